@@ -1,0 +1,223 @@
+"""`make bench`: this project against a plain Keras script of the same networks, on the same data, in one session.
+
+    python benchmarks/bench.py                  # everything, an hour or more on two cores
+    python benchmarks/bench.py speed start      # images per second, and the second start
+    python benchmarks/bench.py sixty            # time to 60 % on the test images
+
+Both sides run as their users run them, each measurement in a process of its own, ours and the plain script in turn, so
+that a change in the machine's load meets both. Writes results.json and results.md beside this file.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import sides
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+EPOCHS = 4
+BATCH_SIZES = {"baseline": 64, "attention": 32, "deep_l2": 64}
+"""Of the recipes; the plain script gets the same."""
+TARGETS = {"auto": {"baseline": 2.0, "attention": 1.7, "deep_l2": 1.7}, "float32": dict.fromkeys(BATCH_SIZES, 1.2)}
+START_TARGET = 5.0
+SIXTY_TARGET = 3.0
+PLAIN_EPOCHS = 30
+
+Rows = list[dict[str, object]]
+
+
+def speed(bench: sides.Bench, options: argparse.Namespace) -> Rows:
+    """Images per second of the training part: the median of all epochs but the first, then of the rounds."""
+    return [row for network in options.networks for row in _speed_of(bench, network, options)]
+
+
+def _speed_of(bench: sides.Bench, network: str, options: argparse.Namespace) -> Rows:
+    shared = {"epochs": options.epochs, "batch_size": BATCH_SIZES[network]}
+    figures: dict[str, list[float]] = {"auto": [], "float32": [], "plain": []}
+    for _ in range(options.rounds):
+        for precision in ("auto", "float32"):
+            epochs = sides.train_ours(bench, network, ["--precision", precision], **shared)
+            figures[precision].append(_typical(epochs))
+        figures["plain"].append(_typical(sides.train_plain(bench, network, **shared)))
+    medians = {side: statistics.median(values) for side, values in figures.items()}
+    return [
+        _row(
+            f"{network}, {precision}: images/s",
+            ours=medians[precision],
+            plain=medians["plain"],
+            ratio=medians[precision] / medians["plain"],
+            target=TARGETS[precision][network],
+        )
+        for precision in ("auto", "float32")
+    ]
+
+
+def start(bench: sides.Bench, options: argparse.Namespace) -> Rows:
+    """Seconds from the call that loads the data to the first batch, when the data was loaded before."""
+    for side in ("ours", "plain"):
+        sides.first_batch(bench, side)
+    pairs = [(sides.first_batch(bench, "ours"), sides.first_batch(bench, "plain")) for _ in range(options.starts)]
+    ours, plain = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+    return [
+        _row(
+            "second start: seconds to the first batch", ours=ours, plain=plain, ratio=plain / ours, target=START_TARGET
+        )
+    ]
+
+
+def sixty(bench: sides.Bench, options: argparse.Namespace) -> Rows:
+    """Seconds from the start of the process to 60 % on the test images; ours decodes the archive in that time."""
+    recipe, flags = options.sixty_recipe, options.sixty_flags
+    ours = _sixty(
+        sides.train_ours(bench, recipe, flags.split(), epochs=options.sixty_epochs, cache=bench.fresh_cache())
+    )
+    plain = _sixty(sides.train_plain(bench, "baseline", epochs=options.plain_epochs, batch_size=64, stop_at=0.6))
+    row = _row(
+        f"{' '.join((recipe, flags)).strip()}: seconds to 60 % on test",
+        ours=ours.seconds,
+        plain=plain.seconds,
+        ratio=plain.seconds / ours.seconds if ours.reached else None,
+        target=SIXTY_TARGET,
+    )
+    return [row | {"note": f"ours {ours.note}, plain {plain.note}"}]
+
+
+class Sixty(NamedTuple):
+    """When a run got to 60 %, or when it ended if it did not."""
+
+    seconds: float
+    reached: bool
+    note: str
+
+
+def _sixty(epochs: list[sides.Epoch]) -> Sixty:
+    for epoch in epochs:
+        if epoch["val_accuracy"] >= 0.6:
+            return Sixty(epoch["since_start"], True, f"{epoch['val_accuracy']:.1%} in epoch {epoch['epoch']:.0f}")
+    best = max(epoch["val_accuracy"] for epoch in epochs)
+    return Sixty(epochs[-1]["since_start"], False, f"{best:.1%} at best in {len(epochs)} epochs")
+
+
+def _typical(epochs: list[sides.Epoch]) -> float:
+    """The first epoch also traces the graph and fills the plain script's cache."""
+    return statistics.median(epoch["images_per_second"] for epoch in epochs[1:] or epochs)
+
+
+def _row(name: str, *, ours: float, plain: float, target: float, ratio: float | None) -> dict[str, object]:
+    return {"name": name, "ours": ours, "plain": plain, "ratio": ratio, "target": target}
+
+
+SECTIONS: dict[str, Callable[[sides.Bench, argparse.Namespace], Rows]] = {
+    "speed": speed,
+    "start": start,
+    "sixty": sixty,
+}
+
+
+def main() -> None:
+    """Measures the chosen sections, prints the table and writes it down after each."""
+    options = parse_options()
+    console = Console()
+    results = _earlier_results(options.output)
+    with tempfile.TemporaryDirectory(prefix="fer-bench-") as folder:
+        bench = sides.prepare(options.data, Path(folder), console)
+        for section in options.sections or SECTIONS:
+            console.rule(section)
+            results["sections"][section] = {
+                "measured": _now(),
+                "machine": _machine(),
+                "rows": SECTIONS[section](bench, options),
+            }
+            _write(options.output, results)
+    console.print(_table(results))
+    console.print(f"Written to {options.output} and {options.output.with_suffix('.md')}")
+
+
+def _earlier_results(path: Path) -> dict:
+    """Sections that are not measured this time keep their figures, with their own date and machine."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"sections": {}}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _machine() -> str:
+    return f"{sides.processor()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
+
+
+def _all_rows(results: dict) -> Rows:
+    return [row for section in SECTIONS for row in results["sections"].get(section, {}).get("rows", [])]
+
+
+def _cells(row: dict) -> tuple[str, ...]:
+    ratio = "not reached" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
+    met = row["ratio"] is not None and row["ratio"] >= row["target"]
+    return (
+        row["name"],
+        f"{row['ours']:,.4g}",
+        f"{row['plain']:,.4g}",
+        ratio,
+        f"≥ {row['target']} ×",
+        "yes" if met else "no",
+    )
+
+
+COLUMNS = ("measured", "ours", "plain Keras", "ratio", "bar", "met")
+
+
+def _table(results: dict) -> Table:
+    table = Table(*COLUMNS)
+    for row in _all_rows(results):
+        table.add_row(*_cells(row))
+    return table
+
+
+def _markdown(results: dict) -> str:
+    lines = [COLUMNS, ("---",) + ("---:",) * 4 + ("---",), *map(_cells, _all_rows(results))]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    notes = "".join(f"\n{row['name']}: {row['note']}.\n" for row in _all_rows(results) if row.get("note"))
+    sources = sorted({f"{section['machine']}, {section['measured'][:10]}" for section in results["sections"].values()})
+    return f"{table}{notes}\n`make bench` on {'; '.join(sources)}.\n"
+
+
+def _write(path: Path, results: dict) -> None:
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(_markdown(results), encoding="utf-8")
+
+
+def parse_options() -> argparse.Namespace:
+    """Returns the command line."""
+    default_data = Path(os.environ.get("FER_TEST_DATA") or HERE.parent.parent / "shared" / "data") / "fer2013.zip"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        choices=[[], *SECTIONS],
+        metavar="SECTION",
+        help=f"{', '.join(SECTIONS)}; without any: all",
+    )
+    parser.add_argument("--data", type=Path, default=default_data, help="FER-2013 as a zip (default: %(default)s)")
+    parser.add_argument("--networks", nargs="+", choices=BATCH_SIZES, default=list(BATCH_SIZES))
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a speed run (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="speed: how often ours and plain take turns")
+    parser.add_argument("--starts", type=int, default=5, help="start: how often it is measured")
+    parser.add_argument("--sixty-recipe", default="baseline", help="sixty: the recipe (default: %(default)s)")
+    parser.add_argument("--sixty-flags", default="", help="sixty: more flags of the recipe's run, in one string")
+    parser.add_argument("--sixty-epochs", type=int, default=15, help="sixty: of our run (default: %(default)s)")
+    parser.add_argument("--plain-epochs", type=int, default=PLAIN_EPOCHS, help="sixty: of the plain script, at most")
+    parser.add_argument("--output", type=Path, default=HERE / "results.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Facial emotion recognition: data, networks, training, evaluation and live reading. Importing it imports nothing."""

@@ -1,0 +1,182 @@
+"""`TrainConfig`: everything that decides a training, as one frozen value.
+
+The same object is the command line of the script, the arguments of a job, a TOML file, the run's manifest and what a
+search returns. A new setting is one field here. Does not know networks, files or Keras.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fer_core.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Searchable:
+    """The range that a search may use for a setting, where it is narrower than what is allowed."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple = ()
+
+
+class Settings(BaseModel):
+    """A frozen set of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @classmethod
+    def checked(cls, values: dict[str, Any], *, where: str = "") -> "Settings":
+        """Returns the settings, or raises ConfigError that names each field that is wrong (with "did you mean")."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise config_error(error, cls, where) from None
+
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainConfig(Settings):
+    """How one model is trained. The defaults are those that every recipe starts from."""
+
+    data: str | None = None
+    """Images: a folder, a zip or tar of one, fer2013.csv, 'kaggle' or 'sample'. Without it: $FER_DATA, ./data, ./data_train."""
+    validation: Literal["split", "test", "none"] = "split"
+    """Which images choose the best epoch: a part held out of train, the test images (then the scores say so), or none."""
+    validation_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.1
+    """How much of train is held out, where the data has no validation part of its own."""
+    test_split: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
+    """How much is test, where the data is one folder of classes."""
+    sample_per_class: Annotated[int, Field(ge=10, le=100_000)] = 200
+    """Drawn faces per emotion with --data sample."""
+    skip_bad_images: bool = False
+    """Go on without the images that cannot be read, and record them."""
+
+    network: str = "baseline"
+    """The network: the name of a file in fer_core/networks."""
+    network_options: dict[str, Any] = {}
+    """Settings of the network itself."""
+    side: Annotated[int, Field(ge=16, le=512)] | None = None
+    """Side of the network's input in pixels. Without it: what the network asks for (48)."""
+    init_from: str | None = None
+    """Start from these weights: a run id, 'current' (the model in use) or a .h5 file."""
+    train_layers: Literal["all", "head"] = "all"
+    """With --init-from: train all layers, or the last one alone."""
+
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], Searchable(choices=("adam", "adamw", "sgd"))] = "adam"
+    """adamw has decoupled weight decay; sgd has Nesterov momentum."""
+    learning_rate: Annotated[float, Field(gt=0, le=10), Searchable(low=1e-5, high=1e-2, log=True)] = 1e-3
+    """The highest learning rate of the schedule."""
+    momentum: Fraction = 0.9
+    """Of sgd."""
+    weight_decay: Annotated[float, Field(ge=0, le=1), Searchable(low=1e-6, high=1e-2, log=True)] = 0.0
+    """Decoupled, of adamw and sgd; none on biases and normalisation."""
+    schedule: Literal["constant", "step", "cosine"] = "constant"
+    """How the learning rate changes: not, by --step-factors after --step-epochs, or along a cosine down to 0."""
+    step_epochs: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """After these epochs the learning rate becomes the matching one of --step-factors times its start."""
+    step_factors: tuple[Annotated[float, Field(gt=0, le=10)], ...] = ()
+    """One for each of --step-epochs."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """The learning rate rises from 0 in these first epochs."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
+    """At most so many passes over the training images."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536), Searchable(choices=(32, 64, 128))] = 64
+    """Images in a step, over all devices."""
+    class_weights: str = "none"
+    """'none', 'balanced' (n / (classes x images of the class)), or a list such as angry=3.5,disgust=6.5 (others 1)."""
+    weighted_validation_loss: bool = False
+    """Also weigh val_loss by class: weighted cross-entropy as the loss, not as sample weights."""
+    early_stopping_patience: Annotated[int, Field(ge=0)] = 0
+    """Stop after so many epochs without a better --monitor; 0 = never."""
+    monitor: Literal["val_accuracy", "val_macro_f1", "val_loss"] = "val_accuracy"
+    """What makes an epoch better than another."""
+    keep: Literal["auto", "best", "last"] = "auto"
+    """Which epoch's weights are saved; auto: the best where there is validation."""
+
+    rotation: Annotated[float, Field(ge=0, le=180), Searchable(low=0, high=30)] = 0.0
+    """Augmentation: turn by up to so many degrees."""
+    shift: Annotated[Fraction, Searchable(low=0, high=0.2)] = 0.0
+    """Augmentation: move by up to this part of the side."""
+    scale: Annotated[Fraction, Searchable(low=0, high=0.25)] = 0.0
+    """Augmentation: enlarge or shrink by up to this part."""
+    flip: bool = False
+    """Augmentation: mirror half of the images."""
+    brightness: Annotated[Fraction, Searchable(low=0, high=0.4)] = 0.0
+    """Augmentation: lighten or darken by up to this part of the range."""
+    contrast: Annotated[Fraction, Searchable(low=0, high=0.4)] = 0.0
+    """Augmentation: stretch or squeeze the grey values by up to this part."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Of the weights, the order of the images, dropout, augmentation and the split."""
+    deterministic: bool = True
+    """The same seed gives the same weights (same machine, same number of threads)."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads; 0 = all cores. The run records how many they were."""
+    devices: Annotated[str, Field(pattern=r"^(auto|cpu|gpu|(cpu|gpu):[1-9][0-9]*)$")] = "auto"
+    """auto (all GPUs, otherwise the CPU), cpu, gpu, gpu:2 (two GPUs) or cpu:2 (two virtual devices, to try it)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic while training; auto takes bfloat16 where the machine has it. What is saved is float32."""
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> "TrainConfig":
+        for is_wrong, sentence in _conflicts(self):
+            if is_wrong:
+                raise ValueError(sentence)
+        return self
+
+    def class_weight_table(self) -> dict[str, float]:
+        """Returns the weights given by name; empty for 'none' and 'balanced'."""
+        if self.class_weights in ("none", "balanced"):
+            return {}
+        pairs = (pair.split("=") for pair in self.class_weights.split(","))
+        return {name.strip().lower(): float(value) for name, value in pairs}
+
+
+def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
+    without_validation = config.validation == "none"
+    return [
+        (len(config.step_epochs) != len(config.step_factors), "step_epochs and step_factors differ in length"),
+        (list(config.step_epochs) != sorted(set(config.step_epochs)), "step_epochs must rise"),
+        (config.schedule == "step" and not config.step_epochs, "schedule 'step' needs step_epochs and step_factors"),
+        (config.schedule != "step" and bool(config.step_epochs), "step_epochs is only used with schedule 'step'"),
+        (config.warmup_epochs >= config.epochs, "warmup_epochs must be less than epochs"),
+        (config.optimizer == "adam" and config.weight_decay > 0, "adam has no weight_decay here; take adamw or sgd"),
+        (without_validation and config.keep == "best", "keep 'best' needs validation images; validation is 'none'"),
+        (
+            without_validation and config.early_stopping_patience > 0,
+            "early stopping needs validation images; with validation 'none' set early_stopping_patience to 0",
+        ),
+        (config.train_layers == "head" and config.init_from is None, "train_layers 'head' needs init_from"),
+        (not _is_class_weights(config.class_weights), _CLASS_WEIGHTS_FORM.format(config.class_weights)),
+    ]
+
+
+_CLASS_WEIGHTS_FORM = "class_weights is 'none', 'balanced' or a list such as angry=3.5,disgust=6.5, not {!r}"
+_ONE_WEIGHT = r"[^=,]+=\s*(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*"
+
+
+def _is_class_weights(text: str) -> bool:
+    return text in ("none", "balanced") or bool(re.fullmatch(f"{_ONE_WEIGHT}(,{_ONE_WEIGHT})*", text, re.IGNORECASE))
+
+
+def config_error(error: ValidationError, settings: type[Settings], where: str = "") -> ConfigError:
+    """Returns pydantic's finding as one sentence; `where` names the file or network that it was found in."""
+    problems = error.errors()
+    first = problems[0]
+    name = ".".join(str(part) for part in first["loc"])
+    place = f"{where}: " if where else ""
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"{place}there is no setting {name!r}.", hint=did_you_mean(name, settings.model_fields))
+    sentences = "; ".join(_sentence(problem) for problem in problems)
+    return ConfigError(f"{place}{sentences}.", hint="`python train_emotion_model.py --help` lists what each setting takes.")
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    name = ".".join(str(part) for part in problem["loc"])
+    return f"{name}: {message[0].lower()}{message[1:]}, got {problem['input']!r}" if name else message

@@ -1,0 +1,101 @@
+"""What is wrong with the data before anything is trained on it: imbalance, copies, contradictions, broken images.
+
+Reads no image again: everything was noted while decoding. Removes nothing, prints nothing.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_core.data.contents import Contents
+from fer_core.data.dataset import Dataset
+from fer_core.data.decoding import BadImage
+from fer_core.data.fer2013 import fer2013_titles
+from fer_core.data.partition import PART_ORDER
+
+BLANK_DEVIATION = 3.0
+"""A picture whose gray values have a smaller standard deviation (of 0..255) shows nothing."""
+
+
+@dataclass(frozen=True)
+class PartAudit:
+    """One part as the source has it. `conflicting`: names and labels of the copies of each picture that has several."""
+
+    name: str
+    images: dict[str, int]
+    extra_copies: int
+    conflicting: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SharedImages:
+    """How many images of `part` also occur in `other`, and how many of them only with another label there."""
+
+    part: str
+    other: str
+    images: int
+    other_label: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is known of a data set's own parts, before validation images are taken out of them."""
+
+    name: str
+    source: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    parts: tuple[PartAudit, ...]
+    shared: tuple[SharedImages, ...]
+    blank: tuple[str, ...]
+    unreadable: tuple[BadImage, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the audit as what audit.json holds."""
+        return asdict(self)
+
+
+def audit(dataset: Dataset) -> Audit:
+    """Returns what the data set's images look like as a set."""
+    contents = dataset.contents
+    titles = fer2013_titles(contents) or {part: part for part in contents.parts}
+    parts = sorted(contents.parts, key=PART_ORDER.index)
+    return Audit(
+        name=dataset.name,
+        source=dataset.source,
+        fingerprint=dataset.fingerprint,
+        labels=dataset.labels,
+        parts=tuple(_part(contents, part, titles[part]) for part in parts),
+        shared=tuple(
+            _shared(contents, (part, other), titles) for later, part in enumerate(parts) for other in parts[:later]
+        ),
+        blank=tuple(contents.names[position] for position in np.flatnonzero(contents.deviations < BLANK_DEVIATION)),
+        unreadable=dataset.bad_images,
+    )
+
+
+def _part(contents: Contents, part: str, title: str) -> PartAudit:
+    positions = contents.in_part(part)
+    _, group_of, sizes = np.unique(contents.hashes[positions], return_inverse=True, return_counts=True)
+    by_group = np.split(positions[np.argsort(group_of, kind="stable")], np.cumsum(sizes)[:-1])
+    copies = [group for group in by_group if len(group) > 1]
+    conflicting = [group for group in copies if len(np.unique(contents.label_numbers[group])) > 1]
+    return PartAudit(
+        name=title,
+        images=contents.counts()[part],
+        extra_copies=int((sizes - 1).sum()),
+        conflicting=tuple(sorted((_names_and_labels(contents, group) for group in conflicting), key=min)),
+    )
+
+
+def _names_and_labels(contents: Contents, positions: np.ndarray) -> dict[str, str]:
+    return {contents.names[position]: contents.labels[contents.label_numbers[position]] for position in positions}
+
+
+def _shared(contents: Contents, pair: tuple[str, str], titles: dict[str, str]) -> SharedImages:
+    part, other = (contents.in_part(name) for name in pair)
+    shared = part[np.isin(contents.hashes[part], contents.hashes[other])]
+    there = set(zip(contents.hashes[other].tolist(), contents.label_numbers[other].tolist(), strict=True))
+    here = zip(contents.hashes[shared].tolist(), contents.label_numbers[shared].tolist(), strict=True)
+    return SharedImages(titles[pair[0]], titles[pair[1]], len(shared), sum(image not in there for image in here))

@@ -1,0 +1,160 @@
+"""The command line of `train_emotion_model.py`, made from `TrainConfig` and the network's `Options`.
+
+Order: recipe < --config TOML < flags. Beside --resume the run's own settings take the recipe's place.
+"""
+
+import contextlib
+import io
+import re
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+from pydantic import ValidationError
+
+from fer_core import networks
+from fer_core.config import Settings, TrainConfig, config_error
+from fer_core.errors import ConfigError, did_you_mean
+from fer_core.places import Places
+from fer_core.recipes import recipe_config
+from fer_core.store.run import Run
+from fer_core.store.runs import latest_unfinished, open_run
+
+PROGRAM = "train_emotion_model.py"
+DEFAULT_RECIPE = "baseline"
+
+_Named = tyro.conf.arg
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    config: TrainConfig
+    places: Places
+    recipe: str | None
+    resume: Run | None
+    nothing_to_resume: bool
+    promote: bool
+    wants: str
+    """'train', 'list-recipes', 'audit' or 'history'."""
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """Returns the request, or raises ConfigError or ArtifactError; `--help` prints and exits with 0."""
+    places = Places.from_environment(models=_peek(argv, "--models-dir"), history=_peek(argv, "--history-dir"))
+    resume, nothing_to_resume = _run_to_resume(_peek(argv, "--resume"), places)
+    recipe = _recipe(argv, resume)
+    base = _from_file(_start(recipe, resume), _peek(argv, "--config"))
+    config, doors = _flags(argv, base)
+    return Request(config, places, recipe, resume, nothing_to_resume, doors["promote"], doors["wants"])
+
+
+def _run_to_resume(name: str | None, places: Places) -> tuple[Run | None, bool]:
+    if name is None:
+        return None, False
+    run = latest_unfinished(places) if name == "latest" else open_run(places, name)
+    return run, run is None
+
+
+def _recipe(argv: Sequence[str], resume: Run | None) -> str | None:
+    asked = _peek(argv, "--recipe")
+    if resume is None:
+        return asked or DEFAULT_RECIPE
+    own = resume.manifest.recipe
+    if asked not in (None, own):
+        raise ConfigError(f"Run {resume.id} is of recipe {own}, not {asked}.", hint="Leave --recipe out beside --resume.")
+    return own
+
+
+def _start(recipe: str | None, resume: Run | None) -> TrainConfig:
+    return resume.manifest.config if resume is not None else recipe_config(recipe)
+
+
+def _from_file(base: TrainConfig, path: str | None) -> TrainConfig:
+    if path is None:
+        return base
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--config {path} cannot be read: {error}.", hint="It is a TOML file of settings.") from error
+    return TrainConfig.checked(base.model_dump() | table, where=path)
+
+
+def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:
+    network = _peek(argv, "--network") or base.network
+    options = networks.network_module(network).Options
+    own_options = base.network_options if network == base.network else {}
+    start = base.model_copy(update={"network": network, "network_options": {}})
+    settings, chosen, doors = _parsed(argv, start, options.checked(own_options, where=f"network {network}"))
+    # Only what differs from the network's own defaults is written down: the manifest then says what was chosen.
+    changed = {name: value for name, value in chosen.model_dump().items() if value != getattr(options(), name)}
+    return TrainConfig.checked(settings.model_dump() | {"network_options": changed}), doors
+
+
+def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple[TrainConfig, Settings, dict[str, Any]]:
+    def train(
+        settings: Annotated[TrainConfig, _Named(name="")] = start,
+        network_options: type(options) = options,
+        recipe: Annotated[str, _Named(help="Settings to start from; --list-recipes shows them.")] = DEFAULT_RECIPE,
+        config: Annotated[str | None, _Named(help="TOML file of settings; wins over the recipe.")] = None,
+        resume: Annotated[str | None, _Named(help="Go on with a run: its id, or 'latest'.")] = None,
+        promote: Annotated[bool, _Named(help="Make the finished model the one in use.")] = True,
+        models_dir: Annotated[str | None, _Named(help="Where runs go. Default: $FER_MODELS_DIR, models.")] = None,
+        history_dir: Annotated[str | None, _Named(help="Where CSVs go. Default: $FER_HISTORY_DIR, history.")] = None,
+        list_recipes: Annotated[bool, _Named(help="List the recipes, and end.")] = False,
+        audit_only: Annotated[bool, _Named(help="Look at the images, say what is wrong with them, and end.")] = False,
+        history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
+    ):
+        """Train a network that recognises facial emotions."""
+        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history}
+        wants = next((name for name, is_asked in asked.items() if is_asked), "train")
+        return settings, network_options, {"promote": promote, "wants": wants}
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            result, unknown = tyro.cli(train, args=list(argv), prog=PROGRAM, return_unknown_args=True)
+    except ValidationError as error:
+        raise config_error(error, TrainConfig) from None
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+        raise _tyro_error(said.getvalue()) from None
+    if unknown:
+        flags = [f"--{name.replace('_', '-')}" for name in (*TrainConfig.model_fields, *_door_flags(train))]
+        raise ConfigError(f"There is no setting {unknown[0]!r}.", hint=did_you_mean(unknown[0].partition("=")[0], flags))
+    return result
+
+
+def _door_flags(train) -> list[str]:
+    return [name for name in train.__annotations__ if name not in ("settings", "network_options")]
+
+
+def _tyro_error(box: str) -> ConfigError:
+    """Returns the first sentence of tyro's framed message as an error of ours."""
+    inside = [line.strip(" │") for line in box.splitlines() if line.startswith("│")]
+    sentence = " ".join(inside).partition(" ──")[0]
+    hint = f"`python {PROGRAM} --help` lists what each setting takes."
+    choices = re.search(r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*?)\)", sentence)
+    if choices:
+        value, flag, allowed = choices.groups()
+        return ConfigError(f"{flag} cannot be {value!r}.", hint=did_you_mean(value, re.findall(r"'([^']*)'", allowed)))
+    return ConfigError(sentence or "The command line cannot be read.", hint=hint)
+
+
+def _peek(argv: Sequence[str], flag: str) -> str | None:
+    """Returns a flag's value before the real parse, which needs it to know what there is to parse."""
+    for place, argument in enumerate(argv):
+        if argument == flag and place + 1 < len(argv):
+            return argv[place + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def command(*arguments: str) -> str:
+    """Returns a complete command line of this script, for hints."""
+    return " ".join(["python", Path(sys.argv[0]).name or PROGRAM, *arguments])

@@ -1,0 +1,46 @@
+"""How a door ends: exit codes, the two lines of an error, and signals that ask it to stop."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+from fer_core.errors import FerError, Interrupted
+
+_OUTPUT_CLOSED = 141
+"""What a shell reports of a program whose reader (`| head`) has gone."""
+
+
+def ended(run: Callable[[], None]) -> int:
+    """Runs a door and returns its exit code: 0, the error's own, or 128 + the signal's number.
+
+    Anything that is not the user's doing keeps its traceback and Python's exit code 1.
+    """
+    try:
+        with _signals_as_exceptions():
+            run()
+    except FerError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        print(error.hint or "See README.md.", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _OUTPUT_CLOSED
+    except KeyboardInterrupt as error:
+        return 128 + getattr(error, "signal_number", signal.SIGINT)
+    return 0
+
+
+@contextlib.contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    def stop(number: int, frame: object) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

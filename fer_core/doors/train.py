@@ -1,0 +1,215 @@
+"""`python train_emotion_model.py`: looks at the data, trains, says what came of it, and puts the model into use."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fer_core import networks, recipes
+from fer_core.config import TrainConfig
+from fer_core.data.checks import UnreadableImagesError
+from fer_core.doors.arguments import Request, command, parse
+from fer_core.doors.native_messages import native_messages_to
+from fer_core.errors import ConfigError, DatasetError
+from fer_core.places import Places
+from fer_core.store.files import write_json
+from fer_core.store.promotion import current, promote
+from fer_core.store.run import Run
+from fer_core.store.runs import create_run
+
+if TYPE_CHECKING:
+    from fer_core.data.audit import Audit
+    from fer_core.data.dataset import Dataset
+
+
+def main(argv: Sequence[str]) -> None:
+    """Does what the command line asks for. Raises FerError for what the user can mend."""
+    request = parse(argv)
+    console = Console()
+    if request.wants == "list-recipes":
+        _list_recipes(console)
+    elif request.wants == "history":
+        _show_history(console, request.places)
+    elif request.wants == "audit":
+        _audit_only(console, request)
+    elif request.nothing_to_resume:
+        raise ConfigError("There is no unfinished run to go on with.", hint=f"`{command('--history')}` lists all runs.")
+    else:
+        _train(console, request)
+
+
+def _list_recipes(console: Console) -> None:
+    for name, make in recipes.RECIPES.items():
+        config = make()
+        text = (make.__doc__ or "").strip().splitlines()[0]
+        console.print(f"[bold]{name:<14}[/bold]{text}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{'':<14}network {config.network}, {config.optimizer} {config.learning_rate:g}, "
+            f"at most {config.epochs} epochs, batch {config.batch_size}",
+            style="dim",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"\nTrain one: {command('--recipe', 'NAME', '--data', 'PATH')}", highlight=False, soft_wrap=True)
+
+
+def _show_history(console: Console, places: Places) -> None:
+    from fer_core.doors.histories import histories
+    from fer_core.evaluation.plots import history_overview
+    from fer_core.training.history import print_histories
+
+    found = histories(places)
+    print_histories(console, found)
+    with_rows = [history for history in found if history.curve]
+    if with_rows:
+        path = places.history / "overview.png"
+        history_overview(with_rows, path)
+        console.print(f"Drawn: {path}", highlight=False, soft_wrap=True)
+
+
+def _audit_only(console: Console, request: Request) -> None:
+    dataset, audit = _looked_at(console, request.config.model_copy(update={"skip_bad_images": True}), request.places)
+    folder = _audit_folder(request.places, dataset.source)
+    _save_audit(dataset, audit, folder / "audit.json", folder / "class_distribution.png")
+    _say(console, f"Written: {folder / 'audit.json'} and {folder / 'class_distribution.png'}")
+
+
+def _train(console: Console, request: Request) -> None:
+    from fer_core.training.record import check_same_config, record_data
+
+    run = request.resume
+    if run is not None:
+        check_same_config(run.manifest.config, request.config)
+        if run.state.status == "SUCCEEDED":
+            _say(console, f"Run {run.id} is finished. Its model: {run.model_h5}")
+            _use(console, run, request.places)
+            return
+    dataset, audit = _checked(console, request)
+    run = run or _new_run(request)
+    record_data(run, dataset)
+    if run.manifest.config.epochs != request.config.epochs:
+        run.update_manifest(config=request.config)
+    run.plots.mkdir(exist_ok=True)
+    _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
+    _say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
+    _fit(console, run, dataset, request.places)
+    _use(console, run, request.places)
+
+
+def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
+    """Returns the data and its audit; all that can be wrong is found here, before Keras is imported."""
+    from fer_core.data.sources import find_source
+    from fer_core.training.class_weights import class_weights
+    from fer_core.training.starting import starting_model
+
+    config = request.config
+    networks.options(config)
+    if config.init_from:
+        starting_model(config.init_from, request.places)
+    try:
+        dataset, audit = _looked_at(console, config, request.places)
+    except UnreadableImagesError as error:
+        path = _audit_folder(request.places, find_source(config.data, os.environ)) / "audit.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"unreadable": [asdict(image) for image in error.bad_images]})
+        raise DatasetError(f"{error} All are named in {path}.", hint=error.hint) from None
+    class_weights(config, dataset.train.labels, dataset.labels)
+    return dataset, audit
+
+
+def _looked_at(console: Console, config: TrainConfig, places: Places) -> tuple["Dataset", "Audit"]:
+    from fer_core.data.audit import audit
+    from fer_core.data.dataset import load_dataset
+    from fer_core.evaluation.report import print_audit
+
+    side, channels = networks.input_shape(config)
+    with console.status("Looking at the images …") as status:
+        dataset = load_dataset(config, places, side=side, channels=channels, report=status.update)
+    found = audit(dataset)
+    print_audit(console, found)
+    for note in dataset.notes:
+        _say(console, note)
+    return dataset, found
+
+
+def _new_run(request: Request) -> Run:
+    from fer_core.training.history import HISTORY_HEADER
+
+    return create_run(
+        request.places,
+        request.config,
+        recipe=request.recipe,
+        promote=request.promote,
+        history_header=HISTORY_HEADER,
+    )
+
+
+def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None:
+    from fer_core.doors.display import Display
+    from fer_core.evaluation.report import print_evaluation
+
+    _choose_backend()
+    try:
+        with Display(console) as display, native_messages_to(run.log_txt):
+            from fer_core.training.train import train
+
+            result = train(run, dataset, places=places, report=display)
+    except KeyboardInterrupt:
+        resume = command("--resume", run.id, *_places_flags(places))
+        _say(console, f"\nInterrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: {resume}")
+        raise
+    print_evaluation(console, result.evaluation, last_epoch=result.progress.rows[-1], kept_epoch=result.kept_epoch)
+
+
+def _choose_backend() -> None:
+    """Keras takes TensorFlow unless told otherwise, and fails where only JAX is installed."""
+    installed = [name for name in ("tensorflow", "jax") if find_spec(name)]
+    if not installed and "KERAS_BACKEND" not in os.environ:
+        raise ConfigError("Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"')
+    os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
+
+
+def _use(console: Console, run: Run, places: Places) -> None:
+    """Promotes a finished run where that was asked for, and says where everything is and what comes next."""
+    manifest = run.manifest
+    _say(console, "")
+    if manifest.promote and not _has_been_in_use(run, places):
+        _say(console, promote(places, run).sentence)
+    _say(console, f"Model:    {run.model_h5}")
+    _say(console, f"Labels:   {run.labels_json}")
+    _say(console, f"History:  {run.history_csv}")
+    _say(console, f"Plots:    {run.plots}")
+    _say(console, f"Figures:  {run.evaluation_json}")
+    _say(console, f"Next:     {command('--history')} compares all runs; --recipe NAME trains another network.")
+
+
+def _has_been_in_use(run: Run, places: Places) -> bool:
+    pointer = current(places)
+    return pointer is not None and run.id in (pointer.run, *pointer.previous)
+
+
+def _audit_folder(places: Places, source: str) -> Path:
+    return places.models / "audits" / (Path(source).stem or "data")
+
+
+def _save_audit(dataset: "Dataset", audit: "Audit", json_path: Path, plot_path: Path) -> None:
+    from fer_core.evaluation import plots
+
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(json_path, audit.to_json())
+    plots.class_distribution({part.name: part.images for part in audit.parts}, plot_path, title=dataset.name)
+
+
+def _places_flags(places: Places) -> list[str]:
+    """The folders, where they are not what they would be without flags."""
+    usual = Places.from_environment()
+    flags = [("--models-dir", places.models, usual.models), ("--history-dir", places.history, usual.history)]
+    return [part for flag, path, default in flags if path != default for part in (flag, str(path))]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Scores, their plots and their words. Imports nothing by itself."""

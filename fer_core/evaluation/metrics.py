@@ -1,0 +1,248 @@
+"""Scores of a classifier, each with its sample size and 95 % interval. NumPy only; draws and prints nothing.
+
+Precision, recall and macro F1 are macro averages of the argmax predictions, as scikit-learn's with `zero_division=0`:
+what is undefined counts as 0, a class that occurs neither in truth nor in the predictions is left out.
+"""
+
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fer_core.errors import ArtifactError, DatasetError
+
+Interval = tuple[float, float]
+RESAMPLES = 2000
+SMALLEST_PROBABILITY = 1e-7
+"""As in Keras: a probability of 0 for the true class gives a loss of 16.1 instead of infinity."""
+
+
+class Summary(NamedTuple):
+    """Accuracy and macro averages, 0..1."""
+
+    accuracy: float
+    precision: float
+    recall: float
+    macro_f1: float
+
+
+class ClassScore(BaseModel):
+    """How one class was recognised, 0..1; `images` is how many of it there are."""
+
+    model_config = ConfigDict(frozen=True)
+
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+class SubsetScore(BaseModel):
+    """The accuracy on a part of the split."""
+
+    model_config = ConfigDict(frozen=True)
+
+    images: int
+    accuracy: float
+    accuracy_interval: Interval
+
+
+class Evaluation(BaseModel):
+    """What a model scores on one split. Intervals are of 95 %: Wilson's for accuracies, bootstrap for macro F1."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    split: str
+    """The images' name: PublicTest, PrivateTest, test …"""
+    images: int
+    loss: float
+    """Mean cross-entropy of the probabilities, without class weights and L2."""
+    accuracy: float
+    accuracy_interval: Interval
+    precision: float
+    recall: float
+    macro_f1: float
+    macro_f1_interval: Interval
+    per_class: dict[str, ClassScore]
+    """In the order of the model's outputs."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Images; rows are the truth, columns the predictions."""
+    without_training_copies: SubsetScore | None = None
+    """The score on images that do not also occur in training; None where that is not known or no image is left."""
+    chosen_on: str = ""
+    """A sentence: which images chose the epoch and the temperature."""
+    model_sha256: str | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of the model's outputs."""
+        return tuple(self.per_class)
+
+    def to_json(self) -> dict:
+        """Returns plain values that `json.dumps` takes."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, values: dict) -> "Evaluation":
+        """Returns what `to_json` wrote; raises ArtifactError where a field is missing or wrong."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise ArtifactError(
+                f"This is no evaluation of ours: {field or 'the whole'}: {first['msg'].lower()}.",
+                hint="Evaluate the model again.",
+            ) from None
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Returns int64 (classes, classes): images of class `row` that were taken for class `column`.
+
+    Args:
+        labels, predictions: integers (n,), 0..classes-1; anything else raises DatasetError.
+    """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    if labels.shape != predictions.shape:
+        raise DatasetError(f"There are {labels.size:,} labels and {predictions.size:,} predictions.")
+    for values in (labels, predictions):
+        if values.size and (values.min() < 0 or values.max() >= classes):
+            raise DatasetError(f"Class numbers are 0 to {classes - 1}, found {values.min()} to {values.max()}.")
+    cells = np.bincount(labels.astype(np.int64) * classes + predictions, minlength=classes * classes)
+    return cells.astype(np.int64).reshape(classes, classes)
+
+
+def summary(confusion: np.ndarray) -> Summary:
+    """Returns accuracy and macro averages of a confusion matrix (rows are the truth); zeros if it is empty."""
+    return Summary(*(float(values[0]) for values in _summaries(np.asarray(confusion)[None])))
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Returns Wilson's interval of the share `successes / n` (Wilson 1927); (0, 1) where nothing was observed."""
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, spread = successes / n, z * z / n
+    centre = (share + spread / 2) / (1 + spread)
+    half = z * ((share * (1 - share) + spread / 4) / n) ** 0.5 / (1 + spread)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def macro_f1_interval(confusion: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+    """Returns the bootstrap interval of macro F1: the images drawn again with replacement, 2,000 times.
+
+    Drawing images is drawing cells of the confusion matrix from a multinomial, which takes milliseconds.
+    """
+    confusion = np.asarray(confusion)
+    images = int(confusion.sum())
+    if images == 0:
+        return 0.0, 1.0
+    rows, columns = np.nonzero(confusion)
+    shares = confusion[rows, columns] / images
+    resamples = np.zeros((RESAMPLES, *confusion.shape), np.int32)
+    resamples[:, rows, columns] = np.random.default_rng(seed).multinomial(images, shares, size=RESAMPLES)
+    outside = (1 - confidence) / 2
+    low, high = np.quantile(_summaries(resamples).macro_f1, (outside, 1 - outside))
+    return float(low), float(high)
+
+
+def evaluate_probabilities(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    *,
+    label_names: tuple[str, ...],
+    split: str,
+    is_training_copy: np.ndarray | None = None,
+    chosen_on: str = "",
+    model_sha256: str | None = None,
+) -> Evaluation:
+    """Returns the scores of a model's outputs.
+
+    Args:
+        probabilities: float (n, classes), each row sums to 1. ArtifactError where a value is NaN or the shape is wrong.
+        labels: integers (n,), 0..classes-1. DatasetError otherwise, and where there are none.
+        is_training_copy: bool (n,): the image also occurs in training; None if that is not known.
+    """
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    _check(probabilities, labels, label_names)
+    predictions = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, predictions, len(label_names))
+    return Evaluation(
+        split=split,
+        images=len(labels),
+        loss=_cross_entropy(probabilities, labels),
+        accuracy_interval=wilson_interval(int(np.trace(confusion)), len(labels)),
+        macro_f1_interval=macro_f1_interval(confusion),
+        per_class=dict(zip(label_names, class_scores(confusion), strict=True)),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        without_training_copies=_without_copies(labels == predictions, is_training_copy),
+        chosen_on=chosen_on,
+        model_sha256=model_sha256,
+        **summary(confusion)._asdict(),
+    )
+
+
+def class_scores(confusion: np.ndarray) -> list[ClassScore]:
+    """Returns one score per class of a confusion matrix (rows are the truth); what is undefined is 0."""
+    parts = _parts(np.asarray(confusion)[None])
+    return [
+        ClassScore(precision=precision, recall=recall, f1=f1, images=images)
+        for precision, recall, f1, images in zip(*(part[0].tolist() for part in parts), strict=True)
+    ]
+
+
+def _cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1)).mean())
+
+
+def _without_copies(is_right: np.ndarray, is_training_copy: np.ndarray | None) -> SubsetScore | None:
+    if is_training_copy is None:
+        return None
+    kept = is_right[~np.asarray(is_training_copy, bool)]
+    if kept.size == 0:
+        return None
+    right = int(kept.sum())
+    return SubsetScore(
+        images=kept.size, accuracy=right / kept.size, accuracy_interval=wilson_interval(right, kept.size)
+    )
+
+
+def _parts(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns precision, recall, F1 and images, each (m, classes), of m confusion matrices."""
+    right = np.diagonal(confusions, axis1=1, axis2=2)
+    images, guesses = confusions.sum(axis=2), confusions.sum(axis=1)
+    return _ratio(right, guesses), _ratio(right, images), _ratio(2 * right, images + guesses), images
+
+
+def _summaries(confusions: np.ndarray) -> Summary:
+    """Returns the scores of m confusion matrices, each as float (m,)."""
+    precision, recall, f1, images = _parts(confusions)
+    occurs = (images + confusions.sum(axis=1)) > 0
+    classes = occurs.sum(axis=1)
+    right = np.diagonal(confusions, axis1=1, axis2=2).sum(axis=1)
+    averages = (_ratio((values * occurs).sum(axis=1), classes) for values in (precision, recall, f1))
+    return Summary(_ratio(right, images.sum(axis=1)), *averages)
+
+
+def _ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    return np.divide(parts, wholes, out=np.zeros(np.shape(parts), np.float64), where=wholes > 0)
+
+
+def _check(probabilities: np.ndarray, labels: np.ndarray, label_names: tuple[str, ...]) -> None:
+    if labels.size == 0:
+        raise DatasetError("There are no images to evaluate on.", hint="Give data with a test split.")
+    if probabilities.shape != (labels.size, len(label_names)):
+        found = " × ".join(map(str, probabilities.shape))
+        expected = f"{labels.size} images × {len(label_names)} classes"
+        raise ArtifactError(
+            f"The model gave {found} probabilities for {expected} ({', '.join(label_names)}).",
+            hint="Evaluate with data of the same classes that the model was trained on.",
+        )
+    bad = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if bad:
+        raise ArtifactError(
+            f"The model gave probabilities that are no numbers (NaN or infinite) for {bad} of {labels.size} images.",
+            hint="Train again with a smaller --learning-rate, or take an earlier run.",
+        )

@@ -1,0 +1,63 @@
+"""The networks: one file each, named as the network. A new file is a new network; nothing else is edited.
+
+A network file holds `Options` (its settings, with the ranges that a search may use) and
+`build(options, *, labels, side, channels) -> keras.Model`. It may set `SIDE` and `CHANNELS` where it wants another input
+than 48 x 48 gray. Only `build` imports Keras, so that flags, forms and search spaces need none.
+
+What `build` returns takes raw pixels 0..255, float32 (batch, side, side, channels), and gives probabilities
+(batch, labels) in the order of `labels`; it is made of `keras.layers` alone, so that plain Keras opens its `.h5`.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from fer_core.config import Settings, TrainConfig
+from fer_core.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    import keras
+
+
+def names() -> list[str]:
+    """Returns the names of all networks."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def network_module(name: str) -> ModuleType:
+    """Returns the file of a network; raises ConfigError for a name that there is not."""
+    if name not in names():
+        raise ConfigError(f"There is no network {name!r}.", hint=did_you_mean(name, names()))
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def options(config: TrainConfig) -> Settings:
+    """Returns the network's own settings, checked; raises ConfigError that names what is wrong."""
+    module = network_module(config.network)
+    return module.Options.checked(config.network_options, where=f"network {config.network}")
+
+
+def input_shape(config: TrainConfig) -> tuple[int, int]:
+    """Returns (side, channels) of the network's input: the setting, else what the network asks for, else 48 and 1."""
+    module = network_module(config.network)
+    return config.side or getattr(module, "SIDE", 48), getattr(module, "CHANNELS", 1)
+
+
+def build(config: TrainConfig, labels: tuple[str, ...]) -> "keras.Model":
+    """Returns the untrained network of `config`, uncompiled, in stock layers.
+
+    Raises:
+        ConfigError: for an unknown network or option, or an input too small for the network.
+    """
+    side, channels = input_shape(config)
+    own_options = options(config)
+    try:
+        return network_module(config.network).build(own_options, labels=labels, side=side, channels=channels)
+    except ValueError as error:
+        if "negative dimension" not in str(error) and "must be positive" not in str(error).lower():
+            raise
+        raise ConfigError(
+            f"The network {config.network} cannot take pictures of {side} x {side} pixels: too many poolings for them.",
+            hint="Take a larger --side.",
+        ) from error

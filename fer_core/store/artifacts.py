@@ -1,0 +1,148 @@
+"""Finished models as files: stock Keras in one .h5 that carries its manifest, labels and architecture as JSON.
+
+What is saved is never compiled, has no class of ours in it and is float32, whatever it was trained in. Does not know
+runs. The LiteRT form of a model is in `export.py`.
+"""
+
+import contextlib
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_core.errors import ArtifactError
+from fer_core.store.files import read_json, replacing, write_atomically, write_json
+from fer_core.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    import keras
+
+MANIFEST_ATTRIBUTE = "fer_manifest"
+
+_WHOLE = "It must be a whole model of stock Keras layers, as `model.save(path)` writes it."
+_WAYS_A_MODEL_CAN_BE_BAD = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError)
+
+
+def check_saveable(model: "keras.Model") -> None:
+    """Raises ArtifactError if Keras could not read the saved model back; worth asking before the first epoch."""
+    import keras
+
+    layers = list(_all_layers(model))
+    steps = [step for part in (model, *layers) for step in getattr(part, "operations", ())]
+    foreign = [step.name for step in steps if not isinstance(step, keras.layers.Layer)]
+    foreign += [layer.name for layer in layers if not type(layer).__module__.startswith("keras.")]
+    if foreign:
+        raise ArtifactError(
+            f"The network has steps that are no stock Keras layers ({', '.join(foreign[:3])}); no .h5 can hold them.",
+            hint="Use layers of keras.layers alone, e.g. keras.layers.Multiply()([a, b]) for a * b.",
+        )
+    mixed = [layer.name for layer in layers if layer.dtype_policy.name != "float32"]
+    if mixed:
+        raise ArtifactError(
+            f"The network is not float32 throughout ({', '.join(mixed[:3])}).",
+            hint="Build it again under the float32 policy, and copy the weights.",
+        )
+
+
+def save_model(model: "keras.Model", path: Path, *, manifest: Manifest) -> None:
+    """Writes an .h5 that plain `keras.models.load_model(path)` opens, with the manifest as an attribute.
+
+    Raises ArtifactError if the model has parts that Keras cannot read back, DiskFullError.
+    """
+    import h5py
+
+    check_saveable(model)
+    with replacing(path) as temporary:
+        with _without_format_warning():
+            model.save(temporary, include_optimizer=False)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs.pop("training_config", None)  # a compiled model's losses, which would have to be loadable too
+            file.attrs[MANIFEST_ATTRIBUTE] = manifest.to_json()
+
+
+def load_model(path: Path) -> "keras.Model":
+    """Returns a saved model, not compiled; code in the file is not run. Raises ArtifactError."""
+    _check_is_model_file(path)
+    import keras
+
+    try:
+        return keras.models.load_model(path.resolve(), compile=False, safe_mode=True)
+    except _WAYS_A_MODEL_CAN_BE_BAD as error:
+        raise ArtifactError(
+            f"{path} cannot be read as a Keras model: {_first_line(error)}",
+            hint=_WHOLE,
+        ) from error
+
+
+def read_h5_manifest(path: Path) -> Manifest | None:
+    """Returns the manifest inside an .h5, without Keras; None if the file is from elsewhere. Raises ArtifactError."""
+    import h5py
+
+    _check_is_file(path)
+    try:
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get(MANIFEST_ATTRIBUTE)
+    except OSError as error:
+        raise ArtifactError(
+            f"{path} is no HDF5 file: {_first_line(error)}", hint="A model file ends in .h5."
+        ) from error
+    return None if text is None else Manifest.from_json(text, where=f"The manifest in {path}")
+
+
+def save_labels(path: Path, labels: Sequence[str]) -> None:
+    """Writes {"0": "angry", …}. Raises DiskFullError."""
+    write_json(path, {str(place): label for place, label in enumerate(labels)})
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Returns the labels in the order of the outputs, from {"0": "angry", …} or a list. Raises ArtifactError."""
+    content = read_json(path, "labels file")
+    if isinstance(content, dict):
+        content = [content.get(str(place)) for place in range(len(content))]
+    if isinstance(content, list) and len(content) > 1 and all(isinstance(label, str) for label in content):
+        return tuple(content)
+    raise ArtifactError(f"{path} has no labels of a model.", hint='It must be like {"0": "angry", "1": "disgust"}.')
+
+
+def save_architecture(model: "keras.Model", path: Path) -> None:
+    """Writes the network without weights, for `keras.models.model_from_json`. Raises DiskFullError."""
+    write_atomically(path, json.dumps(json.loads(model.to_json()), indent=2) + "\n")
+
+
+def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _all_layers(layer)
+
+
+def _check_is_model_file(path: Path) -> None:
+    """What Keras would say of other files is long, and comes after seconds of importing it."""
+    import h5py
+
+    _check_is_file(path)
+    if not h5py.is_hdf5(path) and not zipfile.is_zipfile(path):
+        raise ArtifactError(f"{path} cannot be read as a Keras model: it is no .h5 and no .keras.", hint=_WHOLE)
+
+
+def _check_is_file(path: Path) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"There is no model file {path}.", hint="`python train_emotion_model.py` makes one.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+@contextlib.contextmanager
+def _without_format_warning() -> Iterator[None]:
+    """Keras advises against .h5 at every save; it is our format on purpose, since every other program opens it."""
+    from absl import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

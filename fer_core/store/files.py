@@ -1,0 +1,195 @@
+"""Writing files so that a kill at any instant leaves the old content or the new, never a part of one.
+
+Everything goes to a temporary name beside its place, is flushed to the disk and then renamed. Temporary names say which
+process made them, so that what a killed one left behind can be told from what a living one is writing.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from fer_core.errors import ArtifactError, FerError
+
+_LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
+_FOREIGN_LEFTOVER_SECONDS = 24 * 3600
+_DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_HARD_LINKS_UNKNOWN = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+
+
+class DiskFullError(FerError):
+    """There is no room for a file; what was there before is kept."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path of the same suffix beside `path`; what is written there becomes `path` in one instant.
+
+    After an error `path` is as it was and the temporary file is gone. Raises DiskFullError.
+    """
+    temporary = temporary_beside(path)
+    try:
+        with full_disk_named(path):
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Writes a whole file (text as UTF-8). Raises DiskFullError."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(_as_bytes(data))
+
+
+def create_atomically(path: Path, data: bytes | str) -> None:
+    """Writes a whole file under a name that is free; of several processes that want one name, one gets it.
+
+    Raises FileExistsError if the name is taken, DiskFullError.
+    """
+    temporary = temporary_beside(path)
+    try:
+        with full_disk_named(path):
+            temporary.write_bytes(_as_bytes(data))
+            sync(temporary)
+            _link(temporary, path)
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON, keys in their order; NaN and infinity become null. Raises DiskFullError."""
+    write_atomically(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Returns the content of a JSON file; `what` names it in the error. Raises ArtifactError if missing or torn."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactError(f"There is no {what}: {path} is missing.") from None
+    except OSError as error:
+        raise ArtifactError(f"The {what} cannot be read: {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ArtifactError(f"The {what} cannot be read: {path} is not whole JSON ({error}).") from error
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """Returns a value as JSON knows it: NumPy numbers and arrays as Python's, NaN and infinity as None."""
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def temporary_beside(path: Path) -> Path:
+    """Returns a hidden, unused name in the folder of `path`, with its suffix (by which Keras chooses a format)."""
+    owner = f"{_host_mark()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name.removesuffix(path.suffix)}.{owner}.part{path.suffix}")
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files and folders that killed processes left in `folder`."""
+    for entry in list(folder.iterdir()) if folder.is_dir() else ():
+        match = _LEFTOVER.match(entry.name)
+        if match and _is_abandoned(entry, match):
+            _remove(entry)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open folders, and writes names through by itself
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Turns the many errors of a full disk into a DiskFullError that says how much room there is."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not _means_full(error):
+            raise
+        free = shutil.disk_usage(path.parent).free / 2**20
+        raise DiskFullError(
+            f"No room to write {path}: {free:,.1f} MB are free there. What was saved before is kept.",
+            hint="Make room on that disk, then go on with `python train_emotion_model.py --resume latest`.",
+        ) from error
+
+
+def _means_full(error: Exception) -> bool:
+    """HDF5 reports the errno in its text only, and as a RuntimeError when it happens while closing."""
+    if getattr(error, "errno", None) in _DISK_IS_FULL:
+        return True
+    return any(f"errno = {number}," in str(error) for number in _DISK_IS_FULL)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _HARD_LINKS_UNKNOWN:
+            raise
+        _rename_to_free_name(temporary, path)
+
+
+def _rename_to_free_name(temporary: Path, path: Path) -> None:
+    """What os.link does, for file systems without hard links."""
+    with FileLock(path.with_name(".names.lock")):
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary.replace(path)
+
+
+def _is_abandoned(entry: Path, match: re.Match[str]) -> bool:
+    if match["host"] == _host_mark():
+        return not psutil.pid_exists(int(match["pid"]))
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - entry.stat().st_mtime > _FOREIGN_LEFTOVER_SECONDS
+    return False
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+def _host_mark() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _as_bytes(data: bytes | str) -> bytes:
+    return data.encode() if isinstance(data, str) else data

@@ -1,0 +1,72 @@
+"""`metrics.jsonl`: what a training tells while it runs, one JSON object a line. The wire to jobs and the web page."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from fer_core.store.clock import Clock, utc_now, utc_text
+from fer_core.store.files import full_disk_named, plain
+
+MetricKind = Literal["epoch", "progress", "event"]
+
+
+class MetricsWriter:
+    """Appends to a metrics.jsonl. A line that a kill tore is closed first, so that no two run together."""
+
+    def __init__(self, path: Path, *, attempt: int = 1, clock: Clock = utc_now):
+        self._attempt = attempt
+        self._clock = clock
+        self._path = path
+        self._file = path.open("ab+", buffering=0)
+        self._close_torn_line()
+
+    def write(self, kind: MetricKind, **fields: Any) -> None:
+        """Writes one line; an epoch's line is on the disk when this returns. NaN becomes null. Raises DiskFullError."""
+        entry = {"kind": kind, "time": utc_text(self._clock()), "attempt": self._attempt} | plain(fields)
+        with full_disk_named(self._path):
+            self._close_torn_line()
+            self._append(json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            if kind == "epoch":
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "MetricsWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _close_torn_line(self) -> None:
+        """Also before each line: an earlier write may have stopped halfway at a full disk."""
+        end = self._file.seek(0, os.SEEK_END)
+        if end and self._last_byte(end) != b"\n":
+            self._append(b"\n")
+
+    def _last_byte(self, end: int) -> bytes:
+        self._file.seek(end - 1)
+        return self._file.read(1)
+
+    def _append(self, data: bytes) -> None:
+        while data:
+            data = data[self._file.write(data) :]
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Returns the entries of a metrics.jsonl, oldest first; torn lines are left out, a missing file has none."""
+    if not path.exists():
+        return []
+    return list(_entries(path.read_bytes().split(b"\n")))
+
+
+def _entries(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry

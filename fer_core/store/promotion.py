@@ -1,0 +1,172 @@
+"""Which run is in use: `current.json` decides, and beside it lies a copy of its model for other programs.
+
+Promotion never trains, never judges which model is better, and needs no Keras.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fer_core.errors import ArtifactError
+from fer_core.places import Places
+from fer_core.store.clock import Clock, utc_now, utc_text
+from fer_core.store.files import file_sha256, read_json, replacing, sweep
+from fer_core.store.manifest import Manifest
+from fer_core.store.run import Run
+from fer_core.store.runs import open_run
+
+SHIPPED_BEST = Path(__file__).parents[2] / "models" / "shipped" / "best"
+"""The model that comes with the project: in use where nothing has been promoted."""
+
+_LONGEST_HISTORY = 50
+
+
+class Pointer(BaseModel):
+    """What current.json says: the run in use, and those before it, the latest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    previous: tuple[str, ...] = ()
+    promoted_utc: str
+    sha256: str
+    """Of the run's model.h5, and so of the copy."""
+
+
+class Promotion(NamedTuple):
+    """Whether a run is in use now, and a sentence that says so or why not."""
+
+    promoted: bool
+    sentence: str
+
+
+def model_copy(places: Places) -> Path:
+    """Returns where the copy of the model in use lies, as the classic scripts know it."""
+    return places.models / "emotion_recognition_modelfer.h5"
+
+
+def labels_copy(places: Places) -> Path:
+    """Returns where the labels of that copy lie."""
+    return places.models / "emotion_labels.json"
+
+
+def current(places: Places) -> Pointer | None:
+    """Returns what has been promoted last, None if nothing has. Raises ArtifactError for a broken pointer."""
+    path = _pointer_path(places)
+    if not path.exists():
+        return None
+    try:
+        return Pointer.model_validate(read_json(path, "pointer to the model in use"))
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is no pointer to a run ({error.errors()[0]['msg']}).") from None
+
+
+def model_in_use(places: Places, *, shipped: Path = SHIPPED_BEST) -> Path | None:
+    """Returns the folder of the promoted run, else the shipped one, else None. Raises ArtifactError if that is gone."""
+    pointer = current(places)
+    if pointer is None:
+        return shipped if (shipped / "model.h5").is_file() else None
+    folder = places.models / "runs" / pointer.run
+    if not (folder / "model.h5").is_file():
+        raise ArtifactError(
+            f"Run {pointer.run} is in use, but {folder / 'model.h5'} is missing.",
+            hint=f"Promote another run, or delete {_pointer_path(places)}: then the project's own model is in use.",
+        )
+    return folder
+
+
+def promote(places: Places, run: Run, *, clock: Clock = utc_now, shipped: Path = SHIPPED_BEST) -> Promotion:
+    """Puts a finished run into use, and returns whether it did. Promoting the same run again repairs its copies.
+
+    A model of drawn faces does not take the place of one of photographs. Raises ArtifactError, DiskFullError.
+    """
+    _check_is_complete(run)
+    with _promoting(places):
+        if _would_lose_photographs(places, run, shipped):
+            return Promotion(False, _KEPT.format(run.id, run.model_h5))
+        pointer = current(places)
+        before = [pointer.run, *pointer.previous] if pointer else []
+        previous = [run_id for run_id in before if run_id != run.id][:_LONGEST_HISTORY]
+        _put_into_use(places, run, previous=previous, clock=clock)
+    return Promotion(True, f"Run {run.id} is the model in use now: {model_copy(places)}.")
+
+
+def rollback(places: Places, *, clock: Clock = utc_now) -> Pointer:
+    """Puts the run before the current one into use (the latest that is still there whole), and returns the pointer.
+
+    Raises ArtifactError if there is none, DiskFullError.
+    """
+    with _promoting(places):
+        pointer = current(places)
+        previous = list(pointer.previous) if pointer else []
+        while previous:
+            with contextlib.suppress(ArtifactError):
+                run = open_run(places, previous.pop(0))
+                _check_is_complete(run)
+                return _put_into_use(places, run, previous=previous, clock=clock)
+        raise ArtifactError(f"There is no model in {places.models} to go back to: nothing was in use before this one.")
+
+
+_KEPT = (
+    "The model in use was trained on photographs and stays: run {} was trained on the sample's drawn faces. "
+    "Its model is {}."
+)
+
+
+def _check_is_complete(run: Run) -> None:
+    status = run.state.status
+    if status != "SUCCEEDED":
+        raise ArtifactError(
+            f"Run {run.id} is not finished (it is {status}); only a finished run can be put into use.",
+            hint=f"`python train_emotion_model.py --resume {run.id}` goes on with it.",
+        )
+    missing = [path.name for path in (run.model_h5, run.labels_json) if not path.is_file()]
+    if missing:
+        raise ArtifactError(f"Run {run.id} cannot be put into use: {run.folder} has no {' and no '.join(missing)}.")
+
+
+def _would_lose_photographs(places: Places, run: Run, shipped: Path) -> bool:
+    if not _is_of_drawn_faces(run.manifest):
+        return False
+    try:
+        in_use = model_in_use(places, shipped=shipped)
+    except ArtifactError:  # the model in use is gone already
+        return False
+    return in_use is not None and not _is_of_drawn_faces(Run(in_use, places.history).manifest)
+
+
+def _is_of_drawn_faces(manifest: Manifest) -> bool:
+    return "sample" in (manifest.data_name, manifest.config.data)
+
+
+def _put_into_use(places: Places, run: Run, *, previous: list[str], clock: Clock) -> Pointer:
+    pointer = Pointer(
+        run=run.id, previous=tuple(previous), promoted_utc=utc_text(clock()), sha256=file_sha256(run.model_h5)
+    )
+    # All three are written before the first is renamed: the innermost first, the pointer last.
+    with (
+        replacing(_pointer_path(places)) as pointer_file,
+        replacing(labels_copy(places)) as labels,
+        replacing(model_copy(places)) as model,
+    ):
+        shutil.copyfile(run.model_h5, model)
+        shutil.copyfile(run.labels_json, labels)
+        pointer_file.write_text(pointer.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return pointer
+
+
+def _pointer_path(places: Places) -> Path:
+    return places.models / "current.json"
+
+
+@contextlib.contextmanager
+def _promoting(places: Places) -> Iterator[None]:
+    places.models.mkdir(parents=True, exist_ok=True)
+    with FileLock(places.models / ".promotion.lock"):
+        sweep(places.models)
+        yield

@@ -1,0 +1,187 @@
+"""`Run`: one run's folder: its manifest, its state, its files, and the lock of the process that trains it."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fer_core.errors import ArtifactError, RunHeldError
+from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.files import plain, read_json, sweep, write_atomically, write_json
+from fer_core.store.manifest import Manifest
+
+Status = Literal["QUEUED", "RUNNING", "INTERRUPTED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"]
+
+_HOLD_SECONDS = 0.5
+"""Longer than anybody needs to look whether a run is held; shorter than a person notices."""
+
+
+class State(BaseModel):
+    """How far a run is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: Status = "QUEUED"
+    attempt: int = 0
+    host: str | None = None
+    pid: int | None = None
+    heartbeat_utc: str | None = None
+    epoch: int = 0
+    """The last finished one; 0 before the first."""
+    epochs: int | None = None
+    message: str = ""
+    started_utc: str | None = None
+    finished_utc: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk. Nothing is kept in memory: manifest and state are read anew each time."""
+
+    folder: Path
+    history: Path
+    """The folder of all runs' history CSVs."""
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the run is. Raises ArtifactError if the file is missing or not ours."""
+        path = self.folder / "manifest.json"
+        try:
+            return Manifest.from_json(path.read_bytes(), where=str(path))
+        except OSError as error:
+            raise ArtifactError(f"Run {self.id} has no readable manifest: {path}: {error.strerror}.") from error
+
+    @property
+    def state(self) -> State:
+        """How far the run is. Raises ArtifactError if the file is missing or not ours."""
+        path = self.folder / "state.json"
+        try:
+            return State.model_validate(read_json(path, f"state of run {self.id}"))
+        except ValidationError as error:
+            raise ArtifactError(f"{path} is no state of a run ({error.errors()[0]['msg']}).") from None
+
+    def update_state(self, **fields: Any) -> State:
+        """Changes some fields of state.json in one instant and returns the new state. Raises DiskFullError."""
+        with self._writing():
+            state = State.model_validate(self.state.model_dump() | plain(fields))
+            write_json(self.folder / "state.json", state.model_dump())
+        return state
+
+    def update_manifest(self, **fields: Any) -> Manifest:
+        """Completes the manifest in one instant and returns it.
+
+        A finished run's manifest changes no more, but for `litert`: that export may be made later, on another machine.
+        Raises ArtifactError, DiskFullError.
+        """
+        with self._writing():
+            if self.state.status == "SUCCEEDED" and set(fields) != {"litert"}:
+                raise ArtifactError(f"Run {self.id} is finished: its manifest does not change any more.")
+            manifest = self.manifest.completed(fields)
+            write_atomically(self.folder / "manifest.json", manifest.to_json())
+        return manifest
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keeps every other process from training this run; freed by the system when this process ends in any way.
+
+        Removes what a killed holder left behind. Raises RunHeldError that names the holder.
+        """
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=_HOLD_SECONDS)
+        except filelock.Timeout:
+            raise self._held_error() from None
+        try:
+            self._take_over()
+            yield
+        finally:
+            lock.release()
+
+    def _take_over(self) -> None:
+        for folder in (self.folder, self.checkpoint, self.plots):
+            sweep(folder)
+        self.update_state(host=socket.gethostname(), pid=os.getpid(), heartbeat_utc=utc_text(utc_now()))
+
+    def is_held(self) -> bool:
+        """Returns whether a living process trains this run."""
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return True
+        except OSError:  # in a folder that cannot be written to, nobody trains
+            return False
+        lock.release()
+        return False
+
+    def _lock(self) -> filelock.BaseFileLock:
+        return filelock.FileLock(self.folder / ".trainer.lock", poll_interval=0.02)
+
+    def _writing(self) -> filelock.BaseFileLock:
+        """Reading, changing and writing back is one step, for the trainer and for a supervisor beside it."""
+        return filelock.FileLock(self.folder / ".writing.lock", poll_interval=0.01)
+
+    def _held_error(self) -> RunHeldError:
+        state = self.state
+        return RunHeldError(
+            f"Run {self.id} is being trained by process {state.pid} on {state.host}.",
+            hint="Wait until it ends, or stop it with Ctrl-C or `kill` there; then start it again with --resume.",
+        )
+
+    @property
+    def history_csv(self) -> Path:
+        return self.history / self.manifest.history_csv
+
+    @property
+    def model_h5(self) -> Path:
+        return self.folder / "model.h5"
+
+    @property
+    def model_tflite(self) -> Path:
+        return self.folder / "model.tflite"
+
+    @property
+    def architecture_json(self) -> Path:
+        return self.folder / "model.json"
+
+    @property
+    def labels_json(self) -> Path:
+        return self.folder / "labels.json"
+
+    @property
+    def metrics_jsonl(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def log_txt(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint"
+
+    @property
+    def plots(self) -> Path:
+        return self.folder / "plots"
+
+    @property
+    def evaluation_json(self) -> Path:
+        return self.folder / "evaluation.json"
+
+    @property
+    def audit_json(self) -> Path:
+        return self.folder / "audit.json"
+
+    @property
+    def training_images(self) -> Path:
+        return self.folder / "training_images.bin"

@@ -1,0 +1,165 @@
+"""The runs under models/runs: making a new one, opening one by its id, finding the one to go on with."""
+
+import contextlib
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError, did_you_mean
+from fer_core.places import Places
+from fer_core.store.clock import Clock, utc_now, utc_text
+from fer_core.store.files import create_atomically, full_disk_named, sweep, sync, temporary_beside, write_json
+from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions
+from fer_core.store.run import Run, State
+
+UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+
+
+def _four_hex_digits() -> str:
+    return secrets.token_hex(2)
+
+
+def create_run(
+    places: Places,
+    config: TrainConfig,
+    *,
+    recipe: str | None = None,
+    kind: Kind = "train",
+    parent: str | None = None,
+    promote: bool = True,
+    history_header: str = "",
+    clock: Clock = utc_now,
+    random_mark: Callable[[], str] = _four_hex_digits,
+) -> Run:
+    """Returns a new run that waits to be trained: its folder with manifest and state, and its history CSV.
+
+    Both appear whole, under names that no other process gets. Raises ArtifactError, DiskFullError.
+    """
+    moment = clock()
+    history_csv = _reserve_history(_history_folder(places, kind, parent), history_header, moment)
+    fields = {
+        "created_utc": utc_text(moment),
+        "kind": kind,
+        "parent": parent,
+        "recipe": recipe,
+        "config": config,
+        "promote": promote and kind != "trial",
+        "history_csv": history_csv.relative_to(places.history).as_posix(),
+        "seed": config.seed,
+        "versions": installed_versions(),
+        "git_commit": checkout_commit(),
+    }
+    try:
+        folder = _create_folder(
+            places.models / "runs", fields, _id_maker(moment, recipe or config.network, random_mark)
+        )
+    except BaseException:
+        history_csv.unlink(missing_ok=True)
+        raise
+    return Run(folder, places.history)
+
+
+def open_run(places: Places, run_id: str) -> Run:
+    """Returns an existing run. Raises ArtifactError if there is none of that id, or it is no id."""
+    _check_name(run_id, "run id")
+    folder = places.models / "runs" / run_id
+    if not (folder / "manifest.json").is_file():
+        raise ArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=_other_runs(places, run_id))
+    return Run(folder, places.history)
+
+
+def list_runs(places: Places) -> list[Run]:
+    """Returns all runs, oldest first."""
+    manifests = (places.models / "runs").glob("[!.]*/manifest.json")
+    return [Run(folder, places.history) for folder in sorted(path.parent for path in manifests)]
+
+
+def latest_unfinished(places: Places) -> Run | None:
+    """Returns the newest run that was started by hand, is not finished and is trained by no living process."""
+    return next((run for run in reversed(list_runs(places)) if _can_be_resumed(run)), None)
+
+
+def _can_be_resumed(run: Run) -> bool:
+    try:
+        manifest, status = run.manifest, run.state.status
+    except ArtifactError:  # one broken run must not keep the others from going on
+        return False
+    return manifest.kind == "train" and manifest.parent is None and status in UNFINISHED and not run.is_held()
+
+
+def _history_folder(places: Places, kind: Kind, parent: str | None) -> Path:
+    if parent is None or kind != "trial":
+        return places.history
+    _check_name(parent, "search id")
+    return places.history / f"search_{parent.removeprefix('search_')}"
+
+
+def _reserve_history(folder: Path, header: str, moment: datetime) -> Path:
+    """Returns the path of a new CSV named by the time; the second in one second ends in _2."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    number = 1
+    while True:
+        mark = "" if number == 1 else f"_{number}"
+        path = folder / f"training_history_{moment:%Y%m%d_%H%M%S}{mark}.csv"
+        with contextlib.suppress(FileExistsError):
+            create_atomically(path, header)
+            return path
+        number += 1
+
+
+def _id_maker(moment: datetime, name: str, random_mark: Callable[[], str]) -> Callable[[], str]:
+    slug = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:60] or "run"
+    return lambda: f"{moment:%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
+
+
+def _create_folder(runs: Path, fields: dict, make_id: Callable[[], str]) -> Path:
+    runs.mkdir(parents=True, exist_ok=True)
+    sweep(runs)
+    while True:
+        folder = runs / make_id()
+        if not folder.exists() and _appears(folder, Manifest(run_id=folder.name, **fields)):
+            return folder
+
+
+def _appears(folder: Path, manifest: Manifest) -> bool:
+    """Makes a run's folder in one instant; False if another process took the name meanwhile."""
+    temporary = temporary_beside(folder)
+    try:
+        with full_disk_named(folder):
+            _fill(temporary, manifest)
+            temporary.rename(folder)
+            sync(folder.parent)
+    except OSError:
+        if not folder.exists():
+            raise
+        return False
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return True
+
+
+def _fill(folder: Path, manifest: Manifest) -> None:
+    folder.mkdir()
+    (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    sync(folder / "manifest.json")
+    write_json(folder / "state.json", State(epochs=manifest.config.epochs).model_dump())
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ArtifactError(f"{name!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")
+
+
+def _other_runs(places: Places, run_id: str) -> str:
+    ids = [run.id for run in list_runs(places)]
+    if not ids:
+        return "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
+    hint = did_you_mean(run_id, ids)
+    return hint if hint.startswith("Did") else f"The newest are: {', '.join(ids[:-6:-1])}."

@@ -1,0 +1,1 @@
+"""Training: `train()`, the only place in the project that fits a model, and what it is made of."""

@@ -1,0 +1,97 @@
+"""The checkpoint: everything that the next epoch depends on, in one file that is replaced at each epoch's end.
+
+`.keras` and `save_weights` leave out the state of the random generators; a training resumed from them is another one.
+This file has all variables of model and optimizer, the weights of the best epoch, and the history so far, so that a
+training killed at any moment and resumed ends with the same bits as one that was not.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fer_core.errors import ArtifactError
+from fer_core.store.files import replacing
+
+FILE_NAME = "checkpoint.npz"
+
+
+@dataclass
+class Progress:
+    """How far a training is. Epochs count from 1."""
+
+    epoch: int = 0
+    """The last finished one."""
+    best_epoch: int = 0
+    best_value: float | None = None
+    rows: list[dict] = field(default_factory=list)
+    """One for each finished epoch, as in the history CSV."""
+    best_weights: list[np.ndarray] = field(default_factory=list)
+    """Of the network, in the order of `get_weights`."""
+
+
+def save_checkpoint(folder: Path, model: keras.Model, progress: Progress) -> None:
+    """Replaces the checkpoint in one instant. Raises DiskFullError; the one before is then still whole."""
+    folder.mkdir(exist_ok=True)
+    arrays = _state_arrays(model) | {f"best{place:05d}": array for place, array in enumerate(progress.best_weights)}
+    facts = {name: value for name, value in vars(progress).items() if name != "best_weights"}
+    arrays["progress"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    # Not np.savez(file): on a full disk its zip writer fails again while closing, and hides the reason.
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    with replacing(folder / FILE_NAME) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def load_checkpoint(folder: Path, model: keras.Model) -> Progress:
+    """Puts the checkpoint into the model and its optimizer, and returns how far it was; a new Progress without one.
+
+    Raises:
+        ArtifactError: for a file that is damaged or of another network.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return Progress()
+    model.optimizer.build(model.trainable_variables)
+    arrays = _read(path)
+    wanted = _variables(model)
+    facts = json.loads(arrays.pop("progress").tobytes())
+    best = [arrays.pop(name) for name in sorted(name for name in arrays if name.startswith("best"))]
+    if {name: array.shape for name, array in arrays.items()} != {n: tuple(v.shape) for n, v in wanted.items()}:
+        raise ArtifactError(f"{path} is a checkpoint of another network or optimizer.", hint="Start a new run.")
+    for name, variable in wanted.items():
+        variable.assign(arrays[name])
+    return Progress(**facts, best_weights=best)
+
+
+def read_progress(folder: Path) -> Progress:
+    """Returns how far the checkpoint in `folder` is, without weights; a new Progress where there is none."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return Progress()
+    return Progress(**json.loads(_read(path)["progress"].tobytes()))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            f"The checkpoint {path} is damaged ({error}).",
+            hint="Remove it, and --resume starts this run again from its first epoch.",
+        ) from error
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns every variable by place: names that Keras makes up depend on what else the process has built."""
+    both = {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {f"{kind}{place:05d}": v for kind, variables in both.items() for place, v in enumerate(variables)}
+
+
+def _state_arrays(model: keras.Model) -> dict[str, np.ndarray]:
+    return {name: np.asarray(variable) for name, variable in _variables(model).items()}

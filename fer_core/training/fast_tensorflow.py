@@ -1,0 +1,96 @@
+"""Faster forms of three Keras parts while training with TensorFlow on a CPU. The only module that knows TensorFlow ops.
+
+Each has the weights, the configuration and the arithmetic of the stock part, so that what is saved is stock Keras:
+`training_twin` puts them in, and `trained weights` go back into the stock network by `set_weights`.
+"""
+
+import keras
+import tensorflow as tf
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """BatchNormalization whose training step is one kernel; Keras' own casts to float32 and runs a dozen.
+
+    Activations stay in the compute dtype, statistics are float32.
+    """
+
+    def build(self, input_shape):
+        """Makes the four vectors, and keeps them float32 where the activations are bfloat16."""
+        super().build(input_shape)
+        self.autocast = False
+
+    def call(self, inputs, training=None, mask=None):
+        """Returns the normalised activations and updates the moving statistics."""
+        if not (training and self.trainable) or len(inputs.shape) not in (2, 4):
+            return super().call(inputs, training=training, mask=mask)
+        activations = tf.cast(inputs, self.compute_dtype)
+        flat = len(inputs.shape) == 2
+        outputs, mean, variance = self._normalised(activations[:, None, None, :] if flat else activations)
+        self._move(mean, variance)
+        return outputs[:, 0, 0, :] if flat else outputs
+
+    def _normalised(self, activations):
+        count = tf.cast(tf.reduce_prod(tf.shape(activations)[:3]), "float32")
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=activations,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=tf.convert_to_tensor(self.moving_mean),
+            variance=tf.convert_to_tensor(self.moving_variance),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        # The kernel returns the sample variance (n - 1); Keras keeps the population variance (n).
+        return outputs, mean, variance * (count - 1) / count
+
+    def _move(self, mean, variance):
+        kept = self.momentum
+        self.moving_mean.assign(self.moving_mean * kept + mean * (1 - kept))
+        self.moving_variance.assign(self.moving_variance * kept + variance * (1 - kept))
+
+
+class ByteDropout(keras.layers.Dropout):
+    """Dropout that spends 8 random bits on a value instead of 32 and a float: the rate is rounded to 1/256."""
+
+    def call(self, inputs, training=False):
+        """Returns the inputs with some set to 0 and the others enlarged to keep the mean."""
+        if not training or self.rate == 0 or self.noise_shape is not None:
+            return super().call(inputs, training=training)
+        kept = min(max(round((1 - self.rate) * 256), 1), 255)
+        size = tf.size(inputs)
+        words = tf.random.stateless_uniform(
+            [(size + 3) // 4], tf.cast(self.seed_generator.next(), "int32"), minval=None, maxval=None, dtype="int32"
+        )
+        random_bytes = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
+        mask = tf.reshape(random_bytes < tf.constant(kept, tf.uint8), tf.shape(inputs))
+        return tf.where(mask, inputs * tf.cast(256 / kept, inputs.dtype), tf.zeros((), inputs.dtype))
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """Adam whose update of a weight is one pass over memory; Keras' own makes a dozen."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes `variable` and its two moments by the rule of Adam (arXiv 1412.6980)."""
+        if isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        step = tf.cast(self.iterations.value + 1, "float32")
+        place = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_resource(variable),
+            m=_resource(self._momentums[place]),
+            v=_resource(self._velocities[place]),
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, "float32"),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, "float32"),
+            use_locking=True,
+        )
+
+
+def _resource(variable):
+    """Keras hands over its own variables or TensorFlow's."""
+    return (variable if isinstance(variable, tf.Variable) else variable.value).handle

@@ -1,0 +1,112 @@
+"""The end of a training: scores the kept weights on the test images once, and saves all that a run leaves.
+
+Every file appears whole. Done again from the start if it was interrupted. Imports Keras.
+"""
+
+import keras
+import numpy as np
+
+from fer_core.data.dataset import Dataset
+from fer_core.evaluation import plots
+from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
+from fer_core.evaluation.predict import predict
+from fer_core.store.artifacts import save_architecture, save_labels, save_model
+from fer_core.store.export import ensure_litert, export_checked
+from fer_core.store.files import file_sha256, write_json
+from fer_core.store.run import Run
+from fer_core.training.checkpoint import Progress
+from fer_core.training.history import write_history
+from fer_core.training.record import training_hashes
+from fer_core.training.report import RunReport
+
+_EXPORT_PROBES = 256
+
+
+def finish(run: Run, network: keras.Model, dataset: Dataset, progress: Progress, told: RunReport) -> Evaluation:
+    """Returns the evaluation on test of the finished network (stock Keras, float32), and saves everything."""
+    write_history(run.history_csv, progress.rows)
+    kept = kept_epoch(progress)
+    evaluation = _evaluate(run, network, dataset)
+    run.update_manifest(scores=_scores(evaluation, progress, kept))
+    save_labels(run.labels_json, dataset.labels)
+    save_architecture(network, run.architecture_json)
+    save_model(network, run.model_h5, manifest=run.manifest)
+    evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
+    write_json(run.evaluation_json, evaluation.to_json())
+    _export(run, network, dataset, told)
+    _plot(run, dataset, evaluation, progress)
+    return evaluation
+
+
+def kept_epoch(progress: Progress) -> int:
+    """Returns the epoch whose weights are saved: the best, where validation chose one."""
+    return progress.best_epoch if progress.best_weights else progress.epoch
+
+
+def chosen_on(run: Run, dataset: Dataset) -> str:
+    """Returns a sentence: which images chose the epoch."""
+    config = run.manifest.config
+    if dataset.validation is None or config.keep == "last":
+        return "No images chose the epoch: the last one is kept."
+    part = f"{dataset.validation.name} ({len(dataset.validation):,} images) chose the epoch, by {config.monitor}"
+    if config.validation == "test" and dataset.validation.name == dataset.test.name:
+        return f"{part}: the test images themselves, so the test score is optimistic."
+    return f"{part}; the test images chose nothing."
+
+
+def _evaluate(run: Run, network: keras.Model, dataset: Dataset) -> Evaluation:
+    return evaluate_probabilities(
+        predict(network, dataset.test),
+        dataset.test.labels,
+        label_names=dataset.labels,
+        split=dataset.test.name,
+        is_training_copy=np.isin(dataset.test.hashes, training_hashes(dataset)),
+        chosen_on=chosen_on(run, dataset),
+    )
+
+
+def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
+    last = progress.rows[-1]
+    return {
+        "split": evaluation.split,
+        "images": evaluation.images,
+        "accuracy": evaluation.accuracy,
+        "accuracy_interval": evaluation.accuracy_interval,
+        "macro_f1": evaluation.macro_f1,
+        "loss": evaluation.loss,
+        "chosen_on": evaluation.chosen_on,
+        "kept_epoch": kept,
+        "epochs": progress.epoch,
+        "val_accuracy": progress.rows[kept - 1].get("val_accuracy"),
+        "train_accuracy": last["accuracy"],
+    }
+
+
+def _export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -> None:
+    if run.model_tflite.is_file() and run.manifest.litert and run.manifest.litert.sha256 == file_sha256(run.model_tflite):
+        return
+    try:
+        if keras.backend.backend() == "tensorflow":
+            probes = dataset.test.images(slice(0, _EXPORT_PROBES))
+            run.update_manifest(litert=export_checked(network, run.model_tflite, probes))
+        elif not ensure_litert(run):
+            told.event("No LiteRT export: TensorFlow is not installed here. The first machine that has it makes it.")
+            return
+    except ModuleNotFoundError as error:
+        told.event(f"No LiteRT export: {error.name} is not installed here.")
+        return
+    difference = run.manifest.litert.largest_difference
+    told.event(f"LiteRT export agrees with Keras: largest difference of a probability {difference:.1e}.")
+
+
+def _plot(run: Run, dataset: Dataset, evaluation: Evaluation, progress: Progress) -> None:
+    run.plots.mkdir(exist_ok=True)
+    title = f"{run.manifest.recipe or run.manifest.config.network}: {dataset.name}, {len(dataset.train):,} training images"
+    plots.training_curves(progress.rows, run.plots, title=title, kept_epoch=kept_epoch(progress))
+    plots.confusion_matrix(
+        np.array(evaluation.confusion),
+        dataset.labels,
+        run.plots / "confusion_matrix.png",
+        title=f"{run.id}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right",
+    )
+

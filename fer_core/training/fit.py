@@ -1,0 +1,160 @@
+"""The epochs: trains one after the other, validates, remembers the best, and saves a checkpoint after each.
+
+Imports Keras: only imported by `train`.
+"""
+
+import math
+import time
+
+import keras
+import numpy as np
+
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import Dataset, Split
+from fer_core.errors import NonFiniteLossError
+from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, summary
+from fer_core.evaluation.predict import predict
+from fer_core.store.run import Run
+from fer_core.training.checkpoint import Progress, save_checkpoint
+from fer_core.training.class_weights import class_weights
+from fer_core.training.confusion import Confusion
+from fer_core.training.feed import Epoch
+from fer_core.training.history import write_history
+from fer_core.training.report import RunReport
+
+ESTIMATE_AFTER_STEPS = 20
+_FIRST_TIMED_STEP = 5
+"""The first steps compile."""
+PROGRESS_SECONDS = 2.0
+
+
+def fit(model: keras.Model, dataset: Dataset, run: Run, progress: Progress, report: RunReport) -> None:
+    """Trains `model` until the last epoch or until early stopping; `progress` and the run's files follow.
+
+    Raises:
+        NonFiniteLossError: with epoch and batch; the checkpoint is then that of the last good epoch.
+    """
+    config = run.manifest.config
+    weights = class_weights(config, dataset.train.labels, dataset.labels)
+    while progress.epoch < config.epochs and not is_over(config, progress):
+        epoch = progress.epoch + 1
+        started = time.perf_counter()
+        row = _train_epoch(model, Epoch(dataset.train, config, epoch=epoch, class_weights=weights), epoch, config, report)
+        if dataset.validation is not None:
+            row |= _validate(model, dataset.validation, weights, config)
+        row["seconds"] = round(time.perf_counter() - started, 3)
+        _finish_epoch(model, row, config, progress)
+        save_checkpoint(run.checkpoint, model, progress)
+        write_history(run.history_csv, progress.rows)
+        report.epoch(row)
+
+
+def is_over(config: TrainConfig, progress: Progress) -> bool:
+    """Returns whether early stopping ends the training here."""
+    patience = config.early_stopping_patience
+    return patience > 0 and progress.epoch - progress.best_epoch >= patience
+
+
+def _train_epoch(model, batches: Epoch, epoch: int, config: TrainConfig, report: RunReport) -> dict:
+    watch = Watch(epoch, batches, config, report)
+    logs = model.fit(batches, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=0, callbacks=[watch]).history
+    counts = next(metric for metric in _metrics(model) if isinstance(metric, Confusion)).matrix()
+    images = len(batches) * batches.batch_size
+    return {
+        "epoch": epoch,
+        "loss": float(logs["loss"][-1]),
+        **summary(counts)._asdict(),
+        "learning_rate": float(model.optimizer.learning_rate),
+        "images_per_second": round(images / watch.seconds, 1),
+    }
+
+
+def _metrics(model: keras.Model):
+    return [inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric])]
+
+
+def _validate(model: keras.Model, validation: Split, weights: np.ndarray, config: TrainConfig) -> dict:
+    probabilities = predict(model, validation)
+    counts = confusion_matrix(validation.labels, probabilities.argmax(axis=1), len(weights))
+    image_weights = weights[validation.labels] if config.weighted_validation_loss else np.ones(len(validation))
+    true_probabilities = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
+    losses = -np.log(np.clip(true_probabilities, SMALLEST_PROBABILITY, 1)) * image_weights
+    penalty = sum(float(loss) for loss in model.losses)
+    scores = {"loss": float(losses.mean()) + penalty, **summary(counts)._asdict()}
+    return {f"val_{name}": value for name, value in scores.items()}
+
+
+def _finish_epoch(model: keras.Model, row: dict, config: TrainConfig, progress: Progress) -> None:
+    _check_finite(row["epoch"], row)
+    progress.epoch = row["epoch"]
+    progress.rows.append(row)
+    value = row.get(config.monitor)
+    if value is None:
+        progress.best_epoch = progress.epoch
+    elif progress.best_value is None or _is_better(value, progress.best_value, config):
+        progress.best_epoch, progress.best_value = progress.epoch, value
+        if config.keep != "last":
+            progress.best_weights = [np.array(weight) for weight in model.network.get_weights()]
+
+
+def _is_better(value: float, best: float, config: TrainConfig) -> bool:
+    return value < best if config.monitor == "val_loss" else value > best
+
+
+def _check_finite(epoch: int, row: dict) -> None:
+    bad = next((name for name in ("loss", "val_loss") if not math.isfinite(row.get(name, 0.0))), None)
+    if bad:
+        raise _non_finite(f"{bad} is {row[bad]} at the end of epoch {epoch}")
+
+
+def _non_finite(what: str) -> NonFiniteLossError:
+    return NonFiniteLossError(
+        f"The training went wrong: {what}. The checkpoint of the epoch before is kept.",
+        hint="Start a new run with a smaller --learning-rate, or with --precision float32.",
+    )
+
+
+class Watch(keras.callbacks.Callback):
+    """Looks at every step: stops at a loss that is no number, times the training, tells how far it is."""
+
+    def __init__(self, epoch: int, batches: Epoch, config: TrainConfig, report: RunReport):
+        super().__init__()
+        self.epoch, self.config, self.report = epoch, config, report
+        self.steps, self.batch_size = len(batches), batches.batch_size
+        self.seconds = 0.0
+        self._started = self._told = self._timed_from = 0.0
+        self._wants_estimate = not report.has_estimate
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._started = self._told = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Checks the loss and stops the clock."""
+        if not math.isfinite(logs["loss"]):
+            raise _non_finite(f"the loss is {logs['loss']} in epoch {self.epoch}, batch {batch + 1} of {self.steps}")
+        now = time.perf_counter()
+        self.seconds = now - self._started
+        if batch + 1 == _FIRST_TIMED_STEP:
+            self._timed_from = now
+        if self._wants_estimate and batch + 1 == min(ESTIMATE_AFTER_STEPS, self.steps):
+            self._estimate(batch + 1, now)
+        if now - self._told >= PROGRESS_SECONDS or batch + 1 == self.steps:
+            self._told = now
+            self._tell(batch + 1, logs)
+
+    def _tell(self, step: int, logs: dict) -> None:
+        self.report.progress(
+            epoch=self.epoch,
+            epochs=self.config.epochs,
+            step=step,
+            steps=self.steps,
+            loss=float(logs["loss"]),
+            accuracy=float(logs["accuracy"]),
+            images_per_second=round(step * self.batch_size / self.seconds, 1),
+        )
+
+    def _estimate(self, step: int, now: float) -> None:
+        timed = step - _FIRST_TIMED_STEP
+        each = (now - self._timed_from) / timed if timed > 0 else self.seconds / step
+        self.report.estimate(each * self.steps, self.config.epochs - self.epoch + 1)

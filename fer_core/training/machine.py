@@ -1,0 +1,175 @@
+"""What the machine offers a training: backend, devices, threads, precision. Decides, sets up, and says why.
+
+`prepare` must come before the first Keras operation of the process: threads and virtual devices cannot change later.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ConfigError
+from fer_core.store.manifest import Manifest
+
+_BFLOAT16_CPU_FLAGS = ("avx512_bf16", "amx_bf16")
+_BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How this process trains."""
+
+    backend: str
+    devices: tuple[str, ...]
+    threads: int
+    precision: str
+    precision_reason: str
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the devices are GPUs."""
+        return "gpu" in self.devices[0].lower() or "cuda" in self.devices[0].lower()
+
+    @property
+    def policy(self) -> str:
+        """The Keras dtype policy of the network while it trains."""
+        return "mixed_bfloat16" if self.precision == "bfloat16" else "float32"
+
+    def sentence(self) -> str:
+        """Returns one line for the run's output."""
+        where = f"{len(self.devices)} x {self.devices[0]}" if len(self.devices) > 1 else self.devices[0]
+        return f"{self.backend} on {where}, {self.threads} threads, {self.precision} ({self.precision_reason})"
+
+
+def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
+    """Sets up threads, devices, determinism and seeds for this process, and returns what was set up.
+
+    Args:
+        recorded: the run's manifest. An interrupted run keeps its threads and its precision: others give other weights.
+
+    Raises:
+        ConfigError: for devices that the machine does not have, or another backend than the run was begun with.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    _check_backend(backend, recorded)
+    threads = recorded.threads or config.threads or available_cores()
+    setup = _prepare_tensorflow if backend == "tensorflow" else _prepare_jax
+    devices, gpu_has_bfloat16 = setup(config, threads)
+    keras.utils.set_random_seed(config.seed)
+    precision, reason = choose_precision(config.precision, gpu_has_bfloat16)
+    if recorded.precision:
+        precision, reason = recorded.precision, recorded.precision_reason or ""
+    return Machine(backend, devices, threads, precision, reason)
+
+
+@contextlib.contextmanager
+def single_or_many(machine: Machine) -> Iterator[None]:
+    """Inside, models are built and trained over all devices of the machine: each takes its part of every batch."""
+    if len(machine.devices) == 1:
+        yield
+    elif machine.backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(list(machine.devices)).scope():
+            yield
+    else:
+        yield from _jax_data_parallel(machine)
+
+
+def _jax_data_parallel(machine: Machine) -> Iterator[None]:
+    import keras
+
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=[d.lower() for d in machine.devices]))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def _check_backend(backend: str, recorded: Manifest) -> None:
+    if backend not in ("tensorflow", "jax"):
+        raise ConfigError(f"The Keras backend {backend!r} is not supported.", hint="Set KERAS_BACKEND=tensorflow or jax.")
+    if recorded.backend not in (None, backend):
+        raise ConfigError(
+            f"The run was begun on {recorded.backend}; this is {backend}.",
+            hint=f"Set KERAS_BACKEND={recorded.backend} and resume again.",
+        )
+
+
+def available_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_precision(wanted: str, gpu_has_bfloat16: bool | None) -> tuple[str, str]:
+    """Returns (precision, reason); `gpu_has_bfloat16` is None where there is no GPU."""
+    if wanted != "auto":
+        return wanted, "as asked for"
+    if gpu_has_bfloat16 is not None:
+        return ("bfloat16", "the GPU has it") if gpu_has_bfloat16 else ("float32", "the GPU has no bfloat16")
+    flags = [flag for flag in _BFLOAT16_CPU_FLAGS if flag in cpu_flags()]
+    if flags:
+        return "bfloat16", f"the CPU has {flags[0]}"
+    return "float32", "the CPU has no bfloat16 instructions"
+
+
+def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
+    """Returns the CPU's feature flags as Linux names them; an empty set elsewhere."""
+    if not path.is_file():
+        return set()
+    lines = (line for line in path.read_text().splitlines() if line.startswith("flags"))
+    return set(next(lines, "").split(":")[-1].split())
+
+
+def _prepare_tensorflow(config: TrainConfig, threads: int) -> tuple[tuple[str, ...], bool | None]:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(max(1, min(threads, 2)))
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    kind, count = _wanted_devices(config.devices, len(gpus))
+    if kind == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        return tuple(f"CPU:{number}" for number in range(count)), None
+    tf.config.set_visible_devices(gpus[:count], "GPU")
+    for gpu in gpus[:count]:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+    return tuple(f"GPU:{number}" for number in range(count)), capability >= _BFLOAT16_COMPUTE_CAPABILITY
+
+
+def _prepare_jax(config: TrainConfig, threads: int) -> tuple[tuple[str, ...], bool | None]:
+    if config.devices.startswith("cpu"):
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        os.environ["JAX_NUM_CPU_DEVICES"] = config.devices.partition(":")[2] or "1"
+    import jax
+
+    found = jax.devices()
+    gpus = [device for device in found if device.platform == "gpu"]
+    kind, count = _wanted_devices(config.devices, len(gpus))
+    chosen = (gpus if kind == "gpu" else found)[:count]
+    names = tuple(f"{device.platform.upper()}:{device.id}" for device in chosen)
+    if kind == "cpu":
+        return names, None
+    return names, float(getattr(chosen[0], "compute_capability", "0")) >= _BFLOAT16_COMPUTE_CAPABILITY[0]
+
+
+def _wanted_devices(devices: str, gpus: int) -> tuple[str, int]:
+    kind, _, number = devices.partition(":")
+    if kind == "auto":
+        kind, number = ("gpu", str(gpus)) if gpus else ("cpu", "1")
+    count = int(number or (gpus if kind == "gpu" else 1))
+    if kind == "gpu" and count > gpus or count == 0:
+        raise ConfigError(
+            f"devices is {devices!r}, and this machine shows {gpus} GPUs.", hint="Use --devices auto, or check the GPU's driver."
+        )
+    return kind, count

@@ -1,0 +1,27 @@
+"""Makes the optimizer that a `TrainConfig` names. Imports Keras: only imported by training itself."""
+
+import keras
+
+from fer_core.config import TrainConfig
+from fer_core.training.schedules import Schedule
+
+_NOT_DECAYED = ["bias", "gamma", "beta"]
+
+
+def make_optimizer(config: TrainConfig, steps_per_epoch: int, *, fast: bool) -> keras.optimizers.Optimizer:
+    """Returns the optimizer with its schedule; `fast` takes the fused update of TensorFlow on the CPU (same arithmetic)."""
+    schedule = Schedule(config, steps_per_epoch)
+    if config.optimizer == "sgd":
+        return _with_decay(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=True), config)
+    if fast:
+        from fer_core.training import fast_tensorflow
+
+        return _with_decay(fast_tensorflow.FusedAdam(schedule), config)
+    return _with_decay(keras.optimizers.Adam(schedule), config)
+
+
+def _with_decay(optimizer: keras.optimizers.Optimizer, config: TrainConfig) -> keras.optimizers.Optimizer:
+    if config.weight_decay:
+        optimizer.weight_decay = config.weight_decay
+        optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
+    return optimizer

@@ -1,0 +1,92 @@
+"""What a run's manifest learns before the first epoch, and whether a resumed run still has the same data and machine.
+
+Without Keras, so that a door can refuse before it is imported.
+"""
+
+import hashlib
+
+import numpy as np
+
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import Dataset
+from fer_core.errors import ConfigError, DatasetError
+from fer_core.store.files import write_atomically
+from fer_core.store.manifest import Manifest, SplitFacts, TrainingImages
+from fer_core.store.run import Run
+from fer_core.training.machine import Machine
+
+
+def record_data(run: Run, dataset: Dataset) -> None:
+    """Completes the manifest with labels, splits and fingerprints; for a resumed run, checks that they are the same.
+
+    Raises:
+        DatasetError: if the data is not what the run was begun with.
+    """
+    manifest = run.manifest
+    if manifest.split_fingerprint is not None:
+        _check_same_data(manifest, dataset)
+        return
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    run.update_manifest(
+        labels=dataset.labels,
+        side=dataset.side,
+        channels=dataset.channels,
+        data_name=dataset.name,
+        data_source=dataset.source,
+        data_fingerprint=dataset.fingerprint,
+        split_fingerprint=dataset.split_fingerprint,
+        splits={part: SplitFacts(name=s.name, images=len(s)) for part, s in parts.items() if s is not None},
+        training_images=_save_training_images(run, dataset),
+    )
+
+
+def record_machine(run: Run, machine: Machine) -> None:
+    """Completes the manifest with how this machine trains."""
+    run.update_manifest(
+        backend=machine.backend,
+        devices=", ".join(machine.devices),
+        threads=machine.threads,
+        precision=machine.precision,
+        precision_reason=machine.precision_reason,
+    )
+
+
+def check_same_config(own: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """Returns the config to resume with: the run's own, with more epochs if they were asked for.
+
+    Raises:
+        ConfigError: if a setting is asked for that the run does not have.
+    """
+    changed = [name for name in TrainConfig.model_fields if getattr(own, name) != getattr(asked, name)]
+    others = [name for name in changed if name != "epochs"]
+    if others:
+        name = others[0]
+        raise ConfigError(
+            f"The run was begun with {name} = {getattr(own, name)!r}, not {getattr(asked, name)!r}.",
+            hint="Leave that setting out beside --resume, or start a new run. Only --epochs may grow.",
+        )
+    if asked.epochs < own.epochs:
+        raise ConfigError(f"The run has {own.epochs} epochs; --epochs {asked.epochs} is less.", hint="It may only grow.")
+    return asked
+
+
+def training_hashes(dataset: Dataset) -> np.ndarray:
+    """Returns the content hashes of all images that training or its choices saw, sorted, each once."""
+    parts = [dataset.train.hashes] if dataset.validation is None else [dataset.train.hashes, dataset.validation.hashes]
+    return np.unique(np.concatenate(parts))
+
+
+def _save_training_images(run: Run, dataset: Dataset) -> TrainingImages:
+    content = training_hashes(dataset).tobytes()
+    write_atomically(run.training_images, content)
+    return TrainingImages(count=len(content) // 8, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _check_same_data(manifest: Manifest, dataset: Dataset) -> None:
+    if manifest.split_fingerprint == dataset.split_fingerprint:
+        return
+    splits = ", ".join(f"{s.images:,} {part}" for part, s in (manifest.splits or {}).items())
+    raise DatasetError(
+        f"The images in {dataset.source} are not those that run {manifest.run_id} was begun with ({splits}).",
+        hint="Put the old images back, or start a new run (--init-from takes the weights of this one's checkpoint if it finished).",
+    )

@@ -1,0 +1,83 @@
+"""What a training tells while it runs: to its metrics.jsonl, its log.txt, its state.json, and to who started it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.metrics import MetricsWriter
+from fer_core.store.run import Run
+
+Report = Callable[[str, dict[str, Any]], None]
+"""Called with the kind ("event", "progress", "epoch") and its fields, as they stand in metrics.jsonl."""
+
+
+def ignore(kind: str, fields: dict[str, Any]) -> None:
+    """A report that nobody reads."""
+
+
+class RunReport:
+    """Writes a run's telling. Every line is also a heartbeat."""
+
+    def __init__(self, run: Run, attempt: int, forward: Report):
+        self._run, self._forward = run, forward
+        self._metrics = MetricsWriter(run.metrics_jsonl, attempt=attempt)
+        self._log = run.log_txt.open("a", encoding="utf-8")
+        self.has_estimate = False
+
+    def __enter__(self) -> "RunReport":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._metrics.close()
+        self._log.close()
+
+    def event(self, text: str, **fields: Any) -> None:
+        """Something that happened, as a sentence."""
+        self._tell("event", {"text": text} | fields)
+        self._write_log(text)
+
+    def estimate(self, epoch_seconds: float, epochs: int) -> None:
+        """How long it will take, told once."""
+        self.has_estimate = True
+        total = epoch_seconds * epochs
+        text = f"About {duration(epoch_seconds)} an epoch: {duration(total)} for {epochs} epochs, less if it stops early."
+        self.event(text, epoch_seconds=round(epoch_seconds, 3), total_seconds=round(total, 1))
+
+    def progress(self, **fields: Any) -> None:
+        """How far the epoch is."""
+        self._tell("progress", fields)
+        self._run.update_state(heartbeat_utc=utc_text(utc_now()))
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """A finished epoch, as its row in the history."""
+        self._tell("epoch", row)
+        self._write_log(epoch_line(row))
+        self._run.update_state(epoch=row["epoch"], heartbeat_utc=utc_text(utc_now()))
+
+    def _tell(self, kind: str, fields: dict[str, Any]) -> None:
+        self._metrics.write(kind, **fields)
+        self._forward(kind, fields)
+
+    def _write_log(self, text: str) -> None:
+        self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}\n")
+        self._log.flush()
+
+
+def epoch_line(row: dict[str, Any]) -> str:
+    """Returns a finished epoch as one line for people."""
+    parts = [f"epoch {row['epoch']:>3}", f"loss {row['loss']:.4f}", f"accuracy {row['accuracy']:.1%}"]
+    if row.get("val_accuracy") is not None:
+        parts += [f"val_loss {row['val_loss']:.4f}", f"val_accuracy {row['val_accuracy']:.1%}"]
+        parts += [f"val_macro_f1 {row['val_macro_f1']:.3f}"]
+    return "  ".join([*parts, f"{row['seconds']:.1f} s", f"{row['images_per_second']:,.0f} images/s"])
+
+
+def duration(seconds: float) -> str:
+    """Returns a time for people: 3.2 s, 41 s, 12 min, 3 h 20 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

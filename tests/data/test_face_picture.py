@@ -1,0 +1,134 @@
+"""The one function that makes a network's input, and the decoding of picture files."""
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray, network_input
+from fer_core.data.picture_header import declared_size
+
+
+def encoded(picture: np.ndarray, suffix: str = ".png") -> bytes:
+    return cv2.imencode(suffix, picture)[1].tobytes()
+
+
+def png_that_declares(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + b"IEND"
+
+
+def jpeg_turned(picture: np.ndarray, orientation: int) -> bytes:
+    """Returns a JPEG whose EXIF says how the camera was held."""
+    jpeg = encoded(picture, ".jpg")
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+def test_a_gray_picture_of_the_right_size_is_passed_through(noise):
+    face = noise(1)
+    assert np.array_equal(network_input(face, side=48)[:, :, 0], face)
+
+
+def test_any_picture_becomes_a_square_of_the_wanted_channels(noise):
+    colour = np.dstack([noise(1, 70, 30)] * 3)
+    for picture in (noise(1, 20, 90), noise(1, 20, 20)[..., np.newaxis], colour):
+        for channels in (1, 3):
+            result = network_input(picture, side=40, channels=channels)
+            assert result.shape == (40, 40, channels)
+            assert result.dtype == np.uint8
+
+
+def test_three_channels_are_the_same_gray_three_times(noise):
+    result = network_input(noise(1, 96, 96), side=48, channels=3)
+    assert (result == result[:, :, :1]).all()
+
+
+def test_shrinking_averages_the_area():
+    stripes = np.tile(np.array([0, 200], np.uint8), (96, 48))
+    assert (network_input(stripes, side=48) == 100).all()
+
+
+def test_colour_is_read_as_blue_green_red():
+    blue = np.zeros((48, 48, 3), np.uint8)
+    blue[..., 0] = 255
+    assert (network_input(blue, side=48) == 29).all()
+
+
+def test_transparent_parts_become_mid_grey_and_half_transparent_ones_are_mixed():
+    picture = np.full((1, 3, 4), 255, np.uint8)
+    picture[0, :, 3] = (0, 255, 51)
+    assert gray(picture).tolist() == [[128, 255, 153]]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".jpg"])
+def test_each_format_declares_its_size_and_is_decoded(suffix):
+    face = np.full((33, 57), 90, np.uint8)
+    data = encoded(face, suffix)
+    assert declared_size(data) == (57, 33)
+    assert abs(gray(decode_picture(data)).astype(int) - face).max() <= 1
+
+
+def test_a_lossless_webp_declares_its_size(noise):
+    data = cv2.imencode(".webp", noise(3, 33, 57), [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+    assert declared_size(data) == (57, 33)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_transparency_in_a_file_is_kept_and_an_opaque_fourth_channel_is_not(suffix, noise):
+    colour = np.dstack([noise(5)] * 4)
+    colour[..., 3] = 255
+    assert decode_picture(encoded(colour, suffix)).shape == (48, 48, 3)
+    colour[:10, :, 3] = 0
+    picture = decode_picture(encoded(colour, suffix))
+    assert picture.shape == (48, 48, 4)
+    assert (gray(picture)[:10] == 128).all()
+
+
+def test_sixteen_bits_become_eight():
+    picture = np.full((48, 48), 200 * 256, np.uint16)
+    assert (decode_picture(encoded(picture)) == 200).all()
+
+
+def test_a_picture_is_turned_as_its_exif_says():
+    upright = np.zeros((16, 32), np.uint8)
+    upright[:, 16:] = 255
+    turned = decode_picture(jpeg_turned(upright, 6))
+    assert turned.shape == (32, 16)
+    assert turned[:14].max() < 20
+    assert turned[18:].min() > 235
+
+
+def test_a_picture_of_more_than_100_megapixels_is_refused_before_it_is_decoded():
+    with pytest.raises(UnreadablePictureError, match="100000 x 100000 pixels, more than 100 megapixels"):
+        decode_picture(png_that_declares(100_000, 100_000))
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xd8\xff", b"BM", b"\x89PNG\r\n\x1a\n", b"RIFF1234WEBPVP8X", b"GIF89a" + bytes(20)]
+)
+def test_a_header_that_is_none_or_not_whole_is_refused(data):
+    with pytest.raises(UnreadablePictureError, match="not a JPEG, PNG, BMP or WebP picture, or damaged"):
+        decode_picture(data)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_picture_that_is_cut_short_is_refused(suffix, noise):
+    data = encoded(noise(7), suffix)
+    with pytest.raises(UnreadablePictureError, match="cut short"):
+        decode_picture(data[: len(data) * 2 // 3])
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp"])
+def test_half_a_file_of_the_other_formats_is_refused_too(suffix, noise):
+    data = encoded(noise(7), suffix)
+    with pytest.raises(UnreadablePictureError, match="damaged"):
+        decode_picture(data[: len(data) // 2])
+
+
+def test_an_empty_file_is_refused():
+    with pytest.raises(UnreadablePictureError, match="empty file"):
+        decode_picture(io.BytesIO().read())

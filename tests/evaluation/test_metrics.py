@@ -1,0 +1,143 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+
+from fer_core.errors import ArtifactError, DatasetError
+from fer_core.evaluation.metrics import (
+    Evaluation,
+    class_scores,
+    confusion_matrix,
+    evaluate_probabilities,
+    macro_f1_interval,
+    summary,
+    wilson_interval,
+)
+
+
+def evaluated(probabilities, labels, names=("happy", "sad"), **options):
+    return evaluate_probabilities(np.array(probabilities), np.array(labels), label_names=names, split="test", **options)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
+def test_the_scores_are_those_of_scikit_learn(pairs):
+    labels, predictions = np.array(pairs).T
+    found = summary(confusion_matrix(labels, predictions, 5))
+    of_sklearn = sklearn_metrics.precision_recall_fscore_support(labels, predictions, average="macro", zero_division=0)
+    assert found.accuracy == pytest.approx(sklearn_metrics.accuracy_score(labels, predictions))
+    assert (found.precision, found.recall, found.macro_f1) == pytest.approx(of_sklearn[:3])
+
+
+def test_the_scores_per_class_and_the_matrix_are_those_of_scikit_learn(truth, probabilities):
+    predictions = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(truth, predictions, 7)
+    assert (confusion == sklearn_metrics.confusion_matrix(truth, predictions)).all()
+    assert confusion.dtype == np.int64
+    of_sklearn = sklearn_metrics.precision_recall_fscore_support(truth, predictions)
+    for score, expected in zip(class_scores(confusion), zip(*of_sklearn, strict=True), strict=True):
+        assert (score.precision, score.recall, score.f1, score.images) == pytest.approx(expected)
+
+
+def test_the_rows_of_the_matrix_are_the_truth():
+    assert confusion_matrix(np.array([0, 0, 1]), np.array([1, 1, 1]), 2).tolist() == [[0, 2], [0, 1]]
+
+
+def test_a_class_number_that_there_is_not_is_named():
+    with pytest.raises(DatasetError, match=r"Class numbers are 0 to 1, found 0 to 2"):
+        confusion_matrix(np.array([0, 2]), np.array([0, 1]), 2)
+
+
+def test_labels_and_predictions_must_be_as_many():
+    with pytest.raises(DatasetError, match="3 labels and 2 predictions"):
+        confusion_matrix(np.array([0, 1, 1]), np.array([0, 1]), 2)
+
+
+def test_an_empty_matrix_scores_zero():
+    assert summary(np.zeros((3, 3), int)) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662), (0, 0, 0, 1)],
+)
+def test_the_interval_is_wilsons(successes, n, low, high):
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_more_confidence_is_a_wider_interval():
+    low, high = wilson_interval(600, 1000, confidence=0.99)
+    assert low < wilson_interval(600, 1000)[0] < 0.6 < wilson_interval(600, 1000)[1] < high
+
+
+def test_the_interval_of_macro_f1_is_that_of_drawing_the_images_again(truth, probabilities):
+    predictions = probabilities.argmax(axis=1)
+    random = np.random.default_rng(1)
+    drawn = (random.integers(0, len(truth), len(truth)) for _ in range(400))
+    scores = [summary(confusion_matrix(truth[images], predictions[images], 7)).macro_f1 for images in drawn]
+    found = macro_f1_interval(confusion_matrix(truth, predictions, 7))
+    assert found == pytest.approx(np.quantile(scores, (0.025, 0.975)), abs=0.004)
+
+
+def test_the_interval_of_macro_f1_is_the_same_each_time(evaluation):
+    assert macro_f1_interval(evaluation.confusion) == evaluation.macro_f1_interval
+    assert macro_f1_interval(evaluation.confusion, seed=1) != evaluation.macro_f1_interval
+
+
+def test_an_evaluation_says_what_it_is_of(evaluation, truth, probabilities):
+    assert (evaluation.split, evaluation.images) == ("PublicTest", 3589)
+    assert evaluation.accuracy == pytest.approx((probabilities.argmax(axis=1) == truth).mean())
+    assert evaluation.loss == pytest.approx(sklearn_metrics.log_loss(truth, probabilities), rel=1e-5)
+    for score, (low, high) in (
+        (evaluation.accuracy, evaluation.accuracy_interval),
+        (evaluation.macro_f1, evaluation.macro_f1_interval),
+    ):
+        assert low < score < high
+        assert 0.02 < high - low < 0.05
+    assert evaluation.labels[3] == "happy"
+    assert evaluation.per_class["happy"].images == 895
+    assert np.sum(evaluation.confusion) == 3589
+
+
+def test_images_that_also_occur_in_training_are_left_out_of_the_second_score():
+    found = evaluated(
+        [[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]], [0, 1, 1], is_training_copy=np.array([True, False, False])
+    ).without_training_copies
+    assert (found.images, found.accuracy) == (2, 0.5)
+    assert found.accuracy_interval == wilson_interval(1, 2)
+
+
+def test_the_second_score_is_none_where_nothing_is_known_or_left():
+    assert evaluated([[0.9, 0.1]], [0]).without_training_copies is None
+    assert evaluated([[0.9, 0.1]], [0], is_training_copy=np.array([True])).without_training_copies is None
+
+
+def test_a_probability_of_zero_gives_a_finite_loss():
+    assert evaluated([[1.0, 0.0]], [1]).loss == pytest.approx(16.118, abs=1e-3)
+
+
+def test_an_evaluation_survives_json(evaluation):
+    assert Evaluation.from_json(json.loads(json.dumps(evaluation.to_json(), allow_nan=False))) == evaluation
+
+
+def test_json_that_is_no_evaluation_is_refused_with_the_field_named(evaluation):
+    with pytest.raises(ArtifactError, match="no evaluation of ours: accuracy: field required"):
+        Evaluation.from_json({name: value for name, value in evaluation.to_json().items() if name != "accuracy"})
+
+
+def test_probabilities_that_are_nan_are_counted():
+    with pytest.raises(ArtifactError, match=r"NaN or infinite\) for 2 of 3 images") as caught:
+        evaluated([[np.nan, 0.1], [0.5, 0.5], [np.inf, 0]], [0, 1, 1])
+    assert "--learning-rate" in caught.value.hint
+
+
+def test_a_model_of_other_classes_is_refused():
+    with pytest.raises(ArtifactError, match=r"gave 1 × 3 probabilities for 1 images × 2 classes \(happy, sad\)"):
+        evaluated([[0.2, 0.3, 0.5]], [0])
+
+
+def test_no_images_are_refused():
+    with pytest.raises(DatasetError, match="no images to evaluate on"):
+        evaluated(np.zeros((0, 2)), [])

@@ -1,0 +1,118 @@
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from fer_core.data.audit import Audit, PartAudit, SharedImages
+from fer_core.data.decoding import BadImage
+from fer_core.evaluation.report import overfitting_sentence, print_audit, print_evaluation
+
+LAST_EPOCH = {"epoch": 15, "accuracy": 0.68, "val_accuracy": 0.63}
+
+
+def printed(evaluation, *, width: int = 80, last_epoch=LAST_EPOCH, kept_epoch=12) -> str:
+    text = io.StringIO()
+    print_evaluation(Console(file=text, width=width), evaluation, last_epoch=last_epoch, kept_epoch=kept_epoch)
+    return text.getvalue()
+
+
+def in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_scores_stand_with_split_sample_size_and_interval(evaluation):
+    text = in_one_line(printed(evaluation))
+    low, high = evaluation.accuracy_interval
+    assert "Score on PublicTest (3,589 images)" in text
+    assert f"loss {evaluation.loss:.3f}" in text
+    assert f"accuracy {evaluation.accuracy:.1%} 95% interval {low:.1%} to {high:.1%}" in text
+    assert f"macro F1 {evaluation.macro_f1:.1%} 95% interval" in text
+    assert "Without the 359 that also occur in training: accuracy" in text
+    assert "Kept: epoch 12. 2,871 validation images chose the epoch." in text
+
+
+def test_every_class_has_a_row(evaluation):
+    lines = [line.split() for line in printed(evaluation).splitlines()]
+    for label, score in evaluation.per_class.items():
+        shares = [f"{value:.1%}" for value in (score.precision, score.recall, score.f1)]
+        assert [label, *shares, f"{score.images:,}"] in lines
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal_and_a_file_has_no_colour_codes(evaluation, width):
+    text = printed(evaluation, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "words"),
+    [
+        (0.60, 0.63, "no overfitting (dropout"),
+        (0.62, 0.60, "a gap of 2.0 points, no overfitting to speak of"),
+        (0.65, 0.60, "a gap of 5.0 points, some overfitting"),
+        (0.75, 0.60, "a gap of 15.0 points, strong overfitting"),
+        (0.75, None, "no validation images, so overfitting cannot be judged"),
+    ],
+)
+def test_the_gap_between_training_and_validation_is_said_in_words(training, validation, words):
+    assert words in overfitting_sentence(training, validation)
+
+
+def test_what_is_unknown_is_not_printed(evaluation):
+    bare = evaluation.model_copy(update={"without_training_copies": None, "chosen_on": ""})
+    text = printed(bare, last_epoch={"accuracy": 0.7}, kept_epoch=None)
+    assert "Kept" not in text
+    assert "also occur" not in text
+    assert "cannot be judged" in text
+
+
+AUDIT = Audit(
+    name="FER-2013",
+    source="/data/fer2013.zip",
+    fingerprint="0" * 64,
+    labels=("[b]happy", "sad"),
+    parts=(
+        PartAudit("Training", {"[b]happy": 7215, "sad": 4830}, 1236, ({"a.jpg": "sad", "b.jpg": "happy"},)),
+        PartAudit("PublicTest", {"[b]happy": 895, "sad": 653}, 0, ()),
+    ),
+    shared=(SharedImages("PublicTest", "Training", 280, 7), SharedImages("PrivateTest", "Training", 0, 0)),
+    blank=("train/sad/1.jpg", "train/sad/2.jpg", "train/sad/3.jpg", "train/sad/4.jpg"),
+    unreadable=(BadImage("train/sad/broken.jpg", "no picture"),),
+)
+
+
+def printed_audit(audit: Audit, width: int = 80) -> str:
+    text = io.StringIO()
+    print_audit(Console(file=text, width=width), audit)
+    return text.getvalue()
+
+
+def test_an_audit_counts_images_per_class_and_part():
+    lines = [" ".join(line.split()) for line in printed_audit(AUDIT).splitlines()]
+    assert lines[1:9] == [
+        "Images of FER-2013",
+        "class Training PublicTest",
+        "[b]happy 7,215 59.9% 895 57.8%",
+        "sad 4,830 40.1% 653 42.2%",
+        "all 12,045 1,548",
+        "extra copies 1,236 10.3% 0 0.0%",
+        "contradictions* 1 0",
+        "* pictures that occur with more than one label",
+    ]
+
+
+def test_an_audit_names_what_is_shared_blank_and_unreadable():
+    text = in_one_line(printed_audit(AUDIT))
+    assert "280 images of PublicTest also occur in Training, 7 of them only with another label." in text
+    assert "No image of PrivateTest occurs in Training too." in text
+    assert "4 images are blank" in text
+    assert "train/sad/3.jpg …" in text
+    assert "1 image is unreadable: train/sad/broken.jpg" in text
+
+
+def test_a_clean_data_set_is_said_to_be_clean():
+    text = in_one_line(printed_audit(replace(AUDIT, blank=(), unreadable=())))
+    assert "No image is blank" in text
+    assert "No image is unreadable." in text

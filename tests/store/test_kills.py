@@ -1,0 +1,97 @@
+"""Kills at every system call that could leave a half-made thing behind: every final name holds old or new, whole."""
+
+import json
+import sys
+
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.store.promotion import current, labels_copy, model_copy, promote
+from fer_core.store.run import State
+from fer_core.store.runs import create_run, latest_unfinished, list_runs
+
+HEADER = "epoch,loss\n"
+
+PLACES = """
+import sys
+from pathlib import Path
+from fer_core.config import TrainConfig
+from fer_core.places import Places
+from fer_core.store.runs import create_run, open_run
+places = Places.from_environment({}, models=sys.argv[1], history=sys.argv[2])
+"""
+CREATE = PLACES + f"create_run(places, TrainConfig(), recipe='smoke', history_header={HEADER!r})"
+UPDATE = PLACES + (
+    "run = open_run(places, sys.argv[3])\n"
+    "with run.hold():\n"
+    "    epoch = run.state.epoch + 1\n"
+    "    run.update_state(status='RUNNING', epoch=epoch, message=f'epoch {epoch}')\n"
+    "    run.update_manifest(threads=epoch, backend=f'backend {epoch}')\n"
+)
+PROMOTE = PLACES + (
+    "from fer_core.store.promotion import promote\n"
+    "for run_id in sys.argv[3:]:\n"
+    "    promote(places, open_run(places, run_id), shipped=Path('nowhere'))\n"
+)
+
+
+@pytest.fixture
+def command(places):
+    def make(code, *arguments):
+        return [sys.executable, "-c", code, str(places.models), str(places.history), *arguments]
+
+    return make
+
+
+def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(places, command, kill_at_every_call):
+    def check():
+        for run in list_runs(places):
+            assert run.manifest.run_id == run.id
+            assert run.state == State(epochs=50)
+            assert run.history_csv.read_text() == HEADER
+        visible = sorted((places.models / "runs").glob("[!.]*"))
+        assert visible == [run.folder for run in list_runs(places)]
+        assert all(path.read_text() == HEADER for path in places.history.glob("[!.]*"))
+
+    assert kill_at_every_call(command(CREATE), check, with_strace=True) >= 10
+    create_run(places, TrainConfig(), history_header=HEADER)
+    check()
+    assert [path.name for path in (places.models / "runs").glob(".*")] == []
+    assert [path.name for path in places.history.glob(".*")] == []
+
+
+def test_a_kill_while_state_and_manifest_change_leaves_each_old_or_new(places, command, kill_at_every_call):
+    run = create_run(places, TrainConfig(), recipe="smoke")
+
+    def check():
+        state, manifest = run.state, run.manifest
+        assert state.message == (f"epoch {state.epoch}" if state.epoch else "")
+        assert manifest.backend == (f"backend {manifest.threads}" if manifest.threads else None)
+        assert state.epoch >= (manifest.threads or 0)
+        assert not run.is_held() and latest_unfinished(places) == run
+
+    assert kill_at_every_call(command(UPDATE, run.id), check) >= 6
+    with run.hold():
+        assert list(run.folder.glob(".*.part*")) == []
+
+
+def test_a_kill_while_promoting_leaves_a_whole_model_in_use(places, make_finished_run, command, kill_at_every_call):
+    first, second = make_finished_run(), make_finished_run()
+    contents = [run.model_h5.read_bytes() for run in (first, second)]
+
+    def check():
+        pointer = current(places)
+        if pointer is None:
+            return
+        assert (pointer.run, pointer.previous) in [(first.id, ()), (second.id, (first.id,))]
+        assert model_copy(places).read_bytes() in contents
+        assert json.loads(labels_copy(places).read_text()) == {"0": "angry", "1": "happy"}
+
+    def prepare():
+        for path in (places.models / "current.json", model_copy(places), labels_copy(places)):
+            path.unlink(missing_ok=True)
+
+    assert kill_at_every_call(command(PROMOTE, first.id, second.id), check, prepare=prepare) >= 18
+    promote(places, second)
+    assert model_copy(places).read_bytes() == second.model_h5.read_bytes()
+    assert list(places.models.glob(".*.part*")) == []

@@ -1,0 +1,92 @@
+import json
+import subprocess
+
+import pytest
+from pydantic import ValidationError
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError
+from fer_core.store.manifest import Manifest, SplitFacts, TrainingImages, checkout_commit, installed_versions
+
+
+@pytest.fixture
+def manifest():
+    return Manifest(
+        run_id="20260131-120000-smoke-0000",
+        created_utc="2026-01-31T12:00:00.000Z",
+        kind="train",
+        config=TrainConfig(),
+        history_csv="training_history_20260131_120000.csv",
+        seed=0,
+        splits={"test": SplitFacts(name="PrivateTest", images=3589)},
+    )
+
+
+def test_a_manifest_reads_back_as_it_was(manifest):
+    whole = manifest.completed({"training_images": TrainingImages(count=3, sha256="ab"), "labels": ("a", "b")})
+    assert Manifest.from_json(whole.to_json(), where="manifest.json") == whole
+    assert json.loads(whole.to_json())["schema"] == 1
+
+
+def test_an_unknown_field_and_a_frozen_one_are_refused(manifest):
+    with pytest.raises(ValidationError, match="colour"):
+        manifest.completed({"colour": "red"})
+    with pytest.raises(ValidationError, match="frozen"):
+        manifest.side = 48
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"schema": 2}, "schema"), ({"new_field": 1}, "new_field"), ({"seed": "x"}, "seed"), ({"config": {}}, None)],
+)
+def test_a_manifest_of_another_version_is_named(manifest, change, reason):
+    text = json.dumps(json.loads(manifest.to_json()) | change)
+    if reason is None:
+        assert Manifest.from_json(text, where="here").config == TrainConfig()
+        return
+    with pytest.raises(ArtifactError, match=rf"here is no manifest of this version \({reason}: ") as caught:
+        Manifest.from_json(text, where="here")
+    assert "schema 1" in caught.value.hint
+
+
+def test_a_torn_manifest_is_named(manifest):
+    with pytest.raises(ArtifactError, match=r"here is no manifest of this version \(JSON: Invalid JSON"):
+        Manifest.from_json(manifest.to_json()[:100], where="here")
+
+
+def test_a_manifest_that_would_not_fit_into_an_h5_is_refused(manifest):
+    with pytest.raises(ArtifactError, match="bytes; at most 60,000 fit") as caught:
+        manifest.completed({"scores": {"note": "x" * 60_000}}).to_json()
+    assert "evaluation.json" in caught.value.hint
+
+
+def test_a_hundred_classes_fit(manifest):
+    labels = [f"class_{number:03}" for number in range(100)]
+    per_class = {label: {"precision": 0.12345678, "recall": 0.12345678, "f1": 0.12345678} for label in labels}
+    assert len(manifest.completed({"labels": labels, "scores": per_class}).to_json()) < 30_000
+
+
+def test_the_versions_name_what_decides_a_training():
+    assert {"python", "keras", "numpy", "opencv", "fer-workbench"} <= set(installed_versions())
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_commit_is_that_of_the_projects_own_checkout(tmp_path):
+    assert checkout_commit(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    assert checkout_commit(tmp_path) is None
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    assert checkout_commit(tmp_path) == git(tmp_path, "rev-parse", "HEAD")
+    inside = tmp_path / "site-packages"
+    inside.mkdir()
+    assert checkout_commit(inside) is None
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert checkout_commit(tmp_path) is None

@@ -1,0 +1,151 @@
+import json
+import shutil
+
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError
+from fer_core.store.artifacts import read_labels
+from fer_core.store.files import DiskFullError, file_sha256
+from fer_core.store.promotion import current, labels_copy, model_copy, model_in_use, promote, rollback
+from fer_core.store.run import Run
+from fer_core.store.runs import create_run
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path):
+    return tmp_path / "nothing_shipped"
+
+
+def test_a_promoted_run_is_the_model_in_use(places, make_finished_run, noon):
+    run = make_finished_run(model=b"the model")
+    done = promote(places, run, clock=lambda: noon)
+    assert done.promoted and run.id in done.sentence and "emotion_recognition_modelfer.h5" in done.sentence
+    assert model_copy(places).read_bytes() == b"the model"
+    assert read_labels(labels_copy(places)) == ("angry", "happy")
+    assert json.loads((places.models / "current.json").read_text()) == {
+        "run": run.id,
+        "previous": [],
+        "promoted_utc": "2026-01-31T12:00:00.000Z",
+        "sha256": file_sha256(run.model_h5),
+    }
+    assert model_in_use(places) == run.folder
+
+
+def test_promoting_twice_changes_nothing_and_repairs_the_copies(places, make_finished_run):
+    first, second = make_finished_run(), make_finished_run()
+    promote(places, first)
+    promote(places, second)
+    model_copy(places).unlink()
+    assert promote(places, second).promoted
+    assert current(places).previous == (first.id,)
+    assert model_copy(places).read_bytes() == second.model_h5.read_bytes()
+
+
+def test_rolling_back_goes_one_model_back_each_time(places, make_finished_run):
+    first, second, third = (make_finished_run() for _ in range(3))
+    for run in (first, second, third):
+        promote(places, run)
+    assert rollback(places).run == second.id
+    assert model_copy(places).read_bytes() == second.model_h5.read_bytes()
+    assert rollback(places).run == first.id
+    with pytest.raises(ArtifactError, match=r"There is no model in .* to go back to"):
+        rollback(places)
+    assert model_in_use(places) == first.folder
+
+
+def test_rolling_back_passes_over_a_run_that_is_gone(places, make_finished_run):
+    first, second, third = (make_finished_run() for _ in range(3))
+    for run in (first, second, third):
+        promote(places, run)
+    shutil.rmtree(second.folder)
+    assert rollback(places).run == first.id
+
+
+def test_nothing_to_roll_back_where_nothing_was_promoted(places):
+    with pytest.raises(ArtifactError, match="nothing was in use before"):
+        rollback(places)
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "INTERRUPTED", "FAILED"])
+def test_an_unfinished_run_is_refused(places, make_finished_run, status):
+    run = make_finished_run()
+    run.update_state(status=status)
+    with pytest.raises(ArtifactError, match=rf"is not finished \(it is {status}\)") as caught:
+        promote(places, run)
+    assert f"--resume {run.id}" in caught.value.hint
+    assert current(places) is None
+
+
+def test_a_run_without_its_files_is_refused(places, make_finished_run):
+    run = make_finished_run()
+    run.model_h5.unlink()
+    run.labels_json.unlink()
+    with pytest.raises(ArtifactError, match=r"has no model\.h5 and no labels\.json"):
+        promote(places, run)
+    assert current(places) is None
+
+
+def test_drawn_faces_never_take_the_place_of_photographs(places, make_finished_run, nothing_shipped):
+    drawn, photographs, drawn_again = (make_finished_run(data=data) for data in ("sample", "fer2013.zip", "sample"))
+    assert promote(places, drawn, shipped=nothing_shipped).promoted
+    assert promote(places, photographs, shipped=nothing_shipped).promoted
+    refused = promote(places, drawn_again, shipped=nothing_shipped)
+    assert not refused.promoted
+    assert refused.sentence.startswith("The model in use was trained on photographs and stays")
+    assert model_in_use(places) == photographs.folder
+
+
+def test_drawn_faces_do_not_take_the_place_of_the_shipped_model_either(places, make_finished_run):
+    shipped = make_finished_run(data="fer2013.zip").folder
+    drawn = make_finished_run(data="sample")
+    assert not promote(places, drawn, shipped=shipped).promoted
+    assert model_in_use(places, shipped=shipped) == shipped
+
+
+def test_the_sample_is_also_known_by_the_name_that_the_data_had(places, make_finished_run, nothing_shipped):
+    photographs = make_finished_run()
+    promote(places, photographs)
+    drawn = create_run(places, TrainConfig(), recipe="smoke")
+    drawn.update_manifest(data_name="sample")
+    for path in (photographs.model_h5, photographs.labels_json):
+        shutil.copy(path, drawn.folder)
+    drawn.update_state(status="SUCCEEDED")
+    assert not promote(places, drawn, shipped=nothing_shipped).promoted
+
+
+def test_the_shipped_model_is_in_use_until_another_is_promoted(places, make_finished_run, nothing_shipped):
+    assert model_in_use(places, shipped=nothing_shipped) is None
+    shipped, run = make_finished_run().folder, make_finished_run()
+    assert model_in_use(places, shipped=shipped) == shipped
+    promote(places, run)
+    assert model_in_use(places, shipped=shipped) == run.folder
+
+
+def test_a_model_in_use_that_is_gone_is_named_and_any_other_may_follow(places, make_finished_run):
+    photographs, drawn = make_finished_run(), make_finished_run(data="sample")
+    promote(places, photographs)
+    shutil.rmtree(photographs.folder)
+    with pytest.raises(ArtifactError, match=f"Run {photographs.id} is in use, but .* is missing") as caught:
+        model_in_use(places)
+    assert "current.json" in caught.value.hint
+    assert promote(places, drawn).promoted
+
+
+@pytest.mark.parametrize("content", ['{"run": "a', '{"run": "a"}', "[]"])
+def test_a_broken_pointer_is_named(places, content):
+    places.models.mkdir()
+    (places.models / "current.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"current\.json is no"):
+        current(places)
+
+
+def test_a_full_disk_leaves_the_old_model_in_use(places, make_finished_run, small_disk):
+    places = places.__class__(**vars(places) | {"models": small_disk})
+    old, new = make_finished_run(), make_finished_run(model=b"m" * 2_000_000)
+    promote(places, old)
+    with pytest.raises(DiskFullError, match="What was saved before is kept"):
+        promote(places, Run(new.folder, new.history))
+    assert current(places).run == old.id
+    assert model_copy(places).read_bytes() == old.model_h5.read_bytes()
+    assert list(small_disk.glob("*.part*")) == [] and list(small_disk.glob(".*.part*")) == []

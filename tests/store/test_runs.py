@@ -1,0 +1,159 @@
+import itertools
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError
+from fer_core.places import Places
+from fer_core.store.files import temporary_beside
+from fer_core.store.runs import create_run, latest_unfinished, list_runs, open_run
+
+
+@pytest.fixture
+def make_run(places, noon):
+    """A function that makes runs of the same second, in order."""
+    numbers = itertools.count()
+
+    def make(**options):
+        options = {"recipe": "smoke", "clock": lambda: noon, "random_mark": lambda: f"{next(numbers):04x}"} | options
+        return create_run(places, TrainConfig(epochs=7), **options)
+
+    return make
+
+
+def test_a_run_id_sorts_by_time_and_says_what_it_is(make_run):
+    assert make_run().id == "20260131-120000-smoke-0000"
+    assert make_run(recipe=None).id == "20260131-120000-baseline-0001"
+
+
+def test_a_new_run_waits_to_be_trained(make_run):
+    run = make_run(history_header="epoch,loss\n")
+    assert (run.state.status, run.state.epoch, run.state.epochs, run.state.attempt) == ("QUEUED", 0, 7, 0)
+    assert run.manifest.config == TrainConfig(epochs=7)
+    assert run.manifest.created_utc == "2026-01-31T12:00:00.000Z"
+    assert run.history_csv.name == "training_history_20260131_120000.csv"
+    assert run.history_csv.read_text() == "epoch,loss\n"
+
+
+def test_only_whole_files_are_left_in_a_new_run(make_run, places):
+    run = make_run()
+    assert sorted(path.name for path in run.folder.iterdir()) == ["manifest.json", "state.json"]
+    assert [path.name for path in run.folder.parent.iterdir()] == [run.id]
+    assert [path.name for path in places.history.iterdir()] == [run.history_csv.name]
+
+
+def test_an_id_that_is_taken_is_not_taken_again(make_run, places):
+    first = make_run(random_mark=lambda: "3f9a")
+    marks = iter(["3f9a", "3f9a", "77aa"])
+    second = make_run(random_mark=lambda: next(marks))
+    assert (first.id, second.id) == ("20260131-120000-smoke-3f9a", "20260131-120000-smoke-77aa")
+    assert second.manifest.run_id == second.id
+
+
+def test_histories_of_one_second_are_numbered(make_run):
+    assert [make_run().history_csv.name for _ in range(3)] == [
+        "training_history_20260131_120000.csv",
+        "training_history_20260131_120000_2.csv",
+        "training_history_20260131_120000_3.csv",
+    ]
+
+
+def test_the_history_of_a_trial_lies_in_the_folder_of_its_search(make_run, places):
+    run = make_run(kind="trial", parent="20260131-nightly")
+    assert run.history_csv.parent == places.history / "search_20260131-nightly"
+    assert not run.manifest.promote
+
+
+def test_a_run_that_cannot_be_made_leaves_no_history(make_run, places):
+    places.models.mkdir()
+    (places.models / "runs").write_text("in the way")
+    with pytest.raises(FileExistsError):
+        make_run()
+    assert list(places.history.iterdir()) == []
+
+
+CREATE_RUNS = """
+import sys
+from datetime import UTC, datetime
+from fer_core.config import TrainConfig
+from fer_core.places import Places
+from fer_core.store.runs import create_run
+places = Places.from_environment({}, models=sys.argv[1], history=sys.argv[2])
+moment = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+for _ in range(20):
+    print(create_run(places, TrainConfig(), recipe="smoke", clock=lambda: moment).id)
+"""
+
+
+def test_two_processes_that_create_runs_in_one_second_get_their_own(places, project):
+    command = [sys.executable, "-c", CREATE_RUNS, str(places.models), str(places.history)]
+    children = [subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    ids = [run_id for child in children for run_id in child.communicate(timeout=60)[0].split()]
+    runs = list_runs(places)
+    assert sorted(ids) == [run.id for run in runs] and len(set(ids)) == 40
+    histories = {run.manifest.history_csv for run in runs}
+    assert histories == {path.name for path in places.history.iterdir()} and len(histories) == 40
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "..", "", ".hidden", "/etc", "a\\b", "a\0b", "a\n", "a" * 300])
+def test_a_hostile_run_id_is_refused(places, name):
+    (places.models / "outside").mkdir(parents=True)
+    (places.models / "outside" / "manifest.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="is no run id"):
+        open_run(places, name)
+    with pytest.raises(ArtifactError, match="is no search id"):
+        create_run(places, TrainConfig(), kind="trial", parent=name)
+
+
+def test_a_misspelt_run_id_is_answered_with_the_nearest(make_run, places):
+    make_run()
+    with pytest.raises(ArtifactError, match="There is no run '20260131-120000-smoke-0001'") as caught:
+        open_run(places, "20260131-120000-smoke-0001")
+    assert caught.value.hint == "Did you mean '20260131-120000-smoke-0000'?"
+    with pytest.raises(ArtifactError) as caught:
+        open_run(places, "something")
+    assert caught.value.hint == "The newest are: 20260131-120000-smoke-0000."
+
+
+def test_where_there_are_no_runs_the_hint_makes_one(places):
+    with pytest.raises(ArtifactError) as caught:
+        open_run(places, "something")
+    assert "--data sample" in caught.value.hint
+    assert list_runs(places) == [] and latest_unfinished(places) is None
+
+
+def test_runs_are_listed_oldest_first_without_what_is_none(make_run, places):
+    runs = [make_run(), make_run()]
+    temporary_beside(runs[0].folder).mkdir()
+    (runs[0].folder.parent / "notes").mkdir()
+    assert list_runs(places) == runs
+    assert open_run(places, runs[0].id) == runs[0]
+
+
+def test_the_latest_unfinished_run_is_the_newest_that_was_started_by_hand(make_run, places):
+    wanted = make_run()
+    make_run(kind="trial", parent="nightly")
+    make_run(kind="retrain")
+    make_run().update_state(status="SUCCEEDED")
+    make_run().update_state(status="FAILED")
+    (make_run().folder / "state.json").write_text('{"status": "RUN')
+    for status in ("QUEUED", "RUNNING", "INTERRUPTED"):
+        wanted.update_state(status=status)
+        assert latest_unfinished(places) == wanted
+
+
+def test_a_run_that_is_being_trained_is_not_the_latest_unfinished(make_run, places):
+    idle, busy = make_run(), make_run()
+    with busy.hold():
+        assert latest_unfinished(places) == idle
+    assert latest_unfinished(places) == busy
+
+
+def test_relative_places_work(make_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = create_run(Places.from_environment({}), TrainConfig(), history_header="epoch\n")
+    assert run.history_csv.read_text() == "epoch\n"
+    assert json.loads((tmp_path / run.folder / "manifest.json").read_text())["run_id"] == run.id

@@ -1,0 +1,16 @@
+"""Trains a network that recognises facial emotions. `python train_emotion_model.py --help` lists all settings."""
+
+import sys
+
+from fer_core.doors.exits import ended
+
+
+def main() -> None:
+    """Hands the command line to the door."""
+    from fer_core.doors.train import main as train
+
+    train(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(ended(main))
