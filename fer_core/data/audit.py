@@ -70,7 +70,7 @@ def audit(dataset: Dataset) -> Audit:
         shared=tuple(
             _shared(contents, (part, other), titles) for later, part in enumerate(parts) for other in parts[:later]
         ),
-        blank=tuple(contents.names[position] for position in np.flatnonzero(contents.deviations < BLANK_DEVIATION)),
+        blank=tuple(sorted(contents.names[i] for i in np.flatnonzero(contents.deviations < BLANK_DEVIATION))),
         unreadable=dataset.bad_images,
     )
 
@@ -90,7 +90,7 @@ def _part(contents: Contents, part: str, title: str) -> PartAudit:
 
 
 def _names_and_labels(contents: Contents, positions: np.ndarray) -> dict[str, str]:
-    return {contents.names[position]: contents.labels[contents.label_numbers[position]] for position in positions}
+    return {contents.names[i]: contents.labels[contents.label_numbers[i]] for i in positions}
 
 
 def _shared(contents: Contents, pair: tuple[str, str], titles: dict[str, str]) -> SharedImages:

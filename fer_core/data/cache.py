@@ -23,7 +23,7 @@ from fer_core.data.decoding import BadImage, decode_all
 from fer_core.data.listing import Listing, Source
 from fer_core.errors import DatasetError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same file would be decoded, hashed or stored in another way."""
 
 _PIXELS = "pixels.u8"

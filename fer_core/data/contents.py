@@ -16,7 +16,7 @@ _ARRAYS, _WORDS = "contents.npz", "contents.json"
 
 @dataclass(frozen=True)
 class Contents:
-    """The images of a source, sorted by part, label and name, whatever order the source was read in.
+    """The images of a source, sorted by part, label and content: equal fingerprints mean equal images in equal order.
 
     Arrays of one entry per image: `part_numbers` and `label_numbers` int64 (positions in `parts` and `labels`),
     `hashes` uint64, `deviations` float32, `rows` int64 (where its pixels lie in the file of pixels).
@@ -53,7 +53,7 @@ class ContentsBuilder:
     """Collects what the decoder passes on, without the pixels."""
 
     def __init__(self):
-        self._images: list[tuple[str, str, str, int, float]] = []
+        self._images: list[tuple[str, str, int, str, float]] = []
         self._bad: list[BadImage] = []
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class ContentsBuilder:
     def add(self, decoded: Decoded) -> None:
         """Takes the next image; its row is the number of images before it."""
         picture = decoded.picture
-        self._images.append((picture.part, picture.label, picture.name, decoded.content, decoded.deviation))
+        self._images.append((picture.part, picture.label, decoded.content, picture.name, decoded.deviation))
 
     def add_bad(self, bad: BadImage) -> None:
         """Takes an image that could not be read."""
@@ -70,17 +70,17 @@ class ContentsBuilder:
 
     def finished(self, notes: tuple[str, ...]) -> Contents:
         """Returns the contents, sorted and fingerprinted."""
-        order = sorted(range(len(self._images)), key=lambda row: self._images[row][:3])
+        order = sorted(range(len(self._images)), key=self._images.__getitem__)
         images = [self._images[row] for row in order]
         parts = tuple(sorted({image[0] for image in images}))
         labels = in_model_order(image[1] for image in images)
         part_numbers = _positions(parts, [image[0] for image in images])
         label_numbers = _positions(labels, [image[1] for image in images])
-        hashes = np.array([image[3] for image in images], np.uint64)
+        hashes = np.array([image[2] for image in images], np.uint64)
         return Contents(
             parts=parts,
             labels=labels,
-            names=[image[2] for image in images],
+            names=[image[3] for image in images],
             part_numbers=part_numbers,
             label_numbers=label_numbers,
             hashes=hashes,

@@ -31,7 +31,7 @@ def network_input(picture: np.ndarray, *, side: int, channels: int = 1) -> np.nd
     Returns:
         uint8 (side, side, channels), 0..255.
     """
-    face_gray = gray(picture)
+    face_gray = gray(np.ascontiguousarray(picture))
     if face_gray.shape != (side, side):
         shrinks = max(face_gray.shape) > side
         face_gray = cv2.resize(face_gray, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)

@@ -66,7 +66,7 @@ def place(names: Sequence[str], folders: Iterable[str], *, source: str) -> tuple
         source: for messages.
 
     Raises:
-        DatasetError: no pictures, an empty class folder, or no training folder.
+        DatasetError: no pictures, no class folders, or an empty one.
     """
     pictures = [PurePosixPath(name) for name in names if is_picture(name) and not is_hidden(name)]
     if not pictures:
@@ -138,8 +138,8 @@ def _refuse_empty(needed: list[tuple[str, ...]], filled: set[tuple[str, ...]], s
 
 def _left_out(pictures: list[PurePosixPath], placed: list[Placed], depth: int) -> tuple[str, ...]:
     kept = {picture.name for picture in placed}
-    places = Counter("/".join(path.parts[:-1][: depth + 1]) or "." for path in pictures if str(path) not in kept)
+    places = Counter("/".join(path.parts[:-1][: depth + 1]) for path in pictures if str(path) not in kept)
     return tuple(
-        f"Left out: {count:,} pictures in {folder}, which is no class folder of a split."
+        f"Left out, as in no class folder: {count:,} in {folder or 'the top folder'}."
         for folder, count in sorted(places.items())
     )

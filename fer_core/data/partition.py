@@ -56,7 +56,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     if test is None:
         whole = train or _role(contents, (ALL_IMAGES,))
         train, test = _split(whole, contents, config.test_split, f"test {config.seed}")
-        notes.append(_held_out_note("Test", test, train, f"held out by seed {config.seed}"))
+        notes.append(_held_out_note("Test", test, train, config.seed))
     train, validation, note = _with_validation(contents, config, (train, own_validation, test))
     _refuse_missing_classes(contents, train)
     return Partition(train, validation, test, (*notes, note))
@@ -95,24 +95,18 @@ def _with_validation(
     if config.validation == "none":
         return train, None, f"Validation: none; trained on all {len(train.positions):,} training images.{unused}"
     if config.validation == "test":
-        return (
-            train,
-            test,
-            (
-                f"Validation: the {len(test.positions):,} test images themselves (--validation test), "
-                f"so scores on them are not independent.{unused}"
-            ),
-        )
+        note = f"Validation: the {len(test.positions):,} test images themselves (--validation test)"
+        return train, test, f"{note}, so scores on them are not independent.{unused}"
     if own:
         return train, own, f"Validation: {len(own.positions):,} images of {' + '.join(own.parts)}."
     train, validation = _split(train, contents, config.validation_fraction, f"validation {config.seed}")
-    return train, validation, _held_out_note("Validation", validation, train, f"held out by seed {config.seed}")
+    return train, validation, _held_out_note("Validation", validation, train, config.seed)
 
 
-def _held_out_note(title: str, out: Role, kept: Role, how: str) -> str:
+def _held_out_note(title: str, out: Role, kept: Role, seed: int) -> str:
     whole = len(out.positions) + len(kept.positions)
     kind = "training images" if title == "Validation" else "images"
-    return f"{title}: {len(out.positions):,} of {whole:,} {kind}, {how}."
+    return f"{title}: {len(out.positions):,} of {whole:,} {kind}, held out by seed {seed}."
 
 
 def _refuse_missing_classes(contents: Contents, train: Role) -> None:

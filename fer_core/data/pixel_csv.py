@@ -80,15 +80,15 @@ def _pictures(rows: Iterator[list[str]], columns: _Columns, name: str) -> Iterat
     for row in _checked(rows, name):
         if not any(cell.strip() for cell in row):
             continue
-        place = f"line {rows.line_num:06}"
+        place = f"{name}, line {rows.line_num}"
         if len(row) <= max(columns):
-            raise DatasetError(f"{name}, {place}: {len(row)} columns, too few.", hint=_COLUMNS_HINT)
+            raise DatasetError(f"{place}: {len(row)} columns, too few.", hint=_COLUMNS_HINT)
         text = row[columns.pixels]
         yield Picture(
-            place,
-            _part(row[columns.usage], f"{name}, {place}"),
-            _label(row[columns.emotion], f"{name}, {place}"),
-            partial(_pixels, text, f"{name}, {place}"),
+            f"line {rows.line_num:06}",
+            _part(row[columns.usage], place),
+            _label(row[columns.emotion], place),
+            partial(_pixels, text, place),
             held_bytes=len(text),
         )
 

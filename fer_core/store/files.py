@@ -42,14 +42,11 @@ def replacing(path: Path) -> Iterator[Path]:
     After an error `path` is as it was and the temporary file is gone. Raises DiskFullError.
     """
     temporary = temporary_beside(path)
-    try:
-        with full_disk_named(path):
-            yield temporary
-            sync(temporary)
-            temporary.replace(path)
-            sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with full_disk_named(path), _removed_at_last(temporary):
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -64,14 +61,11 @@ def create_atomically(path: Path, data: bytes | str) -> None:
     Raises FileExistsError if the name is taken, DiskFullError.
     """
     temporary = temporary_beside(path)
-    try:
-        with full_disk_named(path):
-            temporary.write_bytes(_as_bytes(data))
-            sync(temporary)
-            _link(temporary, path)
-            sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with full_disk_named(path), _removed_at_last(temporary):
+        temporary.write_bytes(_as_bytes(data))
+        sync(temporary)
+        _link(temporary, path)
+        sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -146,6 +140,14 @@ def full_disk_named(path: Path) -> Iterator[None]:
             f"No room to write {path}: {free:,.1f} MB are free there. What was saved before is kept.",
             hint="Make room on that disk, then go on with `python train_emotion_model.py --resume latest`.",
         ) from error
+
+
+@contextlib.contextmanager
+def _removed_at_last(temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _means_full(error: Exception) -> bool:

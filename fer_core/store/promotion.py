@@ -63,7 +63,10 @@ def current(places: Places) -> Pointer | None:
     try:
         return Pointer.model_validate(read_json(path, "pointer to the model in use"))
     except ValidationError as error:
-        raise ArtifactError(f"{path} is no pointer to a run ({error.errors()[0]['msg']}).") from None
+        raise ArtifactError(
+            f"{path} is no pointer to a run ({error.errors()[0]['msg']}).",
+            hint="Delete it, and promote the run that should be in use.",
+        ) from None
 
 
 def model_in_use(places: Places, *, shipped: Path = SHIPPED_BEST) -> Path | None:
@@ -103,13 +106,14 @@ def rollback(places: Places, *, clock: Clock = utc_now) -> Pointer:
     """
     with _promoting(places):
         pointer = current(places)
-        previous = list(pointer.previous) if pointer else []
-        while previous:
-            with contextlib.suppress(ArtifactError):
-                run = open_run(places, previous.pop(0))
-                _check_is_complete(run)
-                return _put_into_use(places, run, previous=previous, clock=clock)
-        raise ArtifactError(f"There is no model in {places.models} to go back to: nothing was in use before this one.")
+        previous = pointer.previous if pointer else ()
+        place = next((place for place, run_id in enumerate(previous) if _is_complete(places, run_id)), None)
+        if place is None:
+            raise ArtifactError(
+                f"There is no model in {places.models} to go back to: none was in use before, or it is gone."
+            )
+        run = open_run(places, previous[place])
+        return _put_into_use(places, run, previous=list(previous[place + 1 :]), clock=clock)
 
 
 _KEPT = (
@@ -130,14 +134,22 @@ def _check_is_complete(run: Run) -> None:
         raise ArtifactError(f"Run {run.id} cannot be put into use: {run.folder} has no {' and no '.join(missing)}.")
 
 
+def _is_complete(places: Places, run_id: str) -> bool:
+    try:
+        _check_is_complete(open_run(places, run_id))
+    except ArtifactError:
+        return False
+    return True
+
+
 def _would_lose_photographs(places: Places, run: Run, shipped: Path) -> bool:
     if not _is_of_drawn_faces(run.manifest):
         return False
     try:
         in_use = model_in_use(places, shipped=shipped)
+        return in_use is not None and not _is_of_drawn_faces(Run(in_use, places.history).manifest)
     except ArtifactError:  # the model in use is gone already
         return False
-    return in_use is not None and not _is_of_drawn_faces(Run(in_use, places.history).manifest)
 
 
 def _is_of_drawn_faces(manifest: Manifest) -> bool:

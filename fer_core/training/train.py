@@ -19,6 +19,7 @@ from fer_core.evaluation.metrics import Evaluation
 from fer_core.places import Places
 from fer_core.store.artifacts import check_saveable
 from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.files import DiskFullError
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress, load_checkpoint
 from fer_core.training.confusion import Confusion
@@ -107,6 +108,11 @@ def _lifecycle(run: Run, report: Report) -> Iterator[RunReport]:
             yield told
         except KeyboardInterrupt:
             _end(run, "INTERRUPTED", f"Interrupted after epoch {run.state.epoch}.")
+            raise
+        except DiskFullError as error:
+            # There may be no room for this either; whoever made room can go on with --resume latest.
+            with contextlib.suppress(DiskFullError):
+                _end(run, "INTERRUPTED", str(error))
             raise
         except FerError as error:
             _end(run, "FAILED", str(error))

@@ -15,11 +15,6 @@ EMOTIONS = ("angry", "happy", "sad")
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places.from_environment({"FER_CACHE_DIR": str(tmp_path / "cache"), "FER_INBOX": str(tmp_path / "inbox")})
-
-
-@pytest.fixture
 def load(places: Places) -> Callable[..., Dataset]:
     """Returns load(data, side=48, channels=1, report=…, **settings)."""
 
@@ -81,6 +76,6 @@ def write_csv(noise, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def csv_rows() -> list[tuple]:
-    """Rows for `write_csv`: 10 Training, 3 PublicTest and 3 PrivateTest images of angry (0), happy (3) and neutral (6)."""
+    """For `write_csv`: 10 Training, 3 PublicTest and 3 PrivateTest images of angry (0), happy (3), neutral (6)."""
     usages = ["Training"] * 10 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
     return [(emotion, usage, emotion * 100 + number) for emotion in (0, 3, 6) for number, usage in enumerate(usages)]

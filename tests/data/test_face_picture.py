@@ -33,6 +33,11 @@ def test_a_gray_picture_of_the_right_size_is_passed_through(noise):
     assert np.array_equal(network_input(face, side=48)[:, :, 0], face)
 
 
+def test_a_mirrored_picture_is_taken_too(noise):
+    mirrored = np.dstack([noise(1, 90, 90)] * 3)[:, ::-1]
+    assert np.array_equal(network_input(mirrored, side=48), network_input(mirrored.copy(), side=48))
+
+
 def test_any_picture_becomes_a_square_of_the_wanted_channels(noise):
     colour = np.dstack([noise(1, 70, 30)] * 3)
     for picture in (noise(1, 20, 90), noise(1, 20, 20)[..., np.newaxis], colour):
@@ -107,9 +112,7 @@ def test_a_picture_of_more_than_100_megapixels_is_refused_before_it_is_decoded()
         decode_picture(png_that_declares(100_000, 100_000))
 
 
-@pytest.mark.parametrize(
-    "data", [b"\xff\xd8\xff", b"BM", b"\x89PNG\r\n\x1a\n", b"RIFF1234WEBPVP8X", b"GIF89a" + bytes(20)]
-)
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"BM", b"\x89PNG\r\n\x1a\n", b"RIFF1234WEBPVP8X", b"GIF89a"])
 def test_a_header_that_is_none_or_not_whole_is_refused(data):
     with pytest.raises(UnreadablePictureError, match="not a JPEG, PNG, BMP or WebP picture, or damaged"):
         decode_picture(data)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -8,7 +9,6 @@ from fer_core.errors import ArtifactError
 from fer_core.store.artifacts import read_labels
 from fer_core.store.files import DiskFullError, file_sha256
 from fer_core.store.promotion import current, labels_copy, model_copy, model_in_use, promote, rollback
-from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 
 
@@ -63,7 +63,7 @@ def test_rolling_back_passes_over_a_run_that_is_gone(places, make_finished_run):
 
 
 def test_nothing_to_roll_back_where_nothing_was_promoted(places):
-    with pytest.raises(ArtifactError, match="nothing was in use before"):
+    with pytest.raises(ArtifactError, match="none was in use before, or it is gone"):
         rollback(places)
 
 
@@ -140,12 +140,17 @@ def test_a_broken_pointer_is_named(places, content):
         current(places)
 
 
-def test_a_full_disk_leaves_the_old_model_in_use(places, make_finished_run, small_disk):
-    places = places.__class__(**vars(places) | {"models": small_disk})
-    old, new = make_finished_run(), make_finished_run(model=b"m" * 2_000_000)
+@pytest.fixture
+def large_run(make_finished_run):
+    return make_finished_run(model=b"m" * 2_000_000)
+
+
+def test_a_full_disk_leaves_the_old_model_in_use(places, make_finished_run, large_run, small_disk):
+    places = dataclasses.replace(places, models=small_disk)
+    old = make_finished_run()
     promote(places, old)
     with pytest.raises(DiskFullError, match="What was saved before is kept"):
-        promote(places, Run(new.folder, new.history))
+        promote(places, large_run)
     assert current(places).run == old.id
     assert model_copy(places).read_bytes() == old.model_h5.read_bytes()
-    assert list(small_disk.glob("*.part*")) == [] and list(small_disk.glob(".*.part*")) == []
+    assert list(small_disk.glob(".*.part*")) == []

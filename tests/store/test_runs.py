@@ -157,3 +157,33 @@ def test_relative_places_work(make_run, tmp_path, monkeypatch):
     run = create_run(Places.from_environment({}), TrainConfig(), history_header="epoch\n")
     assert run.history_csv.read_text() == "epoch\n"
     assert json.loads((tmp_path / run.folder / "manifest.json").read_text())["run_id"] == run.id
+
+
+CREATE_AND_CHANGE_WITHOUT_ROOM = """
+import resource, sys
+from fer_core.config import TrainConfig
+from fer_core.places import Places
+from fer_core.store.files import DiskFullError
+from fer_core.store.runs import create_run
+places = Places.from_environment({}, models=sys.argv[1], history=sys.argv[2])
+run = create_run(places, TrainConfig())
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+for change in (
+    lambda: create_run(places, TrainConfig()),
+    lambda: run.update_state(status="RUNNING"),
+    lambda: run.update_manifest(threads=2),
+):
+    try:
+        change()
+    except DiskFullError as error:
+        print(error)
+"""
+
+
+def test_where_there_is_no_room_no_half_run_appears_and_nothing_changes(places, python):
+    child = python(CREATE_AND_CHANGE_WITHOUT_ROOM, places.models, places.history)
+    assert child.stdout.count("What was saved before is kept") == 3, child.stderr
+    (run,) = list_runs(places)
+    assert run.state.status == "QUEUED" and run.manifest.threads is None
+    assert [path.name for path in run.folder.parent.iterdir()] == [run.id]
+    assert [path.name for path in places.history.iterdir()] == [run.history_csv.name]

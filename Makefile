@@ -1,0 +1,59 @@
+# make train | make test | make lint | make bench | make soak | make venv | make lock
+# DATA=path (default: the built-in drawn faces), ARGS="more flags", PYTHON=python3.12
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+DATA   ?= $(if $(FER_DATA),$(FER_DATA),sample)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: venv headless-opencv train test lint format bench soak lock clean
+
+venv: $(READY)
+
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; found: $$(python3 --version 2>&1)." >&2; \
+		echo "Install one, then: make $(or $(MAKECMDGOALS),venv) PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "Install one, then: make $(or $(MAKECMDGOALS),venv) PYTHON=/path/to/python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory headless-opencv
+	@touch $(READY)
+
+# opencv-python draws windows and needs libGL for it, which servers and containers often lack.
+headless-opencv:
+	@echo "This machine has no libGL (apt-get install libgl1 libglib2.0-0 brings it): installing OpenCV without windows."
+	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		opencv-python-headless==$$(sed -n 's/^opencv-python==//p' requirements.lock)
+
+train: $(READY)
+	$(BIN)/python train_emotion_model.py --data "$(DATA)" $(if $(filter sample,$(DATA)),--recipe smoke) $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+soak: $(READY)
+	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+# The versions that are installed; needs uv in the environment (pip install uv).
+lock:
+	uv pip compile pyproject.toml --extra tf --extra dev --universal --python-version 3.11 --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra jax --extra dev --universal --python-version 3.11 --no-header --no-annotate -o requirements-jax.lock
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,180 @@
+"""What a training left: whether every file under its final name is whole, and what the training came to."""
+
+import csv
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from fer_core.errors import FerError
+from fer_core.places import Places
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, read_labels
+from fer_core.store.files import file_sha256
+from fer_core.store.promotion import current, labels_copy, model_copy
+from fer_core.store.run import Run
+from fer_core.store.runs import list_runs, open_run
+
+_TIMINGS = ("seconds", "images_per_second")
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished training came to, but for the time that it took."""
+
+    weights: str
+    """sha256 of all weights in model.h5."""
+    checkpoint: str
+    """sha256 of all arrays in the checkpoint: model, optimizer, random generators, best epoch."""
+    history: tuple[tuple[str, ...], ...]
+    """The rows of the history CSV without their timing columns."""
+
+
+def outcome(run: Run) -> Outcome:
+    """Returns what a finished run came to."""
+    return Outcome(_weights_sha256(run.model_h5), _checkpoint_sha256(run.checkpoint / "checkpoint.npz"), _history(run))
+
+
+def _weights_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+
+    def add(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            digest.update(name.encode() + np.asarray(item).tobytes())
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+    return digest.hexdigest()
+
+
+def _checkpoint_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with np.load(path) as file:
+        for name in sorted(set(file.files) - {"progress"}):
+            digest.update(name.encode() + file[name].tobytes())
+        facts = json.loads(file["progress"].tobytes())
+    digest.update(repr((facts["epoch"], facts["best_epoch"], facts["best_value"])).encode())
+    return digest.hexdigest()
+
+
+def _history(run: Run) -> tuple[tuple[str, ...], ...]:
+    with run.history_csv.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return tuple(tuple(value for name, value in row.items() if name not in _TIMINGS) for row in rows)
+
+
+def torn_files(places: Places) -> list[str]:
+    """Returns a sentence for each file that is not whole under its final name; none should ever be there."""
+    problems = [_problem(path, check) for path, check in _checks(places)]
+    return [problem for problem in problems if problem]
+
+
+def _checks(places: Places) -> Iterator[tuple[Path, object]]:
+    for path in places.history.glob("[!.]*.csv"):
+        yield path, _check_csv
+    for folder in sorted((places.models / "runs").glob("[!.]*")):
+        yield folder, lambda folder: (open_run(places, folder.name).manifest, open_run(places, folder.name).state)
+        for path in sorted(path for path in folder.rglob("[!.]*") if path.is_file()):
+            yield path, _CHECKS.get(path.name) or _CHECKS.get(path.suffix, _check_is_known)
+    if model_copy(places).exists():
+        yield model_copy(places), _check_h5
+        yield labels_copy(places), read_labels
+    if (places.models / "current.json").exists():
+        yield places.models / "current.json", lambda _: _check_pointer(places)
+
+
+def _problem(path: Path, check) -> str | None:
+    try:
+        check(path)
+    except (FerError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return f"{path.name}: {error}"
+    return None
+
+
+def _check_csv(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    widths = {line.count(",") for line in text.splitlines()}
+    if not text.endswith("\n") or len(widths) != 1:
+        raise ValueError("has a torn line")
+
+
+def _check_json(path: Path) -> None:
+    json.loads(path.read_text(encoding="utf-8"))
+
+
+def _check_lines(path: Path) -> None:
+    """Of a log that is appended to, only the last line may be torn, or one that a kill tore before a resume."""
+    lines = [line for line in path.read_bytes().split(b"\n")[:-1] if line]
+    torn = [line for line in lines if not line.startswith(b'{"kind"')]
+    if torn:
+        raise ValueError(f"has a line that begins in the middle: {torn[0][:60]!r}")
+
+
+def _check_png(path: Path) -> None:
+    if not path.read_bytes().endswith(_PNG_END):
+        raise ValueError("is cut off")
+
+
+def _check_npz(path: Path) -> None:
+    with zipfile.ZipFile(path) as file:
+        if file.testzip():
+            raise ValueError(f"{file.testzip()} is damaged")
+
+
+def _check_h5(path: Path) -> None:
+    with h5py.File(path, "r") as file:
+        json.loads(file.attrs[MANIFEST_ATTRIBUTE])
+    _weights_sha256(path)
+
+
+def _check_tflite(path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    Interpreter(model_path=str(path)).allocate_tensors()
+
+
+def _check_hashes(path: Path) -> None:
+    if path.stat().st_size % 8:
+        raise ValueError("has no whole number of hashes")
+
+
+def _check_pointer(places: Places) -> None:
+    pointer = current(places)
+    run = open_run(places, pointer.run)
+    if run.state.status != "SUCCEEDED" or file_sha256(run.model_h5) != pointer.sha256:
+        raise ValueError(f"points to run {run.id}, which is {run.state.status} or has another model")
+    if file_sha256(model_copy(places)) != pointer.sha256:
+        raise ValueError("the copy beside it is of another model")
+
+
+def _check_is_known(path: Path) -> None:
+    if path.suffix != ".txt":
+        raise ValueError("is a file that nobody checks")
+
+
+_CHECKS = {
+    ".json": _check_json,
+    ".jsonl": _check_lines,
+    ".png": _check_png,
+    ".npz": _check_npz,
+    ".h5": _check_h5,
+    ".tflite": _check_tflite,
+    ".bin": _check_hashes,
+}
+
+
+def leftovers(places: Places) -> list[str]:
+    """Returns the temporary files that are still there; none should be, once a run has been resumed to its end."""
+    parts = [*places.models.rglob(".*.part*"), *places.history.rglob(".*.part*")]
+    return [str(path.relative_to(places.models.parent)) for path in parts]
+
+
+def only_run(places: Places) -> Run | None:
+    """Returns the run of a folder that has one, None before it has been created."""
+    runs = list_runs(places)
+    return runs[0] if runs else None

@@ -1,0 +1,214 @@
+"""`make soak`: kills a training at random moments, resumes it, and compares what it comes to, bit by bit.
+
+    python benchmarks/soak.py                    # 20 kills
+    python benchmarks/soak.py --kills 3 --seed 7
+
+The training has everything that could make a resumed one differ: dropout, augmentation, Adam, class weights, early
+stopping, and bfloat16 where the machine has it. Half of the kills come by the clock, half just before a random system
+call of those that put files in place, so that saving, export and promotion get their share. After every kill all files
+under final names must be whole; some resumed trainings are killed again. Exit code 0 if all came to the same.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from kills import Ended, KilledAtCall, run_until  # noqa: E402
+from remains import Outcome, leftovers, only_run, outcome, torn_files  # noqa: E402
+
+from fer_core.places import Places  # noqa: E402
+from fer_core.store.promotion import current  # noqa: E402
+
+SETTINGS = (
+    *("--data=sample", "--sample-per-class=40", "--recipe=smoke", "--batch-size=16", "--epochs=8", "--devices=cpu"),
+    *("--rotation=15", "--shift=0.1", "--flip", "--contrast=0.2", "--brightness=0.1"),
+    *("--class-weights=balanced", "--early-stopping-patience=3"),
+)
+_TRAINING_BEGINS = "Training "
+_KILLED_AGAIN = 0.3
+"""The share of the kills that are followed by another one while the run is resumed."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a training is killed: before a call such as replace:17, or so long after it has begun."""
+
+    call: str | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        return f"before {self.call}" if self.call else f"after {self.seconds:.2f} s"
+
+
+NEVER = Moment()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The training that nobody interrupts."""
+
+    outcome: Outcome
+    calls: list[str]
+    seconds: float
+    """From its beginning in Keras to its end."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one kill; `problems` is empty if nothing was lost."""
+
+    epoch: int
+    """The last one that was finished before the kill."""
+    problems: tuple[str, ...]
+
+
+class Soak:
+    """Trains in folders of its own, each with the same settings."""
+
+    def __init__(self, scratch: Path):
+        self._scratch = scratch
+        self._killer = KilledAtCall(scratch, with_strace=False)
+        others = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
+        self._environment = others | {"FER_CACHE_DIR": str(scratch / "cache"), "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+    def places(self, name: str) -> Places:
+        """Returns where the training of that name keeps its files."""
+        folder = self._scratch / name
+        return Places.from_environment(self._environment, models=folder / "models", history=folder / "history")
+
+    def train(
+        self,
+        name: str,
+        *arguments: str,
+        moment: Moment = NEVER,
+        signal_number: int = signal.SIGKILL,
+        log_calls: bool = False,
+        prefix: Sequence[str] = (),
+    ) -> Ended:
+        """Runs the script in its own process until it ends or the moment comes."""
+        places = self.places(name)
+        folders = [f"--models-dir={places.models}", f"--history-dir={places.history}"]
+        return run_until(
+            [*prefix, sys.executable, str(ROOT / "train_emotion_model.py"), *arguments, *folders],
+            environment=self._killer.environment(self._environment, None if log_calls else moment.call or "never"),
+            line=_TRAINING_BEGINS,
+            seconds=moment.seconds,
+            signal_number=signal_number,
+        )
+
+    def reference(self) -> Reference:
+        """Trains without interruption. Raises RuntimeError with what the script said if it fails."""
+        self._must_succeed(self.train("cache", *SETTINGS, "--audit-only"))  # decodes the images, for all that follow
+        self._must_succeed(self.train("reference", *SETTINGS, log_calls=True))
+        run = only_run(self.places("reference"))
+        began, ended = (datetime.fromisoformat(text) for text in (run.state.started_utc, run.state.finished_utc))
+        return Reference(outcome(run), self._killer.logged_calls(), (ended - began).total_seconds())
+
+    def kill_and_resume(self, name: str, moments: Sequence[Moment], expected: Outcome) -> Verdict:
+        """Trains, kills at each of the moments in turn, resumes to the end, and says what is not as it should be."""
+        problems, epoch = [], 0
+        for moment in moments:
+            ended = self.train(name, *self._next_step(name), moment=moment)
+            problems += [] if ended.status in (-signal.SIGKILL, 0) else [_said(ended)]
+            problems += torn_files(self.places(name))
+            run = only_run(self.places(name))
+            epoch = run.state.epoch if run else 0
+        ended = self.train(name, *self._next_step(name))
+        if ended.status:
+            return Verdict(epoch, (*problems, _said(ended)))
+        return Verdict(epoch, (*problems, *self._differences(name, expected)))
+
+    def _next_step(self, name: str) -> Sequence[str]:
+        """What a person would type: --resume RUN_ID, or the whole command again where no run has been made yet."""
+        run = only_run(self.places(name))
+        return ["--resume", run.id] if run else SETTINGS
+
+    def _differences(self, name: str, expected: Outcome) -> list[str]:
+        places = self.places(name)
+        run = only_run(places)
+        found = outcome(run)
+        differences = [part for part in vars(expected) if getattr(found, part) != getattr(expected, part)]
+        pointer = current(places)
+        return [
+            *(f"another {part}" for part in differences),
+            *torn_files(places),
+            *(f"left behind: {path}" for path in leftovers(places)),
+            *([] if run.state.status == "SUCCEEDED" else [f"status {run.state.status}"]),
+            *([] if pointer and pointer.run == run.id else ["not promoted"]),
+        ]
+
+    def _must_succeed(self, ended: Ended) -> None:
+        if ended.status:
+            raise RuntimeError(_said(ended))
+
+
+def random_moments(chance: random.Random, reference: Reference) -> Iterator[tuple[Moment, ...]]:
+    """Gives the moments of one kill after the other: by the clock and by a call in turn, now and then two."""
+    while True:
+        for first in (_by_clock(chance, reference.seconds), _by_call(chance, reference.calls)):
+            again = _by_clock(chance, reference.seconds / 2)
+            yield (first, again) if chance.random() < _KILLED_AGAIN else (first,)
+
+
+def _by_clock(chance: random.Random, seconds: float) -> Moment:
+    return Moment(seconds=round(chance.uniform(0, seconds), 3))
+
+
+def _by_call(chance: random.Random, calls: list[str]) -> Moment:
+    return Moment(call=chance.choice(calls))
+
+
+def _said(ended: Ended) -> str:
+    return f"exit code {ended.status}: {' / '.join(ended.output.strip().splitlines()[-3:])}"
+
+
+def soak(scratch: Path, *, kills: int, seed: int) -> int:
+    """Kills so many trainings, prints a line for each, and returns how many did not come to the same."""
+    training = Soak(scratch)
+    reference = training.reference()
+    print(f"Seed {seed}. Uninterrupted: {len(reference.outcome.history)} epochs in {reference.seconds:.1f} s.")
+    print(f"{'kill':>4}  {'killed':<42}{'epoch':>5}  {'weights, checkpoint, history':<30}seconds", flush=True)
+    moments = random_moments(random.Random(seed), reference)
+    failed = 0
+    for number in range(1, kills + 1):
+        began, chosen = time.monotonic(), next(moments)
+        verdict = training.kill_and_resume(f"kill_{number}", chosen, reference.outcome)
+        failed += bool(verdict.problems)
+        text = "; ".join(verdict.problems) or "identical"
+        when = ", again ".join(map(str, chosen))
+        print(f"{number:>4}  {when:<42}{verdict.epoch:>5}  {text:<30}{time.monotonic() - began:7.1f}", flush=True)
+        if not verdict.problems:
+            shutil.rmtree(scratch / f"kill_{number}")
+    print(f"{kills - failed} passed, {failed} failed")
+    return failed
+
+
+def main() -> None:
+    """Reads the command line. Keeps the folders of failed trainings, and says where they are."""
+    parser = argparse.ArgumentParser(description="Kill a training at random moments, resume it, compare.")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    options = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="fer-soak-"))
+    failed = soak(scratch, kills=options.kills, seed=options.seed)
+    if failed:
+        print(f"See {scratch}, and again with: python benchmarks/soak.py --kills {options.kills} --seed {options.seed}")
+    else:
+        shutil.rmtree(scratch)
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

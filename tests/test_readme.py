@@ -1,0 +1,205 @@
+"""The documents say what is there: each command, flag, recipe, path and variable that they name, and the other way round."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import pytest
+
+from fer_core import networks, recipes
+from fer_core.config import TrainConfig
+from fer_core.doors.arguments import parse
+from fer_core.emotions import FER2013_LABELS
+from fer_core.errors import NonFiniteLossError, RunHeldError
+
+PROJECT = Path(__file__).parents[1]
+SCRIPT = "python train_emotion_model.py"
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+DOCUMENTS = {"README.md": README, "docs/architecture.md": ARCHITECTURE}
+
+FLAG = re.compile(r"--[a-z][a-z-]*(?:\.[a-z-]+)?")
+PATH = re.compile(r"(?:fer_core|tests|docs|benchmarks)/[\w./-]*|[\w-]+\.(?:py|lock|toml)|Makefile")
+MADE_BY_THE_READER = {"run.toml", "plain.py"}
+
+
+def code_blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def code_spans(text: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def table(text: str, first_heading: str) -> list[list[str]]:
+    """Returns the cells of the table that begins with that heading, without its two heading lines."""
+    rows = text[text.index(f"| {first_heading} |") :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("|")]
+
+
+def script_commands() -> list[str]:
+    lines = [line for text in DOCUMENTS.values() for block in code_blocks(text, "sh") for line in block.splitlines()]
+    lines += [span for text in DOCUMENTS.values() for span in code_spans(text)]
+    return sorted({line[line.index(SCRIPT) :] for line in lines if SCRIPT in line})
+
+
+def flag_names(fields) -> set[str]:
+    return {f"--{name.replace('_', '-')}" for name in fields}
+
+
+def network_flags() -> set[str]:
+    options = {name for network in networks.names() for name in networks.network_module(network).Options.model_fields}
+    return {flag.replace("--", "--network-options.") for flag in flag_names(options)}
+
+
+@pytest.fixture(scope="module")
+def script_flags() -> set[str]:
+    """All flags that --help lists."""
+    shown = subprocess.run(
+        [sys.executable, "train_emotion_model.py", "--help"],
+        cwd=PROJECT,
+        env=os.environ | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    lines = [line for line in shown.splitlines() if re.match(r"│ (-h, )?--", line)]
+    return {flag for line in lines for flag in FLAG.findall(re.split(r" {2,}", line)[0])}
+
+
+@pytest.fixture
+def example_folder(tmp_path, monkeypatch) -> Path:
+    """The working directory, with the README's settings in run.toml."""
+    (tmp_path / "run.toml").write_text(code_blocks(README, "toml")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("FER_MODELS_DIR", "FER_HISTORY_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", script_commands())
+def test_each_command_of_the_documents_is_understood(command, example_folder):
+    arguments = shlex.split(command, comments=True)[2:]
+    if "--help" in arguments:
+        return
+    if "plain" in arguments:
+        arguments = [argument.replace("plain", "smoke").replace("16", "8 16 32") for argument in arguments]
+        arguments = shlex.split(" ".join(arguments))
+    assert parse(arguments).wants in ("train", "audit", "history", "list-recipes")
+
+
+def test_each_flag_in_the_documents_exists(script_flags):
+    named = {flag for text in DOCUMENTS.values() for flag in FLAG.findall(text)}
+    assert named <= script_flags | network_flags()
+
+
+def test_each_flag_of_the_door_is_in_the_readme(script_flags):
+    of_settings = flag_names(TrainConfig.model_fields)
+    others = {flag.replace("--no-", "--") for flag in script_flags if not flag.startswith("--network-options.")}
+    assert {"--resume", "--promote"} <= others - of_settings <= set(FLAG.findall(README))
+
+
+def test_each_recipe_has_a_row_with_its_settings():
+    rows = {row[0].strip("`"): row for row in table(section("Recipes"), "recipe")}
+    assert list(rows) == list(recipes.RECIPES)
+    for name, row in rows.items():
+        config = recipes.recipe_config(name)
+        assert row[3:6] == [f"{config.learning_rate:g}", str(config.epochs), str(config.batch_size)], name
+
+
+def test_the_number_of_weights_of_each_recipe_is_right():
+    for name, _, weights, *_ in table(section("Recipes"), "recipe"):
+        config = recipes.recipe_config(name.strip("`"))
+        assert f"{networks.build(config, FER2013_LABELS).count_params():,}" == weights, name
+
+
+def test_each_make_target_exists_and_each_target_is_in_the_readme():
+    declared = re.search(r"^\.PHONY: (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE).group(1).split()
+    named = {
+        match for span in code_spans(README) + code_blocks(README, "sh") for match in re.findall(r"make (\w+)", span)
+    }
+    assert named == set(declared) - {"headless-opencv"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_path_of_the_project_that_a_document_names_exists(document):
+    paths = {span for span in code_spans(DOCUMENTS[document]) if PATH.fullmatch(span)} - MADE_BY_THE_READER
+    assert len(paths) > 15
+    assert [path for path in sorted(paths) if not (PROJECT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_link_leads_somewhere(document):
+    for target in re.findall(r"\]\(([^)]+)\)", DOCUMENTS[document]):
+        path, _, anchor = target.partition("#")
+        if path.startswith("https://"):
+            continue
+        file = (PROJECT / document).parent / path if path else PROJECT / document
+        assert file.exists(), target
+        headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings], target
+
+
+def test_each_wish_names_the_place_to_touch():
+    for wish, place in table(section("I want to change …"), "I want to change …"):
+        assert any(PATH.fullmatch(span) for span in code_spans(place)), wish
+
+
+def test_each_folder_of_the_code_is_on_the_map():
+    on_the_map = {span for row in table(section("The map of the house"), "path") for span in code_spans(row[0])}
+    folders = {f"fer_core/{path.parent.name}/" for path in (PROJECT / "fer_core").glob("*/__init__.py")}
+    assert folders <= on_the_map
+
+
+def test_the_settings_example_is_valid(example_folder):
+    settings = tomllib.loads((example_folder / "run.toml").read_text(encoding="utf-8"))
+    config = parse(["--config", "run.toml"]).config
+    assert config.model_dump(include=set(settings)) == settings
+
+
+def test_the_variables_in_the_readme_are_those_that_the_code_reads():
+    sources = (PROJECT / "fer_core").rglob("*.py")
+    read = {name for path in sources for name in re.findall(r"\"(FER_[A-Z_]+)\"", path.read_text(encoding="utf-8"))}
+    named = {span for row in table(section("Settings"), "environment variable") for span in code_spans(row[0])}
+    assert named == read | {"FER_TEST_DATA", "KERAS_BACKEND"}
+
+
+def test_the_exit_codes_are_those_of_the_errors():
+    codes = section("When something goes wrong")
+    assert f"{NonFiniteLossError.exit_code} the loss became NaN" in codes
+    assert f"{RunHeldError.exit_code} another process is training" in codes
+
+
+def test_each_file_that_a_run_leaves_is_in_the_tree(trained_run):
+    tree = code_blocks(section("What a run leaves"), "text")[0]
+    left = [path.name for path in trained_run.folder.iterdir() if not path.name.startswith(".")]
+    assert [name for name in left if name not in tree] == []
+
+
+def test_the_example_of_a_network_builds():
+    module = types.ModuleType("plain")
+    exec(code_blocks(ARCHITECTURE, "python")[0], vars(module))
+    model = module.build(module.Options(), labels=FER2013_LABELS, side=48, channels=1)
+    assert model.output_shape == (None, len(FER2013_LABELS))
+
+
+def test_the_code_for_using_a_model_runs(trained_run, example_folder, capsys):
+    import cv2
+    import numpy as np
+
+    models = example_folder / "models"
+    models.mkdir()
+    (models / "emotion_recognition_modelfer.h5").write_bytes(trained_run.model_h5.read_bytes())
+    (models / "emotion_labels.json").write_bytes(trained_run.labels_json.read_bytes())
+    cv2.imwrite("face.png", np.full((60, 60), 128, np.uint8))
+    exec(code_blocks(section("What a run leaves"), "python")[0], {})
+    assert capsys.readouterr().out.split()[-2] in FER2013_LABELS
