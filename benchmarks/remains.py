@@ -41,14 +41,13 @@ def outcome(run: Run) -> Outcome:
 
 
 def _weights_sha256(path: Path) -> str:
+    """In the model's order: the names of layers depend on what else a process has built."""
     digest = hashlib.sha256()
-
-    def add(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            digest.update(name.encode() + np.asarray(item).tobytes())
-
     with h5py.File(path, "r") as file:
-        file.visititems(add)
+        layers = file["model_weights"]
+        for layer in layers.attrs["layer_names"]:
+            for name in layers[layer].attrs["weight_names"]:
+                digest.update(np.asarray(layers[layer][name]).tobytes())
     return digest.hexdigest()
 
 
@@ -83,6 +82,7 @@ def _checks(places: Places) -> Iterator[tuple[Path, object]]:
             yield path, _CHECKS.get(path.name) or _CHECKS.get(path.suffix, _check_is_known)
     if model_copy(places).exists():
         yield model_copy(places), _check_h5
+    if labels_copy(places).exists():
         yield labels_copy(places), read_labels
     if (places.models / "current.json").exists():
         yield places.models / "current.json", lambda _: _check_pointer(places)
@@ -108,7 +108,7 @@ def _check_json(path: Path) -> None:
 
 
 def _check_lines(path: Path) -> None:
-    """Of a log that is appended to, only the last line may be torn, or one that a kill tore before a resume."""
+    """A kill may tear the end of a line that is being appended; none may begin in the middle."""
     lines = [line for line in path.read_bytes().split(b"\n")[:-1] if line]
     torn = [line for line in lines if not line.startswith(b'{"kind"')]
     if torn:

@@ -36,17 +36,18 @@ SETTINGS = (
     *("--rotation=15", "--shift=0.1", "--flip", "--contrast=0.2", "--brightness=0.1"),
     *("--class-weights=balanced", "--early-stopping-patience=3"),
 )
-_TRAINING_BEGINS = "Training "
 _KILLED_AGAIN = 0.3
 """The share of the kills that are followed by another one while the run is resumed."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When a training is killed: before a call such as replace:17, or so long after it has begun."""
+    """When a training is killed: before a call such as replace:17, or so long after it has printed a line."""
 
     call: str | None = None
     seconds: float | None = None
+    line: str = "Training "
+    """How the line begins; the first of a training in Keras by default."""
 
     def __str__(self) -> str:
         return f"before {self.call}" if self.call else f"after {self.seconds:.2f} s"
@@ -103,7 +104,7 @@ class Soak:
         return run_until(
             [*prefix, sys.executable, str(ROOT / "train_emotion_model.py"), *arguments, *folders],
             environment=self._killer.environment(self._environment, None if log_calls else moment.call or "never"),
-            line=_TRAINING_BEGINS,
+            line=moment.line,
             seconds=moment.seconds,
             signal_number=signal_number,
         )

@@ -1,6 +1,8 @@
 """What all tests share: the real data, and one trained model for everybody who needs one."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from fer_core.config import TrainConfig
 from fer_core.places import Places
 from fer_core.recipes import recipe_config
 from fer_core.store.run import Run
+from fer_core.store.runs import list_runs
 
 PROJECT = Path(__file__).parents[1]
 
@@ -50,15 +53,13 @@ def session_places(tmp_path_factory) -> Places:
 
 @pytest.fixture(scope="session")
 def trained_run(session_places, small_config) -> Run:
-    """One finished run; tests must not change it."""
-    from fer_core.data.dataset import load_dataset
-    from fer_core.store.runs import create_run
-    from fer_core.training.history import HISTORY_HEADER
-    from fer_core.training.record import record_data
-    from fer_core.training.train import train
-
-    dataset = load_dataset(small_config, session_places, side=48)
-    run = create_run(session_places, small_config, recipe="smoke", history_header=HISTORY_HEADER)
-    record_data(run, dataset)
-    train(run, dataset, places=session_places)
+    """One finished run, in use; tests must not change it. Trained in a process of its own, as users do."""
+    places = session_places
+    flags = ["--data", "sample", "--recipe", "smoke", "--sample-per-class", "60", "--epochs", "3", "--threads", "1"]
+    folders = ["--models-dir", str(places.models), "--history-dir", str(places.history)]
+    environment = os.environ | {"FER_CACHE_DIR": str(places.cache)}
+    command = [sys.executable, "train_emotion_model.py", *flags, *folders]
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=200)
+    (run,) = list_runs(places)
+    assert run.manifest.config == small_config
     return run

@@ -22,7 +22,7 @@ def kaggle_source() -> Source:
         import kagglehub
     except ImportError:
         raise DatasetError(
-            "--data kaggle needs kagglehub, which is not installed.", hint='pip install "fer-workbench[kaggle]"'
+            "--data kaggle needs kagglehub, which is not installed.", hint="pip install kagglehub"
         ) from None
     try:
         folder = Path(kagglehub.dataset_download(HANDLE))

@@ -60,9 +60,10 @@ def _run_to_resume(name: str | None, places: Places) -> tuple[Run | None, bool]:
 
 
 def _recipe(argv: Sequence[str], resume: Run | None) -> str | None:
+    """Returns the recipe that the run is named after; None where another network takes the default recipe's settings."""
     asked = _peek(argv, "--recipe")
     if resume is None:
-        return asked or DEFAULT_RECIPE
+        return asked or (None if _peek(argv, "--network") else DEFAULT_RECIPE)
     own = resume.manifest.recipe
     if asked not in (None, own):
         raise ConfigError(f"Run {resume.id} is of recipe {own}, not {asked}.", hint="Leave --recipe out beside --resume.")
@@ -70,7 +71,7 @@ def _recipe(argv: Sequence[str], resume: Run | None) -> str | None:
 
 
 def _start(recipe: str | None, resume: Run | None) -> TrainConfig:
-    return resume.manifest.config if resume is not None else recipe_config(recipe)
+    return resume.manifest.config if resume is not None else recipe_config(recipe or DEFAULT_RECIPE)
 
 
 def _from_file(base: TrainConfig, path: str | None) -> TrainConfig:

@@ -137,8 +137,9 @@ def _prepare_tensorflow(config: TrainConfig, threads: int) -> tuple[tuple[str, .
     kind, count = _wanted_devices(config.devices, len(gpus))
     if kind == "cpu":
         tf.config.set_visible_devices([], "GPU")
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        if count > 1:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
         return tuple(f"CPU:{number}" for number in range(count)), None
     tf.config.set_visible_devices(gpus[:count], "GPU")
     for gpu in gpus[:count]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.files import full_disk_named
 from fer_core.store.metrics import MetricsWriter
 from fer_core.store.run import Run
 
@@ -60,8 +62,9 @@ class RunReport:
         self._forward(kind, fields)
 
     def _write_log(self, text: str) -> None:
-        self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}\n")
-        self._log.flush()
+        with full_disk_named(Path(self._log.name)):
+            self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}\n")
+            self._log.flush()
 
 
 def epoch_line(row: dict[str, Any]) -> str:

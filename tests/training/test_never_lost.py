@@ -1,19 +1,30 @@
-"""The short form of benchmarks/soak.py: what is killed, interrupted or out of room goes on, and comes to the same bits."""
+"""The short form of benchmarks/soak.py: what is killed, stopped or out of room goes on, and comes to the same bits."""
 
+import json
 import os
 import random
 import shutil
 import signal
+import sys
 
 import pytest
 from remains import leftovers, only_run, outcome, torn_files
-from soak import SETTINGS, Moment, Soak, random_moments
+from soak import SETTINGS, Moment, Soak
 
+from fer_core.store.promotion import promote
+from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished
 from fer_core.training.train import train
+from tests.conftest import places_in
 
-SMALL_FILES_ONLY = ["sh", "-c", 'ulimit -f 32 && exec "$0" "$@"']
-"""At most 16 KB (32 KB in some shells) a file: the checkpoint has about 200."""
+LARGEST_FILE = 180_000
+"""Bytes: less than a checkpoint, more than the plots that come before it."""
+_LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+WITH_SMALL_FILES_ONLY = [sys.executable, "-c", _LIMITED, str(LARGEST_FILE)]
 
 
 @pytest.fixture(scope="module")
@@ -26,32 +37,39 @@ def reference(training):
     return training.reference()
 
 
-def test_a_training_killed_three_times_ends_with_the_bits_of_one_that_was_not(training, reference):
+def test_a_training_killed_and_killed_again_while_resumed_ends_with_the_bits_of_one_that_was_not(training, reference):
     chance = random.Random(20260131)
-    by_clock, by_call = (moments[0] for moments, _ in zip(random_moments(chance, reference), "12", strict=False))
-    late = Moment(call=reference.calls[-chance.randrange(1, 30)])
-    verdict = training.kill_and_resume("killed", [by_call, by_clock, late], reference.outcome)
+    moments = [Moment(seconds=chance.uniform(0.3, 0.8) * reference.seconds), Moment(seconds=chance.uniform(0, 2))]
+    verdict = training.kill_and_resume("killed", moments, reference.outcome)
     assert verdict.problems == ()
 
 
-def test_a_training_stopped_by_sigterm_a_full_disk_and_ctrl_c_ends_with_the_bits_of_one_that_was_not(training, reference):
+def test_a_training_killed_while_it_saves_its_model_ends_with_the_bits_of_one_that_was_not(training, reference):
+    late = random.Random(20260131).choice(reference.calls[-60:])
+    verdict = training.kill_and_resume("killed_late", [Moment(call=late)], reference.outcome)
+    assert (verdict.problems, verdict.epoch) == ((), len(reference.outcome.history))
+
+
+def test_a_training_stopped_by_sigterm_full_disk_and_ctrl_c_ends_with_the_bits_of_one_that_was_not(training, reference):
     places = training.places("stopped")
-    middle = Moment(seconds=reference.seconds * 0.6)
+    middle = Moment(line="epoch   2", seconds=0.02)
     ended = training.train("stopped", *SETTINGS, moment=middle, signal_number=signal.SIGTERM)
     run = only_run(places)
     assert (ended.status, run.state.status) == (143, "INTERRUPTED")
     assert f"Interrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: python" in ended.output
     assert f"--resume {run.id} --models-dir {places.models} --history-dir {places.history}" in ended.output
 
-    ended = training.train("stopped", "--resume=latest", prefix=SMALL_FILES_ONLY)
+    ended = training.train("stopped", "--resume=latest", prefix=WITH_SMALL_FILES_ONLY)
     assert ended.status == 2
     problem, hint = ended.output.splitlines()[-2:]
-    assert problem.startswith("Error: There is no room") and "what was there before is kept" in problem
+    assert problem.startswith(f"Error: No room to write {run.checkpoint / 'checkpoint.npz'}: ")
+    assert problem.endswith("What was saved before is kept.")
     assert "--resume latest" in hint
     assert torn_files(places) == []
     assert latest_unfinished(places) == run
 
-    ended = training.train("stopped", "--resume=latest", moment=Moment(seconds=0.5), signal_number=signal.SIGINT)
+    again = Moment(line="Goes on after epoch", seconds=0.02)
+    ended = training.train("stopped", "--resume=latest", moment=again, signal_number=signal.SIGINT)
     assert (ended.status, run.state.status) == (130, "INTERRUPTED")
 
     ended = training.train("stopped", "--resume", run.id)
@@ -60,48 +78,65 @@ def test_a_training_stopped_by_sigterm_a_full_disk_and_ctrl_c_ends_with_the_bits
     assert (torn_files(places), leftovers(places)) == ([], [])
 
 
-DECIDING = ("fsync", "replace", "rename", "link", "mkdir", "unlink")
+def copy_without_its_end(run, places):
+    """Returns the run as it was when its last checkpoint had been saved."""
+    folder = places.models / "runs" / run.id
+    folder.mkdir(parents=True)
+    places.history.mkdir()
+    for name in ("manifest.json", "state.json", "checkpoint", "training_images.bin"):
+        copy = shutil.copytree if (run.folder / name).is_dir() else shutil.copyfile
+        copy(run.folder / name, folder / name)
+    copied = Run(folder, places.history)
+    facts = json.loads((folder / "manifest.json").read_text()) | {"scores": None, "litert": None}
+    (folder / "manifest.json").write_text(json.dumps(facts))
+    copied.update_state(status="RUNNING")
+    return copied
 
 
 @pytest.fixture
 def before_every_call(monkeypatch):
-    """A function that has `look` called just before every call that puts a file in place: all that a kill would leave."""
+    """A function that has `look` called before every call that puts a file in place: it sees what a kill leaves."""
 
     def install(look):
-        for name in DECIDING:
+        looking = []
+
+        def watched(function):
+            def call(*arguments, **options):
+                if not looking:
+                    looking.append(True)
+                    look()
+                    looking.clear()
+                return function(*arguments, **options)
+
+            return call
+
+        for name in ("fsync", "replace", "rename", "link", "mkdir", "unlink"):
             monkeypatch.setattr(os, name, watched(getattr(os, name)))
 
-        state["look"] = look
-
-    def watched(function):
-        def call(*arguments, **options):
-            if not state["looking"]:
-                state["looking"] = True
-                state["look"]()
-                state["looking"] = False
-            return function(*arguments, **options)
-
-        return call
-
-    state = {"looking": False}
     return install
 
 
-def test_whenever_the_end_of_a_training_is_killed_all_files_are_whole_and_it_can_be_done_again(
-    trained_run, session_places, small_config, places, before_every_call, tmp_path, monkeypatch
+def test_a_kill_at_any_call_of_the_end_leaves_whole_files_from_which_it_is_done_again(
+    trained_run, small_dataset, places, tmp_path_factory, before_every_call, monkeypatch
 ):
-    from fer_core.data.dataset import load_dataset
-
-    dataset = load_dataset(small_config, session_places, side=48)
     run = copy_without_its_end(trained_run, places)
-    moments = []
+    moments = tmp_path_factory.mktemp("moments")
+    copies = []
 
     def look():
         assert torn_files(places) == []
-        moments.append(shutil.copytree(places.models.parent, tmp_path / "moments" / str(len(moments))))
+        copies.append(shutil.copytree(places.models.parent, moments / str(len(copies))))
 
     before_every_call(look)
-    train(run, dataset, places=places)
+    train(run, small_dataset, places=places)
+    promote(places, run)
     monkeypatch.undo()
-    assert len(moments) > 50
-    assert outcome(run) == outcome(trained_run)
+    assert (outcome(run), len(copies) > 50) == (outcome(trained_run), True)
+
+    for copy in copies[10:-1:25]:
+        again = places_in(copy)
+        if only_run(again).state.status != "SUCCEEDED":
+            train(only_run(again), small_dataset, places=again)
+        promote(again, only_run(again))
+        assert outcome(only_run(again)) == outcome(trained_run)
+        assert torn_files(again) == []
