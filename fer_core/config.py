@@ -44,9 +44,9 @@ class TrainConfig(Settings):
     """How one model is trained. The defaults are those that every recipe starts from."""
 
     data: str | None = None
-    """Images: a folder, a zip or tar of one, fer2013.csv, 'kaggle' or 'sample'. Without it: $FER_DATA, ./data, ./data_train."""
+    """Images: a folder, a zip or tar of one, fer2013.csv, 'kaggle', 'sample'. Default: $FER_DATA, ./data, ./data_train."""
     validation: Literal["split", "test", "none"] = "split"
-    """Which images choose the best epoch: a part held out of train, the test images (then the scores say so), or none."""
+    """Which images choose the best epoch: some held out of train, the test images (the scores say so), or none."""
     validation_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.1
     """How much of train is held out, where the data has no validation part of its own."""
     test_split: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
@@ -173,7 +173,9 @@ def config_error(error: ValidationError, settings: type[Settings], where: str = 
     if first["type"] == "extra_forbidden":
         return ConfigError(f"{place}there is no setting {name!r}.", hint=did_you_mean(name, settings.model_fields))
     sentences = "; ".join(_sentence(problem) for problem in problems)
-    return ConfigError(f"{place}{sentences}.", hint="`python train_emotion_model.py --help` lists what each setting takes.")
+    return ConfigError(
+        f"{place}{sentences}.", hint="`python train_emotion_model.py --help` lists what each setting takes."
+    )
 
 
 def _sentence(problem: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ SPARE_COLOURS = ("#17becf", "#bcbd22", "#ff7f0e", "#8c564b", "#393b79", "#637939
 
 
 def in_model_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Returns the labels in the one order that every model of this project uses: lower case, alphabetical, once each."""
+    """Returns the labels in the one order that every model here uses: lower case, alphabetical, once each."""
     return tuple(sorted({name.strip().lower() for name in names}))
 
 

@@ -22,7 +22,7 @@ class Places:
     def from_environment(
         cls, environ: Mapping[str, str] = os.environ, *, models: Path | None = None, history: Path | None = None
     ) -> "Places":
-        """Returns the folders: as given, else by $FER_MODELS_DIR and the like, else the defaults in the working directory."""
+        """Returns the folders: as given, else by $FER_MODELS_DIR and the like, else in the working directory."""
         models = Path(models or environ.get("FER_MODELS_DIR") or "models")
         return cls(
             models=models,

@@ -147,7 +147,9 @@ def smoke() -> TrainConfig:
     Run:     python train_emotion_model.py --recipe smoke --data sample
     Expect:  at least 95 % on the sample's test images
     """
-    return TrainConfig(network="smoke", optimizer="adam", learning_rate=3e-3, schedule="cosine", epochs=12, batch_size=32)
+    return TrainConfig(
+        network="smoke", optimizer="adam", learning_rate=3e-3, schedule="cosine", epochs=12, batch_size=32
+    )
 
 
 def recipe_config(name: str) -> TrainConfig:

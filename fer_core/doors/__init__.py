@@ -1,1 +1,1 @@
-"""What stands behind the two scripts: command lines, terminal output, exit codes. Doors print; nothing below them does."""
+"""What stands behind the scripts: command lines, terminal output, exit codes. Doors print; nothing below does."""

@@ -8,7 +8,7 @@ import io
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -60,13 +60,15 @@ def _run_to_resume(name: str | None, places: Places) -> tuple[Run | None, bool]:
 
 
 def _recipe(argv: Sequence[str], resume: Run | None) -> str | None:
-    """Returns the recipe that the run is named after; None where another network takes the default recipe's settings."""
+    """Returns the recipe that the run is named after; None where another network takes the default's settings."""
     asked = _peek(argv, "--recipe")
     if resume is None:
         return asked or (None if _peek(argv, "--network") else DEFAULT_RECIPE)
     own = resume.manifest.recipe
     if asked not in (None, own):
-        raise ConfigError(f"Run {resume.id} is of recipe {own}, not {asked}.", hint="Leave --recipe out beside --resume.")
+        raise ConfigError(
+            f"Run {resume.id} is of recipe {own}, not {asked}.", hint="Leave --recipe out beside --resume."
+        )
     return own
 
 
@@ -96,6 +98,33 @@ def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[st
 
 
 def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple[TrainConfig, Settings, dict[str, Any]]:
+    line = _command_line(start, options)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            result, unknown = tyro.cli(line, args=list(argv), prog=PROGRAM, return_unknown_args=True)
+    except ValidationError as error:
+        raise config_error(error, TrainConfig) from None
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+        raise _tyro_error(said.getvalue()) from None
+    if unknown:
+        names = (
+            *TrainConfig.model_fields,
+            *_door_flags(line),
+            *(f"network-options.{name}" for name in options.model_fields),
+        )
+        flags = [f"--{name.replace('_', '-')}" for name in names]
+        raise ConfigError(
+            f"There is no setting {unknown[0]!r}.", hint=did_you_mean(unknown[0].partition("=")[0], flags)
+        )
+    return result
+
+
+def _command_line(start: TrainConfig, options: Settings) -> Callable:
+    """Returns the function whose parameters are the command line; tyro reads flags, defaults and help from it."""
+
     def train(
         settings: Annotated[TrainConfig, _Named(name="")] = start,
         network_options: type(options) = options,
@@ -114,20 +143,7 @@ def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple
         wants = next((name for name, is_asked in asked.items() if is_asked), "train")
         return settings, network_options, {"promote": promote, "wants": wants}
 
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            result, unknown = tyro.cli(train, args=list(argv), prog=PROGRAM, return_unknown_args=True)
-    except ValidationError as error:
-        raise config_error(error, TrainConfig) from None
-    except SystemExit as end:
-        if end.code in (0, None):
-            raise
-        raise _tyro_error(said.getvalue()) from None
-    if unknown:
-        flags = [f"--{name.replace('_', '-')}" for name in (*TrainConfig.model_fields, *_door_flags(train))]
-        raise ConfigError(f"There is no setting {unknown[0]!r}.", hint=did_you_mean(unknown[0].partition("=")[0], flags))
-    return result
+    return train
 
 
 def _door_flags(train) -> list[str]:

@@ -68,8 +68,8 @@ class Display:
         if self._task is None:
             self._task = self._bar.add_task("")
         text = (
-            f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['loss']:.3f}  accuracy {fields['accuracy']:.1%}  "
-            f"{fields['images_per_second']:,.0f} images/s{self._left(fields)}"
+            f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['loss']:.3f}  "
+            f"accuracy {fields['accuracy']:.1%}  {fields['images_per_second']:,.0f} images/s{self._left(fields)}"
         )
         self._bar.update(self._task, completed=fields["step"], total=fields["steps"], description=text)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def native_messages_to(path: Path) -> Iterator[None]:
-    """Inside, what native code writes to stderr is appended to a file; what Python writes still reaches the terminal."""
+    """Inside, what native code writes to stderr goes to the end of a file; what Python writes still to the terminal."""
     sys.stderr.flush()
     terminal = os.dup(2)
     before = sys.stderr

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from fer_core import networks, recipes
 from fer_core.config import TrainConfig
-from fer_core.data.checks import UnreadableImagesError
 from fer_core.doors.arguments import Request, command, parse
 from fer_core.doors.native_messages import native_messages_to
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.places import Places
+from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
@@ -85,7 +85,8 @@ def _train(console: Console, request: Request) -> None:
     if run is not None:
         check_same_config(run.manifest.config, request.config)
         if run.state.status == "SUCCEEDED":
-            _say(console, f"Run {run.id} is finished. Its model: {run.model_h5}")
+            _say(console, f"Run {run.id} is finished.")
+            _complete(console, run)
             _use(console, run, request.places)
             return
     dataset, audit = _checked(console, request)
@@ -102,6 +103,7 @@ def _train(console: Console, request: Request) -> None:
 
 def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
     """Returns the data and its audit; all that can be wrong is found here, before Keras is imported."""
+    from fer_core.data.checks import UnreadableImagesError
     from fer_core.data.sources import find_source
     from fer_core.training.class_weights import class_weights
     from fer_core.training.starting import starting_model
@@ -169,7 +171,9 @@ def _choose_backend() -> None:
     """Keras takes TensorFlow unless told otherwise, and fails where only JAX is installed."""
     installed = [name for name in ("tensorflow", "jax") if find_spec(name)]
     if not installed and "KERAS_BACKEND" not in os.environ:
-        raise ConfigError("Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"')
+        raise ConfigError(
+            "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
+        )
     os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
 
 
@@ -185,6 +189,12 @@ def _use(console: Console, run: Run, places: Places) -> None:
     _say(console, f"Plots:    {run.plots}")
     _say(console, f"Figures:  {run.evaluation_json}")
     _say(console, f"Next:     {command('--history')} compares all runs; --recipe NAME trains another network.")
+
+
+def _complete(console: Console, run: Run) -> None:
+    """A run that was trained without TensorFlow gets its LiteRT export on the first machine that has it."""
+    if run.manifest.litert is None and ensure_litert(run):
+        _say(console, f"Its LiteRT export is made: {run.model_tflite}")
 
 
 def _has_been_in_use(run: Run, places: Places) -> bool:

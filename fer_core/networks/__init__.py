@@ -1,8 +1,8 @@
 """The networks: one file each, named as the network. A new file is a new network; nothing else is edited.
 
 A network file holds `Options` (its settings, with the ranges that a search may use) and
-`build(options, *, labels, side, channels) -> keras.Model`. It may set `SIDE` and `CHANNELS` where it wants another input
-than 48 x 48 gray. Only `build` imports Keras, so that flags, forms and search spaces need none.
+`build(options, *, labels, side, channels) -> keras.Model`. It may set `SIDE` and `CHANNELS` where it wants another
+input than 48 x 48 gray. Only `build` imports Keras, so that flags, forms and search spaces need none.
 
 What `build` returns takes raw pixels 0..255, float32 (batch, side, side, channels), and gives probabilities
 (batch, labels) in the order of `labels`; it is made of `keras.layers` alone, so that plain Keras opens its `.h5`.
@@ -18,6 +18,9 @@ from fer_core.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     import keras
+
+_TOO_SMALL = ("negative dimension", "must be positive", "zero or negative")
+"""What Keras says, by layer, of an input that is smaller than a network's poolings and strides need."""
 
 
 def names() -> list[str]:
@@ -55,7 +58,7 @@ def build(config: TrainConfig, labels: tuple[str, ...]) -> "keras.Model":
     try:
         return network_module(config.network).build(own_options, labels=labels, side=side, channels=channels)
     except ValueError as error:
-        if "negative dimension" not in str(error) and "must be positive" not in str(error).lower():
+        if not any(words in str(error).lower() for words in _TOO_SMALL):
             raise
         raise ConfigError(
             f"The network {config.network} cannot take pictures of {side} x {side} pixels: too many poolings for them.",

@@ -30,7 +30,9 @@ def spatial_attention(features: keras.KerasTensor, *, kernel: int = 7) -> keras.
 
 def convolved(features: keras.KerasTensor, filters: int, *, strides: int = 1) -> keras.KerasTensor:
     """Returns Conv 3x3, BatchNorm, ReLU."""
-    x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal")(features)
+    x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal")(
+        features
+    )
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 

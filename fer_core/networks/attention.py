@@ -21,7 +21,7 @@ class Options(Settings):
 
 
 def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int):
-    """Returns 4 x (Conv 3x3 ReLU L2, BatchNorm, MaxPool, Dropout) with attention after the second, average pooling, Dense."""
+    """Returns 4 x (Conv 3x3 ReLU L2, BatchNorm, MaxPool, Dropout) with attention after the second, pooling, Dense."""
     import keras
     from keras import layers
 

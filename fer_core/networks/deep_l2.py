@@ -29,7 +29,7 @@ class Options(Settings):
 
 
 def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int):
-    """Returns 4 x (Conv 3x3, BatchNorm, ReLU, MaxPool, Dropout), average pooling, Dense L2, BatchNorm, ReLU, Dropout."""
+    """Returns 4 x (Conv 3x3, BatchNorm, ReLU, MaxPool, Dropout), pooling, Dense L2, BatchNorm, ReLU, Dropout."""
     import keras
     from keras import layers
 

@@ -19,7 +19,7 @@ class Options(Settings):
 
 
 def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int):
-    """Returns 4 x (Conv 3x3 ReLU, BatchNorm, MaxPool), global average pooling, Dense 512, Dense 64, Dropout, softmax."""
+    """Returns 4 x (Conv 3x3 ReLU, BatchNorm, MaxPool), average pooling, Dense 512, Dense 64, Dropout, softmax."""
     import keras
     from keras import layers
 

@@ -7,6 +7,7 @@ training killed at any moment and resumed ends with the same bits as one that wa
 
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,10 @@ import keras
 import numpy as np
 
 from fer_core.errors import ArtifactError
-from fer_core.store.files import replacing
+from fer_core.store.files import DiskFullError, replacing
 
 FILE_NAME = "checkpoint.npz"
+_ROOM_FOR_LOGS_AND_PLOTS = 20 * 2**20
 
 
 @dataclass
@@ -45,6 +47,22 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress) -> Non
     np.savez(content, **arrays)
     with replacing(folder / FILE_NAME) as temporary:
         temporary.write_bytes(content.getbuffer())
+
+
+def check_room(folder: Path, model: keras.Model) -> None:
+    """Raises DiskFullError, before the first epoch, if the disk cannot hold what the training will write.
+
+    That is the checkpoint twice (the old one goes when the new one is whole), the best weights, and the saved forms.
+    """
+    state = sum(int(np.prod(variable.shape)) * 4 for variable in _variables(model).values())
+    network = sum(int(np.prod(weight.shape)) * 4 for weight in model.network.weights)
+    needed = 2 * (state + network) + 4 * network + _ROOM_FOR_LOGS_AND_PLOTS
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskFullError(
+            f"The training needs about {needed / 2**20:,.0f} MB in {folder}, and {free / 2**20:,.0f} MB are free.",
+            hint="Make room there, or put the runs on another disk with --models-dir.",
+        )
 
 
 def load_checkpoint(folder: Path, model: keras.Model) -> Progress:

@@ -23,5 +23,7 @@ def class_weights(config: TrainConfig, train_labels: np.ndarray, labels: tuple[s
     table = config.class_weight_table()
     unknown = next((name for name in table if name not in labels), None)
     if unknown is not None:
-        raise ConfigError(f"class_weights names {unknown!r}; the data has no such class.", hint=did_you_mean(unknown, labels))
+        raise ConfigError(
+            f"class_weights names {unknown!r}; the data has no such class.", hint=did_you_mean(unknown, labels)
+        )
     return np.array([table.get(label, 1.0) for label in labels], np.float32)

@@ -83,7 +83,11 @@ def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
 
 
 def _export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -> None:
-    if run.model_tflite.is_file() and run.manifest.litert and run.manifest.litert.sha256 == file_sha256(run.model_tflite):
+    if (
+        run.model_tflite.is_file()
+        and run.manifest.litert
+        and run.manifest.litert.sha256 == file_sha256(run.model_tflite)
+    ):
         return
     try:
         if keras.backend.backend() == "tensorflow":
@@ -101,7 +105,9 @@ def _export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -
 
 def _plot(run: Run, dataset: Dataset, evaluation: Evaluation, progress: Progress) -> None:
     run.plots.mkdir(exist_ok=True)
-    title = f"{run.manifest.recipe or run.manifest.config.network}: {dataset.name}, {len(dataset.train):,} training images"
+    title = (
+        f"{run.manifest.recipe or run.manifest.config.network}: {dataset.name}, {len(dataset.train):,} training images"
+    )
     plots.training_curves(progress.rows, run.plots, title=title, kept_epoch=kept_epoch(progress))
     plots.confusion_matrix(
         np.array(evaluation.confusion),
@@ -109,4 +115,3 @@ def _plot(run: Run, dataset: Dataset, evaluation: Evaluation, progress: Progress
         run.plots / "confusion_matrix.png",
         title=f"{run.id}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right",
     )
-

@@ -39,7 +39,9 @@ def fit(model: keras.Model, dataset: Dataset, run: Run, progress: Progress, repo
     while progress.epoch < config.epochs and not is_over(config, progress):
         epoch = progress.epoch + 1
         started = time.perf_counter()
-        row = _train_epoch(model, Epoch(dataset.train, config, epoch=epoch, class_weights=weights), epoch, config, report)
+        row = _train_epoch(
+            model, Epoch(dataset.train, config, epoch=epoch, class_weights=weights), epoch, config, report
+        )
         if dataset.validation is not None:
             row |= _validate(model, dataset.validation, weights, config)
         row["seconds"] = round(time.perf_counter() - started, 3)
@@ -57,7 +59,9 @@ def is_over(config: TrainConfig, progress: Progress) -> bool:
 
 def _train_epoch(model, batches: Epoch, epoch: int, config: TrainConfig, report: RunReport) -> dict:
     watch = Watch(epoch, batches, config, report)
-    logs = model.fit(batches, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=0, callbacks=[watch]).history
+    logs = model.fit(
+        batches, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=0, callbacks=[watch]
+    ).history
     counts = next(metric for metric in _metrics(model) if isinstance(metric, Confusion)).matrix()
     images = len(batches) * batches.batch_size
     return {

@@ -50,15 +50,21 @@ def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
         recorded: the run's manifest. An interrupted run keeps its threads and its precision: others give other weights.
 
     Raises:
-        ConfigError: for devices that the machine does not have, or another backend than the run was begun with.
+        ConfigError: for devices that the machine does not have, or another backend or other threads than the run had.
     """
     import keras
 
     backend = keras.backend.backend()
     _check_backend(backend, recorded)
-    threads = recorded.threads or config.threads or available_cores()
+    wanted = recorded.threads or config.threads or available_cores()
+    threads = _tensorflow_threads(wanted) if backend == "tensorflow" else wanted
+    if recorded.threads not in (None, threads):
+        raise ConfigError(
+            f"The run was begun with {recorded.threads} threads; this process already computes with {threads}.",
+            hint="Resume it in a process of its own.",
+        )
     setup = _prepare_tensorflow if backend == "tensorflow" else _prepare_jax
-    devices, gpu_has_bfloat16 = setup(config, threads)
+    devices, gpu_has_bfloat16 = setup(config)
     keras.utils.set_random_seed(config.seed)
     precision, reason = choose_precision(config.precision, gpu_has_bfloat16)
     if recorded.precision:
@@ -93,7 +99,9 @@ def _jax_data_parallel(machine: Machine) -> Iterator[None]:
 
 def _check_backend(backend: str, recorded: Manifest) -> None:
     if backend not in ("tensorflow", "jax"):
-        raise ConfigError(f"The Keras backend {backend!r} is not supported.", hint="Set KERAS_BACKEND=tensorflow or jax.")
+        raise ConfigError(
+            f"The Keras backend {backend!r} is not supported.", hint="Set KERAS_BACKEND=tensorflow or jax."
+        )
     if recorded.backend not in (None, backend):
         raise ConfigError(
             f"The run was begun on {recorded.backend}; this is {backend}.",
@@ -126,11 +134,21 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
     return set(next(lines, "").split(":")[-1].split())
 
 
-def _prepare_tensorflow(config: TrainConfig, threads: int) -> tuple[tuple[str, ...], bool | None]:
+def _tensorflow_threads(wanted: int) -> int:
+    """Sets the threads and returns how many there are: TensorFlow keeps those of its first operation in a process."""
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(max(1, min(threads, 2)))
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(wanted)
+        tf.config.threading.set_inter_op_parallelism_threads(max(1, min(wanted, 2)))
+    except RuntimeError:
+        return tf.config.threading.get_intra_op_parallelism_threads() or available_cores()
+    return wanted
+
+
+def _prepare_tensorflow(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
+    import tensorflow as tf
+
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
@@ -148,7 +166,7 @@ def _prepare_tensorflow(config: TrainConfig, threads: int) -> tuple[tuple[str, .
     return tuple(f"GPU:{number}" for number in range(count)), capability >= _BFLOAT16_COMPUTE_CAPABILITY
 
 
-def _prepare_jax(config: TrainConfig, threads: int) -> tuple[tuple[str, ...], bool | None]:
+def _prepare_jax(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
     if config.devices.startswith("cpu"):
         os.environ["JAX_PLATFORMS"] = "cpu"
         os.environ["JAX_NUM_CPU_DEVICES"] = config.devices.partition(":")[2] or "1"
@@ -169,8 +187,9 @@ def _wanted_devices(devices: str, gpus: int) -> tuple[str, int]:
     if kind == "auto":
         kind, number = ("gpu", str(gpus)) if gpus else ("cpu", "1")
     count = int(number or (gpus if kind == "gpu" else 1))
-    if kind == "gpu" and count > gpus or count == 0:
+    if count == 0 or (kind == "gpu" and count > gpus):
         raise ConfigError(
-            f"devices is {devices!r}, and this machine shows {gpus} GPUs.", hint="Use --devices auto, or check the GPU's driver."
+            f"devices is {devices!r}, and this machine shows {gpus} GPUs.",
+            hint="Use --devices auto, or check the GPU's driver.",
         )
     return kind, count

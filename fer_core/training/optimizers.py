@@ -9,7 +9,7 @@ _NOT_DECAYED = ["bias", "gamma", "beta"]
 
 
 def make_optimizer(config: TrainConfig, steps_per_epoch: int, *, fast: bool) -> keras.optimizers.Optimizer:
-    """Returns the optimizer with its schedule; `fast` takes the fused update of TensorFlow on the CPU (same arithmetic)."""
+    """Returns the optimizer with its schedule; `fast` takes TensorFlow's fused update (same arithmetic)."""
     schedule = Schedule(config, steps_per_epoch)
     if config.optimizer == "sgd":
         return _with_decay(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=True), config)

@@ -66,7 +66,9 @@ def check_same_config(own: TrainConfig, asked: TrainConfig) -> TrainConfig:
             hint="Leave that setting out beside --resume, or start a new run. Only --epochs may grow.",
         )
     if asked.epochs < own.epochs:
-        raise ConfigError(f"The run has {own.epochs} epochs; --epochs {asked.epochs} is less.", hint="It may only grow.")
+        raise ConfigError(
+            f"The run has {own.epochs} epochs; --epochs {asked.epochs} is less.", hint="It may only grow."
+        )
     return asked
 
 
@@ -88,5 +90,5 @@ def _check_same_data(manifest: Manifest, dataset: Dataset) -> None:
     splits = ", ".join(f"{s.images:,} {part}" for part, s in (manifest.splits or {}).items())
     raise DatasetError(
         f"The images in {dataset.source} are not those that run {manifest.run_id} was begun with ({splits}).",
-        hint="Put the old images back, or start a new run (--init-from takes the weights of this one's checkpoint if it finished).",
+        hint="Put the old images back, or start a new run without --resume.",
     )

@@ -43,7 +43,9 @@ class RunReport:
         """How long it will take, told once."""
         self.has_estimate = True
         total = epoch_seconds * epochs
-        text = f"About {duration(epoch_seconds)} an epoch: {duration(total)} for {epochs} epochs, less if it stops early."
+        text = (
+            f"About {duration(epoch_seconds)} an epoch: {duration(total)} for {epochs} epochs, less if it stops early."
+        )
         self.event(text, epoch_seconds=round(epoch_seconds, 3), total_seconds=round(total, 1))
 
     def progress(self, **fields: Any) -> None:

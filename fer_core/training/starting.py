@@ -19,12 +19,16 @@ def starting_model(init_from: str, places: Places) -> Path:
     if init_from == "current":
         folder = model_in_use(places)
         if folder is None:
-            raise ArtifactError("There is no model in use yet.", hint="Train one first, or give --init-from a .h5 file.")
+            raise ArtifactError(
+                "There is no model in use yet.", hint="Train one first, or give --init-from a .h5 file."
+            )
         return folder / "model.h5"
     path = Path(init_from)
     if path.suffix in (".h5", ".hdf5", ".keras") or path.is_file():
         if not path.is_file():
-            raise ArtifactError(f"There is no model file {path}.", hint="--init-from takes a .h5, a run id or 'current'.")
+            raise ArtifactError(
+                f"There is no model file {path}.", hint="--init-from takes a .h5, a run id or 'current'."
+            )
         return path
     run = open_run(places, init_from)
     if not run.model_h5.is_file():
@@ -45,7 +49,7 @@ def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> s
     theirs, ours = load_model(path).weights, network.weights
     head = 0 if with_head else len(network.layers[-1].weights)
     their_head = 0 if with_head else len(ours) - head
-    _check_shapes(path, [w.shape for w in theirs[:their_head or None]], [w.shape for w in ours[: len(ours) - head]])
+    _check_shapes(path, [w.shape for w in theirs[: their_head or None]], [w.shape for w in ours[: len(ours) - head]])
     for mine, weight in zip(ours[: len(ours) - head], theirs, strict=False):
         mine.assign(weight)
     part = "all layers" if with_head else "all layers but the last (its labels are others, or not known)"
@@ -61,7 +65,11 @@ def freeze_all_but_head(network: "keras.Model", config: TrainConfig) -> None:
 def _check_shapes(path: Path, theirs: list, ours: list) -> None:
     if theirs != ours:
         place = next((i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]), None)
-        found = f"weight {place + 1} is {theirs[place]}, not {ours[place]}" if place is not None else "another number of layers"
+        found = (
+            f"weight {place + 1} is {theirs[place]}, not {ours[place]}"
+            if place is not None
+            else "another number of layers"
+        )
         raise ArtifactError(
             f"{path} is of another architecture: {found}.",
             hint="Give the --network and --network-options that it was trained with.",

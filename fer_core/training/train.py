@@ -21,7 +21,7 @@ from fer_core.store.artifacts import check_saveable
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import DiskFullError
 from fer_core.store.run import Run
-from fer_core.training.checkpoint import Progress, load_checkpoint
+from fer_core.training.checkpoint import Progress, check_room, load_checkpoint
 from fer_core.training.confusion import Confusion
 from fer_core.training.feed import steps_per_epoch
 from fer_core.training.finish import finish, kept_epoch
@@ -76,6 +76,7 @@ def _start(run: Run, dataset: Dataset, machine: Machine, places: Places, told: R
         told.event(start_from(network, starting_model(config.init_from, places), dataset.labels))
         freeze_all_but_head(network, config)
     model = _compiled(network, config, dataset, machine)
+    check_room(run.folder, model)
     progress = load_checkpoint(run.checkpoint, model)
     if progress.epoch:
         told.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
@@ -102,7 +103,9 @@ def _with_kept_weights(network: keras.Model, model: Augmented, progress: Progres
 @contextlib.contextmanager
 def _lifecycle(run: Run, report: Report) -> Iterator[RunReport]:
     """Keeps state.json true, however the training ends."""
-    state = run.update_state(status="RUNNING", attempt=run.state.attempt + 1, message="", started_utc=utc_text(utc_now()))
+    state = run.update_state(
+        status="RUNNING", attempt=run.state.attempt + 1, message="", started_utc=utc_text(utc_now())
+    )
     with RunReport(run, state.attempt, report) as told:
         try:
             yield told

@@ -37,4 +37,4 @@ def test_without_kagglehub_the_hint_is_how_to_install_it(load, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     with pytest.raises(DatasetError, match="needs kagglehub, which is not installed") as caught:
         load("kaggle")
-    assert caught.value.hint == 'pip install "fer-workbench[kaggle]"'
+    assert caught.value.hint == "pip install kagglehub"

@@ -1,0 +1,69 @@
+"""Makes a shipped model of a finished run.
+
+    python -m fer_core.store.shipping RUN_FOLDER HISTORY_FOLDER models/shipped/NAME
+
+A shipped model is a run folder in git. What only concerns the machine that trained it stays behind: paths, host,
+checkpoint, logs.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from fer_core.errors import ArtifactError, FerError
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
+from fer_core.store.export import ensure_litert
+from fer_core.store.files import file_sha256, read_json, replacing, write_atomically, write_json
+from fer_core.store.manifest import Manifest
+from fer_core.store.run import Run
+
+_COPIED = ("model.json", "labels.json", "metrics.jsonl", "training_images.bin", "model.tflite")
+
+
+def ship(run: Run, folder: Path) -> None:
+    """Writes the shipped form of a finished run into `folder`, which must not exist. Raises ArtifactError."""
+    if run.state.status != "SUCCEEDED" or not ensure_litert(run):
+        raise ArtifactError(f"Run {run.id} is not finished, or has no LiteRT export.", hint="Finish it with --resume.")
+    if folder.exists():
+        raise ArtifactError(f"{folder} exists already.", hint="Remove it first, or choose another name.")
+    folder.mkdir(parents=True)
+    manifest = _without_paths(run.manifest)
+    write_atomically(folder / "manifest.json", manifest.to_json())
+    _copy_model(run.model_h5, folder / "model.h5", manifest)
+    for name in _COPIED:
+        shutil.copyfile(run.folder / name, folder / name)
+    shutil.copytree(run.plots, folder / "plots")
+    shutil.copyfile(run.history_csv, folder / "history.csv")
+    _write_reports(run, folder)
+
+
+def _without_paths(manifest: Manifest) -> Manifest:
+    name = Path(manifest.data_source or "").name
+    config = manifest.config.model_copy(update={"data": name})
+    return manifest.completed({"config": config, "data_source": name})
+
+
+def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:
+    import h5py
+
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs[MANIFEST_ATTRIBUTE] = manifest.to_json()
+
+
+def _write_reports(run: Run, folder: Path) -> None:
+    evaluation = read_json(run.evaluation_json, "evaluation")
+    write_json(folder / "evaluation.json", evaluation | {"model_sha256": file_sha256(folder / "model.h5")})
+    audit = read_json(run.audit_json, "audit")
+    write_json(folder / "audit.json", audit | {"source": Path(audit["source"]).name})
+    state = json.loads(run.state.model_dump_json())
+    write_json(folder / "state.json", state | {"host": None, "pid": None})
+
+
+if __name__ == "__main__":
+    try:
+        ship(Run(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]))
+    except FerError as error:
+        sys.exit(f"{error} {error.hint}")

@@ -1,0 +1,143 @@
+"""Every network and every recipe, found by listing, through the same checks: a new file is tested for free."""
+
+import json
+import tomllib
+from typing import Annotated
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from fer_core import networks
+from fer_core.config import Searchable, Settings, TrainConfig
+from fer_core.recipes import RECIPES, recipe_config
+
+LABELS = ("angry", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+EVERY_NETWORK = pytest.mark.parametrize("name", networks.names())
+EVERY_RECIPE = pytest.mark.parametrize("name", RECIPES)
+EVERY_SETTINGS = pytest.mark.parametrize(
+    "settings",
+    [TrainConfig, *(networks.network_module(name).Options for name in networks.names())],
+    ids=["TrainConfig", *networks.names()],
+)
+
+
+def faces(config: TrainConfig, count: int = 4) -> np.ndarray:
+    side, channels = networks.input_shape(config)
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, channels)).astype(np.float32)
+
+
+@EVERY_NETWORK
+@pytest.mark.parametrize("classes", [2, 7, 8])
+def test_a_network_gives_a_probability_for_each_class_of_raw_pixels(name, classes):
+    config = TrainConfig(network=name)
+    pixels = faces(config)
+    probabilities = np.asarray(networks.build(config, LABELS[:classes])(pixels))
+    assert probabilities.shape == (len(pixels), classes)
+    assert probabilities.min() >= 0
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@EVERY_NETWORK
+def test_a_network_scales_its_pixels_itself(name):
+    import keras
+
+    scaling = (keras.layers.Rescaling, keras.layers.Normalization)
+    first = networks.build(TrainConfig(network=name), LABELS).layers[:4]
+    assert any(isinstance(layer, scaling) for layer in first), [type(layer).__name__ for layer in first]
+
+
+@EVERY_NETWORK
+def test_a_saved_network_is_opened_by_plain_keras_and_gives_the_same(name, tmp_path):
+    import keras
+
+    from fer_core.store.artifacts import check_saveable
+
+    config = TrainConfig(network=name)
+    network = networks.build(config, LABELS[:7])
+    check_saveable(network)
+    network.save(tmp_path / "model.h5")
+    again = keras.models.load_model(tmp_path / "model.h5")
+    np.testing.assert_array_equal(again(faces(config)), network(faces(config)))
+
+
+@EVERY_NETWORK
+@pytest.mark.parametrize("devices", [("CPU:0",), ("CPU:0", "CPU:1")], ids=["fast layers", "stock layers"])
+def test_the_training_twin_computes_what_the_network_does(name, devices):
+    from fer_core.training.machine import Machine
+    from fer_core.training.twin import training_twin
+
+    config = TrainConfig(network=name)
+    network = networks.build(config, LABELS[:7])
+    twin = training_twin(network, Machine("tensorflow", devices, 1, "float32", ""))
+    difference = np.abs(np.asarray(twin(faces(config))) - np.asarray(network(faces(config)))).max()
+    assert difference < 1e-6
+    for mine, theirs in zip(twin.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@EVERY_NETWORK
+def test_the_weights_of_a_bfloat16_twin_are_float32(name):
+    from fer_core.training.machine import Machine
+    from fer_core.training.twin import training_twin
+
+    config = TrainConfig(network=name)
+    twin = training_twin(networks.build(config, LABELS[:7]), Machine("tensorflow", ("CPU:0",), 1, "bfloat16", ""))
+    assert {weight.dtype for weight in twin.get_weights()} == {np.dtype("float32")}
+    outputs = np.asarray(twin(faces(config)))
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+
+
+@EVERY_SETTINGS
+def test_defaults_are_valid(settings):
+    assert settings.checked(settings().model_dump()) == settings()
+
+
+@EVERY_SETTINGS
+def test_every_setting_says_what_it_is(settings):
+    assert [name for name, field in settings.model_fields.items() if not field.description] == []
+
+
+@EVERY_SETTINGS
+def test_what_a_search_may_try_is_allowed(settings):
+    for name, field in settings.model_fields.items():
+        for ranges in (part for part in field.metadata if isinstance(part, Searchable)):
+            allowed = TypeAdapter(Annotated[field.annotation, *field.metadata])
+            assert (ranges.low is None) == (ranges.high is None) == bool(ranges.choices), name
+            for value in (ranges.low, ranges.high, *ranges.choices):
+                assert value is None or allowed.validate_python(value) == value
+            assert ranges.low is None or ranges.low < ranges.high
+            assert not ranges.log or ranges.low > 0
+
+
+@EVERY_RECIPE
+def test_a_recipe_names_a_network_and_valid_settings(name):
+    config = recipe_config(name)
+    assert TrainConfig.checked(config.model_dump()) == config
+    assert isinstance(networks.options(config), Settings)
+
+
+@EVERY_RECIPE
+def test_a_recipe_says_in_one_line_what_it_is_and_how_to_run_it(name):
+    text = RECIPES[name].__doc__
+    assert len(text.splitlines()[0]) > 20
+    assert f"python train_emotion_model.py --recipe {name}" in text
+
+
+@EVERY_RECIPE
+def test_a_recipe_survives_json_and_toml(name):
+    config = recipe_config(name)
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
+    table = tomllib.loads(as_toml(config))
+    assert TrainConfig.checked(table) == config
+
+
+def as_toml(config: TrainConfig) -> str:
+    """Returns the settings as a person writes them; JSON's values are TOML's, but for null and tables."""
+    values = config.model_dump(mode="json", exclude_none=True)
+    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if name not in tables]
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines)
