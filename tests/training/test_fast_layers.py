@@ -1,0 +1,120 @@
+"""The fast parts for TensorFlow's CPU compute what the stock parts do."""
+
+import keras
+import numpy as np
+import pytest
+
+from fer_core import networks
+from fer_core.config import TrainConfig
+from fer_core.data.augment import Augmentation
+from fer_core.training.fast_tensorflow import ByteDropout, FusedAdam, FusedBatchNormalization
+from fer_core.training.machine import Machine
+from fer_core.training.optimizers import make_optimizer
+from fer_core.training.twin import Augmented, is_fast, training_twin
+
+LABELS = ("angry", "happy", "sad")
+ONE_CPU = Machine("tensorflow", ("CPU:0",), 1, "float32", "")
+TWO_CPUS = Machine("tensorflow", ("CPU:0", "CPU:1"), 1, "float32", "")
+
+
+def normalised(layer, batches):
+    outputs = [np.asarray(layer(batch, training=True)) for batch in batches]
+    return [*outputs, *(np.asarray(weight) for weight in layer.weights)]
+
+
+@pytest.mark.parametrize("shape", [(16, 6, 6, 5), (16, 5)], ids=["pictures", "vectors"])
+def test_fused_batch_normalization_gives_the_outputs_and_moving_statistics_of_the_stock_layer(shape):
+    random = np.random.default_rng(0)
+    batches = [random.normal(3, 2, shape).astype(np.float32) for _ in range(5)]
+    stock = normalised(keras.layers.BatchNormalization(momentum=0.9), batches)
+    fused = normalised(FusedBatchNormalization(momentum=0.9), batches)
+    for mine, theirs in zip(fused, stock, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_fused_batch_normalization_moves_nothing():
+    layer = FusedBatchNormalization()
+    layer.build((None, 4))
+    layer.trainable = False
+    before = layer.get_weights()
+    layer(np.random.default_rng(0).normal(3, 2, (8, 4)).astype(np.float32), training=True)
+    for mine, theirs in zip(layer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "adamw", "weight_decay": 0.1}], ids=["adam", "adamw"])
+def test_fused_adam_takes_the_steps_of_the_stock_optimizer(settings):
+    config = TrainConfig(learning_rate=0.01, **settings)
+    fused, stock = (make_optimizer(config, 10, fast=fast) for fast in (True, False))
+    assert (type(fused), type(stock)) == (FusedAdam, keras.optimizers.Adam)
+    random = np.random.default_rng(0)
+    start = random.normal(size=(7, 3)).astype(np.float32)
+    ours, theirs = (keras.Variable(start, name="kernel") for _ in "12")
+    for _ in range(10):
+        gradient = random.normal(size=(7, 3)).astype(np.float32)
+        fused.apply([keras.ops.convert_to_tensor(gradient)], [ours])
+        stock.apply([keras.ops.convert_to_tensor(gradient)], [theirs])
+    np.testing.assert_allclose(ours, theirs, atol=2e-6)
+    assert np.abs(np.asarray(ours) - start).max() > 0.02
+    for mine, other in zip(fused.variables, stock.variables, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_weights_decay_and_biases_and_normalisation_do_not(fast):
+    optimizer = make_optimizer(TrainConfig(optimizer="adamw", weight_decay=0.5, learning_rate=0.1), 10, fast=fast)
+    names = ("kernel", "bias", "gamma", "beta")
+    variables = [keras.Variable([1.0], name=name) for name in names]
+    optimizer.apply([keras.ops.zeros((1,)) for _ in names], variables)
+    assert [float(np.asarray(variable)[0]) for variable in variables] == pytest.approx([0.95, 1, 1, 1])
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.7])
+def test_byte_dropout_keeps_the_mean_and_drops_its_rate_within_a_256th(rate):
+    layer = ByteDropout(rate, seed=1)
+    outputs = np.asarray(layer(np.ones((500, 1000), np.float32), training=True))
+    assert (outputs == 0).mean() == pytest.approx(rate, abs=1 / 256 + 0.002)
+    assert outputs.mean() == pytest.approx(1, abs=0.005)
+    assert len(np.unique(outputs)) == 2
+
+
+def test_byte_dropout_does_nothing_outside_training():
+    ones = np.ones((4, 5), np.float32)
+    np.testing.assert_array_equal(ByteDropout(0.5)(ones, training=False), ones)
+
+
+def test_byte_dropout_draws_the_same_under_a_seed_and_anew_each_step():
+    ones = np.ones((8, 33), np.float32)
+    first, second = ByteDropout(0.5, seed=7), ByteDropout(0.5, seed=7)
+    one, again = np.asarray(first(ones, training=True)), np.asarray(second(ones, training=True))
+    np.testing.assert_array_equal(one, again)
+    assert (one != np.asarray(first(ones, training=True))).any()
+
+
+def after_steps(network, machine):
+    config = TrainConfig()
+    model = Augmented(training_twin(network, machine), Augmentation(config))
+    model.build((None, 48, 48, 1))
+    model.compile(optimizer=make_optimizer(config, 10, fast=is_fast(machine)), loss="categorical_crossentropy")
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (64, 48, 48, 1)).astype(np.float32)
+    labels = np.eye(3)[random.integers(0, 3, 64)].astype(np.float32)
+    model.fit(pixels, labels, batch_size=16, shuffle=False, verbose=0)
+    return model.network.get_weights()
+
+
+def test_a_network_without_dropout_trains_to_the_same_weights_with_fast_and_stock_layers():
+    options = {"filters": (4, 8)}
+    network = networks.build(TrainConfig(network="weighted_loss", network_options=options), LABELS)
+    fast, stock = (after_steps(network, machine) for machine in (ONE_CPU, TWO_CPUS))
+    for mine, theirs, start in zip(fast, stock, network.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+        assert not np.array_equal(mine, start)
+
+
+def test_fast_layers_are_taken_on_one_cpu_with_tensorflow_only():
+    network = networks.build(TrainConfig(network="smoke"), LABELS)
+    gpu, jax = Machine("tensorflow", ("GPU:0",), 1, "float32", ""), Machine("jax", ("CPU:0",), 1, "float32", "")
+    kinds = [{type(layer) for layer in training_twin(network, m).layers} for m in (ONE_CPU, TWO_CPUS, gpu, jax)]
+    assert {FusedBatchNormalization, ByteDropout} <= kinds[0]
+    assert all({keras.layers.BatchNormalization, keras.layers.Dropout} <= kind for kind in kinds[1:])

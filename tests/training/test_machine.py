@@ -1,0 +1,75 @@
+"""What the machine offers, and what is said of what it does not."""
+
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ConfigError
+from fer_core.training import machine
+from fer_core.training.machine import Machine, choose_precision, cpu_flags, prepare
+
+
+@pytest.fixture
+def cpuinfo(tmp_path):
+    def write(flags):
+        path = tmp_path / "cpuinfo"
+        path.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n\nprocessor\t: 1\nflags\t\t: {flags}\n")
+        return path
+
+    return write
+
+
+def test_the_flags_of_the_cpu_are_read(cpuinfo):
+    assert cpu_flags(cpuinfo("fpu avx2 avx512_bf16")) == {"fpu", "avx2", "avx512_bf16"}
+
+
+def test_where_the_system_names_no_flags_there_are_none(tmp_path):
+    assert cpu_flags(tmp_path / "missing") == set()
+    (tmp_path / "arm").write_text("processor\t: 0\nFeatures\t: fp asimd bf16\n")
+    assert cpu_flags(tmp_path / "arm") == set()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"avx512_bf16"}, ("bfloat16", "the CPU has avx512_bf16")),
+        ({"amx_bf16", "amx_tile"}, ("bfloat16", "the CPU has amx_bf16")),
+        ({"avx2", "avx512f"}, ("float32", "the CPU has no bfloat16 instructions")),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_cpu_has_it_and_says_why(flags, expected, monkeypatch):
+    monkeypatch.setattr(machine, "cpu_flags", lambda: flags)
+    assert choose_precision("auto", None) == expected
+
+
+def test_auto_asks_the_gpu_where_there_is_one():
+    assert choose_precision("auto", True) == ("bfloat16", "the GPU has it")
+    assert choose_precision("auto", False) == ("float32", "the GPU has no bfloat16")
+
+
+@pytest.mark.parametrize("wanted", ["float32", "bfloat16"])
+def test_what_is_asked_for_is_taken(wanted):
+    assert choose_precision(wanted, None) == (wanted, "as asked for")
+
+
+def test_the_machine_is_one_sentence():
+    found = Machine("tensorflow", ("CPU:0", "CPU:1"), 2, "bfloat16", "the CPU has amx_bf16")
+    assert found.sentence() == "tensorflow on 2 x CPU:0, 2 threads, bfloat16 (the CPU has amx_bf16)"
+    assert (found.on_gpu, found.policy) == (False, "mixed_bfloat16")
+
+
+def test_gpus_that_are_not_there_are_refused(trained_run):
+    manifest = trained_run.manifest
+    with pytest.raises(ConfigError, match="devices is 'gpu:7', and this machine shows") as caught:
+        prepare(TrainConfig(devices="gpu:7"), recorded=manifest)
+    assert "--devices auto" in caught.value.hint
+
+
+def test_a_run_goes_on_with_the_backend_the_threads_and_the_precision_it_was_begun_with(trained_run):
+    manifest = trained_run.manifest
+    found = prepare(TrainConfig(threads=3), recorded=manifest.completed({"precision": "float32"}))
+    assert (found.precision, found.threads) == ("float32", manifest.threads)
+    with pytest.raises(ConfigError, match="begun on jax; this is tensorflow") as caught:
+        prepare(TrainConfig(), recorded=manifest.completed({"backend": "jax"}))
+    assert caught.value.hint == "Set KERAS_BACKEND=jax and resume again."
+    with pytest.raises(ConfigError, match="begun with 99 threads; this process already computes with"):
+        prepare(TrainConfig(), recorded=manifest.completed({"threads": 99}))
