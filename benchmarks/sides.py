@@ -61,13 +61,13 @@ def train_ours(
     recipe: str,
     flags: list[str],
     *,
-    epochs: int,
+    epochs: int | None = None,
     batch_size: int | None = None,
     cache: Path | None = None,
 ) -> list[Epoch]:
     """Returns the epochs of a run of train_emotion_model.py."""
     folder = bench.fresh_folder("ours")
-    command = ["train_emotion_model.py", "--data", bench.archive, "--recipe", recipe, "--epochs", epochs]
+    command = ["train_emotion_model.py", "--data", bench.archive, "--recipe", recipe]
     command += [
         "--validation",
         "test",
@@ -77,6 +77,8 @@ def train_ours(
         "--history-dir",
         folder / "history",
     ]
+    if epochs:
+        command += ["--epochs", epochs]
     if batch_size:
         command += ["--batch-size", batch_size]
     began = _run(bench, [*command, *flags], cache=cache or bench.cache)

@@ -10,7 +10,7 @@ from fer_core.config import Settings
 class Options(Settings):
     """Settings of the smoke network."""
 
-    filters: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = (8, 16, 32)
+    filters: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = (16, 32, 64)
     """Of the convolutions, one block each."""
 
 
