@@ -49,6 +49,8 @@ def parse(argv: Sequence[str]) -> Request:
     recipe = _recipe(argv, resume)
     base = _from_file(_start(recipe, resume), _peek(argv, "--config"))
     config, doors = _flags(argv, base)
+    if resume is not None and config.data and Path(config.data).exists():
+        config = config.model_copy(update={"data": str(Path(config.data).resolve())})
     return Request(config, places, recipe, resume, nothing_to_resume, doors["promote"], doors["wants"])
 
 

@@ -90,12 +90,13 @@ def _train(console: Console, request: Request) -> None:
             _use(console, run, request.places)
             return
     dataset, audit = _checked(console, request)
-    run = run or _new_run(request)
-    record_data(run, dataset)
-    if run.manifest.config.epochs != request.config.epochs:
-        run.update_manifest(config=request.config)
-    run.plots.mkdir(exist_ok=True)
-    _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
+    run = run or _new_run(request, dataset)
+    with run.hold():
+        record_data(run, dataset)
+        if run.manifest.config.epochs != request.config.epochs:
+            run.update_manifest(config=run.manifest.config.model_copy(update={"epochs": request.config.epochs}))
+        run.plots.mkdir(exist_ok=True)
+        _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
     _say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
     _fit(console, run, dataset, request.places)
     _use(console, run, request.places)
@@ -138,12 +139,15 @@ def _looked_at(console: Console, config: TrainConfig, places: Places) -> tuple["
     return dataset, found
 
 
-def _new_run(request: Request) -> Run:
+def _new_run(request: Request, dataset: "Dataset") -> Run:
+    """Returns a run whose settings name data and starting weights so that --resume finds the same ones from anywhere."""
     from fer_core.training.history import HISTORY_HEADER
+    from fer_core.training.starting import fixed_start
 
+    init_from = fixed_start(request.config.init_from, request.places)
     return create_run(
         request.places,
-        request.config,
+        request.config.model_copy(update={"init_from": init_from, "data": dataset.source}),
         recipe=request.recipe,
         promote=request.promote,
         history_header=HISTORY_HEADER,

@@ -36,6 +36,11 @@ def starting_model(init_from: str, places: Places) -> Path:
     return run.model_h5
 
 
+def fixed_start(init_from: str | None, places: Places) -> str | None:
+    """Returns `init_from` with 'current' replaced by what is in use now, so that a resumed run starts from the same."""
+    return str(starting_model("current", places)) if init_from == "current" else init_from
+
+
 def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> str:
     """Copies the weights of a saved model into `network` and returns a sentence that says what was taken.
 
