@@ -1,11 +1,28 @@
-"""Faster forms of three Keras parts while training with TensorFlow on a CPU. The only module that knows TensorFlow ops.
+"""What TensorFlow on a CPU does faster than stock Keras while training. The only module that knows TensorFlow ops.
 
-Each has the weights, the configuration and the arithmetic of the stock part, so that what is saved is stock Keras:
+Each layer has the weights, the configuration and the arithmetic of the stock one, so that what is saved is stock Keras:
 `training_twin` puts them in, and `trained weights` go back into the stock network by `set_weights`.
 """
 
 import keras
 import tensorflow as tf
+
+
+def as_tensorflow_dataset(batches: keras.utils.PyDataset) -> tf.data.Dataset:
+    """Returns the batches of a PyDataset, prefetched, for `fit`.
+
+    Keras' own wrapping leaves autotuning on, whose thread often wakes only after 5, 10, 20, 41 … seconds when an
+    iterator ends: an epoch of 13 s then takes 20.5 s (seen with TensorFlow 2.21).
+    """
+    # Every batch is whole, so the first one has the shape of all.
+    signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in batches[0])
+    dataset = tf.data.Dataset.from_generator(
+        lambda: (batches[place] for place in range(len(batches))), output_signature=signature
+    )
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(4).with_options(options)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):

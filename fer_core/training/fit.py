@@ -59,9 +59,8 @@ def is_over(config: TrainConfig, progress: Progress) -> bool:
 
 def _train_epoch(model, batches: Epoch, epoch: int, config: TrainConfig, report: RunReport) -> dict:
     watch = Watch(epoch, batches, config, report)
-    logs = model.fit(
-        batches, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=0, callbacks=[watch]
-    ).history
+    data = _for_backend(batches)
+    logs = model.fit(data, epochs=epoch, initial_epoch=epoch - 1, verbose=0, callbacks=[watch]).history
     counts = next(metric for metric in _metrics(model) if isinstance(metric, Confusion)).matrix()
     images = len(batches) * batches.batch_size
     return {
@@ -71,6 +70,14 @@ def _train_epoch(model, batches: Epoch, epoch: int, config: TrainConfig, report:
         "learning_rate": float(model.optimizer.learning_rate),
         "images_per_second": round(images / watch.seconds, 1),
     }
+
+
+def _for_backend(batches: Epoch):
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    from fer_core.training.fast_tensorflow import as_tensorflow_dataset
+
+    return as_tensorflow_dataset(batches)
 
 
 def _metrics(model: keras.Model):
