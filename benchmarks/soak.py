@@ -70,8 +70,10 @@ class Reference:
 class Verdict:
     """What came of one kill; `problems` is empty if nothing was lost."""
 
+    kills: int
+    """How many of the moments came before the training had ended by itself."""
     epoch: int
-    """The last one that was finished before the kill."""
+    """The last one that was finished before the last kill."""
     problems: tuple[str, ...]
 
 
@@ -119,17 +121,18 @@ class Soak:
 
     def kill_and_resume(self, name: str, moments: Sequence[Moment], expected: Outcome) -> Verdict:
         """Trains, kills at each of the moments in turn, resumes to the end, and says what is not as it should be."""
-        problems, epoch = [], 0
+        problems, kills, epoch = [], 0, 0
         for moment in moments:
             ended = self.train(name, *self._next_step(name), moment=moment)
+            kills += ended.status == -signal.SIGKILL
             problems += [] if ended.status in (-signal.SIGKILL, 0) else [_said(ended)]
             problems += torn_files(self.places(name))
             run = only_run(self.places(name))
             epoch = run.state.epoch if run else 0
         ended = self.train(name, *self._next_step(name))
         if ended.status:
-            return Verdict(epoch, (*problems, _said(ended)))
-        return Verdict(epoch, (*problems, *self._differences(name, expected)))
+            return Verdict(kills, epoch, (*problems, _said(ended)))
+        return Verdict(kills, epoch, (*problems, *self._differences(name, expected)))
 
     def _next_step(self, name: str) -> Sequence[str]:
         """What a person would type: --resume RUN_ID, or the whole command again where no run has been made yet."""
@@ -180,18 +183,20 @@ def soak(scratch: Path, *, kills: int, seed: int) -> int:
     training = Soak(scratch)
     reference = training.reference()
     print(f"Seed {seed}. Uninterrupted: {len(reference.outcome.history)} epochs in {reference.seconds:.1f} s.")
-    print(f"{'kill':>4}  {'killed':<42}{'epoch':>5}  {'weights, checkpoint, history':<30}seconds", flush=True)
+    print(f"{'kill':>4}  {'killed':<42}{'epoch':>5}  {'weights, checkpoint, history':<36}seconds", flush=True)
     moments = random_moments(random.Random(seed), reference)
-    failed = 0
-    for number in range(1, kills + 1):
+    number = failed = 0
+    while number < kills:
         began, chosen = time.monotonic(), next(moments)
-        verdict = training.kill_and_resume(f"kill_{number}", chosen, reference.outcome)
+        name = f"kill_{number + 1}"
+        verdict = training.kill_and_resume(name, chosen, reference.outcome)
+        number += bool(verdict.kills or verdict.problems)
         failed += bool(verdict.problems)
-        text = "; ".join(verdict.problems) or "identical"
+        text = "; ".join(verdict.problems) or ("identical" if verdict.kills else "ended before the kill: not counted")
         when = ", again ".join(map(str, chosen))
-        print(f"{number:>4}  {when:<42}{verdict.epoch:>5}  {text:<30}{time.monotonic() - began:7.1f}", flush=True)
+        print(f"{number:>4}  {when:<42}{verdict.epoch:>5}  {text:<36}{time.monotonic() - began:7.1f}", flush=True)
         if not verdict.problems:
-            shutil.rmtree(scratch / f"kill_{number}")
+            shutil.rmtree(scratch / name)
     print(f"{kills - failed} passed, {failed} failed")
     return failed
 

@@ -135,6 +135,7 @@ def quick() -> TrainConfig:
         warmup_epochs=0.5,
         epochs=10,
         batch_size=64,
+        shift=0.05,
         flip=True,
         keep="last",
     )

@@ -115,7 +115,7 @@ def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple
         names = (
             *TrainConfig.model_fields,
             *_door_flags(line),
-            *(f"network-options.{name}" for name in options.model_fields),
+            *(f"network-options.{name}" for name in type(options).model_fields),
         )
         flags = [f"--{name.replace('_', '-')}" for name in names]
         raise ConfigError(
@@ -154,8 +154,10 @@ def _door_flags(train) -> list[str]:
 
 def _tyro_error(box: str) -> ConfigError:
     """Returns the first sentence of tyro's framed message as an error of ours."""
-    inside = [line.strip(" │") for line in box.splitlines() if line.startswith("│")]
-    sentence = " ".join(inside).partition(" ──")[0]
+    lines = [line.strip(" │") for line in box.splitlines()]
+    # Where the output's encoding cannot draw a frame, the title is a line of its own, and the rules are minus signs.
+    rules = [place for place, line in enumerate(lines) if line.startswith(("╭", "─", "---", "╰"))]
+    sentence = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else ""
     hint = f"`python {PROGRAM} --help` lists what each setting takes."
     choices = re.search(r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*?)\)", sentence)
     if choices:

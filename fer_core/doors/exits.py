@@ -17,6 +17,9 @@ def ended(run: Callable[[], None]) -> int:
 
     Anything that is not the user's doing keeps its traceback and Python's exit code 1.
     """
+    with contextlib.suppress(AttributeError):
+        # A terminal or log that is not UTF-8 gets a question mark for what it cannot show, and the training goes on.
+        sys.stdout.reconfigure(errors="replace")
     try:
         with _signals_as_exceptions():
             run()

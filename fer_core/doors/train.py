@@ -26,10 +26,18 @@ if TYPE_CHECKING:
     from fer_core.data.dataset import Dataset
 
 
+class _Output(Console):
+    """Leaves it to the door to end when nobody reads any more; rich would end with the exit code of a bug."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises again what rich has just caught."""
+        raise BrokenPipeError
+
+
 def main(argv: Sequence[str]) -> None:
     """Does what the command line asks for. Raises FerError for what the user can mend."""
     request = parse(argv)
-    console = Console()
+    console = _Output()
     if request.wants == "list-recipes":
         _list_recipes(console)
     elif request.wants == "history":
@@ -85,6 +93,7 @@ def _train(console: Console, request: Request) -> None:
     if run is not None:
         check_same_config(run.manifest.config, request.config)
         if run.state.status == "SUCCEEDED":
+            _check_no_more_epochs(run, request.config.epochs)
             _say(console, f"Run {run.id} is finished.")
             _complete(console, run)
             _use(console, run, request.places)
@@ -95,11 +104,21 @@ def _train(console: Console, request: Request) -> None:
         record_data(run, dataset)
         if run.manifest.config.epochs != request.config.epochs:
             run.update_manifest(config=run.manifest.config.model_copy(update={"epochs": request.config.epochs}))
+            run.update_state(epochs=request.config.epochs)
         run.plots.mkdir(exist_ok=True)
         _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
     _say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
     _fit(console, run, dataset, request.places)
     _use(console, run, request.places)
+
+
+def _check_no_more_epochs(run: Run, epochs: int) -> None:
+    own = run.manifest.config.epochs
+    if epochs > own:
+        raise ConfigError(
+            f"Run {run.id} is finished, after {run.state.epoch} of {own} epochs; it gets no more.",
+            hint=f"Start a new run from its weights: {command('--init-from', run.id)} …",
+        )
 
 
 def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
@@ -140,7 +159,7 @@ def _looked_at(console: Console, config: TrainConfig, places: Places) -> tuple["
 
 
 def _new_run(request: Request, dataset: "Dataset") -> Run:
-    """Returns a run whose settings name data and starting weights so that --resume finds the same ones from anywhere."""
+    """Returns a run whose settings name data and starting weights so that --resume finds them from anywhere."""
     from fer_core.training.history import HISTORY_HEADER
     from fer_core.training.starting import fixed_start
 

@@ -32,7 +32,7 @@ def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int
     x = _blocks.unit_range(pixels)
     for block, filters in enumerate(options.filters, start=1):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_regularizer=l2)(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.MaxPooling2D()(x)
         x = layers.Dropout(options.block_dropout)(x)
         if block == 2:

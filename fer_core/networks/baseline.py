@@ -31,11 +31,11 @@ def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int
     x = _blocks.unit_range(pixels)
     for filters in options.filters:
         x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.MaxPooling2D()(x)
         x = layers.Dropout(options.block_dropout)(x)
     x = layers.Flatten()(x)
     x = layers.Dense(options.dense, activation="relu")(x)
-    x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
     x = layers.Dropout(options.dropout)(x)
     return keras.Model(pixels, _blocks.probabilities(x, labels), name="baseline")

@@ -29,7 +29,7 @@ def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int
     x = _blocks.unit_range(pixels)
     for filters in options.filters:
         x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.MaxPooling2D()(x)
     x = layers.GlobalAveragePooling2D()(x)
     for units in options.dense:

@@ -60,7 +60,7 @@ def is_over(config: TrainConfig, progress: Progress) -> bool:
 def _train_epoch(model, batches: Epoch, epoch: int, config: TrainConfig, report: RunReport) -> dict:
     watch = Watch(epoch, batches, config, report)
     data = _for_backend(batches)
-    logs = model.fit(data, epochs=epoch, initial_epoch=epoch - 1, verbose=0, callbacks=[watch]).history
+    logs = model.fit(data, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=0, callbacks=[watch]).history
     counts = next(metric for metric in _metrics(model) if isinstance(metric, Confusion)).matrix()
     images = len(batches) * batches.batch_size
     return {

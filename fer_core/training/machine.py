@@ -167,11 +167,10 @@ def _prepare_tensorflow(config: TrainConfig) -> tuple[tuple[str, ...], bool | No
 
 
 def _prepare_jax(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
-    if config.devices.startswith("cpu"):
-        os.environ["JAX_PLATFORMS"] = "cpu"
-        os.environ["JAX_NUM_CPU_DEVICES"] = config.devices.partition(":")[2] or "1"
     import jax
 
+    if config.devices.startswith("cpu"):
+        _settle_jax_cpus(int(config.devices.partition(":")[2] or 1))
     found = jax.devices()
     gpus = [device for device in found if device.platform == "gpu"]
     kind, count = _wanted_devices(config.devices, len(gpus))
@@ -180,6 +179,21 @@ def _prepare_jax(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
     if kind == "cpu":
         return names, None
     return names, float(getattr(chosen[0], "compute_capability", "0")) >= _BFLOAT16_COMPUTE_CAPABILITY[0]
+
+
+def _settle_jax_cpus(count: int) -> None:
+    """Makes so many CPU devices. Not by environment variables: JAX reads them when it is imported, which Keras did."""
+    import jax
+
+    try:
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:  # JAX has computed in this process already, with the devices that it has
+        if len(jax.devices("cpu")) < count:
+            raise ConfigError(
+                f"devices is 'cpu:{count}', and JAX already computes with {len(jax.devices('cpu'))} in this process.",
+                hint="Train in a process of its own.",
+            ) from None
 
 
 def _wanted_devices(devices: str, gpus: int) -> tuple[str, int]:

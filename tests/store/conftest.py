@@ -3,18 +3,17 @@
 import contextlib
 import itertools
 import os
-import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from kills import PROJECT, KilledAtCall, strace_works
 
 from fer_core.config import TrainConfig
 from fer_core.places import Places
@@ -22,72 +21,7 @@ from fer_core.store.artifacts import save_labels
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 
-PROJECT = Path(__file__).parents[2]
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
-
-DECIDING_CALLS = "?fsync,?fdatasync,?rename,?renameat,?renameat2,?link,?linkat,?mkdir,?mkdirat,?unlink,?unlinkat,?rmdir"
-"""In strace's words; ?: not every processor has them all."""
-
-_KILL_IN_PYTHON = """
-import collections, os, signal
-counts, wanted, log = collections.Counter(), os.environ.get("KILL_AT"), os.environ["KILL_LOG"]
-def watched(name, function):
-    def call(*arguments, **options):
-        counts[name] += 1
-        if wanted == f"{name}:{counts[name]}":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if wanted is None:
-            with open(log, "a") as file:
-                file.write(f"{name}()\\n")
-        return function(*arguments, **options)
-    return call
-for name in ("fsync", "replace", "rename", "link", "mkdir", "unlink"):
-    setattr(os, name, watched(name, getattr(os, name)))
-"""
-
-
-class KilledAtCall:
-    """Runs a Python command so that SIGKILL takes it just before a chosen system call.
-
-    Python's own calls are counted (the command's sitecustomize does it), which is where all of ours are made. With
-    strace it is the kernel's, whoever makes them: the check of the first way, at twice its time.
-    """
-
-    def __init__(self, folder: Path, *, with_strace: bool):
-        self._folder = folder
-        self._with_strace = with_strace
-        (folder / "sitecustomize.py").write_text(_KILL_IN_PYTHON)
-
-    def calls_of(self, command: list[str]) -> list[str]:
-        """Runs the command to its end and returns its calls as fsync:1, fsync:2, …"""
-        assert self.run(command, None) == 0, "the command fails without being killed"
-        names = re.findall(r"^(?:\d+ +)?(\w+)\(", self._log.read_text(), re.MULTILINE)
-        return [f"{name}:{number + 1}" for name, count in Counter(names).items() for number in range(count)]
-
-    def run(self, command: list[str], kill_at: str | None) -> int:
-        """Returns the exit status."""
-        path = [str(PROJECT)] if self._with_strace else [str(self._folder), str(PROJECT)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1"}
-        if self._with_strace:
-            command = self._traced(command, kill_at)
-        else:
-            environment |= {"KILL_LOG": str(self._log)} | ({"KILL_AT": kill_at} if kill_at else {})
-        return subprocess.run(command, env=environment, timeout=120).returncode
-
-    @property
-    def _log(self) -> Path:
-        return self._folder / "calls"
-
-    def _traced(self, command: list[str], kill_at: str | None) -> list[str]:
-        trace = ["strace", "-f", "-qq", "-o", str(self._log), "-e", "signal=none", "-e", f"trace={DECIDING_CALLS}"]
-        inject = ["-e", "inject={}:signal=KILL:when={}".format(*kill_at.split(":"))] if kill_at else []
-        return [*trace, *inject, *command]
-
-
-def strace_works() -> bool:
-    if shutil.which("strace") is None:
-        return False
-    return subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True).returncode == 0
 
 
 @pytest.fixture

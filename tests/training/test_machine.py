@@ -60,7 +60,7 @@ def test_the_machine_is_one_sentence():
 def test_gpus_that_are_not_there_are_refused(trained_run):
     manifest = trained_run.manifest
     with pytest.raises(ConfigError, match="devices is 'gpu:7', and this machine shows") as caught:
-        prepare(TrainConfig(devices="gpu:7"), recorded=manifest)
+        prepare(TrainConfig(devices="gpu:7"), recorded=manifest.completed({"threads": None}))
     assert "--devices auto" in caught.value.hint
 
 

@@ -39,15 +39,19 @@ def reference(training):
 
 def test_a_training_killed_and_killed_again_while_resumed_ends_with_the_bits_of_one_that_was_not(training, reference):
     chance = random.Random(20260131)
-    moments = [Moment(seconds=chance.uniform(0.3, 0.8) * reference.seconds), Moment(seconds=chance.uniform(0, 2))]
+    moments = [
+        Moment(line="epoch   2", seconds=chance.uniform(0, 0.3)),
+        Moment(line="Goes on after epoch", seconds=chance.uniform(0, 0.5)),
+    ]
     verdict = training.kill_and_resume("killed", moments, reference.outcome)
-    assert verdict.problems == ()
+    assert (verdict.problems, verdict.kills) == ((), 2)
 
 
 def test_a_training_killed_while_it_saves_its_model_ends_with_the_bits_of_one_that_was_not(training, reference):
     late = random.Random(20260131).choice(reference.calls[-60:])
     verdict = training.kill_and_resume("killed_late", [Moment(call=late)], reference.outcome)
-    assert (verdict.problems, verdict.epoch) == ((), len(reference.outcome.history))
+    assert (verdict.problems, verdict.kills) == ((), 1)
+    assert verdict.epoch == len(reference.outcome.history)
 
 
 def test_a_training_stopped_by_sigterm_full_disk_and_ctrl_c_ends_with_the_bits_of_one_that_was_not(training, reference):

@@ -46,6 +46,6 @@ def test_a_run_goes_on_with_the_same_images_only(places, small_config, small_dat
     record_data(run, small_dataset)
     record_data(run, small_dataset)
     others = load_dataset(small_config.model_copy(update={"sample_per_class": 20}), session_places, side=48)
-    with pytest.raises(DatasetError, match="The images in .* are not those that run .* was begun with") as caught:
+    with pytest.raises(DatasetError, match=r"The images in .* are not those that run .* was begun with") as caught:
         record_data(run, others)
     assert "start a new run" in caught.value.hint

@@ -1,0 +1,68 @@
+"""How a door ends: exit codes, two lines for what the user can mend, a traceback for what is ours."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from fer_core.doors.exits import ended
+from fer_core.errors import ConfigError, NonFiniteLossError, RunHeldError
+from tests.conftest import PROJECT
+from tests.script import run_script
+
+
+def raising(error):
+    def run():
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConfigError("Wrong."), 2), (NonFiniteLossError("Wrong."), 3), (RunHeldError("Wrong."), 75)]
+)
+def test_an_error_of_ours_is_two_lines_and_its_own_exit_code(capsys, error, code):
+    assert ended(raising(error)) == code
+    assert capsys.readouterr().err == "Error: Wrong.\nSee README.md.\n"
+
+
+def test_the_second_line_is_the_next_step(capsys):
+    ended(raising(ConfigError("Wrong.", hint="Do this.")))
+    assert capsys.readouterr().err.splitlines() == ["Error: Wrong.", "Do this."]
+
+
+def test_what_is_our_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        ended(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_door_with_128_and_its_number_and_is_as_before_afterwards(number, code):
+    before = signal.getsignal(number)
+    assert ended(lambda: os.kill(os.getpid(), number)) == code
+    assert signal.getsignal(number) == before
+
+
+def test_a_reader_that_has_gone_ends_the_script_without_a_word():
+    reading, writing = os.pipe()
+    os.close(reading)
+    child = subprocess.run(
+        [sys.executable, str(PROJECT / "train_emotion_model.py"), "--list-recipes"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    os.close(writing)
+    assert (child.returncode, child.stderr) == (141, "")
+
+
+def test_a_terminal_that_is_not_utf_8_gets_question_marks_and_readable_errors(places):
+    latin = {"PYTHONIOENCODING": "ascii"}
+    answer = run_script("--optimizer=adamm", places=places, environment=latin)
+    assert (answer.code, answer.problem) == (2, "Error: --optimizer cannot be 'adamm'.")
+    code = "from fer_core.doors.exits import ended; ended(lambda: print('Keras …'))"
+    child = subprocess.run([sys.executable, "-c", code], env=os.environ | latin, cwd=PROJECT, capture_output=True)
+    assert (child.returncode, child.stdout.strip()) == (0, b"Keras ?")

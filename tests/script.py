@@ -1,0 +1,55 @@
+"""`train_emotion_model.py` as users start it: in a process of its own, its output in a file."""
+
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+from fer_core.places import Places
+from tests.conftest import PROJECT
+
+SCRIPT = str(PROJECT / "train_emotion_model.py")
+
+
+class Answer(NamedTuple):
+    """What the door said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def problem(self) -> str:
+        """The first of the two lines on stderr."""
+        return self._two_lines[0]
+
+    @property
+    def hint(self) -> str:
+        """The second of the two lines on stderr."""
+        return self._two_lines[1]
+
+    @property
+    def _two_lines(self) -> list[str]:
+        lines = self.err.splitlines()
+        assert len(lines) == 2, f"two lines are wanted on stderr, there are:\n{self.err}"
+        return lines
+
+
+def run_script(
+    *arguments: object, places: Places, environment: dict[str, str] | None = None, script: tuple[str, ...] = (SCRIPT,)
+) -> Answer:
+    """Runs the script, or other Python code, with these arguments and places, and returns what it said."""
+    folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("FER_", "KERAS_", "JAX_"))}
+    folder = places.models.parent
+    with (folder / "output.txt").open("wb") as file:
+        child = subprocess.run(
+            [sys.executable, *script, *map(str, arguments), *folders],
+            cwd=folder,
+            env=others | {"FER_CACHE_DIR": str(places.cache)} | (environment or {}),
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=200,
+        )
+    return Answer(child.returncode, (folder / "output.txt").read_text(encoding="utf-8"), child.stderr)

@@ -1,0 +1,92 @@
+"""JAX where TensorFlow is not installed: trains on two devices, goes on after a kill, and is exported elsewhere."""
+
+import os
+import sys
+
+import pytest
+from remains import outcome
+
+from fer_core.store.files import file_sha256
+from fer_core.store.runs import list_runs
+from tests.conftest import places_in
+from tests.script import run_script
+
+SETTINGS = (
+    "--data=sample",
+    "--sample-per-class=20",
+    "--recipe=smoke",
+    "--epochs=2",
+    "--batch-size=8",
+    "--devices=cpu:2",
+)
+AUGMENTED = ("--rotation=10", "--flip", "--threads=1", "--precision=float32")
+
+WITHOUT_TENSORFLOW = """
+import os, shutil, sys
+from pathlib import Path
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, *places):
+        return None if name.partition(".")[0] == "tensorflow" else self.finder.find_spec(name, *places)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+from fer_core.training import fit
+write_history = fit.write_history
+
+def write_history_and_keep_a_copy(path, rows):
+    write_history(path, rows)
+    if len(rows) == 1 and "COPY_AFTER_ONE_EPOCH" in os.environ:
+        shutil.copytree(Path.cwd(), os.environ["COPY_AFTER_ONE_EPOCH"])
+
+fit.write_history = write_history_and_keep_a_copy
+from fer_core.doors.exits import ended
+from fer_core.doors.train import main
+sys.exit(ended(lambda: main(sys.argv[1:])))
+"""
+
+
+def train_on_jax(places, *arguments, **environment):
+    environment = {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)} | environment
+    return run_script(*arguments, places=places, environment=environment, script=("-c", WITHOUT_TENSORFLOW))
+
+
+@pytest.fixture(scope="module")
+def jax_run(tmp_path_factory):
+    """A run on two devices, its places, what it printed, and a copy of it as a kill after one epoch would leave it."""
+    folder = tmp_path_factory.mktemp("jax")
+    (folder / "training").mkdir()
+    places, copy = places_in(folder / "training"), folder / "after_one_epoch"
+    answer = train_on_jax(places, *SETTINGS, *AUGMENTED, COPY_AFTER_ONE_EPOCH=str(copy))
+    assert answer.code == 0, answer.err
+    (run,) = list_runs(places)
+    return run, places, answer, copy
+
+
+def test_jax_trains_without_tensorflow_and_says_that_the_export_is_made_elsewhere(jax_run):
+    run, _, answer, _ = jax_run
+    assert (run.state.status, run.manifest.backend, run.manifest.litert) == ("SUCCEEDED", "jax", None)
+    assert "jax on 2 x CPU:0" in answer.out
+    assert "No LiteRT export: TensorFlow is not installed here." in answer.out
+    assert not run.model_tflite.exists()
+
+
+def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_one_that_was_not(jax_run):
+    run, _, _, copy = jax_run
+    places = places_in(copy)
+    answer = train_on_jax(places, "--resume=latest")
+    assert answer.code == 0, answer.err
+    assert "Goes on after epoch 1 of 2." in answer.out
+    assert [outcome(again) for again in list_runs(places)] == [outcome(run)]
+
+
+def test_the_litert_export_is_made_by_resume_where_tensorflow_is(jax_run):
+    run, places, _, _ = jax_run
+    answer = run_script("--resume", run.id, places=places)
+    assert (answer.code, answer.err) == (0, "")
+    assert f"Its LiteRT export is made: {run.model_tflite}" in answer.out
+    assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
+    assert run.manifest.litert.largest_difference < 1e-4

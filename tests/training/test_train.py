@@ -1,0 +1,136 @@
+"""What one training does: which epoch it keeps, when it stops, which images choose, where it starts."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from fer_core.data.dataset import load_dataset
+from fer_core.errors import RunHeldError
+from fer_core.store.artifacts import load_model, read_h5_manifest
+from fer_core.store.metrics import read_metrics
+from fer_core.store.runs import create_run
+from fer_core.training.checkpoint import read_progress
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.record import record_data
+from fer_core.training.train import train
+
+STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
+
+
+@pytest.fixture
+def trained(places, session_places, small_config):
+    """A function that trains with changed settings and returns the run and its result."""
+
+    def make(**settings):
+        config = small_config.model_validate(small_config.model_dump() | {"threads": 0} | settings)
+        dataset = load_dataset(config, session_places, side=48)
+        run = create_run(places, config, recipe="smoke", history_header=HISTORY_HEADER)
+        record_data(run, dataset)
+        return run, train(run, dataset, places=session_places)
+
+    return make
+
+
+def test_the_best_epoch_is_kept_and_early_stopping_ends_after_its_patience(trained):
+    run, result = trained(epochs=9, early_stopping_patience=2, monitor="val_macro_f1")
+    rows, best = result.progress.rows, result.progress.best_epoch
+    scores = [row["val_macro_f1"] for row in rows]
+    assert (result.kept_epoch, scores.index(max(scores)) + 1) == (best, best)
+    assert len(rows) == min(9, best + 2)
+    assert run.manifest.scores["kept_epoch"] == best
+    assert run.manifest.scores["val_accuracy"] == rows[best - 1]["val_accuracy"]
+    for kept, saved in zip(result.progress.best_weights, load_model(run.model_h5).get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, saved)
+
+
+def test_the_lowest_val_loss_is_the_best(trained):
+    _, result = trained(monitor="val_loss")
+    losses = [row["val_loss"] for row in result.progress.rows]
+    assert result.kept_epoch == losses.index(min(losses)) + 1
+
+
+def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained):
+    run, result = trained(validation="none", epochs=2, **STANDING_STILL)
+    assert result.kept_epoch == 2
+    assert "val_loss" not in result.progress.rows[0]
+    assert result.evaluation.chosen_on == "No images chose the epoch: the last one is kept."
+    assert set(run.manifest.splits) == {"train", "test"}
+
+
+def test_the_test_images_as_validation_make_the_score_say_so(trained):
+    _, result = trained(validation="test", epochs=1)
+    assert result.evaluation.chosen_on.endswith(
+        "chose the epoch, by val_accuracy: the test images themselves, so the test score is optimistic."
+    )
+    assert result.progress.rows[0]["val_accuracy"] == pytest.approx(result.evaluation.accuracy)
+
+
+def test_the_last_epoch_is_kept_where_it_is_asked_for(trained):
+    _, result = trained(keep="last", epochs=2, **STANDING_STILL)
+    assert (result.kept_epoch, result.progress.best_weights) == (2, [])
+
+
+def test_weighted_validation_loss_weighs_each_class(trained):
+    weights = {"class_weights": "angry=3,happy=3,sad=3,fear=3,disgust=3,surprise=3,neutral=3", "epochs": 1}
+    plain, weighted = (
+        trained(weighted_validation_loss=asked, **weights, **STANDING_STILL)[1].progress.rows[0]
+        for asked in (False, True)
+    )
+    assert weighted["val_loss"] == pytest.approx(3 * plain["val_loss"], rel=1e-3)
+    assert weighted["val_accuracy"] == plain["val_accuracy"]
+
+
+def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
+    manifest, state = trained_run.manifest, trained_run.state
+    progress = read_progress(trained_run.checkpoint)
+    epochs = [entry for entry in read_metrics(trained_run.metrics_jsonl) if entry["kind"] == "epoch"]
+    assert (state.status, state.epoch, state.attempt) == ("SUCCEEDED", 3, 1)
+    assert [entry["epoch"] for entry in epochs] == [row["epoch"] for row in progress.rows] == [1, 2, 3]
+    assert [entry["loss"] for entry in epochs] == [row["loss"] for row in progress.rows]
+    assert manifest.scores["epochs"] == 3
+    assert manifest.threads == 1
+    assert read_h5_manifest(trained_run.model_h5).scores == manifest.scores
+
+
+def test_the_saved_model_is_float32_uncompiled_and_stock(trained_run):
+    model = keras.models.load_model(trained_run.model_h5)
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+    with h5py.File(trained_run.model_h5) as file:
+        assert "training_config" not in file.attrs
+
+
+def test_a_run_that_is_held_is_not_trained_twice(places, small_config, small_dataset):
+    run = create_run(places, small_config, recipe="smoke")
+    with run.hold(), pytest.raises(RunHeldError, match="is being trained by process") as caught:
+        train(run, small_dataset, places=places)
+    assert caught.value.exit_code == 75
+    assert run.state.status == "QUEUED"
+
+
+def test_what_is_our_bug_leaves_a_failed_run_with_its_traceback_in_the_log(places, small_config, small_dataset):
+    run = create_run(places, small_config, recipe="smoke")
+    with pytest.raises(TypeError):
+        train(run, small_dataset, places=places, report=lambda kind: None)
+    assert run.state.status == "FAILED"
+    assert run.state.message.startswith("Internal error: TypeError")
+
+
+def test_a_training_starts_from_the_weights_of_another_run(trained, trained_run):
+    run, _ = trained(init_from=trained_run.id, epochs=1, **STANDING_STILL)
+    assert f"Started from {trained_run.model_h5}: all layers." in run.log_txt.read_text(encoding="utf-8")
+    for mine, theirs in zip(kernels(run), kernels(trained_run), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_with_the_head_alone_all_other_layers_stay(trained, trained_run):
+    run, _ = trained(init_from=trained_run.id, train_layers="head", epochs=1, learning_rate=0.1)
+    mine, theirs = (load_model(path.model_h5).get_weights() for path in (run, trained_run))
+    for place, (new, old) in enumerate(zip(mine, theirs, strict=True)):
+        assert np.array_equal(new, old) == (place < len(mine) - 2)
+
+
+def kernels(run):
+    model = load_model(run.model_h5)
+    return [weight.numpy() for layer in model.layers for weight in layer.trainable_weights]
