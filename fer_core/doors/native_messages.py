@@ -1,25 +1,16 @@
 """Keeps the chatter of C++ libraries out of the terminal: they write to file descriptor 2 behind Python's back."""
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 
-@contextlib.contextmanager
-def native_messages_to(path: Path) -> Iterator[None]:
-    """Inside, what native code writes to stderr goes to the end of a file; what Python writes still to the terminal."""
+def send_native_messages_to(path: Path) -> None:
+    """From now on, what native code writes to stderr goes to the end of a file; what Python writes, to the terminal.
+
+    For the rest of the process: TensorFlow also complains while it is torn down after an error.
+    """
     sys.stderr.flush()
-    terminal = os.dup(2)
-    before = sys.stderr
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)
-    sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)
-    try:
-        yield
-    finally:
-        sys.stderr.close()
-        sys.stderr = before
-        os.dup2(terminal, 2)
-        os.close(terminal)

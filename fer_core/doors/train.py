@@ -12,7 +12,7 @@ from rich.console import Console
 from fer_core import networks, recipes
 from fer_core.config import TrainConfig
 from fer_core.doors.arguments import Request, command, parse
-from fer_core.doors.native_messages import native_messages_to
+from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.places import Places
 from fer_core.store.export import ensure_litert
@@ -179,9 +179,10 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
 
     _choose_backend()
     try:
-        with Display(console) as display, native_messages_to(run.log_txt):
-            from fer_core.training.train import train
+        send_native_messages_to(run.log_txt)
+        from fer_core.training.train import train
 
+        with Display(console) as display:
             result = train(run, dataset, places=places, report=display)
     except KeyboardInterrupt:
         resume = command("--resume", run.id, *_places_flags(places))

@@ -66,7 +66,7 @@ def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
     setup = _prepare_tensorflow if backend == "tensorflow" else _prepare_jax
     devices, gpu_has_bfloat16 = setup(config)
     keras.utils.set_random_seed(config.seed)
-    precision, reason = choose_precision(config.precision, gpu_has_bfloat16)
+    precision, reason = choose_precision(config.precision, gpu_has_bfloat16, backend=backend)
     if recorded.precision:
         precision, reason = recorded.precision, recorded.precision_reason or ""
     return Machine(backend, devices, threads, precision, reason)
@@ -114,12 +114,14 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_precision(wanted: str, gpu_has_bfloat16: bool | None) -> tuple[str, str]:
+def choose_precision(wanted: str, gpu_has_bfloat16: bool | None, *, backend: str = "tensorflow") -> tuple[str, str]:
     """Returns (precision, reason); `gpu_has_bfloat16` is None where there is no GPU."""
     if wanted != "auto":
         return wanted, "as asked for"
     if gpu_has_bfloat16 is not None:
         return ("bfloat16", "the GPU has it") if gpu_has_bfloat16 else ("float32", "the GPU has no bfloat16")
+    if backend == "jax":
+        return "float32", "on a CPU, JAX is no faster in bfloat16"
     flags = [flag for flag in _BFLOAT16_CPU_FLAGS if flag in cpu_flags()]
     if flags:
         return "bfloat16", f"the CPU has {flags[0]}"
