@@ -44,7 +44,7 @@ class TrainConfig(Settings):
     """How one model is trained. The defaults are those that every recipe starts from."""
 
     data: str | None = None
-    """Images: a folder, zip or tar of one, fer2013.csv, 'kaggle', 'sample'. Default: $FER_DATA, ./data, ./data_train."""
+    """Images: a folder, zip, tar, fer2013.csv, 'kaggle', 'sample'. Default: $FER_DATA, ./data, ./data_train."""
     validation: Literal["split", "test", "none"] = "split"
     """Which images choose the best epoch: some held out of train, the test images (the scores say so), or none."""
     validation_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.1

@@ -121,21 +121,19 @@ def compact() -> TrainConfig:
 
 @recipe
 def quick() -> TrainConfig:
-    """The same small residual network in ten epochs: a usable model in minutes on a laptop.
+    """The baseline network in ten epochs, mirrored faces, less dropout, a cosine: 60 % in minutes on a laptop.
 
     Run:     python train_emotion_model.py --recipe quick
     Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(
-        network="compact",
-        optimizer="adamw",
-        learning_rate=3e-3,
-        weight_decay=0.01,
+        network="baseline",
+        network_options={"block_dropout": 0.1, "dropout": 0.4},
+        optimizer="adam",
+        learning_rate=1.5e-3,
         schedule="cosine",
         warmup_epochs=0.5,
         epochs=10,
-        batch_size=64,
-        shift=0.05,
         flip=True,
         keep="last",
     )

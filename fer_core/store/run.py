@@ -108,7 +108,7 @@ class Run:
             lock.release()
 
     def _take_over(self) -> None:
-        for folder in (self.folder, self.checkpoint, self.plots):
+        for folder in (self.folder, self.checkpoint, self.plots, self.history_csv.parent):
             sweep(folder)
         self.update_state(host=socket.gethostname(), pid=os.getpid(), heartbeat_utc=utc_text(utc_now()))
 

@@ -56,10 +56,13 @@ def test_a_second_trainer_is_told_who_holds_the_run(run, other_holder):
 def test_a_killed_trainer_holds_nothing_and_what_it_left_is_swept(run, other_holder):
     other_holder.kill()
     other_holder.wait()
-    left = [path.name for path in run.folder.rglob("*.part.*")]
+    left = list(run.folder.rglob("*.part.*"))
     assert len(left) == 2
+    of_history = run.history / left[0].name
+    of_history.write_bytes(b"epoch,lo")
     with run.hold():
         assert list(run.folder.rglob("*.part.*")) == []
+        assert not of_history.exists()
         assert (run.state.pid, run.state.host) == (os.getpid(), socket.gethostname())
 
 
