@@ -42,7 +42,7 @@ def places(tmp_path) -> Places:
 @pytest.fixture(scope="session")
 def small_config() -> TrainConfig:
     """A training of a few seconds on drawn faces."""
-    settings = {"data": "sample", "sample_per_class": 60, "epochs": 3, "threads": 1}
+    settings = {"data": "sample", "sample_per_class": 60, "epochs": 3}
     return TrainConfig.model_validate(recipe_config("smoke").model_dump() | settings)
 
 
@@ -55,7 +55,7 @@ def session_places(tmp_path_factory) -> Places:
 def trained_run(session_places, small_config) -> Run:
     """One finished run, in use; tests must not change it. Trained in a process of its own, as users do."""
     places = session_places
-    flags = ["--data", "sample", "--recipe", "smoke", "--sample-per-class", "60", "--epochs", "3", "--threads", "1"]
+    flags = ["--data", "sample", "--recipe", "smoke", "--sample-per-class", "60", "--epochs", "3"]
     folders = ["--models-dir", str(places.models), "--history-dir", str(places.history)]
     environment = os.environ | {"FER_CACHE_DIR": str(places.cache)}
     command = [sys.executable, "train_emotion_model.py", *flags, *folders]

@@ -28,10 +28,10 @@ def spatial_attention(features: keras.KerasTensor, *, kernel: int = 7) -> keras.
     return layers.Multiply(name="attended")([features, weights])
 
 
-def convolved(features: keras.KerasTensor, filters: int, *, strides: int = 1, kernel: int = 3) -> keras.KerasTensor:
-    """Returns Conv, BatchNorm, ReLU."""
+def convolved(features: keras.KerasTensor, filters: int, *, strides: int = 1) -> keras.KerasTensor:
+    """Returns Conv 3x3, BatchNorm, ReLU."""
     settings = {"strides": strides, "padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
-    x = layers.Conv2D(filters, kernel, **settings)(features)
+    x = layers.Conv2D(filters, 3, **settings)(features)
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 

@@ -27,7 +27,7 @@ def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int
 
     pixels = _blocks.gray_input(side, channels)
     x = _blocks.unit_range(pixels)
-    x = _blocks.convolved(x, options.stem, strides=2, kernel=5)
+    x = _blocks.convolved(x, options.stem, strides=2)
     for stage, filters in enumerate(options.filters):
         x = _blocks.residual(x, filters, strides=1 if stage == 0 else 2)
     x = layers.GlobalAveragePooling2D()(x)

@@ -45,12 +45,14 @@ def _without_paths(manifest: Manifest) -> Manifest:
 
 
 def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:
+    """Into a new file: an attribute that is replaced in place can still be read in the bytes of the old file."""
     import h5py
 
-    with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
-        with h5py.File(temporary, "r+") as file:
-            file.attrs[MANIFEST_ATTRIBUTE] = manifest.to_json()
+    with replacing(target) as temporary, h5py.File(source, "r") as old, h5py.File(temporary, "w") as new:
+        for name, value in old.attrs.items():
+            new.attrs[name] = manifest.to_json() if name == MANIFEST_ATTRIBUTE else value
+        for name in old:
+            old.copy(name, new)
 
 
 def _write_reports(run: Run, folder: Path) -> None:

@@ -66,9 +66,12 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         raise _problem(path, "is empty")
     separator = max(",;\t", key=first.count)
     try:
-        return [(number, cells) for number, cells in _numbered(text, separator) if any(cells)]
+        lines = [(number, cells) for number, cells in _numbered(text, separator) if any(cells)]
     except csv.Error as error:
         raise _problem(path, f"is no CSV: {error}") from None
+    if not lines:
+        raise _problem(path, "is empty")
+    return lines
 
 
 def _numbered(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

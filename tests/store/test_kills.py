@@ -31,7 +31,7 @@ UPDATE = PLACES + (
 PROMOTE = PLACES + (
     "from fer_core.store.promotion import promote\n"
     "for run_id in sys.argv[3:]:\n"
-    "    promote(places, open_run(places, run_id), shipped=Path('nowhere'))\n"
+    "    promote(places, open_run(places, run_id))\n"
 )
 
 

@@ -86,24 +86,25 @@ def test_a_run_without_its_files_is_refused(places, make_finished_run):
     assert current(places) is None
 
 
-def test_drawn_faces_never_take_the_place_of_photographs(places, make_finished_run, nothing_shipped):
+def test_drawn_faces_never_take_the_place_of_photographs(places, make_finished_run):
     drawn, photographs, drawn_again = (make_finished_run(data=data) for data in ("sample", "fer2013.zip", "sample"))
-    assert promote(places, drawn, shipped=nothing_shipped).promoted
-    assert promote(places, photographs, shipped=nothing_shipped).promoted
-    refused = promote(places, drawn_again, shipped=nothing_shipped)
+    assert promote(places, drawn).promoted
+    assert promote(places, photographs).promoted
+    refused = promote(places, drawn_again)
     assert not refused.promoted
     assert refused.sentence.startswith("The model in use was trained on photographs and stays")
     assert model_in_use(places) == photographs.folder
 
 
 def test_drawn_faces_do_not_take_the_place_of_the_shipped_model_either(places, make_finished_run):
-    shipped = make_finished_run(data="fer2013.zip").folder
+    shipped = places.models / "shipped" / "best"
+    shutil.copytree(make_finished_run(data="fer2013.zip").folder, shipped)
     drawn = make_finished_run(data="sample")
-    assert not promote(places, drawn, shipped=shipped).promoted
+    assert not promote(places, drawn).promoted
     assert model_in_use(places, shipped=shipped) == shipped
 
 
-def test_the_sample_is_also_known_by_the_name_that_the_data_had(places, make_finished_run, nothing_shipped):
+def test_the_sample_is_also_known_by_the_name_that_the_data_had(places, make_finished_run):
     photographs = make_finished_run()
     promote(places, photographs)
     drawn = create_run(places, TrainConfig(), recipe="smoke")
@@ -111,7 +112,7 @@ def test_the_sample_is_also_known_by_the_name_that_the_data_had(places, make_fin
     for path in (photographs.model_h5, photographs.labels_json):
         shutil.copy(path, drawn.folder)
     drawn.update_state(status="SUCCEEDED")
-    assert not promote(places, drawn, shipped=nothing_shipped).promoted
+    assert not promote(places, drawn).promoted
 
 
 def test_the_shipped_model_is_in_use_until_another_is_promoted(places, make_finished_run, nothing_shipped):

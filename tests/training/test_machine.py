@@ -5,7 +5,7 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.training import machine
-from fer_core.training.machine import Machine, choose_precision, cpu_flags, prepare
+from fer_core.training.machine import Machine, available_cores, choose_precision, cpu_flags, prepare
 
 
 @pytest.fixture
@@ -66,6 +66,7 @@ def test_gpus_that_are_not_there_are_refused(trained_run):
 
 def test_a_run_goes_on_with_the_backend_the_threads_and_the_precision_it_was_begun_with(trained_run):
     manifest = trained_run.manifest
+    assert manifest.threads == available_cores()
     found = prepare(TrainConfig(threads=3), recorded=manifest.completed({"precision": "float32"}))
     assert (found.precision, found.threads) == ("float32", manifest.threads)
     with pytest.raises(ConfigError, match="begun on jax; this is tensorflow") as caught:
