@@ -4,7 +4,7 @@
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
-DATA   ?= $(if $(FER_DATA),$(FER_DATA),sample)
+DATA   = $(if $(FER_DATA),$(FER_DATA),sample)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 

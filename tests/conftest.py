@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.places import Places
 from fer_core.recipes import recipe_config
@@ -43,7 +44,7 @@ def places(tmp_path) -> Places:
 def small_config() -> TrainConfig:
     """A training of a few seconds on drawn faces."""
     settings = {"data": "sample", "sample_per_class": 60, "epochs": 3}
-    return TrainConfig.model_validate(recipe_config("smoke").model_dump() | settings)
+    return networks.with_all_options(TrainConfig.model_validate(recipe_config("smoke").model_dump() | settings))
 
 
 @pytest.fixture(scope="session")

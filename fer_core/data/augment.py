@@ -27,13 +27,15 @@ class Augmentation(keras.layers.Layer):
         pixels = ops.cast(pixels, "float32")
         if not training:
             return pixels
-        if self._moves():
+        if self.moves:
             pixels = self._warped(pixels)
         if self.config.contrast or self.config.brightness:
             pixels = self._relit(pixels)
         return pixels
 
-    def _moves(self) -> bool:
+    @property
+    def moves(self) -> bool:
+        """Whether there is a warp."""
         config = self.config
         return bool(config.rotation or config.shift or config.scale or config.flip)
 

@@ -59,6 +59,8 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
         notes.append(_held_out_note("Test", test, train, config.seed))
     train, validation, note = _with_validation(contents, config, (train, own_validation, test))
     _refuse_missing_classes(contents, train)
+    _refuse_empty(validation, "validation", "give more images, or train without any: --validation none.")
+    _refuse_empty(test, "test", "give more images, or a larger --test-split.")
     return Partition(train, validation, test, (*notes, note))
 
 
@@ -107,6 +109,14 @@ def _held_out_note(title: str, out: Role, kept: Role, seed: int) -> str:
     whole = len(out.positions) + len(kept.positions)
     kind = "training images" if title == "Validation" else "images"
     return f"{title}: {len(out.positions):,} of {whole:,} {kind}, held out by seed {seed}."
+
+
+def _refuse_empty(role: Role | None, name: str, what_helps: str) -> None:
+    if role is not None and len(role.positions) == 0:
+        raise DatasetError(
+            f"No image is left for {name}: copies of one picture stay together, and classes are too small.",
+            hint=f"To go on, {what_helps}",
+        )
 
 
 def _refuse_missing_classes(contents: Contents, train: Role) -> None:

@@ -20,6 +20,7 @@ from fer_core.config import Settings, TrainConfig, config_error
 from fer_core.errors import ConfigError, did_you_mean
 from fer_core.places import Places
 from fer_core.recipes import recipe_config
+from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished, open_run
 
@@ -49,7 +50,8 @@ def parse(argv: Sequence[str]) -> Request:
     recipe = _recipe(argv, resume)
     base = _from_file(_start(recipe, resume), _peek(argv, "--config"))
     config, doors = _flags(argv, base)
-    if resume is not None and config.data and Path(config.data).exists():
+    given = _peek(argv, "--data")
+    if resume is not None and given not in (None, "sample", "kaggle") and Path(given).exists():
         config = config.model_copy(update={"data": str(Path(config.data).resolve())})
     return Request(config, places, recipe, resume, nothing_to_resume, doors["promote"], doors["wants"])
 
@@ -57,7 +59,7 @@ def parse(argv: Sequence[str]) -> Request:
 def _run_to_resume(name: str | None, places: Places) -> tuple[Run | None, bool]:
     if name is None:
         return None, False
-    run = latest_unfinished(places) if name == "latest" else open_run(places, name)
+    run = latest_unfinished(places) or awaiting_promotion(places) if name == "latest" else open_run(places, name)
     return run, run is None
 
 
@@ -94,7 +96,6 @@ def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[st
     own_options = base.network_options if network == base.network else {}
     start = base.model_copy(update={"network": network, "network_options": {}})
     settings, chosen, doors = _parsed(argv, start, options.checked(own_options, where=f"network {network}"))
-    # Only what differs from the network's own defaults is written down: the manifest then says what was chosen.
     changed = {name: value for name, value in chosen.model_dump().items() if value != getattr(options(), name)}
     return TrainConfig.checked(settings.model_dump() | {"network_options": changed}), doors
 
@@ -167,13 +168,13 @@ def _tyro_error(box: str) -> ConfigError:
 
 
 def _peek(argv: Sequence[str], flag: str) -> str | None:
-    """Returns a flag's value before the real parse, which needs it to know what there is to parse."""
+    """Returns a flag's value (the last, as in the real parse, which needs it to know what there is to parse)."""
+    found = None
     for place, argument in enumerate(argv):
-        if argument == flag and place + 1 < len(argv):
-            return argv[place + 1]
-        if argument.startswith(f"{flag}="):
-            return argument.partition("=")[2]
-    return None
+        name, equals, value = argument.partition("=")
+        if name.replace("_", "-") == flag:
+            found = value if equals else next(iter(argv[place + 1 :]), None)
+    return found
 
 
 def command(*arguments: str) -> str:

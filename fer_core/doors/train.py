@@ -53,14 +53,12 @@ def main(argv: Sequence[str]) -> None:
 def _list_recipes(console: Console) -> None:
     for name, make in recipes.RECIPES.items():
         config = make()
-        text = (make.__doc__ or "").strip().splitlines()[0]
-        console.print(f"[bold]{name:<14}[/bold]{text}", highlight=False, soft_wrap=True)
-        console.print(
+        text = (make.__doc__ or "").strip().partition("\n")[0]
+        _say(console, f"{name:<14}{text}")
+        _say(
+            console,
             f"{'':<14}network {config.network}, {config.optimizer} {config.learning_rate:g}, "
             f"at most {config.epochs} epochs, batch {config.batch_size}",
-            style="dim",
-            highlight=False,
-            soft_wrap=True,
         )
     console.print(f"\nTrain one: {command('--recipe', 'NAME', '--data', 'PATH')}", highlight=False, soft_wrap=True)
 
@@ -91,7 +89,7 @@ def _train(console: Console, request: Request) -> None:
 
     run = request.resume
     if run is not None:
-        check_same_config(run.manifest.config, request.config)
+        check_same_config(networks.with_all_options(run.manifest.config), networks.with_all_options(request.config))
         if run.state.status == "SUCCEEDED":
             _check_no_more_epochs(run, request.config.epochs)
             _say(console, f"Run {run.id} is finished.")
@@ -130,7 +128,7 @@ def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
 
     config = request.config
     networks.options(config)
-    if config.init_from:
+    if config.init_from and (request.resume is None or not request.resume.checkpoint.is_dir()):
         starting_model(config.init_from, request.places)
     try:
         dataset, audit = _looked_at(console, config, request.places)
@@ -166,7 +164,7 @@ def _new_run(request: Request, dataset: "Dataset") -> Run:
     init_from = fixed_start(request.config.init_from, request.places)
     return create_run(
         request.places,
-        request.config.model_copy(update={"init_from": init_from, "data": dataset.source}),
+        networks.with_all_options(request.config).model_copy(update={"init_from": init_from, "data": dataset.source}),
         recipe=request.recipe,
         promote=request.promote,
         history_header=HISTORY_HEADER,
@@ -177,7 +175,7 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
     from fer_core.doors.display import Display
     from fer_core.evaluation.report import print_evaluation
 
-    _choose_backend()
+    _choose_backend(run)
     try:
         send_native_messages_to(run.log_txt)
         from fer_core.training.train import train
@@ -191,9 +189,10 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
     print_evaluation(console, result.evaluation, last_epoch=result.progress.rows[-1], kept_epoch=result.kept_epoch)
 
 
-def _choose_backend() -> None:
+def _choose_backend(run: Run) -> None:
     """Keras takes TensorFlow unless told otherwise, and fails where only JAX is installed."""
-    installed = [name for name in ("tensorflow", "jax") if find_spec(name)]
+    preferred = (run.manifest.backend, "tensorflow", "jax")
+    installed = [name for name in preferred if name and find_spec(name)]
     if not installed and "KERAS_BACKEND" not in os.environ:
         raise ConfigError(
             "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 BATCH = 256
 
 
-def predict(model: "keras.Model", split: "Split") -> np.ndarray:
+def predict(model: "keras.Model", split: "Split", *, devices: int = 1) -> np.ndarray:
     """Returns the model's probabilities, float32 (images, labels), in the order of the split."""
-    starts = range(0, len(split), BATCH)
-    return np.concatenate([_batch(model, split.images(slice(start, start + BATCH))) for start in starts])
+    size = -(-BATCH // devices) * devices
+    starts = range(0, len(split), size)
+    return np.concatenate([_batch(model, split.images(slice(start, start + size)), size) for start in starts])
 
 
-def _batch(model: "keras.Model", images: np.ndarray) -> np.ndarray:
-    missing = BATCH - len(images)
+def _batch(model: "keras.Model", images: np.ndarray, size: int) -> np.ndarray:
+    missing = size - len(images)
     padded = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else images
     return np.asarray(model.predict_on_batch(padded), np.float32)[: len(images)]

@@ -41,6 +41,14 @@ def options(config: TrainConfig) -> Settings:
     return module.Options.checked(config.network_options, where=f"network {config.network}")
 
 
+def with_all_options(config: TrainConfig) -> TrainConfig:
+    """Returns the settings with every option of the network written out, defaults too.
+
+    So a run goes on with the network that it was begun with, even if the network's file has other defaults by then.
+    """
+    return config.model_copy(update={"network_options": options(config).model_dump(mode="json")})
+
+
 def input_shape(config: TrainConfig) -> tuple[int, int]:
     """Returns (side, channels) of the network's input: the setting, else what the network asks for, else 48 and 1."""
     module = network_module(config.network)

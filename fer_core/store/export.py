@@ -43,7 +43,12 @@ def export_litert(model: "keras.Model", path: Path) -> None:
     Needs Keras to run on TensorFlow. What the small runtime lacks fails here, not later. Raises DiskFullError.
     """
     with replacing(path) as temporary:
-        _convert(model, temporary)
+        try:
+            _convert(model, temporary)
+        except OSError:
+            raise
+        except Exception as error:  # the converter raises whatever its C++ came upon
+            raise ArtifactError(f"The converter refuses the model: {str(error).strip()[:300]}") from error
 
 
 def litert_difference(path: Path, images: np.ndarray, probabilities: np.ndarray) -> float:
@@ -71,7 +76,12 @@ def export_checked(model: "keras.Model", path: Path, images: np.ndarray) -> Lite
 
     expected = keras.ops.convert_to_numpy(model(images.astype(np.float32), training=False))
     with replacing(path) as temporary:
-        _convert(model, temporary)
+        try:
+            _convert(model, temporary)
+        except OSError:
+            raise
+        except Exception as error:  # the converter raises whatever its C++ came upon
+            raise ArtifactError(f"The converter refuses the model: {str(error).strip()[:300]}") from error
         difference = litert_difference(temporary, images, expected)
         if not difference <= ALLOWED_DIFFERENCE:  # not >, which NaN would pass
             raise ArtifactError(f"The LiteRT export differs from Keras by {difference:.2g} on {len(images)} images.")
@@ -125,7 +135,10 @@ def _export_in_child(run: Run) -> None:
         "CUDA_VISIBLE_DEVICES": "",  # a conversion needs no GPU, and must not take a training's memory
         "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH")))),
     }
-    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS)
+    try:
+        child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise ArtifactError(f"Run {run.id} could not be exported to LiteRT in {_EXPORT_SECONDS} s.") from None
     if child.returncode:
         last = (child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1]
         raise ArtifactError(f"Run {run.id} could not be exported to LiteRT: {last}")

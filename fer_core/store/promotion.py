@@ -18,7 +18,7 @@ from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import file_sha256, read_json, replacing, sweep
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
-from fer_core.store.runs import open_run
+from fer_core.store.runs import list_runs, open_run
 
 SHIPPED_BEST = Path(__file__).parents[2] / "models" / "shipped" / "best"
 """The model that comes with the project: in use where nothing has been promoted."""
@@ -98,6 +98,16 @@ def promote(places: Places, run: Run, *, clock: Clock = utc_now) -> Promotion:
         previous = [run_id for run_id in before if run_id != run.id][:_LONGEST_HISTORY]
         _put_into_use(places, run, previous=previous, clock=clock)
     return Promotion(True, f"Run {run.id} is the model in use now: {model_copy(places)}.")
+
+
+def awaiting_promotion(places: Places) -> Run | None:
+    """Returns the newest run if it is finished and should be in use but never was: a kill came in between."""
+    run = next(reversed(list_runs(places)), None)
+    if run is None or not _is_complete(places, run.id) or _is_of_drawn_faces(run.manifest):
+        return None
+    pointer = current(places)
+    has_been = pointer is not None and run.id in (pointer.run, *pointer.previous)
+    return run if run.manifest.promote and not has_been else None
 
 
 def rollback(places: Places, *, clock: Clock = utc_now) -> Pointer:

@@ -65,6 +65,11 @@ def check_room(folder: Path, model: keras.Model) -> None:
         )
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Returns whether an epoch was finished."""
+    return (folder / FILE_NAME).is_file()
+
+
 def load_checkpoint(folder: Path, model: keras.Model) -> Progress:
     """Puts the checkpoint into the model and its optimizer, and returns how far it was; a new Progress without one.
 

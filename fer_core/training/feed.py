@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Split
+from fer_core.errors import ConfigError
 
 
 class Epoch(keras.utils.PyDataset):
@@ -17,10 +18,10 @@ class Epoch(keras.utils.PyDataset):
     Every batch is whole (one compiled step, all devices equally busy); the few images left over are others each epoch.
     """
 
-    def __init__(self, split: Split, config: TrainConfig, *, epoch: int, class_weights: np.ndarray):
+    def __init__(self, split: Split, config: TrainConfig, *, epoch: int, class_weights: np.ndarray, devices: int = 1):
         super().__init__(workers=1, max_queue_size=8)
         self.split, self.class_weights = split, class_weights
-        self.batch_size = min(config.batch_size, len(split))
+        self.batch_size = whole_batch(split, config, devices=devices)
         self.order = np.random.default_rng((config.seed, epoch)).permutation(len(split))
 
     def __len__(self) -> int:
@@ -38,6 +39,20 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def steps_per_epoch(split: Split, config: TrainConfig) -> int:
+def whole_batch(split: Split, config: TrainConfig, *, devices: int = 1) -> int:
+    """Returns the images of a step: as many as were asked for and there are, the same number for each device.
+
+    Raises:
+        ConfigError: if that leaves a device without an image.
+    """
+    wanted = min(config.batch_size, len(split))
+    if wanted < devices:
+        raise ConfigError(
+            f"A batch of {wanted} images is too small for {devices} devices.", hint="Use fewer --devices."
+        )
+    return wanted - wanted % devices
+
+
+def steps_per_epoch(split: Split, config: TrainConfig, *, devices: int = 1) -> int:
     """Returns the number of whole batches in an epoch, at least one."""
-    return len(split) // min(config.batch_size, len(split))
+    return len(split) // whole_batch(split, config, devices=devices)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from fer_core.data.dataset import Dataset
+from fer_core.errors import ArtifactError
 from fer_core.evaluation import plots
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict
@@ -46,9 +47,10 @@ def kept_epoch(progress: Progress) -> int:
 def chosen_on(run: Run, dataset: Dataset) -> str:
     """Returns a sentence: which images chose the epoch."""
     config = run.manifest.config
-    if dataset.validation is None or config.keep == "last":
+    if dataset.validation is None or (config.keep == "last" and not config.early_stopping_patience):
         return "No images chose the epoch: the last one is kept."
-    part = f"{dataset.validation.name} ({len(dataset.validation):,} images) chose the epoch, by {config.monitor}"
+    chose = "when to stop" if config.keep == "last" else "the epoch"
+    part = f"Chosen on {dataset.validation.name} ({len(dataset.validation):,} images): {chose}, by {config.monitor}"
     if config.validation == "test" and dataset.validation.name == dataset.test.name:
         return f"{part}: the test images themselves, so the test score is optimistic."
     return f"{part}; the test images chose nothing."
@@ -66,7 +68,7 @@ def _evaluate(run: Run, network: keras.Model, dataset: Dataset) -> Evaluation:
 
 
 def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
-    last = progress.rows[-1]
+    row = progress.rows[kept - 1]
     return {
         "split": evaluation.split,
         "images": evaluation.images,
@@ -77,30 +79,33 @@ def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
         "chosen_on": evaluation.chosen_on,
         "kept_epoch": kept,
         "epochs": progress.epoch,
-        "val_accuracy": progress.rows[kept - 1].get("val_accuracy"),
-        "train_accuracy": last["accuracy"],
+        "val_accuracy": row.get("val_accuracy"),
+        "train_accuracy": row["accuracy"],
     }
 
 
 def _export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -> None:
-    if (
-        run.model_tflite.is_file()
-        and run.manifest.litert
-        and run.manifest.litert.sha256 == file_sha256(run.model_tflite)
-    ):
-        return
+    """A model without this export is still a model: what hinders it is told, and nothing is lost."""
+    run.update_manifest(litert=None)
+    run.model_tflite.unlink(missing_ok=True)
     try:
-        if keras.backend.backend() == "tensorflow":
-            probes = dataset.test.images(slice(0, _EXPORT_PROBES))
-            run.update_manifest(litert=export_checked(network, run.model_tflite, probes))
-        elif not ensure_litert(run):
-            told.event("No LiteRT export: TensorFlow is not installed here. The first machine that has it makes it.")
-            return
+        made = _exported(run, network, dataset)
     except ModuleNotFoundError as error:
         told.event(f"No LiteRT export: {error.name} is not installed here.")
-        return
+    except ArtifactError as error:
+        told.event(f"No LiteRT export: {error}")
+    else:
+        told.event(made)
+
+
+def _exported(run: Run, network: keras.Model, dataset: Dataset) -> str:
+    if keras.backend.backend() == "tensorflow":
+        probes = dataset.test.images(slice(0, _EXPORT_PROBES))
+        run.update_manifest(litert=export_checked(network, run.model_tflite, probes))
+    elif not ensure_litert(run):
+        return "No LiteRT export: TensorFlow is not installed here. The first machine that has it makes it."
     difference = run.manifest.litert.largest_difference
-    told.event(f"LiteRT export agrees with Keras: largest difference of a probability {difference:.1e}.")
+    return f"LiteRT export agrees with Keras: largest difference of a probability {difference:.1e}."
 
 
 def _plot(run: Run, dataset: Dataset, evaluation: Evaluation, progress: Progress) -> None:

@@ -39,9 +39,8 @@ def fit(model: keras.Model, dataset: Dataset, run: Run, progress: Progress, repo
     while progress.epoch < config.epochs and not is_over(config, progress):
         epoch = progress.epoch + 1
         started = time.perf_counter()
-        row = _train_epoch(
-            model, Epoch(dataset.train, config, epoch=epoch, class_weights=weights), epoch, config, report
-        )
+        batches = Epoch(dataset.train, config, epoch=epoch, class_weights=weights, devices=model.devices)
+        row = _train_epoch(model, batches, epoch, config, report)
         if dataset.validation is not None:
             row |= _validate(model, dataset.validation, weights, config)
         row["seconds"] = round(time.perf_counter() - started, 3)
@@ -85,7 +84,7 @@ def _metrics(model: keras.Model):
 
 
 def _validate(model: keras.Model, validation: Split, weights: np.ndarray, config: TrainConfig) -> dict:
-    probabilities = predict(model, validation)
+    probabilities = predict(model, validation, devices=model.devices)
     counts = confusion_matrix(validation.labels, probabilities.argmax(axis=1), len(weights))
     image_weights = weights[validation.labels] if config.weighted_validation_loss else np.ones(len(validation))
     true_probabilities = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
@@ -97,6 +96,8 @@ def _validate(model: keras.Model, validation: Split, weights: np.ndarray, config
 
 def _finish_epoch(model: keras.Model, row: dict, config: TrainConfig, progress: Progress) -> None:
     _check_finite(row["epoch"], row)
+    if not all(np.isfinite(weight).all() for weight in model.network.get_weights()):
+        raise _non_finite(f"a weight is no number at the end of epoch {row['epoch']}")
     progress.epoch = row["epoch"]
     progress.rows.append(row)
     value = row.get(config.monitor)

@@ -91,6 +91,7 @@ def write_history(path: Path, rows: Sequence[Mapping[str, float | None]]) -> Non
     writer = csv.DictWriter(text, HISTORY_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: "" if _is_nan(value) else value for name, value in row.items()} for row in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text.getvalue())
 
 

@@ -3,6 +3,7 @@
 import keras
 
 from fer_core.config import TrainConfig
+from fer_core.errors import ConfigError
 from fer_core.training.schedules import Schedule
 
 _NOT_DECAYED = ["bias", "gamma", "beta"]
@@ -13,6 +14,8 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int, *, fast: bool) -> 
     schedule = Schedule(config, steps_per_epoch)
     if config.optimizer == "sgd":
         return _with_decay(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=True), config)
+    if config.optimizer not in ("adam", "adamw"):
+        raise ConfigError(f"The optimizer {config.optimizer!r} is not made here yet.", hint="Add it to make_optimizer.")
     if fast:
         from fer_core.training import fast_tensorflow
 

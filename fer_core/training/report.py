@@ -1,13 +1,15 @@
 """What a training tells while it runs: to its metrics.jsonl, its log.txt, its state.json, and to who started it."""
 
+import contextlib
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fer_core.store.clock import utc_now, utc_text
-from fer_core.store.files import full_disk_named
-from fer_core.store.metrics import MetricsWriter
+from fer_core.store.files import DiskFullError, full_disk_named
+from fer_core.store.metrics import MetricsWriter, read_metrics
 from fer_core.store.run import Run
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -18,21 +20,38 @@ def ignore(kind: str, fields: dict[str, Any]) -> None:
     """A report that nobody reads."""
 
 
+PULSE_SECONDS = 4.0
+"""Who watches a run may take it for dead after somewhat more silence than this."""
+
+
 class RunReport:
-    """Writes a run's telling. Every line is also a heartbeat."""
+    """Writes a run's telling, and a sign of life while there is nothing to tell (compiling, validating, exporting)."""
 
     def __init__(self, run: Run, attempt: int, forward: Report):
         self._run, self._forward = run, forward
         self._metrics = MetricsWriter(run.metrics_jsonl, attempt=attempt)
         self._log = run.log_txt.open("a", encoding="utf-8")
+        self._writing = threading.Lock()
+        self._ended = threading.Event()
+        self._pulse = threading.Thread(target=self._beat, daemon=True)
         self.has_estimate = False
 
     def __enter__(self) -> "RunReport":
+        self._pulse.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._pulse.join()
         self._metrics.close()
         self._log.close()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(PULSE_SECONDS):
+            # A full disk is for the training to meet, in its own thread.
+            with contextlib.suppress(DiskFullError), self._writing:
+                self._metrics.write("progress", alive=True)
+                self._run.update_state(heartbeat_utc=utc_text(utc_now()))
 
     def event(self, text: str, **fields: Any) -> None:
         """Something that happened, as a sentence."""
@@ -43,10 +62,13 @@ class RunReport:
         """How long it will take, told once."""
         self.has_estimate = True
         total = epoch_seconds * epochs
-        text = (
-            f"About {duration(epoch_seconds)} an epoch: {duration(total)} for {epochs} epochs, less if it stops early."
-        )
+        times = f"{duration(epoch_seconds)} an epoch: {duration(total)} for {_epochs(epochs)}"
+        text = f"About {times}, less if it stops early."
         self.event(text, epoch_seconds=round(epoch_seconds, 3), total_seconds=round(total, 1))
+
+    def note(self, text: str) -> None:
+        """Something for the log alone."""
+        self._write_log(text)
 
     def progress(self, **fields: Any) -> None:
         """How far the epoch is."""
@@ -59,9 +81,20 @@ class RunReport:
         self._write_log(epoch_line(row))
         self._run.update_state(epoch=row["epoch"], heartbeat_utc=utc_text(utc_now()))
 
+    def catch_up(self, rows: list[dict[str, Any]]) -> None:
+        """Writes the epochs that a kill kept from being told after they were saved."""
+        told = {entry["epoch"] for entry in read_metrics(self._run.metrics_jsonl) if entry["kind"] == "epoch"}
+        for row in rows:
+            if row["epoch"] not in told:
+                self._write_metrics("epoch", row)
+
     def _tell(self, kind: str, fields: dict[str, Any]) -> None:
-        self._metrics.write(kind, **fields)
+        self._write_metrics(kind, fields)
         self._forward(kind, fields)
+
+    def _write_metrics(self, kind: str, fields: dict[str, Any]) -> None:
+        with self._writing:
+            self._metrics.write(kind, **fields)
 
     def _write_log(self, text: str) -> None:
         with full_disk_named(Path(self._log.name)):
@@ -76,6 +109,10 @@ def epoch_line(row: dict[str, Any]) -> str:
         parts += [f"val_loss {row['val_loss']:.4f}", f"val_accuracy {row['val_accuracy']:.1%}"]
         parts += [f"val_macro_f1 {row['val_macro_f1']:.3f}"]
     return "  ".join([*parts, f"{row['seconds']:.1f} s", f"{row['images_per_second']:,.0f} images/s"])
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
 
 
 def duration(seconds: float) -> str:

@@ -37,8 +37,9 @@ def starting_model(init_from: str, places: Places) -> Path:
 
 
 def fixed_start(init_from: str | None, places: Places) -> str | None:
-    """Returns `init_from` with 'current' replaced by what is in use now, so that a resumed run starts from the same."""
-    return str(starting_model("current", places)) if init_from == "current" else init_from
+    """Returns `init_from` so that a resumed run starts from the same: a run id, or the whole path of a file."""
+    is_run = init_from is None or (places.models / "runs" / init_from).is_dir()
+    return init_from if is_run else str(starting_model(init_from, places).resolve())
 
 
 def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> str:

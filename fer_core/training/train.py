@@ -14,14 +14,14 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.data.dataset import Dataset
-from fer_core.errors import FerError
+from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.places import Places
 from fer_core.store.artifacts import check_saveable
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import DiskFullError
 from fer_core.store.run import Run
-from fer_core.training.checkpoint import Progress, check_room, load_checkpoint
+from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, load_checkpoint
 from fer_core.training.confusion import Confusion
 from fer_core.training.feed import steps_per_epoch
 from fer_core.training.finish import finish, kept_epoch
@@ -55,61 +55,82 @@ def train(run: Run, dataset: Dataset, *, places: Places, report: Report = ignore
         RunHeldError: another process trains this run. NonFiniteLossError: the loss is no number.
         FerError: settings, data or a saved file cannot be used.
     """
-    with run.hold(), _lifecycle(run, report) as told:
+    with run.hold():
+        _check_is_unfinished(run)
+        # Before the run counts as running: what this machine refuses, another one may go on with.
         machine = prepare(run.manifest.config, recorded=run.manifest)
         record_machine(run, machine)
-        told.event(f"Training {run.id}: {machine.sentence()}.")
-        with single_or_many(machine):
-            network, model, progress = _start(run, dataset, machine, places, told)
-            fit(model, dataset, run, progress, told)
-        network = _with_kept_weights(network, model, progress)
-        evaluation = finish(run, network, dataset, progress, told)
+        with _lifecycle(run, report) as told:
+            return _trained(run, dataset, machine, places=places, told=told)
+
+
+def _check_is_unfinished(run: Run) -> None:
+    if run.state.status == "SUCCEEDED":
+        raise ArtifactError(f"Run {run.id} is finished: another process has trained it to its end.")
+
+
+def _trained(run: Run, dataset: Dataset, machine: Machine, *, places: Places, told: RunReport) -> TrainingResult:
+    told.event(f"Training {run.id}: {machine.sentence()}.")
+    with single_or_many(machine):
+        network = _built(run, dataset.labels, places, told)
+        model = _compiled(network, run.manifest.config, dataset, machine)
+        check_room(run.folder, model)
+        progress = load_checkpoint(run.checkpoint, model)
+        _say_where_it_goes_on(run, progress, told)
+        fit(model, dataset, run, progress, told)
+    network.set_weights(progress.best_weights or model.network.get_weights())
+    evaluation = finish(run, network, dataset, progress, told)
     return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
 
 
-def _start(run: Run, dataset: Dataset, machine: Machine, places: Places, told: RunReport):
-    """Returns the stock network, the compiled training model with the checkpoint in it, and how far that is."""
+def _built(run: Run, labels: tuple[str, ...], places: Places, told: RunReport) -> keras.Model:
+    """Returns the stock network with its starting weights, which a checkpoint makes needless."""
     config = run.manifest.config
-    network = networks.build(config, dataset.labels)
+    network = networks.build(config, labels)
     check_saveable(network)
-    if config.init_from:
-        told.event(start_from(network, starting_model(config.init_from, places), dataset.labels))
-        freeze_all_but_head(network, config)
-    model = _compiled(network, config, dataset, machine)
-    check_room(run.folder, model)
-    progress = load_checkpoint(run.checkpoint, model)
-    if progress.epoch:
-        told.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
-    return network, model, progress
+    if config.init_from and not has_checkpoint(run.checkpoint):
+        told.event(start_from(network, starting_model(config.init_from, places), labels))
+    freeze_all_but_head(network, config)
+    return network
+
+
+def _say_where_it_goes_on(run: Run, progress: Progress, told: RunReport) -> None:
+    config = run.manifest.config
+    run.update_state(epoch=progress.epoch, epochs=config.epochs)
+    if not progress.epoch:
+        return
+    told.catch_up(progress.rows)
+    told.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
 
 
 def _compiled(network: keras.Model, config: TrainConfig, dataset: Dataset, machine: Machine) -> Augmented:
-    model = Augmented(training_twin(network, machine), Augmentation(config))
+    augmentation = Augmentation(config)
+    model = Augmented(training_twin(network, machine), augmentation, devices=len(machine.devices))
     model.build((None, *network.input_shape[1:]))
-    optimizer = make_optimizer(config, steps_per_epoch(dataset.train, config), fast=is_fast(machine))
-    # XLA makes these convolutions five to ten times slower on a CPU under TensorFlow.
-    jit = machine.on_gpu or machine.backend == "jax"
+    steps = steps_per_epoch(dataset.train, config, devices=model.devices)
+    optimizer = make_optimizer(config, steps, fast=is_fast(machine))
+    # Under TensorFlow, XLA makes these convolutions five to ten times slower on a CPU, and it cannot compile the warp.
+    jit = machine.backend == "jax" or (machine.on_gpu and not augmentation.moves)
     loss = keras.losses.CategoricalCrossentropy()
     model.compile(optimizer=optimizer, loss=loss, metrics=[Confusion(len(dataset.labels))], jit_compile=jit)
     optimizer.build(model.trainable_variables)
     return model
 
 
-def _with_kept_weights(network: keras.Model, model: Augmented, progress: Progress) -> keras.Model:
-    network.set_weights(progress.best_weights or model.network.get_weights())
-    return network
-
-
 @contextlib.contextmanager
 def _lifecycle(run: Run, report: Report) -> Iterator[RunReport]:
     """Keeps state.json true, however the training ends."""
     state = run.update_state(
-        status="RUNNING", attempt=run.state.attempt + 1, message="", started_utc=utc_text(utc_now())
+        status="RUNNING",
+        attempt=run.state.attempt + 1,
+        message="",
+        started_utc=utc_text(utc_now()),
+        finished_utc=None,
     )
     with RunReport(run, state.attempt, report) as told:
         try:
             yield told
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenPipeError):
             _end(run, "INTERRUPTED", f"Interrupted after epoch {run.state.epoch}.")
             raise
         except DiskFullError as error:
@@ -122,7 +143,7 @@ def _lifecycle(run: Run, report: Report) -> Iterator[RunReport]:
             raise
         except Exception as error:
             _end(run, "FAILED", f"Internal error: {error!r}")
-            told.event(traceback.format_exc())
+            told.note(traceback.format_exc())
             raise
     _end(run, "SUCCEEDED", "")
 

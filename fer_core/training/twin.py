@@ -14,8 +14,9 @@ from fer_core.training.machine import Machine
 class Augmented(keras.Model):
     """The network behind an augmentation that only training sees. Takes pixels 0..255 (batch, side, side, channels)."""
 
-    def __init__(self, network: keras.Model, augmentation: Callable):
+    def __init__(self, network: keras.Model, augmentation: Callable, *, devices: int = 1):
         super().__init__(name="augmented")
+        self.devices = devices
         self.augmentation = augmentation
         self.network = network
 

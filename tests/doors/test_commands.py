@@ -54,7 +54,7 @@ def test_the_output_says_what_was_found_and_what_comes_next(training):
     (run,) = list_runs(places)
     assert re.search(r"^accuracy +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
     assert re.search(r"^macro F1 +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
-    assert "validation (6 images) chose the epoch, by val_accuracy" in answer.out
+    assert "Chosen on validation (6 images): the epoch, by val_accuracy" in answer.out
     for emotion in EMOTIONS:
         assert re.search(rf"^ *{emotion} .*\d", answer.out, re.MULTILINE)
     for path in (run.model_h5, run.labels_json, run.history_csv, run.plots, run.evaluation_json):

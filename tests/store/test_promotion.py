@@ -8,7 +8,15 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.store.artifacts import read_labels
 from fer_core.store.files import DiskFullError, file_sha256
-from fer_core.store.promotion import current, labels_copy, model_copy, model_in_use, promote, rollback
+from fer_core.store.promotion import (
+    awaiting_promotion,
+    current,
+    labels_copy,
+    model_copy,
+    model_in_use,
+    promote,
+    rollback,
+)
 from fer_core.store.runs import create_run
 
 
@@ -155,3 +163,16 @@ def test_a_full_disk_leaves_the_old_model_in_use(places, make_finished_run, larg
     assert current(places).run == old.id
     assert model_copy(places).read_bytes() == old.model_h5.read_bytes()
     assert list(small_disk.glob(".*.part*")) == []
+
+
+def test_a_run_that_was_killed_between_its_end_and_its_promotion_is_found(places, make_finished_run):
+    assert awaiting_promotion(places) is None
+    first = make_finished_run()
+    assert awaiting_promotion(places) == first
+    promote(places, first)
+    assert awaiting_promotion(places) is None
+
+
+def test_drawn_faces_await_no_promotion(places, make_finished_run):
+    make_finished_run(data="sample")
+    assert awaiting_promotion(places) is None

@@ -62,7 +62,7 @@ def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained)
 def test_the_test_images_as_validation_make_the_score_say_so(trained):
     _, result = trained(validation="test", epochs=1)
     assert result.evaluation.chosen_on.endswith(
-        "chose the epoch, by val_accuracy: the test images themselves, so the test score is optimistic."
+        "the epoch, by val_accuracy: the test images themselves, so the test score is optimistic."
     )
     assert result.progress.rows[0]["val_accuracy"] == pytest.approx(result.evaluation.accuracy)
 
