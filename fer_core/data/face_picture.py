@@ -1,6 +1,6 @@
 """A face picture becomes a network's input in one way: the data decoder and the live path both call `network_input`.
 
-Finds no faces and crops nothing (see fer_core/faces).
+Finds no faces and crops nothing.
 """
 
 import cv2
