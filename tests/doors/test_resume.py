@@ -83,7 +83,7 @@ def test_data_that_has_gone_is_refused(door, begun_run, faces):
         (["--seed=1"], "The run was begun with seed = 0, not 1.", "Only --epochs may grow"),
         (["--data=sample"], "The run was begun with data = '", "Leave that setting out"),
         (["--network=baseline"], "The run was begun with network = 'smoke', not 'baseline'.", "start a new run"),
-        (["--network-options.filters", "8", "8", "8"], "The run was begun with network_options = {}", "new run"),
+        (["--network-options.filters", "8", "8", "8"], "The run was begun with network_options = {", "new run"),
         (["--epochs=2"], "The run has 3 epochs; --epochs 2 is less.", "It may only grow."),
         (["--recipe=baseline"], "is of recipe smoke, not baseline.", "Leave --recipe out"),
     ],
