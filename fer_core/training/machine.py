@@ -57,7 +57,7 @@ def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
     backend = keras.backend.backend()
     _check_backend(backend, recorded)
     wanted = recorded.threads or config.threads or available_cores()
-    threads = _tensorflow_threads(wanted) if backend == "tensorflow" else wanted
+    threads = _tensorflow_threads(wanted) if backend == "tensorflow" else _jax_threads(wanted)
     if recorded.threads not in (None, threads):
         raise ConfigError(
             f"The run was begun with {recorded.threads} threads; this process already computes with {threads}.",
@@ -146,6 +146,13 @@ def _tensorflow_threads(wanted: int) -> int:
     except RuntimeError:
         return tf.config.threading.get_intra_op_parallelism_threads() or available_cores()
     return wanted
+
+
+def _jax_threads(wanted: int) -> int:
+    """Lets the process use so many cores, after which XLA makes as many threads; returns how many there are."""
+    if hasattr(os, "sched_setaffinity") and wanted < available_cores():
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:wanted])
+    return min(wanted, available_cores())
 
 
 def _prepare_tensorflow(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
