@@ -1,0 +1,98 @@
+"""The face detectors: one file each, named as the detector. A new file is a new detector; nothing else is edited.
+
+A detector's file holds `FRAMING: Framing` (how its boxes relate to FER-2013's pictures) and
+`make(options: DetectorOptions) -> Detector`. Listing them imports none of them, and no OpenCV.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
+
+from fer_core.errors import ConfigError, did_you_mean
+from fer_core.faces.face import MIN_FACE_PIXELS, DetectorOptions, Face
+from fer_core.places import Places
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fer_core.faces.framing import Framing
+
+AUTO = "auto"
+WIDTHS = (64, 1920)
+"""Smallest and largest width for the detection: faces vanish below it; above it takes seconds and gigabytes."""
+_NO_DETECTORS = {"face", "fetching", "framing", "shrinking"}
+
+
+class Detector(Protocol):
+    """Finds faces in a picture. `name` as in `names()`; for one thread at a time."""
+
+    name: str
+    framing: "Framing"
+
+    def find(self, frame_bgr: "np.ndarray") -> list[Face]:
+        """Returns the faces, largest first. `frame_bgr` is uint8, BGR (height, width, 3) or gray (height, width)."""
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of all detectors; 'auto' is none of them."""
+    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - _NO_DETECTORS))
+
+
+def framings() -> dict[str, dict[str, float]]:
+    """Returns every detector's framing as plain numbers, by its name, for a model's manifest."""
+    return {name: asdict(detector_module(name).FRAMING) for name in names()}
+
+
+def detector_module(name: str) -> ModuleType:
+    """Returns the file of a detector; raises ConfigError for a name that there is not."""
+    if name not in names():
+        raise ConfigError(f"There is no face detector {name!r}.", hint=did_you_mean(name, (AUTO, *names())))
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def make_detector(
+    name: str,
+    *,
+    places: Places,
+    model_file: Path | None = None,
+    width: int | None = None,
+    min_face_pixels: int = MIN_FACE_PIXELS,
+    may_download: bool | None = None,
+) -> Detector:
+    """Returns the detector of this name; 'auto' is yunet where its file is there, otherwise haar.
+
+    Args:
+        places: `places.cache` keeps what is downloaded: yunet's file, once, when yunet is asked for by name.
+        model_file: yunet's file; without it $FER_YUNET, then the cache. haar has no use for it.
+        width: detection runs on a picture whose longer side has at most so many pixels. None: the detector's default.
+        min_face_pixels: smaller faces are left out (the square root of the box's area, in pixels of the frame).
+        may_download: None: only where the detector is asked for by its name.
+
+    Raises:
+        ConfigError: an unknown name, or a width or size out of range.
+        ArtifactError: the file named is not there, or is not YuNet.
+        SourceError: the download failed.
+    """
+    _check_ranges(width, min_face_pixels)
+    may_download = name != AUTO if may_download is None else may_download
+    options = DetectorOptions(places, model_file, width, min_face_pixels, may_download=may_download)
+    return detector_module(_automatic(options) if name == AUTO else name).make(options)
+
+
+def _automatic(options: DetectorOptions) -> str:
+    from fer_core.faces import fetching
+
+    return "haar" if fetching.model_file(options) is None else "yunet"
+
+
+def _check_ranges(width: int | None, min_face_pixels: int) -> None:
+    low, high = WIDTHS
+    if width is not None and not low <= width <= high:
+        raise ConfigError(
+            f"Faces cannot be looked for at a width of {width} pixels.", hint=f"Give {low} to {high}, or none."
+        )
+    if min_face_pixels < 1:
+        raise ConfigError(f"The smallest face cannot have {min_face_pixels} pixels.", hint="Give 1 or more.")

@@ -1,0 +1,208 @@
+"""Every detector, found by listing, through the same checks; then what each must find in real pictures."""
+
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core import faces
+from fer_core.errors import ConfigError
+from fer_core.faces.face import Box, DetectorOptions, Face
+from fer_core.faces.framing import Framing, crop_face, square_of
+from fer_core.faces.shrinking import without_doubles
+
+EVERY_DETECTOR = pytest.mark.parametrize("name", faces.names())
+SHAPES = [(1, 1), (1, 500), (500, 1), (2, 3), (23, 25), (47, 48), (3, 4000), (4000, 3), (0, 0), (0, 640)]
+
+
+def centre(box) -> np.ndarray:
+    return np.array([box.x + box.width / 2, box.y + box.height / 2])
+
+
+@EVERY_DETECTOR
+def test_a_detector_has_a_framing_and_its_file_s_name(name, make):
+    detector = make(name)
+    assert detector.name == name
+    assert isinstance(detector.framing, Framing)
+    assert detector.framing == faces.detector_module(name).FRAMING
+    assert faces.framings()[name] == {
+        "scale": detector.framing.scale,
+        "right": detector.framing.right,
+        "down": detector.framing.down,
+    }
+
+
+@EVERY_DETECTOR
+def test_one_face_is_found_in_every_frame_of_a_person(name, make, frames):
+    detector = make(name)
+    for clip, every in (("single_face.mp4", 12), ("single_face_2.mp4", 60)):
+        assert {len(detector.find(frame)) for frame in frames(clip, every)} == {1}
+
+
+@EVERY_DETECTOR
+def test_the_score_is_a_share_and_the_box_lies_around_the_face(name, make, picture):
+    (face,) = make(name).find(picture("photo_happy.jpg"))
+    assert 0.5 < face.score <= 1
+    assert all(isinstance(value, float) for value in (*face.box, face.score))
+    np.testing.assert_allclose(centre(face.box), (256, 256), atol=60)
+    assert 200 < face.box.width < 420
+
+
+@EVERY_DETECTOR
+def test_faces_come_largest_first(name, make, picture):
+    areas = [face.box.width * face.box.height for face in make(name, width=640).find(picture("multi_face.jpg"))]
+    assert len(areas) >= 4
+    assert areas == sorted(areas, reverse=True)
+
+
+@EVERY_DETECTOR
+def test_a_gray_picture_shows_the_same_faces(name, make, picture):
+    detector = make(name)
+    colour = picture("photo_happy.jpg")
+    (in_colour,), (in_gray,) = detector.find(colour), detector.find(cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
+    np.testing.assert_allclose(in_gray.box, in_colour.box, atol=25)
+
+
+@EVERY_DETECTOR
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_tiny_or_thin_picture_shows_no_face(name, make, shape):
+    detector = make(name)
+    assert detector.find(np.full((*shape, 3), 128, np.uint8)) == []
+    assert detector.find(np.full(shape, 128, np.uint8)) == []
+
+
+@EVERY_DETECTOR
+def test_noise_shows_no_face(name, make):
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    assert make(name).find(noise) == []
+
+
+@EVERY_DETECTOR
+def test_a_large_picture_is_looked_at_as_a_small_one(name, make, picture):
+    small = cv2.resize(picture("photo_happy.jpg"), (320, 320), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, (8000, 8000), interpolation=cv2.INTER_NEAREST)
+    detector = make(name, width=320)
+    (in_small,) = detector.find(small)
+    (in_large,) = detector.find(large)
+    np.testing.assert_allclose(np.array(in_large.box) / 25, in_small.box, atol=2)
+
+
+@EVERY_DETECTOR
+def test_a_portrait_costs_what_a_landscape_costs(name, make, frames):
+    frame = next(frames("single_face.mp4"))
+    upright = cv2.copyMakeBorder(frame, 390, 390, 0, 0, cv2.BORDER_REPLICATE)[:, 140:500]
+    (face,) = make(name, width=320).find(upright)
+    assert 100 < face.box.width < 360
+
+
+@EVERY_DETECTOR
+def test_parts_of_a_picture_and_pictures_turned_in_memory_work(name, make, picture):
+    photograph = picture("photo_happy.jpg")
+    mirrored = photograph[:, ::-1]
+    detector = make(name)
+    (face,) = detector.find(photograph[8:-8, 8:-8])
+    (of_mirrored,), (of_copy,) = detector.find(mirrored), detector.find(np.ascontiguousarray(mirrored))
+    assert face.box.width > 200
+    assert of_mirrored == of_copy
+
+
+@EVERY_DETECTOR
+def test_boxes_are_in_the_frame_s_pixels_whatever_the_detection_s_width(name, make, picture):
+    photograph = picture("photo_happy.jpg")
+    (coarse,), (fine,) = make(name, width=240).find(photograph), make(name, width=512).find(photograph)
+    np.testing.assert_allclose(coarse.box, fine.box, atol=40)
+
+
+@EVERY_DETECTOR
+def test_smaller_faces_than_asked_for_are_left_out(name, make, picture):
+    photograph = picture("photo_happy.jpg")
+    (face,) = make(name).find(photograph)
+    side = (face.box.width * face.box.height) ** 0.5
+    assert len(make(name, min_face_pixels=int(side * 0.7)).find(photograph)) == 1
+    assert make(name, min_face_pixels=int(side * 1.3)).find(photograph) == []
+
+
+@EVERY_DETECTOR
+def test_a_detector_does_not_change_the_picture(name, make, picture):
+    photograph = picture("photo_happy.jpg")
+    before = photograph.copy()
+    make(name, width=1920).find(photograph)
+    np.testing.assert_array_equal(photograph, before)
+
+
+@EVERY_DETECTOR
+def test_frames_of_changing_size_are_no_surprise(name, make, picture):
+    detector = make(name)
+    photograph = picture("photo_happy.jpg")
+    found = [len(detector.find(frame)) for frame in (photograph, photograph[:, 40:-40], photograph[60:-60], photograph)]
+    assert found == [1, 1, 1, 1]
+
+
+@EVERY_DETECTOR
+def test_the_way_from_box_to_crop_is_short(name, make, frames):
+    frame = next(frames("single_face.mp4"))
+    gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    detector = make(name)
+    (face,) = detector.find(frame)
+    began = time.perf_counter()
+    crops = [crop_face(gray, face.box, framing=detector.framing) for _ in range(100)]
+    assert (time.perf_counter() - began) / len(crops) < 0.002
+    assert abs(len(crops[0]) - square_of(face.box, detector.framing).width) <= 0.5
+
+
+def test_yunet_finds_no_face_where_there_is_none(make, frames, picture):
+    detector = make("yunet")
+    pictures = [picture("mountain.jpg"), *frames("no_face.mp4")]
+    assert len(pictures) == 96
+    assert [len(detector.find(frame)) for frame in pictures] == [0] * 96
+
+
+def test_yunet_finds_five_people(make, picture):
+    assert len(make("yunet").find(picture("multi_face.jpg"))) == 5
+
+
+def test_the_names_are_those_of_the_files():
+    assert faces.names() == ("haar", "yunet")
+
+
+def test_listing_detectors_loads_no_opencv():
+    code = "import sys; from fer_core import faces; print(faces.names(), 'cv2' in sys.modules, 'numpy' in sys.modules)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout == "('haar', 'yunet') False False\n"
+
+
+@pytest.mark.parametrize(("name", "near"), [("yunett", "yunet"), ("har", "haar"), ("Auto", "auto")])
+def test_a_misspelt_name_is_answered_with_the_nearest(name, near, make):
+    with pytest.raises(ConfigError, match=f"no face detector '{name}'") as refusal:
+        make(name)
+    assert refusal.value.hint == f"Did you mean '{near}'?"
+
+
+def test_a_name_of_a_file_that_is_no_detector_is_refused(make):
+    with pytest.raises(ConfigError, match="no face detector 'framing'"):
+        make("framing")
+
+
+@pytest.mark.parametrize("width", [0, 63, 1921])
+def test_a_width_that_makes_no_sense_is_refused(make, width):
+    with pytest.raises(ConfigError, match=f"a width of {width} pixels") as refusal:
+        make("haar", width=width)
+    assert "64 to 1920" in refusal.value.hint
+
+
+def test_a_size_of_no_pixels_is_refused(make):
+    with pytest.raises(ConfigError, match="cannot have 0 pixels"):
+        make("haar", min_face_pixels=0)
+
+
+def test_options_have_the_same_smallest_face_as_the_function(places):
+    assert DetectorOptions(places).min_face_pixels == faces.MIN_FACE_PIXELS
+
+
+def test_a_second_find_of_the_same_face_is_left_out_and_neighbours_stay():
+    face, again = Face(Box(0, 0, 100, 100), 1.0), Face(Box(20, 25, 60, 60), 1.0)
+    beside = Face(Box(90, 0, 80, 80), 1.0)
+    assert without_doubles([face, beside, again]) == [face, beside]
