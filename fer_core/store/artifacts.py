@@ -6,22 +6,20 @@ runs. The LiteRT form of a model is in `export.py`.
 
 import contextlib
 import json
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core.errors import ArtifactError
 from fer_core.store.files import read_json, replacing, write_atomically, write_json
+from fer_core.store.inspection import check_is_file
+from fer_core.store.inspection_child import inspect_apart
 from fer_core.store.manifest import Manifest
 
 if TYPE_CHECKING:
     import keras
 
 MANIFEST_ATTRIBUTE = "fer_manifest"
-
-_WHOLE = "It must be a whole model of stock Keras layers, as `model.save(path)` writes it."
-_WAYS_A_MODEL_CAN_BE_BAD = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError)
 
 
 def check_saveable(model: "keras.Model") -> None:
@@ -62,16 +60,20 @@ def save_model(model: "keras.Model", path: Path, *, manifest: Manifest) -> None:
 
 
 def load_model(path: Path) -> "keras.Model":
-    """Returns a saved model, not compiled; code in the file is not run. Raises ArtifactError."""
-    _check_is_model_file(path)
+    """Returns a saved model, not compiled. Raises ArtifactError.
+
+    What could run code is refused before Keras sees the file; Keras' own safe mode is the second lock.
+    """
+    inspect_apart(path)
     import keras
 
     try:
-        return keras.models.load_model(path.resolve(), compile=False, safe_mode=True)
-    except _WAYS_A_MODEL_CAN_BE_BAD as error:
+        # Absolute, since Keras takes some beginnings of a path for an address; not resolved, since it goes by the name.
+        return keras.models.load_model(path.absolute(), compile=False, safe_mode=True)
+    except Exception as error:  # Keras and what is under it raise whatever they come upon
         raise ArtifactError(
             f"{path} cannot be read as a Keras model: {_first_line(error)}",
-            hint=_WHOLE,
+            hint="It must be a whole model of stock Keras layers, as `model.save(path)` of Keras 3 writes it.",
         ) from error
 
 
@@ -79,7 +81,7 @@ def read_h5_manifest(path: Path) -> Manifest | None:
     """Returns the manifest inside an .h5, without Keras; None if the file is from elsewhere. Raises ArtifactError."""
     import h5py
 
-    _check_is_file(path)
+    check_is_file(path)
     try:
         with h5py.File(path, "r") as file:
             text = file.attrs.get(MANIFEST_ATTRIBUTE)
@@ -115,20 +117,6 @@ def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
         yield layer
         if hasattr(layer, "layers"):
             yield from _all_layers(layer)
-
-
-def _check_is_model_file(path: Path) -> None:
-    """What Keras would say of other files is long, and comes after seconds of importing it."""
-    import h5py
-
-    _check_is_file(path)
-    if not h5py.is_hdf5(path) and not zipfile.is_zipfile(path):
-        raise ArtifactError(f"{path} cannot be read as a Keras model: it is no .h5 and no .keras.", hint=_WHOLE)
-
-
-def _check_is_file(path: Path) -> None:
-    if not path.is_file():
-        raise ArtifactError(f"There is no model file {path}.", hint="`python train_emotion_model.py` makes one.")
 
 
 def _first_line(error: Exception) -> str:

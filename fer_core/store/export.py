@@ -1,7 +1,7 @@
 """The LiteRT form of a model, which classifies without TensorFlow: made, and compared with Keras.
 
-Making it takes TensorFlow. A model that was trained on JAX gets it from the first machine that has TensorFlow, in a
-process of its own (`python -m fer_core.store.export RUN_FOLDER`), since Keras keeps one backend for a process's life.
+Making it takes TensorFlow. Where this process has another backend, or none yet, it is made in a process of its own
+(`python -m fer_core.store.export MODEL TFLITE`), since Keras keeps one backend for a process's life.
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,9 @@ import numpy as np
 from fer_core.errors import ArtifactError, FerError
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256, replacing
+from fer_core.store.litert import LiteRTModel, native_messages_hidden
 from fer_core.store.manifest import LiteRTFacts
+from fer_core.store.pixels import PixelRange, in_range
 from fer_core.store.run import Run
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ ALLOWED_DIFFERENCE = 1e-3
 
 _PROJECT = Path(__file__).parents[2]
 _EXPORT_SECONDS = 600
+_MOST_MEMORY = 32 * 2**30
+"""Of addresses, which TensorFlow reserves generously."""
 _PROBES = 32
 
 
@@ -37,55 +40,56 @@ def can_export() -> bool:
     return importlib.util.find_spec("tensorflow") is not None
 
 
-def export_litert(model: "keras.Model", path: Path) -> None:
-    """Writes a .tflite that takes float32 (1, side, side, channels), grey values 0..255, and gives probabilities.
-
-    Needs Keras to run on TensorFlow. What the small runtime lacks fails here, not later. Raises DiskFullError.
-    """
-    with replacing(path) as temporary:
-        try:
-            _convert(model, temporary)
-        except OSError:
-            raise
-        except Exception as error:  # the converter raises whatever its C++ came upon
-            raise ArtifactError(f"The converter refuses the model: {str(error).strip()[:300]}") from error
-
-
 def litert_difference(path: Path, images: np.ndarray, probabilities: np.ndarray) -> float:
     """Returns the largest difference between a .tflite's probabilities and those that Keras gave.
 
     Args:
-        images: uint8 (n, side, side, channels).
+        images: uint8 or float32 (n, side, side, channels).
         probabilities: float (n, classes), of the same images.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    with _native_messages_hidden():
-        interpreter = Interpreter(model_path=str(path), num_threads=1)
-        interpreter.allocate_tensors()
-    found = np.stack([_classify(interpreter, image) for image in images])
-    return float(np.abs(found - probabilities).max())
+    return float(np.abs(LiteRTModel(path).probabilities(images) - probabilities).max())
 
 
 def export_checked(model: "keras.Model", path: Path, images: np.ndarray) -> LiteRTFacts:
-    """Writes the .tflite and returns its hash and its largest difference to Keras on `images` (uint8, as above).
+    """Writes a .tflite that takes float32 (1, side, side, channels), and returns its hash and how far it is from Keras.
 
-    Raises ArtifactError, and leaves `path` as it was, if it is another model than Keras has.
+    Needs Keras to run on TensorFlow. What the small runtime lacks fails here, not later. `images`, uint8 or float32
+    (n, side, side, channels), is what both are compared on. Raises DiskFullError, and ArtifactError if it is another
+    model than Keras has; `path` is as it was then.
     """
     import keras
 
     expected = keras.ops.convert_to_numpy(model(images.astype(np.float32), training=False))
     with replacing(path) as temporary:
-        try:
-            _convert(model, temporary)
-        except OSError:
-            raise
-        except Exception as error:  # the converter raises whatever its C++ came upon
-            raise ArtifactError(f"The converter refuses the model: {str(error).strip()[:300]}") from error
+        _convert(model, temporary)
         difference = litert_difference(temporary, images, expected)
-        if not difference <= ALLOWED_DIFFERENCE:  # not >, which NaN would pass
+        largest = max(1.0, float(np.abs(expected).max()))  # more than 1 where a model gives no probabilities
+        if not difference <= ALLOWED_DIFFERENCE * largest:  # not >, which NaN would pass
             raise ArtifactError(f"The LiteRT export differs from Keras by {difference:.2g} on {len(images)} images.")
     return LiteRTFacts(sha256=file_sha256(path), largest_difference=difference)
+
+
+def export_in_child(model: Path, path: Path, *, pixels: PixelRange = "0..255") -> LiteRTFacts:
+    """Writes the .tflite of a .h5 or .keras in a process of its own, and returns its facts.
+
+    `pixels` is what the model was trained on; in that range the two are compared. Raises ArtifactError.
+    """
+    command = [sys.executable, "-P", "-m", "fer_core.store.export", str(model.absolute()), str(path.absolute()), pixels]
+    environment = os.environ | {
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "",  # a conversion needs no GPU, and must not take a training's memory
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH")))),
+    }
+    try:
+        child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise ArtifactError(f"{model} could not be exported to LiteRT in {_EXPORT_SECONDS} s.") from None
+    if child.returncode:
+        last = (child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1]
+        raise ArtifactError(
+            f"{model} could not be exported to LiteRT: {last}", hint="`--runtime keras` needs no export."
+        )
+    return LiteRTFacts.model_validate_json(child.stdout.splitlines()[-1])
 
 
 def ensure_litert(run: Run) -> bool:
@@ -94,7 +98,7 @@ def ensure_litert(run: Run) -> bool:
         return True
     if not can_export():
         return False
-    _export_in_child(run)
+    run.update_manifest(litert=export_in_child(run.model_h5, run.model_tflite))
     return True
 
 
@@ -104,56 +108,37 @@ def _convert(model: "keras.Model", path: Path) -> None:
 
     signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32")]
     target = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    with _native_messages_hidden():
-        model.export(path, format="litert", input_signature=signature, target_spec=target, verbose=False)
-
-
-def _classify(interpreter, image: np.ndarray) -> np.ndarray:
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
-
-
-@contextlib.contextmanager
-def _native_messages_hidden() -> Iterator[None]:
-    """Converter and runtime report their progress on the process's stderr, past Python; their errors are exceptions."""
-    sys.stderr.flush()
-    kept = os.dup(2)
     try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        with native_messages_hidden():
+            model.export(path, format="litert", input_signature=signature, target_spec=target, verbose=False)
+    except OSError:
+        raise
+    except Exception as error:  # the converter raises whatever its C++ came upon
+        raise ArtifactError(f"The converter refuses the model: {str(error).strip()[:300]}") from error
 
 
-def _export_in_child(run: Run) -> None:
-    command = [sys.executable, "-m", "fer_core.store.export", str(run.folder.resolve())]
-    environment = os.environ | {
-        "KERAS_BACKEND": "tensorflow",
-        "CUDA_VISIBLE_DEVICES": "",  # a conversion needs no GPU, and must not take a training's memory
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH")))),
-    }
-    try:
-        child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise ArtifactError(f"Run {run.id} could not be exported to LiteRT in {_EXPORT_SECONDS} s.") from None
-    if child.returncode:
-        last = (child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1]
-        raise ArtifactError(f"Run {run.id} could not be exported to LiteRT: {last}")
-
-
-def _export_run(run: Run) -> None:
-    model = load_model(run.model_h5)
+def _export(model: Path, path: Path, pixels: PixelRange) -> LiteRTFacts:
+    network = load_model(model)
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (_PROBES, *model.input_shape[1:]), dtype=np.uint8)
-    run.update_manifest(litert=export_checked(model, run.model_tflite, images))
+    images = random.integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
+    return export_checked(network, path, images if pixels == "0..255" else in_range(images, pixels))
+
+
+def _limit_memory() -> None:
+    """A few kilobytes can describe a network that asks for all memory there is."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    present, hard = resource.getrlimit(resource.RLIMIT_AS)
+    lowest = min(limit for limit in (present, hard, _MOST_MEMORY) if limit != resource.RLIM_INFINITY)
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses such limits
+        resource.setrlimit(resource.RLIMIT_AS, (lowest, hard))
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+    _limit_memory()
     try:
-        _export_run(Run(folder, history=folder))
+        print(_export(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]).model_dump_json())
     except FerError as error:
         sys.exit(f"{error} {error.hint}")

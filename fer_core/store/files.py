@@ -28,6 +28,7 @@ from fer_core.errors import ArtifactError, FerError
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
 _FOREIGN_LEFTOVER_SECONDS = 24 * 3600
 _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MEND = "Restore it, or give another one."
 _HARD_LINKS_UNKNOWN = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
@@ -78,11 +79,11 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ArtifactError(f"There is no {what}: {path} is missing.") from None
+        raise ArtifactError(f"There is no {what}: {path} is missing.", hint="Check the path.") from None
     except OSError as error:
-        raise ArtifactError(f"The {what} cannot be read: {path}: {error.strerror}.") from error
+        raise ArtifactError(f"The {what} cannot be read: {path}: {error.strerror}.", hint=_MEND) from error
     except ValueError as error:
-        raise ArtifactError(f"The {what} cannot be read: {path} is not whole JSON ({error}).") from error
+        raise ArtifactError(f"The {what} cannot be read: {path} is not whole JSON ({error}).", hint=_MEND) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -138,7 +139,7 @@ def full_disk_named(path: Path) -> Iterator[None]:
         free = shutil.disk_usage(path.parent).free / 2**20
         raise DiskFullError(
             f"No room to write {path}: {free:,.1f} MB are free there. What was saved before is kept.",
-            hint="Make room on that disk, then go on with `python train_emotion_model.py --resume latest`.",
+            hint="Make room on that disk; a training goes on with `python train_emotion_model.py --resume latest`.",
         ) from error
 
 

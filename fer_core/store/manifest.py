@@ -8,7 +8,7 @@ import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -50,6 +50,14 @@ class TrainingImages(_Facts):
     sha256: str
 
 
+class FramingFacts(_Facts):
+    """How faces of one detector are cut out for the model, as `fer_core.faces.framing.Framing`."""
+
+    scale: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    right: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 0.0
+    down: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 0.0
+
+
 class LiteRTFacts(_Facts):
     """The exported model.tflite, and how far its probabilities are from those of Keras at most."""
 
@@ -76,7 +84,8 @@ class Manifest(_Facts):
     labels: tuple[str, ...] | None = None
     side: int | None = None
     channels: int | None = None
-    framing: dict[str, Any] | None = None
+    framing: dict[str, FramingFacts] | None = None
+    """By detector."""
     temperature: float = 1.0
 
     seed: int

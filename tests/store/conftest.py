@@ -64,7 +64,8 @@ def killed_at(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    return Places.from_environment({}, models=tmp_path / "models", history=tmp_path / "history")
+    environment = {"FER_CACHE_DIR": str(tmp_path / "cache")}
+    return Places.from_environment(environment, models=tmp_path / "models", history=tmp_path / "history")
 
 
 @pytest.fixture

@@ -183,13 +183,21 @@ def test_a_missing_model_is_named(tmp_path):
             read(tmp_path / "none.h5")
 
 
-def test_a_model_with_code_in_it_is_refused(tmp_path):
-    import keras
+def test_a_model_whose_weights_do_not_fit_is_named(model, run):
+    import h5py
 
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda value: value * 2)])
-    model.save(tmp_path / "code.h5")
-    with pytest.raises(ArtifactError, match="cannot be read as a Keras model"):
-        load_model(tmp_path / "code.h5")
+    save_model(model, run.model_h5, manifest=run.manifest)
+    with h5py.File(run.model_h5, "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"units": 3', '"units": 4')
+    with pytest.raises(ArtifactError, match=r"model\.h5 cannot be read as a Keras model: .*\(4, 4\)") as caught:
+        load_model(run.model_h5)
+    assert "as `model.save(path)` of Keras 3 writes it" in caught.value.hint
+
+
+def test_a_model_is_read_through_a_link_to_a_file_of_another_name(model, run, tmp_path):
+    save_model(model, run.model_h5, manifest=run.manifest)
+    (tmp_path / "link.h5").symlink_to(run.model_h5.rename(tmp_path / "blob"))
+    assert load_model(tmp_path / "link.h5").count_params() == model.count_params()
 
 
 def test_labels_read_back_in_the_order_of_the_outputs(tmp_path):

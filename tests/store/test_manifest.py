@@ -49,6 +49,37 @@ def test_a_manifest_of_another_version_is_named(manifest, change, reason):
     assert "schema 1" in caught.value.hint
 
 
+def test_the_framings_are_kept_and_may_be_missing(manifest):
+    assert Manifest.from_json(manifest.to_json(), where="here").framing is None
+    framing = {"haar": {"scale": 1.2, "right": 0.1, "down": -0.1}}
+    whole = manifest.completed({"framing": framing})
+    assert Manifest.from_json(whole.to_json(), where="here") == whole
+    assert json.loads(whole.to_json())["framing"] == framing
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        [1.0],
+        {"haar": 1.0},
+        {"haar": {"right": 0.0}},
+        {"haar": {"scale": 1.0, "up": 0.0}},
+        {"haar": {"scale": 0.0}},
+        {"haar": {"scale": -1.0}},
+        {"haar": {"scale": 1e9}},
+        {"haar": {"scale": float("inf")}},
+        {"haar": {"scale": "nan"}},
+        {"haar": {"scale": 1.0, "right": float("nan")}},
+        {"haar": {"scale": 1.0, "down": -1e9}},
+    ],
+    ids=str,
+)
+def test_a_framing_that_cuts_out_nothing_is_refused(manifest, framing):
+    text = json.dumps(json.loads(manifest.to_json()) | {"framing": framing})
+    with pytest.raises(ArtifactError, match="here is no manifest of this version"):
+        Manifest.from_json(text, where="here")
+
+
 def test_a_torn_manifest_is_named(manifest):
     with pytest.raises(ArtifactError, match=r"here is no manifest of this version \(JSON: Invalid JSON"):
         Manifest.from_json(manifest.to_json()[:100], where="here")

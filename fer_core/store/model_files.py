@@ -1,0 +1,251 @@
+"""Finding the model to use, with all that must be known to use it: labels, input, calibration, framing.
+
+Our own models know it themselves, from their run's manifest or from the one inside the .h5. For a model from elsewhere
+the labels are looked for beside it. Never imports Keras; a .h5 is opened only where no run folder tells the same.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fer_core.errors import ArtifactError
+from fer_core.places import Places
+from fer_core.store.artifacts import read_h5_manifest, read_labels
+from fer_core.store.export import can_export, export_in_child
+from fer_core.store.files import file_sha256, read_json, sweep, write_json
+from fer_core.store.inspection import H5_SUFFIXES, MODEL_SUFFIXES
+from fer_core.store.inspection_child import inspect_apart
+from fer_core.store.litert import check_litert
+from fer_core.store.manifest import LiteRTFacts, Manifest
+from fer_core.store.model_checks import check_labels, labels_beside, picture_of
+from fer_core.store.model_facts import ModelFacts, facts_of
+from fer_core.store.pixels import PixelRange
+from fer_core.store.promotion import SHIPPED_BEST, model_in_use
+from fer_core.store.run import Run
+from fer_core.store.runs import open_run
+
+_SHIPPED_NAME = "shipped/best"
+_NOT_SCALED = (
+    " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
+    " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
+)
+
+
+def ignore(text: str) -> None:
+    """Takes a sentence and says nothing."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model that can be used, and what must be known of it."""
+
+    name: str
+    """A run's id, shipped/best, or the file's name."""
+    model: Path
+    """The .h5 or .keras."""
+    run_folder: Path | None
+    labels: tuple[str, ...]
+    """In the order of the outputs."""
+    side: int
+    channels: int
+    temperature: float = 1.0
+    framing: Mapping[str, Mapping[str, float]] | None = None
+    """By detector, where the model was trained with one of its own; None: the detectors' own."""
+    manifest: Manifest | None = None
+    pixels: PixelRange = "0..255"
+    """The grey values that it wants; ours scale them themselves."""
+    note: str = ""
+    """A sentence worth printing, e.g. where the labels are from."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the .h5 or .keras."""
+        return file_sha256(self.model)
+
+
+def find_model(
+    given: str | None, places: Places, *, labels_file: Path | None = None, pixels: PixelRange | None = None
+) -> ModelFiles:
+    """Returns the model to use: the one in use, a run's by its id or folder, or a .h5 or .keras by its path.
+
+    `labels_file` and `pixels` are for models from elsewhere. Raises ArtifactError: there is none, it has no labels or
+    other labels than outputs, it does not take square pictures, or what is in the file is refused.
+    """
+    path = _path(given, places)
+    folder = _run_folder(path)
+    found = _of_run(folder, places) if folder else _of_file(path, places, labels_file, pixels)
+    if found.manifest is not None:
+        _check_needs_nothing(found, labels_file, pixels)
+    return found
+
+
+def litert_file(model: ModelFiles, places: Places, *, report: Callable[[str], None] = ignore) -> Path:
+    """Returns the model's .tflite: the run's own where its hash is right, else one that is made once and kept.
+
+    It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
+    """
+    check_litert()
+    manifest, own = model.manifest, model.run_folder and model.run_folder / "model.tflite"
+    if own and manifest and _is_whole(own, manifest.litert):
+        return own
+    kept = places.cache / "litert" / f"{model.sha256}.tflite"
+    if not _is_whole(kept, _kept_facts(kept)):
+        report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
+        _convert(model, kept)
+    return kept
+
+
+def _is_whole(path: Path, facts: LiteRTFacts | None) -> bool:
+    return facts is not None and path.is_file() and file_sha256(path) == facts.sha256
+
+
+def _kept_facts(kept: Path) -> LiteRTFacts | None:
+    try:
+        return LiteRTFacts.model_validate(read_json(kept.with_suffix(".json"), "facts of a kept conversion"))
+    except (ArtifactError, ValidationError):
+        return None
+
+
+def _convert(model: ModelFiles, kept: Path) -> None:
+    """Two processes may do so at once: each puts a whole file in place."""
+    if not can_export():
+        raise ArtifactError(
+            f"{model.name} has no LiteRT form yet, and TensorFlow, which makes it, is not installed here.",
+            hint="`--runtime keras` does without it.",
+        )
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        sweep(kept.parent)
+        facts = export_in_child(model.model, kept, pixels=model.pixels)
+        write_json(kept.with_suffix(".json"), facts.model_dump())
+    except OSError as error:
+        raise ArtifactError(
+            f"The converted model cannot be kept in {kept.parent}: {error.strerror}.",
+            hint="Set $FER_CACHE_DIR to a folder that can be written to.",
+        ) from error
+
+
+def _path(given: str | None, places: Places) -> Path:
+    """Returns the file or folder that is meant. Raises ArtifactError."""
+    if given is None:
+        folder = model_in_use(places)
+        if folder is None:
+            raise ArtifactError(
+                f"There is no model in {places.models}.",
+                hint="`python train_emotion_model.py --data sample` trains one in a minute; --model takes another.",
+            )
+        return folder
+    path = Path(given)
+    if path.is_dir() or path.suffix in MODEL_SUFFIXES:
+        return path
+    if given == _SHIPPED_NAME:
+        return SHIPPED_BEST
+    if path.exists() or len(path.parts) != 1:
+        raise ArtifactError(
+            f"{given} is no model: it is no run's folder, and ends in none of {', '.join(MODEL_SUFFIXES)}.",
+            hint="Give a run's id or folder, or the path of a .h5 or .keras.",
+        )
+    return open_run(places, given).folder
+
+
+def _run_folder(path: Path) -> Path | None:
+    """Returns the run's folder that is meant, None for a file outside of one. Raises ArtifactError."""
+    folder = path if path.is_dir() else path.parent
+    has_manifest = (folder / "manifest.json").is_file()
+    if path.is_dir() and not has_manifest:
+        raise ArtifactError(f"{path} is no run's folder: it has no manifest.json.", hint="Give its .h5 or .keras.")
+    return folder if has_manifest and path in (folder, folder / "model.h5") else None
+
+
+def _of_run(folder: Path, places: Places) -> ModelFiles:
+    run = Run(folder.absolute(), places.history)
+    manifest = run.manifest
+    if not run.model_h5.is_file():
+        raise ArtifactError(
+            f"Run {run.id} has no model yet: {run.model_h5} is missing.",
+            hint=f"`python train_emotion_model.py --resume {run.id}` goes on with it.",
+        )
+    if _is_ours(folder, places) and run.architecture_json.is_file():
+        description = read_json(run.architecture_json, f"architecture of run {run.id}")
+        facts = facts_of(description, where=str(run.architecture_json))
+    else:
+        facts = inspect_apart(run.model_h5)
+    name = f"shipped/{run.id}" if folder.parent.name == "shipped" else run.id
+    return _own(name, run.model_h5, manifest, facts, run_folder=run.folder)
+
+
+def _is_ours(folder: Path, places: Places) -> bool:
+    """What lies in the models folder was trained here, or came with the project: nothing in it is foreign."""
+    folder = folder.resolve()
+    return folder.is_relative_to(places.models.resolve()) or folder == SHIPPED_BEST.resolve()
+
+
+def _of_file(path: Path, places: Places, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
+    facts = inspect_apart(path)
+    manifest = read_h5_manifest(path) if path.suffix in H5_SUFFIXES else None
+    if manifest is None:
+        return _foreign(path, facts, labels_file, pixels)
+    folder = _folder_of_copy(path, manifest, places)
+    return _of_run(folder, places) if folder else _own(path.name, path, manifest, facts)
+
+
+def _folder_of_copy(path: Path, manifest: Manifest, places: Places) -> Path | None:
+    """Returns the folder of the run that a .h5 is a copy of: the model's LiteRT form and analysis are there."""
+    try:
+        run = open_run(places, manifest.run_id)
+    except ArtifactError:
+        return None
+    is_same = run.model_h5.is_file() and file_sha256(run.model_h5) == file_sha256(path)
+    return run.folder if is_same else None
+
+
+def _own(
+    name: str, model: Path, manifest: Manifest, facts: ModelFacts, *, run_folder: Path | None = None
+) -> ModelFiles:
+    side, channels = picture_of(model, facts)
+    if manifest.labels is None or (manifest.side, manifest.channels) != (side, channels):
+        raise ArtifactError(
+            f"The manifest of {model} does not fit it: the model takes ({side}, {side}, {channels}),"
+            f" the manifest says ({manifest.side}, {manifest.side}, {manifest.channels}) and labels {manifest.labels}.",
+            hint="Take the run's folder as it was written, or train again.",
+        )
+    check_labels(model, manifest.labels, outputs=facts.outputs)
+    return ModelFiles(
+        name=name,
+        model=model,
+        run_folder=run_folder,
+        labels=manifest.labels,
+        side=side,
+        channels=channels,
+        temperature=manifest.temperature,
+        framing={name: facts.model_dump() for name, facts in (manifest.framing or {}).items()} or None,
+        manifest=manifest,
+    )
+
+
+def _foreign(path: Path, facts: ModelFacts, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
+    side, channels = picture_of(path, facts)
+    file = labels_file or labels_beside(path)
+    labels = read_labels(file)
+    check_labels(path, labels, outputs=facts.outputs)
+    note = f"{path.name} has no manifest: its labels are from {file.name}."
+    if not facts.has_scaling and pixels is None:
+        note += _NOT_SCALED
+    return ModelFiles(path.name, path, None, labels, side, channels, pixels=pixels or "0..255", note=note)
+
+
+def _check_needs_nothing(model: ModelFiles, labels_file: Path | None, pixels: PixelRange | None) -> None:
+    """Raises ArtifactError if a flag contradicts what one of our own models knows itself."""
+    if pixels not in (None, "0..255"):
+        raise ArtifactError(
+            f"{model.name} scales its pixels itself: --pixels {pixels} is for models from elsewhere.",
+            hint="Leave --pixels out.",
+        )
+    if labels_file is not None and read_labels(labels_file) != model.labels:
+        raise ArtifactError(
+            f"{labels_file} has other labels than the model, which knows its own: {', '.join(model.labels)}.",
+            hint="Leave --labels out.",
+        )

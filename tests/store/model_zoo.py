@@ -1,0 +1,194 @@
+"""Makes model files with Keras, harmless and hostile ones: `python model_zoo.py FOLDER`.
+
+A hostile file writes FOLDER/ran/NAME if it runs. `ran.json` says of each whether it did when Keras was allowed to.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+from keras import layers
+
+from fer_core import networks
+from fer_core.config import TrainConfig
+
+LABELS = ("angry", "happy", "sad")
+
+
+def picture():
+    return keras.Input((16, 16, 1), name="picture")
+
+
+def ended(x):
+    return layers.Dense(3, activation="softmax", name="answer")(layers.Flatten()(x))
+
+
+def spy(marker):
+    """Code that leaves a file behind when it runs. The path stands in the code, which is all that a .h5 keeps of it."""
+    return eval(f"lambda x: (open({str(marker)!r}, 'w').close(), x)[1]")
+
+
+def lambda_at_top(marker):
+    x = picture()
+    return keras.Model(x, ended(layers.Lambda(spy(marker), output_shape=(16, 16, 1), name="bad")(x)))
+
+
+def lambda_in_a_nested_model(marker):
+    x, inner = picture(), keras.Input((16, 16, 1))
+    nested = keras.Model(inner, layers.Lambda(spy(marker), output_shape=(16, 16, 1), name="bad")(inner), name="nested")
+    return keras.Model(x, ended(nested(x)))
+
+
+def lambda_in_a_wrapper(marker):
+    x = picture()
+    bad = layers.Lambda(spy(marker), output_shape=(16, 1), name="bad")
+    return keras.Model(x, ended(layers.TimeDistributed(bad, name="wrapper")(x)))
+
+
+class Own(layers.Layer):
+    """A class of one's own; what it does when it is made stands for all that it could do."""
+
+    def __init__(self, marker, **rest):
+        super().__init__(**rest)
+        self.marker = marker
+        Path(marker).touch()
+
+    def call(self, x):
+        return x
+
+    def get_config(self):
+        return super().get_config() | {"marker": self.marker}
+
+
+def custom_class(marker):
+    x = picture()
+    return keras.Model(x, ended(Own(str(marker), name="bad")(x)))
+
+
+def activation_lambda(marker):
+    x = picture()
+    return keras.Model(x, ended(layers.Conv2D(2, 3, activation=lambda value: value * 2.0, name="bad")(x)))
+
+
+def own_initializer(shape, dtype=None):
+    return keras.ops.zeros(shape, dtype)
+
+
+def initializer_function(marker):
+    x = picture()
+    return keras.Model(x, ended(layers.Conv2D(2, 3, kernel_initializer=own_initializer, name="bad")(x)))
+
+
+HOSTILE = (lambda_at_top, lambda_in_a_nested_model, lambda_in_a_wrapper, custom_class)
+REFUSED = (activation_lambda, initializer_function)
+"""Keras itself would not run these."""
+
+
+def many_layers():
+    """Layers of all kinds that a description can hold in ways of its own."""
+    x = first = picture()
+    x = layers.RandomFlip("horizontal")(layers.Normalization(mean=[3.0], variance=[2.0])(x))
+    x = layers.Conv2D(4, 3, kernel_regularizer=keras.regularizers.L1L2(1e-4, 1e-4), kernel_constraint="max_norm")(x)
+    x = layers.BatchNormalization(gamma_initializer=keras.initializers.Constant(0.5))(x)
+    x = layers.SeparableConv2D(4, 3, padding="same", activation=layers.LeakyReLU(0.2), use_bias=False)(x)
+    x = layers.PReLU(shared_axes=[1, 2])(layers.DepthwiseConv2D(3, activation="hard_sigmoid")(x))
+    x = layers.ZeroPadding2D(((0, 1), (1, 0)))(layers.UpSampling2D(2)(layers.SpatialDropout2D(0.1)(x)))
+    x = layers.Multiply()([x, layers.Activation("silu")(layers.LayerNormalization()(x))])
+    rows = layers.TimeDistributed(layers.Dense(4, activation="relu"))(layers.Reshape((-1, 4))(x))
+    rows = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(rows)
+    rows = layers.MultiHeadAttention(2, 3)(rows, rows)
+    return keras.Model(first, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling1D()(rows)))
+
+
+def nested():
+    base = keras.Sequential([keras.Input((16, 16, 1)), layers.Conv2D(2, 3), layers.ReLU()], name="base")
+    return keras.Sequential([base, layers.GlobalMaxPooling2D(), layers.Dense(3), layers.Softmax()])
+
+
+def mini_xception():
+    """As the model that the field uses most is built: separable convolutions, residuals, no dense layer at the end."""
+    x = first = keras.Input((64, 64, 1), name="input_1")
+    for number in range(2):
+        x = layers.Conv2D(8, 3, use_bias=False, name=f"conv2d_{number}")(x)
+        x = layers.Activation("relu", name=f"act_{number}")(layers.BatchNormalization(name=f"bn_{number}")(x))
+    short = layers.BatchNormalization(name="bn_short")(layers.Conv2D(16, 1, strides=2, padding="same", name="short")(x))
+    settings = {"padding": "same", "use_bias": False, "depthwise_regularizer": keras.regularizers.L2(0.01)}
+    x = layers.BatchNormalization(name="bn_sep")(layers.SeparableConv2D(16, 3, name="sep", **settings)(x))
+    x = layers.Add(name="add")([layers.MaxPooling2D(3, strides=2, padding="same", name="pool")(x), short])
+    x = layers.GlobalAveragePooling2D(name="gap")(layers.Conv2D(7, 3, padding="same", name="last")(x))
+    return keras.Model(first, layers.Activation("softmax", name="predictions")(x), name="model_1")
+
+
+def as_keras_2(node):
+    """Returns a description as Keras 2 wrote it: no modules, other shapes, connections as plain lists."""
+    if isinstance(node, list):
+        return [as_keras_2(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: as_keras_2(item) for key, item in node.items() if key not in ("module", "registered_name")}
+    if node.get("class_name") == "DTypePolicy":
+        return node["config"]["name"]
+    if "batch_shape" in node:
+        node = {"batch_input_shape": node["batch_shape"], "dtype": node["dtype"], "sparse": False, "name": node["name"]}
+    if node.get("class_name") == "BatchNormalization":
+        node["config"] = {key: item for key, item in node["config"].items() if not key.startswith("renorm")}
+        node["config"]["axis"] = [3]
+    if "inbound_nodes" in node:
+        node["inbound_nodes"] = [old_connections(connections) for connections in node["inbound_nodes"]]
+    for key in ("input_layers", "output_layers"):
+        if key in node:
+            node[key] = [node[key]]
+    return node
+
+
+def old_connections(new):
+    (tensors,) = new["args"]
+    tensors = tensors if isinstance(tensors, list) else [tensors]
+    return [[*tensor["config"]["keras_history"], {}] for tensor in tensors]
+
+
+def write_keras_2(path):
+    model = mini_xception()
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        description = as_keras_2(json.loads(file.attrs["model_config"])) | {"class_name": "Model"}
+        file.attrs["model_config"] = json.dumps(description).encode()
+        file.attrs["keras_version"] = b"2.1.6"
+        file.attrs["training_config"] = b'{"loss": {"class_name": "anything"}}'
+
+
+def main(folder):
+    (folder / "ran").mkdir()
+    ran = {}
+    for make in (*HOSTILE, *REFUSED):
+        for suffix in (".h5", ".keras"):
+            name = make.__name__ + suffix
+            marker = folder / "ran" / name
+            make(marker).save(folder / name)
+            marker.unlink(missing_ok=True)
+            ran[name] = make in HOSTILE and runs(folder / name, marker)
+    (folder / "ran.json").write_text(json.dumps(ran))
+    for make in (many_layers, nested):
+        for suffix in (".h5", ".keras"):
+            make().save(folder / f"{make.__name__}{suffix}")
+    for network in networks.names():
+        networks.build(TrainConfig(network=network), LABELS).save(folder / f"own_{network}.h5")
+    networks.build(TrainConfig(network="compact"), LABELS).save(folder / "own_compact.keras")
+    write_keras_2(folder / "keras_2.hdf5")
+    many_layers().save_weights(folder / "only.weights.h5")
+
+
+def runs(path, marker):
+    """Returns whether the file runs its code where Keras is told to trust it. Leaves no mark."""
+    model = keras.models.load_model(path, compile=False, safe_mode=False, custom_objects={"Own": Own})
+    model(np.zeros((1, 16, 16, 1), np.float32))
+    has_run = marker.exists()
+    marker.unlink(missing_ok=True)
+    return has_run
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

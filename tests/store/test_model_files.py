@@ -1,0 +1,345 @@
+"""Finding the model to use: our own know everything themselves, foreign ones are asked after; LiteRT is made once."""
+
+import json
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError
+from fer_core.places import Places
+from fer_core.store import model_files
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
+from fer_core.store.files import file_sha256, write_json
+from fer_core.store.litert import LiteRTModel
+from fer_core.store.model_files import find_model, litert_file
+from fer_core.store.promotion import SHIPPED_BEST, model_copy, promote
+from fer_core.store.runs import create_run
+
+LABELS = ("angry", "happy", "sad")
+FRAMING = {"haar": {"scale": 1.2, "right": 0.0, "down": 0.0}}
+SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+
+@pytest.fixture
+def run(places, model_zoo):
+    """A finished run with a network that Keras saved."""
+    run = create_run(places, TrainConfig(network="smoke"), recipe="smoke")
+    run.update_manifest(labels=LABELS, side=48, channels=1, temperature=1.5, framing=FRAMING)
+    shutil.copy(model_zoo / "own_smoke.h5", run.model_h5)
+    with h5py.File(run.model_h5, "r+") as file:
+        run.architecture_json.write_text(file.attrs["model_config"])
+        file.attrs[MANIFEST_ATTRIBUTE] = run.manifest.to_json()
+    save_labels(run.labels_json, LABELS)
+    run.update_state(status="SUCCEEDED")
+    return run
+
+
+@pytest.fixture
+def foreign(model_zoo, tmp_path):
+    """A model that knows nothing of itself, alone in a folder."""
+    (tmp_path / "elsewhere").mkdir()
+    return Path(shutil.copy(model_zoo / "own_smoke.h5", tmp_path / "elsewhere" / "other.h5"))
+
+
+@pytest.fixture
+def with_labels(foreign):
+    save_labels(foreign.with_name("labels.json"), LABELS)
+    return foreign
+
+
+def test_where_nothing_was_promoted_the_shipped_model_is_in_use(places):
+    found = find_model(None, places)
+    assert (found.name, found.labels, found.side, found.channels) == ("shipped/best", SEVEN, 48, 1)
+    assert (found.model, found.pixels, found.note) == (SHIPPED_BEST / "model.h5", "0..255", "")
+    assert found.sha256 == file_sha256(SHIPPED_BEST / "model.h5")
+    assert litert_file(found, places) == SHIPPED_BEST / "model.tflite"
+    assert find_model("shipped/best", places) == find_model(str(SHIPPED_BEST), places) == found
+    assert not places.cache.exists()
+
+
+def test_without_any_model_the_next_step_is_named(places, monkeypatch):
+    monkeypatch.setattr(model_files, "model_in_use", lambda places: None)
+    with pytest.raises(ArtifactError, match="There is no model in ") as caught:
+        find_model(None, places)
+    assert "train_emotion_model.py" in caught.value.hint
+
+
+def test_the_model_in_use_is_found_without_opening_it(places, python):
+    code = """
+import sys, time
+from pathlib import Path
+from fer_core.places import Places
+from fer_core.store.model_files import find_model, litert_file
+places = Places.from_environment({"FER_CACHE_DIR": sys.argv[1]}, models=Path(sys.argv[1]))
+began = time.perf_counter()
+model = find_model(None, places)
+found = time.perf_counter()
+litert_file(model, places)
+print(f"find {found - began:.3f} s, litert {time.perf_counter() - found:.3f} s", file=sys.stderr)
+print(sorted({"keras", "tensorflow", "pandas", "h5py", "cv2", "matplotlib"} & set(sys.modules)))
+"""
+    answer = python(code, places.models)
+    print(answer.stderr)
+    assert answer.stdout == "[]\n"
+
+
+def test_a_run_is_found_by_its_id_its_folder_and_its_file(places, run):
+    found = find_model(run.id, places)
+    assert (found.name, found.run_folder, found.model) == (run.id, run.folder.absolute(), run.model_h5.absolute())
+    assert (found.labels, found.temperature, found.framing) == (
+        LABELS,
+        1.5,
+        FRAMING,
+    )
+    assert found.manifest == run.manifest
+    assert found == find_model(str(run.folder), places) == find_model(str(run.model_h5), places)
+
+
+def test_the_promoted_run_is_found_also_by_its_copy(places, run):
+    promote(places, run)
+    assert find_model(None, places) == find_model(str(model_copy(places)), places) == find_model(run.id, places)
+
+
+def test_a_copied_file_is_enough(places, run, tmp_path):
+    alone = Path(shutil.copy(run.model_h5, tmp_path / "mine.h5"))
+    shutil.rmtree(run.folder)
+    found = find_model(str(alone), places)
+    assert (found.name, found.run_folder, found.model) == ("mine.h5", None, alone)
+    assert (found.labels, found.temperature, found.framing) == (
+        LABELS,
+        1.5,
+        FRAMING,
+    )
+
+
+def test_a_copied_run_folder_is_looked_into(places, run, model_zoo, tmp_path):
+    folder = tmp_path / "from_elsewhere"
+    shutil.copytree(run.folder, folder)
+    assert find_model(str(folder), places).name == "from_elsewhere"
+    shutil.copy(model_zoo / "lambda_at_top.h5", folder / "model.h5")
+    with pytest.raises(ArtifactError, match="the layer 'bad' is a Lambda, which is code"):
+        find_model(str(folder), places)
+
+
+def test_labels_that_are_not_those_of_the_model_are_refused(places, run, tmp_path):
+    run.update_state(status="RUNNING")
+    run.update_manifest(labels=("happy", "sad"))
+    with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
+        find_model(run.id, places)
+    run.architecture_json.unlink()
+    with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
+        find_model(run.id, places)
+    with h5py.File(shutil.copy(run.model_h5, tmp_path / "mine.h5"), "r+") as file:
+        file.attrs[MANIFEST_ATTRIBUTE] = run.manifest.to_json()
+    with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
+        find_model(str(tmp_path / "mine.h5"), places)
+
+
+def test_a_manifest_with_another_input_than_the_model_is_refused(places, run):
+    run.update_state(status="RUNNING")
+    run.update_manifest(side=64)
+    with pytest.raises(ArtifactError, match=r"takes \(48, 48, 1\), the manifest says \(64, 64, 1\)"):
+        find_model(run.id, places)
+
+
+def test_a_run_that_has_no_model_yet_says_how_to_go_on(places):
+    run = create_run(places, TrainConfig())
+    with pytest.raises(ArtifactError, match=f"Run {run.id} has no model yet") as caught:
+        find_model(run.id, places)
+    assert f"--resume {run.id}" in caught.value.hint
+
+
+def test_our_own_models_need_no_flags(places, run, tmp_path):
+    with pytest.raises(ArtifactError, match=r"scales its pixels itself: --pixels 0\.\.1 is for models from elsewhere"):
+        find_model(run.id, places, pixels="0..1")
+    save_labels(tmp_path / "other.json", ("happy", "angry", "sad"))
+    with pytest.raises(ArtifactError, match=r"other\.json has other labels than the model, .*angry, happy, sad"):
+        find_model(run.id, places, labels_file=tmp_path / "other.json")
+    save_labels(tmp_path / "same.json", LABELS)
+    assert find_model(run.id, places, labels_file=tmp_path / "same.json", pixels="0..255").labels == LABELS
+
+
+def test_a_foreign_model_gets_the_nearest_labels(places, foreign, tmp_path):
+    files = [foreign.with_name(name) for name in ("labels.json", "emotion_labels.json", "other_labels.json")]
+    for number, file in enumerate([*files, tmp_path / "given.json"]):
+        save_labels(file, ("a", "b", str(number)))
+        found = find_model(str(foreign), places, labels_file=file if number == 3 else None)
+        assert (found.labels, found.name, found.run_folder, found.manifest) == (
+            ("a", "b", str(number)),
+            "other.h5",
+            None,
+            None,
+        )
+        assert found.note == f"other.h5 has no manifest: its labels are from {file.name}."
+
+
+def test_a_foreign_model_without_labels_is_refused_and_what_was_looked_for_is_named(places, foreign, tmp_path):
+    with pytest.raises(
+        ArtifactError, match=r"no other_labels\.json, no emotion_labels\.json, no labels\.json"
+    ) as caught:
+        find_model(str(foreign), places)
+    assert "--labels FILE" in caught.value.hint
+    with pytest.raises(ArtifactError, match=r"There is no labels file: .*none\.json is missing"):
+        find_model(str(foreign), places, labels_file=tmp_path / "none.json")
+
+
+def test_foreign_labels_that_do_not_fit_are_refused(places, with_labels):
+    save_labels(with_labels.with_name("labels.json"), SEVEN)
+    with pytest.raises(ArtifactError, match="7 labels, the model has 3 outputs") as caught:
+        find_model(str(with_labels), places)
+    assert "--labels FILE" in caught.value.hint
+    save_labels(with_labels.with_name("labels.json"), ("happy", "sad", "happy"))
+    with pytest.raises(ArtifactError, match=r"A label of .* is there twice: happy, sad, happy"):
+        find_model(str(with_labels), places)
+
+
+def test_a_foreign_model_that_does_not_scale_its_pixels_is_told_of(places, model_zoo, tmp_path):
+    path = Path(shutil.copy(model_zoo / "keras_2.hdf5", tmp_path))
+    save_labels(tmp_path / "labels.json", SEVEN)
+    found = find_model(str(path), places)
+    assert (found.side, found.channels, found.pixels) == (64, 1, "0..255")
+    assert "its labels are from labels.json. Nothing in it scales the grey values" in found.note
+    assert "add --pixels 0..1" in found.note
+    found = find_model(str(path), places, pixels="-1..1")
+    assert (found.pixels, found.note) == ("-1..1", "keras_2.hdf5 has no manifest: its labels are from labels.json.")
+
+
+@pytest.mark.parametrize("shape", [[None, 48, 32, 1], [None, 48, 48, 2], [None, None, None, 1], [None, 48]])
+def test_a_model_that_takes_no_square_pictures_is_refused(places, tmp_path, shape):
+    first = {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "a"}}
+    last = {"class_name": "Dense", "config": {"units": 3, "name": "b"}}
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        description = {"class_name": "Sequential", "config": {"name": "x", "layers": [first, last]}}
+        file.attrs["model_config"] = json.dumps(description)
+    with pytest.raises(ArtifactError, match="takes no square pictures with 1 or 3 channels, but"):
+        find_model(str(tmp_path / "other.h5"), places)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("name", ["lambda_at_top", "lambda_in_a_nested_model", "lambda_in_a_wrapper", "custom_class"])
+def test_a_hostile_model_with_labels_beside_it_is_refused_and_does_not_run(places, model_zoo, tmp_path, name, suffix):
+    path = Path(shutil.copy(model_zoo / (name + suffix), tmp_path))
+    save_labels(tmp_path / "labels.json", LABELS)
+    with pytest.raises(ArtifactError, match="is refused: the layer 'bad' is "):
+        find_model(str(path), places)
+    assert list((model_zoo / "ran").iterdir()) == []
+
+
+def test_names_that_mean_no_model_are_answered_with_what_there_is(places, run, tmp_path):
+    with pytest.raises(ArtifactError, match="There is no run") as caught:
+        find_model(run.id[:-1] + "x", places)
+    assert caught.value.hint == f"Did you mean {run.id!r}?"
+    with pytest.raises(ArtifactError, match=r"There is no model file none\.h5"):
+        find_model("none.h5", places)
+    with pytest.raises(ArtifactError, match=r"is no run's folder: it has no manifest\.json"):
+        find_model(str(tmp_path), places)
+    (tmp_path / "picture.png").touch()
+    for given in (str(tmp_path / "picture.png"), "some/where"):
+        with pytest.raises(ArtifactError, match=r"is no model: it is no run's folder, and ends in none of \.h5"):
+            find_model(given, places)
+
+
+def test_a_run_id_in_a_file_does_not_lead_out_of_the_models_folder(places, run, tmp_path):
+    shutil.copytree(run.folder, places.models / "outside")
+    manifest = run.manifest.model_copy(update={"run_id": "../outside"})
+    path = shutil.copy(run.model_h5, tmp_path / "mine.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs[MANIFEST_ATTRIBUTE] = manifest.to_json()
+    assert find_model(str(path), places).run_folder is None
+
+
+# Conversions: each takes Keras and TensorFlow some seconds, so that they are shared.
+
+
+@pytest.fixture(scope="module")
+def converted(model_zoo, tmp_path_factory):
+    """Places, a foreign model, and what two threads got that asked at the same time for its LiteRT form.
+
+    There was one already, but damaged.
+    """
+    folder = tmp_path_factory.mktemp("converted")
+    places = Places.from_environment({"FER_CACHE_DIR": str(folder / "cache")}, models=folder / "models")
+    path = Path(shutil.copy(model_zoo / "own_smoke.h5", folder / "other.h5"))
+    save_labels(folder / "labels.json", LABELS)
+    model, files, said = find_model(str(path), places), [], []
+    kept = places.cache / "litert" / f"{model.sha256}.tflite"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"damaged")
+    write_json(kept.with_suffix(".json"), {"sha256": "0" * 64, "largest_difference": 0.0})
+    ask = [threading.Thread(target=lambda: files.append(litert_file(model, places, report=said.append))) for _ in "ab"]
+    for thread in ask:
+        thread.start()
+    for thread in ask:
+        thread.join()
+    return places, model, files, said
+
+
+def test_a_damaged_conversion_is_made_again_even_by_two_processes_at_once(converted):
+    places, model, files, said = converted
+    kept = places.cache / "litert" / f"{model.sha256}.tflite"
+    assert files == [kept, kept]
+    assert said == ["other.h5 is converted for the small runtime; this takes some seconds, once."] * 2
+    assert json.loads(kept.with_suffix(".json").read_text())["sha256"] == file_sha256(kept)
+    assert sorted(path.suffix for path in kept.parent.iterdir()) == [".json", ".tflite"]
+
+
+def test_a_kept_conversion_is_used_again_and_is_the_same_model(converted):
+    from fer_core.store.artifacts import load_model
+
+    places, model, _, said = converted
+    before = len(said)
+    runtime = LiteRTModel(litert_file(model, places, report=said.append))
+    assert len(said) == before
+    faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1), dtype=np.uint8)
+    expected = np.asarray(load_model(model.model)(faces.astype(np.float32)))
+    np.testing.assert_allclose(runtime.probabilities(faces), expected, atol=1e-5)
+
+
+def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache(converted, run):
+    places, model, *_ = converted
+    folder = places.models / "shipped" / "other"
+    shutil.copytree(run.folder, folder)
+    shutil.copy(model.model, folder / "model.h5")
+    for content in (b"damaged", None):
+        path = folder / "model.tflite"
+        path.write_bytes(content) if content else path.unlink()
+        before = sorted(folder.iterdir())
+        found = find_model(str(folder), places)
+        assert found.name == "shipped/other"
+        assert litert_file(found, places).parent == places.cache / "litert"
+        assert sorted(folder.iterdir()) == before
+
+
+def test_a_model_that_cannot_be_converted_says_why(places, with_labels):
+    model = find_model(str(with_labels), places)
+    with_labels.write_bytes(b"changed meanwhile")
+    with pytest.raises(ArtifactError, match=r"could not be exported to LiteRT: .*other\.h5 cannot be read") as caught:
+        litert_file(model, places)
+    assert "--runtime keras" in caught.value.hint
+    assert list((places.cache / "litert").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(places, with_labels):
+    places.cache.parent.mkdir(parents=True, exist_ok=True)
+    places.cache.write_text("in the way")
+    with pytest.raises(ArtifactError, match="The converted model cannot be kept in") as caught:
+        litert_file(find_model(str(with_labels), places), places)
+    assert "$FER_CACHE_DIR" in caught.value.hint
+
+
+def test_without_tensorflow_or_litert_the_other_runtime_is_named(places, with_labels, monkeypatch):
+    model = find_model(str(with_labels), places)
+    monkeypatch.setattr(model_files, "can_export", lambda: False)
+    with pytest.raises(ArtifactError, match="TensorFlow, which makes it, is not installed here") as caught:
+        litert_file(model, places)
+    assert "--runtime keras" in caught.value.hint
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ArtifactError, match="LiteRT is not installed here") as caught:
+        litert_file(find_model(None, places), places)
+    assert "--runtime keras" in caught.value.hint
