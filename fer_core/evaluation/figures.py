@@ -11,15 +11,24 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from fer_core.evaluation.look import (
+    DARK,
+    QUIET,
+    figure_title,
+    head,
+    new_figure,
+    shortened,
+    text_colour,
+    with_grid,
+)
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAINING, VALIDATION, KEPT = "#0072B2", "#D55E00", "#333333"
+TRAINING, VALIDATION, KEPT = "#0072B2", "#D55E00", DARK
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RUN_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)))
-QUIET = "#6b6b6b"
-GRID = "#dedede"
 LEAST_SPAN = 0.2
 """Of an axis of shares: a curve that moves by one point shall not look like a mountain."""
 MOST_MARKED_EPOCHS = 25
@@ -43,7 +52,7 @@ def curve_figure(rows: Sequence[Mapping], column: str, *, title: str, kept_epoch
         rows: one mapping per epoch with `epoch`, `column` and `val_` + column (missing or None: left out).
         column: loss, accuracy, precision or recall.
     """
-    figure = _figure(8, 4.8)
+    figure = new_figure(8, 4.8)
     axes = figure.add_subplot()
     drawn = [
         _draw_curve(
@@ -58,7 +67,7 @@ def curve_figure(rows: Sequence[Mapping], column: str, *, title: str, kept_epoch
     _epoch_axis(axes, [int(row["epoch"]) for row in rows])
     _value_axis(axes, column)
     what = column if column in ("loss", "accuracy") else f"{column} (macro average)"
-    _head(axes, f"{what[0].upper()}{what[1:]} per epoch", title, has_legend=any(drawn))
+    head(axes, f"{what[0].upper()}{what[1:]} per epoch", title, rise=24 if any(drawn) else 4)
     if any(drawn):
         axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, frameon=False, borderaxespad=0.2)
     else:
@@ -69,14 +78,14 @@ def curve_figure(rows: Sequence[Mapping], column: str, *, title: str, kept_epoch
 def class_distribution_figure(counts: Mapping[str, Mapping[str, int]], *, title: str = "") -> "Figure":
     """Returns bars of the images per class, one panel per split, each with counts and shares."""
     labels = sorted({label for of_split in counts.values() for label in of_split})
-    figure = _figure(max(6.5, 1.2 + 3.6 * len(counts)), 1.9 + 0.34 * len(labels))
+    figure = new_figure(max(6.5, 1.2 + 3.6 * len(counts)), 1.9 + 0.34 * len(labels))
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     for axes, (split, of_split), colour in zip(panels, counts.items(), cycle(RUN_COLOURS), strict=False):
         _draw_class_bars(axes, [of_split.get(label, 0) for label in labels], colour=colour)
         axes.set_title(f"{split}: {sum(of_split.values()):,} images", loc="left", fontsize=11)
     panels[0].set_yticks(range(len(labels)), labels)
     panels[0].set_ylim(len(labels) - 0.4, -0.6)
-    _figure_title(figure, " – ".join(filter(None, ("Images per class", title))))
+    figure_title(figure, " – ".join(filter(None, ("Images per class", title))))
     return figure
 
 
@@ -86,14 +95,14 @@ def confusion_figure(matrix: np.ndarray, labels: Sequence[str], *, title: str) -
     totals = matrix.sum(axis=1, keepdims=True)
     percent = np.divide(100.0 * matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)
     side = max(3.6, 0.5 * len(labels))
-    figure = _figure(2 * side + 3.0, side + 2.2)
+    figure = new_figure(2 * side + 3.0, side + 2.2)
     left, right = figure.subplots(1, 2)
     _draw_matrix(left, matrix.astype(float), labels, texts=[[f"{n:,}" for n in row] for row in matrix.tolist()])
     _draw_matrix(right, percent, labels, texts=[[_percent_text(value) for value in row] for row in percent], high=100)
     left.set_title("Images", loc="left", fontsize=11)
     right.set_title("Percent of each true class", loc="left", fontsize=11)
     left.set_ylabel("true class", color=QUIET)
-    _figure_title(figure, f"Confusion matrix – {title}")
+    figure_title(figure, f"Confusion matrix – {title}")
     return figure
 
 
@@ -102,7 +111,7 @@ def overview_figure(curves: Sequence[Curve]) -> "Figure":
 
     Runs without validation images come last: their curve is of training images.
     """
-    figure = _figure(11, 5.6)
+    figure = new_figure(11, 5.6)
     axes = figure.add_subplot()
     measured = [curve for curve in curves if curve.best]
     ranked = sorted(measured, key=lambda curve: (not curve.has_validation, -curve.best[1]))
@@ -114,23 +123,11 @@ def overview_figure(curves: Sequence[Curve]) -> "Figure":
         _draw_named(axes, named[place], place)
     _epoch_axis(axes, [epoch for curve in ranked for epoch, _ in curve.curve])
     _value_axis(axes, "accuracy")
-    _head(
+    head(
         axes, "Validation accuracy of the runs", f"{len(ranked):,} {'run' if len(ranked) == 1 else 'runs'}, best first"
     )
     _legend_beside(axes, best_first=len(named))
     return figure
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
-    return figure
-
-
-def _figure_title(figure: "Figure", text: str) -> None:
-    figure.suptitle(text, x=0.015, ha="left", fontsize=13, fontweight="bold")
 
 
 def _points(rows: Sequence[Mapping], column: str) -> list[tuple[int, float]]:
@@ -164,7 +161,7 @@ def _draw_curve(
 def _draw_named(axes: "Axes", curve: Curve, place: int) -> None:
     best_epoch, best = curve.best
     which = "" if curve.has_validation else ", on training images"
-    label = f"{curve.date:%Y-%m-%d %H:%M}  {_shortened(curve.name)}\nbest {best:.1%} (epoch {best_epoch}{which})"
+    label = f"{curve.date:%Y-%m-%d %H:%M}  {shortened(curve.name)}\nbest {best:.1%} (epoch {best_epoch}{which})"
     _draw_curve(axes, curve.curve, label=label, colour=RUN_COLOURS[place], dashes=RUN_DASHES[place])
     axes.plot(best_epoch, best, "o", color=RUN_COLOURS[place], markersize=8, markeredgecolor="white", zorder=5)
 
@@ -229,9 +226,7 @@ def _value_axis(axes: "Axes", column: str) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     axes.set_ylabel(column, color=QUIET)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    with_grid(axes)
     axes.margins(y=0.08)
     if column == "loss":
         axes.set_ylim(bottom=0)
@@ -243,27 +238,16 @@ def _value_axis(axes: "Axes", column: str) -> None:
     axes.set_ylim(max(low - room, -0.02), min(high + room, 1.02))
 
 
-def _head(axes: "Axes", heading: str, title: str, *, has_legend: bool = False) -> None:
-    """Writes the heading and, smaller and grey, what it is of; above the legend where there is one."""
-    rise = 24 if has_legend else 4
-    axes.annotate(
-        title, (0, 1), (0, rise), xycoords="axes fraction", textcoords="offset points", fontsize=9.5, color=QUIET
-    )
-    axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", pad=rise + 17)
-
-
 def _draw_class_bars(axes: "Axes", numbers: Sequence[int], *, colour: str) -> None:
     total = max(sum(numbers), 1)
     bars = axes.barh(range(len(numbers)), numbers, color=colour, height=0.72)
-    axes.bar_label(bars, [f"{n:,}  ({n / total:.1%})" for n in numbers], padding=4, fontsize=8.5, color="#333333")
+    axes.bar_label(bars, [f"{n:,}  ({n / total:.1%})" for n in numbers], padding=4, fontsize=8.5, color=DARK)
     axes.set_xlim(0, max([*numbers, 1]) * 1.42)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.locator_params(axis="x", nbins=4, integer=True)
     axes.set_xlabel("images", color=QUIET)
-    axes.grid(axis="x", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    with_grid(axes, axis="x")
     axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_matrix(axes: "Axes", values: np.ndarray, labels: Sequence[str], *, texts, high: float | None = None) -> None:
@@ -271,9 +255,9 @@ def _draw_matrix(axes: "Axes", values: np.ndarray, labels: Sequence[str], *, tex
     image = axes.imshow(np.nan_to_num(values), cmap="Blues", vmin=0, vmax=high, aspect="equal")
     size = 11 if len(labels) <= 8 else 8
     for row, column in np.ndindex(values.shape):
-        colour = _text_colour(image.to_rgba(values[row, column])) if values[row, column] > 0 else "#9a9a9a"
+        colour = text_colour(image.to_rgba(values[row, column])) if values[row, column] > 0 else "#9a9a9a"
         axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=size, color=colour)
-    names = [_shortened(label, 18) for label in labels]
+    names = [shortened(label, 18) for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), names)
     axes.set_xlabel("predicted class", color=QUIET)
@@ -284,15 +268,5 @@ def _draw_matrix(axes: "Axes", values: np.ndarray, labels: Sequence[str], *, tex
     axes.spines[:].set_visible(False)
 
 
-def _text_colour(background: Sequence[float]) -> str:
-    """Returns black or white, whichever has more contrast by WCAG 2 (relative luminance 0.18 lies between them)."""
-    red, green, blue = (float(part) ** 2.2 for part in background[:3])
-    return "#1a1a1a" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
-
-
 def _percent_text(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.0f}" if value == 0 or value >= 0.5 else "<1"
-
-
-def _shortened(text: str, most: int = 34) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -5,7 +5,7 @@ what is undefined counts as 0, a class that occurs neither in truth nor in the p
 """
 
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -57,7 +57,7 @@ class Evaluation(BaseModel):
     """The images' name: PublicTest, PrivateTest, test …"""
     images: int
     loss: float
-    """Mean cross-entropy of the probabilities, without class weights and L2."""
+    """Mean cross-entropy of the model's own probabilities (before any temperature), without class weights and L2."""
     accuracy: float
     accuracy_interval: Interval
     precision: float
@@ -73,6 +73,8 @@ class Evaluation(BaseModel):
     chosen_on: str = ""
     """A sentence: which images chose the epoch and the temperature."""
     model_sha256: str | None = None
+    analysis: dict[str, Any] | None = None
+    """What `analysis.py` adds to evaluation.json; `kept_analysis` reads it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -165,13 +167,13 @@ def evaluate_probabilities(
         is_training_copy: bool (n,): the image also occurs in training; None if that is not known.
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
-    _check(probabilities, labels, label_names)
+    check_outputs(probabilities, labels, label_names)
     predictions = probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predictions, len(label_names))
     return Evaluation(
         split=split,
         images=len(labels),
-        loss=_cross_entropy(probabilities, labels),
+        loss=cross_entropy(probabilities, labels),
         accuracy_interval=wilson_interval(int(np.trace(confusion)), len(labels)),
         macro_f1_interval=macro_f1_interval(confusion),
         per_class=dict(zip(label_names, class_scores(confusion), strict=True)),
@@ -192,7 +194,8 @@ def class_scores(confusion: np.ndarray) -> list[ClassScore]:
     ]
 
 
-def _cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the mean negative logarithm of the true class's probability; each is taken as 1e-7 at least."""
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1)).mean())
 
@@ -230,7 +233,8 @@ def _ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
     return np.divide(parts, wholes, out=np.zeros(np.shape(parts), np.float64), where=wholes > 0)
 
 
-def _check(probabilities: np.ndarray, labels: np.ndarray, label_names: tuple[str, ...]) -> None:
+def check_outputs(probabilities: np.ndarray, labels: np.ndarray, label_names: tuple[str, ...]) -> None:
+    """Raises ArtifactError unless there is a row of finite numbers for each label, DatasetError where there is none."""
     if labels.size == 0:
         raise DatasetError("There are no images to evaluate on.", hint="Give data with a test split.")
     if probabilities.shape != (labels.size, len(label_names)):

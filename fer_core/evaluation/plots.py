@@ -26,26 +26,27 @@ def training_curves(rows: Sequence[Mapping], folder: Path, *, title: str, kept_e
     """
     paths = [folder / f"training_{column}.png" for column in CURVES]
     for column, path in zip(CURVES, paths, strict=True):
-        _save(figures.curve_figure(rows, column, title=title, kept_epoch=kept_epoch), path)
+        save(figures.curve_figure(rows, column, title=title, kept_epoch=kept_epoch), path)
     return paths
 
 
 def class_distribution(counts: Mapping[str, Mapping[str, int]], path: Path, *, title: str = "") -> None:
     """Writes the images per class of each split: {split: {label: images}}."""
-    _save(figures.class_distribution_figure(counts, title=title), path)
+    save(figures.class_distribution_figure(counts, title=title), path)
 
 
 def confusion_matrix(matrix: np.ndarray, labels: Sequence[str], path: Path, *, title: str) -> None:
     """Writes the confusion matrix, counts beside percent. `matrix`: integers (k, k), rows are the truth."""
-    _save(figures.confusion_figure(matrix, labels, title=title), path)
+    save(figures.confusion_figure(matrix, labels, title=title), path)
 
 
 def history_overview(histories: Sequence[figures.Curve], path: Path) -> None:
     """Writes the runs over each other: validation accuracy against epoch."""
-    _save(figures.overview_figure(histories), path)
+    save(figures.overview_figure(histories), path)
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save(figure: "Figure", path: Path) -> None:
+    """Writes any figure of ours; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=DOTS_PER_INCH)

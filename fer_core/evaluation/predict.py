@@ -1,5 +1,8 @@
-"""Asks a Keras model about many images, in batches of one size (one compiled step; every device gets its share)."""
+"""Asks a model about many images: Keras in batches of one size (one compiled step), small runtimes side by side."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +20,23 @@ def predict(model: "keras.Model", split: "Split", *, devices: int = 1) -> np.nda
     size = -(-BATCH // devices) * devices
     starts = range(0, len(split), size)
     return np.concatenate([_batch(model, split.images(slice(start, start + size)), size) for start in starts])
+
+
+def predict_side_by_side(classifiers: Sequence[Callable[[np.ndarray], np.ndarray]], split: "Split") -> np.ndarray:
+    """Returns probabilities, float32 (images, labels), in the order of the split; each classifier has its own thread.
+
+    Args:
+        classifiers: of one model, e.g. `[LiteRTModel(path).probabilities for _ in range(cores)]`; each takes uint8
+            (n, side, side, channels).
+    """
+    shares = [share for share in np.array_split(np.arange(len(split)), len(classifiers)) if len(share)]
+    with ThreadPoolExecutor(len(classifiers)) as pool:
+        return np.concatenate(list(pool.map(partial(_share, split), classifiers, shares)))
+
+
+def _share(split: "Split", ask: Callable[[np.ndarray], np.ndarray], positions: np.ndarray) -> np.ndarray:
+    parts = np.array_split(positions, -(-len(positions) // BATCH))
+    return np.concatenate([ask(split.images(part)) for part in parts])
 
 
 def _batch(model: "keras.Model", images: np.ndarray, size: int) -> np.ndarray:

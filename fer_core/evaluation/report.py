@@ -1,6 +1,6 @@
 """Says in the terminal what a model scores and what a data set holds; readable at 80 columns and in a log file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -29,15 +29,31 @@ def print_evaluation(
         last_epoch: the history's last row (accuracy and val_accuracy, 0..1; missing without validation).
         kept_epoch: the epoch whose weights were scored; None if it is not known.
     """
-    _say(console, f"\nScore on {evaluation.split} ({evaluation.images:,} images)", style="bold")
-    console.print(_score_table(evaluation))
-    _say(console, _copies_sentence(evaluation))
+    print_scores(console, evaluation)
     console.print()
-    console.print(_class_table(evaluation))
-    console.print()
-    _say(console, overfitting_sentence(last_epoch.get("accuracy"), last_epoch.get("val_accuracy")))
+    say(console, overfitting_sentence(last_epoch.get("accuracy"), last_epoch.get("val_accuracy")))
     kept = f"Kept: epoch {kept_epoch}." if kept_epoch is not None else ""
-    _say(console, " ".join(filter(None, (kept, evaluation.chosen_on))))
+    say(console, " ".join(filter(None, (kept, evaluation.chosen_on))))
+
+
+def print_scores(
+    console: "Console",
+    evaluation: Evaluation,
+    *,
+    average_precision: Mapping[str, float | None] | None = None,
+    compared_with: str = "",
+) -> None:
+    """Prints loss, accuracy and macro F1 with their intervals, the score without copies, and the table per class.
+
+    Args:
+        average_precision: by class, for one more column.
+        compared_with: a sentence: which images count as training images.
+    """
+    say(console, f"\nScore on {evaluation.split} ({evaluation.images:,} images)", style="bold")
+    console.print(_score_table(evaluation))
+    say(console, " ".join(filter(None, (_copies_sentence(evaluation), compared_with))))
+    console.print()
+    console.print(_class_table(evaluation, average_precision))
 
 
 def overfitting_sentence(training: float | None, validation: float | None) -> str:
@@ -60,19 +76,19 @@ def overfitting_sentence(training: float | None, validation: float | None) -> st
 
 def print_audit(console: "Console", audit: "Audit") -> None:
     """Prints the images per class and part, copies and contradictions within and across parts, blank and unreadable."""
-    _say(console, f"\nImages of {audit.name}", style="bold")
+    say(console, f"\nImages of {audit.name}", style="bold")
     console.print(_audit_table(audit))
     console.print()
     for shared in audit.shared:
-        _say(console, _shared_sentence(shared))
-    _say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
-    _say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
+        say(console, _shared_sentence(shared))
+    say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
+    say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
 
 
 def _audit_table(audit: "Audit") -> "Table":
     from rich.text import Text
 
-    table = _table(header_style="bold")
+    table = new_table(header_style="bold")
     table.add_column("class", overflow="fold")
     for part in audit.parts:
         table.add_column(Text(part.name), justify="right", no_wrap=True)
@@ -110,7 +126,7 @@ def _named_images(what: str, names: Sequence[str]) -> str:
 
 
 def _score_table(evaluation: Evaluation) -> "Table":
-    table = _table()
+    table = new_table()
     table.add_column()
     table.add_column(justify="right")
     table.add_column(overflow="fold")
@@ -134,31 +150,47 @@ def _copies_sentence(evaluation: Evaluation) -> str:
     )
 
 
-def _class_table(evaluation: Evaluation) -> "Table":
+def _class_table(evaluation: Evaluation, average_precision: Mapping[str, float | None] | None) -> "Table":
     from rich.text import Text
 
-    table = _table(header_style="bold")
+    headers = ["precision", "recall", "F1"]
+    rows = {label: [score.precision, score.recall, score.f1] for label, score in evaluation.per_class.items()}
+    averages = [evaluation.precision, evaluation.recall, evaluation.macro_f1]
+    if average_precision:
+        headers.append("avg. precision")
+        rows = {label: [*shares, average_precision[label]] for label, shares in rows.items()}
+        averages.append(_mean(average_precision.values()))
+    table = new_table(header_style="bold")
     table.add_column("class", overflow="fold")
-    for column in ("precision", "recall", "F1", "images"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for label, score in evaluation.per_class.items():
-        shares = (score.precision, score.recall, score.f1)
-        table.add_row(Text(label), *(f"{value:.1%}" for value in shares), f"{score.images:,}")
-    averages = (evaluation.precision, evaluation.recall, evaluation.macro_f1)
-    table.add_row("macro average", *(f"{value:.1%}" for value in averages), f"{evaluation.images:,}", style="bold")
+    for header in (*headers, "images"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for label, shares in rows.items():
+        table.add_row(Text(label), *map(_share, shares), f"{evaluation.per_class[label].images:,}")
+    table.add_row("macro average", *map(_share, averages), f"{evaluation.images:,}", style="bold")
     return table
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
 
 
 def _interval_text(interval: Interval) -> str:
     return f"95% interval {interval[0]:.1%} to {interval[1]:.1%}"
 
 
-def _table(**options) -> "Table":
+def new_table(**options) -> "Table":
+    """Returns an empty table without lines; with a `header_style` it has a header."""
     from rich.table import Table
 
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header="header_style" in options, **options)
 
 
-def _say(console: "Console", text: str, *, style: str | None = None) -> None:
+def say(console: "Console", text: str, *, style: str | None = None) -> None:
+    """Prints a sentence as it is, wrapped at the terminal's width; nothing where it is empty."""
     if text:
         console.print(text, style=style, markup=False, highlight=False, emoji=False)

@@ -1,0 +1,117 @@
+"""How far a model's confidence can be believed, and one temperature that makes it more believable.
+
+Works from probabilities, since that is what saved models and LiteRT give; scores no classes and draws nothing.
+Source: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks" (arXiv 1706.04599).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fer_core.errors import ArtifactError, DatasetError
+
+BINS = 15
+"""Of equal width, as in the paper: the i-th of confidences above (i - 1) / 15 and up to i / 15."""
+COLDEST, HOTTEST = 0.25, 10.0
+"""A few validation images that are all right (or all wrong) would ask for a temperature of 0 (or infinity)."""
+
+_SMALLEST = float(np.finfo(np.float32).tiny)
+"""float32 rounds what is less to 0, of which there is no logarithm."""
+_HALVINGS = 60
+
+
+class Bin(NamedTuple):
+    """The images of one range of confidences; 0.0 where there are none."""
+
+    confidence: float
+    """Mean of the highest probabilities, 0..1."""
+    accuracy: float
+    """Share of the images that are right, 0..1."""
+    images: int
+
+
+def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Returns softmax(logits / temperature), from softmax(logits): float32 of the same shape.
+
+    Above 1 the confidence falls, below it rises; the most probable class stays the same.
+
+    Args:
+        probabilities: float (..., classes), each row sums to 1.
+
+    Raises:
+        ArtifactError: the temperature is no positive number.
+    """
+    probabilities = np.asarray(probabilities, np.float32)
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ArtifactError(
+            f"The model's temperature is {temperature}; it must be above 0.", hint="Train the model again."
+        )
+    if temperature == 1:
+        return probabilities
+    logits = _logits(probabilities) / temperature
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the temperature with the lowest negative log-likelihood, 0.25 to 10: fit it on validation images only.
+
+    Args:
+        probabilities: float (n, classes), each row sums to 1.
+        labels: integers (n,), 0..classes-1. DatasetError where there are none.
+    """
+    labels = np.asarray(labels)
+    if labels.size == 0:
+        raise DatasetError("There are no images to fit a temperature on.", hint="Give data with validation images.")
+    logits = _logits(np.asarray(probabilities))
+    logits -= logits.max(axis=1, keepdims=True)
+    mean_of_truth = logits[np.arange(len(labels)), labels].mean()
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        # The log-likelihood is concave in 1 / T, so its slope changes its sign once.
+        if _mean_expected(logits, middle) < mean_of_truth:
+            low = middle
+        else:
+            high = middle
+    return float(2 / (low + high))
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[Bin]:
+    """Returns, for equally wide ranges of confidence from 0 to 1, how confident the model was and how often right."""
+    probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
+    confidence = probabilities.max(axis=1)
+    is_right = probabilities.argmax(axis=1) == labels
+    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    images, confidences, rights = (
+        np.bincount(places, weights=weights, minlength=bins) for weights in (None, confidence, is_right)
+    )
+    whole = np.maximum(images, 1)
+    columns = (confidences / whole, rights / whole, images)
+    return [Bin(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """Returns the mean gap between confidence and accuracy over the bins, weighted by their images: 0 is perfect.
+
+    "ECE" of the paper, of the highest probability alone, in 15 bins of equal width unless told otherwise.
+    """
+    return error_of(reliability(probabilities, labels, bins))
+
+
+def error_of(bins: list[Bin]) -> float:
+    """Returns the expected calibration error of these bins; 0.0 without any image."""
+    images = sum(part.images for part in bins)
+    return sum(part.images * abs(part.accuracy - part.confidence) for part in bins) / max(images, 1)
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    """Returns the logits but for a constant per row, float64."""
+    return np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
+
+
+def _mean_expected(logits: np.ndarray, inverse_temperature: float) -> float:
+    """Returns the mean over the images of the logit that the tempered model expects: the slope's other half."""
+    weights = np.exp(inverse_temperature * logits)
+    return float(((weights * logits).sum(axis=1) / weights.sum(axis=1)).mean())

@@ -1,0 +1,147 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_core.emotions import FER2013_CSV_ORDER
+from fer_core.errors import ArtifactError, DatasetError
+from fer_core.evaluation.analysis import analysis_of
+from fer_core.evaluation.answers import answers_of
+from fer_core.evaluation.calibration import expected_calibration_error, fit_temperature, with_temperature
+from tests.evaluation.conftest import LABELS, drawn_answers
+
+
+def analysed(model, dataset, probabilities=drawn_answers):
+    """The analysis, without its files."""
+    return analysis_of(model, dataset, answers_of(model, dataset, probabilities))
+
+
+def test_a_model_in_another_order_of_classes_is_mapped_by_name(make_model, drawn):
+    """Three of seven classes stand elsewhere in the order of FER-2013's csv."""
+    places = [LABELS.index(label) for label in FER2013_CSV_ORDER]
+    names = tuple(label.title() for label in FER2013_CSV_ORDER)
+    model = make_model(labels=names)
+    found = analysed(model, drawn, lambda part: drawn_answers(part)[:, places])
+    same = analysed(make_model(), drawn)
+    assert found.evaluation.labels == names
+    assert found.evaluation.accuracy == same.evaluation.accuracy
+    assert found.evaluation.per_class["Sad"] == same.evaluation.per_class["sad"]
+    assert found.average_precision["Neutral"] == pytest.approx(same.average_precision["neutral"])
+    assert found.temperature == pytest.approx(same.temperature, rel=1e-5)
+    matrix = np.array(same.evaluation.confusion)
+    assert (np.array(found.evaluation.confusion) == matrix[np.ix_(places, places)]).all()
+
+
+def test_other_classes_are_refused_before_the_model_is_asked(make_model, drawn):
+    def never(part):
+        pytest.fail("asked")
+
+    with pytest.raises(DatasetError, match="the model does not know surprise and the data does not have contempt"):
+        model = make_model(labels=(*LABELS[:-1], "contempt"))
+        analysed(model, drawn, never)
+
+
+@pytest.mark.parametrize("spoil", [lambda p: np.log(p), lambda p: p / 2, lambda p: p * 7])
+def test_outputs_that_are_no_probabilities_are_refused(make_model, drawn, spoil):
+    with pytest.raises(ArtifactError, match="The outputs of other are no probabilities: they are") as caught:
+        analysed(make_model(), drawn, lambda part: spoil(drawn_answers(part)))
+    assert "softmax" in caught.value.hint
+
+
+def test_outputs_of_another_shape_or_nan_are_refused(make_model, drawn):
+    for spoil, words in ((lambda p: p[:-1], "probabilities for"), (lambda p: p * np.nan, "no numbers")):
+        with pytest.raises(ArtifactError, match=words):
+            analysed(make_model(drawn), drawn, lambda part, s=spoil: s(drawn_answers(part)))
+
+
+def test_the_temperature_is_fitted_on_validation_images_and_makes_confidence_honest(make_model, load_drawn):
+    data = load_drawn(sample_per_class=150, validation_fraction=0.4)
+    asked = []
+
+    def sharp(part):
+        asked.append(part.name)
+        return drawn_answers(part, sharpness=3)
+
+    found = analysed(make_model(data), data, sharp)
+    assert sorted(asked) == ["test", "validation"]
+    assert found.temperature == pytest.approx(
+        3 * fit_temperature(drawn_answers(data.validation), data.validation.labels)
+    )
+    assert found.temperature_from == (
+        f"The temperature was fitted on {len(data.validation)} images of validation; readings use 1.00."
+    )
+    assert found.after.error < found.before.error / 2
+    assert found.after.loss < found.before.loss == found.evaluation.loss
+    calibrated = with_temperature(sharp(data.test), found.temperature)
+    assert found.after.error == pytest.approx(expected_calibration_error(calibrated, data.test.labels))
+
+
+def test_the_models_own_temperature_is_named_once_where_it_is_the_same(make_model, drawn):
+    first = analysed(make_model(drawn), drawn)
+    model = make_model(drawn, temperature=first.temperature)
+    second = analysed(model, drawn)
+    assert "readings" not in second.temperature_from
+
+
+@pytest.mark.parametrize(
+    ("validation", "words"), [("none", "no validation images"), ("test", "validation images are the test images")]
+)
+def test_the_test_images_never_choose_the_temperature(make_model, load_drawn, drawn, validation, words):
+    data = load_drawn(validation=validation)
+    asked = []
+    model = make_model(drawn, temperature=1.5)
+    found = analysed(model, data, lambda part: asked.append(part) or drawn_answers(part))
+    assert (asked, found.temperature) == ([data.test], 1.5)
+    assert words in found.temperature_from
+    assert "the temperature is the model's own" in found.temperature_from
+
+
+def test_validation_images_that_were_trained_on_choose_no_temperature(make_model, load_drawn, drawn):
+    other_seed = load_drawn(seed=5)
+    found = analysed(make_model(drawn, temperature=1.5), other_seed)
+    assert found.temperature == 1.5
+    assert found.temperature_from.startswith("validation may be known from training")
+    assert found.remark.startswith("These images are split in another way")
+    assert found.evaluation.chosen_on == ""
+
+
+def test_a_model_from_elsewhere_may_know_the_validation_images(make_model, drawn):
+    found = analysed(make_model(), drawn)
+    assert "which is too low if the model was trained on them" in found.temperature_from
+    assert found.compared_with.startswith("What this model was trained on is not known; compared with")
+    assert found.evaluation.without_training_copies.images == len(drawn.test)
+
+
+def test_the_score_without_copies_needs_the_runs_own_list_of_training_images(make_model, drawn):
+    model = make_model(drawn)
+    own = model.run_folder / "training_images.bin"
+    hashes = np.append(drawn.train.hashes[:4], drawn.test.hashes[4:])
+    other = replace(drawn, test=replace(drawn.test, hashes=hashes))
+    found = analysed(model, other)
+    assert found.evaluation.without_training_copies.images == len(drawn.test) - 4
+    assert "different images that training and its choices saw" in found.compared_with
+    own.write_bytes(b"12345678")
+    unknown = analysed(model, replace(other, split_fingerprint="0" * 64))
+    assert unknown.evaluation.without_training_copies is None
+    assert "is not known: training_images.bin is missing" in unknown.compared_with
+
+
+def test_a_copied_h5_is_compared_with_the_same_data(make_model, drawn):
+    model = replace(make_model(drawn), run_folder=None)
+    found = analysed(model, drawn)
+    assert "different images that training and its choices saw" in found.compared_with
+
+
+def test_test_images_that_were_all_seen_give_no_score_without_copies(make_model, drawn):
+    data = replace(drawn, test=replace(drawn.test, hashes=np.resize(drawn.train.hashes, len(drawn.test))))
+    found = analysed(make_model(drawn), data)
+    assert found.evaluation.without_training_copies is None
+    assert found.compared_with.startswith("Each of these images is among the")
+
+
+def test_what_chose_the_epoch_is_said_of_the_runs_own_split_alone(make_model, load_drawn, drawn):
+    own = analysed(make_model(drawn), drawn)
+    assert (own.evaluation.chosen_on, own.remark) == ("Chosen on validation: the epoch.", "")
+    other = analysed(make_model(drawn), load_drawn(sample_per_class=21))
+    assert other.remark == "These are other images than the model was trained and scored with."
+    assert other.evaluation.chosen_on == ""

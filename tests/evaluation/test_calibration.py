@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_core.errors import ArtifactError, DatasetError
+from fer_core.evaluation.calibration import (
+    COLDEST,
+    HOTTEST,
+    Bin,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    with_temperature,
+)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def honest() -> tuple[np.ndarray, np.ndarray]:
+    """Logits of 4,000 images, and labels that occur exactly as often as softmax(logits) says."""
+    random = np.random.default_rng(0)
+    logits = random.normal(scale=2, size=(4000, 7))
+    return logits, np.array([random.choice(7, p=row) for row in softmax(logits)])
+
+
+@given(st.floats(0.25, 10), st.integers(0, 2**32 - 1))
+def test_a_temperature_divides_the_logits(temperature, seed):
+    logits = np.random.default_rng(seed).normal(scale=3, size=(5, 4))
+    found = with_temperature(softmax(logits).astype(np.float32), temperature)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, softmax(logits / temperature), atol=2e-6)
+
+
+def test_a_temperature_of_one_changes_nothing_at_all():
+    probabilities = np.array([[0.7, 0.2, 0.1]], np.float32)
+    assert (with_temperature(probabilities, 1.0) == probabilities).all()
+
+
+def test_one_row_stays_one_row_and_a_batch_stays_a_batch():
+    assert with_temperature(np.array([0.5, 0.5]), 2).shape == (2,)
+    assert with_temperature(np.full((3, 2, 4), 0.25), 2).shape == (3, 2, 4)
+
+
+def test_probabilities_that_float32_rounded_to_zero_stay_numbers():
+    hard = np.array([[1.0, 0.0, 0.0]], np.float32)
+    for temperature in (0.25, 3.0, 10.0):
+        found = with_temperature(hard, temperature)
+        assert np.isfinite(found).all()
+        assert found.sum() == pytest.approx(1, abs=1e-6)
+        assert found.argmax() == 0
+
+
+def test_the_order_of_the_classes_stays():
+    random = np.random.default_rng(1)
+    probabilities = softmax(random.normal(size=(200, 7)))
+    for temperature in (0.5, 4.0):
+        assert (with_temperature(probabilities, temperature).argmax(axis=1) == probabilities.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_none_is_refused(temperature):
+    with pytest.raises(ArtifactError, match="must be above 0"):
+        with_temperature(np.array([[0.5, 0.5]]), temperature)
+
+
+@pytest.mark.parametrize("made", [0.5, 1.0, 1.7, 3.0])
+def test_the_temperature_that_logits_were_divided_by_is_found_again(honest, made):
+    logits, labels = honest
+    assert fit_temperature(softmax(logits * made).astype(np.float32), labels) == pytest.approx(made, rel=0.06)
+
+
+def test_no_other_temperature_is_more_likely(honest):
+    logits, labels = honest
+    probabilities = softmax(2.5 * logits)
+    best = fit_temperature(probabilities, labels)
+
+    def negative_log_likelihood(temperature):
+        tempered = with_temperature(probabilities, temperature).astype(np.float64)
+        return -np.log(tempered[np.arange(len(labels)), labels]).mean()
+
+    around = [negative_log_likelihood(best * factor) for factor in (0.98, 1.0, 1.02)]
+    assert around[1] == min(around)
+
+
+def test_a_few_images_that_are_all_right_or_all_wrong_ask_for_no_extreme():
+    sure = np.array([[0.99, 0.01], [0.01, 0.99]])
+    assert fit_temperature(sure, np.array([0, 1])) == pytest.approx(COLDEST)
+    assert fit_temperature(sure, np.array([1, 0])) == pytest.approx(HOTTEST)
+
+
+def test_no_images_fit_no_temperature():
+    with pytest.raises(DatasetError, match="no images to fit a temperature"):
+        fit_temperature(np.empty((0, 7)), np.empty(0, int))
+
+
+def test_the_bins_and_the_error_are_those_worked_out_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.65, 0.35], [0.05, 0.95]])
+    labels = np.array([0, 0, 1, 1])
+    bins = reliability(probabilities, labels, bins=5)
+    assert bins[:3] == [Bin(0.0, 0.0, 0)] * 3
+    assert bins[3] == pytest.approx(Bin(0.675, 0.5, 2))
+    assert bins[4] == pytest.approx(Bin(0.925, 1.0, 2))
+    by_hand = 2 / 4 * abs(0.5 - 0.675) + 2 / 4 * abs(1 - 0.925)
+    assert expected_calibration_error(probabilities, labels, bins=5) == pytest.approx(by_hand)
+
+
+def test_there_are_fifteen_bins_and_a_certain_answer_lies_in_the_last():
+    bins = reliability(np.array([[1.0, 0.0]]), np.array([0]))
+    assert (len(bins), bins[14]) == (15, Bin(1.0, 1.0, 1))
+
+
+def test_a_model_that_is_as_right_as_confident_has_hardly_an_error(honest):
+    logits, labels = honest
+    assert expected_calibration_error(softmax(logits), labels) < 0.03
+    assert expected_calibration_error(softmax(3 * logits), labels) > 0.15
+
+
+def test_the_error_of_no_images_is_zero():
+    assert expected_calibration_error(np.empty((0, 3)) + 0.0, np.empty(0, int)) == 0.0

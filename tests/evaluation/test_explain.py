@@ -1,0 +1,283 @@
+"""Imports Keras: some seconds. The test on JAX starts a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras.initializers import Constant
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from fer_core import networks
+from fer_core.config import TrainConfig
+from fer_core.errors import ConfigError
+from fer_core.evaluation.calibration import with_temperature
+from fer_core.evaluation.explain import MOST_MAPS, explain, feature_maps, grad_cam
+from fer_core.evaluation.explain_figures import explain_figure, overlay
+from fer_core.evaluation.layer_maps import (
+    MapLayer,
+    default_layer,
+    default_maps_layer,
+    layer_names,
+    map_layer,
+    map_layers,
+    outputs_of,
+)
+
+LABELS = ("angry", "happy", "sad")
+WEIGHTS = np.array([[3.0, 0.0, -2.0], [0.0, 2.0, 1.0]], np.float32)
+"""From the maps 'bright' and 'dark' to the three classes."""
+
+
+def head(name: str, scale: float = 1.0):
+    """What follows the pooled maps: a softmax, given in one of the ways in which models have it; "logits" has none."""
+    activation = "softmax" if name == "dense" else None
+    dense = layers.Dense(3, activation=activation, name="answer", kernel_initializer=Constant(scale * WEIGHTS))
+    endings = {"activation": [layers.Activation("softmax")], "layer": [layers.Softmax()]}
+    return [dense, *endings.get(name, [])]
+
+
+def bright_and_dark() -> layers.Layer:
+    """A layer of two maps: how bright and how dark each place is, 0..1."""
+    kernel, bias = Constant(np.array([[[[1, -1]]]]) / 255), Constant(np.array([0, 1]))
+    return layers.Conv2D(2, 1, name="maps", kernel_initializer=kernel, bias_initializer=bias)
+
+
+def network(ending: str = "dense", *, scale: float = 1.0, nested: bool = False) -> keras.Model:
+    """Two maps, their means, and a softmax."""
+    maps = bright_and_dark()
+    pixels = keras.Input((16, 16, 1), name="pixels")
+    if nested:
+        inside = keras.Input((16, 16, 1))
+        x = keras.Model(inside, layers.ReLU(name="shown")(maps(inside)), name="inner")(pixels)
+    else:
+        x = layers.ReLU(name="shown")(maps(pixels))
+    x = layers.GlobalAveragePooling2D()(x)
+    for layer in head(ending, scale):
+        x = layer(x)
+    return keras.Model(pixels, x)
+
+
+@pytest.fixture
+def half_bright() -> np.ndarray:
+    """A picture whose left half is bright: float32 (16, 16, 1)."""
+    picture = np.zeros((16, 16, 1), np.float32)
+    picture[:, :8] = 255
+    return picture
+
+
+def by_hand(class_number: int) -> np.ndarray:
+    """Grad-CAM of `half_bright`: the maps are 1 on one half, and the gradient of a mean is the same everywhere."""
+    heat = np.zeros((16, 16))
+    heat[:, :8], heat[:, 8:] = np.maximum(WEIGHTS[:, class_number], 0)
+    return heat / heat.max()
+
+
+@pytest.mark.parametrize("ending", ["dense", "activation", "layer", "logits"])
+@pytest.mark.parametrize("class_number", [0, 1, 2])
+def test_grad_cam_is_what_is_worked_out_by_hand(half_bright, ending, class_number):
+    found = grad_cam(network(ending), "shown", half_bright, class_number)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, by_hand(class_number), atol=1e-6)
+
+
+def test_an_answer_of_which_the_model_is_certain_can_be_explained(half_bright):
+    """Behind a softmax that gives 1.0 every gradient is 0; the score before it still has one."""
+    certain = network(scale=1000)
+    assert outputs_of(certain, half_bright)[0] == 1.0
+    np.testing.assert_allclose(grad_cam(certain, "shown", half_bright, 0), by_hand(0), atol=1e-6)
+
+
+def test_without_a_softmax_the_logarithm_of_the_probability_is_explained(half_bright):
+    pixels = keras.Input((16, 16, 1))
+    maps = layers.Conv2D(1, 1, name="maps", kernel_initializer=Constant(1 / 255))(pixels)
+    mean = layers.GlobalAveragePooling2D()(maps)
+    answer = layers.Dense(1, activation="sigmoid", kernel_initializer="ones")(mean)
+    heat = grad_cam(keras.Model(pixels, answer), "maps", half_bright, 0)
+    assert heat[:, :8].min() == 1
+    assert heat[:, 8:].max() == 0
+
+
+def test_where_nothing_speaks_for_a_class_there_is_no_heat():
+    against = network()
+    black = np.zeros((16, 16, 1), np.float32)
+    assert (grad_cam(against, "shown", black, 0) == 0).all()
+
+
+@pytest.mark.parametrize("name", ["inner/maps", "inner/shown", "inner"])
+def test_layers_inside_a_nested_model_are_explained_like_any_other(half_bright, name):
+    model = network(nested=True)
+    assert layer_names(model) == ("inner/maps", "inner/shown", "inner")
+    assert default_layer(model) == "inner/shown"
+    np.testing.assert_allclose(grad_cam(model, name, half_bright, 1), by_hand(1), atol=1e-6)
+
+
+def test_a_sequential_model_inside_a_sequential_one_is_explained(half_bright):
+    steps = [layers.Conv2D(4, 3, activation="relu", name="conv"), layers.MaxPooling2D(name="pool")]
+    inner = keras.Sequential(steps, name="inner")
+    model = keras.Sequential([keras.Input((16, 16, 1)), inner, layers.Flatten(), layers.Dense(3, activation="softmax")])
+    assert layer_names(model) == ("inner/conv", "inner/pool", "inner")
+    heat = grad_cam(model, default_layer(model), half_bright, 2)
+    assert heat.shape == (16, 16)
+    assert 0 <= heat.min() <= heat.max() <= 1
+
+
+def test_both_branches_of_a_sum_reach_the_gradient(half_bright):
+    """The maps go to the answer twice: as they are, and turned round and doubled."""
+    pixels = keras.Input((16, 16, 1))
+    maps = bright_and_dark()(pixels)
+    opposite = layers.Conv2D(2, 1, kernel_initializer=Constant(-2 * np.eye(2)[None, None]))(maps)
+    x = layers.GlobalAveragePooling2D()(layers.Add(name="sum")([maps, opposite]))
+    model = keras.Model(pixels, head("dense")[0](x))
+    turned = np.maximum(-WEIGHTS[:, 2], 0)
+    heat = grad_cam(model, "maps", half_bright, 2)
+    np.testing.assert_allclose(heat[:, 0] > 0.5, np.full(16, turned[0] > 0))
+    np.testing.assert_allclose(heat[:, 15] > 0.5, np.full(16, turned[1] > 0))
+
+
+def test_the_feature_maps_are_what_the_layer_gives(half_bright):
+    model = network()
+    expected = keras.Model(model.input, model.get_layer("maps").output)(half_bright[None])[0]
+    np.testing.assert_array_equal(feature_maps(model, "maps", half_bright), np.asarray(expected))
+
+
+def test_a_model_is_the_same_after_it_was_explained(half_bright):
+    model = network(nested=True)
+    before = outputs_of(model, half_bright)
+    grad_cam(model, "inner/maps", half_bright, 0)
+    with pytest.raises(Exception, match="incompatible with the layer"):
+        grad_cam(model, "inner/maps", half_bright[:, :3], 0)
+    np.testing.assert_array_equal(outputs_of(model, half_bright), before)
+    everything = [*model.layers, *model.get_layer("inner").layers]
+    assert not [layer.name for layer in everything if "call" in vars(layer)]
+
+
+@pytest.mark.parametrize("name", networks.names())
+def test_every_network_has_sensible_layers_to_begin_with(name):
+    config = TrainConfig(network=name)
+    side, channels = networks.input_shape(config)
+    model = networks.build(config, LABELS)
+    found = map_layers(model)
+    last, shown = map_layer(model, default_layer(model)), map_layer(model, default_maps_layer(model))
+    after = [layer for layer in found[found.index(last) + 1 :] if "Conv2D" in layer.kind]
+    assert after == []
+    assert "Pooling" not in last.kind
+    assert 2 * shown.height >= side
+    heat = grad_cam(model, last.name, np.full((side, side, channels), 128, np.float32), 1)
+    assert heat.shape == (side, side)
+    assert np.isfinite(heat).all()
+
+
+def test_layers_are_listed_in_the_order_in_which_they_are_computed():
+    assert map_layers(network())[:2] == (MapLayer("maps", "Conv2D", 16, 16, 2), MapLayer("shown", "ReLU", 16, 16, 2))
+
+
+def test_a_model_without_convolutions_cannot_be_explained():
+    model = keras.Sequential([keras.Input((16, 16, 1)), layers.Flatten(), layers.Dense(3, activation="softmax")])
+    with pytest.raises(ConfigError, match="has no convolutions with feature maps"):
+        explain(model, np.zeros((16, 16, 1), np.uint8), labels=LABELS)
+
+
+def face() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (16, 16, 1), dtype=np.uint8)
+
+
+def test_a_wrong_layer_or_emotion_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match="has no layer 'map' with feature maps") as caught:
+        explain(network(), face(), labels=LABELS, layer="map")
+    assert caught.value.hint == "Did you mean 'maps'?"
+    with pytest.raises(ConfigError, match="knows no emotion 'hapy'") as caught:
+        explain(network(), face(), labels=LABELS, emotion="hapy")
+    assert caught.value.hint == "Did you mean 'happy'?"
+
+
+def test_the_answer_is_explained_unless_an_emotion_is_named(half_bright):
+    bright = half_bright.astype(np.uint8)
+    model = network()
+    found = explain(model, bright, labels=LABELS, temperature=2.0)
+    assert found.emotion == "angry"
+    np.testing.assert_allclose(found.probabilities, with_temperature(outputs_of(model, half_bright), 2.0))
+    np.testing.assert_allclose(found.heat, by_hand(0), atol=1e-6)
+    other = explain(model, bright, labels=LABELS, emotion=" Happy", layer="maps")
+    assert (other.emotion, other.heat_layer.name, other.maps_layer.name) == ("happy", "maps", "maps")
+    np.testing.assert_allclose(other.heat, by_hand(1), atol=1e-6)
+
+
+def test_logits_are_explained_as_the_probabilities_that_they_stand_for(half_bright):
+    bright = half_bright.astype(np.uint8)
+    found, expected = (explain(network(ending), bright, labels=LABELS) for ending in ("logits", "dense"))
+    assert found.emotion == expected.emotion == "angry"
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-5)
+    np.testing.assert_allclose(found.heat, expected.heat, atol=1e-6)
+
+
+def test_a_model_from_elsewhere_gets_the_grey_values_that_it_was_trained_on(half_bright):
+    found = explain(network(), half_bright.astype(np.uint8), labels=LABELS, pixels="0..1", layer="maps")
+    assert found.maps[0, 0, found.map_numbers.tolist().index(0)] == pytest.approx(1 / 255)
+
+
+def test_of_many_maps_the_most_active_come_first_and_not_more_than_can_be_seen():
+    model = networks.build(TrainConfig(network="compact"), LABELS)
+    found = explain(model, np.random.default_rng(0).integers(0, 256, (48, 48, 1), dtype=np.uint8), labels=LABELS)
+    every = explain(model, found.face, labels=LABELS, layer=found.heat_layer.name)
+    spread = every.maps.std(axis=(0, 1))
+    assert every.maps.shape == (6, 6, MOST_MAPS)
+    assert every.heat_layer.maps == 192
+    assert (np.diff(spread) <= 1e-6).all()
+
+
+def nothing_is_cut_off(figure) -> bool:
+    FigureCanvasAgg(figure).draw()
+    box, page = figure.get_tightbbox(), figure.bbox_inches
+    return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.width and box.y1 <= page.height
+
+
+@pytest.mark.parametrize("emotion", [None, "sad"])
+def test_the_figure_shows_face_heat_probabilities_and_maps(emotion):
+    found = explain(network(), face(), labels=LABELS, emotion=emotion)
+    figure = explain_figure(found, title="photo.jpg, 20260131-140212-smoke-3f9a")
+    texts = [text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text"))]
+    share = found.probabilities.max()
+    assert f"The model says {LABELS[found.probabilities.argmax()]} {share:.1%}" in texts
+    assert f"Grad-CAM for {found.emotion}, shown" in texts
+    assert "shown (ReLU, 16 × 16): its 2 maps, most active first" in texts
+    assert nothing_is_cut_off(figure)
+
+
+def test_the_overlay_leaves_the_face_where_there_is_no_heat():
+    heat = np.zeros((16, 16), np.float32)
+    heat[:, 8:] = 1
+    found = overlay(face(), heat)
+    assert (found[:, :8] == face()[:, :8]).all()
+    assert (np.ptp(found[:, 8:].astype(int), axis=2) > 0).all()
+
+
+ON_JAX = """
+import sys, keras, numpy as np
+from fer_core.evaluation.explain import grad_cam
+from fer_core.evaluation.layer_maps import default_layer
+model = keras.models.load_model(sys.argv[1], compile=False)
+assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
+np.save(sys.argv[3], grad_cam(model, default_layer(model), np.load(sys.argv[2]), 1))
+"""
+
+
+def test_jax_finds_the_same(tmp_path):
+    model = networks.build(TrainConfig(network="smoke"), LABELS)
+    picture = np.random.default_rng(0).uniform(0, 255, (48, 48, 1)).astype(np.float32)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "picture.npy", picture)
+    command = [
+        sys.executable,
+        "-c",
+        ON_JAX,
+        *(str(tmp_path / name) for name in ("model.keras", "picture.npy", "heat.npy")),
+    ]
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "heat.npy"), grad_cam(model, default_layer(model), picture, 1), atol=1e-4
+    )
