@@ -1,0 +1,83 @@
+"""When each frame of a video is shown, and which place it has: by the container's time stamps.
+
+Not by number / rate: phones and screen recorders write videos whose rate varies, and headers are wrong by a few percent
+where an edit cut frames off.
+"""
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from fer_core.live.video_capture import ASSUMED_RATE, plausible_rate, silence_video_libraries
+
+_PACKETS, _PACKETS_IN_ORDER = 48, 32
+_JITTER_SECONDS = 0.0025
+"""Matroska rounds time stamps to milliseconds."""
+
+_HEADER_IS_EXACT = 0.005
+
+
+class Place(NamedTuple):
+    """Where a frame stands; `missing` are the frames before it that are damaged or not there."""
+
+    number: int
+    seconds: float
+    missing: int
+
+
+class FrameTimes:
+    """Places the frames of one video, one after another.
+
+    Time stamps that do not rise are no time stamps; there the rate tells. In a video of constant rate a hole in the
+    time stamps is missing frames; where the rate varies, holes are meant.
+    """
+
+    def __init__(self, rate: float | None, *, is_constant: bool):
+        self._step = 1 / (rate or ASSUMED_RATE)
+        self._is_constant = is_constant
+        self._zero = 0.0
+        self._last: Place | None = None
+
+    def place(self, stamp_seconds: float, passed_over: int) -> Place:
+        """Returns the place of the next frame, before which `passed_over` frames could not be decoded."""
+        if self._last is None:
+            self._zero = stamp_seconds if math.isfinite(stamp_seconds) else 0.0
+            self._last = Place(passed_over, 0.0, passed_over)
+            return self._last
+        missing, step = passed_over, stamp_seconds - self._zero - self._last.seconds
+        if not (math.isfinite(step) and step > 0):
+            step = self._step * (1 + passed_over)
+        elif self._is_constant:
+            missing = max(passed_over, round(step / self._step) - 1)
+        self._last = Place(self._last.number + 1 + missing, self._last.seconds + step, missing)
+        return self._last
+
+
+def measure_rate(path: str, stated: float | None) -> tuple[float | None, bool]:
+    """Returns the frames a second of a video file, and whether they are constant, from its first time stamps.
+
+    `stated` is what the header says, kept where the time stamps agree; where they vary, the faster of the two, so that
+    a video of that rate has room for every frame. Takes some milliseconds: the packets are read, not decoded.
+    """
+    stamps = _first_stamps(path)
+    steps = np.diff(stamps)
+    if len(steps) < 3:
+        return stated, False
+    measured = plausible_rate(round(len(steps) / (stamps[-1] - stamps[0]), 6))
+    if steps.max() - steps.min() > _JITTER_SECONDS:
+        return max(stated or 0.0, measured or 0.0) or None, False
+    agrees = stated and measured and abs(measured / stated - 1) < _HEADER_IS_EXACT
+    return (stated if agrees else measured), measured is not None
+
+
+def _first_stamps(path: str) -> np.ndarray:
+    """Returns rising time stamps in seconds. Packets come in decoding order: those at the end may lack neighbours."""
+    silence_video_libraries()
+    packets = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    stamps = []
+    while len(stamps) < _PACKETS and packets.grab():
+        stamps.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    packets.release()
+    return np.unique(stamps)[: _PACKETS_IN_ORDER if len(stamps) == _PACKETS else None]

@@ -1,0 +1,147 @@
+"""The log of readings: one row per face and frame, as CSV or as JSON lines."""
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_core.errors import SourceError
+from fer_core.live.frame import Frame
+from fer_core.live.output_path import check_output, disk_full
+from fer_core.live.reading import Reading
+from fer_core.store.clock import utc_text
+
+COLUMNS = ("utc", "seconds", "frame", "person", "x", "y", "width", "height", "label", "confidence", "unsure")
+"""Of every log; after them one for each emotion."""
+
+NAME = "name"
+"""The last column where pictures are read: their file names."""
+
+SUFFIXES = (".csv", ".jsonl")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Row = Mapping[str, Any]
+
+
+class ReadingLog:
+    """A file with a row for every face of every frame; a frame without a face has a row too, with empty cells.
+
+    Columns are `COLUMNS`, each label's probability and, for pictures, `NAME`. Every frame's rows are given to the
+    system in one piece before `write` returns, so that there are whole rows only, whatever ends the process. The labels
+    are those of the beginning: where the model changes, what has no column is left out, and `note` says so.
+    """
+
+    def __init__(self, path: Path, labels: Sequence[str], *, overwrite: bool = False, of_pictures: bool = False):
+        """Raises ConfigError if the file cannot be written, or is there, not empty and not to be overwritten."""
+        check_output(path, suffixes=SUFFIXES, overwrite=overwrite)
+        self.path = path
+        self.note = ""
+        self._of_pictures = of_pictures
+        reserved = (*COLUMNS, NAME) if of_pictures else COLUMNS
+        self._columns_by_label = {label: _column(label, reserved) for label in labels}
+        self._columns = (*COLUMNS, *self._columns_by_label.values(), *reserved[len(COLUMNS) :])
+        self._as_line: Callable[[Row], str] = _csv_line if path.suffix.lower() == ".csv" else _json_line
+        self._whole_bytes = 0
+        self._file: int | None = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666
+        )
+        if path.suffix.lower() == ".csv":
+            self._append(_csv_line(dict(zip(self._columns, self._columns, strict=True))))
+
+    def write(self, frame: Frame, readings: Sequence[Reading]) -> None:
+        """Writes a frame's rows; does nothing after `close` and after an error.
+
+        Raises DiskFullError, and SourceError where the file cannot be written any more for another reason.
+        """
+        self._append("".join(map(self._as_line, self._rows(frame, readings))))
+
+    def close(self) -> None:
+        """Closes the file. May be called again."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            os.close(file)
+
+    def _rows(self, frame: Frame, readings: Sequence[Reading]) -> Iterator[Row]:
+        empty = dict.fromkeys(self._columns)
+        empty |= {"utc": utc_text(frame.utc), "seconds": round(frame.seconds, 3), "frame": frame.number}
+        if self._of_pictures:
+            empty[NAME] = frame.name
+        for reading in readings:
+            yield empty | self._cells(reading)
+        if not readings:
+            yield empty
+
+    def _cells(self, reading: Reading) -> Row:
+        box = {name: round(float(value), 1) for name, value in reading.box._asdict().items()}
+        return {
+            "person": reading.person,
+            **box,
+            "label": reading.label,
+            "confidence": round(reading.confidence, 4),
+            "unsure": reading.unsure,
+            **self._shares(reading.probabilities),
+        }
+
+    def _shares(self, probabilities: Mapping[str, float]) -> Row:
+        unknown = [label for label in probabilities if label not in self._columns_by_label]
+        if unknown:
+            self.note = f"{self.path} has no column for {', '.join(unknown)}: the model changed while it was written."
+        return {
+            column: round(probabilities[label], 4)
+            for label, column in self._columns_by_label.items()
+            if label in probabilities
+        }
+
+    def _append(self, text: str) -> None:
+        if self._file is None:
+            return
+        data = text.encode()
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            self._cut_to_whole_rows()
+            self.close()
+            if error.errno in _FULL:
+                raise disk_full(self.path) from None
+            raise SourceError(
+                f"{self.path} cannot be written any more: {error.strerror}.",
+                hint="What was written before is kept. Is its disk still there?",
+            ) from None
+        self._whole_bytes += len(text.encode())
+
+    def _cut_to_whole_rows(self) -> None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, self._whole_bytes)
+
+
+def _column(label: str, reserved: Sequence[str]) -> str:
+    """Returns a label's column: on one line, and not the name of another column."""
+    label = " ".join(label.split())
+    return f"emotion_{label}" if label in reserved else label
+
+
+def _json_line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _csv_line(row: Row) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(map(_cell, row.values()))
+    return line.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Returns a value as a cell. Spreadsheets compute what begins like a formula; a quote makes them show it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        value = " ".join(value.split())
+        return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
+    return value

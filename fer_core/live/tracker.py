@@ -1,0 +1,191 @@
+"""Follows faces from frame to frame, so that each person keeps one number.
+
+A found face belongs to the track whose expected box it is nearest to. Knows boxes and times alone, no pictures: how
+far a face moved between two detections is measured elsewhere and told to `follow`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from fer_core.faces.face import Box, Face
+
+BRIDGE_SECONDS = 0.7
+"""A person who is not found for longer than this is gone, and gets a new number when coming back."""
+
+CERTAIN_SECONDS = 0.1
+"""A new face has to be found for so long, at every look. The false alarms of haar last for two frames at times."""
+
+_FARTHEST = 1.7
+"""The largest `_cost` of a match: a face of the same size that is 0.8 of its width away from where it was expected."""
+_INSIDE = 0.5
+"""A new face of which more than this share lies inside a known one is the same face, found twice."""
+_COASTING_SECONDS = 0.3
+"""An unseen face goes on at its speed for about so long: people stop, and the speed is only an estimate."""
+_SPEED_SECONDS = 0.2
+"""Time constant of the speed's estimate. Over less time it would be the trembling of the detector's boxes."""
+
+
+class Move(NamedTuple):
+    """How a box changed: the shift of its centre in pixels, and the factor of its size."""
+
+    right: float
+    down: float
+    growth: float = 1.0
+
+
+class Track:
+    """One face that is followed: its `box` now, and `person`, its number (None until there is certainly a face)."""
+
+    def __init__(self, face: Face, seconds: float):
+        self.box = face.box
+        self.person: int | None = None
+        self.first_at = self.found_at = seconds
+        self._observed, self._observed_at = face.box, seconds
+        self._speed = (0.0, 0.0)
+        self.is_found = True
+        """Whether the last detection found it. If not, what lies under its box may be something else."""
+
+    def expected(self, seconds: float) -> Box:
+        """Returns where the face should be, from where it was observed last and how fast it moved."""
+        elapsed = max(0.0, seconds - self._observed_at)
+        way = _COASTING_SECONDS * (1 - math.exp(-elapsed / _COASTING_SECONDS))
+        right, down = self._speed
+        return self._observed._replace(x=self._observed.x + right * way, y=self._observed.y + down * way)
+
+    def find(self, face: Face, seconds: float) -> None:
+        """Takes the detector's word for where the face is."""
+        self._observe(face.box, seconds)
+        self.found_at, self.is_found = seconds, True
+
+    def miss(self, seconds: float) -> None:
+        """Moves the box to where the face should be, as the detector did not find it."""
+        self.box, self.is_found = self.expected(seconds), False
+
+    def follow(self, move: Move | None, seconds: float) -> None:
+        """Moves the box by what was measured in the picture; without that, to where the face should be."""
+        if move is None:
+            self.box = self.expected(seconds)
+            return
+        width, height = self.box.width * move.growth, self.box.height * move.growth
+        right, down = _centre(self.box)
+        self._observe(Box(right + move.right - width / 2, down + move.down - height / 2, width, height), seconds)
+
+    def _observe(self, box: Box, seconds: float) -> None:
+        elapsed = seconds - self._observed_at
+        if elapsed > 0:
+            share = 1 - math.exp(-elapsed / _SPEED_SECONDS)
+            ways = zip(self._speed, _centre(box), _centre(self._observed), strict=True)
+            # share / elapsed stays finite however short the time was; a way divided by it does not.
+            self._speed = tuple((1 - share) * speed + share / elapsed * (new - old) for speed, new, old in ways)
+        self.box = self._observed = box
+        self._observed_at = max(self._observed_at, seconds)
+
+
+class Tracker:
+    """The faces of one source. `tracks` are all that are followed, also those that are not yet or no longer seen."""
+
+    def __init__(self, *, bridge_seconds: float = BRIDGE_SECONDS):
+        self._bridge_seconds = bridge_seconds
+        self._people = 0
+        self._has_looked = False
+        self.tracks: list[Track] = []
+
+    @property
+    def people(self) -> list[Track]:
+        """The tracks that have a number, in its order."""
+        return sorted((track for track in self.tracks if track.person is not None), key=lambda track: track.person)
+
+    @property
+    def wants_a_look(self) -> bool:
+        """Whether the next frame should be looked at whole: a face is new, or was not found again."""
+        return any(track.person is None or not track.is_found for track in self.tracks)
+
+    def find(self, faces: Sequence[Face], seconds: float) -> None:
+        """Takes what the detector found in the whole frame at this time.
+
+        A new face counts once it has been found for 0.1 s; in the first frame of all at once, so that the first
+        reading does not wait.
+        """
+        pairs = matched([track.expected(seconds) for track in self.tracks], [face.box for face in faces])
+        for place, track in enumerate(self.tracks):
+            if place in pairs:
+                track.find(faces[pairs[place]], seconds)
+            else:
+                track.miss(seconds)
+        self.tracks = [track for track in self.tracks if self._is_kept(track, seconds)]
+        left = [face for place, face in enumerate(faces) if place not in pairs.values()]
+        self.tracks += [Track(face, seconds) for face in left if not self._is_known(face)]
+        self._number_people()
+
+    def follow(self, moves: Mapping[Track, Move], seconds: float) -> None:
+        """Moves the boxes on to this time, without a detection: by what was measured, else as expected."""
+        for track in self.tracks:
+            track.follow(moves.get(track), seconds)
+        self.tracks = [track for track in self.tracks if seconds - track.found_at <= self._bridge_seconds]
+
+    def _is_kept(self, track: Track, seconds: float) -> bool:
+        return track.is_found or (track.person is not None and seconds - track.found_at <= self._bridge_seconds)
+
+    def _is_known(self, face: Face) -> bool:
+        return any(track.is_found and _inside(face.box, track.box) > _INSIDE for track in self.tracks)
+
+    def _number_people(self) -> None:
+        for track in self.tracks:
+            is_certain = track.found_at - track.first_at >= CERTAIN_SECONDS
+            if track.person is None and (is_certain or not self._has_looked):
+                self._people += 1
+                track.person = self._people
+        self._has_looked = True
+
+
+def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
+    """Returns which found box belongs to which expected one, by their places; none to two, none from too far.
+
+    Nearest pairs first; then two pairs change partners where that brings both together nearer, which keeps people
+    apart who cross.
+    """
+    costs = {
+        (place, other): cost
+        for place, box in enumerate(expected)
+        for other, candidate in enumerate(found)
+        if (cost := _cost(box, candidate)) <= _FARTHEST
+    }
+    pairs: dict[int, int] = {}
+    for place, other in sorted(costs, key=costs.get):
+        if place not in pairs and other not in pairs.values():
+            pairs[place] = other
+    for place in pairs:
+        for second in pairs:
+            _change_partners(pairs, costs, place, second)
+    return pairs
+
+
+def _change_partners(pairs: dict[int, int], costs: Mapping[tuple[int, int], float], first: int, second: int) -> None:
+    now = costs[first, pairs[first]] + costs[second, pairs[second]]
+    changed = costs.get((first, pairs[second]), math.inf) + costs.get((second, pairs[first]), math.inf)
+    if changed < now:
+        pairs[first], pairs[second] = pairs[second], pairs[first]
+
+
+def _cost(box: Box, other: Box) -> float:
+    """Returns 0 for equal boxes, more for less overlap and for more distance (in widths of the face)."""
+    common = _common(box, other)
+    overlap = common / max(box.width * box.height + other.width * other.height - common, 1e-9)
+    size = math.sqrt(max(box.width * other.width, 1e-9))
+    return 1 - overlap + math.dist(_centre(box), _centre(other)) / size
+
+
+def _inside(box: Box, other: Box) -> float:
+    """Returns the share of `box` that lies inside `other`."""
+    return _common(box, other) / max(box.width * box.height, 1e-9)
+
+
+def _common(box: Box, other: Box) -> float:
+    width = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
+    height = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)
+    return max(0.0, width) * max(0.0, height)
+
+
+def _centre(box: Box) -> tuple[float, float]:
+    return box.x + box.width / 2, box.y + box.height / 2

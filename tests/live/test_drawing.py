@@ -1,0 +1,129 @@
+"""What drawing stands on: names in any script, text that is kept but not without bound, and where marks go."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.live.drawing import Stamp, StampCache, paste, tinted
+from fer_core.live.layout import Obstacle, Rect, beside, best_place, corners, rect_of, wrapped
+from fer_core.live.lettering import Lettering, font_file, has_characters, in_dejavu, one_line, shortened, writable
+from fer_core.live.pen import sizes_for
+
+NOBODY_HAS_IT = "\U000f1234"
+"""A character for private use."""
+
+
+def picture(width: int, height: int, tone: int = 200) -> np.ndarray:
+    return np.full((height, width, 3), tone, np.uint8)
+
+
+@pytest.mark.parametrize("name", ["радость", "χαρά", "שמחה", "سعادة", "glücklich", "đánh"])
+def test_names_in_other_alphabets_are_written(name):
+    assert has_characters(font_file(name), name)
+    assert has_characters(font_file(name, bold=True), name)
+    assert writable(name, (name,)) == name
+
+
+def test_a_name_that_no_font_can_write_is_told_by_its_number():
+    labels = ("happy", NOBODY_HAS_IT)
+    assert not has_characters(font_file("x"), NOBODY_HAS_IT)
+    assert writable(NOBODY_HAS_IT, labels) == "class 1"
+
+
+def test_text_is_put_on_one_line():
+    assert one_line("two\nlines\x1b[31m") == "two lines [31m"
+    assert len(one_line("x" * 1000)) == 200
+    assert shortened("surprise", 8) == "surprise"
+    assert shortened("surprised", 8) == "surpris…"
+    assert in_dejavu(f"clip {NOBODY_HAS_IT} – é.mp4") == "clip ? – é.mp4"
+
+
+def test_rendered_text_is_kept_but_never_more_than_the_cache_takes():
+    cache = StampCache(most_bytes=200_000)
+    letters = Lettering(cache)
+    first = letters.stamp("happy", size=14, colour_bgr=(255, 255, 255))
+    assert letters.stamp("happy", size=14, colour_bgr=(255, 255, 255)) is first
+    for number in range(500):
+        letters.stamp(f"{number} frames/s", size=14, colour_bgr=(255, 255, 255))
+        assert cache.bytes <= 200_000
+    assert letters.stamp("happy", size=14, colour_bgr=(255, 255, 255)) is not first
+
+
+def test_a_stamp_larger_than_the_cache_is_made_all_the_same():
+    cache = StampCache(most_bytes=10)
+    large = cache.get("large", lambda: tinted(np.full((50, 50), 255, np.uint8), (1, 2, 3)))
+    assert large.colour_bgr[0, 0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("left", "top"), [(-3, -2), (8, 7), (-50, 0), (0, 50), (2, 2)])
+def test_stamps_are_cut_off_at_the_edges(left, top):
+    opacity = np.full((5, 6), 255, np.uint8)
+    canvas, expected = picture(10, 10), picture(10, 10)
+    paste(canvas, tinted(opacity, (9, 8, 7)), left, top)
+    expected[max(0, top) : max(0, top + 5), max(0, left) : max(0, left + 6)] = (9, 8, 7)
+    assert (canvas == expected).all()
+
+
+def test_stamps_are_blended_by_their_opacity():
+    canvas = picture(4, 4, 100)
+    paste(canvas, tinted(np.full((4, 4), 51, np.uint8), (200, 200, 200)), 0, 0)
+    assert np.abs(canvas.astype(int) - 120).max() <= 1
+    nothing = Stamp(np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8))
+    before = canvas.copy()
+    paste(canvas, nothing, 0, 0)
+    assert (canvas == before).all()
+
+
+def test_the_place_that_hides_least_is_taken_and_kept_among_equals():
+    room = Rect(0, 0, 640, 480)
+    face, label = Rect(250, 150, 100, 100), Rect(250, 130, 100, 20)
+    places = beside(face, label, (150, 90), gap=6)
+    assert best_place(places, [Obstacle(face)], picture=room).side == "right"
+    assert best_place(places, [Obstacle(face)], picture=room, last="above").side == "above"
+    slightly = [Obstacle(room), Obstacle(Rect(0, 0, 250, 480), 0.2)]
+    assert best_place(places, slightly, picture=room, last="left").side == "left"
+    assert best_place(places, slightly, picture=room).side != "left"
+    assert best_place(places, [Obstacle(Rect(360, 0, 280, 480))], picture=room).side == "left"
+    blocked = best_place(places, [Obstacle(room, 2.0)], picture=room)
+    assert blocked.hides == 2 * 150 * 90
+    assert places["above"].bottom <= label.top
+    for place in places.values():
+        assert place.shared_area(face) == place.shared_area(label) == 0
+
+
+def test_the_corners_are_those_of_the_room():
+    room = Rect(6, 6, 500, 300)
+    places = corners((100, 50), room)
+    assert len(set(places.values())) == 4
+    assert all(place.shared_area(room) == 100 * 50 for place in places.values())
+    assert places["lower right"] == Rect(406, 256, 100, 50)
+
+
+def test_boxes_far_outside_end_just_outside_the_picture():
+    room = Rect(0, 0, 640, 480)
+    assert rect_of((10.4, 20.6, 30.0, 40.0), room) == Rect(10, 21, 30, 40)
+    far = rect_of((-1e12, 5.0, 2e12, 10.0), room)
+    assert -100 < far.left < 0
+    assert 640 < far.right < 740
+
+
+def test_pieces_are_broken_into_lines_that_fit():
+    assert wrapped([40, 40, 40], 100, gap=10) == [[0, 1], [2]]
+    assert wrapped([500, 20], 100, gap=10) == [[0], [1]]
+    assert wrapped([], 100, gap=10) == []
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1920, 1080)])
+def test_sizes_grow_with_the_picture(size):
+    text = sizes_for(*size).text
+    assert 12 <= text <= 24
+    assert sizes_for(*size[::-1]) == sizes_for(*size)
+    assert sizes_for(48, 48).text >= 8
+
+
+def test_the_written_digits_look_different():
+    letters = Lettering(StampCache())
+    one, two = (letters.stamp(text, size=13, colour_bgr=(255, 255, 255)) for text in ("11 %", "22 %"))
+    assert one.keep.shape == two.keep.shape
+    assert (one.keep != two.keep).any()
+    assert cv2.countNonZero(one.colour_bgr[:, :, 0]) > 20

@@ -1,0 +1,212 @@
+"""Heat maps: covering what matters costs probability, and making them never holds up the loop."""
+
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.data.face_picture import network_input
+from fer_core.errors import ArtifactError
+from fer_core.faces.framing import square_of
+from fer_core.live.occlusion import HeatMaps, occlusion_map
+from fer_core.live.reader import LiveReader
+from tests.live.reading_parts import (
+    FAKE_FRAMING,
+    BrightnessClassifier,
+    ScriptedDetector,
+    frame_of,
+    real_detector,
+    shipped_classifier,
+)
+
+SECONDS = 10
+"""No test waits so long: it is when one that hangs fails."""
+
+
+class CornerClassifier(BrightnessClassifier):
+    """Happy as far as the upper left quarter is bright."""
+
+    side = 48
+
+    def classify(self, faces: np.ndarray) -> np.ndarray:
+        return super().classify(faces[:, :24, :24])
+
+
+def test_the_map_is_hot_where_the_classifier_looks_and_cold_elsewhere():
+    heat = occlusion_map(CornerClassifier(), np.full((48, 48, 1), 250, np.uint8), 0)
+    assert heat.shape == (48, 48)
+    assert heat.dtype == np.float32
+    assert heat[8:16, 8:16].min() > 0.8
+    assert heat[34:].max() < 0.05
+    assert heat[:, 34:].max() < 0.05
+
+
+def test_what_speaks_against_a_label_is_cold():
+    assert occlusion_map(CornerClassifier(), np.full((48, 48, 1), 250, np.uint8), 1).max() == 0
+
+
+def test_where_no_part_matters_the_map_is_empty_instead_of_noise():
+    assert occlusion_map(BrightnessClassifier(), np.full((48, 48, 1), 130, np.uint8), 0).max() == 0
+
+
+def test_the_face_itself_is_left_as_it_is():
+    face = np.full((48, 48, 1), 250, np.uint8)
+    occlusion_map(CornerClassifier(), face, 0)
+    assert (face == 250).all()
+
+
+def test_in_a_real_smile_the_mouth_matters_more_than_the_corners(test_data, places):
+    picture = cv2.imread(str(test_data / "faces" / "photo_happy.jpg"))
+    reader = LiveReader(real_detector("haar", test_data, places), shipped_classifier(places))
+    (reading,) = reader.read(frame_of(picture))
+    face = reader.faces[1].picture
+    heat = occlusion_map(reader.classifier, face, reader.classifier.labels.index(reading.label))
+    assert 0 <= heat.min() <= heat.max() <= 1
+    corners = np.mean([heat[:6, :6], heat[:6, -6:], heat[-6:, :6], heat[-6:, -6:]])
+    assert heat[28:42, 12:36].mean() > corners
+
+
+class WaitingClassifier(CornerClassifier):
+    """Goes on only when it is let; says when it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.may_go_on, self.was_asked = threading.Event(), threading.Event()
+
+    def classify(self, faces: np.ndarray) -> np.ndarray:
+        self.was_asked.set()
+        assert self.may_go_on.wait(SECONDS)
+        return super().classify(faces)
+
+
+def reader_of(*boxes: tuple[float, float, float]) -> LiveReader:
+    return LiveReader(ScriptedDetector(lambda call: list(boxes)), CornerClassifier(), detect_every=1)
+
+
+def bright(level: int) -> np.ndarray:
+    return np.full((100, 200, 3), level, np.uint8)
+
+
+def test_the_loop_never_waits_for_a_map_and_the_latest_request_wins():
+    own = WaitingClassifier()
+    maps, reader = HeatMaps(lambda: own), reader_of((10, 10, 50), (100, 10, 80))
+    assert maps.latest(reader, reader.read(frame_of(bright(200), 0))) == {}
+    assert own.was_asked.wait(SECONDS)
+    for number in range(1, 20):
+        assert maps.latest(reader, reader.read(frame_of(bright(200 + number), number))) == {}
+    own.may_go_on.set()
+    maps.close()
+    done = maps.latest(reader, [])
+    assert list(done) == [2]
+    assert done[2].square == square_of(reader.faces[2].square, FAKE_FRAMING)
+    assert done[2].values.max() == 1
+    assert own.faces <= 2 * 82
+
+
+def test_a_map_is_not_shown_where_its_person_is_not_seen():
+    own = WaitingClassifier()
+    own.may_go_on.set()
+    maps, reader = HeatMaps(lambda: own), reader_of((10, 10, 50))
+    maps.latest(reader, reader.read(frame_of(bright(200))))
+    assert own.was_asked.wait(SECONDS)
+    maps.close()
+    assert list(maps.latest(reader, [])) == [1]
+    reader.use(detector=ScriptedDetector(lambda call: []))
+    assert maps.latest(reader, reader.read(frame_of(bright(200), 1))) == {}
+
+
+def test_a_face_is_asked_for_once_however_often_its_frame_is_drawn():
+    own = WaitingClassifier()
+    own.may_go_on.set()
+    maps, reader = HeatMaps(lambda: own), reader_of((10, 10, 50))
+    readings = reader.read(frame_of(bright(200)))
+    maps.latest(reader, readings)
+    assert own.was_asked.wait(SECONDS)
+    for _ in range(20):
+        maps.latest(reader, readings)
+    maps.close()
+    assert own.faces == 82
+
+
+def test_another_model_gets_a_classifier_of_its_own():
+    made = []
+
+    def make() -> WaitingClassifier:
+        made.append(WaitingClassifier())
+        made[-1].may_go_on.set()
+        return made[-1]
+
+    maps, reader = HeatMaps(make), reader_of((10, 10, 50))
+    maps.latest(reader, reader.read(frame_of(bright(200))))
+    wait_until(lambda: made and made[0].faces == 82)
+    other = CornerClassifier()
+    other.name = "promoted"
+    reader.use(classifier=other)
+    maps.latest(reader, reader.read(frame_of(bright(210), 1)))
+    wait_until(lambda: len(made) == 2 and made[1].faces == 82)
+    maps.close()
+
+
+def test_a_model_that_cannot_be_loaded_is_told_and_the_next_one_gets_its_maps():
+    def refuse() -> WaitingClassifier:
+        raise ArtifactError("The file is gone.")
+
+    makers = [refuse, CornerClassifier]
+    maps, reader = HeatMaps(lambda: makers.pop(0)()), reader_of((10, 10, 50))
+    maps.latest(reader, reader.read(frame_of(bright(200))))
+    wait_until(lambda: maps.problem == "No heat maps: The file is gone.")
+    other = CornerClassifier()
+    other.name = "promoted"
+    reader.use(classifier=other)
+    wait_until(lambda: maps.latest(reader, reader.read(frame_of(bright(210), 1))) or maps.problem == "")
+    maps.close()
+    assert makers == []
+
+
+class OtherSizeClassifier(CornerClassifier):
+    """Refuses the faces that it is asked for, as a model of another size does."""
+
+    def classify(self, faces: np.ndarray) -> np.ndarray:
+        raise ArtifactError("It takes other faces.")
+
+
+def test_a_model_that_fails_when_asked_leaves_no_map_behind_and_the_next_one_gets_its_maps():
+    makers = [CornerClassifier, OtherSizeClassifier, CornerClassifier]
+    maps, reader = HeatMaps(lambda: makers.pop(0)()), reader_of((10, 10, 50))
+
+    def shown(number: int) -> list[int]:
+        return list(maps.latest(reader, reader.read(frame_of(bright(200), number))))
+
+    def use(name: str) -> None:
+        other = CornerClassifier()
+        other.name = name
+        reader.use(classifier=other)
+
+    wait_until(lambda: shown(0) == [1])
+    use("failing")
+    wait_until(lambda: (shown(1), maps.problem) == ([], "No heat maps: It takes other faces."))
+    use("promoted")
+    wait_until(lambda: shown(2) == [1])
+    assert maps.problem == ""
+    maps.close()
+
+
+def wait_until(is_so) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if is_so():
+            return
+        pause.wait(SECONDS / 1000)
+    pytest.fail("It did not happen.")
+
+
+def test_closing_without_any_request_ends_the_thread():
+    maps = HeatMaps(CornerClassifier)
+    maps.close()
+    assert not any(thread.name == "heat maps" and thread.is_alive() for thread in threading.enumerate())
+
+
+def test_the_network_sees_the_patch_as_the_background_of_cut_out_faces():
+    cut_out = np.zeros((48, 48, 4), np.uint8)
+    assert occlusion_map(CornerClassifier(), network_input(cut_out, side=48), 0).max() == 0

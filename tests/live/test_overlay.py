@@ -1,0 +1,301 @@
+"""What is drawn over a frame: the right colours and lengths, in the right places, never in the frame itself."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
+from fer_core.faces.face import Box
+from fer_core.live import status_marks, window
+from fer_core.live.drawing import bgr, readable_on
+from fer_core.live.face_marks import MOST_PANELS
+from fer_core.live.face_panel import TRACK
+from fer_core.live.overlay import Heat, Overlay, Status
+from fer_core.live.pen import sizes_for
+from fer_core.live.reading import Reading
+
+QUIET = Status(model="", detector="", frames_per_second=0.0, delay_seconds=0.0)
+BUSY = Status(
+    model="baseline",
+    detector="yunet",
+    frames_per_second=29.7,
+    delay_seconds=0.034,
+    message="The stream is gone, trying again in 4 s.",
+    recording=True,
+    paused=True,
+    help=True,
+    heat=True,
+)
+
+
+def reading(box, label="happy", confidence=0.6, *, unsure=False, person=1, labels=FER2013_LABELS) -> Reading:
+    rest = (1 - confidence) / (len(labels) - 1)
+    shares = {name: confidence if name == label else rest for name in labels}
+    return Reading(Box(*map(float, box)), label, confidence, shares, unsure, person)
+
+
+def picture(width=640, height=480, tone=200) -> np.ndarray:
+    return np.full((height, width, 3), tone, np.uint8)
+
+
+def drawn(readings, status=QUIET, *, on=None, heat=None, labels=FER2013_LABELS) -> np.ndarray:
+    return Overlay(labels).draw(picture() if on is None else on, readings, status, heat)
+
+
+def is_colour(image: np.ndarray, hex_colour: str) -> np.ndarray:
+    return (image == np.array(bgr(hex_colour), np.uint8)).all(axis=2)
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    return (before != after).any(axis=2)
+
+
+def test_the_frame_itself_is_never_changed():
+    frame = picture()
+    result = drawn([reading((200, 150, 160, 160))], BUSY, on=frame)
+    assert (frame == 200).all()
+    assert result.shape == frame.shape
+    assert result.dtype == np.uint8
+    assert changed(frame, result).any()
+
+
+def test_where_there_is_nothing_to_tell_nothing_is_drawn():
+    assert (drawn([]) == 200).all()
+
+
+@pytest.mark.parametrize("label", FER2013_LABELS)
+def test_the_box_has_the_colour_of_the_emotion(label):
+    result = drawn([reading((200, 150, 160, 160), label)])
+    column = is_colour(result[160:300, 195:210], COLOURS[label])
+    assert column.any(axis=1).all()
+
+
+def test_an_unsure_face_has_a_grey_box_with_gaps():
+    sure, unsure = (drawn([reading((200, 150, 160, 160), "sad", 0.34, unsure=it)]) for it in (False, True))
+    line = changed(picture(), unsure)[160:300, 195:210].any(axis=1)
+    assert line.any()
+    assert not line.all()
+    assert not is_colour(unsure[160:300, 195:210], COLOURS["sad"]).any()
+    assert changed(picture(), sure)[160:300, 195:210].any(axis=1).all()
+
+
+def test_bars_are_as_long_as_the_probabilities():
+    shares = dict(zip(FER2013_LABELS, (0.5, 0.25, 0.125, 0.125, 0, 0, 0), strict=True))
+    result = drawn([Reading(Box(60, 150, 160, 160), "angry", 0.5, shares, False, None)])
+    beside_the_face = result[:, 225:]
+    lengths = [is_colour(beside_the_face, COLOURS[label]).sum(axis=1).max() for label in FER2013_LABELS]
+    whole = 6 * sizes_for(640, 480).small
+    assert lengths == [round(share * whole) for share in shares.values()]
+
+
+def test_of_many_classes_the_most_probable_ones_are_shown():
+    labels = tuple(f"class {number:02d}" for number in range(60))
+    colours = {SPARE_COLOURS[number % len(SPARE_COLOURS)] for number in (3, 59)}
+    result = drawn([reading((60, 150, 160, 160), "class 59", 0.7, labels=labels)], labels=labels)
+    panel = result[:, 225:]
+    assert changed(picture(), result)[:, 225:].any(axis=1).sum() < 480
+    assert max(is_colour(panel, colour).sum(axis=1).max() for colour in colours) == round(
+        0.7 * 6 * sizes_for(640, 480).small
+    )
+
+
+@pytest.mark.parametrize("height", [480, 1080])
+@pytest.mark.parametrize("x", [0.02, 0.4, 0.78])
+@pytest.mark.parametrize("y", [0.0, 0.3, 0.7])
+def test_the_panel_stays_in_the_picture_and_off_the_face(x, y, height):
+    width = height * 16 // 9
+    frame = picture(width, height)
+    side = round(0.25 * height)
+    left, top = round(x * width), round(y * height)
+    result = drawn([reading((left, top, side, side))], on=frame)
+    inner = slice(top + side // 5, top + side - side // 5), slice(left + side // 5, left + side - side // 5)
+    assert not changed(frame, result)[inner].any()
+    bars = is_colour(result, COLOURS["happy"])
+    bars[top - 2 * side : top + side + 2, left - 2 : left + side + 2] = False
+    assert bars.any(axis=0).sum() >= round(0.6 * 6 * sizes_for(width, height).small) - 1
+
+
+@pytest.mark.parametrize("box", [(127, 112, 275, 365), (10, 20, 480, 480), (0, 0, 512, 512), (-90, -90, 700, 700)])
+def test_where_a_face_fills_the_picture_the_panel_still_leaves_its_label_alone(box):
+    shares = {label: float(label == "happy") for label in FER2013_LABELS}
+    frame = picture(512, 512)
+    result = drawn([Reading(Box(*box), "happy", 1.0, shares, False, 1)], on=frame)
+    bar, rows = 6 * sizes_for(512, 512).small, (result == TRACK).all(axis=2).sum(axis=1)
+    assert set(rows[rows > 0]) == {bar}
+    assert len(rows[rows > 0]) % 6 == 0
+
+
+def test_no_panel_hides_another_face():
+    frame = picture()
+    boxes = [(20, 60, 90, 90), (150, 90, 100, 100), (290, 50, 85, 85), (410, 100, 90, 90), (530, 70, 80, 80)]
+    result = drawn([reading(box, person=number) for number, box in enumerate(boxes)], BUSY, on=frame)
+    for x, y, width, height in boxes[1:]:
+        assert not changed(frame, result)[y + 25 : y + height - 25, x + 15 : x + width - 15].any()
+
+
+def test_a_crowd_gets_labels_few_panels_and_bars_at_the_foot_of_the_boxes():
+    frame = picture()
+    boxes = [(10 + 62 * column, 60 + 100 * row, 44, 44) for column in range(10) for row in range(4)]
+    result = drawn([reading(box, person=number) for number, box in enumerate(boxes)], on=frame)
+    for x, y, width, height in boxes:
+        assert not changed(frame, result)[y + 5 : y + height * 3 // 4, x + 5 : x + width - 5].any()
+        assert is_colour(result[y : y + height, x : x + 4], COLOURS["happy"]).any()
+
+
+def test_in_a_crowd_every_face_has_its_bars_those_without_a_panel_inside_the_box():
+    crowd = [reading((10 + 105 * (n % 6), 40 + 160 * (n // 6), 90, 110), person=n + 1) for n in range(12)]
+    result = drawn(crowd)
+    boxes = [tuple(map(int, one.box)) for one in crowd]
+    feet = [result[y + height * 4 // 5 : y + height - 4, x + 5 : x + width - 5] for x, y, width, height in boxes]
+    with_bars = sum(bool(is_colour(foot, COLOURS["happy"]).any()) for foot in feet)
+    assert with_bars >= len(crowd) - MOST_PANELS
+
+
+def test_a_panel_stays_on_its_side_while_the_face_moves_a_little():
+    overlay = Overlay(FER2013_LABELS)
+    sides = []
+    for x in (0, 2, 4, 90, 4, 0):  # at 90 there is room on the left only
+        result = overlay.draw(picture(640, 240), [reading((380 + x, 60, 110, 110))], QUIET)
+        bars = is_colour(result, COLOURS["happy"])[:, : 380 + x].any()
+        sides.append("left" if bars else "right")
+    assert sides == ["right", "right", "right", "left", "left", "left"]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (-100, -80, 150, 150),
+        (600, 440, 300, 300),
+        (-50, -50, 800, 700),
+        (-1e7, -1e7, 2e7, 2e7),
+        (5000, 100, 80, 80),
+        (300, 200, 0.2, 0.3),
+        (100.4, 100.6, 1.0, 400.0),
+    ],
+)
+@pytest.mark.parametrize("unsure", [False, True])
+def test_faces_may_reach_outside_the_frame(box, unsure):
+    result = drawn([reading(box, unsure=unsure)], BUSY)
+    assert result.shape == (480, 640, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (48, 48), (97, 31), (160, 120), (320, 240), (1080, 1920), (3840, 2160)])
+def test_pictures_of_every_size_are_drawn_on(size):
+    width, height = size
+    faces = [reading((0.2 * width, 0.2 * height, 0.5 * width, 0.5 * height), person=None)]
+    heat = {1: Heat(np.ones((48, 48), np.float32), Box(0, 0, width, height))}
+    result = drawn(faces, BUSY, on=picture(width, height), heat=heat)
+    assert result.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("frame", [picture()[:, :, 0], picture()[:, :, :1], picture()[::2, ::2], picture()[:, ::-1]])
+def test_gray_and_cut_out_pictures_are_drawn_on(frame):
+    before = frame.copy()
+    result = drawn([reading((100, 80, 90, 90))], BUSY, on=frame)
+    assert result.shape == (*frame.shape[:2], 3)
+    assert (frame == before).all()
+
+
+@pytest.mark.parametrize(
+    ("status", "place"),
+    [
+        (Status("baseline", "haar", 0.0, 0.0), (slice(440, 480), slice(0, 200))),
+        (Status("", "", 29.7, 0.034), (slice(440, 480), slice(0, 200))),
+        (Status("", "", 0.0, 0.0, message="Saved snapshot_001.png."), (slice(400, 480), slice(200, 440))),
+        (Status("", "", 0.0, 0.0, recording=True), (slice(0, 40), slice(520, 640))),
+        (Status("", "", 0.0, 0.0, paused=True), (slice(0, 40), slice(520, 640))),
+        (Status("", "", 0.0, 0.0, heat=True), (slice(0, 40), slice(520, 640))),
+        (Status("", "", 0.0, 0.0, help=True), (slice(0, 230), slice(0, 200))),
+    ],
+)
+def test_every_part_of_the_status_is_drawn_in_its_own_place(status, place):
+    there = changed(picture(), drawn([], status))
+    assert there[place].any()
+    there[place] = False
+    assert not there.any()
+
+
+def test_a_recording_has_a_red_dot():
+    assert is_colour(drawn([], Status("", "", 0.0, 0.0, recording=True))[:40, 480:], "#f03a3a").sum() > 20
+
+
+@pytest.mark.parametrize("width", [120, 200, 320])
+def test_a_long_message_is_broken_into_lines(width):
+    message = "The stream is gone, trying again in 4 s. " * 2
+    frame = picture(width, 300)
+    there = changed(frame, drawn([], Status("", "", 0.0, 0.0, message=message), on=frame))
+    assert not there[:, [0, -1]].any()
+    assert there.any(axis=1).sum() > 3 * sizes_for(width, 300).text
+
+
+@pytest.mark.parametrize("tone", [0, 255])
+@pytest.mark.parametrize("height", [480, 1080])
+def test_text_stands_out_on_light_and_on_dark_pictures(tone, height):
+    status = Status("baseline", "yunet", 29.7, 0.034)
+    frame = picture(height * 4 // 3, height, tone)
+    result = drawn([], status, on=frame)
+    plate = result[changed(frame, result).any(axis=1)][:, 20:200]
+    ground, ink = np.percentile(plate, 20), plate.max()
+    assert (relative_luminance(ink) + 0.05) / (relative_luminance(ground) + 0.05) >= 4.5
+
+
+def relative_luminance(tone: float) -> float:
+    return (tone / 255) ** 2.2
+
+
+@pytest.mark.parametrize("hex_colour", [*COLOURS.values(), *SPARE_COLOURS])
+def test_labels_can_be_read_on_every_colour(hex_colour):
+    def luminance(colour_bgr) -> float:
+        blue, green, red = (relative_luminance(part) for part in colour_bgr)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    ground = bgr(hex_colour)
+    low, high = sorted((luminance(ground), luminance(readable_on(ground))))
+    assert (high + 0.05) / (low + 0.05) >= 4.0
+
+
+def test_a_heat_map_glows_where_it_is_high_and_only_there():
+    values = np.zeros((48, 48), np.float32)
+    values[:, 24:] = 1.0
+    result = drawn([], heat={7: Heat(values, Box(100, 100, 200, 200))})
+    there = changed(picture(), result)
+    assert there[110:290, 210:290].all()
+    assert not there[110:290, 100:190].any()
+    there[100:300, 100:300] = False
+    assert not there.any()
+
+
+@pytest.mark.parametrize(
+    ("square", "is_seen"),
+    [
+        ((-300, -200, 400, 400), True),
+        ((600, 400, 90, 90), True),
+        ((-1e6, -1e6, 2e6, 2e6), True),
+        ((900, 0, 50, 50), False),
+        ((10, 10, 0.1, 0.1), False),
+    ],
+)
+def test_a_heat_map_may_reach_outside_the_frame(square, is_seen):
+    result = drawn([], heat={1: Heat(np.full((96, 96), 0.9, np.float32), Box(*square))})
+    assert changed(picture(), result).any() == is_seen
+
+
+def test_the_keys_in_the_help_are_those_that_the_window_knows():
+    assert "".join(status_marks.KEYS) == window.KEYS
+
+
+def test_drawing_loads_no_matplotlib():
+    program = (
+        "import sys, numpy\nfrom fer_core.live.overlay import Overlay, Status\n"
+        "light = 'PIL' not in sys.modules\n"
+        "Overlay(('happy', 'sad')).draw(numpy.zeros((480, 640, 3), 'uint8'), [], Status('m', 'd', 9.0, 0.1))\n"
+        "sys.exit(0 if light and 'matplotlib' not in sys.modules else 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_face_whose_label_no_font_can_write_is_drawn():
+    labels = ("happy", "\U000f1234")
+    assert changed(picture(), drawn([reading((200, 150, 160, 160), labels[1], labels=labels)], labels=labels)).any()

@@ -1,0 +1,225 @@
+"""`from fer_core import predict_emotion`: any picture in, readings out, and clear words for what is no picture."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+import fer_core
+from fer_core import EmotionReader, Reading, predict_emotion
+from fer_core.data.face_picture import decode_picture, network_input
+from fer_core.errors import ArtifactError, ConfigError, SourceError
+from fer_core.live.predicting import picture_of
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
+from fer_core.store.files import file_sha256, write_json
+from fer_core.store.promotion import SHIPPED_BEST
+from tests.live.reading_parts import fer_faces, shipped_classifier
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def happy(test_data) -> Path:
+    return test_data / "faces" / "photo_happy.jpg"
+
+
+@pytest.fixture
+def reader(places) -> EmotionReader:
+    return EmotionReader.open(detector="haar", places=places)
+
+
+def test_a_path_of_a_photograph_is_enough(happy, places):
+    (reading,) = predict_emotion(str(happy), places=places)
+    assert isinstance(reading, Reading)
+    assert reading.label == "happy"
+    assert set(reading.probabilities) == {"angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"}
+    assert not reading.unsure
+
+
+def test_path_bytes_and_arrays_of_each_colour_are_read_alike(happy, reader):
+    frame_bgr = cv2.imread(str(happy))
+    expected = reader.read(happy)
+    assert len(expected) == 1
+    assert reader.read(happy.read_bytes()) == expected
+    assert reader.read(bytearray(happy.read_bytes())) == expected
+    assert reader.read(frame_bgr) == expected
+    assert reader.read(frame_bgr[:, :, ::-1], colour="rgb") == expected
+    assert reader.read(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGBA), colour="rgb") == expected
+    (gray,) = reader.read(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY), colour="gray")
+    assert gray.probabilities == pytest.approx(expected[0].probabilities, abs=0.05)
+
+
+def test_a_mirrored_view_of_an_array_is_read(happy, reader):
+    assert reader.read(cv2.imread(str(happy))[:, ::-1])[0].label == "happy"
+
+
+def test_a_given_face_equals_the_model_asked_directly(test_data, places):
+    classifier = shipped_classifier(places)
+    for data in fer_faces(test_data, 3):
+        (reading,) = predict_emotion(data, faces="given", places=places)
+        direct = classifier.classify(network_input(decode_picture(data), side=48)[np.newaxis])[0]
+        assert list(reading.probabilities.values()) == pytest.approx(direct.tolist(), abs=1e-6)
+
+
+def test_a_given_face_needs_no_detector(test_data, places):
+    (reading,) = predict_emotion(
+        fer_faces(test_data, 1)[0], faces="given", detector="yunet", detector_model=Path("nowhere.onnx"), places=places
+    )
+    assert reading.box == (0, 0, 48, 48)
+
+
+def test_no_face_is_an_empty_list(test_data, places):
+    assert predict_emotion(test_data / "faces" / "mountain.jpg", places=places) == []
+    assert predict_emotion(np.zeros((1, 1), np.uint8), colour="gray", places=places) == []
+
+
+def test_a_photograph_of_five_people_has_five_readings(test_data, places):
+    model_file = test_data / "face_detection_yunet_2026may.onnx"
+    readings = predict_emotion(
+        test_data / "faces" / "multi_face.jpg", detector="yunet", detector_model=model_file, places=places
+    )
+    assert len(readings) == 5
+
+
+@pytest.mark.parametrize("enlarged", [1, 4])
+def test_a_face_that_fills_a_large_photograph_is_read_once(enlarged, happy, test_data, places):
+    picture = cv2.resize(cv2.imread(str(happy)), None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC)
+    model_file = test_data / "face_detection_yunet_2026may.onnx"
+    (reading,) = EmotionReader.open(detector="yunet", detector_model=model_file, places=places).read(picture)
+    assert reading.label == "happy"
+    assert reading.box.width > 0.5 * picture.shape[1]
+
+
+def test_transparent_pictures_are_read_too(happy, reader):
+    picture = cv2.cvtColor(cv2.imread(str(happy)), cv2.COLOR_BGR2BGRA)
+    picture[:20, :, 3] = 0
+    png = cv2.imencode(".png", picture)[1].tobytes()
+    assert reader.read(png)[0].label == "happy"
+    assert reader.read(png) == reader.read(picture)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_the_threshold_decides_what_is_unsure(threshold, happy, places):
+    (reading,) = predict_emotion(happy, threshold=threshold, places=places)
+    assert reading.unsure == (threshold == 1.0)
+
+
+@pytest.mark.parametrize(
+    ("array", "colour", "sentence"),
+    [
+        (np.zeros((5, 5), np.uint8), "bgr", r"shape \(5, 5\), and colour is 'bgr'"),
+        (np.zeros((5, 5, 3), np.uint8), "gray", r"shape \(5, 5, 3\), and colour is 'gray'"),
+        (np.zeros((2, 5, 5, 3), np.uint8), "bgr", r"shape \(2, 5, 5, 3\)"),
+        (np.zeros((0, 5, 3), np.uint8), "bgr", r"shape \(0, 5, 3\)"),
+        (np.full((5, 5, 3), 0.5), "bgr", "float64 with values 0.5 to 0.5; it must be uint8"),
+        (np.zeros((5, 5, 3), np.uint16), "bgr", "uint16 with values 0 to 0"),
+        (np.zeros((5, 5), object), "gray", "object; it must be uint8"),
+    ],
+)
+def test_arrays_that_are_no_picture_are_refused_in_words(array, colour, sentence):
+    with pytest.raises(ConfigError, match=sentence) as error:
+        picture_of(array, colour)
+    assert error.value.hint
+
+
+def test_other_objects_are_refused_with_what_to_do(happy):
+    with pytest.raises(ConfigError, match=r"of type builtins\.list") as error:
+        picture_of([[0, 1]])
+    assert "np.asarray" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence", "hint"),
+    [
+        ({"colour": "rbg"}, "colour cannot be 'rbg'", "Did you mean 'rgb'?"),
+        ({"faces": "give"}, "faces cannot be 'give'", "Did you mean 'given'?"),
+        ({"detector": "harr"}, "no face detector 'harr'", "Did you mean 'haar'?"),
+        ({"threshold": 40}, "The threshold is 40", "between 0 and 1"),
+    ],
+)
+def test_a_misspelt_setting_is_named(setting, sentence, hint, happy, places):
+    with pytest.raises(ConfigError, match=sentence) as error:
+        predict_emotion(happy, places=places, **setting)
+    assert hint in error.value.hint
+
+
+def test_files_that_are_no_picture_are_named(tmp_path, places, happy):
+    text, cut = tmp_path / "notes.jpg", tmp_path / "cut.jpg"
+    text.write_text("no picture")
+    cut.write_bytes(happy.read_bytes()[:5000])
+    for path, reason in (
+        (text, "not a JPEG"),
+        (cut, "cut short"),
+        (tmp_path / "gone.jpg", "No such file"),
+        (tmp_path, ""),
+    ):
+        with pytest.raises(SourceError, match=f"{path} cannot be read: .*{reason}") as error:
+            predict_emotion(path, places=places)
+        assert error.value.hint
+    with pytest.raises(SourceError, match=r"The picture cannot be read: empty file\."):
+        predict_emotion(b"", places=places)
+
+
+def test_a_model_that_is_not_there_is_named(happy, places):
+    with pytest.raises(ArtifactError, match="nowhere"):
+        predict_emotion(happy, model="nowhere.h5", places=places)
+
+
+@pytest.fixture
+def foreign(places, tmp_path) -> Path:
+    """The shipped model without what it knows of itself; its LiteRT form is in the cache already."""
+    path = Path(shutil.copy(SHIPPED_BEST / "model.h5", tmp_path / "other.h5"))
+    with h5py.File(path, "r+") as file:
+        file.attrs.pop(MANIFEST_ATTRIBUTE, None)
+    kept = places.cache / "litert" / f"{file_sha256(path)}.tflite"
+    kept.parent.mkdir(parents=True)
+    shutil.copy(SHIPPED_BEST / "model.tflite", kept)
+    write_json(kept.with_suffix(".json"), {"sha256": file_sha256(kept), "largest_difference": 0.0})
+    return path
+
+
+def test_a_model_from_elsewhere_gets_its_labels_and_grey_values_and_says_so_at_the_callers_line(
+    foreign, happy, places, tmp_path
+):
+    settings = {"model": str(foreign), "labels_file": tmp_path / "letters.json", "detector": "haar", "places": places}
+    save_labels(settings["labels_file"], tuple("abcdefg"))
+    with pytest.warns(UserWarning, match=r"other\.h5 has no manifest: its labels are from letters\.json\.") as told:
+        (reading,) = predict_emotion(happy, **settings)
+        (of_scaled,) = EmotionReader.open(pixels="0..1", **settings).read(happy)
+    assert (reading.label, list(reading.probabilities)) == ("d", list("abcdefg"))
+    assert of_scaled.probabilities != reading.probabilities
+    lines = [Path(warning.filename).name for warning in told if "no manifest" in str(warning.message)]
+    assert lines == [Path(__file__).name] * 2
+
+
+def loaded_by(program: str) -> set[str]:
+    child = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert child.returncode == 0, child.stderr
+    return set(child.stdout.split())
+
+
+def test_importing_the_package_loads_nothing():
+    loaded = loaded_by("import sys, fer_core; print(*sorted(name.partition('.')[0] for name in sys.modules))")
+    assert not loaded & {"numpy", "cv2", "pydantic", "keras", "tensorflow", "platformdirs"}
+
+
+def test_predict_emotion_loads_neither_tensorflow_nor_keras(happy):
+    program = (
+        "import sys; from fer_core import predict_emotion; from fer_core.places import Places; "
+        f"assert predict_emotion({str(happy)!r}, detector='haar'); "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    loaded = loaded_by(program)
+    assert "ai_edge_litert" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "matplotlib", "sklearn", "pandas", "scipy"}
+
+
+def test_the_package_knows_its_public_names_and_no_others():
+    assert {"predict_emotion", "EmotionReader", "Reading"} <= set(dir(fer_core))
+    with pytest.raises(AttributeError, match="no attribute 'predict_emotions'"):
+        fer_core.predict_emotions  # noqa: B018

@@ -1,0 +1,63 @@
+"""A reading: plain numbers under plain names."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fer_core.faces.face import Box
+from fer_core.live.reading import Reading, Shown, make_reading, shown_of
+
+LABELS = ("angry", "happy", "sad")
+SHARES = np.array([0.1, 0.55, 0.35], np.float32)
+
+
+def reading(**more) -> Reading:
+    box = Box(np.float32(1.25), np.float64(-2), 30, 40)
+    return make_reading(box, SHARES, shown_of(SHARES, 0.4), labels=LABELS, **more)
+
+
+def test_a_reading_says_label_confidence_and_all_probabilities_by_name():
+    found = reading(person=3)
+    assert (found.label, found.unsure, found.person) == ("happy", False, 3)
+    assert found.confidence == found.probabilities["happy"] == pytest.approx(0.55)
+    assert list(found.probabilities) == list(LABELS)
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+
+
+def test_all_numbers_of_a_reading_are_pythons_own():
+    found = reading()
+    assert {type(value) for value in (*found.box, found.confidence, *found.probabilities.values())} == {float}
+    assert type(found.unsure) is bool
+
+
+@pytest.mark.parametrize(("threshold", "is_unsure"), [(0.0, False), (0.55, False), (0.56, True), (1.0, True)])
+def test_unsure_means_less_confidence_than_the_threshold(threshold, is_unsure):
+    assert shown_of(np.array([0.55, 0.45]), threshold) == Shown(0, is_unsure)
+
+
+def test_a_confidence_that_is_no_number_is_unsure_whatever_the_threshold():
+    assert shown_of(np.full(2, np.nan), 0.0) == Shown(0, True)
+
+
+def test_the_confidence_is_that_of_the_label_shown_also_where_another_leads():
+    found = make_reading(Box(0, 0, 1, 1), SHARES, Shown(2, True), labels=LABELS)
+    assert (found.label, found.unsure) == ("sad", True)
+    assert found.confidence == pytest.approx(0.35)
+
+
+def test_a_reading_as_json_is_rounded_and_can_be_read_again():
+    plain = json.loads(json.dumps(reading(person=1).to_json()))
+    assert plain == {
+        "person": 1,
+        "box": {"x": 1.2, "y": -2.0, "width": 30.0, "height": 40.0},
+        "label": "happy",
+        "confidence": 0.55,
+        "unsure": False,
+        "probabilities": {"angry": 0.1, "happy": 0.55, "sad": 0.35},
+    }
+
+
+def test_a_reading_of_a_single_picture_has_no_person():
+    assert reading().person is None
+    assert reading().to_json()["person"] is None

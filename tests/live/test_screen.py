@@ -1,0 +1,192 @@
+"""What the keys do, when a frame is shown, and what is told."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from fer_core.live.capturing import Recorder
+from fer_core.live.loop import Shown
+from fer_core.live.overlay import Overlay
+from fer_core.live.screen import NOTICE_SECONDS, Annotator, View, WindowScreen
+from fer_core.store.files import DiskFullError
+from tests.live.fakes import LABELS, FakeCamera, FakeClock, frames, happy_face
+
+
+class FakeWindow:
+    """A window in memory: gives the keys that it was handed, and its clock moves on with every look at the keyboard."""
+
+    def __init__(self, clock: FakeClock, keys: Sequence[str | None] = ()):
+        self._clock, self._keys = clock, list(keys)
+        self.is_closed = False
+        self.pictures: list[np.ndarray] = []
+
+    def show(self, picture_bgr: np.ndarray) -> None:
+        self.pictures.append(picture_bgr)
+
+    def key(self) -> str | None:
+        self._clock.now += 0.001
+        return self._keys.pop(0) if self._keys else None
+
+
+class Named:
+    name = "haar"
+
+
+class FakeReader:
+    classifier = detector = Named()
+    faces = {}
+
+
+class Room:
+    """A screen with everything that belongs to it."""
+
+    def __init__(self, folder, keys: Sequence[str | None] = (), *, is_live: bool = True):
+        self.clock, self.view = FakeClock(), View()
+        self.camera = FakeCamera(frames(50), is_live=is_live)
+        self.window = FakeWindow(self.clock, keys)
+        self.recorder = Recorder(folder, rate=25.0)
+        self.annotator = Annotator(
+            Overlay(LABELS), self.view, self.camera, FakeReader(), recorder=self.recorder, clock=self.clock
+        )
+        self.screen = WindowScreen(
+            self.window,
+            self.annotator,
+            self.view,
+            self.camera,
+            recorder=self.recorder,
+            next_detector=lambda: "Faces are found by yunet now.",
+            clock=self.clock,
+        )
+
+    def show(self, frame) -> Shown:
+        readings = (happy_face(person=1),)
+        shown = Shown(frame, readings, self.annotator.kept(frame, readings, 25.0), 25.0)
+        self.recorder.write(shown)
+        self.screen.show(shown)
+        return shown
+
+
+@pytest.fixture
+def room(tmp_path):
+    """Returns a function that makes a screen with these keys pressed one after the other."""
+    return lambda *keys, **options: Room(tmp_path, keys, **options)
+
+
+def test_q_ends_it(room):
+    here = room("q")
+    here.show(frames(1)[0])
+    assert here.screen.wants_to_end
+
+
+def test_closing_the_window_ends_it(room):
+    here = room()
+    here.window.is_closed = True
+    assert here.screen.wants_to_end
+
+
+def test_p_stops_and_goes_on(room):
+    here = room("p", "p")
+    here.show(frames(1)[0])
+    assert here.screen.is_paused
+    here.screen.idle()
+    assert not here.screen.is_paused
+
+
+@pytest.mark.parametrize(("key", "attribute"), [("h", "shows_help"), ("e", "shows_heat")])
+def test_help_and_heat_are_switched_on_and_off(room, key, attribute):
+    here = room(key, key)
+    here.show(frames(1)[0])
+    assert getattr(here.view, attribute)
+    here.screen.idle()
+    assert not getattr(here.view, attribute)
+
+
+def test_help_changes_the_picture(room):
+    here = room("h")
+    given = frames(1, size=(640, 480))[0]
+    here.show(given)
+    here.screen.idle()
+    assert not np.array_equal(here.window.pictures[0], here.window.pictures[1])
+
+
+def test_s_saves_the_frame_and_says_so_for_a_while(room, tmp_path):
+    here = room("s")
+    here.show(frames(1)[0])
+    assert (tmp_path / "snapshot_001.png").is_file()
+    assert here.view.notice == "Saved snapshot_001.png."
+    assert here.view.notice_until - here.clock.now == pytest.approx(NOTICE_SECONDS, abs=0.01)
+
+
+def test_r_records_until_it_is_pressed_again(room, tmp_path):
+    here = room("r", *[None] * 5, "r")
+    for frame in frames(8):
+        here.show(frame)
+    assert not here.recorder.is_recording
+    assert (tmp_path / "recording.mp4").stat().st_size > 0
+
+
+def test_a_recording_that_ended_by_itself_is_told_once(room):
+    here = room()
+    here.recorder.problem = "The disk is full."
+    here.show(frames(1)[0])
+    assert here.view.notice == "The disk is full."
+    assert here.recorder.problem == ""
+
+
+def test_what_is_kept_of_a_file_has_no_messages_and_no_frames_per_second(room):
+    here = room("h", is_live=False)
+    given = frames(1, size=(640, 480))[0]
+    kept = here.show(given).picture_bgr
+    here.screen.idle()
+    assert not np.array_equal(kept, here.window.pictures[-1])
+    anew = room(is_live=False).annotator
+    assert np.array_equal(kept, anew.kept(given, (happy_face(person=1),), 99.0))
+
+
+def test_d_takes_the_next_detector(room):
+    here = room("d")
+    here.show(frames(1)[0])
+    assert here.view.notice == "Faces are found by yunet now."
+
+
+def test_what_cannot_be_saved_is_told_on_the_screen_and_the_view_goes_on(room, tmp_path):
+    here = room("s", "q")
+    here.recorder.snapshot = lambda *_: (_ for _ in ()).throw(DiskFullError("The disk is full.", hint="Make room."))
+    here.show(frames(1)[0])
+    assert here.view.notice == "The disk is full. Make room."
+    here.screen.idle()
+    assert here.screen.wants_to_end
+
+
+def test_a_frame_of_a_file_is_shown_until_the_next_is_due(room):
+    here = room(is_live=False)
+    shown_at = []
+    for frame in frames(5, rate=10.0):
+        shown_at.append(here.clock.now)
+        here.show(frame)
+    assert np.allclose(np.diff(shown_at)[1:], 0.1, atol=0.005)
+
+
+def test_a_frame_of_a_camera_is_shown_at_once(room):
+    here = room(is_live=True)
+    before = here.clock.now
+    for frame in frames(5, rate=10.0):
+        here.show(frame)
+    assert here.clock.now - before < 0.02
+
+
+def test_a_lost_camera_is_told_over_the_last_picture(room):
+    here = room()
+    given = frames(1, size=(640, 480))[0]
+    here.show(given)
+    here.camera.message = "The stream is gone, trying again in 4 s."
+    here.screen.idle()
+    assert not np.array_equal(here.window.pictures[-1], here.window.pictures[0])
+
+
+def test_before_the_first_frame_nothing_is_shown_and_keys_work(room):
+    here = room("q")
+    here.screen.idle()
+    assert here.window.pictures == []
+    assert here.screen.wants_to_end

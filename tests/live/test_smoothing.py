@@ -1,0 +1,178 @@
+"""Readings are steadied over time: the same at any frame rate, and nothing is shown for too short to be read."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_core.faces.face import Box
+from fer_core.live.reading import Shown
+from fer_core.live.smoothing import SHORTEST_SECONDS, SteadyBox, SteadyLabel, SteadyProbabilities
+
+SAD, HAPPY = np.array([0.9, 0.1], np.float32), np.array([0.1, 0.9], np.float32)
+PAUSES = st.lists(st.floats(0.001, 0.4), min_size=1, max_size=60)
+ALMOST = 1e-6
+
+
+def step(smoothing_seconds: float, times: list[float]) -> list[float]:
+    """Returns how much of a step from SAD to HAPPY is passed at each time; SAD is seen until 0, HAPPY afterwards."""
+    steady = SteadyProbabilities(smoothing_seconds)
+    for time in (-2.0, -1.0, 0.0):
+        steady.update(SAD, time)
+    return [float((steady.update(HAPPY, time)[1] - 0.1) / 0.8) for time in times]
+
+
+@pytest.mark.parametrize("rate", [5, 30, 120])
+@pytest.mark.parametrize("smoothing_seconds", [0.2, 0.5, 2.0])
+def test_a_step_has_passed_half_its_height_within_the_smoothing_time(rate, smoothing_seconds):
+    times = [number / rate for number in range(1, 3 * rate * math.ceil(smoothing_seconds))]
+    passed = step(smoothing_seconds, times)
+    assert all(share > 0.5 for share, time in zip(passed, times, strict=True) if time >= smoothing_seconds - ALMOST)
+    assert passed[0] < 0.5 or times[0] >= 0.9 * smoothing_seconds - ALMOST
+
+
+@given(pauses=PAUSES, smoothing_seconds=st.floats(0.05, 3))
+def test_what_a_step_has_passed_depends_on_the_time_alone(pauses, smoothing_seconds):
+    times = list(itertools.accumulate(pauses))
+    passed = step(smoothing_seconds, times)
+    for share, time in zip(passed, times, strict=True):
+        assert share == pytest.approx(1 - 0.5 ** (time / (0.9 * smoothing_seconds)), abs=1e-5)
+
+
+@given(pauses=PAUSES, smoothing_seconds=st.floats(0, 3), seed=st.integers(0, 99), labels=st.integers(2, 8))
+def test_smoothed_probabilities_sum_to_one_and_stay_within_what_came_in(pauses, smoothing_seconds, seed, labels):
+    steady = SteadyProbabilities(smoothing_seconds)
+    rows = np.random.default_rng(seed).dirichlet(np.full(labels, 0.3), len(pauses)).astype(np.float32)
+    for row, time in zip(rows, itertools.accumulate(pauses), strict=True):
+        smooth = steady.update(row, time)
+        assert smooth.sum() == pytest.approx(1, abs=1e-5)
+        assert (smooth >= rows.min(axis=0) - ALMOST).all()
+        assert (smooth <= rows.max(axis=0) + ALMOST).all()
+
+
+def test_without_smoothing_the_probabilities_are_passed_through():
+    steady = SteadyProbabilities(0)
+    assert np.array_equal(steady.update(SAD, 0), SAD)
+    assert np.array_equal(steady.update(HAPPY, 0.01), HAPPY)
+
+
+def test_a_frame_that_comes_at_the_same_time_or_earlier_changes_nothing():
+    steady = SteadyProbabilities(0.5)
+    steady.update(SAD, 1.0)
+    for time in (1.0, 0.4):
+        assert np.allclose(steady.update(HAPPY, time), SAD)
+
+
+def test_the_state_does_not_drift_over_many_frames():
+    steady = SteadyProbabilities(0.5)
+    rows = np.random.default_rng(1).dirichlet(np.ones(7), 50).astype(np.float32)
+    for number in range(20_000):
+        smooth = steady.update(rows[number % 50], number / 30)
+    assert smooth.sum() == pytest.approx(1, abs=1e-5)
+
+
+def spells(shown: list[Shown], times: list[float]) -> list[tuple[Shown, float, float]]:
+    """Returns what was shown one after the other, with the time of the first and of the last frame that showed it."""
+    groups = itertools.groupby(zip(shown, times, strict=True), key=lambda pair: pair[0])
+    found = [(key, [time for _, time in group]) for key, group in groups]
+    return [(key, frames[0], frames[-1]) for key, frames in found]
+
+
+VERDICTS = st.tuples(st.builds(Shown, st.integers(0, 3), st.booleans()), st.floats(0.001, 0.25))
+
+
+@given(st.lists(VERDICTS, min_size=1, max_size=300))
+def test_nothing_is_shown_for_less_than_0_3_seconds_whatever_comes(verdicts):
+    steady = SteadyLabel()
+    times = list(itertools.accumulate(pause for _, pause in verdicts))
+    shown = [steady.update(right, time) for (right, _), time in zip(verdicts, times, strict=True)]
+    assert all(last - first >= SHORTEST_SECONDS for _, first, last in spells(shown, times)[:-1])
+
+
+@given(st.lists(VERDICTS, min_size=1, max_size=300))
+def test_what_is_shown_lags_by_0_3_seconds_and_two_frames_at_most(verdicts):
+    steady, right_last = SteadyLabel(), 0.0
+    longest = max(pause for _, pause in verdicts)
+    for (right, _), time in zip(verdicts, itertools.accumulate(pause for _, pause in verdicts), strict=True):
+        if steady.update(right, time) == right:
+            right_last = time
+        assert time - right_last <= SHORTEST_SECONDS + 2 * longest
+
+
+def shown_at(rights: list[Shown], rate: float) -> list[Shown]:
+    steady = SteadyLabel()
+    return [steady.update(right, number / rate) for number, right in enumerate(rights)]
+
+
+A, B, C = Shown(0, False), Shown(1, False), Shown(2, False)
+
+
+def test_the_first_label_is_shown_at_once():
+    assert shown_at([B], 30) == [B]
+
+
+def test_a_label_that_leads_for_a_moment_is_not_shown():
+    assert set(shown_at([A] * 30 + [B] * 2 + [A] * 30, 30)) == {A}
+
+
+def test_a_label_that_leads_for_good_is_shown_after_a_tenth_of_a_second():
+    shown = shown_at([A] * 30 + [B] * 30, 30)
+    assert shown.index(B) == 30 + 3
+
+
+def test_a_label_that_changes_right_after_the_first_one_waits_until_that_could_be_read():
+    shown = shown_at([A] + [B] * 60, 30)
+    assert shown.index(B) / 30 == pytest.approx(0.3 + 1 / 30)
+
+
+def test_a_label_that_no_longer_leads_goes_even_if_none_leads_for_long():
+    shown = shown_at([A] * 30 + [B, C] * 30, 30)
+    assert A not in shown[30 + 4 :]
+
+
+def test_unsure_does_not_flicker_either():
+    unsure = Shown(0, True)
+    assert set(shown_at([A] * 30 + [unsure, unsure, A] * 30, 30)) == {A}
+
+
+def boxes(times: np.ndarray, *, speed: float = 0.0, tremble: float = 0.0) -> list[Box]:
+    noise = np.random.default_rng(5).normal(0, tremble, (len(times), 4)) if tremble else np.zeros((len(times), 4))
+    return [
+        Box(100 + speed * time + n[0], 80 + n[1], 200 + n[2], 220 + n[3]) for time, n in zip(times, noise, strict=True)
+    ]
+
+
+def steadied(raw: list[Box], times: np.ndarray) -> np.ndarray:
+    steady = SteadyBox()
+    return np.array([steady.update(box, time) for box, time in zip(raw, times, strict=True)])
+
+
+@pytest.mark.parametrize("rate", [10, 30, 120])
+def test_the_box_of_a_still_face_trembles_far_less(rate):
+    times = np.arange(0, 4, 1 / rate)
+    raw = boxes(times, tremble=3)
+    before, after = (np.abs(np.diff(each, axis=0)).mean() for each in (np.array(raw), steadied(raw, times)))
+    assert after < before / (2 if rate == 10 else 3)
+
+
+def test_the_box_of_a_face_that_moves_fast_lags_by_less_than_a_tenth_of_it():
+    times = np.arange(0, 2, 1 / 30)
+    raw = boxes(times, speed=400)
+    assert np.abs(steadied(raw, times) - np.array(raw)).max() < 20
+
+
+def test_a_box_that_stays_is_given_back_as_it_is():
+    times = np.array([0, 0.03, 0.03, 0.5, 9.0])
+    assert np.allclose(steadied(boxes(times), times), boxes(times))
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=30), st.integers(0, 99))
+def test_a_steadied_box_stays_within_what_came_in_at_any_times(pauses, seed):
+    times = np.array(list(itertools.accumulate(pauses)))
+    rows = np.random.default_rng(seed).uniform((0, 0, 50, 50), (500, 300, 250, 250), (len(times), 4))
+    steady = steadied([Box(*row) for row in rows.tolist()], times)
+    assert (steady[:, 2:] >= rows[:, 2:].min(axis=0) - ALMOST).all()
+    assert (steady[:, 2:] <= rows[:, 2:].max(axis=0) + ALMOST).all()

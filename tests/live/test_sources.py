@@ -1,0 +1,366 @@
+"""Sources with an end: video files, pictures and folders. And everything that is none, in two lines."""
+
+import os
+import re
+import shutil
+import struct
+import sys
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from fer_core.data.face_picture import BACKGROUND, gray
+from fer_core.errors import SourceError
+from fer_core.live.frame import Frame
+from fer_core.live.frame_times import FrameTimes, measure_rate
+from fer_core.live.pictures import in_colour, picture_names
+from fer_core.live.reading_thread import EveryFrame
+from fer_core.live.sources import Source, open_source
+from fer_core.live.video_capture import plausible_rate
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+WAIT_SECONDS = 10.0
+
+
+@pytest.fixture
+def clips(test_data) -> Path:
+    return test_data / "faces"
+
+
+def all_frames(source: Source) -> list[Frame]:
+    """Returns all frames of a source that ends, and closes it."""
+    frames = []
+    try:
+        while not source.ended:
+            frame = source.read(WAIT_SECONDS)
+            if frame is not None:
+                frames.append(frame)
+    finally:
+        source.close()
+    return frames
+
+
+def grey(value: int, *, width: int = 64, height: int = 48) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def save_pictures(folder: Path, *names: str) -> Path:
+    """Makes a folder of pictures whose brightness is ten times their place in `names`."""
+    folder.mkdir(exist_ok=True)
+    for place, name in enumerate(names):
+        cv2.imwrite(str(folder / name), grey(10 * place))
+    return folder
+
+
+def save_clip(path: Path, frames: int, *, code: str = "MJPG", rate: float = 25.0) -> Path:
+    """Writes a video of noise, so that every frame is a JPEG of its own size."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), rate, (64, 48))
+    noise = np.random.default_rng(1)
+    for _ in range(frames):
+        writer.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    return path
+
+
+def refusal(text: str | Path) -> SourceError:
+    """Returns the error of a source that cannot be opened; it and its hint are one line each."""
+    with pytest.raises(SourceError) as caught:
+        open_source(str(text)).close()
+    assert caught.value.hint
+    assert "\n" not in f"{caught.value}{caught.value.hint}"
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "rate", "size"),
+    [
+        ("single_face.mp4", 72, 30.0, (640, 360)),
+        ("single_face_2.mp4", 472, 23.976, (640, 360)),
+        # Its header promises 98 frames at 23.67 a second; an edit list takes three away.
+        ("no_face.mp4", 95, 24.0, (960, 540)),
+    ],
+)
+def test_every_frame_of_a_video_comes_once_and_in_order(clips, name, frames, rate, size):
+    source = open_source(str(clips / name))
+    assert (source.is_live, source.is_still, source.size) == (False, False, size)
+    assert source.rate == pytest.approx(rate, abs=0.001)
+    read = all_frames(source)
+    assert [frame.number for frame in read] == list(range(frames))
+    assert [frame.seconds for frame in read] == pytest.approx([place / rate for place in range(frames)], abs=0.002)
+    assert {frame.picture_bgr.shape for frame in read} == {(size[1], size[0], 3)}
+    assert source.ended and source.skipped == [] and source.dropped == 0 and source.message == ""
+
+
+def test_a_frame_says_when_it_was_read(clips):
+    with_clock = open_source(str(clips / "single_face.mp4"), clock=lambda: 7.5, now=lambda: NOON)
+    frame = all_frames(with_clock)[-1]
+    assert (frame.utc, frame.read_at, frame.name) == (NOON, 7.5, "")
+
+
+def test_the_rate_is_that_of_the_time_stamps_where_the_header_is_wrong(clips):
+    rate, is_constant = measure_rate(str(clips / "no_face.mp4"), 23.67)
+    assert rate == pytest.approx(24.0) and is_constant
+    assert measure_rate(str(clips / "single_face_2.mp4"), 24000 / 1001) == (24000 / 1001, True)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1000.0, 90_000.0, -25.0, float("nan"), float("inf"), None])
+def test_a_rate_that_no_video_has_counts_as_unknown(rate):
+    assert plausible_rate(rate) is None
+
+
+def test_time_stamps_tell_when_a_frame_is_shown_even_where_the_rate_varies():
+    times = FrameTimes(30.0, is_constant=False)
+    places = [times.place(stamp, 0) for stamp in (0.5, 0.54, 0.9, 5.0)]
+    assert [place.seconds for place in places] == pytest.approx([0.0, 0.04, 0.4, 4.5])
+    assert [place.number for place in places] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("stamp", [0.0, -3.0, float("nan"), float("-inf")])
+def test_the_rate_tells_where_there_are_no_time_stamps(stamp):
+    times = FrameTimes(20.0, is_constant=False)
+    seconds = [times.place(stamp, passed_over).seconds for passed_over in (0, 0, 1, 0)]
+    assert seconds == pytest.approx([0.0, 0.05, 0.15, 0.2])
+
+
+def test_a_hole_in_the_time_stamps_of_a_constant_rate_is_missing_frames():
+    times = FrameTimes(25.0, is_constant=True)
+    places = [times.place(stamp, 0) for stamp in (0.0, 0.04, 0.2, 0.24)]
+    assert [(place.number, place.missing) for place in places] == [(0, 0), (1, 0), (5, 3), (6, 0)]
+
+
+def test_one_frame_is_decoded_ahead_and_no_more():
+    decoded, second = [], threading.Event()
+
+    def rest() -> Iterator[Frame]:
+        for number in range(1, 20):
+            decoded.append(number)
+            second.set()
+            yield Frame(grey(number), number, number / 25, NOON, 0.0)
+
+    source = EveryFrame("clip", Frame(grey(0), 0, 0.0, NOON, 0.0), rest(), rate=25.0, skipped=[])
+    assert source.read(WAIT_SECONDS).number == 0
+    assert second.wait(WAIT_SECONDS)
+    source.close()
+    assert decoded == [1]
+
+
+def test_a_frame_that_is_not_ready_in_time_is_waited_for_again():
+    go_on = threading.Event()
+
+    def rest() -> Iterator[Frame]:
+        go_on.wait(WAIT_SECONDS)
+        yield Frame(grey(1), 1, 0.04, NOON, 0.0)
+
+    source = EveryFrame("clip", Frame(grey(0), 0, 0.0, NOON, 0.0), rest(), rate=25.0, skipped=[])
+    source.read(0)
+    assert source.read(0.001) is None and not source.ended
+    go_on.set()
+    assert source.read(WAIT_SECONDS).number == 1
+    assert source.read(WAIT_SECONDS) is None and source.ended
+    source.close()
+
+
+def test_after_close_a_source_has_ended_and_its_file_is_closed(clips):
+    source = open_source(str(clips / "single_face.mp4"))
+    open_files = [file.path for file in psutil.Process().open_files()]
+    assert str(clips / "single_face.mp4") in open_files
+    source.close()
+    source.close()
+    assert source.ended and source.read(WAIT_SECONDS) is None
+    assert str(clips / "single_face.mp4") not in [file.path for file in psutil.Process().open_files()]
+
+
+def test_damaged_frames_of_a_video_are_skipped_and_named(tmp_path):
+    path = save_clip(tmp_path / "clip.avi", 40)
+    data = bytearray(path.read_bytes())
+    frames = [place.start() for place in re.finditer(b"00dc....\xff\xd8", data, re.DOTALL)]
+    for damaged in (7, 20, 21):
+        start, size = frames[damaged] + 8, struct.unpack_from("<I", data, frames[damaged] + 4)[0]
+        data[start : start + size] = bytes(size)
+    path.write_bytes(data)
+    source = open_source(str(path))
+    numbers = [frame.number for frame in all_frames(source)]
+    assert numbers == [number for number in range(40) if number not in (7, 20, 21)]
+    assert source.skipped == [
+        "frame 7 (0.32 s): damaged or missing",
+        "frames 20 to 21 (0.88 s): damaged or missing",
+    ]
+
+
+def test_a_video_that_is_cut_short_is_read_as_far_as_it_goes_and_says_so(clips, tmp_path):
+    whole = (clips / "single_face_2.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    source = open_source(str(tmp_path / "cut.mp4"))
+    frames = all_frames(source)
+    assert 100 < len(frames) < 400
+    assert source.skipped[-1] == f"frames {frames[-1].number + 1} to 471: missing, the video is cut short"
+
+
+def test_a_name_with_a_colon_is_a_file_and_no_protocol(clips, tmp_path, monkeypatch):
+    shutil.copy(clips / "single_face.mp4", tmp_path / "file:clip 1.mp4")
+    monkeypatch.chdir(tmp_path)
+    source = open_source("file:clip 1.mp4")
+    assert len(all_frames(source)) == 72
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_a_picture_is_a_source_of_one_frame(tmp_path, suffix):
+    path = tmp_path / f"photo{suffix}"
+    cv2.imwrite(str(path), grey(90))
+    source = open_source(str(path))
+    assert (source.is_still, source.is_live, source.size, source.rate) == (True, False, (64, 48), 1.0)
+    (frame,) = all_frames(source)
+    assert (frame.name, frame.number, frame.seconds) == (f"photo{suffix}", 0, 0.0)
+    assert abs(frame.picture_bgr.astype(int) - 90).max() <= 1
+
+
+def test_a_picture_is_known_by_its_content_where_its_name_tells_nothing(clips, tmp_path):
+    shutil.copy(clips / "photo_happy.jpg", tmp_path / "photo")
+    assert open_source(str(tmp_path / "photo")).is_still
+
+
+def test_gray_and_transparent_pictures_become_colour_on_mid_grey(tmp_path):
+    cv2.imwrite(str(tmp_path / "1.png"), np.full((48, 64), 70, np.uint8))
+    clear = np.zeros((48, 64, 4), np.uint8)
+    clear[:24] = (10, 20, 30, 255)
+    cv2.imwrite(str(tmp_path / "2.png"), clear)
+    gray, half = all_frames(open_source(str(tmp_path)))
+    assert gray.picture_bgr.shape == (48, 64, 3) and (gray.picture_bgr == 70).all()
+    assert half.picture_bgr[0, 0].tolist() == [10, 20, 30] and half.picture_bgr[40, 0].tolist() == [128] * 3
+
+
+def test_a_transparent_picture_is_the_same_in_bands_of_rows_as_all_at_once():
+    picture = np.random.default_rng(5).integers(0, 256, (700, 500, 4), dtype=np.uint8)
+    opacity = picture[:, :, 3:].astype(np.float32) / 255
+    expected = np.rint(picture[:, :, :3] * opacity + BACKGROUND * (1 - opacity))
+    assert np.array_equal(in_colour(picture), expected)
+    opaque_gray = cv2.cvtColor(picture, cv2.COLOR_BGRA2GRAY)
+    assert np.array_equal(gray(picture), np.rint(opaque_gray * opacity[:, :, 0] + BACKGROUND * (1 - opacity[:, :, 0])))
+
+
+def test_a_large_transparent_picture_takes_little_more_memory_than_its_result():
+    picture = np.full((2000, 2000, 4), 128, np.uint8)
+    tracemalloc.start()
+    result = in_colour(picture)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2 * result.nbytes + 10 * 2**20
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="File names are text there.")
+def test_a_file_name_that_is_no_text_can_be_written_down(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes(cv2.imencode(".png", grey(10))[1].tobytes())
+    for source in (path, tmp_path):
+        (frame,) = all_frames(open_source(str(source)))
+        assert frame.name == "caf?.png"
+    assert picture_names(tmp_path) == ["caf?.png"]
+
+
+def test_a_folder_gives_its_pictures_in_the_order_that_people_count(tmp_path):
+    folder = save_pictures(tmp_path / "frames", "frame_1.png", "frame_2.png", "Frame_10.png", "frame_9b.PNG")
+    (folder / "notes.txt").write_text("not a picture")
+    (folder / ".hidden.png").write_bytes(b"")
+    (folder / "more").mkdir()
+    source = open_source(str(folder))
+    assert source.is_still
+    frames = all_frames(source)
+    assert [frame.name for frame in frames] == ["frame_1.png", "frame_2.png", "frame_9b.PNG", "Frame_10.png"]
+    assert [frame.seconds for frame in frames] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_bad_pictures_in_a_folder_are_named_and_skipped(tmp_path):
+    folder = save_pictures(tmp_path / "frames", "1.png", "2.png", "3.png", "4.png")
+    (folder / "1.png").write_bytes(b"")
+    (folder / "3.png").write_bytes(b"hello, this is no picture")
+    source = open_source(str(folder))
+    assert [(frame.name, frame.number) for frame in all_frames(source)] == [("2.png", 1), ("4.png", 3)]
+    assert source.skipped == ["1.png: empty file", "3.png: not a JPEG, PNG, BMP or WebP picture, or damaged"]
+
+
+def test_a_folder_without_a_picture_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert str(refusal(tmp_path)) == f"{tmp_path} has no pictures (.jpg, .jpeg, .png, .bmp, .webp)."
+
+
+def test_a_folder_of_bad_pictures_only_is_refused(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"")
+    (tmp_path / "2.jpg").write_bytes(b"no")
+    assert "has 2 pictures, and none can be read: 1.png: empty file" in str(refusal(tmp_path))
+
+
+def test_a_picture_that_is_none_is_refused(tmp_path):
+    (tmp_path / "photo.jpg").write_text("hello")
+    error = refusal(tmp_path / "photo.jpg")
+    assert "photo.jpg is no picture that can be read: not a JPEG, PNG, BMP or WebP picture, or damaged." in str(error)
+    assert "save it as JPEG or PNG" in error.hint
+
+
+def test_a_picture_of_more_than_100_megapixels_is_refused_before_it_fills_the_memory(tmp_path):
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + bytes(100))
+    assert "50000 x 50000 pixels, more than 100 megapixels" in str(refusal(tmp_path / "bomb.png"))
+
+
+def test_a_video_with_frames_of_more_than_100_megapixels_is_refused_before_it_fills_the_memory(tmp_path):
+    (tmp_path / "bomb.y4m").write_bytes(b"YUV4MPEG2 W15000 H15000 F25:1 Ip C420jpeg\nFRAME\n" + bytes(100_000))
+    before = psutil.Process().memory_info().rss
+    error = refusal(tmp_path / "bomb.y4m")
+    assert "bomb.y4m has frames of 15000 x 15000 pixels, more than 100 megapixels" in str(error)
+    assert psutil.Process().memory_info().rss - before < 100 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("clip.mp4", b"", "is empty"),
+        ("clip.mp4", bytes(range(256)) * 400, "is neither a video nor a picture that can be read"),
+        # FFmpeg would draw it as a film of a terminal.
+        ("notes.txt", b"Dear diary, nothing happened today.\n" * 400, "is neither a video nor a picture"),
+        ("model.h5", b"\x89HDF\r\n\x1a\n" + bytes(5000), "is neither a video nor a picture that can be read"),
+    ],
+)
+def test_a_file_that_is_no_video_is_refused(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    error = refusal(tmp_path / name)
+    assert problem in str(error)
+    again = "Record or download it again."
+    assert error.hint == (f"See what it is: file {tmp_path / name}" if content else again)
+
+
+def test_the_first_part_of_a_video_without_its_table_is_refused(clips, tmp_path):
+    (tmp_path / "cut.mp4").write_bytes((clips / "single_face.mp4").read_bytes()[:100_000])
+    assert "cut.mp4 is cut short or damaged, or has no pictures." in str(refusal(tmp_path / "cut.mp4"))
+
+
+def test_an_archive_of_pictures_is_refused_and_not_searched_for_jpegs(test_data):
+    error = refusal(test_data / "fer2013.zip")
+    assert "is an archive: unpack it, and give the folder of the pictures" in str(error)
+
+
+def test_a_name_that_is_nearly_right_is_suggested(clips):
+    error = refusal(clips / "single_fase.mp4")
+    assert str(error) == f"There is no {clips / 'single_fase.mp4'}."
+    assert error.hint == "Did you mean 'single_face.mp4'?"
+
+
+def test_a_missing_file_in_a_missing_folder_says_that_the_folder_is_missing(tmp_path):
+    assert refusal(tmp_path / "clips" / "one.mp4").hint == f"The folder {tmp_path / 'clips'} is not there either."
+
+
+@pytest.mark.parametrize("text", ["", "/dev/null", "a" * 5000, "clip\0.mp4"])
+def test_what_is_neither_file_nor_folder_is_refused(text):
+    assert "A source is a camera (0), a video, a picture" in refusal(text).hint
+
+
+def test_an_unknown_kind_of_address_is_refused_with_those_that_are_known():
+    error = refusal("ftp://me:secret@example.org/clip.mp4")
+    assert str(error) == "ftp://example.org/clip.mp4: ftp:// cannot be read."
+    assert "http://, https://, rtsp://" in error.hint

@@ -1,0 +1,299 @@
+"""Annotated videos: they play, in the source's own time, whatever ends the program."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from fer_core.errors import ConfigError, FerError
+from fer_core.live.encoders import has_h264, opencv_has_h264
+from fer_core.live.sources import open_source
+from fer_core.live.video_output import SUFFIXES, USUAL_RATE, VideoOutput, fitted
+from tests.conftest import PROJECT
+from tests.store.conftest import largest_file
+
+ENCODERS = ["ffmpeg", None] if shutil.which("ffmpeg") and has_h264("ffmpeg") else [None]
+"""With the program ffmpeg where there is one, and always without."""
+
+needs_ffmpeg = pytest.mark.skipif("ffmpeg" not in ENCODERS, reason="ffmpeg with libx264 is not installed")
+
+
+def picture(brightness: int, width: int = 64, height: int = 48) -> np.ndarray:
+    return np.full((height, width, 3), brightness, np.uint8)
+
+
+def played(path: Path) -> list[np.ndarray]:
+    """Returns the frames of a video as a player shows them."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        is_read, frame_bgr = capture.read()
+        if not is_read:
+            return frames
+        frames.append(frame_bgr)
+
+
+def brightness(path: Path) -> list[int]:
+    """Returns the mean of each frame, rounded to tens: encoders change it a little."""
+    return [round(float(frame.mean()), -1) for frame in played(path)]
+
+
+@pytest.mark.parametrize("ffmpeg", ENCODERS)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_video_plays_with_its_frames_and_its_rate(tmp_path, suffix, ffmpeg):
+    video = VideoOutput(tmp_path / f"out{suffix}", (64, 48), 12.5, ffmpeg=ffmpeg)
+    for place in range(20):
+        video.write(picture(10 * place))
+    video.close()
+    video.close()
+    assert brightness(video.path) == [10 * place for place in range(20)]
+    assert cv2.VideoCapture(str(video.path)).get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    assert video.codec in video_codecs(ffmpeg, suffix)
+    assert video.players.startswith("plays in ")
+
+
+def test_where_there_is_no_room_to_try_opencv_has_no_h264(monkeypatch):
+    monkeypatch.setattr("fer_core.live.encoders._ROOM_BYTES", 2**62)
+    assert opencv_has_h264(".mp4") is False
+
+
+def video_codecs(ffmpeg: str | None, suffix: str) -> tuple[str, ...]:
+    return ("H.264",) if ffmpeg or opencv_has_h264(suffix) else ("MPEG-4 Part 2",)
+
+
+@pytest.mark.parametrize("ffmpeg", ENCODERS)
+def test_colours_come_back_as_they_were(tmp_path, ffmpeg):
+    stripes = np.zeros((96, 192, 3), np.uint8)
+    colours = [(200, 60, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128), (20, 200, 220), (240, 240, 240)]
+    for place, colour in enumerate(colours):
+        stripes[:, 32 * place : 32 * place + 32] = colour
+    video = VideoOutput(tmp_path / "out.mp4", (192, 96), 25, ffmpeg=ffmpeg)
+    video.write(stripes)
+    video.close()
+    shown = played(video.path)[0][48, 16::32].astype(int)
+    assert np.abs(shown - colours).max() <= 12
+
+
+@pytest.mark.parametrize("ffmpeg", ENCODERS)
+def test_a_real_clip_keeps_every_frame_and_its_length(test_data, tmp_path, ffmpeg):
+    source = open_source(str(test_data / "faces" / "no_face.mp4"))
+    video = VideoOutput(tmp_path / "out.mp4", source.size, source.rate, ffmpeg=ffmpeg)
+    while not source.ended:
+        frame = source.read(5)
+        if frame is not None:
+            video.write(frame.picture_bgr, frame.seconds)
+    source.close()
+    video.close()
+    again = open_source(str(video.path))
+    last = None
+    while not again.ended:
+        last = again.read(5) or last
+    assert (last.number, again.rate, again.size) == (94, pytest.approx(24), (960, 540))
+    assert last.seconds == pytest.approx(94 / 24, abs=0.01)
+    again.close()
+
+
+@pytest.mark.parametrize("ffmpeg", ENCODERS)
+@pytest.mark.parametrize("size", [(63, 47), (1, 1), (641, 16)])
+def test_odd_and_tiny_sizes_are_encoded(tmp_path, size, ffmpeg):
+    video = VideoOutput(tmp_path / "out.mp4", size, 25, ffmpeg=ffmpeg)
+    video.write(picture(100, *size))
+    video.close()
+    (frame,) = played(video.path)
+    assert frame.shape[0] >= size[1] and frame.shape[1] >= size[0]
+    assert frame.shape[0] % 2 == frame.shape[1] % 2 == 0
+
+
+def test_an_enormous_picture_becomes_a_video_that_can_be_encoded(tmp_path):
+    video = VideoOutput(tmp_path / "out.mp4", (16_000, 1600), 25, ffmpeg=None)
+    video.write(picture(100, 16_000, 1600))
+    video.close()
+    assert played(video.path)[0].shape == (768, 7680, 3)
+
+
+def test_a_picture_of_another_size_is_fitted_and_not_squeezed():
+    tall = np.full((200, 100, 3), 255, np.uint8)
+    frame = fitted(tall, (300, 100))
+    assert frame.shape == (100, 300, 3)
+    assert (frame[:, 125:175] == 255).all() and not frame[:, :125].any() and not frame[:, 175:].any()
+
+
+def test_an_odd_picture_gets_its_last_row_and_column_twice():
+    noise = np.random.default_rng(1).integers(0, 256, (47, 63, 3), dtype=np.uint8)
+    frame = fitted(noise, (64, 48))
+    assert (frame[:47, :63] == noise).all()
+    assert (frame[47] == frame[46]).all() and (frame[:, 63] == frame[:, 62]).all()
+
+
+def frames_shown(tmp_path: Path, seconds: list[float], rate: float | None = 10.0) -> list[int]:
+    """Returns which of the pictures written at these times each frame shows."""
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), rate, ffmpeg=None)
+    for place, at in enumerate(seconds):
+        video.write(picture(20 * place), at)
+    video.close()
+    return [shown // 20 for shown in brightness(video.path)]
+
+
+def test_a_picture_is_repeated_until_the_next_one_is_due(tmp_path):
+    assert frames_shown(tmp_path, [5.0, 5.31, 5.4]) == [0, 0, 0, 1, 2]
+
+
+def test_of_pictures_that_come_faster_than_the_rate_some_are_left_out(tmp_path):
+    assert frames_shown(tmp_path, [0.0, 0.03, 0.06, 0.1, 0.13, 0.2]) == [0, 2, 5]
+
+
+def test_a_rate_that_is_a_little_off_loses_no_frame(tmp_path):
+    assert frames_shown(tmp_path, [place / 10.3 for place in range(10)]) == list(range(10))
+
+
+def test_a_long_hole_is_cut_to_ten_seconds(tmp_path):
+    shown = frames_shown(tmp_path, [0.0, 3600.0, 3600.1])
+    assert shown == [0] * 101 + [1, 2]
+
+
+def test_a_clock_that_jumps_back_does_not_stop_the_video(tmp_path):
+    assert frames_shown(tmp_path, [7.0, 7.1, 0.0, 0.1, 0.2]) == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize("rate", [None, 0.0, 1000.0, float("nan")])
+def test_an_unknown_rate_becomes_the_usual_one(tmp_path, rate):
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), rate, ffmpeg=None)
+    video.write(picture(10))
+    video.close()
+    assert cv2.VideoCapture(str(video.path)).get(cv2.CAP_PROP_FPS) == USUAL_RATE
+
+
+@pytest.mark.parametrize("ffmpeg", ENCODERS)
+def test_without_a_picture_there_is_no_file(tmp_path, ffmpeg):
+    VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg=ffmpeg).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_close_nothing_is_written_any_more(tmp_path):
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg=None)
+    video.close()
+    video.write(picture(10))
+    assert list(tmp_path.iterdir()) == []
+
+
+def refusal(path: Path, **options) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        VideoOutput(path, (64, 48), 25, ffmpeg=None, **options)
+    return caught.value
+
+
+def test_an_unknown_kind_of_file_is_refused_with_those_that_are_known(tmp_path):
+    error = refusal(tmp_path / "out.gif")
+    assert str(error) == f"{tmp_path / 'out.gif'} cannot be written: its name must end in .mp4, .mkv, .avi, .mov."
+    assert error.hint == f"For example {tmp_path / 'out.mp4'}"
+
+
+def test_a_missing_folder_is_refused_with_the_command_that_makes_it(tmp_path):
+    error = refusal(tmp_path / "my videos" / "out.mp4")
+    assert f"there is no folder {tmp_path / 'my videos'}" in str(error)
+    assert error.hint == f"Make it first: mkdir -p '{tmp_path / 'my videos'}'"
+
+
+def test_a_folder_is_no_place_for_a_video(tmp_path):
+    (tmp_path / "out.mp4").mkdir()
+    assert "it is a folder" in str(refusal(tmp_path / "out.mp4"))
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_first_frame():
+    path = Path("/proc/out.mp4")
+    assert "/proc/out.mp4 cannot be written: " in str(refusal(path))
+
+
+def test_a_file_that_is_there_is_kept_unless_it_may_be_overwritten(tmp_path):
+    path = tmp_path / "my film.mp4"
+    path.write_bytes(b"the only copy")
+    error = refusal(path)
+    assert str(error) == f"{path} is already there, and is not replaced."
+    assert error.hint == "Give another name, or --overwrite."
+    assert path.read_bytes() == b"the only copy"
+    video = VideoOutput(path, (64, 48), 25, overwrite=True, ffmpeg=None)
+    assert path.read_bytes() == b"the only copy"
+    video.write(picture(50))
+    video.close()
+    assert brightness(path) == [50]
+
+
+def test_an_empty_file_may_be_filled(tmp_path):
+    (tmp_path / "out.mp4").touch()
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg=None)
+    video.write(picture(50))
+    video.close()
+    assert brightness(video.path) == [50]
+
+
+def test_a_program_that_is_no_ffmpeg_is_done_without(tmp_path):
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg="/bin/true")
+    video.write(picture(50))
+    video.close()
+    assert brightness(video.path) == [50]
+
+
+@needs_ffmpeg
+def test_a_disk_that_fills_up_ends_the_video_with_one_error_and_what_was_written_plays(tmp_path):
+    video = VideoOutput(tmp_path / "out.mp4", (640, 360), 25)
+    noise = np.random.default_rng(1)
+    with largest_file(2**20), pytest.raises(FerError) as caught:
+        for _ in range(1000):
+            video.write(noise.integers(0, 256, (360, 640, 3), dtype=np.uint8))
+    assert str(video.path) in str(caught.value) and caught.value.hint
+    video.write(picture(10, 640, 360))
+    video.close()
+    assert played(video.path)
+
+
+@needs_ffmpeg
+def test_ffmpeg_that_is_killed_ends_the_video_with_an_error(tmp_path):
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25)
+    video.write(picture(10))
+    (child,) = [child for child in psutil.Process().children() if child.name() == "ffmpeg"]
+    child.kill()
+    with pytest.raises(FerError, match=r"out\.mp4 cannot be written any more: ffmpeg ended"):
+        for _ in range(100):
+            video.write(picture(10))
+    video.close()
+
+
+WRITES_FOR_EVER = """
+import sys
+from pathlib import Path
+import numpy as np
+from fer_core.live.video_output import VideoOutput
+video = VideoOutput(Path(sys.argv[1]), (64, 48), 25)
+try:
+    for frame in range(10**9):
+        video.write(np.full((48, 64, 3), frame % 200, np.uint8))
+        if frame == 200:
+            print("running", flush=True)
+finally:
+    video.close()
+"""
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_video_plays_after_ctrl_c_and_after_kill_9(tmp_path, number):
+    """Ctrl-C goes to the whole process group, as a terminal sends it."""
+    command = [sys.executable, "-c", WRITES_FOR_EVER, str(tmp_path / "out.mp4")]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    child = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    assert child.stdout.readline() == b"running\n"
+    encoders = psutil.Process(child.pid).children(recursive=True)
+    os.killpg(child.pid, number)
+    child.communicate(timeout=20)
+    _, alive = psutil.wait_procs(encoders, timeout=20)
+    assert alive == []
+    assert len(played(tmp_path / "out.mp4")) >= 190

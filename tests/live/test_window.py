@@ -1,0 +1,233 @@
+"""The window: a sentence and not a crash where there is no screen, and real keys and pixels on a real X server."""
+
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.errors import SourceError
+from fer_core.live import window
+from fer_core.live.window import check_display, clean_title, meaning_of, window_size
+
+ASKING = """
+import sys
+from fer_core.errors import SourceError
+from fer_core.live.window import check_display
+try:
+    check_display()
+except SourceError as error:
+    print(error, error.hint, sep="\\n")
+    sys.exit(2)
+"""
+SHOWING = """
+import sys, time
+import cv2
+import numpy as np
+from fer_core.live.window import Window, check_display
+check_display()
+picture = np.full((120, 160, 3), (30, 90, 200), np.uint8)
+window = Window("Faces of\\na test", (160, 120))
+for _ in range(20):
+    window.show(picture)
+    window.key()
+print("shown", flush=True)
+key, latest = None, time.monotonic() + 30
+while key != "q" and time.monotonic() < latest:
+    window.show(picture)
+    key = window.key()
+    if key:
+        print(key, flush=True)
+print(window.is_closed, flush=True)
+cv2.destroyWindow("Faces of a test")  # what the close button does
+print(window.is_closed, flush=True)
+window.show(picture)
+window.close()
+window.close()
+print(window.key(), flush=True)
+"""
+needs_x_server = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed.")
+
+
+def run(program: str, **environment: str) -> subprocess.CompletedProcess:
+    """Runs a program without the screen that this process may have."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "QT_QPA_PLATFORM")}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def x_server(tmp_path) -> Iterator[tuple[str, Path]]:
+    """A display of 800 by 600 pixels, and the file that holds what is on it."""
+    reading_end, writing_end = os.pipe()
+    screen = ["-screen", "0", "800x600x24", "-fbdir", str(tmp_path)]
+    command = ["Xvfb", "-displayfd", str(writing_end), "-nolisten", "tcp", *screen]
+    with subprocess.Popen(command, pass_fds=[writing_end], stderr=subprocess.DEVNULL) as server:
+        os.close(writing_end)
+        with os.fdopen(reading_end) as answer:
+            number = answer.readline().strip()
+        yield f":{number}", tmp_path / "Xvfb_screen0"
+        server.terminate()
+
+
+@pytest.fixture
+def stingy_server() -> Iterator[tuple[str, list[bytes]]]:
+    """A server that answers like an X server, with what is put into the list; and its display."""
+    answers: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(12)
+                    connection.sendall(answers[0] if answers else b"")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1] - 6000}", answers
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def pixels_of(screen: Path) -> np.ndarray:
+    """Returns what Xvfb shows, BGR; its file has the format of xwd."""
+    data = screen.read_bytes()
+    header = struct.unpack(">25I", data[:100])
+    width, height, line, colours = header[4], header[5], header[12], header[19]
+    start = header[0] + 12 * colours
+    rows = np.frombuffer(data, np.uint8, count=line * height, offset=start).reshape(height, line)
+    return rows[:, : 4 * width].reshape(height, width, 4)[:, :, :3]
+
+
+def test_without_a_screen_there_is_a_sentence_and_no_crash():
+    child = run(ASKING)
+    assert child.returncode == 2, child.stderr
+    sentence, hint = child.stdout.splitlines()
+    assert sentence == "There is no screen to open a window on: DISPLAY is not set."
+    assert hint.startswith("Add --no-display")
+
+
+@pytest.mark.parametrize("display", [":4093", "127.0.0.1:59000", "unix:4093.0", "nonsense", "host/unix:4093"])
+def test_a_screen_that_does_not_answer_is_named(display):
+    child = run(ASKING, DISPLAY=display)
+    assert child.returncode == 2, child.stderr
+    assert f"no X server answers at {display!r}" in child.stdout
+
+
+def test_a_server_that_hangs_up_is_no_screen(stingy_server, monkeypatch):
+    display, _ = stingy_server
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    with pytest.raises(SourceError, match="no X server answers"):
+        check_display()
+
+
+def test_a_server_that_wants_a_password_is_tried_with_a_window(stingy_server, monkeypatch):
+    display, answers = stingy_server
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    answers.append(b"\0" * 8)
+    with pytest.raises(SourceError, match="lets no window be opened"):
+        check_display()
+    answers[0] = b"\1" * 8
+    check_display()
+
+
+def test_a_qt_platform_that_opencv_lacks_is_named(monkeypatch):
+    monkeypatch.setenv("QT_QPA_PLATFORM", "wayland")
+    with pytest.raises(SourceError, match="QT_QPA_PLATFORM is 'wayland'") as caught:
+        check_display()
+    assert "QT_QPA_PLATFORM=xcb" in caught.value.hint
+
+
+def test_an_opencv_without_windows_is_named(monkeypatch):
+    monkeypatch.setattr(window.cv2, "currentUIFramework", lambda: "")
+    with pytest.raises(SourceError, match="opencv-python-headless") as caught:
+        check_display()
+    assert "pip install opencv-python" in caught.value.hint
+
+
+@needs_x_server
+def test_a_screen_that_answers_is_enough(x_server):
+    child = run(ASKING, DISPLAY=x_server[0])
+    assert (child.returncode, child.stdout) == (0, "")
+
+
+@needs_x_server
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed.")
+def test_a_window_shows_the_picture_and_tells_the_keys(x_server):
+    display, screen = x_server
+    environment = os.environ | {"DISPLAY": display}
+    environment.pop("QT_QPA_PLATFORM", None)
+    command = [sys.executable, "-c", SHOWING]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "shown\n"
+        colours, counts = np.unique(pixels_of(screen).reshape(-1, 3), axis=0, return_counts=True)
+        found = subprocess.check_output(
+            ["xdotool", "search", "--name", "^Faces of a test$"], env=environment, text=True
+        )
+        keys = ["key", "s", "key", "x", "key", "Left", "key", "H", "key", "Escape"]
+        subprocess.run(["xdotool", "windowfocus", "--sync", found.split()[0], *keys], env=environment, check=True)
+        answers = child.stdout.read().split()
+    assert answers == ["s", "other", "other", "h", "q", "False", "True", "None"]
+    shown = dict(zip(map(tuple, colours.tolist()), counts.tolist(), strict=True))[30, 90, 200]
+    assert 0.99 * 480 * 360 < shown <= 480 * 360  # all but the mouse pointer
+
+
+def test_a_title_is_one_short_line_without_a_password():
+    assert clean_title("rtsp://user:secret@camera/1") == "rtsp://camera/1"
+    assert clean_title("two\nlines\t\x00\x1b") == "two lines"
+    assert clean_title(" \n") == "Faces"
+    assert len(clean_title("x" * 500)) == 80
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((640, 480), (640, 480)),
+        ((1920, 1080), (1280, 720)),
+        ((1080, 1920), (405, 720)),
+        ((48, 48), (360, 360)),
+        ((160, 120), (480, 360)),
+        ((12000, 10), (1280, 1)),
+        ((0, 0), (360, 360)),
+    ],
+)
+def test_the_first_window_fits_a_small_screen_and_is_large_enough_to_see(size, expected):
+    assert window_size(size) == expected
+
+
+@pytest.mark.parametrize("letter", window.KEYS)
+def test_small_and_capital_letters_are_the_same_key(letter):
+    assert meaning_of(ord(letter)) == meaning_of(ord(letter.upper())) == letter
+
+
+def test_other_keys_are_told_from_ours_and_from_none():
+    escape, enter, num_lock = 27, 13, 1 << 20
+    cursor_keys = (65361, 16777234, 0x250000, 0xF702)  # GTK, Qt, Windows, macOS: cut to 8 bits some would be Q
+    assert meaning_of(escape) == "q"
+    assert meaning_of(num_lock | ord("p")) == "p"
+    assert {meaning_of(code) for code in (ord("x"), ord(" "), enter, *cursor_keys)} == {window.OTHER}
+    assert meaning_of(-1) is meaning_of(0) is None
+
+
+def test_a_key_that_only_changes_others_is_none():
+    shift, alt = (0xFFE1, 1 << 20 | 0xFFE1, 0x01000020), (0xFFE9, 0x01000023)  # X11, with Num Lock, Qt
+    super_key_of_qt = 0x01000053  # cut to 8 bits it would be S
+    assert {meaning_of(code) for code in (*shift, *alt, super_key_of_qt)} == {None}
+
+
+def test_this_opencv_has_windows():
+    assert cv2.currentUIFramework()
