@@ -3,6 +3,7 @@
     python benchmarks/bench.py                  # everything, an hour or more on two cores
     python benchmarks/bench.py speed start      # images per second, and the second start
     python benchmarks/bench.py sixty            # time to 60 % on the test images
+    python benchmarks/bench.py live             # start, classification, frames per second, memory
 
 Both sides run as their users run them, each measurement in a process of its own, ours and the plain script in turn, so
 that a change in the machine's load meets both. Writes results.json and results.md beside this file.
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import live_bench
 import sides
 from rich.console import Console
 from rich.table import Table
@@ -107,6 +109,17 @@ def _sixty(epochs: list[sides.Epoch]) -> Sixty:
     return Sixty(epochs[-1]["since_start"], False, f"{best:.1%} at best in {len(epochs)} epochs")
 
 
+def live(bench: sides.Bench, options: argparse.Namespace) -> Rows:
+    """Start, classification, pipeline and memory of the live view, beside a loop as tutorials write it."""
+    return live_bench.live(
+        options.data.parent,
+        bench.fresh_folder("live"),
+        bench.console,
+        starts=options.starts,
+        soak_frames=options.soak_frames,
+    )
+
+
 def _typical(epochs: list[sides.Epoch]) -> float:
     """The first epoch also traces the graph and fills the plain script's cache."""
     return statistics.median(epoch["images_per_second"] for epoch in epochs[1:] or epochs)
@@ -120,7 +133,9 @@ SECTIONS: dict[str, Callable[[sides.Bench, argparse.Namespace], Rows]] = {
     "speed": speed,
     "start": start,
     "sixty": sixty,
+    "live": live,
 }
+TITLES = {"live": ("measured", "ours", "tutorial's loop", "ratio", "bar", "met")}
 
 
 def main() -> None:
@@ -138,7 +153,8 @@ def main() -> None:
                 "rows": SECTIONS[section](bench, options),
             }
             _write(options.output, results)
-    console.print(_table(results))
+    for columns, rows in _tables(results):
+        console.print(_terminal_table(columns, rows))
     console.print(f"Written to {options.output} and {options.output.with_suffix('.md')}")
 
 
@@ -155,39 +171,49 @@ def _machine() -> str:
     return f"{sides.processor()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
 
 
-def _all_rows(results: dict) -> Rows:
-    return [row for section in SECTIONS for row in results["sections"].get(section, {}).get("rows", [])]
-
-
 def _cells(row: dict) -> tuple[str, ...]:
+    """A row either has a target for its ratio, or says itself what its bar is and whether it is met."""
     ratio = "not reached" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
-    met = row["ratio"] is not None and row["ratio"] >= row["target"]
+    is_above = row["ratio"] is not None and row["ratio"] >= row.get("target", 0)
     return (
         row["name"],
         f"{row['ours']:,.4g}",
-        f"{row['plain']:,.4g}",
-        ratio,
-        f"≥ {row['target']} ×",
-        "yes" if met else "no",
+        "" if row["plain"] is None else f"{row['plain']:,.4g}",
+        "" if row["plain"] is None else ratio,
+        row.get("bar") or f"≥ {row['target']} ×",
+        "yes" if row.get("met", is_above) else "no",
     )
 
 
 COLUMNS = ("measured", "ours", "plain Keras", "ratio", "bar", "met")
 
 
-def _table(results: dict) -> Table:
-    table = Table(*COLUMNS)
-    for row in _all_rows(results):
+def _tables(results: dict) -> list[tuple[tuple[str, ...], Rows]]:
+    """Returns columns and rows of the tables: one of training, one of the live view."""
+    measured = {name: results["sections"].get(name, {}).get("rows", []) for name in SECTIONS}
+    training = [row for name, rows in measured.items() if name not in TITLES for row in rows]
+    tables = [(COLUMNS, training), *((columns, measured[name]) for name, columns in TITLES.items())]
+    return [(columns, rows) for columns, rows in tables if rows]
+
+
+def _terminal_table(columns: tuple[str, ...], rows: Rows) -> Table:
+    table = Table(*columns)
+    for row in rows:
         table.add_row(*_cells(row))
     return table
 
 
 def _markdown(results: dict) -> str:
-    lines = [COLUMNS, ("---",) + ("---:",) * 4 + ("---",), *map(_cells, _all_rows(results))]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    notes = "".join(f"\n{row['name']}: {row['note']}.\n" for row in _all_rows(results) if row.get("note"))
+    tables = _tables(results)
+    text = "\n".join(_markdown_table(columns, rows) for columns, rows in tables)
+    notes = "".join(f"\n{row['name']}: {row['note']}.\n" for _, rows in tables for row in rows if row.get("note"))
     sources = sorted({f"{section['machine']}, {section['measured'][:10]}" for section in results["sections"].values()})
-    return f"{table}{notes}\n`make bench` on {'; '.join(sources)}.\n"
+    return f"{text}{notes}\n`make bench` on {'; '.join(sources)}.\n"
+
+
+def _markdown_table(columns: tuple[str, ...], rows: Rows) -> str:
+    lines = [columns, ("---",) + ("---:",) * 4 + ("---",), *map(_cells, rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _write(path: Path, results: dict) -> None:
@@ -215,6 +241,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--sixty-flags", default="", help="sixty: more flags of the recipe's run, in one string")
     parser.add_argument("--sixty-epochs", type=int, default=None, help="sixty: of our run (default: the recipe's)")
     parser.add_argument("--plain-epochs", type=int, default=PLAIN_EPOCHS, help="sixty: of the plain script, at most")
+    parser.add_argument("--soak-frames", type=int, default=20_000, help="live: frames until memory is measured")
     parser.add_argument("--output", type=Path, default=HERE / "results.json")
     return parser.parse_args()
 

@@ -1,0 +1,300 @@
+"""How each face detector's boxes relate to FER-2013's pictures, and what accuracy the way through a detector costs.
+
+    python benchmarks/framing.py --data ../shared/data/fer2013.zip --yunet FILE         # everything: some minutes
+    python benchmarks/framing.py --data … --yunet FILE relation bar                     # single sections
+
+relation  training images, enlarged 4x onto a picture without faces and found again: what FRAMING of each detector says
+choice    accuracy on training images that the model was not fitted on, by framing scale and detection width
+bar       the same on test images: accuracy cropped by the detector against classified directly (at most 3 points less)
+clips     faces found in real clips and photographs
+speed     milliseconds per frame at 640 x 480 on one thread, by detection width
+
+Test images only check: every choice was made on training images.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from fer_core import faces  # noqa: E402
+from fer_core.config import TrainConfig  # noqa: E402
+from fer_core.data.dataset import Dataset, Split, load_dataset  # noqa: E402
+from fer_core.data.face_picture import gray, network_input  # noqa: E402
+from fer_core.faces.face import Box  # noqa: E402
+from fer_core.faces.framing import Framing, crop_face  # noqa: E402
+from fer_core.places import Places  # noqa: E402
+from fer_core.store.files import read_json  # noqa: E402
+from fer_core.store.litert import LiteRTModel  # noqa: E402
+
+SIDE = 48
+FRAME_SIZE = (640, 480)
+PASTED = Box(224, 144, 4 * SIDE, 4 * SIDE)
+MIN_OVERLAP, BAR_POINTS = 0.2, 3.0
+WIDTHS = (240, 320, 400, 480, 640)
+SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
+MODEL = ROOT / "models" / "shipped" / "best"
+LENGTHS = {
+    "height": lambda boxes: boxes[:, 3],
+    "width": lambda boxes: boxes[:, 2],
+    "geometric mean": lambda boxes: np.sqrt(boxes[:, 2] * boxes[:, 3]),
+    "arithmetic mean": lambda boxes: (boxes[:, 2] + boxes[:, 3]) / 2,
+}
+"""What a box's reference length could be."""
+
+
+def titled(title: str, *columns: str) -> Table:
+    return Table(*columns, title=title, title_justify="left")
+
+
+class Bench(NamedTuple):
+    """What all sections work with."""
+
+    options: argparse.Namespace
+    console: Console
+    dataset: Dataset
+    scene_bgr: np.ndarray
+
+    def detectors(self, width: int | None = None) -> Iterator[faces.Detector]:
+        """Yields every detector there is a file for."""
+        for name in faces.names():
+            if name in self.options.detectors:
+                yield faces.make_detector(name, places=self.options.places, model_file=self.options.yunet, width=width)
+
+
+class Classifier:
+    """The model that comes with the project, through LiteRT."""
+
+    def __init__(self, folder: Path):
+        self.labels = tuple(read_json(folder / "labels.json", "labels").values())
+        self._model = LiteRTModel(folder / "model.tflite")
+
+    def label_number(self, face_gray: np.ndarray) -> int:
+        """Returns the position of the likeliest label."""
+        pixels = network_input(face_gray, side=SIDE)[np.newaxis]
+        return int(self._model.probabilities(pixels)[0].argmax())
+
+
+def relation(bench: Bench) -> None:
+    """Prints where the pictures lie in the detectors' boxes: medians, and how far their middle halves spread."""
+    split = bench.dataset.train
+    pictures = split.images(picked(split, bench.options.per_class, bench.dataset.labels))
+    table = titled("Training images", "detector", "length", "found", "scale", "spread", "right", "down")
+    for detector in bench.detectors():
+        boxes = found_again(bench, detector, pictures)
+        share = f"{np.isfinite(boxes[:, 0]).mean():.1%}"
+        for name, length in LENGTHS.items():
+            scale, right, down = placed(boxes[np.isfinite(boxes[:, 0])], length)
+            low, middle, high = np.percentile(scale, (25, 50, 75))
+            figures = (f"{value:.3f}" for value in (middle, (high - low) / middle, np.median(right), np.median(down)))
+            table.add_row(detector.name, name, share, *figures)
+    bench.console.print(table)
+
+
+def placed(boxes: np.ndarray, length) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the pasted picture's side and the way to its centre, in reference lengths of each box (n, 4)."""
+    reference = length(boxes)
+    right = PASTED.x + PASTED.width / 2 - boxes[:, 0] - boxes[:, 2] / 2
+    down = PASTED.y + PASTED.height / 2 - boxes[:, 1] - boxes[:, 3] / 2
+    return PASTED.width / reference, right / reference, down / reference
+
+
+def choice(bench: Bench) -> None:
+    """Prints what cropping costs on images held out of the training images, by detection width and framing scale."""
+    table = titled("Held-out training images", "detector", "width", "found", *(f"scale x {s}" for s in SCALES))
+    compare = Comparison(bench, held_out(bench.options), Classifier(MODEL))
+    for width in WIDTHS:
+        for detector in bench.detectors(width):
+            boxes = found_again(bench, detector, compare.pictures)
+            framings = [replace(detector.framing, scale=detector.framing.scale * factor) for factor in SCALES]
+            costs = [compare.cropped(boxes, framing) for framing in framings]
+            table.add_row(detector.name, str(width), f"{costs[0].share:.1%}", *(cost.points for cost in costs))
+    bench.console.print(table)
+
+
+def bar(bench: Bench) -> None:
+    """Prints what cropping costs on test images, and whether that is within the bar."""
+    table = titled("Test images", "detector", "images", "found", "direct", "cropped", "lost", "bar")
+    compare = Comparison(bench, bench.dataset.test, Classifier(MODEL))
+    for detector in bench.detectors():
+        cost = compare.cropped(found_again(bench, detector, compare.pictures), detector.framing)
+        verdict = "held" if cost.lost <= BAR_POINTS else "MISSED"
+        shares = (f"{share:.1%}" for share in (cost.share, cost.direct, cost.cropped))
+        table.add_row(detector.name, str(len(compare.pictures)), *shares, cost.points, verdict)
+    bench.console.print(table)
+
+
+class Cost(NamedTuple):
+    """Accuracy of the found images, directly and cropped; the standard error of their difference, in points."""
+
+    share: float
+    direct: float
+    cropped: float
+    error: float
+
+    @property
+    def lost(self) -> float:
+        return 100 * (self.direct - self.cropped)
+
+    @property
+    def points(self) -> str:
+        return f"{self.lost:.1f} ± {self.error:.1f}"
+
+
+class Comparison:
+    """Images of one split, classified directly once, and then from any detector's crops."""
+
+    def __init__(self, bench: Bench, split: Split, classifier: Classifier):
+        if bench.dataset.labels != classifier.labels:
+            raise SystemExit(f"{MODEL} has other labels than {bench.dataset.source}.")
+        positions = picked(split, bench.options.per_class, classifier.labels)
+        self.pictures = split.images(positions)
+        self._labels = split.labels[positions]
+        self._scene = bench.scene_bgr
+        self._classifier = classifier
+        self._direct = self._right(self.pictures)
+
+    def cropped(self, boxes: np.ndarray, framing: Framing) -> Cost:
+        """Returns what it costs to classify the crops from these boxes (n, 4; NaN: not found)."""
+        positions = np.flatnonzero(np.isfinite(boxes[:, 0]))
+        crops = (
+            crop_face(gray(pasted(self._scene, self.pictures[place])), Box(*boxes[place]), framing=framing)
+            for place in positions
+        )
+        cropped, direct = self._right(crops, positions), self._direct[positions]
+        error = 100 * np.std(cropped.astype(float) - direct) / np.sqrt(len(positions))
+        return Cost(len(positions) / len(boxes), direct.mean(), cropped.mean(), error)
+
+    def _right(self, pictures, positions: np.ndarray | slice = slice(None)) -> np.ndarray:
+        return np.array([self._classifier.label_number(picture) for picture in pictures]) == self._labels[positions]
+
+
+def clips(bench: Bench) -> None:
+    """Prints how many faces are found in real clips and photographs."""
+    files = sorted(path for path in bench.options.faces.iterdir() if path.suffix in (".mp4", ".jpg"))
+    table = titled("Real pictures", "detector", "file", "frames", "faces: frames", "lowest score")
+    for detector in bench.detectors():
+        for path in files:
+            found = [detector.find(frame_bgr) for frame_bgr in frames_of(path)]
+            counts = sorted(Counter(map(len, found)).items())
+            scores = [face.score for some in found for face in some]
+            counted = ", ".join(f"{number}: {times}" for number, times in counts)
+            table.add_row(detector.name, path.name, str(len(found)), counted, f"{min(scores, default=0):.2f}")
+    bench.console.print(table)
+
+
+def speed(bench: Bench) -> None:
+    """Prints milliseconds per frame (median; 95th percentile) on one thread."""
+    frames = [at_frame_size(frame) for frame in frames_of(bench.options.faces / bench.options.clip)]
+    table = titled(f"{bench.options.clip}, 640 x 480, one thread", "detector", "width", "ms", "95 %")
+    for width in (*WIDTHS, None):
+        for detector in bench.detectors(width):
+            times = sorted(milliseconds(detector, frame) for frame in frames)
+            middle, high = statistics.median(times), times[int(len(times) * 0.95)]
+            table.add_row(detector.name, str(width or "default"), f"{middle:.1f}", f"{high:.1f}")
+    bench.console.print(table)
+
+
+def milliseconds(detector: faces.Detector, frame_bgr: np.ndarray) -> float:
+    """Returns how long one detection works on the one thread; what others do on the machine counts little."""
+    began = time.thread_time()
+    detector.find(frame_bgr)
+    return 1000 * (time.thread_time() - began)
+
+
+def held_out(options: argparse.Namespace) -> Split:
+    """Returns the training images that the shipped model was not fitted on: those that its own settings hold out."""
+    config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
+    config = config.model_copy(update={"data": options.data})
+    return load_dataset(config, options.places, side=SIDE).validation
+
+
+def picked(split: Split, per_class: int, labels: Sequence[str]) -> np.ndarray:
+    """Returns positions of at most so many images of every class, the same ones every time."""
+    order = np.random.default_rng(0).permutation(len(split))
+    return np.sort(np.concatenate([order[split.labels[order] == k][:per_class] for k in range(len(labels))]))
+
+
+def found_again(bench: Bench, detector: faces.Detector, pictures: np.ndarray) -> np.ndarray:
+    """Returns the boxes around the pasted pictures (n, 48, 48, 1): float (n, 4), NaN where there is none."""
+    boxes = np.full((len(pictures), 4), np.nan)
+    for place, picture in enumerate(pictures):
+        found = [face.box for face in detector.find(pasted(bench.scene_bgr, picture))]
+        best = max(found, key=lambda box: overlap(box, PASTED), default=None)
+        if best is not None and overlap(best, PASTED) > MIN_OVERLAP:
+            boxes[place] = best
+    return boxes
+
+
+def pasted(scene_bgr: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Returns the scene with the picture (48, 48, 1) in its middle, four times as large."""
+    x, y, width, height = map(int, PASTED)
+    frame_bgr = scene_bgr.copy()
+    large = cv2.resize(picture[:, :, 0], (width, height), interpolation=cv2.INTER_CUBIC)
+    frame_bgr[y : y + height, x : x + width] = large[:, :, np.newaxis]
+    return frame_bgr
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Returns intersection over union."""
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    common = max(across, 0) * max(down, 0)
+    return common / (one.width * one.height + other.width * other.height - common)
+
+
+def frames_of(path: Path) -> Iterator[np.ndarray]:
+    """Yields the frames of a clip, or the one picture."""
+    if path.suffix == ".jpg":
+        yield cv2.imread(str(path))
+        return
+    capture = cv2.VideoCapture(str(path))
+    while (read := capture.read())[0]:
+        yield read[1]
+
+
+def at_frame_size(picture_bgr: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture_bgr, FRAME_SIZE, interpolation=cv2.INTER_AREA)
+
+
+SECTIONS = {"relation": relation, "choice": choice, "bar": bar, "clips": clips, "speed": speed}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", help=f"{', '.join(SECTIONS)}; all of them if none is given")
+    parser.add_argument("--data", required=True, help="fer2013.zip")
+    parser.add_argument("--yunet", type=Path, help="YuNet's file; without it haar alone is measured")
+    parser.add_argument("--faces", type=Path, help="folder of clips and photographs; default: faces/ beside --data")
+    parser.add_argument("--clip", default="single_face_2.mp4", help="whose frames are timed")
+    parser.add_argument("--per-class", type=int, default=500, help="images of each emotion, at most")
+    options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"There are no sections {', '.join(sorted(unknown))}.")
+    options.faces = options.faces or Path(options.data).parent / "faces"
+    options.places = Places.from_environment()
+    options.detectors = faces.names() if options.yunet or "FER_YUNET" in os.environ else ("haar",)
+    cv2.setNumThreads(1)
+    dataset = load_dataset(TrainConfig(data=options.data, validation="none"), options.places, side=SIDE)
+    scene_bgr = at_frame_size(cv2.imread(str(options.faces / "mountain.jpg")))
+    bench = Bench(options, Console(width=120), dataset, scene_bgr)
+    for name in options.sections or SECTIONS:
+        SECTIONS[name](bench)
+
+
+if __name__ == "__main__":
+    main()
