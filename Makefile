@@ -1,4 +1,4 @@
-# make train | make test | make lint | make bench | make soak | make venv | make lock
+# make train | make test | make lint | make bench | make bench-peers | make soak | make soak-live | make venv | make lock
 # DATA=path (default: the built-in drawn faces), ARGS="more flags", PYTHON=python3.12
 
 VENV   := .venv
@@ -8,7 +8,7 @@ DATA   = $(if $(FER_DATA),$(FER_DATA),sample)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: venv headless-opencv train test lint format bench soak lock clean
+.PHONY: venv headless-opencv train test lint format bench bench-peers soak soak-live lock clean
 
 venv: $(READY)
 
@@ -47,8 +47,14 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
+bench-peers: $(READY)
+	$(BIN)/python benchmarks/peers.py $(ARGS)
+
 soak: $(READY)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+soak-live: $(READY)
+	$(BIN)/python -m benchmarks.live_soak $(ARGS)
 
 # The versions that are installed; needs uv in the environment (pip install uv).
 lock:

@@ -164,7 +164,9 @@ def _is_class_weights(text: str) -> bool:
     return text in ("none", "balanced") or bool(re.fullmatch(f"{_ONE_WEIGHT}(,{_ONE_WEIGHT})*", text, re.IGNORECASE))
 
 
-def config_error(error: ValidationError, settings: type[Settings], where: str = "") -> ConfigError:
+def config_error(
+    error: ValidationError, settings: type[Settings], where: str = "", *, script: str = "train_emotion_model.py"
+) -> ConfigError:
     """Returns pydantic's finding as one sentence; `where` names the file or network that it was found in."""
     problems = error.errors()
     first = problems[0]
@@ -173,9 +175,7 @@ def config_error(error: ValidationError, settings: type[Settings], where: str = 
     if first["type"] == "extra_forbidden":
         return ConfigError(f"{place}there is no setting {name!r}.", hint=did_you_mean(name, settings.model_fields))
     sentences = "; ".join(_sentence(problem) for problem in problems)
-    return ConfigError(
-        f"{place}{sentences}.", hint="`python train_emotion_model.py --help` lists what each setting takes."
-    )
+    return ConfigError(f"{place}{sentences}.", hint=f"`python {script} --help` lists what each setting takes.")
 
 
 def _sentence(problem: dict[str, Any]) -> str:

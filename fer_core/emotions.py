@@ -28,4 +28,4 @@ def in_model_order(names: Iterable[str]) -> tuple[str, ...]:
 def colour(label: str, labels: tuple[str, ...] = ()) -> str:
     """Returns the colour of `label` as #rrggbb; for a class that is no emotion of ours, by its place in `labels`."""
     place = labels.index(label) if label in labels else 0
-    return COLOURS.get(label, SPARE_COLOURS[place % len(SPARE_COLOURS)])
+    return COLOURS.get(label.strip().lower(), SPARE_COLOURS[place % len(SPARE_COLOURS)])

@@ -64,3 +64,13 @@ def trained_run(session_places, small_config) -> Run:
     (run,) = list_runs(places)
     assert run.manifest.config == small_config
     return run
+
+
+@pytest.fixture(scope="session")
+def model_zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of harmless and hostile model files, made by Keras in a process of its own (some 10 s)."""
+    folder = tmp_path_factory.mktemp("zoo")
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, PROJECT / "tests" / "store" / "model_zoo.py", folder]
+    subprocess.run(command, env=environment, capture_output=True, timeout=200, check=True)
+    return folder

@@ -1,4 +1,4 @@
-"""`train_emotion_model.py` as users start it: in a process of its own, its output in a file."""
+"""The scripts as users start them: in a process of their own, their output in a file."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ from fer_core.places import Places
 from tests.conftest import PROJECT
 
 SCRIPT = str(PROJECT / "train_emotion_model.py")
+DETECTOR = str(PROJECT / "realtime_emotion_detector.py")
 
 
 class Answer(NamedTuple):
@@ -40,13 +41,28 @@ def run_script(
 ) -> Answer:
     """Runs the script, or other Python code, with these arguments and places, and returns what it said."""
     folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
-    others = {name: value for name, value in os.environ.items() if not name.startswith(("FER_", "KERAS_", "JAX_"))}
+    return _run((*script, *map(str, arguments), *folders), places, environment or {})
+
+
+def run_detector(*arguments: object, places: Places, environment: dict[str, str] | None = None) -> Answer:
+    """Runs realtime_emotion_detector.py with these arguments and places, and returns what it said."""
+    return _run((DETECTOR, *map(str, arguments), "--models-dir", str(places.models)), places, environment or {})
+
+
+def clean_environment(places: Places, more: dict[str, str]) -> dict[str, str]:
+    """Returns the environment of a test's process: nothing of the project's own variables but what is given."""
+    ours = ("FER_", "KERAS_", "JAX_", "DISPLAY", "WAYLAND_DISPLAY")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return others | {"FER_CACHE_DIR": str(places.cache)} | more
+
+
+def _run(command: tuple[str, ...], places: Places, more: dict[str, str]) -> Answer:
     folder = places.models.parent
     with (folder / "output.txt").open("wb") as file:
         child = subprocess.run(
-            [sys.executable, *script, *map(str, arguments), *folders],
+            [sys.executable, *command],
             cwd=folder,
-            env=others | {"FER_CACHE_DIR": str(places.cache)} | (environment or {}),
+            env=clean_environment(places, more),
             stdout=file,
             stderr=subprocess.PIPE,
             text=True,

@@ -16,12 +16,16 @@ import pytest
 
 from fer_core import networks, recipes
 from fer_core.config import TrainConfig
+from fer_core.doors import arguments, live_arguments
 from fer_core.doors.arguments import parse
 from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
 
 PROJECT = Path(__file__).parents[1]
-SCRIPT = "python train_emotion_model.py"
+SCRIPTS = {
+    "python train_emotion_model.py": arguments.parse,
+    "python realtime_emotion_detector.py": live_arguments.parse,
+}
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
 DOCUMENTS = {"README.md": README, "docs/architecture.md": ARCHITECTURE}
@@ -52,7 +56,7 @@ def table(text: str, first_heading: str) -> list[list[str]]:
 def script_commands() -> list[str]:
     lines = [line for text in DOCUMENTS.values() for block in code_blocks(text, "sh") for line in block.splitlines()]
     lines += [span for text in DOCUMENTS.values() for span in code_spans(text)]
-    return sorted({line[line.index(SCRIPT) :] for line in lines if SCRIPT in line})
+    return sorted({line[line.index(script) :] for script in SCRIPTS for line in lines if script in line})
 
 
 def flag_names(fields) -> set[str]:
@@ -64,11 +68,10 @@ def network_flags() -> set[str]:
     return {flag.replace("--", "--network-options.") for flag in flag_names(options)}
 
 
-@pytest.fixture(scope="module")
-def script_flags() -> set[str]:
-    """All flags that --help lists."""
+def flags_in_help(script: str) -> set[str]:
+    """Returns all flags that --help lists."""
     shown = subprocess.run(
-        [sys.executable, "train_emotion_model.py", "--help"],
+        [sys.executable, script, "--help"],
         cwd=PROJECT,
         env=os.environ | {"COLUMNS": "200"},
         capture_output=True,
@@ -77,6 +80,16 @@ def script_flags() -> set[str]:
     ).stdout
     lines = [line for line in shown.splitlines() if re.match(r"│ (-h, )?--", line)]
     return {flag for line in lines for flag in FLAG.findall(re.split(r" {2,}", line)[0])}
+
+
+@pytest.fixture(scope="module")
+def script_flags() -> set[str]:
+    return flags_in_help("train_emotion_model.py")
+
+
+@pytest.fixture(scope="module")
+def live_flags() -> set[str]:
+    return flags_in_help("realtime_emotion_detector.py")
 
 
 @pytest.fixture
@@ -93,17 +106,22 @@ def example_folder(tmp_path, monkeypatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("command", script_commands())
 def test_each_command_of_the_documents_is_understood(command, example_folder):
-    arguments = shlex.split(command, comments=True)[2:]
-    if arguments == ["--help"]:
+    parse_script = next(parse_script for script, parse_script in SCRIPTS.items() if command.startswith(script))
+    flags = shlex.split(command, comments=True)[2:]
+    if flags == ["--help"]:
         with pytest.raises(SystemExit, match="0"):
-            parse(arguments)
+            parse_script(flags)
     else:
-        assert parse(arguments).wants in ("train", "audit", "history", "list-recipes")
+        assert parse_script(flags).wants
 
 
-def test_each_flag_in_the_documents_exists(script_flags):
+def test_each_flag_in_the_documents_exists(script_flags, live_flags):
     named = {flag for text in DOCUMENTS.values() for flag in FLAG.findall(text)}
-    assert named <= script_flags | network_flags()
+    assert named <= script_flags | live_flags | network_flags()
+
+
+def test_each_flag_of_the_detector_is_in_the_readme(live_flags):
+    assert live_flags - {"--help", "--models-dir"} <= set(FLAG.findall(README))
 
 
 def test_each_flag_of_the_door_is_in_the_readme(script_flags):
@@ -131,7 +149,7 @@ def test_the_number_of_weights_of_each_recipe_is_right():
 def test_each_make_target_exists_and_each_target_is_in_the_readme():
     declared = re.search(r"^\.PHONY: (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE).group(1).split()
     named = {
-        match for span in code_spans(README) + code_blocks(README, "sh") for match in re.findall(r"make (\w+)", span)
+        match for span in code_spans(README) + code_blocks(README, "sh") for match in re.findall(r"make ([\w-]+)", span)
     }
     assert named == set(declared) - {"headless-opencv"}
 

@@ -74,6 +74,11 @@ class Dataset:
     notes: tuple[str, ...]
     contents: Contents = field(repr=False)
 
+    def hashes_seen_before_test(self) -> np.ndarray:
+        """Returns the content hashes, uint64 (n,), of all that training or its choices saw: sorted, each once."""
+        parts = [part.hashes for part in (self.train, self.validation) if part is not None]
+        return np.unique(np.concatenate(parts))
+
 
 def load_dataset(
     config: TrainConfig, places: Places, *, side: int, channels: int = 1, report: Callable[[str], None] = ignore

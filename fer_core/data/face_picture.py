@@ -15,6 +15,8 @@ MAX_PIXELS = 100_000_000
 BACKGROUND = 128
 """Grey behind transparent pixels. On black or white a cut-out face gets a hard outline that no camera shows."""
 
+_BAND_PIXELS = 2**18
+
 
 class UnreadablePictureError(DatasetError):
     """One picture that cannot be decoded; the text says why."""
@@ -46,9 +48,26 @@ def gray(picture: np.ndarray) -> np.ndarray:
         return picture[:, :, 0]
     if picture.shape[2] == 3:
         return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    opacity = picture[:, :, 3].astype(np.float32) / 255
-    opaque = cv2.cvtColor(picture, cv2.COLOR_BGRA2GRAY)
-    return np.rint(opaque * opacity + BACKGROUND * (1 - opacity)).astype(np.uint8)
+    return on_background(cv2.cvtColor(picture, cv2.COLOR_BGRA2GRAY), picture[:, :, 3])
+
+
+def on_background(picture: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Returns a picture laid over mid-grey, in bands of rows: floats of 100 megapixels at once would take gigabytes.
+
+    Args:
+        picture: uint8 (height, width) or (height, width, 3).
+        opacity: uint8 (height, width) or (height, width, 1), as many dimensions as the picture; 255 hides the grey.
+
+    Returns:
+        uint8, shaped like the picture.
+    """
+    result = np.empty(picture.shape, np.uint8)
+    rows = max(1, _BAND_PIXELS // max(1, picture.shape[1]))
+    for top in range(0, len(picture), rows):
+        band = slice(top, top + rows)
+        share = opacity[band].astype(np.float32) / 255
+        result[band] = np.rint(picture[band] * share + BACKGROUND * (1 - share))
+    return result
 
 
 def decode_picture(data: bytes) -> np.ndarray:

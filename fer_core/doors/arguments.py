@@ -3,9 +3,6 @@
 Order: recipe < --config TOML < flags. Beside --resume the run's own settings take the recipe's place.
 """
 
-import contextlib
-import io
-import re
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -17,7 +14,8 @@ from pydantic import ValidationError
 
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig, config_error
-from fer_core.errors import ConfigError, did_you_mean
+from fer_core.doors.command_line import parsed, peek
+from fer_core.errors import ConfigError
 from fer_core.places import Places
 from fer_core.recipes import recipe_config
 from fer_core.store.promotion import awaiting_promotion
@@ -45,12 +43,12 @@ class Request(NamedTuple):
 
 def parse(argv: Sequence[str]) -> Request:
     """Returns the request, or raises ConfigError or ArtifactError; `--help` prints and exits with 0."""
-    places = Places.from_environment(models=_peek(argv, "--models-dir"), history=_peek(argv, "--history-dir"))
-    resume, nothing_to_resume = _run_to_resume(_peek(argv, "--resume"), places)
+    places = Places.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
+    resume, nothing_to_resume = _run_to_resume(peek(argv, "--resume"), places)
     recipe = _recipe(argv, resume)
-    base = _from_file(_start(recipe, resume), _peek(argv, "--config"))
+    base = _from_file(_start(recipe, resume), peek(argv, "--config"))
     config, doors = _flags(argv, base)
-    given = _peek(argv, "--data")
+    given = peek(argv, "--data")
     if resume is not None and given not in (None, "sample", "kaggle") and Path(given).exists():
         config = config.model_copy(update={"data": str(Path(config.data).resolve())})
     return Request(config, places, recipe, resume, nothing_to_resume, doors["promote"], doors["wants"])
@@ -65,9 +63,9 @@ def _run_to_resume(name: str | None, places: Places) -> tuple[Run | None, bool]:
 
 def _recipe(argv: Sequence[str], resume: Run | None) -> str | None:
     """Returns the recipe that the run is named after; None where another network takes the default's settings."""
-    asked = _peek(argv, "--recipe")
+    asked = peek(argv, "--recipe")
     if resume is None:
-        return asked or (None if _peek(argv, "--network") else DEFAULT_RECIPE)
+        return asked or (None if peek(argv, "--network") else DEFAULT_RECIPE)
     own = resume.manifest.recipe
     if asked not in (None, own):
         raise ConfigError(
@@ -91,7 +89,7 @@ def _from_file(base: TrainConfig, path: str | None) -> TrainConfig:
 
 
 def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:
-    network = _peek(argv, "--network") or base.network
+    network = peek(argv, "--network") or base.network
     options = networks.network_module(network).Options
     own_options = base.network_options if network == base.network else {}
     start = base.model_copy(update={"network": network, "network_options": {}})
@@ -102,27 +100,11 @@ def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[st
 
 def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple[TrainConfig, Settings, dict[str, Any]]:
     line = _command_line(start, options)
-    said = io.StringIO()
+    of_network = (f"network-options.{name}" for name in type(options).model_fields)
     try:
-        with contextlib.redirect_stderr(said):
-            result, unknown = tyro.cli(line, args=list(argv), prog=PROGRAM, return_unknown_args=True)
+        return parsed(line, argv, program=PROGRAM, names=(*TrainConfig.model_fields, *_door_flags(line), *of_network))
     except ValidationError as error:
         raise config_error(error, TrainConfig) from None
-    except SystemExit as end:
-        if end.code in (0, None):
-            raise
-        raise _tyro_error(said.getvalue()) from None
-    if unknown:
-        names = (
-            *TrainConfig.model_fields,
-            *_door_flags(line),
-            *(f"network-options.{name}" for name in type(options).model_fields),
-        )
-        flags = [f"--{name.replace('_', '-')}" for name in names]
-        raise ConfigError(
-            f"There is no setting {unknown[0]!r}.", hint=did_you_mean(unknown[0].partition("=")[0], flags)
-        )
-    return result
 
 
 def _command_line(start: TrainConfig, options: Settings) -> Callable:
@@ -151,30 +133,6 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
 
 def _door_flags(train) -> list[str]:
     return [name for name in train.__annotations__ if name not in ("settings", "network_options")]
-
-
-def _tyro_error(box: str) -> ConfigError:
-    """Returns the first sentence of tyro's framed message as an error of ours."""
-    lines = [line.strip(" │") for line in box.splitlines()]
-    # Where the output's encoding cannot draw a frame, the title is a line of its own, and the rules are minus signs.
-    rules = [place for place, line in enumerate(lines) if line.startswith(("╭", "─", "---", "╰"))]
-    sentence = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else ""
-    hint = f"`python {PROGRAM} --help` lists what each setting takes."
-    choices = re.search(r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*?)\)", sentence)
-    if choices:
-        value, flag, allowed = choices.groups()
-        return ConfigError(f"{flag} cannot be {value!r}.", hint=did_you_mean(value, re.findall(r"'([^']*)'", allowed)))
-    return ConfigError(sentence or "The command line cannot be read.", hint=hint)
-
-
-def _peek(argv: Sequence[str], flag: str) -> str | None:
-    """Returns a flag's value (the last, as in the real parse, which needs it to know what there is to parse)."""
-    found = None
-    for place, argument in enumerate(argv):
-        name, equals, value = argument.partition("=")
-        if name.replace("_", "-") == flag:
-            found = value if equals else next(iter(argv[place + 1 :]), None)
-    return found
 
 
 def command(*arguments: str) -> str:

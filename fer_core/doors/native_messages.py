@@ -11,6 +11,7 @@ def send_native_messages_to(path: Path) -> None:
     For the rest of the process: TensorFlow also complains while it is torn down after an error.
     """
     sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
+    kept = os.dup(sys.stderr.fileno())  # not 2, which may lead to a file since an earlier call
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)

@@ -9,6 +9,7 @@ import numpy as np
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import plots
+from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict
 from fer_core.store.artifacts import save_architecture, save_labels, save_model
@@ -17,7 +18,6 @@ from fer_core.store.files import file_sha256, write_json
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress
 from fer_core.training.history import write_history
-from fer_core.training.record import training_hashes
 from fer_core.training.report import RunReport
 
 _EXPORT_PROBES = 256
@@ -27,8 +27,8 @@ def finish(run: Run, network: keras.Model, dataset: Dataset, progress: Progress,
     """Returns the evaluation on test of the finished network (stock Keras, float32), and saves everything."""
     write_history(run.history_csv, progress.rows)
     kept = kept_epoch(progress)
-    evaluation = _evaluate(run, network, dataset)
-    run.update_manifest(scores=_scores(evaluation, progress, kept))
+    evaluation, temperature = _evaluate(run, network, dataset)
+    run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
     save_labels(run.labels_json, dataset.labels)
     save_architecture(network, run.architecture_json)
     save_model(network, run.model_h5, manifest=run.manifest)
@@ -45,26 +45,36 @@ def kept_epoch(progress: Progress) -> int:
 
 
 def chosen_on(run: Run, dataset: Dataset) -> str:
-    """Returns a sentence: which images chose the epoch."""
+    """Returns a sentence: which images chose the epoch and the temperature."""
     config = run.manifest.config
-    if dataset.validation is None or (config.keep == "last" and not config.early_stopping_patience):
-        return "No images chose the epoch: the last one is kept."
-    chose = "when to stop" if config.keep == "last" else "the epoch"
-    part = f"Chosen on {dataset.validation.name} ({len(dataset.validation):,} images): {chose}, by {config.monitor}"
+    if dataset.validation is None:
+        return "No images chose the epoch: the last one is kept. None chose the temperature: it stays 1."
+    chose_epoch = config.keep != "last" or config.early_stopping_patience > 0
+    epoch = "when to stop" if config.keep == "last" else "the epoch"
+    chosen = f"{epoch}, by {config.monitor}, and the temperature" if chose_epoch else "the temperature"
+    part = f"Chosen on {dataset.validation.name} ({len(dataset.validation):,} images): {chosen}"
+    kept = "" if chose_epoch else " The last epoch is kept."
     if config.validation == "test" and dataset.validation.name == dataset.test.name:
-        return f"{part}: the test images themselves, so the test score is optimistic."
-    return f"{part}; the test images chose nothing."
+        score = "the test score is optimistic" if chose_epoch else "calibration looks better on them than it is"
+        return f"{part}: the test images themselves, so {score}.{kept}"
+    return f"{part}; the test images chose nothing.{kept}"
 
 
-def _evaluate(run: Run, network: keras.Model, dataset: Dataset) -> Evaluation:
-    return evaluate_probabilities(
-        predict(network, dataset.test),
+def _evaluate(run: Run, network: keras.Model, dataset: Dataset) -> tuple[Evaluation, float]:
+    """Returns the scores of the network's own probabilities on test, and the temperature that calibrates them."""
+    outputs = predict(network, dataset.test)
+    evaluation = evaluate_probabilities(
+        outputs,
         dataset.test.labels,
         label_names=dataset.labels,
         split=dataset.test.name,
-        is_training_copy=np.isin(dataset.test.hashes, training_hashes(dataset)),
+        is_training_copy=np.isin(dataset.test.hashes, dataset.hashes_seen_before_test()),
         chosen_on=chosen_on(run, dataset),
     )
+    part = dataset.validation
+    if part is None:
+        return evaluation, 1.0
+    return evaluation, fit_temperature(outputs if part is dataset.test else predict(network, part), part.labels)
 
 
 def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:

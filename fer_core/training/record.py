@@ -5,11 +5,10 @@ Without Keras, so that a door can refuse before it is imported.
 
 import hashlib
 
-import numpy as np
-
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ConfigError, DatasetError
+from fer_core.faces import framings
 from fer_core.store.files import write_atomically
 from fer_core.store.manifest import Manifest, SplitFacts, TrainingImages
 from fer_core.store.run import Run
@@ -17,7 +16,7 @@ from fer_core.training.machine import Machine
 
 
 def record_data(run: Run, dataset: Dataset) -> None:
-    """Completes the manifest with labels, splits and fingerprints; for a resumed run, checks that they are the same.
+    """Completes the manifest with what the data decides; for a resumed run, checks that it is the same data.
 
     Raises:
         DatasetError: if the data is not what the run was begun with.
@@ -31,6 +30,7 @@ def record_data(run: Run, dataset: Dataset) -> None:
         labels=dataset.labels,
         side=dataset.side,
         channels=dataset.channels,
+        framing=framings(),
         data_name=dataset.name,
         data_source=dataset.source,
         data_fingerprint=dataset.fingerprint,
@@ -72,14 +72,8 @@ def check_same_config(own: TrainConfig, asked: TrainConfig) -> TrainConfig:
     return asked
 
 
-def training_hashes(dataset: Dataset) -> np.ndarray:
-    """Returns the content hashes of all images that training or its choices saw, sorted, each once."""
-    parts = [dataset.train.hashes] if dataset.validation is None else [dataset.train.hashes, dataset.validation.hashes]
-    return np.unique(np.concatenate(parts))
-
-
 def _save_training_images(run: Run, dataset: Dataset) -> TrainingImages:
-    content = training_hashes(dataset).tobytes()
+    content = dataset.hashes_seen_before_test().tobytes()
     write_atomically(run.training_images, content)
     return TrainingImages(count=len(content) // 8, sha256=hashlib.sha256(content).hexdigest())
 

@@ -125,7 +125,7 @@ BAD_SETTINGS = {
         "--",
     ),
     "choice": (["--optimizer", "adamm"], "--optimizer cannot be 'adamm'.", "Did you mean 'adam'?"),
-    "number": (["--epochs", "many"], "Error parsing --epochs: invalid literal for int()", "--help"),
+    "number": (["--epochs", "many"], "--epochs takes a whole number, not 'many'.", "--help"),
     "range": (["--learning-rate", "99"], "learning_rate: input should be less than or equal to 10, got 99", "--help"),
     "devices": (["--devices", "cpu:0"], "devices: ", "--help"),
     "class weight": (["--class-weights=hapy=2"], "class_weights names 'hapy'", "Did you mean 'happy'?"),

@@ -56,7 +56,7 @@ def test_a_training_killed_while_it_saves_its_model_ends_with_the_bits_of_one_th
 
 def test_a_training_stopped_by_sigterm_full_disk_and_ctrl_c_ends_with_the_bits_of_one_that_was_not(training, reference):
     places = training.places("stopped")
-    middle = Moment(line="epoch   2", seconds=0.02)
+    middle = Moment(line="epoch   1", seconds=0.0)
     ended = training.train("stopped", *SETTINGS, moment=middle, signal_number=signal.SIGTERM)
     run = only_run(places)
     assert (ended.status, run.state.status) == (143, "INTERRUPTED")

@@ -7,7 +7,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.store.runs import create_run
-from fer_core.training.record import check_same_config, record_data, training_hashes
+from fer_core.training.record import check_same_config, record_data
 
 OWN = TrainConfig(epochs=10, flip=True)
 
@@ -36,7 +36,7 @@ def test_the_manifest_knows_labels_splits_and_the_hashes_of_what_was_trained_on(
         "test": len(small_dataset.test),
     }
     hashes = np.fromfile(run.training_images, np.uint64)
-    np.testing.assert_array_equal(hashes, training_hashes(small_dataset))
+    np.testing.assert_array_equal(hashes, small_dataset.hashes_seen_before_test())
     assert manifest.training_images.count == len(hashes)
     assert not np.isin(small_dataset.test.hashes, hashes).any()
 

@@ -7,6 +7,7 @@ import pytest
 
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import RunHeldError
+from fer_core.evaluation.calibration import fit_temperature
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run
@@ -55,14 +56,17 @@ def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained)
     run, result = trained(validation="none", epochs=2, **STANDING_STILL)
     assert result.kept_epoch == 2
     assert "val_loss" not in result.progress.rows[0]
-    assert result.evaluation.chosen_on == "No images chose the epoch: the last one is kept."
+    assert result.evaluation.chosen_on == (
+        "No images chose the epoch: the last one is kept. None chose the temperature: it stays 1."
+    )
+    assert run.manifest.temperature == 1.0
     assert set(run.manifest.splits) == {"train", "test"}
 
 
 def test_the_test_images_as_validation_make_the_score_say_so(trained):
     _, result = trained(validation="test", epochs=1)
     assert result.evaluation.chosen_on.endswith(
-        "the epoch, by val_accuracy: the test images themselves, so the test score is optimistic."
+        "the epoch, by val_accuracy, and the temperature: the test images themselves, so the test score is optimistic."
     )
     assert result.progress.rows[0]["val_accuracy"] == pytest.approx(result.evaluation.accuracy)
 
@@ -70,6 +74,9 @@ def test_the_test_images_as_validation_make_the_score_say_so(trained):
 def test_the_last_epoch_is_kept_where_it_is_asked_for(trained):
     _, result = trained(keep="last", epochs=2, **STANDING_STILL)
     assert (result.kept_epoch, result.progress.best_weights) == (2, [])
+    assert result.evaluation.chosen_on.endswith(
+        "images): the temperature; the test images chose nothing. The last epoch is kept."
+    )
 
 
 def test_weighted_validation_loss_weighs_each_class(trained, session_places):
@@ -91,6 +98,16 @@ def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
     assert manifest.scores["epochs"] == 3
     assert manifest.threads == available_cores()
     assert read_h5_manifest(trained_run.model_h5).scores == manifest.scores
+
+
+def test_the_temperature_is_fitted_on_the_validation_images_and_is_in_the_saved_model(trained_run, small_dataset):
+    part = small_dataset.validation
+    images = part.images(slice(None)).astype(np.float32)
+    probabilities = load_model(trained_run.model_h5).predict(images, verbose=0)
+    found = trained_run.manifest.temperature
+    assert found == pytest.approx(fit_temperature(probabilities, part.labels), rel=1e-3)
+    assert found != 1.0
+    assert read_h5_manifest(trained_run.model_h5).temperature == found
 
 
 def test_the_saved_model_is_float32_uncompiled_and_stock(trained_run):

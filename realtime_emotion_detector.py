@@ -1,0 +1,16 @@
+"""Analyses a model and reads faces live. `python realtime_emotion_detector.py --help` lists all settings."""
+
+import sys
+
+from fer_core.doors.exits import ended
+
+
+def main() -> None:
+    """Hands the command line to the door."""
+    from fer_core.doors.live import main as live
+
+    live(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(ended(main))
