@@ -75,6 +75,18 @@ def test_a_tiny_or_thin_picture_shows_no_face(name, make, shape):
 
 
 @EVERY_DETECTOR
+@pytest.mark.parametrize("shape", [(320, 8), (8, 320), (320, 32), (32, 320), (20, 20)], ids=str)
+def test_a_narrow_picture_shows_the_same_whatever_was_looked_at_before(name, make, shape, picture):
+    detector, happy = make(name), picture("photo_happy.jpg")
+    noise = np.random.default_rng(0)
+    seen = []
+    for before in range(12):
+        detector.find(happy if before % 2 else noise.integers(0, 256, (320, 320, 3), np.uint8))
+        seen.append(detector.find(np.full((*shape, 3), 128, np.uint8)))
+    assert seen == [[]] * 12
+
+
+@EVERY_DETECTOR
 def test_noise_shows_no_face(name, make):
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     assert make(name).find(noise) == []
