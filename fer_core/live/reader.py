@@ -21,9 +21,9 @@ from fer_core.live.reading import UNSURE_BELOW, Reading, Shown, make_reading, sh
 from fer_core.live.smoothing import SteadyBox, SteadyLabel, SteadyProbabilities
 from fer_core.live.tracker import Track, Tracker
 
-DETECT_EVERY = 3
+DETECT_EVERY = 4
 """In between, a box is moved by the optical flow, which takes 0.4 ms instead of 3 (yunet) or 20 (haar). It then lies
-0.011 of its width beside where yunet would have put it (0.008 for 2, 0.015 for 5; standing still or walking by)."""
+0.012 of its width beside where yunet would have put it (0.008 for 2, 0.014 for 5; standing still or walking by)."""
 
 SMOOTHING_SECONDS = 0.5
 

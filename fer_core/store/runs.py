@@ -34,13 +34,21 @@ def create_run(
     parent: str | None = None,
     promote: bool = True,
     history_header: str = "",
+    run_id: str | None = None,
     clock: Clock = utc_now,
     random_mark: Callable[[], str] = _four_hex_digits,
 ) -> Run:
     """Returns a new run that waits to be trained: its folder with manifest and state, and its history CSV.
 
     Both appear whole, under names that no other process gets. Raises ArtifactError, DiskFullError.
+
+    Args:
+        run_id: from `new_run_id`, where somebody has noted it before: if there is such a run already, it is returned.
     """
+    if run_id is not None:
+        _check_name(run_id, "run id")
+        if (places.models / "runs" / run_id / "manifest.json").is_file():
+            return open_run(places, run_id)
     moment = clock()
     history_csv = _reserve_history(_history_folder(places, kind, parent), history_header, moment)
     fields = {
@@ -55,14 +63,24 @@ def create_run(
         "versions": installed_versions(),
         "git_commit": checkout_commit(),
     }
+    make_id = _id_maker(moment, recipe or config.network, random_mark)
     try:
-        folder = _create_folder(
-            places.models / "runs", fields, _id_maker(moment, recipe or config.network, random_mark)
-        )
+        folder = _create_folder(places.models / "runs", fields, make_id, run_id=run_id)
     except BaseException:
         history_csv.unlink(missing_ok=True)
         raise
     return Run(folder, places.history)
+
+
+def new_run_id(
+    config: TrainConfig,
+    *,
+    recipe: str | None = None,
+    clock: Clock = utc_now,
+    random_mark: Callable[[], str] = _four_hex_digits,
+) -> str:
+    """Returns an id for a run that `create_run` makes later, so that it can be noted before there is a folder."""
+    return _id_maker(clock(), recipe or config.network, random_mark)()
 
 
 def open_run(places: Places, run_id: str) -> Run:
@@ -119,9 +137,12 @@ def _id_maker(moment: datetime, name: str, random_mark: Callable[[], str]) -> Ca
     return lambda: f"{moment:%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
 
 
-def _create_folder(runs: Path, fields: dict, make_id: Callable[[], str]) -> Path:
+def _create_folder(runs: Path, fields: dict, make_id: Callable[[], str], *, run_id: str | None) -> Path:
     runs.mkdir(parents=True, exist_ok=True)
     sweep(runs)
+    if run_id is not None:
+        _appears(runs / run_id, Manifest(run_id=run_id, **fields))
+        return runs / run_id
     while True:
         folder = runs / make_id()
         if not folder.exists() and _appears(folder, Manifest(run_id=folder.name, **fields)):

@@ -9,7 +9,7 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.places import Places
 from fer_core.store.files import temporary_beside
-from fer_core.store.runs import create_run, latest_unfinished, list_runs, open_run
+from fer_core.store.runs import create_run, latest_unfinished, list_runs, new_run_id, open_run
 
 
 @pytest.fixture
@@ -51,6 +51,20 @@ def test_an_id_that_is_taken_is_not_taken_again(make_run, places):
     second = make_run(random_mark=lambda: next(marks))
     assert (first.id, second.id) == ("20260131-120000-smoke-3f9a", "20260131-120000-smoke-77aa")
     assert second.manifest.run_id == second.id
+
+
+def test_a_run_whose_id_was_noted_before_is_made_once(make_run, places, noon):
+    noted = new_run_id(TrainConfig(), recipe="smoke", clock=lambda: noon, random_mark=lambda: "3f9a")
+    first, second = make_run(run_id=noted), make_run(run_id=noted, recipe="quick")
+    assert first.id == second.id == noted == "20260131-120000-smoke-3f9a"
+    assert second.manifest.recipe == "smoke"
+    assert [run.id for run in list_runs(places)] == [noted]
+    assert len(list(places.history.iterdir())) == 1
+
+
+def test_a_noted_id_cannot_leave_the_folder(make_run):
+    with pytest.raises(ArtifactError, match="is no run id"):
+        make_run(run_id="../elsewhere")
 
 
 def test_histories_of_one_second_are_numbered(make_run):
