@@ -33,8 +33,9 @@ headless-opencv:
 train: $(READY)
 	$(BIN)/python train_emotion_model.py --data "$(DATA)" $(if $(filter sample,$(DATA)),--recipe smoke) $(ARGS)
 
+# Two processes side by side; the tests of one file stay together, since they share what was made for them.
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

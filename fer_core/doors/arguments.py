@@ -48,10 +48,16 @@ def parse(argv: Sequence[str]) -> Request:
     recipe = _recipe(argv, resume)
     base = _from_file(_start(recipe, resume), peek(argv, "--config"))
     config, doors = _flags(argv, base)
-    given = peek(argv, "--data")
-    if resume is not None and given not in (None, "sample", "kaggle") and Path(given).exists():
-        config = config.model_copy(update={"data": str(Path(config.data).resolve())})
+    if resume is not None:
+        config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})
     return Request(config, places, recipe, resume, nothing_to_resume, doors["promote"], doors["wants"])
+
+
+def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | None:
+    """A run names its folders by whole paths; one that is given beside --resume must be found to be the same."""
+    given = peek(argv, f"--{name.replace('_', '-')}")
+    is_path = given not in (None, "sample", "kaggle") and Path(given).exists()
+    return str(Path(given).resolve()) if is_path else getattr(config, name)
 
 
 def _run_to_resume(name: str | None, places: Places) -> tuple[Run | None, bool]:

@@ -16,25 +16,25 @@ _NUMBERS = {"to float": "a number", "for int() with base 10": "a whole number"}
 
 
 def parsed(
-    line: Callable, argv: Sequence[str], *, program: str, names: Iterable[str], positional: str = "--data"
+    line: Callable, argv: Sequence[str], *, program: str, names: Iterable[str], positional: str | None = "--data"
 ) -> Any:
     """Returns what `line`, a function whose parameters are the flags, returns for this command line.
 
     `--help` prints and exits with 0. Raises ConfigError, with "did you mean" among `names`, and what `line` raises.
 
     Args:
-        positional: the flag that is meant where a value stands alone.
+        positional: the flag that is meant where a value stands alone; None where none is.
     """
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            result, unknown = tyro.cli(line, args=list(argv), prog=program, return_unknown_args=True)
+            result, unknown = tyro.cli(line, args=list(argv), prog=f"python {program}", return_unknown_args=True)
     except SystemExit as end:
         if end.code in (0, None):
             raise
         raise _tyro_error(said.getvalue(), program) from None
     if unknown and not unknown[0].startswith("-"):
-        raise _lonely_value(unknown[0], positional, is_taken=peek(argv, positional) is not None)
+        raise _lonely_value(unknown[0], positional, is_taken=bool(positional) and peek(argv, positional) is not None)
     if unknown:
         flags = [f"--{name.replace('_', '-')}" for name in names]
         raise ConfigError(
@@ -43,7 +43,9 @@ def parsed(
     return result
 
 
-def _lonely_value(value: str, flag: str, *, is_taken: bool) -> ConfigError:
+def _lonely_value(value: str, flag: str | None, *, is_taken: bool) -> ConfigError:
+    if flag is None:
+        return ConfigError(f"There is a value too many: {value!r}.", hint="--help shows what the command takes.")
     hint = f"Did you mean {flag} {shlex.quote(value)}?"
     if is_taken:
         hint = f"{flag} takes one value: put a name with spaces in quotes, and give many pictures as one folder."

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from fer_core import networks, recipes
 from fer_core.config import TrainConfig
 from fer_core.doors.arguments import Request, command, parse
+from fer_core.doors.backend import choose_backend
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.places import Places
@@ -161,10 +161,15 @@ def _new_run(request: Request, dataset: "Dataset") -> Run:
     from fer_core.training.history import HISTORY_HEADER
     from fer_core.training.starting import fixed_start
 
-    init_from = fixed_start(request.config.init_from, request.places)
+    config, more = networks.with_all_options(request.config), request.config.more_images
+    found_again = {
+        "init_from": fixed_start(config.init_from, request.places),
+        "data": dataset.source,
+        "more_images": str(Path(more).expanduser().resolve()) if more else None,
+    }
     return create_run(
         request.places,
-        networks.with_all_options(request.config).model_copy(update={"init_from": init_from, "data": dataset.source}),
+        config.model_copy(update=found_again),
         recipe=request.recipe,
         promote=request.promote,
         history_header=HISTORY_HEADER,
@@ -175,7 +180,7 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
     from fer_core.doors.display import Display
     from fer_core.evaluation.report import print_evaluation
 
-    _choose_backend(run)
+    choose_backend(run.manifest.backend)
     try:
         send_native_messages_to(run.log_txt)
         from fer_core.training.train import train
@@ -187,17 +192,6 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
         _say(console, f"\nInterrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: {resume}")
         raise
     print_evaluation(console, result.evaluation, last_epoch=result.progress.rows[-1], kept_epoch=result.kept_epoch)
-
-
-def _choose_backend(run: Run) -> None:
-    """Keras takes TensorFlow unless told otherwise, and fails where only JAX is installed."""
-    preferred = (run.manifest.backend, "tensorflow", "jax")
-    installed = [name for name in preferred if name and find_spec(name)]
-    if not installed and "KERAS_BACKEND" not in os.environ:
-        raise ConfigError(
-            "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
-        )
-    os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
 
 
 def _use(console: Console, run: Run, places: Places) -> None:
