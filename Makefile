@@ -1,4 +1,5 @@
-# make train | make test | make lint | make bench | make bench-peers | make soak | make soak-live | make venv | make lock
+# make train | make test | make lint | make bench | make bench-peers | make bench-jobs | make soak | make soak-live | make soak-jobs
+# make venv | make lock | make compose-env
 # DATA=path (default: the built-in drawn faces), ARGS="more flags", PYTHON=python3.12
 
 VENV   := .venv
@@ -8,7 +9,7 @@ DATA   = $(if $(FER_DATA),$(FER_DATA),sample)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: venv headless-opencv train test lint format bench bench-peers soak soak-live lock clean
+.PHONY: venv headless-opencv train test lint format bench bench-peers bench-jobs soak soak-live soak-jobs compose-env lock clean
 
 venv: $(READY)
 
@@ -51,11 +52,22 @@ bench: $(READY)
 bench-peers: $(READY)
 	$(BIN)/python benchmarks/peers.py $(ARGS)
 
+bench-jobs: $(READY)
+	$(BIN)/python benchmarks/jobs_scale.py $(ARGS)
+	$(BIN)/python benchmarks/jobs_speedup.py
+
 soak: $(READY)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 soak-live: $(READY)
 	$(BIN)/python -m benchmarks.live_soak $(ARGS)
+
+soak-jobs: $(READY)
+	$(BIN)/python benchmarks/jobs_soak.py $(ARGS)
+
+# Needs no environment: Python's own library only.
+compose-env:
+	@$(or $(PYTHON),python3) -m jobs.compose_env
 
 # The versions that are installed; needs uv in the environment (pip install uv).
 lock:
