@@ -21,6 +21,8 @@ class Searchable:
     high: float | None = None
     log: bool = False
     choices: tuple = ()
+    when: tuple[str, tuple] | None = None
+    """Only of use while another setting has one of these values: ("optimizer", ("adamw", "sgd"))."""
 
 
 class Settings(BaseModel):
@@ -55,6 +57,8 @@ class TrainConfig(Settings):
     """Drawn faces per emotion with --data sample."""
     skip_bad_images: bool = False
     """Go on without the images that cannot be read, and record them."""
+    more_images: str | None = None
+    """A folder of more images, <label>/…: for training and validation, never for test."""
 
     network: str = "baseline"
     """The network: the name of a file in fer_core/networks."""
@@ -71,11 +75,15 @@ class TrainConfig(Settings):
     """adamw has decoupled weight decay; sgd has Nesterov momentum."""
     learning_rate: Annotated[float, Field(gt=0, le=10), Searchable(low=1e-5, high=1e-2, log=True)] = 1e-3
     """The highest learning rate of the schedule."""
-    momentum: Fraction = 0.9
+    momentum: Annotated[Fraction, Searchable(low=0.8, high=0.99, when=("optimizer", ("sgd",)))] = 0.9
     """Of sgd."""
-    weight_decay: Annotated[float, Field(ge=0, le=1), Searchable(low=1e-6, high=1e-2, log=True)] = 0.0
+    weight_decay: Annotated[
+        float,
+        Field(ge=0, le=1),
+        Searchable(low=1e-6, high=1e-2, log=True, when=("optimizer", ("adamw", "sgd"))),
+    ] = 0.0
     """Decoupled, of adamw and sgd; none on biases and normalisation."""
-    schedule: Literal["constant", "step", "cosine"] = "constant"
+    schedule: Annotated[Literal["constant", "step", "cosine"], Searchable(choices=("constant", "cosine"))] = "constant"
     """How the learning rate changes: not, by --step-factors after --step-epochs, or along a cosine down to 0."""
     step_epochs: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """After these epochs the learning rate becomes the matching one of --step-factors times its start."""
@@ -87,7 +95,7 @@ class TrainConfig(Settings):
     """At most so many passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536), Searchable(choices=(32, 64, 128))] = 64
     """Images in a step, over all devices."""
-    class_weights: str = "none"
+    class_weights: Annotated[str, Searchable(choices=("none", "balanced"))] = "none"
     """'none', 'balanced' (n / (classes x images of the class)), or a list such as angry=3.5,disgust=6.5 (others 1)."""
     weighted_validation_loss: bool = False
     """Also weigh val_loss by class: weighted cross-entropy as the loss, not as sample weights."""
@@ -104,7 +112,7 @@ class TrainConfig(Settings):
     """Augmentation: move by up to this part of the side."""
     scale: Annotated[Fraction, Searchable(low=0, high=0.25)] = 0.0
     """Augmentation: enlarge or shrink by up to this part."""
-    flip: bool = False
+    flip: Annotated[bool, Searchable(choices=(False, True))] = False
     """Augmentation: mirror half of the images."""
     brightness: Annotated[Fraction, Searchable(low=0, high=0.4)] = 0.0
     """Augmentation: lighten or darken by up to this part of the range."""

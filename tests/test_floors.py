@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "live", "doors")
+FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "search", "live", "doors")
 WORDS = ("errors", "emotions", "config", "recipes", "places")
 DOORS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.doors", "fer_core.web")
 TENSORFLOW_ONLY_IN = {

@@ -10,7 +10,10 @@ from fer_core.config import Fraction, Searchable, Settings
 class Options(Settings):
     """Settings of the attention network."""
 
-    filters: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = (32, 64, 128, 256)
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
+        Searchable(choices=((16, 32, 64, 128), (32, 64, 128, 256), (64, 128, 256, 512))),
+    ] = (32, 64, 128, 256)
     """Of the convolutions, one block each."""
     l2: Annotated[float, Field(ge=0, le=1), Searchable(low=1e-6, high=1e-2, log=True)] = 1e-4
     """Weight penalty of the convolutions and the hidden layer."""

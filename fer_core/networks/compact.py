@@ -12,7 +12,10 @@ class Options(Settings):
 
     stem: Annotated[int, Field(ge=1, le=2048)] = 32
     """Filters of the first convolution, which halves the side."""
-    filters: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = (48, 96, 192)
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
+        Searchable(choices=((32, 64, 128), (48, 96, 192), (64, 128, 256))),
+    ] = (48, 96, 192)
     """Of the stages; each but the first halves the side."""
     dropout: Annotated[Fraction, Searchable(low=0, high=0.5)] = 0.2
     """Before the last layer."""

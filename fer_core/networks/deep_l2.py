@@ -10,9 +10,15 @@ from fer_core.config import Fraction, Searchable, Settings
 class Options(Settings):
     """Settings of the deep network."""
 
-    filters: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = (64, 128, 256, 512)
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
+        Searchable(choices=((32, 64, 128, 256), (64, 128, 256, 512))),
+    ] = (64, 128, 256, 512)
     """Of the convolutions, one block each."""
-    block_dropouts: tuple[Fraction, ...] = (0.3, 0.3, 0.4, 0.4)
+    block_dropouts: Annotated[
+        tuple[Fraction, ...],
+        Searchable(choices=((0.1, 0.1, 0.2, 0.2), (0.2, 0.2, 0.3, 0.3), (0.3, 0.3, 0.4, 0.4))),
+    ] = (0.3, 0.3, 0.4, 0.4)
     """After each block, one for each of the filters."""
     dense: Annotated[int, Field(ge=1, le=8192), Searchable(choices=(256, 512, 1024))] = 512
     """Units of the hidden layer."""

@@ -4,13 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fer_core.config import Settings
+from fer_core.config import Searchable, Settings
 
 
 class Options(Settings):
     """Settings of the smoke network."""
 
-    filters: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = (16, 32, 64)
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
+        Searchable(choices=((8, 16, 32), (16, 32, 64), (32, 64, 128))),
+    ] = (16, 32, 64)
     """Of the convolutions, one block each."""
 
 

@@ -10,9 +10,15 @@ from fer_core.config import Fraction, Searchable, Settings
 class Options(Settings):
     """Settings of the tapered network."""
 
-    filters: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = (256, 128, 128, 64)
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
+        Searchable(choices=((128, 64, 64, 32), (256, 128, 128, 64))),
+    ] = (256, 128, 128, 64)
     """Of the convolutions, one block each."""
-    dense: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = (512, 64)
+    dense: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=8192)], ...],
+        Searchable(choices=((128, 64), (256, 64), (512, 64))),
+    ] = (512, 64)
     """Units of the hidden layers."""
     dropout: Annotated[Fraction, Searchable(low=0, high=0.5)] = 0.2
     """Before the last layer."""

@@ -5,6 +5,7 @@ Imports Keras: only imported by `train`.
 
 import math
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -27,9 +28,25 @@ _FIRST_TIMED_STEP = 5
 """The first steps compile."""
 PROGRESS_SECONDS = 2.0
 
+IsStopped = Callable[[list[dict]], bool]
+"""Is asked with the rows of all epochs so far; True ends the training after them."""
 
-def fit(model: keras.Model, dataset: Dataset, run: Run, progress: Progress, report: RunReport) -> None:
-    """Trains `model` until the last epoch or until early stopping; `progress` and the run's files follow.
+
+def never(rows: list[dict]) -> bool:
+    """Returns False: the training goes on for as long as its own settings say."""
+    return False
+
+
+def fit(
+    model: keras.Model,
+    dataset: Dataset,
+    run: Run,
+    progress: Progress,
+    report: RunReport,
+    *,
+    is_stopped: IsStopped = never,
+) -> None:
+    """Trains `model` until the last epoch, early stopping or `is_stopped`; `progress` and the run's files follow.
 
     Raises:
         NonFiniteLossError: with epoch and batch; the checkpoint is then that of the last good epoch.
@@ -37,6 +54,10 @@ def fit(model: keras.Model, dataset: Dataset, run: Run, progress: Progress, repo
     config = run.manifest.config
     weights = class_weights(config, dataset.train.labels, dataset.labels)
     while progress.epoch < config.epochs and not is_over(config, progress):
+        # Also before the first epoch of a resumed training; one without any epoch would have nothing to save.
+        if progress.rows and is_stopped(progress.rows):
+            report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
+            return
         epoch = progress.epoch + 1
         started = time.perf_counter()
         batches = Epoch(dataset.train, config, epoch=epoch, class_weights=weights, devices=model.devices)

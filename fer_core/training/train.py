@@ -25,7 +25,7 @@ from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, l
 from fer_core.training.confusion import Confusion
 from fer_core.training.feed import steps_per_epoch
 from fer_core.training.finish import finish, kept_epoch
-from fer_core.training.fit import fit
+from fer_core.training.fit import IsStopped, fit, never
 from fer_core.training.machine import Machine, prepare, single_or_many
 from fer_core.training.optimizers import make_optimizer
 from fer_core.training.record import record_machine
@@ -44,12 +44,15 @@ class TrainingResult:
     kept_epoch: int
 
 
-def train(run: Run, dataset: Dataset, *, places: Places, report: Report = ignore) -> TrainingResult:
+def train(
+    run: Run, dataset: Dataset, *, places: Places, report: Report = ignore, is_stopped: IsStopped = never
+) -> TrainingResult:
     """Trains, scores and saves the model of `run`; goes on from its checkpoint if there is one.
 
     Args:
         dataset: what `load_dataset` gave for the run's config.
         report: is told events, progress and epochs.
+        is_stopped: is asked after each epoch, with the rows so far; True ends the training there, as if it were whole.
 
     Raises:
         RunHeldError: another process trains this run. NonFiniteLossError: the loss is no number.
@@ -61,7 +64,7 @@ def train(run: Run, dataset: Dataset, *, places: Places, report: Report = ignore
         machine = prepare(run.manifest.config, recorded=run.manifest)
         record_machine(run, machine)
         with _lifecycle(run, report) as told:
-            return _trained(run, dataset, machine, places=places, told=told)
+            return _trained(run, dataset, machine, places=places, told=told, is_stopped=is_stopped)
 
 
 def _check_is_unfinished(run: Run) -> None:
@@ -69,7 +72,9 @@ def _check_is_unfinished(run: Run) -> None:
         raise ArtifactError(f"Run {run.id} is finished: another process has trained it to its end.")
 
 
-def _trained(run: Run, dataset: Dataset, machine: Machine, *, places: Places, told: RunReport) -> TrainingResult:
+def _trained(
+    run: Run, dataset: Dataset, machine: Machine, *, places: Places, told: RunReport, is_stopped: IsStopped
+) -> TrainingResult:
     told.event(f"Training {run.id}: {machine.sentence()}.")
     with single_or_many(machine):
         network = _built(run, dataset.labels, places, told)
@@ -77,7 +82,7 @@ def _trained(run: Run, dataset: Dataset, machine: Machine, *, places: Places, to
         check_room(run.folder, model)
         progress = load_checkpoint(run.checkpoint, model)
         _say_where_it_goes_on(run, progress, told)
-        fit(model, dataset, run, progress, told)
+        fit(model, dataset, run, progress, told, is_stopped=is_stopped)
     network.set_weights(progress.best_weights or model.network.get_weights())
     evaluation = finish(run, network, dataset, progress, told)
     return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))

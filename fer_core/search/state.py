@@ -1,0 +1,125 @@
+"""`state.json` of a search: read and changed under a lock, as a whole, by one process at a time.
+
+The state before the last change is kept beside it. What is lost all the same is rebuilt from the runs: see `notes.py`.
+"""
+
+import contextlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import filelock
+
+from fer_core.errors import ArtifactError
+from fer_core.search.entries import SearchState
+from fer_core.search.notes import completed_by_notes
+from fer_core.search.ranking import ranked
+from fer_core.store.files import temporary_beside, write_atomically
+
+if TYPE_CHECKING:
+    from fer_core.search.folder import Search
+
+
+class Summary(NamedTuple):
+    """A search in a line of a list."""
+
+    id: str
+    status: str
+    recipe: str
+    oracle: str
+    objective: str
+    max_trials: int
+    asked: int
+    """Trials so far; running, completed and failed are of these."""
+    running: int
+    completed: int
+    failed: int
+    confirmations: int
+    """Those that are finished."""
+    best_score: float | None
+    best_trial: int | None
+    best_run: str | None
+    winner: str | None
+    """The run, once the search has ended."""
+    created_utc: str
+    started_utc: str | None
+    message: str
+
+
+@contextlib.contextmanager
+def changing(search: "Search") -> Iterator[SearchState]:
+    """Yields the state, which no other process reads to change it meanwhile, and saves it once at the end.
+
+    After an exception nothing is saved. Not to be nested. Raises ArtifactError if the state is lost, DiskFullError.
+    """
+    with filelock.FileLock(search.folder / ".state.lock", poll_interval=0.01):
+        before, state = _read(search)
+        yield state
+        after = state.to_json()
+        if after != before:
+            if before is not None:
+                _keep(search.state_json, search.state_backup)
+            write_atomically(search.state_json, after)
+
+
+def load_state(search: "Search") -> SearchState:
+    """Returns how far the search is, to look at. Raises ArtifactError if that is lost."""
+    return _read(search)[1]
+
+
+def summary(search: "Search") -> Summary:
+    """Returns what a list of searches shows. Raises ArtifactError if the search cannot be read."""
+    spec, state = search.spec, load_state(search)
+    counts = Counter(entry.status for entry in state.trials)
+    best = next(iter(ranked(state.entries, spec.objective)), None)
+    return Summary(
+        id=search.id,
+        status=state.status,
+        recipe=spec.recipe,
+        oracle=spec.oracle,
+        objective=spec.objective,
+        max_trials=spec.max_trials,
+        asked=counts.total(),
+        running=counts["RUNNING"],
+        completed=counts["COMPLETED"],
+        failed=counts["FAILED"],
+        confirmations=sum(entry.kind == "confirm" and entry.status == "COMPLETED" for entry in state.entries),
+        best_score=best and best.score,
+        best_trial=best and best.number,
+        best_run=best and best.run,
+        winner=state.winner,
+        created_utc=search.plan.created_utc,
+        started_utc=state.started_utc,
+        message=state.message,
+    )
+
+
+def _read(search: "Search") -> tuple[bytes | None, SearchState]:
+    """Returns the content of the file and the state; None for the content where the file is missing or damaged."""
+    found = _parsed(search.state_json)
+    if found is not None:
+        return found
+    kept = _parsed(search.state_backup)
+    return None, completed_by_notes(search, kept[1] if kept else SearchState())
+
+
+def _parsed(path: Path) -> tuple[bytes, SearchState] | None:
+    try:
+        content = path.read_bytes()
+        return content, SearchState.model_validate_json(content)
+    except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from error
+
+
+def _keep(path: Path, backup: Path) -> None:
+    temporary = temporary_beside(backup)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, temporary)
+    temporary.replace(backup)
