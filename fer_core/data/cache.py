@@ -32,6 +32,7 @@ _BYTES_PER_IMAGE_BESIDES_PIXELS = 200
 _REPORT_EVERY = 4000
 
 Report = Callable[[str], None]
+Check = Callable[[Contents, str], None]
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class CachedImages:
     pixels: np.ndarray
 
 
-def cached_images(source: Source, cache: Path, *, side: int, report: Report) -> CachedImages:
+def cached_images(
+    source: Source, cache: Path, *, side: int, report: Report, check: Check = check_classes
+) -> CachedImages:
     """Returns the source's images from the cache, decoding them first where they are not there or have changed.
+
+    Args:
+        check: gets the contents and where they are from, before they are kept; raises what it has against them.
 
     Raises:
         DatasetError: the source is not usable, or the cache cannot be written. Nothing is kept then.
@@ -55,7 +61,7 @@ def cached_images(source: Source, cache: Path, *, side: int, report: Report) -> 
         images = _opened(finished, side)
         if images is None:
             _remove(folder.glob(f"{mine}-*{_BUILDING}"))
-            _build(source, finished, side=side, report=report)
+            _build(source, finished, check, side=side, report=report)
             _remove(other for other in folder.glob(f"{mine}-*") if other != finished)
             images = _opened(finished, side)
     if images is None:
@@ -78,13 +84,18 @@ def _opened(folder: Path, side: int) -> CachedImages | None:
     """Returns the images, or None where they are not there or not whole (a disk that lost power)."""
     try:
         contents = load_contents(folder)
-        pixels = np.memmap(folder / _PIXELS, np.uint8, mode="r", shape=(len(contents), side, side))
+        pixels = _mapped(folder / _PIXELS, (len(contents), side, side))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     return CachedImages(contents, pixels)
 
 
-def _build(source: Source, finished: Path, *, side: int, report: Report) -> None:
+def _mapped(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    # An empty file cannot be mapped.
+    return np.memmap(path, np.uint8, mode="r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+
+
+def _build(source: Source, finished: Path, check: Check, *, side: int, report: Report) -> None:
     building = finished.with_name(finished.name + _BUILDING)
     try:
         with source.open() as listing:
@@ -92,7 +103,7 @@ def _build(source: Source, finished: Path, *, side: int, report: Report) -> None
                 building.mkdir()
                 _check_space_for(listing, building, side)
             contents = _decode_into(building / _PIXELS, listing, side=side, report=report)
-        check_classes(contents, source.location)
+        check(contents, source.location)
         with _writing(building):
             save_contents(contents, building)
             _sync(building)

@@ -6,6 +6,7 @@ Shuffles nothing, scales nothing, augments nothing.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from fer_core.data.checks import check_readable
 from fer_core.data.contents import Contents
 from fer_core.data.decoding import BadImage
 from fer_core.data.fer2013 import NAME, fer2013_titles
+from fer_core.data.more_images import labelled_images, with_more_images
 from fer_core.data.partition import Partition, Role, partition, split_fingerprint
 from fer_core.data.sources import find_source, open_source
+from fer_core.errors import DatasetError
 from fer_core.places import Places
 
 
@@ -95,9 +98,10 @@ def load_dataset(
     """
     source = open_source(find_source(config.data, os.environ), config, places)
     images = cached_images(source, places.cache, side=side, report=report)
-    contents = images.contents
     if not config.skip_bad_images:
-        check_readable(contents)
+        check_readable(images.contents)
+    images, notes = _with_more(images, config, places, report)
+    contents = images.contents
     chosen = partition(contents, config)
     titles = fer2013_titles(contents)
     train, validation, test = _splits(images, chosen, channels, titles or {})
@@ -113,9 +117,24 @@ def load_dataset(
         fingerprint=contents.fingerprint,
         split_fingerprint=split_fingerprint(contents, chosen),
         bad_images=contents.bad_images,
-        notes=(*contents.notes, *chosen.notes),
+        notes=(*contents.notes, *notes, *chosen.notes),
         contents=contents,
     )
+
+
+def _with_more(
+    images: CachedImages, config: TrainConfig, places: Places, report: Callable[[str], None]
+) -> tuple[CachedImages, tuple[str, ...]]:
+    if config.more_images is None:
+        return images, ()
+    folder = Path(config.more_images).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
+    more = labelled_images(folder, places.cache, side=images.pixels.shape[1], report=report)
+    if not config.skip_bad_images:
+        check_readable(more.contents)
+    images, note = with_more_images(images, more, source=str(folder))
+    return images, (note,)
 
 
 def _splits(

@@ -25,7 +25,7 @@ def folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
         DatasetError: the folder cannot be listed.
     """
     folder = folder.resolve()
-    files, folders = _listed(folder, left_out.resolve() if left_out else None)
+    files, folders = listed(folder, left_out.resolve() if left_out else None)
     table = layout.fer_csv_among(files)
     used = [table] if table else [name for name in files if layout.is_picture(name)]
     told_apart = [*(f"{name}\0{files[name]}" for name in sorted(used)), *sorted(folders)]
@@ -49,7 +49,7 @@ def read_picture(path: Path) -> np.ndarray:
         raise UnreadablePictureError(error.strerror or str(error)) from None
 
 
-def _listed(folder: Path, left_out: Path | None) -> tuple[dict[str, str], list[str]]:
+def listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str], list[str]]:
     """Returns the visible files with size and time, and the folders, both relative to `folder`."""
     files: dict[str, str] = {}
     folders: list[str] = []

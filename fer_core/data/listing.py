@@ -8,6 +8,8 @@ import numpy as np
 
 ALL_IMAGES = "all images"
 """The part of every image of a source that is not split into train and test."""
+MORE_IMAGES = "more images"
+"""The part of the images that were added to a source: they train and validate, and never test."""
 
 
 @dataclass(frozen=True)

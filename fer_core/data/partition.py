@@ -6,12 +6,12 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.contents import Contents, fingerprint
-from fer_core.data.listing import ALL_IMAGES
+from fer_core.data.listing import ALL_IMAGES, MORE_IMAGES
 from fer_core.data.splits import held_out
 from fer_core.errors import DatasetError
 
 _TRAIN, _VALIDATION, _TEST = ("train", "Training"), ("validation", "PublicTest"), ("test", "PrivateTest")
-PART_ORDER = (*_TRAIN, *_VALIDATION, *_TEST, ALL_IMAGES)
+PART_ORDER = (*_TRAIN, *_VALIDATION, *_TEST, ALL_IMAGES, MORE_IMAGES)
 """How parts are listed for people."""
 
 _UNUSED, _TRAINS, _VALIDATES, _TESTS = 0, 1, 2, 4
@@ -57,6 +57,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
         whole = train or _role(contents, (ALL_IMAGES,))
         train, test = _split(whole, contents, config.test_split, f"test {config.seed}")
         notes.append(_held_out_note("Test", test, train, config.seed))
+    train = _with_more_images(train, contents)
     train, validation, note = _with_validation(contents, config, (train, own_validation, test))
     _refuse_missing_classes(contents, train)
     _refuse_empty(validation, "validation", "give more images, or train without any: --validation none.")
@@ -79,6 +80,12 @@ def _role(contents: Contents, parts: tuple[str, ...]) -> Role | None:
     if not parts:
         return None
     return Role(np.sort(np.concatenate([contents.in_part(part) for part in parts])), parts)
+
+
+def _with_more_images(train: Role, contents: Contents) -> Role:
+    """Only now: which images test must not depend on them."""
+    more = _role(contents, (MORE_IMAGES,))
+    return train if more is None else Role(np.concatenate([train.positions, more.positions]), train.parts)
 
 
 def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[Role, Role]:

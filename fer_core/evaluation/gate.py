@@ -1,0 +1,157 @@
+"""The gate of a retraining: whether another model is measurably better than the one in use, and why or why not.
+
+Both answer on the same images, and the images are drawn again in pairs (Efron and Tibshirani 1993, "An Introduction to
+the Bootstrap"): what is easy or hard for both cancels out, so smaller differences can be told from chance. NumPy only;
+asks no model anything and puts none into use.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fer_core.evaluation.calibration import expected_calibration_error
+from fer_core.evaluation.metrics import Interval
+
+RESAMPLES = 2000
+
+
+class Limits(NamedTuple):
+    """What counts as better. All but `confidence` are differences of scores, 0..1."""
+
+    min_gain: float
+    """The interval of the gain in macro F1 must lie above this."""
+    max_recall_loss: float
+    """No class's recall may have an interval that lies wholly further below zero than this."""
+    max_calibration_loss: float
+    """So much may the expected calibration error rise."""
+    confidence: float
+    """Of the intervals."""
+
+
+class Difference(NamedTuple):
+    """One score of the model in use and of the challenger, 0..1, and the interval of challenger minus model in use."""
+
+    champion: float
+    challenger: float
+    interval: Interval
+
+    def sentence(self) -> str:
+        """Returns the difference for people: 61.0 % to 64.2 % (+3.2 points, interval +1.1 to +5.2)."""
+        low, high = self.interval
+        gain = f"{_points(self.challenger - self.champion)} points"
+        return f"{self.champion:.1%} to {self.challenger:.1%} ({gain}, interval {_points(low)} to {_points(high)})"
+
+
+class Comparison(NamedTuple):
+    """The differences of macro F1 and of each class's recall."""
+
+    macro_f1: Difference
+    recall: tuple[Difference, ...]
+
+
+class Verdict(NamedTuple):
+    """Whether the challenger is better, the sentences that say why or why not, and the figures as JSON takes them."""
+
+    better: bool
+    reasons: tuple[str, ...]
+    figures: dict[str, Any]
+
+
+def judge(
+    truth: np.ndarray,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    *,
+    labels: Sequence[str],
+    limits: Limits,
+    seed: int = 0,
+) -> Verdict:
+    """Returns whether the challenger is measurably better than the champion, the model in use.
+
+    Args:
+        truth: integers (n,), positions in `labels`.
+        champion, challenger: calibrated probabilities, float (n, classes), of the same images, columns as `labels`.
+        seed: of the images that are drawn; the same one gives the same verdict.
+    """
+    missing = [label for number, label in enumerate(labels) if not (truth == number).any()]
+    if missing:
+        return Verdict(
+            False, (f"No image of {', '.join(missing)} is left to compare the two on.",), {"images": len(truth)}
+        )
+    answers = (champion.argmax(axis=1), challenger.argmax(axis=1))
+    found = compare(truth, *answers, classes=len(labels), confidence=limits.confidence, seed=seed)
+    errors = (expected_calibration_error(champion, truth), expected_calibration_error(challenger, truth))
+    figures = _figures(found, errors, labels, limits) | {"images": len(truth), "seed": seed}
+    objections = tuple(_objections(found, errors, labels, limits))
+    gain = f"Macro F1 rises from {found.macro_f1.sentence()} on {len(truth):,} images; no class is measurably worse."
+    return Verdict(not objections, objections or (gain,), figures)
+
+
+def compare(
+    truth: np.ndarray, champion: np.ndarray, challenger: np.ndarray, *, classes: int, confidence: float, seed: int
+) -> Comparison:
+    """Returns how two models' predictions differ, with intervals from drawing the images 2,000 times.
+
+    What counts in an image is its cell (truth, one prediction, other prediction): to draw images is to draw cells from
+    a multinomial, which takes milliseconds.
+
+    Args:
+        truth, champion, challenger: integers (n,), 0..classes-1.
+    """
+    shape = (classes, classes, classes)
+    cells, counts = np.unique(np.ravel_multi_index((truth, champion, challenger), shape), return_counts=True)
+    truths, *guesses = np.unravel_index(cells, shape)
+    drawn = np.random.default_rng(seed).multinomial(len(truth), counts / len(truth), size=RESAMPLES)
+    # The first row is what was seen, so that it is scored in the same way as what was drawn.
+    rows = np.concatenate([counts[np.newaxis], drawn]).astype(np.float64)
+    scores = [_scores(rows, truths, of_model, classes) for of_model in guesses]
+    outside = (1 - confidence) / 2
+    low, high = np.quantile((scores[1] - scores[0])[1:], (outside, 1 - outside), axis=0)
+    columns = zip(scores[0][0], scores[1][0], low, high, strict=True)
+    macro_f1, *recall = (Difference(float(a), float(b), (float(c), float(d))) for a, b, c, d in columns)
+    return Comparison(macro_f1, tuple(recall))
+
+
+def _scores(rows: np.ndarray, truths: np.ndarray, guesses: np.ndarray, classes: int) -> np.ndarray:
+    """Returns macro F1 and the recall of each class, float64 (draws, 1 + classes), of counts of cells (draws, cells).
+
+    Macro F1 as in `metrics`: what is undefined is 0, and a class that neither occurs nor is guessed is left out.
+    """
+    of_truth, of_guess = np.eye(classes)[truths], np.eye(classes)[guesses]
+    images, guessed, right = rows @ of_truth, rows @ of_guess, rows @ (of_truth * of_guess)
+    both = images + guessed
+    f1 = np.divide(2 * right, both, out=np.zeros_like(both), where=both > 0)
+    macro_f1 = f1.sum(axis=1) / (both > 0).sum(axis=1)
+    recall = np.divide(right, images, out=np.zeros_like(images), where=images > 0)
+    return np.column_stack([macro_f1, recall])
+
+
+def _objections(found: Comparison, errors: tuple[float, float], labels: Sequence[str], limits: Limits) -> Iterator[str]:
+    if found.macro_f1.interval[0] <= limits.min_gain:
+        wanted = f" by more than {_points(limits.min_gain)} points" if limits.min_gain else ""
+        yield f"Macro F1 is not measurably higher{wanted}: {found.macro_f1.sentence()}."
+    for label, recall in zip(labels, found.recall, strict=True):
+        if recall.champion > 0 and recall.challenger == 0:
+            yield f"The class {label} is lost: none of its images is recognised any more."
+        elif recall.interval[1] < -limits.max_recall_loss:
+            yield f"The recall of {label} falls from {recall.sentence()}."
+    if errors[1] - errors[0] > limits.max_calibration_loss:
+        yield (
+            f"Calibration is worse: the expected calibration error rises from {errors[0]:.3f} to {errors[1]:.3f}, "
+            f"by more than {limits.max_calibration_loss:g}."
+        )
+
+
+def _figures(found: Comparison, errors: tuple[float, float], labels: Sequence[str], limits: Limits) -> dict[str, Any]:
+    return {
+        "macro_f1": found.macro_f1._asdict(),
+        "recall": {label: recall._asdict() for label, recall in zip(labels, found.recall, strict=True)},
+        "calibration_error": {"champion": errors[0], "challenger": errors[1]},
+        "limits": limits._asdict(),
+        "resamples": RESAMPLES,
+    }
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"

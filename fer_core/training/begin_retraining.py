@@ -1,0 +1,175 @@
+"""The start of a retraining: which images there are by now, and the run that is trained on them.
+
+Done again after a kill it goes on with the same run, and with the same images once they are copied. Without Keras.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fer_core import networks
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import load_dataset
+from fer_core.data.inbox import AcceptedImage, InboxLook, look_into, sentences
+from fer_core.data.sources import find_source
+from fer_core.errors import DatasetError
+from fer_core.evaluation.analysis_data import training_hashes
+from fer_core.places import Places
+from fer_core.store.files import full_disk_named, sync, temporary_beside, write_json
+from fer_core.store.model_files import ModelFiles, find_model
+from fer_core.store.promotion import model_in_use
+from fer_core.store.run import Run
+from fer_core.store.runs import create_run, new_run_id, open_run
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.retraining import RetrainSpec, challenger_config
+from fer_core.training.starting import fixed_start
+
+Say = Callable[[str], None]
+
+_WITHOUT_A_FILE = ("sample", "kaggle")
+
+
+class _Found(NamedTuple):
+    """What a retraining starts from."""
+
+    config: TrainConfig
+    champion: ModelFiles | None
+    inbox: InboxLook
+
+
+def begin_retraining(
+    spec: RetrainSpec, places: Places, *, run_id: str | None = None, say: Say, report: Say
+) -> Run | None:
+    """Returns the run to train, made now or before; None where the inbox has too few new images.
+
+    The accepted images of the inbox are copied into the run's folder, so that a resumed run has the same.
+
+    Args:
+        run_id: the run to make or to go on with; None: a new one.
+        say: gets sentences for the output. report: gets progress sentences.
+
+    Raises:
+        FerError: there is no data, the settings do not fit, or a model cannot be read.
+    """
+    run = _existing(places, run_id)
+    if run is not None and _has_its_images(run):
+        return run
+    found = _look(spec, places, report)
+    for sentence in (*sentences(found.inbox, places.inbox), *_left_behind(found.champion, places)):
+        say(sentence)
+    if run is None:
+        if found.inbox.new < spec.min_new_images:
+            waits_for = f"a retraining waits for {spec.min_new_images:,}"
+            say(f"Nothing is trained: {found.inbox.new:,} new images, and {waits_for}.")
+            return None
+        run = _made(spec, found, places, run_id)
+    _keep_images(run, found.inbox, places.inbox)
+    return run
+
+
+def _existing(places: Places, run_id: str | None) -> Run | None:
+    if run_id is None or not (places.models / "runs" / run_id / "manifest.json").is_file():
+        return None
+    return open_run(places, run_id)
+
+
+def _has_its_images(run: Run) -> bool:
+    folder = run.manifest.config.more_images
+    return folder is None or Path(folder).is_dir()
+
+
+def _look(spec: RetrainSpec, places: Places, report: Say) -> _Found:
+    champion = find_model(None, places) if model_in_use(places) else None
+    config = challenger_config(spec, champion.manifest if champion else None)
+    config = config.model_copy(update={"data": _data(spec, champion)})
+    side, channels = networks.input_shape(config)
+    dataset = load_dataset(config, places, side=side, channels=channels, report=report)
+    known = training_hashes(champion, dataset) if champion else None
+    nothing = np.empty(0, np.uint64)
+    inbox = look_into(places.inbox, dataset, nothing if known is None else known, cache=places.cache, report=report)
+    return _Found(config.model_copy(update={"data": dataset.source}), champion, inbox)
+
+
+def _left_behind(champion: ModelFiles | None, places: Places) -> Iterator[str]:
+    """Images that were in an inbox are there still; those of another folder would be left out without a word."""
+    folder = champion.manifest.config.more_images if champion else None
+    if folder and not Path(folder).is_relative_to((places.models / "runs").resolve()):
+        yield f"{champion.name} was also trained on {folder}: put its images into the inbox to train on them again."
+
+
+def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:
+    """Returns what to load: as asked for, else what the model in use was trained on, else what is usual."""
+    if spec.data is not None or champion is None:
+        return find_source(spec.data, os.environ)
+    manifest = champion.manifest
+    for name in filter(None, (manifest.data_source, manifest.config.data)):
+        if name in _WITHOUT_A_FILE or Path(name).expanduser().exists():
+            return name
+    try:
+        return find_source(None, os.environ)
+    except DatasetError:
+        raise DatasetError(
+            f"{manifest.data_source}, which {champion.name} was trained on, is not here.",
+            hint="Give data, or set $FER_DATA.",
+        ) from None
+
+
+def _made(spec: RetrainSpec, found: _Found, places: Places, run_id: str | None) -> Run:
+    run_id = run_id or new_run_id(found.config, recipe="retrain")
+    more = (places.models / "runs" / run_id / "new_images").resolve() if found.inbox.accepted else None
+    settings = {
+        "init_from": _start(spec, found.champion, places),
+        "more_images": str(more) if more else None,
+    }
+    own = found.champion.manifest.recipe if found.champion else None
+    return create_run(
+        places,
+        found.config.model_copy(update=settings),
+        recipe=spec.recipe or own,
+        kind="retrain",
+        parent=found.champion.name if found.champion else None,
+        promote=False,
+        history_header=HISTORY_HEADER,
+        run_id=run_id,
+    )
+
+
+def _start(spec: RetrainSpec, champion: ModelFiles | None, places: Places) -> str | None:
+    """Returns the starting weights under a name that means the same later, when another model may be in use."""
+    if spec.init_from != "current" or champion is None:
+        return fixed_start(spec.init_from, places)
+    is_run = (places.models / "runs" / champion.name).is_dir()
+    return champion.name if is_run else str(champion.model.resolve())
+
+
+def _keep_images(run: Run, found: InboxLook, inbox: Path) -> None:
+    """Notes what was accepted and refused, and copies what was accepted; the folder appears whole, and last."""
+    write_json(run.folder / "new_images.json", asdict(found))
+    folder = run.manifest.config.more_images
+    if folder is None:
+        return
+    target = Path(folder)
+    temporary = temporary_beside(target)
+    try:
+        with full_disk_named(target):
+            temporary.mkdir()
+            for image in found.accepted:
+                _copy(inbox, image, temporary)
+            temporary.rename(target)
+            sync(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _copy(inbox: Path, image: AcceptedImage, folder: Path) -> None:
+    copy = folder / image.label / f"{image.content:016x}{Path(image.name).suffix.lower()}"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # taken out of the inbox since it was looked at
+        shutil.copyfile(inbox / image.name, copy)
+        sync(copy)

@@ -1,0 +1,90 @@
+"""What a retraining is asked for, and which settings its run gets. Light: a job's arguments are checked with it.
+
+`begin_retraining.py` makes the run, `deciding.py` judges the finished one.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from fer_core import networks
+from fer_core.config import Settings, TrainConfig
+from fer_core.errors import ConfigError, did_you_mean
+from fer_core.recipes import recipe_config
+from fer_core.store.manifest import Manifest
+
+DEFAULT_RECIPE = "baseline"
+_OF_THE_SPLIT = ("test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed")
+"""With other ones, the images that test could be others than those of the model in use."""
+_DECIDED_HERE = {
+    "data": "Give data itself.",
+    "init_from": "Give init_from itself.",
+    "seed": "Give seed itself.",
+    "more_images": "The images of the inbox are added by themselves.",
+}
+
+
+class RetrainSpec(Settings):
+    """What a retraining is to do. Scores and differences of scores are 0..1."""
+
+    recipe: str | None = None
+    """Train this recipe. Default: the settings of the model in use."""
+    init_from: str | None = None
+    """Start from these weights: 'current' (the model in use), a run id or a .h5 file. Default: from scratch."""
+    data: str | None = None
+    """Images, as --data takes them. Default: those that the model in use was trained on."""
+    min_new_images: Annotated[int, Field(ge=0)] = 0
+    """Do nothing unless the inbox has so many images that the model in use was not trained on."""
+    settings: dict[str, Any] = {}
+    """Settings of the training, such as {"epochs": 20}, over the recipe's or the model's own."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Default: that of the model in use. Another one splits data without a test part of its own in another way."""
+
+    min_gain: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Promote only if the interval of the gain in macro F1 lies above this."""
+    max_recall_loss: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Promote only if no class's recall has an interval that lies wholly further below zero than this."""
+    max_calibration_loss: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Promote only if the expected calibration error rises by no more than this."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of these intervals."""
+    max_reload_difference: Annotated[float, Field(ge=0, lt=1)] = 1e-6
+    """Promote only if the saved file, loaded by another process, scores what was recorded, but for this."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "RetrainSpec":
+        if self.recipe is not None:
+            recipe_config(self.recipe)
+        for name in self.settings:
+            if name not in TrainConfig.model_fields:
+                raise ConfigError(f"There is no setting {name!r}.", hint=did_you_mean(name, TrainConfig.model_fields))
+            if name in _DECIDED_HERE:
+                raise ConfigError(f"{name} is no setting to give in settings.", hint=_DECIDED_HERE[name])
+        return self
+
+
+def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConfig:
+    """Returns the settings to train with, all but data, new images and starting weights; raises ConfigError.
+
+    What decides which images test is the champion's (the model in use), also where another recipe is trained. Only
+    `validation='test'` is not taken over: a model that was chosen on the test images cannot be judged on them.
+    """
+    base = champion.config if champion and spec.recipe is None else recipe_config(spec.recipe or DEFAULT_RECIPE)
+    values = base.model_dump()
+    if champion is not None:
+        values |= {name: getattr(champion.config, name) for name in _OF_THE_SPLIT}
+    if values["validation"] == "test":
+        values["validation"] = "split"
+    if spec.init_from is None:
+        values["train_layers"] = "all"
+    values |= {"data": None, "more_images": None, "init_from": spec.init_from}
+    if spec.seed is not None:
+        values["seed"] = spec.seed
+    values |= spec.settings | {"network_options": _network_options(spec, base)}
+    return networks.with_all_options(TrainConfig.checked(values, where="settings"))
+
+
+def _network_options(spec: RetrainSpec, base: TrainConfig) -> dict[str, Any]:
+    """Another network does not know the options of the base's own."""
+    is_same = spec.settings.get("network", base.network) == base.network
+    return (base.network_options if is_same else {}) | spec.settings.get("network_options", {})

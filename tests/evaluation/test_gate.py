@@ -1,0 +1,172 @@
+"""The gate: what is better is let through, what is as good or worse is not, and chance is told from gain."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, recall_score
+
+from fer_core.evaluation.gate import Comparison, Limits, Verdict, compare, judge
+
+LIMITS = Limits(min_gain=0.0, max_recall_loss=0.0, max_calibration_loss=0.01, confidence=0.95)
+LABELS = ("angry", "happy", "sad")
+
+
+def guesses(random: np.random.Generator, truth: np.ndarray, *, right: float, classes: int = 3) -> np.ndarray:
+    """Returns predictions that are right in about that share of the images."""
+    wrong = random.integers(0, classes, len(truth))
+    return np.where(random.random(len(truth)) < right, truth, wrong)
+
+
+def sure(predictions: np.ndarray, *, confidence: float = 0.8, classes: int = 3) -> np.ndarray:
+    """Returns probabilities of a model that gives its prediction this confidence."""
+    rest = (1 - confidence) / (classes - 1)
+    return np.where(np.eye(classes)[predictions] == 1, confidence, rest)
+
+
+def compared(truth, champion, challenger, *, classes: int = 3, seed: int = 0) -> Comparison:
+    return compare(truth, champion, challenger, classes=classes, confidence=0.95, seed=seed)
+
+
+def judged(truth, champion, challenger, **limits) -> Verdict:
+    return judge(truth, sure(champion), sure(challenger), labels=LABELS, limits=LIMITS._replace(**limits))
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+@pytest.fixture
+def truth(random) -> np.ndarray:
+    return random.choice(3, 900, p=(0.2, 0.5, 0.3))
+
+
+@pytest.fixture
+def champion(random, truth) -> np.ndarray:
+    return guesses(random, truth, right=0.5)
+
+
+@pytest.fixture
+def better(random, truth, champion) -> np.ndarray:
+    """Predictions that mend a third of the champion's mistakes."""
+    return np.where(random.random(len(truth)) < 0.33, truth, champion)
+
+
+def test_the_scores_are_those_of_scikit_learn(truth, champion, better):
+    found = compared(truth, champion, better)
+    for name, predictions in (("champion", champion), ("challenger", better)):
+        assert getattr(found.macro_f1, name) == pytest.approx(f1_score(truth, predictions, average="macro"))
+        recalls = [getattr(recall, name) for recall in found.recall]
+        assert recalls == pytest.approx(recall_score(truth, predictions, average=None))
+
+
+def test_a_class_that_nobody_has_or_guesses_does_not_count_in_macro_f1(truth, champion, better):
+    three, four = compared(truth, champion, better), compared(truth, champion, better, classes=4)
+    assert (four.macro_f1.champion, four.macro_f1.challenger) == three.macro_f1[:2]
+
+
+def test_the_intervals_are_those_of_drawing_the_images_again_in_pairs(truth, champion, better):
+    found = compared(truth, champion, better)
+    random = np.random.default_rng(1)
+    gains = []
+    for _ in range(500):
+        drawn = random.integers(0, len(truth), len(truth))
+        scores = [
+            [
+                f1_score(truth[drawn], of_model[drawn], average="macro"),
+                *recall_score(truth[drawn], of_model[drawn], average=None),
+            ]
+            for of_model in (champion, better)
+        ]
+        gains.append(np.subtract(scores[1], scores[0]))
+    expected = np.quantile(gains, (0.025, 0.975), axis=0).T
+    intervals = np.array([found.macro_f1.interval, *(recall.interval for recall in found.recall)])
+    widths = expected[:, 1] - expected[:, 0]
+    assert np.abs(intervals - expected).max(axis=1) / widths == pytest.approx(np.zeros(4), abs=0.15)
+
+
+def test_pairing_tells_a_small_gain_from_chance_that_separate_intervals_could_not(random):
+    truth = random.integers(0, 3, 3000)
+    champion = guesses(random, truth, right=0.5)
+    mended = np.flatnonzero(champion != truth)[:45]
+    challenger = champion.copy()
+    challenger[mended] = truth[mended]
+    low, high = compared(truth, champion, challenger).macro_f1.interval
+    other = guesses(random, truth, right=0.515)
+    low_of_other, high_of_other = compared(truth, champion, other).macro_f1.interval
+    assert 0 < low < high < 0.03
+    assert high_of_other - low_of_other > 3 * (high - low)
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_one_nearly_the_same(truth, champion, better):
+    first, again, other = (compared(truth, champion, better, seed=seed) for seed in (0, 0, 1))
+    assert first == again != other
+    assert first.macro_f1.interval == pytest.approx(other.macro_f1.interval, abs=0.005)
+
+
+def test_a_better_model_is_let_through_and_the_gain_is_said(truth, champion, better):
+    verdict = judged(truth, champion, better)
+    assert verdict.better
+    (reason,) = verdict.reasons
+    assert reason.startswith("Macro F1 rises from ")
+    assert reason.endswith(" on 900 images; no class is measurably worse.")
+    assert verdict.figures["macro_f1"]["interval"][0] > 0
+    assert list(verdict.figures["recall"]) == list(LABELS)
+
+
+@pytest.mark.parametrize("order", ["the same model", "the other way round"])
+def test_a_model_that_is_as_good_or_worse_is_not(truth, champion, better, order):
+    pair = (champion, champion) if order == "the same model" else (better, champion)
+    verdict = judged(truth, *pair)
+    assert not verdict.better
+    assert verdict.reasons[0].startswith("Macro F1 is not measurably higher: ")
+
+
+def test_a_gain_that_is_smaller_than_asked_for_is_not_enough(truth, champion, better):
+    verdict = judged(truth, champion, better, min_gain=0.5)
+    assert "not measurably higher by more than +50.0 points" in verdict.reasons[0]
+
+
+def test_more_confidence_asks_for_more(truth, champion, better):
+    intervals = [
+        judged(truth, champion, better, confidence=share).figures["macro_f1"]["interval"] for share in (0.8, 0.99)
+    ]
+    assert intervals[1][0] < intervals[0][0] < intervals[0][1] < intervals[1][1]
+
+
+def test_one_class_that_is_recognised_worse_stops_a_model_that_is_better_on_the_whole(random, truth, champion):
+    challenger = np.where(truth == 0, guesses(random, truth, right=0.1), truth)
+    verdict = judged(truth, champion, challenger)
+    assert verdict.figures["macro_f1"]["interval"][0] > 0
+    assert not verdict.better
+    assert [reason.partition(" from")[0] for reason in verdict.reasons] == ["The recall of angry falls"]
+    assert judged(truth, champion, challenger, max_recall_loss=0.9).better
+
+
+def test_a_class_that_is_lost_is_named(truth, champion):
+    challenger = np.where(truth == 2, 1, truth)
+    verdict = judged(truth, champion, challenger, max_recall_loss=0.99)
+    assert "The class sad is lost: none of its images is recognised any more." in verdict.reasons
+
+
+def test_a_model_that_is_much_too_sure_is_stopped(truth, champion, better):
+    probabilities = sure(champion, confidence=0.67), sure(better, confidence=0.999)
+    verdict = judge(truth, *probabilities, labels=LABELS, limits=LIMITS)
+    assert [reason.partition(":")[0] for reason in verdict.reasons] == ["Calibration is worse"]
+    assert judge(truth, *probabilities, labels=LABELS, limits=LIMITS._replace(max_calibration_loss=0.9)).better
+
+
+def test_without_images_of_a_class_nothing_can_be_said(truth, champion, better):
+    kept = truth != 0
+    verdict = judged(truth[kept], champion[kept], better[kept])
+    assert (verdict.better, verdict.reasons) == (False, ("No image of angry is left to compare the two on.",))
+
+
+def test_of_two_equally_good_models_one_in_forty_is_let_through_at_most():
+    """By chance the interval lies above zero in 2.5 % of all cases; the other rules make it fewer."""
+    random = np.random.default_rng(11)
+    let_through = 0
+    for _ in range(400):
+        truth = random.choice(3, 600, p=(0.1, 0.5, 0.4))
+        pair = (guesses(random, truth, right=0.5) for _ in range(2))
+        let_through += judged(truth, *pair, max_calibration_loss=1.0).better
+    assert let_through <= 16

@@ -1,0 +1,180 @@
+"""Retraining: what may be asked for, and the run that comes of it, also after a kill."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.data.dataset import load_dataset
+from fer_core.errors import ConfigError, DatasetError
+from fer_core.places import Places
+from fer_core.recipes import recipe_config
+from fer_core.store.files import file_sha256, read_json, write_json
+from fer_core.store.run import Run
+from fer_core.store.runs import list_runs
+from fer_core.training.begin_retraining import begin_retraining
+from fer_core.training.retraining import RetrainSpec, challenger_config
+from tests.conftest import PROJECT
+
+
+def said_nothing(text: str) -> None:
+    """Takes a sentence."""
+
+
+def fill_inbox(places: Places, count: int, label: str = "happy") -> None:
+    """Puts so many new pictures into the inbox."""
+    folder = places.inbox / label
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        pixels = np.random.default_rng(900 + number).integers(0, 256, (48, 48), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number:03}.png"), pixels)
+
+
+@pytest.fixture
+def begin(places) -> Callable[..., Run | None]:
+    """Returns begin(spec…, run_id=…, said=[]): the start of a retraining, without training."""
+
+    def begin(*, run_id: str | None = None, said: list[str] | None = None, **spec) -> Run | None:
+        say = said_nothing if said is None else said.append
+        return begin_retraining(RetrainSpec(**spec), places, run_id=run_id, say=say, report=said_nothing)
+
+    return begin
+
+
+# What is asked for
+
+
+def test_the_arguments_of_a_job_are_checked_without_loading_anything_heavy():
+    code = "import fer_core.training.retraining, sys; print(*sys.modules)"
+    child = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert not {"numpy", "cv2", "keras", "tensorflow", "h5py"} & set(child.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "hint"),
+    [
+        ({"recipe": "atention"}, "There is no recipe 'atention'", "Did you mean 'attention'?"),
+        ({"settings": {"epoch": 3}}, "There is no setting 'epoch'", "Did you mean 'epochs'?"),
+        ({"settings": {"data": "x"}}, "data is no setting to give in settings", "Give data itself."),
+        ({"min_gian": 0.1}, "there is no setting 'min_gian'", "Did you mean 'min_gain'?"),
+    ],
+)
+def test_a_misspelt_argument_is_named(arguments, sentence, hint):
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        RetrainSpec.checked(arguments)
+    assert caught.value.hint == hint
+
+
+def test_by_default_the_settings_are_those_of_the_model_in_use(in_use):
+    config = challenger_config(RetrainSpec(settings={"epochs": 7}), in_use.manifest)
+    own = in_use.manifest.config
+    assert config == own.model_copy(update={"epochs": 7, "data": None})
+
+
+def test_with_another_recipe_the_same_images_still_test(in_use):
+    config = challenger_config(RetrainSpec(recipe="deep_l2"), in_use.manifest)
+    assert (config.network, config.batch_size) == ("deep_l2", recipe_config("deep_l2").batch_size)
+    assert config.sample_per_class == in_use.manifest.config.sample_per_class != 200
+
+
+def test_with_another_network_its_own_options_are_taken(in_use):
+    config = challenger_config(RetrainSpec(settings={"network": "tapered"}), in_use.manifest)
+    assert "filters" in in_use.manifest.config.network_options
+    assert config.network_options == challenger_config(RetrainSpec(recipe="tapered"), None).network_options
+
+
+def test_a_model_is_never_chosen_on_the_images_that_it_will_be_judged_on(in_use):
+    classic = in_use.manifest.completed({"config": in_use.manifest.config.model_copy(update={"validation": "test"})})
+    assert challenger_config(RetrainSpec(), classic).validation == "split"
+
+
+# The start
+
+
+def test_with_too_few_new_images_nothing_is_made_and_the_output_says_so(in_use, begin, places):
+    fill_inbox(places, 3)
+    said: list[str] = []
+    assert begin(min_new_images=4, said=said) is None
+    assert said[-1] == "Nothing is trained: 3 new images, and a retraining waits for 4."
+    assert list_runs(places) == [in_use]
+
+
+def test_the_run_takes_a_copy_of_what_lies_in_the_inbox(in_use, begin, places):
+    fill_inbox(places, 3)
+    fill_inbox(places, 1, label="hapy")
+    run = begin(min_new_images=3)
+    manifest = run.manifest
+    assert (manifest.kind, manifest.parent, manifest.promote, run.state.status) == (
+        "retrain",
+        in_use.id,
+        False,
+        "QUEUED",
+    )
+    assert manifest.config.more_images == str((run.folder / "new_images").resolve())
+    copies = sorted((run.folder / "new_images" / "happy").iterdir())
+    assert sorted(map(file_sha256, copies)) == sorted(map(file_sha256, (places.inbox / "happy").iterdir()))
+    noted = read_json(run.folder / "new_images.json", "note")
+    assert [image["name"] for image in noted["accepted"]] == ["happy/000.png", "happy/001.png", "happy/002.png"]
+    assert [image["name"] for image in noted["refused"]] == ["hapy/000.png"]
+
+
+def test_its_images_train_and_validate_and_the_test_images_are_those_of_the_model_in_use(in_use, begin, places):
+    fill_inbox(places, 30)
+    own = load_dataset(in_use.manifest.config, places, side=48)
+    dataset = load_dataset(begin().manifest.config, places, side=48)
+    assert len(dataset.train) + len(dataset.validation) == len(own.train) + len(own.validation) + 30
+    assert np.array_equal(dataset.test.hashes, own.test.hashes)
+
+
+def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, begin, places):
+    fill_inbox(places, 3)
+    seen = np.fromfile(in_use.training_images, np.uint64)
+    contents = [int(image["content"]) for image in read_json(begin().folder / "new_images.json", "note")["accepted"]]
+    content = np.unique(np.append(seen, np.array(contents[:2], np.uint64))).tobytes()
+    in_use.training_images.write_bytes(content)
+    manifest = json.loads((in_use.folder / "manifest.json").read_text())
+    manifest["training_images"] = {"count": len(content) // 8, "sha256": file_sha256(in_use.training_images)}
+    write_json(in_use.folder / "manifest.json", manifest)
+    said: list[str] = []
+    assert begin(min_new_images=2, said=said) is None
+    assert said[0] == f"Inbox {places.inbox}: 1 new images, 2 known ones, 0 refused."
+
+
+def test_started_again_it_goes_on_with_the_same_run_and_the_same_images(in_use, begin, places):
+    fill_inbox(places, 2)
+    run = begin(run_id="noted-before")
+    fill_inbox(places, 5)
+    assert begin(run_id="noted-before", min_new_images=99) == run
+    assert len(list((run.folder / "new_images" / "happy").iterdir())) == 2
+    assert len(list_runs(places)) == 2
+
+
+def test_a_kill_before_the_images_were_copied_is_made_up_for(in_use, begin, places):
+    fill_inbox(places, 2)
+    run = begin(run_id="killed")
+    shutil.rmtree(run.folder / "new_images")
+    assert begin(run_id="killed") == run
+    assert len(list((run.folder / "new_images" / "happy").iterdir())) == 2
+
+
+def test_starting_weights_are_noted_by_the_run_that_they_are_of(in_use, begin):
+    assert begin(init_from="current").manifest.config.init_from == in_use.id
+
+
+def test_without_anything_in_the_inbox_it_trains_on_the_data_alone(in_use, begin):
+    run = begin()
+    assert run.manifest.config == in_use.manifest.config
+    assert not (run.folder / "new_images").exists()
+
+
+def test_data_that_is_not_here_is_named(places, begin, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FER_DATA", raising=False)
+    with pytest.raises(DatasetError, match=r"fer2013\.zip, which shipped/best was trained on, is not here") as caught:
+        begin()
+    assert caught.value.hint == "Give data, or set $FER_DATA."
