@@ -1,0 +1,78 @@
+"""`python -m jobs COMMAND …`: everything that a person asks of the training server. Without a command: the list."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fer_core.doors.exits import ended
+from fer_core.errors import ConfigError, did_you_mean
+
+
+class Command(NamedTuple):
+    """Where a command is, and what it is for. Imported only when it is called, so that each one starts at once."""
+
+    module: str
+    function: str
+    about: str
+
+
+COMMANDS = {
+    "Run": {
+        "up": Command("jobs.up", "up", "broker, workers and scheduler on this machine; Ctrl-C stops all of it"),
+        "doctor": Command("jobs.doctor", "doctor", "is everything in order, and what to do where it is not"),
+    },
+    "Send": {
+        "submit": Command("jobs.commands.submitting", "submit", "send a job: tune, train, retrain, evaluate, gc"),
+        "rerun": Command("jobs.commands.deciding", "rerun", "train a run again with other settings"),
+    },
+    "Watch": {
+        "list": Command("jobs.commands.listing", "list_jobs", "all jobs: waiting, running, ended"),
+        "status": Command("jobs.commands.status", "status", "how far a job, a run or a search is; --follow"),
+        "logs": Command("jobs.commands.logs", "logs", "what a job has printed; -f goes on"),
+    },
+    "Decide": {
+        "cancel": Command("jobs.commands.deciding", "cancel", "stop a job or a search"),
+        "resume": Command("jobs.commands.deciding", "resume", "go on with what failed or was cancelled"),
+        "promote": Command("jobs.commands.deciding", "promote", "put a run into use"),
+        "rollback": Command("jobs.commands.deciding", "rollback", "put the model before it into use again"),
+    },
+    "Compare": {
+        "best": Command("jobs.commands.best", "best", "what a search has found"),
+        "compare": Command("jobs.commands.comparing", "compare", "two runs side by side"),
+    },
+    "Clean up": {
+        "gc": Command("jobs.commands.cleaning", "clean", "remove what nobody needs; --dry-run only lists it"),
+    },
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs a command, or lists them all. Raises FerError for what the user can mend."""
+    name = argv[0] if argv else "--help"
+    if name in ("-h", "--help", "help"):
+        _print_commands()
+        return
+    every = {name: command for group in COMMANDS.values() for name, command in group.items()}
+    if name not in every:
+        raise ConfigError(f"There is no command {name!r}.", hint=did_you_mean(name, every))
+    from jobs.commands.line import call
+
+    command = every[name]
+    call(getattr(importlib.import_module(command.module), command.function), argv[1:], name=name)
+
+
+def _print_commands() -> None:
+    from jobs.commands.desk import Output
+
+    console = Output(markup=False, highlight=False, emoji=False)
+    console.print("usage: python -m jobs COMMAND …", soft_wrap=True)
+    for title, group in COMMANDS.items():
+        console.print(f"\n{title}", style="bold")
+        for name, command in group.items():
+            console.print(f"  {name:<10}{command.about}", soft_wrap=True)
+    console.print("\n`python -m jobs COMMAND --help` says what one takes.", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(ended(lambda: main(sys.argv[1:])))

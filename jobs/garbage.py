@@ -1,0 +1,203 @@
+"""What can go: found by reading, listed with its size, and removed in a second step.
+
+Never the model in use, those before it, what is shipped, or anything that an unfinished run or search still needs.
+"""
+
+import math
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from fer_core.errors import ArtifactError
+from fer_core.places import Places
+from fer_core.search.entries import SearchState
+from fer_core.search.folder import Search, list_searches
+from fer_core.search.ranking import ranked
+from fer_core.search.state import load_state
+from fer_core.store.files import file_sha256, read_json
+from fer_core.store.promotion import current, model_in_use
+from fer_core.store.run import Run
+from fer_core.store.runs import UNFINISHED, list_runs
+from jobs.job import Job
+from jobs.record import Jobs
+
+_TEMPORARY = ".*.part*"
+_DAY = 86_400.0
+_TEMPORARY_SECONDS = _DAY
+"""Nothing is written for so long: who began a temporary file that old was killed."""
+_SEARCH_ENDS = ("SUCCEEDED", "FAILED")
+"""A cancelled search may be resumed."""
+
+
+class Garbage(NamedTuple):
+    """A file or folder that can go, and why."""
+
+    kind: str
+    path: Path
+    size: int
+    """In bytes."""
+    run: str | None = None
+    """Whose weights it is."""
+
+
+def find_garbage(places: Places, *, keep_days: float, now: datetime) -> list[Garbage]:
+    """Returns all that can go, grouped by kind. Removes nothing; what cannot be read is left alone.
+
+    Raises ArtifactError if it cannot be told which model is in use.
+    """
+    return list(_Look(places, keep_days, now).garbage())
+
+
+def remove_garbage(places: Places, found: Iterable[Garbage]) -> int:
+    """Removes what was found, but for weights that have come into use since; returns how many bytes were freed."""
+    freed = 0
+    for garbage in found:
+        if garbage.run is not None and garbage.run in runs_in_use(places):
+            continue
+        if garbage.path.is_dir() and not garbage.path.is_symlink():
+            shutil.rmtree(garbage.path, ignore_errors=True)
+        else:
+            garbage.path.unlink(missing_ok=True)
+        freed += 0 if garbage.path.exists() else garbage.size
+    return freed
+
+
+def runs_in_use(places: Places) -> frozenset[str]:
+    """Returns the ids of the run in use and of those before it. Raises ArtifactError if the pointer is broken."""
+    pointer = current(places)
+    return frozenset((pointer.run, *pointer.previous)) if pointer else frozenset()
+
+
+class _Look:
+    """One look through the folders."""
+
+    def __init__(self, places: Places, keep_days: float, now: datetime):
+        self._places, self._now = places, now.timestamp()
+        self._oldest = self._now - keep_days * _DAY
+        self._jobs = Jobs(places.models / "jobs")
+        self._in_use = runs_in_use(places)
+        self._runs = {run.id: run for run in list_runs(places)}
+        self._statuses = {run.id: _status(run) for run in self._runs.values()}
+
+    def garbage(self) -> Iterator[Garbage]:
+        for look in (self._checkpoints, self._weights, self._temporary, self._records, self._logs, self._analyses):
+            yield from look()
+
+    def _checkpoints(self) -> Iterator[Garbage]:
+        going_on = {search.id for search, state in self._searches if state.status not in _SEARCH_ENDS}
+        for run in self._runs.values():
+            # A trial's checkpoint is what Hyperband goes on from.
+            if self._statuses[run.id] == "SUCCEEDED" and run.manifest.parent not in going_on:
+                yield from _found("checkpoint of a finished run", run.checkpoint)
+
+    def _weights(self) -> Iterator[Garbage]:
+        for search, state in self._searches:
+            if state.status in _SEARCH_ENDS:
+                best = ranked(state.trials, search.spec.objective)[: search.spec.keep_top_k]
+                kept = {entry.run for entry in best} | {state.winner} | self._in_use | self._starting_points
+                for entry in state.trials:
+                    if entry.run not in kept and self._statuses.get(entry.run, "RUNNING") not in UNFINISHED:
+                        yield from self._weights_of(self._runs[entry.run])
+
+    def _weights_of(self, run: Run) -> Iterator[Garbage]:
+        for path in (run.model_h5, run.model_tflite):
+            yield from _found("weights beyond the best of a search", path, run=run.id)
+
+    def _temporary(self) -> Iterator[Garbage]:
+        shipped = self._places.models / "shipped"
+        for folder in (self._places.models, self._places.history):
+            for path in sorted(folder.rglob(_TEMPORARY)):
+                is_inside = any(Path(part).match(_TEMPORARY) for part in path.relative_to(folder).parts[:-1])
+                if not is_inside and shipped not in path.parents and _changed(path) < self._now - _TEMPORARY_SECONDS:
+                    yield from _found("abandoned temporary file", path)
+
+    def _records(self) -> Iterator[Garbage]:
+        for job in self._old_jobs:
+            yield from _found("record of a job", self._jobs.folder / "ended" / f"{job.id}.json")
+
+    def _logs(self) -> Iterator[Garbage]:
+        kept = set(self._jobs.ids()) - {job.id for job in self._old_jobs}
+        for path in sorted((self._jobs.folder / "logs").glob("*.txt")):
+            if path.stem not in kept and _changed(path) < self._oldest:
+                yield from _found("log of a job", path)
+
+    def _analyses(self) -> Iterator[Garbage]:
+        for path in sorted((self._places.models / "analyses").glob("[!.]*")):
+            if _changed(path / "evaluation.json") < self._oldest and _analysed_model(path) != self._model_in_use:
+                yield from _found("analysis of a model", path)
+
+    @cached_property
+    def _searches(self) -> list[tuple[Search, SearchState]]:
+        found = []
+        for search in list_searches(self._places):
+            with suppress(ArtifactError):
+                found.append((search, load_state(search)))
+        return found
+
+    @cached_property
+    def _starting_points(self) -> set[str]:
+        """The runs whose weights an unfinished run may still begin with."""
+        unfinished = (run for run in self._runs.values() if self._statuses[run.id] in UNFINISHED)
+        starts = {manifest.config.init_from for run in unfinished if (manifest := _manifest(run))}
+        return {name for start in starts if start for name in (start, Path(start).parent.name)}
+
+    @cached_property
+    def _model_in_use(self) -> str | None:
+        with suppress(ArtifactError):
+            folder = model_in_use(self._places)
+            return file_sha256(folder / "model.h5") if folder else None
+        return None
+
+    @cached_property
+    def _old_jobs(self) -> list[Job]:
+        going_on = {search.id for search, state in self._searches if state.status == "RUNNING"}
+        return [job for job in self._jobs.ended_jobs(None) if self._is_old(job) and job.search not in going_on]
+
+    def _is_old(self, job: Job) -> bool:
+        if job.finished_utc is None or self._statuses.get(job.run or "") in UNFINISHED:
+            return False
+        return datetime.fromisoformat(job.finished_utc).timestamp() < self._oldest
+
+
+def _manifest(run: Run):
+    with suppress(ArtifactError):
+        return run.manifest
+    return None
+
+
+def _status(run: Run) -> str:
+    """Returns the run's status; RUNNING too for one that is held, or cannot be read: both are left alone."""
+    try:
+        return "RUNNING" if run.is_held() or not run.manifest else run.state.status
+    except ArtifactError:
+        return "RUNNING"
+
+
+def _found(kind: str, path: Path, *, run: str | None = None) -> Iterator[Garbage]:
+    with suppress(FileNotFoundError):
+        yield Garbage(kind, path, _size(path), run)
+
+
+def _size(path: Path) -> int:
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+
+
+def _changed(path: Path) -> float:
+    """Returns when a file was changed last, in seconds since 1970; infinity for one that is not there."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return math.inf
+
+
+def _analysed_model(folder: Path) -> str | None:
+    try:
+        return read_json(folder / "evaluation.json", "analysis").get("model_sha256")
+    except (ArtifactError, AttributeError):
+        return None

@@ -1,0 +1,76 @@
+"""`Job`: what is known of one job, and whether the process that carries it out still lives."""
+
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from fer_core.store.run import Status
+from jobs.owner import Owner, is_here, lives_here
+
+TaskName = Literal["tune", "trial", "train", "retrain", "evaluate", "gc"]
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT")
+SILENT_SECONDS = 60.0
+"""A process on another machine that has given no sign for so long is taken for dead. Signs come every ten seconds."""
+
+
+class Job(BaseModel):
+    """What is known of a job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    id: str
+    task: TaskName
+    arguments: dict[str, Any] = {}
+    status: Status = "QUEUED"
+    queue: str
+    run: str | None = None
+    search: str | None = None
+    schedule: str | None = None
+    """The entry of the schedule that it comes from."""
+
+    attempt: int = 0
+    """How often it was begun."""
+    epoch: int = 0
+    """The last finished one that has been seen; a later one forgives the crashes and losses before it."""
+    crashes: int = 0
+    """How often in a row its process crashed without finishing an epoch."""
+    losses: int = 0
+    """How often in a row its worker died without an epoch having been finished."""
+    owner: Owner | None = None
+
+    created_utc: str
+    sent_utc: str | None = None
+    started_utc: str | None = None
+    """The latest attempt."""
+    deadline_utc: str | None = None
+    heartbeat_utc: str | None = None
+    finished_utc: str | None = None
+
+    cancel_requested: bool = False
+    message: str = ""
+    result: dict[str, Any] | None = None
+
+
+class Claim(NamedTuple):
+    """Whether who asked may carry the job out: 'taken' = yes, 'running' = another one does, 'ended' = never again."""
+
+    outcome: Literal["taken", "running", "ended"]
+    job: Job
+
+
+def owner_is_alive(job: Job, *, now: datetime) -> bool:
+    """Returns whether the process that carries the job out lives: looked up here, by its signs of life elsewhere."""
+    if job.owner is None:
+        return False
+    if is_here(job.owner):
+        return lives_here(job.owner)
+    return seconds_since(job.heartbeat_utc, now) < SILENT_SECONDS
+
+
+def seconds_since(moment_utc: str | None, now: datetime) -> float:
+    """Returns the seconds from a moment, as records have it, to `now`; infinite where there is none."""
+    if moment_utc is None:
+        return float("inf")
+    return (now - datetime.fromisoformat(moment_utc)).total_seconds()

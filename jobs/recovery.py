@@ -1,0 +1,101 @@
+"""`Housekeeping`: what every worker's main process does beside Celery's own work, also while its child trains for days.
+
+Every ten seconds it looks at the jobs that have not ended. Whose message is lost (its worker died, or Redis lost it) is
+sent again. So nothing waits for the visibility timeout, and no scheduler is needed for it.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from celery.bootsteps import StartStopStep
+from celery.worker import WorkController
+
+from fer_core.errors import FerError
+from fer_core.places import Places
+from fer_core.store.clock import Clock, utc_now
+from fer_core.store.files import sweep
+from jobs.celery import stop_flag
+from jobs.job import ENDED, Job, owner_is_alive, seconds_since
+from jobs.record import Jobs
+from jobs.sending import publish, waiting_ids
+
+PERIOD_SECONDS = 10.0
+SENT_SECONDS = 60.0
+"""After so long in no queue and with nobody, a message is lost: between the two it is for milliseconds only."""
+UNSENT_SECONDS = 5.0
+"""Who wrote a record sends its message at once, or is dead."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Housekeeping(StartStopStep):
+    """A part of a worker's main process."""
+
+    requires = ("celery.worker.components:Pool", "celery.worker.components:Timer")
+
+    def __init__(self, worker: WorkController, **options: object):
+        super().__init__(worker, **options)
+        self._said = ""
+
+    def start(self, worker: WorkController) -> None:
+        """Called when the worker starts."""
+        worker.timer.call_after(1.0, self._look)
+        worker.timer.call_repeatedly(PERIOD_SECONDS, self._look)
+
+    def close(self, worker: WorkController) -> None:
+        """Called when it ends, before it waits for its children: also after `celery control shutdown`."""
+        stop_flag.ask()
+
+    def _look(self) -> None:
+        if stop_flag.is_asked():
+            return
+        try:
+            recover(Jobs(Places.from_environment().models / "jobs"), publish=publish, waiting_ids=waiting_ids)
+            self._said = ""
+        except (FerError, OSError) as error:
+            self._say(f"Lost messages cannot be looked for: {error}")
+        except Exception:
+            _logger.exception("Lost messages cannot be looked for.")
+
+    def _say(self, text: str) -> None:
+        """Once, not every ten seconds."""
+        if text != self._said:
+            self._said = text
+            _logger.warning(text)
+
+
+def recover(
+    jobs: Jobs,
+    *,
+    publish: Callable[[Job], None],
+    waiting_ids: Callable[[], set[str]],
+    clock: Clock = utc_now,
+) -> list[str]:
+    """Sends the messages again that are lost, and returns their jobs' ids. What many workers see, one of them sends."""
+    sweep(jobs.folder)
+    lost = []
+    for job in jobs.open_jobs():
+        if job.status in ENDED:
+            jobs.change(job.id)  # was killed between its last change and its move to the others that have ended
+        elif job.cancel_requested and not owner_is_alive(job, now=clock()):
+            jobs.ask_to_cancel(job.id)
+        elif needs_message(job, clock()):
+            lost.append(job)
+    waiting = waiting_ids() if lost else set()
+    sent = [job for job in lost if job.id not in waiting and jobs.note_sent(job.id, instead_of=job.sent_utc)]
+    for job in sent:
+        _logger.warning("Job %s: its message is lost; it is sent again.", job.id)
+        publish(job)
+    return [job.id for job in sent]
+
+
+def needs_message(job: Job, now: datetime) -> bool:
+    """Returns whether a job that has not ended is with nobody, and its message should have been taken long ago."""
+    since_sent = seconds_since(job.sent_utc, now)
+    if job.status == "QUEUED":
+        return since_sent > SENT_SECONDS if job.sent_utc else seconds_since(job.created_utc, now) > UNSENT_SECONDS
+    if job.status != "RUNNING" or owner_is_alive(job, now=now):
+        return False
+    was_sent_for_it = since_sent >= seconds_since(job.started_utc, now)
+    return was_sent_for_it or since_sent > SENT_SECONDS

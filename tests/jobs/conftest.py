@@ -1,0 +1,243 @@
+"""A real Redis server on a private socket, and real worker processes, for all tests of the jobs.
+
+A server is shared by a session; every module has a database of its own, so that its workers get its jobs alone.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fer_core.errors import JobError
+from fer_core.places import Places
+from jobs.job import Job
+from jobs.record import Jobs
+from jobs.server import client, find_server
+from tests.conftest import PROJECT, places_in
+from tests.script import clean_environment
+
+TINY_TRAINING = {"recipe": "smoke", "data": "sample", "sample_per_class": 60, "threads": 1}
+"""Some 8 s in a process of its own, nearly all of it the import of TensorFlow."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+_DATABASES = 64
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30, *, every: float = 0.05) -> Any:
+    """Returns what `condition` gives as soon as that is true; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(every)
+    pytest.fail(f"not within {seconds} s: {condition.__name__}")
+
+
+class Server:
+    """A Redis or Valkey server that can be stopped and started again with what it had."""
+
+    def __init__(self, program: Path, folder: Path):
+        self._program, self._folder = program, folder
+        self.socket = folder / "redis.sock"
+        self._process: subprocess.Popen | None = None
+        self._databases = iter(range(_DATABASES))
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        settings = ["--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"]
+        kept = ["--appendonly", "yes", "--save", "", "--dir", str(self._folder), "--databases", str(_DATABASES)]
+        with (self._folder / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen([str(self._program), *settings, *kept], stdout=log, stderr=log)
+        wait_until(self._answers, 20)
+
+    def _answers(self) -> bool:
+        from redis import RedisError
+
+        with contextlib.suppress(RedisError), client(self.socket) as server:
+            return bool(server.ping())
+        return False
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it and waits."""
+        self._process.send_signal(number)
+        self._process.wait(20)
+
+    def new_database(self) -> str:
+        """Returns the URL of a database that nobody uses."""
+        return f"redis+socket://{self.socket}?virtual_host={next(self._databases)}"
+
+
+class Worker:
+    """A `celery worker` process; its output is in a file."""
+
+    def __init__(self, process: subprocess.Popen, log: Path, name: str):
+        self.process, self.log_file, self.name = process, log, name
+
+    @property
+    def pid(self) -> int:
+        """Of the main process."""
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def pool_children(self) -> list[psutil.Process]:
+        """Returns the processes that carry out tasks."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.pid).children()
+        return []
+
+    def trainers(self) -> list[psutil.Process]:
+        """Returns the processes of jobs."""
+        found = []
+        for child in self.pool_children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [process for process in child.children() if "FER_JOB_OWNER" in process.environ()]
+        return found
+
+    def send(self, number: signal.Signals) -> None:
+        """Signals the main process alone."""
+        self.process.send_signal(number)
+
+    def ended(self, seconds: float = 60) -> int:
+        """Waits for the end and returns the exit code."""
+        return self.process.wait(seconds)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """The session's server. Where there is no program for it, the tests are skipped, and say what to install."""
+    try:
+        program = find_server(os.environ)
+    except JobError as error:
+        pytest.skip(f"NOT TESTED: {error} {error.hint}")
+    # Not in tmp_path: a socket's path has room for 107 characters.
+    with tempfile.TemporaryDirectory(prefix="fer-redis-") as folder:
+        server = Server(program, Path(folder))
+        server.start()
+        yield server
+        server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def redis_url(redis_server) -> str:
+    """A database for the tests of one file."""
+    return redis_server.new_database()
+
+
+@pytest.fixture(scope="module")
+def job_places(tmp_path_factory) -> Places:
+    """The folders of the workers of one file."""
+    return places_in(tmp_path_factory.mktemp("jobs"))
+
+
+@pytest.fixture(scope="module")
+def jobs(job_places) -> Jobs:
+    """The records of `job_places`."""
+    return Jobs(job_places.models / "jobs")
+
+
+@pytest.fixture(scope="module")
+def job_environment(redis_url, job_places) -> dict[str, str]:
+    """The environment of workers and commands."""
+    folders = {"FER_MODELS_DIR": job_places.models, "FER_HISTORY_DIR": job_places.history}
+    named = {name: str(path) for name, path in folders.items()}
+    return clean_environment(
+        job_places, named | {"FER_BROKER_URL": redis_url, "PYTHONPATH": str(PROJECT)} | _ONE_THREAD
+    )
+
+
+@pytest.fixture(scope="module")
+def worker(job_environment, tmp_path_factory) -> Iterator[Callable[..., Worker]]:
+    """Returns worker(*arguments, name=…, **environment), which starts one and waits until it is ready."""
+    started: list[Worker] = []
+    logs = tmp_path_factory.mktemp("workers")
+
+    def start(*arguments: str, name: str = "", **environment: str) -> Worker:
+        name = name or f"w{len(started)}"
+        fast = ["--without-mingle", "--without-gossip"]
+        command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", f"{name}@%h", "-l", "INFO", *fast]
+        log = logs / f"{name}.txt"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=PROJECT,
+                env=job_environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started.append(Worker(process, log, name))
+        wait_until(lambda: " ready." in started[-1].log or process.poll() is not None, 60)
+        assert process.poll() is None, started[-1].log
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.send(signal.SIGTERM)
+    for one in started:
+        _end(one)
+        print(f"\n===== {one.name}\n{one.log[-6000:]}")
+
+
+def _end(worker: Worker) -> None:
+    """Leaves nothing behind: what lives on here after some seconds is killed, each by its own number."""
+    family = [*worker.trainers(), *worker.pool_children()]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.ended(20)
+    for process in [*family, psutil.Process(worker.pid) if worker.process.poll() is None else None]:
+        with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def submit(redis_url, job_places) -> Iterator[Callable[..., Job]]:
+    """Returns submit(task, **arguments), which sends a job from this process."""
+    from jobs.celery import app
+    from jobs.sending import submit as send_job
+
+    before = app.conf.broker_url
+    app.conf.broker_url = redis_url
+    yield lambda task, **arguments: send_job(job_places, task, arguments)
+    app.conf.broker_url = before
+
+
+@pytest.fixture(scope="module")
+def ended(jobs) -> Callable[..., Job]:
+    """Returns ended(job_id, seconds), which waits until a job has ended and returns it."""
+
+    def wait(job_id: str, seconds: float = 90) -> Job:
+        return wait_until(lambda: _if_ended(jobs, job_id), seconds)
+
+    return wait
+
+
+def _if_ended(jobs: Jobs, job_id: str) -> Job | None:
+    with contextlib.suppress(JobError):
+        job = jobs.read(job_id)
+        return job if job.finished_utc else None
+    return None
+
+
+@pytest.fixture(scope="module")
+def celery(job_environment) -> Callable[..., subprocess.CompletedProcess]:
+    """Returns celery(*arguments), which runs `celery -A jobs …` and returns how that ended."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "celery", "-A", "jobs", *arguments]
+        return subprocess.run(
+            command, cwd=PROJECT, env=job_environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run

@@ -1,0 +1,164 @@
+"""Runs, searches and jobs made of plain files, and the command line as a user meets it: what the tests here share."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fer_core import networks
+from fer_core.config import TrainConfig
+from fer_core.doors.exits import ended
+from fer_core.evaluation.metrics import evaluate_probabilities
+from fer_core.places import Places
+from fer_core.recipes import recipe_config
+from fer_core.search.entries import Entry
+from fer_core.search.folder import Search, create_search
+from fer_core.search.spec import SearchSpec
+from fer_core.search.state import changing
+from fer_core.store.artifacts import save_labels
+from fer_core.store.clock import utc_text
+from fer_core.store.files import write_json
+from fer_core.store.metrics import MetricsWriter
+from fer_core.store.run import Run
+from fer_core.store.runs import create_run
+from jobs.__main__ import main
+from jobs.job import Job
+from jobs.record import Jobs
+from tests.script import Answer
+
+NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+LABELS = ("angry", "happy", "sad")
+HEAVY = ("celery", "kombu", "redis", "keras", "keras_tuner", "tensorflow", "cv2")
+
+Ask = Callable[..., Answer]
+
+
+def asking(
+    places: Places,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    *,
+    without: Sequence[str] = HEAVY,
+) -> Ask:
+    """Returns ask(arguments…), which runs `python -m jobs` here. What would import one of `without` is a traceback."""
+    for name in [name for name in os.environ if name.startswith("FER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(places.models.parent)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("FER_CACHE_DIR", str(places.cache))
+    for name in without:
+        monkeypatch.setitem(sys.modules, name, None)
+
+    def ask(*arguments: object) -> Answer:
+        folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
+        try:
+            code = ended(lambda: main([*map(str, arguments), *folders]))
+        except SystemExit as end:  # --help, and the doctor that has found something bad
+            code = end.code or 0
+        said = capsys.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return ask
+
+
+def jobs_of(places: Places) -> Jobs:
+    return Jobs(places.models / "jobs")
+
+
+def make_job(places: Places, job_id: str, *, task: str = "train", **fields: Any) -> Job:
+    """Writes a job down as it is in the middle of its life, or at its end."""
+    jobs = jobs_of(places)
+    created = Job(id=job_id, task=task, queue="gpu", created_utc=utc_text(NOON))
+    assert jobs.create(created)
+    return jobs.change(job_id, **fields) if fields else created
+
+
+def make_run(places: Places, *, minutes: int = 0, status: str = "QUEUED", kind: str = "train", **fields: Any) -> Run:
+    """Returns a run of the recipe smoke; `minutes` after noon."""
+    settings = fields.pop("settings", {"data": "photographs.zip", "epochs": 5})
+    config = networks.with_all_options(recipe_config("smoke").model_copy(update=settings))
+    moment = NOON + timedelta(minutes=minutes)
+    run = create_run(places, config, recipe="smoke", kind=kind, clock=lambda: moment, **fields)
+    run.update_state(status=status)
+    return run
+
+
+def make_finished_run(places: Places, *, quality: float = 1.0, split: str = "aaaa", **fields: Any) -> Run:
+    """Returns a run that has scores, and plain bytes for a model; less quality makes more of its answers wrong."""
+    run = make_run(places, **fields)
+    evaluation = evaluation_of(quality)
+    run.update_manifest(
+        labels=LABELS, split_fingerprint=split, scores={"accuracy": evaluation.accuracy, "kept_epoch": 4}
+    )
+    run.model_h5.write_bytes(run.id.encode() * 1000)
+    run.model_tflite.write_bytes(b"tflite" * 1000)
+    run.checkpoint.mkdir()
+    (run.checkpoint / "state.npz").write_bytes(b"checkpoint" * 1000)
+    save_labels(run.labels_json, LABELS)
+    write_json(run.evaluation_json, evaluation.to_json())
+    run.update_state(status="SUCCEEDED", epoch=5)
+    return run
+
+
+def evaluation_of(quality: float):
+    """Returns the scores of answers on 300 images of which so many (0..1) are right."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, len(LABELS), 300)
+    said = np.where(random.random(300) < quality, truth, (truth + 1) % len(LABELS))
+    return evaluate_probabilities(np.eye(len(LABELS))[said], truth, label_names=LABELS, split="test")
+
+
+def write_epochs(run: Run, count: int, *, seconds: float = 10.0, scores: Sequence[float] = ()) -> None:
+    """Tells of finished epochs as a training does."""
+    with MetricsWriter(run.metrics_jsonl) as metrics:
+        for epoch in range(1, count + 1):
+            score = scores[epoch - 1] if scores else 0.1 * epoch
+            metrics.write("epoch", **epoch_row(epoch, score, seconds))
+    run.update_state(status="RUNNING", epoch=count)
+
+
+def epoch_row(epoch: int, score: float, seconds: float) -> dict[str, float]:
+    own = {"epoch": epoch, "loss": 1.5, "accuracy": score, "seconds": seconds, "images_per_second": 100.0}
+    return own | {"val_loss": 1.6, "val_accuracy": score, "val_macro_f1": score}
+
+
+def make_search(places: Places, scores: Sequence[float | None], *, status: str = "SUCCEEDED", **spec: Any) -> Search:
+    """Returns a search with a trial for each score; None: it is still being trained."""
+    settings = {"recipe": "smoke", "data": "photographs.zip", "space": ("learning_rate",), "max_trials": len(scores)}
+    search = create_search(places, SearchSpec(**settings | spec), clock=lambda: NOON)
+    entries = [_entry(places, search, number, score) for number, score in enumerate(scores)]
+    with changing(search) as state:
+        state.started_utc = utc_text(NOON)
+        state.entries = entries
+        state.status = status
+        finished = [entry for entry in entries if entry.score is not None]
+        if status == "SUCCEEDED":
+            state.winner = max(finished, key=lambda entry: entry.score).run
+    return search
+
+
+def _entry(places: Places, search: Search, number: int, score: float | None) -> Entry:
+    fields = {"kind": "trial", "parent": search.id, "minutes": number}
+    run = make_run(places, status="RUNNING", **fields) if score is None else make_finished_run(places, **fields)
+    ended = {
+        "status": "COMPLETED",
+        "score": score,
+        "epochs": 5,
+        "parameters": 1000 - number,
+        "latency_ms": 1.0 + number,
+    }
+    told = {} if score is None else ended | {"told_utc": utc_text(NOON + timedelta(minutes=number + 1))}
+    return Entry(number=number, seed=0, values={"learning_rate": 0.001 * (number + 1)}, run=run.id, **told)
+
+
+def without(environ: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    """Returns an environment without the variables that begin so."""
+    return {name: value for name, value in environ.items() if not name.startswith(prefixes)}
+
+
+def smoke_config(**settings: Any) -> TrainConfig:
+    return networks.with_all_options(recipe_config("smoke").model_copy(update=settings))

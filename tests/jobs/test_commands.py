@@ -1,0 +1,124 @@
+"""`python -m jobs`: the list of commands, how they are misspelt, and that each one starts at once."""
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jobs.__main__ import COMMANDS
+from tests.conftest import PROJECT
+from tests.jobs.parts import asking, make_finished_run, make_job
+
+EVERY = {name: command for group in COMMANDS.values() for name, command in group.items()}
+NEEDS_NO_BROKER = (("list",), ("list", "--json"), ("gc", "--dry-run"), ("submit",), ("submit", "tune", "--dry-run"))
+
+LOADED = """
+import sys
+from jobs.__main__ import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def ask(places, monkeypatch, capsys):
+    return asking(places, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_without_a_command_they_are_listed(arguments, capsys):
+    from jobs.__main__ import main
+
+    main(arguments)
+    lines = capsys.readouterr().out.splitlines()
+    for name, command in EVERY.items():
+        assert f"  {name:<10}{command.about}" in lines
+    assert max(map(len, lines)) <= 90
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_command_says_what_it_takes(name, ask):
+    answer = ask(name, "--help") if name != "submit" else ask("submit", "train", "--help")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("usage: python -m jobs ")
+    assert "--models-dir FOLDER" in answer.out
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_command_is_where_the_list_says_and_is_described(name):
+    command = EVERY[name]
+    function = getattr(importlib.import_module(command.module), command.function)
+    assert (function.__doc__ or "").splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("arguments", NEEDS_NO_BROKER, ids=" ".join)
+def test_what_needs_no_broker_starts_at_once_and_loads_nothing_heavy(arguments, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
+    environment |= {"PYTHONPATH": str(PROJECT), "FER_MODELS_DIR": str(tmp_path / "models")}
+    began = time.perf_counter()
+    child = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - began
+    print(f"{' '.join(arguments)}: {seconds:.2f} s")
+    assert child.returncode == 0, child.stderr
+    loaded = child.stderr.rpartition("loaded: ")[2].split()
+    heavy = ("celery", "kombu", "redis", "tensorflow", "keras", "keras_tuner", "matplotlib", "pandas", "cv2", "sklearn")
+    assert [name for name in heavy if name in loaded] == []
+    assert seconds < 5  # a busy machine; alone it takes a tenth of that
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem", "hint"),
+    [
+        (["stauts"], "There is no command 'stauts'", "Did you mean 'status'?"),
+        (["list", "--stauts", "FAILED"], "There is no setting '--stauts'", "Did you mean '--status'?"),
+        (["list", "--status", "RUNING"], "--status cannot be 'RUNING'", "Did you mean 'RUNNING'?"),
+        (["submit", "tuen"], "There is no task 'tuen' to submit", "Did you mean 'tune'?"),
+        (["submit", "trial"], "There is no task 'trial' to submit", "'train'"),
+        (["gc", "--keep-days", "-1"], "--keep-days is at least 0", "30 days"),
+        (["up", "--workers", "0"], "--workers is at least 1", "one per GPU"),
+    ],
+)
+def test_what_is_misspelt_is_named_in_two_lines(ask, arguments, problem, hint):
+    answer = ask(*arguments)
+    assert answer.code == 2
+    assert problem in answer.problem
+    assert hint in answer.hint
+
+
+@pytest.mark.parametrize("command", ["status", "logs", "cancel", "best"])
+def test_a_name_that_is_nothing_is_said_to_be_so(ask, command, places):
+    make_job(places, "train-20260131-120000-3f9a")
+    answer = ask(command, "train-20260131-120000-3f9b")
+    assert answer.code == 2
+    assert "train-20260131-120000-3f9b" in answer.problem
+    assert answer.hint == "Did you mean 'train-20260131-120000-3f9a'?"
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ""])
+def test_a_name_never_becomes_a_path(ask, name, places):
+    places.models.mkdir()
+    for command in ("status", "logs", "cancel", "best", "promote"):
+        answer = ask(command, name)
+        assert answer.code == 2, command
+        assert "letters, digits" in answer.problem, command
+
+
+def test_a_run_that_is_misspelt_is_named(ask, places):
+    run = make_finished_run(places)
+    for arguments in (("promote", f"{run.id}x"), ("compare", run.id, f"{run.id}x"), ("rerun", f"{run.id}x")):
+        answer = ask(*arguments)
+        assert (answer.code, answer.hint) == (2, f"Did you mean {run.id!r}?"), arguments
+
+
+def test_a_missing_name_is_asked_for(ask):
+    answer = ask("status")
+    assert answer.code == 2
+    assert "NAME" in answer.problem.upper()

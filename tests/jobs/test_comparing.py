@@ -1,0 +1,122 @@
+"""`compare` and `best`: runs side by side, and what a search has found."""
+
+import json
+import re
+import shutil
+import sys
+
+import pytest
+
+from fer_core.search.state import changing
+from fer_core.store.files import write_json
+from fer_core.store.runs import open_run
+from tests.conftest import places_in
+from tests.jobs.parts import asking, make_finished_run, make_run, make_search
+
+
+@pytest.fixture
+def ask(places, monkeypatch, capsys):
+    return asking(places, monkeypatch, capsys)
+
+
+@pytest.fixture
+def two_runs(places):
+    settings = {"data": "photographs.zip", "epochs": 5}
+    first = make_finished_run(places, quality=0.6, settings=settings)
+    return first, make_finished_run(places, quality=0.8, minutes=1, settings=settings | {"learning_rate": 1e-4})
+
+
+def test_settings_that_differ_and_scores_stand_side_by_side(ask, two_runs):
+    text = ask("compare", *(run.id for run in two_runs), "--no-paired").out
+    assert re.search(r"^learning_rate +0\.003 +0\.0001", text, re.MULTILINE)
+    assert "batch_size" not in text
+    assert re.search(r"^accuracy +\d\d\.\d% \(\d.* to .*\) +\d\d\.\d% \(.*\) +\+\d+\.\d points", text, re.MULTILINE)
+    assert re.search(r"^macro f1 +\d\d\.\d% \(", text, re.MULTILINE)
+    for label in ("angry", "happy", "sad"):
+        assert re.search(rf"^{label} +\d\d\.\d% +\d\d\.\d% +\+\d", text, re.MULTILINE)
+    assert "different images" not in text
+
+
+def test_a_comparison_is_json_for_programs(ask, two_runs):
+    told = json.loads(ask("compare", *(run.id for run in two_runs), "--json", "--no-paired").out)
+    assert told["settings"] == {"learning_rate": [0.003, 0.0001]}
+    assert [run["run"] for run in told["runs"]] == [run.id for run in two_runs]
+    assert told["runs"][1]["evaluation"]["accuracy"] > told["runs"][0]["evaluation"]["accuracy"]
+
+
+def test_scores_on_different_images_are_said_to_be_no_measure(ask, places):
+    first, second = make_finished_run(places, split="aaaa"), make_finished_run(places, split="bbbb", minutes=1)
+    assert "different images" in ask("compare", first.id, second.id).out
+
+
+def test_a_run_without_scores_can_be_compared_by_its_settings(ask, places):
+    first, second = make_finished_run(places), make_run(places, minutes=1, settings={"epochs": 9, "data": "x.zip"})
+    text = ask("compare", first.id, second.id).out
+    assert re.search(r"^epochs +5 +9", text, re.MULTILINE)
+    assert f"Not scored yet: {second.id}." in text
+
+
+def test_the_model_in_use_can_be_compared(ask, two_runs):
+    ask("promote", two_runs[0].id)
+    assert two_runs[0].id in ask("compare", "current", two_runs[1].id, "--no-paired").out
+
+
+def test_models_are_asked_about_the_same_images(trained_run, session_places, tmp_path, monkeypatch, capsys):
+    places = places_in(tmp_path)
+    for folder in ("models", "history", "cache"):
+        shutil.copytree(getattr(session_places, folder), getattr(places, folder))
+    twin = trained_run.id.replace("smoke", "twin")
+    shutil.copytree(places.models / "runs" / trained_run.id, places.models / "runs" / twin)
+    manifest = json.loads((places.models / "runs" / twin / "manifest.json").read_text())
+    write_json(places.models / "runs" / twin / "manifest.json", manifest | {"run_id": twin})
+    ask = asking(places, monkeypatch, capsys, without=("celery", "keras", "tensorflow"))
+    told = json.loads(ask("compare", trained_run.id, twin, "--json").out)
+    assert told["not_paired"] == ""
+    paired, own = told["paired"], open_run(places, twin).manifest.scores
+    assert (paired["only_first"], paired["only_second"], paired["images"]) == (0, 0, own["images"])
+    assert paired["macro_f1"]["interval"] == [0.0, 0.0]
+    assert paired["macro_f1"]["first"] == pytest.approx(own["macro_f1"], abs=0.02)
+    shutil.rmtree(places.cache / "decoded", ignore_errors=True)
+    assert "no more than chance" in ask("compare", trained_run.id, twin).out
+    assert list((places.cache / "answers").iterdir())
+
+
+def test_why_models_cannot_be_asked_is_said(ask, two_runs, monkeypatch):
+    monkeypatch.delitem(sys.modules, "cv2")  # the images are looked for
+    text = ask("compare", *(run.id for run in two_runs)).out
+    assert "No difference image by image: " in text
+
+
+def test_the_best_of_a_search_are_shown_with_settings_and_next_step(ask, places):
+    search = make_search(places, [0.40, 0.55, 0.50])
+    text = ask("best", search.id).out
+    assert re.search(r"^Winner: trial 1, run \S+", text, re.MULTILINE)
+    assert "val_macro_f1 0.5500 of a single training" in text
+    assert "learning_rate=0.002" in text
+    assert re.findall(r"^ +([012]) +0\.\d{4} +1 ", text, re.MULTILINE) == ["1", "2", "0"]
+    assert re.search(r"Use it: +python -m jobs promote \S+", text)
+
+
+def test_the_spread_over_seeds_is_shown(ask, places):
+    search = make_search(places, [0.40, 0.55], status="RUNNING")
+    with changing(search) as state:
+        trial = state.entries[1]
+        for number, score in enumerate((0.52, 0.56), start=2):
+            fields = {"number": number, "kind": "confirm", "of": 1, "score": score}
+            state.entries.append(trial.model_copy(update=fields))
+    text = ask("best", search.id).out
+    assert "the mean of 2 trainings with other seeds (0.5200 to 0.5600)" in text
+    assert text.startswith("Best so far (the search is running): trial 1")
+    told = json.loads(ask("best", search.id, "--json").out)
+    assert told["standings"][0]["confirmations"] == [0.52, 0.56]
+    assert told["pareto"] == [0, 1]
+
+
+def test_a_search_without_a_score_says_so(ask, places):
+    search = make_search(places, [None], status="RUNNING")
+    assert "No trial" in ask("best", search.id).out
+
+
+def test_a_run_is_no_search(ask, places):
+    answer = ask("best", make_run(places).id)
+    assert (answer.code, "is no search" in answer.problem) == (2, True)

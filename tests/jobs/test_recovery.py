@@ -1,0 +1,175 @@
+"""Whatever dies: the job goes on, ends with the same weights, and nothing is left behind."""
+
+import contextlib
+import signal
+from datetime import timedelta
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+
+from fer_core.errors import ArtifactError
+from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.runs import open_run
+from jobs.job import Job
+from jobs.owner import this_process
+from jobs.record import Jobs
+from jobs.recovery import needs_message, recover
+from jobs.server import client
+from tests.jobs.conftest import TINY_TRAINING, wait_until
+
+TRAINING = TINY_TRAINING | {"epochs": 16, "batch_size": 16}
+"""Long enough to be disturbed four times."""
+
+
+def weights(path) -> dict[str, np.ndarray]:
+    """Returns every array in a .h5."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+class Watched:
+    """A job that is disturbed again and again, each time after its trainer has finished an epoch."""
+
+    def __init__(self, jobs, places, job_id):
+        self._jobs, self._places, self._id = jobs, places, job_id
+        self.processes: list[psutil.Process] = []
+
+    def begun(self, *workers) -> psutil.Process:
+        """Waits until a new process has finished an epoch, and returns it."""
+        trainer = wait_until(lambda: self._new_trainer(workers), 60)
+        for worker in workers:
+            self.processes += worker.pool_children()
+        self.processes.append(trainer)
+        before = self._epoch()
+        wait_until(lambda: self._epoch() > before, 60)
+        return trainer
+
+    def _new_trainer(self, workers) -> psutil.Process | None:
+        found = [trainer for worker in workers for trainer in worker.trainers()]
+        return next((trainer for trainer in found if trainer not in self.processes), None)
+
+    def _epoch(self) -> int:
+        with contextlib.suppress(ArtifactError, TypeError):
+            return open_run(self._places, self._jobs.read(self._id).run).state.epoch
+        return 0
+
+
+@pytest.fixture(scope="module")
+def disturbed(worker, submit, jobs, job_places, redis_server, ended):
+    """Two trainings of the same settings: one in peace, and one over which all dies; returns what came of them."""
+    first = worker(name="first")
+    sent = submit("train", **TRAINING)
+    watched = Watched(jobs, job_places, sent.id)
+    watched.begun(first).kill()
+    second = worker(name="second")
+    peaceful = submit("train", **TRAINING)
+    watched.begun(first).parent().kill()
+    watched.begun(first)
+    ended(peaceful.id)
+    watched.processes += [psutil.Process(first.pid), *second.trainers()]
+    first.send(signal.SIGKILL)
+    watched.begun(second)
+    redis_server.stop()
+    ended_without_redis = ended(sent.id)
+    redis_server.start()
+    return {
+        "jobs": (jobs.read(peaceful.id), ended_without_redis),
+        "processes": [one for one in watched.processes if one not in second.pool_children()],
+        "second": second,
+    }
+
+
+def test_a_training_over_which_all_dies_is_the_same_as_one_in_peace(disturbed, job_places):
+    assert [job.status for job in disturbed["jobs"]] == ["SUCCEEDED", "SUCCEEDED"]
+    one, other = (weights(open_run(job_places, job.run).model_h5) for job in disturbed["jobs"])
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_no_process_is_left(disturbed):
+    def living():
+        return [one for one in disturbed["processes"] if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+    wait_until(lambda: not living(), 15)
+
+
+def test_deaths_of_workers_are_no_crashes_of_the_job(disturbed):
+    _, job = disturbed["jobs"]
+    assert (job.crashes, job.losses, job.attempt) == (0, 0, 4)
+
+
+def test_a_job_that_ended_while_redis_was_away_is_told_of_when_it_is_back(disturbed, celery):
+    _, job = disturbed["jobs"]
+    wait_until(lambda: f"[{job.id}] succeeded in" in disturbed["second"].log, 30)
+    said = celery("result", job.id)
+    assert job.run in said.stdout, said.stderr
+
+
+def test_a_lost_message_is_sent_again(disturbed, submit, jobs, ended, redis_server, redis_url):
+    second = disturbed["second"]
+    second.send(signal.SIGSTOP)
+    with client(redis_server.socket) as server:
+        wait_until(lambda: server.info("clients")["blocked_clients"] == 0, 10)  # it takes no message any more
+        job = submit("gc", dry_run=True)
+        server.flushall()
+    jobs.change(job.id, sent_utc=utc_text(utc_now() - timedelta(minutes=2)))
+    second.send(signal.SIGCONT)
+    assert ended(job.id, 30).status == "SUCCEEDED"
+    assert f"Job {job.id}: its message is lost" in second.log
+
+
+NOW = utc_now()
+DEAD = this_process().model_copy(update={"started": 1.0})
+
+
+def record(**fields) -> Job:
+    return Job(**{"id": "j", "task": "train", "queue": "gpu", "created_utc": utc_text(NOW)} | fields)
+
+
+def ago(seconds: float) -> str:
+    return utc_text(NOW - timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("fields", "needs"),
+    [
+        ({"created_utc": ago(2)}, False),  # whoever wrote it sends it now
+        ({"created_utc": ago(10)}, True),
+        ({"created_utc": ago(999), "sent_utc": ago(30)}, False),
+        ({"created_utc": ago(999), "sent_utc": ago(90)}, True),
+        ({"status": "RUNNING", "owner": this_process(), "sent_utc": ago(999), "started_utc": ago(998)}, False),
+        ({"status": "RUNNING", "owner": DEAD, "sent_utc": ago(999), "started_utc": ago(998)}, True),
+        (
+            {"status": "RUNNING", "owner": DEAD, "sent_utc": ago(5), "started_utc": ago(998)},
+            False,
+        ),  # sent again already
+        ({"status": "RUNNING", "owner": DEAD, "sent_utc": ago(90), "started_utc": ago(998)}, True),
+        ({"status": "INTERRUPTED", "sent_utc": ago(999)}, False),
+    ],
+)
+def test_which_jobs_need_a_message(fields, needs):
+    assert needs_message(record(**fields), NOW) is needs
+
+
+def test_what_waits_in_a_queue_is_not_sent_again_and_what_does_not_is_sent_once(tmp_path):
+    jobs = Jobs(tmp_path)
+    for job_id in ("waiting", "lost"):
+        jobs.create(record(id=job_id, sent_utc=ago(90)))
+    sent = []
+    look = {"publish": lambda job: sent.append(job.id), "waiting_ids": lambda: {"waiting"}, "clock": lambda: NOW}
+    assert recover(jobs, **look) == ["lost"]
+    assert recover(jobs, **look) == []
+    assert sent == ["lost"]
+
+
+def test_what_a_kill_left_half_done_is_completed(tmp_path):
+    jobs = Jobs(tmp_path)
+    jobs.create(record(id="ended", status="SUCCEEDED"))
+    jobs.create(record(id="to-cancel", status="RUNNING", owner=DEAD, cancel_requested=True))
+    recover(jobs, publish=None, waiting_ids=None)
+    assert jobs.open_jobs() == []
+    assert {job.id: job.status for job in jobs.ended_jobs()} == {"ended": "SUCCEEDED", "to-cancel": "CANCELLED"}

