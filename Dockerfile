@@ -1,0 +1,34 @@
+# One image for worker, beat and flower, and for the two scripts. Build: docker compose build
+FROM python:3.11-slim-bookworm
+
+# What opencv-python is linked to.
+RUN apt-get update \
+    && apt-get install --no-install-recommends --yes libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    FER_CACHE_DIR=/var/cache/fer
+
+WORKDIR /srv/fer
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.lock
+# For a worker with NVIDIA GPUs: docker compose build --build-arg TENSORFLOW_EXTRA=and-cuda (docs/scaling.md).
+ARG TENSORFLOW_EXTRA=
+RUN if [ -n "$TENSORFLOW_EXTRA" ]; then pip install --no-cache-dir --disable-pip-version-check \
+    "tensorflow[$TENSORFLOW_EXTRA]==$(sed -n 's/^tensorflow==//p' requirements.lock)"; fi
+
+COPY train_emotion_model.py realtime_emotion_detector.py LICENSE README.md ./
+COPY fer_core fer_core
+COPY jobs jobs
+COPY models/shipped models/shipped
+
+# The compose file runs the services as whoever owns models/; the cache's volume must be open to any of them.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin fer \
+    && mkdir -p history data "$FER_CACHE_DIR" \
+    && chown -R fer: models history \
+    && chmod 1777 "$FER_CACHE_DIR"
+USER fer
+
+CMD ["celery", "-A", "jobs", "worker", "--loglevel", "INFO"]

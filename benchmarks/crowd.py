@@ -1,0 +1,65 @@
+"""Many light workers as processes, of which one is killed and replaced now and then."""
+
+import json
+import multiprocessing
+import random
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import light_worker
+
+
+class Crowd:
+    """So many workers, forked from one process that has loaded what they need; kills only those."""
+
+    def __init__(self, folder: Path, *, size: int, trial_seconds: float):
+        self._folder = folder
+        self._trial_seconds = trial_seconds
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["light_worker"])
+        self.started = self.killed = 0
+        self.problems: list[str] = []
+        self._workers = [self._start() for _ in range(size)]
+
+    def _start(self) -> BaseProcess:
+        self.started += 1
+        name = f"light{self.started}"
+        worker = self._context.Process(
+            target=light_worker.run,
+            args=(name, self._folder / f"{name}.times"),
+            kwargs={"trial_seconds": self._trial_seconds},
+            name=name,
+        )
+        worker.start()
+        return worker
+
+    def kill_one(self, chance: random.Random) -> None:
+        """Kills a worker with SIGKILL, wherever it is, and starts another one."""
+        place = chance.randrange(len(self._workers))
+        self._workers[place].kill()
+        self._workers[place].join()
+        self._workers[place] = self._start()
+        self.killed += 1
+
+    def look(self) -> None:
+        """Replaces those that have ended by themselves, which none should, and notes it."""
+        for place, worker in enumerate(self._workers):
+            if not worker.is_alive():
+                self.problems.append(f"{worker.name} ended by itself: {worker.exitcode}")
+                self._workers[place] = self._start()
+
+    def end(self) -> None:
+        """Kills all that are left."""
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.join()
+
+    def times(self) -> list[dict]:
+        """Returns what the workers have noted, a line for each trial; the last line of a killed one may be torn."""
+        lines = (line for path in self._folder.glob("light*.times") for line in path.read_text().splitlines())
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def twice_at_once(self) -> list[str]:
+        """Returns what the workers have noted of runs that another one held."""
+        return [line for path in self._folder.glob("*.problems") for line in path.read_text().splitlines()]

@@ -1,0 +1,189 @@
+"""A job server for benchmarks: broker, workers and scheduler in a folder of their own, as a service manager has them.
+
+Signals only processes that it has started itself, or that those have started.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from fer_core.places import Places
+from jobs.children import told_of_death
+from jobs.job import ENDED, Job
+from jobs.record import Jobs
+from jobs.server import answers, find_server
+from jobs.settings import socket_url
+
+ROOT = Path(__file__).parents[1]
+BROKER, BEAT = "redis", "beat"
+
+_MARK = "FER_BENCHMARK_MARK"
+_CONFIGURATION = """port 0
+unixsocket "{folder}/redis.sock"
+unixsocketperm 700
+dir "{folder}/redis"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+logfile ""
+"""
+
+
+class JobServer:
+    """Its parts by name: "redis", "beat", and workers under any other name."""
+
+    def __init__(self, folder: Path, **variables: str):
+        self.folder = folder.resolve()
+        self.broker_socket = self.folder / "redis.sock"
+        self._processes: dict[str, subprocess.Popen] = {}
+        ours = {f"FER_{place.upper()}_DIR": str(self.folder / place) for place in ("models", "history", "state")}
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
+        self.environment |= ours | {
+            "FER_CACHE_DIR": str(self.folder / "cache"),
+            "FER_INBOX": str(self.folder / "inbox"),
+            "FER_BROKER_URL": socket_url(self.broker_socket),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            "PYTHONPATH": str(ROOT),
+            _MARK: secrets.token_hex(8),
+            **variables,
+        }
+        self.places = Places.from_environment(self.environment)
+        self.jobs = Jobs(self.places.models / "jobs")
+
+    def start(self, *names: str) -> None:
+        """Starts parts of the server, the broker until it answers. Their output goes to the end of their logs."""
+        for name in names:
+            with self.log(name).open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    told_of_death(self._command(name)),
+                    cwd=ROOT,
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            if name == BROKER:
+                wait_until(lambda: answers(self.broker_socket), seconds=30, what="a broker that answers")
+
+    def kill(self, name: str) -> None:
+        """Ends one part with SIGKILL, and waits until it is gone."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def forget_messages(self) -> None:
+        """Deletes what a broker that does not run has stored."""
+        shutil.rmtree(self.folder / "redis")
+
+    def stop(self, seconds: float = 90) -> dict[str, int | None]:
+        """Asks workers and scheduler to end, then the broker; returns exit codes, None for what had to be killed."""
+        others = [name for name in self._processes if name != BROKER]
+        codes = self._ended(others, seconds)
+        return codes | self._ended([name for name in self._processes if name == BROKER], seconds)
+
+    def _ended(self, names: list[str], seconds: float) -> dict[str, int | None]:
+        for name in names:
+            self._processes[name].send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        codes: dict[str, int | None] = {}
+        for name in names:
+            process = self._processes.pop(name)
+            try:
+                codes[name] = process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                codes[name] = None
+        return codes
+
+    def pid(self, name: str) -> int:
+        """Returns the process number of a part that runs."""
+        return self._processes[name].pid
+
+    def running(self) -> list[str]:
+        """Returns the names of the parts that run."""
+        return [name for name, process in self._processes.items() if process.poll() is None]
+
+    def workers(self) -> list[str]:
+        """Returns the names of the workers that run."""
+        return [name for name in self.running() if name not in (BROKER, BEAT)]
+
+    def pool_children(self) -> list[psutil.Process]:
+        """Returns the processes of the workers that carry out tasks."""
+        return [child for name in self.workers() for child in _children(self._processes[name].pid)]
+
+    def trainers(self) -> list[psutil.Process]:
+        """Returns the processes that train."""
+        return [child for parent in self.pool_children() for child in _children(parent.pid)]
+
+    def left_over(self) -> list[psutil.Process]:
+        """Returns all living processes that this server has ever started, or that those have; none after `stop`."""
+        return list(self._marked())
+
+    def _marked(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            try:
+                is_ours = process.environ().get(_MARK) == self.environment[_MARK]
+                if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+            except psutil.Error:
+                continue
+
+    def call(self, task: str, **arguments: object) -> str:
+        """Sends a job with `celery call`, as a user does, and returns its id. Raises RuntimeError if that fails."""
+        command = [sys.executable, "-m", "celery", "-A", "jobs", "call", task, "--kwargs", json.dumps(arguments)]
+        answer = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60)
+        if answer.returncode:
+            raise RuntimeError(f"celery call {task}: {answer.stderr.strip()[-500:]}")
+        return answer.stdout.split()[-1]
+
+    def open_jobs(self) -> list[Job]:
+        """Returns the jobs that have not ended."""
+        return self.jobs.open_jobs()
+
+    def ended(self, job_id: str) -> Job | None:
+        """Returns a job that has ended, None for one that has not, or of which nobody has heard yet."""
+        found = next((job for job in self.jobs.ended_jobs(None) if job.id == job_id), None)
+        return found if found and found.status in ENDED else None
+
+    def log(self, name: str) -> Path:
+        """Returns where a part's output goes."""
+        return self.folder / f"{name}.txt"
+
+    def _command(self, name: str) -> list[str]:
+        if name == BROKER:
+            (self.folder / "redis").mkdir(exist_ok=True)
+            configuration = self.folder / "redis.conf"
+            configuration.write_text(_CONFIGURATION.format(folder=self.folder))
+            return [str(find_server(os.environ)), str(configuration)]
+        celery = [sys.executable, "-m", "celery", "-A", "jobs"]
+        if name == BEAT:
+            return [*celery, "beat", "--loglevel", "INFO"]
+        return [*celery, "worker", "--loglevel", "INFO", "--hostname", f"{name}@%h"]
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Waits. Raises TimeoutError that says for what."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Waited {seconds:g} s for {what}.")
+        time.sleep(0.1)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children()
+    except psutil.Error:
+        return []

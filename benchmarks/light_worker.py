@@ -1,0 +1,196 @@
+"""A worker for benchmarks that does all that a worker does but training.
+
+Real: the messages (Celery's app, its broker connection, prefetch of one, acknowledged at the end), the records and
+their claims, the search's `ask` and `tell` with Keras Tuner's oracles, the run's folder, state and lock, trials.csv,
+the sending of what follows, the results in Redis, the search for lost messages. Not real: the process of a trial (its
+Keras takes seconds to load), images and training. A trial sleeps instead and tells a score that depends on its number.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import filelock
+import keras_tuner  # noqa: F401 (loaded once, before the workers are forked)
+from kombu import Consumer, Message
+
+from fer_core.errors import RunHeldError
+from fer_core.places import Places
+from fer_core.search.asking import Asked, ask
+from fer_core.search.ending import end_if_over
+from fer_core.search.facts import Facts, code_fingerprint
+from fer_core.search.folder import Search, open_search
+from fer_core.search.keeping import drop_weights
+from fer_core.search.state import load_state
+from fer_core.search.tables import write_trials
+from fer_core.search.telling import Outcome, tell
+from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.runs import open_run
+from jobs.celery import app
+from jobs.job import Job
+from jobs.owner import this_process
+from jobs.record import Jobs
+from jobs.recovery import PERIOD_SECONDS, recover
+from jobs.searching import after_trial, begin_search
+from jobs.sending import BrokerAwayError, publish, send, waiting_ids
+from jobs.wishes import checked_wish
+
+_PR_SET_PDEATHSIG = 1
+
+CHECKPOINT_BYTES = 100_000
+"""What a stub leaves for Hyperband's longer trials to go on with."""
+
+
+class Stopwatch:
+    """How long the lock of a search's state was held by this process, since it was last asked."""
+
+    seconds = 0.0
+
+    def install(self) -> None:
+        """Times every lock of that name from now on."""
+        watch = self
+
+        class TimedLock(filelock.FileLock):
+            _held_since = 0.0
+
+            def acquire(self, *arguments: Any, **options: Any) -> Any:
+                answer = super().acquire(*arguments, **options)
+                self._held_since = time.perf_counter()
+                return answer
+
+            def release(self, force: bool = False) -> None:
+                held = time.perf_counter() - self._held_since
+                super().release(force)
+                if Path(self.lock_file).name == ".state.lock":
+                    watch.seconds += held
+
+        filelock.FileLock = TimedLock
+
+    def taken(self) -> float:
+        """Returns the seconds, and begins anew."""
+        seconds, self.seconds = self.seconds, 0.0
+        return seconds
+
+
+def run(name: str, times: Path, *, trial_seconds: float) -> None:
+    """Works until it is killed; writes a line of JSON for each trial to `times`.
+
+    Args:
+        trial_seconds: how long a stub sleeps in place of a training.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has started it
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    LightWorker(name, times, trial_seconds=trial_seconds).work()
+
+
+class LightWorker:
+    """One worker, with one job at a time."""
+
+    def __init__(self, name: str, times: Path, *, trial_seconds: float):
+        self._places = Places.from_environment()
+        self._jobs = Jobs(self._places.models / "jobs")
+        self._owner = this_process(worker=name)
+        self._times = times
+        self._trial_seconds = trial_seconds
+        self._facts = Facts("stub", code_fingerprint())
+        self._next_look = time.monotonic()
+        self._watch = Stopwatch()
+        self._watch.install()
+
+    def work(self) -> None:
+        """Takes one message after another."""
+        with app.connection_for_read() as connection:
+            channel = connection.channel()
+            queues = list(app.amqp.queues.values())
+            consumer = Consumer(channel, queues, on_message=self._take, accept=["json"], prefetch_count=1)
+            with consumer:
+                while True:
+                    self._look_for_lost_messages()
+                    with contextlib.suppress(TimeoutError):
+                        connection.drain_events(timeout=1.0)
+
+    def _look_for_lost_messages(self) -> None:
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + PERIOD_SECONDS
+            recover(self._jobs, publish=publish, waiting_ids=waiting_ids)
+
+    def _take(self, message: Message) -> None:
+        task, job_id = message.headers["task"], message.headers["id"]
+        _, arguments, _ = message.decode()
+        claim = self._jobs.claim(job_id, task=task, arguments=arguments, queue="gpu", owner=self._owner)
+        if claim.outcome == "taken":
+            result = self._carry_out(claim.job)
+            app.backend.store_result(job_id, result, "SUCCESS")
+        message.ack()
+
+    def _carry_out(self, job: Job) -> dict[str, Any]:
+        if job.task == "tune":
+            following = begin_search(self._places, self._jobs, job, checked_wish("tune", job.arguments))
+            result = {"search": self._jobs.read(job.id).search}
+        else:
+            result = self._trial(open_search(self._places, job.arguments["search"]), job)
+            began = time.perf_counter()
+            following = after_trial(self._places, self._jobs, job)
+            result["times"]["next"] = (time.perf_counter() - began, self._watch.taken())
+        for one in following:
+            self._send(one)
+        times = result.pop("times", None)
+        done = {"status": "SUCCEEDED", "finished_utc": utc_text(utc_now()), "result": result}
+        self._jobs.change(job.id, as_owner=self._owner, **done)
+        if times:
+            with self._times.open("a") as file:
+                file.write(json.dumps(result | times) + "\n")
+        return result
+
+    def _send(self, job: Job) -> None:
+        try:
+            send(self._jobs, job)
+        except BrokerAwayError:  # it is sent when somebody looks for lost messages
+            return
+
+    def _trial(self, search: Search, job: Job) -> dict[str, Any]:
+        """Does what `fer_core.search.trial.run_trial` does, and returns what is told of it, with its times."""
+        times: dict[str, tuple[float, float]] = {}
+        result: dict[str, Any] = {"search": search.id, "times": times}
+        self._watch.taken()
+        began = time.perf_counter()
+        asked = ask(search, job.id, facts=self._facts)
+        times["ask"] = (time.perf_counter() - began, self._watch.taken())
+        if isinstance(asked, Asked):
+            result["trial"] = asked.entry.number
+            if asked.entry.status == "RUNNING":
+                self._train(search, asked)
+                began = time.perf_counter()
+                tell(search, asked.entry.number, outcome_of(asked))
+                times["tell"] = (time.perf_counter() - began, self._watch.taken())
+            write_trials(search)
+        end_if_over(search)
+        drop_weights(search, load_state(search))
+        self._watch.taken()
+        return result
+
+    def _train(self, search: Search, asked: Asked) -> None:
+        """Holds the run as a training does, so that two at once would be noticed, and leaves what one leaves."""
+        stub = open_run(search.places, asked.entry.run)
+        try:
+            with stub.hold():
+                attempt = stub.state.attempt + 1
+                stub.update_state(status="RUNNING", attempt=attempt)
+                time.sleep(self._trial_seconds)
+                stub.checkpoint.mkdir(exist_ok=True)
+                (stub.checkpoint / "checkpoint.npz").write_bytes(bytes(CHECKPOINT_BYTES))
+                stub.update_state(status="SUCCEEDED", epoch=asked.config.epochs)
+        except RunHeldError as error:
+            with self._times.with_suffix(".problems").open("a") as file:
+                file.write(f"trial {asked.entry.number} twice at once: {error}\n")
+
+
+def outcome_of(asked: Asked) -> Outcome:
+    """Returns what a stub tells: a score between 0 and 1 that depends on the number of its trial alone."""
+    digest = hashlib.sha256(str(asked.entry.number).encode()).digest()
+    return Outcome("COMPLETED", score=int.from_bytes(digest[:4]) / 2**32, epochs=asked.config.epochs, seconds=0.0)
