@@ -18,7 +18,6 @@ from fer_core.store.run import Run
 from jobs.attempts import attempted, close_run
 from jobs.garbage import find_garbage, remove_garbage
 from jobs.job import Job
-from jobs.process import End
 from jobs.record import Jobs, JobTakenError
 from jobs.searching import after_failed_trial, after_trial, begin_search, has_ended
 from jobs.supervisor import POLL_SECONDS, Supervisor, Wish

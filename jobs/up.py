@@ -124,9 +124,9 @@ def _own_server(desk: Desk, signals: list[int]) -> Iterator[Child]:
 @contextlib.contextmanager
 def _only_one(state: Path, name: str) -> Iterator[None]:
     """Keeps a second `up` from the same state folder; freed by the system when this process ends in any way."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = filelock.FileLock(state / name)
     try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
         broker = read_broker(state)
@@ -134,6 +134,10 @@ def _only_one(state: Path, name: str) -> Iterator[None]:
         raise JobError(
             f"`python -m jobs up` runs already{where}, with its state in {state}.",
             hint="Stop that one with Ctrl-C, or take another $FER_STATE_DIR; `python -m jobs doctor` looks at it.",
+        ) from None
+    except OSError as error:
+        raise JobError(
+            f"The folder {state} cannot be used: {error.strerror or error}.", hint="Set $FER_STATE_DIR to another one."
         ) from None
     try:
         yield

@@ -13,6 +13,7 @@ from fer_core.config import TrainConfig
 from fer_core.doors.arguments import Request, command, parse
 from fer_core.doors.backend import choose_backend
 from fer_core.doors.native_messages import send_native_messages_to
+from fer_core.doors.output import Output, say
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.places import Places
 from fer_core.store.export import ensure_litert
@@ -26,18 +27,10 @@ if TYPE_CHECKING:
     from fer_core.data.dataset import Dataset
 
 
-class _Output(Console):
-    """Leaves it to the door to end when nobody reads any more; rich would end with the exit code of a bug."""
-
-    def on_broken_pipe(self) -> None:
-        """Raises again what rich has just caught."""
-        raise BrokenPipeError
-
-
 def main(argv: Sequence[str]) -> None:
     """Does what the command line asks for. Raises FerError for what the user can mend."""
     request = parse(argv)
-    console = _Output()
+    console = Output()
     if request.wants == "list-recipes":
         _list_recipes(console)
     elif request.wants == "history":
@@ -54,8 +47,8 @@ def _list_recipes(console: Console) -> None:
     for name, make in recipes.RECIPES.items():
         config = make()
         text = (make.__doc__ or "").strip().partition("\n")[0]
-        _say(console, f"{name:<14}{text}")
-        _say(
+        say(console, f"{name:<14}{text}")
+        say(
             console,
             f"{'':<14}network {config.network}, {config.optimizer} {config.learning_rate:g}, "
             f"at most {config.epochs} epochs, batch {config.batch_size}",
@@ -81,7 +74,7 @@ def _audit_only(console: Console, request: Request) -> None:
     dataset, audit = _looked_at(console, request.config.model_copy(update={"skip_bad_images": True}), request.places)
     folder = _audit_folder(request.places, dataset.source)
     _save_audit(dataset, audit, folder / "audit.json", folder / "class_distribution.png")
-    _say(console, f"Written: {folder / 'audit.json'} and {folder / 'class_distribution.png'}")
+    say(console, f"Written: {folder / 'audit.json'} and {folder / 'class_distribution.png'}")
 
 
 def _train(console: Console, request: Request) -> None:
@@ -92,7 +85,7 @@ def _train(console: Console, request: Request) -> None:
         check_same_config(networks.with_all_options(run.manifest.config), networks.with_all_options(request.config))
         if run.state.status == "SUCCEEDED":
             _check_no_more_epochs(run, request.config.epochs)
-            _say(console, f"Run {run.id} is finished.")
+            say(console, f"Run {run.id} is finished.")
             _complete(console, run)
             _use(console, run, request.places)
             return
@@ -105,7 +98,7 @@ def _train(console: Console, request: Request) -> None:
             run.update_state(epochs=request.config.epochs)
         run.plots.mkdir(exist_ok=True)
         _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
-    _say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
+    say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
     _fit(console, run, dataset, request.places)
     _use(console, run, request.places)
 
@@ -152,7 +145,7 @@ def _looked_at(console: Console, config: TrainConfig, places: Places) -> tuple["
     found = audit(dataset)
     print_audit(console, found)
     for note in dataset.notes:
-        _say(console, note)
+        say(console, note)
     return dataset, found
 
 
@@ -189,7 +182,7 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
             result = train(run, dataset, places=places, report=display)
     except KeyboardInterrupt:
         resume = command("--resume", run.id, *_places_flags(places))
-        _say(console, f"\nInterrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: {resume}")
+        say(console, f"\nInterrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: {resume}")
         raise
     print_evaluation(console, result.evaluation, last_epoch=result.progress.rows[-1], kept_epoch=result.kept_epoch)
 
@@ -197,21 +190,21 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
 def _use(console: Console, run: Run, places: Places) -> None:
     """Promotes a finished run where that was asked for, and says where everything is and what comes next."""
     manifest = run.manifest
-    _say(console, "")
+    say(console, "")
     if manifest.promote and not _has_been_in_use(run, places):
-        _say(console, promote(places, run).sentence)
-    _say(console, f"Model:    {run.model_h5}")
-    _say(console, f"Labels:   {run.labels_json}")
-    _say(console, f"History:  {run.history_csv}")
-    _say(console, f"Plots:    {run.plots}")
-    _say(console, f"Figures:  {run.evaluation_json}")
-    _say(console, f"Next:     {command('--history')} compares all runs; --recipe NAME trains another network.")
+        say(console, promote(places, run).sentence)
+    say(console, f"Model:    {run.model_h5}")
+    say(console, f"Labels:   {run.labels_json}")
+    say(console, f"History:  {run.history_csv}")
+    say(console, f"Plots:    {run.plots}")
+    say(console, f"Figures:  {run.evaluation_json}")
+    say(console, f"Next:     {command('--history')} compares all runs; --recipe NAME trains another network.")
 
 
 def _complete(console: Console, run: Run) -> None:
     """A run that was trained without TensorFlow gets its LiteRT export on the first machine that has it."""
     if run.manifest.litert is None and ensure_litert(run):
-        _say(console, f"Its LiteRT export is made: {run.model_tflite}")
+        say(console, f"Its LiteRT export is made: {run.model_tflite}")
 
 
 def _has_been_in_use(run: Run, places: Places) -> bool:
@@ -236,7 +229,3 @@ def _places_flags(places: Places) -> list[str]:
     usual = Places.from_environment()
     flags = [("--models-dir", places.models, usual.models), ("--history-dir", places.history, usual.history)]
     return [part for flag, path, default in flags if path != default for part in (flag, str(path))]
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

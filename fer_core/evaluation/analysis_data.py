@@ -129,8 +129,9 @@ def training_hashes(model: ModelFiles, dataset: Dataset) -> np.ndarray | None:
 
 def _loaded(model: ModelFiles, data: str, places: Places, report: Callable[[str], None]) -> Dataset:
     config = model.manifest.config if model.manifest else TrainConfig()
+    more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
-    config = config.model_copy(update={"data": data, "skip_bad_images": True})
+    config = config.model_copy(update={"data": data, "more_images": more, "skip_bad_images": True})
     return load_dataset(config, places, side=model.side, channels=model.channels, report=report)
 
 

@@ -24,7 +24,8 @@ def of_outcome(search: Search, state: SearchState, entry: Entry) -> str:
         return f"{_name(entry)} has failed: {entry.message}"
     size = "" if entry.parameters is None else f", {entry.parameters:,} parameters"
     of_face = "" if entry.latency_ms is None else f", {entry.latency_ms:.2f} ms a face"
-    told = f"{_name(entry)}: {search.spec.objective} {entry.score:.4f}, {entry.epochs} epochs{size}{of_face}."
+    epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
+    told = f"{_name(entry)}: {search.spec.objective} {entry.score:.4f}, {epochs}{size}{of_face}."
     best = ranked(state.entries, search.spec.objective)
     so_far = f"Best so far: trial {best[0].number}, {best[0].score:.4f}." if best else ""
     return " ".join(filter(None, (entry.message, told, so_far)))

@@ -40,7 +40,7 @@ def ship(run: Run, folder: Path) -> None:
 
 def _without_paths(manifest: Manifest) -> Manifest:
     name = Path(manifest.data_source or "").name
-    config = manifest.config.model_copy(update={"data": name})
+    config = manifest.config.model_copy(update={"data": name, "more_images": None})
     return manifest.completed({"config": config, "data_source": name})
 
 

@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from fer_core.doors.output import Output
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import plain
@@ -28,14 +29,6 @@ COLOURS = {
     "CANCELLED": "magenta",
     "TIMED_OUT": "yellow",
 }
-
-
-class Output(Console):
-    """Leaves it to the door to end when nobody reads any more; rich would end with the exit code of a bug."""
-
-    def on_broken_pipe(self) -> None:
-        """Raises again what rich has just caught."""
-        raise BrokenPipeError
 
 
 @dataclass(frozen=True)
@@ -75,6 +68,7 @@ class Desk:
     def say_json(self, value: Any) -> None:
         """Prints a value for other programs."""
         sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
 
 
 _WIDEST = 10_000

@@ -124,6 +124,7 @@ def _of_search(progress: SearchProgress, search: Search, began: Job | None) -> T
     return _rows(
         ("search", search.id),
         ("job", f"{began.id}, queue {began.queue}" if began else ""),
+        ("message", began.message if began else ""),
         ("is", status_text(found.status)),
         ("by", f"{found.oracle} over recipe {found.recipe}, for {found.objective}"),
         ("trials", counts),

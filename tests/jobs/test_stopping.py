@@ -10,6 +10,7 @@ import pytest
 from fer_core.errors import JobError
 from fer_core.store.runs import open_run
 from jobs.cancelling import cancel, resume
+from jobs.celery import app
 from jobs.stopping import StopFlag
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
@@ -50,27 +51,9 @@ def test_the_main_process_keeps_its_own_handler():
         assert signal.getsignal(signal.SIGTERM) is before
 
 
-def logged(jobs, job, text):
-    """Returns a question: has the job's process said that?"""
-
-    def has_been():
-        try:
-            return text in jobs.log(job.id).read_text(errors="replace")
-        except FileNotFoundError:
-            return False
-
-    return has_been
-
-
 @pytest.fixture(scope="module")
 def stopping_worker(worker):
     return worker(name="stopping")
-
-
-@pytest.fixture(scope="module")
-def interrupted(stopping_worker, submit, jobs):
-    """A training that is cancelled and resumed at each of its stages, on its way to its end."""
-    return submit("train", **TINY_TRAINING, epochs=3)
 
 
 def cancelled_within(places, jobs, job, seconds=10.0):
@@ -81,9 +64,8 @@ def cancelled_within(places, jobs, job, seconds=10.0):
     return jobs.read(job.id)
 
 
-def test_a_job_is_cancelled_and_resumed_at_every_stage(interrupted, stopping_worker, jobs, job_places, ended):
-    job = interrupted
-
+def test_a_job_is_cancelled_and_resumed_at_every_stage(stopping_worker, submit, jobs, job_places, ended):
+    job = submit("train", **TINY_TRAINING, epochs=3)
     wait_until(stopping_worker.trainers, 20)  # starting
     cancelled_within(job_places, jobs, job)
     assert stopping_worker.trainers() == []
@@ -110,7 +92,7 @@ def test_a_job_is_cancelled_and_resumed_at_every_stage(interrupted, stopping_wor
         cancel(job_places, job.id)
 
 
-def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places, ended):
+def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places):
     """SIGTERM, SIGQUIT, `celery control shutdown`, and SIGTERM to its child alone: one job sees them all."""
     job = submit("train", **TINY_TRAINING, epochs=2, max_hours=1)
     waiting = submit("train", **TINY_TRAINING, epochs=2)
@@ -129,10 +111,10 @@ def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker,
     wait_until(current.trainers, 30)
     (child,) = current.pool_children()
     child.send_signal(signal.SIGTERM)
-    wait_until(lambda: jobs.read(job.id).attempt >= 5, 30)
-    job = ended(job.id)
-    assert (job.status, job.crashes, job.losses) == ("SUCCEEDED", 0, 0)
+    job = wait_until(lambda: (found := jobs.read(job.id)).attempt == 5 and found, 30)
+    assert (job.status, job.crashes, job.losses) == ("RUNNING", 0, 0)
     assert jobs.read(waiting.id).attempt == 0
+    cancelled_within(job_places, jobs, job)
 
 
 def by_sigterm(worker):
@@ -144,7 +126,7 @@ def by_sigquit(worker):
 
 
 def by_remote_control(worker):
-    from jobs.celery import app
-
-    (name,) = [name for answer in app.control.ping(timeout=3) for name in answer if name.startswith(f"{worker.name}@")]
-    app.control.shutdown(destination=[name])
+    with app.connection_for_write() as connection:
+        answers = app.control.ping(timeout=3, connection=connection)
+        (name,) = [name for answer in answers for name in answer if name.startswith(f"{worker.name}@")]
+        app.control.shutdown(destination=[name], connection=connection)

@@ -11,7 +11,9 @@ import pytest
 from fer_core.errors import JobError
 from fer_core.store.runs import open_run
 from fer_core.training.history import HISTORY_COLUMNS
+from jobs.celery import app
 from jobs.process import last_lines
+from jobs.server import client
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
 HEAVY = ("tensorflow", "keras", "cv2", "h5py", "jax", "matplotlib", "pandas", "sklearn")
@@ -106,8 +108,6 @@ def test_a_mistyped_queue_is_an_error_and_nothing_is_sent(celery, submit, jobs):
 
 
 def test_an_id_from_outside_is_no_path(two_workers, redis_url, submit, job_places):
-    from jobs.celery import app
-
     message = app.amqp.create_task_message("../../outside", "gc", kwargs={}, create_sent_event=False)
     with app.connection_for_write() as connection:
         app.amqp.send_task_message(app.amqp.Producer(connection, auto_declare=False), "gc", message, queue="cpu")
@@ -116,8 +116,6 @@ def test_an_id_from_outside_is_no_path(two_workers, redis_url, submit, job_place
 
 
 def test_messages_are_json_and_hold_no_password(redis_url, submit, redis_server, jobs):
-    from jobs.server import client
-
     job = submit("gc", queue="gpu.high", dry_run=True)
     found = {}
     with client(redis_server.socket) as server:
@@ -125,6 +123,13 @@ def test_messages_are_json_and_hold_no_password(redis_url, submit, redis_server,
         found = [json.loads(message) for message in server.lrange("gpu.high", 0, -1)]
     assert all(message["content-type"] == "application/json" for message in found)
     assert job.queue == "gpu.high"
+
+
+def test_what_celery_revokes_is_cancelled_and_not_sent_again(two_workers, submit, ended):
+    with app.connection_for_write() as connection:
+        answers = app.control.revoke("gc-revoked", reply=True, timeout=3, connection=connection)
+    assert len(answers) == 2
+    assert ended(submit("gc", job_id="gc-revoked").id, 20).status == "CANCELLED"
 
 
 def test_a_job_whose_process_is_killed_each_time_fails_with_its_last_lines(two_workers, submit, ended, jobs):

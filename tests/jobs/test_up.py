@@ -208,19 +208,7 @@ def test_a_worker_that_is_killed_is_started_again(running):
     assert "cpu1 runs again" in running.output
 
 
-def test_ctrl_c_ends_all_of_it(started):
-    one = started().wait_until_ready()
-    family, state = one.family(), one.places.state
-    assert len(family) >= 4
-    one.process.send_signal(signal.SIGINT)
-    assert one.process.wait(60) == 0
-    assert one.output.splitlines()[-1] == "All of it has ended."
-    wait_until_gone(family, 10)
-    assert not (state / "broker.json").exists()
-    assert not answers(state / "redis.sock")
-
-
-def test_when_it_is_killed_nothing_is_left_for_long_and_the_next_one_goes_on(started):
+def test_killed_it_leaves_nothing_for_long_the_next_one_goes_on_and_ctrl_c_ends_all_of_that(started):
     one = started().wait_until_ready()
     family = one.family()
     one.process.kill()
@@ -232,7 +220,18 @@ def test_when_it_is_killed_nothing_is_left_for_long_and_the_next_one_goes_on(sta
     following = started().wait_until_ready(times=2)
     jobs = Jobs(one.places.models / "jobs")
     wait_until(lambda: [job.status for job in jobs.ended_jobs()] == ["SUCCEEDED"], 40)
-    assert following.process.poll() is None
+    check_ctrl_c_ends_all(following)
+
+
+def check_ctrl_c_ends_all(one: Up) -> None:
+    family, state = one.family(), one.places.state
+    assert len(family) >= 5  # keeper, server, beat, worker, its child
+    one.process.send_signal(signal.SIGINT)
+    assert one.process.wait(60) == 0
+    assert one.output.splitlines()[-1] == "All of it has ended."
+    wait_until_gone(family, 10)
+    assert not (state / "broker.json").exists()
+    assert not answers(state / "redis.sock")
 
 
 def test_workers_join_a_broker_elsewhere(running, started, tmp_path):
@@ -261,6 +260,14 @@ def test_without_a_server_the_install_commands_are_the_hint(started, tmp_path):
     assert one.process.wait(60) == 2
     problem, hint = one.output.splitlines()
     assert "no-such-server" in problem and "pip install" in hint
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(started, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    one = started(FER_STATE_DIR=str(tmp_path / "file" / "state"))
+    assert one.process.wait(60) == 2
+    problem, hint = one.output.splitlines()
+    assert str(tmp_path / "file") in problem and "$FER_STATE_DIR" in hint
 
 
 def test_a_server_that_cannot_start_is_reported_with_what_it_said(started, tmp_path):

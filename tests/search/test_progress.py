@@ -220,7 +220,8 @@ def searched(folder: Path, oracle: str, slots: int) -> Search:
 
 
 def happen(tasks: Tasks, event: str, place: int) -> None:
-    if event == "stop":
+    status = load_state(tasks.search).status
+    if event == "stop" and status == "RUNNING":
         tasks.stop()
         tasks.reopen()
     elif event in BEGINNINGS and tasks.waiting:
