@@ -26,7 +26,7 @@ class Crowd:
         name = f"light{self.started}"
         worker = self._context.Process(
             target=light_worker.run,
-            args=(name, self._folder / f"{name}.times"),
+            args=(name, self._folder / name),
             kwargs={"trial_seconds": self._trial_seconds},
             name=name,
         )
@@ -57,9 +57,8 @@ class Crowd:
 
     def times(self) -> list[dict]:
         """Returns what the workers have noted, a line for each trial; the last line of a killed one may be torn."""
-        lines = (line for path in self._folder.glob("light*.times") for line in path.read_text().splitlines())
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [json.loads(line) for line in self.noted(".times") if line.startswith("{") and line.endswith("}")]
 
-    def twice_at_once(self) -> list[str]:
-        """Returns what the workers have noted of runs that another one held."""
-        return [line for path in self._folder.glob("*.problems") for line in path.read_text().splitlines()]
+    def noted(self, suffix: str) -> list[str]:
+        """Returns all lines of one kind that the workers have noted."""
+        return [line for path in self._folder.glob(f"light*{suffix}") for line in path.read_text().splitlines()]

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import hashlib
 import json
+import logging
 import signal
 import time
 from pathlib import Path
@@ -77,25 +78,28 @@ class Stopwatch:
         return seconds
 
 
-def run(name: str, times: Path, *, trial_seconds: float) -> None:
-    """Works until it is killed; writes a line of JSON for each trial to `times`.
+def run(name: str, notes: Path, *, trial_seconds: float) -> None:
+    """Works until it is killed.
 
     Args:
+        notes: a path. With `.times` it gets a line of JSON for each trial, with `.sent_again` the jobs whose messages
+            were lost, with `.problems` a sentence for each run that another worker trained at the same time.
         trial_seconds: how long a stub sleeps in place of a training.
     """
+    logging.getLogger("jobs.recovery").setLevel(logging.ERROR)  # each lost message would be told on the terminal
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has started it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    LightWorker(name, times, trial_seconds=trial_seconds).work()
+    LightWorker(name, notes, trial_seconds=trial_seconds).work()
 
 
 class LightWorker:
     """One worker, with one job at a time."""
 
-    def __init__(self, name: str, times: Path, *, trial_seconds: float):
+    def __init__(self, name: str, notes: Path, *, trial_seconds: float):
         self._places = Places.from_environment()
         self._jobs = Jobs(self._places.models / "jobs")
         self._owner = this_process(worker=name)
-        self._times = times
+        self._notes = notes
         self._trial_seconds = trial_seconds
         self._facts = Facts("stub", code_fingerprint())
         self._next_look = time.monotonic()
@@ -117,7 +121,8 @@ class LightWorker:
     def _look_for_lost_messages(self) -> None:
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + PERIOD_SECONDS
-            recover(self._jobs, publish=publish, waiting_ids=waiting_ids)
+            sent = recover(self._jobs, publish=publish, waiting_ids=waiting_ids)
+            self._write(".sent_again", *sent)
 
     def _take(self, message: Message) -> None:
         task, job_id = message.headers["task"], message.headers["id"]
@@ -143,9 +148,12 @@ class LightWorker:
         done = {"status": "SUCCEEDED", "finished_utc": utc_text(utc_now()), "result": result}
         self._jobs.change(job.id, as_owner=self._owner, **done)
         if times:
-            with self._times.open("a") as file:
-                file.write(json.dumps(result | times) + "\n")
+            self._write(".times", json.dumps(result | times))
         return result
+
+    def _write(self, suffix: str, *lines: str) -> None:
+        with self._notes.with_suffix(suffix).open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
 
     def _send(self, job: Job) -> None:
         try:
@@ -186,8 +194,7 @@ class LightWorker:
                 (stub.checkpoint / "checkpoint.npz").write_bytes(bytes(CHECKPOINT_BYTES))
                 stub.update_state(status="SUCCEEDED", epoch=asked.config.epochs)
         except RunHeldError as error:
-            with self._times.with_suffix(".problems").open("a") as file:
-                file.write(f"trial {asked.entry.number} twice at once: {error}\n")
+            self._write(".problems", f"trial {asked.entry.number} twice at once: {error}")
 
 
 def outcome_of(asked: Asked) -> Outcome:

@@ -62,12 +62,13 @@ def measure(folder: Path, options: Options) -> dict:
         wait_until(lambda: not server.open_jobs(), seconds=180, what="the last jobs to end")
     finally:
         crowd.end()
-    problems = [*crowd.problems, *crowd.twice_at_once(), *_lost_or_doubled(search, server, crowd.times())]
+    problems = [*crowd.problems, *crowd.noted(".problems"), *_lost_or_doubled(search, server, crowd.times())]
     trials = len(load_state(search).trials)
     return options._asdict() | {
         "told": trials,
         "seconds": round(seconds, 1),
         "killed": crowd.killed,
+        "sent_again": len(crowd.noted(".sent_again")),
         "broker": [*broker, _broker(server, trials)],
         "at_work": _at_the_end(crowd.times(), trials),
         "problems": problems,

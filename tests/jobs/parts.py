@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from fer_core import networks
-from fer_core.config import TrainConfig
 from fer_core.doors.exits import ended
 from fer_core.evaluation.metrics import evaluate_probabilities
 from fer_core.places import Places
@@ -153,12 +152,3 @@ def _entry(places: Places, search: Search, number: int, score: float | None) -> 
     }
     told = {} if score is None else ended | {"told_utc": utc_text(NOON + timedelta(minutes=number + 1))}
     return Entry(number=number, seed=0, values={"learning_rate": 0.001 * (number + 1)}, run=run.id, **told)
-
-
-def without(environ: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    """Returns an environment without the variables that begin so."""
-    return {name: value for name, value in environ.items() if not name.startswith(prefixes)}
-
-
-def smoke_config(**settings: Any) -> TrainConfig:
-    return networks.with_all_options(recipe_config("smoke").model_copy(update=settings))

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from socket import gethostname
 
 import psutil
 import pytest
@@ -127,6 +128,4 @@ def by_sigquit(worker):
 
 def by_remote_control(worker):
     with app.connection_for_write() as connection:
-        answers = app.control.ping(timeout=3, connection=connection)
-        (name,) = [name for answer in answers for name in answer if name.startswith(f"{worker.name}@")]
-        app.control.shutdown(destination=[name], connection=connection)
+        app.control.shutdown(destination=[f"{worker.name}@{gethostname()}"], connection=connection)
