@@ -3,6 +3,7 @@
 The record that it returns is then SUCCEEDED, FAILED, CANCELLED or TIMED_OUT, or QUEUED if it goes on elsewhere.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -13,7 +14,6 @@ from fer_core.config import Settings
 from fer_core.errors import FerError
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import DiskFullError
 from fer_core.store.run import Run
 from jobs.attempts import attempted, close_run
 from jobs.garbage import find_garbage, remove_garbage
@@ -49,7 +49,7 @@ class Performance:
         self._clock = clock
 
     def carried_out(self) -> Job:
-        """Returns the job as it is afterwards. Raises DiskFullError if that cannot be written until the worker ends."""
+        """Returns the job as it is afterwards. Raises only if that cannot be written until the worker is to end."""
         try:
             return self._done(checked_wish(self._job.task, self._job.arguments))
         except JobTakenError:
@@ -134,20 +134,22 @@ class Performance:
         return self._written(write)
 
     def _written(self, write: Callable[[], Job]) -> Job:
-        """On a full disk the end is written as soon as there is room: until then the job is this process's."""
-        is_told = False
+        """What cannot be written, on a full disk or one that is away, is written later: until then the job is ours."""
+        said = ""
         while True:
             try:
                 return write()
             except JobTakenError:
                 return self._jobs.read(self._job.id)
-            except DiskFullError as error:
+            except (FerError, OSError) as error:
                 if self._is_stop_asked():
                     raise
-                if not is_told:
-                    _logger.error("Job %s: %s", self._job.id, error)
-                is_told = True
-                time.sleep(POLL_SECONDS)
+                if str(error) != said:
+                    said = str(error)
+                    _logger.error("Job %s: its end cannot be written yet: %s", self._job.id, said)
+            with contextlib.suppress(FerError, OSError):
+                self._jobs.restore(self._job)  # where somebody has deleted its record
+            time.sleep(POLL_SECONDS)
 
 
 def sentences(error: FerError) -> str:

@@ -100,8 +100,7 @@ class Jobs:
             )
             if job.status in ENDED:
                 return Claim("ended", job)
-            # A process carries out one job at a time: who asks for its own again has lost sight of it.
-            if job.status == "RUNNING" and job.owner != owner and owner_is_alive(job, now=now):
+            if job.status == "RUNNING" and owner_is_alive(job, now=now):
                 return Claim("running", job)
             is_lost = job.status == "RUNNING"
             started = {"status": "RUNNING", "owner": owner, "started_utc": moment, "heartbeat_utc": moment}

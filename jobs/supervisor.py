@@ -29,6 +29,8 @@ BEAT_SECONDS = 10.0
 GRACE_SECONDS: dict[Wish, float] = {"taken": 6, "cancelled": 6, "timed_out": 60, "handed_on": 45}
 """From SIGTERM to SIGKILL. Files survive a kill at any instant; a cancelled job is to be gone within ten seconds."""
 
+SIGNAL_SECONDS = 3.0
+
 _logger = logging.getLogger(__name__)
 
 
@@ -89,11 +91,16 @@ class Supervisor:
     def _stop(self, process: subprocess.Popen, wish: Wish) -> Wish:
         """Ends the process and returns the wish that counts: who cancels does not wait for a hand-over."""
         _logger.info("Job %s: ending process %s (%s).", self.job.id, process.pid, wish)
-        send(process, signal.SIGTERM)
-        began = time.monotonic()
-        while time.monotonic() - began < GRACE_SECONDS[wish] and not _has_ended(process, POLL_SECONDS):
+        began = next_signal = time.monotonic()
+        while (now := time.monotonic()) - began < GRACE_SECONDS[wish]:
+            if now >= next_signal:
+                # Once is not enough: an exception that a signal raises while Python calls back from a library is lost.
+                send(process, signal.SIGTERM)
+                next_signal = now + SIGNAL_SECONDS
+            if _has_ended(process, POLL_SECONDS):
+                break
             if wish == "handed_on" and self.wish() == "cancelled":
-                wish, began = "cancelled", time.monotonic()
+                wish, began = "cancelled", now
             self._beat()
         send(process, signal.SIGKILL)
         process.wait()

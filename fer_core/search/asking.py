@@ -102,11 +102,14 @@ class _Question:
         own = state.entry_of(self.job_id)
         if own is not None and own.status != "RUNNING":
             return own
-        if state.status != "RUNNING":
+        different, has_ended = self._difference(state), state.status != "RUNNING"
+        if own is not None and (different or has_ended):
+            state.change(own.number, job=None)  # it was begun, and waits for a job that can go on with it
+        if has_ended:
+            arrive(state, self.job_id)
             return Over(state.message or f"Search {self.search.id} has ended ({state.status}).")
-        different = self._difference(state)
         if different:
-            self._give_up(state, own)
+            refuse(state, self.job_id)
             return _Refused(different)
         self._begin(state)
         return own or self._taken_over(state) or self._next(state)
@@ -117,12 +120,6 @@ class _Question:
         if state.code_fingerprint not in (None, self.facts.code_fingerprint):
             return "The files of fer_core"
         return ""
-
-    def _give_up(self, state: SearchState, own: Entry | None) -> None:
-        """A trial that was begun elsewhere waits for a job that can go on with it."""
-        refuse(state, self.job_id)
-        if own is not None:
-            state.change(own.number, job=None)
 
     def _begin(self, state: SearchState) -> None:
         arrive(state, self.job_id)

@@ -38,7 +38,7 @@ def is_finished(entry: Entry) -> bool:
 
 
 def ranked(entries: Iterable[Entry], objective: str) -> list[Entry]:
-    """Returns the finished trials, best first; of equals the smaller network, then the earlier trial."""
+    """Returns the finished trials, best first; of equals the smaller network, the one trained for longer, the earlier."""
     finished = (entry for entry in entries if entry.kind == "trial" and is_finished(entry))
     return sorted(finished, key=lambda entry: _place(entry, objective))
 
@@ -85,9 +85,9 @@ def _standing(trial: Entry, own: tuple[Entry, ...]) -> Standing:
     return Standing(trial, own, fmean(entry.score for entry in own) if own else trial.score)
 
 
-def _place(entry: Entry, objective: str) -> tuple[float, float, int]:
+def _place(entry: Entry, objective: str) -> tuple[float, float, int, int]:
     return -goodness(objective, entry.score), *_size(entry)
 
 
-def _size(entry: Entry) -> tuple[float, int]:
-    return math.inf if entry.parameters is None else entry.parameters, entry.number
+def _size(entry: Entry) -> tuple[float, int, int]:
+    return math.inf if entry.parameters is None else entry.parameters, -entry.epochs, entry.number

@@ -26,7 +26,7 @@ def of_outcome(search: Search, state: SearchState, entry: Entry) -> str:
     of_face = "" if entry.latency_ms is None else f", {entry.latency_ms:.2f} ms a face"
     epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
     told = f"{_name(entry)}: {search.spec.objective} {entry.score:.4f}, {epochs}{size}{of_face}."
-    best = ranked(state.entries, search.spec.objective)
+    best = ranked(state.entries, search.spec.objective) if entry.kind == "trial" else ()
     so_far = f"Best so far: trial {best[0].number}, {best[0].score:.4f}." if best else ""
     return " ".join(filter(None, (entry.message, told, so_far)))
 

@@ -26,7 +26,7 @@ _SPREAD = 0.5
 """How much of the room around a choice its trials take, so that they do not hide each other."""
 _GOLDEN = 0.618034
 """Multiples of it, without their whole part, lie evenly however many there are."""
-_MOST_LINES = 400
+_MOST_LINES = 200
 """Beside each other: more run into one surface."""
 _STRIP = 0.03
 
@@ -67,11 +67,14 @@ def parallel_figure(
         best: the number of the trial that stands out.
         title: which search.
     """
-    figure = new_figure(max(8.0, 2.0 + 1.35 * (len(scales) + 1)), 5.6)
+    width = max(8.0, 2.0 + 1.25 * (len(scales) + 1))
+    figure = new_figure(width, max(5.6, 0.36 * width))
     axes = figure.add_subplot()
     axes.set_axis_off()
-    shown = ranked(entries, objective)[:_MOST_LINES][::-1]
-    head(axes, "Settings and score of each trial", title, rise=34)
+    finished = ranked(entries, objective)
+    shown = finished[:_MOST_LINES][::-1]
+    part = f" · the best {len(shown)} of {len(finished):,} finished" if len(finished) > len(shown) else ""
+    head(axes, "Settings and score of each trial", title + part, rise=34)
     if not shown:
         axes.text(0.5, 0.5, "No trial has been finished yet.", transform=axes.transAxes, ha="center", color=QUIET)
         return figure

@@ -30,14 +30,14 @@ FACTS = (
 def write_trials(search: Search) -> None:
     """Writes trials.csv as the search is now. Of several writers, the last to write has read the newest state."""
     with FileLock(search.folder / ".tables.lock"):
-        write_atomically(search.trials_csv, trials_csv(load_state(search).entries))
+        settings = [parameter.name for parameter in search.parameters]
+        write_atomically(search.trials_csv, trials_csv(load_state(search).entries, settings))
 
 
-def trials_csv(entries: Sequence[Entry]) -> str:
-    """Returns a line per trial and confirmation: FACTS, then each setting; empty is what is not known or not used."""
-    names = dict.fromkeys(name for entry in entries for name in entry.settings)
+def trials_csv(entries: Sequence[Entry], settings: Sequence[str]) -> str:
+    """Returns a line per trial and confirmation: FACTS, then `settings`; empty is what is not known or not used."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [*FACTS, *names], restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, [*FACTS, *settings], restval="", lineterminator="\n")
     writer.writeheader()
     for entry in entries:
         facts = {name: getattr(entry, name) for name in FACTS}

@@ -186,6 +186,12 @@ def test_one_trial_alone_is_not_cancelled(perform, places):
     assert error.value.hint == f"`python -m jobs cancel {search}` cancels all of it."
 
 
+def test_the_end_of_a_job_is_written_though_its_record_was_deleted(perform, process, jobs):
+    process(f"import pathlib; pathlib.Path({str(jobs.folder / 'job-1.json')!r}).unlink()")
+    assert perform("train", recipe="smoke").status == "SUCCEEDED"
+    assert jobs.read("job-1").status == "SUCCEEDED"
+
+
 FULL = """
 import logging, resource, sys
 from pathlib import Path
@@ -217,4 +223,6 @@ def test_on_a_full_disk_the_end_of_a_job_is_written_when_there_is_room(tmp_path)
     )
     before, told, after = said.stdout.splitlines()
     assert (before, after, said.stderr) == ("while full: RUNNING", "then: SUCCEEDED", "")
-    assert told.startswith(f"Job gc-1: No room to write {tmp_path / 'jobs' / 'gc-1.json'}")
+    assert told.startswith(
+        f"Job gc-1: its end cannot be written yet: No room to write {tmp_path / 'jobs' / 'gc-1.json'}"
+    )

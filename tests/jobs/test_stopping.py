@@ -11,7 +11,6 @@ import pytest
 from fer_core.errors import JobError
 from fer_core.store.runs import open_run
 from jobs.cancelling import cancel, resume
-from jobs.celery import app
 from jobs.stopping import StopFlag
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
@@ -93,13 +92,18 @@ def test_a_job_is_cancelled_and_resumed_at_every_stage(stopping_worker, submit, 
         cancel(job_places, job.id)
 
 
-def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places):
+def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places, celery):
     """SIGTERM, SIGQUIT, `celery control shutdown`, and SIGTERM to its child alone: one job sees them all."""
     job = submit("train", **TINY_TRAINING, epochs=2, max_hours=1)
     waiting = submit("train", **TINY_TRAINING, epochs=2)
     cancelled_within(job_places, jobs, waiting)  # while it waits
     current = stopping_worker
-    for number, ask in enumerate((by_sigterm, by_sigquit, by_remote_control)):
+    ways = (
+        lambda worker: worker.send(signal.SIGTERM),
+        lambda worker: worker.send(signal.SIGQUIT),
+        lambda worker: celery("control", "--destination", f"{worker.name}@{gethostname()}", "shutdown"),
+    )
+    for number, ask in enumerate(ways):
         wait_until(current.trainers, 30)
         family = [psutil.Process(current.pid), *current.pool_children(), *current.trainers()]
         successor = worker(name=f"successor{number}")
@@ -116,16 +120,3 @@ def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker,
     assert (job.status, job.crashes, job.losses) == ("RUNNING", 0, 0)
     assert jobs.read(waiting.id).attempt == 0
     cancelled_within(job_places, jobs, job)
-
-
-def by_sigterm(worker):
-    worker.send(signal.SIGTERM)
-
-
-def by_sigquit(worker):
-    worker.send(signal.SIGQUIT)
-
-
-def by_remote_control(worker):
-    with app.connection_for_write() as connection:
-        app.control.shutdown(destination=[f"{worker.name}@{gethostname()}"], connection=connection)

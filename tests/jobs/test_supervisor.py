@@ -117,6 +117,15 @@ def test_a_process_that_does_not_listen_is_killed(jobs, job):
     assert (end.kind, wish) == ("crashed", "cancelled")
 
 
+def test_a_signal_that_was_lost_is_sent_again(jobs, job, monkeypatch):
+    monkeypatch.setattr(supervisor, "SIGNAL_SECONDS", 0.1)
+    monkeypatch.setitem(supervisor.GRACE_SECONDS, "cancelled", 20)
+    code = "import signal, sys\ncount = iter([None, 143])\n"
+    code += "signal.signal(15, lambda *_: (number := next(count)) and sys.exit(number))\n" + PATIENT
+    end, wish = run(jobs, job, code, is_stop_asked=when_begun(jobs, job, lambda: jobs.ask_to_cancel(job.id)))
+    assert (end.kind, wish) == ("interrupted", "cancelled")
+
+
 def test_time_that_is_up_ends_it(jobs, job):
     job = jobs.change(job.id, deadline_utc=utc_text(utc_now() + timedelta(seconds=0.3)))
     assert run(jobs, job, PATIENT).wish == "timed_out"

@@ -125,9 +125,8 @@ def test_messages_are_json_and_hold_no_password(redis_url, submit, redis_server,
     assert job.queue == "gpu.high"
 
 
-def test_what_celery_revokes_is_cancelled_and_not_sent_again(two_workers, submit, ended):
-    with app.connection_for_write() as connection:
-        app.control.revoke("gc-revoked", connection=connection)
+def test_what_celery_revokes_is_cancelled_and_not_sent_again(two_workers, celery, submit, ended):
+    celery("control", "revoke", "gc-revoked")
     wait_until(lambda: all("revoked: gc-revoked" in worker.log for worker in two_workers), 20)
     assert ended(submit("gc", job_id="gc-revoked").id, 20).status == "CANCELLED"
 

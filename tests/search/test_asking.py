@@ -8,6 +8,7 @@ from fer_core.errors import ConfigError
 from fer_core.search import asking
 from fer_core.search.asking import Asked, Idle, Over, ask, config_of
 from fer_core.search.facts import Facts, code_fingerprint
+from fer_core.search.progress import cancel_search, reopen_search
 from fer_core.search.state import changing, load_state
 from fer_core.search.telling import Outcome, tell
 from fer_core.store.runs import list_runs, open_run
@@ -222,8 +223,18 @@ def test_an_ended_search_gives_nothing_more(make_search):
         state.status, state.message = "CANCELLED", "Cancelled."
     assert ask(search, job(search, 0), facts=FACTS) == Over("Cancelled.")
     assert ask(search, job(search, 1), facts=FACTS) == Over("Cancelled.")
-    tell(search, begun.entry.number, Outcome("COMPLETED", 0.5))
-    assert ask(search, job(search, 0), facts=FACTS).entry.score == 0.5
+    state = tell(search, begun.entry.number, Outcome("COMPLETED", 0.5))
+    assert (state.status, state.entries[0].score) == ("CANCELLED", 0.5)
+
+
+def test_a_trial_whose_job_came_after_the_end_is_gone_on_with_when_the_search_is_reopened(make_search):
+    search = make_search()
+    begun = ask(search, job(search, 0), facts=FACTS)
+    cancel_search(search)
+    ask(search, job(search, 0), facts=FACTS)
+    assert reopen_search(search) == (job(search, 0, 1),)
+    again = ask(search, job(search, 0, 1), facts=FACTS)
+    assert (again.entry.number, again.entry.run) == (0, begun.entry.run)
 
 
 def test_a_search_that_has_nothing_more_to_try_is_over_before_its_last_trial_number(make_search):

@@ -21,9 +21,10 @@ def test_less_loss_is_better():
     assert numbers(ranked([trial(0, 1.4), trial(1, 0.6), trial(2, 0.9)], "val_loss")) == [1, 2, 0]
 
 
-def test_of_equals_the_smaller_comes_first_and_then_the_earlier():
+def test_of_equals_the_smaller_comes_first_then_the_one_trained_for_longer_then_the_earlier():
     entries = [trial(0, 0.5), trial(1, 0.5, parameters=900), trial(2, 0.5, parameters=300), trial(3, 0.5)]
-    assert numbers(ranked(entries, F1)) == [2, 1, 0, 3]
+    entries.append(trial(4, 0.5, parameters=300, epochs=40))
+    assert numbers(ranked(entries, F1)) == [4, 2, 1, 0, 3]
 
 
 def test_what_has_no_score_and_what_confirms_is_not_ranked():

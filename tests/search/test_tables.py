@@ -29,7 +29,7 @@ def test_the_table_has_a_line_for_each_training_with_its_settings():
         trial(2, values={RATE: 0.003}),
         confirmation(3, 0, 0.52, values={RATE: 0.001}),
     ]
-    lines = read(trials_csv(entries))
+    lines = read(trials_csv(entries, (RATE, "optimizer")))
     assert list(lines[0]) == [*FACTS, RATE, "optimizer"]
     assert [line["number"] for line in lines] == ["0", "1", "2", "3"]
     assert [line["status"] for line in lines] == ["COMPLETED", "FAILED", "RUNNING", "COMPLETED"]
@@ -40,20 +40,21 @@ def test_the_table_has_a_line_for_each_training_with_its_settings():
 
 
 def test_a_message_of_several_lines_stays_in_the_line_of_its_trial():
-    text = trials_csv([failed(0, "The process was killed.\nLast lines:\n  Killed")])
+    text = trials_csv([failed(0, "The process was killed.\nLast lines:\n  Killed")], ())
     assert len(text.splitlines()) == 2
     assert read(text)[0]["message"] == "The process was killed. Last lines: Killed"
 
 
 def test_what_hyperband_notes_for_itself_is_no_setting():
-    text = trials_csv([trial(0, 0.5, values={RATE: 0.001, "tuner/epochs": 3, "tuner/trial_id": "0"})])
+    text = trials_csv([trial(0, 0.5, values={RATE: 0.001, "tuner/epochs": 3, "tuner/trial_id": "0"})], (RATE,))
     assert "tuner" not in text
 
 
 def test_the_table_is_written_of_a_search_that_has_not_begun_and_of_one_that_runs(places):
     search = made_up_search(places)
     write_trials(search)
-    assert search.trials_csv.read_text().splitlines() == [",".join(FACTS)]
+    names = [parameter.name for parameter in search.parameters]
+    assert search.trials_csv.read_text().splitlines() == [",".join([*FACTS, *names])]
     search = made_up_search(places, [trial(0, 0.5), trial(1)])
     write_trials(search)
     assert [line["score"] for line in read(search.trials_csv.read_text())] == ["0.5", ""]
