@@ -31,4 +31,4 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin fer \
     && chmod 1777 "$FER_CACHE_DIR"
 USER fer
 
-CMD ["celery", "-A", "jobs", "worker", "--loglevel", "INFO"]
+CMD ["celery", "-A", "jobs", "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]

@@ -12,9 +12,9 @@ import light_worker
 class Crowd:
     """So many workers, forked from one process that has loaded what they need; kills only those."""
 
-    def __init__(self, folder: Path, *, size: int, trial_seconds: float):
+    def __init__(self, folder: Path, *, size: int, seconds: tuple[float, float]):
         self._folder = folder
-        self._trial_seconds = trial_seconds
+        self._seconds = seconds
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["light_worker"])
         self.started = self.killed = 0
@@ -27,7 +27,7 @@ class Crowd:
         worker = self._context.Process(
             target=light_worker.run,
             args=(name, self._folder / name),
-            kwargs={"trial_seconds": self._trial_seconds},
+            kwargs={"seconds": self._seconds},
             name=name,
         )
         worker.start()

@@ -170,7 +170,8 @@ class JobServer:
         celery = [sys.executable, "-m", "celery", "-A", "jobs"]
         if name == BEAT:
             return [*celery, "beat", "--loglevel", "INFO"]
-        return [*celery, "worker", "--loglevel", "INFO", "--hostname", f"{name}@%h"]
+        quiet = ("--without-gossip", "--without-mingle")
+        return [*celery, "worker", "--loglevel", "INFO", *quiet, "--hostname", f"{name}@%h"]
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float, what: str) -> None:

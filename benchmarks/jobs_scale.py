@@ -110,6 +110,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, help="default: 2,000, bayesian 300")
     parser.add_argument("--workers", type=int, default=32)
     parser.add_argument("--trial-seconds", type=float, default=1.0, help="how long a stub sleeps instead of training")
+    parser.add_argument("--last-seconds", type=float, default=20.0, help="the same, in the last tenth of the search")
     parser.add_argument("--kill-every", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit-minutes", type=float, default=60)

@@ -17,8 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -27,46 +26,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from job_server import BEAT, BROKER, JobServer
 from job_watch import JobWatch
-from remains import Outcome, leftovers, outcome, torn_files
+from soak_round import ROUND, Came, came_of, differences
 
-from fer_core.errors import FerError
-from fer_core.search.folder import Search, list_searches
+from fer_core.search.folder import list_searches
 from fer_core.search.state import load_state
-from fer_core.store.metrics import read_metrics
-from fer_core.store.run import Run
-from fer_core.store.runs import list_runs, open_run
 
 WORKERS = ("worker1", "worker2")
-_SETTINGS = {"sample_per_class": 40, "batch_size": 16, "epochs": 8, "threads": 1, "devices": "cpu"}
-_SETTINGS |= {"rotation": 15, "shift": 0.1, "flip": True, "contrast": 0.2, "class_weights": "balanced"}
-_SEARCH = {
-    "recipe": "smoke",
-    "data": "sample",
-    "settings": _SETTINGS | {"epochs": 4},
-    "parallelism": 2,
-    "keep_top_k": 100,
-}
-ROUND = {
-    "train": ("train", {"recipe": "smoke", "data": "sample"} | _SETTINGS),
-    "random": ("tune", _SEARCH | {"max_trials": 4, "stop_early": False, "confirm_top": 1}),
-    "hyperband": ("tune", _SEARCH | {"oracle": "hyperband", "max_epochs": 4, "max_trials": 6, "confirm_top": 0}),
-}
-"""What is sent at the same time, by name: each task with its arguments."""
 TARGETS = ("trainer", "pool child", "worker", BEAT, BROKER)
 MOST_CRASHES = 2
 """After a third one in a row, without an epoch in between, a job fails, as it should."""
+KILLS_A_ROUND = 12
 _ROUND_SECONDS = 900
-
-
-@dataclass
-class Came:
-    """What a round came to."""
-
-    runs: dict[str, Outcome] = field(default_factory=dict)
-    """Of the training, and of each trial of the random search by its number."""
-    trials: dict[str, int] = field(default_factory=dict)
-    """How many each search has completed."""
-    problems: list[str] = field(default_factory=list)
 
 
 class Soak:
@@ -78,7 +48,6 @@ class Soak:
         self.watch = JobWatch(self.server.jobs)
         self.kills: list[str] = []
         self._chance = random.Random(seed)
-        self._ours: set[str] = set()
 
     def round(self, *, kills: int, mean_seconds: float, loses_messages: bool = False) -> Came:
         """Sends a round of jobs, kills so many times at most until all have ended, and returns what they came to.
@@ -98,7 +67,7 @@ class Soak:
                 loses_messages = False
             elif len(self.kills) - before < kills and not self._is_over(sent):
                 self._kill_something()
-        return self._came(sent)
+        return came_of(self.server, sent)
 
     def _wait(self, seconds: float, sent: dict[str, str]) -> None:
         until = time.monotonic() + seconds
@@ -110,16 +79,16 @@ class Soak:
         if self.server.open_jobs():
             return False
         ended = [self.server.ended(job_id) for job_id in sent.values()]
-        searches = [search for search in list_searches(self.server.places) if search.id not in self._ours]
+        searches = list_searches(self.server.places)
         return all(ended) and all(load_state(search).status != "RUNNING" for search in searches)
 
     def _still_open(self) -> str:
         return ", ".join(f"{job.id} {job.status} attempt {job.attempt}" for job in self.server.open_jobs())
 
     def _kill_something(self) -> None:
-        target = self._chance.choice(TARGETS)
-        # Only now and then is there a trainer that may be killed; then something else is.
-        victims = self._victims(target) or self._victims(target := "worker")
+        # What was killed least, if there is one now: a trainer there is not always.
+        targets = sorted(TARGETS, key=lambda target: (self.kills.count(target), self._chance.random()))
+        target, victims = next((target, found) for target in targets if (found := self._victims(target)))
         name, kill = self._chance.choice(victims)
         with contextlib.suppress(psutil.NoSuchProcess):
             kill()
@@ -160,75 +129,12 @@ class Soak:
     def _wait_short(self) -> None:
         time.sleep(self._chance.uniform(0, 3))
 
-    def _came(self, sent: dict[str, str]) -> Came:
-        left = [path for path in leftovers(self.server.places) if "/jobs/" not in path]  # `gc` removes those
-        came = Came(problems=[*torn_files(self.server.places), *left])
-        for name, job_id in sent.items():
-            job = self.server.ended(job_id)
-            if job.status != "SUCCEEDED":
-                came.problems.append(f"{name} is {job.status}: {job.message}")
-            elif name == "train":
-                came.runs[name] = self._outcome(open_run(self.server.places, job.run), came)
-            else:
-                self._note_search(
-                    Search(self.server.places.models / "searches" / job.search, self.server.places), name, came
-                )
-        return came
-
-    def _note_search(self, search: Search, name: str, came: Came) -> None:
-        self._ours.add(search.id)
-        state = load_state(search)
-        completed = [entry for entry in state.entries if entry.status == "COMPLETED"]
-        came.trials[name] = len(completed)
-        runs = [run for run in list_runs(self.server.places) if run.manifest.parent == search.id]
-        checks = {
-            f"{name} is {state.status}: {state.message}": state.status == "SUCCEEDED",
-            f"{name}: {len(completed)} of {len(state.entries)} are completed": len(completed) == len(state.entries),
-            f"{name}: its runs are not its entries": sorted(run.id for run in runs)
-            == sorted(e.run for e in state.entries),
-            f"{name}: two entries have one job": len({entry.job for entry in state.entries}) == len(state.entries),
-            f"{name}: trials.csv": len(search.trials_csv.read_text().splitlines()) == 1 + len(state.entries),
-        }
-        came.problems += [sentence for sentence, is_so in checks.items() if not is_so]
-        for entry in completed:
-            found = self._outcome(open_run(self.server.places, entry.run), came)
-            if name == "random":
-                came.runs[f"{name} {entry.number}"] = found
-
-    def _outcome(self, run: Run, came: Came) -> Outcome | None:
-        attempts = [line["attempt"] for line in read_metrics(run.metrics_jsonl) if line["kind"] == "epoch"]
-        if attempts != sorted(attempts):
-            came.problems.append(f"run {run.id} was trained by two at once: attempts {attempts}")
-        try:
-            return outcome(run)
-        except (OSError, KeyError, FerError) as error:
-            came.problems.append(f"run {run.id}: {error!r}")
-            return None
-
     def end(self) -> list[str]:
         """Stops everything and returns what did not stop as it should."""
         codes = self.server.stop()
         time.sleep(1)
-        left = [
-            f"left behind: {process.pid} {' '.join(process.cmdline())[:120]}" for process in self.server.left_over()
-        ]
+        left = [f"left behind: {process.pid} {process.name()}" for process in self.server.left_over()]
         return [*left, *(f"{name} ended with {code}" for name, code in codes.items() if code != 0)]
-
-
-def differences(came: Came, expected: Came) -> Iterator[str]:
-    """Gives a sentence for each thing that is not as in the undisturbed round."""
-    yield from came.problems
-    for name, count in expected.trials.items():
-        if came.trials.get(name) != count:
-            yield f"{name}: {came.trials.get(name)} trials, undisturbed {count}"
-    for name, one in expected.runs.items():
-        other = came.runs.get(name)
-        if other is None or one is None:
-            yield f"{name}: missing"
-            continue
-        for part in vars(one):
-            if getattr(other, part) != getattr(one, part):
-                yield f"{name}: another {part}"
 
 
 def soak(folder: Path, *, kills: int, seed: int, mean_seconds: float) -> int:
@@ -253,8 +159,8 @@ def disturbed(folder: Path, expected: Came, *, kills: int, seed: int, mean_secon
     while len(soaked.kills) < kills:
         number += 1
         began = time.monotonic()
-        left_to_do = kills - len(soaked.kills)
-        came = soaked.round(kills=left_to_do, mean_seconds=mean_seconds, loses_messages=number == 2)
+        most = min(KILLS_A_ROUND, kills - len(soaked.kills))
+        came = soaked.round(kills=most, mean_seconds=mean_seconds, loses_messages=number == 2)
         problems = list(differences(came, expected))
         failed += bool(problems)
         text = "; ".join(problems) or "all the same as undisturbed"

@@ -43,6 +43,8 @@ from jobs.wishes import checked_wish
 
 _PR_SET_PDEATHSIG = 1
 
+LAST = 0.9
+"""Trials from here on are long enough for the processors to be idle now and then, as with real trainings."""
 CHECKPOINT_BYTES = 100_000
 """What a stub leaves for Hyperband's longer trials to go on with."""
 
@@ -78,29 +80,29 @@ class Stopwatch:
         return seconds
 
 
-def run(name: str, notes: Path, *, trial_seconds: float) -> None:
+def run(name: str, notes: Path, *, seconds: tuple[float, float]) -> None:
     """Works until it is killed.
 
     Args:
         notes: a path. With `.times` it gets a line of JSON for each trial, with `.sent_again` the jobs whose messages
             were lost, with `.problems` a sentence for each run that another worker trained at the same time.
-        trial_seconds: how long a stub sleeps in place of a training.
+        seconds: how long a stub sleeps in place of a training, and how long it does so in the last tenth of a search.
     """
     logging.getLogger("jobs.recovery").setLevel(logging.ERROR)  # each lost message would be told on the terminal
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has started it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    LightWorker(name, notes, trial_seconds=trial_seconds).work()
+    LightWorker(name, notes, seconds=seconds).work()
 
 
 class LightWorker:
     """One worker, with one job at a time."""
 
-    def __init__(self, name: str, notes: Path, *, trial_seconds: float):
+    def __init__(self, name: str, notes: Path, *, seconds: tuple[float, float]):
         self._places = Places.from_environment()
         self._jobs = Jobs(self._places.models / "jobs")
         self._owner = this_process(worker=name)
         self._notes = notes
-        self._trial_seconds = trial_seconds
+        self._seconds = seconds
         self._facts = Facts("stub", code_fingerprint())
         self._next_look = time.monotonic()
         self._watch = Stopwatch()
@@ -189,7 +191,7 @@ class LightWorker:
             with stub.hold():
                 attempt = stub.state.attempt + 1
                 stub.update_state(status="RUNNING", attempt=attempt)
-                time.sleep(self._trial_seconds)
+                time.sleep(self._seconds[asked.entry.number >= LAST * search.spec.max_trials])
                 stub.checkpoint.mkdir(exist_ok=True)
                 (stub.checkpoint / "checkpoint.npz").write_bytes(bytes(CHECKPOINT_BYTES))
                 stub.update_state(status="SUCCEEDED", epoch=asked.config.epochs)

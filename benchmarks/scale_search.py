@@ -35,7 +35,7 @@ LONGEST_TRIALS = 2187
 PARTS = ("ask", "tell", "next")
 _ALONE = 5
 _LAST = 0.95
-"""The end of a search is its last twentieth."""
+"""The end of a search is its last twentieth; the first trials of its last tenth still meet those that are short."""
 
 
 class Options(NamedTuple):
@@ -45,6 +45,7 @@ class Options(NamedTuple):
     trials: int
     workers: int
     trial_seconds: float
+    last_seconds: float
     kill_every: float
     seed: int
     limit_minutes: float
@@ -53,7 +54,7 @@ class Options(NamedTuple):
 def measure(folder: Path, options: Options) -> dict:
     """Returns the figures of one search with a crowd of workers."""
     server = JobServer(folder)
-    crowd = Crowd(folder, size=options.workers, trial_seconds=options.trial_seconds)
+    crowd = Crowd(folder, size=options.workers, seconds=(options.trial_seconds, options.last_seconds))
     began = time.monotonic()
     try:
         search = _begun(server, options)

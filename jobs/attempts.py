@@ -14,7 +14,7 @@ from jobs.work import Work
 
 MOST_CRASHES = 3
 """In a row, without an epoch having been finished."""
-MOST_LOSSES = 10
+MOST_LOSSES = 30
 """How often in a row a worker may die over a job that finishes no epoch: more is no accident."""
 
 _PAUSE_AFTER_CRASH = 2.0

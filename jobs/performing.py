@@ -19,7 +19,7 @@ from jobs.attempts import attempted, close_run
 from jobs.garbage import find_garbage, remove_garbage
 from jobs.job import Job
 from jobs.record import Jobs, JobTakenError
-from jobs.searching import after_failed_trial, after_trial, begin_search, has_ended
+from jobs.searching import after_failed_trial, after_trial, begin_search, too_late
 from jobs.supervisor import POLL_SECONDS, Supervisor, Wish
 from jobs.wishes import GcWish, TrialWish, TuneWish, checked_wish
 from jobs.work import Work, work_of
@@ -69,8 +69,9 @@ class Performance:
             return self._ended("SUCCEEDED", result={"search": search})
         if isinstance(wish, GcWish):
             return self._ended("SUCCEEDED", result=_cleaned(self._places, wish, self._clock))
-        if isinstance(wish, TrialWish) and has_ended(self._places, wish.search):
-            return self._ended("SUCCEEDED", result={"search": wish.search})
+        if isinstance(wish, TrialWish) and (end := too_late(self._places, wish.search)):
+            # It needs no process to be told so.
+            return self._ended(end, f"Search {wish.search} has ended.", result={"search": wish.search})
         return self._worked(wish)
 
     def _worked(self, wish: Settings) -> Job:

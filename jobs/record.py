@@ -6,25 +6,14 @@ lock and by rename.
 """
 
 import contextlib
-import re
-import zlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-from pydantic import ValidationError
-
 from fer_core.errors import JobError, did_you_mean
 from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import full_disk_named, write_json
 from jobs.job import ENDED, Claim, Job, TaskName, owner_is_alive
 from jobs.owner import Owner
-
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,160}")
-_LOCKS = 16
-"""Shared by all jobs, so that thousands of trials do not leave thousands of lock files."""
-_LOCK_SECONDS = 30
+from jobs.record_files import RecordFiles, check_id
 
 
 class JobTakenError(JobError):
@@ -36,21 +25,20 @@ class Jobs:
 
     def __init__(self, folder: Path, *, clock: Clock = utc_now):
         self.folder = folder
-        self._ended = folder / "ended"
+        self._files = RecordFiles(folder, clock)
         self._clock = clock
 
     def create(self, job: Job) -> bool:
         """Writes the record of a new job; returns False, and changes nothing, if there is one of that id."""
-        with self._writing(job.id):
-            if self._found(job.id) is not None:
+        with self._files.changing(job.id):
+            if self._files.found(job.id) is not None:
                 return False
-            self._write(job)
+            self._files.write(job)
         return True
 
     def read(self, job_id: str) -> Job:
         """Returns a job. Raises JobError if there is none of that id, it is no id, or its record is broken."""
-        _check_id(job_id)
-        job = self._found(job_id)
+        job = self._files.found(job_id)
         if job is None:
             raise JobError(f"There is no job {job_id!r} in {self.folder}.", hint=self._others(job_id))
         return job
@@ -60,8 +48,7 @@ class Jobs:
 
         Raises JobError if there is none, or several begin so.
         """
-        _check_id(name)
-        job = self._found(name)
+        job = self._files.found(name)
         if job is not None:
             return job
         working = [job for job in (*self.ended_jobs(None), *self.open_jobs()) if name in (job.run, job.search)]
@@ -81,10 +68,10 @@ class Jobs:
         Raises:
             JobTakenError: it does not. JobError: there is no such job. DiskFullError.
         """
-        with self._writing(job_id):
+        with self._files.changing(job_id):
             job = self.read(job_id)
             _check_owner(job, as_owner)
-            return self._changed(job, **fields)
+            return self._files.change(job, **fields)
 
     def claim(self, job_id: str, *, task: TaskName, arguments: dict[str, Any], queue: str, owner: Owner) -> Claim:
         """Makes `owner` the one who carries a job out, if it is free: of several who ask at once, one gets it.
@@ -92,10 +79,10 @@ class Jobs:
         Args:
             task, arguments, queue: what its record begins with where there is none (`celery call` writes none).
         """
-        with self._writing(job_id):
+        with self._files.changing(job_id):
             now = self._clock()
             moment = utc_text(now)
-            job = self._found(job_id) or Job(
+            job = self._files.found(job_id) or Job(
                 id=job_id, task=task, arguments=arguments, queue=queue, created_utc=moment, sent_utc=moment
             )
             if job.status in ENDED:
@@ -105,27 +92,27 @@ class Jobs:
             is_lost = job.status == "RUNNING"
             started = {"status": "RUNNING", "owner": owner, "started_utc": moment, "heartbeat_utc": moment}
             counts = {"attempt": job.attempt + 1, "losses": job.losses + is_lost}
-            return Claim("taken", self._changed(job, **started, **counts))
+            return Claim("taken", self._files.change(job, **started, **counts))
 
     def hand_on(self, job_id: str, *, as_owner: Owner) -> Job:
         """Puts a job that is carried out back into the queue, or ends it where that was asked for; returns it.
 
         Raises JobTakenError, DiskFullError.
         """
-        with self._writing(job_id):
+        with self._files.changing(job_id):
             job = self.read(job_id)
             _check_owner(job, as_owner)
             if job.cancel_requested:
                 return self._cancelled(job)
-            return self._changed(job, status="QUEUED", owner=None, sent_utc=None)
+            return self._files.change(job, status="QUEUED", owner=None, sent_utc=None)
 
     def note_sent(self, job_id: str, *, instead_of: str | None) -> bool:
         """Notes that a message is sent now; False if another one was noted since `instead_of`, or the job has ended."""
-        with self._writing(job_id):
-            job = self._found(job_id)
+        with self._files.changing(job_id):
+            job = self._files.found(job_id)
             if job is None or job.status in ENDED or job.sent_utc != instead_of:
                 return False
-            self._changed(job, sent_utc=utc_text(self._clock()))
+            self._files.change(job, sent_utc=utc_text(self._clock()))
         return True
 
     def ask_to_cancel(self, job_id: str) -> Job:
@@ -133,12 +120,12 @@ class Jobs:
 
         Raises JobError if it has ended.
         """
-        with self._writing(job_id):
+        with self._files.changing(job_id):
             job = self.read(job_id)
             if job.status in ENDED:
                 raise JobError(f"Job {job_id} has ended: it is {job.status}.")
             if job.status == "RUNNING" and owner_is_alive(job, now=self._clock()):
-                return self._changed(job, cancel_requested=True)
+                return self._files.change(job, cancel_requested=True)
             return self._cancelled(job)
 
     def reopen(self, job_id: str) -> Job:
@@ -146,87 +133,43 @@ class Jobs:
 
         Raises JobError if it has succeeded, or has not ended.
         """
-        with self._writing(job_id):
+        with self._files.changing(job_id):
             job = self.read(job_id)
             if job.status in ("SUCCEEDED", "QUEUED", "RUNNING"):
                 raise JobError(
                     f"Job {job_id} is {job.status}: there is nothing to resume.",
                     hint="A job goes on that failed, was cancelled or ran out of time.",
                 )
-            with contextlib.suppress(FileNotFoundError):
-                (self._ended / f"{job_id}.json").rename(self._open(job_id))
-            return self._changed(job, **_AS_NEW)
+            self._files.fetch_back(job_id)
+            return self._files.change(job, **_AS_NEW)
 
     def restore(self, job: Job) -> None:
         """Writes a record again that was deleted or is broken, from what the process knows that carries it out."""
-        with self._writing(job.id):
+        with self._files.changing(job.id):
             with contextlib.suppress(JobError):
-                if self._found(job.id) is not None:
+                if self._files.found(job.id) is not None:
                     return
-            self._write(job)
+            self._files.write(job)
 
     def ids(self) -> list[str]:
         """Returns the ids of all jobs, in their order."""
-        return sorted({path.stem for folder in (self.folder, self._ended) for path in folder.glob("[!.]*.json")})
+        return self._files.ids()
 
     def open_jobs(self) -> list[Job]:
         """Returns the jobs that have not ended, oldest first. Records that cannot be read are left out."""
-        return sorted(_readable(self.folder.glob("[!.]*.json")), key=lambda job: job.created_utc)
+        return self._files.open_jobs()
 
     def ended_jobs(self, limit: int | None = 200) -> list[Job]:
-        """Returns the jobs that have ended, the last `limit` of them, the first to end first."""
-        paths = sorted(self._ended.glob("[!.]*.json"), key=_changed_at)
-        return list(_readable(paths if limit is None else paths[-limit:]))
+        """Returns the jobs that have ended, the last `limit` of them (None: all), the first to end first."""
+        return self._files.ended_jobs(limit)
 
     def log(self, job_id: str) -> Path:
         """Returns the file that has what the job's process printed."""
-        _check_id(job_id)
+        check_id(job_id)
         return self.folder / "logs" / f"{job_id}.txt"
 
-    def _found(self, job_id: str) -> Job | None:
-        # Twice: between two looks it may have been moved either way.
-        for folder in (self.folder, self._ended) * 2:
-            with contextlib.suppress(FileNotFoundError):
-                return _read(folder / f"{job_id}.json")
-        return None
-
     def _cancelled(self, job: Job) -> Job:
-        return self._changed(job, status="CANCELLED", owner=None, message="Cancelled.")
-
-    def _changed(self, job: Job, **fields: Any) -> Job:
-        if fields.get("status") in ENDED:
-            fields = {"finished_utc": utc_text(self._clock())} | fields
-        changed = Job.model_validate(job.model_dump() | fields)
-        self._write(changed)
-        if changed.status in ENDED:
-            self._ended.mkdir(exist_ok=True)
-            self._open(job.id).rename(self._ended / f"{job.id}.json")
-        return changed
-
-    def _write(self, job: Job) -> None:
-        write_json(self._open(job.id), job.model_dump(mode="json"))
-
-    def _open(self, job_id: str) -> Path:
-        return self.folder / f"{job_id}.json"
-
-    @contextlib.contextmanager
-    def _writing(self, job_id: str) -> Iterator[None]:
-        _check_id(job_id)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f".{zlib.crc32(job_id.encode()) % _LOCKS:02}.lock"
-        lock = FileLock(path, poll_interval=0.01)
-        try:
-            with full_disk_named(path):
-                lock.acquire(timeout=_LOCK_SECONDS)
-        except Timeout:
-            raise JobError(
-                f"The record of job {job_id} has been locked for {_LOCK_SECONDS} seconds.",
-                hint=f"A process that has been stopped holds it: `fuser {path}` names it.",
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        return self._files.change(job, status="CANCELLED", owner=None, message="Cancelled.")
 
     def _others(self, job_id: str) -> str:
         every = sorted((*self.ended_jobs(), *self.open_jobs()), key=lambda job: job.created_utc)
@@ -252,33 +195,6 @@ _AS_NEW = {
 """What a job that is resumed does not keep."""
 
 
-def _check_id(job_id: str) -> None:
-    if not _ID.fullmatch(job_id):
-        raise JobError(f"{job_id!r} is no job id: it has letters, digits, '-', '_' and '.' only.")
-
-
 def _check_owner(job: Job, owner: Owner | None) -> None:
     if owner is not None and (job.owner != owner or job.status != "RUNNING"):
         raise JobTakenError(f"Job {job.id} is not carried out by this process any more: it is {job.status}.")
-
-
-def _read(path: Path) -> Job:
-    try:
-        return Job.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise JobError(
-            f"The record {path} is not whole ({error.errors()[0]['msg']}).",
-            hint="Delete it and send the job again; what its run or search has is kept. `run` goes on with a run.",
-        ) from None
-
-
-def _readable(paths: Iterable[Path]) -> Iterator[Job]:
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError, JobError):
-            yield _read(path)
-
-
-def _changed_at(path: Path) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_mtime_ns
-    return 0

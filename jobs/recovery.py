@@ -9,16 +9,19 @@ from collections.abc import Callable
 from datetime import datetime
 
 from celery.bootsteps import StartStopStep
+from celery.signals import task_received
 from celery.worker import WorkController
+from celery.worker.request import Request
 
 from fer_core.errors import FerError
 from fer_core.places import Places
-from fer_core.store.clock import Clock, utc_now
+from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import sweep
 from jobs.celery import stop_flag
 from jobs.job import ENDED, Job, owner_is_alive, seconds_since
 from jobs.record import Jobs
 from jobs.sending import publish, waiting_ids
+from jobs.wishes import WISHES
 
 PERIOD_SECONDS = 10.0
 SENT_SECONDS = 60.0
@@ -40,12 +43,19 @@ class Housekeeping(StartStopStep):
 
     def start(self, worker: WorkController) -> None:
         """Called when the worker starts."""
+        task_received.connect(self._received, weak=False)
         worker.timer.call_after(1.0, self._look)
         worker.timer.call_repeatedly(PERIOD_SECONDS, self._look)
 
     def close(self, worker: WorkController) -> None:
         """Called when it ends, before it waits for its children: also after `celery control shutdown`."""
         stop_flag.ask()
+
+    def _received(self, request: Request, **_: object) -> None:
+        try:
+            note_received(Jobs(Places.from_environment().models / "jobs"), request)
+        except (FerError, OSError) as error:
+            _logger.warning("Job %s is not written down yet: %s", request.id, error)
 
     def _look(self) -> None:
         if stop_flag.is_asked():
@@ -63,6 +73,18 @@ class Housekeeping(StartStopStep):
         if text != self._said:
             self._said = text
             _logger.warning(text)
+
+
+def note_received(jobs: Jobs, request: Request, *, clock: Clock = utc_now) -> None:
+    """Writes down a job that `celery call` has sent, as soon as a worker has its message.
+
+    A worker may have to keep a message until its child is free. If Redis is away meanwhile, Celery forgets it.
+    """
+    if request.name in WISHES and not request.args:
+        moment = utc_text(clock())
+        queue = request.delivery_info["routing_key"]
+        about = {"task": request.name, "arguments": request.kwargs, "queue": queue}
+        jobs.create(Job(id=request.id, created_utc=moment, sent_utc=moment, **about))
 
 
 def recover(

@@ -4,6 +4,7 @@ What follows from what is decided in `fer_core.search.progress`; here it becomes
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 from fer_core.places import Places
 from fer_core.search.folder import create_search, new_search_id, open_search
@@ -41,9 +42,15 @@ def after_failed_trial(places: Places, jobs: Jobs, job: Job, message: str) -> li
     return trial_jobs(jobs, search.id, trial_failed(search, job.id, message).send, queue=job.queue)
 
 
-def has_ended(places: Places, search_id: str) -> bool:
-    """Returns whether a search wants no more trials; a job that comes too late needs no process to be told so."""
-    return load_state(open_search(places, search_id)).status != "RUNNING"
+def too_late(places: Places, search_id: str) -> Literal["SUCCEEDED", "CANCELLED"] | None:
+    """Returns how a trial's job ends whose search has ended before it; None while the search goes on.
+
+    The job of a search that can be resumed must not have succeeded: it is the one that goes on then.
+    """
+    status = load_state(open_search(places, search_id)).status
+    if status == "RUNNING":
+        return None
+    return "SUCCEEDED" if status == "SUCCEEDED" else "CANCELLED"
 
 
 def trial_jobs(jobs: Jobs, search: str, job_ids: Iterable[str], *, queue: str, clock: Clock = utc_now) -> list[Job]:

@@ -38,7 +38,7 @@ def is_finished(entry: Entry) -> bool:
 
 
 def ranked(entries: Iterable[Entry], objective: str) -> list[Entry]:
-    """Returns the finished trials, best first; of equals the smaller network, the one trained for longer, the earlier."""
+    """Returns the finished trials, best first; of equals the smaller, the one trained for longer, the earlier."""
     finished = (entry for entry in entries if entry.kind == "trial" and is_finished(entry))
     return sorted(finished, key=lambda entry: _place(entry, objective))
 

@@ -17,7 +17,7 @@ from fer_core.errors import ArtifactError
 from fer_core.search.entries import SearchState
 from fer_core.search.notes import completed_by_notes
 from fer_core.search.ranking import ranked
-from fer_core.store.files import temporary_beside, write_atomically
+from fer_core.store.files import replacing, sweep, write_atomically
 
 if TYPE_CHECKING:
     from fer_core.search.folder import Search
@@ -60,6 +60,7 @@ def changing(search: "Search") -> Iterator[SearchState]:
         yield state
         after = state.to_json()
         if after != before:
+            sweep(search.folder)
             if before is not None:
                 _keep(search.state_json, search.state_backup)
             write_atomically(search.state_json, after)
@@ -117,9 +118,8 @@ def _parsed(path: Path) -> tuple[bytes, SearchState] | None:
 
 
 def _keep(path: Path, backup: Path) -> None:
-    temporary = temporary_beside(backup)
-    try:
-        os.link(path, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, temporary)
-    temporary.replace(backup)
+    with replacing(backup) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(path, temporary)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fer_core.search.folder import open_search
-from fer_core.search.state import load_state
+from fer_core.search.state import changing, load_state
 from fer_core.store.runs import open_run
 from jobs import attempts, performing
 from jobs.cancelling import cancel, resume
@@ -164,7 +164,10 @@ def test_a_trial_of_an_ended_search_needs_no_process(perform, process, places, j
     cancel(places, search)
     jobs.reopen(f"{search}.s0.0")
     process("raise SystemExit(1)")
-    assert perform("trial", f"{search}.s0.0", search=search).status == "SUCCEEDED"
+    assert perform("trial", f"{search}.s0.0", search=search).status == "CANCELLED"  # to be found by `resume`
+    with changing(open_search(places, search)) as state:
+        state.status = "SUCCEEDED"
+    assert perform("trial", f"{search}.s0.1", search=search).status == "SUCCEEDED"
 
 
 def test_a_search_is_cancelled_with_all_its_jobs_and_resumed(perform, places, jobs, monkeypatch):

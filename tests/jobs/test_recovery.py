@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from datetime import timedelta
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,7 +16,7 @@ from fer_core.store.runs import open_run
 from jobs.job import Job
 from jobs.owner import this_process
 from jobs.record import Jobs
-from jobs.recovery import needs_message, recover
+from jobs.recovery import needs_message, note_received, recover
 from jobs.server import client
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
@@ -164,6 +165,20 @@ def test_what_waits_in_a_queue_is_not_sent_again_and_what_does_not_is_sent_once(
     assert recover(jobs, **look) == ["lost"]
     assert recover(jobs, **look) == []
     assert sent == ["lost"]
+
+
+def received(job_id: str, *, name: str = "gc", args: tuple = (), **kwargs) -> SimpleNamespace:
+    """What Celery tells of a message that a worker has received."""
+    return SimpleNamespace(id=job_id, name=name, args=args, kwargs=kwargs, delivery_info={"routing_key": "cpu"})
+
+
+def test_what_celery_call_has_sent_is_written_down_when_it_is_received_and_so_it_is_never_lost(tmp_path):
+    jobs = Jobs(tmp_path, clock=lambda: NOW)
+    messages = received("a", keep_days=7), received("a", keep_days=8), received("b", args=(1,)), received("c", name="?")
+    for request in messages:
+        note_received(jobs, request, clock=lambda: NOW - timedelta(seconds=90))
+    assert [(job.id, job.arguments, job.queue) for job in jobs.open_jobs()] == [("a", {"keep_days": 7}, "cpu")]
+    assert recover(jobs, publish=lambda job: None, waiting_ids=set, clock=lambda: NOW) == ["a"]
 
 
 def test_what_a_kill_left_half_done_is_completed(tmp_path):

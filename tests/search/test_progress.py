@@ -33,7 +33,8 @@ from tests.conftest import places_in
 from tests.search.conftest import FACTS
 from tests.search.driving import Tasks
 
-EVERY_ORACLE = pytest.mark.parametrize("oracle", ["random", "hyperband", "bayesian", "grid"])
+ORACLES = ("random", "hyperband", "bayesian", "grid")
+EVERY_ORACLE = pytest.mark.parametrize("oracle", ORACLES)
 
 
 @pytest.fixture
@@ -246,15 +247,16 @@ def begin_somehow(tasks: Tasks, event: str, place: int) -> None:
         tasks.waiting.append(job)
 
 
-def undisturbed(folder: Path, oracle: str) -> SearchState:
-    return Tasks(searched(folder, oracle, 1)).run_to_the_end()
+@pytest.fixture(scope="module")
+def undisturbed(folders, quick_disk):
+    """The trials of searches that nothing has happened to, by oracle."""
+    return {oracle: Tasks(searched(next(folders), oracle, 1)).run_to_the_end().trials for oracle in ORACLES}
 
 
 @EVERY_ORACLE
-@pytest.mark.usefixtures("quick_disk")
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=EVENTS, slots=st.integers(1, 3))
-def test_whatever_happens_no_trial_is_lost_or_counted_twice(folders, oracle, events, slots):
+def test_whatever_happens_no_trial_is_lost_or_counted_twice(folders, undisturbed, oracle, events, slots):
     tasks = Tasks(searched(next(folders), oracle, slots))
     tasks.begin()
     for event, place in events:
@@ -266,11 +268,10 @@ def test_whatever_happens_no_trial_is_lost_or_counted_twice(folders, oracle, eve
     assert sorted(run.id for run in list_runs(tasks.search.places)) == sorted(entry.run for entry in state.entries)
     jobs = [entry.job for entry in state.entries]
     assert len(set(jobs)) == len(jobs)
-    trials = undisturbed(next(folders), oracle).trials
     if oracle in ("random", "grid"):
-        assert [entry.values for entry in state.trials] == [entry.values for entry in trials]
+        assert [entry.values for entry in state.trials] == [entry.values for entry in undisturbed[oracle]]
     elif oracle == "bayesian" or all(entry.status == "COMPLETED" for entry in state.trials):
-        assert len(state.trials) == len(trials)
+        assert len(state.trials) == len(undisturbed[oracle])
     completed = any(entry.status == "COMPLETED" for entry in state.trials)
     assert len(state.entries) - len(state.trials) == (3 if completed else 0)
     confirmed = [state.entries[entry.of] for entry in state.entries[len(state.trials) :]]

@@ -1,9 +1,11 @@
 """The state of a search on disk: changed by one at a time, whole after a kill, rebuilt when it is lost."""
 
+import signal
 import subprocess
 import sys
 
 import pytest
+from kills import KilledAtCall
 
 from fer_core.errors import ArtifactError
 from fer_core.search.entries import Entry, SearchState
@@ -169,6 +171,38 @@ def test_of_processes_that_change_it_at_once_none_loses_a_change(search, places)
     children = [subprocess.Popen(command, cwd=PROJECT) for _ in range(3)]
     assert [child.wait(timeout=60) for child in children] == [0, 0, 0]
     assert load_state(search).failed_in_a_row == 60
+
+
+ASK_AND_TELL = """
+import sys
+from fer_core.places import Places
+from fer_core.search.entries import Entry
+from fer_core.search.folder import open_search
+from fer_core.search.state import changing
+from fer_core.search.telling import Outcome, tell
+search = open_search(Places.from_environment({}, models=sys.argv[1], history=sys.argv[2]), sys.argv[3])
+with changing(search) as state:
+    number = len(state.entries)
+    state.entries.append(Entry(number=number, seed=0, values={}, run=sys.argv[4]))
+tell(search, number, Outcome("COMPLETED", 0.5, epochs=number))
+"""
+
+
+def test_a_kill_at_any_call_leaves_the_state_before_or_after(search, places, tmp_path):
+    run = create_run(places, search.base, kind="trial", parent=search.id)
+    killer = KilledAtCall(tmp_path, with_strace=False)
+    command = [sys.executable, "-c", ASK_AND_TELL, str(places.models), str(places.history), search.id, run.id]
+    calls = killer.calls_of(command)
+    assert len(calls) >= 12
+    for call in calls:
+        before = len(load_state(search).entries)
+        assert killer.run(command, call) == -signal.SIGKILL
+        entries = load_state(search).entries
+        assert len(entries) in (before, before + 1)
+        assert all(one.score == 0.5 and one.epochs == one.number for one in entries if one.status == "COMPLETED")
+        assert SearchState.model_validate_json(search.state_backup.read_bytes()) is not None
+    add_entry(search)
+    assert list(search.folder.glob(".*.part*")) == []
 
 
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "removed", "of something else"])
