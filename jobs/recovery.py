@@ -13,14 +13,14 @@ from celery.signals import task_received
 from celery.worker import WorkController
 from celery.worker.request import Request
 
-from fer_core.errors import FerError
+from fer_core.errors import FerError, JobError
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import sweep
 from jobs.celery import stop_flag
 from jobs.job import ENDED, Job, owner_is_alive, seconds_since
 from jobs.record import Jobs
-from jobs.sending import publish, waiting_ids
+from jobs.sending import BrokerAwayError, publish, waiting_ids
 from jobs.wishes import WISHES
 
 PERIOD_SECONDS = 10.0
@@ -105,11 +105,22 @@ def recover(
         elif needs_message(job, clock()):
             lost.append(job)
     waiting = waiting_ids() if lost else set()
-    sent = [job for job in lost if job.id not in waiting and jobs.note_sent(job.id, instead_of=job.sent_utc)]
-    for job in sent:
-        _logger.warning("Job %s: its message is lost; it is sent again.", job.id)
+    away = [job for job in lost if job.id not in waiting]
+    return [job.id for job in away if _sent_again(jobs, job, publish)]
+
+
+def _sent_again(jobs: Jobs, job: Job, publish: Callable[[Job], None]) -> bool:
+    if not jobs.note_sent(job.id, instead_of=job.sent_utc):
+        return False
+    _logger.warning("Job %s: its message is lost; it is sent again.", job.id)
+    try:
         publish(job)
-    return [job.id for job in sent]
+    except BrokerAwayError:
+        raise
+    except JobError as error:  # a queue that this worker does not know must not keep the others from being sent
+        _logger.warning("%s %s", error, error.hint)
+        return False
+    return True
 
 
 def needs_message(job: Job, now: datetime) -> bool:

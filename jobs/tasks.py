@@ -127,7 +127,7 @@ def _fail(job: Job) -> NoReturn:
 
 
 def _wait_for_results_store() -> None:
-    """Celery tries for twenty seconds to store a result. The record has it already, so this may wait for Redis."""
+    """Celery tries to store a result for seconds only. The record has it already, so this may wait for Redis."""
     is_told = False
     while not stop_flag.is_asked():
         try:

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, JobError
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.runs import open_run
 from jobs.job import Job
@@ -165,6 +165,20 @@ def test_what_waits_in_a_queue_is_not_sent_again_and_what_does_not_is_sent_once(
     assert recover(jobs, **look) == ["lost"]
     assert recover(jobs, **look) == []
     assert sent == ["lost"]
+
+
+def test_a_queue_that_nobody_knows_keeps_no_other_job_from_being_sent(tmp_path):
+    jobs = Jobs(tmp_path)
+    for job_id in ("a", "b"):
+        jobs.create(record(id=job_id, sent_utc=ago(90), queue={"a": "h200", "b": "cpu"}[job_id]))
+    sent = []
+
+    def publish(job):
+        if job.queue == "h200":
+            raise JobError("not known here")
+        sent.append(job.id)
+
+    assert recover(jobs, publish=publish, waiting_ids=set, clock=lambda: NOW) == ["b"] == sent
 
 
 def received(job_id: str, *, name: str = "gc", args: tuple = (), **kwargs) -> SimpleNamespace:

@@ -16,13 +16,14 @@ from jobs.process import last_lines
 from jobs.server import client
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
-HEAVY = ("tensorflow", "keras", "cv2", "h5py", "jax", "matplotlib", "pandas", "sklearn")
+HEAVY = ("tensorflow", "keras", "keras_tuner", "cv2", "h5py", "jax", "matplotlib", "pandas", "sklearn")
 
 
 @pytest.fixture(scope="module")
 def two_workers(worker):
     """Two, on a broker that gives a message to another worker after two seconds."""
-    return [worker(name=name, FER_VISIBILITY_SECONDS="2") for name in ("one", "two")]
+    told = {"FER_VISIBILITY_SECONDS": "2", "PYTHONPROFILEIMPORTTIME": "1"}  # the latter: their logs name every import
+    return [worker(name=name, **told) for name in ("one", "two")]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_a_job_does_not_promote_unless_that_was_asked_for(training, job_places):
     assert not (job_places.models / "current.json").exists()
 
 
-def maps(process: psutil.Process) -> set[str]:
+def mapped(process: psutil.Process) -> set[str]:
     """Returns the files of packages that a process has mapped."""
     lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
     return {line.split()[-1] for line in lines if "site-packages" in line}
@@ -71,9 +72,10 @@ def test_neither_a_worker_nor_its_children_have_loaded_what_only_trainers_need(t
     for worker in two_workers:
         family = [psutil.Process(worker.pid), *worker.pool_children()]
         assert len(family) >= 2
-        for process in family:
-            loaded = {name for path in maps(process) for name in HEAVY if f"/{name}/" in path}
-            assert loaded == set()
+        assert {name for one in family for path in mapped(one) for name in HEAVY if f"/{name}/" in path} == set()
+        imported = set(re.findall(r"^import time:.*\| +(\w+)", worker.log, re.MULTILINE))
+        assert {"jobs", "celery", "fer_core"} <= imported
+        assert imported & set(HEAVY) == set()
 
 
 def test_what_celery_call_sends_with_wrong_arguments_fails_at_once_with_the_sentence(two_workers, celery, jobs, ended):
