@@ -4,7 +4,7 @@
     python benchmarks/jobs_speedup.py --rounds 3
 
 Real workers, real messages, real trainings on drawn faces; every trial costs about the same. Measured from the sending
-of `tune` to the end of the search. Needs two cores that nobody else uses.
+of `tune` to the end of the search. Needs two cores that nobody else uses; how much others did use them is printed.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -70,6 +72,24 @@ def _check(server: JobServer) -> None:
         raise RuntimeError(f"{state.status}: {state.message} {[entry.message for entry in state.entries]}")
 
 
+class Others:
+    """How much of the machine's processors all processes but ours and our children's have used since it was made."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    def share(self) -> float:
+        """Returns the part of the processors' time, 0 to 1. Children count when they have ended."""
+        total, busy, own = (now - before for now, before in zip(self._now(), self._before, strict=True))
+        return max(0.0, (busy - own) / total)
+
+    def _now(self) -> tuple[float, float, float]:
+        every, own = psutil.cpu_times(), os.times()
+        total = sum(every) - getattr(every, "guest", 0.0) - getattr(every, "guest_nice", 0.0)
+        idle = every.idle + getattr(every, "iowait", 0.0)
+        return total, total - idle, own.user + own.system + own.children_user + own.children_system
+
+
 def main() -> None:
     """Measures one worker and two in turn; exit code 1 below the bar."""
     options = parse_options()
@@ -77,8 +97,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fer-speedup-cache-") as cache:
         for _ in range(options.rounds):
             for workers in seconds:
+                others = Others()
                 seconds[workers].append(seconds_with(workers, Path(cache)))
-                print(f"{workers} worker{'s' if workers > 1 else ''}: {seconds[workers][-1]:.1f} s", flush=True)
+                told = f"{workers} worker{'s' if workers > 1 else ''}: {seconds[workers][-1]:.1f} s"
+                print(f"{told}; others used {others.share():.0%} of the processors", flush=True)
     one, two = (statistics.median(values) for values in seconds.values())
     print(f"{TRIALS} trials: {one:.1f} s with one worker, {two:.1f} s with two: {one / two:.2f} × (bar: {BAR} ×)")
     print(f"{processor()}, {os.cpu_count()} threads, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}")

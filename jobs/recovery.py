@@ -1,7 +1,7 @@
 """`Housekeeping`: what every worker's main process does beside Celery's own work, also while its child trains for days.
 
-Every ten seconds it looks at the jobs that have not ended. Whose message is lost (its worker died, or Redis lost it) is
-sent again. So nothing waits for the visibility timeout, and no scheduler is needed for it.
+Every five seconds it looks at the jobs that have not ended. Whose message is lost (its worker died, or Redis lost it)
+is sent again. So nothing waits for the visibility timeout, and no scheduler is needed for it.
 """
 
 import logging
@@ -23,7 +23,7 @@ from jobs.record import Jobs
 from jobs.sending import BrokerAwayError, publish, waiting_ids
 from jobs.wishes import WISHES
 
-PERIOD_SECONDS = 10.0
+PERIOD_SECONDS = 5.0
 SENT_SECONDS = 60.0
 """After so long in no queue and with nobody, a message is lost: between the two it is for milliseconds only."""
 UNSENT_SECONDS = 5.0
@@ -69,7 +69,7 @@ class Housekeeping(StartStopStep):
             _logger.exception("Lost messages cannot be looked for.")
 
     def _say(self, text: str) -> None:
-        """Once, not every ten seconds."""
+        """Once, not every five seconds."""
         if text != self._said:
             self._said = text
             _logger.warning(text)

@@ -20,7 +20,7 @@ from jobs.recovery import needs_message, note_received, recover
 from jobs.server import client
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
-TRAINING = TINY_TRAINING | {"epochs": 16, "batch_size": 16}
+TRAINING = TINY_TRAINING | {"epochs": 12, "batch_size": 16}
 """Long enough to be disturbed four times."""
 
 
