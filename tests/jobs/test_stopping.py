@@ -94,7 +94,7 @@ def test_a_job_is_cancelled_and_resumed_at_every_stage(stopping_worker, submit, 
 
 def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places, celery):
     """SIGTERM, SIGQUIT, `celery control shutdown`, and SIGTERM to its child alone: one job sees them all."""
-    job = submit("train", **TINY_TRAINING, epochs=2, max_hours=1)
+    job = submit("train", **TINY_TRAINING, epochs=500, max_hours=1)
     waiting = submit("train", **TINY_TRAINING, epochs=2)
     cancelled_within(job_places, jobs, waiting)  # while it waits
     current = stopping_worker
