@@ -84,7 +84,7 @@ class RecordFiles:
 
     def open_jobs(self) -> list[Job]:
         """Returns the jobs that have not ended, oldest first. Records that cannot be read are left out."""
-        return sorted(_readable(self._folder.glob("[!.]*.json")), key=lambda job: job.created_utc)
+        return sorted(_readable(self._folder.glob("[!.]*.json")), key=lambda job: (job.created_utc, job.id))
 
     def ended_jobs(self, limit: int | None) -> list[Job]:
         """Returns the jobs that have ended, the last `limit` of them, the first to end first."""

@@ -4,9 +4,10 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from fer_core.errors import FerError, Interrupted
+from fer_core.errors import FerError
+from fer_core.interruption import signals_as_exceptions
 
 _OUTPUT_CLOSED = 141
 """What a shell reports of a program whose reader (`| head`) has gone."""
@@ -21,7 +22,7 @@ def ended(run: Callable[[], None]) -> int:
         # A terminal or log that is not UTF-8 gets a question mark for what it cannot show, and the training goes on.
         sys.stdout.reconfigure(errors="replace")
     try:
-        with _signals_as_exceptions():
+        with signals_as_exceptions():
             run()
     except FerError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -34,16 +35,3 @@ def ended(run: Callable[[], None]) -> int:
     except KeyboardInterrupt as error:
         return 128 + getattr(error, "signal_number", signal.SIGINT)
     return 0
-
-
-@contextlib.contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    def stop(number: int, frame: object) -> None:
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

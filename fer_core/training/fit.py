@@ -15,6 +15,7 @@ from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import NonFiniteLossError
 from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, summary
 from fer_core.evaluation.predict import predict
+from fer_core.interruption import check_interrupted
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.class_weights import class_weights
@@ -163,7 +164,8 @@ class Watch(keras.callbacks.Callback):
         self._started = self._told = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Checks the loss and stops the clock."""
+        """Checks the loss and for signals, and stops the clock."""
+        check_interrupted()
         if not math.isfinite(logs["loss"]):
             raise _non_finite(f"the loss is {logs['loss']} in epoch {self.epoch}, batch {batch + 1} of {self.steps}")
         now = time.perf_counter()

@@ -16,6 +16,7 @@ from fer_core.data.augment import Augmentation
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.metrics import Evaluation
+from fer_core.interruption import check_interrupted
 from fer_core.places import Places
 from fer_core.store.artifacts import check_saveable
 from fer_core.store.clock import utc_now, utc_text
@@ -56,10 +57,11 @@ def train(
 
     Raises:
         RunHeldError: another process trains this run. NonFiniteLossError: the loss is no number.
-        FerError: settings, data or a saved file cannot be used.
+        FerError: settings, data or a saved file cannot be used. Interrupted: a signal asked for the end.
     """
     with run.hold():
         _check_is_unfinished(run)
+        check_interrupted()
         # Before the run counts as running: what this machine refuses, another one may go on with.
         machine = prepare(run.manifest.config, recorded=run.manifest)
         record_machine(run, machine)
