@@ -15,6 +15,7 @@ from fer_core.doors.backend import choose_backend
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import Output, say
 from fer_core.errors import ConfigError, DatasetError
+from fer_core.interruption import signals_wait
 from fer_core.places import Places
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
@@ -176,9 +177,9 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
     choose_backend(run.manifest.backend)
     try:
         send_native_messages_to(run.log_txt)
-        from fer_core.training.train import train
+        with signals_wait(), Display(console) as display:
+            from fer_core.training.train import train
 
-        with Display(console) as display:
             result = train(run, dataset, places=places, report=display)
     except KeyboardInterrupt:
         resume = command("--resume", run.id, *_places_flags(places))

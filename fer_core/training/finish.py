@@ -12,6 +12,7 @@ from fer_core.evaluation import plots
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict
+from fer_core.interruption import check_interrupted
 from fer_core.store.artifacts import save_architecture, save_labels, save_model
 from fer_core.store.export import ensure_litert, export_checked
 from fer_core.store.files import file_sha256, write_json
@@ -28,13 +29,16 @@ def finish(run: Run, network: keras.Model, dataset: Dataset, progress: Progress,
     write_history(run.history_csv, progress.rows)
     kept = kept_epoch(progress)
     evaluation, temperature = _evaluate(run, network, dataset)
+    check_interrupted()
     run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
     save_labels(run.labels_json, dataset.labels)
     save_architecture(network, run.architecture_json)
     save_model(network, run.model_h5, manifest=run.manifest)
     evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
     write_json(run.evaluation_json, evaluation.to_json())
+    check_interrupted()
     _export(run, network, dataset, told)
+    check_interrupted()
     _plot(run, dataset, evaluation, progress)
     return evaluation
 
