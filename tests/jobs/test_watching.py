@@ -170,7 +170,7 @@ def test_following_tells_each_epoch_until_the_end(ask, places):
 
 def test_the_log_is_printed_whole_or_its_end(ask, places):
     make_job(places, "train-1")
-    assert "Nothing yet" in ask("logs", "train-1").out
+    assert ask("logs", "train-1").out == "It has printed nothing yet; it is queued.\n"
     log = jobs_of(places).log("train-1")
     log.parent.mkdir(parents=True)
     log.write_text("one\ntwo [bold]\nthree\n", encoding="utf-8")
@@ -199,10 +199,23 @@ def test_a_followed_log_ends_with_the_job_and_misses_nothing(ask, places):
     assert text == "begin\n" + "".join(f"line {number}\n" for number in range(5))
 
 
-def test_a_search_has_no_log_of_its_own_and_says_where_the_others_are(ask, places):
+def test_the_log_of_a_search_is_that_of_its_trials_each_under_its_name(ask, places):
     search = make_search(places, [0.5])
-    answer = ask("logs", search.id)
-    assert (answer.code, "list --trials" in answer.hint) == (2, True)
+    make_job(places, "tune-1", task="tune", search=search.id, status="SUCCEEDED")
+    for slot, number, text in ((0, 1, "later\n"), (0, 0, "one\ntwo\n"), (1, 0, "beside\n"), (1, 1, "")):
+        job = make_job(places, f"{search.id}.s{slot}.{number}", task="trial", search=search.id)
+        log = jobs_of(places).log(job.id)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(text)
+    heads = [f"==> {search.id}.{name} <==\n" for name in ("s0.0", "s1.0", "s0.1")]
+    expected = "{}one\ntwo\n\n{}beside\n\n{}later\n".format(*heads)
+    assert ask("logs", search.id).out == ask("logs", "tune-1", "-f").out == expected
+    assert ask("logs", "tune-1", "-n", "1").out == expected.replace("one\n", "")
+
+
+def test_a_job_that_failed_before_it_printed_anything_says_why(ask, places):
+    make_job(places, "tune-1", task="tune", status="FAILED", message="There is no recipe 'compac'.")
+    assert ask("logs", "tune-1").out == ask("logs", "tune-1", "-f").out == "There is no recipe 'compac'.\n"
 
 
 def test_ages_are_those_of_the_last_step(ask, places):
