@@ -16,7 +16,7 @@ from fer_core.store.clock import Clock, utc_now, utc_text
 from jobs.celery import app
 from jobs.job import Job
 from jobs.record import Jobs
-from jobs.settings import check_queue, hidden_password
+from jobs.settings import QUEUE_OF_TASK, check_queue, hidden_password
 from jobs.wishes import checked_wish
 from jobs.work import whole_path
 
@@ -51,7 +51,7 @@ def submit(
         BrokerAwayError: the job is written down, and workers send it themselves when they reach the broker.
     """
     wish = checked_wish(task, arguments)
-    queue = getattr(wish, "queue", None) or app.conf.task_routes[task]["queue"]
+    queue = getattr(wish, "queue", None) or QUEUE_OF_TASK[task]
     check_queue(queue, environ)
     moment = clock()
     job = Job(
