@@ -123,7 +123,8 @@ class Jobs:
         with self._files.changing(job_id):
             job = self.read(job_id)
             if job.status in ENDED:
-                raise JobError(f"Job {job_id} has ended: it is {job.status}.")
+                hint = "" if job.status == "SUCCEEDED" else f"`python -m jobs resume {job_id}` would go on with it."
+                raise JobError(f"Job {job_id} has ended: it is {job.status}.", hint=hint)
             if job.status == "RUNNING" and owner_is_alive(job, now=self._clock()):
                 return self._files.change(job, cancel_requested=True)
             return self._cancelled(job)
