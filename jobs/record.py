@@ -177,8 +177,8 @@ class Jobs:
         if not every:
             return "There are no jobs yet; `python -m jobs submit --help` says how to make one."
         hint = did_you_mean(job_id, [job.id for job in every])
-        newest = ", ".join(job.id for job in every[:-4:-1])
-        return hint if hint.startswith("Did") else f"The newest are: {newest}."
+        newest = [job.id for job in every if job.task != "trial"] or [job.id for job in every]
+        return hint if hint.startswith("Did") else f"The newest are: {', '.join(newest[:-4:-1])}."
 
 
 _AS_NEW = {
