@@ -67,10 +67,18 @@ def _print(desk: Desk, jobs: list[tuple[Job, str]], look: Look) -> None:
     table = new_table("job", "status", "since", "of", "so far")
     for job, is_now in jobs:
         moment = (job.finished_utc if is_now == job.status else None) or job.started_utc or job.created_utc
-        table.add_row(job.id, status_text(is_now), age(moment, now), subject(job), look.doing(job))
+        table.add_row(job.id, status_text(is_now), age(moment, now), subject(job), _so_far(job, look))
     desk.show(table)
 
 
+def _so_far(job: Job, look: Look) -> str:
+    """Returns how far a job is; one that has failed says why, in the first sentence of its message."""
+    why = next(iter(job.message.splitlines()), "") if job.status == "FAILED" else ""
+    return ": ".join(filter(None, (look.doing(job), why)))
+
+
 def subject(job: Job) -> str:
-    """Returns what a job is about: its recipe, or the run or search that it works on."""
+    """Returns what a job is about: its recipe, or the run or search that it works on; a trial's id says that itself."""
+    if parse_job_id(job.id) is not None:
+        return ""
     return str(job.arguments.get("recipe") or job.run or job.arguments.get("run") or job.search or "")

@@ -1,5 +1,6 @@
 """`list`, `status`, `logs`: what is shown of jobs, runs and searches, from their files alone."""
 
+import io
 import json
 import re
 import threading
@@ -7,9 +8,12 @@ import time
 from datetime import timedelta
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from fer_core.search.state import changing
 from fer_core.store.clock import utc_now, utc_text
+from jobs.commands.desk import Desk, new_table
 from jobs.owner import this_process
 from tests.jobs.parts import (
     NOON,
@@ -70,6 +74,31 @@ def test_the_job_of_a_trial_shows_its_run(ask, places):
     make_job(places, job_id, task="trial", status="RUNNING", search=search.id, owner=this_process())
     assert re.search(rf"^run +{run}$", ask("status", job_id).out, re.MULTILINE)
     assert re.search(r"trial 1, epoch 0 of 5$", ask("list", "--trials").out, re.MULTILINE)
+
+
+def test_what_trains_the_best_again_is_listed_as_that(ask, places):
+    search = make_search(places, [0.4, 0.5])
+    job_id = f"{search.id}.s0.2"
+    with changing(search) as state:
+        again = state.entries[1].model_copy(update={"number": 2, "kind": "confirm", "of": 1, "seed": 7, "job": job_id})
+        state.entries.append(again)
+    make_job(places, job_id, task="trial", search=search.id)
+    assert re.search(rf"^{job_id} .* trial 1 again, seed 7, epoch 5 of 5, 0\.500$", ask("list", "--trials").out, re.M)
+
+
+def test_the_list_says_why_a_job_has_failed(ask, places):
+    make_job(places, "tune-1", task="tune", status="FAILED", message="There is no recipe 'compac'.\nDid you mean …")
+    assert ask("list").out.splitlines()[-1].endswith("There is no recipe 'compac'.")
+
+
+def test_on_a_narrow_terminal_what_is_copied_stays_whole(places, tmp_path):
+    console = Console(file=io.StringIO(), force_terminal=True, width=60, no_color=True)
+    table, command = new_table("job", "so far"), f"python train_emotion_model.py --config {tmp_path / 'best.toml'}"
+    table.add_row("20260131-120000-attention-random-3f9a.s12.345", "trial 4, epoch 3 of 50, which is a lot")
+    Desk(places, console=console).show(table, Text(command))
+    said = console.file.getvalue()
+    assert "20260131-120000-attention-random-3f9a.s12.345 " in said
+    assert f"{command}\n" in said
 
 
 def test_the_list_can_be_narrowed_and_read_by_programs(ask, places):
