@@ -22,7 +22,7 @@ from jobs.notify import notify
 from jobs.owner import this_process
 from jobs.performing import Performance
 from jobs.record import Jobs
-from jobs.sending import BrokerAwayError, send
+from jobs.sending import BrokerAwayError, others_listen, send
 from jobs.settings import QUEUE_OF_TASK
 
 _logger = logging.getLogger(__name__)
@@ -103,7 +103,8 @@ def _performed(places: Places, jobs: Jobs, job: Job) -> Job:
             _logger.warning("Job %s waits for the broker: %s", other.id, error)
 
     with stop_flag.heeding_sigterm():
-        performance = Performance(places, jobs, job, is_stop_asked=stop_flag.is_asked, send=send_or_leave)
+        options = {"is_stop_asked": stop_flag.is_asked, "send": send_or_leave, "others": others_listen}
+        performance = Performance(places, jobs, job, **options)
         job = performance.carried_out()
         if job.status == "QUEUED":
             send_or_leave(job)
