@@ -89,6 +89,8 @@ def test_what_trains_the_best_again_is_listed_as_that(ask, places):
 def test_the_list_says_why_a_job_has_failed(ask, places):
     make_job(places, "tune-1", task="tune", status="FAILED", message="There is no recipe 'compac'.\nDid you mean …")
     assert ask("list").out.splitlines()[-1].endswith("There is no recipe 'compac'.")
+    make_job(places, "search-1.s0.0", task="trial", message="The images are others here.\n…", refused_by={"bad": 1})
+    assert ask("list", "--trials").out.splitlines()[-1].endswith("The images are others here.")
 
 
 def test_on_a_narrow_terminal_what_is_copied_stays_whole(places, tmp_path):
