@@ -86,6 +86,13 @@ def test_what_trains_the_best_again_is_listed_as_that(ask, places):
     assert re.search(rf"^{job_id} .* trial 1 again, seed 7, epoch 5 of 5, 0\.500$", ask("list", "--trials").out, re.M)
 
 
+def test_the_status_of_what_can_be_gone_on_with_says_how(ask, places):
+    make_job(places, "train-1", status="FAILED", message="No room.")
+    make_job(places, "train-2", status="SUCCEEDED")
+    assert "python -m jobs resume train-1" in ask("status", "train-1").out
+    assert "resume" not in ask("status", "train-2").out
+
+
 def test_the_list_says_why_a_job_has_failed(ask, places):
     make_job(places, "tune-1", task="tune", status="FAILED", message="There is no recipe 'compac'.\nDid you mean …")
     assert ask("list").out.splitlines()[-1].endswith("There is no recipe 'compac'.")
