@@ -74,7 +74,7 @@ def _print(desk: Desk, jobs: list[tuple[Job, str]], look: Look) -> None:
 def _so_far(job: Job, look: Look) -> str:
     """Returns how far a job is; one that has failed, or that no worker could begin yet, says why."""
     doing = look.doing(job)
-    is_stuck = job.status == "FAILED" or (job.refused_by and not doing)
+    is_stuck = job.status == "FAILED" or (job.refused_by and not doing and not job.finished_utc)
     why = next(iter(job.message.splitlines()), "") if is_stuck else ""
     return ": ".join(filter(None, (doing, why)))
 
