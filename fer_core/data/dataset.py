@@ -15,10 +15,11 @@ from fer_core.data.cache import CachedImages, cached_images
 from fer_core.data.checks import check_readable
 from fer_core.data.contents import Contents
 from fer_core.data.decoding import BadImage
+from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.more_images import labelled_images, with_more_images
 from fer_core.data.partition import Partition, Role, partition, split_fingerprint
-from fer_core.data.sources import find_source, open_source
+from fer_core.data.sources import open_source
 from fer_core.errors import DatasetError
 from fer_core.places import Places
 

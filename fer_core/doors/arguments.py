@@ -46,7 +46,10 @@ def parse(argv: Sequence[str]) -> Request:
     places = Places.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
     resume, nothing_to_resume = _run_to_resume(peek(argv, "--resume"), places)
     recipe = _recipe(argv, resume)
-    base = _from_file(_start(recipe, resume), peek(argv, "--config"))
+    start = _start(recipe, resume)
+    base = _from_file(start, peek(argv, "--config"))
+    if base.network != start.network and peek(argv, "--recipe") is None:
+        recipe = None  # as with --network: it takes the default's settings, and is not that recipe
     config, doors = _flags(argv, base)
     if resume is not None:
         config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})

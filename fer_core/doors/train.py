@@ -116,7 +116,7 @@ def _check_no_more_epochs(run: Run, epochs: int) -> None:
 def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
     """Returns the data and its audit; all that can be wrong is found here, before Keras is imported."""
     from fer_core.data.checks import UnreadableImagesError
-    from fer_core.data.sources import find_source
+    from fer_core.data.default_source import find_source
     from fer_core.training.class_weights import class_weights
     from fer_core.training.starting import starting_model
 

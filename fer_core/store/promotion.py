@@ -121,7 +121,8 @@ def rollback(places: Places, *, clock: Clock = utc_now) -> Pointer:
         place = next((place for place, run_id in enumerate(previous) if _is_complete(places, run_id)), None)
         if place is None:
             raise ArtifactError(
-                f"There is no model in {places.models} to go back to: none was in use before, or it is gone."
+                f"There is no model in {places.models} to go back to: none was in use before, or it is gone.",
+                hint="`python -m jobs promote RUN` puts a finished run into use.",
             )
         run = open_run(places, previous[place])
         return _put_into_use(places, run, previous=list(previous[place + 1 :]), clock=clock)

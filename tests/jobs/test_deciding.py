@@ -34,6 +34,7 @@ def test_a_job_that_has_ended_cannot_be_cancelled(ask, places):
     ask("cancel", "train-1")
     answer = ask("cancel", "train-1")
     assert (answer.code, "has ended" in answer.problem) == (2, True)
+    assert answer.hint.startswith("`python -m jobs resume train-1`")
 
 
 def test_a_search_is_cancelled_with_its_trials(ask, places):
