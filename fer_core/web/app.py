@@ -11,7 +11,7 @@ from itsdangerous import TimestampSigner
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now
 from fer_core.web import login, problems, safety, uploads
-from fer_core.web.api import health, predict
+from fer_core.web.api import health, openapi, predict
 from fer_core.web.api import jobs as jobs_api
 from fer_core.web.api import runs as runs_api
 from fer_core.web.figures import Figures
@@ -70,7 +70,7 @@ def _register(app: Flask) -> None:
     csrf = CSRFProtect(app)
     for blueprint in PAGES:
         app.register_blueprint(blueprint)
-    for blueprint in (health.answers, predict.api, runs_api.api, jobs_api.api):
+    for blueprint in (health.answers, openapi.api, predict.api, runs_api.api, jobs_api.api):
         # No cookie decides there: see `changes` in api/checks.py.
         csrf.exempt(blueprint)
         app.register_blueprint(blueprint)

@@ -18,6 +18,7 @@ MOST_FAILURES = 5
 FORGET_SECONDS = 300.0
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
+_ASKED_BY_PROGRAMS = frozenset({"answers", "api", "openapi", "runs_api", "jobs_api"})
 _EXTENSION = "fer-login"
 
 pages = Blueprint("login", __name__)
@@ -89,6 +90,11 @@ def lock(app: Flask, door: Door, *, https: bool) -> None:
         app.before_request(_check)
 
 
+def is_locked() -> bool:
+    """Returns whether this application asks for a token or password."""
+    return _door().is_locked
+
+
 def has_token() -> bool:
     """Returns whether the request has the token in its Authorization header. Raises TooManyFailuresError."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -109,7 +115,7 @@ def _door() -> Door:
 def _check() -> Response | None:
     if request.endpoint in _OPEN or is_signed_in() or has_token():
         return None
-    if request.method == "GET" and request.blueprint not in ("answers", "api"):
+    if request.method == "GET" and request.blueprint not in _ASKED_BY_PROGRAMS:
         return redirect(url_for("login.page", next=request.full_path.rstrip("?")))
     raise NotSignedInError(
         "This needs the token or the password.", hint="Send the header `Authorization: Bearer TOKEN`, or sign in."

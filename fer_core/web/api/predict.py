@@ -40,7 +40,7 @@ def live() -> Response:
     with held.readers.lent() as reader:
         picture_bgr = as_bgr(decoded(data, most_pixels=held.settings.pixels))
         began = time.perf_counter()
-        readings = held.sessions.read(session_id, picture_bgr, reader, smoothing_seconds=smoothing)
+        readings = held.sessions.read(session_id, picture_bgr, reader.quick, smoothing_seconds=smoothing)
         milliseconds = (time.perf_counter() - began) * 1000
     _count(readings)
     height, width = picture_bgr.shape[:2]
@@ -65,7 +65,7 @@ def _picture_answer(data: bytes, faces: Faces) -> dict[str, Any]:
     held = service()
     with held.readers.lent() as reader:
         picture = decoded(data, most_pixels=held.settings.pixels)
-        readings = _read(reader, picture, faces)
+        readings = _read(reader.for_picture(picture), picture, faces)
     _count(readings)
     told = [reading.to_json() for reading in readings]
     for one in told:

@@ -41,6 +41,6 @@ def _shown(data: bytes, finding: Finding) -> PictureView | FerError:
     try:
         with held.readers.lent() as reader:
             picture = decoded(data, most_pixels=held.settings.pixels)
-            return view(reader, picture, finding=finding, signer=held.signer)
+            return view(reader.for_picture(picture), picture, finding=finding, signer=held.signer)
     except (BadUploadError, TooLargeError) as error:
         return error
