@@ -22,7 +22,7 @@ function show(job) {
   if (job.share == null) bar.removeAttribute("value");
   else bar.value = job.share;
   const isAtEnd = log.scrollTop + log.clientHeight > log.scrollHeight - 30;
-  if (log.textContent !== job.log) log.textContent = job.log;
+  if (job.log && log.textContent !== job.log) log.textContent = job.log;
   if (isAtEnd) log.scrollTop = log.scrollHeight;
   return true;
 }

@@ -18,7 +18,7 @@ function showWorkers(state) {
     : state.reachable
       ? working(state)
       : `No broker: ${state.problem}`;
-  document.getElementById("broker-hint").textContent = state?.hint ?? "";
+  document.getElementById("broker-hint").replaceChildren(...withCode(state?.hint ?? ""));
   document.getElementById("how-to").hidden = kind !== "warn";
   const queues = Object.entries(state?.queues ?? {}).map(([queue, workers]) =>
     Object.assign(document.createElement("li"), {
@@ -52,4 +52,11 @@ function showJob(row, job) {
   const bar = row.querySelector("progress");
   if (job.share == null) bar.removeAttribute("value");
   else bar.value = job.share;
+}
+
+/** What stands between `backticks` is to be typed. */
+function withCode(text) {
+  return text
+    .split("`")
+    .map((part, place) => (place % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part));
 }

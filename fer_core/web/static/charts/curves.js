@@ -45,5 +45,5 @@ function seriesOf({ name, epochs }, column, place, count) {
 function pointsOf(epochs, column) {
   return epochs
     .map((row, place) => [row.epoch ?? place + 1, row[column]])
-    .filter(([, value]) => typeof value === "number");
+    .filter(([, value]) => typeof value === "number" && (column !== "learning_rate" || value > 0));
 }

@@ -4,9 +4,9 @@ import { Readout } from "./readout.js";
 import { linear } from "./scale.js";
 import { svg } from "./svg.js";
 
-const EDGE = { left: 40, right: 40, top: 34, bottom: 16 },
+const EDGE = { left: 40, right: 72, top: 52, bottom: 16 },
   HEIGHT = 320,
-  AXIS_WIDTH = 104;
+  AXIS_WIDTH = 78;
 const RANKS = ["best quarter", "second", "third", "last quarter"];
 
 /** A drawing in `place`; `show(trials, parameters, objective)` fills it. `chosen` is called with a trial's number. */
@@ -148,27 +148,12 @@ function wayOf(trial, axes, rank) {
 
 function drawnAxis({ name, x, y, marks }, place, all) {
   const anchor = place === 0 ? "start" : place === all.length - 1 ? "end" : "middle";
-  const label = svg(
-    "text",
-    {
-      class: "axis-name",
-      x: anchor === "start" ? x - EDGE.left + 4 : anchor === "end" ? x + EDGE.right - 4 : x,
-      y: 14,
-      "text-anchor": anchor,
-    },
-    [words(name)],
-  );
-  const texts = marks.map((mark) =>
-    svg(
-      "text",
-      {
-        class: "axis-text",
-        x: place === all.length - 1 ? x - 6 : x + 6,
-        y: y(mark) + (marks.length > 1 && mark === marks.at(-1) ? 12 : -3),
-        "text-anchor": place === all.length - 1 ? "end" : "start",
-      },
-      [number(mark)],
-    ),
-  );
-  return [svg("line", { class: "axis", x1: x, x2: x, y1: EDGE.top, y2: HEIGHT - EDGE.bottom }), label, ...texts];
+  const nameAt = { start: x - EDGE.left + 4, middle: x, end: x + EDGE.right - 4 }[anchor];
+  const title = { class: "axis-name", x: nameAt, y: place % 2 ? 30 : 14, "text-anchor": anchor };
+  const texts = marks.map((mark, order) => {
+    const isTop = marks.length > 1 && order === marks.length - 1;
+    return svg("text", { class: "axis-text", x: x + 6, y: y(mark) + (isTop ? 12 : -3) }, [number(mark)]);
+  });
+  const line = svg("line", { class: "axis", x1: x, x2: x, y1: EDGE.top, y2: HEIGHT - EDGE.bottom });
+  return [line, svg("text", title, [words(name)]), ...texts];
 }
