@@ -88,7 +88,7 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
 
 
 def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of a job: what was sent that differs from what the form began with.
+    """Returns the arguments of a job: recipe and network, and what was sent that the form did not begin with.
 
     Args:
         sent: a Werkzeug MultiDict. What is no field of the form is left out.
@@ -100,7 +100,9 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, one in form.fields.items():
         value = _value(one, sent)
-        if value == _as_sent(one):
+        # A form that begins with another recipe or network has its values: they are no default of the job's.
+        is_chosen = one.reloads and value is not None
+        if value == _as_sent(one) and not is_chosen:
             continue
         if name.startswith(OPTION):
             options[name.removeprefix(OPTION)] = value
