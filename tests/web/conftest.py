@@ -32,6 +32,8 @@ from tests.jobs.conftest import (  # noqa: F401 - the broker and workers of the 
 )
 from tests.script import clean_environment
 
+TOKEN = "a-token-of-these-tests"
+
 
 class Site(NamedTuple):
     """A server that answers."""

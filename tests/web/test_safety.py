@@ -9,9 +9,8 @@ import requests
 from fer_core.errors import ConfigError
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from tests.conftest import places_in
-from tests.web.conftest import folder_contents, served
+from tests.web.conftest import TOKEN, folder_contents, served
 
-TOKEN = "a-token-of-this-test"
 PAGES = ("/", "/live", "/runs", "/runs/shipped-best", "/jobs", "/jobs/new/train", "/model", "/corrections", "/login")
 
 
