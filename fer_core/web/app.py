@@ -33,7 +33,7 @@ def make_app(
 
     It holds a thread that looks for promoted models: `app.extensions["fer"].readers.close()` ends it.
     """
-    known_secrets = secrets_of(settings)
+    known_secrets = secrets_of(settings, environ)
     app = Flask("fer_core.web")
     # Anew at each start: forms and sessions of before are refused then, which is said in a sentence.
     app.secret_key = secrets.token_bytes(32)

@@ -99,6 +99,8 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for name, one in form.fields.items():
+        if one.kind not in ("checkbox", "checks") and name not in sent:
+            continue
         value = _value(one, sent)
         # A form that begins with another recipe or network has its values: they are no default of the job's.
         is_chosen = one.reloads and value is not None

@@ -1,12 +1,13 @@
 """Errors as answers: for the API as JSON, for a browser as a page. Both say what is wrong and what to do."""
 
 import logging
+import re
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from fer_core.errors import ArtifactError, FerError
+from fer_core.errors import FerError
 from fer_core.store.files import DiskFullError
 from fer_core.web.api.checks import NotAllowedError
 from fer_core.web.live_sessions import BusySessionError
@@ -39,6 +40,10 @@ _HINTS = {
 log = logging.getLogger(__name__)
 
 
+_MISSING = re.compile(r"There is no (run|job|search|history) '")
+"""How the house says that there is nothing of a name that a path has."""
+
+
 class NotFoundError(FerError):
     """There is nothing of that name."""
 
@@ -53,7 +58,7 @@ def handle_problems(app: Flask) -> None:
 
 def status_of(error: FerError) -> int:
     """Returns the HTTP status for an error of ours: 400 unless it has one of its own."""
-    if isinstance(error, NotFoundError) or (isinstance(error, ArtifactError) and str(error).startswith("There is no")):
+    if isinstance(error, NotFoundError) or _MISSING.match(str(error)):
         return 404
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
 

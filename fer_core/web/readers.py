@@ -9,6 +9,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from fer_core.store.promotion import current
 from fer_core.web.settings import WebSettings
 
 LOOK_SECONDS = 1.0
+RETRY_SECONDS = 30.0
+"""After a promoted model could not be read: it may still be on its way, on a shared disk."""
 QUICK_WIDTH = 320
 PATIENCE_SECONDS = 10.0
 """The longest wait for a reader: whoever waits longer has most likely gone."""
@@ -69,7 +72,7 @@ class Readers:
         self._waiting = 0
         self._changing, self._counting = threading.Lock(), threading.Lock()
         self._pointer = self._promoted()
-        self._refused: str | None = None
+        self._refused: tuple[str | None, float] | None = None
         self.problem = ""
         """Why a promoted model is not read with; '' if nothing is wrong."""
         self._is_closed = threading.Event()
@@ -121,17 +124,25 @@ class Readers:
         """Goes over to a model that was promoted since the last look; returns when it is in use here."""
         with self._changing:
             promoted = self._promoted()
-            if promoted in (self._pointer, self._refused):
-                return
-            try:
-                self._generation = self._load()
-            except (FerError, OSError) as error:
-                self._refused = promoted
-                self.problem = f"The model promoted last cannot be read with ({error}); the one before it goes on."
-                log.warning(self.problem)
-                return
-            self._pointer, self._refused, self.problem = promoted, None, ""
-            log.info("Now reading with %s.", self.model.name)
+            if promoted == self._pointer:
+                self._refused, self.problem = None, ""
+            elif not self._was_refused(promoted):
+                self._go_over_to(promoted)
+
+    def _was_refused(self, promoted: str | None) -> bool:
+        """Whether it could not be read with a short time ago."""
+        return self._refused is not None and promoted == self._refused[0] and time.monotonic() < self._refused[1]
+
+    def _go_over_to(self, promoted: str | None) -> None:
+        try:
+            self._generation = self._load()
+        except (FerError, OSError) as error:
+            self._refused = promoted, time.monotonic() + RETRY_SECONDS
+            self.problem = f"The model promoted last cannot be read with ({error}); the one before it goes on."
+            log.warning(self.problem)
+            return
+        self._pointer, self._refused, self.problem = promoted, None, ""
+        log.info("Now reading with %s.", self.model.name)
 
     def close(self) -> None:
         """Looks for promoted models no more."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -68,12 +69,12 @@ class WebSettings(Settings):
         return self.readers or os.cpu_count() or 1
 
 
-def secrets_of(settings: WebSettings) -> tuple[str, ...]:
+def secrets_of(settings: WebSettings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Returns the token and the password, those of them that there are. Raises ConfigError for one that is no secret.
 
     Also where the address is open to other machines and there is neither.
     """
-    token = settings.token or os.environ.get("FER_WEB_TOKEN") or None
+    token = settings.token or environ.get("FER_WEB_TOKEN") or None
     found = tuple(filter(None, (token, _password(settings.password_file))))
     if not found and not _is_local(settings.host):
         raise ConfigError(
