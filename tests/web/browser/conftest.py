@@ -1,7 +1,6 @@
 """Debian's Chromium, driven by Playwright, with a camera that plays a clip, and servers in processes of their own."""
 
 import contextlib
-import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from fer_core.places import Places
-from fer_core.store.promotion import SHIPPED_BEST
 from tests.conftest import PROJECT, places_in
 from tests.script import clean_environment
 
@@ -124,12 +122,3 @@ def write_camera_clip(clip: Path, video: Path) -> None:
             frame_bgr = cv2.resize(np.ascontiguousarray(frame_bgr), _CAMERA_SIZE, interpolation=cv2.INTER_AREA)
             file.write(b"FRAME\n" + cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2YUV_I420).tobytes())
     source.release()
-
-
-def photograph_run(places: Places, run_id: str, *, learning_rate: float = 0.002) -> None:
-    """Makes a finished run of photographs: the project's own model under another id, with another learning rate."""
-    folder = places.models / "runs" / run_id
-    shutil.copytree(SHIPPED_BEST, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest |= {"run_id": run_id, "config": manifest["config"] | {"learning_rate": learning_rate}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))

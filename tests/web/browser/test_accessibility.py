@@ -5,7 +5,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.jobs.parts import make_job, make_run, make_search, write_epochs
-from tests.web.browser.conftest import photograph_run, watched
+from tests.web.browser.conftest import watched
+from tests.web.conftest import finished_run
 
 RUN, JOB = "20260101-120000-compact-aaaa", "train-20260131-120000-aaaa"
 SERIOUS = ("serious", "critical")
@@ -15,14 +16,16 @@ TAGS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "bes
 @pytest.fixture(scope="module")
 def addresses(site) -> dict[str, str]:
     """Every page, each with something to show."""
-    photograph_run(site.places, RUN)
+    finished_run(site.places, RUN)
     running = make_run(site.places)
     write_epochs(running, 3)
     make_job(site.places, JOB, status="RUNNING", run=running.id)
     make_job(site.places, "train-20260131-120000-bbbb", status="FAILED", message="The disk is full.")
     search = make_search(site.places, [0.2, 0.5, 0.4, None], status="RUNNING")
     site.places.history.mkdir(parents=True, exist_ok=True)
-    (site.places.history / "training_history_20240310_101500.csv").write_text("epoch,loss,accuracy\n1,2.0,0.2\n2,1.5,0.4\n")
+    (site.places.history / "training_history_20240310_101500.csv").write_text(
+        "epoch,loss,accuracy\n1,2.0,0.2\n2,1.5,0.4\n"
+    )
     return {
         "upload": "/",
         "live": "/live",
@@ -61,7 +64,9 @@ def test_results_a_correction_and_the_camera_can_be_used_by_everybody(browser, s
     page = context.new_page()
     with watched(page):
         page.goto("/")
-        page.set_input_files("#image", [str(test_data / "faces" / name) for name in ("photo_happy.jpg", "mountain.jpg")])
+        page.set_input_files(
+            "#image", [str(test_data / "faces" / name) for name in ("photo_happy.jpg", "mountain.jpg")]
+        )
         page.get_by_role("button", name="Read the faces").click()
         page.get_by_role("button", name="Heat map").click()
         page.get_by_text("This is wrong").click()

@@ -6,15 +6,15 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.jobs.parts import make_run, write_epochs
-from tests.web.browser.conftest import photograph_run
+from tests.web.conftest import finished_run
 
 FIRST, SECOND = "20260101-120000-compact-aaaa", "20260102-120000-compact-bbbb"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def two_runs(site):
-    photograph_run(site.places, FIRST)
-    photograph_run(site.places, SECOND, learning_rate=0.001)
+    first = finished_run(site.places, FIRST)
+    finished_run(site.places, SECOND, config=first.manifest.config.model_dump(mode="json") | {"learning_rate": 0.001})
     site.places.history.mkdir(parents=True, exist_ok=True)
     rows = [f"{epoch},{2 / epoch},{epoch / 10},{2.2 / epoch},{epoch / 12}" for epoch in range(1, 6)]
     text = "\n".join(["epoch,loss,accuracy,val_loss,val_accuracy", *rows])
@@ -26,7 +26,9 @@ def test_the_list_is_sorted_by_a_click_and_filtered_by_what_is_typed(page):
     accuracy = page.get_by_role("columnheader", name="Accuracy")
     accuracy.get_by_role("button").click()
     expect(accuracy).to_have_attribute("aria-sort", "descending")
-    shares = page.locator("#runs tbody td[data-cell=accuracy]").evaluate_all("all => all.map(one => +one.dataset.value)")
+    shares = page.locator("#runs tbody td[data-cell=accuracy]").evaluate_all(
+        "all => all.map(one => +one.dataset.value)"
+    )
     assert shares == sorted(shares, reverse=True)
     page.get_by_label("Search").fill("bbbb")
     expect(page.locator("#runs tbody tr:visible")).to_have_count(1)
