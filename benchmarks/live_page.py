@@ -1,7 +1,7 @@
 """Readings per second of the live page, server and browser on this machine: `python -m benchmarks.live_page`.
 
-Debian's Chromium shows a clip as its camera, 640 x 480 at 30 frames a second, and the page does what it does for people:
-JPEG, request, boxes and bars over the frame, timeline. Needs Chromium and playwright.
+Debian's Chromium shows a clip as its camera, 640 x 480 at 30 frames a second, and the page does all that it does for
+people: JPEG, request, boxes and bars over the frame, timeline. Needs Chromium and playwright.
 """
 
 import argparse
