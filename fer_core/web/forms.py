@@ -37,7 +37,9 @@ class FormField:
     step: str = "any"
     """For numbers: '1' where they are whole."""
     reloads: bool = False
-    """Whether another value changes which other fields there are."""
+    """Whether another value changes which other fields there are, and with what they begin."""
+    default: str = ""
+    """What a job has that does not say it; asked for where `reloads`, since such a form may begin with another."""
 
     @property
     def label(self) -> str:
@@ -75,7 +77,8 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
     """
     if task not in FORMS:
         raise JobError(f"There is no form for {task[:60]!r}.", hint=did_you_mean(task, FORMS))
-    recipe = chosen.get("recipe") or (DEFAULT_RECIPE if task in ("tune", "train") else "")
+    default = DEFAULT_RECIPE if task in ("tune", "train") else ""
+    recipe = chosen.get("recipe") or default
     base = recipe_config(recipe or DEFAULT_RECIPE)
     if task == "train":
         sections = _of_training(base, chosen.get("network") or base.network, environ)
@@ -83,12 +86,12 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
         sections = [FormSection(_OWN_TITLE, tuple(_of_wish(WISHES[task], environ)))]
         if task == "tune":
             sections = [_with_space(sections[0], base)]
-    sections = [_with_recipe(section, recipe) for section in sections]
+    sections = [_with_recipe(section, recipe, default) for section in sections]
     return JobForm(task, TASKS[task], tuple(sections))
 
 
 def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of a job: recipe and network, and what was sent that the form did not begin with.
+    """Returns the arguments of a job: what was sent that the job would not have by itself.
 
     Args:
         sent: a Werkzeug MultiDict. What is no field of the form is left out.
@@ -102,9 +105,7 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
         if one.kind not in ("checkbox", "checks") and name not in sent:
             continue
         value = _value(one, sent)
-        # A form that begins with another recipe or network has its values: they are no default of the job's.
-        is_chosen = one.reloads and value is not None
-        if value == _as_sent(one) and not is_chosen:
+        if value == _as_sent(one):
             continue
         if name.startswith(OPTION):
             options[name.removeprefix(OPTION)] = value
@@ -132,7 +133,7 @@ def _of_training(base: TrainConfig, network: str, environ: Mapping[str, str]) ->
     ]
     return [
         FormSection(_OWN_TITLE, tuple(own)),
-        FormSection(_NETWORK_TITLE, (_reloading(chosen), *of_network)),
+        FormSection(_NETWORK_TITLE, (_reloading(chosen, base.network), *of_network)),
         FormSection(_SETTINGS_TITLE, tuple(settings)),
     ]
 
@@ -154,18 +155,18 @@ def _with_space(section: FormSection, base: TrainConfig) -> FormSection:
     return FormSection(section.title, tuple(fields))
 
 
-def _with_recipe(section: FormSection, recipe: str) -> FormSection:
+def _with_recipe(section: FormSection, recipe: str, default: str) -> FormSection:
     fields = []
     for one in section.fields:
         if one.name == "recipe":
             empty = () if recipe else ("",)
-            one = _reloading(FormField("recipe", "select", recipe, one.help, (*empty, *RECIPES)))
+            one = _reloading(FormField("recipe", "select", recipe, one.help, (*empty, *RECIPES)), default)
         fields.append(one)
     return FormSection(section.title, tuple(fields))
 
 
-def _reloading(one: FormField) -> FormField:
-    return FormField(one.name, one.kind, one.value, one.help, one.choices, reloads=True)
+def _reloading(one: FormField, default: str) -> FormField:
+    return FormField(one.name, one.kind, one.value, one.help, one.choices, reloads=True, default=default)
 
 
 def _field(name: str, about: FieldInfo, value: Any, environ: Mapping[str, str]) -> FormField:
@@ -234,7 +235,9 @@ def _value(one: FormField, sent: Any) -> Any:
 
 
 def _as_sent(one: FormField) -> Any:
-    """Returns what a form that nobody has touched sends for the field."""
+    """Returns what need not be sent for the field: what the job has by itself."""
+    if one.reloads:
+        return one.default or None
     if one.kind == "checks" or one.value in ("", None):
         return None
     return json.loads(one.value) if one.kind == "json" else one.value

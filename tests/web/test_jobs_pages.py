@@ -34,7 +34,8 @@ def test_a_form_that_nobody_touched_sends_only_what_was_chosen(task):
 @pytest.mark.parametrize("recipe", ["attention", "compact", "smoke", "deep_l2"])
 def test_the_form_of_a_training_begins_with_the_recipe_s_own_settings(recipe):
     form = job_form("train", {"recipe": recipe}, {})
-    arguments = arguments_of(form, untouched(form)) | {"recipe": recipe}
+    arguments = arguments_of(form, untouched(form))
+    assert arguments == {"recipe": recipe}
     assert train_config(checked_wish("train", arguments)) == train_config(checked_wish("train", {"recipe": recipe}))
 
 

@@ -41,7 +41,7 @@ def test_several_faces_no_face_and_what_is_no_picture_stand_side_by_side(page, t
     upload(page, *(test_data / "faces" / name for name in ("multi_face.jpg", "mountain.jpg")), broken)
     expect(page.get_by_role("heading", name="5 faces")).to_be_visible()
     expect(page.get_by_role("article")).to_have_count(5)
-    expect(page.get_by_role("heading", name="No face was found in this picture")).to_be_visible()
+    expect(page.get_by_role("heading", name="No face was found.")).to_be_visible()
     expect(page.get_by_role("alert")).to_contain_text("JPEG")
 
 
