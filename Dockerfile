@@ -1,4 +1,4 @@
-# One image for worker, beat and flower, and for the two scripts. Build: docker compose build
+# One image for worker, beat, flower and the web page, and for the two scripts. Build: docker compose build
 FROM python:3.11-slim-bookworm
 
 # What opencv-python is linked to.

@@ -1,4 +1,4 @@
-# make train | make test | make lint | make bench | make bench-peers | make bench-jobs | make soak | make soak-live | make soak-jobs
+# make train | make test | make lint | make bench | make bench-peers | make bench-jobs | make soak | make soak-live | make soak-web | make soak-jobs
 # make venv | make lock | make compose-env
 # DATA=path (default: the built-in drawn faces), ARGS="more flags", PYTHON=python3.12
 
@@ -9,7 +9,7 @@ DATA   = $(if $(FER_DATA),$(FER_DATA),sample)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: venv headless-opencv train test lint format bench bench-peers bench-jobs soak soak-live soak-jobs compose-env lock clean
+.PHONY: venv headless-opencv train test lint format bench bench-peers bench-jobs soak soak-live soak-web soak-jobs compose-env lock clean
 
 venv: $(READY)
 
@@ -61,6 +61,9 @@ soak: $(READY)
 
 soak-live: $(READY)
 	$(BIN)/python -m benchmarks.live_soak $(ARGS)
+
+soak-web: $(READY)
+	$(BIN)/python -m benchmarks.web_soak $(ARGS)
 
 soak-jobs: $(READY)
 	$(BIN)/python benchmarks/jobs_soak.py $(ARGS)

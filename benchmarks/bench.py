@@ -4,6 +4,7 @@
     python benchmarks/bench.py speed start      # images per second, and the second start
     python benchmarks/bench.py sixty            # time to 60 % on the test images
     python benchmarks/bench.py live             # start, classification, frames per second, memory
+    python benchmarks/bench.py web              # the web page under load; --web-rows alone load … for some rows
 
 Both sides run as their users run them, each measurement in a process of its own, ours and the plain script in turn, so
 that a change in the machine's load meets both. Writes results.json and results.md beside this file.
@@ -22,6 +23,7 @@ from typing import NamedTuple
 
 import live_bench
 import sides
+import web_bench
 from rich.console import Console
 from rich.table import Table
 
@@ -120,6 +122,25 @@ def live(bench: sides.Bench, options: argparse.Namespace) -> Rows:
     )
 
 
+def web(bench: sides.Bench, options: argparse.Namespace) -> Rows:
+    """Start, answers, load, memory and overload of the web page, beside an application as tutorials write it.
+
+    Rows that are not measured this time keep their figures.
+    """
+    rows = web_bench.web(
+        options.data.parent,
+        bench.fresh_folder("web"),
+        bench.console,
+        rows=options.web_rows,
+        starts=options.starts,
+        soak_requests=options.soak_requests,
+    )
+    new = {row["name"]: row for row in rows}
+    before = _earlier_results(options.output)["sections"].get("web", {}).get("rows", []) if options.web_rows else []
+    kept = [new.pop(row["name"], row) for row in before]
+    return [*kept, *new.values()]
+
+
 def _typical(epochs: list[sides.Epoch]) -> float:
     """The first epoch also traces the graph and fills the plain script's cache."""
     return statistics.median(epoch["images_per_second"] for epoch in epochs[1:] or epochs)
@@ -134,8 +155,12 @@ SECTIONS: dict[str, Callable[[sides.Bench, argparse.Namespace], Rows]] = {
     "start": start,
     "sixty": sixty,
     "live": live,
+    "web": web,
 }
-TITLES = {"live": ("measured", "ours", "tutorial's loop", "ratio", "bar", "met")}
+TITLES = {
+    "live": ("measured", "ours", "tutorial's loop", "ratio", "bar", "met"),
+    "web": ("measured", "ours", "tutorial's Flask", "ratio", "bar", "met"),
+}
 
 
 def main() -> None:
@@ -189,7 +214,7 @@ COLUMNS = ("measured", "ours", "plain Keras", "ratio", "bar", "met")
 
 
 def _tables(results: dict) -> list[tuple[tuple[str, ...], Rows]]:
-    """Returns columns and rows of the tables: one of training, one of the live view."""
+    """Returns columns and rows of the tables: one of training, one each of the live view and the web page."""
     measured = {name: results["sections"].get(name, {}).get("rows", []) for name in SECTIONS}
     training = [row for name, rows in measured.items() if name not in TITLES for row in rows]
     tables = [(COLUMNS, training), *((columns, measured[name]) for name, columns in TITLES.items())]
@@ -242,6 +267,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--sixty-epochs", type=int, default=None, help="sixty: of our run (default: the recipe's)")
     parser.add_argument("--plain-epochs", type=int, default=PLAIN_EPOCHS, help="sixty: of the plain script, at most")
     parser.add_argument("--soak-frames", type=int, default=20_000, help="live: frames until memory is measured")
+    parser.add_argument("--web-rows", nargs="+", choices=web_bench.ROWS, help="web: only these rows")
+    parser.add_argument("--soak-requests", type=int, default=20_000, help="web: requests until memory is measured")
     parser.add_argument("--output", type=Path, default=HERE / "results.json")
     return parser.parse_args()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from fer_core.doors.exits import ended
 from fer_core.errors import JobError
 
-PASSWORDS = ("REDIS_PASSWORD", "FLOWER_PASSWORD")
+PASSWORDS = ("REDIS_PASSWORD", "FLOWER_PASSWORD", "WEB_PASSWORD")
 
 _ROOT = 0
 _IMAGE_USER = 10001

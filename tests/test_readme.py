@@ -108,6 +108,11 @@ def job_flags() -> set[str]:
     return {flag for words in documented for flag in flags_in_help("-m", "jobs", *words.split())}
 
 
+@pytest.fixture(scope="module")
+def web_flags() -> set[str]:
+    return flags_in_help("-m", "fer_core.web")
+
+
 @pytest.fixture
 def example_folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """The working directory of a reader who has saved the examples: the settings and the network."""
@@ -133,10 +138,10 @@ def test_each_command_of_the_documents_is_understood(command, example_folder):
         assert parse_script(flags).wants
 
 
-def test_each_flag_in_the_documents_exists(script_flags, live_flags, job_flags):
+def test_each_flag_in_the_documents_exists(script_flags, live_flags, job_flags, web_flags):
     lines = [line for text in DOCUMENTS.values() for line in text.splitlines() if not line.strip().startswith(OTHERS)]
     named = {flag for line in lines for flag in FLAG.findall(line)}
-    assert named <= script_flags | live_flags | job_flags | network_flags() | OTHERS_FLAGS
+    assert named <= script_flags | live_flags | job_flags | web_flags | network_flags() | OTHERS_FLAGS
 
 
 def test_each_command_of_the_jobs_is_in_the_readme_and_the_other_way_round():
@@ -146,6 +151,10 @@ def test_each_command_of_the_jobs_is_in_the_readme_and_the_other_way_round():
 
 def test_each_flag_of_the_detector_is_in_the_readme(live_flags):
     assert live_flags - {"--help", "--models-dir"} <= set(FLAG.findall(README))
+
+
+def test_each_flag_of_the_web_page_is_in_the_readme(web_flags):
+    assert web_flags - {"--help", "--models-dir", "--history-dir"} <= set(FLAG.findall(README))
 
 
 def test_each_flag_of_the_door_is_in_the_readme(script_flags):

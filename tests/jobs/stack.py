@@ -27,7 +27,7 @@ class Stack:
 
     def __init__(self, folder: Path, services: dict[str, dict]):
         self.folder, self.services = folder, services
-        self.broker_port, self.flower_port = free_port(), free_port()
+        self.broker_port, self.flower_port, self.web_port = free_port(), free_port(), free_port()
         self._processes: dict[str, subprocess.Popen] = {}
         self._programs = folder / "bin"
         self._programs.mkdir()
@@ -66,10 +66,11 @@ class Stack:
     def ask_flower(self, path: str, password: str) -> dict:
         """Returns Flower's JSON. Raises HTTPError."""
         key = base64.b64encode(f"fer:{password}".encode()).decode()
-        address = f"http://127.0.0.1:{self.flower_port}{path}"
-        request = urllib.request.Request(address, headers={"Authorization": f"Basic {key}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        return _json(f"http://127.0.0.1:{self.flower_port}{path}", f"Basic {key}")
+
+    def ask_web(self, path: str, password: str) -> dict:
+        """Returns the web page's JSON. Raises HTTPError."""
+        return _json(f"http://127.0.0.1:{self.web_port}{path}", f"Bearer {password}")
 
     def until(self, is_so: Callable[[], bool], what: str, service: str) -> None:
         """Waits; fails with the end of the service's output."""
@@ -107,7 +108,16 @@ class Stack:
 
     def _here(self, text: str) -> str:
         text = text.replace("@redis:", "@127.0.0.1:").replace("0.0.0.0", "127.0.0.1")
-        return text.replace("6379", str(self.broker_port)).replace("5555", str(self.flower_port))
+        ports = {"6379": self.broker_port, "5555": self.flower_port, "5000": self.web_port}
+        for written, port in ports.items():
+            text = text.replace(written, str(port))
+        return text
+
+
+def _json(address: str, key: str) -> dict:
+    request = urllib.request.Request(address, headers={"Authorization": key})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def free_port() -> int:

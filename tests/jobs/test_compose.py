@@ -29,7 +29,7 @@ from tests.jobs.stack import Stack
 FILE = PROJECT / "docker-compose.yml"
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 UNITS = PROJECT / "docs" / "services"
-OURS = ("worker", "beat", "flower")
+OURS = ("worker", "beat", "flower", "web")
 COMPOSE = shutil.which("docker-compose")
 needs_compose = pytest.mark.skipif(
     COMPOSE is None,
@@ -101,9 +101,9 @@ def test_images_are_pinned_by_tag_and_name_no_registry(services):
     assert len({services[name]["image"] for name in OURS}) == 1
 
 
-def test_nothing_is_published_but_flower_and_that_on_this_machine_only(services):
+def test_nothing_is_published_but_the_two_pages_and_these_on_this_machine_only(services):
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published == {"flower": ["127.0.0.1:5555:5555"]}
+    assert published == {"flower": ["127.0.0.1:5555:5555"], "web": ["127.0.0.1:5000:5000"]}
 
 
 def test_every_service_has_a_health_check_a_grace_period_and_no_root(services):
@@ -135,7 +135,13 @@ def test_the_image_gets_what_the_project_is_made_of_and_no_secrets():
 
 @pytest.mark.parametrize(
     ("unit", "service"),
-    [("fer-worker@", "worker"), ("fer-cpu-worker", "worker"), ("fer-beat", "beat"), ("fer-flower", "flower")],
+    [
+        ("fer-worker@", "worker"),
+        ("fer-cpu-worker", "worker"),
+        ("fer-beat", "beat"),
+        ("fer-flower", "flower"),
+        ("fer-web", "web"),
+    ],
 )
 def test_a_service_unit_runs_what_compose_runs(unit, service, services):
     found = configparser.ConfigParser(strict=False, interpolation=None)
@@ -191,6 +197,13 @@ def test_flower_shows_workers_and_jobs_to_those_who_have_the_password(stack, sec
     assert f"celery@{socket.gethostname()}" in stack.ask_flower("/api/workers?refresh=1", password)
 
 
+def test_the_web_page_asks_for_its_password_and_shows_the_jobs(stack, secrets):
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        stack.ask_web("/api/v1/jobs", "wrong")
+    assert stack.ask_web("/api/v1/workers", secrets["WEB_PASSWORD"])["reachable"]
+    assert isinstance(stack.ask_web("/api/v1/jobs", secrets["WEB_PASSWORD"])["jobs"], list)
+
+
 def test_a_health_check_notices_that_nobody_answers(stack):
     _, script = stack.services["worker"]["healthcheck"]["test"]
     elsewhere = script.replace("$HOSTNAME", "nobody").replace("--timeout 10", "--timeout 1")
@@ -198,7 +211,7 @@ def test_a_health_check_notices_that_nobody_answers(stack):
 
 
 def test_all_services_end_when_they_are_asked_to(stack):
-    assert stack.stop() == {"flower": 0, "beat": 0, "worker": 0, "redis": 0}
+    assert stack.stop() == {"web": 0, "flower": 0, "beat": 0, "worker": 0, "redis": 0}
 
 
 def test_the_passwords_are_random_and_readable_by_their_owner_only(tmp_path, monkeypatch):
@@ -214,7 +227,7 @@ def test_the_passwords_are_random_and_readable_by_their_owner_only(tmp_path, mon
     mine, other = (dict(pattern.findall(Path(name).read_text())) for name in (".env", "other"))
     assert set(mine) == set(other) == {*PASSWORDS, "FER_UID", "FER_GID"}
     values = {one[name] for one in (mine, other) for name in PASSWORDS}
-    assert len(values) == 4
+    assert len(values) == 2 * len(PASSWORDS)
     assert all(re.fullmatch("[0-9a-f]{48}", value) for value in values)
     assert (other["FER_UID"], other["FER_GID"]) == ("1", "2")
     assert {path.name for path in tmp_path.iterdir()} == {".env", "other"}
@@ -245,8 +258,8 @@ def test_an_env_file_that_is_there_is_never_overwritten(tmp_path, capsys):
 
 def test_an_env_file_that_lacks_a_password_is_named_and_left_alone(tmp_path):
     path = tmp_path / ".env"
-    path.write_text("REDIS_PASSWORD=\nFLOWER_PASSWORD=abc\nMY_OWN=1\n")
+    path.write_text("REDIS_PASSWORD=\nFLOWER_PASSWORD=abc\nWEB_PASSWORD=abc\nMY_OWN=1\n")
     with pytest.raises(JobError, match=r"does not set REDIS_PASSWORD\.") as error:
         main([str(path)])
     assert "REDIS_PASSWORD=" in error.value.hint
-    assert path.read_text() == "REDIS_PASSWORD=\nFLOWER_PASSWORD=abc\nMY_OWN=1\n"
+    assert path.read_text() == "REDIS_PASSWORD=\nFLOWER_PASSWORD=abc\nWEB_PASSWORD=abc\nMY_OWN=1\n"

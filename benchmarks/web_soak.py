@@ -1,0 +1,205 @@
+"""A soak of the web page: thousands of malformed uploads and bodies. No 500, no growth, no file left behind.
+
+    python -m benchmarks.web_soak --faces ../shared/data/faces --uploads 2000
+
+Each upload is made from its number alone, so that one that fails can be sent again. The last line is JSON; the exit
+code is 1 where something did not hold.
+"""
+
+import argparse
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import requests
+from urllib3 import encode_multipart_formdata
+
+ROOT = Path(__file__).parents[1]
+PATHS = ("/api/v1/predict", "/api/v1/predict", "/api/v1/live", "/", "/corrections", "/api/v1/jobs", "/nothing")
+_SESSION = {"session": "0123456789"}
+
+
+class Upload(NamedTuple):
+    """A request that is wrong in some way."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    kind: str
+
+
+def malformed(number: int, pictures: list[bytes]) -> Upload:
+    """Returns the upload of this number: of a few kinds in turn, otherwise by chance."""
+    chance = random.Random(number)
+    kind = _KINDS[number % len(_KINDS)]
+    made = kind(chance, chance.choice(pictures))
+    path = chance.choice(PATHS)
+    body, headers = made if isinstance(made, tuple) else _multipart(chance, made)
+    return Upload(path, body, headers, kind.__name__.strip("_"))
+
+
+def _cut_short(chance: random.Random, picture: bytes) -> bytes:
+    return picture[: chance.randrange(len(picture))]
+
+
+def _changed(chance: random.Random, picture: bytes) -> bytes:
+    data = bytearray(picture)
+    for _ in range(chance.randrange(1, 60)):
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    return bytes(data)
+
+
+def _changed_head(chance: random.Random, picture: bytes) -> bytes:
+    data = bytearray(picture)
+    for _ in range(chance.randrange(1, 30)):
+        data[chance.randrange(2, min(600, len(data)))] = chance.randrange(256)
+    return bytes(data)
+
+
+def _random_bytes(chance: random.Random, picture: bytes) -> bytes:
+    start = chance.choice((b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF\x00\x00\x00\x00WEBP", b"GIF89a"))
+    return start + chance.randbytes(chance.randrange(4000))
+
+
+def _bomb(chance: random.Random, picture: bytes) -> bytes:
+    """A PNG of a few kilobytes that declares up to 4 billion pixels; some stay just below the limit."""
+    width, height = chance.choice(((30_000, 30_000), (65_535, 65_535), (7_000, 7_000), (2**31 - 1, 1), (0, 0)))
+    lines = zlib.compress(bytes(chance.randrange(1, 2**20)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in (
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, chance.choice((0, 2, 6)), 0, 0, 0)),
+            (b"IDAT", lines),
+            (b"IEND", b""),
+        )
+    )
+
+
+def _wrong_type(chance: random.Random, picture: bytes) -> tuple[bytes, dict[str, str]]:
+    kinds = ("text/plain", "application/xml", "image/jpeg", "application/json", "multipart/form-data", "", "\x7f/\x7f")
+    return picture, {"Content-Type": chance.choice(kinds)}
+
+
+def _broken_form(chance: random.Random, picture: bytes) -> tuple[bytes, dict[str, str]]:
+    body, headers = _multipart(chance, picture)
+    return body[: chance.randrange(len(body))], headers
+
+
+def _strange_json(chance: random.Random, picture: bytes) -> tuple[bytes, dict[str, str]]:
+    values = (
+        *("{", "[]", "null", '"text"', "{}", '{"images": null}', '{"images": [1]}', '{"images": ["\\ud800"]}'),
+        *('{"images": ["data:image/png;base64,"]}', '{"images": ["AAAA"], "faces": 1}', "[" * 5000, "1" * 5000, "NaN"),
+        *('{"task": "train", "arguments": {"epochs": 1e999}}', '{"task": []}', '{"images": {"a": "b"}}', "\x00"),
+    )
+    return chance.choice(values).encode("utf-8", "surrogatepass"), {"Content-Type": "application/json"}
+
+
+def _strange_name(chance: random.Random, picture: bytes) -> tuple[bytes, dict[str, str]]:
+    names = ("../../../etc/passwd", "a\x00.jpg", "C:\\x.jpg", "<script>", "a" * 5000, "\u202egpj.exe", ".", "")
+    return _multipart(chance, picture[:2000], name=chance.choice(names))
+
+
+_KINDS: tuple[Callable, ...] = (
+    _cut_short,
+    _changed,
+    _changed_head,
+    _random_bytes,
+    _bomb,
+    _wrong_type,
+    _broken_form,
+    _strange_json,
+    _strange_name,
+)
+
+
+def _multipart(chance: random.Random, data: bytes, *, name: str = "a.jpg") -> tuple[bytes, dict[str, str]]:
+    body, kind = _form(chance, data, name)
+    return body, {"Content-Type": kind}
+
+
+def _form(chance: random.Random, data: bytes, name: str) -> tuple[bytes, str]:
+    kind = chance.choice(("image/jpeg", "text/html", "x"))
+    fields = {"image": (name, data, kind), "faces": chance.choice(("find", "given", "auto", "", "\x00"))}
+    return encode_multipart_formdata(fields | _SESSION, boundary="a-boundary-of-the-soak")
+
+
+def send(url: str, session: requests.Session, upload: Upload) -> int:
+    """Sends an upload as a page of the server would, and returns the status."""
+    answer = session.post(url + upload.path, data=upload.body, headers={"Origin": url} | upload.headers, timeout=60)
+    return answer.status_code
+
+
+def files_under(folder: Path) -> set[str]:
+    """Returns every file under a folder."""
+    return {str(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def main() -> None:
+    """Runs the soak."""
+    options = parse_options()
+    pictures = [(options.faces / name).read_bytes() for name in ("photo_happy.jpg", "mountain.jpg")]
+    with tempfile.TemporaryDirectory(prefix="fer-soak-") as folder:
+        result = soak(Path(folder), pictures, options.uploads)
+    print(json.dumps(result))
+    holds = not result["server_errors"] and not result["files_left"] and result["megabytes_grown"] <= 10
+    sys.exit(0 if holds and result["still_answers"] else 1)
+
+
+def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
+    """Returns what became of so many uploads to a server of its own."""
+    (folder / "tmp").mkdir()
+    places = {"FER_CACHE_DIR": "cache", "FER_INBOX": "inbox", "TMPDIR": "tmp", "FER_STATE_DIR": "state"}
+    environment = os.environ | {name: str(folder / place) for name, place in places.items()}
+    command = [sys.executable, "-m", "fer_core.web", "--port", "0", "--models-dir", str(folder / "models")]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        url = next(line.split()[2] for line in process.stderr if line.startswith("Serving on "))
+        return _sent(url, process, folder, pictures, uploads)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _sent(url: str, process: subprocess.Popen, folder: Path, pictures: list[bytes], uploads: int) -> dict:
+    session, statuses, wrong = requests.Session(), Counter(), []
+    before, memory = files_under(folder), 0.0
+    for number in range(uploads):
+        upload = malformed(number, pictures)
+        status = send(url, session, upload)
+        statuses[status] += 1
+        if status >= 500:
+            wrong.append(f"{number} {upload.kind} {upload.path}: {status}")
+        if number == uploads // 4:  # what a library sets aside once is there by then
+            memory = psutil.Process(process.pid).memory_info().rss
+    answer = session.post(f"{url}/api/v1/predict", files={"image": pictures[0]}, timeout=60)
+    return {
+        "uploads": uploads,
+        "statuses": {str(status): count for status, count in sorted(statuses.items())},
+        "server_errors": wrong,
+        "files_left": sorted(files_under(folder) - before),
+        "megabytes_grown": round((psutil.Process(process.pid).memory_info().rss - memory) / 2**20, 1),
+        "still_answers": answer.status_code == 200 and len(answer.json()["images"][0]["faces"]) == 1,
+    }
+
+
+def parse_options() -> argparse.Namespace:
+    """Returns the command line."""
+    default_faces = Path(os.environ.get("FER_TEST_DATA") or ROOT.parent / "shared" / "data") / "faces"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=Path, default=default_faces, help="default: %(default)s")
+    parser.add_argument("--uploads", type=int, default=2000)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""`python -m fer_core.web`: serves the web page and the API until Ctrl-C."""
+
+import sys
+
+from fer_core.doors.exits import ended
+
+
+def main() -> None:
+    """Reads the command line and serves. Raises FerError for what the user can mend."""
+    from fer_core.web.arguments import parse
+
+    settings, places = parse(sys.argv[1:])
+
+    from fer_core.web.serving import serve
+
+    serve(settings, places)
+
+
+if __name__ == "__main__":
+    sys.exit(ended(main))

@@ -1,0 +1,214 @@
+"""What the API takes and gives, as pydantic models: they check requests and make the OpenAPI document."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fer_core.web.uploads import MOST_PICTURES
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, strict=True)
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Problem(_Told):
+    """What is wrong, and what to do."""
+
+    error: str
+    hint: str
+
+
+class PredictRequest(_Given):
+    """Pictures as base64."""
+
+    images: Annotated[list[str], Field(min_length=1, max_length=MOST_PICTURES)]
+    """Files (JPEG, PNG, BMP, WebP) as base64, with or without `data:image/…;base64,` before."""
+    faces: Literal["find", "given"] = "find"
+    """find: look for faces; given: each picture is one face, cut out as in FER-2013."""
+
+
+class BoxAnswer(_Told):
+    """A rectangle in pixels of the picture; may reach outside it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class FaceAnswer(_Told):
+    """What was read in one face."""
+
+    box: BoxAnswer
+    label: str
+    confidence: Share
+    """The calibrated probability of the label."""
+    unsure: bool
+    """Whether the confidence is below the threshold."""
+    probabilities: dict[str, Share]
+    """Calibrated, by label; their sum is 1."""
+
+
+class PersonAnswer(FaceAnswer):
+    """What was read in one person who is followed; label and unsure may lag behind, so that they do not flicker."""
+
+    person: int
+    """Numbers the people of a visit, from 1."""
+
+
+class PictureAnswer(_Told):
+    """What was read in one picture."""
+
+    width: int
+    height: int
+    faces: list[FaceAnswer]
+    """The largest first; empty where no face was found."""
+
+
+class PredictAnswer(_Told):
+    """What was read, by picture, in the order in which they were sent."""
+
+    model: str
+    detector: str
+    images: list[PictureAnswer]
+
+
+class LiveAnswer(_Told):
+    """What was read in one frame."""
+
+    model: str
+    width: int
+    height: int
+    faces: list[PersonAnswer]
+    milliseconds: float
+    """From the decoded frame to the readings."""
+
+
+class JobRequest(_Given):
+    """A job to be done."""
+
+    task: Literal["tune", "train", "retrain", "evaluate", "gc"]
+    arguments: dict[str, Any] = {}
+    """As `python -m jobs submit TASK --help` lists them, by name."""
+
+
+class RunAnswer(_Told):
+    """A training in a line of a list."""
+
+    id: str
+    name: str
+    kind: str
+    parent: str | None
+    status: str
+    epoch: int
+    epochs: int | None
+    accuracy: Share | None
+    accuracy_interval: tuple[float, float] | None
+    macro_f1: Share | None
+    split: str | None
+    images: int | None
+    data: str | None
+    is_in_use: bool
+    created_utc: str
+    finished_utc: str | None
+    message: str
+    history_csv: str
+
+
+class RunsAnswer(_Told):
+    """All trainings."""
+
+    runs: list[RunAnswer]
+
+
+class RunDetailAnswer(_Told):
+    """All that is known of a training."""
+
+    run: RunAnswer
+    config: dict[str, Any]
+    facts: dict[str, Any]
+    monitor: str
+    best: dict[str, Any] | None
+    seconds_left: float | None
+    epochs: list[dict[str, Any]]
+    """A row per finished epoch: loss, accuracy, val_accuracy, val_macro_f1, learning_rate …"""
+    evaluation: dict[str, Any] | None
+    plots: list[str]
+    files: list[str]
+
+
+class JobAnswer(_Told):
+    """A job in a line of a list."""
+
+    id: str
+    task: str
+    about: str
+    status: str
+    is_open: bool
+    queue: str
+    run: str | None
+    search: str | None
+    attempt: int
+    doing: str
+    share: float | None
+    """How much is done, 0..1."""
+    seconds_left: float | None
+    created_utc: str
+    started_utc: str | None
+    finished_utc: str | None
+    message: str
+    cancel_requested: bool
+    can_cancel: bool
+    can_resume: bool
+
+
+class JobsAnswer(_Told):
+    """The jobs: those that are open first, then those that ended last."""
+
+    jobs: list[JobAnswer]
+
+
+class JobDetailAnswer(JobAnswer):
+    """All that is known of a job."""
+
+    arguments: dict[str, Any]
+    result: dict[str, Any] | None
+    crashes: int
+    worker: str | None
+    log: str
+    """The end of what its process printed."""
+
+
+class WorkersAnswer(_Told):
+    """Whether the broker answers, and who takes jobs from which queue."""
+
+    reachable: bool
+    problem: str
+    hint: str
+    waiting: int | None
+    queues: dict[str, list[str]]
+    workers: list[str]
+
+
+class SearchAnswer(_Told):
+    """All that is shown of a search."""
+
+    search: dict[str, Any]
+    seconds: float | None
+    running: list[dict[str, Any]]
+    parameters: list[dict[str, Any]]
+    trials: list[dict[str, Any]]
+    best_over_time: list[dict[str, Any]]
+    best_toml: str | None
+
+
+class HealthAnswer(_Told):
+    """The server answers."""
+
+    status: Literal["ok"]

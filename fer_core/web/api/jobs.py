@@ -1,0 +1,60 @@
+"""/api/v1/jobs: all jobs, one of them, a new one, its end; /api/v1/workers: who carries them out."""
+
+from flask import Blueprint, Response, jsonify, make_response
+
+from fer_core.store.files import plain
+from fer_core.web.api.answers import JobRequest
+from fer_core.web.api.checks import body_as, changes
+from fer_core.web.broker import desk, state
+from fer_core.web.looks.job_look import job_detail, job_lines
+from fer_core.web.service import service
+from jobs.cancelling import cancel as cancel_job
+from jobs.commands.broker import resumed, sent
+from jobs.wishes import checked_wish
+
+api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
+
+
+@api.get("/jobs")
+def jobs() -> Response:
+    """The jobs: those that are open first, then those that ended last."""
+    return jsonify(jobs=plain(job_lines(desk())))
+
+
+@api.post("/jobs")
+@changes
+def new() -> Response:
+    """Sends a job."""
+    wanted = body_as(JobRequest)
+    checked_wish(wanted.task, wanted.arguments)
+    return _told(sent(desk(), wanted.task, wanted.arguments).id, 201)
+
+
+@api.get("/jobs/<name>")
+def job(name: str) -> Response:
+    """One job, by its id or that of its run or search."""
+    return _told(name, 200)
+
+
+@api.post("/jobs/<name>/cancel")
+@changes
+def cancel(name: str) -> Response:
+    """Asks a job to end."""
+    return _told(cancel_job(service().places, name).id, 202)
+
+
+@api.post("/jobs/<name>/resume")
+@changes
+def resume(name: str) -> Response:
+    """Goes on with a job that failed, was cancelled or ran out of time."""
+    return _told(resumed(desk(), name).id, 202)
+
+
+@api.get("/workers")
+def workers() -> Response:
+    """Whether the broker answers, and who takes jobs from which queue. Takes up to two seconds."""
+    return jsonify(state())
+
+
+def _told(name: str, status: int) -> Response:
+    return make_response(jsonify(plain(job_detail(desk(), name))), status)

@@ -1,0 +1,103 @@
+"""POST /api/v1/predict: the faces in pictures. POST /api/v1/live: the frames of a camera, people followed."""
+
+import re
+import time
+from typing import Any, Literal, get_args
+
+import numpy as np
+from flask import Blueprint, Response, jsonify, request
+
+from fer_core.errors import ConfigError, did_you_mean
+from fer_core.live.reader import SMOOTHING_SECONDS, FaceReader
+from fer_core.live.reading import Reading
+from fer_core.web.api.answers import PredictRequest
+from fer_core.web.api.checks import body_as
+from fer_core.web.service import service
+from fer_core.web.uploads import BadUploadError, as_bgr, decoded, from_base64, sent_files
+
+Faces = Literal["find", "given"]
+_SESSION = re.compile(r"[A-Za-z0-9-]{8,64}")
+_LONGEST_SMOOTHING = 10.0
+
+api = Blueprint("api", __name__, url_prefix="/api/v1")
+
+
+@api.post("/predict")
+def predict() -> Response:
+    """The faces in one or several pictures."""
+    files, faces = _sent()
+    held = service()
+    images = [_picture_answer(data, faces) for data in files]
+    return jsonify(model=held.readers.model.name, detector=held.readers.detector_name, images=images)
+
+
+@api.post("/live")
+def live() -> Response:
+    """The people in one frame of a visit of the live page."""
+    session_id, smoothing = _visit()
+    (data,) = sent_files(most=1)
+    held = service()
+    with held.readers.lent() as reader:
+        picture_bgr = as_bgr(decoded(data, most_pixels=held.settings.pixels))
+        began = time.perf_counter()
+        readings = held.sessions.read(session_id, picture_bgr, reader.quick, smoothing_seconds=smoothing)
+        milliseconds = (time.perf_counter() - began) * 1000
+    _count(readings)
+    height, width = picture_bgr.shape[:2]
+    people = [reading.to_json() for reading in readings]
+    return jsonify(
+        model=held.readers.model.name, width=width, height=height, faces=people, milliseconds=round(milliseconds, 2)
+    )
+
+
+def _sent() -> tuple[list[bytes], Faces]:
+    """Returns the files and what is to be done with them, of a multipart or a JSON request."""
+    if request.is_json:
+        body = body_as(PredictRequest)
+        return [from_base64(text) for text in body.images], body.faces
+    faces = request.form.get("faces", "find")
+    if faces not in get_args(Faces):
+        raise ConfigError(f"faces cannot be {faces[:40]!r}.", hint=did_you_mean(faces, get_args(Faces)))
+    return sent_files(), faces
+
+
+def _picture_answer(data: bytes, faces: Faces) -> dict[str, Any]:
+    held = service()
+    with held.readers.lent() as reader:
+        picture = decoded(data, most_pixels=held.settings.pixels)
+        readings = _read(reader.for_picture(picture), picture, faces)
+    _count(readings)
+    told = [reading.to_json() for reading in readings]
+    for one in told:
+        del one["person"]
+    return {"width": picture.shape[1], "height": picture.shape[0], "faces": told}
+
+
+def _read(reader: FaceReader, picture: np.ndarray, faces: Faces) -> list[Reading]:
+    return reader.read(picture) if faces == "find" else reader.read_given(picture)
+
+
+def _visit() -> tuple[str, float]:
+    """Returns the visit's id and its smoothing in seconds."""
+    session_id = request.form.get("session", "")
+    if not _SESSION.fullmatch(session_id):
+        raise BadUploadError(
+            "There is no session in the request.", hint="Send field `session`: 8 to 64 letters, digits."
+        )
+    text = request.form.get("smoothing", str(SMOOTHING_SECONDS))
+    try:
+        smoothing = float(text)
+    except ValueError:
+        smoothing = -1.0
+    if not 0 <= smoothing <= _LONGEST_SMOOTHING:
+        raise BadUploadError(
+            f"smoothing cannot be {text[:40]!r}.", hint=f"It is seconds, 0 to {_LONGEST_SMOOTHING:g}; 0 = off."
+        )
+    return session_id, smoothing
+
+
+def _count(readings: list[Reading]) -> None:
+    figures = service().figures
+    figures.pictures.inc()
+    for reading in readings:
+        figures.faces.labels(reading.label).inc()

@@ -1,0 +1,30 @@
+"""GET /api/v1/runs and what belongs to them: one run, a history CSV, a search."""
+
+from flask import Blueprint, Response, jsonify
+
+from fer_core.search.folder import open_search
+from fer_core.store.files import plain
+from fer_core.web.looks.run_detail import detail
+from fer_core.web.looks.run_list import find_run
+from fer_core.web.looks.search_look import search_detail
+from fer_core.web.service import service
+
+api = Blueprint("runs_api", __name__, url_prefix="/api/v1")
+
+
+@api.get("/runs")
+def runs() -> Response:
+    """All trainings, the newest first."""
+    return jsonify(runs=plain([line._asdict() for line in service().runs.lines()]))
+
+
+@api.get("/runs/<run_id>")
+def run(run_id: str) -> Response:
+    """One training, with its epochs so far."""
+    return jsonify(plain(detail(find_run(service().places, run_id))))
+
+
+@api.get("/searches/<search_id>")
+def search(search_id: str) -> Response:
+    """One search, with its trials so far."""
+    return jsonify(plain(search_detail(open_search(service().places, search_id), service().clock)))

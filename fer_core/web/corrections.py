@@ -1,0 +1,89 @@
+"""Corrected faces: kept in the inbox, <label>/….png, only when a person says so, until somebody deletes them."""
+
+import base64
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from itsdangerous import BadSignature, TimestampSigner
+
+from fer_core.errors import ConfigError, did_you_mean
+from fer_core.store.clock import Clock
+from fer_core.store.files import write_atomically
+from fer_core.web.problems import NotFoundError
+
+SIGNED_HOURS = 24
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,100}\.(png|jpg|jpeg|bmp|webp)")
+_LABEL = re.compile(r"[^\W_][\w -]{0,60}")
+
+
+class Kept(NamedTuple):
+    """A picture in the inbox."""
+
+    label: str
+    name: str
+    kept_utc: str
+    path: Path
+
+
+def keep(
+    inbox: Path, label: str, crop_signed: str, *, labels: Sequence[str], signer: TimestampSigner, clock: Clock
+) -> Kept:
+    """Writes a crop of a result page into the inbox and returns it. The name is ours.
+
+    Raises:
+        ConfigError: the label is none of the model's, or the crop is not one that this server has cut out today.
+        DiskFullError.
+    """
+    if label not in labels or not _LABEL.fullmatch(label):
+        raise ConfigError(f"There is no label {label[:60]!r}.", hint=did_you_mean(label, labels))
+    data = _crop(crop_signed, signer)
+    moment = clock()
+    name = f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.png"
+    folder = inbox / label
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / name, data)
+    return Kept(label, name, moment.isoformat(), folder / name)
+
+
+def kept(inbox: Path) -> list[Kept]:
+    """Returns the pictures in the inbox, the newest first."""
+    found = [_of(path) for path in inbox.glob("[!.]*/[!.]*") if _is_ours(path)]
+    return sorted(found, key=lambda one: (one.kept_utc, one.name), reverse=True)
+
+
+def find(inbox: Path, label: str, name: str) -> Kept:
+    """Returns a picture of the inbox. Raises NotFoundError: neither label nor name becomes a path unchecked."""
+    path = inbox / label / name
+    if not _LABEL.fullmatch(label) or not _NAME.fullmatch(name) or not _is_ours(path):
+        raise NotFoundError(
+            f"There is no picture {name[:60]!r} under {label[:60]!r}.", hint="The page of the corrections lists them."
+        )
+    return _of(path)
+
+
+def remove(inbox: Path, label: str, name: str) -> None:
+    """Deletes a picture of the inbox. Raises NotFoundError."""
+    find(inbox, label, name).path.unlink(missing_ok=True)
+
+
+def _crop(crop_signed: str, signer: TimestampSigner) -> bytes:
+    try:
+        return base64.b64decode(signer.unsign(crop_signed, max_age=SIGNED_HOURS * 3600))
+    except BadSignature:
+        raise ConfigError(
+            "This face was not cut out by this server, or too long ago.",
+            hint="Upload the picture again: after a restart of the server, too.",
+        ) from None
+
+
+def _is_ours(path: Path) -> bool:
+    return bool(_LABEL.fullmatch(path.parent.name) and _NAME.fullmatch(path.name)) and path.is_file()
+
+
+def _of(path: Path) -> Kept:
+    moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return Kept(path.parent.name, path.name, moment.isoformat(), path)

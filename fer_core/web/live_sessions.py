@@ -1,0 +1,97 @@
+"""The live page's visits: people that are followed and steadied from frame to frame. No picture is kept."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fer_core.errors import FerError
+from fer_core.live.frame import Frame
+from fer_core.live.reader import FaceReader, LiveReader
+from fer_core.live.reading import Reading
+from fer_core.store.clock import utc_now
+
+MOST_SESSIONS = 200
+IDLE_SECONDS = 60.0
+
+
+class BusySessionError(FerError):
+    """A frame came while the one before is still being read."""
+
+
+@dataclass
+class _Session:
+    reader: LiveReader
+    smoothing_seconds: float
+    used: float
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    frames: int = 0
+
+    def frame(self, picture_bgr: np.ndarray, seconds: float) -> Frame:
+        self.frames += 1
+        return Frame(picture_bgr, self.frames, seconds, utc_now(), seconds)
+
+
+class LiveSessions:
+    """One `LiveReader` for each page that is open. Sessions end by themselves when nothing comes for a minute."""
+
+    def __init__(self, *, threshold: float, clock: Callable[[], float] = time.monotonic):
+        self._threshold, self._clock = threshold, clock
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._changing = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def read(
+        self, session_id: str, picture_bgr: np.ndarray, reader: FaceReader, *, smoothing_seconds: float
+    ) -> list[Reading]:
+        """Returns what is read in the next frame, uint8 BGR (height, width, 3), of a session; a new id begins one.
+
+        Args:
+            reader: a lent one, whose detector and classifier do the work.
+            smoothing_seconds: as in `LiveReader`; another value than before begins the readings anew.
+
+        Raises BusySessionError.
+        """
+        session = self._session(session_id, reader, smoothing_seconds)
+        if not session.busy.acquire(blocking=False):
+            raise BusySessionError("The frame before is still being read.", hint="Send one frame at a time.")
+        try:
+            session.reader.use(detector=reader.detector, classifier=reader.classifier)
+            readings = session.reader.read(session.frame(picture_bgr, self._clock()))
+            session.reader.faces = {}  # what the network saw is not kept either
+            return readings
+        finally:
+            session.busy.release()
+
+    def _session(self, session_id: str, reader: FaceReader, smoothing_seconds: float) -> _Session:
+        now = self._clock()
+        with self._changing:
+            self._forget_idle(now)
+            session = self._sessions.get(session_id)
+            if session is None or session.smoothing_seconds != smoothing_seconds:
+                session = _Session(self._live_reader(reader, smoothing_seconds), smoothing_seconds, now)
+                self._sessions[session_id] = session
+            session.used = now
+            self._sessions.move_to_end(session_id)
+            return session
+
+    def _live_reader(self, reader: FaceReader, smoothing_seconds: float) -> LiveReader:
+        return LiveReader(
+            reader.detector,
+            reader.classifier,
+            threshold=self._threshold,
+            smoothing_seconds=smoothing_seconds,
+            detect_every=1,  # frames come far apart, and following would keep the last one
+        )
+
+    def _forget_idle(self, now: float) -> None:
+        while self._sessions:
+            oldest = next(iter(self._sessions.values()))
+            if now - oldest.used < IDLE_SECONDS and len(self._sessions) < MOST_SESSIONS:
+                return
+            self._sessions.popitem(last=False)

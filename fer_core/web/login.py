@@ -1,0 +1,157 @@
+"""Who may come in, where there is a token or a password: by a header or by a session, and not by guessing."""
+
+import hashlib
+import hmac
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
+
+from fer_core.errors import FerError
+
+SESSION_HOURS = 12
+MOST_FAILURES = 5
+"""Of one address in `FORGET_SECONDS`; what comes then is refused, right or wrong."""
+FORGET_SECONDS = 300.0
+_MOST_ADDRESSES = 10_000
+_OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
+_ASKED_BY_PROGRAMS = frozenset({"answers", "api", "openapi", "runs_api", "jobs_api"})
+_EXTENSION = "fer-login"
+
+pages = Blueprint("login", __name__)
+
+
+class NotSignedInError(FerError):
+    """The request has neither the token nor a session."""
+
+
+class TooManyFailuresError(FerError):
+    """Too many wrong tokens or passwords came from this address."""
+
+    def __init__(self, seconds: float):
+        super().__init__("There were too many wrong passwords.", hint=f"Try again in {seconds:.0f} seconds.")
+        self.seconds = seconds
+
+
+class Door:
+    """Knows the digests of the secrets, and who has tried wrong ones."""
+
+    def __init__(self, secrets: tuple[str, ...], *, clock: Callable[[], float] = time.monotonic):
+        self._digests = [_digest(secret) for secret in secrets]
+        self._clock = clock
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._changing = threading.Lock()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether there is anything to know."""
+        return bool(self._digests)
+
+    def opens(self, secret: str, address: str) -> bool:
+        """Returns whether this is one of the secrets. Raises TooManyFailuresError for an address that guesses."""
+        with self._changing:
+            self._check(address)
+            # All are compared, and digests of one length, so that the time says nothing.
+            given = _digest(secret)
+            is_right = sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
+            if not is_right:
+                self._failures.setdefault(address, []).append(self._clock())
+                self._failures.move_to_end(address)
+            return is_right
+
+    def _check(self, address: str) -> None:
+        now = self._clock()
+        recent = [moment for moment in self._failures.get(address, ()) if now - moment < FORGET_SECONDS]
+        self._failures.pop(address, None)
+        if recent:
+            self._failures[address] = recent
+        while len(self._failures) > _MOST_ADDRESSES:
+            self._failures.popitem(last=False)
+        if len(recent) >= MOST_FAILURES:
+            raise TooManyFailuresError(FORGET_SECONDS - (now - recent[0]))
+
+
+def lock(app: Flask, door: Door, *, https: bool) -> None:
+    """Lets only those in who know a secret, where there is one."""
+    app.extensions[_EXTENSION] = door
+    app.config.update(
+        SESSION_COOKIE_NAME="fer_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_SECURE=https,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS),
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
+    app.register_blueprint(pages)
+    if door.is_locked:
+        app.before_request(_check)
+
+
+def is_locked() -> bool:
+    """Returns whether this application asks for a token or password."""
+    return _door().is_locked
+
+
+def has_token() -> bool:
+    """Returns whether the request has the token in its Authorization header. Raises TooManyFailuresError."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not _door().is_locked:
+        return False
+    return _door().opens(token.strip(), request.remote_addr or "")
+
+
+def is_signed_in() -> bool:
+    """Returns whether the request comes with a session that began with a right password."""
+    return bool(session.get("signed_in"))
+
+
+def _door() -> Door:
+    return current_app.extensions[_EXTENSION]
+
+
+def _check() -> Response | None:
+    if request.endpoint in _OPEN or is_signed_in() or has_token():
+        return None
+    if request.method == "GET" and request.blueprint not in _ASKED_BY_PROGRAMS:
+        return redirect(url_for("login.page", next=request.full_path.rstrip("?")))
+    raise NotSignedInError(
+        "This needs the token or the password.", hint="Send the header `Authorization: Bearer TOKEN`, or sign in."
+    )
+
+
+@pages.get("/login")
+def page() -> str:
+    """The form that asks for the password."""
+    return render_template("login.html", next=_own_path(request.args.get("next", "")), problem="")
+
+
+@pages.post("/login")
+def enter() -> Response | tuple[str, int]:
+    """Begins a session where the password is right."""
+    target = _own_path(request.form.get("next", ""))
+    if not _door().opens(request.form.get("password", ""), request.remote_addr or ""):
+        return render_template("login.html", next=target, problem="That is not the password."), 403
+    session.clear()
+    session["signed_in"] = True
+    session.permanent = True
+    return redirect(target)
+
+
+@pages.post("/logout")
+def leave() -> Response:
+    """Ends the session."""
+    session.clear()
+    return redirect(url_for("login.page"))
+
+
+def _own_path(text: str) -> str:
+    """Returns a path of this server: nobody is to be sent elsewhere after signing in."""
+    is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if is_own else "/"
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,156 @@
+"""All runs in lines of a list, and histories without a run. What has not changed is not read again."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from fer_core.errors import ArtifactError, FerError
+from fer_core.places import Places
+from fer_core.store.promotion import SHIPPED_BEST, current
+from fer_core.store.run import Run
+from fer_core.store.runs import list_runs, open_run
+from fer_core.training.history import History, read_history
+
+SHIPPED = "shipped-best"
+"""By this name the project's own model is a run like the others."""
+SORTS = ("created", "name", "status", "accuracy", "macro_f1")
+_NAME = re.compile(r"[\w. ()+-]{1,200}\.csv")
+
+
+class RunLine(NamedTuple):
+    """A run in a line of a list."""
+
+    id: str
+    name: str
+    """Its recipe, or its network where it has no recipe."""
+    kind: str
+    parent: str | None
+    status: str
+    epoch: int
+    epochs: int | None
+    accuracy: float | None
+    """On its test images, as all scores here."""
+    accuracy_interval: tuple[float, float] | None
+    macro_f1: float | None
+    split: str | None
+    images: int | None
+    data: str | None
+    is_in_use: bool
+    created_utc: str
+    finished_utc: str | None
+    message: str
+    history_csv: str
+
+
+class RunList:
+    """The runs of the models folder. Kept by the time at which their files were changed."""
+
+    def __init__(self, places: Places):
+        self._places = places
+        self._kept: dict[Path, tuple[tuple[int, ...], RunLine]] = {}
+
+    def lines(self) -> list[RunLine]:
+        """Returns all runs that can be read, the newest first, the project's own model at the end."""
+        in_use = self._in_use()
+        runs = [*reversed(list_runs(self._places)), *_shipped(self._places)]
+        lines = [line for run in runs if (line := self._line(run, in_use)) is not None]
+        folders = {run.folder for run in runs}
+        self._kept = {folder: kept for folder, kept in list(self._kept.items()) if folder in folders}
+        return lines
+
+    def _line(self, run: Run, in_use: str) -> RunLine | None:
+        try:
+            marks = tuple((run.folder / name).stat().st_mtime_ns for name in ("manifest.json", "state.json"))
+            kept = self._kept.get(run.folder)
+            if kept is None or kept[0] != marks:
+                kept = (marks, run_line(run))
+                self._kept[run.folder] = kept
+        except (ArtifactError, OSError):  # one that is just being removed, or is broken, must not hide the others
+            return None
+        return kept[1]._replace(is_in_use=kept[1].id == in_use)
+
+    def _in_use(self) -> str:
+        try:
+            pointer = current(self._places)
+        except FerError:
+            return ""
+        return pointer.run if pointer else SHIPPED
+
+
+def find_run(places: Places, run_id: str) -> Run:
+    """Returns a run by its id, or the project's own model as `SHIPPED`. Raises ArtifactError."""
+    if run_id == SHIPPED:
+        return next(iter(_shipped(places)), None) or open_run(places, run_id)
+    return open_run(places, run_id)
+
+
+def id_of(run: Run) -> str:
+    """Returns the id by which pages name a run."""
+    return SHIPPED if run.folder == SHIPPED_BEST else run.id
+
+
+def run_line(run: Run) -> RunLine:
+    """Returns a run as a line. Raises ArtifactError if its files cannot be read."""
+    manifest, state = run.manifest, run.state
+    scores = manifest.scores or {}
+    return RunLine(
+        id=id_of(run),
+        name=manifest.recipe or manifest.config.network,
+        kind=manifest.kind,
+        parent=manifest.parent,
+        status=state.status,
+        epoch=state.epoch,
+        epochs=state.epochs,
+        accuracy=scores.get("accuracy"),
+        accuracy_interval=_pair(scores.get("accuracy_interval")),
+        macro_f1=scores.get("macro_f1"),
+        split=scores.get("split"),
+        images=scores.get("images"),
+        data=manifest.data_name or manifest.config.data,
+        is_in_use=False,
+        created_utc=manifest.created_utc,
+        finished_utc=state.finished_utc,
+        message=state.message,
+        history_csv=manifest.history_csv,
+    )
+
+
+def lone_histories(places: Places, lines: list[RunLine]) -> list[History]:
+    """Returns the history CSVs that no run here wrote, the newest first; one that cannot be read has a `problem`."""
+    of_runs = {line.history_csv for line in lines}
+    paths = [path for path in places.history.glob("*.csv") if path.name not in of_runs]
+    return sorted(map(_listed, paths), key=lambda history: (history.date, history.path.name), reverse=True)
+
+
+def find_history(places: Places, name: str) -> History:
+    """Returns the history CSV of that name. Raises ArtifactError if there is none, or it cannot be read."""
+    path = places.history / name
+    if not _NAME.fullmatch(name) or not path.is_file():
+        raise ArtifactError(f"There is no history {name[:200]!r}.", hint="The page of the runs lists them.")
+    return read_history(path)
+
+
+def _listed(path: Path) -> History:
+    try:
+        return read_history(path)
+    except ArtifactError as error:
+        changed = datetime.fromtimestamp(path.stat().st_mtime if path.exists() else 0.0, UTC)
+        return History(path=path, date=changed, problem=str(error))
+
+
+def in_order(lines: list[RunLine], *, sort: str, recipe: str = "", kind: str = "") -> list[RunLine]:
+    """Returns the lines of a recipe and kind ('' = all), sorted: scores and times fall, names rise; none come last."""
+    wanted = [line for line in lines if recipe in ("", line.name) and kind in ("", line.kind)]
+    column = {"created": "created_utc"}.get(sort, sort)
+    known = [line for line in wanted if getattr(line, column) is not None]
+    unknown = [line for line in wanted if getattr(line, column) is None]
+    return sorted(known, key=lambda line: getattr(line, column), reverse=sort not in ("name", "status")) + unknown
+
+
+def _shipped(places: Places) -> list[Run]:
+    return [Run(SHIPPED_BEST, places.history)] if (SHIPPED_BEST / "manifest.json").is_file() else []
+
+
+def _pair(values: list[float] | None) -> tuple[float, float] | None:
+    return tuple(values) if values and len(values) == 2 else None

@@ -1,0 +1,74 @@
+"""The pages of the jobs: what waits, runs and has ended, one of them, and the forms that start new ones."""
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+
+from fer_core.errors import FerError
+from fer_core.store.files import plain
+from fer_core.web.broker import HOW_TO_START, desk
+from fer_core.web.forms import FORMS, arguments_of, job_form
+from fer_core.web.looks.job_look import job_detail, job_lines
+from fer_core.web.looks.search_look import search_lines
+from fer_core.web.problems import status_of
+from fer_core.web.service import service
+from jobs.cancelling import cancel as cancel_job
+from jobs.commands.broker import resumed, sent
+from jobs.wishes import checked_wish
+
+pages = Blueprint("jobs", __name__)
+
+
+@pages.get("/jobs")
+def page() -> str:
+    """All jobs. Who works on them is asked for by the page's script: it takes a second."""
+    return render_template(
+        "jobs.html",
+        jobs=plain(job_lines(desk())),
+        searches=search_lines(service().places),
+        forms=FORMS,
+        how_to_start=HOW_TO_START,
+    )
+
+
+@pages.get("/jobs/<name>")
+def one(name: str) -> str:
+    """One job."""
+    return render_template("job.html", job=plain(job_detail(desk(), name)))
+
+
+@pages.get("/jobs/new/<task>")
+def new(task: str) -> str:
+    """The form of a task. `?recipe=` and `?network=` say with which settings it begins."""
+    return render_template(
+        "job_form.html", form=job_form(task, request.args, service().environ), sent=None, problem=None
+    )
+
+
+@pages.post("/jobs/new/<task>")
+def send(task: str) -> Response | tuple[str, int]:
+    """Sends the job, or shows the form again with what is wrong."""
+    form = job_form(task, request.form, service().environ)
+    try:
+        arguments = arguments_of(form, request.form)
+        checked_wish(task, arguments)
+        job = sent(desk(), task, arguments)
+    except FerError as error:
+        shown = render_template("job_form.html", form=form, sent=request.form, problem=error)
+        return shown, status_of(error)
+    flash(f"Sent: {job.id} waits in the queue {job.queue}.")
+    return redirect(url_for("jobs.one", name=job.id))
+
+
+@pages.post("/jobs/<name>/cancel")
+def cancel(name: str) -> Response:
+    """Asks a job to end."""
+    job = cancel_job(service().places, name)
+    flash("It is cancelled." if job.status == "CANCELLED" else "It was asked to end; that takes some seconds.")
+    return redirect(url_for("jobs.one", name=job.id))
+
+
+@pages.post("/jobs/<name>/resume")
+def resume(name: str) -> Response:
+    """Goes on with a job that failed, was cancelled or ran out of time."""
+    job = resumed(desk(), name)
+    flash(f"It goes on, in the queue {job.queue}.")
+    return redirect(url_for("jobs.one", name=job.id))

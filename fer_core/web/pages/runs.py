@@ -1,0 +1,92 @@
+"""The pages of the trainings: all of them, one of them, several side by side, and the files of one."""
+
+import csv
+import io
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, send_file
+
+from fer_core.errors import ConfigError, did_you_mean
+from fer_core.store.files import plain
+from fer_core.training.history import HISTORY_COLUMNS
+from fer_core.web.looks import comparing, run_detail
+from fer_core.web.looks.run_list import SORTS, find_history, find_run, in_order, lone_histories
+from fer_core.web.problems import NotFoundError
+from fer_core.web.service import service
+
+pages = Blueprint("runs", __name__)
+
+
+@pages.get("/runs")
+def page() -> str:
+    """All trainings."""
+    sort, recipe, kind = (request.args.get(name, "") for name in ("sort", "recipe", "kind"))
+    sort = sort or "created"
+    if sort not in SORTS:
+        raise ConfigError(f"Runs cannot be sorted by {sort[:60]!r}.", hint=did_you_mean(sort, SORTS))
+    lines = service().runs.lines()
+    return render_template(
+        "runs.html",
+        runs=in_order(lines, sort=sort, recipe=recipe, kind=kind),
+        histories=lone_histories(service().places, lines),
+        recipes=sorted({line.name for line in lines}),
+        kinds=sorted({line.kind for line in lines}),
+        chosen={"sort": sort, "recipe": recipe, "kind": kind},
+        sorts=SORTS,
+    )
+
+
+@pages.get("/runs/<run_id>")
+def one(run_id: str) -> str:
+    """One training."""
+    run = find_run(service().places, run_id)
+    return render_template("run.html", detail=plain(run_detail.detail(run)), log=run_detail.log_tail(run.log_txt))
+
+
+@pages.get("/runs/<run_id>/files/<name>")
+def file(run_id: str, name: str) -> Response:
+    """One of a run's files, to be saved."""
+    run = find_run(service().places, run_id)
+    path = run_detail.files(run).get(name)
+    if path is None:
+        raise NotFoundError(f"Run {run_id} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
+    return send_file(path.resolve(), as_attachment=True, download_name=run_detail.download_name(run, name))
+
+
+@pages.get("/runs/<run_id>/plots/<name>")
+def plot(run_id: str, name: str) -> Response:
+    """One of a run's pictures."""
+    path = run_detail.plots(find_run(service().places, run_id)).get(name)
+    if path is None:
+        raise NotFoundError(f"Run {run_id} has no picture {name[:60]!r}.", hint="Its page shows those that it has.")
+    return send_file(path.resolve(), mimetype="image/png")
+
+
+@pages.get("/histories/<name>")
+def history(name: str) -> str:
+    """A history CSV that no run here wrote."""
+    found = find_history(service().places, name)
+    return render_template("history.html", history=found, epochs=[dict(row) for row in found.rows])
+
+
+@pages.get("/histories/<name>/csv")
+def history_csv(name: str) -> Response:
+    """The same with our columns, to be saved."""
+    found = find_history(service().places, name)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, HISTORY_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found.rows)
+    headers = {"Content-Disposition": f'attachment; filename="{found.path.name}"'}
+    return Response(text.getvalue(), mimetype="text/csv", headers=headers)
+
+
+@pages.get("/compare")
+def compare() -> str:
+    """Several trainings side by side."""
+    every = comparing.compared(service().places, request.args.getlist("run"))
+    return render_template("compare.html", runs=every, differing=comparing.differing(every), data=_for_charts(every))
+
+
+def _for_charts(every: list[comparing.Compared]) -> list[dict[str, Any]]:
+    return plain([{"id": one.id, "name": one.name, "epochs": one.epochs, "per_class": one.per_class} for one in every])

@@ -1,0 +1,46 @@
+"""The upload page and its result: the picture with boxes, and each face from the crop to the answer."""
+
+from typing import get_args
+
+from flask import Blueprint, render_template, request
+
+from fer_core.emotions import colour
+from fer_core.errors import ConfigError, FerError, did_you_mean
+from fer_core.web.pipeline import Finding, PictureView, view
+from fer_core.web.service import service
+from fer_core.web.uploads import BadUploadError, TooLargeError, decoded, sent_files
+
+pages = Blueprint("upload", __name__)
+
+
+@pages.get("/")
+def index() -> str:
+    """The form that takes pictures."""
+    return render_template("index.html", settings=service().settings)
+
+
+@pages.post("/")
+def results() -> str:
+    """What is read in the pictures of the form. Nothing of them is kept."""
+    finding = request.form.get("faces", "auto")
+    if finding not in get_args(Finding):
+        raise ConfigError(f"faces cannot be {finding!r}.", hint=did_you_mean(finding, get_args(Finding)))
+    model = service().readers.model
+    return render_template(
+        "results.html",
+        pictures=[_shown(data, finding) for data in sent_files()],
+        labels=model.labels,
+        colours={label: colour(label, model.labels) for label in model.labels},
+        threshold=service().settings.threshold,
+    )
+
+
+def _shown(data: bytes, finding: Finding) -> PictureView | FerError:
+    """Returns the picture, or what is wrong with it: one bad picture of several must not hide the others."""
+    held = service()
+    try:
+        with held.readers.lent() as reader:
+            picture = decoded(data, most_pixels=held.settings.pixels)
+            return view(reader.for_picture(picture), picture, finding=finding, signer=held.signer)
+    except (BadUploadError, TooLargeError) as error:
+        return error

@@ -1,0 +1,38 @@
+"""`Service`: what the views of one application work with. Nothing else is kept between requests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import current_app
+from itsdangerous import TimestampSigner
+
+from fer_core.places import Places
+from fer_core.store.clock import Clock
+from fer_core.web.figures import Figures
+from fer_core.web.live_sessions import LiveSessions
+from fer_core.web.looks.run_list import RunList
+from fer_core.web.readers import Readers
+from fer_core.web.settings import WebSettings
+
+EXTENSION = "fer"
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the views of one application work with."""
+
+    settings: WebSettings
+    places: Places
+    environ: Mapping[str, str]
+    clock: Clock
+    readers: Readers
+    sessions: LiveSessions
+    runs: RunList
+    figures: Figures
+    signer: TimestampSigner
+    """Of the crops that a result page may send back."""
+
+
+def service() -> Service:
+    """Returns the service of the application that answers the request."""
+    return current_app.extensions[EXTENSION]

@@ -1,0 +1,100 @@
+"""The production server (waitress) around the application, and what is said when it starts."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import cv2
+import waitress
+from flask import Flask
+from waitress.server import BaseWSGIServer
+
+from fer_core.errors import ConfigError
+from fer_core.places import Places
+from fer_core.web.app import make_app
+from fer_core.web.service import EXTENSION
+from fer_core.web.settings import WebSettings
+
+_OTHER_THREADS = 8
+"""For pages while all that may wait are waiting, and to say so to whoever comes then."""
+_CONNECTIONS = 1000
+_IDLE_SECONDS = 60
+
+
+class Serving(NamedTuple):
+    """A server that listens, and what it serves."""
+
+    server: BaseWSGIServer
+    app: Flask
+
+    @property
+    def url(self) -> str:
+        """The address to open in a browser."""
+        host, port = self._listens[0]
+        name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
+        return f"http://{name}:{port}"
+
+    def stop(self) -> None:
+        """Ends `server.run()` in another thread."""
+        self.server.trigger.pull_trigger(self._close)
+
+    def _close(self) -> None:
+        for channel in list(self.server.active_channels.values()):
+            channel.handle_close()
+        self.server.close()
+
+    @property
+    def _listens(self) -> list[tuple[str, int]]:
+        """Hosts and ports; there are several where a name stands for several addresses."""
+        one = (getattr(self.server, "effective_host", ""), getattr(self.server, "effective_port", 0))
+        return getattr(self.server, "effective_listen", [one])
+
+
+def serve(settings: WebSettings, places: Places) -> None:
+    """Serves until a signal ends it. Raises ConfigError, ArtifactError."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is answered with 503
+    with serving(settings, places) as started:
+        print(f"Serving on {started.url} – Ctrl-C ends it.", file=sys.stderr, flush=True)
+        started.server.run()
+
+
+@contextlib.contextmanager
+def serving(settings: WebSettings, places: Places, *, environ: Mapping[str, str] = os.environ) -> Iterator[Serving]:
+    """Yields a server that listens; its `run()` serves. Raises ConfigError, ArtifactError."""
+    # The pictures are what goes side by side, not the parts of one.
+    cv2.setNumThreads(1)
+    app = make_app(settings, places, environ=environ)
+    server = _listening(app, settings)
+    try:
+        yield Serving(server, app)
+    finally:
+        app.extensions[EXTENSION].readers.close()
+        server.close()
+
+
+def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
+    try:
+        return waitress.create_server(
+            app,
+            host=settings.host,
+            port=settings.port,
+            threads=settings.reader_count + settings.waiting + _OTHER_THREADS,
+            connection_limit=_CONNECTIONS,
+            channel_timeout=_IDLE_SECONDS,
+            asyncore_use_poll=True,  # select() knows no more than 1,024 files
+            max_request_body_size=settings.upload_bytes,
+            # Bodies stay in memory: nothing of an upload is written anywhere.
+            inbuf_overflow=settings.upload_bytes + 1,
+            outbuf_overflow=256 * 2**20,
+            ident=None,
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"{settings.host}:{settings.port} cannot be listened on: {reason}.",
+            hint="Another program may use the port: give another --port, or 0 for a free one.",
+        ) from None

@@ -1,0 +1,119 @@
+"""`WebSettings`: everything that `python -m fer_core.web` can be told, and the rules that keep it safe."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from fer_core.config import Settings
+from fer_core.errors import ConfigError
+from fer_core.faces import WIDTHS
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+MEGABYTE = 2**20
+_SHORTEST_SECRET = 12
+
+
+class WebSettings(Settings):
+    """How the page is served."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Another one than this machine's own needs --token or --password-file."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 5000
+    """The port; 0 takes a free one and says which."""
+    token: str | None = None
+    """Whoever has it may use page and API. Better in $FER_WEB_TOKEN: a list of processes shows flags."""
+    password_file: Path | None = None
+    """A file whose first line is the password of the page."""
+    allow_host: tuple[str, ...] = ()
+    """More names under which the page is reached, as browsers send them: fer.example.org."""
+    https: bool = False
+    """A proxy in front serves the page under https://: cookies are sent over it only."""
+
+    model: str | None = None
+    """Read with this: a run id, a .h5 or .keras file. Default: the model in use, also when another is promoted."""
+    detector: str = "auto"
+    """Finds faces: haar, yunet, or auto (yunet where its file is there, never downloads)."""
+    detector_model: Path | None = None
+    """The .onnx file of yunet. Default: $FER_YUNET, or the one that --detector yunet has downloaded."""
+    detection_width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[1])] = 640
+    """Of larger pictures than 640 pixels, faces are looked for at this width; a larger one finds smaller faces."""
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """A reading with less calibrated confidence is unsure."""
+
+    readers: Annotated[int, Field(ge=0, le=256)] = 0
+    """Pictures read at the same time; 0 = as many as there are cores."""
+    waiting: Annotated[int, Field(ge=0, le=1000)] = 32
+    """So many more may wait; who comes then is told to come again (503)."""
+    max_upload_mb: Annotated[float, Field(gt=0, le=1000)] = 20.0
+    """The largest request, in megabytes."""
+    max_megapixels: Annotated[float, Field(gt=0, le=100)] = 50.0
+    """The largest picture. What a file declares is read before it is decoded."""
+
+    @property
+    def upload_bytes(self) -> int:
+        """The largest request."""
+        return int(self.max_upload_mb * MEGABYTE)
+
+    @property
+    def pixels(self) -> int:
+        """The largest picture."""
+        return int(self.max_megapixels * 1_000_000)
+
+    @property
+    def reader_count(self) -> int:
+        """Pictures read at the same time."""
+        return self.readers or os.cpu_count() or 1
+
+
+def secrets_of(settings: WebSettings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the token and the password, those of them that there are. Raises ConfigError for one that is no secret.
+
+    Also where the address is open to other machines and there is neither.
+    """
+    token = settings.token or environ.get("FER_WEB_TOKEN") or None
+    found = tuple(filter(None, (token, _password(settings.password_file))))
+    if not found and not _is_local(settings.host):
+        raise ConfigError(
+            f"--host {settings.host} lets other machines in, and there is no password.",
+            hint="Set $FER_WEB_TOKEN (or --token), or give --password-file FILE; 127.0.0.1 needs none.",
+        )
+    for secret in found:
+        if len(secret) < _SHORTEST_SECRET:
+            raise ConfigError(
+                f"A token or password has {len(secret)} characters.",
+                hint=f"Take {_SHORTEST_SECRET} or more: python -c 'import secrets; print(secrets.token_hex(24))'",
+            )
+    return found
+
+
+def host_names(settings: WebSettings) -> frozenset[str]:
+    """Returns the names, without ports, that the Host header of a request may have."""
+    given = (name.strip().lower() for name in (*settings.allow_host, settings.host))
+    return frozenset({*LOCAL_NAMES, *(f"[{name}]" if ":" in name and name[0] != "[" else name for name in given)})
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"--password-file {file} cannot be read: {reason}.", hint="Give a text file.") from None
+    password = lines[0].strip() if lines else ""
+    if not password:
+        raise ConfigError(f"--password-file {file} is empty.", hint="Its first line is the password.")
+    return password

@@ -1,0 +1,94 @@
+"""What comes in with a request: kept in memory only, and looked at before anything of it is decoded."""
+
+import base64
+import binascii
+import io
+from typing import IO
+
+import cv2
+import numpy as np
+from flask import Flask, Request, request
+
+from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
+from fer_core.data.picture_header import JPEG, declared_size
+from fer_core.errors import FerError
+
+MOST_PICTURES = 32
+"""In one request."""
+_MOST_SCANS = 100
+"""Of a JPEG: a progressive one has about ten; thousands of empty ones cost minutes."""
+_START_OF_SCAN = b"\xff\xda"
+
+
+class BadUploadError(FerError):
+    """What was sent cannot be read as a picture."""
+
+
+class TooLargeError(FerError):
+    """A picture with more pixels than are read here."""
+
+
+class MemoryRequest(Request):
+    """A request whose files stay in memory: Werkzeug would put larger ones on the disk."""
+
+    max_form_parts = 500
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return io.BytesIO()
+
+
+def limit_uploads(app: Flask, *, most_bytes: int) -> None:
+    """Refuses larger requests (413), and keeps what comes in off the disk."""
+    app.request_class = MemoryRequest
+    app.config["MAX_CONTENT_LENGTH"] = most_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = most_bytes
+
+
+def sent_files(*, most: int = MOST_PICTURES) -> list[bytes]:
+    """Returns the contents of the request's files `image`. Raises BadUploadError for none, or more than `most`."""
+    files = [data for file in request.files.getlist("image") if (data := file.stream.read()) or file.filename]
+    if not files:
+        raise BadUploadError("There is no picture in the request.", hint="Send it as multipart field `image`.")
+    if len(files) > most:
+        raise BadUploadError(f"There are {len(files)} pictures in the request.", hint=f"Send at most {most} at a time.")
+    return files
+
+
+def from_base64(text: str) -> bytes:
+    """Returns the bytes of a picture as base64, with or without `data:…;base64,` before. Raises BadUploadError."""
+    _, mark, after = text.partition(";base64,")
+    try:
+        return base64.b64decode(after if mark else text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadUploadError(f"The picture is no base64: {error}.", hint="Encode the file's bytes as base64.") from None
+
+
+def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
+    """Returns the picture, uint8, gray, BGR or BGRA. Raises BadUploadError, TooLargeError before it is decoded."""
+    size = declared_size(data)
+    if size is not None and size[0] * size[1] > most_pixels:
+        raise TooLargeError(
+            f"The picture has {size[0]:,} x {size[1]:,} pixels; at most {most_pixels / 1e6:g} megapixels are read.",
+            hint="Send a smaller one; 1,000 pixels across are enough for faces.",
+        )
+    if data.startswith(JPEG) and data.count(_START_OF_SCAN) > _MOST_SCANS:
+        raise BadUploadError("The picture cannot be read: it has far too many scans.", hint="Save it anew.")
+    try:
+        return decode_picture(data)
+    except UnreadablePictureError as error:
+        raise BadUploadError(
+            f"The picture cannot be read: {error}.", hint="Send a JPEG, PNG, BMP or WebP picture."
+        ) from None
+
+
+def as_bgr(picture: np.ndarray) -> np.ndarray:
+    """Returns a picture as `decoded` gives it as uint8 BGR (height, width, 3)."""
+    if picture.ndim == 3 and picture.shape[2] == 3:
+        return picture
+    return cv2.cvtColor(gray(picture), cv2.COLOR_GRAY2BGR)

@@ -1,0 +1,171 @@
+"""A real server with the project's own model, in a thread of the tests, and one in a process of its own."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import requests
+from flask import Flask
+
+from fer_core.places import Places
+from fer_core.store.promotion import SHIPPED_BEST
+from fer_core.store.run import Run
+from fer_core.store.runs import open_run
+from fer_core.web.service import EXTENSION, Service
+from fer_core.web.serving import serving
+from fer_core.web.settings import WebSettings
+from tests.conftest import PROJECT, places_in
+from tests.jobs.conftest import (  # noqa: F401 - the broker and workers of the tests of the jobs
+    job_environment,
+    job_places,
+    redis_server,
+    redis_url,
+    submit,
+    worker,
+)
+from tests.script import clean_environment
+
+TOKEN = "a-token-of-these-tests"
+
+
+class Site(NamedTuple):
+    """A server that answers."""
+
+    url: str
+    places: Places
+    app: Flask
+
+    @property
+    def service(self) -> Service:
+        """What its views work with."""
+        return self.app.extensions[EXTENSION]
+
+    def get(self, path: str, **options) -> requests.Response:
+        """Asks for a path."""
+        return requests.get(self.url + path, timeout=30, **options)
+
+    def post(self, path: str, **options) -> requests.Response:
+        """Posts to a path."""
+        return requests.post(self.url + path, timeout=30, **options)
+
+    def predict(self, *pictures: bytes, **fields: str) -> requests.Response:
+        """Sends pictures to the API."""
+        files = [("image", ("a.jpg", picture, "image/jpeg")) for picture in pictures]
+        return self.post("/api/v1/predict", files=files, data=fields)
+
+    def change(self, path: str, body: object, **headers: str) -> requests.Response:
+        """Sends JSON to the API as a page of the server does."""
+        return self.post(path, json=body, headers={"Origin": self.url} | headers)
+
+    def visit(self) -> "Visit":
+        """Returns a browser's session: cookies, and the token for forms."""
+        return Visit(self)
+
+
+class Visit:
+    """What a browser keeps between pages."""
+
+    def __init__(self, site: Site):
+        self.site, self.session = site, requests.Session()
+
+    def get(self, path: str, **options) -> requests.Response:
+        """Asks for a page."""
+        return self.session.get(self.site.url + path, timeout=30, **options)
+
+    def submit(self, path: str, fields: dict | None = None, *, start: str = "/", **options) -> requests.Response:
+        """Sends a form, with the token that the page `start` has."""
+        token = self.get(start).text.partition('name="csrf-token" content="')[2].partition('"')[0]
+        fields = (fields or {}) | {"csrf_token": token}
+        return self.session.post(self.site.url + path, data=fields, timeout=30, **options)
+
+
+@contextlib.contextmanager
+def served(settings: WebSettings, places: Places, environ: dict[str, str] | None = None) -> Iterator[Site]:
+    """Yields a server in a thread; it listens on a free port."""
+    with serving(settings, places, environ=environ or {}) as started:
+        thread = threading.Thread(target=started.server.run, name="server", daemon=True)
+        thread.start()
+        yield Site(started.url, places, started.app)
+        started.stop()
+        thread.join(10)
+        started.server.task_dispatcher.shutdown()
+
+
+@pytest.fixture(scope="session")
+def web_settings(test_data) -> WebSettings:
+    """The settings of the tests: yunet, a free port, two readers."""
+    yunet = test_data / "face_detection_yunet_2026may.onnx"
+    return WebSettings(port=0, detector="yunet", detector_model=yunet, readers=2)
+
+
+@pytest.fixture(scope="module")
+def site(web_settings, tmp_path_factory) -> Iterator[Site]:
+    """A server for the tests of one file."""
+    with served(web_settings, places_in(tmp_path_factory.mktemp("web"))) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def face(test_data) -> bytes:
+    """A JPEG with one face that looks happy."""
+    return (test_data / "faces" / "photo_happy.jpg").read_bytes()
+
+
+def finished_run(places: Places, run_id: str, **manifest: object) -> Run:
+    """Returns a finished run of photographs: the project's own model under another id."""
+    folder = places.models / "runs" / run_id
+    shutil.copytree(SHIPPED_BEST, folder)
+    content = json.loads((folder / "manifest.json").read_text()) | {"run_id": run_id} | manifest
+    (folder / "manifest.json").write_text(json.dumps(content))
+    return open_run(places, run_id)
+
+
+class WebProcess(NamedTuple):
+    """`python -m fer_core.web` as users start it."""
+
+    process: subprocess.Popen
+    url: str
+
+
+@pytest.fixture
+def web_process(tmp_path, test_data) -> Iterator[Callable[..., WebProcess]]:
+    """Returns start(*flags, **environment), which starts a server process and returns it when it listens."""
+    started: list[subprocess.Popen] = []
+    places = places_in(tmp_path)
+    folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
+
+    def start(*flags: str, **environment: str) -> WebProcess:
+        yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(places.inbox)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fer_core.web", "--port", "0", *folders, *flags],
+            cwd=PROJECT,
+            env=clean_environment(places, yunet | environment),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return WebProcess(process, _address_told(process))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _address_told(process: subprocess.Popen) -> str:
+    for line in process.stderr:
+        if line.startswith("Serving on "):
+            return line.split()[2]
+    pytest.fail(f"The server ended with {process.wait()}.")
+
+
+def folder_contents(*folders: Path) -> set[Path]:
+    """Returns every file under these folders."""
+    return {path for folder in folders for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,72 @@
+"""What a person corrects is kept, on that click only, reaches the next retraining, and is deleted again."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.training.begin_retraining import begin_retraining
+from fer_core.training.retraining import RetrainSpec
+from tests.web.conftest import folder_contents
+
+
+def uploaded(site, face: bytes) -> tuple:
+    """Returns a visit that has seen the result of an upload, and the signed crop on its page."""
+    visit = site.visit()
+    page = visit.submit("/", files={"image": ("happy.jpg", face)})
+    assert page.status_code == 200
+    return visit, re.search(r'name="crop" value="([^"]+)"', page.text)[1]
+
+
+def test_a_result_alone_keeps_nothing(site, face):
+    before = folder_contents(site.places.inbox.parent)
+    uploaded(site, face)
+    assert folder_contents(site.places.inbox.parent) == before
+
+
+def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, monkeypatch):
+    visit, crop = uploaded(site, face)
+    page = visit.submit("/corrections", {"label": "surprise", "crop": crop})
+    assert page.status_code == 200
+    (path,) = folder_contents(site.places.inbox)
+    assert path.parent.name == "surprise"
+    assert "happy" not in path.name
+    kept = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert kept.ndim == 2
+    assert 48 <= max(kept.shape) <= 256
+
+    address = f"/corrections/surprise/{path.name}"
+    assert address in page.text
+    assert address in visit.get("/corrections").text
+    assert visit.get(address).content == path.read_bytes()
+
+    said: list[str] = []
+    spec = RetrainSpec(data="sample")
+    run = begin_retraining(spec, site.places, say=said.append, report=lambda text: None)
+    assert "1 new images, 0 known ones, 0 refused" in said[0]
+    (copied,) = (run.folder / "new_images").rglob("*.png")
+    assert copied.parent.name == "surprise"
+    assert np.array_equal(cv2.imread(str(copied), cv2.IMREAD_UNCHANGED), kept)
+
+    assert visit.submit(f"{address}/delete").status_code == 200
+    assert folder_contents(site.places.inbox) == set()
+    assert visit.submit(f"{address}/delete").status_code == 404
+
+
+@pytest.mark.parametrize("change", [lambda crop: crop[:-1] + "A", lambda crop: "x" + crop[1:], lambda crop: ""])
+def test_what_this_server_has_not_cut_out_is_not_kept(site, face, change):
+    visit, crop = uploaded(site, face)
+    answer = visit.submit("/corrections", {"label": "sad", "crop": change(crop)})
+    assert answer.status_code == 400
+    assert "was not cut out by this server" in answer.text
+    assert folder_contents(site.places.inbox) == set()
+
+
+@pytest.mark.parametrize("label", ["bored", "../evil", "", "/etc", "<script>"])
+def test_only_the_model_s_own_labels_are_kept(site, face, label):
+    visit, crop = uploaded(site, face)
+    answer = visit.submit("/corrections", {"label": label, "crop": crop})
+    assert answer.status_code == 400
+    assert "There is no label" in answer.text
+    assert not site.places.inbox.exists() or folder_contents(site.places.inbox) == set()

@@ -1,0 +1,84 @@
+"""POST /api/v1/live: people are followed and steadied from frame to frame."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.web.live_sessions import IDLE_SECONDS, BusySessionError, LiveSessions
+
+SESSION = "b2c9e9f0-1111-4222-8333-444455556666"
+
+
+@pytest.fixture(scope="module")
+def frames(test_data) -> list[bytes]:
+    """JPEGs of a clip with one person."""
+    capture = cv2.VideoCapture(str(test_data / "faces" / "single_face_2.mp4"))
+    pictures = [capture.read()[1] for _ in range(12)]
+    capture.release()
+    return [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
+
+
+def send(site, frame: bytes, **fields: str):
+    return site.post("/api/v1/live", files={"image": frame}, data={"session": SESSION} | fields)
+
+
+def test_a_person_keeps_a_number_from_frame_to_frame(site, frames):
+    answers = [send(site, frame).json() for frame in frames]
+    seen = [answer["faces"] for answer in answers if answer["faces"]]
+    assert len(seen) >= 4
+    assert {face["person"] for faces in seen for face in faces} == {1}
+    assert {"box", "label", "confidence", "unsure", "probabilities"} <= set(seen[-1][0])
+    assert answers[0]["milliseconds"] > 0
+    assert (answers[0]["width"], answers[0]["height"]) == cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1).shape[
+        1::-1
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"session": ""}, "no session"),
+        ({"session": "../../etc"}, "no session"),
+        ({"smoothing": "often"}, "smoothing cannot be 'often'"),
+        ({"smoothing": "-1"}, "smoothing cannot be '-1'"),
+        ({"smoothing": "nan"}, "smoothing cannot be 'nan'"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(site, frames, fields, says):
+    answer = send(site, frames[0], **fields)
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]
+
+
+def test_a_session_that_nobody_uses_ends_by_itself(site, frames):
+    now = [0.0]
+    sessions = LiveSessions(threshold=0.4, clock=lambda: now[0])
+    picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
+    with site.service.readers.lent() as reader:
+        for session in ("first", "second"):
+            sessions.read(session, picture, reader.quick, smoothing_seconds=0.5)
+        assert len(sessions) == 2
+        now[0] = IDLE_SECONDS + 1
+        sessions.read("third", picture, reader.quick, smoothing_seconds=0.5)
+    assert len(sessions) == 1
+
+
+def test_nothing_of_a_frame_is_kept(site, frames):
+    sessions = LiveSessions(threshold=0.4)
+    picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
+    with site.service.readers.lent() as reader:
+        for _ in range(3):
+            sessions.read("one", picture, reader.quick, smoothing_seconds=0)
+    (session,) = sessions._sessions.values()
+    assert session.reader.faces == {}
+    assert session.reader._flow._before is None
+
+
+def test_a_second_frame_at_the_same_time_is_refused(site, frames):
+    sessions = LiveSessions(threshold=0.4)
+    picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
+    with site.service.readers.lent() as reader:
+        sessions.read("one", picture, reader.quick, smoothing_seconds=0.5)
+        (session,) = sessions._sessions.values()
+        with session.busy, pytest.raises(BusySessionError, match="still being read"):
+            sessions.read("one", picture, reader.quick, smoothing_seconds=0.5)

@@ -1,0 +1,161 @@
+"""The pages, each with what it is for; how they look is looked at in a browser."""
+
+import csv
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.store.runs import create_run, open_run
+from tests.conftest import places_in
+from tests.web.conftest import finished_run, served
+
+FIRST, SECOND = "20260101-000000-compact-0001", "20260102-000000-compact-0002"
+
+
+@pytest.fixture(scope="module")
+def site(web_settings, tmp_path_factory):
+    """A server with two finished runs, one that waits, and two histories of other programs."""
+    places = places_in(tmp_path_factory.mktemp("pages"))
+    finished_run(places, FIRST, recipe="compact")
+    finished_run(places, SECOND, recipe="<script>alert(1)</script>")
+    create_run(places, TrainConfig(data="sample"), recipe="smoke")
+    (places.history / "classic.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n1,0.4,1.5,0.35\n")
+    (places.history / "broken.csv").write_text("a,b\n1,2\n")
+    with served(web_settings, places) as site:
+        yield site
+
+
+def island(text: str, name: str) -> object:
+    """Returns the data that a page holds for its script."""
+    return json.loads(text.partition(f'id="{name}">')[2].partition("</script>")[0])
+
+
+def test_the_result_shows_each_face_from_the_crop_to_the_answer(site, face, test_data):
+    crowd = (test_data / "faces" / "multi_face.jpg").read_bytes()
+    mountain = (test_data / "faces" / "mountain.jpg").read_bytes()
+    files = [("image", ("a.jpg", picture)) for picture in (face, crowd, mountain, b"no picture")]
+    page = site.visit().submit("/", files=files)
+    assert page.status_code == 200
+    assert page.text.count("data:image/jpeg;base64,") >= 6
+    assert "No face was found" in page.text
+    assert "not a JPEG, PNG, BMP or WebP picture" in page.text
+    assert "happy" in page.text
+
+
+def test_a_picture_that_is_a_face_already_is_guessed_and_said(site):
+    picture = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    files = {"image": cv2.imencode(".png", picture)[1].tobytes()}
+    guessed = site.visit().submit("/", files=files)
+    assert "was taken for one face" in guessed.text
+    assert "No face was found." in site.visit().submit("/", {"faces": "find"}, files=files).text
+    assert "No face was found" not in site.visit().submit("/", {"faces": "given"}, files=files).text
+    assert site.visit().submit("/", {"faces": "maybe"}, files=files).status_code == 400
+
+
+def test_an_upload_without_a_picture_says_so(site):
+    answer = site.visit().submit("/", files={"image": ("", b"")})
+    assert answer.status_code == 400
+    assert "There is no picture in the request." in answer.text
+
+
+def test_runs_are_sorted_and_filtered(site):
+    page = site.get("/runs").text
+    assert FIRST in page
+    assert "classic.csv" in page
+    assert "has no column of a training history" in page
+    assert "<script>alert" not in page
+    filtered = site.get("/runs?recipe=smoke").text
+    assert FIRST not in filtered
+    assert site.get("/runs?sort=accuracy").status_code == 200
+    assert "Did you mean" in site.get("/runs?sort=accurac", headers={"Accept": "text/html"}).text
+
+
+def test_the_list_reads_again_what_has_changed(site):
+    runs = {run["id"]: run for run in site.get("/api/v1/runs").json()["runs"]}
+    assert runs["shipped-best"]["is_in_use"]
+    waiting = next(run for run in runs.values() if run["status"] == "QUEUED")
+    open_run(site.places, waiting["id"]).update_state(status="RUNNING", epoch=3)
+    runs = {run["id"]: run for run in site.get("/api/v1/runs").json()["runs"]}
+    assert (runs[waiting["id"]]["status"], runs[waiting["id"]]["epoch"]) == ("RUNNING", 3)
+
+
+def test_a_run_s_page_has_curves_scores_and_files(site):
+    page = site.get(f"/runs/{FIRST}").text
+    detail = island(page, "run-data")
+    assert len(detail["epochs"]) == 50
+    assert {"epoch", "loss", "val_accuracy", "val_macro_f1", "learning_rate"} <= set(detail["epochs"][0])
+    assert detail["evaluation"]["confusion"]
+    assert detail["evaluation"]["accuracy_interval"]
+    assert {"model.h5", "model.tflite", "labels.json", "history.csv"} <= set(detail["files"])
+    assert detail == site.get(f"/api/v1/runs/{FIRST}").json()
+    saved = site.get(f"/runs/{FIRST}/files/model.tflite")
+    assert saved.headers["Content-Disposition"] == f"attachment; filename={FIRST}_model.tflite"
+    assert saved.content == (site.places.models / "runs" / FIRST / "model.tflite").read_bytes()
+    assert site.get(f"/runs/{FIRST}/plots/confusion_matrix.png").headers["Content-Type"] == "image/png"
+    assert site.get(f"/runs/{FIRST}/files/state.json").status_code == 404
+
+
+def test_a_torn_line_of_a_running_training_breaks_nothing(site):
+    run = create_run(site.places, TrainConfig(data="sample"), recipe="smoke")
+    run.metrics_jsonl.write_text('{"kind": "epoch", "epoch": 1, "loss": 2.0}\n{"kind": "epoch", "epo')
+    detail = site.get(f"/api/v1/runs/{run.id}").json()
+    assert detail["epochs"] == [{"epoch": 1, "loss": 2.0}]
+    assert site.get(f"/runs/{run.id}").status_code == 200
+
+
+def test_a_classic_history_is_shown_and_saved_with_our_columns(site):
+    rows = island(site.get("/histories/classic.csv").text, "history-data")
+    assert [row["val_accuracy"] for row in rows] == [0.25, 0.35]
+    saved = list(csv.DictReader(io.StringIO(site.get("/histories/classic.csv/csv").text)))
+    assert saved[0]["epoch"] == "1"
+    assert saved[1]["accuracy"] == "0.4"
+    assert site.get("/histories/none.csv").status_code == 404
+    assert site.get("/histories/broken.csv").status_code == 400
+
+
+def test_runs_and_histories_are_compared(site):
+    page = site.get(f"/compare?run={FIRST}&run={SECOND}&run=csv:classic.csv")
+    data = island(page.text, "compare-data")
+    assert [one["id"] for one in data] == [FIRST, SECOND, "csv:classic.csv"]
+    assert len(data[0]["epochs"]) == 50
+    assert len(data[2]["epochs"]) == 2
+    assert data[0]["per_class"]["happy"]["f1"] > 0.8
+    assert "recipe" in page.text
+    assert "<script>alert" not in page.text
+    many = "&".join(f"run={number}" for number in range(9))
+    assert "too many to compare" in site.get(f"/compare?{many}").text
+    assert site.get("/compare").status_code == 200
+
+
+def test_the_model_card_says_data_figures_limits_and_licence(site):
+    page = site.get("/model").text
+    assert "PublicTest" in page
+    assert "64.3%" in page
+    assert "An expression is not a feeling" in page
+    assert "no licence for its pictures is known" in page
+    assert f"Promote {FIRST}" in page
+
+
+def test_metrics_count_what_was_read(site, face):
+    before = site.get("/metrics").text
+    site.predict(face)
+    site.get("/some/path/that/nobody/knows")
+    after = site.get("/metrics").text
+    assert 'fer_web_model{model="shipped/best"} 1.0' in after
+    assert 'fer_web_faces_total{label="happy"}' in after
+    assert 'endpoint="api.predict",method="POST",status="200"' in after
+    assert "nobody" not in after
+    assert after != before
+
+
+def test_an_unknown_page_says_where_to_go(site):
+    page = site.get("/nothing", headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert "Check the address" in page.text
+    as_json = site.get("/api/v1/nothing")
+    assert as_json.json()["error"] == "Not Found."
+    assert as_json.json()["hint"]

@@ -1,0 +1,137 @@
+"""POST /api/v1/predict, as programs call it."""
+
+import base64
+import struct
+import time
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.live.predicting import EmotionReader
+from tests.conftest import places_in
+from tests.web.conftest import finished_run, served
+
+
+def png_that_declares(width: int, height: int, data: bytes = b"") -> bytes:
+    """Returns a PNG whose header names any size, padded to 1 MB."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(data or bytes(900_000_000 // 1024), 9).ljust(1_000_000, b"\0")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_a_face_is_read_as_from_python(site, face, web_settings):
+    reader = EmotionReader.open(
+        detector="yunet", detector_model=web_settings.detector_model, detection_width=320, places=site.places
+    )
+    (expected,) = reader.read(face)
+    answer = site.predict(face)
+    assert answer.status_code == 200
+    assert answer.json()["model"] == "shipped/best"
+    assert answer.json()["detector"] == "yunet"
+    (picture,) = answer.json()["images"]
+    (read,) = picture["faces"]
+    assert (picture["width"], picture["height"]) == (512, 512)
+    assert read["label"] == expected.label == "happy"
+    assert read["confidence"] == pytest.approx(expected.confidence, abs=1e-4)
+    assert sum(read["probabilities"].values()) == pytest.approx(1, abs=0.001)
+    assert set(read["box"]) == {"x", "y", "width", "height"}
+    assert "person" not in read
+
+
+def test_several_pictures_are_answered_in_their_order(site, face, test_data):
+    mountain = (test_data / "faces" / "mountain.jpg").read_bytes()
+    crowd = (test_data / "faces" / "multi_face.jpg").read_bytes()
+    images = site.predict(mountain, face, crowd).json()["images"]
+    counts = [len(picture["faces"]) for picture in images]
+    assert counts[:2] == [0, 1]
+    assert counts[2] > 1
+
+
+def test_base64_in_json_is_read_like_a_file(site, face):
+    text = base64.b64encode(face).decode()
+    as_json = site.post("/api/v1/predict", json={"images": [text, f"data:image/jpeg;base64,{text}"]})
+    assert as_json.status_code == 200, as_json.text
+    assert as_json.json()["images"] == site.predict(face).json()["images"] * 2
+
+
+def test_a_picture_that_is_a_face_already_is_read_as_a_whole(site):
+    picture = cv2.imencode(".png", np.full((48, 48), 90, np.uint8))[1].tobytes()
+    assert site.predict(picture).json()["images"][0]["faces"] == []
+    (read,) = site.predict(picture, faces="given").json()["images"][0]["faces"]
+    assert read["box"] == {"x": 0.0, "y": 0.0, "width": 48.0, "height": 48.0}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"files": {"image": b"GIF89a no picture"}}, 400, "not a JPEG, PNG, BMP or WebP picture"),
+        ({"files": {"image": b""}}, 400, "empty file"),
+        ({"files": {"other": b"x"}}, 400, "no picture in the request"),
+        ({"data": b"hello", "headers": {"Content-Type": "text/plain"}}, 400, "no picture in the request"),
+        ({"json": {"images": ["@@@"]}}, 400, "no base64"),
+        ({"json": {"images": []}}, 400, "images: List should have at least 1 item"),
+        ({"json": {"images": ["eA=="], "face": "find"}}, 400, "face: Extra inputs are not permitted"),
+        ({"json": {"images": 5}}, 400, "images: Input should be a valid array"),
+        ({"data": b"{", "headers": {"Content-Type": "application/json"}}, 400, "Invalid JSON"),
+        ({"files": {"image": b"x"}, "data": {"faces": "maybe"}}, 400, "faces cannot be 'maybe'"),
+        ({"files": [("image", b"x")] * 33}, 400, "33 pictures in the request"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_what_to_do(site, body, status, says):
+    answer = site.post("/api/v1/predict", **body)
+    assert answer.status_code == status, answer.text
+    assert says in answer.json()["error"]
+    assert answer.json()["hint"]
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(site):
+    bomb = png_that_declares(30_000, 30_000)
+    began = time.perf_counter()
+    answer = site.predict(bomb)
+    assert answer.status_code == 413
+    assert "30,000 x 30,000 pixels" in answer.json()["error"]
+    assert time.perf_counter() - began < 1
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused(site, face):
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    answer = site.predict(face[:-2] + scan * 5000 + face[-2:])
+    assert answer.status_code == 400
+    assert "too many scans" in answer.json()["error"]
+
+
+def test_a_request_that_is_too_large_is_refused(web_settings, tmp_path, face):
+    small = web_settings.model_copy(update={"max_upload_mb": 0.1, "readers": 1})
+    with served(small, places_in(tmp_path)) as site:
+        answer = site.predict(bytes(300_000))
+        assert answer.status_code == 413
+        assert site.predict(face[:20_000]).status_code == 400
+
+
+def test_other_methods_are_refused_with_those_that_there_are(site):
+    answer = site.get("/api/v1/predict")
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+    assert answer.json()["error"] == "Method Not Allowed."
+
+
+def test_labels_with_markup_are_only_text(web_settings, tmp_path, face):
+    places = places_in(tmp_path)
+    labels = ["<script>alert(1)</script>", "b", "c", "d", "e", "f", "g"]
+    finished_run(places, "20260101-000000-x-0000", labels=labels)
+    settings = web_settings.model_copy(update={"model": "20260101-000000-x-0000", "readers": 1})
+    with served(settings, places) as site:
+        visit = site.visit()
+        page = visit.submit("/", files={"image": ("a.jpg", face)}, start="/")
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
+        for path in ("/live", "/model", "/runs", "/runs/20260101-000000-x-0000"):
+            assert "<script>alert" not in visit.get(path).text
+        assert set(site.predict(face).json()["images"][0]["faces"][0]["probabilities"]) == set(labels)

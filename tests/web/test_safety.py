@@ -1,0 +1,229 @@
+"""What a request is refused for, and what every answer carries."""
+
+import re
+from pathlib import Path
+
+import pytest
+import requests
+
+from fer_core.errors import ConfigError
+from fer_core.web.settings import WebSettings, host_names, secrets_of
+from tests.conftest import places_in
+from tests.web.conftest import TOKEN, folder_contents, served
+
+PAGES = ("/", "/live", "/runs", "/runs/shipped-best", "/jobs", "/jobs/new/train", "/model", "/corrections", "/login")
+
+
+PATHS_WITH_NAMES = (
+    "/runs/{0}",
+    "/runs/shipped-best/files/{0}",
+    "/runs/shipped-best/plots/{0}",
+    "/histories/{0}",
+    "/histories/{0}/csv",
+    "/searches/{0}",
+    "/jobs/{0}",
+    "/corrections/{0}/{0}",
+    "/static/{0}",
+    "/compare?run={0}&run=csv:{0}",
+    "/api/v1/runs/{0}",
+    "/api/v1/jobs/{0}",
+    "/api/v1/searches/{0}",
+)
+
+
+@pytest.fixture(scope="module")
+def locked(web_settings, tmp_path_factory):
+    """A server with a token and a password file."""
+    folder = tmp_path_factory.mktemp("locked")
+    (folder / "password").write_text("the password of all\nnot this\n")
+    settings = web_settings.model_copy(
+        update={"readers": 1, "token": TOKEN, "password_file": folder / "password", "https": True}
+    )
+    with served(settings, places_in(folder)) as site:
+        yield site
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/static/style.css", "/nothing", "/api/v1/runs", "/healthz"])
+def test_every_answer_has_the_headers_that_browsers_obey(site, path):
+    headers = site.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "Server" not in headers
+    if not path.startswith("/static"):
+        assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_has_a_script_or_a_style_of_its_own(site, path):
+    text = site.get(path).text
+    scripts = re.findall(r"<script\b[^>]*>", text)
+    assert [one for one in scripts if "src=" not in one and 'type="application/json"' not in one] == []
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.2", "[::2]", ""])
+def test_another_host_name_is_refused(site, host):
+    answer = site.get("/healthz", headers={"Host": host})
+    assert answer.status_code == 400
+    assert "not known as" in answer.json()["error"]
+    assert "--allow-host" in answer.json()["hint"]
+
+
+def test_the_names_that_were_told_are_let_in():
+    names = host_names(WebSettings(allow_host=("FER.example.org",), host="::1"))
+    assert {"fer.example.org", "localhost", "127.0.0.1", "[::1]"} == names
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}]
+)
+def test_a_page_from_elsewhere_can_change_nothing_and_have_nothing_read(site, face, headers):
+    for path in ("/", "/api/v1/predict", "/corrections", "/model/rollback", "/api/v1/jobs"):
+        answer = site.post(path, files={"image": face}, headers=headers)
+        assert answer.status_code == 403, path
+        assert "from elsewhere" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/corrections",
+        "/corrections/happy/a.png/delete",
+        "/model/promote",
+        "/model/rollback",
+        "/logout",
+        "/jobs/new/train",
+        "/jobs/a/cancel",
+        "/jobs/a/resume",
+        "/login",
+    ],
+)
+def test_a_form_without_its_token_is_refused(site, path):
+    answer = site.post(path, data={"run": "a"}, headers={"Accept": "text/html"})
+    assert answer.status_code == 400
+    assert "The form cannot be trusted" in answer.text
+    assert "Reload the page" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/jobs/a/cancel", "/api/v1/jobs/a/resume"])
+def test_a_call_that_changes_something_needs_json_and_our_own_origin(site, path):
+    body = {"task": "gc"}
+    assert site.post(path, json=body).status_code == 403
+    assert site.post(path, data="{}", headers={"Origin": site.url}).status_code == 415
+    assert site.post(path, json=body, headers={"Origin": site.url.replace("127.0.0.1", "localhost")}).status_code == 403
+    assert "Origin" in site.post(path, json=body).json()["hint"]
+    assert site.change(path, {"task": "none"}).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e", "..\\..", "a%00b", ".hidden"])
+def test_no_name_becomes_a_path(site, name):
+    for path in (template.format(name) for template in PATHS_WITH_NAMES):
+        request = requests.Request("GET", site.url + path).prepare()
+        request.url = site.url + path
+        answer = requests.Session().send(request, timeout=30)
+        assert answer.status_code in (400, 404), path
+        assert "root:" not in answer.text
+
+
+def test_a_run_with_markup_for_a_name_is_only_text(site):
+    answer = site.get("/runs/%3Cscript%3Ealert(1)%3C%2Fscript%3E", headers={"Accept": "text/html"})
+    assert answer.status_code in (400, 404)
+    assert "<script>alert" not in answer.text
+
+
+def test_without_a_secret_only_this_machine_is_served():
+    for host in ("0.0.0.0", "::", "192.168.1.5", "example.org"):
+        with pytest.raises(ConfigError, match="lets other machines in") as error:
+            secrets_of(WebSettings(host=host), {})
+        assert "--password-file" in error.value.hint
+        assert secrets_of(WebSettings(host=host), {"FER_WEB_TOKEN": TOKEN}) == (TOKEN,)
+    assert secrets_of(WebSettings(host="::1"), {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [("", "is empty"), ("short\n", "has 5 characters"), (None, "cannot be read")]
+)
+def test_a_password_file_that_holds_none_is_refused(tmp_path, content, says):
+    path = tmp_path / "password"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=says):
+        secrets_of(WebSettings(password_file=path), {})
+
+
+def test_a_stranger_sees_the_login_alone(locked):
+    assert locked.get("/healthz").json() == {"status": "ok"}
+    for path in ("/api/v1/runs", "/metrics", "/api/v1/openapi.json"):
+        answer = locked.get(path)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    page = locked.get("/runs?sort=name", allow_redirects=False)
+    assert page.headers["Location"] == "/login?next=/runs?sort%3Dname"
+    assert locked.post("/api/v1/predict").status_code == 401
+
+
+def test_the_token_opens_the_api(locked, face):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert locked.get("/api/v1/runs", headers=headers).status_code == 200
+    assert locked.post("/api/v1/predict", files={"image": face}, headers=headers).status_code == 200
+    answer = locked.post("/api/v1/jobs", json={"task": "none"}, headers=headers)
+    assert answer.status_code == 400, "the token stands for the origin"
+
+
+def test_a_session_begins_with_the_password_and_ends(locked):
+    client = locked.app.test_client()
+    base = {"base_url": "https://localhost"}
+
+    def submit(path: str, **fields: str):
+        page = client.get("/login", **base).text
+        token = page.partition('name="csrf-token" content="')[2].partition('"')[0]
+        referrer = {"Referer": "https://localhost/login"}
+        return client.post(path, data=fields | {"csrf_token": token}, headers=referrer, **base)
+
+    wrong = submit("/login", password="the password of none")
+    assert wrong.status_code == 403
+    assert "not the password" in wrong.text
+    right = submit("/login", password="the password of all", next="//evil.example/")
+    assert right.headers["Location"] == "/"
+    cookie = right.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "Secure" in cookie
+    assert client.get("/runs", **base).status_code == 200
+    assert client.get("/api/v1/runs", **base).status_code == 200
+    assert submit("/logout").status_code == 302
+    assert client.get("/api/v1/runs", **base).status_code == 401
+
+
+def test_who_guesses_is_stopped_for_a_while(web_settings, tmp_path):
+    settings = web_settings.model_copy(update={"readers": 1, "token": TOKEN})
+    with served(settings, places_in(tmp_path)) as site:
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        for number in range(5):
+            assert site.get("/api/v1/runs", headers={"Authorization": f"Bearer {number}"}).status_code == 401
+        stopped = site.get("/api/v1/runs", headers=right)
+        assert stopped.status_code == 429
+        assert 0 < int(stopped.headers["Retry-After"]) <= 301
+        assert "too many wrong passwords" in stopped.json()["error"]
+
+
+def test_nothing_of_an_upload_is_written_anywhere(web_process, face, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    server = web_process(TMPDIR=str(temporary))
+    before = folder_contents(tmp_path)
+    picture = face + bytes(3_000_000)  # Werkzeug and waitress would put this much on the disk
+    for path in ("/api/v1/predict", "/api/v1/live"):
+        files = {"image": ("../../evil.jpg", picture)}
+        answer = requests.post(server.url + path, files=files, data={"session": "12345678"}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        opened = [str(file.readlink()) for file in Path(f"/proc/{server.process.pid}/fd").iterdir()]
+        assert not [name for name in opened if name.startswith(str(temporary))]
+    assert folder_contents(tmp_path) == before

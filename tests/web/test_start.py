@@ -1,0 +1,78 @@
+"""`python -m fer_core.web` as users start it."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+
+from fer_core.errors import ConfigError
+from fer_core.web.arguments import parse
+from tests.conftest import PROJECT, places_in
+from tests.script import run_script
+
+WEB = ("-m", "fer_core.web")
+
+
+def test_it_answers_soon_without_tensorflow_and_ends_when_asked(web_process, face):
+    began = time.monotonic()
+    server = web_process()
+    answer = requests.post(f"{server.url}/api/v1/predict", files={"image": face}, timeout=30)
+    print(f"start to first answer: {time.monotonic() - began:.2f} s")
+    assert answer.json()["images"][0]["faces"][0]["label"] == "happy"
+    mapped = open(f"/proc/{server.process.pid}/maps").read()  # noqa: SIM115, PTH123
+    assert "ai_edge_litert" in mapped
+    assert [name for name in ("tensorflow", "jaxlib", "h5py") if f"/{name}/" in mapped] == []
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) in (0, 143)
+
+
+LOADED = """
+import sys
+from fer_core.web.app import make_app
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_application_imports_nothing_that_trains():
+    loaded = subprocess.run([sys.executable, "-c", LOADED], cwd=PROJECT, capture_output=True, text=True, check=True)
+    heavy = ("tensorflow", "keras", "keras_tuner", "jax", "matplotlib", "sklearn", "pandas", "celery")
+    assert [name for name in heavy if name in loaded.stdout.split()] == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem", "hint"),
+    [
+        (["--host", "0.0.0.0"], "lets other machines in", "--password-file"),
+        (["--prot", "1"], "There is no setting '--prot'", "Did you mean '--port'?"),
+        (["--model", "none"], "There is no run 'none'", "There are no runs yet"),
+        (["--host", "203.0.113.7", "--token", "x" * 20], "cannot be listened on", "another --port"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_two_lines(flags, problem, hint, tmp_path):
+    answer = run_script(*flags, places=places_in(tmp_path), script=WEB, environment={"PYTHONPATH": str(PROJECT)})
+    assert answer.code == 2
+    assert problem in answer.problem
+    assert hint in answer.hint
+
+
+def test_flags_are_settings_and_folders(tmp_path):
+    settings, places = parse(["--allow-host", "a.example", "b.example", "--https", "--models-dir", str(tmp_path)])
+    assert settings.allow_host == ("a.example", "b.example")
+    assert settings.https
+    assert places.models == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--detection-width", "5"], "detection_width: input should be greater"),
+        (["--port", "70000"], "port: input should be less than or equal to 65535"),
+        (["5000"], "There is a value too many: '5000'"),
+    ],
+)
+def test_a_flag_out_of_range_is_named(flags, says):
+    with pytest.raises(ConfigError, match=says):
+        parse(flags)

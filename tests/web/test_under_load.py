@@ -1,0 +1,99 @@
+"""More requests than can be read, and a model that is promoted while they come."""
+
+import concurrent.futures
+import threading
+
+import pytest
+
+from fer_core.store import promotion
+from tests.conftest import places_in
+from tests.web.conftest import finished_run, served
+
+
+def test_who_is_too_many_is_told_when_to_come_again_and_then_is_served(web_settings, tmp_path, face):
+    settings = web_settings.model_copy(update={"readers": 1, "waiting": 0})
+    with served(settings, places_in(tmp_path)) as site:
+        with site.service.readers.lent():
+            refused = site.predict(face)
+            page = site.visit().submit("/", files={"image": face})
+        assert refused.status_code == page.status_code == 503
+        assert refused.headers["Retry-After"] == "1"
+        assert "More pictures are waiting" in refused.json()["error"]
+        assert refused.json()["hint"]
+        assert site.predict(face).status_code == 200
+        assert site.service.readers.waiting == 0
+
+
+def test_who_waits_is_served_when_a_reader_is_free(web_settings, tmp_path, face):
+    settings = web_settings.model_copy(update={"readers": 1, "waiting": 1})
+    with served(settings, places_in(tmp_path)) as site, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with site.service.readers.lent():
+            answer = pool.submit(site.predict, face)
+            while site.service.readers.waiting < 2:
+                threading.Event().wait(0.005)
+            assert not answer.done()
+        assert answer.result(10).status_code == 200
+
+
+def test_a_model_promoted_under_load_loses_no_request(web_settings, tmp_path, face):
+    places = places_in(tmp_path)
+    first, second = (finished_run(places, f"2026010{day}-000000-compact-000{day}") for day in (1, 2))
+    promotion.promote(places, first)
+    with served(web_settings, places) as site, concurrent.futures.ThreadPoolExecutor(6) as pool:
+        ends = threading.Event()
+
+        def client() -> list[tuple[int, str]]:
+            answers = []
+            while not ends.is_set():
+                answer = site.predict(face)
+                answers.append((answer.status_code, answer.json().get("model")))
+            return answers
+
+        clients = [pool.submit(client) for _ in range(6)]
+        visit = site.visit()
+        for run in (second, first, second):
+            page = visit.submit("/model/promote", {"run": run.id}, start="/model")
+            assert page.status_code == 200
+            assert site.predict(face).json()["model"] == run.id
+        assert visit.submit("/model/rollback", start="/model").status_code == 200
+        assert promotion.current(places).run == first.id
+        ends.set()
+        answers = [answer for one in clients for answer in one.result(30)]
+    assert {status for status, _ in answers} == {200}
+    assert {model for _, model in answers} == {first.id, second.id}
+
+
+def test_a_promoted_model_that_cannot_be_read_leaves_the_old_one_in_use(web_settings, tmp_path, face):
+    places = places_in(tmp_path)
+    first, second = (finished_run(places, f"2026010{day}-000000-compact-000{day}") for day in (1, 2))
+    promotion.promote(places, first)
+    with served(web_settings, places) as site:
+        promotion.promote(places, second)
+        (second.folder / "model.h5").unlink()
+        site.service.readers.look()
+        assert site.predict(face).json()["model"] == first.id
+        assert "cannot be read with" in site.get("/model").text
+        promotion.promote(places, first)
+        site.service.readers.look()
+        assert "cannot be read with" not in site.get("/model").text
+
+
+def test_a_model_of_drawn_faces_does_not_take_the_place_of_one_of_photographs(web_settings, tmp_path):
+    places = places_in(tmp_path)
+    photographs = finished_run(places, "20260101-000000-compact-0001")
+    drawn = finished_run(places, "20260102-000000-smoke-0002", data_name="sample")
+    promotion.promote(places, photographs)
+    with served(web_settings, places) as site:
+        answer = site.visit().submit("/model/promote", {"run": drawn.id}, start="/model")
+        assert answer.status_code == 400
+        assert "drawn faces" in answer.text
+        assert site.visit().submit("/model/promote", {"run": "none"}, start="/model").status_code == 404
+
+
+@pytest.mark.parametrize("detector", ["haar"])
+def test_another_detector_is_used_where_it_is_asked_for(web_settings, tmp_path, face, detector):
+    settings = web_settings.model_copy(update={"detector": detector, "detector_model": None, "readers": 1})
+    with served(settings, places_in(tmp_path)) as site:
+        answer = site.predict(face).json()
+        assert answer["detector"] == detector
+        assert len(answer["images"][0]["faces"]) == 1
