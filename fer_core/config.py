@@ -83,8 +83,11 @@ class TrainConfig(Settings):
         Searchable(low=1e-6, high=1e-2, log=True, when=("optimizer", ("adamw", "sgd"))),
     ] = 0.0
     """Decoupled, of adamw and sgd; none on biases and normalisation."""
-    schedule: Annotated[Literal["constant", "step", "cosine"], Searchable(choices=("constant", "cosine"))] = "constant"
-    """How the learning rate changes: not, by --step-factors after --step-epochs, or along a cosine down to 0."""
+    schedule: Annotated[
+        Literal["constant", "step", "cosine", "linear", "one_cycle"], Searchable(choices=("constant", "cosine"))
+    ] = "constant"
+    """How the learning rate changes: not, by --step-factors after --step-epochs, along a cosine or a line down to 0,
+    or in one cycle: up from a 25th in the warm-up, then down to 0, both along cosines."""
     step_epochs: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """After these epochs the learning rate becomes the matching one of --step-factors times its start."""
     step_factors: tuple[Annotated[float, Field(gt=0, le=10)], ...] = ()
@@ -105,6 +108,14 @@ class TrainConfig(Settings):
     """What makes an epoch better than another."""
     keep: Literal["auto", "best", "last"] = "auto"
     """Which epoch's weights are saved; auto: the best where there is validation."""
+    ema: Annotated[Fraction, Searchable(low=0.99, high=0.9995)] = 0.0
+    """Validate and save a moving average of weights and BatchNorm statistics: this much of it stays in each step."""
+    label_smoothing: Annotated[Fraction, Searchable(low=0, high=0.2)] = 0.0
+    """This much of each label is spread evenly over all labels."""
+    mixup: Annotated[float, Field(ge=0, le=10), Searchable(low=0, high=0.5)] = 0.0
+    """Train on mixtures of two images, with shares from Beta(mixup, mixup); 0 = not."""
+    mixup_part: Annotated[Fraction, Field(gt=0), Searchable(low=0.1, high=0.9)] = 0.5
+    """This part of the images is mixed, where there is mixup."""
 
     rotation: Annotated[float, Field(ge=0, le=180), Searchable(low=0, high=30)] = 0.0
     """Augmentation: turn by up to so many degrees."""
@@ -118,6 +129,18 @@ class TrainConfig(Settings):
     """Augmentation: lighten or darken by up to this part of the range."""
     contrast: Annotated[Fraction, Searchable(low=0, high=0.4)] = 0.0
     """Augmentation: stretch or squeeze the grey values by up to this part."""
+    alternating_flip: Annotated[bool, Searchable(choices=(False, True))] = False
+    """Augmentation: mirror each image in every second epoch, instead of at random as --flip does."""
+    crop: Annotated[int, Field(ge=16, le=512)] | None = None
+    """Augmentation: train on random windows of so many pixels, for networks that take any size."""
+    erasing: Annotated[Fraction, Searchable(low=0, high=0.5)] = 0.0
+    """Augmentation: how often a rectangle of 2 to 20 % of the picture is painted over."""
+    camera: Annotated[Fraction, Searchable(low=0, high=0.3)] = 0.0
+    """Augmentation: how often a picture is blurred, gets another gamma, or loses half its resolution: each of them."""
+    fade: Annotated[float, Field(ge=0, le=1), Searchable(low=0, high=0.5)] = 0.0
+    """Augmentation and mixup fade out in this last part of the epochs; mirroring stays."""
+    train_sides: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
+    """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the weights, the order of the images, dropout, augmentation and the split."""
@@ -160,6 +183,8 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
             "early stopping needs validation images; with validation 'none' set early_stopping_patience to 0",
         ),
         (config.train_layers == "head" and config.init_from is None, "train_layers 'head' needs init_from"),
+        (config.flip and config.alternating_flip, "flip and alternating_flip exclude each other"),
+        (len(config.train_sides) > config.epochs, "train_sides are more than epochs"),
         (not _is_class_weights(config.class_weights), _CLASS_WEIGHTS_FORM.format(config.class_weights)),
     ]
 

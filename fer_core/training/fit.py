@@ -17,6 +17,7 @@ from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, 
 from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
 from fer_core.store.run import Run
+from fer_core.training.averaging import swapped_in
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.class_weights import class_weights
 from fer_core.training.confusion import Confusion
@@ -61,10 +62,12 @@ def fit(
             return
         epoch = progress.epoch + 1
         started = time.perf_counter()
+        model.begin_epoch(epoch)
         batches = Epoch(dataset.train, config, epoch=epoch, class_weights=weights, devices=model.devices)
         row = _train_epoch(model, batches, epoch, config, report)
         if dataset.validation is not None:
-            row |= _validate(model, dataset.validation, weights, config)
+            with swapped_in(model.network, model.kept_weights()):
+                row |= _validate(model, dataset.validation, weights, config)
         row["seconds"] = round(time.perf_counter() - started, 3)
         _finish_epoch(model, row, config, progress)
         save_checkpoint(run.checkpoint, model, progress)
@@ -128,7 +131,7 @@ def _finish_epoch(model: keras.Model, row: dict, config: TrainConfig, progress: 
     elif progress.best_value is None or _is_better(value, progress.best_value, config):
         progress.best_epoch, progress.best_value = progress.epoch, value
         if config.keep != "last":
-            progress.best_weights = [np.array(weight) for weight in model.network.get_weights()]
+            progress.best_weights = model.kept_weights()
 
 
 def _is_better(value: float, best: float, config: TrainConfig) -> bool:

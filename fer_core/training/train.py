@@ -85,7 +85,7 @@ def _trained(
         progress = load_checkpoint(run.checkpoint, model)
         _say_where_it_goes_on(run, progress, told)
         fit(model, dataset, run, progress, told, is_stopped=is_stopped)
-    network.set_weights(progress.best_weights or model.network.get_weights())
+    network.set_weights(progress.best_weights or model.kept_weights())
     evaluation = finish(run, network, dataset, progress, told)
     return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
 
@@ -112,13 +112,14 @@ def _say_where_it_goes_on(run: Run, progress: Progress, told: RunReport) -> None
 
 def _compiled(network: keras.Model, config: TrainConfig, dataset: Dataset, machine: Machine) -> Augmented:
     augmentation = Augmentation(config)
-    model = Augmented(training_twin(network, machine), augmentation, devices=len(machine.devices))
+    twin = training_twin(network, machine, any_size=bool(config.crop or config.train_sides))
+    model = Augmented(twin, augmentation, config, devices=len(machine.devices))
     model.build((None, *network.input_shape[1:]))
     steps = steps_per_epoch(dataset.train, config, devices=model.devices)
     optimizer = make_optimizer(config, steps, fast=is_fast(machine))
     # Under TensorFlow, XLA makes these convolutions five to ten times slower on a CPU, and it cannot compile the warp.
     jit = machine.backend == "jax" or (machine.on_gpu and not augmentation.moves)
-    loss = keras.losses.CategoricalCrossentropy()
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
     model.compile(optimizer=optimizer, loss=loss, metrics=[Confusion(len(dataset.labels))], jit_compile=jit)
     optimizer.build(model.trainable_variables)
     return model
