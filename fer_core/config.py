@@ -96,6 +96,8 @@ class TrainConfig(Settings):
     """The learning rate rises from 0 in these first epochs."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     """At most so many passes over the training images."""
+    time_budget: Annotated[str, Field(min_length=2, pattern=r"^(\d+h)?(\d+m)?(\d+s)?$")] | None = None
+    """2h, 90m, 1h30m: measure the first steps and train for as many epochs as fit, instead of --epochs."""
     batch_size: Annotated[int, Field(ge=1, le=65_536), Searchable(choices=(32, 64, 128))] = 64
     """Images in a step, over all devices."""
     class_weights: Annotated[str, Searchable(choices=("none", "balanced"))] = "none"
@@ -142,6 +144,15 @@ class TrainConfig(Settings):
     train_sides: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
     """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48."""
 
+    int8: bool = False
+    """Also export a LiteRT model with 8-bit weights; it is kept if it loses at most half a point on the test images."""
+    teacher: tuple[str, ...] = ()
+    """Distil from these models, averaged: run ids, 'current' (the model in use) or .h5 files."""
+    teacher_weight: Annotated[float, Field(gt=0, le=1), Searchable(low=0.3, high=0.95)] = 0.7
+    """How much of each label is what the teacher says."""
+    teacher_views: Annotated[int, Field(ge=0, le=18)] = 0
+    """Ask the teacher once, about so many fixed views of each image, and train on these; 0: ask at every step."""
+
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the weights, the order of the images, dropout, augmentation and the split."""
     deterministic: bool = True
@@ -185,6 +196,11 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
         (config.train_layers == "head" and config.init_from is None, "train_layers 'head' needs init_from"),
         (config.flip and config.alternating_flip, "flip and alternating_flip exclude each other"),
         (len(config.train_sides) > config.epochs, "train_sides are more than epochs"),
+        (config.teacher_views > 0 and not config.teacher, "teacher_views needs a teacher"),
+        (
+            config.teacher_views > 0 and (config.flip or config.alternating_flip),
+            "with teacher_views, half of the views are mirrored: leave flip and alternating_flip out",
+        ),
         (not _is_class_weights(config.class_weights), _CLASS_WEIGHTS_FORM.format(config.class_weights)),
     ]
 

@@ -1,5 +1,7 @@
 """What several networks share. Imports Keras: only to be imported inside `build`."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -69,6 +71,20 @@ def residual(
         short = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="he_normal")(short)
         short = layers.BatchNormalization(momentum=0.9)(short)
     return activated(layers.Add()([x, short]), activation)
+
+
+def stage(
+    features: keras.KerasTensor, filters: int, blocks: int, strides: int, *, drops: Sequence[float] = (), **settings
+) -> keras.KerasTensor:
+    """Returns the features after some residual blocks, the first of which has the strides.
+
+    Args:
+        drops: of stochastic depth, one for each block. settings: those of `residual`.
+    """
+    for place in range(blocks):
+        drop = drops[place] if drops else 0.0
+        features = residual(features, filters, strides=1 if place else strides, drop=drop, **settings)
+    return features
 
 
 def squeezed(features: keras.KerasTensor, ratio: int) -> keras.KerasTensor:

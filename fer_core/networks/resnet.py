@@ -55,18 +55,11 @@ def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int
     pixels = _blocks.gray_input(side, channels)
     x = _blocks.unit_range(pixels)
     x = _blocks.convolved(x, options.stem, strides=options.stem_strides, activation=options.activation)
-    block, last = 0, max(sum(options.blocks) - 1, 1)
-    for filters, blocks, strides in zip(options.filters, options.blocks, options.strides, strict=True):
-        for place in range(blocks):
-            x = _blocks.residual(
-                x,
-                filters,
-                strides=1 if place else strides,
-                activation=options.activation,
-                squeeze=options.squeeze,
-                drop=options.stochastic_depth * block / last,
-            )
-            block += 1
+    blocks, settings = sum(options.blocks), {"activation": options.activation, "squeeze": options.squeeze}
+    drops = [options.stochastic_depth * block / max(blocks - 1, 1) for block in range(blocks)]
+    for stage in zip(options.filters, options.blocks, options.strides, strict=True):
+        x = _blocks.stage(x, *stage, drops=drops[-blocks:], **settings)
+        blocks -= stage[1]
     if options.head:
         x = layers.Conv2D(options.head, 1, use_bias=False, kernel_initializer="he_normal")(x)
         x = _blocks.activated(layers.BatchNormalization(momentum=0.9)(x), options.activation)

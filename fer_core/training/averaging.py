@@ -28,7 +28,8 @@ class Average(keras.layers.Layer):
 
     def _copy(self, place: int, weight: keras.Variable) -> keras.Variable:
         copy = self.add_weight(name=f"value{place}", shape=weight.shape, initializer="zeros", trainable=False)
-        copy.assign(weight.value)
+        # By way of NumPy: JAX would share the memory, and give it away twice.
+        copy.assign(np.array(ops.convert_to_numpy(weight.value)))
         return copy
 
     def update(self) -> None:
@@ -36,12 +37,13 @@ class Average(keras.layers.Layer):
         count = self.updates + 1
         kept = ops.minimum(self._decay, count / (count + 9))
         for value, weight in zip(self.values, self._present(), strict=True):
-            value.assign(value * kept + ops.stop_gradient(ops.convert_to_tensor(weight)) * (1 - kept))
+            present = ops.stop_gradient(ops.convert_to_tensor(weight))
+            value.assign(value + (present - value) * (1 - kept))
         self.updates.assign(count)
 
     def arrays(self) -> list[np.ndarray]:
         """Returns the averages, in the order of the network's `get_weights`."""
-        return [np.array(value) for value in self.values]
+        return [np.array(ops.convert_to_numpy(value)) for value in self.values]
 
 
 @contextlib.contextmanager

@@ -47,8 +47,11 @@ def fit(
     report: RunReport,
     *,
     is_stopped: IsStopped = never,
+    lessons: np.ndarray | None = None,
 ) -> None:
     """Trains `model` until the last epoch, early stopping or `is_stopped`; `progress` and the run's files follow.
+
+    `lessons` is what teachers say of fixed views of the training images, as `kept_lessons` gives it.
 
     Raises:
         NonFiniteLossError: with epoch and batch; the checkpoint is then that of the last good epoch.
@@ -63,7 +66,8 @@ def fit(
         epoch = progress.epoch + 1
         started = time.perf_counter()
         model.begin_epoch(epoch)
-        batches = Epoch(dataset.train, config, epoch=epoch, class_weights=weights, devices=model.devices)
+        fed = {"class_weights": weights, "devices": model.devices, "lessons": lessons}
+        batches = Epoch(dataset.train, config, epoch=epoch, **fed)
         row = _train_epoch(model, batches, epoch, config, report)
         if dataset.validation is not None:
             with swapped_in(model.network, model.kept_weights()):
@@ -114,7 +118,7 @@ def _validate(model: keras.Model, validation: Split, weights: np.ndarray, config
     image_weights = weights[validation.labels] if config.weighted_validation_loss else np.ones(len(validation))
     true_probabilities = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
     losses = -np.log(np.clip(true_probabilities, SMALLEST_PROBABILITY, 1)) * image_weights
-    penalty = sum(float(loss) for loss in model.losses)
+    penalty = sum(float(loss) for loss in model.network.losses)
     scores = {"loss": float(losses.mean()) + penalty, **summary(counts)._asdict()}
     return {f"val_{name}": value for name, value in scores.items()}
 

@@ -4,7 +4,7 @@ What is built is stock Keras in float32, and so is what is saved; in between, th
 on TensorFlow's CPU, faster layers. Imports Keras: only imported by training itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -18,18 +18,27 @@ from fer_core.training.machine import Machine
 
 
 class Augmented(keras.Model):
-    """The network behind what only training sees: augmentation, mixup, smaller pictures, the average of its weights.
+    """The network behind what only training sees: augmentation, mixup, size, teachers, the average of its weights.
 
     Takes pixels 0..255 (batch, side, side, channels); while training with mixup, what `Epoch` gives.
     """
 
-    def __init__(self, network: keras.Model, augmentation: Augmentation, config: TrainConfig, *, devices: int = 1):
+    def __init__(
+        self,
+        network: keras.Model,
+        augmentation: Augmentation,
+        *,
+        devices: int = 1,
+        teachers: Sequence[keras.Model] = (),
+    ):
+        """`teachers` are asked about every picture that the network is trained on."""
         super().__init__(name="augmented")
         self.devices = devices
         self.augmentation = augmentation
         self.network = network
-        self.average = Average(network, config.ema) if config.ema else None
-        self._config = config
+        self.teachers = list(teachers)
+        self.average = Average(network, augmentation.config.ema) if augmentation.config.ema else None
+        self._config = augmentation.config
         self._side = None
 
     def build(self, input_shape):
@@ -55,16 +64,30 @@ class Augmented(keras.Model):
             self.average.update()
         if mixes:
             pixels = _mixed(pixels, inputs["share"], inputs["partner"])
-        if self._side:
-            sides = (self._side, self._side)
-            pixels = ops.image.resize(pixels, sides, antialias=True, data_format="channels_last")
-        return self.network(pixels, training=True)
+        small = _resized(pixels, self._side) if self._side else pixels
+        answers = self.network(small, training=True)
+        if self.teachers:
+            self.add_loss(self._config.teacher_weight * self._distance_to_teachers(pixels, answers))
+        return answers
+
+    def _distance_to_teachers(self, pixels, answers):
+        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar."""
+        pixels = _resized(pixels, self.teachers[0].input_shape[1])
+        said = [ops.cast(teacher(pixels, training=False), "float32") for teacher in self.teachers]
+        said = ops.stop_gradient(sum(said) / len(said))
+        return ops.mean(keras.losses.categorical_crossentropy(said, answers))
 
     def kept_weights(self) -> list[np.ndarray]:
         """Returns the weights to validate and to save, in the order of the network's `get_weights`."""
         if self.average is not None:
             return self.average.arrays()
         return [np.array(weight) for weight in self.network.get_weights()]
+
+
+def _resized(pixels, side: int):
+    if pixels.shape[1] == side:
+        return pixels
+    return ops.image.resize(pixels, (side, side), antialias=True, data_format="channels_last")
 
 
 def side_of(config: TrainConfig, epoch: int) -> int | None:
