@@ -144,7 +144,7 @@ class TrainConfig(Settings):
     train_sides: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
     """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48."""
 
-    int8: bool = False
+    eight_bit: bool = False
     """Also export a LiteRT model with 8-bit weights; it is kept if it loses at most half a point on the test images."""
     teacher: tuple[str, ...] = ()
     """Distil from these models, averaged: run ids, 'current' (the model in use) or .h5 files."""

@@ -184,7 +184,7 @@ def tiny() -> TrainConfig:
         brightness=0.1,
         camera=0.1,
         fade=0.3,
-        int8=True,
+        eight_bit=True,
         teacher=("current",),
         teacher_weight=0.8,
         teacher_views=10,

@@ -110,7 +110,7 @@ def _export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -
         told.event(f"No LiteRT export: {error}")
     else:
         told.event(made)
-        if run.manifest.config.int8:
+        if run.manifest.config.eight_bit:
             told.event(_int8(run, network, dataset))
 
 

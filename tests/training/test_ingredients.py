@@ -93,7 +93,7 @@ def test_a_training_with_everything_goes_on_to_the_same_bits(views, begun, place
 def test_what_is_saved_is_the_average_and_its_int8_export_is_nearly_as_good(begun, places, monkeypatch):
     averages, arrays = [], Average.arrays
     monkeypatch.setattr(Average, "arrays", lambda layer: averages.append(arrays(layer)) or averages[-1])
-    run, dataset = begun(int8=True, ema=0.9, keep="last", epochs=1)
+    run, dataset = begun(eight_bit=True, ema=0.9, keep="last", epochs=1)
     train(run, dataset, places=places)
     for saved, average in zip(load_model(run.model_h5).get_weights(), averages[-1], strict=True):
         np.testing.assert_array_equal(saved, average)
