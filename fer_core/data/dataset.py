@@ -5,7 +5,7 @@ Shuffles nothing, scales nothing, augments nothing.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,11 @@ class Split:
         """Returns the images at these positions of the split, read from disk: uint8 (k, side, side, channels)."""
         pixels = np.asarray(self._pixels[self._rows[positions]])[..., np.newaxis]
         return pixels if self.channels == 1 else np.repeat(pixels, self.channels, axis=3)
+
+    def part(self, positions: slice) -> "Split":
+        """Returns some of the images as a split of their own."""
+        chosen = {name: getattr(self, name)[positions] for name in ("labels", "hashes", "_names", "_rows")}
+        return replace(self, **chosen)
 
     def names(self, positions: slice | np.ndarray) -> list[str]:
         """Returns the images' names in their source: paths, or lines of a csv."""

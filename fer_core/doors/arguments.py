@@ -38,7 +38,8 @@ class Request(NamedTuple):
     nothing_to_resume: bool
     promote: bool
     wants: str
-    """'train', 'list-recipes', 'audit' or 'history'."""
+    """'train', 'list-recipes', 'audit', 'history' or 'ensemble'."""
+    ensemble: tuple[str, ...] = ()
 
 
 def parse(argv: Sequence[str]) -> Request:
@@ -53,7 +54,7 @@ def parse(argv: Sequence[str]) -> Request:
     config, doors = _flags(argv, base)
     if resume is not None:
         config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})
-    return Request(config, places, recipe, resume, nothing_to_resume, doors["promote"], doors["wants"])
+    return Request(config, places, recipe, resume, nothing_to_resume, **doors)
 
 
 def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | None:
@@ -131,11 +132,12 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
         list_recipes: Annotated[bool, _Named(help="List the recipes, and end.")] = False,
         audit_only: Annotated[bool, _Named(help="Look at the images, say what is wrong with them, and end.")] = False,
         history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
+        ensemble: Annotated[tuple[str, ...], _Named(help="Average these finished runs into one model, and end.")] = (),
     ):
         """Train a network that recognises facial emotions."""
-        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history}
+        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history, "ensemble": ensemble}
         wants = next((name for name, is_asked in asked.items() if is_asked), "train")
-        return settings, network_options, {"promote": promote, "wants": wants}
+        return settings, network_options, {"promote": promote, "wants": wants, "ensemble": ensemble}
 
     return train
 
