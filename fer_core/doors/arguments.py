@@ -104,8 +104,9 @@ def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[st
     own_options = base.network_options if network == base.network else {}
     start = base.model_copy(update={"network": network, "network_options": {}})
     settings, chosen, doors = _parsed(argv, start, options.checked(own_options, where=f"network {network}"))
-    changed = {name: value for name, value in chosen.model_dump().items() if value != getattr(options(), name)}
-    return TrainConfig.checked(settings.model_dump() | {"network_options": changed}), doors
+    changed = {name for name in options.model_fields if getattr(chosen, name) != getattr(options(), name)}
+    own = chosen.model_dump(mode="json", include=changed)
+    return TrainConfig.checked(settings.model_dump() | {"network_options": own}), doors
 
 
 def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple[TrainConfig, Settings, dict[str, Any]]:
