@@ -71,10 +71,12 @@ def disturbed(worker, submit, jobs, job_places, redis_server, ended):
     peaceful = submit("train", **TRAINING)
     wait_until(second.trainers, 30)  # so it is busy for the next ten seconds, and does not take the other one
     trainer.parent().kill()
-    watched.begun(first)
+    trainer = watched.begun(first)
+    trainer.suspend()  # else it may have ended before the other one has
     ended(peaceful.id)
     watched.processes += [psutil.Process(first.pid), *second.trainers()]
     first.send(signal.SIGKILL)
+    trainer.resume()
     watched.begun(second)
     redis_server.stop()
     ended_without_redis = ended(sent.id)
