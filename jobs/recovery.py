@@ -1,11 +1,13 @@
 """`Housekeeping`: what every worker's main process does beside Celery's own work, also while its child trains for days.
 
 Every five seconds it looks at the jobs that have not ended. Whose message is lost (its worker died, or Redis lost it)
-is sent again. So nothing waits for the visibility timeout, and no scheduler is needed for it.
+is sent again. So nothing waits for the visibility timeout, and no scheduler is needed for it. What `celery call` has
+sent is written down while it still waits.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from celery.bootsteps import StartStopStep
@@ -20,7 +22,7 @@ from fer_core.store.files import sweep
 from jobs.celery import stop_flag
 from jobs.job import ENDED, Job, owner_is_alive, seconds_since
 from jobs.record import Jobs
-from jobs.sending import BrokerAwayError, publish, waiting_ids
+from jobs.sending import BrokerAwayError, Waiting, publish, waiting_ids, waiting_messages
 from jobs.wishes import WISHES
 
 PERIOD_SECONDS = 5.0
@@ -61,7 +63,9 @@ class Housekeeping(StartStopStep):
         if stop_flag.is_asked():
             return
         try:
-            recover(Jobs(Places.from_environment().models / "jobs"), publish=publish, waiting_ids=waiting_ids)
+            jobs = Jobs(Places.from_environment().models / "jobs")
+            recover(jobs, publish=publish, waiting_ids=waiting_ids)
+            note_waiting(jobs, waiting_messages())
             self._said = ""
         except (FerError, OSError) as error:
             self._say(f"Lost messages cannot be looked for: {error}")
@@ -75,7 +79,16 @@ class Housekeeping(StartStopStep):
             _logger.warning(text)
 
 
-def note_received(jobs: Jobs, request: Request, *, clock: Clock = utc_now) -> None:
+def note_waiting(jobs: Jobs, messages: Iterable[Waiting]) -> None:
+    """Writes down what waits while all workers are busy, so that it is listed and can be cancelled."""
+    known = set(jobs.ids())
+    for message in messages:
+        if message.id not in known:
+            with contextlib.suppress(JobError):  # what is no id of ours
+                note_received(jobs, message)
+
+
+def note_received(jobs: Jobs, request: Request | Waiting, *, clock: Clock = utc_now) -> None:
     """Writes down a job that `celery call` has sent, as soon as a worker has its message.
 
     A worker may have to keep a message until its child is free. If Redis is away meanwhile, Celery forgets it.

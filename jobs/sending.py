@@ -1,11 +1,13 @@
 """From a wish to a message in Redis: the record is written first, so that what cannot be sent now is sent later."""
 
+import base64
+import contextlib
 import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from kombu import Connection
 from kombu.exceptions import OperationalError
@@ -108,15 +110,40 @@ def publish(job: Job) -> None:
             raise broker_away(error) from error
 
 
+class Waiting(NamedTuple):
+    """A message that waits in a queue, with the names that Celery has for one that was received."""
+
+    id: str
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    delivery_info: dict[str, str]
+
+
+def waiting_messages() -> list[Waiting]:
+    """Returns the messages that wait in the queues and can be read. Raises BrokerAwayError."""
+    found = []
+    for message in _raw_messages():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+            about = message["headers"]
+            found.append(Waiting(about["id"], about["task"], args, kwargs, message["properties"]["delivery_info"]))
+    return found
+
+
 def waiting_ids() -> set[str]:
     """Returns the ids of all jobs whose messages wait in a queue. Raises BrokerAwayError."""
+    return {message["headers"]["id"] for message in _raw_messages()}
+
+
+def _raw_messages() -> list[dict[str, Any]]:
     with reached_broker() as connection:
         try:
             client = connection.default_channel.client
             messages = [message for name in app.amqp.queues for message in client.lrange(name, 0, -1)]
         except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
             raise broker_away(error) from error
-    return {json.loads(message)["headers"]["id"] for message in messages}
+    return [json.loads(message) for message in messages]
 
 
 def others_listen(job: Job) -> bool:

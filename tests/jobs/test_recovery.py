@@ -16,7 +16,7 @@ from fer_core.store.runs import open_run
 from jobs.job import Job
 from jobs.owner import this_process
 from jobs.record import Jobs
-from jobs.recovery import needs_message, note_received, recover
+from jobs.recovery import needs_message, note_received, note_waiting, recover
 from jobs.server import client
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
@@ -67,12 +67,16 @@ def disturbed(worker, submit, jobs, job_places, redis_server, ended):
     watched = Watched(jobs, job_places, sent.id)
     watched.begun(first).kill()
     second = worker(name="second")
+    trainer = watched.begun(first)
     peaceful = submit("train", **TRAINING)
-    watched.begun(first).parent().kill()
-    watched.begun(first)
+    wait_until(second.trainers, 30)  # so it is busy for the next ten seconds, and does not take the other one
+    trainer.parent().kill()
+    trainer = watched.begun(first)
+    trainer.suspend()  # else it may have ended before the other one has
     ended(peaceful.id)
     watched.processes += [psutil.Process(first.pid), *second.trainers()]
     first.send(signal.SIGKILL)
+    trainer.resume()
     watched.begun(second)
     redis_server.stop()
     ended_without_redis = ended(sent.id)
@@ -193,6 +197,17 @@ def test_what_celery_call_has_sent_is_written_down_when_it_is_received_and_so_it
         note_received(jobs, request, clock=lambda: NOW - timedelta(seconds=90))
     assert [(job.id, job.arguments, job.queue) for job in jobs.open_jobs()] == [("a", {"keep_days": 7}, "cpu")]
     assert recover(jobs, publish=lambda job: None, waiting_ids=set, clock=lambda: NOW) == ["a"]
+
+
+def test_what_waits_while_all_workers_are_busy_is_written_down(tmp_path):
+    jobs = Jobs(tmp_path)
+    jobs.create(record(id="known", sent_utc=ago(5)))
+    messages = received("known"), received("new", dry_run=True), received("../outside"), received("d", name="?")
+    note_waiting(jobs, messages)
+    assert [(job.id, job.task, job.arguments, job.status) for job in jobs.open_jobs()] == [
+        ("known", "train", {}, "QUEUED"),
+        ("new", "gc", {"dry_run": True}, "QUEUED"),
+    ]
 
 
 def test_what_a_kill_left_half_done_is_completed(tmp_path):

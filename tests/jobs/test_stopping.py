@@ -1,5 +1,6 @@
 """Workers that are to end hand their jobs on; jobs that are to end do so at once, at any stage."""
 
+import json
 import os
 import signal
 import time
@@ -95,8 +96,9 @@ def test_a_job_is_cancelled_and_resumed_at_every_stage(stopping_worker, submit, 
 def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places, celery):
     """SIGTERM, SIGQUIT, `celery control shutdown`, and SIGTERM to its child alone: one job sees them all."""
     job = submit("train", **TINY_TRAINING, epochs=500, max_hours=1)
-    waiting = submit("train", **TINY_TRAINING, epochs=2)
-    cancelled_within(job_places, jobs, waiting)  # while it waits
+    sent = celery("call", "train", "--kwargs", json.dumps(TINY_TRAINING | {"epochs": 2})).stdout.strip()
+    wait_until(lambda: sent in jobs.ids(), 15)  # though the only worker is busy, and takes no message
+    waiting = cancelled_within(job_places, jobs, jobs.read(sent))
     current = stopping_worker
     ways = (
         lambda worker: worker.send(signal.SIGTERM),
