@@ -110,13 +110,13 @@ class TrainConfig(Settings):
     """What makes an epoch better than another."""
     keep: Literal["auto", "best", "last"] = "auto"
     """Which epoch's weights are saved; auto: the best where there is validation."""
-    ema: Annotated[Fraction, Searchable(low=0.99, high=0.9995)] = 0.0
+    ema: Annotated[Fraction, Searchable(choices=(0.0, 0.99, 0.998))] = 0.0
     """Validate and save a moving average of weights and BatchNorm statistics: this much of it stays in each step."""
     label_smoothing: Annotated[Fraction, Searchable(low=0, high=0.2)] = 0.0
     """This much of each label is spread evenly over all labels."""
     mixup: Annotated[float, Field(ge=0, le=10), Searchable(low=0, high=0.5)] = 0.0
     """Train on mixtures of two images, with shares from Beta(mixup, mixup); 0 = not."""
-    mixup_part: Annotated[Fraction, Field(gt=0), Searchable(low=0.1, high=0.9)] = 0.5
+    mixup_part: Annotated[Fraction, Field(gt=0)] = 0.5
     """This part of the images is mixed, where there is mixup."""
 
     rotation: Annotated[float, Field(ge=0, le=180), Searchable(low=0, high=30)] = 0.0
@@ -131,7 +131,7 @@ class TrainConfig(Settings):
     """Augmentation: lighten or darken by up to this part of the range."""
     contrast: Annotated[Fraction, Searchable(low=0, high=0.4)] = 0.0
     """Augmentation: stretch or squeeze the grey values by up to this part."""
-    alternating_flip: Annotated[bool, Searchable(choices=(False, True))] = False
+    alternating_flip: bool = False
     """Augmentation: mirror each image in every second epoch, instead of at random as --flip does."""
     crop: Annotated[int, Field(ge=16, le=512)] | None = None
     """Augmentation: train on random windows of so many pixels, for networks that take any size."""
@@ -148,7 +148,7 @@ class TrainConfig(Settings):
     """Also export a LiteRT model with 8-bit weights; it is kept if it loses at most half a point on the test images."""
     teacher: tuple[str, ...] = ()
     """Distil from these models, averaged: run ids, 'current' (the model in use) or .h5 files."""
-    teacher_weight: Annotated[float, Field(gt=0, le=1), Searchable(low=0.3, high=0.95)] = 0.7
+    teacher_weight: Annotated[float, Field(gt=0, le=1)] = 0.7
     """How much of each label is what the teacher says."""
     teacher_views: Annotated[int, Field(ge=0, le=18)] = 0
     """Ask the teacher once, about so many fixed views of each image, and train on these; 0: ask at every step."""

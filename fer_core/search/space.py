@@ -58,7 +58,8 @@ def parameters(config: TrainConfig, names: tuple[str, ...] | None = None) -> tup
     if not wanted:
         raise ConfigError("The space of the search is empty.", hint="Leave space out, or name at least one setting.")
     declared = [_parameter(name, field, config) for name, field in every.items() if name in wanted]
-    found = tuple(filter(None, (_in_company(parameter, wanted, config) for parameter in declared)))
+    of_use = filter(None, (_in_company(parameter, wanted, config) for parameter in declared))
+    found = tuple(filter(None, (_fitting(parameter, config) for parameter in of_use)))
     _check_effect(wanted if names is not None else [], found, every)
     return found
 
@@ -181,11 +182,35 @@ def _in_company(parameter: Parameter, wanted: list[str], config: TrainConfig) ->
     return parameter.model_copy(update={"when": None}) if getattr(config, fixed) in allowed else None
 
 
+def _fitting(parameter: Parameter, config: TrainConfig) -> Parameter | None:
+    """Returns the parameter with the choices that go with the config; None where none but its own does.
+
+    So flip is left out where alternating_flip is on, and filters for three blocks where the network has four.
+    """
+    if not parameter.choices:
+        return parameter
+    choices = tuple(choice for choice in parameter.choices if _goes_with(config, {parameter.name: choice}))
+    return parameter.model_copy(update={"choices": choices}) if len(choices) > 1 else None
+
+
+def _goes_with(config: TrainConfig, values: Mapping[str, Any]) -> bool:
+    try:
+        return bool(with_values(config, values))
+    except ConfigError:
+        return False
+
+
 def _check_effect(named: list[str], found: tuple[Parameter, ...], every: Mapping[str, FieldInfo]) -> None:
     idle = [name for name in named if name not in {parameter.name for parameter in found}]
     if not idle:
         return
-    other, allowed = _ranges(every[idle[0]]).when
+    condition = _ranges(every[idle[0]]).when
+    if condition is None:
+        raise ConfigError(
+            f"{idle[0]} can have no other value beside the settings of this recipe.",
+            hint="Leave it out of space, or change in settings what excludes it.",
+        )
+    other, allowed = condition
     raise ConfigError(
         f"{idle[0]} has no effect here: it needs {other} to be {' or '.join(map(str, allowed))}.",
         hint=f"Name {other} in space too, or set it in settings.",

@@ -69,7 +69,8 @@ def x_server(tmp_path) -> Iterator[tuple[str, Path]]:
     """A display of 800 by 600 pixels, and the file that holds what is on it."""
     reading_end, writing_end = os.pipe()
     screen = ["-screen", "0", "800x600x24", "-fbdir", str(tmp_path)]
-    command = ["Xvfb", "-displayfd", str(writing_end), "-nolisten", "tcp", *screen]
+    # Else it begins anew when its last client goes, which looking for a display is, and loses the next one's window.
+    command = ["Xvfb", "-displayfd", str(writing_end), "-nolisten", "tcp", "-noreset", *screen]
     with subprocess.Popen(command, pass_fds=[writing_end], stderr=subprocess.DEVNULL) as server:
         os.close(writing_end)
         with os.fdopen(reading_end) as answer:

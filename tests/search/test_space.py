@@ -61,6 +61,14 @@ def test_a_condition_names_an_earlier_setting_with_those_choices():
         assert set(allowed) < set(of_other.choices)
 
 
+def test_what_goes_with_no_other_value_is_left_out_and_refused_by_name():
+    names = [parameter.name for parameter in parameters(recipe_config("resnet_large"))]
+    assert "flip" not in names
+    assert "network_options.filters" not in names
+    with pytest.raises(ConfigError, match="flip can have no other value beside the settings of this recipe"):
+        parameters(recipe_config("resnet"), ("flip",))
+
+
 def test_kinds_and_ranges_are_those_that_are_declared():
     space = {parameter.name: parameter for parameter in parameters(recipe_config("baseline"))}
     rate, flip, filters = space["learning_rate"], space["flip"], space["network_options.filters"]
