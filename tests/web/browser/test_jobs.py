@@ -40,7 +40,7 @@ def test_a_form_takes_the_settings_of_another_recipe_and_finds_one_by_name(page)
 
 def test_another_recipe_is_taken_only_after_asking_where_something_was_changed(page):
     page.goto("/jobs/new/train")
-    page.get_by_text("The training").first.click()
+    page.locator("summary", has_text="The training").click()
     page.get_by_label("epochs", exact=True).fill("7")
     asked = []
 
