@@ -9,7 +9,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import JobError, did_you_mean
+from fer_core.errors import JobError, NoSuchJobError, did_you_mean
 from fer_core.store.clock import Clock, utc_now, utc_text
 from jobs.job import ENDED, Claim, Job, TaskName, owner_is_alive
 from jobs.owner import Owner
@@ -40,7 +40,7 @@ class Jobs:
         """Returns a job. Raises JobError if there is none of that id, it is no id, or its record is broken."""
         job = self._files.found(job_id)
         if job is None:
-            raise JobError(f"There is no job {job_id!r} in {self.folder}.", hint=self._others(job_id))
+            raise NoSuchJobError(f"There is no job {job_id!r} in {self.folder}.", hint=self._others(job_id))
         return job
 
     def find(self, name: str) -> Job:

@@ -31,7 +31,8 @@ class FormField:
     value: Any
     """As it is shown; what is the same when the form comes back is left out of the job."""
     help: str
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
+    """As the job takes them; a browser sends back what they are as text."""
     minimum: float | None = None
     maximum: float | None = None
     step: str = "any"
@@ -40,6 +41,8 @@ class FormField:
     """Whether another value changes which other fields there are, and with what they begin."""
     default: str = ""
     """What a job has that does not say it; asked for where `reloads`, since such a form may begin with another."""
+    empty: Any = None
+    """What a field that was emptied stands for."""
 
     @property
     def label(self) -> str:
@@ -176,7 +179,7 @@ def _field(name: str, about: FieldInfo, value: Any, environ: Mapping[str, str]) 
     if name == "queue":
         return FormField(name, "select", value or "", text, ("", *queues(environ)))
     if get_origin(kind) is Literal:
-        return FormField(name, "select", value, text, tuple(map(str, get_args(kind))))
+        return FormField(name, "select", value, text, get_args(kind))
     if kind is bool:
         return FormField(name, "checkbox", bool(value), text)
     if kind in (int, float):
@@ -185,7 +188,8 @@ def _field(name: str, about: FieldInfo, value: Any, environ: Mapping[str, str]) 
         return FormField(name, "number", "" if value is None else value, text, (), low, high, step)
     if kind is str:
         return FormField(name, "text", value or "", text)
-    return FormField(name, "json", json.dumps(value) if value else "", text)
+    empty = {tuple: [], dict: {}}.get(get_origin(kind)) if value is not None else None
+    return FormField(name, "json", json.dumps(value) if value else "", text, empty=empty)
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -228,7 +232,9 @@ def _value(one: FormField, sent: Any) -> Any:
         return sent.getlist(one.name) or None
     text = sent.get(one.name, "").strip()
     if text == "":
-        return None
+        return one.empty
+    if one.kind == "select":
+        return next((choice for choice in one.choices if str(choice) == text), text)
     if one.kind == "number":
         return _number(one, text)
     return _json(one, text) if one.kind == "json" else text
@@ -239,7 +245,7 @@ def _as_sent(one: FormField) -> Any:
     if one.reloads:
         return one.default or None
     if one.kind == "checks" or one.value in ("", None):
-        return None
+        return one.empty
     return json.loads(one.value) if one.kind == "json" else one.value
 
 

@@ -85,8 +85,10 @@ def test_a_finished_run_is_put_into_use_and_the_one_before_it_again(ask, places)
     assert f"Run {first.id} is the model in use now" in ask("promote", first.id).out
     ask("promote", second.id)
     assert current(places).run == second.id
-    assert f"Run {first.id} is the model in use again" in ask("rollback").out
+    assert f"Run {first.id} is in use again" in ask("rollback").out
     assert current(places).run == first.id
+    assert "The project's own model is in use again" in ask("rollback").out
+    assert current(places) is None
     answer = ask("rollback")
     assert (answer.code, "no model" in answer.problem) == (2, True)
 

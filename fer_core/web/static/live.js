@@ -18,6 +18,7 @@ const timeline = new Timeline(part("timeline"), part("timeline-legend"), setting
 const recording = new Recording(settings.labels);
 const moments = [];
 let isRunning = false;
+let visit = 0; // counts up with each start and stop: what was begun before is not of this visit any more
 let began = 0;
 
 part("agree").addEventListener("click", start);
@@ -32,6 +33,7 @@ addEventListener("pagehide", () => stop(""));
 showSmoothing();
 
 async function start() {
+  const mine = ++visit;
   part("consent").hidden = true;
   part("live").hidden = false;
   part("stop").hidden = false;
@@ -39,10 +41,12 @@ async function start() {
   part("stop").focus();
   say("The camera is starting …");
   try {
-    await openCamera(video);
+    await openCamera(video, () => mine === visit);
   } catch (error) {
-    return stop(problemOf(error), "bad");
+    if (mine === visit) stop(problemOf(error), "bad");
+    return;
   }
+  if (mine !== visit) return;
   video.srcObject
     .getVideoTracks()[0]
     .addEventListener("ended", () => stop("The camera was unplugged or taken away.", "bad"));
@@ -50,15 +54,15 @@ async function start() {
   began ||= performance.now();
   part("record").disabled = false;
   say("");
-  await readOn(new Frames(video));
+  await readOn(new Frames(video), mine);
 }
 
 /** While one frame is being read, the next one is taken; only one is ever sent at a time. */
-async function readOn(frames) {
+async function readOn(frames, mine) {
   let next = frames.take();
-  while (isRunning) {
+  while (mine === visit) {
     const shot = await next;
-    if (!isRunning) return;
+    if (mine !== visit) return;
     if (document.hidden) {
       await shown();
       next = frames.take();
@@ -66,7 +70,7 @@ async function readOn(frames) {
     }
     next = frames.take();
     const answer = await send(shot);
-    if (answer && isRunning) show(shot, answer);
+    if (answer && mine === visit) show(shot, answer);
   }
 }
 
@@ -135,6 +139,7 @@ function count(milliseconds) {
 
 function stop(words, kind = "") {
   isRunning = false;
+  visit += 1;
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
   video.srcObject = null;
   part("stop").hidden = true;

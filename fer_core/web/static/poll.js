@@ -17,8 +17,22 @@ export async function poll(address, seconds, shown) {
 export async function ask(address) {
   try {
     const response = await fetch(address, { headers: { Accept: "application/json" } });
+    if (response.status === 401) askToSignIn();
     return response.ok ? await response.json() : null;
   } catch {
     return null;
   }
+}
+
+/** Says above the page that the session has ended, once. */
+function askToSignIn() {
+  if (document.getElementById("signed-out")) return;
+  const note = Object.assign(document.createElement("p"), { id: "signed-out", className: "note warn" });
+  note.setAttribute("role", "alert");
+  const link = Object.assign(document.createElement("a"), { textContent: "Sign in again" });
+  link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  const words = document.createElement("span");
+  words.append("You are signed out, and nothing here changes any more. ", link, ".");
+  note.append(words);
+  document.getElementById("main").prepend(note);
 }

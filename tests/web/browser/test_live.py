@@ -14,6 +14,23 @@ FormData.prototype.set = function (name, ...rest) {
     return set.call(this, name, ...rest);
 };
 """
+ALLOW_LATER = """
+window.tracks = [];
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    tracks.push(...stream.getTracks());
+    await new Promise((resolve) => { window.allow = resolve; });
+    return stream;
+};
+"""
+FRAMES_LATER = """
+(count) => new Promise((resolve) => {
+    const camera = document.getElementById("camera");
+    const next = () => (count-- > 0 ? camera.requestVideoFrameCallback(next) : resolve());
+    next();
+})
+"""
 
 
 def start(page, context):
@@ -45,23 +62,30 @@ def test_boxes_and_bars_are_drawn_over_the_frame_and_the_timeline_grows(page, co
     assert page.locator("#timeline").evaluate(count) > 10
 
 
-def test_one_frame_is_in_flight_and_the_smoothing_goes_with_it(page, context):
-    in_flight, most = set(), []
+def frames_in_flight(page) -> list[int]:
+    """Returns a list that grows by the number of frames on their way each time that one is sent."""
+    in_flight, counts = set(), []
 
     def began(request):
         if "/api/v1/live" in request.url:
             in_flight.add(request)
-            most.append(len(in_flight))
+            counts.append(len(in_flight))
 
     page.on("request", began)
     page.on("requestfinished", lambda request: in_flight.discard(request))
+    page.on("requestfailed", lambda request: in_flight.discard(request))
+    return counts
+
+
+def test_one_frame_is_in_flight_and_the_smoothing_goes_with_it(page, context):
+    counts = frames_in_flight(page)
     page.add_init_script(NOTE_SMOOTHING)
     start(page, context)
     expect(page.locator("#figures")).to_be_visible()
     page.get_by_label("Smoothing").fill("2")
     expect(page.locator("#smoothing-value")).to_have_text("2.0 s")
     page.wait_for_function("smoothings.has('0.5') && smoothings.has('2')")
-    assert max(most) == 1
+    assert max(counts) == 1
 
 
 def test_a_recording_is_saved_as_csv_with_a_row_for_each_frame(page, context, tmp_path):
@@ -79,6 +103,7 @@ def test_a_recording_is_saved_as_csv_with_a_row_for_each_frame(page, context, tm
 
 
 def test_the_stop_button_ends_the_camera_and_it_can_start_again(page, context):
+    counts = frames_in_flight(page)
     start(page, context)
     expect(page.locator("#figures")).to_be_visible()
     page.get_by_role("button", name="Stop the camera").click()
@@ -86,6 +111,24 @@ def test_the_stop_button_ends_the_camera_and_it_can_start_again(page, context):
     assert page.locator("#camera").evaluate("video => video.srcObject") is None
     page.get_by_role("button", name="Start again").click()
     expect(page.locator("#figures")).to_be_visible()
+    for _ in range(5):
+        with page.expect_response("**/api/v1/live") as answer:
+            pass
+        assert answer.value.status == 200
+    assert max(counts) == 1, "the first visit must not go on beside the second"
+
+
+def test_a_camera_that_is_stopped_before_it_is_allowed_stays_off(page, context):
+    counts = frames_in_flight(page)
+    page.add_init_script(ALLOW_LATER)
+    start(page, context)
+    page.wait_for_function("typeof window.allow === 'function'")
+    page.get_by_role("button", name="Stop the camera").click()
+    page.evaluate("allow()")
+    page.wait_for_function("tracks.every((track) => track.readyState === 'ended')")
+    assert page.locator("#camera").evaluate("video => video.srcObject") is None
+    assert not counts
+    expect(page.get_by_text("Stopped. The camera is off.")).to_be_visible()
 
 
 def test_it_pauses_while_the_page_is_hidden(page, context):
@@ -97,7 +140,8 @@ def test_it_pauses_while_the_page_is_hidden(page, context):
     expect(page.get_by_text("Paused while this page is hidden.")).to_be_visible()
     sent = []
     page.on("request", lambda request: sent.append(request.url))
-    page.wait_for_timeout(700)  # a frame that was on its way may still end
+    page.evaluate(FRAMES_LATER, 20)
+    # Of these frames of the camera at most the one that was on its way is sent.
     assert len(sent) <= 1
     page.evaluate(hide + tell, False)
     expect(page.get_by_text("Paused while this page is hidden.")).to_be_hidden()

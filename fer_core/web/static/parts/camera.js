@@ -1,10 +1,15 @@
 // The browser's camera, and what goes wrong with it in words.
 
-/** Shows the camera in a <video> and returns when its first frame is there. Throws a DOMException or an Error. */
-export async function openCamera(video, size = { width: 640, height: 480 }) {
+/**
+ * Shows the camera in a <video> and returns when its first frame is there. Throws a DOMException or an Error.
+ * Where `isWanted()` says no by the time the camera may be used, it is switched off again.
+ */
+export async function openCamera(video, isWanted = () => true, size = { width: 640, height: 480 }) {
   if (!navigator.mediaDevices?.getUserMedia) throw new Error("insecure");
   const wanted = { width: { ideal: size.width }, height: { ideal: size.height }, facingMode: "user" };
-  video.srcObject = await navigator.mediaDevices.getUserMedia({ audio: false, video: wanted });
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: wanted });
+  if (!isWanted()) return stream.getTracks().forEach((track) => track.stop());
+  video.srcObject = stream;
   await video.play();
 }
 
