@@ -68,10 +68,11 @@ class Readers:
     def __init__(self, settings: WebSettings, places: Places):
         """Raises ArtifactError or ConfigError where there is no usable model or detector."""
         self._settings, self._places = settings, places
+        # Before the model: one that is promoted in between is noticed at the next look.
+        self._pointer = self._promoted()
         self._generation = self._load()
         self._waiting = 0
         self._changing, self._counting = threading.Lock(), threading.Lock()
-        self._pointer = self._promoted()
         self._refused: tuple[str | None, float] | None = None
         self.problem = ""
         """Why a promoted model is not read with; '' if nothing is wrong."""
@@ -121,7 +122,12 @@ class Readers:
                 self._waiting -= 1
 
     def look(self) -> None:
-        """Goes over to a model that was promoted since the last look; returns when it is in use here."""
+        """Goes over to a model that was promoted since the last look; returns when it is in use here.
+
+        Does nothing where a model was given. Raises ArtifactError, OSError if it cannot be seen what is in use.
+        """
+        if self._settings.model is not None:
+            return
         with self._changing:
             promoted = self._promoted()
             if promoted == self._pointer:
