@@ -69,12 +69,57 @@ def deep_l2(classes: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
 
 
+def resnet(classes: int) -> keras.Model:
+    """Returns a stem, 1 + 2 + 2 residual blocks with squeeze and excitation, a 1x1 convolution, global pooling."""
+    x = inputs = keras.Input((SIDE, SIDE, 1))
+    x = layers.Rescaling(1 / 255)(x)
+    x = normalised(x, 32, 3)
+    x = layers.ReLU()(x)
+    drops = iter((0.0, 0.0125, 0.025, 0.0375, 0.05))
+    for filters, blocks in ((48, 1), (96, 2), (192, 2)):
+        for place in range(blocks):
+            x = residual(x, filters, halved=place == 0, drop=next(drops))
+    x = normalised(x, 384, 1)
+    x = layers.ReLU()(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(0.2)(x)
+    return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
+
+
+def residual(x, filters: int, *, halved: bool, drop: float):
+    """Returns two convolutions, squeeze and excitation and stochastic depth, added to the input."""
+    short, strides = x, 2 if halved else 1
+    x = layers.ReLU()(normalised(x, filters, 3, strides=strides))
+    x = normalised(x, filters, 3)
+    weights = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    weights = layers.Conv2D(filters // 8, 1, activation="relu")(weights)
+    x = layers.Multiply()([x, layers.Conv2D(filters, 1, activation="sigmoid")(weights)])
+    x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1))(x) if drop else x
+    if halved:
+        short = normalised(layers.AveragePooling2D(2, padding="same")(short), filters, 1)
+    return layers.ReLU()(layers.Add()([x, short]))
+
+
+def normalised(x, filters: int, kernel: int, strides: int = 1):
+    """Returns a convolution without bias and its batch normalisation."""
+    x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
+    return layers.BatchNormalization()(x)
+
+
 NETWORKS: dict[str, tuple[Callable[[int], keras.Model], float]] = {
     "baseline": (baseline, 1e-3),
     "attention": (attention, 5e-5),
     "deep_l2": (deep_l2, 5e-4),
+    "resnet": (resnet, 0.1),
 }
 """Each with its learning rate."""
+
+
+def optimizer(network: str, learning_rate: float) -> keras.optimizers.Optimizer:
+    """Returns Adam, or what the residual network wants."""
+    if network == "resnet":
+        return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    return keras.optimizers.Adam(learning_rate)
 
 
 def load_images(folder: Path, *, batch_size: int, shuffle: bool) -> tf.data.Dataset:
@@ -142,7 +187,7 @@ def main() -> None:
     build, learning_rate = NETWORKS[options.network]
     model = build(len(train.class_names))
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=optimizer(options.network, learning_rate),
         loss="categorical_crossentropy",
         metrics=["accuracy", keras.metrics.Precision(), keras.metrics.Recall(), keras.metrics.F1Score(average="macro")],
     )

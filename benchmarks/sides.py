@@ -115,6 +115,15 @@ def first_batch(bench: Bench, side: str) -> float:
     return seconds
 
 
+def tiny_latency(bench: Bench) -> dict[str, float]:
+    """Returns milliseconds for a face by form of the network `tiny`, measured in a process of its own."""
+    command = [sys.executable, HERE / "tiny_latency.py"]
+    ended = subprocess.run(
+        command, env=_environment(bench.cache), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
 def processor() -> str:
     """Returns the name of the CPU, as well as the system tells it."""
     try:

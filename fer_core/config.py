@@ -83,8 +83,11 @@ class TrainConfig(Settings):
         Searchable(low=1e-6, high=1e-2, log=True, when=("optimizer", ("adamw", "sgd"))),
     ] = 0.0
     """Decoupled, of adamw and sgd; none on biases and normalisation."""
-    schedule: Annotated[Literal["constant", "step", "cosine"], Searchable(choices=("constant", "cosine"))] = "constant"
-    """How the learning rate changes: not, by --step-factors after --step-epochs, or along a cosine down to 0."""
+    schedule: Annotated[
+        Literal["constant", "step", "cosine", "linear", "one_cycle"], Searchable(choices=("constant", "cosine"))
+    ] = "constant"
+    """How the learning rate changes: not, by --step-factors after --step-epochs, along a cosine or a line down to 0,
+    or in one cycle: up from a 25th in the warm-up, then down to 0, both along cosines."""
     step_epochs: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """After these epochs the learning rate becomes the matching one of --step-factors times its start."""
     step_factors: tuple[Annotated[float, Field(gt=0, le=10)], ...] = ()
@@ -93,6 +96,8 @@ class TrainConfig(Settings):
     """The learning rate rises from 0 in these first epochs."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     """At most so many passes over the training images."""
+    time_budget: Annotated[str, Field(min_length=2, pattern=r"^(\d+h)?(\d+m)?(\d+s)?$")] | None = None
+    """2h, 90m, 1h30m: measure the first steps and train for as many epochs as fit, instead of --epochs."""
     batch_size: Annotated[int, Field(ge=1, le=65_536), Searchable(choices=(32, 64, 128))] = 64
     """Images in a step, over all devices."""
     class_weights: Annotated[str, Searchable(choices=("none", "balanced"))] = "none"
@@ -105,6 +110,14 @@ class TrainConfig(Settings):
     """What makes an epoch better than another."""
     keep: Literal["auto", "best", "last"] = "auto"
     """Which epoch's weights are saved; auto: the best where there is validation."""
+    ema: Annotated[Fraction, Searchable(low=0.99, high=0.9995)] = 0.0
+    """Validate and save a moving average of weights and BatchNorm statistics: this much of it stays in each step."""
+    label_smoothing: Annotated[Fraction, Searchable(low=0, high=0.2)] = 0.0
+    """This much of each label is spread evenly over all labels."""
+    mixup: Annotated[float, Field(ge=0, le=10), Searchable(low=0, high=0.5)] = 0.0
+    """Train on mixtures of two images, with shares from Beta(mixup, mixup); 0 = not."""
+    mixup_part: Annotated[Fraction, Field(gt=0), Searchable(low=0.1, high=0.9)] = 0.5
+    """This part of the images is mixed, where there is mixup."""
 
     rotation: Annotated[float, Field(ge=0, le=180), Searchable(low=0, high=30)] = 0.0
     """Augmentation: turn by up to so many degrees."""
@@ -118,6 +131,27 @@ class TrainConfig(Settings):
     """Augmentation: lighten or darken by up to this part of the range."""
     contrast: Annotated[Fraction, Searchable(low=0, high=0.4)] = 0.0
     """Augmentation: stretch or squeeze the grey values by up to this part."""
+    alternating_flip: Annotated[bool, Searchable(choices=(False, True))] = False
+    """Augmentation: mirror each image in every second epoch, instead of at random as --flip does."""
+    crop: Annotated[int, Field(ge=16, le=512)] | None = None
+    """Augmentation: train on random windows of so many pixels, for networks that take any size."""
+    erasing: Annotated[Fraction, Searchable(low=0, high=0.5)] = 0.0
+    """Augmentation: how often a rectangle of 2 to 20 % of the picture is painted over."""
+    camera: Annotated[Fraction, Searchable(low=0, high=0.3)] = 0.0
+    """Augmentation: how often a picture is blurred, gets another gamma, or loses half its resolution: each of them."""
+    fade: Annotated[float, Field(ge=0, le=1), Searchable(low=0, high=0.5)] = 0.0
+    """Augmentation and mixup fade out in this last part of the epochs; mirroring stays."""
+    train_sides: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
+    """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48."""
+
+    eight_bit: bool = False
+    """Also export a LiteRT model with 8-bit weights; it is kept if it loses at most half a point on the test images."""
+    teacher: tuple[str, ...] = ()
+    """Distil from these models, averaged: run ids, 'current' (the model in use) or .h5 files."""
+    teacher_weight: Annotated[float, Field(gt=0, le=1), Searchable(low=0.3, high=0.95)] = 0.7
+    """How much of each label is what the teacher says."""
+    teacher_views: Annotated[int, Field(ge=0, le=18)] = 0
+    """Ask the teacher once, about so many fixed views of each image, and train on these; 0: ask at every step."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the weights, the order of the images, dropout, augmentation and the split."""
@@ -160,6 +194,13 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
             "early stopping needs validation images; with validation 'none' set early_stopping_patience to 0",
         ),
         (config.train_layers == "head" and config.init_from is None, "train_layers 'head' needs init_from"),
+        (config.flip and config.alternating_flip, "flip and alternating_flip exclude each other"),
+        (len(config.train_sides) > config.epochs, "train_sides are more than epochs"),
+        (config.teacher_views > 0 and not config.teacher, "teacher_views needs a teacher"),
+        (
+            config.teacher_views > 0 and (config.flip or config.alternating_flip),
+            "with teacher_views, half of the views are mirrored: leave flip and alternating_flip out",
+        ),
         (not _is_class_weights(config.class_weights), _CLASS_WEIGHTS_FORM.format(config.class_weights)),
     ]
 

@@ -35,6 +35,18 @@ class JobError(FerError):
     """A job that cannot be sent or carried out."""
 
 
+class NotFoundError(FerError):
+    """There is nothing of that name."""
+
+
+class NoSuchArtifactError(ArtifactError, NotFoundError):
+    """There is no run, search or history of that name."""
+
+
+class NoSuchJobError(JobError, NotFoundError):
+    """There is no job of that name."""
+
+
 class NonFiniteLossError(FerError):
     """The loss became NaN or infinite."""
 

@@ -1,18 +1,33 @@
 """The Celery app and every setting of it. `celery -A jobs` finds it here. Imports nothing heavier than Celery."""
 
 import os
+from typing import Any
 
 from celery import Celery
 from celery.signals import worker_shutting_down
+from click import ClickException
 from kombu import Queue
 
+from fer_core.errors import did_you_mean
 from fer_core.places import Places
-from jobs.settings import JobSettings
+from jobs.settings import QUEUE_OF_TASK, JobSettings
 from jobs.stopping import StopFlag
 
 _settings = JobSettings.from_environment(os.environ, Places.from_environment())
 
 app = Celery("jobs", include=["jobs.tasks"])
+
+
+def route(name: str, *_: Any, **__: Any) -> dict[str, str] | None:
+    """Returns where a task's messages go; None for those of Celery itself.
+
+    Raises ClickException, which `celery call` prints, for a task that there is not: workers throw its messages away.
+    """
+    if name not in QUEUE_OF_TASK and not name.startswith("celery."):
+        known = (task for task in QUEUE_OF_TASK if task != "trial")  # that one the server sends itself
+        raise ClickException(f"There is no task {name!r}. {did_you_mean(name, known)}")
+    return {"queue": QUEUE_OF_TASK[name]} if name in QUEUE_OF_TASK else None
+
 
 app.conf.update(
     broker_url=_settings.broker_url,
@@ -28,10 +43,7 @@ app.conf.update(
     task_create_missing_queues=False,
     task_default_queue="gpu",
     task_default_routing_key="gpu",
-    task_routes={
-        **{task: {"queue": "gpu"} for task in ("tune", "trial", "train", "retrain")},
-        **{task: {"queue": "cpu"} for task in ("evaluate", "gc")},
-    },
+    task_routes=(route,),
     # A message is acknowledged when its job has ended. A worker takes one at a time, and keeps none in reserve.
     task_acks_late=True,
     task_acks_on_failure=True,

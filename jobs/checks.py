@@ -145,7 +145,8 @@ def _model(desk: "Desk") -> Iterator[Finding]:
 
 
 def _data(desk: "Desk") -> Iterator[Finding]:
-    from fer_core.data.sources import find_source, open_source
+    from fer_core.data.default_source import find_source
+    from fer_core.data.sources import open_source
 
     given = desk.environ.get("FER_DATA")
     try:

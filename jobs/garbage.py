@@ -104,7 +104,7 @@ class _Look:
                         yield from self._weights_of(self._runs[entry.run])
 
     def _weights_of(self, run: Run) -> Iterator[Garbage]:
-        for path in (run.model_h5, run.model_tflite):
+        for path in (run.model_h5, run.model_tflite, run.model_int8):
             yield from _found("weights beyond the best of a search", path, run=run.id)
 
     def _temporary(self) -> Iterator[Garbage]:

@@ -39,6 +39,8 @@ class Job(BaseModel):
     losses: int = 0
     """How often in a row its worker died without an epoch having been finished."""
     owner: Owner | None = None
+    refused_by: dict[str, int] = {}
+    """The workers whose machine cannot begin it, with the number of the process that found out."""
 
     created_utc: str
     sent_utc: str | None = None
@@ -51,6 +53,11 @@ class Job(BaseModel):
     cancel_requested: bool = False
     message: str = ""
     result: dict[str, Any] | None = None
+
+    @property
+    def is_refused_here(self) -> bool:
+        """Whether the process that carries it out has refused it before."""
+        return self.owner is not None and self.refused_by.get(self.owner.worker) == self.owner.pid
 
 
 class Claim(NamedTuple):

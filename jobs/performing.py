@@ -27,7 +27,17 @@ from jobs.work import Work, work_of
 Send = Callable[[Job], None]
 """Sends a job's message; where that cannot be done now, recovery does it later."""
 
+Others = Callable[[Job], bool]
+"""Whether there are workers which take jobs from the job's queue and have not refused it."""
+
+_PAUSE_AFTER_REFUSAL = 5.0
+"""Of a worker that gets a job again which it cannot begin: meanwhile one that can may have become free."""
+
 _logger = logging.getLogger(__name__)
+
+
+def _nobody(_: Job) -> bool:
+    return False
 
 
 class Performance:
@@ -41,8 +51,10 @@ class Performance:
         *,
         is_stop_asked: Callable[[], bool],
         send: Send,
+        others: Others = _nobody,
         clock: Clock = utc_now,
     ):
+        self._others = others
         self._places, self._jobs, self._job = places, jobs, job
         self._is_stop_asked = is_stop_asked
         self._send = send
@@ -81,10 +93,17 @@ class Performance:
             self._job = self._jobs.change(self._job.id, as_owner=self._job.owner, deadline_utc=deadline)
         work = work_of(self._places, self._jobs, self._job, wish)
         supervisor = Supervisor(self._jobs, self._job, is_stop_asked=self._is_stop_asked, clock=self._clock)
+        if self._job.is_refused_here:
+            wanted = supervisor.pause(_PAUSE_AFTER_REFUSAL)
+            return self._stopped(wanted, None) if wanted else self._left_to_others(self._job.message)
         end, wanted = attempted(work, supervisor, self._jobs)
         if end.kind == "done" and wanted != "cancelled":
             return self._succeeded(work)
-        return self._stopped(wanted, work.run()) if wanted else self._failed(end.message, run=work.run())
+        if wanted:
+            return self._stopped(wanted, work.run())
+        if end.kind == "refused" and self._job.task == "trial" and work.run() is None:
+            return self._left_to_others(end.message)
+        return self._failed(end.message, run=work.run())
 
     def _succeeded(self, work: Work) -> Job:
         # What follows is made before this one has ended: a kill in between repeats it, and nothing is left out.
@@ -101,6 +120,15 @@ class Performance:
             message = f"Its time is up. `python -m jobs resume {self._job.id}` goes on with it."
             return self._ended("TIMED_OUT", message, run=run)
         return self._handed_on(run)
+
+    def _left_to_others(self, message: str) -> Job:
+        """This machine has other images or other code, or none: that is no fault of the trial, which others may begin.
+
+        Else one such machine would use up the jobs of a search in seconds, while those that can are at work.
+        """
+        if not self._others(self._job):
+            return self._failed(message)
+        return self._written(lambda: self._jobs.hand_on(self._job.id, as_owner=self._job.owner, refused=message))
 
     def _failed(self, message: str, *, run: Run | None = None) -> Job:
         if self._job.task == "trial" and self._job.search is not None:

@@ -9,7 +9,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import JobError, did_you_mean
+from fer_core.errors import JobError, NoSuchJobError, did_you_mean
 from fer_core.store.clock import Clock, utc_now, utc_text
 from jobs.job import ENDED, Claim, Job, TaskName, owner_is_alive
 from jobs.owner import Owner
@@ -40,7 +40,7 @@ class Jobs:
         """Returns a job. Raises JobError if there is none of that id, it is no id, or its record is broken."""
         job = self._files.found(job_id)
         if job is None:
-            raise JobError(f"There is no job {job_id!r} in {self.folder}.", hint=self._others(job_id))
+            raise NoSuchJobError(f"There is no job {job_id!r} in {self.folder}.", hint=self._others(job_id))
         return job
 
     def find(self, name: str) -> Job:
@@ -94,8 +94,11 @@ class Jobs:
             counts = {"attempt": job.attempt + 1, "losses": job.losses + is_lost}
             return Claim("taken", self._files.change(job, **started, **counts))
 
-    def hand_on(self, job_id: str, *, as_owner: Owner) -> Job:
+    def hand_on(self, job_id: str, *, as_owner: Owner, refused: str = "") -> Job:
         """Puts a job that is carried out back into the queue, or ends it where that was asked for; returns it.
+
+        Args:
+            refused: why this worker cannot begin it; empty where it only is to stop.
 
         Raises JobTakenError, DiskFullError.
         """
@@ -104,7 +107,8 @@ class Jobs:
             _check_owner(job, as_owner)
             if job.cancel_requested:
                 return self._cancelled(job)
-            return self._files.change(job, status="QUEUED", owner=None, sent_utc=None)
+            note = _refusal(job, refused) if refused else {}
+            return self._files.change(job, status="QUEUED", owner=None, sent_utc=None, **note)
 
     def note_sent(self, job_id: str, *, instead_of: str | None) -> bool:
         """Notes that a message is sent now; False if another one was noted since `instead_of`, or the job has ended."""
@@ -123,7 +127,8 @@ class Jobs:
         with self._files.changing(job_id):
             job = self.read(job_id)
             if job.status in ENDED:
-                raise JobError(f"Job {job_id} has ended: it is {job.status}.")
+                hint = "" if job.status == "SUCCEEDED" else f"`python -m jobs resume {job_id}` would go on with it."
+                raise JobError(f"Job {job_id} has ended: it is {job.status}.", hint=hint)
             if job.status == "RUNNING" and owner_is_alive(job, now=self._clock()):
                 return self._files.change(job, cancel_requested=True)
             return self._cancelled(job)
@@ -176,13 +181,14 @@ class Jobs:
         if not every:
             return "There are no jobs yet; `python -m jobs submit --help` says how to make one."
         hint = did_you_mean(job_id, [job.id for job in every])
-        newest = ", ".join(job.id for job in every[:-4:-1])
-        return hint if hint.startswith("Did") else f"The newest are: {newest}."
+        newest = [job.id for job in every if job.task != "trial"] or [job.id for job in every]
+        return hint if hint.startswith("Did") else f"The newest are: {', '.join(newest[:-4:-1])}."
 
 
 _AS_NEW = {
     "status": "QUEUED",
     "owner": None,
+    "refused_by": {},
     "crashes": 0,
     "losses": 0,
     "sent_utc": None,
@@ -193,6 +199,12 @@ _AS_NEW = {
     "result": None,
 }
 """What a job that is resumed does not keep."""
+
+
+def _refusal(job: Job, message: str) -> dict[str, Any]:
+    """Returns what is noted of a job that its owner cannot begin: so this was no attempt."""
+    refused_by = job.refused_by | {job.owner.worker: job.owner.pid}
+    return {"refused_by": refused_by, "message": message, "attempt": job.attempt - 1}
 
 
 def _check_owner(job: Job, owner: Owner | None) -> None:

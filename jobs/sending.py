@@ -9,6 +9,7 @@ from typing import Any
 
 from kombu import Connection
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from fer_core.errors import JobError
 from fer_core.places import Places
@@ -16,13 +17,16 @@ from fer_core.store.clock import Clock, utc_now, utc_text
 from jobs.celery import app
 from jobs.job import Job
 from jobs.record import Jobs
-from jobs.settings import check_queue, hidden_password
+from jobs.settings import QUEUE_OF_TASK, check_queue, hidden_password
 from jobs.wishes import checked_wish
 from jobs.work import whole_path
 
 _PATHS = ("data", "init_from", "run")
 _PATIENCE = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 """For a broker that does not answer: Kombu's own patience has no end."""
+
+_ANSWER_SECONDS = 2.0
+"""Workers that train answer too: their main process does."""
 
 
 class BrokerAwayError(JobError):
@@ -51,7 +55,7 @@ def submit(
         BrokerAwayError: the job is written down, and workers send it themselves when they reach the broker.
     """
     wish = checked_wish(task, arguments)
-    queue = getattr(wish, "queue", None) or app.conf.task_routes[task]["queue"]
+    queue = getattr(wish, "queue", None) or QUEUE_OF_TASK[task]
     check_queue(queue, environ)
     moment = clock()
     job = Job(
@@ -113,6 +117,18 @@ def waiting_ids() -> set[str]:
         except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
             raise broker_away(error) from error
     return {json.loads(message)["headers"]["id"] for message in messages}
+
+
+def others_listen(job: Job) -> bool:
+    """Returns whether workers listen to the job's queue which have not refused it; true where nobody can be asked."""
+    try:
+        with reached_broker() as connection:
+            asked = app.control.inspect(timeout=_ANSWER_SECONDS, connection=connection)
+            answers = asked.active_queues() or {}
+    except (BrokerAwayError, RedisError, OperationalError):
+        return True
+    listening = {worker for worker, queues in answers.items() if job.queue in [queue["name"] for queue in queues]}
+    return bool(listening - {*job.refused_by, job.owner.worker})
 
 
 def reached_broker() -> Connection:

@@ -13,6 +13,9 @@ from fer_core.places import Places
 QUEUES = ("gpu.high", "gpu", "cpu")
 """In the order in which a worker that listens to all of them takes from them."""
 
+QUEUE_OF_TASK = {"tune": "gpu", "trial": "gpu", "train": "gpu", "retrain": "gpu", "evaluate": "cpu", "gc": "cpu"}
+"""Where a job waits that names no queue."""
+
 VISIBILITY_SECONDS = 8 * 86_400.0
 """Redis gives a message to another worker after this time. Claims make that harmless, so it only has to be long."""
 

@@ -22,7 +22,8 @@ from jobs.notify import notify
 from jobs.owner import this_process
 from jobs.performing import Performance
 from jobs.record import Jobs
-from jobs.sending import BrokerAwayError, send
+from jobs.sending import BrokerAwayError, others_listen, send
+from jobs.settings import QUEUE_OF_TASK
 
 _logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def _carry_out(task: Task, unnamed: tuple, arguments: dict[str, Any]) -> dict[st
     places = Places.from_environment()
     jobs = Jobs(places.models / "jobs")
     owner = this_process(worker=task.request.hostname or "")
-    queue = (task.request.delivery_info or {}).get("routing_key") or app.conf.task_routes[task.name]["queue"]
+    queue = (task.request.delivery_info or {}).get("routing_key") or QUEUE_OF_TASK[task.name]
     outcome, job = jobs.claim(task.request.id, task=task.name, arguments=arguments, queue=queue, owner=owner)
     if outcome == "running":
         _logger.info("Job %s is carried out by %s on %s.", job.id, job.owner.worker, job.owner.host)
@@ -102,7 +103,8 @@ def _performed(places: Places, jobs: Jobs, job: Job) -> Job:
             _logger.warning("Job %s waits for the broker: %s", other.id, error)
 
     with stop_flag.heeding_sigterm():
-        performance = Performance(places, jobs, job, is_stop_asked=stop_flag.is_asked, send=send_or_leave)
+        options = {"is_stop_asked": stop_flag.is_asked, "send": send_or_leave, "others": others_listen}
+        performance = Performance(places, jobs, job, **options)
         job = performance.carried_out()
         if job.status == "QUEUED":
             send_or_leave(job)

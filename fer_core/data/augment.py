@@ -9,18 +9,27 @@ import keras
 from keras import ops
 
 from fer_core.config import TrainConfig
+from fer_core.data.damage import as_seen_by_a_camera, erased
 
 
 class Augmentation(keras.layers.Layer):
-    """Turns, shifts, scales and mirrors in one warp, then changes contrast and brightness.
+    """Turns, shifts, scales, mirrors and crops in one warp, then changes light, camera and what is covered.
 
-    Takes and gives pixels 0..255, float32 (batch, side, side, channels). What lies outside is mirrored in.
+    Takes pixels 0..255, float32 (batch, side, side, channels), and gives the same, or a window of `config.crop`
+    pixels. What lies outside is mirrored in.
     """
 
     def __init__(self, config: TrainConfig):
         super().__init__(name="augmentation", dtype="float32")
         self.config = config
         self.seed_generator = keras.random.SeedGenerator(config.seed)
+        # A variable, so that the compiled step need not be compiled again for each epoch.
+        self.strength = self.add_weight(name="strength", initializer="ones", trainable=False) if config.fade else 1.0
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets how strong the changes are in this epoch (from 1)."""
+        if self.config.fade:
+            self.strength.assign(strength(self.config, epoch))
 
     def call(self, pixels, training=False):
         """Returns changed pixels while training, the same pixels otherwise."""
@@ -29,24 +38,31 @@ class Augmentation(keras.layers.Layer):
             return pixels
         if self.moves:
             pixels = self._warped(pixels)
+        if self.config.crop:
+            pixels = _middle(pixels, self.config.crop)
         if self.config.contrast or self.config.brightness:
             pixels = self._relit(pixels)
+        if self.config.camera:
+            often = self.config.camera * self.strength
+            pixels = as_seen_by_a_camera(pixels, self._uniform(pixels, 6), often=often)
+        if self.config.erasing:
+            pixels = erased(pixels, self._uniform(pixels, 6), often=self.config.erasing * self.strength)
         return pixels
 
     @property
     def moves(self) -> bool:
         """Whether there is a warp."""
         config = self.config
-        return bool(config.rotation or config.shift or config.scale or config.flip)
+        return bool(config.rotation or config.shift or config.scale or config.flip or config.crop)
 
     def _warped(self, pixels):
-        transforms = _transforms(self._uniform(pixels, 5), self.config, side=pixels.shape[1])
+        transforms = _transforms(self._uniform(pixels, 7), self.config, side=pixels.shape[1], strength=self.strength)
         return ops.image.affine_transform(
             pixels, transforms, interpolation="bilinear", fill_mode="reflect", data_format="channels_last"
         )
 
     def _relit(self, pixels):
-        draws = self._uniform(pixels, 2)[:, None, None, :]
+        draws = self.strength * self._uniform(pixels, 2)[:, None, None, :]
         contrast, brightness = 1 + self.config.contrast * draws[..., :1], 255 * self.config.brightness * draws[..., 1:]
         mean = ops.mean(pixels, axis=(1, 2, 3), keepdims=True)
         return ops.clip((pixels - mean) * contrast + mean + brightness, 0, 255)
@@ -55,19 +71,33 @@ class Augmentation(keras.layers.Layer):
         return keras.random.uniform((ops.shape(pixels)[0], count), -1.0, 1.0, dtype="float32", seed=self.seed_generator)
 
 
-def _transforms(draws, config: TrainConfig, *, side: int):
+def strength(config: TrainConfig, epoch: int) -> float:
+    """Returns how strong augmentation is in an epoch (from 1): 1, and in the last part of them down to 0."""
+    if not config.fade:
+        return 1.0
+    return min(1.0, (config.epochs - epoch) / (config.fade * config.epochs))
+
+
+def _transforms(draws, config: TrainConfig, *, side: int, strength=1.0):
     """Returns the rows of `affine_transform`, (batch, 8): from places in the result to places in the picture.
 
     Args:
-        draws: in -1..1, (batch, 5): for angle, scale, shift across, shift down, mirror.
+        draws: in -1..1, (batch, 7): for angle, scale, shift across, shift down, mirror, and the window's two places.
     """
-    angle = draws[:, 0] * (config.rotation * math.pi / 180)
-    zoom = 1 / (1 + draws[:, 1] * config.scale)
+    angle = draws[:, 0] * (strength * config.rotation * math.pi / 180)
+    zoom = 1 / (1 + draws[:, 1] * (strength * config.scale))
     mirror = ops.where(draws[:, 4] < 0, -1.0, 1.0) if config.flip else ops.ones_like(angle)
     a, b = ops.cos(angle) * zoom * mirror, -ops.sin(angle) * zoom
     c, d = ops.sin(angle) * zoom * mirror, ops.cos(angle) * zoom
     centre = (side - 1) / 2
-    across = centre - a * centre - b * centre + draws[:, 2] * (config.shift * side)
-    down = centre - c * centre - d * centre + draws[:, 3] * (config.shift * side)
+    # A random window is the middle one of a picture that is moved as much: cropping costs no second warp.
+    room = (side - (config.crop or side)) / 2
+    across = centre - a * centre - b * centre + (draws[:, 2] * (config.shift * side) + draws[:, 5] * room) * strength
+    down = centre - c * centre - d * centre + (draws[:, 3] * (config.shift * side) + draws[:, 6] * room) * strength
     nothing = ops.zeros_like(angle)
     return ops.stack([a, b, across, c, d, down, nothing, nothing], axis=1)
+
+
+def _middle(pixels, side: int):
+    start = (pixels.shape[1] - side) // 2
+    return pixels[:, start : start + side, start : start + side, :]

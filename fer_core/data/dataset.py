@@ -5,7 +5,7 @@ Shuffles nothing, scales nothing, augments nothing.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,11 @@ from fer_core.data.cache import CachedImages, cached_images
 from fer_core.data.checks import check_readable
 from fer_core.data.contents import Contents
 from fer_core.data.decoding import BadImage
+from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.more_images import labelled_images, with_more_images
 from fer_core.data.partition import Partition, Role, partition, split_fingerprint
-from fer_core.data.sources import find_source, open_source
+from fer_core.data.sources import open_source
 from fer_core.errors import DatasetError
 from fer_core.places import Places
 
@@ -49,6 +50,11 @@ class Split:
         """Returns the images at these positions of the split, read from disk: uint8 (k, side, side, channels)."""
         pixels = np.asarray(self._pixels[self._rows[positions]])[..., np.newaxis]
         return pixels if self.channels == 1 else np.repeat(pixels, self.channels, axis=3)
+
+    def part(self, positions: slice) -> "Split":
+        """Returns some of the images as a split of their own."""
+        chosen = {name: getattr(self, name)[positions] for name in ("labels", "hashes", "_names", "_rows")}
+        return replace(self, **chosen)
 
     def names(self, positions: slice | np.ndarray) -> list[str]:
         """Returns the images' names in their source: paths, or lines of a csv."""

@@ -4,6 +4,8 @@ import struct
 
 JPEG, PNG, BMP, WEBP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"WEBP"
 _MARKERS_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
+"""By the colour type; a palette becomes colours."""
 _START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -21,6 +23,13 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     except (struct.error, IndexError):
         return None
     return None
+
+
+def bytes_per_pixel(data: bytes) -> int:
+    """Returns how many bytes a pixel of the decoded file takes, at most: a PNG may have two for each channel."""
+    if data.startswith(PNG) and len(data) > 25:
+        return _PNG_CHANNELS.get(data[25], 4) * (2 if data[24] == 16 else 1)
+    return 4 if may_be_transparent(data) else 3
 
 
 def may_be_transparent(data: bytes) -> bool:

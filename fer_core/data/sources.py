@@ -1,12 +1,12 @@
-"""What --data is: found by looking at it, and by looking around where it is not given."""
+"""What --data is: found by looking at it."""
 
 import tarfile
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from fer_core.config import TrainConfig
 from fer_core.data.archive import Opener, file_source, opened_tar, opened_zip
+from fer_core.data.default_source import SAMPLE_HINT
 from fer_core.data.drawn import sample_source
 from fer_core.data.folder import folder_source
 from fer_core.data.kaggle import kaggle_source
@@ -15,29 +15,7 @@ from fer_core.data.pixel_csv import looks_like_csv, opened_csv
 from fer_core.errors import DatasetError
 from fer_core.places import Places
 
-USUAL_FOLDERS = ("data", "data_train")
-_SAMPLE_HINT = "To try it on drawn faces: python train_emotion_model.py --data sample"
 _ZIP_START, _GZIP_START, _XZ_START, _BZIP2_START = b"PK", b"\x1f\x8b", b"\xfd7zXZ", b"BZh"
-
-
-def find_source(data: str | None, environ: Mapping[str, str]) -> str:
-    """Returns what to load: `data`, else $FER_DATA, ./data or ./data_train, whichever is there first.
-
-    Raises:
-        DatasetError: there is none of them. The folder of collected corrections ($FER_INBOX) alone makes no ./data.
-    """
-    given = data or environ.get("FER_DATA")
-    if given:
-        return given
-    inbox = Places.from_environment(environ).inbox
-    for folder in map(Path, USUAL_FOLDERS):
-        if _holds_something(folder, inbox):
-            return str(folder)
-    raise DatasetError(
-        "No --data was given, $FER_DATA is not set, and there is no "
-        f"{' or '.join('./' + name for name in USUAL_FOLDERS)} with images.",
-        hint=_SAMPLE_HINT,
-    )
 
 
 def open_source(data: str, config: TrainConfig, places: Places) -> Source:
@@ -56,7 +34,7 @@ def open_source(data: str, config: TrainConfig, places: Places) -> Source:
             return folder_source(path, left_out=places.inbox)
         return file_source(path, _opener(path))
     except FileNotFoundError:
-        raise DatasetError(f"There is no {data}.", hint=_SAMPLE_HINT) from None
+        raise DatasetError(f"There is no {data}.", hint=SAMPLE_HINT) from None
     except OSError as error:
         raise DatasetError(f"{data} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
@@ -74,9 +52,3 @@ def _opener(path: Path) -> Opener:
         f"{path} is no folder, zip, tar or csv of images.",
         hint="Give a folder of pictures, a zip or tar of one, or fer2013.csv.",
     )
-
-
-def _holds_something(folder: Path, inbox: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    return any(not entry.name.startswith(".") and entry.resolve() != inbox.resolve() for entry in folder.iterdir())

@@ -18,7 +18,7 @@ from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, kep
 from fer_core.evaluation.analysis_data import FoundData, data_for
 from fer_core.evaluation.analysis_report import print_analysis
 from fer_core.evaluation.metrics import Evaluation
-from fer_core.evaluation.predict import predict_side_by_side
+from fer_core.evaluation.predict import over_views, predict_side_by_side
 from fer_core.evaluation.report import print_scores
 from fer_core.live.classifier import make_classifier
 from fer_core.store.files import read_json
@@ -68,8 +68,9 @@ def _data(console: Console, model: ModelFiles, request: LiveRequest) -> FoundDat
 
 
 def _print_analysis(console: Console, model: ModelFiles, dataset: "Dataset", request: LiveRequest) -> None:
-    folder = analysis_folder(model, request.places, split_fingerprint=dataset.split_fingerprint)
-    analysis = _kept(model, folder, dataset.fingerprint, dataset.split_fingerprint)
+    views = request.settings.views
+    folder = analysis_folder(model, request.places, split_fingerprint=dataset.split_fingerprint, views=views)
+    analysis = _kept(model, folder, (dataset.fingerprint, dataset.split_fingerprint), views)
     print_analysis(console, analysis or _analysed(console, model, dataset, request), folder=folder)
 
 
@@ -78,14 +79,16 @@ def _print_kept(console: Console, model: ModelFiles, request: LiveRequest) -> bo
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return False
-    folder = analysis_folder(model, request.places)
-    analysis = _kept(model, folder, manifest.data_fingerprint, manifest.split_fingerprint)
+    views = request.settings.views
+    folder = analysis_folder(model, request.places, views=views)
+    analysis = _kept(model, folder, (manifest.data_fingerprint, manifest.split_fingerprint), views)
     if analysis is not None:
         print_analysis(console, analysis, folder=folder)
     return analysis is not None
 
 
-def _kept(model: ModelFiles, folder: Path, data: str | None, split: str | None) -> Analysis | None:
+def _kept(model: ModelFiles, folder: Path, fingerprints: tuple[str | None, str | None], views: int) -> Analysis | None:
+    data, split = fingerprints
     return kept_analysis(
         folder,
         model_sha256=model.sha256,
@@ -93,18 +96,20 @@ def _kept(model: ModelFiles, folder: Path, data: str | None, split: str | None) 
         split_fingerprint=split,
         labels=model.labels,
         pixels=model.pixels,
+        views=views,
     )
 
 
 def _analysed(console: Console, model: ModelFiles, dataset: "Dataset", request: LiveRequest) -> Analysis:
-    folder = analysis_folder(model, request.places, split_fingerprint=dataset.split_fingerprint)
-    classifiers = _classifiers(console, model, request)
+    views = request.settings.views
+    folder = analysis_folder(model, request.places, split_fingerprint=dataset.split_fingerprint, views=views)
+    classifiers = [over_views(classify, views) for classify in _classifiers(console, model, request)]
 
     def probabilities(split: "Split") -> np.ndarray:
         return predict_side_by_side(classifiers, split)
 
     with console.status("Asking the model about the test images …"):
-        return analyse(model, dataset, probabilities=probabilities, folder=folder)
+        return analyse(model, dataset, probabilities=probabilities, folder=folder, views=views)
 
 
 def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> list[Classify]:

@@ -38,7 +38,8 @@ class Request(NamedTuple):
     nothing_to_resume: bool
     promote: bool
     wants: str
-    """'train', 'list-recipes', 'audit' or 'history'."""
+    """'train', 'list-recipes', 'audit', 'history' or 'ensemble'."""
+    ensemble: tuple[str, ...] = ()
 
 
 def parse(argv: Sequence[str]) -> Request:
@@ -46,11 +47,14 @@ def parse(argv: Sequence[str]) -> Request:
     places = Places.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
     resume, nothing_to_resume = _run_to_resume(peek(argv, "--resume"), places)
     recipe = _recipe(argv, resume)
-    base = _from_file(_start(recipe, resume), peek(argv, "--config"))
+    start = _start(recipe, resume)
+    base = _from_file(start, peek(argv, "--config"))
+    if base.network != start.network and peek(argv, "--recipe") is None:
+        recipe = None  # as with --network: it takes the default's settings, and is not that recipe
     config, doors = _flags(argv, base)
     if resume is not None:
         config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})
-    return Request(config, places, recipe, resume, nothing_to_resume, doors["promote"], doors["wants"])
+    return Request(config, places, recipe, resume, nothing_to_resume, **doors)
 
 
 def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | None:
@@ -100,8 +104,9 @@ def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[st
     own_options = base.network_options if network == base.network else {}
     start = base.model_copy(update={"network": network, "network_options": {}})
     settings, chosen, doors = _parsed(argv, start, options.checked(own_options, where=f"network {network}"))
-    changed = {name: value for name, value in chosen.model_dump().items() if value != getattr(options(), name)}
-    return TrainConfig.checked(settings.model_dump() | {"network_options": changed}), doors
+    changed = {name for name in options.model_fields if getattr(chosen, name) != getattr(options(), name)}
+    own = chosen.model_dump(mode="json", include=changed)
+    return TrainConfig.checked(settings.model_dump() | {"network_options": own}), doors
 
 
 def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple[TrainConfig, Settings, dict[str, Any]]:
@@ -128,11 +133,12 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
         list_recipes: Annotated[bool, _Named(help="List the recipes, and end.")] = False,
         audit_only: Annotated[bool, _Named(help="Look at the images, say what is wrong with them, and end.")] = False,
         history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
+        ensemble: Annotated[tuple[str, ...], _Named(help="Average these finished runs into one model, and end.")] = (),
     ):
         """Train a network that recognises facial emotions."""
-        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history}
+        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history, "ensemble": ensemble}
         wants = next((name for name, is_asked in asked.items() if is_asked), "train")
-        return settings, network_options, {"promote": promote, "wants": wants}
+        return settings, network_options, {"promote": promote, "wants": wants, "ensemble": ensemble}
 
     return train
 

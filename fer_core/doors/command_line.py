@@ -70,6 +70,10 @@ def _tyro_error(box: str, program: str) -> ConfigError:
     if number:
         flag, wanted, _, value = number.groups()
         return ConfigError(f"{flag} takes {_NUMBERS[wanted]}, not {value!r}.", hint=hint)
+    missing = re.search(r"^Missing from python (.*?): (\S+) (.*) \(required\)$", sentence)
+    if missing:
+        command, name, what = missing.groups()
+        return ConfigError(f"`python {command}` needs {name}: {what[:1].lower()}{what[1:]}", hint=hint)
     return ConfigError(sentence or "The command line cannot be read.", hint=hint)
 
 

@@ -8,6 +8,7 @@ import tyro
 from pydantic import Field, ValidationError
 
 from fer_core.config import Settings
+from fer_core.data.views import MOST_VIEWS
 from fer_core.doors.command_line import parsed, peek
 from fer_core.errors import ConfigError
 from fer_core.faces import WIDTHS
@@ -65,6 +66,9 @@ class LiveSettings(Settings):
     """Analyse the model on the test images, and end."""
     data: str | None = None
     """The images to analyse with. Default: those that the model was trained on, if they are still there."""
+
+    views: Annotated[int, Field(ge=1, le=MOST_VIEWS)] = 1
+    """With --analyze: average the answers to so many views of each image: itself, mirrored, moved by 2 or 3 pixels."""
 
     explain: Path | None = None
     """Draw the feature maps of a layer and Grad-CAM for a picture or a folder of pictures, and end."""
@@ -138,6 +142,8 @@ def _check_together(settings: LiveSettings) -> None:
     for name in ("layer", "emotion"):
         if name in given and "explain" not in given:
             raise ConfigError(f"--{name} is used with --explain.", hint="Give --explain PICTURE.")
+    if "views" in given and "analyze" not in given:
+        raise ConfigError("--views is used with --analyze.", hint="Give --analyze too.")
     for asked in (name for name in _ENDS if name in given):
         others = [name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name != asked]
         if others:

@@ -23,6 +23,7 @@ from fer_core.doors.exits import ended
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import say
 from fer_core.errors import ConfigError
+from fer_core.interruption import signals_wait
 from fer_core.places import Places
 from fer_core.store.run import Run
 from fer_core.training.retraining import RetrainSpec
@@ -130,9 +131,9 @@ def _train(console: Console, run: Run, dataset: "Dataset", places: Places) -> No
     say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
     choose_backend(run.manifest.backend)
     send_native_messages_to(run.log_txt)
-    from fer_core.training.train import train
+    with signals_wait(), Display(console) as display:
+        from fer_core.training.train import train
 
-    with Display(console) as display:
         result = train(run, dataset, places=places, report=display)
     print_evaluation(console, result.evaluation, last_epoch=result.progress.rows[-1], kept_epoch=result.kept_epoch)
 

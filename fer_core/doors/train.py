@@ -15,6 +15,7 @@ from fer_core.doors.backend import choose_backend
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import Output, say
 from fer_core.errors import ConfigError, DatasetError
+from fer_core.interruption import signals_wait
 from fer_core.places import Places
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
@@ -37,6 +38,8 @@ def main(argv: Sequence[str]) -> None:
         _show_history(console, request.places)
     elif request.wants == "audit":
         _audit_only(console, request)
+    elif request.wants == "ensemble":
+        _average(console, request)
     elif request.nothing_to_resume:
         raise ConfigError("There is no unfinished run to go on with.", hint=f"`{command('--history')}` lists all runs.")
     else:
@@ -77,6 +80,26 @@ def _audit_only(console: Console, request: Request) -> None:
     say(console, f"Written: {folder / 'audit.json'} and {folder / 'class_distribution.png'}")
 
 
+def _average(console: Console, request: Request) -> None:
+    """Makes an ensemble of finished runs, on the data of the first."""
+    from fer_core.training.members import finished_members
+
+    members = finished_members(request.ensemble, request.places)
+    dataset, audit = _looked_at(console, members[0].manifest.config, request.places)
+    choose_backend(None)
+    from fer_core.evaluation.report import print_scores
+    from fer_core.training.ensemble import begin_ensemble, finish_ensemble
+
+    run = begin_ensemble(members, dataset, request.places, promote=request.promote)
+    run.plots.mkdir(exist_ok=True)
+    _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
+    send_native_messages_to(run.log_txt)
+    say(console, f"Run {run.id} in {run.folder}: the mean of {', '.join(member.id for member in members)}.")
+    evaluation = finish_ensemble(run, members, dataset)
+    print_scores(console, evaluation)
+    _use(console, run, request.places)
+
+
 def _train(console: Console, request: Request) -> None:
     from fer_core.training.record import check_same_config, record_data
 
@@ -115,7 +138,7 @@ def _check_no_more_epochs(run: Run, epochs: int) -> None:
 def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
     """Returns the data and its audit; all that can be wrong is found here, before Keras is imported."""
     from fer_core.data.checks import UnreadableImagesError
-    from fer_core.data.sources import find_source
+    from fer_core.data.default_source import find_source
     from fer_core.training.class_weights import class_weights
     from fer_core.training.starting import starting_model
 
@@ -123,6 +146,8 @@ def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
     networks.options(config)
     if config.init_from and (request.resume is None or not request.resume.checkpoint.is_dir()):
         starting_model(config.init_from, request.places)
+    for name in config.teacher:
+        starting_model(name, request.places)
     try:
         dataset, audit = _looked_at(console, config, request.places)
     except UnreadableImagesError as error:
@@ -157,6 +182,7 @@ def _new_run(request: Request, dataset: "Dataset") -> Run:
     config, more = networks.with_all_options(request.config), request.config.more_images
     found_again = {
         "init_from": fixed_start(config.init_from, request.places),
+        "teacher": tuple(fixed_start(name, request.places) for name in config.teacher),
         "data": dataset.source,
         "more_images": str(Path(more).expanduser().resolve()) if more else None,
     }
@@ -176,9 +202,9 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
     choose_backend(run.manifest.backend)
     try:
         send_native_messages_to(run.log_txt)
-        from fer_core.training.train import train
+        with signals_wait(), Display(console) as display:
+            from fer_core.training.train import train
 
-        with Display(console) as display:
             result = train(run, dataset, places=places, report=display)
     except KeyboardInterrupt:
         resume = command("--resume", run.id, *_places_flags(places))

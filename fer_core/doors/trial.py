@@ -13,6 +13,7 @@ from fer_core.doors.display import Display
 from fer_core.doors.exits import ended
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import say
+from fer_core.interruption import signals_wait
 from fer_core.places import Places
 from fer_core.search.folder import open_search
 
@@ -34,10 +35,10 @@ def main(argv: Sequence[str]) -> None:
     console = Console()
     choose_backend()
     send_native_messages_to(search.folder / "log.txt")  # until it is known which run is trained
-    from fer_core.search.trial import run_trial
-
     try:
-        with Display(console) as display:
+        with signals_wait(), Display(console) as display:
+            from fer_core.search.trial import run_trial
+
             run_trial(search, request.job, report=display, begin=lambda run: send_native_messages_to(run.log_txt))
     except KeyboardInterrupt:
         say(console, f"\nInterrupted. Nothing before it is lost: job {request.job} goes on with it when it is resumed.")

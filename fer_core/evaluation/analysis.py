@@ -40,6 +40,7 @@ def analyse(
     *,
     probabilities: Classify,
     folder: Path,
+    views: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Analysis:
     """Returns the analysis of a model on the test split, and keeps it with its figures in `folder`.
@@ -47,6 +48,7 @@ def analyse(
     Args:
         dataset: what `data_for` found; its classes may stand in another order than the model's.
         probabilities: asked for the test images, and for the validation images where these are others.
+        views: how many views of each image they are averaged over, to be kept with the analysis.
 
     Raises:
         DatasetError: data and model do not have the same classes.
@@ -58,7 +60,7 @@ def analyse(
     analysis = analysis_of(model, dataset, answers)
     try:
         _draw(analysis, answers, dataset, folder, model.name)
-        analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3)})
+        analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3), "views": views})
         # Last, since what is in it says that everything else is there.
         write_json(folder / EVALUATION, analysis.to_json())
     except OSError as error:
@@ -75,6 +77,7 @@ def kept_analysis(
     split_fingerprint: str | None,
     labels: tuple[str, ...] | None = None,
     pixels: str | None = None,
+    views: int = 1,
 ) -> Analysis | None:
     """Returns the analysis in `folder` if it is whole and of this model, these images and this split, else None.
 
@@ -84,26 +87,32 @@ def kept_analysis(
     if analysis is None:
         return None
     own = (analysis.evaluation.model_sha256, analysis.data_fingerprint, analysis.split_fingerprint)
-    is_same = own == (model_sha256, data_fingerprint, split_fingerprint)
+    is_same = own == (model_sha256, data_fingerprint, split_fingerprint) and views == analysis.views
     is_same &= labels in (None, analysis.evaluation.labels) and pixels in (None, analysis.pixels)
     return analysis if is_same and all((folder / name).is_file() for name in (SHEET, *PLOTS)) else None
 
 
-def analysis_folder(model: ModelFiles, places: Places, *, split_fingerprint: str | None = None) -> Path:
+def analysis_folder(model: ModelFiles, places: Places, *, split_fingerprint: str | None = None, views: int = 1) -> Path:
     """Returns where the model's analysis is kept: the folder of its run, if it is analysed on the run's own images.
 
     Everything else gets a folder under analyses/: models from elsewhere, shipped ones (which are never written to), and
-    runs on other images, whose own scores stay as they are.
+    runs on other images or over several views, whose own scores stay as they are.
 
     Args:
         split_fingerprint: of the images; None: those that the manifest names.
     """
     own = model.manifest.split_fingerprint if model.manifest else None
     is_own = split_fingerprint in (None, own)
-    if is_own and model.run_folder and model.run_folder.resolve().parent == (places.models / "runs").resolve():
+    if (
+        is_own
+        and views == 1
+        and model.run_folder
+        and model.run_folder.resolve().parent == (places.models / "runs").resolve()
+    ):
         return model.run_folder
     name = _IN_FILE_NAMES.sub("_", model.name).strip("._") or "model"
     marks = [model.sha256[:8]] if is_own else [model.sha256[:8], split_fingerprint[:8]]
+    marks += [f"{views}views"] if views > 1 else []
     return places.models / "analyses" / "-".join([name, *marks])
 
 

@@ -34,7 +34,8 @@ def print_analysis(console: "Console", analysis: Analysis, *, folder: Path | Non
         compared_with=analysis.compared_with,
     )
     console.print()
-    say(console, " ".join(filter(None, (analysis.remark, evaluation.chosen_on))))
+    views = f"Answers are the mean over {analysis.views} views of each image." if analysis.views > 1 else ""
+    say(console, " ".join(filter(None, (analysis.remark, evaluation.chosen_on, views))))
     _print_confusion(console, evaluation)
     _print_pairs(console, analysis)
     _print_calibration(console, analysis)

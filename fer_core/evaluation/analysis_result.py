@@ -72,6 +72,8 @@ class Analysis(_Facts):
     """A sentence, if these are not the images or not the split of the training."""
     pixels: str = "0..255"
     """The grey values that the model was given."""
+    views: int = 1
+    """Of each image, over which the answers were averaged."""
     data: str
     data_fingerprint: str
     split_fingerprint: str

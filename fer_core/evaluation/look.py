@@ -4,11 +4,12 @@ matplotlib is imported inside, because it is slow; pyplot and global settings ne
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
 QUIET = "#6b6b6b"
 """Of what explains and is not the figure itself."""
@@ -32,9 +33,19 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def figure_title(figure: "Figure", text: str) -> None:
-    """Writes the figure's title above everything, on the left."""
-    figure.suptitle(literal(text), x=0.015, ha="left", fontsize=13, fontweight="bold")
+def figure_title(figure: "Figure", text: str, *, below: str = "") -> None:
+    """Writes the figure's title above everything, on the left; and `below` it, smaller and grey, what it is of."""
+    look = {"x": 0.015, "ha": "left", "fontsize": 13, "fontweight": "bold"}
+    title = figure.suptitle(literal(text) + ("\n" if below else ""), **look)  # the empty line is the room for `below`
+    if below:
+        place = {"xy": (0, 0), "xytext": (0, 3), "xycoords": title, "textcoords": "offset points"}
+        figure.add_artist(_annotation(literal(below), **place, fontsize=9.5, color=QUIET))
+
+
+def _annotation(text: str, **look: Any) -> "Annotation":
+    from matplotlib.text import Annotation
+
+    return Annotation(text, **look)
 
 
 def head(axes: "Axes", heading: str, title: str, *, rise: float = 4) -> None:

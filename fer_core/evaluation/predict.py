@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core.data.views import view
+
 if TYPE_CHECKING:
     import keras
 
@@ -32,6 +34,13 @@ def predict_side_by_side(classifiers: Sequence[Callable[[np.ndarray], np.ndarray
     shares = [share for share in np.array_split(np.arange(len(split)), len(classifiers)) if len(share)]
     with ThreadPoolExecutor(len(classifiers)) as pool:
         return np.concatenate(list(pool.map(partial(_share, split), classifiers, shares)))
+
+
+def over_views(classify: Callable[[np.ndarray], np.ndarray], count: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a classifier that answers with the mean of the probabilities of the first `count` fixed views."""
+    if count == 1:
+        return classify
+    return lambda images: np.mean([classify(view(images, number)) for number in range(count)], axis=0)
 
 
 def _share(split: "Split", ask: Callable[[np.ndarray], np.ndarray], positions: np.ndarray) -> np.ndarray:

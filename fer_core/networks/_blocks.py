@@ -1,5 +1,7 @@
 """What several networks share. Imports Keras: only to be imported inside `build`."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -28,22 +30,67 @@ def spatial_attention(features: keras.KerasTensor, *, kernel: int = 7) -> keras.
     return layers.Multiply(name="attended")([features, weights])
 
 
-def convolved(features: keras.KerasTensor, filters: int, *, strides: int = 1) -> keras.KerasTensor:
-    """Returns Conv 3x3, BatchNorm, ReLU."""
+def convolved(
+    features: keras.KerasTensor, filters: int, *, strides: int = 1, activation: str = "relu"
+) -> keras.KerasTensor:
+    """Returns Conv 3x3, BatchNorm, activation."""
     settings = {"strides": strides, "padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
     x = layers.Conv2D(filters, 3, **settings)(features)
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    return activated(layers.BatchNormalization(momentum=0.9)(x), activation)
 
 
-def residual(features: keras.KerasTensor, filters: int, *, strides: int = 1) -> keras.KerasTensor:
-    """Returns two 3x3 convolutions added to their input, which passes a 1x1 convolution where the shape changes."""
-    x = convolved(features, filters, strides=strides)
+def activated(features: keras.KerasTensor, activation: str) -> keras.KerasTensor:
+    """Returns the features after 'relu' or another activation that Keras knows by name."""
+    return layers.ReLU()(features) if activation == "relu" else layers.Activation(activation)(features)
+
+
+def residual(
+    features: keras.KerasTensor,
+    filters: int,
+    *,
+    strides: int = 1,
+    activation: str = "relu",
+    squeeze: int = 0,
+    drop: float = 0.0,
+) -> keras.KerasTensor:
+    """Returns two 3x3 convolutions added to their input, which passes a 1x1 convolution where the shape changes.
+
+    Args:
+        squeeze: channels are weighed by squeeze and excitation, through so many times fewer; 0: they are not.
+        drop: how often training leaves the convolutions out for an image: stochastic depth (arXiv 1603.09382).
+    """
+    x = convolved(features, filters, strides=strides, activation=activation)
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
     # A branch that starts at zero makes the block an identity: deeper networks then start as easily as shallow ones.
     x = layers.BatchNormalization(momentum=0.9, gamma_initializer="zeros")(x)
+    x = squeezed(x, squeeze) if squeeze else x
+    x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1))(x) if drop else x
     short = features
     if strides > 1 or features.shape[-1] != filters:
-        short = layers.AveragePooling2D(strides)(features) if strides > 1 else features
+        short = layers.AveragePooling2D(strides, padding="same")(features) if strides > 1 else features
         short = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="he_normal")(short)
         short = layers.BatchNormalization(momentum=0.9)(short)
-    return layers.ReLU()(layers.Add()([x, short]))
+    return activated(layers.Add()([x, short]), activation)
+
+
+def stage(
+    features: keras.KerasTensor, filters: int, blocks: int, strides: int, *, drops: Sequence[float] = (), **settings
+) -> keras.KerasTensor:
+    """Returns the features after some residual blocks, the first of which has the strides.
+
+    Args:
+        drops: of stochastic depth, one for each block. settings: those of `residual`.
+    """
+    for place in range(blocks):
+        drop = drops[place] if drops else 0.0
+        features = residual(features, filters, strides=1 if place else strides, drop=drop, **settings)
+    return features
+
+
+def squeezed(features: keras.KerasTensor, ratio: int) -> keras.KerasTensor:
+    """Returns the features weighted by channel: squeeze and excitation (arXiv 1709.01507), in stock layers."""
+    channels = features.shape[-1]
+    means = layers.GlobalAveragePooling2D(keepdims=True)(features)
+    few = layers.Conv2D(max(channels // ratio, 4), 1, activation="relu")(means)
+    weights = layers.Conv2D(channels, 1, activation="sigmoid")(few)
+    return layers.Multiply()([features, weights])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fer_core.evaluation.look import DARK, QUIET, head, new_figure, with_grid
 from fer_core.search.entries import Entry
-from fer_core.search.ranking import goodness, is_finished, pareto, ranked, winner
+from fer_core.search.ranking import goodness, is_finished, latencies, pareto, ranked, winner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,9 +106,9 @@ def pareto_figure(
 def cost_of(entries: Iterable[Entry]) -> Cost:
     """Returns the latency of each trial that has one; where none has, their numbers of parameters."""
     entries = list(entries)
-    latencies = {entry.number: entry.latency_ms for entry in entries if entry.latency_ms is not None}
-    if latencies:
-        return Cost("milliseconds a face takes (LiteRT, one thread); in brackets: parameters", latencies)
+    measured = latencies(entries)
+    if measured:
+        return Cost("milliseconds a face takes (LiteRT, one thread); in brackets: parameters", measured)
     return Cost("parameters", {entry.number: entry.parameters for entry in entries if entry.parameters is not None})
 
 

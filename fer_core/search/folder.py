@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fer_core.config import TrainConfig
-from fer_core.errors import ArtifactError, did_you_mean
+from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.places import Places
 from fer_core.search.entries import SearchState
 from fer_core.search.ranking import ranked
@@ -134,7 +134,9 @@ def open_search(places: Places, search_id: str) -> Search:
     """Returns an existing search. Raises ArtifactError if there is none of that id, or it is no id."""
     folder = places.models / "searches" / _checked_name(search_id)
     if not folder.is_dir():
-        raise ArtifactError(f"There is no search {search_id!r} in {folder.parent}.", hint=_others(places, search_id))
+        raise NoSuchArtifactError(
+            f"There is no search {search_id!r} in {folder.parent}.", hint=_others(places, search_id)
+        )
     return Search(folder, places)
 
 

@@ -1,7 +1,9 @@
 """What a trained model costs: how many parameters it has, and how long it takes over one face. No Keras."""
 
+import contextlib
 import time
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,23 @@ from fer_core.store.run import Run
 
 CALLS = 30
 WARM_UP_CALLS = 5
+
+
+class Cost(NamedTuple):
+    """What one face costs a model; None where it cannot be told."""
+
+    parameters: int
+    flops: int | None
+    latency_ms: float | None
+    """Of this machine, on one thread of LiteRT."""
+
+
+def cost(run: Run) -> Cost:
+    """Returns what the run's model costs, measured now. Raises ArtifactError if its model.h5 cannot be read."""
+    with contextlib.suppress(ArtifactError):  # no export, or no LiteRT for this machine
+        multiply_adds = LiteRTModel(run.model_tflite).multiply_adds()
+        return Cost(parameters(run), multiply_adds and 2 * multiply_adds, latency_ms(run))
+    return Cost(parameters(run), None, None)
 
 
 def parameters(run: Run) -> int:

@@ -73,6 +73,24 @@ def pareto(entries: Iterable[Entry], objective: str, cost: Callable[[Entry], flo
     return front
 
 
+def latencies(entries: Iterable[Entry]) -> dict[int, float]:
+    """Returns the milliseconds that a face takes with the model of each trial that has a figure, by its number.
+
+    Models with the same number of parameters count as the same network, of which the least that was measured is taken:
+    whatever else the machine did then can only have made it slower.
+    """
+    known = [entry for entry in entries if entry.latency_ms is not None]
+    least: dict[int | None, float] = {}
+    for entry in known:
+        least[entry.parameters] = min(entry.latency_ms, least.get(entry.parameters, entry.latency_ms))
+    return {entry.number: entry.latency_ms if entry.parameters is None else least[entry.parameters] for entry in known}
+
+
+def milliseconds_text(milliseconds: float) -> str:
+    """Returns a latency as people read it: 0.039, 0.25, 3.1, 12."""
+    return f"{milliseconds:.2g}" if milliseconds < 10 else f"{milliseconds:.0f}"
+
+
 def _confirmations(entries: Iterable[Entry]) -> dict[int, tuple[Entry, ...]]:
     found: dict[int, tuple[Entry, ...]] = {}
     for entry in entries:

@@ -3,7 +3,7 @@
 from fer_core.data.dataset import Dataset
 from fer_core.search.entries import Entry, SearchState
 from fer_core.search.folder import Search
-from fer_core.search.ranking import ranked, winner
+from fer_core.search.ranking import milliseconds_text, ranked, winner
 
 
 def of_images(dataset: Dataset) -> str:
@@ -23,7 +23,7 @@ def of_outcome(search: Search, state: SearchState, entry: Entry) -> str:
     if entry.score is None:
         return f"{_name(entry)} has failed: {entry.message}"
     size = "" if entry.parameters is None else f", {entry.parameters:,} parameters"
-    of_face = "" if entry.latency_ms is None else f", {entry.latency_ms:.2f} ms a face"
+    of_face = "" if entry.latency_ms is None else f", {milliseconds_text(entry.latency_ms)} ms a face"
     epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
     told = f"{_name(entry)}: {search.spec.objective} {entry.score:.4f}, {epochs}{size}{of_face}."
     best = ranked(state.entries, search.spec.objective) if entry.kind == "trial" else ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core.evaluation.look import DARK, QUIET, figure_title, head, literal, new_figure, shortened, with_grid
+from fer_core.evaluation.look import DARK, GRID, QUIET, figure_title, head, literal, new_figure, shortened, with_grid
 from fer_core.search.entries import Entry
 from fer_core.search.figures import BEST, SCORES, STOPPED, WHOLE, score_text, score_ticks, tick_text
 from fer_core.search.ranking import goodness, ranked
@@ -42,7 +42,7 @@ def settings_figure(
     """
     columns, rows = min(_COLUMNS, max(1, len(scales))), max(1, -(-len(scales) // _COLUMNS))
     figure = new_figure(1.0 + 2.9 * max(columns, 2), 1.5 + 2.5 * rows)
-    figure_title(figure, "Score of each setting")
+    figure_title(figure, "Score of each setting", below=title)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     shown = ranked(entries, objective)[::-1]
     for axes, scale in zip(panels.flat, scales, strict=False):
@@ -54,7 +54,7 @@ def settings_figure(
     score_ticks(panels[0, 0].yaxis, objective)
     if not scales:
         panels[0, 0].text(0.5, 0.5, "The trials differ in no setting yet.", ha="center", color=QUIET)
-    _legend_below(figure, panels.flat, title)
+    _legend_below(figure, panels.flat)
     return figure
 
 
@@ -82,6 +82,8 @@ def parallel_figure(
     _draw_lines(axes, scales, shown, heights, best=best)
     for place, scale in enumerate(scales):
         _draw_axis(axes, place, scale.name, scale.ticks)
+        if scale.is_choice:
+            _draw_choices(axes, place, scale)
     _draw_axis(axes, len(scales), SCORES[objective], ticks)
     _draw_shades(axes, len(scales), heights)
     _name_best(axes, len(scales), shown, heights, objective, best)
@@ -127,11 +129,9 @@ def _place(scale: Scale, entry: Entry) -> float:
     return place + _SPREAD * ((entry.number * _GOLDEN) % 1 - 0.5) / len(scale.ticks)
 
 
-def _legend_below(figure: "Figure", panels: "Iterable[Axes]", title: str) -> None:
+def _legend_below(figure: "Figure", panels: "Iterable[Axes]") -> None:
     shown = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    place = {"loc": "outside lower left", "alignment": "left", "ncols": 4, "frameon": False}
-    legend = figure.legend(shown.values(), shown, title=literal(title), **place, fontsize=9, title_fontsize=9.5)
-    legend.get_title().set_color(QUIET)
+    figure.legend(shown.values(), shown, loc="outside lower left", ncols=4, frameon=False, fontsize=9)
 
 
 def _score_scale(scores: Sequence[float], objective: str) -> tuple[np.ndarray, list[tuple[float, str]]]:
@@ -186,6 +186,14 @@ def _draw_axis(axes: "Axes", place: int, name: str, ticks: Sequence[tuple[float,
         axes.plot([place - 0.03, place], [height, height], color=DARK, linewidth=1.1, zorder=3)
         look = {"ha": "right", "va": "center", "fontsize": 9, "color": DARK, "bbox": background, "zorder": 4}
         axes.text(place - 0.05, height, shortened(text, 12), **look)
+
+
+def _draw_choices(axes: "Axes", place: int, scale: Scale) -> None:
+    """Draws a bar along each choice, as long as its trials are spread."""
+    half = _SPREAD / 2 / len(scale.ticks)
+    for height, _ in scale.ticks:
+        ends = [height - half, height + half]
+        axes.plot([place] * 2, ends, color=GRID, linewidth=9, solid_capstyle="round", zorder=1)
 
 
 def _name_best(

@@ -3,7 +3,7 @@
 Values go by whole names ("learning_rate", "network_options.l2") and are as JSON has them: lists, no tuples.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic.fields import FieldInfo
@@ -63,8 +63,11 @@ def parameters(config: TrainConfig, names: tuple[str, ...] | None = None) -> tup
     return found
 
 
-def setting_name(name: str, config: TrainConfig) -> str:
-    """Returns the whole name of a setting: "l2" is "network_options.l2". Raises ConfigError for one there is not."""
+def setting_name(name: str, config: TrainConfig, *, suggest: Iterable[str] | None = None) -> str:
+    """Returns the whole name of a setting: "l2" is "network_options.l2".
+
+    Raises ConfigError for one that there is not; `suggest` are the names that may be meant, all of them by default.
+    """
     options = networks.network_module(config.network).Options.model_fields
     if name in TrainConfig.model_fields:
         return name
@@ -72,7 +75,7 @@ def setting_name(name: str, config: TrainConfig) -> str:
         return OPTION + name.removeprefix(OPTION)
     raise ConfigError(
         f"There is no setting {name!r} (network {config.network}).",
-        hint=did_you_mean(name.removeprefix(OPTION), [*TrainConfig.model_fields, *options]),
+        hint=did_you_mean(name.removeprefix(OPTION), suggest or [*TrainConfig.model_fields, *options]),
     )
 
 
@@ -125,7 +128,7 @@ def _ranges(field: FieldInfo) -> Searchable | None:
 
 
 def _searchable_name(name: str, config: TrainConfig, every: Mapping[str, Any]) -> str:
-    whole = setting_name(name, config)
+    whole = setting_name(name, config, suggest=[one.removeprefix(OPTION) for one in every])
     if whole not in every:
         raise ConfigError(f"A search has no range for {name!r}.", hint=did_you_mean(whole, every))
     return whole

@@ -1,6 +1,7 @@
 """The small runtime: a .tflite that classifies in a fraction of a millisecond, without TensorFlow."""
 
 import contextlib
+import math
 import os
 import sys
 import threading
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _ONE_AT_A_TIME = threading.RLock()
 """The process has one stderr: two threads that swap it could leave it swapped."""
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _KERAS_INSTEAD = "`--runtime keras` does without it."
 
 
@@ -56,6 +58,21 @@ class LiteRTModel:
             self._interpreter.invoke()
             answers[place] = self._interpreter.get_tensor(self._output)[0]
         return answers
+
+    def multiply_adds(self) -> int | None:
+        """Returns the multiply-adds of all convolutions and dense layers for one picture; FLOPs are twice as many.
+
+        None where this LiteRT does not tell its operations.
+        """
+        operations = getattr(self._interpreter, "_get_ops_details", None)
+        if operations is None:
+            return None
+        shapes = {tensor["index"]: tensor["shape"] for tensor in self._interpreter.get_tensor_details()}
+        return sum(
+            math.prod(map(int, shapes[one["outputs"][0]][:-1])) * math.prod(map(int, shapes[one["inputs"][1]]))
+            for one in operations()
+            if one["op_name"] in _WEIGHTED
+        )
 
     def _check(self, images: np.ndarray) -> None:
         if images.shape[1:] != self.input_shape or images.dtype not in (np.uint8, np.float32):

@@ -65,6 +65,13 @@ class LiteRTFacts(_Facts):
     largest_difference: float
 
 
+class Int8Facts(_Facts):
+    """The exported model_int8.tflite, and its accuracy on the test images, where that of the model is in `scores`."""
+
+    sha256: str
+    accuracy: float
+
+
 class Manifest(_Facts):
     """Everything that decides what a model is and where it came from."""
 
@@ -88,6 +95,8 @@ class Manifest(_Facts):
     """By detector."""
     temperature: float = 1.0
 
+    plan: dict[str, float] | None = None
+    """With a time budget: the epochs that were planned, and what they were reckoned from."""
     seed: int
     threads: int | None = None
     backend: str | None = None
@@ -108,6 +117,7 @@ class Manifest(_Facts):
     git_commit: str | None = None
     scores: dict[str, Any] | None = None
     litert: LiteRTFacts | None = None
+    int8: Int8Facts | None = None
 
     def to_json(self) -> str:
         """Returns the manifest as JSON. Raises ArtifactError if it is too long for the .h5."""

@@ -23,11 +23,10 @@ from fer_core.store.manifest import LiteRTFacts, Manifest
 from fer_core.store.model_checks import check_labels, labels_beside, picture_of
 from fer_core.store.model_facts import ModelFacts, facts_of
 from fer_core.store.pixels import PixelRange
-from fer_core.store.promotion import SHIPPED_BEST, model_in_use
+from fer_core.store.promotion import SHIPPED_BEST, SHIPPED_NAME, model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 
-_SHIPPED_NAME = "shipped/best"
 _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
@@ -141,7 +140,7 @@ def _path(given: str | None, places: Places) -> Path:
     path = Path(given)
     if path.is_dir() or path.suffix in MODEL_SUFFIXES:
         return path
-    if given == _SHIPPED_NAME:
+    if given == SHIPPED_NAME:
         return SHIPPED_BEST
     if path.exists() or len(path.parts) != 1:
         raise ArtifactError(

@@ -23,6 +23,9 @@ from fer_core.store.runs import list_runs, open_run
 SHIPPED_BEST = Path(__file__).parents[2] / "models" / "shipped" / "best"
 """The model that comes with the project: in use where nothing has been promoted."""
 
+SHIPPED_NAME = "shipped/best"
+"""How it is named where others are named by their run's id."""
+
 _LONGEST_HISTORY = 50
 
 
@@ -110,21 +113,55 @@ def awaiting_promotion(places: Places) -> Run | None:
     return run if run.manifest.promote and not has_been else None
 
 
-def rollback(places: Places, *, clock: Clock = utc_now) -> Pointer:
-    """Puts the run before the current one into use (the latest that is still there whole), and returns the pointer.
+class Step(NamedTuple):
+    """A way back: from the model in use to the one before, by their runs' ids or `SHIPPED_NAME`."""
 
-    Raises ArtifactError if there is none, DiskFullError.
+    start: str
+    end: str
+
+
+def step_back(places: Places, *, shipped: Path = SHIPPED_BEST) -> Step | None:
+    """Returns the step that `rollback` would take, None if there is none. Raises ArtifactError for a broken pointer.
+
+    It ends at the latest run before that is still there whole; before all of them was the project's own model.
+    """
+    pointer = current(places)
+    if pointer is None:
+        return None
+    before = next((run_id for run_id in pointer.previous if _is_complete(places, run_id)), None)
+    if before is None and (shipped / "model.h5").is_file():
+        before = SHIPPED_NAME
+    return Step(pointer.run, before) if before else None
+
+
+def rollback(
+    places: Places, *, wanted: Step | None = None, shipped: Path = SHIPPED_BEST, clock: Clock = utc_now
+) -> Pointer | None:
+    """Puts the model before the current one into use, and returns the pointer; None: the project's own model is.
+
+    Args:
+        wanted: the step that was decided on. Where it is another one by now, because something else was promoted
+            meanwhile, nothing is changed.
+
+    Raises ArtifactError if there is no step back or another one than wanted, DiskFullError.
     """
     with _promoting(places):
-        pointer = current(places)
-        previous = pointer.previous if pointer else ()
-        place = next((place for place, run_id in enumerate(previous) if _is_complete(places, run_id)), None)
-        if place is None:
+        step = step_back(places, shipped=shipped)
+        if step is None:
             raise ArtifactError(
-                f"There is no model in {places.models} to go back to: none was in use before, or it is gone."
+                f"There is no model in {places.models} to go back to: none was in use before, or it is gone.",
+                hint="`python -m jobs promote RUN` puts a finished run into use.",
             )
-        run = open_run(places, previous[place])
-        return _put_into_use(places, run, previous=list(previous[place + 1 :]), clock=clock)
+        if wanted not in (None, step):
+            raise ArtifactError(
+                f"Another model was put into use or taken out of it meanwhile: {step.start} is in use now.",
+                hint=f"Look again, and decide anew: the one before it is {step.end}.",
+            )
+        if step.end == SHIPPED_NAME:
+            return _put_shipped_into_use(places, shipped)
+        previous = list(current(places).previous)
+        later = previous[previous.index(step.end) + 1 :]
+        return _put_into_use(places, open_run(places, step.end), previous=later, clock=clock)
 
 
 _KEPT = (
@@ -181,6 +218,13 @@ def _put_into_use(places: Places, run: Run, *, previous: list[str], clock: Clock
         shutil.copyfile(run.labels_json, labels)
         pointer_file.write_text(pointer.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return pointer
+
+
+def _put_shipped_into_use(places: Places, shipped: Path) -> None:
+    with replacing(labels_copy(places)) as labels, replacing(model_copy(places)) as model:
+        shutil.copyfile(shipped / "model.h5", model)
+        shutil.copyfile(shipped / "labels.json", labels)
+    _pointer_path(places).unlink()
 
 
 def _pointer_path(places: Places) -> Path:

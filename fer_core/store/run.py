@@ -151,6 +151,10 @@ class Run:
         return self.folder / "model.tflite"
 
     @property
+    def model_int8(self) -> Path:
+        return self.folder / "model_int8.tflite"
+
+    @property
     def architecture_json(self) -> Path:
         return self.folder / "model.json"
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fer_core.config import TrainConfig
-from fer_core.errors import ArtifactError, did_you_mean
+from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, sweep, sync, temporary_beside, write_json
@@ -88,7 +88,7 @@ def open_run(places: Places, run_id: str) -> Run:
     _check_name(run_id, "run id")
     folder = places.models / "runs" / run_id
     if not (folder / "manifest.json").is_file():
-        raise ArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=_other_runs(places, run_id))
+        raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=_other_runs(places, run_id))
     return Run(folder, places.history)
 
 

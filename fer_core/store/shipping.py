@@ -33,6 +33,8 @@ def ship(run: Run, folder: Path) -> None:
     _copy_model(run.model_h5, folder / "model.h5", manifest)
     for name in _COPIED:
         shutil.copyfile(run.folder / name, folder / name)
+    if run.model_int8.is_file():
+        shutil.copyfile(run.model_int8, folder / run.model_int8.name)
     shutil.copytree(run.plots, folder / "plots")
     shutil.copyfile(run.history_csv, folder / "history.csv")
     _write_reports(run, folder)
@@ -40,7 +42,8 @@ def ship(run: Run, folder: Path) -> None:
 
 def _without_paths(manifest: Manifest) -> Manifest:
     name = Path(manifest.data_source or "").name
-    config = manifest.config.model_copy(update={"data": name, "more_images": None})
+    teacher = tuple(Path(path).name for path in manifest.config.teacher)
+    config = manifest.config.model_copy(update={"data": name, "more_images": None, "teacher": teacher})
     return manifest.completed({"config": config, "data_source": name})
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
+from fer_core.data.default_source import find_source
 from fer_core.data.inbox import AcceptedImage, InboxLook, look_into, sentences
-from fer_core.data.sources import find_source
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
 from fer_core.places import Places

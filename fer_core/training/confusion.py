@@ -17,9 +17,12 @@ class Confusion(keras.metrics.Metric):
         self.counts = self.add_weight(shape=(classes, classes), initializer="zeros", name="counts")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds a batch: one-hot labels and probabilities, both (batch, classes). Weights do not count."""
-        guesses = ops.one_hot(ops.argmax(y_pred, axis=-1), self.classes, dtype="float32")
-        self.counts.assign_add(ops.matmul(ops.transpose(ops.cast(y_true, "float32")), guesses))
+        """Adds a batch: labels and probabilities, both (batch, classes). Weights do not count.
+
+        A mixed or taught label counts as the class that it has most of.
+        """
+        truths, guesses = (ops.one_hot(ops.argmax(y, axis=-1), self.classes, dtype="float32") for y in (y_true, y_pred))
+        self.counts.assign_add(ops.matmul(ops.transpose(truths), guesses))
 
     def result(self):
         """Returns the accuracy, a scalar."""

@@ -15,7 +15,7 @@ def as_tensorflow_dataset(batches: keras.utils.PyDataset) -> tf.data.Dataset:
     iterator ends: an epoch of 13 s then takes 20.5 s (seen with TensorFlow 2.21).
     """
     # Every batch is whole, so the first one has the shape of all.
-    signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in batches[0])
+    signature = tf.nest.map_structure(lambda part: tf.TensorSpec(part.shape, part.dtype), batches[0])
     dataset = tf.data.Dataset.from_generator(
         lambda: (batches[place] for place in range(len(batches))), output_signature=signature
     )
@@ -105,6 +105,25 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=tf.cast(gradient, "float32"),
             use_locking=True,
+        )
+
+
+class FusedSGD(keras.optimizers.SGD):
+    """Nesterov momentum whose update of a weight is one pass over memory; Keras' own makes half a dozen."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes `variable` and its momentum."""
+        if isinstance(gradient, tf.IndexedSlices) or not self.momentum:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=_resource(variable),
+            accum=_resource(self.momentums[self._get_variable_index(variable)]),
+            lr=tf.cast(learning_rate, "float32"),
+            grad=tf.cast(gradient, "float32"),
+            momentum=self.momentum,
+            use_locking=True,
+            use_nesterov=self.nesterov,
         )
 
 

@@ -11,16 +11,21 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation import plots
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
-from fer_core.evaluation.predict import predict
+from fer_core.evaluation.predict import predict, predict_side_by_side
+from fer_core.interruption import check_interrupted
 from fer_core.store.artifacts import save_architecture, save_labels, save_model
-from fer_core.store.export import ensure_litert, export_checked
+from fer_core.store.export import ensure_litert, export_checked, export_int8
 from fer_core.store.files import file_sha256, write_json
+from fer_core.store.litert import LiteRTModel
+from fer_core.store.manifest import Int8Facts
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress
 from fer_core.training.history import write_history
 from fer_core.training.report import RunReport
 
 _EXPORT_PROBES = 256
+_INT8_MAY_LOSE = 0.005
+"""Of the accuracy on the test images."""
 
 
 def finish(run: Run, network: keras.Model, dataset: Dataset, progress: Progress, told: RunReport) -> Evaluation:
@@ -28,13 +33,16 @@ def finish(run: Run, network: keras.Model, dataset: Dataset, progress: Progress,
     write_history(run.history_csv, progress.rows)
     kept = kept_epoch(progress)
     evaluation, temperature = _evaluate(run, network, dataset)
+    check_interrupted()
     run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
     save_labels(run.labels_json, dataset.labels)
     save_architecture(network, run.architecture_json)
     save_model(network, run.model_h5, manifest=run.manifest)
     evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
     write_json(run.evaluation_json, evaluation.to_json())
+    check_interrupted()
     _export(run, network, dataset, told)
+    check_interrupted()
     _plot(run, dataset, evaluation, progress)
     return evaluation
 
@@ -78,7 +86,7 @@ def _evaluate(run: Run, network: keras.Model, dataset: Dataset) -> tuple[Evaluat
 
 
 def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
-    row = progress.rows[kept - 1]
+    row = progress.rows[kept - 1] if progress.rows else {}
     return {
         "split": evaluation.split,
         "images": evaluation.images,
@@ -90,7 +98,7 @@ def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
         "kept_epoch": kept,
         "epochs": progress.epoch,
         "val_accuracy": row.get("val_accuracy"),
-        "train_accuracy": row["accuracy"],
+        "train_accuracy": row.get("accuracy"),
     }
 
 
@@ -106,6 +114,8 @@ def _export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -
         told.event(f"No LiteRT export: {error}")
     else:
         told.event(made)
+        if run.manifest.config.eight_bit:
+            told.event(_int8(run, network, dataset))
 
 
 def _exported(run: Run, network: keras.Model, dataset: Dataset) -> str:
@@ -118,12 +128,28 @@ def _exported(run: Run, network: keras.Model, dataset: Dataset) -> str:
     return f"LiteRT export agrees with Keras: largest difference of a probability {difference:.1e}."
 
 
+def _int8(run: Run, network: keras.Model, dataset: Dataset) -> str:
+    """Keeps the export with 8-bit weights if it is nearly as good."""
+    if keras.backend.backend() != "tensorflow":
+        return "No int8 export: it takes TensorFlow."
+    export_int8(network, run.model_int8)
+    outputs = predict_side_by_side([LiteRTModel(run.model_int8).probabilities for _ in range(2)], dataset.test)
+    accuracy = float((outputs.argmax(axis=1) == dataset.test.labels).mean())
+    lost = run.manifest.scores["accuracy"] - accuracy
+    if lost > _INT8_MAY_LOSE:
+        run.model_int8.unlink()
+        return f"No int8 export: it loses {100 * lost:.1f} points on the test images."
+    run.update_manifest(int8=Int8Facts(sha256=file_sha256(run.model_int8), accuracy=accuracy))
+    return f"Int8 export: {accuracy:.2%} of the test images right, {-100 * lost:+.2f} points."
+
+
 def _plot(run: Run, dataset: Dataset, evaluation: Evaluation, progress: Progress) -> None:
     run.plots.mkdir(exist_ok=True)
     title = (
         f"{run.manifest.recipe or run.manifest.config.network}: {dataset.name}, {len(dataset.train):,} training images"
     )
-    plots.training_curves(progress.rows, run.plots, title=title, kept_epoch=kept_epoch(progress))
+    if progress.rows:  # an ensemble has none
+        plots.training_curves(progress.rows, run.plots, title=title, kept_epoch=kept_epoch(progress))
     plots.confusion_matrix(
         np.array(evaluation.confusion),
         dataset.labels,

@@ -17,6 +17,7 @@ from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, 
 from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
 from fer_core.store.run import Run
+from fer_core.training.averaging import swapped_in
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.class_weights import class_weights
 from fer_core.training.confusion import Confusion
@@ -46,8 +47,11 @@ def fit(
     report: RunReport,
     *,
     is_stopped: IsStopped = never,
+    lessons: np.ndarray | None = None,
 ) -> None:
     """Trains `model` until the last epoch, early stopping or `is_stopped`; `progress` and the run's files follow.
+
+    `lessons` is what teachers say of fixed views of the training images, as `kept_lessons` gives it.
 
     Raises:
         NonFiniteLossError: with epoch and batch; the checkpoint is then that of the last good epoch.
@@ -61,10 +65,13 @@ def fit(
             return
         epoch = progress.epoch + 1
         started = time.perf_counter()
-        batches = Epoch(dataset.train, config, epoch=epoch, class_weights=weights, devices=model.devices)
+        model.begin_epoch(epoch)
+        fed = {"class_weights": weights, "devices": model.devices, "lessons": lessons}
+        batches = Epoch(dataset.train, config, epoch=epoch, **fed)
         row = _train_epoch(model, batches, epoch, config, report)
         if dataset.validation is not None:
-            row |= _validate(model, dataset.validation, weights, config)
+            with swapped_in(model.network, model.kept_weights()):
+                row |= _validate(model, dataset.validation, weights, config)
         row["seconds"] = round(time.perf_counter() - started, 3)
         _finish_epoch(model, row, config, progress)
         save_checkpoint(run.checkpoint, model, progress)
@@ -111,7 +118,7 @@ def _validate(model: keras.Model, validation: Split, weights: np.ndarray, config
     image_weights = weights[validation.labels] if config.weighted_validation_loss else np.ones(len(validation))
     true_probabilities = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
     losses = -np.log(np.clip(true_probabilities, SMALLEST_PROBABILITY, 1)) * image_weights
-    penalty = sum(float(loss) for loss in model.losses)
+    penalty = sum(float(loss) for loss in model.network.losses)
     scores = {"loss": float(losses.mean()) + penalty, **summary(counts)._asdict()}
     return {f"val_{name}": value for name, value in scores.items()}
 
@@ -128,7 +135,7 @@ def _finish_epoch(model: keras.Model, row: dict, config: TrainConfig, progress: 
     elif progress.best_value is None or _is_better(value, progress.best_value, config):
         progress.best_epoch, progress.best_value = progress.epoch, value
         if config.keep != "last":
-            progress.best_weights = [np.array(weight) for weight in model.network.get_weights()]
+            progress.best_weights = model.kept_weights()
 
 
 def _is_better(value: float, best: float, config: TrainConfig) -> bool:

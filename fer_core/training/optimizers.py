@@ -12,15 +12,16 @@ _NOT_DECAYED = ["bias", "gamma", "beta"]
 def make_optimizer(config: TrainConfig, steps_per_epoch: int, *, fast: bool) -> keras.optimizers.Optimizer:
     """Returns the optimizer with its schedule; `fast` takes TensorFlow's fused update (same arithmetic)."""
     schedule = Schedule(config, steps_per_epoch)
-    if config.optimizer == "sgd":
-        return _with_decay(keras.optimizers.SGD(schedule, momentum=config.momentum, nesterov=True), config)
-    if config.optimizer not in ("adam", "adamw"):
+    if config.optimizer not in ("adam", "adamw", "sgd"):
         raise ConfigError(f"The optimizer {config.optimizer!r} is not made here yet.", hint="Add it to make_optimizer.")
+    adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
     if fast:
         from fer_core.training import fast_tensorflow
 
-        return _with_decay(fast_tensorflow.FusedAdam(schedule), config)
-    return _with_decay(keras.optimizers.Adam(schedule), config)
+        adam, sgd = fast_tensorflow.FusedAdam, fast_tensorflow.FusedSGD
+    if config.optimizer == "sgd":
+        return _with_decay(sgd(schedule, momentum=config.momentum, nesterov=True), config)
+    return _with_decay(adam(schedule), config)
 
 
 def _with_decay(optimizer: keras.optimizers.Optimizer, config: TrainConfig) -> keras.optimizers.Optimizer:

@@ -5,11 +5,13 @@ from keras import ops
 
 from fer_core.config import TrainConfig
 
+_CYCLE_STARTS_AT = 1 / 25
+
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Warm-up, then constant, falling in steps, or a cosine down to 0, as `TrainConfig` says.
+    """Warm-up, then constant, falling in steps, or down to 0 along a cosine or a line, as `TrainConfig` says.
 
-    Source of the cosine: arXiv 1608.03983 (without restarts).
+    Source of the cosine: arXiv 1608.03983 (without restarts); of the cycle: arXiv 1708.07120 (momentum stays).
     """
 
     def __init__(self, config: TrainConfig, steps_per_epoch: int):
@@ -20,17 +22,22 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """Returns the learning rate of step `step` (from 0), a float32 scalar."""
         step = ops.cast(step, "float32")
         warmup = self.config.warmup_epochs * self.steps_per_epoch
-        risen = ops.minimum(1.0, (step + 1) / warmup) if warmup else 1.0
-        return self.config.learning_rate * risen * self._after_warmup(step, warmup)
+        return self.config.learning_rate * self._risen(step, warmup) * self._after_warmup(step, warmup)
+
+    def _risen(self, step, warmup: float):
+        if not warmup:
+            return 1.0
+        part = ops.minimum(1.0, (step + 1) / warmup)
+        return 1 - (1 - _CYCLE_STARTS_AT) * _cosine(part) if self.config.schedule == "one_cycle" else part
 
     def _after_warmup(self, step, warmup: float):
+        if self.config.schedule == "constant":
+            return 1.0
         if self.config.schedule == "step":
             return self._steps(step)
-        if self.config.schedule == "cosine":
-            total = self.config.epochs * self.steps_per_epoch
-            part = ops.clip((step - warmup) / max(total - warmup, 1), 0.0, 1.0)
-            return 0.5 * (1 + ops.cos(3.141592653589793 * part))
-        return 1.0
+        total = self.config.epochs * self.steps_per_epoch
+        part = ops.clip((step - warmup) / max(total - warmup, 1), 0.0, 1.0)
+        return 1 - part if self.config.schedule == "linear" else _cosine(part)
 
     def _steps(self, step):
         factor = ops.ones(())
@@ -41,3 +48,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self):
         """Returns what Keras wants to know of a schedule; a training is never rebuilt from it."""
         return {"config": self.config.model_dump(), "steps_per_epoch": self.steps_per_epoch}
+
+
+def _cosine(part):
+    """Returns 1 at 0, falling to 0 at 1."""
+    return 0.5 * (1 + ops.cos(3.141592653589793 * part))

@@ -9,30 +9,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
-from fer_core import networks
 from fer_core.config import TrainConfig
-from fer_core.data.augment import Augmentation
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.interruption import check_interrupted
 from fer_core.places import Places
-from fer_core.store.artifacts import check_saveable
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import DiskFullError
 from fer_core.store.run import Run
+from fer_core.training.budget import planned
 from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, load_checkpoint
-from fer_core.training.confusion import Confusion
-from fer_core.training.feed import steps_per_epoch
+from fer_core.training.compiling import built, compiled
 from fer_core.training.finish import finish, kept_epoch
 from fer_core.training.fit import IsStopped, fit, never
 from fer_core.training.machine import Machine, prepare, single_or_many
-from fer_core.training.optimizers import make_optimizer
 from fer_core.training.record import record_machine
 from fer_core.training.report import Report, RunReport, ignore
-from fer_core.training.starting import freeze_all_but_head, start_from, starting_model
-from fer_core.training.twin import Augmented, is_fast, training_twin
+from fer_core.training.starting import start_from, starting_model
+from fer_core.training.teaching import kept_lessons
 
 
 @dataclass(frozen=True)
@@ -79,25 +76,37 @@ def _trained(
 ) -> TrainingResult:
     told.event(f"Training {run.id}: {machine.sentence()}.")
     with single_or_many(machine):
+        _plan(run, dataset, machine, places=places, told=told)
         network = _built(run, dataset.labels, places, told)
-        model = _compiled(network, run.manifest.config, dataset, machine)
+        model = compiled(network, run.manifest.config, dataset, machine, places=places)
         check_room(run.folder, model)
         progress = load_checkpoint(run.checkpoint, model)
         _say_where_it_goes_on(run, progress, told)
-        fit(model, dataset, run, progress, told, is_stopped=is_stopped)
-    network.set_weights(progress.best_weights or model.network.get_weights())
+        lessons = _lessons(run.manifest.config, dataset, places, told)
+        fit(model, dataset, run, progress, told, is_stopped=is_stopped, lessons=lessons)
+    network.set_weights(progress.best_weights or model.kept_weights())
     evaluation = finish(run, network, dataset, progress, told)
     return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
+
+
+def _plan(run: Run, dataset: Dataset, machine: Machine, *, places: Places, told: RunReport) -> None:
+    """Writes the epochs that fit into --time-budget into the manifest, once: a resumed run keeps them."""
+    config = run.manifest.config
+    if config.time_budget is None or run.manifest.plan is not None:
+        return
+    plan = planned(config, dataset, machine, places=places)
+    run.update_manifest(config=config.model_copy(update={"epochs": plan.epochs}), plan=plan._asdict())
+    told.event(
+        f"Planned: {plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s, to end within {config.time_budget}."
+    )
 
 
 def _built(run: Run, labels: tuple[str, ...], places: Places, told: RunReport) -> keras.Model:
     """Returns the stock network with its starting weights, which a checkpoint makes needless."""
     config = run.manifest.config
-    network = networks.build(config, labels)
-    check_saveable(network)
+    network = built(config, labels)
     if config.init_from and not has_checkpoint(run.checkpoint):
         told.event(start_from(network, starting_model(config.init_from, places), labels))
-    freeze_all_but_head(network, config)
     return network
 
 
@@ -110,18 +119,11 @@ def _say_where_it_goes_on(run: Run, progress: Progress, told: RunReport) -> None
     told.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
 
 
-def _compiled(network: keras.Model, config: TrainConfig, dataset: Dataset, machine: Machine) -> Augmented:
-    augmentation = Augmentation(config)
-    model = Augmented(training_twin(network, machine), augmentation, devices=len(machine.devices))
-    model.build((None, *network.input_shape[1:]))
-    steps = steps_per_epoch(dataset.train, config, devices=model.devices)
-    optimizer = make_optimizer(config, steps, fast=is_fast(machine))
-    # Under TensorFlow, XLA makes these convolutions five to ten times slower on a CPU, and it cannot compile the warp.
-    jit = machine.backend == "jax" or (machine.on_gpu and not augmentation.moves)
-    loss = keras.losses.CategoricalCrossentropy()
-    model.compile(optimizer=optimizer, loss=loss, metrics=[Confusion(len(dataset.labels))], jit_compile=jit)
-    optimizer.build(model.trainable_variables)
-    return model
+def _lessons(config: TrainConfig, dataset: Dataset, places: Places, told: RunReport) -> np.ndarray | None:
+    if not config.teacher_views:
+        return None
+    told.event(f"What {' and '.join(config.teacher)} says of {config.teacher_views} views of each image is trained on.")
+    return kept_lessons(config, dataset.train, dataset.labels, places)
 
 
 @contextlib.contextmanager

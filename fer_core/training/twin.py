@@ -4,33 +4,112 @@ What is built is stock Keras in float32, and so is what is saved; in between, th
 on TensorFlow's CPU, faster layers. Imports Keras: only imported by training itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
+from keras import ops
 
+from fer_core.config import TrainConfig
+from fer_core.data.augment import Augmentation
+from fer_core.errors import ConfigError
+from fer_core.training.averaging import Average
 from fer_core.training.machine import Machine
 
 
 class Augmented(keras.Model):
-    """The network behind an augmentation that only training sees. Takes pixels 0..255 (batch, side, side, channels)."""
+    """The network behind what only training sees: augmentation, mixup, size, teachers, the average of its weights.
 
-    def __init__(self, network: keras.Model, augmentation: Callable, *, devices: int = 1):
+    Takes pixels 0..255 (batch, side, side, channels); while training with mixup, what `Epoch` gives.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        augmentation: Augmentation,
+        *,
+        devices: int = 1,
+        teachers: Sequence[keras.Model] = (),
+    ):
+        """`teachers` are asked about every picture that the network is trained on."""
         super().__init__(name="augmented")
         self.devices = devices
         self.augmentation = augmentation
         self.network = network
+        self.teachers = list(teachers)
+        self.average = Average(network, augmentation.config.ema) if augmentation.config.ema else None
+        self._config = augmentation.config
+        self._side = None
 
     def build(self, input_shape):
         """Has nothing to make: the network has its weights."""
         self.built = True
 
-    def call(self, pixels, training=False):
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets strength and size of the pictures for this epoch (from 1)."""
+        self.augmentation.begin_epoch(epoch)
+        side = side_of(self._config, epoch)
+        if side != self._side:
+            # The size is a constant of the compiled step.
+            self._side = side
+            self.make_train_function(force=True)
+
+    def call(self, inputs, training=False):
         """Returns probabilities (batch, labels), float32."""
-        return self.network(self.augmentation(pixels, training=training), training=training)
+        mixes = isinstance(inputs, dict)
+        pixels = self.augmentation(inputs["pixels"] if mixes else inputs, training=training)
+        if not training:
+            return self.network(pixels, training=False)
+        if self.average is not None:
+            self.average.update()
+        if mixes:
+            pixels = _mixed(pixels, inputs["share"], inputs["partner"])
+        small = _resized(pixels, self._side) if self._side else pixels
+        answers = self.network(small, training=True)
+        if self.teachers:
+            self.add_loss(self._config.teacher_weight * self._distance_to_teachers(pixels, answers))
+        return answers
+
+    def _distance_to_teachers(self, pixels, answers):
+        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar."""
+        pixels = _resized(pixels, self.teachers[0].input_shape[1])
+        said = [ops.cast(teacher(pixels, training=False), "float32") for teacher in self.teachers]
+        said = ops.stop_gradient(sum(said) / len(said))
+        return ops.mean(keras.losses.categorical_crossentropy(said, answers))
+
+    def kept_weights(self) -> list[np.ndarray]:
+        """Returns the weights to validate and to save, in the order of the network's `get_weights`."""
+        if self.average is not None:
+            return self.average.arrays()
+        return [np.array(weight) for weight in self.network.get_weights()]
 
 
-def training_twin(network: keras.Model, machine: Machine) -> keras.Model:
-    """Returns a copy of `network`, weights included, for training on `machine`."""
+def _resized(pixels, side: int):
+    if pixels.shape[1] == side:
+        return pixels
+    return ops.image.resize(pixels, (side, side), antialias=True, data_format="channels_last")
+
+
+def side_of(config: TrainConfig, epoch: int) -> int | None:
+    """Returns the side that pictures are shrunk to in an epoch (from 1); None: they stay as they are."""
+    if not config.train_sides:
+        return None
+    return config.train_sides[(epoch - 1) * len(config.train_sides) // config.epochs]
+
+
+def _mixed(pixels, share, partner):
+    # Under TensorFlow a device sees its share of the batch alone, under JAX the whole; partners are of the same share.
+    partner = partner % ops.shape(pixels)[0]
+    share = ops.reshape(ops.cast(share, "float32"), (-1, 1, 1, 1))
+    return share * pixels + (1 - share) * ops.take(pixels, partner, axis=0)
+
+
+def training_twin(network: keras.Model, machine: Machine, *, any_size: bool = False) -> keras.Model:
+    """Returns a copy of `network`, weights included, for training on `machine`.
+
+    Args:
+        any_size: the copy takes pictures of every size. Raises ConfigError if the network cannot.
+    """
     faster = _faster_layers(machine)
 
     def copy_of(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -39,11 +118,24 @@ def training_twin(network: keras.Model, machine: Machine) -> keras.Model:
         settings["dtype"] = "float32" if settings.get("activation") == "softmax" else machine.policy
         return faster.get(type(layer), type(layer)).from_config(settings)
 
-    twin = keras.models.clone_model(network, clone_function=copy_of)
+    twin = _cloned(network, copy_of, any_size=any_size)
     twin.set_weights(network.get_weights())
     for mine, theirs in zip(twin.layers, network.layers, strict=True):
         mine.trainable = theirs.trainable
     return twin
+
+
+def _cloned(network: keras.Model, copy_of: Callable, *, any_size: bool) -> keras.Model:
+    if not any_size:
+        return keras.models.clone_model(network, clone_function=copy_of)
+    pixels = keras.Input((None, None, network.input_shape[-1]), name="pixels")
+    try:
+        return keras.models.clone_model(network, input_tensors=pixels, clone_function=copy_of)
+    except ValueError as error:
+        raise ConfigError(
+            f"The network {network.name} takes pictures of {network.input_shape[1]} pixels alone.",
+            hint="Leave crop and train_sides out, or take a network with global pooling such as resnet.",
+        ) from error
 
 
 def is_fast(machine: Machine) -> bool:

@@ -37,6 +37,8 @@ def make_app(
     app = Flask("fer_core.web")
     # Anew at each start: forms and sessions of before are refused then, which is said in a sentence.
     app.secret_key = secrets.token_bytes(32)
+    # A page may be open for as long as a training takes: its forms hold as long as the session.
+    app.config["WTF_CSRF_TIME_LIMIT"] = None
     app.json.sort_keys = False
     uploads.limit_uploads(app, most_bytes=settings.upload_bytes)
     service = _service(settings, places, environ=environ, clock=clock, secret=app.secret_key)

@@ -1,8 +1,8 @@
 """Corrected faces: kept in the inbox, <label>/….png, only when a person says so, until somebody deletes them."""
 
 import base64
+import hashlib
 import re
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 from itsdangerous import BadSignature, TimestampSigner
 
-from fer_core.errors import ConfigError, did_you_mean
-from fer_core.store.clock import Clock
+from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import write_atomically
-from fer_core.web.problems import NotFoundError
 
 SIGNED_HOURS = 24
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,100}\.(png|jpg|jpeg|bmp|webp)")
@@ -29,10 +27,10 @@ class Kept(NamedTuple):
     path: Path
 
 
-def keep(
-    inbox: Path, label: str, crop_signed: str, *, labels: Sequence[str], signer: TimestampSigner, clock: Clock
-) -> Kept:
-    """Writes a crop of a result page into the inbox and returns it. The name is ours.
+def keep(inbox: Path, label: str, crop_signed: str, *, labels: Sequence[str], signer: TimestampSigner) -> Kept:
+    """Writes a crop of a result page into the inbox and returns it. Its name says what is in it.
+
+    So the same crop is kept once, however often it is sent, and under the label that was said last.
 
     Raises:
         ConfigError: the label is none of the model's, or the crop is not one that this server has cut out today.
@@ -41,12 +39,13 @@ def keep(
     if label not in labels or not _LABEL.fullmatch(label):
         raise ConfigError(f"There is no label {label[:60]!r}.", hint=did_you_mean(label, labels))
     data = _crop(crop_signed, signer)
-    moment = clock()
-    name = f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.png"
-    folder = inbox / label
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / name, data)
-    return Kept(label, name, moment.isoformat(), folder / name)
+    path = inbox / label / f"{hashlib.sha256(data).hexdigest()[:32]}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data)
+    for other in inbox.glob(f"[!.]*/{path.name}"):
+        if other != path:
+            other.unlink(missing_ok=True)
+    return _of(path)
 
 
 def kept(inbox: Path) -> list[Kept]:
@@ -60,7 +59,7 @@ def find(inbox: Path, label: str, name: str) -> Kept:
     path = inbox / label / name
     if not _LABEL.fullmatch(label) or not _NAME.fullmatch(name) or not _is_ours(path):
         raise NotFoundError(
-            f"There is no picture {name[:60]!r} under {label[:60]!r}.", hint="The page of the corrections lists them."
+            f"There is no picture {name[:60]!r} under {label[:60]!r}.", hint="The page of the kept faces lists them."
         )
     return _of(path)
 

@@ -31,13 +31,18 @@ class FormField:
     value: Any
     """As it is shown; what is the same when the form comes back is left out of the job."""
     help: str
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
+    """As the job takes them; a browser sends back what they are as text."""
     minimum: float | None = None
     maximum: float | None = None
     step: str = "any"
     """For numbers: '1' where they are whole."""
     reloads: bool = False
-    """Whether another value changes which other fields there are."""
+    """Whether another value changes which other fields there are, and with what they begin."""
+    default: str = ""
+    """What a job has that does not say it; asked for where `reloads`, since such a form may begin with another."""
+    empty: Any = None
+    """What a field that was emptied stands for."""
 
     @property
     def label(self) -> str:
@@ -75,7 +80,8 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
     """
     if task not in FORMS:
         raise JobError(f"There is no form for {task[:60]!r}.", hint=did_you_mean(task, FORMS))
-    recipe = chosen.get("recipe") or (DEFAULT_RECIPE if task in ("tune", "train") else "")
+    default = DEFAULT_RECIPE if task in ("tune", "train") else ""
+    recipe = chosen.get("recipe") or default
     base = recipe_config(recipe or DEFAULT_RECIPE)
     if task == "train":
         sections = _of_training(base, chosen.get("network") or base.network, environ)
@@ -83,12 +89,12 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
         sections = [FormSection(_OWN_TITLE, tuple(_of_wish(WISHES[task], environ)))]
         if task == "tune":
             sections = [_with_space(sections[0], base)]
-    sections = [_with_recipe(section, recipe) for section in sections]
+    sections = [_with_recipe(section, recipe, default) for section in sections]
     return JobForm(task, TASKS[task], tuple(sections))
 
 
 def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of a job: what was sent that differs from what the form began with.
+    """Returns the arguments of a job: what was sent that the job would not have by itself.
 
     Args:
         sent: a Werkzeug MultiDict. What is no field of the form is left out.
@@ -130,7 +136,7 @@ def _of_training(base: TrainConfig, network: str, environ: Mapping[str, str]) ->
     ]
     return [
         FormSection(_OWN_TITLE, tuple(own)),
-        FormSection(_NETWORK_TITLE, (_reloading(chosen), *of_network)),
+        FormSection(_NETWORK_TITLE, (_reloading(chosen, base.network), *of_network)),
         FormSection(_SETTINGS_TITLE, tuple(settings)),
     ]
 
@@ -152,18 +158,18 @@ def _with_space(section: FormSection, base: TrainConfig) -> FormSection:
     return FormSection(section.title, tuple(fields))
 
 
-def _with_recipe(section: FormSection, recipe: str) -> FormSection:
+def _with_recipe(section: FormSection, recipe: str, default: str) -> FormSection:
     fields = []
     for one in section.fields:
         if one.name == "recipe":
             empty = () if recipe else ("",)
-            one = _reloading(FormField("recipe", "select", recipe, one.help, (*empty, *RECIPES)))
+            one = _reloading(FormField("recipe", "select", recipe, one.help, (*empty, *RECIPES)), default)
         fields.append(one)
     return FormSection(section.title, tuple(fields))
 
 
-def _reloading(one: FormField) -> FormField:
-    return FormField(one.name, one.kind, one.value, one.help, one.choices, reloads=True)
+def _reloading(one: FormField, default: str) -> FormField:
+    return FormField(one.name, one.kind, one.value, one.help, one.choices, reloads=True, default=default)
 
 
 def _field(name: str, about: FieldInfo, value: Any, environ: Mapping[str, str]) -> FormField:
@@ -173,7 +179,7 @@ def _field(name: str, about: FieldInfo, value: Any, environ: Mapping[str, str]) 
     if name == "queue":
         return FormField(name, "select", value or "", text, ("", *queues(environ)))
     if get_origin(kind) is Literal:
-        return FormField(name, "select", value, text, tuple(map(str, get_args(kind))))
+        return FormField(name, "select", value, text, get_args(kind))
     if kind is bool:
         return FormField(name, "checkbox", bool(value), text)
     if kind in (int, float):
@@ -182,7 +188,8 @@ def _field(name: str, about: FieldInfo, value: Any, environ: Mapping[str, str]) 
         return FormField(name, "number", "" if value is None else value, text, (), low, high, step)
     if kind is str:
         return FormField(name, "text", value or "", text)
-    return FormField(name, "json", json.dumps(value) if value else "", text)
+    empty = {tuple: [], dict: {}}.get(get_origin(kind)) if value is not None else None
+    return FormField(name, "json", json.dumps(value) if value else "", text, empty=empty)
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -225,16 +232,20 @@ def _value(one: FormField, sent: Any) -> Any:
         return sent.getlist(one.name) or None
     text = sent.get(one.name, "").strip()
     if text == "":
-        return None
+        return one.empty
+    if one.kind == "select":
+        return next((choice for choice in one.choices if str(choice) == text), text)
     if one.kind == "number":
         return _number(one, text)
     return _json(one, text) if one.kind == "json" else text
 
 
 def _as_sent(one: FormField) -> Any:
-    """Returns what a form that nobody has touched sends for the field."""
+    """Returns what need not be sent for the field: what the job has by itself."""
+    if one.reloads:
+        return one.default or None
     if one.kind == "checks" or one.value in ("", None):
-        return None
+        return one.empty
     return json.loads(one.value) if one.kind == "json" else one.value
 
 

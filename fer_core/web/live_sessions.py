@@ -42,6 +42,7 @@ class LiveSessions:
         self._threshold, self._clock = threshold, clock
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._changing = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -68,6 +69,19 @@ class LiveSessions:
         finally:
             session.busy.release()
 
+    def forget_idle(self) -> None:
+        """Ends the sessions whose pages are gone. Done by itself, also where no other page sends anything."""
+        with self._changing:
+            self._forget_idle(self._clock())
+            self._timer = None
+            if self._sessions:
+                self._forget_later()
+
+    def _forget_later(self) -> None:
+        self._timer = threading.Timer(IDLE_SECONDS, self.forget_idle)
+        self._timer.daemon = True
+        self._timer.start()
+
     def _session(self, session_id: str, reader: FaceReader, smoothing_seconds: float) -> _Session:
         now = self._clock()
         with self._changing:
@@ -78,6 +92,8 @@ class LiveSessions:
                 self._sessions[session_id] = session
             session.used = now
             self._sessions.move_to_end(session_id)
+            if self._timer is None:
+                self._forget_later()
             return session
 
     def _live_reader(self, reader: FaceReader, smoothing_seconds: float) -> LiveReader:

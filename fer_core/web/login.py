@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -16,6 +17,8 @@ SESSION_HOURS = 12
 MOST_FAILURES = 5
 """Of one address in `FORGET_SECONDS`; what comes then is refused, right or wrong."""
 FORGET_SECONDS = 300.0
+_NEVER = timedelta(days=365)
+"""Where nobody signs in, the cookie only says which forms are of which browser."""
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
 _ASKED_BY_PROGRAMS = frozenset({"answers", "api", "openapi", "runs_api", "jobs_api"})
@@ -32,16 +35,17 @@ class TooManyFailuresError(FerError):
     """Too many wrong tokens or passwords came from this address."""
 
     def __init__(self, seconds: float):
-        super().__init__("There were too many wrong passwords.", hint=f"Try again in {seconds:.0f} seconds.")
+        super().__init__("There were too many wrong passwords or tokens.", hint=f"Try again in {seconds:.0f} seconds.")
         self.seconds = seconds
 
 
 class Door:
     """Knows the digests of the secrets, and who has tried wrong ones."""
 
-    def __init__(self, secrets: tuple[str, ...], *, clock: Callable[[], float] = time.monotonic):
-        self._digests = [_digest(secret) for secret in secrets]
+    def __init__(self, known: tuple[str, ...], *, clock: Callable[[], float] = time.monotonic):
+        self._digests = [_digest(secret) for secret in known]
         self._clock = clock
+        self._sessions: dict[str, float] = {}
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
         self._changing = threading.Lock()
 
@@ -61,6 +65,24 @@ class Door:
                 self._failures.setdefault(address, []).append(self._clock())
                 self._failures.move_to_end(address)
             return is_right
+
+    def begin_session(self) -> str:
+        """Returns the id of a new session, which lasts for `SESSION_HOURS` or until `end_session`."""
+        now, session_id = self._clock(), secrets.token_hex(16)
+        with self._changing:
+            self._sessions = {one: began for one, began in self._sessions.items() if _lasts(began, now)}
+            self._sessions[session_id] = now
+        return session_id
+
+    def end_session(self, session_id: str) -> None:
+        """Ends a session, also for whoever has a copy of its cookie."""
+        with self._changing:
+            self._sessions.pop(session_id, None)
+
+    def knows_session(self, session_id: str) -> bool:
+        """Returns whether a session of that id has begun and not ended."""
+        began = self._sessions.get(session_id)
+        return began is not None and _lasts(began, self._clock())
 
     def _check(self, address: str) -> None:
         now = self._clock()
@@ -82,7 +104,7 @@ def lock(app: Flask, door: Door, *, https: bool) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
         SESSION_COOKIE_SECURE=https,
-        PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS),
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS) if door.is_locked else _NEVER,
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     app.register_blueprint(pages)
@@ -105,7 +127,7 @@ def has_token() -> bool:
 
 def is_signed_in() -> bool:
     """Returns whether the request comes with a session that began with a right password."""
-    return bool(session.get("signed_in"))
+    return _door().knows_session(session.get("signed_in", ""))
 
 
 def _door() -> Door:
@@ -129,13 +151,14 @@ def page() -> str:
 
 
 @pages.post("/login")
-def enter() -> Response | tuple[str, int]:
+def enter() -> Response | tuple[str, int, dict[str, str]]:
     """Begins a session where the password is right."""
     target = _own_path(request.form.get("next", ""))
     if not _door().opens(request.form.get("password", ""), request.remote_addr or ""):
-        return render_template("login.html", next=target, problem="That is not the password."), 403
+        shown = render_template("login.html", next=target, problem="That is not the password.")
+        return shown, 401, {"WWW-Authenticate": "Bearer"}
     session.clear()
-    session["signed_in"] = True
+    session["signed_in"] = _door().begin_session()
     session.permanent = True
     return redirect(target)
 
@@ -143,6 +166,7 @@ def enter() -> Response | tuple[str, int]:
 @pages.post("/logout")
 def leave() -> Response:
     """Ends the session."""
+    _door().end_session(session.get("signed_in", ""))
     session.clear()
     return redirect(url_for("login.page"))
 
@@ -151,6 +175,10 @@ def _own_path(text: str) -> str:
     """Returns a path of this server: nobody is to be sent elsewhere after signing in."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
+
+
+def _lasts(began: float, now: float) -> bool:
+    return now - began < SESSION_HOURS * 3600
 
 
 def _digest(secret: str) -> bytes:

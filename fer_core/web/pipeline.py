@@ -28,6 +28,8 @@ KEPT_PIXELS = 256
 """Of a side of the crop that may be kept for training: more than any network here takes."""
 _STEP_PIXELS = 192
 _MOST_HEAT_MAPS = 12
+MOST_FACES = 50
+"""That are shown of one picture, the largest: each is five pictures in the page."""
 _FACE_ALREADY_PIXELS = 256
 """A picture that is no larger, about square, and in which no face is found, is most likely cut out already."""
 
@@ -55,6 +57,8 @@ class PictureView:
     width: int
     height: int
     faces: list[FaceView]
+    found: int
+    """Faces; more than are shown in a crowd."""
     is_given: bool
     """Whether the whole picture was taken for one face."""
     guessed: bool
@@ -72,10 +76,20 @@ def view(reader: FaceReader, picture: np.ndarray, *, finding: Finding, signer: T
         shown=data_address(_at_most(picture, SHOWN_PIXELS), ".jpg"),
         width=picture.shape[1],
         height=picture.shape[0],
-        faces=[steps.of(reading, with_heat=place < _MOST_HEAT_MAPS) for place, reading in enumerate(readings)],
+        faces=[
+            steps.of(reading, with_heat=place < _MOST_HEAT_MAPS) for place, reading in enumerate(_largest(readings))
+        ],
+        found=len(readings),
         is_given=is_given,
         guessed=is_given and finding == "auto",
     )
+
+
+def _largest(readings: list[Reading]) -> list[Reading]:
+    """Returns the largest faces, as many as are shown, in the order in which they were found."""
+    by_size = sorted(readings, key=lambda reading: reading.box.width * reading.box.height, reverse=True)
+    shown = {id(reading) for reading in by_size[:MOST_FACES]}
+    return [reading for reading in readings if id(reading) in shown]
 
 
 class _Steps:

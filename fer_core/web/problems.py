@@ -1,13 +1,12 @@
 """Errors as answers: for the API as JSON, for a browser as a page. Both say what is wrong and what to do."""
 
 import logging
-import re
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from fer_core.errors import FerError
+from fer_core.errors import FerError, NotFoundError
 from fer_core.store.files import DiskFullError
 from fer_core.web.api.checks import NotAllowedError
 from fer_core.web.live_sessions import BusySessionError
@@ -21,6 +20,7 @@ _STATUS: dict[type[FerError], int] = {
     UnknownHostError: 400,
     NotSignedInError: 401,
     ForeignOriginError: 403,
+    NotFoundError: 404,
     NotAllowedError: 403,
     BusySessionError: 409,
     TooLargeError: 413,
@@ -40,14 +40,6 @@ _HINTS = {
 log = logging.getLogger(__name__)
 
 
-_MISSING = re.compile(r"There is no (run|job|search|history) '")
-"""How the house says that there is nothing of a name that a path has."""
-
-
-class NotFoundError(FerError):
-    """There is nothing of that name."""
-
-
 def handle_problems(app: Flask) -> None:
     """Makes every error an answer."""
     app.register_error_handler(FerError, _of_ours)
@@ -58,12 +50,13 @@ def handle_problems(app: Flask) -> None:
 
 def status_of(error: FerError) -> int:
     """Returns the HTTP status for an error of ours: 400 unless it has one of its own."""
-    if isinstance(error, NotFoundError) or _MISSING.match(str(error)):
-        return 404
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
 
 
 def _of_ours(error: FerError) -> Response:
+    if isinstance(error, UnknownHostError) and not _wants_json():
+        # Whoever comes under another name gets no page of ours, and no cookie.
+        return Response(f"{error}\n{error.hint}\n", status_of(error), mimetype="text/plain")
     response = _answer(str(error), error.hint, status_of(error))
     if isinstance(error, OverloadedError):
         response.headers["Retry-After"] = str(RETRY_SECONDS)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,8 +21,10 @@ from fer_core.errors import FerError
 from fer_core.live.classifier import make_classifier
 from fer_core.live.reader import FaceReader
 from fer_core.places import Places
+from fer_core.search.measuring import Cost, cost
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current
+from fer_core.store.run import Run
 from fer_core.web.settings import WebSettings
 
 LOOK_SECONDS = 1.0
@@ -42,8 +45,15 @@ class OverloadedError(FerError):
 class LentReader:
     """One classifier with two detectors: a quick one, and one that also finds small faces in large pictures."""
 
+    model: ModelFiles
+    """What it reads with, also where another model is in use by the time that the answer is written."""
     quick: FaceReader
     thorough: FaceReader
+
+    @property
+    def detector_name(self) -> str:
+        """The detector's name."""
+        return self.quick.detector.name
 
     def for_picture(self, picture: np.ndarray) -> FaceReader:
         """Returns the reader that finds the smallest faces that are looked for at all in this picture.
@@ -61,6 +71,12 @@ class _Generation:
     detector: str
     free: "queue.LifoQueue[LentReader]"
 
+    @cached_property
+    def cost(self) -> Cost | None:
+        """Measured when it is first asked for; None for a model from elsewhere."""
+        folder = self.model.run_folder
+        return cost(Run(folder, folder)) if folder else None
+
 
 class Readers:
     """Lends readers of the model in use. `close` ends the thread that looks for another one."""
@@ -68,7 +84,7 @@ class Readers:
     def __init__(self, settings: WebSettings, places: Places):
         """Raises ArtifactError or ConfigError where there is no usable model or detector."""
         self._settings, self._places = settings, places
-        # Before the model: one that is promoted in between is noticed at the next look.
+        # Looked at before the model is: what is promoted while it is being loaded is seen at the next look.
         self._pointer = self._promoted()
         self._generation = self._load()
         self._waiting = 0
@@ -84,6 +100,11 @@ class Readers:
     def model(self) -> ModelFiles:
         """What is read with now."""
         return self._generation.model
+
+    @property
+    def cost(self) -> Cost | None:
+        """What one face costs the model; None for one from elsewhere. Takes a moment at the first time."""
+        return self._generation.cost
 
     @property
     def detector_name(self) -> str:
@@ -142,7 +163,7 @@ class Readers:
     def _go_over_to(self, promoted: str | None) -> None:
         try:
             self._generation = self._load()
-        except (FerError, OSError) as error:
+        except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
             self._refused = promoted, time.monotonic() + RETRY_SECONDS
             self.problem = f"The model promoted last cannot be read with ({error}); the one before it goes on."
             log.warning(self.problem)
@@ -156,8 +177,10 @@ class Readers:
 
     def _watch(self) -> None:
         while not self._is_closed.wait(LOOK_SECONDS):
-            with contextlib.suppress(FerError, OSError):
+            try:
                 self.look()
+            except Exception:  # this thread is the only one that looks: it must go on
+                log.exception("Whether another model was promoted cannot be seen; the next look is in a second.")
 
     def _promoted(self) -> str | None:
         """Returns what current.json says, as a mark that is another one after each promotion."""
@@ -171,7 +194,7 @@ class Readers:
         readers = [self._make_reader(model) for _ in range(self._settings.reader_count)]
         for reader in readers:
             free.put(reader)
-        return _Generation(model, readers[0].quick.detector.name, free)
+        return _Generation(model, readers[0].detector_name, free)
 
     def _make_reader(self, model: ModelFiles) -> LentReader:
         classifier = make_classifier(model, self._places)
@@ -179,7 +202,7 @@ class Readers:
             FaceReader(self._make_detector(width), classifier, threshold=self._settings.threshold)
             for width in (QUICK_WIDTH, self._settings.detection_width)
         )
-        return LentReader(quick, thorough)
+        return LentReader(model, quick, thorough)
 
     def _make_detector(self, width: int) -> faces.Detector:
         settings = self._settings

@@ -32,6 +32,10 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
 }
+_OWN_PAGE = (
+    "Use the page of this server itself. Behind a proxy, have that send the browser's own Host header, with its port "
+    "(nginx: `proxy_set_header Host $http_host;`); here it was {}."
+)
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -52,7 +56,7 @@ def guard(app: Flask, *, hosts: Iterable[str]) -> None:
         _check_host(request.host, known)
         if request.method in _CHANGING and is_foreign():
             raise ForeignOriginError(
-                "This request was made by a page from elsewhere.", hint="Use the page of this server itself."
+                "This request was made by a page from elsewhere.", hint=_OWN_PAGE.format(request.host[:100])
             )
 
     @app.after_request

@@ -18,12 +18,16 @@ from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.errors import ConfigError
 from fer_core.places import Places
 from fer_core.web.app import make_app
+from fer_core.web.refusals import refuse_in_json
 from fer_core.web.service import EXTENSION
 from fer_core.web.settings import WebSettings
 
 _OTHER_THREADS = 8
 """For pages while all that may wait are waiting, and to say so to whoever comes then."""
-_CONNECTIONS = 1000
+_MOST_CONNECTIONS = 1000
+_INCOMING_BYTES = 2 * 2**30
+"""Of requests that come in at the same time. They are held in memory, also those of whoever has not signed in."""
+_PROXY_HEADERS = {"x-forwarded-for", "x-forwarded-proto"}
 _IDLE_SECONDS = 60
 _MEMORY = {
     -8: 2,  # M_ARENA_MAX: each thread's own heap would keep what its largest request took, 200 MB in all
@@ -88,11 +92,18 @@ def serving(settings: WebSettings, places: Places, *, environ: Mapping[str, str]
     """Yields a server that listens; its `run()` serves. Raises ConfigError, ArtifactError."""
     app = make_app(settings, places, environ=environ)
     server = _listening(app, settings)
+    refuse_in_json(server)
     try:
         yield Serving(server, app)
     finally:
         app.extensions[EXTENSION].readers.close()
         server.close()
+
+
+def _connections(settings: WebSettings) -> int:
+    """Returns how many may be open: so many that their requests fit into memory, but one for each thread."""
+    fitting = min(_MOST_CONNECTIONS, _INCOMING_BYTES // settings.upload_bytes)
+    return max(fitting, settings.reader_count + settings.waiting + _OTHER_THREADS)
 
 
 def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
@@ -102,10 +113,13 @@ def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
             host=settings.host,
             port=settings.port,
             threads=settings.reader_count + settings.waiting + _OTHER_THREADS,
-            connection_limit=_CONNECTIONS,
+            connection_limit=_connections(settings),
             channel_timeout=_IDLE_SECONDS,
             asyncore_use_poll=True,  # select() knows no more than 1,024 files
-            max_request_body_size=settings.upload_bytes,
+            max_request_body_size=settings.upload_bytes + 1,  # waitress takes what is smaller than that
+            trusted_proxy=settings.proxy,
+            trusted_proxy_headers=_PROXY_HEADERS if settings.proxy else set(),
+            clear_untrusted_proxy_headers=True,
             # Bodies stay in memory: nothing of an upload is written anywhere.
             inbuf_overflow=settings.upload_bytes + 1,
             outbuf_overflow=256 * 2**20,

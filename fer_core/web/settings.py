@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -29,9 +30,11 @@ class WebSettings(Settings):
     password_file: Path | None = None
     """A file whose first line is the password of the page."""
     allow_host: tuple[str, ...] = ()
-    """More names under which the page is reached, as browsers send them: fer.example.org."""
+    """More names under which the page is reached: fer.example.org."""
     https: bool = False
     """A proxy in front serves the page under https://: cookies are sent over it only."""
+    proxy: str | None = None
+    """The address from which a proxy in front connects: its X-Forwarded-For says who asks, X-Forwarded-Proto how."""
 
     model: str | None = None
     """Read with this: a run id, a .h5 or .keras file. Default: the model in use, also when another is promoted."""
@@ -49,7 +52,7 @@ class WebSettings(Settings):
     waiting: Annotated[int, Field(ge=0, le=1000)] = 32
     """So many more may wait; who comes then is told to come again (503)."""
     max_upload_mb: Annotated[float, Field(gt=0, le=1000)] = 20.0
-    """The largest request, in megabytes."""
+    """The largest request, in megabytes. Up to 2 GB of requests may be held in memory at the same time."""
     max_megapixels: Annotated[float, Field(gt=0, le=100)] = 50.0
     """The largest picture. What a file declares is read before it is decoded."""
 
@@ -91,9 +94,23 @@ def secrets_of(settings: WebSettings, environ: Mapping[str, str]) -> tuple[str, 
 
 
 def host_names(settings: WebSettings) -> frozenset[str]:
-    """Returns the names, without ports, that the Host header of a request may have."""
-    given = (name.strip().lower() for name in (*settings.allow_host, settings.host))
-    return frozenset({*LOCAL_NAMES, *(f"[{name}]" if ":" in name and name[0] != "[" else name for name in given)})
+    """Returns the names, without ports, that the Host header of a request may have. Raises ConfigError for no name."""
+    return frozenset({*LOCAL_NAMES, *map(_host_name, (*settings.allow_host, settings.host))})
+
+
+def _host_name(given: str) -> str:
+    """Returns a name or address as a Host header has it, but without a port; an address of IPv6 stands in brackets."""
+    text = given.strip().lower()
+    try:
+        address = ipaddress.ip_address(text.strip("[]"))
+        return f"[{address}]" if address.version == 6 else str(address)
+    except ValueError:
+        name = re.sub(r":\d*$", "", text)
+    if not re.fullmatch(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", name):
+        raise ConfigError(
+            f"--allow-host {given!r} is no name of a host.", hint="Give it as it stands in an address: fer.example.org"
+        )
+    return name
 
 
 def _is_local(host: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 
 from fer_core.training.report import duration
-from fer_core.web.login import is_signed_in
+from fer_core.web.login import is_locked, is_signed_in
 from fer_core.web.service import service
 
 
@@ -55,5 +55,8 @@ def value(setting: Any) -> str:
 
 
 def _known_everywhere() -> dict[str, Any]:
+    known: dict[str, Any] = {"is_signed_in": is_signed_in()}
+    if is_locked() and not is_signed_in():
+        return known  # a stranger sees the login, and no more than that
     readers = service().readers
-    return {"model_name": readers.model.name, "model_problem": readers.problem, "is_signed_in": is_signed_in()}
+    return known | {"model_name": readers.model.name, "model_problem": readers.problem}

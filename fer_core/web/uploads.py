@@ -10,13 +10,17 @@ import numpy as np
 from flask import Flask, Request, request
 
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
-from fer_core.data.picture_header import JPEG, declared_size
+from fer_core.data.picture_header import JPEG, bytes_per_pixel, declared_size
 from fer_core.errors import FerError
 
 MOST_PICTURES = 32
 """In one request."""
 _MOST_SCANS = 100
 """Of a JPEG: a progressive one has about ten; thousands of empty ones cost minutes."""
+_SCANS_OF_LARGEST = 16
+"""Of a JPEG with as many pixels as may be: each scan may cost as much as the picture itself."""
+_BYTES_OF_PIXEL = 4
+"""In the largest picture. One of 16 bits for each channel takes twice as much memory, and so has half of the pixels."""
 _START_OF_SCAN = b"\xff\xda"
 
 
@@ -72,19 +76,28 @@ def from_base64(text: str) -> bytes:
 def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
     """Returns the picture, uint8, gray, BGR or BGRA. Raises BadUploadError, TooLargeError before it is decoded."""
     size = declared_size(data)
-    if size is not None and size[0] * size[1] > most_pixels:
-        raise TooLargeError(
-            f"The picture has {size[0]:,} x {size[1]:,} pixels; at most {most_pixels / 1e6:g} megapixels are read.",
-            hint="Send a smaller one; 1,000 pixels across are enough for faces.",
-        )
-    if data.startswith(JPEG) and data.count(_START_OF_SCAN) > _MOST_SCANS:
-        raise BadUploadError("The picture cannot be read: it has far too many scans.", hint="Save it anew.")
+    if size is not None:
+        _check_cost(data, size, most_pixels)
     try:
         return decode_picture(data)
     except UnreadablePictureError as error:
         raise BadUploadError(
             f"The picture cannot be read: {error}.", hint="Send a JPEG, PNG, BMP or WebP picture."
         ) from None
+
+
+def _check_cost(data: bytes, size: tuple[int, int], most_pixels: int) -> None:
+    """Raises where the picture would take more memory or time than one of `most_pixels` takes."""
+    pixels = size[0] * size[1]
+    most = most_pixels * _BYTES_OF_PIXEL // max(_BYTES_OF_PIXEL, bytes_per_pixel(data))
+    if pixels > most:
+        raise TooLargeError(
+            f"The picture has {size[0]:,} x {size[1]:,} pixels; at most {most / 1e6:g} megapixels of it are read.",
+            hint="Send a smaller one; 1,000 pixels across are enough for faces.",
+        )
+    scans = data.count(_START_OF_SCAN) if data.startswith(JPEG) else 0
+    if scans > _MOST_SCANS or scans * pixels > _SCANS_OF_LARGEST * most_pixels:
+        raise BadUploadError("The picture cannot be read: it has far too many scans.", hint="Save it anew.")
 
 
 def as_bgr(picture: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from rich.text import Text
 from fer_core.errors import JobError
 from fer_core.search.entries import Entry, SearchState
 from fer_core.search.folder import Search
-from fer_core.search.ranking import Standing, pareto, standings
+from fer_core.search.ranking import Standing, latencies, milliseconds_text, pareto, standings
 from fer_core.search.state import load_state
 from jobs.commands.desk import Desk, new_table, settings_text
 from jobs.commands.subject import find_subject
@@ -64,20 +64,23 @@ def _standing(one: Standing, objective: str) -> dict[str, Any]:
 
 
 def _pareto(search: Search, state: SearchState) -> list[Entry]:
-    return pareto(state.entries, search.spec.objective, cost=lambda entry: entry.latency_ms)
+    measured = latencies(state.entries)
+    return pareto(state.entries, search.spec.objective, cost=lambda entry: measured.get(entry.number))
 
 
 def _picture(search: Search, state: SearchState, ranks: list[Standing]) -> list[RenderableType]:
     first, objective = ranks[0], search.spec.objective
+    measured = latencies(state.entries)
     run = state.winner or first.best_run(objective).run
     title = "Winner" if state.winner else f"Best so far (the search is {state.status.lower()})"
     parts: list[RenderableType] = [Text(f"{title}: trial {first.trial.number}, run {run}", style="bold")]
     parts.append(Text(_score_sentence(first, objective)))
     parts += [Text(f"Settings: {settings_text(first.trial.settings)}"), Text()]
-    parts += [Text("The best, each with the mean over its seeds", style="bold"), _ranks(ranks), Text()]
+    parts += [Text("The best, each with the mean over its seeds", style="bold"), _ranks(ranks, measured)]
     front = _pareto(search, state)
     if front:
-        parts += [Text("No other is better and faster (score, latency on the CPU)", style="bold"), _front(front)]
+        heading = Text("No other trial is better and faster (score, latency on the CPU)", style="bold")
+        parts += [Text(), heading, _front(front, measured)]
     return [*parts, Text(), *map(Text, _next(search, run))]
 
 
@@ -89,27 +92,25 @@ def _score_sentence(one: Standing, objective: str) -> str:
     return f"{objective} {one.score:.4f}, the mean of {len(scores)} trainings with other seeds ({spread})."
 
 
-def _ranks(ranks: list[Standing]) -> Table:
+def _ranks(ranks: list[Standing], measured: dict[int, float]) -> Table:
     right = ("trial", "score", "seeds", "ms", "parameters")
     table = new_table("trial", "score", "seeds", "parameters", "ms", "settings", right=right)
     for one in ranks[:_SHOWN]:
-        seeds = str(len(one.confirmations) or 1)
-        table.add_row(
-            str(one.trial.number), f"{one.score:.4f}", seeds, *_costs(one.trial), settings_text(one.trial.settings)
-        )
+        first = (str(one.trial.number), f"{one.score:.4f}", str(len(one.confirmations) or 1))
+        table.add_row(*first, *_costs(one.trial, measured), settings_text(one.trial.settings))
     return table
 
 
-def _front(front: list[Entry]) -> Table:
+def _front(front: list[Entry], measured: dict[int, float]) -> Table:
     table = new_table("trial", "score", "parameters", "ms", "run", right=("trial", "score", "parameters", "ms"))
     for entry in front:
-        table.add_row(str(entry.number), f"{entry.score:.4f}", *_costs(entry), entry.run)
+        table.add_row(str(entry.number), f"{entry.score:.4f}", *_costs(entry, measured), entry.run)
     return table
 
 
-def _costs(entry: Entry) -> tuple[str, str]:
+def _costs(entry: Entry, measured: dict[int, float]) -> tuple[str, str]:
     parameters = "–" if entry.parameters is None else f"{entry.parameters:,}"
-    return parameters, "–" if entry.latency_ms is None else f"{entry.latency_ms:.2f}"
+    return parameters, milliseconds_text(measured[entry.number]) if entry.number in measured else "–"
 
 
 def _next(search: Search, run: str) -> list[str]:

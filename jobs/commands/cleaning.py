@@ -38,17 +38,17 @@ def clean(
     if dry_run:
         _print(desk, found)
     total = sum(garbage.size for garbage in found)
-    sentence = f"{_megabytes(total)} could be freed." if dry_run else f"{_megabytes(freed)} freed."
+    sentence = f"{_size(total)} could be freed." if dry_run else f"{_size(freed)} freed."
     desk.say(f"{len(found):,} files and folders, {sentence}" if found else "There is nothing to remove.")
 
 
 def _print(desk: Desk, found: list[Garbage]) -> None:
     table = new_table("size", "what", "where", right=("size",))
     for garbage in found:
-        table.add_row(_megabytes(garbage.size), garbage.kind, str(garbage.path))
+        table.add_row(_size(garbage.size), garbage.kind, str(garbage.path))
     if found:
         desk.show(table)
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

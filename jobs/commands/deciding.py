@@ -97,10 +97,12 @@ def promote(desk: Desk, run: str) -> None:
     if not result.promoted:
         raise ArtifactError(result.sentence, hint="Take it by its file, or train on photographs first.")
     desk.say(result.sentence)
-    desk.say("`python -m jobs rollback` goes back to the one before.")
+    if promotion.step_back(desk.places):
+        desk.say("`python -m jobs rollback` goes back to the one before.")
 
 
 def rollback(desk: Desk) -> None:
     """Put the model that was in use before into use again."""
     pointer = promotion.rollback(desk.places, clock=desk.clock)
-    desk.say(f"Run {pointer.run} is the model in use again: {promotion.model_copy(desk.places)}.")
+    name = f"Run {pointer.run}" if pointer else "The project's own model"
+    desk.say(f"{name} is in use again: {promotion.model_copy(desk.places)}.")

@@ -50,10 +50,13 @@ class Desk:
         self.console.print(text, soft_wrap=True)
 
     def show(self, *parts: RenderableType) -> None:
-        """Prints tables and lines; where the output is no terminal, as wide as they are, so that no cell is broken."""
+        """Prints tables and lines; where the output is no terminal, as wide as they are, so that no cell is broken.
+
+        A line on a terminal is broken by that, so that what is copied from it stays whole.
+        """
         for part in parts:
             if self.console.is_terminal:
-                self.console.print(part)
+                self.console.print(part, soft_wrap=isinstance(part, Text))
             else:
                 self.say(self._plain(part))
 
@@ -72,6 +75,8 @@ class Desk:
 
 
 _WIDEST = 10_000
+_IDS = ("job", "run")
+"""Columns of what people copy: never broken over two lines."""
 _DAY = 86_400
 
 
@@ -79,7 +84,9 @@ def new_table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     """Returns an empty table without lines; the columns named in `right` are numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        is_id = heading in _IDS
+        justify = "right" if heading in right else "left"
+        table.add_column(heading, justify=justify, overflow="ignore" if is_id else "fold", no_wrap=is_id)
     return table
 
 

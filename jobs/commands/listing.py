@@ -67,10 +67,20 @@ def _print(desk: Desk, jobs: list[tuple[Job, str]], look: Look) -> None:
     table = new_table("job", "status", "since", "of", "so far")
     for job, is_now in jobs:
         moment = (job.finished_utc if is_now == job.status else None) or job.started_utc or job.created_utc
-        table.add_row(job.id, status_text(is_now), age(moment, now), subject(job), look.doing(job))
+        table.add_row(job.id, status_text(is_now), age(moment, now), subject(job), _so_far(job, look))
     desk.show(table)
 
 
+def _so_far(job: Job, look: Look) -> str:
+    """Returns how far a job is; one that has failed, or that no worker could begin yet, says why."""
+    doing = look.doing(job)
+    is_stuck = job.status == "FAILED" or (job.refused_by and not doing and not job.finished_utc)
+    why = next(iter(job.message.splitlines()), "") if is_stuck else ""
+    return ": ".join(filter(None, (doing, why)))
+
+
 def subject(job: Job) -> str:
-    """Returns what a job is about: its recipe, or the run or search that it works on."""
+    """Returns what a job is about: its recipe, or the run or search that it works on; a trial's id says that itself."""
+    if parse_job_id(job.id) is not None:
+        return ""
     return str(job.arguments.get("recipe") or job.run or job.arguments.get("run") or job.search or "")

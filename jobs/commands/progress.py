@@ -108,7 +108,8 @@ class Look:
         if entry is None:
             return ""
         score = "" if entry.score is None else f", {entry.score:.3f}"
-        return f"trial {entry.number}, {epochs_in_words(open_run(self._places, entry.run).state)}{score}"
+        what = f"trial {entry.number}" if entry.kind == "trial" else f"trial {entry.of} again, seed {entry.seed}"
+        return f"{what}, {epochs_in_words(open_run(self._places, entry.run).state)}{score}"
 
     def _summary(self, search_id: str) -> Summary:
         if search_id not in self._summaries:

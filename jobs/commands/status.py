@@ -94,8 +94,15 @@ def _of_job(desk: Desk, job: Job) -> Table:
         ("attempt", f"{job.attempt}{worker}{crashes}" if job.attempt else ""),
         ("took", _took(job)),
         ("message", job.message),
+        ("next", _next(job)),
         ("log", str(desk.jobs.log(job.id))),
     )
+
+
+def _next(job: Job) -> str:
+    if job.status not in ("FAILED", "CANCELLED", "TIMED_OUT"):
+        return ""
+    return f"`python -m jobs resume {job.search or job.id}` goes on with it"
 
 
 def _took(job: Job) -> str:

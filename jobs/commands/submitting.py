@@ -5,15 +5,17 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from fer_core.config import Settings
+from fer_core.data.default_source import find_source
 from fer_core.doors.command_line import peek
-from fer_core.errors import ConfigError, JobError, did_you_mean
+from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
 from fer_core.recipes import recipe_config
 from fer_core.search.space import OPTION, setting_name
 from jobs.commands.desk import Desk, new_table
 from jobs.commands.line import given
 from jobs.commands.setting_pairs import settings_given
 from jobs.commands.task_flags import flags_of, json_flags
-from jobs.wishes import DEFAULT_RECIPE, checked_wish
+from jobs.wishes import DEFAULT_RECIPE, TrainWish, TuneWish, checked_wish, train_config
 
 TASKS = {
     "tune": "Search for better settings of a recipe.",
@@ -43,7 +45,8 @@ def submit(desk: Desk, *argv: str) -> None:
 
 def say_sent(desk: Desk, task: str, arguments: dict[str, Any], *, dry_run: bool) -> None:
     """Sends a job and says where it is and how to watch it; with `dry_run` only shows it. Raises FerError."""
-    checked_wish(task, arguments)
+    if _has_no_data(desk, checked_wish(task, arguments)):
+        desk.say("No data set was named, and there is no default one here: workers take theirs ($FER_DATA, ./data).")
     if dry_run:
         desk.say(f"Not sent: {task}")
         desk.say_json(arguments)
@@ -55,6 +58,21 @@ def say_sent(desk: Desk, task: str, arguments: dict[str, Any], *, dry_run: bool)
     desk.say(f"Sent {job.id} to the queue {job.queue}. {consumers_sentence(desk, job.queue)}")
     desk.say(f"Watch:  python -m jobs status {job.id} --follow")
     desk.say(f"Cancel: python -m jobs cancel {job.id}")
+
+
+def _has_no_data(desk: Desk, wish: Settings) -> bool:
+    """Whether a search or a new training names no images, and this machine would not find any either."""
+    if isinstance(wish, TrainWish):
+        data = wish.run or train_config(wish).data
+    elif isinstance(wish, TuneWish):
+        data = wish.data
+    else:
+        return False
+    try:
+        find_source(data, desk.environ)
+    except DatasetError:
+        return True
+    return False
 
 
 def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:

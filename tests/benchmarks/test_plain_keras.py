@@ -16,7 +16,7 @@ from fer_core.data.sample import SAMPLE_LABELS, draw_face
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "plain_keras.py"
 
 
-@pytest.mark.parametrize("name", ["baseline", "attention", "deep_l2"])
+@pytest.mark.parametrize("name", ["baseline", "attention", "deep_l2", "resnet"])
 def test_the_plain_script_has_the_same_network_as_ours(name, benchmark_file):
     build, _ = benchmark_file("plain_keras").NETWORKS[name]
     plain = build(len(SAMPLE_LABELS))

@@ -4,7 +4,7 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.data.sources import find_source
+from fer_core.data.default_source import find_source
 from fer_core.errors import DatasetError
 
 SAMPLE_HINT = "python train_emotion_model.py --data sample"

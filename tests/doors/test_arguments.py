@@ -47,6 +47,13 @@ def test_a_toml_file_may_name_another_network_with_its_options(toml):
     assert (config.network, config.network_options) == ("attention", {"block_dropout": 0.1})
 
 
+def test_a_training_from_a_toml_file_with_another_network_is_not_named_after_the_default_recipe(toml):
+    flag = toml('network = "smoke"\n')
+    assert parse([flag]).recipe is None
+    assert parse([flag, "--recipe", "smoke"]).recipe == "smoke"
+    assert parse([toml("epochs = 7\n")]).recipe == "baseline"
+
+
 def test_network_options_are_flags_and_win_over_the_toml_file(toml):
     flag = toml("network_options = {dropout = 0.1}\n")
     assert parse([flag]).config.network_options == {"dropout": 0.1}

@@ -206,6 +206,14 @@ def test_a_run_on_other_images_leaves_its_own_scores_alone(make_model, drawn, pl
     assert folder == places.models / "analyses" / f"model-{model.sha256[:8]}-abcdef01"
 
 
+def test_an_analysis_over_several_views_is_another_one(analysed, make_model, drawn, places):
+    model, folder, analysis = analysed
+    assert (analysis.views, kept(folder, model, drawn)) == (1, analysis)
+    assert kept(folder, model, drawn, views=10) is None
+    own = make_model(drawn)
+    assert analysis_folder(own, places, views=10) == places.models / "analyses" / f"model-{own.sha256[:8]}-10views"
+
+
 def test_a_shipped_model_is_never_written_to(make_model, drawn, places):
     for folder in (SHIPPED_BEST, places.models / "shipped" / "best"):
         model = make_model(drawn, name="shipped/best", run_folder=folder)

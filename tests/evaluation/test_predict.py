@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fer_core.evaluation.predict import predict_side_by_side
+from fer_core.data.views import view
+from fer_core.evaluation.predict import over_views, predict_side_by_side
 
 
 def split_of(images: int):
@@ -37,3 +38,17 @@ def test_each_classifier_is_asked_by_one_thread_alone():
     predict_side_by_side([classifier(of_one, most) for of_one in threads], split_of(200))
     assert [len(of_one) for of_one in threads] == [1, 1]
     assert sum(most) == 200
+
+
+def test_answers_over_views_are_the_mean_over_the_picture_its_mirror_image_and_moved_ones():
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), dtype=np.uint8)
+    seen = []
+
+    def classify(pictures):
+        seen.append(pictures)
+        return pictures[:, :2, 0, 0].astype(np.float32)
+
+    answers = over_views(classify, 4)(images)
+    np.testing.assert_array_equal(seen, [view(images, number) for number in range(4)])
+    np.testing.assert_allclose(answers, np.mean([pictures[:, :2, 0, 0] for pictures in seen], axis=0))
+    assert over_views(classify, 1) is classify

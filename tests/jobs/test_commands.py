@@ -121,4 +121,11 @@ def test_a_run_that_is_misspelt_is_named(ask, places):
 def test_a_missing_name_is_asked_for(ask):
     answer = ask("status")
     assert answer.code == 2
-    assert "NAME" in answer.problem.upper()
+    assert answer.problem.startswith("Error: `python -m jobs status` needs NAME: a job's id")
+
+
+def test_jobs_of_trials_are_not_what_is_suggested(ask, places):
+    make_job(places, "train-1")
+    for number in range(5):
+        make_job(places, f"search-1.s0.{number}", task="trial")
+    assert ask("cancel", "nothing").hint == "The newest are: train-1."

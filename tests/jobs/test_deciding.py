@@ -34,6 +34,7 @@ def test_a_job_that_has_ended_cannot_be_cancelled(ask, places):
     ask("cancel", "train-1")
     answer = ask("cancel", "train-1")
     assert (answer.code, "has ended" in answer.problem) == (2, True)
+    assert answer.hint.startswith("`python -m jobs resume train-1`")
 
 
 def test_a_search_is_cancelled_with_its_trials(ask, places):
@@ -84,8 +85,10 @@ def test_a_finished_run_is_put_into_use_and_the_one_before_it_again(ask, places)
     assert f"Run {first.id} is the model in use now" in ask("promote", first.id).out
     ask("promote", second.id)
     assert current(places).run == second.id
-    assert f"Run {first.id} is the model in use again" in ask("rollback").out
+    assert f"Run {first.id} is in use again" in ask("rollback").out
     assert current(places).run == first.id
+    assert "The project's own model is in use again" in ask("rollback").out
+    assert current(places) is None
     answer = ask("rollback")
     assert (answer.code, "no model" in answer.problem) == (2, True)
 

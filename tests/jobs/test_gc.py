@@ -164,7 +164,7 @@ def test_a_dry_run_lists_with_sizes_and_touches_nothing(places, monkeypatch, cap
     ask = asking(places, monkeypatch, capsys)
     before = files_in(places)
     text = ask("gc", "--dry-run").out
-    assert "model.h5" in text and "could be freed" in text and " MB " in text
+    assert "model.h5" in text and "could be freed" in text and " kB " in text
     told = json.loads(ask("gc", "--dry-run", "--json").out)
     assert told["dry_run"] and told["freed"] == 0 and len(told["found"]) == 7
     assert files_in(places) == before

@@ -35,9 +35,12 @@ def sent() -> list[str]:
 def perform(places, jobs, sent):
     """Returns perform(task, job_id, **arguments), which claims a job, carries it out and returns it."""
 
-    def carry_out(task: str, job_id: str = "job-1", *, is_stop_asked=lambda: False, **arguments) -> Job:
-        job = jobs.claim(job_id, task=task, arguments=arguments, queue="gpu", owner=this_process()).job
+    def carry_out(
+        task: str, job_id: str = "job-1", *, is_stop_asked=lambda: False, by="here", others=(), **arguments
+    ) -> Job:
+        job = jobs.claim(job_id, task=task, arguments=arguments, queue="gpu", owner=this_process(by)).job
         options = {"is_stop_asked": is_stop_asked, "send": lambda other: sent.append(other.id)}
+        options["others"] = lambda job: bool({*others} - {*job.refused_by, by})
         return Performance(places, jobs, job, **options).carried_out()
 
     return carry_out
@@ -157,6 +160,34 @@ def test_a_search_of_which_every_slot_is_refused_fails_with_the_reason(perform, 
         assert (job.status, job.message) == ("FAILED", "The images are others here.\nhint")
     state = load_state(open_search(places, search))
     assert (state.status, state.message) == ("FAILED", "The images are others here.\nhint")
+
+
+def test_a_machine_that_cannot_begin_a_trial_leaves_it_to_those_that_can(perform, process, places, jobs, monkeypatch):
+    monkeypatch.setattr(performing, "_PAUSE_AFTER_REFUSAL", 0.01)
+    search = perform("tune", **SMALL_SEARCH).search
+    workers = {"search": search, "others": ("good", "bad", "worse")}
+    process("print('Error: The images are others here.'); raise SystemExit(2)")
+    for slot in (0, 1):
+        for by in ("bad", "worse"):
+            job = perform("trial", f"{search}.s{slot}.0", by=by, **workers)
+            assert (job.status, job.attempt, job.message) == ("QUEUED", 0, "The images are others here.")
+    process("raise SystemExit(1)")  # no second process to be told the same
+    assert perform("trial", f"{search}.s0.0", by="bad", **workers).status == "QUEUED"
+    process("pass")
+    job = perform("trial", f"{search}.s0.0", by="good", **workers)
+    assert (job.status, job.attempt, job.message) == ("SUCCEEDED", 1, "")
+    assert load_state(open_search(places, search)).status == "RUNNING"
+
+
+def test_a_trial_that_nobody_is_left_for_fails_with_the_reason(perform, process, places):
+    search = perform("tune", **SMALL_SEARCH).search
+    workers = {"search": search, "others": ("bad", "worse")}
+    process("print('Error: The images are others here.'); raise SystemExit(2)")
+    said = [perform("trial", f"{search}.s0.0", by=by, **workers) for by in ("bad", "worse")]
+    assert [(job.status, job.message) for job in said] == [
+        ("QUEUED", "The images are others here."),
+        ("FAILED", "The images are others here."),
+    ]
 
 
 def test_a_trial_of_an_ended_search_needs_no_process(perform, process, places, jobs):

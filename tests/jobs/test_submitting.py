@@ -78,6 +78,24 @@ def test_what_would_be_sent_is_also_shown_for_celery(ask, places):
 
 
 @pytest.mark.parametrize(
+    ("line", "is_said"),
+    [
+        ("train", True),
+        ("train --data photographs.zip", False),
+        ("train --run some-run", False),
+        ("tune", True),
+        ("tune --data photographs.zip", False),
+        ("retrain", False),
+    ],
+)
+def test_who_names_no_data_set_where_there_is_none_by_default_is_told(ask, monkeypatch, line, is_said):
+    sentence = "No data set was named, and there is no default one here"
+    assert (sentence in ask("submit", *line.split(), "--dry-run").out) == is_said
+    monkeypatch.setenv("FER_DATA", "photographs.zip")
+    assert sentence not in ask("submit", *line.split(), "--dry-run").out
+
+
+@pytest.mark.parametrize(
     ("line", "problem", "hint"),
     [
         ("tune --recipe atention", "There is no recipe 'atention'", "Did you mean 'attention'?"),

@@ -109,6 +109,12 @@ def test_a_mistyped_queue_is_an_error_and_nothing_is_sent(celery, submit, jobs):
     assert jobs.ids() == before
 
 
+def test_a_mistyped_task_is_an_error_and_nothing_is_sent(celery):
+    sent = celery("call", "trian")
+    assert (sent.returncode, sent.stdout) == (1, "")
+    assert sent.stderr == "Error: There is no task 'trian'. Did you mean 'train'?\n"
+
+
 def test_an_id_from_outside_is_no_path(two_workers, redis_url, submit, job_places):
     message = app.amqp.create_task_message("../../outside", "gc", kwargs={}, create_sent_event=False)
     with app.connection_for_write() as connection:

@@ -1,5 +1,6 @@
 """`list`, `status`, `logs`: what is shown of jobs, runs and searches, from their files alone."""
 
+import io
 import json
 import re
 import threading
@@ -7,9 +8,12 @@ import time
 from datetime import timedelta
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from fer_core.search.state import changing
 from fer_core.store.clock import utc_now, utc_text
+from jobs.commands.desk import Desk, new_table
 from jobs.owner import this_process
 from tests.jobs.parts import (
     NOON,
@@ -70,6 +74,40 @@ def test_the_job_of_a_trial_shows_its_run(ask, places):
     make_job(places, job_id, task="trial", status="RUNNING", search=search.id, owner=this_process())
     assert re.search(rf"^run +{run}$", ask("status", job_id).out, re.MULTILINE)
     assert re.search(r"trial 1, epoch 0 of 5$", ask("list", "--trials").out, re.MULTILINE)
+
+
+def test_what_trains_the_best_again_is_listed_as_that(ask, places):
+    search = make_search(places, [0.4, 0.5])
+    job_id = f"{search.id}.s0.2"
+    with changing(search) as state:
+        again = state.entries[1].model_copy(update={"number": 2, "kind": "confirm", "of": 1, "seed": 7, "job": job_id})
+        state.entries.append(again)
+    make_job(places, job_id, task="trial", search=search.id)
+    assert re.search(rf"^{job_id} .* trial 1 again, seed 7, epoch 5 of 5, 0\.500$", ask("list", "--trials").out, re.M)
+
+
+def test_the_status_of_what_can_be_gone_on_with_says_how(ask, places):
+    make_job(places, "train-1", status="FAILED", message="No room.")
+    make_job(places, "train-2", status="SUCCEEDED")
+    assert "python -m jobs resume train-1" in ask("status", "train-1").out
+    assert "resume" not in ask("status", "train-2").out
+
+
+def test_the_list_says_why_a_job_has_failed(ask, places):
+    make_job(places, "tune-1", task="tune", status="FAILED", message="There is no recipe 'compac'.\nDid you mean …")
+    assert ask("list").out.splitlines()[-1].endswith("There is no recipe 'compac'.")
+    make_job(places, "search-1.s0.0", task="trial", message="The images are others here.\n…", refused_by={"bad": 1})
+    assert ask("list", "--trials").out.splitlines()[-1].endswith("The images are others here.")
+
+
+def test_on_a_narrow_terminal_what_is_copied_stays_whole(places, tmp_path):
+    console = Console(file=io.StringIO(), force_terminal=True, width=60, no_color=True)
+    table, command = new_table("job", "so far"), f"python train_emotion_model.py --config {tmp_path / 'best.toml'}"
+    table.add_row("20260131-120000-attention-random-3f9a.s12.345", "trial 4, epoch 3 of 50, which is a lot")
+    Desk(places, console=console).show(table, Text(command))
+    said = console.file.getvalue()
+    assert "20260131-120000-attention-random-3f9a.s12.345 " in said
+    assert f"{command}\n" in said
 
 
 def test_the_list_can_be_narrowed_and_read_by_programs(ask, places):
@@ -170,7 +208,7 @@ def test_following_tells_each_epoch_until_the_end(ask, places):
 
 def test_the_log_is_printed_whole_or_its_end(ask, places):
     make_job(places, "train-1")
-    assert "Nothing yet" in ask("logs", "train-1").out
+    assert ask("logs", "train-1").out == "It has printed nothing yet; it is queued.\n"
     log = jobs_of(places).log("train-1")
     log.parent.mkdir(parents=True)
     log.write_text("one\ntwo [bold]\nthree\n", encoding="utf-8")
@@ -199,10 +237,23 @@ def test_a_followed_log_ends_with_the_job_and_misses_nothing(ask, places):
     assert text == "begin\n" + "".join(f"line {number}\n" for number in range(5))
 
 
-def test_a_search_has_no_log_of_its_own_and_says_where_the_others_are(ask, places):
+def test_the_log_of_a_search_is_that_of_its_trials_each_under_its_name(ask, places):
     search = make_search(places, [0.5])
-    answer = ask("logs", search.id)
-    assert (answer.code, "list --trials" in answer.hint) == (2, True)
+    make_job(places, "tune-1", task="tune", search=search.id, status="SUCCEEDED")
+    for slot, number, text in ((0, 1, "later\n"), (0, 0, "one\ntwo\n"), (1, 0, "beside\n"), (1, 1, "")):
+        job = make_job(places, f"{search.id}.s{slot}.{number}", task="trial", search=search.id)
+        log = jobs_of(places).log(job.id)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(text)
+    heads = [f"==> {search.id}.{name} <==\n" for name in ("s0.0", "s1.0", "s0.1")]
+    expected = "{}one\ntwo\n\n{}beside\n\n{}later\n".format(*heads)
+    assert ask("logs", search.id).out == ask("logs", "tune-1", "-f").out == expected
+    assert ask("logs", "tune-1", "-n", "1").out == expected.replace("one\n", "")
+
+
+def test_a_job_that_failed_before_it_printed_anything_says_why(ask, places):
+    make_job(places, "tune-1", task="tune", status="FAILED", message="There is no recipe 'compac'.")
+    assert ask("logs", "tune-1").out == ask("logs", "tune-1", "-f").out == "There is no recipe 'compac'.\n"
 
 
 def test_ages_are_those_of_the_last_step(ask, places):

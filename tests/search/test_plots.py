@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from fer_core.search import figures, setting_figures
 from fer_core.search.figures import Cost, cost_of
@@ -145,6 +146,29 @@ def test_a_line_for_each_trial_goes_through_all_settings_to_its_score(search, co
     assert lines.get_segments()[-1][-1][1] == 1
     assert {*(scale.name for scale in scales), "macro F1"} <= set(all_texts(figure))
     assert nothing_is_cut_off(figure)
+
+
+def test_every_line_meets_a_choice_within_its_bar(search):
+    entries = searched(20)
+    scales = scales_of(search, entries)
+    (axes,) = setting_figures.parallel_figure(entries, scales, OBJECTIVE, title=TITLE).axes
+    (lines,) = axes.collections
+    place = next(place for place, scale in enumerate(scales) if scale.is_choice)
+    upright = [line for line in axes.get_lines() if list(line.get_xdata()) == [place, place]]
+    bars = [tuple(line.get_ydata()) for line in upright if tuple(line.get_ydata()) != (0, 1)]
+    assert len(bars) == len(scales[place].ticks)
+    for line in lines.get_segments():
+        assert sum(low <= line[place][1] <= high for low, high in bars) == 1
+
+
+def test_what_a_figure_is_of_stands_between_its_title_and_its_panels(search):
+    entries = searched(20)
+    figure = setting_figures.settings_figure(entries, scales_of(search, entries), OBJECTIVE, title=TITLE)
+    figure.draw_without_rendering()
+    (named,) = [text for text in figure.findobj(Text) if text.get_text() == TITLE]
+    box = named.get_window_extent()
+    assert max(axes.get_tightbbox().y1 for axes in figure.axes) < box.y0
+    assert box.y0 > figure.bbox.height / 2
 
 
 def test_the_labels_of_neighbouring_axes_do_not_touch(search):

@@ -9,6 +9,9 @@ from fer_core.errors import ArtifactError
 from fer_core.store.artifacts import read_labels
 from fer_core.store.files import DiskFullError, file_sha256
 from fer_core.store.promotion import (
+    SHIPPED_BEST,
+    SHIPPED_NAME,
+    Step,
     awaiting_promotion,
     current,
     labels_copy,
@@ -16,6 +19,7 @@ from fer_core.store.promotion import (
     model_in_use,
     promote,
     rollback,
+    step_back,
 )
 from fer_core.store.runs import create_run
 
@@ -58,8 +62,34 @@ def test_rolling_back_goes_one_model_back_each_time(places, make_finished_run):
     assert model_copy(places).read_bytes() == second.model_h5.read_bytes()
     assert rollback(places).run == first.id
     with pytest.raises(ArtifactError, match=r"There is no model in .* to go back to"):
-        rollback(places)
+        rollback(places, shipped=places.models / "nothing shipped")
     assert model_in_use(places) == first.folder
+
+
+def test_before_all_promoted_ones_is_the_model_that_was_shipped(places, make_finished_run):
+    assert step_back(places) is None
+    first = make_finished_run()
+    promote(places, first)
+    assert step_back(places) == Step(first.id, SHIPPED_NAME)
+    assert rollback(places) is None
+    assert model_in_use(places) == SHIPPED_BEST
+    assert model_copy(places).read_bytes() == (SHIPPED_BEST / "model.h5").read_bytes()
+    assert len(read_labels(labels_copy(places))) == 7
+    promote(places, first)
+    assert current(places).run == first.id
+
+
+def test_a_step_back_that_is_another_one_by_now_is_not_taken(places, make_finished_run):
+    first, second, third = (make_finished_run() for _ in range(3))
+    promote(places, first)
+    promote(places, second)
+    seen = step_back(places)
+    promote(places, third)
+    with pytest.raises(ArtifactError, match=f"{third.id} is in use now") as error:
+        rollback(places, wanted=seen)
+    assert second.id in error.value.hint
+    assert current(places).run == third.id
+    assert rollback(places, wanted=step_back(places)).run == second.id
 
 
 def test_rolling_back_passes_over_a_run_that_is_gone(places, make_finished_run):

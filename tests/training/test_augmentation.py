@@ -5,10 +5,19 @@ import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.data.augment import Augmentation, _transforms
+from fer_core.data.augment import Augmentation, _transforms, strength
 from fer_core.data.sample import draw_face
 
-EVERYTHING = {"rotation": 20, "shift": 0.1, "scale": 0.2, "flip": True, "brightness": 0.3, "contrast": 0.3}
+EVERYTHING = {
+    "rotation": 20,
+    "shift": 0.1,
+    "scale": 0.2,
+    "flip": True,
+    "brightness": 0.3,
+    "contrast": 0.3,
+    "erasing": 0.5,
+    "camera": 0.5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +32,11 @@ def augmented(faces, *, training=True, **settings):
 
 
 def warped(face, draws, **settings):
-    """Returns the face after the moves that `draws` (-1..1: angle, scale, across, down, mirror) stand for."""
+    """Returns the face after the moves that `draws` (-1..1: angle, scale, across, down, mirror, window) stand for."""
     from keras import ops
 
-    transforms = _transforms(ops.convert_to_tensor([draws], "float32"), TrainConfig(**settings), side=face.shape[0])
+    row = [*draws, *[0] * (7 - len(draws))]
+    transforms = _transforms(ops.convert_to_tensor([row], "float32"), TrainConfig(**settings), side=face.shape[0])
     return np.asarray(ops.image.affine_transform(face[None], transforms, "bilinear", "reflect"))[0]
 
 
@@ -89,3 +99,36 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(faces):
 def test_each_call_draws_anew(faces):
     layer = Augmentation(TrainConfig(**EVERYTHING))
     assert not np.allclose(layer(faces, training=True), layer(faces, training=True))
+
+
+def test_a_crop_is_a_window_of_the_picture(faces):
+    windows = augmented(faces, crop=40)
+    assert windows.shape == (16, 40, 40, 1)
+    starts = {best_place(face[..., 0], window[..., 0]) for face, window in zip(faces, windows, strict=True)}
+    assert all(0 <= row <= 8 and 0 <= column <= 8 for row, column in starts)
+    assert len(starts) > 8
+
+
+def best_place(face, window):
+    """Returns the corner (row, column) at which the window agrees best with the face."""
+    scores = cv2.matchTemplate(face, window, cv2.TM_SQDIFF)
+    return np.unravel_index(scores.argmin(), scores.shape)
+
+
+def test_a_window_in_the_corner_is_that_corner(faces):
+    moved = warped(faces[0], (0, 0, 0, 0, 1, -1, -1), crop=40)
+    np.testing.assert_allclose(moved[4:44, 4:44], faces[0][:40, :40], atol=0.01)
+
+
+def test_augmentation_fades_out_in_the_last_part_of_the_epochs():
+    config = TrainConfig(epochs=10, fade=0.4)
+    assert [strength(config, epoch) for epoch in (1, 6, 7, 8, 10)] == pytest.approx([1, 1, 0.75, 0.5, 0])
+    assert strength(TrainConfig(epochs=10), 10) == 1
+
+
+def test_in_the_last_epoch_of_a_fading_training_only_mirroring_is_left(faces):
+    layer = Augmentation(TrainConfig(epochs=5, fade=0.5, crop=44, **EVERYTHING | {"flip": False}))
+    layer.begin_epoch(5)
+    np.testing.assert_allclose(layer(faces, training=True), faces[:, 2:46, 2:46], atol=0.01)
+    layer.begin_epoch(1)
+    assert not np.allclose(layer(faces, training=True), faces[:, 2:46, 2:46], atol=0.01)

@@ -36,3 +36,11 @@ def test_a_new_epoch_begins_at_nothing(guesses):
     metric.update_state(one_hot(labels, 5), probabilities)
     metric.reset_state()
     assert (metric.matrix().sum(), float(metric.result())) == (0, 0)
+
+
+def test_a_mixed_label_counts_as_the_class_that_it_has_most_of(guesses):
+    labels, probabilities = guesses
+    plain, mixed = Confusion(5), Confusion(5)
+    plain.update_state(one_hot(labels, 5), probabilities)
+    mixed.update_state(0.6 * one_hot(labels, 5) + 0.4 * one_hot(labels[::-1], 5), probabilities)
+    np.testing.assert_array_equal(mixed.matrix(), plain.matrix())

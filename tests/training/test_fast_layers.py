@@ -91,8 +91,8 @@ def test_byte_dropout_draws_the_same_under_a_seed_and_anew_each_step():
     assert (one != np.asarray(first(ones, training=True))).any()
 
 
-def after_steps(network, machine):
-    config = TrainConfig()
+def after_steps(network, machine, **settings):
+    config = TrainConfig(**settings)
     model = Augmented(training_twin(network, machine), Augmentation(config))
     model.build((None, 48, 48, 1))
     model.compile(optimizer=make_optimizer(config, 10, fast=is_fast(machine)), loss="categorical_crossentropy")
@@ -120,3 +120,16 @@ def test_fast_layers_are_taken_on_one_cpu_with_tensorflow_only():
     kinds = [{type(layer) for layer in training_twin(network, m).layers} for m in (ONE_CPU, TWO_CPUS, gpu, jax)]
     assert {FusedBatchNormalization, ByteDropout} <= kinds[0]
     assert all({keras.layers.BatchNormalization, keras.layers.Dropout} <= kind for kind in kinds[1:])
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_the_fused_sgd_updates_as_the_stock_one(momentum):
+    settings = {"optimizer": "sgd", "learning_rate": 0.05, "momentum": momentum, "weight_decay": 0.01}
+    values = []
+    for fast in (True, False):
+        weight = keras.Variable(np.float32([1.0, -2.0, 0.5]), name="kernel")
+        optimizer = make_optimizer(TrainConfig(**settings), 10, fast=fast)
+        for gradient in ([0.3, -0.1, 0.2], [0.1, 0.4, -0.2], [-0.2, 0.1, 0.1]):
+            optimizer.apply([keras.ops.convert_to_tensor(np.float32(gradient))], [weight])
+        values.append(np.asarray(weight))
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-6)

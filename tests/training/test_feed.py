@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fer_core.data.views import view
 from fer_core.training.feed import Epoch, one_hot, steps_per_epoch
 
 WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)
@@ -11,8 +12,9 @@ WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)
 @pytest.fixture
 def epoch(small_dataset, small_config):
     def make(number=1, **settings):
+        lessons = settings.pop("lessons", None)
         config = small_config.model_copy(update=settings)
-        return Epoch(small_dataset.train, config, epoch=number, class_weights=WEIGHTS)
+        return Epoch(small_dataset.train, config, epoch=number, class_weights=WEIGHTS, lessons=lessons)
 
     return make
 
@@ -53,3 +55,63 @@ def test_fewer_images_than_a_batch_are_one_batch(epoch, small_dataset):
 
 def test_one_hot_labels():
     assert one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_with_alternating_flip_each_image_is_mirrored_in_every_second_epoch(epoch, small_dataset):
+    seen = {number: pixels_by_place(epoch(number, alternating_flip=True), small_dataset) for number in (1, 2, 3)}
+    plain = small_dataset.train.images(slice(None))
+    mirrored = np.array([np.array_equal(seen[1][place], plain[place, :, ::-1]) for place in seen[1]])
+    assert 0.3 < mirrored.mean() < 0.7
+    both = seen[1].keys() & seen[2].keys() & seen[3].keys()
+    assert len(both) > 200
+    assert all(np.array_equal(seen[2][place], seen[1][place][:, ::-1]) for place in both)
+    assert all(np.array_equal(seen[3][place], seen[1][place]) for place in both)
+
+
+def pixels_by_place(batches, small_dataset):
+    """Returns the pixels of an epoch by the place of their image in the split."""
+    size, seen = batches.batch_size, {}
+    for index in range(len(batches)):
+        places = np.sort(batches.order[index * size : (index + 1) * size])
+        seen |= dict(zip(places, batches[index][0], strict=True))
+    return seen
+
+
+def test_mixup_mixes_labels_and_weights_as_it_tells_the_model_to_mix_pixels(epoch):
+    plain_pixels, plain_labels, plain_weights = epoch()[0]
+    given, labels, weights = epoch(mixup=0.4, mixup_part=0.9)[0]
+    share, partner = given["share"], given["partner"]
+    np.testing.assert_array_equal(given["pixels"], plain_pixels)
+    assert 0.5 <= share.min() < 0.95 and share.max() == 1
+    expected = share[:, None] * plain_labels + (1 - share[:, None]) * plain_labels[partner]
+    np.testing.assert_allclose(labels, expected, rtol=1e-6)
+    np.testing.assert_allclose(weights, share * plain_weights + (1 - share) * plain_weights[partner], rtol=1e-6)
+
+
+def test_mixup_fades_out(epoch):
+    given, labels, _ = epoch(4, mixup=0.4, epochs=4, fade=0.5)[0]
+    assert (given["share"] == 1).all()
+    assert set(np.unique(labels)) == {0, 1}
+
+
+def test_taught_images_are_shown_in_fixed_views_with_what_the_teacher_says_of_each(epoch, small_dataset):
+    count, views = len(small_dataset.train), 4
+    lessons = np.random.default_rng(0).dirichlet(np.ones(7), (count, views)).astype(np.float16)
+    batches = epoch(lessons=lessons, teacher_weight=0.75)
+    places = np.sort(batches.order[: batches.batch_size])
+    pixels, targets, _ = batches[0]
+    plain, labels = small_dataset.train.images(places), one_hot(small_dataset.train.labels[places], 7)
+    shown = np.array(
+        [[np.array_equal(pixels[i], view(plain[i : i + 1], n)[0]) for n in range(views)] for i in range(32)]
+    )
+    assert shown.any(axis=1).all()
+    said = lessons[places, shown.argmax(axis=1)].astype(np.float32)
+    np.testing.assert_allclose(targets, 0.25 * labels + 0.75 * said, atol=1e-6)
+
+
+def test_each_taught_image_is_shown_in_another_view_in_the_next_epoch(epoch, small_dataset):
+    lessons = np.zeros((len(small_dataset.train), 4, 7), np.float16)
+    seen = [pixels_by_place(epoch(number, lessons=lessons), small_dataset) for number in (1, 2, 5)]
+    both = seen[0].keys() & seen[1].keys() & seen[2].keys()
+    assert not any(np.array_equal(seen[0][place], seen[1][place]) for place in both)
+    assert all(np.array_equal(seen[0][place], seen[2][place]) for place in both)

@@ -19,7 +19,10 @@ SETTINGS = (
     "--batch-size=8",
     "--devices=cpu:2",
 )
-AUGMENTED = ("--rotation=10", "--flip", "--threads=1", "--precision=float32")
+AUGMENTED = (
+    *("--rotation=10", "--alternating-flip", "--erasing=0.3", "--camera=0.3", "--fade=0.5"),
+    *("--mixup=0.3", "--label-smoothing=0.1", "--ema=0.9", "--threads=1", "--precision=float32"),
+)
 
 WITHOUT_TENSORFLOW = """
 import os, shutil, sys

@@ -36,7 +36,8 @@ def test_two_devices_train_and_each_image_counts_once(places, backend):
     places.models.mkdir()
     environment = {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
     script = ("-c", TELLING_COUNTS)
-    answer = run_script(*SMALL, "--devices=cpu:2", places=places, environment=environment, script=script)
+    mixed = ("--mixup=0.3", "--ema=0.9")
+    answer = run_script(*SMALL, *mixed, "--devices=cpu:2", places=places, environment=environment, script=script)
     assert answer.code == 0, answer.err
     (run,) = list_runs(places)
     assert (run.state.status, run.manifest.devices) == ("SUCCEEDED", "CPU:0, CPU:1")

@@ -39,3 +39,13 @@ def test_warm_up_rises_from_the_first_step_and_the_cosine_begins_after_it():
 
 def test_part_of_an_epoch_is_a_warm_up_too():
     assert rates((0, 4, 5, 79), warmup_epochs=0.5) == pytest.approx([0.16, 0.8, 0.8, 0.8])
+
+
+def test_a_line_falls_to_half_in_the_middle_and_to_nothing_at_the_end():
+    assert rates((0, 20, 40, 80), schedule="linear") == pytest.approx([0.8, 0.6, 0.4, 0], abs=1e-6)
+
+
+def test_one_cycle_rises_from_a_25th_along_a_cosine_and_falls_to_nothing():
+    settings = {"schedule": "one_cycle", "warmup_epochs": 4}
+    found = rates((0, 19, 39, 40, 60, 80), **settings)
+    assert found == pytest.approx([0.8 / 25, 0.8 * (0.5 + 0.5 / 25), 0.8, 0.8, 0.4, 0], abs=2e-3)

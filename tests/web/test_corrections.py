@@ -1,6 +1,8 @@
 """What a person corrects is kept, on that click only, reaches the next retraining, and is deleted again."""
 
+import os
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from fer_core.training.begin_retraining import begin_retraining
 from fer_core.training.retraining import RetrainSpec
+from fer_core.web.pages import corrections as pages
 from tests.web.conftest import folder_contents
 
 
@@ -52,6 +55,43 @@ def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, mon
     assert visit.submit(f"{address}/delete").status_code == 200
     assert folder_contents(site.places.inbox) == set()
     assert visit.submit(f"{address}/delete").status_code == 404
+
+
+def test_a_face_is_kept_once_under_the_label_that_was_said_last(site, face):
+    visit, crop = uploaded(site, face)
+    for label in ("sad", "sad", "angry"):
+        page = visit.submit("/corrections", {"label": label, "crop": crop})
+        assert page.url.endswith("/kept"), "reloading the page must not keep it again"
+        (path,) = folder_contents(site.places.inbox)
+        assert path.parent.name == label
+    path.unlink()
+
+
+def test_many_kept_faces_are_shown_a_page_at_a_time(site, monkeypatch):
+    folder = site.places.inbox / "sad"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(5):
+        (folder / f"{number}.png").write_bytes(b"")
+        os.utime(folder / f"{number}.png", (number, number))
+    monkeypatch.setattr(pages, "SHOWN", 2)
+    shown = []
+    address = "/corrections"
+    while address:
+        text = site.get(address).text
+        shown += re.findall(r'src="/corrections/sad/(\d)\.png"', text)
+        address = next(iter(re.findall(r'href="([^"]+)">Older ones', text)), None)
+    assert shown == ["4", "3", "2", "1", "0"]
+    assert site.get("/corrections?from=-3").status_code == site.get("/corrections?from=x").status_code == 200
+    shutil.rmtree(folder)
+
+
+def test_of_a_picture_that_is_one_face_the_page_says_that_all_of_it_is_kept(site, face):
+    visit = site.visit()
+    given = visit.submit("/", {"faces": "given"}, files={"image": ("happy.jpg", face)}).text
+    found = visit.submit("/", {"faces": "find"}, files={"image": ("happy.jpg", face)}).text
+    assert "the whole picture, since it was taken for one face" in given
+    assert "Not the rest of the picture" not in given
+    assert "Not the rest of the picture" in found
 
 
 @pytest.mark.parametrize("change", [lambda crop: crop[:-1] + "A", lambda crop: "x" + crop[1:], lambda crop: ""])

@@ -3,10 +3,12 @@
 import pytest
 from werkzeug.datastructures import MultiDict
 
+from fer_core import networks
 from fer_core.errors import ConfigError
+from fer_core.recipes import RECIPES
 from fer_core.web.forms import FORMS, arguments_of, job_form
 from jobs.record import Jobs
-from jobs.wishes import checked_wish, train_config
+from jobs.wishes import DEFAULT_RECIPE, checked_wish, train_config
 from tests.conftest import places_in
 from tests.jobs.conftest import wait_until
 from tests.web.conftest import Site, served
@@ -31,11 +33,31 @@ def test_a_form_that_nobody_touched_sends_only_what_was_chosen(task):
     checked_wish(task, {})
 
 
-@pytest.mark.parametrize("recipe", ["attention", "compact", "smoke", "deep_l2"])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_the_form_of_a_training_begins_with_the_recipe_s_own_settings(recipe):
     form = job_form("train", {"recipe": recipe}, {})
-    arguments = arguments_of(form, untouched(form)) | {"recipe": recipe}
+    arguments = arguments_of(form, untouched(form))
+    assert arguments == ({} if recipe == DEFAULT_RECIPE else {"recipe": recipe})
     assert train_config(checked_wish("train", arguments)) == train_config(checked_wish("train", {"recipe": recipe}))
+
+
+@pytest.mark.parametrize("network", networks.names())
+def test_the_form_of_a_training_sends_another_network_with_that_network_s_own_settings(network):
+    form = job_form("train", {"network": network}, {})
+    arguments = arguments_of(form, untouched(form))
+    assert set(arguments) <= {"network"}
+    assert train_config(checked_wish("train", arguments)).network == network
+
+
+def test_what_a_recipe_has_is_switched_off_by_emptying_its_field():
+    form = job_form("train", {"recipe": "resnet"}, {})
+    has = {name: one.value for name, one in form.fields.items() if one.kind == "json" and one.empty == []}
+    assert has["train_sides"]
+    sent = untouched(form)
+    sent["train_sides"] = ""
+    arguments = arguments_of(form, sent)
+    assert arguments == {"recipe": "resnet", "train_sides": []}
+    assert train_config(checked_wish("train", arguments)).train_sides == ()
 
 
 def test_what_is_changed_is_what_the_job_gets():

@@ -58,6 +58,12 @@ def test_a_session_that_nobody_uses_ends_by_itself(site, frames):
         for session in ("first", "second"):
             sessions.read(session, picture, reader.quick, smoothing_seconds=0.5)
         assert len(sessions) == 2
+        now[0] += IDLE_SECONDS + 1
+        sessions.forget_idle()
+        assert len(sessions) == 0, "also where no other page sends anything"
+        now[0] = 0.0
+        for session in ("first", "second"):
+            sessions.read(session, picture, reader.quick, smoothing_seconds=0.5)
         now[0] = IDLE_SECONDS + 1
         sessions.read("third", picture, reader.quick, smoothing_seconds=0.5)
     assert len(sessions) == 1

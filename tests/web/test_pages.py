@@ -3,13 +3,17 @@
 import csv
 import io
 import json
+import re
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
+from fer_core.store import promotion
 from fer_core.store.runs import create_run, open_run
+from fer_core.web import pipeline
 from tests.conftest import places_in
 from tests.web.conftest import finished_run, served
 
@@ -25,6 +29,8 @@ def site(web_settings, tmp_path_factory):
     create_run(places, TrainConfig(data="sample"), recipe="smoke")
     (places.history / "classic.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n1,0.4,1.5,0.35\n")
     (places.history / "broken.csv").write_text("a,b\n1,2\n")
+    (places.history / "история.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n")
+    (places.history / "it's, mine.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n")
     with served(web_settings, places) as site:
         yield site
 
@@ -117,6 +123,46 @@ def test_a_classic_history_is_shown_and_saved_with_our_columns(site):
     assert site.get("/histories/broken.csv").status_code == 400
 
 
+def test_every_history_that_is_listed_can_be_opened_and_saved(site):
+    page = site.get("/runs").text
+    names = set(re.findall(r'href="(/histories/[^"]+)"', page))
+    assert len(names) == 2
+    for name in names:
+        assert site.get(name).status_code == 200
+        saved = site.get(f"{name}/csv")
+        assert saved.status_code == 200
+        assert saved.text.startswith("epoch,")
+        assert "attachment" in saved.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "leads_to"),
+    [
+        (f"{FIRST} {SECOND}", [FIRST, SECOND]),
+        ("shipped/best", ["shipped-best"]),
+        (FIRST, [FIRST]),
+        ("model.h5", []),
+    ],
+)
+def test_a_run_s_page_leads_to_what_it_was_made_from(site, parent, leads_to):
+    number = 10 + len(parent)
+    run = finished_run(site.places, f"202601{number % 20 + 10}-0{number:05d}-compact-{number:04d}", parent=parent)
+    page = site.get(f"/runs/{run.id}").text
+    origin = page.partition("<span>from ")[2].partition("</span>")[0]
+    assert re.findall(r'href="/runs/([^"]+)"', origin) == leads_to
+    assert all(site.get(f"/runs/{run_id}").status_code == 200 for run_id in leads_to)
+    assert leads_to or parent in origin
+    shutil.rmtree(run.folder)
+
+
+def test_of_a_crowd_the_largest_faces_are_shown_and_the_rest_is_said(site, test_data, monkeypatch):
+    monkeypatch.setattr(pipeline, "MOST_FACES", 1)
+    crowd = (test_data / "faces" / "multi_face.jpg").read_bytes()
+    page = site.visit().submit("/", files={"image": crowd}).text
+    assert page.count('<article class="card face"') == 1
+    assert re.search(r"The 1 largest of the \d+ faces are shown", page)
+
+
 def test_runs_and_histories_are_compared(site):
     page = site.get(f"/compare?run={FIRST}&run={SECOND}&run=csv:classic.csv")
     data = island(page.text, "compare-data")
@@ -138,6 +184,26 @@ def test_the_model_card_says_data_figures_limits_and_licence(site):
     assert "An expression is not a feeling" in page
     assert "no licence for its pictures is known" in page
     assert f"Promote {FIRST}" in page
+
+
+def test_the_model_card_says_what_one_face_costs_and_how_good_it_is_without_copies(site):
+    page = site.get("/model").text
+    assert "687,015" in page
+    assert "116.2 million FLOPs" in page
+    assert re.search(r"[\d.]+ ms, measured on this server", page)
+    assert "Without copies of training images" in page
+    assert "63.1%" in page
+    assert "since" not in page.partition("</h1>")[2].partition("</div>")[0], "nothing was promoted here"
+
+
+def test_a_model_that_is_fixed_does_not_take_the_date_of_the_promoted_one(web_settings, tmp_path):
+    places = places_in(tmp_path)
+    promotion.promote(places, finished_run(places, FIRST))
+    finished_run(places, SECOND)
+    with served(web_settings.model_copy(update={"readers": 1, "model": SECOND}), places) as site:
+        assert "<span>since " not in site.get("/model").text
+    with served(web_settings.model_copy(update={"readers": 1}), places) as site:
+        assert "<span>since " in site.get("/model").text
 
 
 def test_metrics_count_what_was_read(site, face):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fer_core.live.predicting import EmotionReader
+from fer_core.web.uploads import BadUploadError, TooLargeError, decoded
 from tests.conftest import places_in
 from tests.web.conftest import finished_run, served
 
@@ -106,11 +107,27 @@ def test_a_jpeg_of_thousands_of_scans_is_refused(site, face):
     assert "too many scans" in answer.json()["error"]
 
 
+def test_a_large_picture_of_many_scans_or_of_wide_pixels_is_refused(face):
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    pixels = 512 * 512
+    assert decoded(face, most_pixels=pixels).shape[:2] == (512, 512)
+    with pytest.raises(BadUploadError, match="too many scans"):
+        decoded(face[:-2] + scan * 20 + face[-2:], most_pixels=pixels)
+    deep = cv2.imencode(".png", np.full((300, 400, 4), 40_000, np.uint16))[1].tobytes()
+    with pytest.raises(TooLargeError, match="megapixels"):
+        decoded(deep, most_pixels=400 * 300)
+    assert decoded(deep, most_pixels=2 * 400 * 300).shape[:2] == (300, 400)
+
+
 def test_a_request_that_is_too_large_is_refused(web_settings, tmp_path, face):
     small = web_settings.model_copy(update={"max_upload_mb": 0.1, "readers": 1})
     with served(small, places_in(tmp_path)) as site:
         answer = site.predict(bytes(300_000))
         assert answer.status_code == 413
+        assert answer.json() == {
+            "error": "Request Entity Too Large.",
+            "hint": "Send less at a time, or a smaller picture.",
+        }
         assert site.predict(face[:20_000]).status_code == 400
 
 

@@ -1,10 +1,12 @@
 """What a request is refused for, and what every answer carries."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 import requests
+from itsdangerous import TimestampSigner
 
 from fer_core.errors import ConfigError
 from fer_core.web.settings import WebSettings, host_names, secrets_of
@@ -72,12 +74,62 @@ def test_another_host_name_is_refused(site, host):
     answer = site.get("/healthz", headers={"Host": host})
     assert answer.status_code == 400
     assert "not known as" in answer.json()["error"]
-    assert "--allow-host" in answer.json()["hint"]
+    assert "--allow-host" in answer.text
 
 
 def test_the_names_that_were_told_are_let_in():
     names = host_names(WebSettings(allow_host=("FER.example.org",), host="::1"))
     assert {"fer.example.org", "localhost", "127.0.0.1", "[::1]"} == names
+    for given, name in {"fer.example.org:8443": "fer.example.org", "[2001:DB8::1]": "[2001:db8::1]"}.items():
+        assert name in host_names(WebSettings(allow_host=(given,)))
+
+
+@pytest.mark.parametrize("name", ["", " ", ":80", "https://fer.example.org", "a b"])
+def test_what_is_no_name_of_a_host_is_refused_at_the_start(name):
+    with pytest.raises(ConfigError, match="no name of a host"):
+        host_names(WebSettings(allow_host=(name,)))
+
+
+def test_who_comes_under_another_name_gets_no_page_and_no_cookie(site):
+    answer = site.get("/", headers={"Host": "evil.example", "Accept": "text/html"})
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert not answer.cookies
+    assert "shipped/best" not in answer.text
+
+
+def test_a_form_of_a_page_that_was_open_for_hours_is_taken(site, monkeypatch):
+    visit = site.visit()
+    token = visit.get("/jobs").text.partition('name="csrf-token" content="')[2].partition('"')[0]
+    now = int(time.time())
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now + 11 * 3600)
+    assert visit.session.post(f"{site.url}/logout", data={"csrf_token": token}, timeout=30).status_code == 200
+
+
+def test_behind_a_proxy_who_guesses_stops_only_himself(web_settings, tmp_path):
+    settings = web_settings.model_copy(update={"readers": 1, "token": TOKEN, "proxy": "127.0.0.1"})
+    with served(settings, places_in(tmp_path)) as site:
+
+        def status(address: str, token: str) -> int:
+            headers = {"X-Forwarded-For": f"10.9.9.9, {address}", "Authorization": f"Bearer {token}"}
+            return site.get("/api/v1/runs", headers=headers).status_code
+
+        assert [status("192.0.2.1", "wrong") for _ in range(6)] == [401] * 5 + [429]
+        assert status("192.0.2.2", TOKEN) == 200
+
+
+def test_without_a_proxy_nobody_passes_for_another_address(web_settings, tmp_path):
+    with served(web_settings.model_copy(update={"readers": 1, "token": TOKEN}), places_in(tmp_path)) as site:
+        for number in range(6):
+            headers = {"X-Forwarded-For": f"192.0.2.{number}", "Authorization": "Bearer wrong"}
+            answer = site.get("/api/v1/runs", headers=headers)
+        assert answer.status_code == 429
+
+
+def test_a_form_that_a_proxy_passes_on_under_another_name_says_which_header_is_missing(site):
+    answer = site.post("/login", headers={"Origin": "https://fer.example.org"})
+    assert answer.status_code == 403
+    assert "proxy_set_header Host $http_host" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -167,6 +219,7 @@ def test_a_stranger_sees_the_login_alone(locked):
     page = locked.get("/runs?sort=name", allow_redirects=False)
     assert page.headers["Location"] == "/login?next=/runs?sort%3Dname"
     assert locked.post("/api/v1/predict").status_code == 401
+    assert "shipped/best" not in locked.get("/login").text
 
 
 def test_the_token_opens_the_api(locked, face):
@@ -188,7 +241,7 @@ def test_a_session_begins_with_the_password_and_ends(locked):
         return client.post(path, data=fields | {"csrf_token": token}, headers=referrer, **base)
 
     wrong = submit("/login", password="the password of none")
-    assert wrong.status_code == 403
+    assert wrong.status_code == 401
     assert "not the password" in wrong.text
     right = submit("/login", password="the password of all", next="//evil.example/")
     assert right.headers["Location"] == "/"
@@ -198,7 +251,10 @@ def test_a_session_begins_with_the_password_and_ends(locked):
     assert "Secure" in cookie
     assert client.get("/runs", **base).status_code == 200
     assert client.get("/api/v1/runs", **base).status_code == 200
+    kept = client.get_cookie("fer_session").value
     assert submit("/logout").status_code == 302
+    assert client.get("/api/v1/runs", **base).status_code == 401
+    client.set_cookie("fer_session", kept)  # also for whoever has copied it
     assert client.get("/api/v1/runs", **base).status_code == 401
 
 

@@ -1,12 +1,16 @@
 """More requests than can be read, and a model that is promoted while they come."""
 
 import concurrent.futures
+import hashlib
+import json
 import threading
 
 import pytest
 
 from fer_core.store import promotion
+from fer_core.web.readers import Readers
 from tests.conftest import places_in
+from tests.jobs.conftest import wait_until
 from tests.web.conftest import finished_run, served
 
 
@@ -29,8 +33,7 @@ def test_who_waits_is_served_when_a_reader_is_free(web_settings, tmp_path, face)
     with served(settings, places_in(tmp_path)) as site, concurrent.futures.ThreadPoolExecutor(1) as pool:
         with site.service.readers.lent():
             answer = pool.submit(site.predict, face)
-            while site.service.readers.waiting < 2:
-                threading.Event().wait(0.005)
+            wait_until(lambda: site.service.readers.waiting == 2)
             assert not answer.done()
         assert answer.result(10).status_code == 200
 
@@ -55,7 +58,8 @@ def test_a_model_promoted_under_load_loses_no_request(web_settings, tmp_path, fa
             page = visit.submit("/model/promote", {"run": run.id}, start="/model")
             assert page.status_code == 200
             assert site.predict(face).json()["model"] == run.id
-        assert visit.submit("/model/rollback", start="/model").status_code == 200
+        step = {"from": second.id, "to": first.id}
+        assert visit.submit("/model/rollback", step, start="/model").status_code == 200
         assert promotion.current(places).run == first.id
         ends.set()
         answers = [answer for one in clients for answer in one.result(30)]
@@ -88,6 +92,61 @@ def test_a_model_of_drawn_faces_does_not_take_the_place_of_one_of_photographs(we
         assert answer.status_code == 400
         assert "drawn faces" in answer.text
         assert site.visit().submit("/model/promote", {"run": "none"}, start="/model").status_code == 404
+
+
+def test_what_was_promoted_while_the_first_model_was_loaded_is_read_with(web_settings, tmp_path, face, monkeypatch):
+    places = places_in(tmp_path)
+    run = finished_run(places, "20260101-000000-compact-0001")
+    load = Readers._load
+
+    def promoted_meanwhile(readers):
+        generation = load(readers)
+        if promotion.current(places) is None:
+            promotion.promote(places, run)
+        return generation
+
+    monkeypatch.setattr(Readers, "_load", promoted_meanwhile)
+    with served(web_settings.model_copy(update={"readers": 1}), places) as site:
+        site.service.readers.look()
+        assert site.predict(face).json()["model"] == run.id
+
+
+def test_a_promoted_model_whose_small_runtime_is_broken_is_said_and_a_later_one_is_seen(web_settings, tmp_path, face):
+    places = places_in(tmp_path)
+    broken, good = (finished_run(places, f"2026010{day}-000000-compact-000{day}") for day in (1, 2))
+    content = b"no flat buffer" * 100
+    (broken.folder / "model.tflite").write_bytes(content)
+    facts = {"sha256": hashlib.sha256(content).hexdigest(), "largest_difference": 0.0}
+    manifest = json.loads((broken.folder / "manifest.json").read_text()) | {"litert": facts}
+    (broken.folder / "manifest.json").write_text(json.dumps(manifest))
+    with served(web_settings.model_copy(update={"readers": 1}), places) as site:
+        page = site.visit().submit("/model/promote", {"run": broken.id}, start="/model")
+        assert page.status_code == 200
+        assert "cannot be read with" in page.text
+        assert site.predict(face).json()["model"] == "shipped/best"
+        promotion.promote(places, good)
+        wait_until(lambda: site.service.readers.model.name == good.id)
+
+
+def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, tmp_path):
+    places = places_in(tmp_path)
+    first, second, third = (finished_run(places, f"2026010{day}-000000-compact-000{day}") for day in (1, 2, 3))
+    with served(web_settings.model_copy(update={"readers": 1}), places) as site:
+        visit = site.visit()
+        assert "The button below goes back" in visit.submit("/model/promote", {"run": first.id}).text
+        visit.submit("/model/promote", {"run": second.id})
+        seen = {"from": second.id, "to": first.id}
+        assert all(f'value="{run_id}"' in visit.get("/model").text for run_id in seen.values())
+        promotion.promote(places, third)
+        refused = visit.submit("/model/rollback", seen)
+        assert refused.status_code == 400
+        assert f"{third.id} is in use now" in refused.text
+        assert promotion.current(places).run == third.id
+        for start, end in ((third, second), (second, first)):
+            assert visit.submit("/model/rollback", {"from": start.id, "to": end.id}).status_code == 200
+        page = visit.submit("/model/rollback", {"from": first.id, "to": "shipped/best"})
+        assert "The model of the project itself is the model in use again" in page.text
+        assert site.service.readers.model.name == "shipped/best"
 
 
 @pytest.mark.parametrize("detector", ["haar"])

@@ -105,6 +105,7 @@ class RunAnswer(_Told):
     name: str
     kind: str
     parent: str | None
+    parents: list[str]
     status: str
     epoch: int
     epochs: int | None

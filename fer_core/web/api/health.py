@@ -10,7 +10,7 @@ answers = Blueprint("answers", __name__)
 
 @answers.get("/healthz")
 def healthz() -> Response:
-    """Whether pictures can be read: a reader is there. Tells strangers nothing else."""
+    """Whether the process answers; it does so only once a model is loaded. Tells strangers nothing else."""
     return jsonify(status="ok")
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from fer_core.web.api import answers
+from fer_core.web.figures import CONTENT_TYPE
 from fer_core.web.login import is_locked
 from fer_core.web.uploads import MOST_PICTURES
 
@@ -111,6 +112,12 @@ def _health() -> dict[str, Any]:
     return {"summary": "Whether the server answers.", "responses": {"200": answer}, "security": []}
 
 
+def _metrics() -> dict[str, Any]:
+    text = {"description": "As asked.", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}
+    problems = {str(code): _answer(_REASONS[code], answers.Problem) for code in (401, 429)}
+    return {"summary": "Figures for Prometheus.", "responses": {"200": text, **problems}}
+
+
 _PATHS: dict[str, dict[str, Any]] = {
     "/api/v1/predict": {"post": _predict},
     "/api/v1/live": {"post": _live},
@@ -123,6 +130,7 @@ _PATHS: dict[str, dict[str, Any]] = {
     "/api/v1/jobs/{name}/resume": {"post": _change("Goes on with a job that failed or was cancelled.")},
     "/api/v1/workers": {"get": _get("Whether the broker answers, and who listens.", answers.WorkersAnswer)},
     "/healthz": {"get": _health},
+    "/metrics": {"get": _metrics},
 }
 
 

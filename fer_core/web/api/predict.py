@@ -12,6 +12,7 @@ from fer_core.live.reader import SMOOTHING_SECONDS, FaceReader
 from fer_core.live.reading import Reading
 from fer_core.web.api.answers import PredictRequest
 from fer_core.web.api.checks import body_as
+from fer_core.web.readers import LentReader
 from fer_core.web.service import service
 from fer_core.web.uploads import BadUploadError, as_bgr, decoded, from_base64, sent_files
 
@@ -26,9 +27,9 @@ api = Blueprint("api", __name__, url_prefix="/api/v1")
 def predict() -> Response:
     """The faces in one or several pictures."""
     files, faces = _sent()
-    held = service()
-    images = [_picture_answer(data, faces) for data in files]
-    return jsonify(model=held.readers.model.name, detector=held.readers.detector_name, images=images)
+    with service().readers.lent() as lent:
+        images = [_picture_answer(data, faces, lent) for data in files]
+    return jsonify(model=lent.model.name, detector=lent.detector_name, images=images)
 
 
 @api.post("/live")
@@ -37,17 +38,15 @@ def live() -> Response:
     session_id, smoothing = _visit()
     (data,) = sent_files(most=1)
     held = service()
-    with held.readers.lent() as reader:
+    with held.readers.lent() as lent:
         picture_bgr = as_bgr(decoded(data, most_pixels=held.settings.pixels))
         began = time.perf_counter()
-        readings = held.sessions.read(session_id, picture_bgr, reader.quick, smoothing_seconds=smoothing)
+        readings = held.sessions.read(session_id, picture_bgr, lent.quick, smoothing_seconds=smoothing)
         milliseconds = (time.perf_counter() - began) * 1000
     _count(readings)
     height, width = picture_bgr.shape[:2]
     people = [reading.to_json() for reading in readings]
-    return jsonify(
-        model=held.readers.model.name, width=width, height=height, faces=people, milliseconds=round(milliseconds, 2)
-    )
+    return jsonify(model=lent.model.name, width=width, height=height, faces=people, milliseconds=round(milliseconds, 2))
 
 
 def _sent() -> tuple[list[bytes], Faces]:
@@ -61,11 +60,9 @@ def _sent() -> tuple[list[bytes], Faces]:
     return sent_files(), faces
 
 
-def _picture_answer(data: bytes, faces: Faces) -> dict[str, Any]:
-    held = service()
-    with held.readers.lent() as reader:
-        picture = decoded(data, most_pixels=held.settings.pixels)
-        readings = _read(reader.for_picture(picture), picture, faces)
+def _picture_answer(data: bytes, faces: Faces, lent: LentReader) -> dict[str, Any]:
+    picture = decoded(data, most_pixels=service().settings.pixels)
+    readings = _read(lent.for_picture(picture), picture, faces)
     _count(readings)
     told = [reading.to_json() for reading in readings]
     for one in told:

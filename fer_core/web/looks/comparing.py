@@ -39,10 +39,14 @@ def compared(places: Places, names: list[str]) -> list[Compared]:
 
 
 def differing(every: list[Compared]) -> dict[str, list[Any]]:
-    """Returns the settings that are not the same in all, each with a value per run; None where one has no such."""
-    names = dict.fromkeys(name for one in every for name in one.settings)
-    rows = {name: [one.settings.get(name) for one in every] for name in names}
-    return {name: values for name, values in rows.items() if any(value != values[0] for value in values)}
+    """Returns the settings that are not the same in all, each with a value per run; None where one has no such.
+
+    A history knows no settings, which is no difference.
+    """
+    known = [one.settings for one in every if one.settings]
+    names = dict.fromkeys(name for settings in known for name in settings)
+    differ = [name for name in names if any(one.get(name) != known[0].get(name) for one in known)]
+    return {name: [one.settings.get(name) for one in every] for name in differ}
 
 
 def _of_run(run: Run) -> Compared:

@@ -32,6 +32,7 @@ def model_card(model: ModelFiles) -> dict[str, Any]:
         "labels": model.labels,
         "input": f"{model.side} x {model.side} pixels, {'gray' if model.channels == 1 else 'three equal channels'}",
         "temperature": model.temperature,
+        "calibrated_on": "test" if model.manifest and model.manifest.config.validation == "test" else "validation",
         "sha256": model.sha256,
         "limits": LIMITS,
         "licence": _UNKNOWN,

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from fer_core.errors import ArtifactError, FerError
+from fer_core.errors import ArtifactError, FerError, NoSuchArtifactError
 from fer_core.places import Places
-from fer_core.store.promotion import SHIPPED_BEST, current
+from fer_core.store.manifest import Manifest
+from fer_core.store.promotion import SHIPPED_BEST, SHIPPED_NAME, current
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
 from fer_core.training.history import History, read_history
@@ -16,6 +17,8 @@ SHIPPED = "shipped-best"
 """By this name the project's own model is a run like the others."""
 SORTS = ("created", "name", "status", "accuracy", "macro_f1")
 _NAME = re.compile(r"[\w. ()+-]{1,200}\.csv")
+_ID = re.compile(r"\d{8}-\d{6}-[\w.-]{1,100}")
+"""What runs and searches are named by the program."""
 
 
 class RunLine(NamedTuple):
@@ -26,6 +29,8 @@ class RunLine(NamedTuple):
     """Its recipe, or its network where it has no recipe."""
     kind: str
     parent: str | None
+    parents: tuple[str, ...]
+    """What has a page of what it was made from: a search for a trial, else runs."""
     status: str
     epoch: int
     epochs: int | None
@@ -49,6 +54,7 @@ class RunList:
     def __init__(self, places: Places):
         self._places = places
         self._kept: dict[Path, tuple[tuple[int, ...], RunLine]] = {}
+        self._histories: dict[Path, tuple[int, History]] = {}
 
     def lines(self) -> list[RunLine]:
         """Returns all runs that can be read, the newest first, the project's own model at the end."""
@@ -58,6 +64,25 @@ class RunList:
         folders = {run.folder for run in runs}
         self._kept = {folder: kept for folder, kept in list(self._kept.items()) if folder in folders}
         return lines
+
+    def lone_histories(self, lines: list[RunLine]) -> list[History]:
+        """Returns the history CSVs that none of these runs wrote, the newest first.
+
+        One that cannot be read has a `problem`; one whose name no address can have is left out.
+        """
+        of_runs = {line.history_csv for line in lines}
+        paths = [path for path in self._places.history.glob("*.csv") if _NAME.fullmatch(path.name)]
+        found = [self._history(path) for path in paths if path.name not in of_runs]
+        self._histories = {path: kept for path, kept in list(self._histories.items()) if path in paths}
+        return sorted(found, key=lambda history: (history.date, history.path.name), reverse=True)
+
+    def _history(self, path: Path) -> History:
+        changed = path.stat().st_mtime_ns if path.exists() else 0
+        kept = self._histories.get(path)
+        if kept is None or kept[0] != changed:
+            kept = (changed, _listed(path))
+            self._histories[path] = kept
+        return kept[1]
 
     def _line(self, run: Run, in_use: str) -> RunLine | None:
         try:
@@ -90,6 +115,20 @@ def id_of(run: Run) -> str:
     return SHIPPED if run.folder == SHIPPED_BEST else run.id
 
 
+def page_id(name: str) -> str:
+    """Returns the id by which pages name a run or model that records name so."""
+    return SHIPPED if name == SHIPPED_NAME else name
+
+
+def parents(manifest: Manifest) -> tuple[str, ...]:
+    """Returns the ids of what a run was made from: the runs of an ensemble, a search, the model that it retrains.
+
+    What has no page is left out: a file that somebody gave.
+    """
+    names = map(page_id, (manifest.parent or "").split(" "))
+    return tuple(name for name in names if name == SHIPPED or _ID.fullmatch(name))
+
+
 def run_line(run: Run) -> RunLine:
     """Returns a run as a line. Raises ArtifactError if its files cannot be read."""
     manifest, state = run.manifest, run.state
@@ -99,6 +138,7 @@ def run_line(run: Run) -> RunLine:
         name=manifest.recipe or manifest.config.network,
         kind=manifest.kind,
         parent=manifest.parent,
+        parents=parents(manifest),
         status=state.status,
         epoch=state.epoch,
         epochs=state.epochs,
@@ -116,18 +156,11 @@ def run_line(run: Run) -> RunLine:
     )
 
 
-def lone_histories(places: Places, lines: list[RunLine]) -> list[History]:
-    """Returns the history CSVs that no run here wrote, the newest first; one that cannot be read has a `problem`."""
-    of_runs = {line.history_csv for line in lines}
-    paths = [path for path in places.history.glob("*.csv") if path.name not in of_runs]
-    return sorted(map(_listed, paths), key=lambda history: (history.date, history.path.name), reverse=True)
-
-
 def find_history(places: Places, name: str) -> History:
     """Returns the history CSV of that name. Raises ArtifactError if there is none, or it cannot be read."""
     path = places.history / name
     if not _NAME.fullmatch(name) or not path.is_file():
-        raise ArtifactError(f"There is no history {name[:200]!r}.", hint="The page of the runs lists them.")
+        raise NoSuchArtifactError(f"There is no history {name[:200]!r}.", hint="The page of the runs lists them.")
     return read_history(path)
 
 

@@ -5,29 +5,42 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from fer_core.web import corrections
 from fer_core.web.service import service
 
+SHOWN = 100
+"""Pictures at a time."""
+
 pages = Blueprint("corrections", __name__)
 
 
 @pages.get("/corrections")
 def page() -> str:
-    """All pictures that are kept for the next retraining."""
+    """The pictures that are kept for the next retraining, the newest first. `?from=` says how many are passed over."""
     inbox = service().places.inbox
-    return render_template("corrections.html", kept=corrections.kept(inbox), inbox=inbox.resolve())
+    kept = corrections.kept(inbox)
+    start = min(max(0, request.args.get("from", 0, int)), len(kept))
+    shown = kept[start : start + SHOWN]
+    return render_template(
+        "corrections.html", kept=shown, count=len(kept), start=start, step=SHOWN, inbox=inbox.resolve()
+    )
 
 
 @pages.post("/corrections")
-def keep() -> Response | str:
+def keep() -> Response:
     """Keeps the crop of a face under the label that the person names."""
     held = service()
-    one = corrections.keep(
+    kept = corrections.keep(
         held.places.inbox,
         request.form.get("label", ""),
         request.form.get("crop", ""),
         labels=held.readers.model.labels,
         signer=held.signer,
-        clock=held.clock,
     )
-    return render_template("corrected.html", one=one)
+    return redirect(url_for("corrections.one", label=kept.label, name=kept.name))
+
+
+@pages.get("/corrections/<label>/<name>/kept")
+def one(label: str, name: str) -> str:
+    """What was kept just now, and how it is deleted again."""
+    return render_template("corrected.html", one=corrections.find(service().places.inbox, label, name))
 
 
 @pages.get("/corrections/<label>/<name>")

@@ -6,12 +6,11 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, send_file
 
-from fer_core.errors import ConfigError, did_you_mean
+from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
 from fer_core.web.looks import comparing, run_detail
-from fer_core.web.looks.run_list import SORTS, find_history, find_run, in_order, lone_histories
-from fer_core.web.problems import NotFoundError
+from fer_core.web.looks.run_list import SORTS, find_history, find_run, in_order
 from fer_core.web.service import service
 
 pages = Blueprint("runs", __name__)
@@ -28,7 +27,7 @@ def page() -> str:
     return render_template(
         "runs.html",
         runs=in_order(lines, sort=sort, recipe=recipe, kind=kind),
-        histories=lone_histories(service().places, lines),
+        histories=service().runs.lone_histories(lines),
         recipes=sorted({line.name for line in lines}),
         kinds=sorted({line.kind for line in lines}),
         chosen={"sort": sort, "recipe": recipe, "kind": kind},
@@ -77,8 +76,8 @@ def history_csv(name: str) -> Response:
     writer = csv.DictWriter(text, HISTORY_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(found.rows)
-    headers = {"Content-Disposition": f'attachment; filename="{found.path.name}"'}
-    return Response(text.getvalue(), mimetype="text/csv", headers=headers)
+    content = io.BytesIO(text.getvalue().encode())
+    return send_file(content, mimetype="text/csv", as_attachment=True, download_name=found.path.name)
 
 
 @pages.get("/compare")

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, render_template, send_file
 
+from fer_core.errors import NotFoundError
 from fer_core.search.folder import open_search
 from fer_core.store.files import plain
 from fer_core.web.looks.search_look import search_detail
-from fer_core.web.problems import NotFoundError
 from fer_core.web.service import service
 
 pages = Blueprint("searches", __name__)

@@ -7,6 +7,7 @@ from flask import Blueprint, render_template, request
 from fer_core.emotions import colour
 from fer_core.errors import ConfigError, FerError, did_you_mean
 from fer_core.web.pipeline import Finding, PictureView, view
+from fer_core.web.readers import LentReader
 from fer_core.web.service import service
 from fer_core.web.uploads import BadUploadError, TooLargeError, decoded, sent_files
 
@@ -24,23 +25,25 @@ def results() -> str:
     """What is read in the pictures of the form. Nothing of them is kept."""
     finding = request.form.get("faces", "auto")
     if finding not in get_args(Finding):
-        raise ConfigError(f"faces cannot be {finding!r}.", hint=did_you_mean(finding, get_args(Finding)))
-    model = service().readers.model
+        raise ConfigError(f"faces cannot be {finding[:40]!r}.", hint=did_you_mean(finding[:40], get_args(Finding)))
+    files = sent_files()
+    with service().readers.lent() as lent:
+        pictures = [_shown(data, finding, lent) for data in files]
+    labels = lent.model.labels
     return render_template(
         "results.html",
-        pictures=[_shown(data, finding) for data in sent_files()],
-        labels=model.labels,
-        colours={label: colour(label, model.labels) for label in model.labels},
+        pictures=pictures,
+        labels=labels,
+        colours={label: colour(label, labels) for label in labels},
         threshold=service().settings.threshold,
     )
 
 
-def _shown(data: bytes, finding: Finding) -> PictureView | FerError:
+def _shown(data: bytes, finding: Finding, lent: LentReader) -> PictureView | FerError:
     """Returns the picture, or what is wrong with it: one bad picture of several must not hide the others."""
     held = service()
     try:
-        with held.readers.lent() as reader:
-            picture = decoded(data, most_pixels=held.settings.pixels)
-            return view(reader.for_picture(picture), picture, finding=finding, signer=held.signer)
+        picture = decoded(data, most_pixels=held.settings.pixels)
+        return view(lent.for_picture(picture), picture, finding=finding, signer=held.signer)
     except (BadUploadError, TooLargeError) as error:
         return error

@@ -1,0 +1,111 @@
+"""What the ingredients of the recipe `resnet` are worth: each is left out once, a few short epochs, two seeds.
+
+    python benchmarks/ablation.py                     # 12 trainings, hours; can be stopped and started again
+    python benchmarks/ablation.py --table             # the table of what there is so far
+
+Scores are of images held out of Training, never of the test images. What is finished is not trained again, and what
+was interrupted goes on. Each training leaves a file in docs/runs/ablation.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EPOCHS, SEEDS = 8, (0, 1)
+HELD_OUT = 0.1
+LEFT_OUT: dict[str, list[str]] = {
+    "everything": [],
+    "without squeeze and excitation": ["--network-options.squeeze", "0"],
+    "without mixup": ["--mixup", "0"],
+    "without erasing and camera": ["--erasing", "0", "--camera", "0"],
+    "without growing pictures": ["--train-sides", "44"],
+    "without fading": ["--fade", "0"],
+}
+
+
+def run_file(folder: Path, name: str, seed: int) -> Path:
+    """Returns where a training's figures are kept."""
+    return folder / f"{name.replace(' ', '_')}-seed{seed}.json"
+
+
+def train(name: str, seed: int, options: argparse.Namespace) -> dict:
+    """Trains one variant, or goes on with it, and returns its figures."""
+    work = options.work / run_file(Path(), name, seed).stem
+    places = ["--models-dir", work / "models", "--history-dir", work / "history"]
+    settings = ["--recipe", "resnet", "--data", options.data, "--epochs", options.epochs, "--seed", seed]
+    settings += ["--validation-fraction", HELD_OUT, "--warmup-epochs", 1, "--no-promote", *LEFT_OUT[name]]
+    is_begun = any((work / "models").glob("runs/*/manifest.json"))
+    command = ["train_emotion_model.py", *(["--resume", "latest"] if is_begun else settings), *places]
+    environment = os.environ | {"FER_CACHE_DIR": str(options.work / "cache")}
+    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=environment, check=True)
+    return figures(next((work / "models").glob("runs/*")), name, LEFT_OUT[name])
+
+
+def figures(run: Path, name: str, flags: list[str]) -> dict:
+    """Returns what is kept of a finished run: its flags, its curve, and what it was trained with and on."""
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    entries = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    rows = {entry["epoch"]: entry for entry in entries if entry["kind"] == "epoch"}
+    kept = ("accuracy", "loss", "val_accuracy", "val_macro_f1", "val_loss", "images_per_second")
+    return {
+        "name": name,
+        "flags": flags,
+        "seed": manifest["seed"],
+        "epochs": [{"epoch": number} | {key: rows[number][key] for key in kept} for number in sorted(rows)],
+        **{key: manifest[key] for key in ("precision", "threads", "splits", "versions", "git_commit")},
+    }
+
+
+def table(folder: Path) -> str:
+    """Returns the table of all finished trainings in Markdown: held-out accuracy after the last epoch."""
+    found: dict[str, list[dict]] = {name: [] for name in LEFT_OUT}
+    for path in sorted(folder.glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        found[result["name"]].append(result["epochs"][-1] | {"seed": result["seed"]})
+    whole = _mean(found["everything"])
+    lines = ["| variant | seeds | held-out accuracy | difference | macro F1 |", "|---|---:|---:|---:|---:|"]
+    for name, ends in found.items():
+        if ends:
+            accuracy, f1 = _mean(ends), statistics.mean(end["val_macro_f1"] for end in ends)
+            each = ", ".join(f"{100 * end['val_accuracy']:.1f}" for end in ends)
+            difference = f"{100 * (accuracy - whole):+.1f}" if name != "everything" and whole else ""
+            lines.append(f"| {name} | {len(ends)} | {100 * accuracy:.1f} % ({each}) | {difference} | {f1:.3f} |")
+    return "\n".join(lines)
+
+
+def _mean(ends: list[dict]) -> float:
+    return statistics.mean(end["val_accuracy"] for end in ends) if ends else 0.0
+
+
+def main() -> None:
+    """Trains what is not there yet, seed after seed, and prints the table."""
+    options = parse_options()
+    for seed in [] if options.table else SEEDS:
+        for name in LEFT_OUT:
+            path = run_file(options.output, name, seed)
+            if not path.exists():
+                result = train(name, seed, options)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(table(options.output))
+
+
+def parse_options() -> argparse.Namespace:
+    """Returns the command line."""
+    data = Path(os.environ.get("FER_TEST_DATA") or ROOT.parent / "shared" / "data") / "fer2013.zip"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=data, help="FER-2013 (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each training (default: %(default)s)")
+    parser.add_argument("--work", type=Path, default=ROOT / "models" / "ablation", help="for runs that are under way")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "runs" / "ablation")
+    parser.add_argument("--table", action="store_true", help="train nothing, print the table")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

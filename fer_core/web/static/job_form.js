@@ -1,0 +1,33 @@
+// The form of a job: another recipe or network brings its own settings; long parts can be searched.
+const fields = [...document.querySelectorAll("main form[method=post] :is(input, select, textarea)")];
+const begun = new Map(fields.map((field) => [field, stateOf(field)]));
+for (const select of document.querySelectorAll("[data-reloads]")) {
+  select.addEventListener("change", () => {
+    const isChanged = fields.some((field) => field !== select && stateOf(field) !== begun.get(field));
+    if (isChanged && !confirm(`The form begins anew with another ${select.name}; what you have changed is lost.`)) {
+      select.value = begun.get(select);
+      return;
+    }
+    const address = new URL(location.pathname, location.origin);
+    for (const one of document.querySelectorAll("[data-reloads]"))
+      if (one.value && (one === select || select.name !== "recipe")) address.searchParams.set(one.name, one.value);
+    location.assign(address);
+  });
+}
+for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
+
+function stateOf(field) {
+  return field.type === "checkbox" ? field.checked : field.value;
+}
+
+const search = document.getElementById("find-setting");
+search.closest(".field").hidden = false;
+search.addEventListener("input", () => {
+  const wanted = search.value.trim().toLowerCase().replaceAll("_", " ");
+  for (const field of document.querySelectorAll("[data-setting]"))
+    field.hidden = wanted && !field.textContent.toLowerCase().includes(wanted);
+  for (const part of document.querySelectorAll("details.settings")) if (wanted) part.open = true;
+});
+search.addEventListener("keydown", (event) => {
+  if (event.key === "Enter") event.preventDefault();
+});

@@ -1,0 +1,117 @@
+// The upload page: pictures come by drop, choice, paste or camera, and all end in the form's own file input.
+import { openCamera, problemOf } from "./parts/camera.js";
+
+const form = document.getElementById("upload");
+const input = document.getElementById("image");
+const drop = document.getElementById("drop");
+const previews = document.getElementById("previews");
+const said = document.getElementById("said");
+let addresses = [];
+
+drop.hidden = false;
+document.getElementById("choose").addEventListener("click", () => pickMore.click());
+
+// The form's input is replaced by every choice; this one only adds.
+const pickMore = Object.assign(document.createElement("input"), { type: "file", accept: "image/*", multiple: true });
+pickMore.addEventListener("change", () => {
+  add(pickMore.files);
+  pickMore.value = "";
+});
+
+for (const name of ["dragenter", "dragover"])
+  drop.addEventListener(name, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
+addEventListener("drop", (event) => add(event.dataTransfer?.files ?? []));
+addEventListener("paste", (event) => add(event.clipboardData?.files ?? []));
+input.addEventListener("change", show);
+form.addEventListener("submit", (event) => {
+  if (input.files.length) return say("The faces are being read …");
+  event.preventDefault();
+  say("Choose, drop or paste a picture first.");
+  document.getElementById("choose").focus();
+});
+
+function add(files) {
+  const pictures = [...files].filter((file) => file.type.startsWith("image/"));
+  if (!pictures.length) {
+    if (files.length) say("That is no picture. JPEG, PNG, BMP and WebP can be read.");
+    return;
+  }
+  setFiles([...input.files, ...pictures]);
+}
+
+function setFiles(files) {
+  const transfer = new DataTransfer();
+  for (const file of files) transfer.items.add(file);
+  input.files = transfer.files;
+  show();
+}
+
+function show() {
+  for (const address of addresses) URL.revokeObjectURL(address);
+  addresses = [...input.files].map((file) => URL.createObjectURL(file));
+  previews.replaceChildren(...[...input.files].map(preview));
+  const count = input.files.length;
+  document.getElementById("chosen").hidden = !count;
+  say(count ? `${count} picture${count === 1 ? " is" : "s are"} ready to be read.` : "");
+}
+
+function preview(file, place) {
+  const item = document.createElement("li");
+  const picture = Object.assign(document.createElement("img"), { src: addresses[place], alt: "" });
+  const name = Object.assign(document.createElement("span"), { className: "name", textContent: file.name });
+  const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
+  remove.setAttribute("aria-label", `Leave ${file.name} out`);
+  remove.addEventListener("click", () => setFiles([...input.files].filter((one) => one !== file)));
+  item.append(picture, name, remove);
+  return item;
+}
+
+function say(words) {
+  said.textContent = words;
+}
+
+// The camera: a picture of it is a file like any other.
+const dialog = document.getElementById("camera");
+const view = document.getElementById("camera-view");
+const cameraSaid = document.getElementById("camera-said");
+const shoot = document.getElementById("shoot");
+const take = document.getElementById("take");
+take.hidden = !navigator.mediaDevices?.getUserMedia;
+
+take.addEventListener("click", async () => {
+  dialog.showModal();
+  shoot.disabled = true;
+  cameraSaid.textContent = "The camera is starting …";
+  try {
+    await openCamera(view);
+    if (!dialog.open) return stopCamera();
+    shoot.disabled = false;
+    cameraSaid.textContent = "It is seen here only until you take the picture.";
+  } catch (error) {
+    cameraSaid.textContent = problemOf(error);
+  }
+});
+shoot.addEventListener("click", () => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: view.videoWidth, height: view.videoHeight });
+  canvas.getContext("2d").drawImage(view, 0, 0);
+  canvas.toBlob(
+    (blob) => {
+      add([new File([blob], `camera-${input.files.length + 1}.jpg`, { type: "image/jpeg" })]);
+      dialog.close();
+    },
+    "image/jpeg",
+    0.92,
+  );
+});
+document.getElementById("camera-close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("close", stopCamera);
+
+function stopCamera() {
+  for (const track of view.srcObject?.getTracks() ?? []) track.stop();
+  view.srcObject = null;
+}

@@ -1,0 +1,72 @@
+"""Finished runs whose answers are averaged."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from fer_core import networks
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError
+from fer_core.store.artifacts import load_model
+from fer_core.store.files import write_json
+from fer_core.store.runs import create_run, open_run
+from fer_core.training.ensemble import averaged, begin_ensemble, finish_ensemble
+from fer_core.training.members import finished_members
+
+
+@pytest.fixture
+def twice(in_use, places):
+    """The ids of a finished run and of a copy of it whose answers are others: its last layer is turned round."""
+    copy = in_use.folder.with_name(f"{in_use.id}-copy")
+    shutil.copytree(in_use.folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+    write_json(copy / "manifest.json", manifest | {"run_id": copy.name})
+    model = load_model(copy / "model.h5")
+    model.layers[-1].set_weights([-weight for weight in model.layers[-1].get_weights()])
+    model.save(copy / "model.h5")
+    return in_use.id, copy.name
+
+
+def test_the_answers_of_an_ensemble_are_the_mean_of_its_members(tmp_path):
+    config = TrainConfig(network="tiny", network_options={"stem": 4, "filters": (4, 8), "blocks": (1, 1)})
+    members = [networks.build(config, ("a", "b", "c")) for _ in range(3)]
+    faces = np.random.default_rng(0).uniform(0, 255, (4, 48, 48, 1)).astype(np.float32)
+    expected = np.mean([np.asarray(member(faces)) for member in members], axis=0)
+    averaged(members).save(tmp_path / "ensemble.h5")
+    opened = keras.models.load_model(tmp_path / "ensemble.h5")
+    np.testing.assert_allclose(opened(faces), expected, atol=1e-6)
+
+
+def test_an_ensemble_of_runs_is_a_finished_run_with_scores_and_exports(twice, places, small_dataset):
+    members = finished_members(twice, places)
+    run = begin_ensemble(members, small_dataset, places, promote=False)
+    evaluation = finish_ensemble(run, members, small_dataset)
+    assert (run.state.status, run.manifest.recipe, run.manifest.parent) == ("SUCCEEDED", "ensemble", " ".join(twice))
+    images = small_dataset.test.images(slice(None)).astype(np.float32)
+    answers = np.mean([np.asarray(load_model(member.model_h5)(images)) for member in members], axis=0)
+    assert evaluation.accuracy == pytest.approx((answers.argmax(axis=1) == small_dataset.test.labels).mean())
+    assert run.model_tflite.is_file() and run.evaluation_json.is_file()
+
+
+def test_an_ensemble_has_at_least_two_different_runs(in_use, places):
+    for names in ((in_use.id,), (in_use.id, in_use.id)):
+        with pytest.raises(ArtifactError, match="at least two different runs"):
+            finished_members(names, places)
+
+
+def test_a_member_that_is_not_finished_is_refused(in_use, places, small_config):
+    waiting = create_run(places, small_config)
+    with pytest.raises(ArtifactError, match=f"Run {waiting.id} is not finished") as caught:
+        finished_members((in_use.id, waiting.id), places)
+    assert caught.value.hint == f"Finish it: --resume {waiting.id}."
+
+
+def test_members_with_other_labels_are_refused(twice, places):
+    path = open_run(places, twice[1]).folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, manifest | {"labels": manifest["labels"][::-1]})
+    with pytest.raises(ArtifactError, match="differ in labels"):
+        finished_members(twice, places)

@@ -1,0 +1,124 @@
+"""Debian's Chromium, driven by Playwright, with a camera that plays a clip, and servers in processes of their own."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from fer_core.places import Places
+from tests.conftest import PROJECT, places_in
+from tests.script import clean_environment
+
+PATIENCE_MS = 15_000
+_CAMERA_FRAMES = 24
+_CAMERA_SIZE = (640, 480)
+
+
+class Site(NamedTuple):
+    """A server that answers, and its folders."""
+
+    url: str
+    places: Places
+
+
+@contextlib.contextmanager
+def web_server(places: Places, test_data: Path, **environment: str) -> Iterator[Site]:
+    """Yields a server in a process of its own, on a free port."""
+    yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(places.inbox)}
+    folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer_core.web", "--port", "0", *folders],
+        cwd=PROJECT,
+        env=clean_environment(places, yunet | environment),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        told = next((line for line in process.stderr if line.startswith("Serving on ")), "")
+        assert told, f"the server ended with {process.wait()}"
+        yield Site(told.split()[2], places)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def site(test_data, tmp_path_factory) -> Iterator[Site]:
+    """A server for the tests of one file, with the project's own model."""
+    with web_server(places_in(tmp_path_factory.mktemp("web")), test_data) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The program. Where it is not installed the tests are skipped, and say what to install."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("NOT TESTED in a browser: apt-get install chromium brings one.")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(playwright, chromium, test_data, tmp_path_factory) -> Iterator[Browser]:
+    """A browser whose camera shows a face, once a page may see it."""
+    clip = tmp_path_factory.mktemp("camera") / "face.y4m"
+    write_camera_clip(clip, test_data / "faces" / "single_face.mp4")
+    camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *camera])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def context(browser, site) -> Iterator[BrowserContext]:
+    """A visitor of `site` without cookies, in English, on a desktop."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context) -> Iterator[Page]:
+    """A page; scripts that fail and what the policy forbids fail the test."""
+    page = context.new_page()
+    with watched(page):
+        yield page
+
+
+@contextlib.contextmanager
+def watched(page: Page) -> Iterator[None]:
+    """Fails if a script of the page fails, or the Content-Security-Policy forbids what it does."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
+    yield
+    assert not problems, problems
+
+
+def write_camera_clip(clip: Path, video: Path) -> None:
+    """Writes the first frames of a video as Chromium's fake camera reads them: YUV4MPEG2, 640 x 480, 30 a second."""
+    source = cv2.VideoCapture(str(video))
+    width, height = _CAMERA_SIZE
+    with clip.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
+        for _ in range(_CAMERA_FRAMES):
+            is_there, frame_bgr = source.read()
+            assert is_there, f"{video} is too short"
+            frame_bgr = cv2.resize(np.ascontiguousarray(frame_bgr), _CAMERA_SIZE, interpolation=cv2.INTER_AREA)
+            file.write(b"FRAME\n" + cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2YUV_I420).tobytes())
+    source.release()

@@ -1,0 +1,129 @@
+"""No page has a serious accessibility problem, in light and in dark, and none is wider than its window."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.jobs.parts import make_job, make_run, make_search, write_epochs
+from tests.web.browser.conftest import watched
+from tests.web.conftest import finished_run
+
+RUN, JOB = "20260101-120000-compact-aaaa", "train-20260131-120000-aaaa"
+SERIOUS = ("serious", "critical")
+TAGS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.fixture(scope="module")
+def addresses(site) -> dict[str, str]:
+    """Every page, each with something to show."""
+    finished_run(site.places, RUN)
+    running = make_run(site.places)
+    write_epochs(running, 3)
+    make_job(site.places, JOB, status="RUNNING", run=running.id)
+    make_job(site.places, "train-20260131-120000-bbbb", status="FAILED", message="The disk is full.")
+    search = make_search(site.places, [0.2, 0.5, 0.4, None], status="RUNNING")
+    site.places.history.mkdir(parents=True, exist_ok=True)
+    (site.places.history / "training_history_20240310_101500.csv").write_text(
+        "epoch,loss,accuracy\n1,2.0,0.2\n2,1.5,0.4\n"
+    )
+    return {
+        "upload": "/",
+        "live": "/live",
+        "runs": "/runs",
+        "run": f"/runs/{RUN}",
+        "running": f"/runs/{running.id}",
+        "compare": f"/compare?run={RUN}&run=shipped-best",
+        "history": "/histories/training_history_20240310_101500.csv",
+        "jobs": "/jobs",
+        "job": f"/jobs/{JOB}",
+        "tune": "/jobs/new/tune",
+        "train": "/jobs/new/train",
+        "search": f"/searches/{search.id}",
+        "model": "/model",
+        "kept": "/corrections",
+        "missing": "/nowhere",
+    }
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_can_be_used_by_everybody(browser, site, addresses, theme):
+    context = browser.new_context(base_url=site.url, color_scheme=theme, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    found = {}
+    with watched(page):
+        for name, address in addresses.items():
+            page.goto(address)
+            found |= serious_problems(page, name)
+    context.close()
+    assert not found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_results_a_correction_and_the_camera_can_be_used_by_everybody(browser, site, test_data, theme):
+    context = browser.new_context(base_url=site.url, color_scheme=theme, permissions=["camera"])
+    page = context.new_page()
+    with watched(page):
+        page.goto("/")
+        page.set_input_files(
+            "#image", [str(test_data / "faces" / name) for name in ("photo_happy.jpg", "mountain.jpg")]
+        )
+        page.get_by_role("button", name="Read the faces").click()
+        page.get_by_role("button", name="Heat map").click()
+        page.get_by_text("This is wrong").click()
+        found = serious_problems(page, "results")
+        page.get_by_role("button", name="Keep for retraining").click()
+        found |= serious_problems(page, "corrected")
+        page.goto("/corrections")
+        found |= serious_problems(page, "kept")
+        page.goto("/live")
+        page.get_by_role("button", name="I agree, start the camera").click()
+        expect(page.locator("#people h3")).to_be_visible()
+        found |= serious_problems(page, "live, running")
+    context.close()
+    assert not found
+
+
+def test_no_page_is_wider_than_its_window(browser, site, addresses):
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    wide = {}
+    for name, address in addresses.items():
+        page.goto(address)
+        for width in (360, 768, 1000):
+            page.set_viewport_size({"width": width, "height": 740})
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            wide |= {f"{name} at {width}": needed} if needed > width else {}
+    context.close()
+    assert not wide
+
+
+def test_light_and_dark_are_chosen_by_the_system_or_by_a_button_that_is_remembered(browser, site):
+    context = browser.new_context(base_url=site.url, color_scheme="dark")
+    page = context.new_page()
+    page.goto("/runs")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Show the pages in light colours").press("Enter")
+    page.goto("/model")
+    expect(page.get_by_role("button", name="Show the pages in dark colours")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    context.close()
+
+
+def test_the_first_tab_leads_to_the_content(browser, site):
+    page = browser.new_page()
+    page.goto(site.url)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.close()
+
+
+def serious_problems(page, name: str) -> dict[str, list[str]]:
+    """Returns what axe finds on a page, each with the elements; nothing where all is well."""
+    answer = Axe().run(page, options=TAGS | {"resultTypes": ["violations"]}).response
+    return {
+        f"{name}: {problem['help']}": [node["html"][:160] for node in problem["nodes"][:5]]
+        for problem in answer["violations"]
+        if problem["impact"] in SERIOUS
+    }

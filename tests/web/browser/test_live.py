@@ -1,0 +1,167 @@
+"""The live page in a real browser, with a camera that plays a clip of a face."""
+
+import csv
+import re
+
+from playwright.sync_api import expect
+
+AGREE = "I agree, start the camera"
+NOTE_SMOOTHING = """
+window.smoothings = new Set();
+const set = FormData.prototype.set;
+FormData.prototype.set = function (name, ...rest) {
+    if (name === "smoothing") smoothings.add(rest[0]);
+    return set.call(this, name, ...rest);
+};
+"""
+ALLOW_LATER = """
+window.tracks = [];
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    tracks.push(...stream.getTracks());
+    await new Promise((resolve) => { window.allow = resolve; });
+    return stream;
+};
+"""
+FRAMES_LATER = """
+(count) => new Promise((resolve) => {
+    const camera = document.getElementById("camera");
+    const next = () => (count-- > 0 ? camera.requestVideoFrameCallback(next) : resolve());
+    next();
+})
+"""
+
+
+def start(page, context):
+    context.grant_permissions(["camera"])
+    page.goto("/live")
+    page.get_by_role("button", name=AGREE).click()
+
+
+def test_the_camera_starts_only_after_consent(page, context):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if "/api/v1/live" in request.url else None)
+    context.grant_permissions(["camera"])
+    page.goto("/live")
+    expect(page.get_by_text("No picture is kept.")).to_be_visible()
+    expect(page.locator("#stage")).to_be_hidden()
+    assert not sent
+    page.get_by_role("button", name=AGREE).click()
+    expect(page.get_by_role("heading", name=re.compile("Person 1: "))).to_be_visible()
+    assert sent
+
+
+def test_boxes_and_bars_are_drawn_over_the_frame_and_the_timeline_grows(page, context):
+    start(page, context)
+    expect(page.get_by_role("heading", name=re.compile("Person 1: "))).to_be_visible()
+    expect(page.locator("#figures")).to_have_text(re.compile(r"\d+ readings/s"))
+    expect(page.locator("#timeline-legend")).to_have_text(re.compile("100%|[1-9]%"))
+    count = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size"
+    assert page.locator("#stage").evaluate(count) > 50
+    assert page.locator("#timeline").evaluate(count) > 10
+
+
+def frames_in_flight(page) -> list[int]:
+    """Returns a list that grows by the number of frames on their way each time that one is sent."""
+    in_flight, counts = set(), []
+
+    def began(request):
+        if "/api/v1/live" in request.url:
+            in_flight.add(request)
+            counts.append(len(in_flight))
+
+    page.on("request", began)
+    page.on("requestfinished", lambda request: in_flight.discard(request))
+    page.on("requestfailed", lambda request: in_flight.discard(request))
+    return counts
+
+
+def test_one_frame_is_in_flight_and_the_smoothing_goes_with_it(page, context):
+    counts = frames_in_flight(page)
+    page.add_init_script(NOTE_SMOOTHING)
+    start(page, context)
+    expect(page.locator("#figures")).to_be_visible()
+    page.get_by_label("Smoothing").fill("2")
+    expect(page.locator("#smoothing-value")).to_have_text("2.0 s")
+    page.wait_for_function("smoothings.has('0.5') && smoothings.has('2')")
+    assert max(counts) == 1
+
+
+def test_a_recording_is_saved_as_csv_with_a_row_for_each_frame(page, context, tmp_path):
+    start(page, context)
+    page.get_by_role("button", name="Record to CSV").click()
+    expect(page.locator("#recorded")).to_have_text(re.compile(r"Recording: ([5-9]|\d\d+) rows"))
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Stop and save the CSV").click()
+    saving.value.save_as(tmp_path / "readings.csv")
+    rows = list(csv.DictReader((tmp_path / "readings.csv").open()))
+    assert len(rows) >= 5
+    assert [int(row["frame"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert all(float(row["happy"]) <= 1 for row in rows if row["person"])
+    assert saving.value.suggested_filename.endswith(".csv")
+
+
+def test_the_stop_button_ends_the_camera_and_it_can_start_again(page, context):
+    counts = frames_in_flight(page)
+    start(page, context)
+    expect(page.locator("#figures")).to_be_visible()
+    page.get_by_role("button", name="Stop the camera").click()
+    expect(page.get_by_text("Stopped. The camera is off.")).to_be_visible()
+    assert page.locator("#camera").evaluate("video => video.srcObject") is None
+    page.get_by_role("button", name="Start again").click()
+    expect(page.locator("#figures")).to_be_visible()
+    for _ in range(5):
+        with page.expect_response("**/api/v1/live") as answer:
+            pass
+        assert answer.value.status == 200
+    assert max(counts) == 1, "the first visit must not go on beside the second"
+
+
+def test_a_camera_that_is_stopped_before_it_is_allowed_stays_off(page, context):
+    counts = frames_in_flight(page)
+    page.add_init_script(ALLOW_LATER)
+    start(page, context)
+    page.wait_for_function("typeof window.allow === 'function'")
+    page.get_by_role("button", name="Stop the camera").click()
+    page.evaluate("allow()")
+    page.wait_for_function("tracks.every((track) => track.readyState === 'ended')")
+    assert page.locator("#camera").evaluate("video => video.srcObject") is None
+    assert not counts
+    expect(page.get_by_text("Stopped. The camera is off.")).to_be_visible()
+
+
+def test_it_pauses_while_the_page_is_hidden(page, context):
+    start(page, context)
+    expect(page.locator("#figures")).to_be_visible()
+    hide = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+    tell = " document.dispatchEvent(new Event('visibilitychange')); }"
+    page.evaluate(hide + tell, True)
+    expect(page.get_by_text("Paused while this page is hidden.")).to_be_visible()
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.evaluate(FRAMES_LATER, 20)
+    # Of these frames of the camera at most the one that was on its way is sent.
+    assert len(sent) <= 1
+    page.evaluate(hide + tell, False)
+    expect(page.get_by_text("Paused while this page is hidden.")).to_be_hidden()
+    with page.expect_response("**/api/v1/live"):
+        pass
+
+
+def test_a_camera_that_is_not_allowed_is_said_in_words(page):
+    page.goto("/live")
+    page.get_by_role("button", name=AGREE).click()
+    expect(page.get_by_text("The camera was not allowed.")).to_be_visible()
+    expect(page.get_by_role("button", name="Start again")).to_be_visible()
+
+
+def test_a_machine_without_a_camera_is_told_so(playwright, chromium, site):
+    browser = playwright.chromium.launch(
+        executable_path=chromium, args=["--no-sandbox", "--use-fake-ui-for-media-stream"]
+    )
+    page = browser.new_page()
+    page.goto(f"{site.url}/live")
+    page.get_by_role("button", name=AGREE).click()
+    expect(page.get_by_text("No camera was found.")).to_be_visible()
+    browser.close()
