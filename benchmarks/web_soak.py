@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -164,13 +165,14 @@ def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         url = next(line.split()[2] for line in process.stderr if line.startswith("Serving on "))
-        return _sent(url, process, folder, pictures, uploads)
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would hold the server up
+        return _sent(url, process, folder, pictures=pictures, uploads=uploads)
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()
 
 
-def _sent(url: str, process: subprocess.Popen, folder: Path, pictures: list[bytes], uploads: int) -> dict:
+def _sent(url: str, process: subprocess.Popen, folder: Path, *, pictures: list[bytes], uploads: int) -> dict:
     session, statuses, wrong = requests.Session(), Counter(), []
     before, memory = files_under(folder), 0.0
     for number in range(uploads):

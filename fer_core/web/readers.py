@@ -143,7 +143,12 @@ class Readers:
                 self._waiting -= 1
 
     def look(self) -> None:
-        """Goes over to a model that was promoted since the last look; returns when it is in use here."""
+        """Goes over to a model that was promoted since the last look; returns when it is in use here.
+
+        Does nothing where a model was given. Raises ArtifactError, OSError if it cannot be seen what is in use.
+        """
+        if self._settings.model is not None:
+            return
         with self._changing:
             promoted = self._promoted()
             if promoted == self._pointer:

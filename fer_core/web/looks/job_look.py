@@ -16,14 +16,16 @@ from jobs.commands.subject import find_subject
 from jobs.job import ENDED, Job
 
 ENDED_SHOWN = 50
+_ENDED_READ = 500
+"""Most may be trials, which are not listed: a search's page shows them with their scores."""
 
 
-def job_lines(desk: Desk, *, trials: bool = False, ended: int = ENDED_SHOWN) -> list[dict[str, Any]]:
-    """Returns the jobs that are open, oldest first, and then those that ended last, newest first."""
+def job_lines(desk: Desk) -> list[dict[str, Any]]:
+    """Returns the jobs that are open, oldest first, and then those that ended last, newest first; without trials."""
     look = Look(desk.places)
-    open_jobs, ended_jobs = desk.jobs.open_jobs(), list(reversed(desk.jobs.ended_jobs(None if trials else 500)))
-    wanted = [job for job in open_jobs if trials or parse_job_id(job.id) is None]
-    wanted += [job for job in ended_jobs if trials or parse_job_id(job.id) is None][:ended]
+    open_jobs, ended_jobs = desk.jobs.open_jobs(), reversed(desk.jobs.ended_jobs(_ENDED_READ))
+    wanted = [job for job in open_jobs if parse_job_id(job.id) is None]
+    wanted += [job for job in ended_jobs if parse_job_id(job.id) is None][:ENDED_SHOWN]
     lines = [_line(desk, job, look) for job in wanted]
     return sorted(lines, key=lambda line: not line["is_open"])
 
@@ -42,7 +44,7 @@ def job_detail(desk: Desk, name: str) -> dict[str, Any]:
 
 def _line(desk: Desk, job: Job, look: Look) -> dict[str, Any]:
     status = look.status(job)
-    can_resume = job.status in ("FAILED", "CANCELLED", "TIMED_OUT", "INTERRUPTED") and job.task != "trial"
+    can_resume = status in ("FAILED", "CANCELLED", "TIMED_OUT", "INTERRUPTED") and job.task != "trial"
     return {
         "id": job.id,
         "task": job.task,
