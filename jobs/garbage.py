@@ -140,10 +140,11 @@ class _Look:
 
     @cached_property
     def _starting_points(self) -> set[str]:
-        """The runs whose weights an unfinished run may still begin with."""
+        """The runs whose weights an unfinished run may still begin with or learn from."""
         unfinished = (run for run in self._runs.values() if self._statuses[run.id] in UNFINISHED)
-        starts = {manifest.config.init_from for run in unfinished if (manifest := _manifest(run))}
-        return {name for start in starts if start for name in (start, Path(start).parent.name)}
+        configs = [manifest.config for run in unfinished if (manifest := _manifest(run))]
+        needed = {name for config in configs for name in (config.init_from, *config.teacher) if name}
+        return {name for model in needed for name in (model, Path(model).parent.name)}
 
     @cached_property
     def _model_in_use(self) -> str | None:

@@ -71,7 +71,10 @@ class Augmented(keras.Model):
         return answers
 
     def _distance_to_teachers(self, pixels, answers):
-        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar."""
+        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar.
+
+        Without class weights: they are about the labels that the data has.
+        """
         pixels = _resized(pixels, self.teachers[0].input_shape[1])
         said = [ops.cast(teacher(pixels, training=False), "float32") for teacher in self.teachers]
         said = ops.stop_gradient(sum(said) / len(said))
