@@ -104,9 +104,7 @@ def int8_file(model: ModelFiles) -> Path:
     own = model.run_folder and model.run_folder / INT8_NAME
     if own and model.manifest and _is_whole(own, model.manifest.int8):
         return own
-    raise ArtifactError(
-        f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out: float32 is as exact."
-    )
+    raise ArtifactError(f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out.")
 
 
 def _is_whole(path: Path, facts: LiteRTFacts | Int8Facts | None) -> bool:

@@ -61,9 +61,8 @@ def planned(
     """
     seconds_per_epoch, end = _measured(config, dataset, machine, places=places, lessons=lessons)
     keras.utils.set_random_seed(config.seed)
-    budget = budget_seconds(config.time_budget)
+    budget, fewest = budget_seconds(config.time_budget), max(int(config.warmup_epochs) + 1, len(config.train_sides), 1)
     epochs = int((budget - end - (time.perf_counter() - began)) / seconds_per_epoch)
-    fewest = max(int(config.warmup_epochs) + 1, len(config.train_sides), 1)
     if epochs < fewest:
         raise ConfigError(
             f"In {config.time_budget} this machine trains {max(epochs, 0)} epochs of {seconds_per_epoch:,.0f} s; "

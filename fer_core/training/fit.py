@@ -63,9 +63,8 @@ def fit(
         if progress.rows and is_stopped(progress.rows):
             report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
             return
-        fed = {"class_weights": weights, "devices": model.devices, "lessons": lessons}
-        batches = Epoch(dataset.train, config, epoch=progress.epoch + 1, **fed)
-        row = _one_epoch(model, batches, dataset.validation, report)
+        fed = {"epoch": progress.epoch + 1, "class_weights": weights, "devices": model.devices, "lessons": lessons}
+        row = _one_epoch(model, Epoch(dataset.train, config, **fed), dataset.validation, report)
         _finish_epoch(model, row, config, progress)
         save_checkpoint(run.checkpoint, model, progress)
         write_history(run.history_csv, progress.rows)

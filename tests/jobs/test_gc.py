@@ -111,6 +111,15 @@ def test_weights_that_an_unfinished_run_begins_with_or_learns_from_stay(setting,
     assert "weights beyond the best of a search" in found(places)
 
 
+def test_what_teachers_said_goes_when_it_is_old(places):
+    lessons = places.cache / "lessons"
+    lessons.mkdir(parents=True)
+    for name in ("old.npy", "young.npy"):
+        (lessons / name).write_bytes(b"answers")
+    make_old(lessons / "old.npy")
+    assert found(places) == {"what teachers said": ["cache/lessons/old.npy"]}
+
+
 def test_only_old_temporary_files_go_and_shipped_models_are_never_looked_at(places):
     run = make_run(places)
     shipped = places.models / "shipped" / "best"

@@ -4,12 +4,15 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from fer_core import networks
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predict import predict
+from fer_core.live.classifier import make_classifier
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256
+from fer_core.store.model_files import find_model
 from fer_core.training import exporting
 from fer_core.training.averaging import Average
 from fer_core.training.exporting import export
@@ -25,6 +28,14 @@ def test_what_is_saved_is_the_average_and_its_int8_export_is_nearly_as_good(begu
         np.testing.assert_array_equal(saved, average)
     assert run.model_int8.stat().st_size < 0.5 * run.model_tflite.stat().st_size
     assert run.manifest.int8.sha256 == file_sha256(run.model_int8)
+    model = find_model(run.id, places)
+    faces = dataset.test.images(slice(None))
+    by_int8 = make_classifier(replace(model, temperature=1.0), places, runtime="int8").classify(faces)
+    assert (by_int8.argmax(axis=1) == dataset.test.labels).mean() == run.manifest.int8.accuracy
+    run.model_int8.write_bytes(b"damaged")
+    with pytest.raises(ArtifactError, match=f"{run.id} has no int8 export") as caught:
+        make_classifier(model, places, runtime="int8")
+    assert caught.value.hint == "Train with --eight-bit, or leave --runtime out."
     assert run.manifest.scores["chosen_on"] == (
         f"Chosen on validation ({len(dataset.validation)} images): the temperature, and whether the int8 export is"
         " kept; the test images chose nothing. The last epoch is kept."
