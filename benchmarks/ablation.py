@@ -39,11 +39,11 @@ def train(name: str, seed: int, options: argparse.Namespace) -> dict:
     places = ["--models-dir", work / "models", "--history-dir", work / "history"]
     settings = ["--recipe", "resnet", "--data", options.data, "--epochs", options.epochs, "--seed", seed]
     settings += ["--validation-fraction", HELD_OUT, "--warmup-epochs", 1, "--no-promote", *LEFT_OUT[name]]
-    is_begun = any((work / "models").glob("runs/*/manifest.json"))
-    command = ["train_emotion_model.py", *(["--resume", "latest"] if is_begun else settings), *places]
+    begun = next((work / "models").glob("runs/[!.]*/manifest.json"), None)
+    command = ["train_emotion_model.py", *(["--resume", begun.parent.name] if begun else settings), *places]
     environment = os.environ | {"FER_CACHE_DIR": str(options.work / "cache")}
     subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=environment, check=True)
-    return figures(next((work / "models").glob("runs/*")), name, LEFT_OUT[name])
+    return figures(next((work / "models").glob("runs/[!.]*")), name, LEFT_OUT[name])
 
 
 def figures(run: Path, name: str, flags: list[str]) -> dict:

@@ -25,8 +25,8 @@ from typing import NamedTuple
 import live_bench
 import sides
 import web_bench
+from bench_tables import Rows, markdown, tables, terminal_table
 from rich.console import Console
-from rich.table import Table
 
 HERE = Path(__file__).parent
 EPOCHS = 4
@@ -43,8 +43,6 @@ TINY_BARS = {"float32": 0.8, "int8": 0.5}
 START_TARGET = 5.0
 SIXTY_TARGET = 3.0
 PLAIN_EPOCHS = 30
-
-Rows = list[dict[str, object]]
 
 
 def speed(bench: sides.Bench, options: argparse.Namespace) -> Rows:
@@ -177,10 +175,6 @@ SECTIONS: dict[str, Callable[[sides.Bench, argparse.Namespace], Rows]] = {
     "live": live,
     "web": web,
 }
-TITLES = {
-    "live": ("measured", "ours", "tutorial's loop", "ratio", "bar", "met"),
-    "web": ("measured", "ours", "tutorial's Flask", "ratio", "bar", "met"),
-}
 
 
 def main() -> None:
@@ -198,8 +192,8 @@ def main() -> None:
                 "rows": SECTIONS[section](bench, options),
             }
             _write(options.output, results)
-    for columns, rows in _tables(results):
-        console.print(_terminal_table(columns, rows))
+    for columns, rows in tables(results, list(SECTIONS)):
+        console.print(terminal_table(columns, rows))
     console.print(f"Written to {options.output} and {options.output.with_suffix('.md')}")
 
 
@@ -216,54 +210,9 @@ def _machine() -> str:
     return f"{sides.processor()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
 
 
-def _cells(row: dict) -> tuple[str, ...]:
-    """A row either has a target for its ratio, or says itself what its bar is and whether it is met."""
-    ratio = "not reached" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
-    is_above = row["ratio"] is not None and row["ratio"] >= row.get("target", 0)
-    return (
-        row["name"],
-        f"{row['ours']:,.4g}",
-        "" if row["plain"] is None else f"{row['plain']:,.4g}",
-        "" if row["plain"] is None else ratio,
-        row.get("bar") or f"≥ {row['target']} ×",
-        "yes" if row.get("met", is_above) else "no",
-    )
-
-
-COLUMNS = ("measured", "ours", "plain Keras", "ratio", "bar", "met")
-
-
-def _tables(results: dict) -> list[tuple[tuple[str, ...], Rows]]:
-    """Returns columns and rows of the tables: one of training, one each of the live view and the web page."""
-    measured = {name: results["sections"].get(name, {}).get("rows", []) for name in SECTIONS}
-    training = [row for name, rows in measured.items() if name not in TITLES for row in rows]
-    tables = [(COLUMNS, training), *((columns, measured[name]) for name, columns in TITLES.items())]
-    return [(columns, rows) for columns, rows in tables if rows]
-
-
-def _terminal_table(columns: tuple[str, ...], rows: Rows) -> Table:
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*_cells(row))
-    return table
-
-
-def _markdown(results: dict) -> str:
-    tables = _tables(results)
-    text = "\n".join(_markdown_table(columns, rows) for columns, rows in tables)
-    notes = "".join(f"\n{row['name']}: {row['note']}.\n" for _, rows in tables for row in rows if row.get("note"))
-    sources = sorted({f"{section['machine']}, {section['measured'][:10]}" for section in results["sections"].values()})
-    return f"{text}{notes}\n`make bench` on {'; '.join(sources)}.\n"
-
-
-def _markdown_table(columns: tuple[str, ...], rows: Rows) -> str:
-    lines = [columns, ("---",) + ("---:",) * 4 + ("---",), *map(_cells, rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def _write(path: Path, results: dict) -> None:
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(_markdown(results), encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(results, list(SECTIONS)), encoding="utf-8")
 
 
 def parse_options() -> argparse.Namespace:

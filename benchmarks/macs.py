@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def multiply_adds(network: "keras.Model") -> int:
     """Returns the multiply-adds of all convolutions and dense layers for one picture; FLOPs are twice as many."""
-    return sum(_of_layer(layer) for layer in network.layers if hasattr(layer, "kernel"))
+    nested = sum(multiply_adds(member) for member in network.layers if hasattr(member, "layers"))  # of an ensemble
+    return nested + sum(_of_layer(layer) for layer in network.layers if hasattr(layer, "kernel"))
 
 
 def _of_layer(layer: "keras.Layer") -> int:

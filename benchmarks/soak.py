@@ -2,6 +2,7 @@
 
     python benchmarks/soak.py                    # 20 kills
     python benchmarks/soak.py --kills 3 --seed 7
+    python benchmarks/soak.py --distilled        # a residual network with all ingredients, which learns from another
 
 The training has everything that could make a resumed one differ: dropout, augmentation, Adam, class weights, early
 stopping, and bfloat16 where the machine has it. Half of the kills come by the clock, half just before a random system
@@ -35,6 +36,15 @@ SETTINGS = (
     *("--data=sample", "--sample-per-class=40", "--recipe=smoke", "--batch-size=16", "--epochs=8", "--devices=cpu"),
     *("--rotation=15", "--shift=0.1", "--flip", "--contrast=0.2", "--brightness=0.1"),
     *("--class-weights=balanced", "--early-stopping-patience=3"),
+)
+DISTILLED = (
+    *("--data=sample", "--sample-per-class=20", "--network=resnet", "--batch-size=16", "--epochs=6", "--devices=cpu"),
+    *("--network-options.filters", "4", "8", "--network-options.blocks", "1", "1"),
+    *("--network-options.strides", "2", "2", "--network-options.head=0", "--network-options.stem=4"),
+    *("--network-options.stochastic-depth=0.2", "--optimizer=sgd", "--weight-decay=0.001", "--schedule=one_cycle"),
+    *("--warmup-epochs=1", "--learning-rate=0.05", "--keep=last", "--ema=0.9", "--mixup=0.4", "--rotation=10"),
+    *("--crop=44", "--erasing=0.3", "--camera=0.3", "--fade=0.5", "--train-sides", "24", "32", "--eight-bit"),
+    *("--teacher-views=4",),
 )
 _KILLED_AGAIN = 0.3
 """The share of the kills that are followed by another one while the run is resumed."""
@@ -80,8 +90,8 @@ class Verdict:
 class Soak:
     """Trains in folders of its own, each with the same settings."""
 
-    def __init__(self, scratch: Path):
-        self._scratch = scratch
+    def __init__(self, scratch: Path, settings: Sequence[str] = SETTINGS):
+        self._scratch, self._settings = scratch, settings
         self._killer = KilledAtCall(scratch, with_strace=False)
         others = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
         self._environment = others | {"FER_CACHE_DIR": str(scratch / "cache"), "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -111,10 +121,18 @@ class Soak:
             signal_number=signal_number,
         )
 
+    def distilled(self) -> "Soak":
+        """Returns one whose training learns from a model that is trained now. Raises RuntimeError if that fails."""
+        self._must_succeed(self.train("teacher", *SETTINGS))
+        teacher = only_run(self.places("teacher")).model_h5
+        return Soak(self._scratch, (*DISTILLED, f"--teacher={teacher}"))
+
     def reference(self) -> Reference:
         """Trains without interruption. Raises RuntimeError with what the script said if it fails."""
-        self._must_succeed(self.train("cache", *SETTINGS, "--audit-only"))  # decodes the images, for all that follow
-        self._must_succeed(self.train("reference", *SETTINGS, log_calls=True))
+        self._must_succeed(
+            self.train("cache", *self._settings, "--audit-only")
+        )  # decodes the images, for all that follow
+        self._must_succeed(self.train("reference", *self._settings, log_calls=True))
         run = only_run(self.places("reference"))
         began, ended = (datetime.fromisoformat(text) for text in (run.state.started_utc, run.state.finished_utc))
         return Reference(outcome(run), self._killer.logged_calls(), (ended - began).total_seconds())
@@ -137,7 +155,7 @@ class Soak:
     def _next_step(self, name: str) -> Sequence[str]:
         """What a person would type: --resume RUN_ID, or the whole command again where no run has been made yet."""
         run = only_run(self.places(name))
-        return ["--resume", run.id] if run else SETTINGS
+        return ["--resume", run.id] if run else self._settings
 
     def _differences(self, name: str, expected: Outcome) -> list[str]:
         places = self.places(name)
@@ -178,9 +196,9 @@ def _said(ended: Ended) -> str:
     return f"exit code {ended.status}: {' / '.join(ended.output.strip().splitlines()[-3:])}"
 
 
-def soak(scratch: Path, *, kills: int, seed: int) -> int:
+def soak(scratch: Path, *, kills: int, seed: int, distilled: bool) -> int:
     """Kills so many trainings, prints a line for each, and returns how many did not come to the same."""
-    training = Soak(scratch)
+    training = Soak(scratch).distilled() if distilled else Soak(scratch)
     reference = training.reference()
     print(f"Seed {seed}. Uninterrupted: {len(reference.outcome.history)} epochs in {reference.seconds:.1f} s.")
     print(f"{'kill':>4}  {'killed':<42}{'epoch':>5}  {'weights, checkpoint, history':<36}seconds", flush=True)
@@ -206,11 +224,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill a training at random moments, resume it, compare.")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument("--distilled", action="store_true", help="all ingredients, and learning from another model")
     options = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="fer-soak-"))
-    failed = soak(scratch, kills=options.kills, seed=options.seed)
+    failed = soak(scratch, kills=options.kills, seed=options.seed, distilled=options.distilled)
     if failed:
-        print(f"See {scratch}, and again with: python benchmarks/soak.py --kills {options.kills} --seed {options.seed}")
+        again = f"--kills {options.kills} --seed {options.seed}{' --distilled' if options.distilled else ''}"
+        print(f"See {scratch}, and again with: python benchmarks/soak.py {again}")
     else:
         shutil.rmtree(scratch)
     sys.exit(bool(failed))

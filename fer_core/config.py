@@ -145,13 +145,15 @@ class TrainConfig(Settings):
     """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48."""
 
     eight_bit: bool = False
-    """Also export a LiteRT model with 8-bit weights; it is kept if it loses at most half a point on the test images."""
+    """Also export an int8 LiteRT model; it is kept if it loses at most half a point on the validation images (where
+    there are none, always). `--runtime int8` reads with it."""
     teacher: tuple[str, ...] = ()
     """Distil from these models, averaged: run ids, 'current' (the model in use) or .h5 files."""
     teacher_weight: Annotated[float, Field(gt=0, le=1)] = 0.7
     """How much of each label is what the teacher says."""
     teacher_views: Annotated[int, Field(ge=0, le=18)] = 0
-    """Ask the teacher once, about so many fixed views of each image, and train on these; 0: ask at every step."""
+    """Ask the teacher once, about so many fixed views of each image, and train on these; 0: ask at every step (class
+    weights then weigh what the labels say, not what the teacher says)."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the weights, the order of the images, dropout, augmentation and the split."""

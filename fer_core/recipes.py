@@ -119,6 +119,24 @@ def compact() -> TrainConfig:
     )
 
 
+_PATIENT = {
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "schedule": "cosine",
+    "warmup_epochs": 2,
+    "batch_size": 128,
+    "keep": "last",
+    "validation_fraction": 0.03,
+    "ema": 0.998,
+    "mixup": 0.2,
+    "mixup_part": 0.3,
+    "contrast": 0.2,
+    "brightness": 0.1,
+    "camera": 0.1,
+}
+"""What our own recipes for long trainings have in common."""
+
+
 @recipe
 def resnet() -> TrainConfig:
     """A residual network with squeeze and excitation, patiently trained: the most accurate that a CPU trains in hours.
@@ -128,33 +146,21 @@ def resnet() -> TrainConfig:
     Run:     python train_emotion_model.py --recipe resnet
     Expect:  the README row of this name (measured, with machine and date)
     """
-    return TrainConfig(
-        network="resnet",
-        optimizer="sgd",
-        learning_rate=0.1,
-        weight_decay=5e-4,
-        schedule="cosine",
-        warmup_epochs=2,
-        epochs=60,
-        batch_size=128,
-        keep="last",
-        validation_fraction=0.03,
-        ema=0.998,
-        label_smoothing=0.1,
-        mixup=0.2,
-        mixup_part=0.3,
-        alternating_flip=True,
-        rotation=10,
-        scale=0.1,
-        shift=0.04,
-        contrast=0.2,
-        brightness=0.1,
-        crop=44,
-        erasing=0.2,
-        camera=0.1,
-        fade=0.35,
-        train_sides=(32, 40, 44),
-    )
+    own = {
+        "network": "resnet",
+        "weight_decay": 5e-4,
+        "epochs": 60,
+        "label_smoothing": 0.1,
+        "alternating_flip": True,
+        "rotation": 10,
+        "scale": 0.1,
+        "shift": 0.04,
+        "crop": 44,
+        "erasing": 0.2,
+        "fade": 0.35,
+        "train_sides": (32, 40, 44),
+    }
+    return TrainConfig(**_PATIENT | own)
 
 
 @recipe
@@ -164,31 +170,31 @@ def tiny() -> TrainConfig:
     Run:     python train_emotion_model.py --recipe tiny
     Expect:  the README row of this name (measured, with machine and date)
     """
-    return TrainConfig(
-        network="tiny",
-        optimizer="sgd",
-        learning_rate=0.1,
-        weight_decay=2e-4,
-        schedule="cosine",
-        warmup_epochs=2,
-        epochs=120,
-        batch_size=128,
-        keep="last",
-        validation_fraction=0.03,
-        ema=0.998,
-        mixup=0.2,
-        mixup_part=0.3,
-        rotation=8,
-        scale=0.08,
-        contrast=0.2,
-        brightness=0.1,
-        camera=0.1,
-        fade=0.3,
-        eight_bit=True,
-        teacher=("current",),
-        teacher_weight=0.8,
-        teacher_views=10,
-    )
+    own = {
+        "network": "tiny",
+        "weight_decay": 2e-4,
+        "epochs": 120,
+        "rotation": 8,
+        "scale": 0.08,
+        "fade": 0.3,
+        "eight_bit": True,
+        "teacher": ("current",),
+        "teacher_weight": 0.8,
+        "teacher_views": 10,
+    }
+    return TrainConfig(**_PATIENT | own)
+
+
+_WIDE = {
+    "stem": 64,
+    "filters": [64, 128, 256, 512],
+    "blocks": [2, 2, 2, 2],
+    "strides": [1, 2, 2, 2],
+    "activation": "silu",
+    "head": 0,
+    "stochastic_depth": 0.1,
+}
+"""Options of the network resnet: ResNet-18."""
 
 
 @recipe
@@ -198,41 +204,22 @@ def resnet_large() -> TrainConfig:
     Run:     python train_emotion_model.py --recipe resnet_large
     Expect:  not measured yet: no large GPU was at hand
     """
-    return TrainConfig(
-        network="resnet",
-        network_options={
-            "stem": 64,
-            "filters": [64, 128, 256, 512],
-            "blocks": [2, 2, 2, 2],
-            "strides": [1, 2, 2, 2],
-            "activation": "silu",
-            "head": 0,
-            "stochastic_depth": 0.1,
-        },
-        optimizer="sgd",
-        learning_rate=0.3,
-        weight_decay=5e-4,
-        schedule="cosine",
-        warmup_epochs=3,
-        epochs=60,
-        batch_size=512,
-        keep="last",
-        validation_fraction=0.03,
-        ema=0.999,
-        label_smoothing=0.1,
-        mixup=0.4,
-        mixup_part=0.5,
-        alternating_flip=True,
-        rotation=12,
-        scale=0.15,
-        shift=0.06,
-        contrast=0.25,
-        brightness=0.1,
-        crop=44,
-        erasing=0.3,
-        camera=0.1,
-        fade=0.15,
-    )
+    own = {
+        "learning_rate": 0.3,
+        "warmup_epochs": 3,
+        "batch_size": 512,
+        "ema": 0.999,
+        "mixup": 0.4,
+        "mixup_part": 0.5,
+        "rotation": 12,
+        "scale": 0.15,
+        "shift": 0.06,
+        "contrast": 0.25,
+        "erasing": 0.3,
+        "fade": 0.15,
+        "train_sides": (),
+    }
+    return resnet().model_copy(update=own | {"network_options": _WIDE})
 
 
 @recipe

@@ -84,7 +84,8 @@ class _Look:
         self._statuses = {run.id: _status(run) for run in self._runs.values()}
 
     def garbage(self) -> Iterator[Garbage]:
-        for look in (self._checkpoints, self._weights, self._temporary, self._records, self._logs, self._analyses):
+        runs = (self._checkpoints, self._weights, self._lessons)
+        for look in (*runs, self._temporary, self._records, self._logs, self._analyses):
             yield from look()
 
     def _checkpoints(self) -> Iterator[Garbage]:
@@ -106,6 +107,12 @@ class _Look:
     def _weights_of(self, run: Run) -> Iterator[Garbage]:
         for path in (run.model_h5, run.model_tflite, run.model_int8):
             yield from _found("weights beyond the best of a search", path, run=run.id)
+
+    def _lessons(self) -> Iterator[Garbage]:
+        """A distillation that goes on without them asks again, and gets the same answers."""
+        for path in sorted((self._places.cache / "lessons").glob("*.npy")):
+            if _changed(path) < self._oldest:
+                yield from _found("what teachers said", path)
 
     def _temporary(self) -> Iterator[Garbage]:
         shipped = self._places.models / "shipped"
@@ -140,10 +147,11 @@ class _Look:
 
     @cached_property
     def _starting_points(self) -> set[str]:
-        """The runs whose weights an unfinished run may still begin with."""
+        """The runs whose weights an unfinished run may still begin with or learn from."""
         unfinished = (run for run in self._runs.values() if self._statuses[run.id] in UNFINISHED)
-        starts = {manifest.config.init_from for run in unfinished if (manifest := _manifest(run))}
-        return {name for start in starts if start for name in (start, Path(start).parent.name)}
+        configs = [manifest.config for run in unfinished if (manifest := _manifest(run))]
+        needed = {name for config in configs for name in (config.init_from, *config.teacher) if name}
+        return {name for model in needed for name in (model, Path(model).parent.name)}
 
     @cached_property
     def _model_in_use(self) -> str | None:

@@ -23,7 +23,7 @@ from jobs.settings import QUEUE_OF_TASK, check_queue, hidden_password
 from jobs.wishes import checked_wish
 from jobs.work import whole_path
 
-_PATHS = ("data", "init_from", "run")
+_PATHS = ("data", "init_from", "run", "teacher")
 _PATIENCE = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 """For a broker that does not answer: Kombu's own patience has no end."""
 
@@ -178,4 +178,13 @@ def broker_away(error: Exception) -> BrokerAwayError:
 
 def _findable(arguments: dict[str, Any]) -> dict[str, Any]:
     """Workers have other working folders."""
-    return arguments | {name: whole_path(arguments[name]) for name in _PATHS if isinstance(arguments.get(name), str)}
+    found = {name: _whole(arguments[name]) for name in _PATHS if name in arguments}
+    if isinstance(arguments.get("settings"), dict):
+        found["settings"] = _findable(arguments["settings"])
+    return arguments | found
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_whole(part) for part in value]
+    return whole_path(value) if isinstance(value, str) else value

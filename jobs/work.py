@@ -14,7 +14,7 @@ from fer_core.store.files import read_json
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run, new_run_id, open_run
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.starting import fixed_start
+from fer_core.training.starting import with_fixed_models
 from jobs.job import Job
 from jobs.process import PROJECT, last_lines
 from jobs.record import Jobs
@@ -75,9 +75,8 @@ def _created(places: Places, run_id: str, wish: TrainWish) -> Run:
 
 
 def _findable(config: TrainConfig, places: Places) -> TrainConfig:
-    """A resumed run starts from the same, wherever it goes on."""
-    init_from = fixed_start(config.init_from, places)
-    return config.model_copy(update={"data": whole_path(config.data), "init_from": init_from})
+    """A resumed run has the same data, starting weights and teachers, wherever it goes on."""
+    return with_fixed_models(config, places).model_copy(update={"data": whole_path(config.data)})
 
 
 def _trial(places: Places, jobs: Jobs, job: Job, wish: TrialWish) -> Work:

@@ -17,6 +17,7 @@ from fer_core.data.contents import Contents
 from fer_core.data.decoding import BadImage
 from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
+from fer_core.data.listing import Source
 from fer_core.data.more_images import labelled_images, with_more_images
 from fer_core.data.partition import Partition, Role, partition, split_fingerprint
 from fer_core.data.sources import open_source
@@ -106,8 +107,13 @@ def load_dataset(
     images = cached_images(source, places.cache, side=side, report=report)
     if not config.skip_bad_images:
         check_readable(images.contents)
-    images, notes = _with_more(images, config, places, report)
-    contents = images.contents
+    return _put_together(source, *_with_more(images, config, places, report), config=config, shape=(side, channels))
+
+
+def _put_together(
+    source: Source, images: CachedImages, notes: tuple[str, ...], *, config: TrainConfig, shape: tuple[int, int]
+) -> Dataset:
+    contents, (side, channels) = images.contents, shape
     chosen = partition(contents, config)
     titles = fer2013_titles(contents)
     train, validation, test = _splits(images, chosen, channels, titles or {})

@@ -8,6 +8,9 @@ _SHIFTS = ((0, 0), (-2, -2), (2, 2), (2, -2), (-2, 2), (0, -3), (0, 3), (3, 0), 
 """Down and across, in pixels of a picture of side 48."""
 _SIDE = 48
 
+FORMAT = 1
+"""Raised whenever a number means another view: what was said of the old ones is asked anew."""
+
 MOST_VIEWS = 2 * len(_SHIFTS)
 
 

@@ -68,9 +68,8 @@ def _data(console: Console, model: ModelFiles, request: LiveRequest) -> FoundDat
 
 
 def _print_analysis(console: Console, model: ModelFiles, dataset: "Dataset", request: LiveRequest) -> None:
-    views = request.settings.views
-    folder = analysis_folder(model, request.places, split_fingerprint=dataset.split_fingerprint, views=views)
-    analysis = _kept(model, folder, (dataset.fingerprint, dataset.split_fingerprint), views)
+    folder = _folder(model, request, dataset.split_fingerprint)
+    analysis = _kept(model, folder, (dataset.fingerprint, dataset.split_fingerprint), request.settings.views)
     print_analysis(console, analysis or _analysed(console, model, dataset, request), folder=folder)
 
 
@@ -79,12 +78,17 @@ def _print_kept(console: Console, model: ModelFiles, request: LiveRequest) -> bo
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return False
-    views = request.settings.views
-    folder = analysis_folder(model, request.places, views=views)
-    analysis = _kept(model, folder, (manifest.data_fingerprint, manifest.split_fingerprint), views)
+    folder = _folder(model, request)
+    analysis = _kept(model, folder, (manifest.data_fingerprint, manifest.split_fingerprint), request.settings.views)
     if analysis is not None:
         print_analysis(console, analysis, folder=folder)
     return analysis is not None
+
+
+def _folder(model: ModelFiles, request: LiveRequest, split_fingerprint: str | None = None) -> Path:
+    settings = request.settings
+    asked = {"views": settings.views, "int8": settings.runtime == "int8"}
+    return analysis_folder(model, request.places, split_fingerprint=split_fingerprint, **asked)
 
 
 def _kept(model: ModelFiles, folder: Path, fingerprints: tuple[str | None, str | None], views: int) -> Analysis | None:
@@ -101,8 +105,7 @@ def _kept(model: ModelFiles, folder: Path, fingerprints: tuple[str | None, str |
 
 
 def _analysed(console: Console, model: ModelFiles, dataset: "Dataset", request: LiveRequest) -> Analysis:
-    views = request.settings.views
-    folder = analysis_folder(model, request.places, split_fingerprint=dataset.split_fingerprint, views=views)
+    views, folder = request.settings.views, _folder(model, request, dataset.split_fingerprint)
     classifiers = [over_views(classify, views) for classify in _classifiers(console, model, request)]
 
     def probabilities(split: "Split") -> np.ndarray:
@@ -121,7 +124,7 @@ def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> l
     make = partial(make_classifier, dataclasses.replace(model, temperature=1.0), request.places, runtime=runtime)
     # The first one tells of a conversion and the like; the others find it done.
     first = make(report=lambda text: say(console, text))
-    others = _cores() - 1 if runtime == "litert" else 0
+    others = 0 if runtime == "keras" else _cores() - 1
     return [classifier.classify for classifier in (first, *(make() for _ in range(others)))]
 
 

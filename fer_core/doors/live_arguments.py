@@ -29,8 +29,8 @@ class LiveSettings(Settings):
     """The labels of a model from elsewhere, as JSON. Default: looked for beside it."""
     pixels: Literal["0..255", "0..1", "-1..1"] | None = None
     """The grey values that a model from elsewhere was trained on. Ours scale them themselves."""
-    runtime: Literal["litert", "keras"] = "litert"
-    """What classifies; keras is slower and there for comparison."""
+    runtime: Literal["litert", "int8", "keras"] = "litert"
+    """What classifies; int8 is the export with 8-bit weights that a run may have, keras is slower, for comparison."""
 
     output: Path | None = None
     """Write an annotated video (.mp4, .mkv, .avi, .mov); for pictures also a picture or a folder."""

@@ -101,6 +101,7 @@ def _average(console: Console, request: Request) -> None:
 
 
 def _train(console: Console, request: Request) -> None:
+    from fer_core.training.members import check_is_no_ensemble
     from fer_core.training.record import check_same_config, record_data
 
     run = request.resume
@@ -112,6 +113,7 @@ def _train(console: Console, request: Request) -> None:
             _complete(console, run)
             _use(console, run, request.places)
             return
+        check_is_no_ensemble(run)
     dataset, audit = _checked(console, request)
     run = run or _new_run(request, dataset)
     with run.hold():
@@ -147,7 +149,7 @@ def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
     if config.init_from and (request.resume is None or not request.resume.checkpoint.is_dir()):
         starting_model(config.init_from, request.places)
     for name in config.teacher:
-        starting_model(name, request.places)
+        starting_model(name, request.places, flag="--teacher")
     try:
         dataset, audit = _looked_at(console, config, request.places)
     except UnreadableImagesError as error:
@@ -177,18 +179,16 @@ def _looked_at(console: Console, config: TrainConfig, places: Places) -> tuple["
 def _new_run(request: Request, dataset: "Dataset") -> Run:
     """Returns a run whose settings name data and starting weights so that --resume finds them from anywhere."""
     from fer_core.training.history import HISTORY_HEADER
-    from fer_core.training.starting import fixed_start
+    from fer_core.training.starting import with_fixed_models
 
     config, more = networks.with_all_options(request.config), request.config.more_images
     found_again = {
-        "init_from": fixed_start(config.init_from, request.places),
-        "teacher": tuple(fixed_start(name, request.places) for name in config.teacher),
         "data": dataset.source,
         "more_images": str(Path(more).expanduser().resolve()) if more else None,
     }
     return create_run(
         request.places,
-        config.model_copy(update=found_again),
+        with_fixed_models(config, request.places).model_copy(update=found_again),
         recipe=request.recipe,
         promote=request.promote,
         history_header=HISTORY_HEADER,

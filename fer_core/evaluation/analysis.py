@@ -3,10 +3,11 @@
 Does not know which runtime gives the answers, and prints nothing. To read a kept analysis loads nothing heavy.
 """
 
+import contextlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,15 +59,21 @@ def analyse(
     began = clock()
     answers = answers_of(model, dataset, probabilities)
     analysis = analysis_of(model, dataset, answers)
-    try:
+    with _kept_in(folder):
         _draw(analysis, answers, dataset, folder, model.name)
         analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3), "views": views})
         # Last, since what is in it says that everything else is there.
         write_json(folder / EVALUATION, analysis.to_json())
+    return analysis
+
+
+@contextlib.contextmanager
+def _kept_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise ArtifactError(f"The analysis cannot be written to {folder}: {reason}.", hint=_ELSEWHERE) from error
-    return analysis
 
 
 def kept_analysis(
@@ -92,27 +99,26 @@ def kept_analysis(
     return analysis if is_same and all((folder / name).is_file() for name in (SHEET, *PLOTS)) else None
 
 
-def analysis_folder(model: ModelFiles, places: Places, *, split_fingerprint: str | None = None, views: int = 1) -> Path:
+def analysis_folder(
+    model: ModelFiles, places: Places, *, split_fingerprint: str | None = None, views: int = 1, int8: bool = False
+) -> Path:
     """Returns where the model's analysis is kept: the folder of its run, if it is analysed on the run's own images.
 
     Everything else gets a folder under analyses/: models from elsewhere, shipped ones (which are never written to), and
-    runs on other images or over several views, whose own scores stay as they are.
+    runs on other images, over several views or in int8, whose own scores stay as they are.
 
     Args:
         split_fingerprint: of the images; None: those that the manifest names.
     """
     own = model.manifest.split_fingerprint if model.manifest else None
     is_own = split_fingerprint in (None, own)
-    if (
-        is_own
-        and views == 1
-        and model.run_folder
-        and model.run_folder.resolve().parent == (places.models / "runs").resolve()
-    ):
+    is_plain = is_own and views == 1 and not int8
+    if is_plain and model.run_folder and model.run_folder.resolve().parent == (places.models / "runs").resolve():
         return model.run_folder
     name = _IN_FILE_NAMES.sub("_", model.name).strip("._") or "model"
     marks = [model.sha256[:8]] if is_own else [model.sha256[:8], split_fingerprint[:8]]
     marks += [f"{views}views"] if views > 1 else []
+    marks += ["int8"] if int8 else []
     return places.models / "analyses" / "-".join([name, *marks])
 
 

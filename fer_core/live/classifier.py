@@ -17,10 +17,10 @@ from fer_core.places import Places
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_checks import check_labels
-from fer_core.store.model_files import ModelFiles, ignore, litert_file
+from fer_core.store.model_files import ModelFiles, ignore, int8_file, litert_file
 from fer_core.store.pixels import in_range
 
-Runtime = Literal["litert", "keras"]
+Runtime = Literal["litert", "int8", "keras"]
 Answers = Callable[[np.ndarray], np.ndarray]
 
 _MEANINGS = {
@@ -74,10 +74,13 @@ class ModelClassifier:
 def make_classifier(
     model: ModelFiles, places: Places, *, runtime: Runtime = "litert", report: Callable[[str], None] = ignore
 ) -> ModelClassifier:
-    """Returns the model, loaded and warm. `report` gets sentences worth printing. Raises ArtifactError."""
+    """Returns the model, loaded and warm. `report` gets sentences worth printing. Raises ArtifactError.
+
+    `runtime`: "int8" reads with the smaller, faster export that a run may have.
+    """
     if runtime == "keras":
         return ModelClassifier(model, _keras(model), report=report)
-    runner = LiteRTModel(litert_file(model, places, report=report))
+    runner = LiteRTModel(int8_file(model) if runtime == "int8" else litert_file(model, places, report=report))
     return ModelClassifier(model, runner.probabilities, report=report)
 
 

@@ -63,6 +63,7 @@ def predict_emotion(
             What is worth knowing of such a model comes as a UserWarning.
         detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there.
         threshold: a reading with less confidence is unsure.
+        runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
 
     Raises:
         ConfigError: an array, a colour or a setting that cannot be used. SourceError: no readable picture.

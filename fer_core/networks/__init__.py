@@ -50,9 +50,28 @@ def with_all_options(config: TrainConfig) -> TrainConfig:
 
 
 def input_shape(config: TrainConfig) -> tuple[int, int]:
-    """Returns (side, channels) of the network's input: the setting, else what the network asks for, else 48 and 1."""
+    """Returns (side, channels) of the network's input: the setting, else what the network asks for, else 48 and 1.
+
+    Raises ConfigError for a crop or training side that is larger than the pictures it is taken from.
+    """
     module = network_module(config.network)
-    return config.side or getattr(module, "SIDE", 48), getattr(module, "CHANNELS", 1)
+    side = config.side or getattr(module, "SIDE", 48)
+    _check_shrinks(config, side)
+    return side, getattr(module, "CHANNELS", 1)
+
+
+def _check_shrinks(config: TrainConfig, side: int) -> None:
+    if config.crop and config.crop > side:
+        raise ConfigError(
+            f"crop is {config.crop} pixels, and the pictures have {side}.",
+            hint=f"Take a --crop of at most {side}, or a larger --side.",
+        )
+    shown = config.crop or side
+    if max(config.train_sides, default=0) > shown:
+        raise ConfigError(
+            f"train_sides has {max(config.train_sides)} pixels, and the pictures have {shown}.",
+            hint=f"Pictures are only shrunk: take --train-sides of at most {shown}.",
+        )
 
 
 def build(config: TrainConfig, labels: tuple[str, ...]) -> "keras.Model":

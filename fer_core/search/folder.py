@@ -24,6 +24,7 @@ from fer_core.search.spec import STORED, SearchSpec, base_config, first_values, 
 from fer_core.search.state import load_state
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import full_disk_named, read_json, sweep, sync, temporary_beside, write_atomically
+from fer_core.training.starting import with_fixed_models
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _WARM_STARTS = 5
@@ -157,7 +158,7 @@ def _plan(places: Places, spec: SearchSpec, moment: str) -> Plan:
     return Plan(
         created_utc=moment,
         spec=spec,
-        base=base_config(spec),
+        base=with_fixed_models(base_config(spec), places),
         parameters=space_of(spec),
         first_values=first_values(spec, _earlier_values(places, spec)),
     )

@@ -1,7 +1,7 @@
 """The LiteRT form of a model, which classifies without TensorFlow: made, and compared with Keras.
 
 Making it takes TensorFlow. Where this process has another backend, or none yet, it is made in a process of its own
-(`python -m fer_core.store.export MODEL TFLITE`), since Keras keeps one backend for a process's life.
+(`python -m fer_core.store.export MODEL TFLITE PIXELS|int8`), since Keras keeps one backend for a process's life.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -86,7 +86,17 @@ def export_in_child(model: Path, path: Path, *, pixels: PixelRange = "0..255") -
 
     `pixels` is what the model was trained on; in that range the two are compared. Raises ArtifactError.
     """
-    command = [sys.executable, "-P", "-m", "fer_core.store.export", str(model.absolute()), str(path.absolute()), pixels]
+    return LiteRTFacts.model_validate_json(_made_in_child(model, path, pixels))
+
+
+def export_int8_in_child(model: Path, path: Path) -> None:
+    """Does what `export_int8` does for a .h5 in a process of its own. Raises ArtifactError."""
+    _made_in_child(model, path, "int8")
+
+
+def _made_in_child(model: Path, path: Path, what: str) -> str:
+    """Returns the last line that the process printed."""
+    command = [sys.executable, "-P", "-m", "fer_core.store.export", str(model.absolute()), str(path.absolute()), what]
     environment = os.environ | {
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "",  # a conversion needs no GPU, and must not take a training's memory
@@ -101,7 +111,7 @@ def export_in_child(model: Path, path: Path, *, pixels: PixelRange = "0..255") -
         raise ArtifactError(
             f"{model} could not be exported to LiteRT: {last}", hint="`--runtime keras` needs no export."
         )
-    return LiteRTFacts.model_validate_json(child.stdout.splitlines()[-1])
+    return child.stdout.splitlines()[-1]
 
 
 def ensure_litert(run: Run) -> bool:
@@ -129,11 +139,16 @@ def _convert(model: "keras.Model", path: Path, **settings: object) -> None:
         raise ArtifactError(f"The converter refuses the model: {str(error).strip()[:300]}") from error
 
 
-def _export(model: Path, path: Path, pixels: PixelRange) -> LiteRTFacts:
+def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
+    """Returns the facts of a float32 export as JSON, the hash of an int8 one."""
     network = load_model(model)
+    if what == "int8":
+        export_int8(network, path)
+        return file_sha256(path)
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
-    return export_checked(network, path, images if pixels == "0..255" else in_range(images, pixels))
+    facts = export_checked(network, path, images if what == "0..255" else in_range(images, what))
+    return facts.model_dump_json()
 
 
 def _limit_memory() -> None:
@@ -151,6 +166,6 @@ def _limit_memory() -> None:
 if __name__ == "__main__":
     _limit_memory()
     try:
-        print(_export(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]).model_dump_json())
+        print(_export(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
     except FerError as error:
         sys.exit(f"{error} {error.hint}")

@@ -16,7 +16,7 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.store.files import plain
 
-Kind = Literal["train", "trial", "retrain"]
+Kind = Literal["train", "trial", "retrain", "ensemble"]
 
 SCHEMA = 1
 LARGEST_BYTES = 60_000
@@ -66,7 +66,7 @@ class LiteRTFacts(_Facts):
 
 
 class Int8Facts(_Facts):
-    """The exported model_int8.tflite, and its accuracy on the test images, where that of the model is in `scores`."""
+    """The exported model_int8.tflite, and its accuracy on the test images. `scores` says what decided."""
 
     sha256: str
     accuracy: float
@@ -81,6 +81,8 @@ class Manifest(_Facts):
     kind: Kind
     parent: str | None = None
     """The search of a trial, or the run that a retraining starts from."""
+    members: tuple[str, ...] = ()
+    """The runs that an ensemble averages."""
     recipe: str | None = None
     config: TrainConfig
     promote: bool = True
@@ -91,6 +93,8 @@ class Manifest(_Facts):
     labels: tuple[str, ...] | None = None
     side: int | None = None
     channels: int | None = None
+    teachers: dict[str, str] | None = None
+    """The SHA-256 of each model that it was distilled from, by the id of its run."""
     framing: dict[str, FramingFacts] | None = None
     """By detector."""
     temperature: float = 1.0

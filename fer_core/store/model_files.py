@@ -19,12 +19,12 @@ from fer_core.store.files import file_sha256, read_json, sweep, write_json
 from fer_core.store.inspection import H5_SUFFIXES, MODEL_SUFFIXES
 from fer_core.store.inspection_child import inspect_apart
 from fer_core.store.litert import check_litert
-from fer_core.store.manifest import LiteRTFacts, Manifest
+from fer_core.store.manifest import Int8Facts, LiteRTFacts, Manifest
 from fer_core.store.model_checks import check_labels, labels_beside, picture_of
 from fer_core.store.model_facts import ModelFacts, facts_of
 from fer_core.store.pixels import PixelRange
 from fer_core.store.promotion import SHIPPED_BEST, SHIPPED_NAME, model_in_use
-from fer_core.store.run import Run
+from fer_core.store.run import INT8_NAME, Run
 from fer_core.store.runs import open_run
 
 _NOT_SCALED = (
@@ -97,7 +97,16 @@ def litert_file(model: ModelFiles, places: Places, *, report: Callable[[str], No
     return kept
 
 
-def _is_whole(path: Path, facts: LiteRTFacts | None) -> bool:
+def int8_file(model: ModelFiles) -> Path:
+    """Returns the int8 export that a run has. Raises ArtifactError where there is none, or not as it was made."""
+    check_litert()
+    own = model.run_folder and model.run_folder / INT8_NAME
+    if own and model.manifest and _is_whole(own, model.manifest.int8):
+        return own
+    raise ArtifactError(f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out.")
+
+
+def _is_whole(path: Path, facts: LiteRTFacts | Int8Facts | None) -> bool:
     return facts is not None and path.is_file() and file_sha256(path) == facts.sha256
 
 

@@ -18,6 +18,8 @@ from fer_core.store.manifest import Manifest
 
 Status = Literal["QUEUED", "RUNNING", "INTERRUPTED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"]
 
+INT8_NAME = "model_int8.tflite"
+
 _HOLD_SECONDS = 0.5
 """Longer than anybody needs to look whether a run is held; shorter than a person notices."""
 
@@ -152,7 +154,7 @@ class Run:
 
     @property
     def model_int8(self) -> Path:
-        return self.folder / "model_int8.tflite"
+        return self.folder / INT8_NAME
 
     @property
     def architecture_json(self) -> Path:

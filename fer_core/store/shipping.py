@@ -41,10 +41,19 @@ def ship(run: Run, folder: Path) -> None:
 
 
 def _without_paths(manifest: Manifest) -> Manifest:
-    name = Path(manifest.data_source or "").name
-    teacher = tuple(Path(path).name for path in manifest.config.teacher)
-    config = manifest.config.model_copy(update={"data": name, "more_images": None, "teacher": teacher})
+    """Models are named by their runs, or by their file where they have none; `teachers` says exactly which ones."""
+    name, config = Path(manifest.data_source or "").name, manifest.config
+    models = {
+        "init_from": config.init_from and _without_folders(config.init_from),
+        "teacher": tuple(map(_without_folders, config.teacher)),
+    }
+    config = config.model_copy(update={"data": name, "more_images": None, **models})
     return manifest.completed({"config": config, "data_source": name})
+
+
+def _without_folders(model: str) -> str:
+    path = Path(model)
+    return path.parent.name if path.name == "model.h5" else path.name
 
 
 def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:

@@ -28,7 +28,7 @@ from fer_core.store.run import Run
 from fer_core.store.runs import create_run, new_run_id, open_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.retraining import RetrainSpec, challenger_config
-from fer_core.training.starting import fixed_start
+from fer_core.training.starting import fixed_model, with_fixed_models
 
 Say = Callable[[str], None]
 
@@ -127,10 +127,11 @@ def _made(spec: RetrainSpec, found: _Found, places: Places, run_id: str | None) 
         "init_from": _start(spec, found.champion, places),
         "more_images": str(more) if more else None,
     }
-    own = found.champion.manifest.recipe if found.champion else None
+    # An ensemble is no recipe: what is trained is what its first member was.
+    own = found.champion.manifest.recipe if found.champion and not found.champion.manifest.members else None
     return create_run(
         places,
-        found.config.model_copy(update=settings),
+        with_fixed_models(found.config.model_copy(update=settings), places),
         recipe=spec.recipe or own,
         kind="retrain",
         parent=found.champion.name if found.champion else None,
@@ -143,7 +144,7 @@ def _made(spec: RetrainSpec, found: _Found, places: Places, run_id: str | None) 
 def _start(spec: RetrainSpec, champion: ModelFiles | None, places: Places) -> str | None:
     """Returns the starting weights under a name that means the same later, when another model may be in use."""
     if spec.init_from != "current" or champion is None:
-        return fixed_start(spec.init_from, places)
+        return spec.init_from and fixed_model(spec.init_from, places)
     is_run = (places.models / "runs" / champion.name).is_dir()
     return champion.name if is_run else str(champion.model.resolve())
 

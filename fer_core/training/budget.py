@@ -9,9 +9,10 @@ import time
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data.dataset import Dataset
+from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ConfigError
 from fer_core.evaluation.predict import BATCH, predict
 from fer_core.places import Places
@@ -39,18 +40,29 @@ def budget_seconds(text: str) -> float:
     return 3600 * int(hours) + 60 * int(minutes) + int(seconds)
 
 
-def planned(config: TrainConfig, dataset: Dataset, machine: Machine, *, places: Places) -> Plan:
+def planned(
+    config: TrainConfig,
+    dataset: Dataset,
+    machine: Machine,
+    *,
+    places: Places,
+    began: float,
+    lessons: np.ndarray | None = None,
+) -> Plan:
     """Returns the plan for `config.time_budget`; leaves the random generators as they were set up.
+
+    What is over by now counts, and so does the scoring of the kept weights; plots and exports, some seconds, do not.
+
+    Args:
+        began: when the training began, by `time.perf_counter`. lessons: as `fit` takes them.
 
     Raises:
         ConfigError: the time is too short for the warm-up, or for the sides that the pictures are to have.
     """
-    began = time.perf_counter()
-    seconds_per_epoch = _seconds_per_epoch(config, dataset, machine, places)
+    seconds_per_epoch, end = _measured(config, dataset, machine, places=places, lessons=lessons)
     keras.utils.set_random_seed(config.seed)
-    budget = budget_seconds(config.time_budget)
-    epochs = int((budget - (time.perf_counter() - began)) / seconds_per_epoch)
-    fewest = max(int(config.warmup_epochs) + 1, len(config.train_sides), 1)
+    budget, fewest = budget_seconds(config.time_budget), max(int(config.warmup_epochs) + 1, len(config.train_sides), 1)
+    epochs = int((budget - end - (time.perf_counter() - began)) / seconds_per_epoch)
     if epochs < fewest:
         raise ConfigError(
             f"In {config.time_budget} this machine trains {max(epochs, 0)} epochs of {seconds_per_epoch:,.0f} s; "
@@ -60,21 +72,25 @@ def planned(config: TrainConfig, dataset: Dataset, machine: Machine, *, places: 
     return Plan(epochs, round(seconds_per_epoch, 3), budget)
 
 
-def _seconds_per_epoch(config: TrainConfig, dataset: Dataset, machine: Machine, places: Places) -> float:
+def _measured(
+    config: TrainConfig, dataset: Dataset, machine: Machine, *, places: Places, lessons: np.ndarray | None
+) -> tuple[float, float]:
+    """Returns the seconds of an epoch with its validation, and those of the end, which answers all parts again."""
     sides = range(1, max(len(config.train_sides), 1) + 1)
     # As many epochs as sides, so that each has one.
     trial = config.model_copy(update={"epochs": len(sides), "warmup_epochs": 0.0, "fade": 0.0, "time_budget": None})
     model = compiled(built(trial, dataset.labels), trial, dataset, machine, places=places)
     weights = class_weights(trial, dataset.train.labels, dataset.labels)
-    steps = [_step_seconds(model, Epoch(dataset.train, trial, epoch=e, class_weights=weights), e) for e in sides]
-    batches = Epoch(dataset.train, trial, epoch=1, class_weights=weights, devices=model.devices)
-    validation = _validation_seconds(model, dataset)
-    return statistics.mean(steps) * len(batches) + validation
+    fed = {"class_weights": weights, "devices": model.devices, "lessons": lessons}
+    epochs = [Epoch(dataset.train, trial, epoch=epoch, **fed) for epoch in sides]
+    training = statistics.mean([_step_seconds(model, batches) for batches in epochs]) * len(epochs[0])
+    answer, validation = _answer_seconds(model, dataset.test), len(dataset.validation or ())
+    return training + answer * validation, answer * (len(dataset.test) + validation)
 
 
-def _step_seconds(model: Augmented, batches: Epoch, epoch: int) -> float:
+def _step_seconds(model: Augmented, batches: Epoch) -> float:
     """Returns the median of some steps, on real batches."""
-    model.begin_epoch(epoch)
+    model.begin_epoch(batches.epoch)
     seconds = []
     for step in range(_WARM_UP_STEPS + _TIMED_STEPS):
         began = time.perf_counter()
@@ -84,11 +100,10 @@ def _step_seconds(model: Augmented, batches: Epoch, epoch: int) -> float:
     return statistics.median(seconds[_WARM_UP_STEPS:])
 
 
-def _validation_seconds(model: Augmented, dataset: Dataset) -> float:
-    if dataset.validation is None:
-        return 0.0
-    few = dataset.validation.part(slice(0, 2 * BATCH))
+def _answer_seconds(model: Augmented, split: Split) -> float:
+    """Returns the seconds for one image."""
+    few = split.part(slice(0, 2 * BATCH))
     predict(model, few)
     began = time.perf_counter()
     predict(model, few)
-    return (time.perf_counter() - began) * len(dataset.validation) / len(few)
+    return (time.perf_counter() - began) / len(few)

@@ -34,11 +34,11 @@ def compiled(
     """Returns the training twin of `network`, compiled, with the optimizer's variables made.
 
     Raises:
-        ConfigError: the settings do not go with the network. ArtifactError: a teacher is not there.
+        ConfigError: the settings do not go with the network. ArtifactError: a teacher is not there, or does not fit.
     """
     augmentation = Augmentation(config)
     twin = training_twin(network, machine, any_size=bool(config.crop or config.train_sides))
-    asked = teachers(config, dataset.labels, places) if config.teacher and not config.teacher_views else []
+    asked = teachers(config, dataset, places) if config.teacher and not config.teacher_views else []
     model = Augmented(twin, augmentation, devices=len(machine.devices), teachers=asked)
     model.build((None, *network.input_shape[1:]))
     steps = steps_per_epoch(dataset.train, config, devices=model.devices)

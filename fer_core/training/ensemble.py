@@ -11,35 +11,39 @@ from fer_core.data.dataset import Dataset
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.places import Places
 from fer_core.store.artifacts import load_model
-from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.training.checkpoint import Progress
 from fer_core.training.finish import finish
 from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.lifecycle import lifecycle
 from fer_core.training.record import record_data
-from fer_core.training.report import Report, RunReport, ignore
+from fer_core.training.report import Report, ignore
 
 
 def begin_ensemble(members: Sequence[Run], dataset: Dataset, places: Places, *, promote: bool) -> Run:
     """Returns a new run for the ensemble, with the settings of its first member. Raises DatasetError for other data."""
-    config = members[0].manifest.config
-    parent = " ".join(run.id for run in members)
-    made = {"recipe": "ensemble", "parent": parent, "promote": promote, "history_header": HISTORY_HEADER}
-    run = create_run(places, config, **made)
+    config, ids = members[0].manifest.config, tuple(run.id for run in members)
+    made = {"recipe": "ensemble", "kind": "ensemble", "members": ids, "history_header": HISTORY_HEADER}
+    run = create_run(places, config, promote=promote, **made)
     record_data(run, dataset)
     return run
 
 
 def finish_ensemble(run: Run, members: Sequence[Run], dataset: Dataset, *, report: Report = ignore) -> Evaluation:
     """Averages the members into one model, scores it on test and saves it; nothing is trained."""
-    with run.hold():
-        state = run.update_state(status="RUNNING", attempt=run.state.attempt + 1, started_utc=utc_text(utc_now()))
+    with run.hold(), lifecycle(run, report) as told:
         model = averaged([load_model(member.model_h5) for member in members])
-        with RunReport(run, state.attempt, report) as told:
-            evaluation = finish(run, model, dataset, Progress(), told)
-        run.update_state(status="SUCCEEDED", finished_utc=utc_text(utc_now()))
-    return evaluation
+        chosen = chosen_by_members(members, dataset)
+        return finish(run, model, dataset, progress=Progress(), chosen=chosen, told=told)
+
+
+def chosen_by_members(members: Sequence[Run], dataset: Dataset) -> str:
+    """Returns sentences: which images chose what in each member, and in the ensemble itself."""
+    part = dataset.validation
+    own = f"{part.name} ({len(part):,} images)" if part is not None else "no images: it stays 1"
+    said = [f"{member.id}: {(member.manifest.scores or {}).get('chosen_on', 'not known.')}" for member in members]
+    return f"The ensemble's temperature was chosen on {own}. Of its members, {' '.join(said)}"
 
 
 def averaged(models: Sequence[keras.Model]) -> keras.Model:

@@ -6,33 +6,32 @@ Every file appears whole. Done again from the start if it was interrupted. Impor
 import keras
 import numpy as np
 
+from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
-from fer_core.errors import ArtifactError
 from fer_core.evaluation import plots
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
-from fer_core.evaluation.predict import predict, predict_side_by_side
+from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
 from fer_core.store.artifacts import save_architecture, save_labels, save_model
-from fer_core.store.export import ensure_litert, export_checked, export_int8
 from fer_core.store.files import file_sha256, write_json
-from fer_core.store.litert import LiteRTModel
-from fer_core.store.manifest import Int8Facts
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress
+from fer_core.training.exporting import export
 from fer_core.training.history import write_history
 from fer_core.training.report import RunReport
 
-_EXPORT_PROBES = 256
-_INT8_MAY_LOSE = 0.005
-"""Of the accuracy on the test images."""
 
+def finish(
+    run: Run, network: keras.Model, dataset: Dataset, *, progress: Progress, chosen: str, told: RunReport
+) -> Evaluation:
+    """Returns the evaluation on test of the finished network (stock Keras, float32), and saves everything.
 
-def finish(run: Run, network: keras.Model, dataset: Dataset, progress: Progress, told: RunReport) -> Evaluation:
-    """Returns the evaluation on test of the finished network (stock Keras, float32), and saves everything."""
+    `chosen` is a sentence: which images chose what; `chosen_on` makes it for a training.
+    """
     write_history(run.history_csv, progress.rows)
     kept = kept_epoch(progress)
-    evaluation, temperature = _evaluate(run, network, dataset)
+    evaluation, temperature = _evaluate(network, dataset, chosen)
     check_interrupted()
     run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
     save_labels(run.labels_json, dataset.labels)
@@ -41,7 +40,7 @@ def finish(run: Run, network: keras.Model, dataset: Dataset, progress: Progress,
     evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
     write_json(run.evaluation_json, evaluation.to_json())
     check_interrupted()
-    _export(run, network, dataset, told)
+    export(run, network, dataset, told)
     check_interrupted()
     _plot(run, dataset, evaluation, progress)
     return evaluation
@@ -52,14 +51,15 @@ def kept_epoch(progress: Progress) -> int:
     return progress.best_epoch if progress.best_weights else progress.epoch
 
 
-def chosen_on(run: Run, dataset: Dataset) -> str:
-    """Returns a sentence: which images chose the epoch and the temperature."""
-    config = run.manifest.config
+def chosen_on(config: TrainConfig, dataset: Dataset) -> str:
+    """Returns a sentence: which images chose the epoch, the temperature, and whether the int8 export is kept."""
     if dataset.validation is None:
         return "No images chose the epoch: the last one is kept. None chose the temperature: it stays 1."
     chose_epoch = config.keep != "last" or config.early_stopping_patience > 0
     epoch = "when to stop" if config.keep == "last" else "the epoch"
-    chosen = f"{epoch}, by {config.monitor}, and the temperature" if chose_epoch else "the temperature"
+    choices = [f"{epoch}, by {config.monitor}"] if chose_epoch else []
+    choices += ["the temperature", "whether the int8 export is kept"] if config.eight_bit else ["the temperature"]
+    chosen = ", and ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
     part = f"Chosen on {dataset.validation.name} ({len(dataset.validation):,} images): {chosen}"
     kept = "" if chose_epoch else " The last epoch is kept."
     if config.validation == "test" and dataset.validation.name == dataset.test.name:
@@ -68,7 +68,7 @@ def chosen_on(run: Run, dataset: Dataset) -> str:
     return f"{part}; the test images chose nothing.{kept}"
 
 
-def _evaluate(run: Run, network: keras.Model, dataset: Dataset) -> tuple[Evaluation, float]:
+def _evaluate(network: keras.Model, dataset: Dataset, chosen: str) -> tuple[Evaluation, float]:
     """Returns the scores of the network's own probabilities on test, and the temperature that calibrates them."""
     outputs = predict(network, dataset.test)
     evaluation = evaluate_probabilities(
@@ -77,7 +77,7 @@ def _evaluate(run: Run, network: keras.Model, dataset: Dataset) -> tuple[Evaluat
         label_names=dataset.labels,
         split=dataset.test.name,
         is_training_copy=np.isin(dataset.test.hashes, dataset.hashes_seen_before_test()),
-        chosen_on=chosen_on(run, dataset),
+        chosen_on=chosen,
     )
     part = dataset.validation
     if part is None:
@@ -100,47 +100,6 @@ def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
         "val_accuracy": row.get("val_accuracy"),
         "train_accuracy": row.get("accuracy"),
     }
-
-
-def _export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -> None:
-    """A model without this export is still a model: what hinders it is told, and nothing is lost."""
-    run.update_manifest(litert=None)
-    run.model_tflite.unlink(missing_ok=True)
-    try:
-        made = _exported(run, network, dataset)
-    except ModuleNotFoundError as error:
-        told.event(f"No LiteRT export: {error.name} is not installed here.")
-    except ArtifactError as error:
-        told.event(f"No LiteRT export: {error}")
-    else:
-        told.event(made)
-        if run.manifest.config.eight_bit:
-            told.event(_int8(run, network, dataset))
-
-
-def _exported(run: Run, network: keras.Model, dataset: Dataset) -> str:
-    if keras.backend.backend() == "tensorflow":
-        probes = dataset.test.images(slice(0, _EXPORT_PROBES))
-        run.update_manifest(litert=export_checked(network, run.model_tflite, probes))
-    elif not ensure_litert(run):
-        return "No LiteRT export: TensorFlow is not installed here. The first machine that has it makes it."
-    difference = run.manifest.litert.largest_difference
-    return f"LiteRT export agrees with Keras: largest difference of a probability {difference:.1e}."
-
-
-def _int8(run: Run, network: keras.Model, dataset: Dataset) -> str:
-    """Keeps the export with 8-bit weights if it is nearly as good."""
-    if keras.backend.backend() != "tensorflow":
-        return "No int8 export: it takes TensorFlow."
-    export_int8(network, run.model_int8)
-    outputs = predict_side_by_side([LiteRTModel(run.model_int8).probabilities for _ in range(2)], dataset.test)
-    accuracy = float((outputs.argmax(axis=1) == dataset.test.labels).mean())
-    lost = run.manifest.scores["accuracy"] - accuracy
-    if lost > _INT8_MAY_LOSE:
-        run.model_int8.unlink()
-        return f"No int8 export: it loses {100 * lost:.1f} points on the test images."
-    run.update_manifest(int8=Int8Facts(sha256=file_sha256(run.model_int8), accuracy=accuracy))
-    return f"Int8 export: {accuracy:.2%} of the test images right, {-100 * lost:+.2f} points."
 
 
 def _plot(run: Run, dataset: Dataset, evaluation: Evaluation, progress: Progress) -> None:

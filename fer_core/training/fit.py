@@ -43,9 +43,9 @@ def fit(
     model: keras.Model,
     dataset: Dataset,
     run: Run,
+    *,
     progress: Progress,
     report: RunReport,
-    *,
     is_stopped: IsStopped = never,
     lessons: np.ndarray | None = None,
 ) -> None:
@@ -63,16 +63,8 @@ def fit(
         if progress.rows and is_stopped(progress.rows):
             report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
             return
-        epoch = progress.epoch + 1
-        started = time.perf_counter()
-        model.begin_epoch(epoch)
-        fed = {"class_weights": weights, "devices": model.devices, "lessons": lessons}
-        batches = Epoch(dataset.train, config, epoch=epoch, **fed)
-        row = _train_epoch(model, batches, epoch, config, report)
-        if dataset.validation is not None:
-            with swapped_in(model.network, model.kept_weights()):
-                row |= _validate(model, dataset.validation, weights, config)
-        row["seconds"] = round(time.perf_counter() - started, 3)
+        fed = {"epoch": progress.epoch + 1, "class_weights": weights, "devices": model.devices, "lessons": lessons}
+        row = _one_epoch(model, Epoch(dataset.train, config, **fed), dataset.validation, report)
         _finish_epoch(model, row, config, progress)
         save_checkpoint(run.checkpoint, model, progress)
         write_history(run.history_csv, progress.rows)
@@ -85,9 +77,19 @@ def is_over(config: TrainConfig, progress: Progress) -> bool:
     return patience > 0 and progress.epoch - progress.best_epoch >= patience
 
 
-def _train_epoch(model, batches: Epoch, epoch: int, config: TrainConfig, report: RunReport) -> dict:
-    watch = Watch(epoch, batches, config, report)
-    data = _for_backend(batches)
+def _one_epoch(model: keras.Model, batches: Epoch, validation: Split | None, report: RunReport) -> dict:
+    """Returns the epoch's row in the history."""
+    started = time.perf_counter()
+    model.begin_epoch(batches.epoch)
+    row = _train_epoch(model, batches, report)
+    if validation is not None:
+        with swapped_in(model.network, model.kept_weights()):
+            row |= _validate(model, validation, batches.class_weights, batches.config)
+    return row | {"seconds": round(time.perf_counter() - started, 3)}
+
+
+def _train_epoch(model: keras.Model, batches: Epoch, report: RunReport) -> dict:
+    epoch, watch, data = batches.epoch, Watch(batches, report), _for_backend(batches)
     logs = model.fit(data, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=0, callbacks=[watch]).history
     counts = next(metric for metric in _metrics(model) if isinstance(metric, Confusion)).matrix()
     images = len(batches) * batches.batch_size
@@ -158,9 +160,9 @@ def _non_finite(what: str) -> NonFiniteLossError:
 class Watch(keras.callbacks.Callback):
     """Looks at every step: stops at a loss that is no number, times the training, tells how far it is."""
 
-    def __init__(self, epoch: int, batches: Epoch, config: TrainConfig, report: RunReport):
+    def __init__(self, batches: Epoch, report: RunReport):
         super().__init__()
-        self.epoch, self.config, self.report = epoch, config, report
+        self.epoch, self.config, self.report = batches.epoch, batches.config, report
         self.steps, self.batch_size = len(batches), batches.batch_size
         self.seconds = 0.0
         self._started = self._told = self._timed_from = 0.0

@@ -10,6 +10,16 @@ from fer_core.store.runs import open_run
 FEWEST = 2
 
 
+def check_is_no_ensemble(run: Run) -> None:
+    """Raises ArtifactError for an ensemble: it has nothing to train, and is made anew where it was cut off."""
+    members = run.manifest.members
+    if members:
+        raise ArtifactError(
+            f"Run {run.id} is an ensemble that was not finished: it is not trained.",
+            hint=f"Make it again: --ensemble {' '.join(members)}",
+        )
+
+
 def finished_members(names: Sequence[str], places: Places) -> list[Run]:
     """Returns the runs of an ensemble.
 

@@ -66,11 +66,14 @@ class RetrainSpec(Settings):
 def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConfig:
     """Returns the settings to train with, all but data, new images and starting weights; raises ConfigError.
 
+    A champion's own teachers are left out: its recipe is repeated, not who taught it, who may be gone by now.
     What decides which images test is the champion's (the model in use), also where another recipe is trained. Only
     `validation='test'` is not taken over: a model that was chosen on the test images cannot be judged on them.
     """
     base = champion.config if champion and spec.recipe is None else recipe_config(spec.recipe or DEFAULT_RECIPE)
     values = base.model_dump()
+    if champion is not None and spec.recipe is None:
+        values |= {"teacher": (), "teacher_views": 0}
     if champion is not None:
         values |= {name: getattr(champion.config, name) for name in _OF_THE_SPLIT}
     if values["validation"] == "test":

@@ -14,32 +14,38 @@ if TYPE_CHECKING:
     import keras
 
 
-def starting_model(init_from: str, places: Places) -> Path:
-    """Returns the .h5 that `--init-from` means: a file, 'current' or a run id. Raises ArtifactError."""
-    if init_from == "current":
+def starting_model(name: str, places: Places, *, flag: str = "--init-from") -> Path:
+    """Returns the .h5 that `flag` means: a file, 'current' or a run id. Raises ArtifactError that names the flag."""
+    if name == "current":
         folder = model_in_use(places)
         if folder is None:
-            raise ArtifactError(
-                "There is no model in use yet.", hint="Train one first, or give --init-from a .h5 file."
-            )
+            raise ArtifactError("There is no model in use yet.", hint=f"Train one first, or give {flag} a .h5 file.")
         return folder / "model.h5"
-    path = Path(init_from)
+    path = Path(name)
     if path.suffix in (".h5", ".hdf5", ".keras") or path.is_file():
         if not path.is_file():
-            raise ArtifactError(
-                f"There is no model file {path}.", hint="--init-from takes a .h5, a run id or 'current'."
-            )
+            raise ArtifactError(f"There is no model file {path}.", hint=f"{flag} takes a .h5, a run id or 'current'.")
         return path
-    run = open_run(places, init_from)
+    run = open_run(places, name)
     if not run.model_h5.is_file():
         raise ArtifactError(f"Run {run.id} has no model yet ({run.state.status}).", hint="Take a finished run.")
     return run.model_h5
 
 
-def fixed_start(init_from: str | None, places: Places) -> str | None:
-    """Returns `init_from` so that a resumed run starts from the same: a run id, or the whole path of a file."""
-    is_run = init_from is None or (places.models / "runs" / init_from).is_dir()
-    return init_from if is_run else str(starting_model(init_from, places).resolve())
+def with_fixed_models(config: TrainConfig, places: Places) -> TrainConfig:
+    """Returns the settings with other models named so that a resumed run has the same ones, whatever is in use then.
+
+    Raises ArtifactError for a starting model or a teacher that is not there.
+    """
+    start = config.init_from and fixed_model(config.init_from, places)
+    taught_by = tuple(fixed_model(name, places, flag="--teacher") for name in config.teacher)
+    return config.model_copy(update={"init_from": start, "teacher": taught_by})
+
+
+def fixed_model(name: str, places: Places, *, flag: str = "--init-from") -> str:
+    """Returns a run id, or the whole path of a file. Raises ArtifactError."""
+    is_run = (places.models / "runs" / name).is_dir()
+    return name if is_run else str(starting_model(name, places, flag=flag).resolve())
 
 
 def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> str:

@@ -12,52 +12,105 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data.dataset import Split
-from fer_core.data.views import view
+from fer_core.data.dataset import Dataset, Split
+from fer_core.data.views import FORMAT, view
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predict import BATCH
 from fer_core.places import Places
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, replacing
+from fer_core.store.manifest import Manifest
+from fer_core.store.run import Run
 from fer_core.training.starting import starting_model
 
 if TYPE_CHECKING:
     import keras
 
 
-def teachers(config: TrainConfig, labels: tuple[str, ...], places: Places) -> "list[keras.Model]":
-    """Returns the teachers, as they were saved. Raises ArtifactError for one that is not there or has other labels."""
-    return [_loaded(starting_model(name, places), labels) for name in config.teacher]
+def record_teachers(run: Run, places: Places) -> None:
+    """Notes in the run's manifest who its teachers are. Raises ArtifactError if they were others when it was begun."""
+    found = {_manifest(path).run_id: file_sha256(path) for path in _files(run.manifest.config, places)}
+    noted = run.manifest.teachers
+    if noted is None and found:
+        run.update_manifest(teachers=found)
+    elif found != (noted or {}):
+        changed = next(name for name in found | noted if found.get(name) != noted.get(name))
+        raise ArtifactError(
+            f"The teacher {changed} of run {run.id} is not the one that it was begun with.",
+            hint="Put the model back where it was, or start a new run.",
+        )
 
 
-def kept_lessons(config: TrainConfig, train: Split, labels: tuple[str, ...], places: Places) -> np.ndarray:
+def teachers(config: TrainConfig, dataset: Dataset, places: Places) -> "list[keras.Model]":
+    """Returns the teachers, as they were saved.
+
+    Raises ArtifactError for one that is not there, or has other labels or takes other pictures than the data set has.
+    """
+    return [_loaded(path, dataset) for path in _files(config, places)]
+
+
+def kept_lessons(config: TrainConfig, dataset: Dataset, places: Places) -> np.ndarray:
     """Returns the teachers' mean probabilities for the fixed views, float16 (images, views, labels).
 
-    They are asked once; what they said is kept in the cache, under a name that says who was asked about what.
+    They are asked once; what they said is kept in the cache, under a name that says who was asked about what. Raises
+    ArtifactError as `teachers` does.
     """
-    files = [starting_model(name, places) for name in config.teacher]
-    path = places.cache / f"lessons-{_name(files, train, config.teacher_views)}.npy"
-    if path.is_file():
-        return np.load(path, allow_pickle=False)
-    lessons = _asked(teachers(config, labels, places), train, config.teacher_views)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, lessons)
+    train, views = dataset.train, config.teacher_views
+    path = places.cache / "lessons" / f"{_name(_files(config, places), train, views)}.npy"
+    lessons = _kept(path, (len(train), views, len(dataset.labels)))
+    if lessons is None:
+        lessons = _asked(teachers(config, dataset, places), train, views)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, lessons)
     return lessons
 
 
+def _files(config: TrainConfig, places: Places) -> list[Path]:
+    return [starting_model(name, places, flag="--teacher") for name in config.teacher]
+
+
 def _name(files: Sequence[Path], train: Split, views: int) -> str:
-    digest = hashlib.sha256(repr([views, [file_sha256(path) for path in files]]).encode())
+    import keras
+
+    shape = train.images(slice(0, 1)).shape[1:]
+    asked = [FORMAT, views, shape, keras.backend.backend(), [file_sha256(path) for path in files]]
+    digest = hashlib.sha256(repr(asked).encode())
     digest.update(np.ascontiguousarray(train.hashes).tobytes())
     return digest.hexdigest()[:24]
 
 
-def _loaded(path: Path, labels: tuple[str, ...]) -> "keras.Model":
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns what was kept; None where there is nothing, or nothing whole: then the teachers are asked again."""
+    try:
+        lessons = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return lessons if lessons.shape == shape else None
+
+
+def _manifest(path: Path) -> Manifest:
     manifest = read_h5_manifest(path) if path.suffix != ".keras" else None
-    if manifest is None or manifest.labels != labels:
+    if manifest is None:
         raise ArtifactError(
-            f"The teacher {path} is not known to have the labels {', '.join(labels)}, in this order.",
+            f"The teacher {path} is not known to this program: it has no manifest.",
             hint="Take a model that this program has trained on the same classes.",
+        )
+    return manifest
+
+
+def _loaded(path: Path, dataset: Dataset) -> "keras.Model":
+    manifest, labels = _manifest(path), dataset.labels
+    if manifest.labels != labels:
+        raise ArtifactError(
+            f"The teacher {path} does not have the labels {', '.join(labels)}, in this order.",
+            hint="Take a model that this program has trained on the same classes.",
+        )
+    if (manifest.side, manifest.channels) != (dataset.side, dataset.channels):
+        raise ArtifactError(
+            f"The teacher {path} takes pictures of {manifest.side} pixels and {manifest.channels} channels; the network"
+            f" that it is to teach takes {dataset.side} and {dataset.channels}.",
+            hint="Take another --teacher, or train a network with the teacher's --side.",
         )
     model = load_model(path)
     model.trainable = False

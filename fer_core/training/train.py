@@ -3,33 +3,32 @@
 It never promotes a model; that is for who called it.
 """
 
-import contextlib
-import traceback
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
-from fer_core.errors import ArtifactError, FerError
+from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.interruption import check_interrupted
 from fer_core.places import Places
-from fer_core.store.clock import utc_now, utc_text
-from fer_core.store.files import DiskFullError
 from fer_core.store.run import Run
 from fer_core.training.budget import planned
 from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, load_checkpoint
 from fer_core.training.compiling import built, compiled
-from fer_core.training.finish import finish, kept_epoch
+from fer_core.training.finish import chosen_on, finish, kept_epoch
 from fer_core.training.fit import IsStopped, fit, never
+from fer_core.training.lifecycle import lifecycle
 from fer_core.training.machine import Machine, prepare, single_or_many
+from fer_core.training.members import check_is_no_ensemble
 from fer_core.training.record import record_machine
 from fer_core.training.report import Report, RunReport, ignore
 from fer_core.training.starting import start_from, starting_model
-from fer_core.training.teaching import kept_lessons
+from fer_core.training.teaching import kept_lessons, record_teachers
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,17 @@ def train(
         FerError: settings, data or a saved file cannot be used. Interrupted: a signal asked for the end.
     """
     with run.hold():
-        _check_is_unfinished(run)
+        _check_can_be_trained(run)
         check_interrupted()
         # Before the run counts as running: what this machine refuses, another one may go on with.
         machine = prepare(run.manifest.config, recorded=run.manifest)
         record_machine(run, machine)
-        with _lifecycle(run, report) as told:
+        with lifecycle(run, report) as told:
             return _trained(run, dataset, machine, places=places, told=told, is_stopped=is_stopped)
 
 
-def _check_is_unfinished(run: Run) -> None:
+def _check_can_be_trained(run: Run) -> None:
+    check_is_no_ensemble(run)
     if run.state.status == "SUCCEEDED":
         raise ArtifactError(f"Run {run.id} is finished: another process has trained it to its end.")
 
@@ -74,27 +74,31 @@ def _check_is_unfinished(run: Run) -> None:
 def _trained(
     run: Run, dataset: Dataset, machine: Machine, *, places: Places, told: RunReport, is_stopped: IsStopped
 ) -> TrainingResult:
+    began = time.perf_counter()
     told.event(f"Training {run.id}: {machine.sentence()}.")
     with single_or_many(machine):
-        _plan(run, dataset, machine, places=places, told=told)
+        record_teachers(run, places)
+        lessons = _lessons(run.manifest.config, dataset, places, told)
+        _plan(run, dataset, machine, told, places=places, lessons=lessons, began=began)
         network = _built(run, dataset.labels, places, told)
         model = compiled(network, run.manifest.config, dataset, machine, places=places)
         check_room(run.folder, model)
         progress = load_checkpoint(run.checkpoint, model)
         _say_where_it_goes_on(run, progress, told)
-        lessons = _lessons(run.manifest.config, dataset, places, told)
-        fit(model, dataset, run, progress, told, is_stopped=is_stopped, lessons=lessons)
+        fit(model, dataset, run, progress=progress, report=told, is_stopped=is_stopped, lessons=lessons)
     network.set_weights(progress.best_weights or model.kept_weights())
-    evaluation = finish(run, network, dataset, progress, told)
+    evaluation = finish(
+        run, network, dataset, progress=progress, chosen=chosen_on(run.manifest.config, dataset), told=told
+    )
     return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
 
 
-def _plan(run: Run, dataset: Dataset, machine: Machine, *, places: Places, told: RunReport) -> None:
+def _plan(run: Run, dataset: Dataset, machine: Machine, told: RunReport, **so_far: Any) -> None:
     """Writes the epochs that fit into --time-budget into the manifest, once: a resumed run keeps them."""
     config = run.manifest.config
     if config.time_budget is None or run.manifest.plan is not None:
         return
-    plan = planned(config, dataset, machine, places=places)
+    plan = planned(config, dataset, machine, **so_far)
     run.update_manifest(config=config.model_copy(update={"epochs": plan.epochs}), plan=plan._asdict())
     told.event(
         f"Planned: {plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s, to end within {config.time_budget}."
@@ -123,39 +127,7 @@ def _lessons(config: TrainConfig, dataset: Dataset, places: Places, told: RunRep
     if not config.teacher_views:
         return None
     told.event(f"What {' and '.join(config.teacher)} says of {config.teacher_views} views of each image is trained on.")
-    return kept_lessons(config, dataset.train, dataset.labels, places)
-
-
-@contextlib.contextmanager
-def _lifecycle(run: Run, report: Report) -> Iterator[RunReport]:
-    """Keeps state.json true, however the training ends."""
-    state = run.update_state(
-        status="RUNNING",
-        attempt=run.state.attempt + 1,
-        message="",
-        started_utc=utc_text(utc_now()),
-        finished_utc=None,
-    )
-    with RunReport(run, state.attempt, report) as told:
-        try:
-            yield told
-        except (KeyboardInterrupt, BrokenPipeError):
-            _end(run, "INTERRUPTED", f"Interrupted after epoch {run.state.epoch}.")
-            raise
-        except DiskFullError as error:
-            # There may be no room for this either; whoever made room can go on with --resume latest.
-            with contextlib.suppress(DiskFullError):
-                _end(run, "INTERRUPTED", str(error))
-            raise
-        except FerError as error:
-            _end(run, "FAILED", str(error))
-            raise
-        except Exception as error:
-            _end(run, "FAILED", f"Internal error: {error!r}")
-            told.note(traceback.format_exc())
-            raise
-    _end(run, "SUCCEEDED", "")
-
-
-def _end(run: Run, status: str, message: str) -> None:
-    run.update_state(status=status, message=message, finished_utc=utc_text(utc_now()))
+    lessons = kept_lessons(config, dataset, places)
+    # Loading the teachers draws from the generators: the weights are to be the same where what they said is kept.
+    keras.utils.set_random_seed(config.seed)
+    return lessons

@@ -50,9 +50,10 @@ class Augmented(keras.Model):
         self.augmentation.begin_epoch(epoch)
         side = side_of(self._config, epoch)
         if side != self._side:
-            # The size is a constant of the compiled step.
+            # The size is a constant of the compiled step. Keras makes it anew when the next batch is there: by then
+            # there are all metrics, whose number the step over several devices on JAX must know.
             self._side = side
-            self.make_train_function(force=True)
+            self.train_function = None
 
     def call(self, inputs, training=False):
         """Returns probabilities (batch, labels), float32."""
@@ -71,7 +72,10 @@ class Augmented(keras.Model):
         return answers
 
     def _distance_to_teachers(self, pixels, answers):
-        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar."""
+        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar.
+
+        Without class weights: they are about the labels that the data has.
+        """
         pixels = _resized(pixels, self.teachers[0].input_shape[1])
         said = [ops.cast(teacher(pixels, training=False), "float32") for teacher in self.teachers]
         said = ops.stop_gradient(sum(said) / len(said))

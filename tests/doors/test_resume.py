@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.places import Places
 from fer_core.store.promotion import current
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import read_progress
-from fer_core.training.starting import fixed_start
+from fer_core.training.starting import with_fixed_models
 from tests.doors.conftest import EMOTIONS, everything_in, save_noise
 from tests.script import run_script
 
@@ -155,8 +156,8 @@ def test_epochs_grow_and_the_run_goes_on_after_its_last_one(begun_run, places):
     assert len(begun_run.history_csv.read_text().splitlines()) == 1 + 4
 
 
-def test_what_is_in_use_when_a_run_is_made_is_what_it_starts_from_when_resumed(trained_run, session_places):
-    fixed = fixed_start("current", session_places)
-    assert Path(fixed).samefile(trained_run.model_h5)
-    assert fixed_start(trained_run.id, session_places) == trained_run.id
-    assert fixed_start(None, session_places) is None
+def test_what_is_in_use_when_a_run_is_made_is_what_it_starts_and_learns_from_when_resumed(trained_run, session_places):
+    fixed = with_fixed_models(TrainConfig(init_from="current", teacher=("current", trained_run.id)), session_places)
+    assert Path(fixed.init_from).samefile(trained_run.model_h5)
+    assert fixed.teacher == (fixed.init_from, trained_run.id)
+    assert with_fixed_models(TrainConfig(), session_places) == TrainConfig()

@@ -212,6 +212,7 @@ def test_an_analysis_over_several_views_is_another_one(analysed, make_model, dra
     assert kept(folder, model, drawn, views=10) is None
     own = make_model(drawn)
     assert analysis_folder(own, places, views=10) == places.models / "analyses" / f"model-{own.sha256[:8]}-10views"
+    assert analysis_folder(own, places, int8=True) == places.models / "analyses" / f"model-{own.sha256[:8]}-int8"
 
 
 def test_a_shipped_model_is_never_written_to(make_model, drawn, places):

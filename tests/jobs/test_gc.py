@@ -99,14 +99,25 @@ def test_weights_that_come_into_use_between_looking_and_removing_stay(places):
     assert run.model_h5.is_file()
 
 
-def test_weights_that_an_unfinished_run_begins_with_stay(places):
+@pytest.mark.parametrize("setting", ["init_from", "teacher"])
+def test_weights_that_an_unfinished_run_begins_with_or_learns_from_stay(setting, places):
     search = make_search(places, [0.3, 0.6], keep_top_k=1)
     with changing(search) as state:
         run = Run(places.models / "runs" / state.entries[0].run, places.history)
-    start = make_run(places, minutes=9, settings={"init_from": str(run.model_h5), "data": "x.zip"})
+    named = str(run.model_h5) if setting == "init_from" else (str(run.model_h5),)
+    start = make_run(places, minutes=9, settings={setting: named, "data": "x.zip"})
     assert "weights beyond the best of a search" not in found(places)
     start.update_state(status="SUCCEEDED")
     assert "weights beyond the best of a search" in found(places)
+
+
+def test_what_teachers_said_goes_when_it_is_old(places):
+    lessons = places.cache / "lessons"
+    lessons.mkdir(parents=True)
+    for name in ("old.npy", "young.npy"):
+        (lessons / name).write_bytes(b"answers")
+    make_old(lessons / "old.npy")
+    assert found(places) == {"what teachers said": ["cache/lessons/old.npy"]}
 
 
 def test_only_old_temporary_files_go_and_shipped_models_are_never_looked_at(places):

@@ -1,6 +1,7 @@
 """A shipped model is the run without what only concerns the machine that trained it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.store.artifacts import load_model, read_h5_manifest
-from fer_core.store.files import file_sha256
+from fer_core.store.files import file_sha256, write_json
 from fer_core.store.run import Run
 from fer_core.store.shipping import ship
 
@@ -31,6 +32,17 @@ def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
     assert read_h5_manifest(run.model_h5) == run.manifest
     assert json.loads(run.evaluation_json.read_text())["model_sha256"] == file_sha256(run.model_h5)
     assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
+
+
+def test_other_models_are_named_by_their_runs_in_it(trained_run, tmp_path):
+    in_use = Run(shutil.copytree(trained_run.folder, tmp_path / "run"), trained_run.history)
+    manifest = json.loads((in_use.folder / "manifest.json").read_text())
+    config = manifest["config"] | {"init_from": "/home/of/start.h5", "teacher": ["/home/of/A-RUN/model.h5", "B-RUN"]}
+    write_json(in_use.folder / "manifest.json", manifest | {"config": config, "teachers": {"A-RUN": "ab"}})
+    ship(in_use, tmp_path / "distilled")
+    shipped = Run(tmp_path / "distilled", tmp_path).manifest
+    assert (shipped.config.init_from, shipped.config.teacher) == ("start.h5", ("A-RUN", "B-RUN"))
+    assert shipped.teachers == {"A-RUN": "ab"}
 
 
 def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):

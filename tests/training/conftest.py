@@ -4,14 +4,16 @@ import shutil
 
 import pytest
 
+from fer_core import networks
+from fer_core.data.dataset import load_dataset
 from fer_core.store.run import Run
-from fer_core.store.runs import open_run
+from fer_core.store.runs import create_run, open_run
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.record import record_data
 
 
 @pytest.fixture(scope="session")
 def small_dataset(small_config, session_places):
-    from fer_core.data.dataset import load_dataset
-
     return load_dataset(small_config, session_places, side=48)
 
 
@@ -21,3 +23,18 @@ def in_use(trained_run, session_places, places) -> Run:
     for folder in ("models", "history", "cache"):
         shutil.copytree(getattr(session_places, folder), getattr(places, folder))
     return open_run(places, trained_run.id)
+
+
+@pytest.fixture
+def begun(places, session_places, small_config):
+    """A function that makes a run with changed settings, and returns it with its data."""
+
+    def make(**settings):
+        changed = small_config.model_dump() | {"threads": 0, "network_options": {}} | settings
+        config = networks.with_all_options(small_config.model_validate(changed))
+        dataset = load_dataset(config, session_places, side=48)
+        run = create_run(places, config, recipe="smoke", history_header=HISTORY_HEADER)
+        record_data(run, dataset)
+        return run, dataset
+
+    return make

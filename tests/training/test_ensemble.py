@@ -6,15 +6,20 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from macs import multiply_adds
 
 from fer_core import networks
 from fer_core.config import TrainConfig
+from fer_core.doors.train import main
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.explain import explain
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_json
-from fer_core.store.runs import create_run, open_run
+from fer_core.store.runs import create_run, latest_unfinished, open_run
+from fer_core.training import ensemble
 from fer_core.training.ensemble import averaged, begin_ensemble, finish_ensemble
 from fer_core.training.members import finished_members
+from fer_core.training.train import train
 
 
 @pytest.fixture
@@ -44,11 +49,41 @@ def test_an_ensemble_of_runs_is_a_finished_run_with_scores_and_exports(twice, pl
     members = finished_members(twice, places)
     run = begin_ensemble(members, small_dataset, places, promote=False)
     evaluation = finish_ensemble(run, members, small_dataset)
-    assert (run.state.status, run.manifest.recipe, run.manifest.parent) == ("SUCCEEDED", "ensemble", " ".join(twice))
+    manifest = run.manifest
+    assert run.state.status == "SUCCEEDED"
+    assert (manifest.kind, manifest.members, manifest.parent) == ("ensemble", twice, None)
+    chosen = manifest.scores["chosen_on"]
+    assert chosen.startswith("The ensemble's temperature was chosen on validation (")
+    assert all(f"{member.id}: {member.manifest.scores['chosen_on']}" in chosen for member in members)
     images = small_dataset.test.images(slice(None)).astype(np.float32)
     answers = np.mean([np.asarray(load_model(member.model_h5)(images)) for member in members], axis=0)
     assert evaluation.accuracy == pytest.approx((answers.argmax(axis=1) == small_dataset.test.labels).mean())
     assert run.model_tflite.is_file() and run.evaluation_json.is_file()
+    model, member = load_model(run.model_h5), load_model(members[0].model_h5)
+    assert multiply_adds(model) == 2 * multiply_adds(member)
+    explained = explain(model, small_dataset.test.images(slice(0, 1))[0], labels=small_dataset.labels)
+    assert explained.heat_layer.name.startswith("member_") and explained.heat.max() == pytest.approx(1.0)
+
+
+def test_an_ensemble_that_is_cut_off_says_so_and_is_not_trained_when_it_is_resumed(
+    twice, places, small_dataset, monkeypatch
+):
+    members = finished_members(twice, places)
+    run = begin_ensemble(members, small_dataset, places, promote=False)
+
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ensemble, "load_model", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        finish_ensemble(run, members, small_dataset)
+    assert (run.state.status, run.state.message) == ("INTERRUPTED", "Interrupted after epoch 0.")
+    assert latest_unfinished(places) is None
+    folders = ["--models-dir", str(places.models), "--history-dir", str(places.history)]
+    for resume in (lambda: train(run, small_dataset, places=places), lambda: main(["--resume", run.id, *folders])):
+        with pytest.raises(ArtifactError, match="is an ensemble that was not finished") as caught:
+            resume()
+        assert caught.value.hint == f"Make it again: --ensemble {' '.join(twice)}"
 
 
 def test_an_ensemble_has_at_least_two_different_runs(in_use, places):

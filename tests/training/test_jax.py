@@ -12,17 +12,17 @@ from tests.conftest import places_in
 from tests.script import run_script
 
 SETTINGS = (
-    "--data=sample",
-    "--sample-per-class=20",
-    "--recipe=smoke",
-    "--epochs=2",
-    "--batch-size=8",
-    "--devices=cpu:2",
+    *("--data=sample", "--sample-per-class=10", "--network=resnet", "--epochs=2", "--batch-size=8", "--devices=cpu:2"),
+    *("--network-options.filters", "4", "--network-options.blocks", "1", "--network-options.strides", "2"),
+    *("--network-options.head=0", "--network-options.stem=4", "--network-options.stochastic-depth=0.2"),
 )
-AUGMENTED = (
-    *("--rotation=10", "--alternating-flip", "--erasing=0.3", "--camera=0.3", "--fade=0.5"),
+EVERYTHING = (
+    *("--rotation=10", "--alternating-flip", "--erasing=0.3", "--camera=0.3", "--contrast=0.2", "--fade=0.5"),
     *("--mixup=0.3", "--label-smoothing=0.1", "--ema=0.9", "--threads=1", "--precision=float32"),
+    *("--optimizer=sgd", "--weight-decay=0.001", "--schedule=one_cycle", "--warmup-epochs=1"),
+    *("--crop=44", "--train-sides", "24", "32"),
 )
+"""In the second epoch pictures become larger."""
 
 WITHOUT_TENSORFLOW = """
 import os, shutil, sys
@@ -58,12 +58,14 @@ def train_on_jax(places, *arguments, **environment):
 
 
 @pytest.fixture(scope="module")
-def jax_run(tmp_path_factory):
+def jax_run(tmp_path_factory, trained_run):
     """A run on two devices, its places, what it printed, and a copy of it as a kill after one epoch would leave it."""
     folder = tmp_path_factory.mktemp("jax")
     (folder / "training").mkdir()
     places, copy = places_in(folder / "training"), folder / "after_one_epoch"
-    answer = train_on_jax(places, *SETTINGS, *AUGMENTED, COPY_AFTER_ONE_EPOCH=str(copy))
+    answer = train_on_jax(
+        places, *SETTINGS, *EVERYTHING, f"--teacher={trained_run.model_h5}", COPY_AFTER_ONE_EPOCH=str(copy)
+    )
     assert answer.code == 0, answer.err
     (run,) = list_runs(places)
     return run, places, answer, copy

@@ -166,6 +166,15 @@ def test_starting_weights_are_noted_by_the_run_that_they_are_of(in_use, begin):
     assert begin(init_from="current").manifest.config.init_from == in_use.id
 
 
+def test_a_retraining_has_no_teacher_of_the_model_in_use_which_may_be_gone_by_now(in_use):
+    config = in_use.manifest.config.model_copy(update={"teacher": ("gone.h5",), "teacher_views": 4})
+    distilled = in_use.manifest.model_copy(update={"config": config})
+    challenger = challenger_config(RetrainSpec(), distilled)
+    assert (challenger.teacher, challenger.teacher_views) == ((), 0)
+    taught = challenger_config(RetrainSpec(settings={"teacher": ["current"]}), distilled)
+    assert (taught.teacher, taught.teacher_views) == (("current",), 0)
+
+
 def test_without_anything_in_the_inbox_it_trains_on_the_data_alone(in_use, begin):
     run = begin()
     assert run.manifest.config == in_use.manifest.config

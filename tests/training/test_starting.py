@@ -29,6 +29,9 @@ def test_what_is_not_there_is_refused_with_what_there_is(trained_run, session_pl
     with pytest.raises(ArtifactError, match="There is no run") as caught:
         starting_model(trained_run.id[:-1], session_places)
     assert caught.value.hint == f"Did you mean {trained_run.id!r}?"
+    with pytest.raises(ArtifactError, match="There is no model file") as caught:
+        starting_model(str(tmp_path / "missing.h5"), session_places, flag="--teacher")
+    assert caught.value.hint == "--teacher takes a .h5, a run id or 'current'."
     run = create_run(places, SMOKE)
     with pytest.raises(ArtifactError, match=r"has no model yet \(QUEUED\)"):
         starting_model(run.id, places)

@@ -9,7 +9,10 @@ from fer_core.training.fit import Watch
 
 
 class FourBatches:
-    batch_size = 8
+    batch_size, epoch = 8, 5
+
+    def __init__(self, config):
+        self.config = config
 
     def __len__(self):
         return 4
@@ -24,7 +27,7 @@ class Silent:
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_the_epoch_and_the_batch_are_named(small_config, loss):
-    watch = Watch(5, FourBatches(), small_config, Silent())
+    watch = Watch(FourBatches(small_config), Silent())
     watch.on_epoch_begin(4)
     watch.on_train_batch_end(0, {"loss": 1.0, "accuracy": 0.5})
     with pytest.raises(NonFiniteLossError, match=f"the loss is {loss} in epoch 5, batch 2 of 4") as caught:

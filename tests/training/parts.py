@@ -1,0 +1,41 @@
+"""A training that is killed in this process, and what it left."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from fer_core.training import fit as fitting
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing of the process goes on."""
+
+
+def killed_after(epoch, run, dataset, places, *, copies=None):
+    """Trains, and is killed right after this epoch's checkpoint is written; returns what is in it.
+
+    `copies`: by epoch, a folder that gets what the run's folder held then.
+    """
+    from fer_core.training.train import train
+
+    save = fitting.save_checkpoint
+
+    def save_and_die(folder, model, progress):
+        save(folder, model, progress)
+        if progress.epoch in (copies or {}):
+            shutil.copytree(run.folder, copies[progress.epoch])
+        if progress.epoch == epoch:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(fitting, "save_checkpoint", save_and_die)
+        train(run, dataset, places=places)
+    with np.load(run.checkpoint / "checkpoint.npz") as file:
+        return {name: file[name] for name in file.files if name != "progress"}
+
+
+def assert_same_bits(found, expected):
+    """Compares what `killed_after` returned."""
+    assert found.keys() == expected.keys()
+    assert [name for name in found if not np.array_equal(found[name], expected[name])] == []

@@ -1,0 +1,75 @@
+"""The exports of a finished training: what is kept, on which images that is decided, and what a failure costs."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fer_core import networks
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.predict import predict
+from fer_core.live.classifier import make_classifier
+from fer_core.store.artifacts import load_model
+from fer_core.store.files import file_sha256
+from fer_core.store.model_files import find_model
+from fer_core.training import exporting
+from fer_core.training.averaging import Average
+from fer_core.training.exporting import export
+from fer_core.training.train import train
+
+
+def test_what_is_saved_is_the_average_and_its_int8_export_is_nearly_as_good(begun, places, monkeypatch):
+    averages, arrays = [], Average.arrays
+    monkeypatch.setattr(Average, "arrays", lambda layer: averages.append(arrays(layer)) or averages[-1])
+    run, dataset = begun(eight_bit=True, ema=0.9, keep="last", epochs=1)
+    train(run, dataset, places=places)
+    for saved, average in zip(load_model(run.model_h5).get_weights(), averages[-1], strict=True):
+        np.testing.assert_array_equal(saved, average)
+    assert run.model_int8.stat().st_size < 0.5 * run.model_tflite.stat().st_size
+    assert run.manifest.int8.sha256 == file_sha256(run.model_int8)
+    model = find_model(run.id, places)
+    faces = dataset.test.images(slice(None))
+    by_int8 = make_classifier(replace(model, temperature=1.0), places, runtime="int8").classify(faces)
+    assert (by_int8.argmax(axis=1) == dataset.test.labels).mean() == run.manifest.int8.accuracy
+    run.model_int8.write_bytes(b"damaged")
+    with pytest.raises(ArtifactError, match=f"{run.id} has no int8 export") as caught:
+        make_classifier(model, places, runtime="int8")
+    assert caught.value.hint == "Train with --eight-bit, or leave --runtime out."
+    assert run.manifest.scores["chosen_on"] == (
+        f"Chosen on validation ({len(dataset.validation)} images): the temperature, and whether the int8 export is"
+        " kept; the test images chose nothing. The last epoch is kept."
+    )
+
+
+def test_the_validation_images_decide_about_the_int8_export(begun, monkeypatch):
+    run, dataset = begun(eight_bit=True)
+    run.update_manifest(scores={"accuracy": 0.5})
+    network = networks.build(run.manifest.config, dataset.labels)
+    said = []
+    told = SimpleNamespace(event=said.append)
+    monkeypatch.setattr(exporting, "_int8_accuracy", lambda run, part: 0.0)
+    part = dataset.train
+    accuracy = (predict(network, part).argmax(axis=1) == part.labels).mean()
+    assert accuracy > 0.005
+    export(run, network, replace(dataset, validation=part), told)
+    assert said[-1] == f"No int8 export: it loses {100 * accuracy:.1f} points on train ({len(part):,} images)."
+    assert not run.model_int8.exists() and run.manifest.int8 is None
+    export(run, network, replace(dataset, validation=None), told)
+    assert said[-1] == ("Int8 export: kept unseen, without validation images; 0.00% of test right, -50.00 points.")
+    assert run.manifest.int8.sha256 == file_sha256(run.model_int8)
+
+
+def test_a_converter_that_fails_costs_an_export_and_not_the_training(begun, monkeypatch):
+    run, dataset = begun(eight_bit=True)
+    run.model_int8.write_bytes(b"of an attempt before")
+    said = []
+
+    def refuse(*_):
+        raise ArtifactError("The converter refuses the model: no.")
+
+    monkeypatch.setattr(exporting, "export_checked", refuse)
+    monkeypatch.setattr(exporting, "export_int8", refuse)
+    export(run, None, dataset, SimpleNamespace(event=said.append))
+    assert said == [f"No {name} export: The converter refuses the model: no." for name in ("LiteRT", "int8")]
+    assert not run.model_int8.exists()

@@ -1,0 +1,55 @@
+"""Distillation: who may teach, what is asked of them, and that it is the same ones to the end."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_core.errors import ArtifactError
+from fer_core.store.artifacts import load_model
+from fer_core.store.files import file_sha256
+from fer_core.training.teaching import kept_lessons, record_teachers, teachers
+
+
+def test_teachers_are_asked_once_about_fixed_views(begun, places, trained_run):
+    run, dataset = begun(teacher=(str(trained_run.model_h5),), teacher_views=2)
+    config = run.manifest.config
+    lessons = kept_lessons(config, dataset, places)
+    assert (lessons.shape, lessons.dtype) == ((len(dataset.train), 2, 7), np.float16)
+    teacher = load_model(trained_run.model_h5)
+    images = dataset.train.images(slice(None)).astype(np.float32)
+    np.testing.assert_allclose(lessons[:, 0], teacher(images), atol=2e-3)
+    np.testing.assert_allclose(lessons[:, 1], teacher(images[:, :, ::-1]), atol=2e-3)
+    (path,) = (places.cache / "lessons").glob("*.npy")
+    np.save(path, lessons + 1)
+    np.testing.assert_array_equal(kept_lessons(config, dataset, places), lessons + 1)
+    path.write_bytes(path.read_bytes()[:-100])
+    np.testing.assert_array_equal(kept_lessons(config, dataset, places), lessons)
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"labels": ("sad", "happy")}, "does not have the labels sad, happy, in this order"),
+        ({"side": 64, "channels": 3}, "takes pictures of 48 pixels and 1 channels; .* takes 64 and 3"),
+    ],
+)
+def test_a_teacher_of_other_labels_or_pictures_is_refused(other, sentence, begun, places, trained_run):
+    run, dataset = begun(teacher=(str(trained_run.model_h5),))
+    with pytest.raises(ArtifactError, match=sentence):
+        teachers(run.manifest.config, replace(dataset, **other), places)
+
+
+def test_a_training_does_not_go_on_with_another_teacher(begun, places, trained_run, tmp_path):
+    teacher = tmp_path / "teacher.h5"
+    shutil.copy(trained_run.model_h5, teacher)
+    run, _ = begun(teacher=(str(teacher),))
+    record_teachers(run, places)
+    assert run.manifest.teachers == {trained_run.id: file_sha256(trained_run.model_h5)}
+    record_teachers(run, places)
+    with teacher.open("ab") as file:
+        file.write(b"others")
+    with pytest.raises(ArtifactError, match=f"teacher {trained_run.id} of run {run.id} is not the one") as caught:
+        record_teachers(run, places)
+    assert caught.value.hint == "Put the model back where it was, or start a new run."
