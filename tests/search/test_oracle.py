@@ -3,8 +3,6 @@
 import itertools
 import json
 import math
-import random
-import time
 
 import pytest
 
@@ -221,29 +219,3 @@ def test_a_loss_is_made_small():
     for number, score in enumerate((0.9, 0.2, 0.5)):
         trials.append(entry(number, propose(plan, trials), score=score))
     assert propose(plan, trials)["tuner/trial_id"] == "1"
-
-
-def many(plan: Plan, count: int) -> list[Entry]:
-    """Returns so many finished trials, made without asking the oracle for each."""
-    chance = random.Random(0)
-    values = [trial.values for trial in tried(plan_of(oracle="random", space=None, recipe="baseline"), 20)]
-    notes = {"tuner/bracket": 6, "tuner/round": 0, "tuner/epochs": 1, "tuner/initial_epoch": 0}
-    more = notes if plan.spec.oracle == "hyperband" else {}
-    return [
-        entry(number, values[number % 20] | more | {"learning_rate": 10 ** chance.uniform(-5, -2)})
-        for number in range(count)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("oracle", "count", "seconds"), [("random", 2000, 0.2), ("hyperband", 2000, 0.2), ("bayesian", 300, 2.0)]
-)
-def test_asking_takes_little_time_after_many_trials(oracle, count, seconds):
-    plan = plan_of(
-        oracle=oracle, space=None, recipe="baseline", max_trials=5000, max_epochs=729 if oracle == "hyperband" else None
-    )
-    trials = many(plan, count)
-    propose(plan, trials)
-    began = time.process_time()  # so that what else this machine does does not count
-    assert isinstance(propose(plan, trials), dict)
-    assert time.process_time() - began < seconds

