@@ -23,6 +23,8 @@ class Load(NamedTuple):
     seconds: list[float]
     statuses: dict[int, int]
     faces: int
+    told_when: int
+    """Answers that said when to come again."""
     wall: float
 
 
@@ -44,22 +46,23 @@ async def measured(url: str, pictures: list[bytes], *, path: str, clients: int, 
     address = urlsplit(url)
     messages = [multipart(picture, host=address.netloc, path=path) for picture in pictures]
     numbers = iter(range(requests))
-    load = Load([], {}, 0, 0.0)
-    faces = 0
+    load = Load([], {}, 0, 0, 0.0)
+    faces = told_when = 0
 
     async def client() -> None:
-        nonlocal faces
+        nonlocal faces, told_when
         reader = writer = None
         for number in numbers:
             if writer is None:
                 reader, writer = await asyncio.open_connection(address.hostname, address.port)
             began = time.perf_counter()
             writer.write(messages[number % len(messages)])
-            status, body, closes = await _answer(reader)
+            status, head, body = await _answer(reader)
             load.seconds.append(time.perf_counter() - began)
             load.statuses[status] = load.statuses.get(status, 0) + 1
             faces += body.count(b'"label"')
-            if closes:
+            told_when += b"\r\nretry-after:" in head
+            if b"connection: close" in head:
                 writer.close()
                 writer = None
         if writer is not None:
@@ -67,14 +70,15 @@ async def measured(url: str, pictures: list[bytes], *, path: str, clients: int, 
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
-    return load._replace(wall=time.perf_counter() - began, faces=faces)
+    return load._replace(wall=time.perf_counter() - began, faces=faces, told_when=told_when)
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
+    """Returns status, head in small letters, and body."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
     body = await reader.readexactly(length)
-    return int(head.split(b" ", 2)[1]), body, b"connection: close" in head
+    return int(head.split(b" ", 2)[1]), head, body
 
 
 def summary(load: Load) -> dict[str, object]:
@@ -88,6 +92,7 @@ def summary(load: Load) -> dict[str, object]:
         "longest_ms": ordered[-1] * 1000,
         "statuses": {str(status): count for status, count in sorted(load.statuses.items())},
         "faces": load.faces,
+        "told_when": load.told_when,
     }
 
 

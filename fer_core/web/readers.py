@@ -84,7 +84,7 @@ class Readers:
     def __init__(self, settings: WebSettings, places: Places):
         """Raises ArtifactError or ConfigError where there is no usable model or detector."""
         self._settings, self._places = settings, places
-        # Looked at before the model is: what is promoted while it is being loaded is seen at the next look.
+        # Before the model: one that is promoted in between is noticed at the next look.
         self._pointer = self._promoted()
         self._generation = self._load()
         self._waiting = 0

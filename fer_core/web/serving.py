@@ -24,10 +24,10 @@ from fer_core.web.settings import WebSettings
 
 _OTHER_THREADS = 8
 """For pages while all that may wait are waiting, and to say so to whoever comes then."""
-_MOST_CONNECTIONS = 1000
-_INCOMING_BYTES = 2 * 2**30
+_INCOMING_BYTES = 4 * 2**30
 """Of requests that come in at the same time. They are held in memory, also those of whoever has not signed in."""
 _PROXY_HEADERS = {"x-forwarded-for", "x-forwarded-proto"}
+_CONNECTIONS = 1000
 _IDLE_SECONDS = 60
 _MEMORY = {
     -8: 2,  # M_ARENA_MAX: each thread's own heap would keep what its largest request took, 200 MB in all
@@ -102,7 +102,7 @@ def serving(settings: WebSettings, places: Places, *, environ: Mapping[str, str]
 
 def _connections(settings: WebSettings) -> int:
     """Returns how many may be open: so many that their requests fit into memory, but one for each thread."""
-    fitting = min(_MOST_CONNECTIONS, _INCOMING_BYTES // settings.upload_bytes)
+    fitting = min(_CONNECTIONS, _INCOMING_BYTES // settings.upload_bytes)
     return max(fitting, settings.reader_count + settings.waiting + _OTHER_THREADS)
 
 

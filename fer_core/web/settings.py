@@ -52,7 +52,7 @@ class WebSettings(Settings):
     waiting: Annotated[int, Field(ge=0, le=1000)] = 32
     """So many more may wait; who comes then is told to come again (503)."""
     max_upload_mb: Annotated[float, Field(gt=0, le=1000)] = 20.0
-    """The largest request, in megabytes. Up to 2 GB of requests may be held in memory at the same time."""
+    """The largest request, in megabytes. Up to 4 GB of requests may be held in memory at the same time."""
     max_megapixels: Annotated[float, Field(gt=0, le=100)] = 50.0
     """The largest picture. What a file declares is read before it is decoded."""
 

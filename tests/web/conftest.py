@@ -92,10 +92,12 @@ def served(settings: WebSettings, places: Places, environ: dict[str, str] | None
     with serving(settings, places, environ=environ or {}) as started:
         thread = threading.Thread(target=started.server.run, name="server", daemon=True)
         thread.start()
-        yield Site(started.url, places, started.app)
-        started.stop()
-        thread.join(10)
-        started.server.task_dispatcher.shutdown()
+        try:
+            yield Site(started.url, places, started.app)
+        finally:
+            started.stop()
+            thread.join(10)
+            started.server.task_dispatcher.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -43,13 +43,14 @@ def island(text: str, name: str) -> object:
 def test_the_result_shows_each_face_from_the_crop_to_the_answer(site, face, test_data):
     crowd = (test_data / "faces" / "multi_face.jpg").read_bytes()
     mountain = (test_data / "faces" / "mountain.jpg").read_bytes()
-    files = [("image", ("a.jpg", picture)) for picture in (face, crowd, mountain, b"no picture")]
+    files = [("image", ("<i>our secret</i>.jpg", picture)) for picture in (face, crowd, mountain, b"no picture")]
     page = site.visit().submit("/", files=files)
     assert page.status_code == 200
     assert page.text.count("data:image/jpeg;base64,") >= 6
     assert "No face was found" in page.text
     assert "not a JPEG, PNG, BMP or WebP picture" in page.text
     assert "happy" in page.text
+    assert "our secret" not in page.text, "the name of a file is nobody's business"
 
 
 def test_a_picture_that_is_a_face_already_is_guessed_and_said(site):

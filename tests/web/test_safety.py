@@ -118,6 +118,34 @@ def test_behind_a_proxy_who_guesses_stops_only_himself(web_settings, tmp_path):
         assert status("192.0.2.2", TOKEN) == 200
 
 
+def test_a_form_is_taken_through_a_proxy_that_passes_on_what_the_readme_says(web_settings, tmp_path):
+    update = {"readers": 1, "token": TOKEN, "proxy": "127.0.0.1", "https": True, "allow_host": ("fer.example.org",)}
+    with served(web_settings.model_copy(update=update), places_in(tmp_path)) as site:
+        passed = {"Host": "fer.example.org:8443", "X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+        page = site.get("/login", headers=passed)
+        token = page.text.partition('name="csrf-token" content="')[2].partition('"')[0]
+        own = "https://fer.example.org:8443"
+        sent = {"Origin": own, "Referer": f"{own}/login", "Cookie": page.headers["Set-Cookie"].partition(";")[0]}
+        form = {"password": TOKEN, "csrf_token": token}
+        assert site.post("/login", data=form, headers=passed | sent, allow_redirects=False).status_code == 302
+        sent["Referer"] = sent["Origin"] = "https://evil.example"
+        assert site.post("/login", data=form, headers=passed | sent, allow_redirects=False).status_code == 403
+
+
+def test_after_a_new_start_the_password_is_asked_for_again(web_settings, tmp_path):
+    (tmp_path / "password").write_text("the password of all\n")
+    settings = web_settings.model_copy(update={"readers": 1, "password_file": tmp_path / "password"})
+    cookies: list[dict] = []
+    for _ in range(2):
+        with served(settings, places_in(tmp_path)) as site:
+            for old in cookies:
+                assert site.get("/api/v1/runs", cookies=old).status_code == 401
+            visit = site.visit()
+            page = visit.submit("/login", {"password": "the password of all", "next": "/runs"}, start="/login")
+            assert page.url == f"{site.url}/runs"
+            cookies.append(visit.session.cookies.get_dict())
+
+
 def test_without_a_proxy_nobody_passes_for_another_address(web_settings, tmp_path):
     with served(web_settings.model_copy(update={"readers": 1, "token": TOKEN}), places_in(tmp_path)) as site:
         for number in range(6):

@@ -10,6 +10,7 @@ import requests
 
 from fer_core.errors import ConfigError
 from fer_core.web.arguments import parse
+from fer_core.web.serving import serving
 from tests.conftest import PROJECT, places_in
 from tests.script import run_script
 
@@ -40,6 +41,16 @@ def test_the_application_imports_nothing_that_trains():
     loaded = subprocess.run([sys.executable, "-c", LOADED], cwd=PROJECT, capture_output=True, text=True, check=True)
     heavy = ("tensorflow", "keras", "keras_tuner", "jax", "matplotlib", "sklearn", "pandas", "celery")
     assert [name for name in heavy if name in loaded.stdout.split()] == []
+
+
+@pytest.mark.parametrize("megabytes", [0.5, 20, 200])
+def test_as_many_connections_are_let_in_as_their_requests_fit_into_memory(web_settings, tmp_path, megabytes):
+    settings = web_settings.model_copy(update={"readers": 1, "waiting": 1, "max_upload_mb": megabytes})
+    with serving(settings, places_in(tmp_path), environ={}) as started:
+        limits = started.server.adj
+    assert 10 <= limits.connection_limit <= 1000
+    assert limits.connection_limit * settings.upload_bytes <= 4 * 2**30
+    assert limits.max_request_body_size > settings.upload_bytes, "a request of that size is still taken"
 
 
 @pytest.mark.parametrize(

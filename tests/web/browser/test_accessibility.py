@@ -89,7 +89,7 @@ def test_no_page_is_wider_than_its_window(browser, site, addresses):
     wide = {}
     for name, address in addresses.items():
         page.goto(address)
-        for width in (360, 768, 1000):
+        for width in (360, 768, 1000, 1920):
             page.set_viewport_size({"width": width, "height": 740})
             needed = page.evaluate("document.documentElement.scrollWidth")
             wide |= {f"{name} at {width}": needed} if needed > width else {}

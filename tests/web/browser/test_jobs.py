@@ -38,6 +38,34 @@ def test_a_form_takes_the_settings_of_another_recipe_and_finds_one_by_name(page)
     expect(page.get_by_label("batch size")).to_be_hidden()
 
 
+def test_another_recipe_is_taken_only_after_asking_where_something_was_changed(page):
+    page.goto("/jobs/new/train")
+    page.locator("summary", has_text="The training").click()
+    page.get_by_label("epochs", exact=True).fill("7")
+    asked = []
+
+    def answer(dialog):
+        asked.append(dialog.message)
+        dialog.accept() if len(asked) > 1 else dialog.dismiss()
+
+    page.on("dialog", answer)
+    recipe = page.get_by_label("recipe")
+    begun = recipe.input_value()
+    recipe.select_option("attention")
+    expect(recipe).to_have_value(begun)
+    expect(page.get_by_label("epochs", exact=True)).to_have_value("7")
+    assert "another recipe; what you have changed is lost" in asked[0]
+    recipe.select_option("attention")
+    expect(page).to_have_url(re.compile("recipe=attention"))
+
+
+def test_who_is_signed_out_meanwhile_is_asked_to_sign_in_again(page):
+    page.route("**/api/v1/jobs", lambda route: route.fulfill(status=401, json={"error": "x", "hint": "y"}))
+    page.goto("/jobs")
+    expect(page.get_by_role("alert")).to_contain_text("You are signed out")
+    expect(page.get_by_role("link", name="Sign in again")).to_have_attribute("href", "/login?next=%2Fjobs")
+
+
 def test_what_a_form_has_wrong_is_said_and_the_rest_is_still_there(page):
     page.goto("/jobs/new/tune")
     page.get_by_label("max trials").fill("7")
