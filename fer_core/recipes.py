@@ -139,12 +139,12 @@ _PATIENT = {
 
 @recipe
 def resnet() -> TrainConfig:
-    """A residual network with squeeze and excitation, patiently trained: the most accurate that a CPU trains in hours.
+    """A residual network with squeeze and excitation, patiently trained, for accuracy on a CPU.
 
     Pictures grow from 32 to 44 pixels, and what makes them harder fades out in the last third.
 
     Run:     python train_emotion_model.py --recipe resnet
-    Expect:  the README row of this name (measured, with machine and date)
+    Expect:  not measured yet: it was not trained to its end
     """
     own = {
         "network": "resnet",
@@ -168,7 +168,7 @@ def tiny() -> TrainConfig:
     """A network of 0.4 M weights for live use, distilled from the model in use (or --teacher) over fixed views.
 
     Run:     python train_emotion_model.py --recipe tiny
-    Expect:  the README row of this name (measured, with machine and date)
+    Expect:  not measured yet: it was not trained to its end
     """
     own = {
         "network": "tiny",
