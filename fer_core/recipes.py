@@ -148,7 +148,7 @@ def resnet() -> TrainConfig:
     """
     own = {
         "network": "resnet",
-        "weight_decay": 5e-4,
+        "weight_decay": 5e-3,
         "epochs": 60,
         "label_smoothing": 0.1,
         "alternating_flip": True,
@@ -172,7 +172,7 @@ def tiny() -> TrainConfig:
     """
     own = {
         "network": "tiny",
-        "weight_decay": 2e-4,
+        "weight_decay": 1e-3,
         "epochs": 120,
         "rotation": 8,
         "scale": 0.08,
