@@ -52,7 +52,11 @@ class Serving(NamedTuple):
 
     def stop(self) -> None:
         """Ends `server.run()` in another thread."""
-        self.server.trigger.pull_trigger(self._close)
+        trigger = self.server.trigger
+        # While the lock is held no other pull can have `_close` run, which closes what this one writes to.
+        with trigger.lock:
+            trigger.thunks.append(self._close)
+            trigger.pull_trigger()
 
     def _close(self) -> None:
         for channel in list(self.server.active_channels.values()):
