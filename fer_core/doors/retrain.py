@@ -25,6 +25,7 @@ from fer_core.doors.output import say
 from fer_core.errors import ConfigError
 from fer_core.interruption import signals_wait
 from fer_core.places import Places
+from fer_core.store.keras_loading import load_keras
 from fer_core.store.run import Run
 from fer_core.training.retraining import RetrainSpec
 
@@ -132,6 +133,7 @@ def _train(console: Console, run: Run, dataset: "Dataset", places: Places) -> No
     choose_backend(run.manifest.backend)
     send_native_messages_to(run.log_txt)
     with signals_wait(), Display(console) as display:
+        load_keras()
         from fer_core.training.train import train
 
         result = train(run, dataset, places=places, report=display)

@@ -19,6 +19,7 @@ from fer_core.interruption import signals_wait
 from fer_core.places import Places
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
+from fer_core.store.keras_loading import load_keras
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
@@ -87,6 +88,7 @@ def _average(console: Console, request: Request) -> None:
     members = finished_members(request.ensemble, request.places)
     dataset, audit = _looked_at(console, members[0].manifest.config, request.places)
     choose_backend(None)
+    load_keras()
     from fer_core.evaluation.report import print_scores
     from fer_core.training.ensemble import begin_ensemble, finish_ensemble
 
@@ -203,6 +205,7 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
     try:
         send_native_messages_to(run.log_txt)
         with signals_wait(), Display(console) as display:
+            load_keras()
             from fer_core.training.train import train
 
             result = train(run, dataset, places=places, report=display)

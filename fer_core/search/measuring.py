@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ def cost(run: Run) -> Cost:
     """Returns what the run's model costs, measured now. Raises ArtifactError if its model.h5 cannot be read."""
     with contextlib.suppress(ArtifactError):  # no export, or no LiteRT for this machine
         multiply_adds = LiteRTModel(run.model_tflite).multiply_adds()
-        return Cost(parameters(run), multiply_adds and 2 * multiply_adds, latency_ms(run))
+        return Cost(parameters(run), multiply_adds and 2 * multiply_adds, latency_ms(run.model_tflite))
     return Cost(parameters(run), None, None)
 
 
@@ -45,12 +46,12 @@ def parameters(run: Run) -> int:
     return int(sum(sizes))
 
 
-def latency_ms(run: Run, *, calls: int = CALLS) -> float | None:
-    """Returns how long one face takes on one thread in milliseconds, the median of many; None without an export."""
-    if not run.model_tflite.is_file():
+def latency_ms(export: Path, *, calls: int = CALLS) -> float | None:
+    """Returns how long a .tflite takes over one face on one thread in ms, the median of many; None if there is none."""
+    if not export.is_file():
         return None
     try:
-        model = LiteRTModel(run.model_tflite, threads=1)
+        model = LiteRTModel(export, threads=1)
     except ArtifactError:  # there is no LiteRT for every machine, and a trial counts without this figure too
         return None
     face = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape), dtype=np.uint8)

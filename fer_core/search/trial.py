@@ -141,7 +141,7 @@ class _Training:
             stopped_early=bool(why),
             message=why,
             parameters=parameters(self.run),
-            latency_ms=latency_ms(self.run),
+            latency_ms=latency_ms(self.run.model_tflite),
             seconds=round(sum(row.get("seconds") or 0.0 for row in own_rows), 3),
         )
 

@@ -14,6 +14,7 @@ from fer_core.errors import ArtifactError
 from fer_core.store.files import read_json, replacing, write_atomically, write_json
 from fer_core.store.inspection import check_is_file
 from fer_core.store.inspection_child import inspect_apart
+from fer_core.store.keras_loading import load_keras
 from fer_core.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def load_model(path: Path) -> "keras.Model":
     What could run code is refused before Keras sees the file; Keras' own safe mode is the second lock.
     """
     inspect_apart(path)
+    load_keras()
     import keras
 
     try:

@@ -23,9 +23,10 @@ from fer_core.store.manifest import Int8Facts, LiteRTFacts, Manifest
 from fer_core.store.model_checks import check_labels, labels_beside, picture_of
 from fer_core.store.model_facts import ModelFacts, facts_of
 from fer_core.store.pixels import PixelRange
-from fer_core.store.promotion import SHIPPED_BEST, SHIPPED_NAME, model_in_use
+from fer_core.store.promotion import model_in_use
 from fer_core.store.run import INT8_NAME, Run
 from fer_core.store.runs import open_run
+from fer_core.store.shipped import came_with_the_project, run_name, shipped_folder
 
 _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
@@ -70,6 +71,7 @@ def find_model(
 ) -> ModelFiles:
     """Returns the model to use: the one in use, a run's by its id or folder, or a .h5 or .keras by its path.
 
+    `best` and `tiny` are the models that come with the project; ./best is a folder or file of that name.
     `labels_file` and `pixels` are for models from elsewhere. Raises ArtifactError: there is none, it has no labels or
     other labels than outputs, it does not take square pictures, or what is in the file is refused.
     """
@@ -146,11 +148,11 @@ def _path(given: str | None, places: Places) -> Path:
                 hint="`python train_emotion_model.py --data sample` trains one in a minute; --model takes another.",
             )
         return folder
+    if (shipped := shipped_folder(given)) is not None:
+        return shipped
     path = Path(given)
     if path.is_dir() or path.suffix in MODEL_SUFFIXES:
         return path
-    if given == SHIPPED_NAME:
-        return SHIPPED_BEST
     if path.exists() or len(path.parts) != 1:
         raise ArtifactError(
             f"{given} is no model: it is no run's folder, and ends in none of {', '.join(MODEL_SUFFIXES)}.",
@@ -181,14 +183,12 @@ def _of_run(folder: Path, places: Places) -> ModelFiles:
         facts = facts_of(description, where=str(run.architecture_json))
     else:
         facts = inspect_apart(run.model_h5)
-    name = f"shipped/{run.id}" if folder.parent.name == "shipped" else run.id
-    return _own(name, run.model_h5, manifest, facts, run_folder=run.folder)
+    return _own(run_name(run.folder), run.model_h5, manifest, facts, run_folder=run.folder)
 
 
 def _is_ours(folder: Path, places: Places) -> bool:
     """What lies in the models folder was trained here, or came with the project: nothing in it is foreign."""
-    folder = folder.resolve()
-    return folder.is_relative_to(places.models.resolve()) or folder == SHIPPED_BEST.resolve()
+    return folder.resolve().is_relative_to(places.models.resolve()) or came_with_the_project(folder)
 
 
 def _of_file(path: Path, places: Places, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:

@@ -19,12 +19,7 @@ from fer_core.store.files import file_sha256, read_json, replacing, sweep
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
-
-SHIPPED_BEST = Path(__file__).parents[2] / "models" / "shipped" / "best"
-"""The model that comes with the project: in use where nothing has been promoted."""
-
-SHIPPED_NAME = "shipped/best"
-"""How it is named where others are named by their run's id."""
+from fer_core.store.shipped import SHIPPED_BEST, SHIPPED_NAME
 
 _LONGEST_HISTORY = 50
 

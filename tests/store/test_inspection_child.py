@@ -7,7 +7,7 @@ import pytest
 from fer_core.errors import ArtifactError
 from fer_core.store.inspection import inspect_model
 from fer_core.store.inspection_child import inspect_apart
-from fer_core.store.promotion import SHIPPED_BEST
+from fer_core.store.shipped import SHIPPED_BEST
 
 
 def test_the_facts_are_those_that_are_found_without_the_child():

@@ -15,9 +15,9 @@ import requests
 from flask import Flask
 
 from fer_core.places import Places
-from fer_core.store.promotion import SHIPPED_BEST
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
+from fer_core.store.shipped import SHIPPED_BEST
 from fer_core.web.service import EXTENSION, Service
 from fer_core.web.serving import serving
 from fer_core.web.settings import WebSettings

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from fer_core.errors import ArtifactError, FerError, NoSuchArtifactError
 from fer_core.places import Places
 from fer_core.store.manifest import Manifest
-from fer_core.store.promotion import SHIPPED_BEST, SHIPPED_NAME, current
+from fer_core.store.promotion import current
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
+from fer_core.store.shipped import run_name, shipped_models
 from fer_core.training.history import History, read_history
 
 SHIPPED = "shipped-best"
@@ -57,7 +58,7 @@ class RunList:
         self._histories: dict[Path, tuple[int, History]] = {}
 
     def lines(self) -> list[RunLine]:
-        """Returns all runs that can be read, the newest first, the project's own model at the end."""
+        """Returns all runs that can be read, the newest first, the project's own models at the end."""
         in_use = self._in_use()
         runs = [*reversed(list_runs(self._places)), *_shipped(self._places)]
         lines = [line for run in runs if (line := self._line(run, in_use)) is not None]
@@ -104,20 +105,24 @@ class RunList:
 
 
 def find_run(places: Places, run_id: str) -> Run:
-    """Returns a run by its id, or the project's own model as `SHIPPED`. Raises ArtifactError."""
-    if run_id == SHIPPED:
-        return next(iter(_shipped(places)), None) or open_run(places, run_id)
-    return open_run(places, run_id)
+    """Returns a run by its id, or a model that came with the project by its page's. Raises ArtifactError."""
+    shipped = [run for run in _shipped(places) if id_of(run) == run_id]
+    return shipped[0] if shipped else open_run(places, run_id)
 
 
 def id_of(run: Run) -> str:
     """Returns the id by which pages name a run."""
-    return SHIPPED if run.folder == SHIPPED_BEST else run.id
+    return page_id(run_name(run.folder))
 
 
 def page_id(name: str) -> str:
     """Returns the id by which pages name a run or model that records name so."""
-    return SHIPPED if name == SHIPPED_NAME else name
+    return name.replace("shipped/", "shipped-", 1)
+
+
+def is_shipped(run_id: str) -> bool:
+    """Whether that is the id of a page of a model that came with the project."""
+    return run_id.startswith("shipped-")
 
 
 def parents(manifest: Manifest) -> tuple[str, ...]:
@@ -182,7 +187,7 @@ def in_order(lines: list[RunLine], *, sort: str, recipe: str = "", kind: str = "
 
 
 def _shipped(places: Places) -> list[Run]:
-    return [Run(SHIPPED_BEST, places.history)] if (SHIPPED_BEST / "manifest.json").is_file() else []
+    return [Run(folder, places.history) for folder in shipped_models()]
 
 
 def _pair(values: list[float] | None) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ from fer_core.store import promotion
 from fer_core.store.promotion import Step
 from fer_core.store.runs import open_run
 from fer_core.web.looks.model_card import model_card
-from fer_core.web.looks.run_list import SHIPPED, page_id
+from fer_core.web.looks.run_list import SHIPPED, is_shipped, page_id
 from fer_core.web.service import service
 
 pages = Blueprint("model", __name__)
@@ -59,4 +59,4 @@ def rollback() -> Response:
 
 
 def _can_be_promoted(line) -> bool:
-    return line.status == "SUCCEEDED" and not line.is_in_use and line.id != SHIPPED
+    return line.status == "SUCCEEDED" and not line.is_in_use and not is_shipped(line.id)

@@ -4,24 +4,70 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fer_core.data.dataset import load_dataset
+from fer_core.doors.shipping import ship
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.analysis import analyse, analysis_folder
+from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, write_json
+from fer_core.store.litert import LiteRTModel
+from fer_core.store.model_files import find_model
 from fer_core.store.run import Run
-from fer_core.store.shipping import ship
+from fer_core.store.shipped import shipped_models
+from tests.conftest import places_in
 
 PROJECT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def shipped(trained_run, tmp_path):
-    folder = tmp_path / "shipped"
-    ship(trained_run, folder)
+@pytest.fixture(scope="module")
+def analysed_run(trained_run, session_places, tmp_path_factory):
+    """A copy of the shared run, with its analysis."""
+    places = places_in(tmp_path_factory.mktemp("analysed"))
+    run = Run(shutil.copytree(trained_run.folder, places.models / "runs" / trained_run.id), trained_run.history)
+    dataset = load_dataset(run.manifest.config, session_places, side=48)
+    ask = partial(predict_side_by_side, [LiteRTModel(run.model_tflite).probabilities])
+    for folder, views in ((run.folder, 1), (_over_ten_views(run, places), 10)):
+        analyse(find_model(run.id, places), dataset, probabilities=ask, folder=folder, views=views)
+    return run
+
+
+def _over_ten_views(run, places):
+    folder = analysis_folder(find_model(run.id, places), places, views=10)
+    folder.mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def shipped(analysed_run, tmp_path):
+    folder = tmp_path / "shipped"
+    ship(analysed_run, folder)
+    return folder
+
+
+def test_its_card_says_what_it_is_and_what_it_is_not_for(analysed_run, shipped):
+    card = (shipped / "README.md").read_text(encoding="utf-8")
+    scores = analysed_run.manifest.scores
+    assert f"| accuracy | {100 * scores['accuracy']:.1f} % |" in card
+    assert "| over 10 views | " in card
+    assert f"| {scores['images'] // 7} |" in card  # of each emotion
+    assert "expected calibration error" in card
+    assert "`model.tflite`, one face on one core" in card
+    assert "python train_emotion_model.py --recipe smoke --data FILE" in card
+    assert "An expression is not a feeling." in card
+    assert "under the MIT licence" in card
+
+
+def test_a_run_that_was_not_analysed_is_refused(trained_run, tmp_path):
+    with pytest.raises(ArtifactError, match="It holds no analysis") as caught:
+        ship(trained_run, tmp_path / "shipped")
+    assert "--analyze" in caught.value.hint
+    assert not (tmp_path / "shipped").exists()
 
 
 def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
@@ -34,8 +80,8 @@ def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
     assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
 
 
-def test_other_models_are_named_by_their_runs_in_it(trained_run, tmp_path):
-    in_use = Run(shutil.copytree(trained_run.folder, tmp_path / "run"), trained_run.history)
+def test_other_models_are_named_by_their_runs_in_it(analysed_run, tmp_path):
+    in_use = Run(shutil.copytree(analysed_run.folder, tmp_path / "models" / "runs" / "run"), analysed_run.history)
     manifest = json.loads((in_use.folder / "manifest.json").read_text())
     config = manifest["config"] | {"init_from": "/home/of/start.h5", "teacher": ["/home/of/A-RUN/model.h5", "B-RUN"]}
     write_json(in_use.folder / "manifest.json", manifest | {"config": config, "teachers": {"A-RUN": "ab"}})
@@ -43,6 +89,7 @@ def test_other_models_are_named_by_their_runs_in_it(trained_run, tmp_path):
     shipped = Run(tmp_path / "distilled", tmp_path).manifest
     assert (shipped.config.init_from, shipped.config.teacher) == ("start.h5", ("A-RUN", "B-RUN"))
     assert shipped.teachers == {"A-RUN": "ab"}
+    assert "distilled from A-RUN" in (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
 
 
 def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
@@ -54,12 +101,13 @@ def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
     assert not (shipped / "checkpoint").exists()
 
 
-def test_an_unfinished_run_and_a_taken_name_are_refused(trained_run, shipped):
+def test_a_taken_name_is_refused(analysed_run, shipped):
     with pytest.raises(ArtifactError, match="exists already"):
-        ship(trained_run, shipped)
+        ship(analysed_run, shipped)
 
 
-def test_the_model_that_comes_with_the_project_opens_with_keras_alone_and_scores_what_it_says(test_data):
+@pytest.mark.parametrize("name", [folder.name for folder in shipped_models()])
+def test_a_model_that_comes_with_the_project_opens_with_keras_alone_and_scores_what_it_says(name, test_data):
     code = (
         "import sys, zipfile, json, keras, cv2, numpy as np\n"
         "folder, archive = sys.argv[1:]\n"
@@ -71,7 +119,7 @@ def test_the_model_that_comes_with_the_project_opens_with_keras_alone_and_scores
         "found = model.predict(faces.astype('float32'), batch_size=256, verbose=0).argmax(1)\n"
         "print(np.mean([labels[f] == n.split('/')[1] for f, n in zip(found, names)]))\n"
     )
-    folder = PROJECT / "models" / "shipped" / "best"
+    folder = PROJECT / "models" / "shipped" / name
     command = [sys.executable, "-c", code, str(folder), str(test_data / "fer2013.zip")]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     said = json.loads((folder / "evaluation.json").read_text())["accuracy"]

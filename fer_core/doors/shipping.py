@@ -1,9 +1,9 @@
 """Makes a shipped model of a finished run.
 
-    python -m fer_core.store.shipping RUN_FOLDER HISTORY_FOLDER models/shipped/NAME
+    python -m fer_core.doors.shipping RUN_FOLDER HISTORY_FOLDER models/shipped/NAME
 
-A shipped model is a run folder in git. What only concerns the machine that trained it stays behind: paths, host,
-checkpoint, logs.
+A shipped model is a run folder in git, with a model card. What only concerns the machine that trained it stays behind:
+paths, host, checkpoint, logs.
 """
 
 import json
@@ -12,19 +12,27 @@ import sys
 from pathlib import Path
 
 from fer_core.errors import ArtifactError, FerError
+from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.model_card import Known, card_text, machine
+from fer_core.search.measuring import cost, latency_ms
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import file_sha256, read_json, replacing, write_atomically, write_json
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
+from fer_core.store.shipped import shipped_models
 
 _COPIED = ("model.json", "labels.json", "metrics.jsonl", "training_images.bin", "model.tflite")
 
 
 def ship(run: Run, folder: Path) -> None:
-    """Writes the shipped form of a finished run into `folder`, which must not exist. Raises ArtifactError."""
+    """Writes the shipped form of a finished and analysed run into `folder`, which must not exist.
+
+    Raises ArtifactError.
+    """
     if run.state.status != "SUCCEEDED" or not ensure_litert(run):
         raise ArtifactError(f"Run {run.id} is not finished, or has no LiteRT export.", hint="Finish it with --resume.")
+    analysis = _analysis(run.evaluation_json)
     if folder.exists():
         raise ArtifactError(f"{folder} exists already.", hint="Remove it first, or choose another name.")
     folder.mkdir(parents=True)
@@ -38,6 +46,46 @@ def ship(run: Run, folder: Path) -> None:
     shutil.copytree(run.plots, folder / "plots")
     shutil.copyfile(run.history_csv, folder / "history.csv")
     _write_reports(run, folder)
+    known = _known(Run(folder, folder), analysis, over_views=_over_views(run))
+    write_atomically(folder / "README.md", card_text(known))
+
+
+def _analysis(path: Path) -> Analysis:
+    try:
+        return Analysis.from_json(read_json(path, "evaluation"))
+    except ArtifactError as error:
+        hint = "Analyse the run first: `python realtime_emotion_detector.py --analyze --model RUN`."
+        raise ArtifactError(f"{path} cannot be shipped. {error}", hint=hint) from error
+
+
+def _over_views(run: Run) -> Analysis | None:
+    """Returns what the model scores over the most views, if that has been measured."""
+    marks = f"{run.id}-{file_sha256(run.model_h5)[:8]}-*views"
+    found = [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"analyses/{marks}")]
+    return max(found, key=lambda analysis: analysis.views, default=None)
+
+
+def _known(shipped: Run, analysis: Analysis, *, over_views: Analysis | None) -> Known:
+    models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
+    costs = cost(shipped)
+    return Known(
+        name=shipped.folder.name,
+        manifest=shipped.manifest,
+        analysis=analysis,
+        over_views=over_views,
+        parameters=costs.parameters,
+        flops=costs.flops,
+        milliseconds={path.name: latency_ms(path) for path in models},
+        machine=machine(),
+        sizes={path.name: path.stat().st_size for path in (shipped.model_h5, *models)},
+        teachers=[_teacher(run_id) for run_id in shipped.manifest.teachers or ()],
+    )
+
+
+def _teacher(run_id: str) -> str:
+    """Returns the name of the model that came of a run: that by which it is shipped, where it is."""
+    names = (folder.name for folder in shipped_models() if Run(folder, folder).manifest.run_id == run_id)
+    return next(names, run_id)
 
 
 def _without_paths(manifest: Manifest) -> Manifest:
