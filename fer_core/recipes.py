@@ -9,6 +9,11 @@ from collections.abc import Callable
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError, did_you_mean
 
+DEFAULT_RECIPE = "resnet"
+"""Where neither a recipe nor a network is named."""
+PLAIN_RECIPE = "baseline"
+"""Whose settings a network begins with that is named without a recipe; the default one's do not suit every network."""
+
 RECIPES: dict[str, Callable[[], TrainConfig]] = {}
 
 
@@ -252,6 +257,11 @@ def smoke() -> TrainConfig:
     return TrainConfig(
         network="smoke", optimizer="adam", learning_rate=3e-3, schedule="cosine", epochs=12, batch_size=32
     )
+
+
+def starting_config(recipe: str | None, network: str | None) -> TrainConfig:
+    """Returns the settings to begin with where a recipe, a network, both or none is named. Raises ConfigError."""
+    return recipe_config(recipe or (PLAIN_RECIPE if network else DEFAULT_RECIPE))
 
 
 def recipe_config(name: str) -> TrainConfig:

@@ -10,11 +10,9 @@ from pydantic import Field, ValidationError
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig, config_error
 from fer_core.errors import ConfigError, JobError, did_you_mean
-from fer_core.recipes import recipe_config
+from fer_core.recipes import DEFAULT_RECIPE, starting_config
 from fer_core.search.spec import SearchSpec
 from fer_core.training.retraining import RetrainSpec
-
-DEFAULT_RECIPE = "baseline"
 
 Hours = Annotated[float, Field(gt=0, le=24 * 365)]
 
@@ -37,7 +35,7 @@ class TrainWish(Settings):
     """A training: a recipe, and any settings of `TrainConfig` beside these."""
 
     recipe: str | None = None
-    """Settings to start from. Default: baseline."""
+    """Settings to start from. Default: resnet."""
     run: str | None = None
     """Go on with this run, with its own settings."""
     promote: bool = False
@@ -112,7 +110,7 @@ def checked_wish(task: str, arguments: dict[str, Any]) -> Settings:
 
 def train_config(wish: TrainWish) -> TrainConfig:
     """Returns the settings of a new training, every option of the network written out. Raises ConfigError."""
-    base = recipe_config(wish.recipe or DEFAULT_RECIPE)
+    base = starting_config(wish.recipe, wish.settings.get("network"))
     changed = dict(wish.settings)
     options = changed.pop("network_options", None) or {}
     if not isinstance(options, dict):
@@ -123,7 +121,7 @@ def train_config(wish: TrainWish) -> TrainConfig:
 
 
 def recipe_of(wish: TrainWish) -> str | None:
-    """Returns the recipe that the run is named after; None where another network takes the default's settings."""
+    """Returns the recipe that the run is named after; None where a network was named instead."""
     return wish.recipe or (None if "network" in wish.settings else DEFAULT_RECIPE)
 
 

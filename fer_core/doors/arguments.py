@@ -17,13 +17,12 @@ from fer_core.config import Settings, TrainConfig, config_error
 from fer_core.doors.command_line import parsed, peek
 from fer_core.errors import ConfigError
 from fer_core.places import Places
-from fer_core.recipes import recipe_config
+from fer_core.recipes import DEFAULT_RECIPE, starting_config
 from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished, open_run
 
 PROGRAM = "train_emotion_model.py"
-DEFAULT_RECIPE = "baseline"
 
 _Named = tyro.conf.arg
 
@@ -46,11 +45,11 @@ def parse(argv: Sequence[str]) -> Request:
     """Returns the request, or raises ConfigError or ArtifactError; `--help` prints and exits with 0."""
     places = Places.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
     resume, nothing_to_resume = _run_to_resume(peek(argv, "--resume"), places)
-    recipe = _recipe(argv, resume)
-    start = _start(recipe, resume)
-    base = _from_file(start, peek(argv, "--config"))
-    if base.network != start.network and peek(argv, "--recipe") is None:
-        recipe = None  # as with --network: it takes the default's settings, and is not that recipe
+    table = _table(peek(argv, "--config"))
+    network = peek(argv, "--network") or table.get("network")
+    recipe = _recipe(argv, resume, network)
+    start = resume.manifest.config if resume is not None else starting_config(recipe, network)
+    base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
     config, doors = _flags(argv, base)
     if resume is not None:
         config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})
@@ -71,11 +70,11 @@ def _run_to_resume(name: str | None, places: Places) -> tuple[Run | None, bool]:
     return run, run is None
 
 
-def _recipe(argv: Sequence[str], resume: Run | None) -> str | None:
-    """Returns the recipe that the run is named after; None where another network takes the default's settings."""
+def _recipe(argv: Sequence[str], resume: Run | None, network: str | None) -> str | None:
+    """Returns the recipe that the run is named after; None where a network is named instead."""
     asked = peek(argv, "--recipe")
     if resume is None:
-        return asked or (None if peek(argv, "--network") else DEFAULT_RECIPE)
+        return asked or (None if network else DEFAULT_RECIPE)
     own = resume.manifest.recipe
     if asked not in (None, own):
         raise ConfigError(
@@ -84,18 +83,14 @@ def _recipe(argv: Sequence[str], resume: Run | None) -> str | None:
     return own
 
 
-def _start(recipe: str | None, resume: Run | None) -> TrainConfig:
-    return resume.manifest.config if resume is not None else recipe_config(recipe or DEFAULT_RECIPE)
-
-
-def _from_file(base: TrainConfig, path: str | None) -> TrainConfig:
+def _table(path: str | None) -> dict[str, Any]:
+    """Returns the settings in a TOML file."""
     if path is None:
-        return base
+        return {}
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path} cannot be read: {error}.", hint="It is a TOML file of settings.") from error
-    return TrainConfig.checked(base.model_dump() | table, where=path)
 
 
 def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.recipes import recipe_config
+from fer_core.recipes import DEFAULT_RECIPE, recipe_config
 from fer_core.search.space import Parameter, parameters, setting_name, values_of, widened, with_settings, with_values
 
 STORED = {"stored": True}
@@ -19,7 +19,7 @@ _SET_ELSEWHERE = {"monitor": "objective", "data": "data"}
 class SearchSpec(Settings):
     """What is searched, how, and for how long."""
 
-    recipe: str = "baseline"
+    recipe: str = DEFAULT_RECIPE
     """The settings to search around."""
     oracle: Literal["random", "hyperband", "bayesian", "grid"] = "random"
     """Who proposes what to try next, of Keras Tuner's."""

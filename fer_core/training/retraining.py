@@ -10,10 +10,9 @@ from pydantic import Field, model_validator
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.recipes import recipe_config
+from fer_core.recipes import recipe_config, starting_config
 from fer_core.store.manifest import Manifest
 
-DEFAULT_RECIPE = "baseline"
 _OF_THE_SPLIT = ("test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed")
 """With other ones, the images that test could be others than those of the model in use."""
 _DECIDED_HERE = {
@@ -70,7 +69,11 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
     What decides which images test is the champion's (the model in use), also where another recipe is trained. Only
     `validation='test'` is not taken over: a model that was chosen on the test images cannot be judged on them.
     """
-    base = champion.config if champion and spec.recipe is None else recipe_config(spec.recipe or DEFAULT_RECIPE)
+    base = (
+        champion.config
+        if champion and spec.recipe is None
+        else starting_config(spec.recipe, spec.settings.get("network"))
+    )
     values = base.model_dump()
     if champion is not None and spec.recipe is None:
         values |= {"teacher": (), "teacher_views": 0}

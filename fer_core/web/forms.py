@@ -12,11 +12,11 @@ from pydantic.fields import FieldInfo
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
-from fer_core.recipes import RECIPES, recipe_config
+from fer_core.recipes import DEFAULT_RECIPE, RECIPES, starting_config
 from fer_core.search.space import OPTION, parameters
 from jobs.commands.submitting import TASKS
 from jobs.settings import queues
-from jobs.wishes import DEFAULT_RECIPE, WISHES, TrainWish
+from jobs.wishes import WISHES, TrainWish
 
 FORMS = ("tune", "train", "retrain", "evaluate")
 _OWN_TITLE, _SETTINGS_TITLE, _NETWORK_TITLE = "The job", "The training", "The network"
@@ -80,11 +80,12 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
     """
     if task not in FORMS:
         raise JobError(f"There is no form for {task[:60]!r}.", hint=did_you_mean(task, FORMS))
-    default = DEFAULT_RECIPE if task in ("tune", "train") else ""
+    network = chosen.get("network") if task == "train" else None
+    default = DEFAULT_RECIPE if task in ("tune", "train") and not network else ""
     recipe = chosen.get("recipe") or default
-    base = recipe_config(recipe or DEFAULT_RECIPE)
+    base = starting_config(recipe, network)
     if task == "train":
-        sections = _of_training(base, chosen.get("network") or base.network, environ)
+        sections = _of_training(base, network or base.network, environ, is_of_recipe=bool(recipe))
     else:
         sections = [FormSection(_OWN_TITLE, tuple(_of_wish(WISHES[task], environ)))]
         if task == "tune":
@@ -117,7 +118,9 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
     return arguments | ({"network_options": options} if options else {})
 
 
-def _of_training(base: TrainConfig, network: str, environ: Mapping[str, str]) -> list[FormSection]:
+def _of_training(
+    base: TrainConfig, network: str, environ: Mapping[str, str], *, is_of_recipe: bool
+) -> list[FormSection]:
     own = [one for one in _of_wish(TrainWish, environ) if one.name not in ("settings", "run")]
     module = networks.network_module(network)
     is_same = network == base.network
@@ -136,7 +139,7 @@ def _of_training(base: TrainConfig, network: str, environ: Mapping[str, str]) ->
     ]
     return [
         FormSection(_OWN_TITLE, tuple(own)),
-        FormSection(_NETWORK_TITLE, (_reloading(chosen, base.network), *of_network)),
+        FormSection(_NETWORK_TITLE, (_reloading(chosen, base.network if is_of_recipe else ""), *of_network)),
         FormSection(_SETTINGS_TITLE, tuple(settings)),
     ]
 

@@ -9,13 +9,13 @@ from fer_core.config import Settings
 from fer_core.data.default_source import find_source
 from fer_core.doors.command_line import peek
 from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
-from fer_core.recipes import recipe_config
+from fer_core.recipes import starting_config
 from fer_core.search.space import OPTION, setting_name
 from jobs.commands.desk import Desk, new_table
 from jobs.commands.line import given
 from jobs.commands.setting_pairs import settings_given
 from jobs.commands.task_flags import flags_of, json_flags
-from jobs.wishes import DEFAULT_RECIPE, TrainWish, TuneWish, checked_wish, train_config
+from jobs.wishes import TrainWish, TuneWish, checked_wish, train_config
 
 TASKS = {
     "tune": "Search for better settings of a recipe.",
@@ -91,7 +91,7 @@ def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
 
 def _settings_shown(task: str, argv: Sequence[str]) -> dict[str, Any]:
     """Returns the settings that a training has without any flags: those of its recipe."""
-    return dict(recipe_config(peek(argv, "--recipe") or DEFAULT_RECIPE)) if task == "train" else {}
+    return dict(starting_config(peek(argv, "--recipe"), peek(argv, "--network"))) if task == "train" else {}
 
 
 def _decoded(name: str, text: str) -> Any:
@@ -107,8 +107,9 @@ _EXAMPLES = {"start_from": '[{"learning_rate": 0.001}]', "network_options": '{"l
 
 def _by_whole_names(pairs: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
     """Returns settings of a training, those of the network together: "l2" is in "network_options"."""
-    base = recipe_config(arguments.get("recipe") or DEFAULT_RECIPE)
-    config = base.model_copy(update={"network": pairs.get("network", arguments.get("network", base.network))})
+    network = pairs.get("network", arguments.get("network"))
+    base = starting_config(arguments.get("recipe"), network)
+    config = base.model_copy(update={"network": network or base.network})
     named = {setting_name(name, config): value for name, value in pairs.items()}
     options = {name.removeprefix(OPTION): value for name, value in named.items() if name.startswith(OPTION)}
     settings = {name: value for name, value in named.items() if not name.startswith(OPTION)}

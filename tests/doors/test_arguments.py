@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_core.config import TrainConfig
 from fer_core.doors.arguments import parse
 from fer_core.recipes import RECIPES, recipe_config
 
@@ -25,14 +26,14 @@ def test_a_recipe_alone_is_the_settings_of_the_recipe(name):
     assert (request.config, request.recipe) == (recipe_config(name), name)
 
 
-def test_without_a_recipe_it_is_the_baseline():
-    assert parse([]).recipe == "baseline"
+def test_without_a_recipe_it_is_the_resnet():
+    assert parse([]).recipe == "resnet"
 
 
 def test_another_network_without_a_recipe_is_named_after_itself():
     request = parse(["--network", "tapered"])
     assert (request.recipe, request.config.network) == (None, "tapered")
-    assert request.config.learning_rate == recipe_config("baseline").learning_rate
+    assert request.config.learning_rate == TrainConfig().learning_rate
 
 
 def test_flags_win_over_the_toml_file_and_that_over_the_recipe(toml):
@@ -51,7 +52,7 @@ def test_a_training_from_a_toml_file_with_another_network_is_not_named_after_the
     flag = toml('network = "smoke"\n')
     assert parse([flag]).recipe is None
     assert parse([flag, "--recipe", "smoke"]).recipe == "smoke"
-    assert parse([toml("epochs = 7\n")]).recipe == "baseline"
+    assert parse([toml("epochs = 7\n")]).recipe == "resnet"
 
 
 def test_network_options_are_flags_and_win_over_the_toml_file(toml):

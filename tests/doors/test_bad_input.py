@@ -155,7 +155,7 @@ def test_settings_that_cannot_be_used_are_refused_by_name(door, places, case):
         ("learning_rat = 1", "run.toml: there is no setting 'learning_rat'.", "Did you mean 'learning_rate'?"),
         ("epochs = 'two'", "run.toml: epochs: ", "--help"),
         ("epochs = ", "--config run.toml cannot be read: ", "TOML file of settings"),
-        ("network_options = {dropot = 0.1}", "network baseline: there is no setting 'dropot'.", "'dropout'?"),
+        ("network_options = {dropot = 0.1}", "network resnet: there is no setting 'dropot'.", "'dropout'?"),
     ],
 )
 def test_a_toml_file_that_cannot_be_used_is_refused_by_name(door, places, tmp_path, toml, problem, hint):

@@ -46,7 +46,10 @@ def test_each_thing_that_a_task_accepts_has_a_flag(ask, task):
         ("""tune --start-from '[{"learning_rate": 0.001}]'""", {"start_from": [{"learning_rate": 0.001}]}),
         ("tune --set epochs=5 --set batch_size=32", {"settings": {"epochs": 5, "batch_size": 32}}),
         ("train --recipe smoke --data sample --epochs 2", {"recipe": "smoke", "data": "sample", "epochs": 2}),
-        ("train --flip --promote --queue gpu.high", {"flip": True, "promote": True, "queue": "gpu.high"}),
+        (
+            "train --network compact --flip --promote --queue gpu.high",
+            {"network": "compact", "flip": True, "promote": True, "queue": "gpu.high"},
+        ),
         (
             "train --recipe attention --set l2=0.01",
             {"recipe": "attention", "settings": {"network_options": {"l2": 0.01}}},

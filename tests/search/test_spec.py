@@ -11,7 +11,7 @@ from fer_core.search.spec import SearchSpec, base_config, first_values, space_of
 def test_a_search_of_nothing_but_defaults_is_valid():
     spec = SearchSpec()
     assert (spec.recipe, spec.oracle, spec.objective, spec.seed, spec.confirm_top) == (
-        "baseline",
+        "resnet",
         "random",
         "val_macro_f1",
         0,
@@ -53,7 +53,7 @@ def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
     spec = SearchSpec(oracle="hyperband", max_epochs=9)
     assert base_config(spec).epochs == 9
     assert spec.stop_early and not spec.stops_early
-    assert base_config(SearchSpec(oracle="hyperband")).epochs == recipe_config("baseline").epochs
+    assert base_config(SearchSpec(oracle="hyperband", recipe="baseline")).epochs == 100
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
         ({"space": ("epochs",)}, "A search has no range for 'epochs'", "learning_rate"),
         ({"space": ()}, "The space of the search is empty", "Leave space out"),
         (
-            {"space": ("momentum",)},
+            {"recipe": "baseline", "space": ("momentum",)},
             "momentum has no effect here: it needs optimizer to be sgd",
             "Name optimizer in space",
         ),

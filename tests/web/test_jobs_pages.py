@@ -56,7 +56,7 @@ def test_what_a_recipe_has_is_switched_off_by_emptying_its_field():
     sent = untouched(form)
     sent["train_sides"] = ""
     arguments = arguments_of(form, sent)
-    assert arguments == {"recipe": "resnet", "train_sides": []}
+    assert arguments == {"train_sides": []}
     assert train_config(checked_wish("train", arguments)).train_sides == ()
 
 

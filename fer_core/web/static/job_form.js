@@ -9,8 +9,7 @@ for (const select of document.querySelectorAll("[data-reloads]")) {
       return;
     }
     const address = new URL(location.pathname, location.origin);
-    for (const one of document.querySelectorAll("[data-reloads]"))
-      if (one.value && (one === select || select.name !== "recipe")) address.searchParams.set(one.name, one.value);
+    if (select.value) address.searchParams.set(select.name, select.value);
     location.assign(address);
   });
 }
