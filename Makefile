@@ -36,7 +36,7 @@ train: $(READY)
 
 # Two processes side by side; the tests of one file stay together, since they share what was made for them.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -189,14 +189,20 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
         (config.schedule == "step" and not config.step_epochs, "schedule 'step' needs step_epochs and step_factors"),
         (config.schedule != "step" and bool(config.step_epochs), "step_epochs is only used with schedule 'step'"),
         (config.warmup_epochs >= config.epochs, "warmup_epochs must be less than epochs"),
-        (config.optimizer == "adam" and config.weight_decay > 0, "adam has no weight_decay here; take adamw or sgd, or set it to 0"),
+        (
+            config.optimizer == "adam" and config.weight_decay > 0,
+            "adam has no weight_decay here; take adamw or sgd, or set it to 0",
+        ),
         (without_validation and config.keep == "best", "keep 'best' needs validation images; validation is 'none'"),
         (
             without_validation and config.early_stopping_patience > 0,
             "early stopping needs validation images; with validation 'none' set early_stopping_patience to 0",
         ),
         (config.train_layers == "head" and config.init_from is None, "train_layers 'head' needs init_from"),
-        (config.flip and config.alternating_flip, "flip and alternating_flip exclude each other; set one of them to false"),
+        (
+            config.flip and config.alternating_flip,
+            "flip and alternating_flip exclude each other; set one of them to false",
+        ),
         (len(config.train_sides) > config.epochs, "train_sides are more than epochs"),
         (config.teacher_views > 0 and not config.teacher, "teacher_views needs a teacher"),
         (

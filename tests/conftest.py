@@ -1,11 +1,14 @@
 """What all tests share: the real data, and one trained model for everybody who needs one."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from fer_core import networks
 from fer_core.config import TrainConfig
@@ -15,6 +18,7 @@ from fer_core.store.run import Run
 from fer_core.store.runs import list_runs
 
 PROJECT = Path(__file__).parents[1]
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 
 def places_in(folder: Path) -> Places:
@@ -53,24 +57,51 @@ def session_places(tmp_path_factory) -> Places:
 
 
 @pytest.fixture(scope="session")
-def trained_run(session_places, small_config) -> Run:
+def once(tmp_path_factory, worker_id) -> Once:
+    """Makes what all processes of the suite use: `once(name, make)` returns the folder that `make(folder)` filled."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "made_once"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(f"{folder}.lock"):
+            if not done.exists():
+                folder.mkdir(exist_ok=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained_run(once, session_places, small_config) -> Run:
     """One finished run, in use; tests must not change it. Trained in a process of its own, as users do."""
-    places = session_places
+    made = places_in(once("trained_run", _train))
+    for folder in ("models", "history", "cache"):
+        shutil.copytree(getattr(made, folder), getattr(session_places, folder), dirs_exist_ok=True)
+    (run,) = list_runs(session_places)
+    assert run.manifest.config == small_config
+    return run
+
+
+def _train(folder: Path) -> None:
+    places = places_in(folder)
     flags = ["--data", "sample", "--recipe", "smoke", "--sample-per-class", "60", "--epochs", "3"]
     folders = ["--models-dir", str(places.models), "--history-dir", str(places.history)]
     environment = os.environ | {"FER_CACHE_DIR": str(places.cache)}
     command = [sys.executable, "train_emotion_model.py", *flags, *folders]
     subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=200)
-    (run,) = list_runs(places)
-    assert run.manifest.config == small_config
-    return run
 
 
 @pytest.fixture(scope="session")
-def model_zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_zoo(once) -> Path:
     """A folder of harmless and hostile model files, made by Keras in a process of its own (some 10 s)."""
-    folder = tmp_path_factory.mktemp("zoo")
+    return once("zoo", _make_zoo)
+
+
+def _make_zoo(folder: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "KERAS_BACKEND": "tensorflow"}
     command = [sys.executable, PROJECT / "tests" / "store" / "model_zoo.py", folder]
     subprocess.run(command, env=environment, capture_output=True, timeout=200, check=True)
-    return folder

@@ -52,8 +52,10 @@ sys.exit(ended(lambda: main(sys.argv[1:])))
 """
 
 
-def train_on_jax(places, *arguments, **environment):
-    environment = {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)} | environment
+def train_on_jax(places, *arguments, compiled, **environment):
+    """Trains where there is no TensorFlow. XLA takes most of the time: what is in `compiled` is not compiled again."""
+    environment |= {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= {"JAX_COMPILATION_CACHE_DIR": str(compiled), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     return run_script(*arguments, places=places, environment=environment, script=("-c", WITHOUT_TENSORFLOW))
 
 
@@ -64,7 +66,10 @@ def jax_run(tmp_path_factory, trained_run):
     (folder / "training").mkdir()
     places, copy = places_in(folder / "training"), folder / "after_one_epoch"
     answer = train_on_jax(
-        places, *SETTINGS, *EVERYTHING, f"--teacher={trained_run.model_h5}", COPY_AFTER_ONE_EPOCH=str(copy)
+        places,
+        *(*SETTINGS, *EVERYTHING, f"--teacher={trained_run.model_h5}"),
+        compiled=folder / "compiled",
+        COPY_AFTER_ONE_EPOCH=str(copy),
     )
     assert answer.code == 0, answer.err
     (run,) = list_runs(places)
@@ -82,7 +87,7 @@ def test_jax_trains_without_tensorflow_and_says_that_the_export_is_made_elsewher
 def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_one_that_was_not(jax_run):
     run, _, _, copy = jax_run
     places = places_in(copy)
-    answer = train_on_jax(places, "--resume=latest")
+    answer = train_on_jax(places, "--resume=latest", compiled=copy.parent / "compiled")
     assert answer.code == 0, answer.err
     assert "Goes on after epoch 1 of 2." in answer.out
     assert [outcome(again) for again in list_runs(places)] == [outcome(run)]
