@@ -147,10 +147,11 @@ class _Look:
 
     @cached_property
     def _starting_points(self) -> set[str]:
-        """The runs whose weights an unfinished run may still begin with or learn from."""
+        """The runs whose weights an unfinished run may still begin with, learn from or average."""
         unfinished = (run for run in self._runs.values() if self._statuses[run.id] in UNFINISHED)
-        configs = [manifest.config for run in unfinished if (manifest := _manifest(run))]
-        needed = {name for config in configs for name in (config.init_from, *config.teacher) if name}
+        manifests = [manifest for run in unfinished if (manifest := _manifest(run))]
+        named = ((one.config.init_from, *one.config.teacher, *one.members) for one in manifests)
+        needed = {name for names in named for name in names if name}
         return {name for model in needed for name in (model, Path(model).parent.name)}
 
     @cached_property

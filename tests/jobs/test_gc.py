@@ -111,6 +111,17 @@ def test_weights_that_an_unfinished_run_begins_with_or_learns_from_stay(setting,
     assert "weights beyond the best of a search" in found(places)
 
 
+def test_the_members_of_an_unfinished_ensemble_stay(places):
+    search = make_search(places, [0.3, 0.6], keep_top_k=1)
+    with changing(search) as state:
+        members = tuple(entry.run for entry in state.entries)
+    ensemble = make_run(places, minutes=9)
+    ensemble.update_manifest(kind="ensemble", members=members)
+    assert "weights beyond the best of a search" not in found(places)
+    ensemble.update_state(status="SUCCEEDED")
+    assert "weights beyond the best of a search" in found(places)
+
+
 def test_what_teachers_said_goes_when_it_is_old(places):
     lessons = places.cache / "lessons"
     lessons.mkdir(parents=True)
