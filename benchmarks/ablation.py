@@ -9,6 +9,7 @@ was interrupted goes on. Each training leaves a file in docs/runs/ablation.
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -62,24 +63,44 @@ def figures(run: Path, name: str, flags: list[str]) -> dict:
 
 
 def table(folder: Path) -> str:
-    """Returns the table of all finished trainings in Markdown: held-out accuracy after the last epoch."""
-    found: dict[str, list[dict]] = {name: [] for name in LEFT_OUT}
-    for path in sorted(folder.glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        found[result["name"]].append(result["epochs"][-1] | {"seed": result["seed"]})
-    whole = _mean(found["everything"])
+    """Returns the table of all finished trainings in Markdown: held-out accuracy after the last epoch.
+
+    Differences are means over the seeds that a variant and `everything` have in common.
+    """
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    ends = {name: {} for name in LEFT_OUT}
+    for result in results:
+        ends[result["name"]][result["seed"]] = result["epochs"][-1]
+    whole = ends["everything"]
     lines = ["| variant | seeds | held-out accuracy | difference | macro F1 |", "|---|---:|---:|---:|---:|"]
-    for name, ends in found.items():
-        if ends:
-            accuracy, f1 = _mean(ends), statistics.mean(end["val_macro_f1"] for end in ends)
-            each = ", ".join(f"{100 * end['val_accuracy']:.1f}" for end in ends)
-            difference = f"{100 * (accuracy - whole):+.1f}" if name != "everything" and whole else ""
-            lines.append(f"| {name} | {len(ends)} | {100 * accuracy:.1f} % ({each}) | {difference} | {f1:.3f} |")
-    return "\n".join(lines)
+    for name, seeds in ends.items():
+        if seeds:
+            each = ", ".join(f"{100 * end['val_accuracy']:.1f}" for end in seeds.values())
+            mean = f"{100 * _mean(seeds, 'val_accuracy'):.1f} % ({each})"
+            change = "" if name == "everything" else _difference(seeds, whole)
+            lines.append(f"| {name} | {len(seeds)} | {mean} | {change} | {_mean(seeds, 'val_macro_f1'):.3f} |")
+    return "\n".join([*lines, "", _caption(results)]) if results else "Nothing is trained yet."
 
 
-def _mean(ends: list[dict]) -> float:
-    return statistics.mean(end["val_accuracy"] for end in ends) if ends else 0.0
+def _difference(seeds: dict[int, dict], whole: dict[int, dict]) -> str:
+    common = seeds.keys() & whole.keys()
+    changes = [100 * (seeds[seed]["val_accuracy"] - whole[seed]["val_accuracy"]) for seed in common]
+    return f"{statistics.mean(changes):+.1f}" if changes else ""
+
+
+def _caption(results: list[dict]) -> str:
+    epochs = sorted({len(result["epochs"]) for result in results})
+    images = results[0]["splits"]["validation"]["images"]
+    mean = statistics.mean(result["epochs"][-1]["val_accuracy"] for result in results)
+    points = 196 * math.sqrt(mean * (1 - mean) / images)
+    return (
+        f"{' or '.join(map(str, epochs))} epochs each; {images:,} images held out of Training; "
+        f"the 95 % interval of one accuracy is ± {points:.1f} points."
+    )
+
+
+def _mean(seeds: dict[int, dict], what: str) -> float:
+    return statistics.mean(end[what] for end in seeds.values())
 
 
 def main() -> None:

@@ -152,8 +152,8 @@ class TrainConfig(Settings):
     teacher_weight: Annotated[float, Field(gt=0, le=1)] = 0.7
     """How much of each label is what the teacher says."""
     teacher_views: Annotated[int, Field(ge=0, le=18)] = 0
-    """Ask the teacher once, about so many fixed views of each image, and train on these; 0: ask at every step (class
-    weights then weigh what the labels say, not what the teacher says)."""
+    """Ask the teacher once, about so many fixed views of each image (half of them mirrored), and train on these; 0: ask
+    at every step (class weights then weigh what the labels say, not what the teacher says; mirroring is --flip's)."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the weights, the order of the images, dropout, augmentation and the split."""
@@ -205,6 +205,7 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
         ),
         (len(config.train_sides) > config.epochs, "train_sides are more than epochs"),
         (config.teacher_views > 0 and not config.teacher, "teacher_views needs a teacher"),
+        (config.teacher_views % 2 == 1, "teacher_views must be even: half of the views are mirrored"),
         (
             config.teacher_views > 0 and (config.flip or config.alternating_flip),
             "with teacher_views, half of the views are mirrored: leave flip and alternating_flip out",

@@ -170,7 +170,7 @@ def resnet() -> TrainConfig:
 
 @recipe
 def tiny() -> TrainConfig:
-    """A network of 0.4 M weights for live use, distilled from the model in use (or --teacher) over fixed views.
+    """A network of 0.4 M weights for live use, distilled from the best that comes along, or --teacher.
 
     Run:     python train_emotion_model.py --recipe tiny
     Expect:  not measured yet: it was not trained to its end
@@ -183,8 +183,8 @@ def tiny() -> TrainConfig:
         "scale": 0.08,
         "fade": 0.3,
         "eight_bit": True,
-        "teacher": ("current",),
-        "teacher_weight": 0.8,
+        "teacher": ("best",),
+        "teacher_weight": 0.9,
         "teacher_views": 10,
     }
     return TrainConfig(**_PATIENT | own)
@@ -262,6 +262,18 @@ def smoke() -> TrainConfig:
 def starting_config(recipe: str | None, network: str | None) -> TrainConfig:
     """Returns the settings to begin with where a recipe, a network, both or none is named. Raises ConfigError."""
     return recipe_config(recipe or (PLAIN_RECIPE if network else DEFAULT_RECIPE))
+
+
+def fitted_to(config: TrainConfig, epochs: object) -> TrainConfig:
+    """Returns the settings with a warm-up and picture sizes that go with fewer epochs, for one who only asks for those.
+
+    Args:
+        epochs: what was asked for. What is no number of epochs is found elsewhere.
+    """
+    if not isinstance(epochs, int) or epochs < 1:
+        return config
+    warmup = config.warmup_epochs if config.warmup_epochs < epochs else epochs / 2
+    return config.model_copy(update={"warmup_epochs": warmup, "train_sides": config.train_sides[-epochs:]})
 
 
 def recipe_config(name: str) -> TrainConfig:

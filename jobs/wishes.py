@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig, config_error
 from fer_core.errors import ConfigError, JobError, did_you_mean
-from fer_core.recipes import DEFAULT_RECIPE, starting_config
+from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
 from fer_core.search.spec import SearchSpec
 from fer_core.training.retraining import RetrainSpec
 
@@ -110,8 +110,8 @@ def checked_wish(task: str, arguments: dict[str, Any]) -> Settings:
 
 def train_config(wish: TrainWish) -> TrainConfig:
     """Returns the settings of a new training, every option of the network written out. Raises ConfigError."""
-    base = starting_config(wish.recipe, wish.settings.get("network"))
     changed = dict(wish.settings)
+    base = fitted_to(starting_config(wish.recipe, changed.get("network")), changed.get("epochs"))
     options = changed.pop("network_options", None) or {}
     if not isinstance(options, dict):
         raise ConfigError(f"network_options is {options!r}, not options by name.")

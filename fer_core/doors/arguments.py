@@ -17,7 +17,7 @@ from fer_core.config import Settings, TrainConfig, config_error
 from fer_core.doors.command_line import parsed, peek
 from fer_core.errors import ConfigError
 from fer_core.places import Places
-from fer_core.recipes import DEFAULT_RECIPE, starting_config
+from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
 from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished, open_run
@@ -48,7 +48,7 @@ def parse(argv: Sequence[str]) -> Request:
     table = _table(peek(argv, "--config"))
     network = peek(argv, "--network") or table.get("network")
     recipe = _recipe(argv, resume, network)
-    start = resume.manifest.config if resume is not None else starting_config(recipe, network)
+    start = resume.manifest.config if resume is not None else _start(argv, table, recipe, network)
     base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
     config, doors = _flags(argv, base)
     if resume is not None:
@@ -81,6 +81,12 @@ def _recipe(argv: Sequence[str], resume: Run | None, network: str | None) -> str
             f"Run {resume.id} is of recipe {own}, not {asked}.", hint="Leave --recipe out beside --resume."
         )
     return own
+
+
+def _start(argv: Sequence[str], table: dict[str, Any], recipe: str | None, network: str | None) -> TrainConfig:
+    epochs = peek(argv, "--epochs")
+    asked = int(epochs) if epochs and epochs.isdecimal() else table.get("epochs")
+    return fitted_to(starting_config(recipe, network), asked)
 
 
 def _table(path: str | None) -> dict[str, Any]:

@@ -145,6 +145,7 @@ def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
     from fer_core.data.default_source import find_source
     from fer_core.training.class_weights import class_weights
     from fer_core.training.starting import starting_model
+    from fer_core.training.teaching import check_teachers
 
     config = request.config
     networks.options(config)
@@ -160,6 +161,7 @@ def _checked(console: Console, request: Request) -> tuple["Dataset", "Audit"]:
         write_json(path, {"unreadable": [asdict(image) for image in error.bad_images]})
         raise DatasetError(f"{error} All are named in {path}.", hint=error.hint) from None
     class_weights(config, dataset.train.labels, dataset.labels)
+    check_teachers(config, dataset, request.places)
     return dataset, audit
 
 

@@ -121,7 +121,7 @@ def training_hashes(model: ModelFiles, dataset: Dataset) -> np.ndarray | None:
     manifest = model.manifest
     if manifest is None:
         return None
-    kept = _kept_hashes(model.run_folder, manifest)
+    kept = kept_hashes(model.run_folder, manifest)
     if kept is None and manifest.split_fingerprint == dataset.split_fingerprint:
         return dataset.hashes_seen_before_test()
     return kept
@@ -149,7 +149,7 @@ def _named_data(manifest: Manifest) -> str:
     return " ".join(filter(None, (manifest.data_name, f"({source})" if source else "")))
 
 
-def _kept_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
+def kept_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
     facts = manifest.training_images
     path = None if run_folder is None else run_folder / "training_images.bin"
     if facts is None or path is None or not path.is_file():

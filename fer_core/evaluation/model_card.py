@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.evaluation.analysis_result import Analysis
 from fer_core.evaluation.limits import LIMITS, licence_of
@@ -11,7 +12,7 @@ from fer_core.evaluation.metrics import Evaluation, Interval
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.manifest import Manifest
 
-_OF_THE_MACHINE = {"data", "time_budget", "threads", "devices", "teacher", "init_from"}
+_OF_THE_MACHINE = {"data", "time_budget", "threads", "devices", "teacher"}
 """Settings that the command of a card leaves out or writes itself."""
 
 
@@ -128,10 +129,11 @@ def _origin(known: Known) -> Iterator[str]:
     yield f"    python train_emotion_model.py {_arguments(known)}"
     yield ""
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    trained = f"{manifest.backend} on {manifest.devices}, {manifest.threads} threads, {manifest.precision}"
+    how = "the mean of its members" if manifest.members else trained
     yield (
-        f"Run {manifest.run_id}, {manifest.created_utc[:10]}: {manifest.backend} on {manifest.devices}, "
-        f"{manifest.threads} threads, {manifest.precision}; {versions}; commit {manifest.git_commit}. The same seed "
-        "gives the same weights on the same machine."
+        f"Run {manifest.run_id}, {manifest.created_utc[:10]}: {how}; {versions}; commit {manifest.git_commit}. The same "
+        "seed gives the same weights on the same machine."
     )
 
 
@@ -144,7 +146,9 @@ def _limits(known: Known) -> Iterator[str]:
 def _arguments(known: Known) -> str:
     """Returns what trains the model again: the recipe, and what differs from it."""
     config, recipe = known.manifest.config, known.manifest.recipe
-    base = dict(recipe_config(recipe) if recipe in RECIPES else TrainConfig())
+    if known.manifest.members:
+        return f"--ensemble {' '.join(known.manifest.members)}"
+    base = dict(networks.with_all_options(recipe_config(recipe) if recipe in RECIPES else TrainConfig()))
     own = {name: value for name, value in config if name not in _OF_THE_MACHINE and value != base[name]}
     if known.manifest.plan:
         own["epochs"] = int(known.manifest.plan["epochs"])

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
+from fer_core.recipes import fitted_to
 from fer_core.search.entries import CONTINUES, EPOCHS, Entry, SearchState
 from fer_core.search.facts import Facts
 from fer_core.search.folder import Search
@@ -81,10 +82,8 @@ def ask(search: Search, job_id: str, *, facts: Facts, clock: Clock = utc_now) ->
 def config_of(search: Search, entry: Entry) -> TrainConfig:
     """Returns the settings that an entry is trained with."""
     epochs = entry.values.get(EPOCHS, search.base.epochs)
-    warmup = search.base.warmup_epochs
     # A short trial of Hyperband may have fewer epochs than the recipe warms up for.
-    fitting = warmup if warmup < epochs else epochs / 2
-    base = search.base.model_copy(update={"epochs": epochs, "warmup_epochs": fitting, "seed": entry.seed})
+    base = fitted_to(search.base, epochs).model_copy(update={"epochs": epochs, "seed": entry.seed})
     return with_values(base, entry.values)
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.recipes import DEFAULT_RECIPE, recipe_config
+from fer_core.recipes import DEFAULT_RECIPE, fitted_to, recipe_config
 from fer_core.search.space import Parameter, parameters, setting_name, values_of, widened, with_settings, with_values
 
 STORED = {"stored": True}
@@ -82,7 +82,8 @@ def base_config(spec: SearchSpec) -> TrainConfig:
     fixed = {"monitor": spec.objective, "data": spec.data}
     if spec.oracle == "hyperband" and spec.max_epochs is not None:
         fixed["epochs"] = spec.max_epochs
-    config = with_settings(recipe, spec.settings | fixed)
+    settings = spec.settings | fixed
+    config = with_settings(fitted_to(recipe, settings.get("epochs")), settings)
     if config.validation != "split":
         raise ConfigError(
             f"A search needs validation images of its own to choose by; validation is {config.validation!r}.",

@@ -4,16 +4,17 @@ import importlib
 import os
 import sys
 
-_NOT_NEEDED = {"tensorflow": ("jax", "matplotlib", "pandas", "scipy", "sklearn"), "jax": ("pandas", "sklearn")}
+_BY_NO_BACKEND = ("pandas", "sklearn")
+_NOT_NEEDED = {"tensorflow": ("jax", "matplotlib", "scipy", *_BY_NO_BACKEND)}
 """By backend. Keras and TensorFlow have adapters for these, and do without where they are not installed."""
 
 
 def load_keras() -> None:
-    """Imports Keras on the backend that KERAS_BACKEND names. Does nothing if it is there already.
+    """Imports Keras. Does nothing if it is there already. Without KERAS_BACKEND its own settings name the backend.
 
     While it loads, no other thread should import one of these packages: they look as if they were not installed.
     """
-    unseen = _NOT_NEEDED.get(os.environ.get("KERAS_BACKEND", "tensorflow"), ())
+    unseen = _NOT_NEEDED.get(os.environ.get("KERAS_BACKEND", ""), _BY_NO_BACKEND)
     hidden = [] if "keras" in sys.modules else [name for name in unseen if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))
     try:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 
 from fer_core.data.dataset import Dataset
+from fer_core.errors import DatasetError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.places import Places
 from fer_core.store.artifacts import load_model
@@ -23,6 +24,11 @@ from fer_core.training.report import Report, ignore
 
 def begin_ensemble(members: Sequence[Run], dataset: Dataset, places: Places, *, promote: bool) -> Run:
     """Returns a new run for the ensemble, with the settings of its first member. Raises DatasetError for other data."""
+    if dataset.split_fingerprint != members[0].manifest.split_fingerprint:
+        raise DatasetError(
+            f"The images in {dataset.source} are not those that run {members[0].id} was trained and tested on.",
+            hint="Put the old images back: a member may have been trained on what is a test image now.",
+        )
     config, ids = members[0].manifest.config, tuple(run.id for run in members)
     made = {"recipe": "ensemble", "kind": "ensemble", "members": ids, "history_header": HISTORY_HEADER}
     run = create_run(places, config, promote=promote, **made)

@@ -36,6 +36,6 @@ def finished_members(names: Sequence[str], places: Places) -> list[Run]:
             if getattr(run.manifest, fact) != getattr(members[0].manifest, fact):
                 raise ArtifactError(
                     f"Runs {members[0].id} and {run.id} differ in {fact.replace('_', ' ')}.",
-                    hint="Members of an ensemble have the same classes, input and data.",
+                    hint="They need the same classes, input and data; train several seeds with --validation none.",
                 )
     return members

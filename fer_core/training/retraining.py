@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.recipes import recipe_config, starting_config
+from fer_core.recipes import fitted_to, recipe_config, starting_config
 from fer_core.store.manifest import Manifest
 
 _OF_THE_SPLIT = ("test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed")
@@ -74,7 +74,7 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
         if champion and spec.recipe is None
         else starting_config(spec.recipe, spec.settings.get("network"))
     )
-    values = base.model_dump()
+    values = fitted_to(base, spec.settings.get("epochs")).model_dump()
     if champion is not None and spec.recipe is None:
         values |= {"teacher": (), "teacher_views": 0}
     if champion is not None:

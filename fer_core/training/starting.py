@@ -9,18 +9,25 @@ from fer_core.places import Places
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.promotion import model_in_use
 from fer_core.store.runs import open_run
+from fer_core.store.shipped import shipped_folder
 
 if TYPE_CHECKING:
     import keras
 
 
 def starting_model(name: str, places: Places, *, flag: str = "--init-from") -> Path:
-    """Returns the .h5 that `flag` means: a file, 'current' or a run id. Raises ArtifactError that names the flag."""
+    """Returns the .h5 that `flag` means: a file, a run id, 'current', or a model that comes with the project, by name.
+
+    Raises ArtifactError that names the flag.
+    """
     if name == "current":
         folder = model_in_use(places)
         if folder is None:
             raise ArtifactError("There is no model in use yet.", hint=f"Train one first, or give {flag} a .h5 file.")
         return folder / "model.h5"
+    shipped = shipped_folder(name)
+    if shipped is not None:
+        return shipped / "model.h5"
     path = Path(name)
     if path.suffix in (".h5", ".hdf5", ".keras") or path.is_file():
         if not path.is_file():
@@ -65,7 +72,12 @@ def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> s
     for mine, weight in zip(ours[: len(ours) - head], theirs, strict=False):
         mine.assign(weight)
     part = "all layers" if with_head else "all layers but the last (its labels are others, or not known)"
-    return f"Started from {path}: {part}."
+    return f"Started from {short_name(path)}: {part}."
+
+
+def short_name(path: Path) -> str:
+    """Returns how a model is named where its folder is nobody's business: by its run, or by its file."""
+    return path.parent.name if path.name == "model.h5" else path.name
 
 
 def freeze_all_but_head(network: "keras.Model", config: TrainConfig) -> None:

@@ -1,13 +1,14 @@
 """Distillation: what finished models, the teachers, say of the training images becomes part of the labels.
 
 Either the teachers are asked once about fixed views of every image, and what they say is kept, or they are asked about
-each picture just as it is trained on. Source: arXiv 1503.02531, at temperature 1. Imports Keras where it asks.
+each picture just as it is trained on. What is learnt from is their calibrated answer, which is the best estimate of how
+probable each label is. Source: arXiv 1503.02531. Imports Keras where it asks.
 """
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.data.views import FORMAT, view
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.analysis_data import kept_hashes
+from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.predict import BATCH
 from fer_core.places import Places
 from fer_core.store.artifacts import load_model, read_h5_manifest
@@ -25,6 +28,9 @@ from fer_core.training.starting import starting_model
 
 if TYPE_CHECKING:
     import keras
+
+_KIND = "calibrated, half of it the mean"
+"""Named anew whenever something else is made of the answers."""
 
 
 def record_teachers(run: Run, places: Places) -> None:
@@ -41,17 +47,46 @@ def record_teachers(run: Run, places: Places) -> None:
         )
 
 
-def teachers(config: TrainConfig, dataset: Dataset, places: Places) -> "list[keras.Model]":
-    """Returns the teachers, as they were saved.
+class Teacher(NamedTuple):
+    """A finished model, and the temperature that calibrates it."""
 
-    Raises ArtifactError for one that is not there, or has other labels or takes other pictures than the data set has.
-    """
-    return [_loaded(path, dataset) for path in _files(config, places)]
+    model: "keras.Model"
+    temperature: float
+
+
+def check_teachers(config: TrainConfig, dataset: Dataset, places: Places) -> None:
+    """Raises ArtifactError for a teacher that is not there, or has other labels or takes other pictures."""
+    for path in _files(config, places):
+        _check_fits(_manifest(path), path, dataset)
+
+
+def teachers(config: TrainConfig, dataset: Dataset, places: Places) -> list[Teacher]:
+    """Returns the teachers, as they were saved. Raises ArtifactError as `check_teachers` does."""
+    check_teachers(config, dataset, places)
+    return [_loaded(path) for path in _files(config, places)]
+
+
+def chosen_by_teachers(config: TrainConfig, dataset: Dataset, places: Places) -> str:
+    """Returns sentences: which images chose what in each teacher, and whether it knows test images."""
+    return " ".join(_of_teacher(path, dataset) for path in _files(config, places))
+
+
+def _of_teacher(path: Path, dataset: Dataset) -> str:
+    manifest = _manifest(path)
+    said = f"Its teacher {manifest.run_id}: {(manifest.scores or {}).get('chosen_on', 'not known.')}"
+    seen = kept_hashes(path.parent, manifest)
+    if seen is None:
+        return f"{said} Whether it was trained on test images is not known."
+    # What its pupil is trained on too is counted elsewhere.
+    known = np.setdiff1d(seen, dataset.hashes_seen_before_test())
+    images = int(np.isin(dataset.test.hashes, known).sum())
+    return f"{said} It was trained on {images:,} of the test images: the score is optimistic." if images else said
 
 
 def kept_lessons(config: TrainConfig, dataset: Dataset, places: Places) -> np.ndarray:
-    """Returns the teachers' mean probabilities for the fixed views, float16 (images, views, labels).
+    """Returns what the teachers say of the fixed views, float16 (images, views, labels).
 
+    Half of it is their mean answer to the view itself, half that to all views of the image, which is right more often.
     They are asked once; what they said is kept in the cache, under a name that says who was asked about what. Raises
     ArtifactError as `teachers` does.
     """
@@ -74,7 +109,7 @@ def _name(files: Sequence[Path], train: Split, views: int) -> str:
     import keras
 
     shape = train.images(slice(0, 1)).shape[1:]
-    asked = [FORMAT, views, shape, keras.backend.backend(), [file_sha256(path) for path in files]]
+    asked = [FORMAT, _KIND, views, shape, keras.backend.backend(), [file_sha256(path) for path in files]]
     digest = hashlib.sha256(repr(asked).encode())
     digest.update(np.ascontiguousarray(train.hashes).tobytes())
     return digest.hexdigest()[:24]
@@ -99,8 +134,8 @@ def _manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _loaded(path: Path, dataset: Dataset) -> "keras.Model":
-    manifest, labels = _manifest(path), dataset.labels
+def _check_fits(manifest: Manifest, path: Path, dataset: Dataset) -> None:
+    labels = dataset.labels
     if manifest.labels != labels:
         raise ArtifactError(
             f"The teacher {path} does not have the labels {', '.join(labels)}, in this order.",
@@ -112,18 +147,27 @@ def _loaded(path: Path, dataset: Dataset) -> "keras.Model":
             f" that it is to teach takes {dataset.side} and {dataset.channels}.",
             hint="Take another --teacher, or train a network with the teacher's --side.",
         )
+
+
+def _loaded(path: Path) -> Teacher:
     model = load_model(path)
     model.trainable = False
-    return model
+    return Teacher(model, _manifest(path).temperature)
 
 
-def _asked(models: "list[keras.Model]", train: Split, views: int) -> np.ndarray:
+def _asked(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:
     """Asks in batches of one size, so that a step is compiled once."""
     lessons = []
     for start in range(0, len(train), BATCH):
         images = train.images(slice(start, start + BATCH))
         missing = BATCH - len(images)
         images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
-        said = [np.mean([model.predict_on_batch(view(images, n)) for model in models], axis=0) for n in range(views)]
-        lessons.append(np.stack(said, axis=1)[: BATCH - missing].astype(np.float16))
+        said = np.stack([_mean_answer(asked, view(images, number)) for number in range(views)], axis=1)
+        said = (said + said.mean(axis=1, keepdims=True)) / 2
+        lessons.append(said[: BATCH - missing].astype(np.float16))
     return np.concatenate(lessons)
+
+
+def _mean_answer(asked: Sequence[Teacher], images: np.ndarray) -> np.ndarray:
+    answers = (with_temperature(model.predict_on_batch(images), temperature) for model, temperature in asked)
+    return np.mean(list(answers), axis=0)

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import Evaluation
@@ -28,7 +27,7 @@ from fer_core.training.members import check_is_no_ensemble
 from fer_core.training.record import record_machine
 from fer_core.training.report import Report, RunReport, ignore
 from fer_core.training.starting import start_from, starting_model
-from fer_core.training.teaching import kept_lessons, record_teachers
+from fer_core.training.teaching import chosen_by_teachers, kept_lessons, record_teachers
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,8 @@ def _trained(
     told.event(f"Training {run.id}: {machine.sentence()}.")
     with single_or_many(machine):
         record_teachers(run, places)
-        lessons = _lessons(run.manifest.config, dataset, places, told)
+        taught = chosen_by_teachers(run.manifest.config, dataset, places)  # while they are surely there
+        lessons = _lessons(run, dataset, places, told)
         _plan(run, dataset, machine, told, places=places, lessons=lessons, began=began)
         network = _built(run, dataset.labels, places, told)
         model = compiled(network, run.manifest.config, dataset, machine, places=places)
@@ -87,9 +87,8 @@ def _trained(
         _say_where_it_goes_on(run, progress, told)
         fit(model, dataset, run, progress=progress, report=told, is_stopped=is_stopped, lessons=lessons)
     network.set_weights(progress.best_weights or model.kept_weights())
-    evaluation = finish(
-        run, network, dataset, progress=progress, chosen=chosen_on(run.manifest.config, dataset), told=told
-    )
+    chosen = f"{chosen_on(run.manifest.config, dataset)} {taught}".strip()
+    evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, told=told)
     return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
 
 
@@ -123,10 +122,12 @@ def _say_where_it_goes_on(run: Run, progress: Progress, told: RunReport) -> None
     told.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
 
 
-def _lessons(config: TrainConfig, dataset: Dataset, places: Places, told: RunReport) -> np.ndarray | None:
+def _lessons(run: Run, dataset: Dataset, places: Places, told: RunReport) -> np.ndarray | None:
+    config = run.manifest.config
     if not config.teacher_views:
         return None
-    told.event(f"What {' and '.join(config.teacher)} says of {config.teacher_views} views of each image is trained on.")
+    names = " and ".join(run.manifest.teachers)
+    told.event(f"What {names} says of {config.teacher_views} views of each image is trained on.")
     lessons = kept_lessons(config, dataset, places)
     # Loading the teachers draws from the generators: the weights are to be the same where what they said is kept.
     keras.utils.set_random_seed(config.seed)

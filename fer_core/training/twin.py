@@ -15,6 +15,7 @@ from fer_core.data.augment import Augmentation
 from fer_core.errors import ConfigError
 from fer_core.training.averaging import Average
 from fer_core.training.machine import Machine
+from fer_core.training.teaching import Teacher
 
 
 class Augmented(keras.Model):
@@ -29,14 +30,15 @@ class Augmented(keras.Model):
         augmentation: Augmentation,
         *,
         devices: int = 1,
-        teachers: Sequence[keras.Model] = (),
+        teachers: Sequence[Teacher] = (),
     ):
         """`teachers` are asked about every picture that the network is trained on."""
         super().__init__(name="augmented")
         self.devices = devices
         self.augmentation = augmentation
         self.network = network
-        self.teachers = list(teachers)
+        self.teachers = [teacher.model for teacher in teachers]
+        self._temperatures = tuple(teacher.temperature for teacher in teachers)
         self.average = Average(network, augmentation.config.ema) if augmentation.config.ema else None
         self._config = augmentation.config
         self._side = None
@@ -77,7 +79,8 @@ class Augmented(keras.Model):
         Without class weights: they are about the labels that the data has.
         """
         pixels = _resized(pixels, self.teachers[0].input_shape[1])
-        said = [ops.cast(teacher(pixels, training=False), "float32") for teacher in self.teachers]
+        asked = zip(self.teachers, self._temperatures, strict=True)
+        said = [_calibrated(teacher(pixels, training=False), temperature) for teacher, temperature in asked]
         said = ops.stop_gradient(sum(said) / len(said))
         return ops.mean(keras.losses.categorical_crossentropy(said, answers))
 
@@ -86,6 +89,11 @@ class Augmented(keras.Model):
         if self.average is not None:
             return self.average.arrays()
         return [np.array(weight) for weight in self.network.get_weights()]
+
+
+def _calibrated(probabilities, temperature: float):
+    logits = ops.log(ops.maximum(ops.cast(probabilities, "float32"), keras.config.epsilon()))
+    return ops.softmax(logits / temperature)
 
 
 def _resized(pixels, side: int):

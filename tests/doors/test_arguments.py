@@ -6,6 +6,7 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.doors.arguments import parse
+from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config
 
 
@@ -28,6 +29,22 @@ def test_a_recipe_alone_is_the_settings_of_the_recipe(name):
 
 def test_without_a_recipe_it_is_the_resnet():
     assert parse([]).recipe == "resnet"
+
+
+@pytest.mark.parametrize(
+    "flags", [["--epochs", "2"], ["--epochs=1", "--recipe", "tiny"], ["--recipe", "resnet_large", "--epochs", "3"]]
+)
+def test_a_few_epochs_of_a_patient_recipe_have_a_warm_up_and_sizes_that_fit(flags):
+    config = parse(flags).config
+    assert 0 < config.warmup_epochs < config.epochs
+    assert config.train_sides in ((40, 44), ())
+
+
+def test_what_is_asked_for_by_name_is_not_fitted():
+    with pytest.raises(ConfigError, match="warmup_epochs must be less than epochs"):
+        parse(["--epochs", "2", "--warmup-epochs", "2"])
+    with pytest.raises(ConfigError, match="train_sides are more than epochs"):
+        parse(["--epochs", "2", "--train-sides", "32", "40", "44"])
 
 
 def test_another_network_without_a_recipe_is_named_after_itself():

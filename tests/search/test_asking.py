@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fer_core.errors import ConfigError
+from fer_core.recipes import recipe_config
 from fer_core.search import asking
 from fer_core.search.asking import Asked, Idle, Over, ask, config_of
 from fer_core.search.facts import Facts, code_fingerprint
@@ -198,10 +199,13 @@ def test_hyperband_goes_on_from_the_checkpoint_of_the_shorter_trial(make_search,
     assert (run.checkpoint / "checkpoint.npz").read_bytes() == b"an epoch further"
 
 
-def test_a_short_trial_of_a_recipe_that_warms_up_has_valid_settings(make_search):
-    search = make_search(recipe="compact", oracle="hyperband", max_epochs=3, settings={"warmup_epochs": 2})
+@pytest.mark.parametrize("recipe", ["compact", "resnet"])
+def test_a_short_trial_of_a_recipe_that_warms_up_has_valid_settings(recipe, make_search):
+    settings = {"warmup_epochs": 2}
+    search = make_search(recipe=recipe, oracle="hyperband", max_epochs=3, settings=settings, space=("learning_rate",))
     asked = ask(search, job(search, 0), facts=FACTS)
     assert (asked.config.epochs, asked.config.warmup_epochs) == (1, 0.5)
+    assert asked.config.train_sides == recipe_config(recipe).train_sides[-1:]
 
 
 def test_when_the_time_is_over_no_trial_is_begun_and_the_best_are_confirmed(make_search):

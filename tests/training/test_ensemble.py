@@ -1,5 +1,6 @@
 """Finished runs whose answers are averaged."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,7 +12,7 @@ from macs import multiply_adds
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.doors.train import main
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, DatasetError
 from fer_core.evaluation.explain import explain
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_json
@@ -43,6 +44,12 @@ def test_the_answers_of_an_ensemble_are_the_mean_of_its_members(tmp_path):
     averaged(members).save(tmp_path / "ensemble.h5")
     opened = keras.models.load_model(tmp_path / "ensemble.h5")
     np.testing.assert_allclose(opened(faces), expected, atol=1e-6)
+
+
+def test_members_are_not_averaged_on_other_images_than_theirs(twice, places, small_dataset):
+    others = dataclasses.replace(small_dataset, split_fingerprint="another")
+    with pytest.raises(DatasetError, match=r"are not those that run .* was trained and tested on"):
+        begin_ensemble(finished_members(twice, places), others, places, promote=False)
 
 
 def test_an_ensemble_of_runs_is_a_finished_run_with_scores_and_exports(twice, places, small_dataset):

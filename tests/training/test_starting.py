@@ -11,6 +11,7 @@ from fer_core.errors import ArtifactError
 from fer_core.store.artifacts import load_model
 from fer_core.store.promotion import model_in_use
 from fer_core.store.runs import create_run
+from fer_core.store.shipped import SHIPPED_BEST
 from fer_core.training.starting import start_from, starting_model
 
 SMOKE = TrainConfig(network="smoke")
@@ -21,6 +22,7 @@ def test_a_run_the_model_in_use_and_a_file_are_found(trained_run, session_places
     assert starting_model(trained_run.id, session_places) == trained_run.model_h5
     assert starting_model("current", session_places) == model_in_use(session_places) / "model.h5"
     assert str(starting_model(str(copy), session_places)) == str(copy)
+    assert starting_model("best", session_places) == SHIPPED_BEST / "model.h5"
 
 
 def test_what_is_not_there_is_refused_with_what_there_is(trained_run, session_places, tmp_path, places):

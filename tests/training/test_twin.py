@@ -8,7 +8,9 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.errors import ConfigError
+from fer_core.evaluation.calibration import with_temperature
 from fer_core.training.machine import Machine
+from fer_core.training.teaching import Teacher
 from fer_core.training.twin import Augmented, side_of, training_twin
 
 LABELS = ("a", "b", "c")
@@ -83,9 +85,9 @@ def test_pixels_are_mixed_as_the_feed_says(pixels):
 def test_the_loss_of_a_taught_network_is_its_distance_to_labels_and_teachers(pixels):
     network, config = small_network(teacher=("x.h5",), teacher_weight=0.75)
     first, second = small_network()[0], small_network()[0]
-    model = augmented(config, network, teachers=[first, second])
+    model = augmented(config, network, teachers=[Teacher(first, 1.0), Teacher(second, 1.7)])
     answers = model(pixels, training=True)
-    said = (np.asarray(first(pixels)) + np.asarray(second(pixels))) / 2
+    said = (np.asarray(first(pixels)) + with_temperature(np.asarray(second(pixels)), 1.7)) / 2
     expected = np.mean(keras.losses.categorical_crossentropy(said, np.asarray(answers)))
     assert [float(loss) for loss in model.losses] == pytest.approx([0.75 * expected], rel=1e-5)
 
