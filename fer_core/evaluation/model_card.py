@@ -8,7 +8,7 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.evaluation.analysis_result import Analysis
 from fer_core.evaluation.limits import LIMITS, licence_of
-from fer_core.evaluation.metrics import Evaluation, Interval
+from fer_core.evaluation.metrics import Evaluation, Interval, wilson_interval
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.manifest import Manifest
 
@@ -74,8 +74,10 @@ def _figures(known: Known, evaluation: Evaluation) -> Iterator[Sequence[str]]:
     if known.over_views is not None:
         views = known.over_views.evaluation
         yield f"over {known.over_views.views} views", _percent(views.accuracy), _interval(views.accuracy_interval)
-    if (known.manifest.int8 and known.manifest.int8.accuracy) is not None:
-        yield "accuracy of `model_int8.tflite`", _percent(known.manifest.int8.accuracy), ""
+    if known.manifest.int8 is not None:
+        right = round(known.manifest.int8.accuracy * evaluation.images)
+        interval = wilson_interval(right, evaluation.images)
+        yield "accuracy of `model_int8.tflite`", _percent(known.manifest.int8.accuracy), _interval(interval)
     yield "macro F1", _percent(evaluation.macro_f1), _interval(evaluation.macro_f1_interval)
     alone = evaluation.without_training_copies
     if alone is not None:
@@ -132,8 +134,8 @@ def _origin(known: Known) -> Iterator[str]:
     trained = f"{manifest.backend} on {manifest.devices}, {manifest.threads} threads, {manifest.precision}"
     how = "the mean of its members" if manifest.members else trained
     yield (
-        f"Run {manifest.run_id}, {manifest.created_utc[:10]}: {how}; {versions}; commit {manifest.git_commit}. The same "
-        "seed gives the same weights on the same machine."
+        f"Run {manifest.run_id}, {manifest.created_utc[:10]}: {how}; {versions}; commit {manifest.git_commit}. "
+        "The same seed gives the same weights on the same machine."
     )
 
 
