@@ -51,9 +51,20 @@ def parse(argv: Sequence[str]) -> Request:
     start = resume.manifest.config if resume is not None else _start(argv, table, recipe, network)
     base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
     config, doors = _flags(argv, base)
+    if doors["ensemble"]:
+        _check_trains_nothing(config, start)
     if resume is not None:
         config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})
     return Request(config, places, recipe, resume, nothing_to_resume, **doors)
+
+
+def _check_trains_nothing(config: TrainConfig, start: TrainConfig) -> None:
+    for name in TrainConfig.model_fields:
+        if getattr(config, name) != getattr(start, name):
+            raise ConfigError(
+                f"{name} has no effect beside --ensemble: its members are trained already, each with its own settings.",
+                hint="Leave it out.",
+            )
 
 
 def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | None:

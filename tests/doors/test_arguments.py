@@ -47,6 +47,12 @@ def test_what_is_asked_for_by_name_is_not_fitted():
         parse(["--epochs", "2", "--train-sides", "32", "40", "44"])
 
 
+def test_beside_an_ensemble_no_setting_of_a_training_is_taken():
+    assert parse(["--ensemble", "A", "B", "--no-promote"]).ensemble == ("A", "B")
+    with pytest.raises(ConfigError, match="eight_bit has no effect beside --ensemble"):
+        parse(["--ensemble", "A", "B", "--eight-bit"])
+
+
 def test_another_network_without_a_recipe_is_named_after_itself():
     request = parse(["--network", "tapered"])
     assert (request.recipe, request.config.network) == (None, "tapered")
