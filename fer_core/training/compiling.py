@@ -45,7 +45,7 @@ def compiled(
     optimizer = make_optimizer(config, steps, fast=is_fast(machine))
     # Under TensorFlow, XLA makes these convolutions five to ten times slower on a CPU, and it cannot compile the warp.
     jit = machine.backend == "jax" or (machine.on_gpu and not augmentation.moves)
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+    loss = keras.losses.CategoricalCrossentropy()
     # The rest of the loss is what `Augmented` adds: the distance to the teachers.
     of_labels = [1 - config.teacher_weight] if asked else None
     counts = [Confusion(len(dataset.labels))]

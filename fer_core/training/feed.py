@@ -16,6 +16,8 @@ from fer_core.training.mixing import draw_mixture
 
 _MIRROR_STREAM, _VIEW_STREAM = 2, 3
 """Tell these draws from those of the order."""
+SMALLEST_WEIGHT = np.float32(1e-7)
+"""Of an image: classes may weigh nothing."""
 
 
 class Epoch(keras.utils.PyDataset):
@@ -53,6 +55,8 @@ class Epoch(keras.utils.PyDataset):
         positions = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
         pixels, labels = self.split.images(positions), self.split.labels[positions]
         targets, weights = one_hot(labels, len(self.class_weights)), self.class_weights[labels]
+        # Here and not in the loss, which would smooth what teachers say as well.
+        targets = smoothed(targets, self.config.label_smoothing)
         if self.config.alternating_flip:
             turn = self._mirrored[positions]
             pixels = np.where(turn[:, None, None, None], pixels[:, :, ::-1], pixels)
@@ -68,7 +72,10 @@ class Epoch(keras.utils.PyDataset):
     def _mixed(self, index: int, pixels: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple:
         where = {"epoch": self.epoch, "batch": index, "devices": self.devices}
         mixture = draw_mixture(self.config, len(pixels), strength=strength(self.config, self.epoch), **where)
-        return {"pixels": pixels, **mixture._asdict()}, mixture.of(targets), mixture.of(weights)
+        # Each image's part of the loss has the weight of its own class.
+        weighted = mixture.of(weights[:, None] * targets)
+        weights = np.maximum(weighted.sum(axis=1), SMALLEST_WEIGHT)
+        return {"pixels": pixels, **mixture._asdict()}, weighted / weights[:, None], weights
 
 
 def mirrored(images: int, *, seed: int, epoch: int) -> np.ndarray:
@@ -84,6 +91,11 @@ def views_of_epoch(images: int, views: int, *, seed: int, epoch: int) -> np.ndar
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     """Returns float32 (n, classes)."""
     return np.eye(classes, dtype=np.float32)[labels]
+
+
+def smoothed(targets: np.ndarray, part: float) -> np.ndarray:
+    """Returns the targets with `part` of each label spread evenly over all labels (arXiv 1512.00567)."""
+    return (1 - np.float32(part)) * targets + np.float32(part / targets.shape[1]) if part else targets
 
 
 def whole_batch(split: Split, config: TrainConfig, *, devices: int = 1) -> int:

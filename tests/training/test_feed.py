@@ -12,9 +12,9 @@ WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)
 @pytest.fixture
 def epoch(small_dataset, small_config):
     def make(number=1, **settings):
-        lessons = settings.pop("lessons", None)
+        given = {"class_weights": settings.pop("class_weights", WEIGHTS), "lessons": settings.pop("lessons", None)}
         config = small_config.model_copy(update=settings)
-        return Epoch(small_dataset.train, config, epoch=number, class_weights=WEIGHTS, lessons=lessons)
+        return Epoch(small_dataset.train, config, epoch=number, **given)
 
     return make
 
@@ -78,14 +78,26 @@ def pixels_by_place(batches, small_dataset):
 
 
 def test_mixup_mixes_labels_and_weights_as_it_tells_the_model_to_mix_pixels(epoch):
-    plain_pixels, plain_labels, plain_weights = epoch()[0]
-    given, labels, weights = epoch(mixup=0.4, mixup_part=0.9)[0]
+    heavy = np.float32([1, 2, 3, 4, 0, 6, 7])
+    plain_pixels, plain_labels, plain_weights = epoch(class_weights=heavy)[0]
+    given, labels, weights = epoch(class_weights=heavy, mixup=0.4, mixup_part=0.9)[0]
     share, partner = given["share"], given["partner"]
     np.testing.assert_array_equal(given["pixels"], plain_pixels)
     assert 0.5 <= share.min() < 0.95 and share.max() == 1
-    expected = share[:, None] * plain_labels + (1 - share[:, None]) * plain_labels[partner]
-    np.testing.assert_allclose(labels, expected, rtol=1e-6)
-    np.testing.assert_allclose(weights, share * plain_weights + (1 - share) * plain_weights[partner], rtol=1e-6)
+    own, others = plain_weights[:, None] * plain_labels, (plain_weights[:, None] * plain_labels)[partner]
+    np.testing.assert_allclose(
+        weights[:, None] * labels, share[:, None] * own + (1 - share[:, None]) * others, rtol=1e-6, atol=1e-7
+    )
+    np.testing.assert_allclose(labels.sum(axis=1)[weights > 1e-6], 1, rtol=1e-6)
+
+
+def test_labels_are_smoothed_and_what_teachers_say_is_not(epoch, small_dataset):
+    places = np.sort(epoch().order[:32])
+    labels = one_hot(small_dataset.train.labels[places], 7)
+    np.testing.assert_allclose(epoch(label_smoothing=0.1)[0][1], 0.9 * labels + 0.1 / 7, atol=1e-6)
+    lessons = np.zeros((len(small_dataset.train), 2, 7), np.float16)
+    taught = epoch(label_smoothing=0.1, lessons=lessons, teacher_weight=0.5)[0][1]
+    np.testing.assert_allclose(taught, 0.5 * (0.9 * labels + 0.1 / 7), atol=1e-6)
 
 
 def test_mixup_fades_out(epoch):
