@@ -87,10 +87,13 @@ def test_no_other_temperature_is_more_likely(honest):
     assert around[1] == min(around)
 
 
-def test_a_few_images_that_are_all_right_or_all_wrong_ask_for_no_extreme():
-    sure = np.array([[0.99, 0.01], [0.01, 0.99]])
-    assert fit_temperature(sure, np.array([0, 1])) == pytest.approx(COLDEST)
-    assert fit_temperature(sure, np.array([1, 0])) == pytest.approx(HOTTEST)
+def test_images_that_are_all_right_or_all_wrong_ask_for_no_extreme_and_a_few_for_little():
+    sure, right = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0, 1])
+    assert 0.85 < fit_temperature(sure, right) < 1
+    assert 1 < fit_temperature(sure, 1 - right) < 1.5
+    many = np.tile(sure, (50_000, 1))
+    assert fit_temperature(many, np.tile(right, 50_000)) == pytest.approx(COLDEST)
+    assert fit_temperature(many, np.tile(1 - right, 50_000)) == pytest.approx(HOTTEST)
 
 
 def test_no_images_fit_no_temperature():
