@@ -142,7 +142,8 @@ class TrainConfig(Settings):
     fade: Annotated[float, Field(ge=0, le=1), Searchable(low=0, high=0.5)] = 0.0
     """Augmentation and mixup fade out in this last part of the epochs; mirroring stays."""
     train_sides: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
-    """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48."""
+    """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48. Validation
+    sees them whole, so val_accuracy leaps with each: stop early only after the last."""
 
     eight_bit: bool = False
     """Also export an int8 LiteRT model; it is kept if it loses at most half a point on the validation images (where
