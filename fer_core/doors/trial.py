@@ -16,7 +16,6 @@ from fer_core.doors.output import say
 from fer_core.interruption import signals_wait
 from fer_core.places import Places
 from fer_core.search.folder import open_search
-from fer_core.store.keras_loading import load_keras
 
 PROGRAM = "python -m fer_core.doors.trial"
 
@@ -38,7 +37,6 @@ def main(argv: Sequence[str]) -> None:
     send_native_messages_to(search.folder / "log.txt")  # until it is known which run is trained
     try:
         with signals_wait(), Display(console) as display:
-            load_keras()
             from fer_core.search.trial import run_trial
 
             run_trial(search, request.job, report=display, begin=lambda run: send_native_messages_to(run.log_txt))

@@ -26,6 +26,7 @@ from fer_core.search.state import load_state
 from fer_core.search.tables import write_trials
 from fer_core.search.telling import Outcome, tell
 from fer_core.store.clock import Clock, utc_now
+from fer_core.store.keras_loading import load_keras
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.class_weights import class_weights
@@ -113,6 +114,7 @@ class _Training:
         return self._measured()
 
     def _train(self) -> None:
+        load_keras()
         from fer_core.training.train import train
 
         with self.run.hold():

@@ -15,7 +15,8 @@ def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for
     found = killed_after(1, planned, dataset, places)
     plan = planned.manifest.plan
     assert planned.manifest.config.epochs == plan["epochs"] > 2
-    assert plan["budget_seconds"] == 300 >= plan["seconds_per_epoch"] * plan["epochs"]
+    rounding = 0.0005 * plan["epochs"]
+    assert plan["budget_seconds"] == 300 >= plan["seconds_per_epoch"] * plan["epochs"] - rounding
     asked, _ = begun(epochs=int(plan["epochs"]), keep="last")
     assert_same_bits(found, killed_after(1, asked, dataset, places))
     killed_after(2, planned, dataset, places)

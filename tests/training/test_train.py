@@ -136,7 +136,7 @@ def test_what_is_our_bug_leaves_a_failed_run_with_its_traceback_in_the_log(place
 
 def test_a_training_starts_from_the_weights_of_another_run(trained, trained_run):
     run, _ = trained(init_from=trained_run.id, epochs=1, **STANDING_STILL)
-    assert f"Started from {trained_run.model_h5}: all layers." in run.log_txt.read_text(encoding="utf-8")
+    assert f"Started from {trained_run.id}: all layers." in run.log_txt.read_text(encoding="utf-8")
     for mine, theirs in zip(kernels(run), kernels(trained_run), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
