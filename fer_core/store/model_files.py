@@ -71,7 +71,7 @@ def find_model(
 ) -> ModelFiles:
     """Returns the model to use: the one in use, a run's by its id or folder, or a .h5 or .keras by its path.
 
-    `best` and `tiny` are the models that come with the project; ./best is a folder or file of that name.
+    A model that comes with the project is named as its folder is: `best`; ./best is a folder or file of that name.
     `labels_file` and `pixels` are for models from elsewhere. Raises ArtifactError: there is none, it has no labels or
     other labels than outputs, it does not take square pictures, or what is in the file is refused.
     """
