@@ -21,6 +21,7 @@ from fer_core.store.files import file_sha256, read_json, replacing, write_atomic
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.shipped import shipped_models
+from fer_core.training.starting import short_name
 
 _COPIED = ("model.json", "labels.json", "metrics.jsonl", "training_images.bin", "model.tflite")
 
@@ -92,16 +93,11 @@ def _without_paths(manifest: Manifest) -> Manifest:
     """Models are named by their runs, or by their file where they have none; `teachers` says exactly which ones."""
     name, config = Path(manifest.data_source or "").name, manifest.config
     models = {
-        "init_from": config.init_from and _without_folders(config.init_from),
-        "teacher": tuple(map(_without_folders, config.teacher)),
+        "init_from": config.init_from and short_name(Path(config.init_from)),
+        "teacher": tuple(short_name(Path(model)) for model in config.teacher),
     }
     config = config.model_copy(update={"data": name, "more_images": None, **models})
     return manifest.completed({"config": config, "data_source": name})
-
-
-def _without_folders(model: str) -> str:
-    path = Path(model)
-    return path.parent.name if path.name == "model.h5" else path.name
 
 
 def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:

@@ -150,6 +150,7 @@ def _named_data(manifest: Manifest) -> str:
 
 
 def kept_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
+    """Returns the content hashes, uint64 (n,), that a run's folder keeps; None if they are not there or not its own."""
     facts = manifest.training_images
     path = None if run_folder is None else run_folder / "training_images.bin"
     if facts is None or path is None or not path.is_file():

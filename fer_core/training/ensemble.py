@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import keras
 
 from fer_core.data.dataset import Dataset
-from fer_core.errors import DatasetError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.places import Places
 from fer_core.store.artifacts import load_model
@@ -18,17 +17,14 @@ from fer_core.training.checkpoint import Progress
 from fer_core.training.finish import finish
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.lifecycle import lifecycle
-from fer_core.training.record import record_data
+from fer_core.training.record import check_same_data, record_data
 from fer_core.training.report import Report, ignore
 
 
 def begin_ensemble(members: Sequence[Run], dataset: Dataset, places: Places, *, promote: bool) -> Run:
     """Returns a new run for the ensemble, with the settings of its first member. Raises DatasetError for other data."""
-    if dataset.split_fingerprint != members[0].manifest.split_fingerprint:
-        raise DatasetError(
-            f"The images in {dataset.source} are not those that run {members[0].id} was trained and tested on.",
-            hint="Put the old images back: a member may have been trained on what is a test image now.",
-        )
+    hint = "Put the old images back: a member may have been trained on what is a test image now."
+    check_same_data(members[0].manifest, dataset, hint=hint)
     config, ids = members[0].manifest.config, tuple(run.id for run in members)
     made = {"recipe": "ensemble", "kind": "ensemble", "members": ids, "history_header": HISTORY_HEADER}
     run = create_run(places, config, promote=promote, **made)

@@ -23,7 +23,7 @@ def record_data(run: Run, dataset: Dataset) -> None:
     """
     manifest = run.manifest
     if manifest.split_fingerprint is not None:
-        _check_same_data(manifest, dataset)
+        check_same_data(manifest, dataset)
         return
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     run.update_manifest(
@@ -78,11 +78,17 @@ def _save_training_images(run: Run, dataset: Dataset) -> TrainingImages:
     return TrainingImages(count=len(content) // 8, sha256=hashlib.sha256(content).hexdigest())
 
 
-def _check_same_data(manifest: Manifest, dataset: Dataset) -> None:
+def check_same_data(
+    manifest: Manifest,
+    dataset: Dataset,
+    *,
+    hint: str = "Put the old images back, or start a new run without --resume.",
+) -> None:
+    """Raises DatasetError, with the hint, unless the images and the split are those that a run was begun with."""
     if manifest.split_fingerprint == dataset.split_fingerprint:
         return
     splits = ", ".join(f"{s.images:,} {part}" for part, s in (manifest.splits or {}).items())
     raise DatasetError(
         f"The images in {dataset.source} are not those that run {manifest.run_id} was begun with ({splits}).",
-        hint="Put the old images back, or start a new run without --resume.",
+        hint=hint,
     )

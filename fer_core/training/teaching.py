@@ -57,13 +57,12 @@ class Teacher(NamedTuple):
 def check_teachers(config: TrainConfig, dataset: Dataset, places: Places) -> None:
     """Raises ArtifactError for a teacher that is not there, or has other labels or takes other pictures."""
     for path in _files(config, places):
-        _check_fits(_manifest(path), path, dataset)
+        _fitting(path, dataset)
 
 
 def teachers(config: TrainConfig, dataset: Dataset, places: Places) -> list[Teacher]:
     """Returns the teachers, as they were saved. Raises ArtifactError as `check_teachers` does."""
-    check_teachers(config, dataset, places)
-    return [_loaded(path) for path in _files(config, places)]
+    return [_loaded(path, dataset) for path in _files(config, places)]
 
 
 def chosen_by_teachers(config: TrainConfig, dataset: Dataset, places: Places) -> str:
@@ -134,8 +133,8 @@ def _manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _check_fits(manifest: Manifest, path: Path, dataset: Dataset) -> None:
-    labels = dataset.labels
+def _fitting(path: Path, dataset: Dataset) -> Manifest:
+    manifest, labels = _manifest(path), dataset.labels
     if manifest.labels != labels:
         raise ArtifactError(
             f"The teacher {path} does not have the labels {', '.join(labels)}, in this order.",
@@ -147,12 +146,14 @@ def _check_fits(manifest: Manifest, path: Path, dataset: Dataset) -> None:
             f" that it is to teach takes {dataset.side} and {dataset.channels}.",
             hint="Take another --teacher, or train a network with the teacher's --side.",
         )
+    return manifest
 
 
-def _loaded(path: Path) -> Teacher:
+def _loaded(path: Path, dataset: Dataset) -> Teacher:
+    temperature = _fitting(path, dataset).temperature
     model = load_model(path)
     model.trainable = False
-    return Teacher(model, _manifest(path).temperature)
+    return Teacher(model, temperature)
 
 
 def _asked(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:

@@ -48,7 +48,7 @@ def test_the_answers_of_an_ensemble_are_the_mean_of_its_members(tmp_path):
 
 def test_members_are_not_averaged_on_other_images_than_theirs(twice, places, small_dataset):
     others = dataclasses.replace(small_dataset, split_fingerprint="another")
-    with pytest.raises(DatasetError, match=r"are not those that run .* was trained and tested on"):
+    with pytest.raises(DatasetError, match=r"are not those that run .* was begun with"):
         begin_ensemble(finished_members(twice, places), others, places, promote=False)
 
 
