@@ -15,6 +15,7 @@ from fer_core.store import promotion
 from fer_core.store.runs import create_run, open_run
 from fer_core.web import pipeline
 from tests.conftest import places_in
+from tests.shipped import ACCURACY, ACCURACY_WITHOUT_COPIES, EPOCHS
 from tests.web.conftest import finished_run, served
 
 FIRST, SECOND = "20260101-000000-compact-0001", "20260102-000000-compact-0002"
@@ -93,7 +94,7 @@ def test_the_list_reads_again_what_has_changed(site):
 def test_a_run_s_page_has_curves_scores_and_files(site):
     page = site.get(f"/runs/{FIRST}").text
     detail = island(page, "run-data")
-    assert len(detail["epochs"]) == 50
+    assert len(detail["epochs"]) == EPOCHS
     assert {"epoch", "loss", "val_accuracy", "val_macro_f1", "learning_rate"} <= set(detail["epochs"][0])
     assert detail["evaluation"]["confusion"]
     assert detail["evaluation"]["accuracy_interval"]
@@ -168,7 +169,7 @@ def test_runs_and_histories_are_compared(site):
     page = site.get(f"/compare?run={FIRST}&run={SECOND}&run=csv:classic.csv")
     data = island(page.text, "compare-data")
     assert [one["id"] for one in data] == [FIRST, SECOND, "csv:classic.csv"]
-    assert len(data[0]["epochs"]) == 50
+    assert len(data[0]["epochs"]) == EPOCHS
     assert len(data[2]["epochs"]) == 2
     assert data[0]["per_class"]["happy"]["f1"] > 0.8
     assert "recipe" in page.text
@@ -181,7 +182,7 @@ def test_runs_and_histories_are_compared(site):
 def test_the_model_card_says_data_figures_limits_and_licence(site):
     page = site.get("/model").text
     assert "PublicTest" in page
-    assert "64.3%" in page
+    assert ACCURACY in page
     assert "An expression is not a feeling" in page
     assert "no licence for its pictures is known" in page
     assert f"Promote {FIRST}" in page
@@ -193,7 +194,7 @@ def test_the_model_card_says_what_one_face_costs_and_how_good_it_is_without_copi
     assert "116.2 million FLOPs" in page
     assert re.search(r"[\d.]+ ms, measured on this server", page)
     assert "Without copies of training images" in page
-    assert "63.1%" in page
+    assert ACCURACY_WITHOUT_COPIES in page
     assert "since" not in page.partition("</h1>")[2].partition("</div>")[0], "nothing was promoted here"
 
 

@@ -5,9 +5,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from fer_core.emotions import FER2013_LABELS
+from fer_core.store.shipped import shipped_models
 from tests.jobs.parts import make_run, write_epochs
+from tests.shipped import EPOCHS, SCORES, VALIDATION_ACCURACY
 from tests.web.conftest import finished_run
 
+HAPPY = FER2013_LABELS.index("happy")
 FIRST, SECOND = "20260101-120000-compact-aaaa", "20260102-120000-compact-bbbb"
 
 
@@ -32,7 +36,7 @@ def test_the_list_is_sorted_by_a_click_and_filtered_by_what_is_typed(page):
     assert shares == sorted(shares, reverse=True)
     page.get_by_label("Search").fill("bbbb")
     expect(page.locator("#runs tbody tr:visible")).to_have_count(1)
-    expect(page.locator("#found")).to_have_text("1 of 4")
+    expect(page.locator("#found")).to_have_text(f"1 of {len(shipped_models()) + 3}")
 
 
 def test_two_runs_and_a_history_are_compared(page):
@@ -46,25 +50,26 @@ def test_two_runs_and_a_history_are_compared(page):
     expect(differing.nth(1)).to_contain_text("learning rate")
     for title in ("Loss", "Accuracy", "Macro F1", "Learning rate"):
         expect(page.get_by_role("img", name=re.compile(f"^{title}: "))).to_be_visible()
-    expect(page.get_by_role("table", name="happy")).to_contain_text("83.9%")
+    expect(page.get_by_role("table", name="happy")).to_contain_text(f"{SCORES['per_class']['happy']['f1']:.1%}")
 
 
 def test_a_chart_is_read_with_the_keyboard_and_as_a_table(page):
     page.goto("/runs/shipped-best")
     chart = page.locator(".chart").filter(has_text="Accuracy").first
     chart.locator("svg[tabindex]").press("End")
-    expect(chart.locator(".readout")).to_contain_text("epoch 50")
-    expect(chart.locator(".readout")).to_contain_text("validation: 65%")
+    expect(chart.locator(".readout")).to_contain_text(f"epoch {EPOCHS}")
+    expect(chart.locator(".readout")).to_contain_text(f"validation: {VALIDATION_ACCURACY:.0%}")
     chart.get_by_text("As a table").click()
-    expect(chart.get_by_role("row")).to_have_count(51)
+    expect(chart.get_by_role("row")).to_have_count(EPOCHS + 1)
     chart.get_by_role("button", name="training").click()
     expect(chart.locator("path.series")).to_have_count(1)
 
 
 def test_a_run_shows_its_figures_and_gives_its_files(page):
     page.goto(f"/runs/{FIRST}")
-    expect(page.get_by_text("95%: 62.7% to 65.8%")).to_be_visible()
-    expect(page.get_by_role("cell", name="761")).to_be_visible()
+    low, high = SCORES["accuracy_interval"]
+    expect(page.get_by_text(f"95%: {low:.1%} to {high:.1%}")).to_be_visible()
+    expect(page.get_by_role("cell", name=str(SCORES["confusion"][HAPPY][HAPPY]))).to_be_visible()
     with page.expect_download() as saving:
         page.get_by_role("link", name="model.tflite").click()
     assert saving.value.suggested_filename == f"{FIRST}_model.tflite"

@@ -1,0 +1,15 @@
+"""What the model that comes with the project says of itself, for tests that hold of whichever it is."""
+
+import csv
+import json
+
+from fer_core.store.run import Run
+from fer_core.store.shipped import SHIPPED_BEST
+
+EPOCHS = Run(SHIPPED_BEST, SHIPPED_BEST).manifest.config.epochs
+SCORES = json.loads((SHIPPED_BEST / "evaluation.json").read_text(encoding="utf-8"))
+ACCURACY = f"{SCORES['accuracy']:.1%}"
+ACCURACY_WITHOUT_COPIES = f"{SCORES['without_training_copies']['accuracy']:.1%}"
+with (SHIPPED_BEST / "history.csv").open(encoding="utf-8", newline="") as _file:
+    VALIDATION_ACCURACY = float(list(csv.DictReader(_file))[-1]["val_accuracy"])
+"""After the last epoch."""
