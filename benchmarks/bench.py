@@ -34,9 +34,12 @@ BATCH_SIZES = {"baseline": 64, "attention": 32, "deep_l2": 64, "resnet": 128}
 """Of the recipes; the plain script gets the same."""
 SAME_SIZE = {"resnet": ["--crop", "48", "--train-sides", "48"]}
 """Flags with which a recipe that trains on smaller pictures takes whole ones, as the plain script does."""
+OWN_SIZES = "pictures that grow"
+"""The recipe as it is: one epoch of each size, all in one figure."""
 TARGETS = {
     "auto": {"baseline": 2.0, "attention": 1.7, "deep_l2": 1.7, "resnet": 1.8},
     "float32": dict.fromkeys(BATCH_SIZES, 1.2),
+    OWN_SIZES: dict.fromkeys(SAME_SIZE, 1.8),
 }
 TINY_BARS = {"float32": 0.8, "int8": 0.5}
 """Milliseconds for a face."""
@@ -52,24 +55,31 @@ def speed(bench: sides.Bench, options: argparse.Namespace) -> Rows:
 
 def _speed_of(bench: sides.Bench, network: str, options: argparse.Namespace) -> Rows:
     shared = {"epochs": options.epochs, "batch_size": BATCH_SIZES[network]}
-    figures: dict[str, list[float]] = {"auto": [], "float32": [], "plain": []}
+    variants = _variants(network)
+    figures: dict[str, list[float]] = {variant: [] for variant in [*variants, "plain"]}
     for _ in range(options.rounds):
-        for precision in ("auto", "float32"):
-            flags = ["--precision", precision, *SAME_SIZE.get(network, [])]
+        for variant, flags in variants.items():
             epochs = sides.train_ours(bench, network, flags, **shared)
-            figures[precision].append(_typical(epochs))
+            figures[variant].append(_overall(epochs) if variant == OWN_SIZES else _typical(epochs))
         figures["plain"].append(_typical(sides.train_plain(bench, network, **shared)))
     medians = {side: statistics.median(values) for side, values in figures.items()}
     return [
         _row(
-            f"{network}, {precision}: images/s",
-            ours=medians[precision],
+            f"{network}, {variant}: images/s",
+            ours=medians[variant],
             plain=medians["plain"],
-            ratio=medians[precision] / medians["plain"],
-            target=TARGETS[precision][network],
+            ratio=medians[variant] / medians["plain"],
+            target=TARGETS[variant][network],
         )
-        for precision in ("auto", "float32")
+        for variant in variants
     ]
+
+
+def _variants(network: str) -> dict[str, list[str]]:
+    """Returns the flags of each of our sides."""
+    flags = SAME_SIZE.get(network, [])
+    variants = {precision: ["--precision", precision, *flags] for precision in ("auto", "float32")}
+    return variants | ({OWN_SIZES: []} if flags else {})
 
 
 def start(bench: sides.Bench, options: argparse.Namespace) -> Rows:
@@ -161,6 +171,11 @@ def web(bench: sides.Bench, options: argparse.Namespace) -> Rows:
 def _typical(epochs: list[sides.Epoch]) -> float:
     """The first epoch also traces the graph and fills the plain script's cache."""
     return statistics.median(epoch["images_per_second"] for epoch in epochs[1:] or epochs)
+
+
+def _overall(epochs: list[sides.Epoch]) -> float:
+    """Of epochs of different speeds, as if they were one."""
+    return statistics.harmonic_mean(epoch["images_per_second"] for epoch in epochs[1:])
 
 
 def _row(name: str, *, ours: float, plain: float, target: float, ratio: float | None) -> dict[str, object]:

@@ -47,8 +47,7 @@ def ship(run: Run, folder: Path) -> None:
     shutil.copytree(run.plots, folder / "plots")
     shutil.copyfile(run.history_csv, folder / "history.csv")
     _write_reports(run, folder)
-    known = _known(Run(folder, folder), analysis, over_views=_over_views(run))
-    write_atomically(folder / "README.md", card_text(known))
+    write_atomically(folder / "README.md", card_text(_known(run, Run(folder, folder), analysis)))
 
 
 def _analysis(path: Path) -> Analysis:
@@ -66,21 +65,30 @@ def _over_views(run: Run) -> Analysis | None:
     return max(found, key=lambda analysis: analysis.views, default=None)
 
 
-def _known(shipped: Run, analysis: Analysis, *, over_views: Analysis | None) -> Known:
+def _known(run: Run, shipped: Run, analysis: Analysis) -> Known:
     models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
     costs = cost(shipped)
     return Known(
         name=shipped.folder.name,
         manifest=shipped.manifest,
         analysis=analysis,
-        over_views=over_views,
+        over_views=_over_views(run),
         parameters=costs.parameters,
         flops=costs.flops,
         milliseconds={path.name: latency_ms(path) for path in models},
         machine=machine(),
         sizes={path.name: path.stat().st_size for path in (shipped.model_h5, *models)},
         teachers=[_teacher(run_id) for run_id in shipped.manifest.teachers or ()],
+        teachers_runs=_teachers_runs(run),
     )
+
+
+def _teachers_runs(run: Run) -> list[Manifest]:
+    """Returns the manifests of the teachers that are not shipped and lie where the run does."""
+    beside = [
+        Run(run.folder.parent / name, run.history) for name in run.manifest.teachers or () if _teacher(name) == name
+    ]
+    return [teacher.manifest for teacher in beside if teacher.folder.is_dir()]
 
 
 def _teacher(run_id: str) -> str:

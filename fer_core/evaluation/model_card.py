@@ -35,6 +35,8 @@ class Known(NamedTuple):
     """Bytes, by file."""
     teachers: Sequence[str]
     """Names of the models that it was distilled from."""
+    teachers_runs: Sequence[Manifest]
+    """Of those that do not come with the project, where their runs are still there."""
 
 
 def card_text(known: Known) -> str:
@@ -128,7 +130,10 @@ def _origin(known: Known) -> Iterator[str]:
     yield f"Images: {', '.join(f'{part} {words}' for part, words in parts.items())}; {known.analysis.data}. One seed."
     yield f"{licence_of(manifest.data_name)} The weights are under the MIT licence, like the program."
     yield ""
-    yield f"    python train_emotion_model.py {_arguments(known)}"
+    for teacher in known.teachers_runs:
+        arguments = _arguments(teacher, list(teacher.teachers or ()))
+        yield f"    python train_emotion_model.py {arguments}  # {teacher.run_id}"
+    yield f"    python train_emotion_model.py {_arguments(manifest, known.teachers)}"
     yield ""
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     trained = f"{manifest.backend} on {manifest.devices}, {manifest.threads} threads, {manifest.precision}"
@@ -145,16 +150,16 @@ def _limits(known: Known) -> Iterator[str]:
     yield from (f"- {sentence}" for sentence in LIMITS)
 
 
-def _arguments(known: Known) -> str:
+def _arguments(manifest: Manifest, teachers: Sequence[str] = ()) -> str:
     """Returns what trains the model again: the recipe, and what differs from it."""
-    config, recipe = known.manifest.config, known.manifest.recipe
-    if known.manifest.members:
-        return f"--ensemble {' '.join(known.manifest.members)}"
+    config, recipe = manifest.config, manifest.recipe
+    if manifest.members:
+        return f"--ensemble {' '.join(manifest.members)}"
     base = dict(networks.with_all_options(recipe_config(recipe) if recipe in RECIPES else TrainConfig()))
     own = {name: value for name, value in config if name not in _OF_THE_MACHINE and value != base[name]}
-    if known.manifest.plan:
-        own["epochs"] = int(known.manifest.plan["epochs"])
-    taught = [f"--teacher {' '.join(known.teachers)}"] if known.teachers else []
+    if manifest.plan:
+        own["epochs"] = int(manifest.plan["epochs"])
+    taught = [f"--teacher {' '.join(teachers)}"] if teachers else []
     flags = [flag for name, value in own.items() for flag in _flags(name.replace("_", "-"), value)]
     return " ".join([*([f"--recipe {recipe}"] if recipe else []), "--data FILE", *taught, *flags])
 
