@@ -182,6 +182,7 @@ def tiny() -> TrainConfig:
         "rotation": 8,
         "scale": 0.08,
         "fade": 0.3,
+        "train_sides": (32, 40, 48),
         "eight_bit": True,
         "teacher": ("best",),
         "teacher_weight": 0.9,
