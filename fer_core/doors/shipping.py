@@ -23,7 +23,7 @@ from fer_core.store.run import Run
 from fer_core.store.shipped import shipped_models
 from fer_core.training.starting import short_name
 
-_COPIED = ("model.json", "labels.json", "metrics.jsonl", "training_images.bin", "model.tflite")
+_COPIED = ("model.json", "labels.json", "training_images.bin", "model.tflite")
 
 
 def ship(run: Run, folder: Path) -> None:
@@ -44,6 +44,7 @@ def ship(run: Run, folder: Path) -> None:
         shutil.copyfile(run.folder / name, folder / name)
     if run.model_int8.is_file():
         shutil.copyfile(run.model_int8, folder / run.model_int8.name)
+    _copy_metrics(run.metrics_jsonl, folder / "metrics.jsonl")
     shutil.copytree(run.plots, folder / "plots")
     shutil.copyfile(run.history_csv, folder / "history.csv")
     _write_reports(run, folder)
@@ -117,6 +118,12 @@ def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:
             new.attrs[name] = manifest.to_json() if name == MANIFEST_ATTRIBUTE else value
         for name in old:
             old.copy(name, new)
+
+
+def _copy_metrics(source: Path, target: Path) -> None:
+    """Without the signs of life, which only mattered while it was trained and are most of the lines."""
+    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    write_atomically(target, "".join(line for line in lines if json.loads(line)["kind"] != "progress"))
 
 
 def _write_reports(run: Run, folder: Path) -> None:

@@ -78,6 +78,9 @@ def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
     assert read_h5_manifest(run.model_h5) == run.manifest
     assert json.loads(run.evaluation_json.read_text())["model_sha256"] == file_sha256(run.model_h5)
     assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
+    kinds = [json.loads(line)["kind"] for line in run.metrics_jsonl.read_text(encoding="utf-8").splitlines()]
+    assert kinds.count("epoch") == run.manifest.config.epochs
+    assert "progress" not in kinds
 
 
 def test_other_models_are_named_by_their_runs_in_it(analysed_run, tmp_path):

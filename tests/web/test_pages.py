@@ -190,8 +190,8 @@ def test_the_model_card_says_data_figures_limits_and_licence(site):
 
 def test_the_model_card_says_what_one_face_costs_and_how_good_it_is_without_copies(site):
     page = site.get("/model").text
-    assert "687,015" in page
-    assert "116.2 million FLOPs" in page
+    assert "1,619,685" in page
+    assert "218.1 million FLOPs" in page
     assert re.search(r"[\d.]+ ms, measured on this server", page)
     assert "Without copies of training images" in page
     assert ACCURACY_WITHOUT_COPIES in page
