@@ -58,7 +58,7 @@ def predict_emotion(
             `colour` is "gray".
         colour: the order of an array's channels. Files say theirs.
         faces: "find" looks for faces; "given" takes the picture for one face, cut out as in FER-2013.
-        model: a run's id, a .h5 or .keras file, or "best", which came along; the model in use if None.
+        model: a run's id, a .h5 or .keras file, "best" or "tiny", which came along; the model in use if None.
         labels_file, pixels: of a model from elsewhere: its labels as JSON, and the grey values it was trained on.
             What is worth knowing of such a model comes as a UserWarning.
         detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there.

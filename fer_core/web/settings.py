@@ -37,7 +37,7 @@ class WebSettings(Settings):
     """The address from which a proxy in front connects: its X-Forwarded-For says who asks, X-Forwarded-Proto how."""
 
     model: str | None = None
-    """Read with a run id, a .h5 or .keras file, or best. Default: the model in use, also when another is promoted."""
+    """Read with a run id, a .h5 or .keras file, best or tiny. Default: the model in use, also one promoted later."""
     detector: str = "auto"
     """Finds faces: haar, yunet, or auto (yunet where its file is there, never downloads)."""
     detector_model: Path | None = None
