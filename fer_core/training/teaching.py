@@ -67,7 +67,9 @@ def teachers(config: TrainConfig, dataset: Dataset, places: Places) -> list[Teac
 
 def chosen_by_teachers(config: TrainConfig, dataset: Dataset, places: Places) -> str:
     """Returns sentences: which images chose what in each teacher, and whether it knows test images."""
-    return " ".join(_of_teacher(path, dataset) for path in _files(config, places))
+    said = dict.fromkeys(_of_teacher(path, dataset) for path in _files(config, places))
+    # A teacher of a teacher is spoken of there.
+    return " ".join(text for text in said if not any(text in other for other in said if other != text))
 
 
 def _of_teacher(path: Path, dataset: Dataset) -> str:

@@ -127,7 +127,7 @@ def _lessons(run: Run, dataset: Dataset, places: Places, told: RunReport) -> np.
     if not config.teacher_views:
         return None
     names = " and ".join(run.manifest.teachers)
-    told.event(f"What {names} says of {config.teacher_views} views of each image is trained on.")
+    told.event(f"Learns from the answers of {names} to {config.teacher_views} views of each image.")
     lessons = kept_lessons(config, dataset, places)
     # Loading the teachers draws from the generators: the weights are to be the same where what they said is kept.
     keras.utils.set_random_seed(config.seed)

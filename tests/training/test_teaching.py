@@ -8,7 +8,7 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import with_temperature
-from fer_core.store.artifacts import load_model
+from fer_core.store.artifacts import load_model, save_model
 from fer_core.store.files import file_sha256
 from fer_core.training.teaching import check_teachers, chosen_by_teachers, kept_lessons, record_teachers
 
@@ -39,6 +39,23 @@ def test_what_teachers_were_chosen_on_and_whether_they_know_test_images_is_said(
     assert chosen_by_teachers(run.manifest.config, swapped, places).endswith(
         f" It was trained on {len(dataset.train):,} of the test images: the score is optimistic."
     )
+
+
+def test_a_teacher_that_taught_another_one_is_spoken_of_once(begun, places, trained_run, tmp_path):
+    known = trained_run.manifest
+    of_first = f"Its teacher {trained_run.id}: {known.scores['chosen_on']}"
+    scores = known.scores | {"chosen_on": f"Chosen on nothing. {of_first}"}
+    second = tmp_path / "second.h5"
+    shutil.copy(trained_run.folder / "training_images.bin", tmp_path)
+    save_model(
+        load_model(trained_run.model_h5),
+        second,
+        manifest=known.model_copy(update={"run_id": "second", "scores": scores}),
+    )
+    for order in ((trained_run.model_h5, second), (second, trained_run.model_h5)):
+        run, dataset = begun(teacher=tuple(map(str, order)))
+        said = chosen_by_teachers(run.manifest.config, dataset, places)
+        assert said == f"Its teacher second: Chosen on nothing. {of_first}"
 
 
 @pytest.mark.parametrize(
