@@ -85,11 +85,17 @@ def _known(run: Run, shipped: Run, analysis: Analysis) -> Known:
 
 
 def _teachers_runs(run: Run) -> list[Manifest]:
-    """Returns the manifests of the teachers that are not shipped and lie where the run does."""
-    beside = [
-        Run(run.folder.parent / name, run.history) for name in run.manifest.teachers or () if _teacher(name) == name
-    ]
-    return [teacher.manifest for teacher in beside if teacher.folder.is_dir()]
+    """Returns the manifests of the teachers that are not shipped and lie where the run does, and of theirs; the oldest
+    first."""
+    found: dict[str, Manifest] = {}
+    names = list(run.manifest.teachers or ())
+    while names:
+        name = names.pop()
+        teacher = Run(run.folder.parent / name, run.history)
+        if name not in found and _teacher(name) == name and teacher.folder.is_dir():
+            found[name] = teacher.manifest
+            names += teacher.manifest.teachers or ()
+    return sorted(found.values(), key=lambda manifest: (manifest.created_utc, manifest.run_id))
 
 
 def _teacher(run_id: str) -> str:

@@ -95,19 +95,21 @@ def test_other_models_are_named_by_their_runs_in_it(analysed_run, tmp_path):
     assert "distilled from A-RUN" in (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_card_says_how_a_teacher_was_trained_that_does_not_come_along(analysed_run, tmp_path):
-    runs = tmp_path / "models" / "runs"
-    teacher, pupil = (shutil.copytree(analysed_run.folder, runs / name) for name in ("A-RUN", "B-RUN"))
-    manifest = json.loads((pupil / "manifest.json").read_text())
-    write_json(teacher / "manifest.json", manifest | {"run_id": "A-RUN"})
-    write_json(pupil / "manifest.json", manifest | {"run_id": "B-RUN", "teachers": {"A-RUN": "ab", "GONE": "cd"}})
-    ship(Run(pupil, analysed_run.history), tmp_path / "distilled")
+def test_its_card_says_how_teachers_were_trained_that_do_not_come_along(analysed_run, tmp_path):
+    names, runs = ("A-FIRST", "B-TAUGHT", "C-RUN"), tmp_path / "models" / "runs"
+    teachers = (None, {"A-FIRST": "ab"}, {"B-TAUGHT": "ab", "A-FIRST": "ab", "GONE": "cd"})
+    manifest = json.loads((analysed_run.folder / "manifest.json").read_text())
+    for name, taught in zip(names, teachers, strict=True):
+        folder = shutil.copytree(analysed_run.folder, runs / name)
+        write_json(folder / "manifest.json", manifest | {"run_id": name, "teachers": taught})
+    ship(Run(runs / "C-RUN", analysed_run.history), tmp_path / "distilled")
     card = (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
     ours = "    python train_emotion_model.py --recipe smoke --data FILE"
-    commands = [line for line in card.splitlines() if line.startswith(ours)]
-    assert commands[0].endswith("  # A-RUN")
-    assert "--teacher A-RUN GONE" in commands[1]
-    assert len(commands) == 2
+    commands = [line.removeprefix(ours) for line in card.splitlines() if line.startswith(ours)]
+    assert [command.rpartition("  # ")[2] for command in commands[:2]] == ["A-FIRST", "B-TAUGHT"]
+    assert "--teacher A-FIRST " in commands[1]
+    assert "--teacher B-TAUGHT A-FIRST GONE" in commands[2]
+    assert len(commands) == 3
 
 
 def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
