@@ -1,8 +1,14 @@
 """The errors that a user can mend, each with what to do next. Everything else is a bug and keeps its traceback."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import ClassVar
+
+_UNSAFE = ("Cc", "Cs")
+"""Unicode's control characters, and halves of pairs, by which Python writes bytes that are no UTF-8."""
+_BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""They turn round what follows, so that a name shows as another one."""
 
 
 class FerError(Exception):
@@ -11,8 +17,8 @@ class FerError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, message: str, *, hint: str = ""):
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(printable(message))
+        self.hint = printable(hint)
 
 
 class ConfigError(FerError):
@@ -57,6 +63,25 @@ class RunHeldError(FerError):
     """Another process is training this run."""
 
     exit_code = 75
+
+
+def printable(text: str, *, kept: str = "\n\t") -> str:
+    """Returns text that a terminal and a log may get: control characters, but those to be kept, are written out.
+
+    Names of files, classes and jobs come from elsewhere: an escape character in one could move the cursor, colour or
+    clear what stands there, or overwrite a line of a log. Bytes of a name that are no UTF-8 become question marks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in kept or not _is_unsafe(c) else _written_out(c) for c in text)
+
+
+def _is_unsafe(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE or character in _BIDI
+
+
+def _written_out(character: str) -> str:
+    return "?" if unicodedata.category(character) == "Cs" else character.encode("unicode_escape").decode()
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 from rich.console import Console
 
+from fer_core.errors import printable
+
 
 class Output(Console):
     """Leaves it to the door to end when nobody reads any more; rich would end with the exit code of a bug."""
@@ -12,5 +14,8 @@ class Output(Console):
 
 
 def say(console: Console, text: str) -> None:
-    """Prints a sentence as it is: no markup, no colours, and the terminal breaks the line, so that paths stay whole."""
-    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    """Prints a sentence as it is: no markup, no colours, and the terminal breaks the line, so that paths stay whole.
+
+    Control characters, which may be in names that are from elsewhere, are written out.
+    """
+    console.print(printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from fer_core.errors import printable
 from fer_core.evaluation.metrics import Evaluation, Interval
 
 if TYPE_CHECKING:
@@ -191,6 +192,6 @@ def new_table(**options) -> "Table":
 
 
 def say(console: "Console", text: str, *, style: str | None = None) -> None:
-    """Prints a sentence as it is, wrapped at the terminal's width; nothing where it is empty."""
+    """Prints a sentence, control characters written out, wrapped at the terminal's width; nothing where it is empty."""
     if text:
-        console.print(text, style=style, markup=False, highlight=False, emoji=False)
+        console.print(printable(text), style=style, markup=False, highlight=False, emoji=False)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fer_core.errors import printable
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import DiskFullError, full_disk_named
 from fer_core.store.metrics import MetricsWriter, read_metrics
@@ -98,7 +99,7 @@ class RunReport:
 
     def _write_log(self, text: str) -> None:
         with full_disk_named(Path(self._log.name)):
-            self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}\n")
+            self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {printable(text)}\n")
             self._log.flush()
 
 

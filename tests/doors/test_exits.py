@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from fer_core.doors.exits import ended
+from fer_core.doors.output import Output, say
 from fer_core.errors import ConfigError, NonFiniteLossError, RunHeldError
+from fer_core.evaluation.report import say as console_say
 from tests.conftest import PROJECT
 from tests.script import run_script
 
@@ -66,3 +69,25 @@ def test_a_terminal_that_is_not_utf_8_gets_question_marks_and_readable_errors(pl
     code = "from fer_core.doors.exits import ended; ended(lambda: print('Keras …'))"
     child = subprocess.run([sys.executable, "-c", code], env=os.environ | latin, cwd=PROJECT, capture_output=True)
     assert (child.returncode, child.stdout.strip()) == (0, b"Keras ?")
+
+
+def test_a_folder_that_may_not_be_written_to_is_two_lines(capsys):
+    assert ended(lambda: Path("/sys/kernel/fer").mkdir()) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("Error: /sys/kernel/fer cannot be read or written: ")
+    assert "FER_MODELS_DIR" in second
+
+
+def test_what_else_fails_keeps_its_traceback(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        ended(lambda: (tmp_path / "missing").read_bytes())
+
+
+def test_control_characters_of_names_never_reach_the_terminal(capsys):
+    hostile = "sad\x1b[2J\x1b]0;title\x07\u202e\udcf6.jpg"
+    ended(raising(ConfigError(f"Wrong: {hostile}", hint=hostile)))
+    say(Output(), hostile)
+    console_say(Output(), hostile)
+    said = capsys.readouterr()
+    assert (said.out + said.err).replace("\n", "").isprintable()
+    assert "sad\\x1b[2J" in said.out
