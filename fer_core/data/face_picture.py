@@ -3,14 +3,19 @@
 Finds no faces and crops nothing.
 """
 
+import io
+
 import cv2
 import numpy as np
 
-from fer_core.data.picture_header import declared_size, is_cut_short, may_be_transparent
+from fer_core.data.picture_header import JPEG, JPEG_END, declared_size, is_cut_short, is_progressive, may_be_transparent
 from fer_core.errors import DatasetError
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: a file of a few kilobytes can declare terabytes."""
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+"""No picture of up to 100 megapixels that anybody trains on is larger; reading on would only fill the memory."""
 
 BACKGROUND = 128
 """Grey behind transparent pixels. On black or white a cut-out face gets a hard outline that no camera shows."""
@@ -80,12 +85,23 @@ def decode_picture(data: bytes) -> np.ndarray:
         UnreadablePictureError: another format, damaged, cut short, or more than `MAX_PIXELS`.
     """
     _refuse_before_decoding(data)
+    if is_cut_short(data):
+        data = _ended(data)
     picture = _partly_transparent(data)
     if picture is None:
-        picture = _decoded(data, cv2.IMREAD_ANYCOLOR)
+        picture = _decoded(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if picture is None:
         raise UnreadablePictureError("damaged")
-    return picture
+    return _eight_bits(picture)
+
+
+def _eight_bits(picture: np.ndarray) -> np.ndarray:
+    """Returns uint8 of a picture of 16 bits, many of which hold values of a camera's 12 bits, or of 8, only."""
+    if picture.dtype != np.uint16:
+        return picture
+    largest = int(picture.max())
+    surplus = next(bits for bits in (0, 4, 8) if largest < 256 << bits)
+    return (picture >> surplus).astype(np.uint8)
 
 
 def _refuse_before_decoding(data: bytes) -> None:
@@ -96,8 +112,28 @@ def _refuse_before_decoding(data: bytes) -> None:
         raise UnreadablePictureError("not a JPEG, PNG, BMP or WebP picture, or damaged")
     if size[0] * size[1] > MAX_PIXELS:
         raise UnreadablePictureError(f"{size[0]} x {size[1]} pixels, more than {MAX_PIXELS // 1_000_000} megapixels")
-    if is_cut_short(data):
-        raise UnreadablePictureError("cut short")
+
+
+def _ended(data: bytes) -> bytes:
+    """Returns a JPEG with its end mark, which some cameras and downloads leave out. Raises UnreadablePictureError.
+
+    It holds the whole picture if nothing that follows changes a pixel. Pillow decodes here: it says nothing of extra
+    bytes, where OpenCV prints a warning for each.
+    """
+    if data.startswith(JPEG) and not is_progressive(data):
+        one, other = (_pixels(data + more * 64 + JPEG_END) for more in (b"\x00", b"\xaa"))
+        if one is not None and one == other:
+            return data + JPEG_END
+    raise UnreadablePictureError("cut short")
+
+
+def _pixels(data: bytes) -> bytes | None:
+    from PIL import Image
+
+    try:
+        return Image.open(io.BytesIO(data)).tobytes()
+    except (OSError, ValueError):
+        return None
 
 
 def _partly_transparent(data: bytes) -> np.ndarray | None:
@@ -108,7 +144,8 @@ def _partly_transparent(data: bytes) -> np.ndarray | None:
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
         return None
     if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
+        opacity = (picture[:, :, 3:] >> 8).astype(np.uint8)
+        picture = np.concatenate([_eight_bits(picture[:, :, :3]), opacity], axis=2)
     return picture if picture[:, :, 3].min() < 255 else None
 
 

@@ -3,10 +3,12 @@
 import struct
 
 JPEG, PNG, BMP, WEBP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"WEBP"
+JPEG_END = b"\xff\xd9"
 _MARKERS_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 """By the colour type; a palette becomes colours."""
 _START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ONE_SCAN = {0xC0, 0xC1}
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
@@ -41,19 +43,29 @@ def is_cut_short(data: bytes) -> bool:
     """Returns whether a JPEG or PNG lacks its end. OpenCV fills what is missing with grey or black and says nothing."""
     if data.startswith(JPEG):
         # The end mark of an embedded thumbnail stands before the scan of the picture itself.
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+        return data.rfind(JPEG_END) < data.rfind(b"\xff\xda")
     return data.startswith(PNG) and b"IEND" not in data
 
 
+def is_progressive(data: bytes) -> bool:
+    """Returns whether a JPEG with a readable header has several scans, each of which makes the picture finer."""
+    return data[_jpeg_frame(data) + 1] not in _ONE_SCAN
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int]:
+    height, width = struct.unpack_from(">HH", data, _jpeg_frame(data) + 5)
+    return width, height
+
+
+def _jpeg_frame(data: bytes) -> int:
+    """Returns where the marker of the picture's frame stands. Raises IndexError, struct.error."""
     position = 2
     while True:
         marker = data[position + 1]
         if data[position] != 0xFF:
             raise IndexError("no marker where one must stand")
         if marker in _START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
+            return position
         position += _jpeg_segment_length(data, position, marker)
 
 

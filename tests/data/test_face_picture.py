@@ -135,3 +135,23 @@ def test_half_a_file_of_the_other_formats_is_refused_too(suffix, noise):
 def test_an_empty_file_is_refused():
     with pytest.raises(UnreadablePictureError, match="empty file"):
         decode_picture(io.BytesIO().read())
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_picture_of_16_bits_is_what_its_values_of_fewer_bits_show(noise, bits, channels):
+    picture = noise(1) if channels == 1 else np.dstack([noise(number) for number in range(channels)])
+    picture.flat[0] = 255
+    deep = picture.astype(np.uint16) << (bits - 8)
+    if channels == 4:
+        deep[:, :, 3] = picture[:, :, 3].astype(np.uint16) << 8
+    assert np.array_equal(decode_picture(encoded(deep)), picture)
+
+
+def test_a_jpeg_that_lacks_its_end_mark_only_is_whole(noise):
+    data = encoded(noise(1, 90, 90), ".jpg")
+    assert data.endswith(b"\xff\xd9")
+    assert np.array_equal(decode_picture(data[:-2]), decode_picture(data))
+    for missing in (4, 40, 400):
+        with pytest.raises(UnreadablePictureError, match="cut short"):
+            decode_picture(data[:-missing])
