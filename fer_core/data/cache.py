@@ -23,7 +23,7 @@ from fer_core.data.decoding import BadImage, decode_all
 from fer_core.data.listing import Listing, Source
 from fer_core.errors import DatasetError
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same file would be decoded, hashed or stored in another way."""
 
 _PIXELS = "pixels.u8"
@@ -85,7 +85,7 @@ def _opened(folder: Path, side: int) -> CachedImages | None:
     try:
         contents = load_contents(folder)
         pixels = _mapped(folder / _PIXELS, (len(contents), side, side))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile):
         return None
     return CachedImages(contents, pixels)
 

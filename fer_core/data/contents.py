@@ -10,6 +10,7 @@ import numpy as np
 
 from fer_core.data.decoding import BadImage, Decoded
 from fer_core.emotions import in_model_order
+from fer_core.errors import printable
 
 _ARRAYS, _WORDS = "contents.npz", "contents.json"
 
@@ -62,11 +63,12 @@ class ContentsBuilder:
     def add(self, decoded: Decoded) -> None:
         """Takes the next image; its row is the number of images before it."""
         picture = decoded.picture
-        self._images.append((picture.part, picture.label, decoded.content, picture.name, decoded.deviation))
+        name = printable(picture.name, kept="")
+        self._images.append((picture.part, picture.label, decoded.content, name, decoded.deviation))
 
     def add_bad(self, bad: BadImage) -> None:
         """Takes an image that could not be read."""
-        self._bad.append(bad)
+        self._bad.append(BadImage(printable(bad.name, kept=""), printable(bad.reason)))
 
     def finished(self, notes: tuple[str, ...]) -> Contents:
         """Returns the contents, sorted and fingerprinted."""

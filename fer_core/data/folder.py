@@ -4,18 +4,20 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from fer_core.data import layout, pixel_csv
-from fer_core.data.face_picture import UnreadablePictureError, decode_picture
+from fer_core.data import layout
+from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
+from fer_core.data.file_kind import opener
+from fer_core.data.folder_names import is_hidden, is_picture
 from fer_core.data.listing import Listing, Picture, Source
+from fer_core.data.no_emotions import TABLE_BYTES_READ
+from fer_core.data.regular_file import checked_status
 from fer_core.errors import DatasetError
-
-MAX_FILE_BYTES = 256 * 1024 * 1024
-"""No picture of up to 100 megapixels that anybody trains on is larger; reading on would only fill the memory."""
 
 
 def folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
@@ -26,23 +28,24 @@ def folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
     """
     folder = folder.resolve()
     files, folders = listed(folder, left_out.resolve() if left_out else None)
-    table = layout.fer_csv_among(files)
-    used = [table] if table else [name for name in files if layout.is_picture(name)]
-    told_apart = [*(f"{name}\0{files[name]}" for name in sorted(used)), *sorted(folders)]
-    identity = hashlib.sha256("\0".join(told_apart).encode(errors="surrogateescape"))
+    table, notes = layout.fer_csv_among(files)
+    used = [table] if table else list(files)
+    # What is no picture is only looked at by its name, so that a changed README decodes nothing again.
+    told_apart = [f"{name}\0{files[name] if name == table or is_picture(name) else ''}" for name in sorted(used)]
+    identity = hashlib.sha256("\0".join([*told_apart, *sorted(folders)]).encode(errors="surrogateescape"))
     return Source(
         name=folder.name,
         location=str(folder),
         place=str(folder),
         identity=identity.hexdigest(),
-        open=partial(pixel_csv.opened_csv, folder / table) if table else partial(_opened, folder, used, folders),
+        open=partial(_opened_table, folder / table, notes) if table else partial(_opened, folder, used, folders),
     )
 
 
 def read_picture(path: Path) -> np.ndarray:
     """Returns the decoded picture; raises UnreadablePictureError."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        if checked_status(path).st_size > MAX_FILE_BYTES:
             raise UnreadablePictureError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
         return decode_picture(path.read_bytes())
     except OSError as error:
@@ -58,7 +61,7 @@ def listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str], 
         here = waiting.pop()
         for entry in _entries(folder / here):
             name = f"{here}/{entry.name}" if here else entry.name
-            if layout.is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
+            if is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
                 continue
             if entry.is_dir():
                 folders.append(name)
@@ -90,7 +93,27 @@ def _size_and_time(entry: os.DirEntry) -> str:
 
 
 @contextmanager
+def _opened_table(path: Path, notes: tuple[str, ...]) -> Iterator[Listing]:
+    try:
+        opened = opener(path)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
+    with opened(path) as listing:
+        yield replace(listing, notes=(*notes, *listing.notes))
+
+
+def _start(path: Path) -> bytes:
+    """Returns how a file begins; nothing of one that cannot be read, as it is only looked at beside the pictures."""
+    try:
+        checked_status(path)
+        with path.open("rb") as stream:
+            return stream.read(TABLE_BYTES_READ)
+    except OSError:
+        return b""
+
+
+@contextmanager
 def _opened(folder: Path, names: list[str], folders: list[str]) -> Iterator[Listing]:
-    placed, notes = layout.place(names, folders, source=str(folder))
+    placed, notes = layout.place(names, folders, source=str(folder), read=lambda name: _start(folder / name))
     pictures = (Picture(one.name, one.part, one.label, partial(read_picture, folder / one.name)) for one in placed)
     yield Listing(pictures, len(placed), notes)

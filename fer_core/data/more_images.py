@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_core.data import layout
 from fer_core.data.cache import CachedImages, Report, cached_images
 from fer_core.data.contents import Contents, fingerprint
+from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.data.folder import listed, read_picture
+from fer_core.data.folder_names import is_picture, label_of
 from fer_core.data.listing import MORE_IMAGES, Listing, Picture, Source
-from fer_core.errors import DatasetError, did_you_mean
+from fer_core.errors import DatasetError, did_you_mean, printable
 
 _PLACE = "more images"
 """One for all such folders: each retraining has a new one, and the cache of the one before is of no use any more."""
@@ -47,7 +48,7 @@ def labelled_source(folder: Path) -> Source:
     """
     folder = folder.resolve()
     files, _ = listed(folder)
-    names = sorted(name for name in files if layout.is_picture(name) and "/" in name)
+    names = sorted(name for name in files if is_picture(name) and "/" in name)
     told_apart = "\0".join([str(folder), *(f"{name}\0{files[name]}" for name in names)])
     return Source(
         name=folder.name,
@@ -88,12 +89,18 @@ def with_more_images(own: CachedImages, more: CachedImages, *, source: str) -> t
 
 @contextmanager
 def _opened(folder: Path, names: list[str]) -> Iterator[Listing]:
-    pictures = (Picture(name, MORE_IMAGES, _label(name), partial(read_picture, folder / name)) for name in names)
+    pictures = (
+        Picture(name, MORE_IMAGES, label_of(name.partition("/")[0], str(folder)), partial(_read, folder, name))
+        for name in names
+    )
     yield Listing(pictures, len(names))
 
 
-def _label(name: str) -> str:
-    return name.partition("/")[0].strip().lower()
+def _read(folder: Path, name: str) -> np.ndarray:
+    """Names go into records and come back from there as paths: what cannot be written down is not taken."""
+    if printable(name, kept="") != name:
+        raise UnreadablePictureError("its name has control characters, or bytes that are no UTF-8")
+    return read_picture(folder / name)
 
 
 def _anything_goes(contents: Contents, source: str) -> None:

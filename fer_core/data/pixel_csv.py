@@ -3,6 +3,7 @@
 Label numbers mean what FER2013_CSV_ORDER says, which is not the alphabetical order of folders.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator
@@ -14,12 +15,17 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from fer_core.data.listing import Listing, Picture
+from fer_core.data.regular_file import checked_status
+from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
 from fer_core.emotions import FER2013_CSV_ORDER
 from fer_core.errors import DatasetError
 
 SIDE = 48
 USAGES = {"training": "Training", "publictest": "PublicTest", "privatetest": "PrivateTest"}
 
+_LONGEST_LINE = 2**20
+"""A picture has 9,000 characters; the csv module would read a line of any length into memory."""
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _COLUMNS_HINT = "Expected are the columns emotion, pixels and Usage, as in fer2013.csv and icml_face_data.csv."
 
 
@@ -31,61 +37,84 @@ class _Columns(NamedTuple):
 
 @contextmanager
 def opened_csv(path: Path) -> Iterator[Listing]:
-    """Opens the table and checks its columns. Reading its pictures raises DatasetError at the first wrong row."""
+    """Opens the table and checks its columns. Reading its pictures raises DatasetError at the first wrong row.
+
+    It may be compressed by gzip, bzip2 or xz.
+    """
     try:
-        with path.open("rb") as stream:
+        checked_status(path)
+        with opened_unpacked(path) as stream:
             yield csv_listing(stream, name=path.name)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
+    except UNPACKING_ERRORS as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(
+            f"{path} cannot be read: {reason}.", hint="Download it again, or check its rights."
+        ) from None
 
 
-def csv_listing(stream: BinaryIO, *, name: str) -> Listing:
+def csv_listing(stream: BinaryIO, *, name: str, notes: tuple[str, ...] = ()) -> Listing:
     """Returns the images of an open table, which are read row by row.
 
     Raises:
         DatasetError: columns are missing.
     """
-    rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
-    columns = _columns(next(_checked(rows, name), []), name)
-    return Listing(_pictures(rows, columns, name), None)
+    rows = _rows(stream, name)
+    _, header = next(rows, (0, []))
+    return Listing(_pictures(rows, _columns(header, name), name), None, notes)
 
 
 def looks_like_csv(first_bytes: bytes) -> bool:
     """Returns whether a file that begins so has a header with a column of pixels."""
-    header = first_bytes.splitlines()[0] if first_bytes else b""
-    return b"," in header and b"pixels" in header.lower()
+    encoding = "utf-16" if first_bytes.startswith(_UTF16) else "utf-8"
+    header = first_bytes.decode(encoding, "replace").partition("\n")[0]
+    return "," in header and "pixels" in header.lower()
 
 
 def _columns(header: list[str], name: str) -> _Columns:
+    """What stands in the header is not repeated: the file may be another one than was meant, and not for all eyes."""
     found = [column.strip().lower() for column in header]
     missing = [column for column in _Columns._fields if column not in found]
     if missing:
         raise DatasetError(
-            f"{name} has no column {' and no column '.join(missing)}; its first line is {','.join(header)[:80]!r}.",
+            f"{name} has no column {' and no column '.join(missing)} (of {len(header)} columns in its first line).",
             hint=_COLUMNS_HINT,
         )
     return _Columns(*(found.index(column) for column in _Columns._fields))
 
 
-def _checked(rows: Iterator[list[str]], name: str) -> Iterator[list[str]]:
+def _rows(stream: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the number and the cells of each line."""
+    number = 0
     try:
-        yield from rows
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetError(f"{name}: line {rows.line_num} is no csv: {error}.", hint=_COLUMNS_HINT) from None
+        for line in _lines(stream):
+            number += 1
+            if len(line) == _LONGEST_LINE:
+                raise csv.Error(f"longer than {_LONGEST_LINE:,} characters")
+            yield number, next(csv.reader([line], strict=True), [])
+    except (csv.Error, UnicodeError) as error:
+        raise DatasetError(f"{name}: line {number} is no csv: {error}.", hint=_COLUMNS_HINT) from None
     except OSError as error:
         raise DatasetError(f"{name} cannot be read: {error}.", hint="Download it again.") from None
 
 
-def _pictures(rows: Iterator[list[str]], columns: _Columns, name: str) -> Iterator[Picture]:
-    for row in _checked(rows, name):
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    buffered = io.BufferedReader(stream)
+    encoding = "utf-16" if buffered.peek(2).startswith(_UTF16) else "utf-8-sig"
+    text = io.TextIOWrapper(buffered, encoding=encoding)
+    while line := text.readline(_LONGEST_LINE):
+        yield line
+
+
+def _pictures(rows: Iterator[tuple[int, list[str]]], columns: _Columns, name: str) -> Iterator[Picture]:
+    for number, row in rows:
         if not any(cell.strip() for cell in row):
             continue
-        place = f"{name}, line {rows.line_num}"
+        place = f"{name}, line {number}"
         if len(row) <= max(columns):
             raise DatasetError(f"{place}: {len(row)} columns, too few.", hint=_COLUMNS_HINT)
         text = row[columns.pixels]
         yield Picture(
-            f"line {rows.line_num:06}",
+            f"line {number:06}",
             _part(row[columns.usage], place),
             _label(row[columns.emotion], place),
             partial(_pixels, text, place),
@@ -104,7 +133,7 @@ def _part(usage: str, place: str) -> str:
 
 def _label(number: str, place: str) -> str:
     number = number.strip()
-    if not (number.isdecimal() and int(number) < len(FER2013_CSV_ORDER)):
+    if number not in map(str, range(len(FER2013_CSV_ORDER))):
         raise DatasetError(
             f"{place}: the emotion is {number[:40]!r}, which is no number from 0 to {len(FER2013_CSV_ORDER) - 1}.",
             hint="The numbers mean " + ", ".join(f"{i} {label}" for i, label in enumerate(FER2013_CSV_ORDER)) + ".",

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig, config_error
+from fer_core.data.regular_file import checked_status
 from fer_core.doors.command_line import parsed, peek
 from fer_core.errors import ConfigError
 from fer_core.places import Places
@@ -105,6 +106,7 @@ def _table(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
+        checked_status(Path(path))
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path} cannot be read: {error}.", hint="It is a TOML file of settings.") from error

@@ -17,6 +17,7 @@ import tyro
 from rich.console import Console
 
 from fer_core import networks
+from fer_core.data.regular_file import checked_status
 from fer_core.doors.backend import choose_backend
 from fer_core.doors.command_line import parsed
 from fer_core.doors.exits import ended
@@ -95,10 +96,15 @@ def _flags() -> list[str]:
     return [name for name in _command_line.__annotations__ if name != "return"]
 
 
+def _text_of(path: Path) -> str:
+    checked_status(path)
+    return path.read_text(encoding="utf-8")
+
+
 def _spec(text: str) -> RetrainSpec:
     try:
-        values = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = json.loads(text if text.lstrip().startswith("{") else _text_of(Path(text)))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"--spec cannot be read: {error}.", hint='It is like {"min_new_images": 50}.') from None
     if not isinstance(values, dict):
         raise ConfigError(f"--spec is no table of settings: {text}.", hint='It is like {"min_new_images": 50}.')

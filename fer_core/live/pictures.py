@@ -10,6 +10,7 @@ import numpy as np
 
 from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, on_background
 from fer_core.data.picture_header import BMP, JPEG, PNG, WEBP
+from fer_core.data.regular_file import checked_status
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
 from fer_core.live.reading_thread import EveryFrame
@@ -78,8 +79,9 @@ def read_picture(path: Path) -> np.ndarray:
     Raises UnreadablePictureError, also where the file cannot be opened.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UnreadablePictureError(f"a file of {path.stat().st_size / 1e6:,.0f} MB")
+        size = checked_status(path).st_size
+        if size > _MOST_BYTES:
+            raise UnreadablePictureError(f"a file of {size / 1e6:,.0f} MB")
         return in_colour(decode_picture(path.read_bytes()))
     except OSError as error:
         raise UnreadablePictureError(error.strerror or str(error)) from None

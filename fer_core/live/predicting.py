@@ -14,6 +14,7 @@ import numpy as np
 
 from fer_core import faces as detectors
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture
+from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, SourceError, did_you_mean
 from fer_core.live.classifier import Runtime, make_classifier
 from fer_core.live.reader import FaceReader, check_threshold
@@ -170,6 +171,7 @@ def _check_dtype(image: np.ndarray) -> None:
 
 def _picture_of_file(path: Path) -> np.ndarray:
     try:
+        checked_status(path)
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(

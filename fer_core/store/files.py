@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
+from fer_core.data.regular_file import checked_status
 from fer_core.errors import ArtifactError, FerError
 
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
@@ -77,12 +78,13 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Returns the content of a JSON file; `what` names it in the error. Raises ArtifactError if missing or torn."""
     try:
+        checked_status(path)
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ArtifactError(f"There is no {what}: {path} is missing.", hint="Check the path.") from None
     except OSError as error:
         raise ArtifactError(f"The {what} cannot be read: {path}: {error.strerror}.", hint=_MEND) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"The {what} cannot be read: {path} is not whole JSON ({error}).", hint=_MEND) from error
 
 

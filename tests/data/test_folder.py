@@ -130,3 +130,9 @@ def test_a_class_that_only_one_part_has_is_refused(load, fill, train_and_test):
     with pytest.raises(DatasetError, match="test has no images of fear; train has") as caught:
         load(train_and_test)
     assert "without train/ and test/" in caught.value.hint
+
+
+def test_a_picture_whose_name_is_no_utf_8_is_named_in_what_is_written(load, train_and_test):
+    (train_and_test / "train" / "sad" / os.fsdecode(b"s\xe1nchez\n.png")).write_bytes(b"no picture")
+    (bad,) = load(train_and_test, skip_bad_images=True).bad_images
+    assert bad.name == "train/sad/s?nchez\\n.png"

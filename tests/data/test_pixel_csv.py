@@ -1,5 +1,9 @@
 """fer2013.csv and icml_face_data.csv."""
 
+import gzip
+import io
+import tarfile
+
 import numpy as np
 import pytest
 
@@ -69,6 +73,7 @@ def pixels(count: int, value: str = "7") -> str:
         ((7, "Training", pixels(2304)), "line 50: the emotion is '7', which is no number from 0 to 6"),
         (("happy", "Training", pixels(2304)), "the emotion is 'happy', which is no number from 0 to 6"),
         (("", "Training", pixels(2304)), "the emotion is '', which is no number from 0 to 6"),
+        (("9" * 5000, "Training", pixels(2304)), "the emotion is '9999999"),
         ((0, "Testing", pixels(2304)), "line 50: Usage is 'Testing'"),
         ((0, "Training", "9" * 200_000), "line 50 is no csv: field larger than field limit"),
     ],
@@ -113,3 +118,38 @@ def test_a_csv_that_is_no_text_is_refused(load, write_csv, csv_rows):
     path.write_bytes(path.read_bytes() + b"\xff\xfe\x00")
     with pytest.raises(DatasetError, match="is no csv: "):
         load(path)
+
+
+def test_the_first_line_of_another_file_is_not_repeated(load, tmp_path):
+    (tmp_path / "accounts.csv").write_text("alice,secret-of-alice,admin\n")
+    with pytest.raises(DatasetError, match=r"has no column emotion .*\(of 3 columns in its first line\)") as caught:
+        load(tmp_path / "accounts.csv")
+    assert "secret" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress,
+        lambda table: table.decode().encode("utf-16"),
+        lambda table: tar_of("fer2013/fer2013.csv", table),
+        lambda table: gzip.compress(tar_of("fer2013.csv", table)),
+    ],
+    ids=["gzip", "utf-16", "tar", "tar.gz"],
+)
+def test_a_table_is_read_by_its_content_whatever_its_name(load, write_csv, csv_rows, tmp_path, packed):
+    table = write_csv(csv_rows)
+    expected = load(table).split_fingerprint
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "fer2013.csv").write_bytes(packed(table.read_bytes()))
+    assert load(other / "fer2013.csv").split_fingerprint == load(other).split_fingerprint == expected
+
+
+def tar_of(name: str, content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
