@@ -81,15 +81,15 @@ def model_in_use(places: Places, *, shipped: Path = SHIPPED_BEST) -> Path | None
     return folder
 
 
-def promote(places: Places, run: Run, *, clock: Clock = utc_now) -> Promotion:
+def promote(places: Places, run: Run, *, shipped: Path = SHIPPED_BEST, clock: Clock = utc_now) -> Promotion:
     """Puts a finished run into use, and returns whether it did. Promoting the same run again repairs its copies.
 
-    A model of drawn faces does not take the place of one of photographs, be it the one that was shipped in the same
-    models folder. Raises ArtifactError, DiskFullError.
+    A model of drawn faces does not take the place of one of photographs, be it the one that comes with the project.
+    Raises ArtifactError, DiskFullError.
     """
     _check_is_complete(run)
     with _promoting(places):
-        if _would_lose_photographs(places, run):
+        if _would_lose_photographs(places, run, shipped):
             return Promotion(False, _KEPT.format(run.id, run.model_h5))
         pointer = current(places)
         before = [pointer.run, *pointer.previous] if pointer else []
@@ -185,11 +185,11 @@ def _is_complete(places: Places, run_id: str) -> bool:
     return True
 
 
-def _would_lose_photographs(places: Places, run: Run) -> bool:
+def _would_lose_photographs(places: Places, run: Run, shipped: Path) -> bool:
     if not _is_of_drawn_faces(run.manifest):
         return False
     try:
-        in_use = model_in_use(places, shipped=places.models / "shipped" / "best")
+        in_use = model_in_use(places, shipped=shipped)
         return in_use is not None and not _is_of_drawn_faces(Run(in_use, places.history).manifest)
     except ArtifactError:  # the model in use is gone already
         return False

@@ -1,4 +1,7 @@
-"""The models that come with the project: run folders in models/shipped, each named shipped/NAME."""
+"""The models that come with the project: run folders in its own models/shipped, each named shipped/NAME.
+
+Found from the package, wherever the models folder of a user is.
+"""
 
 from pathlib import Path
 
@@ -30,4 +33,4 @@ def came_with_the_project(folder: Path) -> bool:
 
 def run_name(folder: Path) -> str:
     """Returns how the model in a run's folder is named: by the run's id, or by shipped/NAME."""
-    return f"shipped/{folder.name}" if folder.parent.name == "shipped" else folder.name
+    return f"shipped/{folder.name}" if came_with_the_project(folder) else folder.name

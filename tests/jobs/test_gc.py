@@ -131,10 +131,11 @@ def test_what_teachers_said_goes_when_it_is_old(places):
     assert found(places) == {"what teachers said": ["cache/lessons/old.npy"]}
 
 
-def test_only_old_temporary_files_go_and_shipped_models_are_never_looked_at(places):
+def test_only_old_temporary_files_go_and_shipped_models_are_never_looked_at(places, monkeypatch):
     run = make_run(places)
     shipped = places.models / "shipped" / "best"
     shipped.mkdir(parents=True)
+    monkeypatch.setattr("jobs.garbage.SHIPPED", shipped.parent)
     old, young = temporary_beside(run.folder / "model.h5"), temporary_beside(run.folder / "state.json")
     folder, ours = temporary_beside(run.folder.parent / "run"), temporary_beside(shipped / "model.h5")
     folder.mkdir()
@@ -143,6 +144,10 @@ def test_only_old_temporary_files_go_and_shipped_models_are_never_looked_at(plac
     make_old(old, folder, ours)
     names = sorted(str(path.relative_to(places.models.parent)) for path in (old, folder))
     assert sorted(found(places)["abandoned temporary file"]) == names
+    monkeypatch.setattr("jobs.garbage.SHIPPED", places.models.parent / "elsewhere")
+    assert sorted(found(places)["abandoned temporary file"]) == sorted(
+        [*names, str(ours.relative_to(places.models.parent))]
+    )
 
 
 def test_old_records_and_logs_of_ended_jobs_go(places):

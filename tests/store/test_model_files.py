@@ -13,7 +13,7 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.places import Places
-from fer_core.store import model_files
+from fer_core.store import model_files, shipped
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
 from fer_core.store.litert import LiteRTModel
@@ -303,9 +303,10 @@ def test_a_kept_conversion_is_used_again_and_is_the_same_model(converted):
     np.testing.assert_allclose(runtime.probabilities(faces), expected, atol=1e-5)
 
 
-def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache(converted, run):
+def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache(converted, run, monkeypatch):
     places, model, *_ = converted
     folder = places.models / "shipped" / "other"
+    monkeypatch.setattr(shipped, "SHIPPED", folder.parent)
     shutil.copytree(run.folder, folder)
     shutil.copy(model.model, folder / "model.h5")
     for content in (b"damaged", None):

@@ -22,6 +22,7 @@ from fer_core.store.promotion import (
     step_back,
 )
 from fer_core.store.runs import create_run
+from fer_core.store.shipped import run_name
 
 
 @pytest.fixture
@@ -124,9 +125,9 @@ def test_a_run_without_its_files_is_refused(places, make_finished_run):
     assert current(places) is None
 
 
-def test_drawn_faces_never_take_the_place_of_photographs(places, make_finished_run):
+def test_drawn_faces_never_take_the_place_of_photographs(places, make_finished_run, nothing_shipped):
     drawn, photographs, drawn_again = (make_finished_run(data=data) for data in ("sample", "fer2013.zip", "sample"))
-    assert promote(places, drawn).promoted
+    assert promote(places, drawn, shipped=nothing_shipped).promoted
     assert promote(places, photographs).promoted
     refused = promote(places, drawn_again)
     assert not refused.promoted
@@ -135,11 +136,13 @@ def test_drawn_faces_never_take_the_place_of_photographs(places, make_finished_r
 
 
 def test_drawn_faces_do_not_take_the_place_of_the_shipped_model_either(places, make_finished_run):
-    shipped = places.models / "shipped" / "best"
-    shutil.copytree(make_finished_run(data="fer2013.zip").folder, shipped)
     drawn = make_finished_run(data="sample")
     assert not promote(places, drawn).promoted
-    assert model_in_use(places, shipped=shipped) == shipped
+    assert model_in_use(places) == SHIPPED_BEST
+    shutil.copytree(drawn.folder, places.models / "shipped" / "best")  # a folder of that name is not the project's own
+    assert not promote(places, drawn).promoted
+    assert run_name(places.models / "shipped" / "best") == "best"
+    assert run_name(SHIPPED_BEST) == SHIPPED_NAME
 
 
 def test_the_sample_is_also_known_by_the_name_that_the_data_had(places, make_finished_run):
