@@ -15,6 +15,9 @@ from fer_core.store.manifest import Manifest
 
 _OF_THE_SPLIT = ("test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed")
 """With other ones, the images that test could be others than those of the model in use."""
+_MIRRORING = ("flip", "alternating_flip")
+_MOST_VIEWS_MOVED = 0.04
+"""Of a teacher's fixed views (`fer_core.data.views`), by two of 48 pixels."""
 _DECIDED_HERE = {
     "data": "Give data itself.",
     "init_from": "Give init_from itself.",
@@ -65,9 +68,10 @@ class RetrainSpec(Settings):
 def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConfig:
     """Returns the settings to train with, all but data, new images and starting weights; raises ConfigError.
 
-    A champion's own teachers are left out: its recipe is repeated, not who taught it, who may be gone by now.
-    What decides which images test is the champion's (the model in use), also where another recipe is trained. Only
-    `validation='test'` is not taken over: a model that was chosen on the test images cannot be judged on them.
+    A champion's own teachers are left out: its recipe is repeated, not who taught it, who may be gone by now. What
+    their views did is left to the augmentation then. What decides which images test is the champion's (the model in
+    use), also where another recipe is trained. Only `validation='test'` is not taken over: a model that was chosen on
+    the test images cannot be judged on them.
     """
     base = (
         champion.config
@@ -76,7 +80,7 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
     )
     values = fitted_to(base, spec.settings.get("epochs")).model_dump()
     if champion is not None and spec.recipe is None:
-        values |= {"teacher": (), "teacher_views": 0}
+        values |= _untaught(base, spec)
     if champion is not None:
         values |= {name: getattr(champion.config, name) for name in _OF_THE_SPLIT}
     if values["validation"] == "test":
@@ -88,6 +92,19 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
         values["seed"] = spec.seed
     values |= spec.settings | {"network_options": _network_options(spec, base)}
     return networks.with_all_options(TrainConfig.checked(values, where="settings"))
+
+
+def _untaught(config: TrainConfig, spec: RetrainSpec) -> dict[str, Any]:
+    """Returns what stands for the teachers.
+
+    Half of their views are mirrored and most are moved, so that such a training has no mirroring of its own and may do
+    without shifts; one without them needs both.
+    """
+    alone: dict[str, Any] = {"teacher": (), "teacher_views": 0}
+    if not config.teacher_views or spec.settings.get("teacher_views"):
+        return alone
+    alone["shift"] = max(config.shift, _MOST_VIEWS_MOVED)
+    return alone if spec.settings.keys() & {*_MIRRORING} else alone | {"alternating_flip": True}
 
 
 def _network_options(spec: RetrainSpec, base: TrainConfig) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from fer_core.recipes import recipe_config
 from fer_core.store.files import file_sha256, read_json, write_json
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs
+from fer_core.store.shipped import SHIPPED
 from fer_core.training.begin_retraining import begin_retraining
 from fer_core.training.retraining import RetrainSpec, challenger_config
 from tests.conftest import PROJECT
@@ -173,6 +174,39 @@ def test_a_retraining_has_no_teacher_of_the_model_in_use_which_may_be_gone_by_no
     assert (challenger.teacher, challenger.teacher_views) == ((), 0)
     taught = challenger_config(RetrainSpec(settings={"teacher": ["current"]}), distilled)
     assert (taught.teacher, taught.teacher_views) == (("current",), 0)
+
+
+@pytest.mark.parametrize(("name", "shift"), [("best", 0.04), ("tiny", 0.0)])
+def test_without_the_teachers_views_the_challenger_mirrors_and_moves_the_images_itself(name, shift):
+    champion = Run(SHIPPED / name, SHIPPED).manifest
+    own = champion.config
+    assert (own.flip, own.alternating_flip, own.shift) == (False, False, shift)
+    challenger = challenger_config(RetrainSpec(), champion)
+    alone = {"teacher": (), "teacher_views": 0, "alternating_flip": True, "shift": 0.04, "data": None}
+    assert challenger == own.model_copy(update=alone)
+    resnet = recipe_config("resnet")  # which is what nobody teaches
+    assert (challenger.flip, challenger.alternating_flip) == (resnet.flip, resnet.alternating_flip)
+
+
+@pytest.mark.parametrize(
+    ("settings", "mirroring"),
+    [
+        ({"flip": True}, (True, False)),
+        ({"flip": False}, (False, False)),
+        ({"teacher": ["current"]}, (False, True)),
+        ({"teacher": ["current"], "teacher_views": 10}, (False, False)),
+        ({"teacher_views": 0}, (False, True)),
+    ],
+)
+def test_what_was_asked_for_decides_about_mirroring(settings, mirroring):
+    config = challenger_config(RetrainSpec(settings=settings), Run(SHIPPED / "best", SHIPPED).manifest)
+    assert (config.flip, config.alternating_flip) == mirroring
+
+
+def test_a_teacher_that_is_asked_at_every_step_leaves_the_augmentation_as_it_is(in_use):
+    config = in_use.manifest.config.model_copy(update={"teacher": ("gone.h5",)})
+    challenger = challenger_config(RetrainSpec(), in_use.manifest.model_copy(update={"config": config}))
+    assert challenger == in_use.manifest.config.model_copy(update={"data": None})
 
 
 def test_without_anything_in_the_inbox_it_trains_on_the_data_alone(in_use, begin):
