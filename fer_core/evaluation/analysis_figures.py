@@ -23,6 +23,8 @@ SHEET_COLUMNS, SHEET_ROWS = 6, 4
 MOST_POINTS = 400
 """Of a curve: about as many as the figure has pixels for it."""
 
+_LEAST_WIDTH = 9.0
+"""Inches: a title needs as much."""
 _DOTS = 150
 """An inch, as `plots.py` writes."""
 _FACE, _CAPTION, _BETWEEN, _STRIP, _MARGIN, _TOP = 192, 104, 36, 7, 36, 136
@@ -49,7 +51,7 @@ class SheetFace(NamedTuple):
 
 def reliability_figure(panels: Sequence[Panel], *, title: str) -> "Figure":
     """Returns, side by side, how often the model was right at each confidence, above how many images there are."""
-    figure = new_figure(4.9 * len(panels) + 0.6, 5.9)
+    figure = new_figure(max(4.9 * len(panels) + 0.6, _LEAST_WIDTH), 5.9)
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row", height_ratios=(4, 1))
     most = max(part.images for panel in panels for part in panel.bins)
     for column, panel in enumerate(panels):

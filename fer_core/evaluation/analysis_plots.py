@@ -24,11 +24,10 @@ def precision_recall(curves: Mapping[str, PrecisionRecall], evaluation: Evaluati
 
 
 def reliability(analysis: Analysis, path: Path, *, title: str) -> None:
-    """Writes the reliability diagram before and after temperature scaling."""
-    panels = (
-        _panel("As the model says it", analysis.before),
-        _panel(f"With temperature {analysis.temperature:.2f}", analysis.after),
-    )
+    """Writes the reliability diagram before and, where the temperature is not 1, after temperature scaling."""
+    panels = [_panel("As the model says it", analysis.before)]
+    if analysis.temperature != 1:
+        panels.append(_panel(f"With temperature {analysis.temperature:.2f}", analysis.after))
     plots.save(analysis_figures.reliability_figure(panels, title=title), path)
 
 

@@ -10,15 +10,13 @@ import numpy as np
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis_data import Copies, class_numbers, copies_in_test, remark_on, training_hashes
-from fer_core.evaluation.calibration import fit_temperature, with_temperature
+from fer_core.evaluation.calibration import ENOUGH_IMAGES, MANY_IMAGES, useful_temperature, with_temperature
 from fer_core.evaluation.metrics import check_outputs
 from fer_core.store.model_files import ModelFiles
 
 Classify = Callable[[Split], np.ndarray]
 """Returns the model's probabilities, float32 (images, classes), in the order of the split and of its outputs."""
 
-ENOUGH_IMAGES = 100
-"""Of validation: with fewer that the model is known not to have seen, its own temperature is the better guess."""
 SAME_TEMPERATURE = 0.02
 """Two temperatures that differ by less give the same percentages."""
 
@@ -78,10 +76,19 @@ def _temperature(model: ModelFiles, dataset: Dataset, probabilities: Classify, n
     unseen, caveat = _unseen(model, dataset)
     if unseen.sum() < min(ENOUGH_IMAGES, len(part)):
         return Temperature(model.temperature, f"{part.name} may be known from training, {_OWN}")
-    value = fit_temperature(_asked(model, part, probabilities)[unseen], numbers[part.labels][unseen])
-    sentence = f"The temperature was fitted on {unseen.sum():,} images of {part.name}{caveat}"
+    value = useful_temperature(_asked(model, part, probabilities)[unseen], numbers[part.labels][unseen])
+    sentence = fitted_on(value, int(unseen.sum()), f"{part.name}{caveat}")
     is_same = abs(value - model.temperature) <= SAME_TEMPERATURE
     return Temperature(value, f"{sentence}." if is_same else f"{sentence}; readings use {model.temperature:.2f}.")
+
+
+def fitted_on(temperature: float, images: int, part: str) -> str:
+    """Returns, without its full stop, the sentence of how many images of which part chose a temperature."""
+    of_part = f"{images:,} images of {part}"
+    if temperature != 1:
+        return f"The temperature was fitted on {of_part}"
+    few = f"; at least {MANY_IMAGES:,} would tell more" if images < MANY_IMAGES else ""
+    return f"The temperature stays 1, since no other one surely helps on {of_part}{few}"
 
 
 def _unseen(model: ModelFiles, dataset: Dataset) -> tuple[np.ndarray, str]:

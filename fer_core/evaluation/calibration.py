@@ -21,6 +21,13 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 _HALVINGS = 60
 IMAGINED = 20
 """Images that speak for a temperature of 1."""
+ENOUGH_IMAGES, MANY_IMAGES = 100, 2000
+"""Of validation: fewer than the first tell nothing; with fewer than the second, only a clear gain counts."""
+
+_FOLDS = 5
+_CLEAR = 3.0
+"""Standard errors. Of two networks with 861 images each, gains of 2.5 and 2.2 were those images' own: both became worse
+calibrated on others."""
 
 
 class Bin(NamedTuple):
@@ -83,6 +90,22 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(2 / (low + high))
 
 
+def useful_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the fitted temperature if it helps on images that it was not fitted on, otherwise 1.0.
+
+    Whether it helps is found by cross-validation: on each fifth of the images, the mean loss with the temperature that
+    the other four ask for is compared with that without. Of few images, a gain that may be chance does not count.
+
+    Args:
+        probabilities, labels: of validation images, as `fit_temperature` takes them.
+    """
+    if 0 < len(labels) < ENOUGH_IMAGES:
+        return 1.0
+    temperature, gains = fit_temperature(probabilities, labels), _gains(probabilities, labels)
+    chance = _CLEAR * gains.std() / math.sqrt(len(gains)) if len(gains) < MANY_IMAGES else 0.0
+    return temperature if gains.mean() > chance else 1.0
+
+
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[Bin]:
     """Returns, for equally wide ranges of confidence from 0 to 1, how confident the model was and how often right."""
     probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
@@ -109,6 +132,19 @@ def error_of(bins: list[Bin]) -> float:
     """Returns the expected calibration error of these bins; 0.0 without any image."""
     images = sum(part.images for part in bins)
     return sum(part.images * abs(part.accuracy - part.confidence) for part in bins) / max(images, 1)
+
+
+def _gains(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns, for each image, how much lower its loss is with a temperature that was fitted on others."""
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    order = np.random.default_rng(0).permutation(len(labels))
+    gains = np.empty(len(labels))
+    for fold in np.array_split(order, _FOLDS):
+        others = np.setdiff1d(order, fold)
+        tempered = with_temperature(probabilities[fold], fit_temperature(probabilities[others], labels[others]))
+        rows = np.arange(len(fold)), labels[fold]
+        gains[fold] = _logits(tempered)[rows] - _logits(probabilities[fold])[rows]
+    return gains
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

@@ -102,10 +102,13 @@ def _calibration(known: Known) -> Iterator[str]:
     before, after = known.analysis.before, known.analysis.after
     yield "## How far its confidence can be believed"
     yield ""
+    scaled = (
+        f", and {_percent(after.error)} after division of the logits by {known.analysis.temperature:.3f}, which the "
+        "project's own programs do"
+    )
     yield (
-        f"The expected calibration error on {known.analysis.evaluation.split} is {_percent(before.error)}, and "
-        f"{_percent(after.error)} after division of the logits by {known.analysis.temperature:.3f}, which the "
-        f"project's own programs do. {known.analysis.temperature_from}"
+        f"The expected calibration error on {known.analysis.evaluation.split} is {_percent(before.error)}"
+        f"{scaled if known.analysis.temperature != 1 else ''}. {known.analysis.temperature_from}"
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from fer_core.faces.face import Box
 
 UNSURE_BELOW = 0.4
-"""With the shipped model, calibrated, 15 % of the 2,872 validation images of FER-2013 are below it; 35 % of those are
-right, and 71 % of the others."""
+"""With the shipped model, 11 % of the 3,589 images of PublicTest are below it; 36 % of those are right, and 74 % of the
+others."""
 
 
 class Shown(NamedTuple):

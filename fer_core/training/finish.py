@@ -3,13 +3,16 @@
 Every file appears whole. Done again from the start if it was interrupted. Imports Keras.
 """
 
+import math
+
 import keras
 import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
 from fer_core.evaluation import plots
-from fer_core.evaluation.calibration import fit_temperature
+from fer_core.evaluation.answers import fitted_on
+from fer_core.evaluation.calibration import MANY_IMAGES, useful_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
@@ -20,6 +23,9 @@ from fer_core.training.checkpoint import Progress
 from fer_core.training.exporting import export
 from fer_core.training.history import write_history
 from fer_core.training.report import RunReport
+
+_MOST_HELD_OUT = 0.2
+"""Of the images that could be trained on, for calibration."""
 
 
 def finish(
@@ -32,6 +38,8 @@ def finish(
     write_history(run.history_csv, progress.rows)
     kept = kept_epoch(progress)
     evaluation, temperature = _evaluate(network, dataset, chosen)
+    if dataset.validation is not None:
+        told.event(calibrated_on(temperature, run.manifest.config, dataset))
     check_interrupted()
     run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
     save_labels(run.labels_json, dataset.labels)
@@ -82,7 +90,17 @@ def _evaluate(network: keras.Model, dataset: Dataset, chosen: str) -> tuple[Eval
     part = dataset.validation
     if part is None:
         return evaluation, 1.0
-    return evaluation, fit_temperature(outputs if part is dataset.test else predict(network, part), part.labels)
+    return evaluation, useful_temperature(outputs if part is dataset.test else predict(network, part), part.labels)
+
+
+def calibrated_on(temperature: float, config: TrainConfig, dataset: Dataset) -> str:
+    """Returns a sentence: what chose the temperature, and how more images would where the data has them."""
+    part = dataset.validation
+    sentence, fraction = fitted_on(temperature, len(part), part.name), MANY_IMAGES / (len(part) + len(dataset.train))
+    could_hold_out_more = config.validation == "split" and part.name == "validation" and fraction <= _MOST_HELD_OUT
+    if temperature == 1 and len(part) < MANY_IMAGES and could_hold_out_more:
+        return f"{sentence}: --validation-fraction {math.ceil(100 * fraction) / 100:g} holds out as many."
+    return f"{sentence}."
 
 
 def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:

@@ -13,6 +13,7 @@ from fer_core.data.dataset import load_dataset
 from fer_core.doors.shipping import ship
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis import analyse, analysis_folder
+from fer_core.evaluation.analysis_result import Analysis
 from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, write_json
@@ -124,6 +125,17 @@ def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
 def test_a_taken_name_is_refused(analysed_run, shipped):
     with pytest.raises(ArtifactError, match="exists already"):
         ship(analysed_run, shipped)
+
+
+@pytest.mark.parametrize("folder", shipped_models(), ids=lambda folder: folder.name)
+def test_the_temperature_of_a_model_that_comes_with_the_project_makes_its_confidence_no_worse(folder):
+    run = Run(folder, folder)
+    analysis = Analysis.from_json(json.loads(run.evaluation_json.read_text()))
+    assert run.manifest.temperature == analysis.temperature
+    assert read_h5_manifest(run.model_h5) == run.manifest
+    assert analysis.evaluation.model_sha256 == file_sha256(run.model_h5)
+    assert analysis.after.error <= min(analysis.before.error, 0.03)
+    assert analysis.temperature_from in (folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", [folder.name for folder in shipped_models()])

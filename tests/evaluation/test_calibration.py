@@ -7,10 +7,12 @@ from fer_core.errors import ArtifactError, DatasetError
 from fer_core.evaluation.calibration import (
     COLDEST,
     HOTTEST,
+    MANY_IMAGES,
     Bin,
     expected_calibration_error,
     fit_temperature,
     reliability,
+    useful_temperature,
     with_temperature,
 )
 
@@ -99,6 +101,41 @@ def test_images_that_are_all_right_or_all_wrong_ask_for_no_extreme_and_a_few_for
 def test_no_images_fit_no_temperature():
     with pytest.raises(DatasetError, match="no images to fit a temperature"):
         fit_temperature(np.empty((0, 7)), np.empty(0, int))
+
+
+def test_what_a_few_hundred_images_ask_for_by_chance_is_not_taken(honest):
+    """Of 861 images each, of a model whose confidence is right as it is."""
+    logits, labels = honest
+    draws = [np.random.default_rng(seed).choice(len(labels), 861, replace=False) for seed in range(12)]
+    fitted = [fit_temperature(softmax(logits[drawn]), labels[drawn]) for drawn in draws]
+    assert max(fitted) - min(fitted) > 0.1
+    assert {useful_temperature(softmax(logits[drawn]), labels[drawn]) for drawn in draws} == {1.0}
+
+
+@pytest.mark.parametrize(("images", "factor"), [(150, 3.0), (861, 0.5), (861, 1.5), (MANY_IMAGES, 1.15)])
+def test_a_temperature_that_helps_on_other_images_is_taken(honest, images, factor):
+    logits, labels = honest
+    probabilities = softmax(logits * factor)
+    found = useful_temperature(probabilities[:images], labels[:images])
+    assert found == fit_temperature(probabilities[:images], labels[:images]) != 1.0
+    others = with_temperature(probabilities[MANY_IMAGES:], found)
+    errors = [expected_calibration_error(part, labels[MANY_IMAGES:]) for part in (others, probabilities[MANY_IMAGES:])]
+    assert errors[0] < errors[1]
+
+
+def test_of_many_images_too_a_temperature_must_help_where_it_was_not_fitted(honest):
+    logits, labels = honest
+    probabilities = softmax(logits * fit_temperature(softmax(logits), labels))  # so that 1.0 is what all ask for
+    assert fit_temperature(probabilities, labels) != 1.0
+    assert useful_temperature(probabilities, labels) == 1.0
+
+
+def test_under_a_hundred_images_tell_nothing(honest):
+    logits, labels = honest
+    assert fit_temperature(softmax(5 * logits[:99]), labels[:99]) > 2
+    assert useful_temperature(softmax(5 * logits[:99]), labels[:99]) == 1.0
+    with pytest.raises(DatasetError, match="no images to fit a temperature"):
+        useful_temperature(np.empty((0, 7)), np.empty(0, int))
 
 
 def test_the_bins_and_the_error_are_those_worked_out_by_hand():

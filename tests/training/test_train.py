@@ -1,5 +1,7 @@
 """What one training does: which epoch it keeps, when it stops, which images choose, where it starts."""
 
+import dataclasses
+
 import h5py
 import keras
 import numpy as np
@@ -7,11 +9,12 @@ import pytest
 
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import RunHeldError
-from fer_core.evaluation.calibration import fit_temperature
+from fer_core.evaluation.calibration import useful_temperature
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run
 from fer_core.training.checkpoint import read_progress
+from fer_core.training.finish import calibrated_on
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import available_cores
 from fer_core.training.record import record_data
@@ -100,14 +103,36 @@ def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
     assert read_h5_manifest(trained_run.model_h5).scores == manifest.scores
 
 
-def test_the_temperature_is_fitted_on_the_validation_images_and_is_in_the_saved_model(trained_run, small_dataset):
-    part = small_dataset.validation
+def test_the_temperature_is_fitted_on_the_validation_images_and_is_in_the_saved_model(trained, session_places):
+    run, _ = trained(validation_fraction=0.4, epochs=2)
+    part = load_dataset(run.manifest.config, session_places, side=48).validation
     images = part.images(slice(None)).astype(np.float32)
-    probabilities = load_model(trained_run.model_h5).predict(images, verbose=0)
-    found = trained_run.manifest.temperature
-    assert found == pytest.approx(fit_temperature(probabilities, part.labels), rel=1e-3)
+    probabilities = load_model(run.model_h5).predict(images, verbose=0)
+    found = run.manifest.temperature
+    assert found == pytest.approx(useful_temperature(probabilities, part.labels), rel=1e-3)
     assert found != 1.0
-    assert read_h5_manifest(trained_run.model_h5).temperature == found
+    assert read_h5_manifest(run.model_h5).temperature == found
+    assert f"The temperature was fitted on {len(part)} images of validation." in run.log_txt.read_text()
+
+
+def test_too_few_validation_images_choose_no_temperature_and_the_log_says_so(trained_run, small_dataset):
+    assert trained_run.manifest.temperature == read_h5_manifest(trained_run.model_h5).temperature == 1.0
+    assert (
+        "The temperature stays 1, since no other one surely helps on "
+        f"{len(small_dataset.validation)} images of validation; at least 2,000 would tell more."
+    ) in trained_run.log_txt.read_text()
+
+
+def test_where_more_images_could_be_held_out_for_the_temperature_the_log_says_how(small_config, small_dataset):
+    of_fer2013 = {"train": 27_848, "validation": 861}
+    parts = {
+        part: dataclasses.replace(getattr(small_dataset, part), labels=np.zeros(images, int))
+        for part, images in of_fer2013.items()
+    }
+    large = dataclasses.replace(small_dataset, **parts)
+    assert calibrated_on(1.0, small_config, large).endswith(": --validation-fraction 0.07 holds out as many.")
+    assert "--validation-fraction" not in calibrated_on(0.9, small_config, large)
+    assert "--validation-fraction" not in calibrated_on(1.0, small_config, small_dataset)
 
 
 def test_the_saved_model_is_float32_uncompiled_and_stock(trained_run):
