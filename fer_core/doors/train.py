@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,17 +15,20 @@ from fer_core.doors.arguments import Request, command, parse
 from fer_core.doors.backend import choose_backend
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import Output, say
-from fer_core.errors import ConfigError, DatasetError
+from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.interruption import signals_wait
 from fer_core.places import Places
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
 from fer_core.store.keras_loading import load_keras
+from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fer_core.data.audit import Audit
     from fer_core.data.dataset import Dataset
 
@@ -223,13 +227,45 @@ def _use(console: Console, run: Run, places: Places) -> None:
     manifest = run.manifest
     say(console, "")
     if manifest.promote and not _has_been_in_use(run, places):
-        say(console, promote(places, run).sentence)
+        _put_into_use(console, run, places)
     say(console, f"Model:    {run.model_h5}")
     say(console, f"Labels:   {run.labels_json}")
     say(console, f"History:  {run.history_csv}")
     say(console, f"Plots:    {run.plots}")
     say(console, f"Figures:  {run.evaluation_json}")
     say(console, f"Next:     {command('--history')} compares all runs; --recipe NAME trains another network.")
+
+
+def _put_into_use(console: Console, run: Run, places: Places) -> None:
+    """What is trained is used from now on; that it is worse than the model before it is only said."""
+    before = _in_use(places)
+    promotion = promote(places, run)
+    say(console, promotion.sentence)
+    if not promotion.promoted or before is None:
+        return
+    from fer_core.training.setback import setback
+
+    with console.status(f"Comparing it with {before.name} …"):
+        sentence = setback(run, before, places, ask=partial(_answers, places))
+    if sentence:
+        say(console, sentence)
+
+
+def _in_use(places: Places) -> ModelFiles | None:
+    """Returns the model in use, if there is one and it is whole."""
+    try:
+        return find_model(None, places)
+    except ArtifactError:
+        return None
+
+
+def _answers(places: Places, model: ModelFiles, dataset: "Dataset") -> "np.ndarray":
+    from fer_core.evaluation.predict import predict_side_by_side
+    from fer_core.live.classifier import make_classifier
+    from fer_core.training.machine import available_cores
+
+    classifiers = [make_classifier(model, places).classify for _ in range(available_cores())]
+    return predict_side_by_side(classifiers, dataset.test)
 
 
 def _complete(console: Console, run: Run) -> None:

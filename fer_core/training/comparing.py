@@ -65,7 +65,7 @@ def compare_models(
         columns = class_numbers(champion.labels, dataset.labels)
     except DatasetError as error:
         return _not_better(f"It cannot be compared with {champion.name}, the model in use. {error}", recorded)
-    theirs = ask(champion, _in_its_size(run, dataset, champion, places))[:, columns]
+    theirs = ask(champion, in_its_size(run, dataset, champion, places))[:, columns]
     fair = fair_images(champion, dataset)
     verdict = judge(
         dataset.test.labels[fair.chosen],
@@ -154,7 +154,7 @@ def _reload_objection(
     return "", figures
 
 
-def _in_its_size(run: Run, dataset: Dataset, champion: ModelFiles, places: Places) -> Dataset:
+def in_its_size(run: Run, dataset: Dataset, champion: ModelFiles, places: Places) -> Dataset:
     """Returns the same images as the champion takes them; their order does not depend on the size."""
     if (champion.side, champion.channels) == (dataset.side, dataset.channels):
         return dataset

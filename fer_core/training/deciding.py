@@ -78,7 +78,7 @@ def decide(
             decision = _made(run, champion, compared, clock)
             _keep(run, decision)
         if decision.better and not decision.promoted:
-            decision = _carried_out(run, decision, places)
+            decision = _carried_out(run, decision, places, shipped)
             _keep(run, decision)
     return decision
 
@@ -121,12 +121,12 @@ def _made(run: Run, champion: ModelFiles | None, compared: Compared, clock: Cloc
     )
 
 
-def _carried_out(run: Run, decision: Decision, places: Places) -> Decision:
+def _carried_out(run: Run, decision: Decision, places: Places, shipped: Path) -> Decision:
     """A run that has been in use already is not put back: a kill came in between, or somebody has taken it out."""
     pointer = current(places)
     if pointer is not None and run.id in (pointer.run, *pointer.previous):
         return decision.model_copy(update={"promoted": True})
-    promotion = promote(places, run)
+    promotion = promote(places, run, shipped=shipped)
     if promotion.promoted:
         return decision.model_copy(update={"promoted": True})
     reasons = (*(reason for reason in decision.reasons if reason != promotion.sentence), promotion.sentence)

@@ -7,6 +7,7 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.places import Places
+from fer_core.store.files import read_json, write_json
 from fer_core.store.promotion import current
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import read_progress
@@ -125,9 +126,14 @@ def test_a_finished_run_says_so_and_changes_nothing(door, finished_run):
 def test_a_finished_run_that_was_not_put_into_use_yet_is_put_there(door, finished_run):
     places = places_of(finished_run)
     (places.models / "current.json").unlink()
+    # Drawn faces would not take the place of the project's own model.
+    manifest = read_json(finished_run.folder / "manifest.json", "manifest")
+    config = manifest["config"] | {"data": "photographs"}
+    write_json(finished_run.folder / "manifest.json", manifest | {"config": config, "data_name": "photographs"})
     answer = door("--resume", finished_run.id, places=places)
     assert answer.code == 0
     assert current(places).run == finished_run.id
+    assert "It cannot be compared with shipped/best, which was in use before: There is no photographs." in answer.out
 
 
 def test_a_finished_run_gets_no_more_epochs(door, finished_run):

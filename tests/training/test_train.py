@@ -104,7 +104,7 @@ def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
 
 
 def test_the_temperature_is_fitted_on_the_validation_images_and_is_in_the_saved_model(trained, session_places):
-    run, _ = trained(validation_fraction=0.4, epochs=2)
+    run, _ = trained(sample_per_class=120, validation_fraction=0.6, epochs=12, label_smoothing=0.5, keep="last")
     part = load_dataset(run.manifest.config, session_places, side=48).validation
     images = part.images(slice(None)).astype(np.float32)
     probabilities = load_model(run.model_h5).predict(images, verbose=0)

@@ -1,0 +1,72 @@
+"""What is said of a training whose model has taken the place of a better one."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_core.places import Places
+from fer_core.store.files import read_json, write_json
+from fer_core.store.model_files import ModelFiles, find_model
+from fer_core.store.run import Run
+from fer_core.store.runs import open_run
+from fer_core.training.setback import setback
+
+
+@pytest.fixture
+def before(in_use, places) -> ModelFiles:
+    return find_model(in_use.id, places)
+
+
+@pytest.fixture
+def run(in_use, places) -> Run:
+    """Another finished run on the same images."""
+    folder = shutil.copytree(in_use.folder, in_use.folder.with_name("another"))
+    write_json(folder / "manifest.json", read_json(folder / "manifest.json", "manifest") | {"run_id": "another"})
+    return open_run(places, "another")
+
+
+@pytest.fixture
+def said(run, before, places, small_dataset):
+    """A function that returns what is said where both are right in these shares of the test images."""
+    truth = small_dataset.test.labels
+
+    def say(*, now: float, then: float, before: ModelFiles = before, places: Places = places) -> str:
+        def ask(model, dataset):
+            right = np.arange(len(truth)) % 25 < 25 * (now if model.name == run.id else then)
+            return np.eye(7)[np.where(right, truth, (truth + 1) % 7)]
+
+        return setback(run, before, places, ask=ask)
+
+    return say
+
+
+def test_a_model_that_is_measurably_worse_is_told_with_the_way_back(said, before):
+    text = said(now=0.4, then=0.9)
+    assert text.startswith(f"It is measurably worse than {before.name}, which was in use before: macro F1 goes from ")
+    assert "images of test that neither has seen. `python -m jobs rollback` goes back." in text
+
+
+@pytest.mark.parametrize(("now", "then"), [(0.9, 0.4), (0.8, 0.8), (0.76, 0.8)])
+def test_of_one_that_is_better_or_not_measurably_worse_nothing_is_said(said, now, then):
+    assert said(now=now, then=then) == ""
+
+
+def test_where_the_labels_differ_no_comparison_is_possible(said, before):
+    other = replace(before, labels=(*before.labels[:-1], "contempt"))
+    assert said(now=0.1, then=0.9, before=other) == (
+        f"It cannot be compared with {before.name}, which was in use before: their labels differ."
+    )
+
+
+def test_where_it_is_not_known_what_the_other_has_seen_no_comparison_is_possible(said, before):
+    foreign = replace(before, manifest=None, run_folder=None)
+    assert said(now=0.1, then=0.9, before=foreign).endswith("that one has seen is not known.")
+
+
+def test_the_test_images_of_a_run_that_has_seen_them_are_no_measure(said, run):
+    manifest = read_json(run.folder / "manifest.json", "manifest")
+    classic = manifest["config"] | {"validation": "test"}
+    write_json(run.folder / "manifest.json", manifest | {"config": classic})
+    assert said(now=0.1, then=0.9).endswith(": one of them has seen all of the test images.")
