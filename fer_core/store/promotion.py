@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fer_core.errors import ArtifactError
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import file_sha256, read_json, replacing, sweep
+from fer_core.store.files import DiskFullError, file_sha256, read_json, replacing, sweep, temporary_beside
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
@@ -68,7 +68,18 @@ def current(places: Places) -> Pointer | None:
 
 
 def model_in_use(places: Places, *, shipped: Path = SHIPPED_BEST) -> Path | None:
-    """Returns the folder of the promoted run, else the shipped one, else None. Raises ArtifactError if that is gone."""
+    """Returns the folder of the promoted run, else the shipped one, else None. Raises ArtifactError if that is gone.
+
+    Where a kill has cut a promotion off, its copies are put right first.
+    """
+    if _was_cut_off(places):
+        # Not if another process is at it, or nothing can be written: then it is for the next one.
+        with contextlib.suppress(OSError, DiskFullError), _promoting(places, shipped, timeout_seconds=0):
+            pass
+    return _folder_in_use(places, shipped)
+
+
+def _folder_in_use(places: Places, shipped: Path) -> Path | None:
     pointer = current(places)
     if pointer is None:
         return shipped if (shipped / "model.h5").is_file() else None
@@ -88,7 +99,7 @@ def promote(places: Places, run: Run, *, shipped: Path = SHIPPED_BEST, clock: Cl
     Raises ArtifactError, DiskFullError.
     """
     _check_is_complete(run)
-    with _promoting(places):
+    with _promoting(places, shipped):
         if _would_lose_photographs(places, run, shipped):
             return Promotion(False, _KEPT.format(run.id, run.model_h5))
         pointer = current(places)
@@ -140,7 +151,7 @@ def rollback(
 
     Raises ArtifactError if there is no step back or another one than wanted, DiskFullError.
     """
-    with _promoting(places):
+    with _promoting(places, shipped):
         step = step_back(places, shipped=shipped)
         if step is None:
             raise ArtifactError(
@@ -189,7 +200,7 @@ def _would_lose_photographs(places: Places, run: Run, shipped: Path) -> bool:
     if not _is_of_drawn_faces(run.manifest):
         return False
     try:
-        in_use = model_in_use(places, shipped=shipped)
+        in_use = _folder_in_use(places, shipped)
         return in_use is not None and not _is_of_drawn_faces(Run(in_use, places.history).manifest)
     except ArtifactError:  # the model in use is gone already
         return False
@@ -203,23 +214,40 @@ def _put_into_use(places: Places, run: Run, *, previous: list[str], clock: Clock
     pointer = Pointer(
         run=run.id, previous=tuple(previous), promoted_utc=utc_text(clock()), sha256=file_sha256(run.model_h5)
     )
-    # All three are written before the first is renamed: the innermost first, the pointer last.
-    with (
-        replacing(_pointer_path(places)) as pointer_file,
-        replacing(labels_copy(places)) as labels,
-        replacing(model_copy(places)) as model,
-    ):
-        shutil.copyfile(run.model_h5, model)
-        shutil.copyfile(run.labels_json, labels)
+    # Renamed last: until then its temporary file says that the copies may be of two models.
+    with replacing(_pointer_path(places)) as pointer_file:
         pointer_file.write_text(pointer.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        _write_copies(places, run.folder)
     return pointer
 
 
 def _put_shipped_into_use(places: Places, shipped: Path) -> None:
+    unfinished = temporary_beside(_pointer_path(places))
+    unfinished.touch()
+    try:
+        _write_copies(places, shipped)
+        _pointer_path(places).unlink()
+    finally:
+        unfinished.unlink()
+
+
+def _write_copies(places: Places, folder: Path) -> None:
+    # Both are written before the first is renamed.
     with replacing(labels_copy(places)) as labels, replacing(model_copy(places)) as model:
-        shutil.copyfile(shipped / "model.h5", model)
-        shutil.copyfile(shipped / "labels.json", labels)
-    _pointer_path(places).unlink()
+        shutil.copyfile(folder / "model.h5", model)
+        shutil.copyfile(folder / "labels.json", labels)
+
+
+def _was_cut_off(places: Places) -> bool:
+    """Whether a promotion has begun and not ended: it is under way, or was killed."""
+    return any(places.models.glob(".current.*.part.json"))
+
+
+def _mend_copies(places: Places, shipped: Path) -> None:
+    with contextlib.suppress(ArtifactError):  # what is in use is gone: there is nothing to copy
+        folder = _folder_in_use(places, shipped)
+        if folder is not None:
+            _write_copies(places, folder)
 
 
 def _pointer_path(places: Places) -> Path:
@@ -227,8 +255,11 @@ def _pointer_path(places: Places) -> Path:
 
 
 @contextlib.contextmanager
-def _promoting(places: Places) -> Iterator[None]:
+def _promoting(places: Places, shipped: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
+    """One process at a time; `timeout_seconds` -1: however long it takes. Raises filelock.Timeout, an OSError."""
     places.models.mkdir(parents=True, exist_ok=True)
-    with FileLock(places.models / ".promotion.lock"):
+    with FileLock(places.models / ".promotion.lock", timeout=timeout_seconds):
+        if _was_cut_off(places):
+            _mend_copies(places, shipped)
         sweep(places.models)
         yield

@@ -1,12 +1,12 @@
 """Kills at every system call that could leave a half-made thing behind: every final name holds old or new, whole."""
 
-import json
 import sys
 
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.store.promotion import current, labels_copy, model_copy, promote
+from fer_core.store.artifacts import save_labels
+from fer_core.store.promotion import current, labels_copy, model_copy, model_in_use, promote
 from fer_core.store.run import State
 from fer_core.store.runs import create_run, latest_unfinished, list_runs
 
@@ -33,6 +33,7 @@ PROMOTE = PLACES + (
     "for run_id in sys.argv[3:]:\n"
     "    promote(places, open_run(places, run_id))\n"
 )
+ROLL_BACK = PLACES + "from fer_core.store.promotion import rollback\nrollback(places)\n"
 
 
 @pytest.fixture
@@ -75,23 +76,62 @@ def test_a_kill_while_state_and_manifest_change_leaves_each_old_or_new(places, c
         assert list(run.folder.glob(".*.part*")) == []
 
 
-def test_a_kill_while_promoting_leaves_a_whole_model_in_use(places, make_finished_run, command, kill_at_every_call):
+@pytest.fixture
+def two_runs(make_finished_run):
+    """Two finished runs with other weights and other labels."""
     first, second = make_finished_run(), make_finished_run()
-    contents = [run.model_h5.read_bytes() for run in (first, second)]
+    save_labels(second.labels_json, ("happy", "angry"))
+    return first, second
+
+
+def assert_copies_are_of(folder, places):
+    assert model_copy(places).read_bytes() == (folder / "model.h5").read_bytes()
+    assert labels_copy(places).read_bytes() == (folder / "labels.json").read_bytes()
+
+
+def test_a_kill_while_promoting_leaves_a_whole_model_in_use(places, two_runs, command, kill_at_every_call):
+    first, second = two_runs
+    in_between = 0
 
     def check():
+        nonlocal in_between
         pointer = current(places)
         if pointer is None:
             return
         assert (pointer.run, pointer.previous) in [(first.id, ()), (second.id, (first.id,))]
-        assert model_copy(places).read_bytes() in contents
-        assert json.loads(labels_copy(places).read_text()) == {"0": "angry", "1": "happy"}
+        run = first if pointer.run == first.id else second
+        in_between += model_copy(places).read_bytes() != run.model_h5.read_bytes()
+        assert model_in_use(places) == run.folder  # who looks for the model in use puts its copies right
+        assert_copies_are_of(run.folder, places)
 
     def prepare():
         for path in (places.models / "current.json", model_copy(places), labels_copy(places)):
             path.unlink(missing_ok=True)
 
     assert kill_at_every_call(command(PROMOTE, first.id, second.id), check, prepare=prepare) >= 18
+    assert in_between >= 2
     promote(places, second)
-    assert model_copy(places).read_bytes() == second.model_h5.read_bytes()
+    assert_copies_are_of(second.folder, places)
     assert list(places.models.glob(".*.part*")) == []
+
+
+def test_a_kill_on_the_way_back_to_the_projects_own_model_leaves_copies_of_what_is_in_use(
+    places, two_runs, command, kill_at_every_call
+):
+    def check():
+        assert_copies_are_of(model_in_use(places), places)
+        assert list(places.models.glob(".*.part*")) == []
+
+    assert kill_at_every_call(command(ROLL_BACK), check, prepare=lambda: promote(places, two_runs[0])) >= 6
+
+
+def test_the_next_promotion_puts_right_what_a_killed_one_left_even_if_it_is_refused(
+    places, two_runs, make_finished_run, killed_at
+):
+    first, second = two_runs
+    promote(places, first)
+    killed_at("replace:2", PROMOTE, places.models, places.history, second.id)
+    assert model_copy(places).read_bytes() == second.model_h5.read_bytes()
+    assert current(places).run == first.id
+    assert not promote(places, make_finished_run(data="sample")).promoted
+    assert_copies_are_of(first.folder, places)
