@@ -3,6 +3,8 @@
 Only a sentence comes of it: what is trained is used, unless somebody goes back. A retraining has a gate instead.
 """
 
+import shlex
+
 import numpy as np
 
 from fer_core import networks
@@ -42,8 +44,13 @@ def setback(run: Run, before: ModelFiles, places: Places, *, ask: Ask) -> str:
     return (
         f"It is measurably worse than {before.name}, which was in use before: macro F1 goes from "
         f"{difference.sentence()} on {unseen.sum():,} images of {dataset.test.name} that neither has seen. "
-        "`python -m jobs rollback` goes back."
+        f"`{_way_back(places)}` goes back."
     )
+
+
+def _way_back(places: Places) -> str:
+    is_usual = places.models == Places.from_environment().models
+    return f"{'' if is_usual else f'FER_MODELS_DIR={shlex.quote(str(places.models))} '}python -m jobs rollback"
 
 
 def _columns(run: Run, before: ModelFiles) -> np.ndarray:

@@ -42,7 +42,9 @@ def said(run, before, places, small_dataset):
     return say
 
 
-def test_a_model_that_is_measurably_worse_is_told_with_the_way_back(said, before):
+def test_a_model_that_is_measurably_worse_is_told_with_the_way_back(said, before, places, monkeypatch):
+    assert f"`FER_MODELS_DIR={places.models} python -m jobs rollback` goes back." in said(now=0.4, then=0.9)
+    monkeypatch.setenv("FER_MODELS_DIR", str(places.models))
     text = said(now=0.4, then=0.9)
     assert text.startswith(f"It is measurably worse than {before.name}, which was in use before: macro F1 goes from ")
     assert "images of test that neither has seen. `python -m jobs rollback` goes back." in text
