@@ -89,11 +89,6 @@ def _shares(cores: Sequence[int], count: int) -> list[frozenset[int] | None]:
     return [frozenset(cores[begin:end]) for begin, end in itertools.pairwise(ends)]
 
 
-def available_cores() -> list[int]:
-    """Returns the numbers of the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0))
-
-
 def worker_plan(worker: Worker, places: Places, environment: Mapping[str, str], *, mark: str = "") -> Plan:
     """Returns the process of a worker; `mark` tells it from another one's of this machine, at the same broker."""
     node = f"{worker.name}{mark}@%h"

@@ -14,11 +14,12 @@ from typing import Annotated
 import filelock
 from tyro.conf import arg
 
+from fer_core.cores import core_numbers
 from fer_core.errors import JobError
 from jobs.children import Child, Plan, signals_noted, wait_until_ended
 from jobs.commands.desk import Desk
 from jobs.keeper import keeper_at_work, keeper_command
-from jobs.machine import available_cores, beat_plan, environment_of, gpus, log_of, planned_workers, worker_plan
+from jobs.machine import beat_plan, environment_of, gpus, log_of, planned_workers, worker_plan
 from jobs.server import answers, find_server, read_broker, remove_broker, socket_path, write_broker
 from jobs.settings import socket_url
 from jobs.up_display import UpDisplay
@@ -44,7 +45,7 @@ def up(
         join: Only workers, for the broker there. $FER_BROKER_URL does the same, and shows no password in `ps`.
         workers: So many. Default: one per GPU, or one.
     """
-    planned = planned_workers(gpus(desk.environ), available_cores(), wanted=workers)
+    planned = planned_workers(gpus(desk.environ), core_numbers(), wanted=workers)
     url = join or desk.environ.get("FER_BROKER_URL")
     with signals_noted() as signals, contextlib.ExitStack() as at_the_end:
         server = [at_the_end.enter_context(_own_server(desk, signals))] if url is None else []

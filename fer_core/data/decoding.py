@@ -1,7 +1,6 @@
 """Reads the pictures of a listing on several threads and passes them on in order, a bounded number at a time."""
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fer_core.cores import available_cores
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.data.listing import Picture
 
@@ -41,7 +41,7 @@ class Decoded:
 
 def decode_all(pictures: Iterable[Picture], *, side: int) -> Iterator[Decoded | BadImage]:
     """Yields every picture decoded, in the listing's order; one that cannot be read as a BadImage."""
-    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    workers = min(available_cores(), _MOST_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         running: deque[Future] = deque()
         try:

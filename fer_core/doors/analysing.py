@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
+from fer_core.cores import available_cores
 from fer_core.doors.live_arguments import LiveRequest
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import say
@@ -124,13 +125,8 @@ def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> l
     make = partial(make_classifier, dataclasses.replace(model, temperature=1.0), request.places, runtime=runtime)
     # The first one tells of a conversion and the like; the others find it done.
     first = make(report=lambda text: say(console, text))
-    others = 0 if runtime == "keras" else _cores() - 1
+    others = 0 if runtime == "keras" else available_cores() - 1
     return [classifier.classify for classifier in (first, *(make() for _ in range(others)))]
-
-
-def _cores() -> int:
-    """Returns how many cores this process may use; macOS and Windows tell only how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _print_own_scores(console: Console, model: ModelFiles) -> None:

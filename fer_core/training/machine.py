@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_core.config import TrainConfig
+from fer_core.cores import available_cores, core_numbers
 from fer_core.errors import ConfigError
 from fer_core.store.manifest import Manifest
 
@@ -109,11 +110,6 @@ def _check_backend(backend: str, recorded: Manifest) -> None:
         )
 
 
-def available_cores() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def choose_precision(wanted: str, gpu_has_bfloat16: bool | None, *, backend: str = "tensorflow") -> tuple[str, str]:
     """Returns (precision, reason); `gpu_has_bfloat16` is None where there is no GPU."""
     if wanted != "auto":
@@ -150,9 +146,9 @@ def _tensorflow_threads(wanted: int) -> int:
 
 def _jax_threads(wanted: int) -> int:
     """Lets the process use so many cores, after which XLA makes as many threads; returns how many there are."""
-    if hasattr(os, "sched_setaffinity") and wanted < available_cores():
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:wanted])
-    return min(wanted, available_cores())
+    if hasattr(os, "sched_setaffinity") and wanted < len(core_numbers()):
+        os.sched_setaffinity(0, core_numbers()[:wanted])
+    return min(wanted, len(core_numbers()))
 
 
 def _prepare_tensorflow(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import printable
+from fer_core.errors import ArtifactError, printable
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import DiskFullError, full_disk_named
 from fer_core.store.metrics import MetricsWriter, read_metrics
@@ -35,6 +35,7 @@ class RunReport:
         self._writing = threading.Lock()
         self._ended = threading.Event()
         self._pulse = threading.Thread(target=self._beat, daemon=True)
+        self._trouble = ""
         self.has_estimate = False
 
     def __enter__(self) -> "RunReport":
@@ -50,9 +51,19 @@ class RunReport:
     def _beat(self) -> None:
         while not self._ended.wait(PULSE_SECONDS):
             # A full disk is for the training to meet, in its own thread.
-            with contextlib.suppress(DiskFullError), self._writing:
+            with contextlib.suppress(DiskFullError):
+                self._try_to_beat()
+
+    def _try_to_beat(self) -> None:
+        """A folder that cannot be written to for a while (a network drive) must not end the signs of life for good."""
+        try:
+            with self._writing:
                 self._metrics.write("progress", alive=True)
                 self._run.update_state(heartbeat_utc=utc_text(utc_now()))
+        except (ArtifactError, OSError) as error:
+            if str(error) != self._trouble:  # once, not every few seconds; and not to the files that cannot be written
+                self._trouble = str(error)
+                self._forward("event", {"text": f"The sign of life cannot be written; it is tried again: {error}"})
 
     def event(self, text: str, **fields: Any) -> None:
         """Something that happened, as a sentence."""

@@ -1,7 +1,6 @@
 """`WebSettings`: everything that `python -m fer_core.web` can be told, and the rules that keep it safe."""
 
 import ipaddress
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fer_core.config import Settings
+from fer_core.cores import available_cores
 from fer_core.errors import ConfigError
 from fer_core.faces import WIDTHS
 
@@ -69,7 +69,7 @@ class WebSettings(Settings):
     @property
     def reader_count(self) -> int:
         """Pictures read at the same time."""
-        return self.readers or os.cpu_count() or 1
+        return self.readers or available_cores()
 
 
 def secrets_of(settings: WebSettings, environ: Mapping[str, str]) -> tuple[str, ...]:

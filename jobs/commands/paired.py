@@ -1,13 +1,13 @@
 """The difference of two models on the same test images, image by image: chance in the choice of images cancels out."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fer_core.cores import available_cores
 from fer_core.errors import DatasetError
 from fer_core.evaluation.gate import Comparison, compare
 from fer_core.places import Places
@@ -106,8 +106,7 @@ def _asked(model: ModelFiles, places: Places) -> _Answers:
     found = data_for(model, None, places)
     if found.dataset is None:
         raise DatasetError(found.reason)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    classifiers = [make_classifier(model, places).classify for _ in range(cores)]
+    classifiers = [make_classifier(model, places).classify for _ in range(available_cores())]
     predictions = predict_side_by_side(classifiers, found.dataset.test).argmax(axis=1)
     truth = class_numbers(model.labels, found.dataset.labels)[found.dataset.test.labels]
     return _Answers(truth, predictions)

@@ -1,10 +1,13 @@
 """What a training tells, and where it is written."""
 
+import time
+
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run
+from fer_core.training import report as reporting
 from fer_core.training.report import RunReport, duration, epoch_line
 
 ROW = {"epoch": 3, "loss": 1.23456, "accuracy": 0.5, "seconds": 12.34, "images_per_second": 2345.6}
@@ -44,6 +47,28 @@ def test_every_line_is_a_heartbeat_and_an_epoch_is_counted(run):
         report.epoch(ROW)
     assert beat is not None
     assert (run.state.epoch, run.state.heartbeat_utc >= beat) == (3, True)
+
+
+def wait_until(is_so) -> None:
+    deadline = time.monotonic() + 5
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_signs_of_life_go_on_after_the_state_could_not_be_written_and_that_is_said_once(run, monkeypatch):
+    monkeypatch.setattr(reporting, "PULSE_SECONDS", 0.02)
+    heard, lock = [], run.folder / ".writing.lock"
+    lock.unlink(missing_ok=True)
+    with RunReport(run, 1, lambda kind, fields: heard.append((kind, fields))):
+        lock.mkdir()
+        wait_until(lambda: heard)
+        time.sleep(0.2)
+        lock.rmdir()
+        wait_until(lambda: run.state.heartbeat_utc)
+    ((kind, fields),) = heard
+    assert kind == "event"
+    assert fields["text"].startswith("The sign of life cannot be written; it is tried again: ")
 
 
 def test_how_long_it_takes_is_said_in_words_and_numbers(run):

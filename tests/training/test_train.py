@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from fer_core.cores import available_cores
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import RunHeldError
 from fer_core.evaluation.calibration import useful_temperature
@@ -16,7 +17,6 @@ from fer_core.store.runs import create_run
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.finish import calibrated_on
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.machine import available_cores
 from fer_core.training.record import record_data
 from fer_core.training.train import train
 
