@@ -143,7 +143,13 @@ def _train(console: Console, run: Run, dataset: "Dataset", places: Places) -> No
         from fer_core.training.train import train
 
         result = train(run, dataset, places=places, report=display)
-    print_evaluation(console, result.evaluation, last_epoch=result.progress.rows[-1], kept_epoch=result.kept_epoch)
+    print_evaluation(
+        console,
+        result.evaluation,
+        images=(len(dataset.train), len(dataset.validation or ())),
+        last_epoch=result.progress.rows[-1],
+        kept_epoch=result.kept_epoch,
+    )
 
 
 def _keep_audit(run: Run, dataset: "Dataset") -> None:

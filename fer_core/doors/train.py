@@ -219,7 +219,13 @@ def _fit(console: Console, run: Run, dataset: "Dataset", places: Places) -> None
         resume = command("--resume", run.id, *_places_flags(places))
         say(console, f"\nInterrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: {resume}")
         raise
-    print_evaluation(console, result.evaluation, last_epoch=result.progress.rows[-1], kept_epoch=result.kept_epoch)
+    print_evaluation(
+        console,
+        result.evaluation,
+        images=(len(dataset.train), len(dataset.validation or ())),
+        last_epoch=result.progress.rows[-1],
+        kept_epoch=result.kept_epoch,
+    )
 
 
 def _use(console: Console, run: Run, places: Places) -> None:

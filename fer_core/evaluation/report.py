@@ -5,7 +5,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from fer_core.errors import printable
-from fer_core.evaluation.metrics import Evaluation, Interval
+from fer_core.evaluation.metrics import Evaluation, Interval, difference_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,17 +22,23 @@ FIRST_NAMES = 3
 
 
 def print_evaluation(
-    console: "Console", evaluation: Evaluation, *, last_epoch: Mapping[str, float | None], kept_epoch: int | None
+    console: "Console",
+    evaluation: Evaluation,
+    *,
+    images: tuple[int, int],
+    last_epoch: Mapping[str, float | None],
+    kept_epoch: int | None,
 ) -> None:
     """Prints the scores with their intervals, the table per class, the gap to training and which split chose what.
 
     Args:
+        images: how many train and validate.
         last_epoch: the history's last row (accuracy and val_accuracy, 0..1; missing without validation).
         kept_epoch: the epoch whose weights were scored; None if it is not known.
     """
     print_scores(console, evaluation)
     console.print()
-    say(console, overfitting_sentence(last_epoch.get("accuracy"), last_epoch.get("val_accuracy")))
+    say(console, overfitting_sentence(last_epoch.get("accuracy"), last_epoch.get("val_accuracy"), images=images))
     kept = f"Kept: epoch {kept_epoch}." if kept_epoch is not None else ""
     say(console, " ".join(filter(None, (kept, evaluation.chosen_on))))
 
@@ -57,22 +63,36 @@ def print_scores(
     console.print(_class_table(evaluation, average_precision))
 
 
-def overfitting_sentence(training: float | None, validation: float | None) -> str:
-    """Returns the last epoch's training and validation accuracy (0..1) and, in words, what their gap means."""
+def overfitting_sentence(training: float | None, validation: float | None, *, images: tuple[int, int]) -> str:
+    """Returns the last epoch's training and validation accuracy, and what their gap means as far as its interval says.
+
+    Args:
+        training, validation: 0..1. images: how many train and validate.
+    """
     if training is None or validation is None:
         return "There were no validation images, so overfitting cannot be judged."
+    right = (round(training * images[0]), images[0]), (round(validation * images[1]), images[1])
+    low, high = (100 * end for end in difference_interval(*right))
     gap = 100 * (training - validation)
     figures = f"Last epoch: {training:.1%} of the training images right, {validation:.1%} of the validation images"
+    return f"{figures}: {_gap_in_words(gap, low, high)}"
+
+
+def _gap_in_words(gap: float, low: float, high: float) -> str:
+    """Returns what a gap with its 95 % interval means, in percentage points."""
+    measured = f"a gap of {gap:.1f} points ({low:.1f} to {high:.1f})"
+    if low > LARGE_GAP_POINTS:
+        return (
+            f"{measured}, strong overfitting: it learns the training images by heart. "
+            "Augmentation (--flip --rotation 15 --shift 0.1), more dropout or more images help."
+        )
+    if low > 0 and gap >= SMALL_GAP_POINTS:
+        return f"{measured}, some overfitting."
+    if high > LARGE_GAP_POINTS:
+        return f"{measured}: too few images to say whether it overfits."
     if gap <= 0:
-        return f"{figures}: no overfitting (dropout and augmentation make training images harder)."
-    if gap < SMALL_GAP_POINTS:
-        return f"{figures}: a gap of {gap:.1f} points, no overfitting to speak of."
-    if gap <= LARGE_GAP_POINTS:
-        return f"{figures}: a gap of {gap:.1f} points, some overfitting."
-    return (
-        f"{figures}: a gap of {gap:.1f} points, strong overfitting: it learns the training images by heart. "
-        "Augmentation (--flip --rotation 15 --shift 0.1), more dropout or more images help."
-    )
+        return "no overfitting (dropout and augmentation make training images harder)."
+    return f"{measured}, no overfitting to speak of."
 
 
 def print_audit(console: "Console", audit: "Audit") -> None:

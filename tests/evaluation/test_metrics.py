@@ -11,6 +11,7 @@ from fer_core.evaluation.metrics import (
     Evaluation,
     class_scores,
     confusion_matrix,
+    difference_interval,
     evaluate_probabilities,
     macro_f1_interval,
     summary,
@@ -79,6 +80,32 @@ def test_the_interval_of_macro_f1_is_that_of_drawing_the_images_again(truth, pro
     scores = [summary(confusion_matrix(truth[images], predictions[images], 7)).macro_f1 for images in drawn]
     found = macro_f1_interval(confusion_matrix(truth, predictions, 7))
     assert found == pytest.approx(np.quantile(scores, (0.025, 0.975)), abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("confusion", "low", "high"),
+    [
+        ([[1, 0], [0, 1]], 0.4389, 1.0),
+        ([[140, 0], [0, 140]], 0.9811, 1.0),
+        ([[1000, 0], [0, 2]], 0.6711, 1.0),  # the two images of the rare class carry no certainty
+        ([[0, 5], [5, 0]], 0.0, 0.3073),
+    ],
+)
+def test_what_was_always_or_never_right_is_not_certain_for_that(confusion, low, high):
+    assert macro_f1_interval(np.array(confusion)) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_one_class_without_an_error_adds_to_what_the_others_vary():
+    low, high = macro_f1_interval(np.array([[30, 10, 0], [10, 30, 0], [0, 0, 4]]))
+    macro_f1 = 2.5 / 3
+    of_rest = 0.75 - macro_f1_interval(np.array([[30, 10], [10, 30]]))[0]
+    assert macro_f1 - low == pytest.approx(np.hypot(2 * of_rest, 1 - wilson_interval(4, 4)[0]) / 3, abs=0.01)
+    assert macro_f1 < high < 1
+
+
+def test_the_interval_of_a_difference_is_newcombes():
+    assert difference_interval((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert difference_interval((10, 10), (0, 10)) == pytest.approx((0.6075, 1.0), abs=1e-4)
 
 
 def test_the_interval_of_macro_f1_is_the_same_each_time(evaluation):

@@ -8,12 +8,15 @@ from fer_core.data.audit import Audit, PartAudit, SharedImages
 from fer_core.data.decoding import BadImage
 from fer_core.evaluation.report import overfitting_sentence, print_audit, print_evaluation
 
+IMAGES = (25_838, 2_871)
 LAST_EPOCH = {"epoch": 15, "accuracy": 0.68, "val_accuracy": 0.63}
 
 
 def printed(evaluation, *, width: int = 80, last_epoch=LAST_EPOCH, kept_epoch=12) -> str:
     text = io.StringIO()
-    print_evaluation(Console(file=text, width=width), evaluation, last_epoch=last_epoch, kept_epoch=kept_epoch)
+    print_evaluation(
+        Console(file=text, width=width), evaluation, images=IMAGES, last_epoch=last_epoch, kept_epoch=kept_epoch
+    )
     return text.getvalue()
 
 
@@ -47,17 +50,23 @@ def test_no_line_is_wider_than_the_terminal_and_a_file_has_no_colour_codes(evalu
 
 
 @pytest.mark.parametrize(
-    ("training", "validation", "words"),
+    ("training", "validation", "images", "words"),
     [
-        (0.60, 0.63, "no overfitting (dropout"),
-        (0.62, 0.60, "a gap of 2.0 points, no overfitting to speak of"),
-        (0.65, 0.60, "a gap of 5.0 points, some overfitting"),
-        (0.75, 0.60, "a gap of 15.0 points, strong overfitting"),
-        (0.75, None, "no validation images, so overfitting cannot be judged"),
+        (0.60, 0.63, IMAGES, "no overfitting (dropout"),
+        (0.62, 0.60, IMAGES, "a gap of 2.0 points (0.1 to 3.9), no overfitting to speak of"),
+        (0.65, 0.60, IMAGES, "a gap of 5.0 points (3.1 to 6.9), some overfitting"),
+        (0.75, 0.60, IMAGES, "a gap of 15.0 points (13.1 to 16.9), strong overfitting"),
+        (0.75, 0.60, (900, 100), "a gap of 15.0 points (5.5 to 25.2), some overfitting"),
+        (1.00, 0.50, (4, 2), "a gap of 50.0 points (-13.6 to 90.5): too few images to say whether it overfits"),
+        (0.50, 0.50, (4, 2), "too few images to say whether it overfits"),
+        (0.50, 1.00, (4, 2), "too few images to say whether it overfits"),
+        (0.75, None, (4, 0), "no validation images, so overfitting cannot be judged"),
     ],
 )
-def test_the_gap_between_training_and_validation_is_said_in_words(training, validation, words):
-    assert words in overfitting_sentence(training, validation)
+def test_the_gap_between_training_and_validation_is_judged_as_far_as_its_interval_says(
+    training, validation, images, words
+):
+    assert words in overfitting_sentence(training, validation, images=images)
 
 
 def test_what_is_unknown_is_not_printed(evaluation):
