@@ -40,6 +40,8 @@ class Settings(BaseModel):
 
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+MOST_EPOCHS = 100_000
+_HOURS_MINUTES_SECONDS = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 
 
 class TrainConfig(Settings):
@@ -94,10 +96,10 @@ class TrainConfig(Settings):
     """One for each of --step-epochs."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     """The learning rate rises from 0 in these first epochs."""
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 50
     """At most so many passes over the training images."""
-    time_budget: Annotated[str, Field(min_length=2, pattern=r"^(\d+h)?(\d+m)?(\d+s)?$")] | None = None
-    """2h, 90m, 1h30m: measure the first steps and train for as many epochs as fit, instead of --epochs."""
+    time_budget: Annotated[str, Field(min_length=2, pattern=_HOURS_MINUTES_SECONDS)] | None = None
+    """2h, 90m, 1h30m: measure the first steps, train for as many epochs as fit, not for --epochs, and end in time."""
     batch_size: Annotated[int, Field(ge=1, le=65_536), Searchable(choices=(32, 64, 128))] = 64
     """Images in a step, over all devices."""
     class_weights: Annotated[str, Searchable(choices=("none", "balanced"))] = "none"

@@ -47,10 +47,12 @@ def fit(
     progress: Progress,
     report: RunReport,
     is_stopped: IsStopped = never,
+    is_spent: IsStopped = never,
     lessons: np.ndarray | None = None,
 ) -> None:
     """Trains `model` until the last epoch, early stopping or `is_stopped`; `progress` and the run's files follow.
 
+    `is_spent` tells whether the time budget is, and ends the training likewise.
     `lessons` is what teachers say of fixed views of the training images, as `kept_lessons` gives it.
 
     Raises:
@@ -62,6 +64,10 @@ def fit(
         # Also before the first epoch of a resumed training; one without any epoch would have nothing to save.
         if progress.rows and is_stopped(progress.rows):
             report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
+            return
+        if progress.rows and is_spent(progress.rows):
+            spent = f"the time budget of {config.time_budget} is spent"
+            report.event(f"Stopped after epoch {progress.epoch} of {config.epochs}: {spent}.")
             return
         fed = {"epoch": progress.epoch + 1, "class_weights": weights, "devices": model.devices, "lessons": lessons}
         row = _one_epoch(model, Epoch(dataset.train, config, **fed), dataset.validation, report)
@@ -89,7 +95,7 @@ def _one_epoch(model: keras.Model, batches: Epoch, validation: Split | None, rep
 
 
 def _train_epoch(model: keras.Model, batches: Epoch, report: RunReport) -> dict:
-    epoch, watch, data = batches.epoch, Watch(batches, report), _for_backend(batches)
+    epoch, watch, data = batches.epoch, Watch(batches, report), for_backend(batches)
     logs = model.fit(data, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=0, callbacks=[watch]).history
     counts = next(metric for metric in _metrics(model) if isinstance(metric, Confusion)).matrix()
     images = len(batches) * batches.batch_size
@@ -102,7 +108,8 @@ def _train_epoch(model: keras.Model, batches: Epoch, report: RunReport) -> dict:
     }
 
 
-def _for_backend(batches: Epoch):
+def for_backend(batches: Epoch):
+    """Returns the batches as `fit` of this backend takes them fastest."""
     if keras.backend.backend() != "tensorflow":
         return batches
     from fer_core.training.fast_tensorflow import as_tensorflow_dataset

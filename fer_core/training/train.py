@@ -16,7 +16,7 @@ from fer_core.evaluation.metrics import Evaluation
 from fer_core.interruption import check_interrupted
 from fer_core.places import Places
 from fer_core.store.run import Run
-from fer_core.training.budget import planned
+from fer_core.training.budget import planned, time_left
 from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, load_checkpoint
 from fer_core.training.compiling import built, compiled
 from fer_core.training.finish import chosen_on, finish, kept_epoch
@@ -85,7 +85,9 @@ def _trained(
         check_room(run.folder, model)
         progress = load_checkpoint(run.checkpoint, model)
         _say_where_it_goes_on(run, progress, told)
-        fit(model, dataset, run, progress=progress, report=told, is_stopped=is_stopped, lessons=lessons)
+        budget = time_left(run.manifest.plan, progress.rows, began=began)
+        stops = {"is_stopped": is_stopped, "is_spent": budget.is_spent if budget else never}
+        fit(model, dataset, run, progress=progress, report=told, lessons=lessons, **stops)
     network.set_weights(progress.best_weights or model.kept_weights())
     chosen = f"{chosen_on(run.manifest.config, dataset)} {taught}".strip()
     evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, told=told)
@@ -99,8 +101,11 @@ def _plan(run: Run, dataset: Dataset, machine: Machine, told: RunReport, **so_fa
         return
     plan = planned(config, dataset, machine, **so_far)
     run.update_manifest(config=config.model_copy(update={"epochs": plan.epochs}), plan=plan._asdict())
+    told.has_estimate = True
     told.event(
-        f"Planned: {plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s, to end within {config.time_budget}."
+        f"Planned: {plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s, to end within {config.time_budget}.",
+        epoch_seconds=plan.seconds_per_epoch,
+        total_seconds=round(plan.epochs * plan.seconds_per_epoch, 1),
     )
 
 

@@ -1,12 +1,17 @@
 """`--time-budget`: as many epochs as fit."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
+from fer_core.store.metrics import read_metrics
 from fer_core.training import budget
+from fer_core.training.history import read_history
+from fer_core.training.machine import prepare
+from fer_core.training.train import train
 from tests.training.parts import assert_same_bits, killed_after
 
 
@@ -23,17 +28,53 @@ def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for
     assert planned.manifest.plan == plan
 
 
+def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, places, monkeypatch):
+    run, dataset = begun(time_budget="10s", keep="last")
+    monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(0.0, 0.001, 0.5))
+    began = time.perf_counter()
+    train(run, dataset, places=places)
+    texts = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
+    assert any(text.startswith("Planned: ") for text in texts)
+    (stopped,) = [text for text in texts if text.endswith(": the time budget of 10s is spent.")]
+    assert stopped.startswith(f"Stopped after epoch {run.state.epoch} of ")
+    seconds = sum(row["seconds"] for row in read_history(run.history_csv).rows)
+    assert seconds <= 10 - 0.5
+    assert time.perf_counter() - began < 40  # plots and exports take some seconds
+    assert run.state.status == "SUCCEEDED"
+
+
+def test_what_earlier_attempts_took_counts():
+    plan, rows = {"budget_seconds": 60.0, "end_seconds": 5.0}, [{"seconds": 10.0}] * 4
+    left = budget.time_left(plan, rows, began=time.perf_counter())
+    assert not left.is_spent([{"seconds": 14.0}])
+    assert left.is_spent([{"seconds": 16.0}])
+    assert budget.time_left(None, rows, began=0.0) is None
+
+
+def test_validation_checkpoints_and_compiling_are_measured(begun, places):
+    run, dataset = begun(time_budget="5m")
+    machine = prepare(run.manifest.config, recorded=run.manifest)
+    found = budget._measured(run.manifest.config, dataset, machine, places=places, lessons=None)
+    without = replace(dataset, validation=None)
+    steps_alone = budget._measured(run.manifest.config, without, machine, places=places, lessons=None)
+    assert found.start > 5 * found.epoch
+    assert found.end > steps_alone.end
+    assert list((places.models / "runs").glob(".checkpoint*")) == []
+
+
 def test_what_is_over_and_what_comes_at_the_end_count(begun, places, monkeypatch):
     run, dataset = begun(time_budget="10m")
-    monkeypatch.setattr(budget, "_measured", lambda *_, **__: (40.0, 25.0))
+    monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(10.0, 40.0, 25.0))
     began = time.perf_counter() - 310
-    assert budget.planned(run.manifest.config, dataset, None, places=places, began=began).epochs == 265 // 40
+    assert budget.planned(run.manifest.config, dataset, None, places=places, began=began).epochs == int(255 / 42)
 
 
 def test_a_time_budget_that_is_too_short_is_refused(begun, places, monkeypatch):
     run, dataset = begun(time_budget="1m", warmup_epochs=1.5)
-    monkeypatch.setattr(budget, "_measured", lambda *_, **__: (40.0, 5.0))
-    with pytest.raises(ConfigError, match=r"In 1m this machine trains 1 epochs of 40 s; .* need at least 2") as caught:
+    monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(0.0, 40.0, 5.0))
+    with pytest.raises(
+        ConfigError, match=r"In 1m this machine trains 1 epochs of 40\.0 s; .* need at least 2"
+    ) as caught:
         budget.planned(run.manifest.config, dataset, None, places=places, began=time.perf_counter())
     assert caught.value.hint == "Give more --time-budget, or take a smaller network."
 
@@ -44,7 +85,7 @@ def test_a_time_budget_is_hours_minutes_and_seconds(text, seconds):
     assert TrainConfig(time_budget=text).time_budget == text
 
 
-@pytest.mark.parametrize("text", ["", "2", "2 h", "m", "1m2h"])
+@pytest.mark.parametrize("text", ["", "2", "2 h", "m", "1m2h", f"{10**20}h"])
 def test_another_form_of_a_time_budget_is_refused(text):
     with pytest.raises(ConfigError, match="time_budget: "):
         TrainConfig.checked({"time_budget": text})
