@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer_core.data.contents import Contents
-from fer_core.data.dataset import Dataset
+from fer_core.data.dataset import Dataset, Unsplit
 from fer_core.data.decoding import BadImage
 from fer_core.data.fer2013 import fer2013_titles
 from fer_core.data.partition import PART_ORDER
@@ -56,8 +56,8 @@ class Audit:
         return asdict(self)
 
 
-def audit(dataset: Dataset) -> Audit:
-    """Returns what the data set's images look like as a set."""
+def audit(dataset: Dataset | Unsplit) -> Audit:
+    """Returns what the data set's images look like as a set, whether or not they can be split."""
     contents = dataset.contents
     titles = fer2013_titles(contents) or {part: part for part in contents.parts}
     parts = sorted(contents.parts, key=PART_ORDER.index)

@@ -90,6 +90,26 @@ class Dataset:
         return np.unique(np.concatenate(parts))
 
 
+@dataclass(frozen=True)
+class Unsplit:
+    """What is known of images that cannot be split into train, validation and test."""
+
+    name: str
+    source: str
+    labels: tuple[str, ...]
+    fingerprint: str
+    bad_images: tuple[BadImage, ...]
+    contents: Contents = field(repr=False)
+
+
+class UnsplitError(DatasetError):
+    """The images cannot be split; `images` is what can be audited all the same."""
+
+    def __init__(self, error: DatasetError, images: Unsplit):
+        super().__init__(str(error), hint=error.hint)
+        self.images = images
+
+
 def load_dataset(
     config: TrainConfig, places: Places, *, side: int, channels: int = 1, report: Callable[[str], None] = ignore
 ) -> Dataset:
@@ -114,11 +134,16 @@ def _put_together(
     source: Source, images: CachedImages, notes: tuple[str, ...], *, config: TrainConfig, shape: tuple[int, int]
 ) -> Dataset:
     contents, (side, channels) = images.contents, shape
-    chosen = partition(contents, config)
     titles = fer2013_titles(contents)
+    name = NAME if titles else source.name
+    try:
+        chosen = partition(contents, config)
+    except DatasetError as error:
+        facts = (name, source.location, contents.labels, contents.fingerprint, contents.bad_images)
+        raise UnsplitError(error, Unsplit(*facts, contents)) from None
     train, validation, test = _splits(images, chosen, channels, titles or {})
     return Dataset(
-        name=NAME if titles else source.name,
+        name=name,
         source=source.location,
         labels=contents.labels,
         side=side,

@@ -43,6 +43,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     """
     train, own_validation, test = (_role(contents, parts) for parts in (_TRAIN, _VALIDATION, _TEST))
     notes: list[str] = []
+    roles = _roles_to_fill(config, has_validation=own_validation is not None, has_test=test is not None)
     if test is None and own_validation is not None:
         test, own_validation = own_validation, None
         notes.append(
@@ -60,8 +61,8 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     train = _with_more_images(train, contents)
     train, validation, note = _with_validation(contents, config, (train, own_validation, test))
     _refuse_missing_classes(contents, train)
-    _refuse_empty(validation, "validation", "give more images, or train without any: --validation none.")
-    _refuse_empty(test, "test", "give more images, or a larger --test-split.")
+    _refuse_empty(validation, contents, "validation", roles)
+    _refuse_empty(test, contents, "test", roles)
     return Partition(train, validation, test, (*notes, note))
 
 
@@ -118,12 +119,24 @@ def _held_out_note(title: str, out: Role, kept: Role, seed: int) -> str:
     return f"{title}: {len(out.positions):,} of {whole:,} {kind}, held out by seed {seed}."
 
 
-def _refuse_empty(role: Role | None, name: str, what_helps: str) -> None:
-    if role is not None and len(role.positions) == 0:
-        raise DatasetError(
-            f"No image is left for {name}: copies of one picture stay together, and classes are too small.",
-            hint=f"To go on, {what_helps}",
-        )
+def _roles_to_fill(config: TrainConfig, *, has_validation: bool, has_test: bool) -> tuple[str, ...]:
+    """Returns what the images of one class are divided among."""
+    test = () if has_test or has_validation else ("test",)  # validation is test where there is no test
+    validation = ("validation",) if config.validation == "split" and not (has_validation and has_test) else ()
+    return ("training", *validation, *test)
+
+
+def _refuse_empty(role: Role | None, contents: Contents, name: str, roles: tuple[str, ...]) -> None:
+    if role is None or len(role.positions):
+        return
+    divided = _role(contents, (*_TRAIN, ALL_IMAGES, MORE_IMAGES)).positions
+    labels, hashes = contents.label_numbers[divided], contents.hashes[divided]
+    different = [len(np.unique(hashes[labels == number])) for number in range(len(contents.labels))]
+    counts = ", ".join(f"{label} has {count}" for label, count in zip(contents.labels, different, strict=True))
+    raise DatasetError(
+        f"No image is left for {name}: too few different images, copies not counted ({counts}).",
+        hint=f"Each class needs at least {len(roles)} different images: one each for {' and '.join(roles)}.",
+    )
 
 
 def _refuse_missing_classes(contents: Contents, train: Role) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: str) -> np.ndarray:
-    """Returns which images to hold out: of each label that fraction, rounded, but at least one where it has two.
+    """Returns which images to hold out: of each label that fraction, rounded; at least one where two are different.
 
     Args:
         labels: int64 (n,).
@@ -19,7 +19,8 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         key: another key, another choice.
 
     Returns:
-        bool (n,). A group of copies is taken whole or not at all, so a label's share can be a few images smaller.
+        bool (n,). A group of copies is taken whole or not at all, so a label's share can be a few images smaller, or
+        larger where every group is.
     """
     contents, group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
     label_of_group = _smallest_labels(labels, group_of)
@@ -29,6 +30,8 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         groups = order[label_of_group[order] == label]
         wanted = max(1, round(fraction * int((labels == label).sum()))) if len(groups) > 1 else 0
         chosen[_filling(groups, sizes, wanted)] = True
+        if wanted and not chosen[groups].any():  # each picture has more copies than images are wanted
+            chosen[groups[sizes[groups].argmin()]] = True
     return chosen[group_of]
 
 

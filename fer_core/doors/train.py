@@ -79,9 +79,24 @@ def _show_history(console: Console, places: Places) -> None:
 
 
 def _audit_only(console: Console, request: Request) -> None:
-    dataset, audit = _looked_at(console, request.config.model_copy(update={"skip_bad_images": True}), request.places)
-    folder = _audit_folder(request.places, dataset.source)
-    _save_audit(dataset, audit, folder / "audit.json", folder / "class_distribution.png")
+    from fer_core.data.audit import audit
+    from fer_core.data.dataset import UnsplitError
+    from fer_core.evaluation.report import print_audit
+
+    config = request.config.model_copy(update={"skip_bad_images": True})
+    try:
+        _, found = _looked_at(console, config, request.places)
+    except UnsplitError as error:
+        found = audit(error.images)
+        print_audit(console, found)
+        _write_audit(console, found, request.places)
+        raise
+    _write_audit(console, found, request.places)
+
+
+def _write_audit(console: Console, found: "Audit", places: Places) -> None:
+    folder = _audit_folder(places, found.source)
+    _save_audit(found, folder / "audit.json", folder / "class_distribution.png")
     say(console, f"Written: {folder / 'audit.json'} and {folder / 'class_distribution.png'}")
 
 
@@ -98,7 +113,7 @@ def _average(console: Console, request: Request) -> None:
 
     run = begin_ensemble(members, dataset, request.places, promote=request.promote)
     run.plots.mkdir(exist_ok=True)
-    _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
+    _save_audit(audit, run.audit_json, run.plots / "class_distribution.png")
     send_native_messages_to(run.log_txt)
     say(console, f"Run {run.id} in {run.folder}: the mean of {', '.join(member.id for member in members)}.")
     evaluation = finish_ensemble(run, members, dataset)
@@ -128,7 +143,7 @@ def _train(console: Console, request: Request) -> None:
             run.update_manifest(config=run.manifest.config.model_copy(update={"epochs": request.config.epochs}))
             run.update_state(epochs=request.config.epochs)
         run.plots.mkdir(exist_ok=True)
-        _save_audit(dataset, audit, run.audit_json, run.plots / "class_distribution.png")
+        _save_audit(audit, run.audit_json, run.plots / "class_distribution.png")
     say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
     _fit(console, run, dataset, request.places)
     _use(console, run, request.places)
@@ -289,12 +304,12 @@ def _audit_folder(places: Places, source: str) -> Path:
     return places.models / "audits" / (Path(source).stem or "data")
 
 
-def _save_audit(dataset: "Dataset", audit: "Audit", json_path: Path, plot_path: Path) -> None:
+def _save_audit(audit: "Audit", json_path: Path, plot_path: Path) -> None:
     from fer_core.evaluation import plots
 
     json_path.parent.mkdir(parents=True, exist_ok=True)
     write_json(json_path, audit.to_json())
-    plots.class_distribution({part.name: part.images for part in audit.parts}, plot_path, title=dataset.name)
+    plots.class_distribution({part.name: part.images for part in audit.parts}, plot_path, title=audit.name)
 
 
 def _places_flags(places: Places) -> list[str]:

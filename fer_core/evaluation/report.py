@@ -61,6 +61,7 @@ def print_scores(
     say(console, " ".join(filter(None, (_copies_sentence(evaluation), compared_with))))
     console.print()
     console.print(_class_table(evaluation, average_precision))
+    say(console, _not_measured_sentence(evaluation))
 
 
 def overfitting_sentence(training: float | None, validation: float | None, *, images: tuple[int, int]) -> str:
@@ -175,7 +176,10 @@ def _class_table(evaluation: Evaluation, average_precision: Mapping[str, float |
     from rich.text import Text
 
     headers = ["precision", "recall", "F1"]
-    rows = {label: [score.precision, score.recall, score.f1] for label, score in evaluation.per_class.items()}
+    rows = {
+        label: [score.precision, score.recall, score.f1] if score.images else [None, None, None]
+        for label, score in evaluation.per_class.items()
+    }
     averages = [evaluation.precision, evaluation.recall, evaluation.macro_f1]
     if average_precision:
         headers.append("avg. precision")
@@ -189,6 +193,11 @@ def _class_table(evaluation: Evaluation, average_precision: Mapping[str, float |
         table.add_row(Text(label), *map(_share, shares), f"{evaluation.per_class[label].images:,}")
     table.add_row("macro average", *map(_share, averages), f"{evaluation.images:,}", style="bold")
     return table
+
+
+def _not_measured_sentence(evaluation: Evaluation) -> str:
+    missing = [label for label, score in evaluation.per_class.items() if not score.images]
+    return f"Not measured, as there is no image of it: {', '.join(missing)}." if missing else ""
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

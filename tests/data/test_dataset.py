@@ -119,6 +119,43 @@ def test_a_class_without_a_training_image_left_is_refused(load, fill, tmp_path):
     assert "--test-split" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("count", "settings", "name", "needed"),
+    [
+        (1, {}, "validation", "at least 3 different images: one each for training and validation and test."),
+        (2, {}, "validation", "at least 3 different images"),
+        (1, {"validation": "none"}, "test", "at least 2 different images: one each for training and test."),
+    ],
+)
+def test_too_few_images_are_refused_with_how_many_a_class_needs(load, fill, tmp_path, count, settings, name, needed):
+    fill(tmp_path / "own", count, emotions=("happy", "sad"))
+    with pytest.raises(
+        DatasetError, match=rf"No image is left for {name}: .*\(happy has {count}, sad has {count}\)"
+    ) as caught:
+        load(tmp_path / "own", **settings)
+    assert needed in caught.value.hint
+    fill(tmp_path / "enough", int(needed.split()[2]), emotions=("happy", "sad"))
+    assert load(tmp_path / "enough", **settings).test
+
+
+def test_copies_are_no_images_of_their_own(load, fill, tmp_path):
+    fill(tmp_path / "own", 1, emotions=("happy", "sad"))
+    for file in list((tmp_path / "own").rglob("*.png")):
+        for copy in range(5):
+            shutil.copy(file, file.with_name(f"copy {copy} of {file.name}"))
+    with pytest.raises(DatasetError, match=r"copies not counted \(happy has 1, sad has 1\)"):
+        load(tmp_path / "own")
+
+
+def test_of_three_pictures_with_many_copies_each_goes_to_a_side_of_its_own(load, fill, tmp_path):
+    fill(tmp_path / "own", 3, emotions=("happy", "sad"))
+    for file in list((tmp_path / "own").rglob("*.png")):
+        for copy in range(5):
+            shutil.copy(file, file.with_name(f"copy {copy} of {file.name}"))
+    dataset = load(tmp_path / "own")
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [12, 12, 12]
+
+
 def test_the_sample_is_drawn_the_same_for_every_seed(load):
     first, other = (load("sample", sample_per_class=10, seed=seed) for seed in (0, 1))
     assert first.fingerprint == other.fingerprint

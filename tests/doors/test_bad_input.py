@@ -114,6 +114,18 @@ def test_the_audit_goes_on_past_unreadable_images_and_records_them(door, places,
     assert [image["name"] for image in written["unreadable"]] == ["train/sad/bad.jpg"]
 
 
+def test_the_audit_of_too_few_images_is_shown_and_kept_before_they_are_refused(door, places, tmp_path):
+    for number, emotion in enumerate(("happy", "sad")):
+        save_noise(tmp_path / "few" / emotion / "1.png", number)
+    answer = door("--data", tmp_path / "few", "--audit-only")
+    assert answer.code == 2
+    assert "Images of few" in answer.out and "No image is blank" in answer.out
+    assert "(happy has 1, sad has 1)" in answer.problem
+    assert "at least 3 different images" in answer.hint
+    written = json.loads((places.models / "audits" / "few" / "audit.json").read_text())
+    assert [part["images"] for part in written["parts"]] == [{"happy": 1, "sad": 1}]
+
+
 BAD_SETTINGS = {
     "recipe": (["--recipe=basline"], "There is no recipe 'basline'.", "Did you mean 'baseline'?"),
     "network": (["--network=atention"], "There is no network 'atention'.", "Did you mean 'attention'?"),

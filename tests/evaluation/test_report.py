@@ -42,6 +42,14 @@ def test_every_class_has_a_row(evaluation):
         assert [label, *shares, f"{score.images:,}"] in lines
 
 
+def test_a_class_without_images_is_not_measured(evaluation):
+    missing = evaluation.per_class["happy"].model_copy(update={"images": 0})
+    text = printed(evaluation.model_copy(update={"per_class": evaluation.per_class | {"happy": missing}}))
+    assert ["happy", "–", "–", "–", "0"] in [line.split() for line in text.splitlines()]
+    assert "Not measured, as there is no image of it: happy." in text
+    assert "Not measured" not in printed(evaluation)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_is_wider_than_the_terminal_and_a_file_has_no_colour_codes(evaluation, width):
     text = printed(evaluation, width=width)
