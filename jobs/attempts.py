@@ -30,8 +30,8 @@ _logger = logging.getLogger(__name__)
 def attempted(work: Work, supervisor: Supervisor, jobs: Jobs) -> Outcome:
     """Returns how the job's last process ended. Raises JobTakenError, DiskFullError."""
     note_progress(work, supervisor, jobs)
-    if supervisor.job.losses >= MOST_LOSSES:
-        return Outcome(End("crashed", _LOST.format(supervisor.job.losses)))
+    if (lost := too_many_losses(supervisor.job)) and not supervisor.wish():
+        return Outcome(End("crashed", lost))
     held_since: float | None = None
     while True:
         wish = _wait_until_free(work, supervisor)
@@ -58,13 +58,19 @@ _LOST = (
 )
 
 
+def too_many_losses(job: Job) -> str:
+    """Returns why a job is given up over which workers die again and again; nothing where it is tried again."""
+    return _LOST.format(job.losses) if job.losses >= MOST_LOSSES else ""
+
+
 def note_progress(work: Work, supervisor: Supervisor, jobs: Jobs) -> bool:
     """Returns whether an epoch was finished since the last look; it is noted, and forgives crashes and losses."""
-    epoch = finished_epochs(work.run())
-    has_moved = epoch > supervisor.job.epoch
-    if has_moved:
+    epoch, seen = finished_epochs(work.run()), supervisor.job.epoch
+    if epoch > seen:
         supervisor.job = _changed(supervisor, jobs, epoch=epoch, crashes=0, losses=0)
-    return has_moved
+    elif epoch < seen:  # its checkpoint is lost, and it began again: its next epoch counts
+        supervisor.job = _changed(supervisor, jobs, epoch=epoch)
+    return epoch > seen
 
 
 def finished_epochs(run: Run | None) -> int:

@@ -33,7 +33,7 @@ class Job(BaseModel):
     attempt: int = 0
     """How often it was begun."""
     epoch: int = 0
-    """The last finished one that has been seen; a later one forgives the crashes and losses before it."""
+    """The last finished one when it was looked at last; a later one forgives the crashes and losses before it."""
     crashes: int = 0
     """How often in a row its process crashed without finishing an epoch."""
     losses: int = 0

@@ -15,7 +15,7 @@ from fer_core.errors import FerError
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.run import Run
-from jobs.attempts import attempted, close_run
+from jobs.attempts import attempted, close_run, too_many_losses
 from jobs.garbage import find_garbage, remove_garbage
 from jobs.job import Job
 from jobs.record import Jobs, JobTakenError
@@ -75,6 +75,8 @@ class Performance:
     def _done(self, wish: Settings) -> Job:
         if isinstance(wish, TuneWish | GcWish) and self._job.cancel_requested:
             return self._ended("CANCELLED", "Cancelled.")
+        if isinstance(wish, TuneWish | GcWish) and (lost := too_many_losses(self._job)):
+            return self._failed(lost)
         if isinstance(wish, TuneWish):
             self._send_all(begin_search(self._places, self._jobs, self._job, wish))
             search = self._jobs.read(self._job.id).search

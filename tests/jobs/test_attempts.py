@@ -100,6 +100,19 @@ def test_a_job_over_which_workers_die_again_and_again_is_given_up(jobs, job):
     assert end.message.startswith("The worker died 30 times over it")
 
 
+def test_a_training_that_lost_its_checkpoint_is_forgiven_by_its_next_epoch(jobs, job, tmp_path):
+    job = jobs.change(job.id, epoch=40, losses=5)
+    code = COUNTED.format(path=str(tmp_path / "count")) + "sys.exit(0 if n == 2 else 1)"
+    end, _ = trying(jobs, job, code, trained=Training(4, tmp_path))
+    assert end.kind == "done"
+    assert (jobs.read(job.id).epoch, jobs.read(job.id).losses) == (3, 0)
+
+
+def test_who_cancels_a_job_that_is_given_up_finds_it_cancelled(jobs, job):
+    job = jobs.change(job.id, losses=30, cancel_requested=True)
+    assert trying(jobs, job, "import time; time.sleep(600)").wish == "cancelled"
+
+
 def test_a_run_that_another_process_holds_is_waited_for(jobs, job, places, small_config):
     run = create_run(places, small_config)
     holding = (

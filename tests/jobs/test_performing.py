@@ -144,6 +144,16 @@ def test_a_search_that_is_begun_again_after_a_kill_is_the_same_one(perform, jobs
     assert len(sent) == 2
 
 
+@pytest.mark.parametrize(("task", "arguments"), [("gc", {"dry_run": True}), ("tune", SMALL_SEARCH)])
+def test_what_needs_no_process_is_given_up_too_when_workers_die_over_it(perform, jobs, sent, task, arguments):
+    about = {"arguments": arguments, "queue": "cpu", "created_utc": "2026-01-31T12:00:00Z"}
+    jobs.create(Job(id="job-1", task=task, losses=30, **about))
+    job = perform(task, "job-1")
+    assert job.status == "FAILED"
+    assert job.message.startswith("The worker died 30 times over it")
+    assert sent == []
+
+
 def test_a_trial_that_ends_well_is_followed_by_the_next_of_its_slot(perform, process, sent, jobs):
     search = perform("tune", **SMALL_SEARCH).search
     process("pass")
