@@ -66,6 +66,12 @@ class SearchState(BaseModel):
     """Of the first trial; None before it."""
     code_fingerprint: str | None = None
     started_utc: str | None = None
+    epoch_seconds: float | None = None
+    """Of the first trial, as it reckoned in its first epoch."""
+    first_estimate_seconds: float | None = None
+    """How long the search was to take in all, when an epoch was measured for the first time."""
+    ends_utc: str | None = None
+    """When the search will have ended, as reckoned last."""
     winner: str | None = None
     """The run."""
     exhausted: bool = False

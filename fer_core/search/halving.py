@@ -15,16 +15,13 @@ from fer_core.errors import ArtifactError, Interrupted
 from fer_core.search.entries import Entry, SearchState
 from fer_core.search.folder import Search
 from fer_core.search.ranking import goodness
+from fer_core.search.rungs import FACTOR, rungs_up_to
 from fer_core.search.stage import is_out_of_time
 from fer_core.search.state import load_state
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import read_json, write_atomically
 from fer_core.store.runs import open_run
 from fer_core.training.history import read_history
-
-FACTOR = 3
-FIRST_RUNG = 1
-"""In epochs. The others lie at FACTOR, FACTOR², …"""
 
 
 class Rungs(BaseModel):
@@ -67,7 +64,7 @@ def why_stopped(search: Search, number: int) -> str:
 def _outranked(rungs: Rungs, search: Search, number: int, rows: Sequence[dict]) -> str:
     """Notes the trial at each rung that it has come to; returns a sentence for the first where it is outranked."""
     objective = search.spec.objective
-    for rung in _rungs_up_to(len(rows)) if search.spec.stops_early else ():
+    for rung in rungs_up_to(len(rows), search.base) if search.spec.stops_early else ():
         all_there = rungs.goodness.setdefault(rung, {})
         if number in all_there:
             continue
@@ -89,13 +86,6 @@ def _out_of_time(search: Search, state: SearchState, epochs: int, clock: Clock) 
 
 def _is_among_best(own: float, all_there: Collection[float]) -> bool:
     return len(all_there) <= FACTOR or sum(other > own for other in all_there) < len(all_there) // FACTOR
-
-
-def _rungs_up_to(epochs: int) -> Iterator[int]:
-    rung = FIRST_RUNG
-    while rung <= epochs:
-        yield rung
-        rung *= FACTOR
 
 
 def _best(objective: str, rows: Iterable[dict]) -> float:
@@ -126,7 +116,7 @@ def _from_histories(search: Search, state: SearchState) -> Rungs:
     rungs = Rungs()
     for entry in state.trials if search.spec.stops_early else ():
         rows = _rows(search, entry)
-        for rung in _rungs_up_to(len(rows) - (entry.status == "RUNNING")):
+        for rung in rungs_up_to(len(rows) - (entry.status == "RUNNING"), search.base):
             rungs.goodness.setdefault(rung, {})[entry.number] = _best(search.spec.objective, rows[:rung])
     return rungs
 

@@ -52,7 +52,7 @@ def trial_failed(search: Search, job_id: str, message: str, *, clock: Clock = ut
         if entry is None:
             _give_up_slot(search.spec, state, job_id, message)
         elif entry.status == "RUNNING":
-            note_outcome(search.spec, state, entry.number, Outcome("FAILED", message=message), clock)
+            note_outcome(search, state, entry.number, Outcome("FAILED", message=message), clock)
         following = _following(search.spec, state, job_id, clock)
     if entry is not None:
         write_note(search, state, entry.number)

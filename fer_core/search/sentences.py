@@ -1,9 +1,13 @@
 """What the process of a trial says: which images, which settings, what came of them, and how the search ended."""
 
+from datetime import datetime
+
 from fer_core.data.dataset import Dataset
 from fer_core.search.entries import Entry, SearchState
 from fer_core.search.folder import Search
 from fer_core.search.ranking import milliseconds_text, ranked, winner
+from fer_core.search.stage import confirmations_of
+from fer_core.training.report import duration
 
 
 def of_images(dataset: Dataset) -> str:
@@ -16,6 +20,19 @@ def of_entry(search: Search, entry: Entry) -> str:
     """Returns what is trained, with which settings."""
     settings = ", ".join(f"{name} {_value(value)}" for name, value in entry.settings.items())
     return f"{_name(entry)} of search {search.id}, run {entry.run}: {settings}."
+
+
+def of_duration(search: Search, state: SearchState) -> str:
+    """Returns how long the search will take in all, when that was reckoned first, and of what."""
+    spec, epochs = search.spec, search.base.epochs
+    trials = f"at most {spec.max_trials} trials of up to {epochs} epochs"
+    again = confirmations_of(spec, spec.max_trials)
+    confirmed = f" and {again} trainings of the best again" if again else ""
+    ends = datetime.fromisoformat(state.ends_utc).astimezone()
+    return (
+        f"The search takes about {duration(state.first_estimate_seconds)}, until {ends:%a %H:%M}: {trials}{confirmed}, "
+        f"{duration(state.epoch_seconds)} an epoch. `python -m jobs status {search.id}` shows how far it is."
+    )
 
 
 def of_outcome(search: Search, state: SearchState, entry: Entry) -> str:

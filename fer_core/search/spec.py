@@ -7,11 +7,32 @@ from pydantic import Field, ValidationInfo, model_validator
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.recipes import DEFAULT_RECIPE, fitted_to, recipe_config
-from fer_core.search.space import Parameter, parameters, setting_name, values_of, widened, with_settings, with_values
+from fer_core.recipes import fitted_to, recipe_config
+from fer_core.search.space import (
+    OPTION,
+    Parameter,
+    parameters,
+    setting_name,
+    values_of,
+    widened,
+    with_settings,
+    with_values,
+)
 
 STORED = {"stored": True}
 """Validation context of a spec that was checked when its search was made: its recipe may be gone since."""
+
+DEFAULT_RECIPE, DEFAULT_EPOCHS = "compact", 10
+"""Around a network of a third of resnet's cost, a laptop tries twenty settings in an evening; so many epochs are enough
+to tell good settings from bad ones. What has won is then trained for longer."""
+MAIN_SETTINGS = (
+    *("learning_rate", "weight_decay", "class_weights", "label_smoothing", "mixup", "rotation", "shift"),
+    f"{OPTION}dropout",
+)
+"""What a search varies where nothing is named: twenty trials say little about thirty settings."""
+ALL_SETTINGS = ("all",)
+LEAST_HELD_OUT = 0.1
+"""Of the training images: with fewer, the rare emotions have a handful, and luck chooses the winner."""
 
 _SET_ELSEWHERE = {"monitor": "objective", "data": "data"}
 
@@ -20,7 +41,7 @@ class SearchSpec(Settings):
     """What is searched, how, and for how long."""
 
     recipe: str = DEFAULT_RECIPE
-    """The settings to search around."""
+    """The settings to search around. Trials of compact have 10 epochs, unless `settings` has others."""
     oracle: Literal["random", "hyperband", "bayesian", "grid"] = "random"
     """Who proposes what to try next, of Keras Tuner's."""
     max_trials: Annotated[int, Field(ge=1, le=100_000)] = 20
@@ -32,7 +53,7 @@ class SearchSpec(Settings):
     objective: Literal["val_macro_f1", "val_accuracy", "val_loss"] = "val_macro_f1"
     """What makes a trial better than another."""
     space: tuple[str, ...] | None = None
-    """The settings to vary ("learning_rate", "l2"). Default: all that have a range."""
+    """The settings to vary ("learning_rate", "l2"), or "all" that have a range. Default: eight that matter most."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the oracle. The trainings have the recipe's own seed."""
     confirm_top: Annotated[int, Field(ge=0, le=100)] = 3
@@ -80,10 +101,19 @@ def base_config(spec: SearchSpec) -> TrainConfig:
     if network != recipe.network:
         recipe = networks.with_all_options(recipe.model_copy(update={"network": network, "network_options": {}}))
     fixed = {"monitor": spec.objective, "data": spec.data}
+    if spec.recipe == DEFAULT_RECIPE:
+        recipe = fitted_to(recipe, DEFAULT_EPOCHS).model_copy(update={"epochs": DEFAULT_EPOCHS})
     if spec.oracle == "hyperband" and spec.max_epochs is not None:
         fixed["epochs"] = spec.max_epochs
     settings = spec.settings | fixed
-    config = with_settings(fitted_to(recipe, settings.get("epochs")), settings)
+    held_out = {"validation_fraction": max(recipe.validation_fraction, LEAST_HELD_OUT)}
+    config = with_settings(fitted_to(recipe, settings.get("epochs")), held_out | settings)
+    if config.validation_fraction < LEAST_HELD_OUT:
+        raise ConfigError(
+            f"A search chooses by at least {LEAST_HELD_OUT:.0%} of the training images; validation_fraction is "
+            f"{config.validation_fraction:g}.",
+            hint="Leave that setting out.",
+        )
     if config.validation != "split":
         raise ConfigError(
             f"A search needs validation images of its own to choose by; validation is {config.validation!r}.",
@@ -95,7 +125,7 @@ def base_config(spec: SearchSpec) -> TrainConfig:
 def space_of(spec: SearchSpec) -> tuple[Parameter, ...]:
     """Returns what the search varies. Raises ConfigError for names that there are not, or that have no range."""
     base = base_config(spec)
-    found = parameters(base, spec.space)
+    found = _varied(base, spec.space)
     for settings in spec.start_from:
         config = _started(base, settings, found)
         found = widened(found, values_of(config, found))
@@ -113,6 +143,13 @@ def first_values(spec: SearchSpec, earlier: list[dict[str, Any]]) -> tuple[dict[
     warm = [values_of(with_values(base, _fitting(values, space)), space) for values in earlier]
     every = [values_of(base, space), *given, *warm]
     return tuple(values for place, values in enumerate(every) if values not in every[:place])
+
+
+def _varied(base: TrainConfig, space: tuple[str, ...] | None) -> tuple[Parameter, ...]:
+    if space is None:
+        of_use = values_of(base, parameters(base))
+        return parameters(base, tuple(name for name in MAIN_SETTINGS if name in of_use))
+    return parameters(base, None if space == ALL_SETTINGS else space)
 
 
 def _check_settings(spec: SearchSpec) -> None:

@@ -66,6 +66,11 @@ def confirmations_left(spec: SearchSpec, state: SearchState) -> list[tuple[Entry
     return [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in begun]
 
 
+def confirmations_of(spec: SearchSpec, trials: int) -> int:
+    """Returns how many confirmations a search of so many different trials has, at most."""
+    return CONFIRMATION_SEEDS * min(spec.confirm_top, trials)
+
+
 def _abandoned(state: SearchState) -> int:
     return sum(entry.status == "RUNNING" and entry.job is None for entry in state.entries)
 

@@ -46,6 +46,10 @@ class Summary(NamedTuple):
     """The run, once the search has ended."""
     created_utc: str
     started_utc: str | None
+    first_estimate_seconds: float | None
+    """How long it was to take, when that was reckoned first."""
+    ends_utc: str | None
+    """When it will have ended, as reckoned last; None where it does not run or nothing was measured."""
     message: str
 
 
@@ -94,6 +98,8 @@ def summary(search: "Search") -> Summary:
         winner=state.winner,
         created_utc=search.plan.created_utc,
         started_utc=state.started_utc,
+        first_estimate_seconds=state.first_estimate_seconds,
+        ends_utc=state.ends_utc if state.status == "RUNNING" else None,
         message=state.message,
     )
 

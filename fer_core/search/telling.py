@@ -5,10 +5,10 @@ from typing import Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
 from fer_core.search.entries import SearchState
+from fer_core.search.estimate import note_estimate
 from fer_core.search.folder import Search
 from fer_core.search.notes import write_note
-from fer_core.search.spec import SearchSpec
-from fer_core.search.state import changing
+from fer_core.search.state import changing, load_state
 from fer_core.store.clock import Clock, utc_now, utc_text
 
 
@@ -38,13 +38,24 @@ def tell(search: Search, number: int, outcome: Outcome, *, clock: Clock = utc_no
         if not 0 <= number < len(state.entries):
             raise ArtifactError(f"Search {search.id} has no trial {number}; it has {len(state.entries)}.")
         if state.entries[number].status == "RUNNING":
-            note_outcome(search.spec, state, number, outcome, clock)
+            note_outcome(search, state, number, outcome, clock)
     write_note(search, state, number)
     return state
 
 
-def note_outcome(spec: SearchSpec, state: SearchState, number: int, outcome: Outcome, clock: Clock) -> None:
+def tell_speed(search: Search, epoch_seconds: float, *, clock: Clock = utc_now) -> SearchState | None:
+    """Notes what an epoch takes, and so how long the search will; returns its state, None where that is known."""
+    if load_state(search).epoch_seconds is not None:
+        return None
+    with changing(search) as state:
+        state.epoch_seconds = epoch_seconds
+        note_estimate(search.spec, search.base, state, clock())
+    return state
+
+
+def note_outcome(search: Search, state: SearchState, number: int, outcome: Outcome, clock: Clock) -> None:
     """Writes the outcome of a running entry into the state."""
+    spec = search.spec
     outcome = _with_a_number(outcome)
     entry = state.change(number, told_utc=utc_text(clock()), **outcome._asdict())
     if entry.kind == "trial":
@@ -52,6 +63,7 @@ def note_outcome(spec: SearchSpec, state: SearchState, number: int, outcome: Out
     if state.failed_in_a_row >= spec.max_failed_in_a_row and state.status == "RUNNING":
         state.status = "FAILED"
         state.message = f"{state.failed_in_a_row} trials failed one after the other; the last one: {entry.message}"
+    note_estimate(spec, search.base, state, clock())
 
 
 def _with_a_number(outcome: Outcome) -> Outcome:

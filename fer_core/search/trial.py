@@ -8,6 +8,7 @@ import functools
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fer_core import networks
 from fer_core.config import TrainConfig
@@ -24,7 +25,7 @@ from fer_core.search.keeping import drop_weights
 from fer_core.search.measuring import latency_ms, parameters
 from fer_core.search.state import load_state
 from fer_core.search.tables import write_trials
-from fer_core.search.telling import Outcome, tell
+from fer_core.search.telling import Outcome, tell, tell_speed
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.keras_loading import load_keras
 from fer_core.store.run import Run
@@ -121,7 +122,15 @@ class _Training:
             record_data(self.run, self.dataset)
             self._drop_damaged_checkpoint()
         stopped = functools.partial(is_stopped, self.search, self.entry.number, clock=self.clock)
-        train(self.run, self.dataset, places=self.search.places, report=self.report, is_stopped=stopped)
+        train(self.run, self.dataset, places=self.search.places, report=self._with_estimate, is_stopped=stopped)
+
+    def _with_estimate(self, kind: str, fields: dict[str, Any]) -> None:
+        """Tells on; where the training has reckoned what an epoch takes, also how long the search will."""
+        self.report(kind, fields)
+        if "epoch_seconds" in fields:
+            state = tell_speed(self.search, fields["epoch_seconds"], clock=self.clock)
+            if state is not None and state.ends_utc is not None:
+                _say(self.report, sentences.of_duration(self.search, state))
 
     def _drop_damaged_checkpoint(self) -> None:
         from fer_core.training.checkpoint import read_progress

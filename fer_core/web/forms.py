@@ -13,6 +13,7 @@ from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, starting_config
+from fer_core.search import spec
 from fer_core.search.space import OPTION, parameters
 from jobs.commands.submitting import TASKS
 from jobs.settings import queues
@@ -81,7 +82,7 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
     if task not in FORMS:
         raise JobError(f"There is no form for {task[:60]!r}.", hint=did_you_mean(task, FORMS))
     network = chosen.get("network") if task == "train" else None
-    default = DEFAULT_RECIPE if task in ("tune", "train") and not network else ""
+    default = "" if network else {"tune": spec.DEFAULT_RECIPE, "train": DEFAULT_RECIPE}.get(task, "")
     recipe = chosen.get("recipe") or default
     base = starting_config(recipe, network)
     if task == "train":

@@ -57,6 +57,8 @@ class SearchProgress(NamedTuple):
     running: tuple[TrialProgress, ...]
     seconds: float | None
     """Since it began, until now or until its end."""
+    seconds_left: float | None
+    """As reckoned last; None where it does not run, or no epoch was measured."""
 
 
 def run_progress(run: Run) -> RunProgress:
@@ -72,7 +74,8 @@ def search_progress(search: Search, *, now: datetime) -> SearchProgress:
     """Returns how far a search is. Raises ArtifactError if its files cannot be read."""
     state, found = load_state(search), summary(search)
     running = [_trial(search.places, entry) for entry in state.entries if entry.status == "RUNNING"]
-    return SearchProgress(found, tuple(running), _seconds(found, state, now))
+    left = found.ends_utc and (datetime.fromisoformat(found.ends_utc) - now).total_seconds()
+    return SearchProgress(found, tuple(running), _seconds(found, state, now), None if left is None else max(0.0, left))
 
 
 class Look:
@@ -121,7 +124,9 @@ def in_words(found: Summary) -> str:
     """Returns how far a search is, in a few words."""
     best = "" if found.best_score is None else f", best {found.best_score:.3f}"
     failed = f", {found.failed} failed" if found.failed else ""
-    return f"{found.completed} of {found.max_trials} trials{failed}{best}"
+    ends = found.ends_utc and datetime.fromisoformat(found.ends_utc).astimezone()
+    until = f", until about {ends:%a %H:%M}" if ends else ""
+    return f"{found.completed} of {found.max_trials} trials{failed}{best}{until}"
 
 
 def epochs_in_words(state: State) -> str:

@@ -85,13 +85,14 @@ def _of_job(desk: Desk, job: Job) -> Table:
     now = desk.clock()
     sent = f", sent {age(job.sent_utc, now)} ago" if job.sent_utc else ", not sent yet"
     crashes = f", {job.crashes} crashed" if job.crashes else ""
+    losses = f", {job.losses} lost with their worker" if job.losses else ""
     worker = f" on {job.owner.worker or job.owner.host}" if job.owner else ""
     asks = " (asked to cancel)" if job.cancel_requested and job.status in ALIVE else ""
     return _rows(
         ("job", job.id),
         ("status", status_text(job.status).append(asks)),
         ("queue", f"{job.queue}{sent if job.status in ALIVE else ''}"),
-        ("attempt", f"{job.attempt}{worker}{crashes}" if job.attempt else ""),
+        ("attempt", f"{job.attempt}{worker}{crashes}{losses}" if job.attempt else ""),
         ("took", _took(job)),
         ("message", job.message),
         ("next", _next(job)),
@@ -138,9 +139,20 @@ def _of_search(progress: SearchProgress, search: Search, began: Job | None) -> T
         ("confirmed", f"{found.confirmations} trainings with other seeds" if found.confirmations else ""),
         ("best", best),
         ("winner", f"{found.winner}: `python -m jobs best {search.id}`" if found.winner else ""),
-        ("time", "" if progress.seconds is None else duration(progress.seconds)),
+        ("time", _search_time(progress)),
         ("says", found.message),
     )
+
+
+def _search_time(progress: SearchProgress) -> str:
+    took, left = progress.seconds, progress.seconds_left
+    at_first = progress.summary.first_estimate_seconds
+    parts = (
+        "" if took is None else duration(took),
+        "" if left is None else f"about {duration(left)} left",
+        "" if at_first is None else f"at its start it was to take {duration(at_first)}",
+    )
+    return ", ".join(filter(None, parts))
 
 
 def _trials(progress: SearchProgress) -> list[RenderableType]:

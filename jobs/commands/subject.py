@@ -67,7 +67,10 @@ def facts(desk: Desk, subject: Subject) -> dict[str, Any]:
         told["job"] = subject.job.model_dump(mode="json") | {"log": str(desk.jobs.log(subject.job.id))}
     if subject.search is not None:
         progress = search_progress(subject.search, now=desk.clock())
-        told["search"] = progress.summary._asdict() | {"seconds": progress.seconds}
+        told["search"] = progress.summary._asdict() | {
+            "seconds": progress.seconds,
+            "seconds_left": progress.seconds_left,
+        }
         told["running"] = [trial._asdict() for trial in progress.running]
     elif subject.run is not None:
         progress = run_progress(subject.run)

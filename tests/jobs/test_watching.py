@@ -5,13 +5,14 @@ import json
 import re
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from fer_core.search.state import changing
+from fer_core.search.state import changing, load_state
+from fer_core.search.telling import tell_speed
 from fer_core.store.clock import utc_now, utc_text
 from jobs.commands.desk import Desk, new_table
 from jobs.owner import this_process
@@ -260,3 +261,18 @@ def test_ages_are_those_of_the_last_step(ask, places):
     moment = utc_now() - timedelta(minutes=90)
     make_job(places, "train-1", status="RUNNING", started_utc=utc_text(moment), owner=this_process())
     assert re.search(r"train-1 +running +90 min", ask("list").out)
+
+
+def test_a_running_search_says_when_it_will_have_ended_and_what_was_said_at_its_start(ask, places):
+    search = make_search(places, [None, None], status="RUNNING", confirm_top=0, stop_early=False)
+    make_job(places, "tune-1", task="tune", status="SUCCEEDED", search=search.id, finished_utc=utc_text(NOON))
+    assert "left" not in ask("status", "tune-1").out
+    tell_speed(search, 300.0, clock=utc_now)
+    with changing(search) as state:
+        state.first_estimate_seconds = 9000.0
+    text = " ".join(ask("status", "tune-1").out.split())
+    assert re.search(r"about 2 h 0[01] min left, at its start it was to take 2 h 30 min", text)
+    ends = datetime.fromisoformat(load_state(search).ends_utc).astimezone()
+    assert f"0 of 2 trials, until about {ends:%a %H:%M}" in ask("list").out
+    told = json.loads(ask("status", search.id, "--json").out)["search"]
+    assert (told["first_estimate_seconds"], told["seconds_left"]) == (9000, pytest.approx(7240, abs=100))

@@ -8,6 +8,7 @@ import pytest
 
 from fer_core.errors import Interrupted
 from fer_core.search.halving import is_stopped, why_stopped
+from fer_core.search.rungs import rungs_up_to
 from fer_core.search.state import changing
 from tests.search.made_up import confirmation, made_up_search, minutes, rows, run_of, trial
 
@@ -60,6 +61,19 @@ def test_the_recipes_own_settings_are_trained_to_their_end(make_search):
     search = make_search()
     asked_in_order(search, {1: 0.5, 2: 0.6, 3: 0.7})
     assert not is_stopped(search, 0, rows(0.01))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rungs"), [("smoke", [1, 3, 9]), ("compact", [2, 6]), ("resnet", [3, 9, 27]), ("quick", [2, 6])]
+)
+def test_the_first_rung_lies_after_the_warm_up(make_search, recipe, rungs):
+    search = make_search(recipe=recipe, settings={})
+    assert list(rungs_up_to(search.base.epochs, search.base)) == rungs
+    history = rows(*[0.5] * search.base.epochs)
+    for number in (1, 2, 3):
+        is_stopped(search, number, history)
+    stopped = [epochs for epochs in range(1, rungs[-1] + 1) if is_stopped(search, 4, rows(*[0.1] * epochs))]
+    assert stopped[0] == rungs[0] > search.base.warmup_epochs
 
 
 def test_nobody_is_stopped_between_the_rungs(make_search):

@@ -43,7 +43,8 @@ def searched(count: int, objective: str = OBJECTIVE) -> list:
 @pytest.fixture
 def search(places):
     """A search around a recipe with many settings, not yet begun."""
-    return made_up_search(places, recipe="attention", settings={"sample_per_class": 20, "optimizer": "sgd"})
+    settings = {"sample_per_class": 20, "optimizer": "sgd"}
+    return made_up_search(places, recipe="attention", settings=settings, space=("all",))
 
 
 def scales_of(search, entries) -> list:
@@ -217,7 +218,7 @@ def test_a_search_without_a_finished_trial_is_drawn_and_says_so(search, entries)
 
 def test_all_plots_are_written_whole(places):
     entries = searched(12)
-    search = made_up_search(places, entries, recipe="attention", settings={"sample_per_class": 20})
+    search = made_up_search(places, entries, recipe="attention", settings={"sample_per_class": 20}, space=("all",))
     paths = write_plots(search, load_state(search), winner(entries, OBJECTIVE))
     assert sorted(path.name for path in search.plots.iterdir()) == sorted(f"{name}.png" for name in NAMES)
     assert all(cv2.imread(str(path)).shape[0] > 500 for path in paths)

@@ -5,13 +5,17 @@ from pydantic import Field
 
 from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config
+from fer_core.search.entries import SearchState
+from fer_core.search.estimate import seconds_left
 from fer_core.search.spec import SearchSpec, base_config, first_values, space_of
+from fer_core.store.clock import utc_text
+from tests.search.made_up import BEGIN
 
 
 def test_a_search_of_nothing_but_defaults_is_valid():
     spec = SearchSpec()
     assert (spec.recipe, spec.oracle, spec.objective, spec.seed, spec.confirm_top) == (
-        "resnet",
+        "compact",
         "random",
         "val_macro_f1",
         0,
@@ -26,7 +30,22 @@ def test_every_recipe_can_be_searched(recipe):
     assert config.monitor == "val_macro_f1"
     assert config.network_options
     assert config.learning_rate == recipe_config(recipe).learning_rate
-    assert len(space_of(spec)) > 8
+    assert config.validation_fraction >= 0.1
+    assert 5 <= len(space_of(spec)) <= 8
+    assert len(space_of(SearchSpec(recipe=recipe, space=("all",)))) > 8
+
+
+def test_a_search_of_nothing_but_defaults_is_something_for_an_evening():
+    spec = SearchSpec()
+    assert (base_config(spec).epochs, base_config(SearchSpec(settings={"epochs": 50})).epochs) == (10, 50)
+    state = SearchState(started_utc=utc_text(BEGIN), epoch_seconds=60.0)  # of a laptop; here it is 25
+    assert 2.5 < seconds_left(spec, base_config(spec), state, BEGIN) / 3600 < 3.5
+
+
+def test_a_search_holds_out_at_least_a_tenth():
+    assert recipe_config("resnet").validation_fraction < 0.1
+    assert base_config(SearchSpec(recipe="resnet")).validation_fraction == 0.1
+    assert base_config(SearchSpec(settings={"validation_fraction": 0.3})).validation_fraction == 0.3
 
 
 def test_a_search_survives_json():
@@ -78,6 +97,11 @@ def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
         ({"settings": {"data": "x.zip"}}, "settings has 'data'", "'data'"),
         ({"settings": {"validation": "test"}}, "validation is 'test'", "held out"),
         ({"settings": {"validation": "none", "early_stopping_patience": 0}}, "validation is 'none'", "held out"),
+        (
+            {"settings": {"validation_fraction": 0.05}},
+            "at least 10% of the training images; validation_fraction is",
+            "out",
+        ),
         ({"settings": {"network": "smok"}}, "There is no network 'smok'", "Did you mean 'smoke'?"),
         ({"max_epochs": 9}, "max_epochs is of hyperband; the oracle is random", "epochs"),
         ({"start_from": ({"rotatoin": 3},)}, "There is no setting 'rotatoin'", "Did you mean 'rotation'?"),
@@ -122,7 +146,9 @@ def test_of_an_earlier_search_only_what_fits_is_tried():
 
 
 def test_ranges_reach_as_far_as_what_is_given():
-    spec = SearchSpec(recipe="smoke", start_from=({"rotation": 90, "batch_size": 7, "filters": [2, 3]},))
+    spec = SearchSpec(
+        recipe="smoke", space=("all",), start_from=({"rotation": 90, "batch_size": 7, "filters": [2, 3]},)
+    )
     space = {parameter.name: parameter for parameter in space_of(spec)}
     assert space["rotation"].high == 90
     assert space["batch_size"].choices == (7, 32, 64, 128)

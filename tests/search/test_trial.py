@@ -114,6 +114,9 @@ def test_the_log_of_a_trial_reads_like_that_of_a_training(searched):
     assert re.findall(r"^epoch +(\d)  loss", out, re.MULTILINE) == ["1", "2"]
     told = r"^Trial 0: val_macro_f1 0\.\d{4}, 2 epochs, \d\d,\d{3} parameters, \d+(\.\d+)? ms a face\. Best so far: "
     assert re.search(told, out, re.MULTILINE)
+    takes = r"^The search takes about .+, until \w+ \d\d:\d\d: at most 2 trials of up to 2 epochs and 3 trainings of "
+    assert re.search(takes, out, re.MULTILINE)
+    assert load_state(searched.search("whole")).first_estimate_seconds > 0
     assert len(out.splitlines()) < 30
 
 

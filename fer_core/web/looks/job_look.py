@@ -11,7 +11,7 @@ from fer_core.store.runs import open_run
 from fer_core.web.looks.run_detail import log_tail
 from jobs.commands.desk import Desk
 from jobs.commands.listing import subject
-from jobs.commands.progress import ALIVE, Look, SearchProgress, run_progress, search_progress
+from jobs.commands.progress import ALIVE, Look, run_progress, search_progress
 from jobs.commands.subject import find_subject
 from jobs.job import ENDED, Job
 
@@ -84,14 +84,6 @@ def _seconds_left(desk: Desk, job: Job) -> float | None:
     """Returns the seconds to the end at the pace so far; None where nobody can say."""
     with suppress(FerError):
         if job.task == "tune" and job.search:
-            return _of_search(search_progress(open_search(desk.places, job.search), now=desk.clock()))
+            return search_progress(open_search(desk.places, job.search), now=desk.clock()).seconds_left
         return run_progress(open_run(desk.places, job.run)).seconds_left if job.run else None
     return None
-
-
-def _of_search(progress: SearchProgress) -> float | None:
-    found = progress.summary
-    done = found.completed + found.failed
-    if found.status != "RUNNING" or not done or progress.seconds is None:
-        return None
-    return progress.seconds / done * (found.max_trials - done)

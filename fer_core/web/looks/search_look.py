@@ -28,6 +28,7 @@ def search_detail(search: Search, clock: Clock) -> dict[str, Any]:
     return {
         "search": progress.summary._asdict(),
         "seconds": progress.seconds,
+        "seconds_left": progress.seconds_left,
         "running": [trial._asdict() for trial in progress.running],
         "parameters": [parameter.model_dump(mode="json") for parameter in search.parameters],
         "trials": [_row(entry) for entry in state.entries],

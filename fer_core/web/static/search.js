@@ -49,8 +49,9 @@ function show(detail) {
   );
   fill(detail);
   const { search } = detail;
+  const left = detail.seconds_left == null ? "" : `, about ${duration(detail.seconds_left)} left`;
   document.getElementById("progress-words").textContent =
-    `${search.completed + search.failed} of ${search.max_trials} trials, ${search.running} running`;
+    `${search.completed + search.failed} of ${search.max_trials} trials, ${search.running} running${left}`;
   document.getElementById("progress-bar").value = (search.completed + search.failed) / search.max_trials;
 }
 
