@@ -133,9 +133,10 @@ def _refuse_empty(role: Role | None, contents: Contents, name: str, roles: tuple
     labels, hashes = contents.label_numbers[divided], contents.hashes[divided]
     different = [len(np.unique(hashes[labels == number])) for number in range(len(contents.labels))]
     counts = ", ".join(f"{label} has {count}" for label, count in zip(contents.labels, different, strict=True))
+    each = " and ".join(filter(None, (", ".join(roles[:-1]), roles[-1])))
     raise DatasetError(
         f"No image is left for {name}: too few different images, copies not counted ({counts}).",
-        hint=f"Each class needs at least {len(roles)} different images: one each for {' and '.join(roles)}.",
+        hint=f"Each class needs at least {len(roles)} different images: one each for {each}.",
     )
 
 

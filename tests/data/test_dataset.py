@@ -122,7 +122,7 @@ def test_a_class_without_a_training_image_left_is_refused(load, fill, tmp_path):
 @pytest.mark.parametrize(
     ("count", "settings", "name", "needed"),
     [
-        (1, {}, "validation", "at least 3 different images: one each for training and validation and test."),
+        (1, {}, "validation", "at least 3 different images: one each for training, validation and test."),
         (2, {}, "validation", "at least 3 different images"),
         (1, {"validation": "none"}, "test", "at least 2 different images: one each for training and test."),
     ],

@@ -202,6 +202,7 @@ class SearchAnswer(_Told):
 
     search: dict[str, Any]
     seconds: float | None
+    seconds_left: float | None
     running: list[dict[str, Any]]
     parameters: list[dict[str, Any]]
     trials: list[dict[str, Any]]
