@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import threading
 import time
@@ -56,6 +57,7 @@ class Door:
 
     def opens(self, secret: str, address: str) -> bool:
         """Returns whether this is one of the secrets. Raises TooManyFailuresError for an address that guesses."""
+        address = _network_of(address)
         with self._changing:
             self._check(address)
             # All are compared, and digests of one length, so that the time says nothing.
@@ -175,6 +177,17 @@ def _own_path(text: str) -> str:
     """Returns a path of this server: nobody is to be sent elsewhere after signing in."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
+
+
+def _network_of(address: str) -> str:
+    """Returns who guesses: an address, or of IPv6 the /64 that one customer has 2**64 addresses of."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 6 and found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def _lasts(began: float, now: float) -> bool:

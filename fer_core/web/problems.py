@@ -13,6 +13,7 @@ from fer_core.web.live_sessions import BusySessionError
 from fer_core.web.login import NotSignedInError, TooManyFailuresError
 from fer_core.web.readers import OverloadedError
 from fer_core.web.safety import ForeignOriginError, UnknownHostError
+from fer_core.web.service import service
 from fer_core.web.uploads import TooLargeError
 
 RETRY_SECONDS = 1
@@ -32,8 +33,8 @@ _HINTS = {
     400: "Check what was sent; /api/v1/openapi.json says what is understood.",
     404: "Check the address; the menu of the page leads everywhere.",
     405: "The header Allow says which methods there are.",
-    413: "Send less at a time, or a smaller picture.",
     415: "Set the header Content-Type to what the body is.",
+    431: "Send fewer or shorter headers.",
     500: "This is a bug of ours. The server's output has the traceback; please report it.",
 }
 
@@ -51,6 +52,14 @@ def handle_problems(app: Flask) -> None:
 def status_of(error: FerError) -> int:
     """Returns the HTTP status for an error of ours: 400 unless it has one of its own."""
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
+
+
+def answer_of_status(code: int, name: str) -> Response:
+    """Returns the answer to a request that HTTP itself has a status and a name for."""
+    hint = _HINTS.get(code, "Send a request as HTTP/1.1 says.")
+    if code == 413:
+        hint = f"Send at most {service().settings.max_upload_mb:g} MB at a time, or smaller pictures."
+    return _answer(f"{name}.", hint, code)
 
 
 def _of_ours(error: FerError) -> Response:
@@ -75,7 +84,7 @@ def _of_http(error: HTTPException) -> Response:
     code = error.code or 500
     if code < 400:
         return error.get_response()
-    response = _answer(f"{error.name}.", _HINTS.get(code, ""), code)
+    response = answer_of_status(code, error.name)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value

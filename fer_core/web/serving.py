@@ -18,7 +18,7 @@ from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.errors import ConfigError
 from fer_core.places import Places
 from fer_core.web.app import make_app
-from fer_core.web.refusals import refuse_in_json
+from fer_core.web.refusals import refuse_as_the_pages_do
 from fer_core.web.service import EXTENSION
 from fer_core.web.settings import WebSettings
 
@@ -96,7 +96,7 @@ def serving(settings: WebSettings, places: Places, *, environ: Mapping[str, str]
     """Yields a server that listens; its `run()` serves. Raises ConfigError, ArtifactError."""
     app = make_app(settings, places, environ=environ)
     server = _listening(app, settings)
-    refuse_in_json(server)
+    refuse_as_the_pages_do(server, app)
     try:
         yield Serving(server, app)
     finally:

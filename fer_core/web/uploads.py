@@ -3,6 +3,8 @@
 import base64
 import binascii
 import io
+import re
+from collections.abc import Sequence
 from typing import IO
 
 import cv2
@@ -15,6 +17,8 @@ from fer_core.errors import FerError
 
 MOST_PICTURES = 32
 """In one request."""
+LARGEST_TOGETHER = 2
+"""All pictures of a request may have as many pixels as so many of the largest: each is decoded while others wait."""
 _MOST_SCANS = 100
 """Of a JPEG: a progressive one has about ten; thousands of empty ones cost minutes."""
 _SCANS_OF_LARGEST = 16
@@ -22,6 +26,9 @@ _SCANS_OF_LARGEST = 16
 _BYTES_OF_PIXEL = 4
 """In the largest picture. One of 16 bits for each channel takes twice as much memory, and so has half of the pixels."""
 _START_OF_SCAN = b"\xff\xda"
+_DATA_ADDRESS = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")
+_BY_CURL = "Send it as multipart field `image`; with curl: -F image=@face.jpg (the @ sends the file itself)."
 
 
 class BadUploadError(FerError):
@@ -57,20 +64,48 @@ def limit_uploads(app: Flask, *, most_bytes: int) -> None:
 def sent_files(*, most: int = MOST_PICTURES) -> list[bytes]:
     """Returns the contents of the request's files `image`. Raises BadUploadError for none, or more than `most`."""
     files = [data for file in request.files.getlist("image") if (data := file.stream.read()) or file.filename]
+    if not files and "image" in request.form:
+        raise BadUploadError("The field `image` came as text, not as a file.", hint=_BY_CURL)
     if not files:
-        raise BadUploadError("There is no picture in the request.", hint="Send it as multipart field `image`.")
+        raise BadUploadError("There is no picture in the request.", hint=_BY_CURL)
     if len(files) > most:
         raise BadUploadError(f"There are {len(files)} pictures in the request.", hint=f"Send at most {most} at a time.")
     return files
 
 
 def from_base64(text: str) -> bytes:
-    """Returns the bytes of a picture as base64, with or without `data:…;base64,` before. Raises BadUploadError."""
-    _, mark, after = text.partition(";base64,")
+    """Returns the bytes of a picture as base64: in lines or one, URL-safe, unpadded, with `data:…;base64,` before it.
+
+    Raises BadUploadError.
+    """
+    plain = "".join(_DATA_ADDRESS.sub("", text, count=1).split()).translate(_URL_SAFE).rstrip("=")
     try:
-        return base64.b64decode(after if mark else text, validate=True)
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadUploadError(f"The picture is no base64: {error}.", hint="Encode the file's bytes as base64.") from None
+        raise BadUploadError(
+            f"The picture is no base64: {error}.", hint="Encode the file's bytes as base64, not its name."
+        ) from None
+
+
+def check_together(files: Sequence[bytes], *, most_pixels: int) -> None:
+    """Raises TooLargeError where the pictures of a request have too many pixels together; nothing is decoded for it.
+
+    Those that are too large by themselves do not count: `decoded` refuses them, and the others are read.
+    """
+    most = LARGEST_TOGETHER * most_pixels
+    pixels = sum(pixels for data in files if (pixels := _weighed_pixels(data)) <= most_pixels)
+    if pixels > most:
+        raise TooLargeError(
+            f"The {len(files)} pictures have {pixels / 1e6:,.0f} megapixels together (of 16 bits, they count twice); "
+            f"at most {most / 1e6:g} are read at a time.",
+            hint="Send fewer at a time, or smaller ones; 1,000 pixels across are enough for faces.",
+        )
+
+
+def _weighed_pixels(data: bytes) -> int:
+    """Returns what a file declares; where a pixel takes more than usual, as many as would take so much."""
+    width, height = declared_size(data) or (0, 0)
+    return width * height * max(_BYTES_OF_PIXEL, bytes_per_pixel(data)) // _BYTES_OF_PIXEL
 
 
 def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:

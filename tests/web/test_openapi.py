@@ -6,6 +6,7 @@ import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from fer_core.web.api.openapi import openapi_document
+from fer_core.web.settings import WebSettings
 from tests.conftest import places_in
 from tests.web.conftest import TOKEN, served
 
@@ -25,7 +26,7 @@ def test_every_call_of_the_api_is_described(site):
         (path, verb) for path, calls in site.get("/api/v1/openapi.json").json()["paths"].items() for verb in calls
     }
     assert ours | {("/healthz", "get"), ("/metrics", "get")} == described
-    assert "security" in openapi_document(is_locked=True)
+    assert "security" in openapi_document(WebSettings(), is_locked=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def schema(site):
 MODES = list(schemathesis.GenerationMode)
 CALLS = [
     (verb, path, mode)
-    for path, calls in openapi_document(is_locked=False)["paths"].items()
+    for path, calls in openapi_document(WebSettings(), is_locked=False)["paths"].items()
     for verb, call in calls.items()
     for mode in (MODES if {"parameters", "requestBody"} & set(call) else MODES[:1])  # else nothing could be wrong
 ]
@@ -68,7 +69,7 @@ def test_the_server_does_what_the_document_says(schema, site, verb, path, mode):
 )
 def test_every_call_needs_the_token_but_the_one_that_says_the_server_answers(locked, headers):
     client = locked.app.test_client()
-    for place, (path, calls) in enumerate(openapi_document(is_locked=True)["paths"].items()):
+    for place, (path, calls) in enumerate(openapi_document(WebSettings(), is_locked=True)["paths"].items()):
         for verb in calls:
             address = {"REMOTE_ADDR": f"10.0.0.{place}"}  # one address is refused after five wrong tokens
             answer = client.open(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_core.live.predicting import EmotionReader
-from fer_core.web.uploads import BadUploadError, TooLargeError, decoded
+from fer_core.web.uploads import BadUploadError, TooLargeError, decoded, from_base64
 from tests.conftest import places_in
 from tests.web.conftest import finished_run, served
 
@@ -61,6 +61,49 @@ def test_base64_in_json_is_read_like_a_file(site, face):
     assert as_json.json()["images"] == site.predict(face).json()["images"] * 2
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda plain, face: base64.encodebytes(face).decode(),
+        lambda plain, face: base64.encodebytes(face).decode().replace("\n", "\r\n"),
+        lambda plain, face: base64.urlsafe_b64encode(face).decode(),
+        lambda plain, face: plain.rstrip("="),
+        lambda plain, face: f"DATA:IMAGE/JPEG;BASE64,{plain}",
+        lambda plain, face: f"data:image/jpeg;name=a.jpg;base64,{base64.encodebytes(face).decode()}",
+    ],
+    ids=["lines", "lines of Windows", "URL-safe", "unpadded", "capitals", "lines after data:"],
+)
+def test_base64_is_read_however_it_is_written(face, written):
+    padded = face + bytes(3 - len(face) % 3 + 1)  # what ends with "==", and has bytes that URL-safe writes otherwise
+    plain = base64.b64encode(padded).decode()
+    assert plain.endswith("==")
+    assert {"+", "/"} & set(plain)
+    assert from_base64(written(plain, padded)) == padded
+
+
+@pytest.mark.parametrize("text", ["face.jpg", "data:image/jpeg;base64,@@@", "A", "AA=A", "Ä"])
+def test_what_is_no_base64_is_refused(text):
+    with pytest.raises(BadUploadError, match="no base64"):
+        from_base64(text)
+
+
+def test_the_hint_names_the_sign_that_makes_curl_send_the_file(site):
+    assert "-F image=@face.jpg" in site.post("/api/v1/predict", files={"image": (None, "face.jpg")}).json()["hint"]
+
+
+def test_many_large_pictures_are_refused_together_before_any_is_decoded(site, face):
+    deep = png_that_declares(4990, 4990)[:24] + bytes([16, 6])  # 16 bits, four channels: counts as twice the pixels
+    began = time.perf_counter()
+    answer = site.predict(face, deep, deep, deep)
+    assert answer.status_code == 413
+    assert "The 4 pictures have 150 megapixels together" in answer.json()["error"]
+    assert "at most 100 are read at a time" in answer.json()["error"]
+    page = site.visit().submit("/", files=[("image", ("a.png", one)) for one in (deep, deep, deep)])
+    assert page.status_code == 413
+    assert time.perf_counter() - began < 5
+    assert site.predict(*[face] * 32).status_code == 200
+
+
 def test_a_picture_that_is_a_face_already_is_read_as_a_whole(site):
     picture = cv2.imencode(".png", np.full((48, 48), 90, np.uint8))[1].tobytes()
     assert site.predict(picture).json()["images"][0]["faces"] == []
@@ -74,6 +117,7 @@ def test_a_picture_that_is_a_face_already_is_read_as_a_whole(site):
         ({"files": {"image": b"GIF89a no picture"}}, 400, "not a JPEG, PNG, BMP or WebP picture"),
         ({"files": {"image": b""}}, 400, "empty file"),
         ({"files": {"other": b"x"}}, 400, "no picture in the request"),
+        ({"data": {"image": "face.jpg"}}, 400, "came as text, not as a file"),
         ({"data": b"hello", "headers": {"Content-Type": "text/plain"}}, 400, "no picture in the request"),
         ({"json": {"images": ["@@@"]}}, 400, "no base64"),
         ({"json": {"images": []}}, 400, "images: List should have at least 1 item"),
@@ -126,7 +170,7 @@ def test_a_request_that_is_too_large_is_refused(web_settings, tmp_path, face):
         assert answer.status_code == 413
         assert answer.json() == {
             "error": "Request Entity Too Large.",
-            "hint": "Send less at a time, or a smaller picture.",
+            "hint": "Send at most 0.1 MB at a time, or smaller pictures.",
         }
         assert site.predict(face[:20_000]).status_code == 400
 

@@ -9,6 +9,7 @@ import requests
 from itsdangerous import TimestampSigner
 
 from fer_core.errors import ConfigError
+from fer_core.web.login import Door, TooManyFailuresError
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from tests.conftest import places_in
 from tests.web.conftest import TOKEN, folder_contents, served
@@ -296,6 +297,21 @@ def test_who_guesses_is_stopped_for_a_while(web_settings, tmp_path):
         assert stopped.status_code == 429
         assert 0 < int(stopped.headers["Retry-After"]) <= 301
         assert "too many wrong passwords" in stopped.json()["error"]
+
+
+def test_who_guesses_from_many_addresses_of_one_ipv6_network_is_one(web_settings):
+    door = Door(("the password of all",))
+
+    def guess(address: str) -> str:
+        try:
+            return str(door.opens("wrong", address))
+        except TooManyFailuresError:
+            return "stopped"
+
+    assert [guess(f"2001:db8:1:2::{number:x}") for number in range(6)] == ["False"] * 5 + ["stopped"]
+    assert guess("2001:db8:1:3::1") == "False", "another customer"
+    assert [guess(f"::ffff:192.0.2.{number}") for number in range(6)] == ["False"] * 6
+    assert [guess("192.0.2.1") for _ in range(5)] == ["False"] * 4 + ["stopped"], "the same one as ::ffff:192.0.2.1"
 
 
 def test_nothing_of_an_upload_is_written_anywhere(web_process, face, tmp_path):

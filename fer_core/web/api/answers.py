@@ -28,7 +28,7 @@ class PredictRequest(_Given):
     """Pictures as base64."""
 
     images: Annotated[list[str], Field(min_length=1, max_length=MOST_PICTURES)]
-    """Files (JPEG, PNG, BMP, WebP) as base64, with or without `data:image/…;base64,` before."""
+    """Files (JPEG, PNG, BMP, WebP) as base64: also in lines, URL-safe, unpadded, or after `data:image/…;base64,`."""
     faces: Literal["find", "given"] = "find"
     """find: look for faces; given: each picture is one face, cut out as in FER-2013."""
 

@@ -9,7 +9,9 @@ from pydantic.json_schema import models_json_schema
 from fer_core.web.api import answers
 from fer_core.web.figures import CONTENT_TYPE
 from fer_core.web.login import is_locked
-from fer_core.web.uploads import MOST_PICTURES
+from fer_core.web.service import service
+from fer_core.web.settings import WebSettings
+from fer_core.web.uploads import LARGEST_TOGETHER, MOST_PICTURES
 
 api = Blueprint("openapi", __name__, url_prefix="/api/v1")
 
@@ -20,15 +22,21 @@ _ID = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength":
 @api.get("/openapi.json")
 def document() -> Response:
     """The OpenAPI document."""
-    return jsonify(openapi_document(is_locked=is_locked()))
+    return jsonify(openapi_document(service().settings, is_locked=is_locked()))
 
 
-def openapi_document(*, is_locked: bool) -> dict[str, Any]:
-    """Returns the document; with a lock, calls need the token."""
+def openapi_document(settings: WebSettings, *, is_locked: bool) -> dict[str, Any]:
+    """Returns the document with this server's limits; with a lock, calls need the token."""
+    limits = _LIMITS.format(
+        count=MOST_PICTURES,
+        megabytes=settings.max_upload_mb,
+        each=settings.max_megapixels,
+        together=LARGEST_TOGETHER * settings.max_megapixels,
+    )
     security = {"security": [{"token": []}]} if is_locked else {}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Facial emotions", "version": "1", "description": _ABOUT},
+        "info": {"title": "Facial emotions", "version": "1", "description": _ABOUT + limits},
         "servers": [{"url": "/"}],
         "paths": {path: {verb: call() for verb, call in calls.items()} for path, calls in _PATHS.items()},
         "components": {"schemas": _schemas(), "securitySchemes": _SCHEMES},
@@ -39,6 +47,10 @@ def openapi_document(*, is_locked: bool) -> dict[str, Any]:
 _ABOUT = (
     "Reads emotions in faces, and shows and steers trainings. Errors are JSON: `error` says what is wrong, `hint` what "
     "to do. Calls that change something need `Content-Type: application/json`, and the token or this server's Origin."
+)
+_LIMITS = (
+    " A request may have {count} pictures, {megabytes:g} MB and {together:g} megapixels in all, {each:g} in each "
+    "picture; those of 16 bits count twice. Larger ones are refused (413)."
 )
 _SCHEMES = {"token": {"type": "http", "scheme": "bearer", "description": "What --token or --password-file says."}}
 
@@ -159,7 +171,7 @@ _REASONS = {
     403: "The call comes from elsewhere.",
     404: "There is nothing of that name.",
     409: "The frame before is still being read.",
-    413: "The request or a picture in it is too large.",
+    413: "The request, a picture in it, or all of them together are too large.",
     415: "The body is of another type than the call takes.",
     429: "Too many wrong tokens came from this address.",
     503: "Too many pictures wait; Retry-After says when to come again.",

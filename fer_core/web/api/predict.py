@@ -14,7 +14,7 @@ from fer_core.web.api.answers import PredictRequest
 from fer_core.web.api.checks import body_as
 from fer_core.web.readers import LentReader
 from fer_core.web.service import service
-from fer_core.web.uploads import BadUploadError, as_bgr, decoded, from_base64, sent_files
+from fer_core.web.uploads import BadUploadError, as_bgr, check_together, decoded, from_base64, sent_files
 
 Faces = Literal["find", "given"]
 _SESSION = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -27,6 +27,7 @@ api = Blueprint("api", __name__, url_prefix="/api/v1")
 def predict() -> Response:
     """The faces in one or several pictures."""
     files, faces = _sent()
+    check_together(files, most_pixels=service().settings.pixels)
     with service().readers.lent() as lent:
         images = [_picture_answer(data, faces, lent) for data in files]
     return jsonify(model=lent.model.name, detector=lent.detector_name, images=images)

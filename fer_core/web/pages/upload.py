@@ -9,7 +9,15 @@ from fer_core.errors import ConfigError, FerError, did_you_mean
 from fer_core.web.pipeline import Finding, PictureView, view
 from fer_core.web.readers import LentReader
 from fer_core.web.service import service
-from fer_core.web.uploads import BadUploadError, TooLargeError, decoded, sent_files
+from fer_core.web.uploads import (
+    LARGEST_TOGETHER,
+    MOST_PICTURES,
+    BadUploadError,
+    TooLargeError,
+    check_together,
+    decoded,
+    sent_files,
+)
 
 pages = Blueprint("upload", __name__)
 
@@ -17,7 +25,9 @@ pages = Blueprint("upload", __name__)
 @pages.get("/")
 def index() -> str:
     """The form that takes pictures."""
-    return render_template("index.html", settings=service().settings)
+    settings = service().settings
+    together = LARGEST_TOGETHER * settings.max_megapixels
+    return render_template("index.html", settings=settings, most_pictures=MOST_PICTURES, together=together)
 
 
 @pages.post("/")
@@ -27,6 +37,7 @@ def results() -> str:
     if finding not in get_args(Finding):
         raise ConfigError(f"faces cannot be {finding[:40]!r}.", hint=did_you_mean(finding[:40], get_args(Finding)))
     files = sent_files()
+    check_together(files, most_pixels=service().settings.pixels)
     with service().readers.lent() as lent:
         pictures = [_shown(data, finding, lent) for data in files]
     labels = lent.model.labels
