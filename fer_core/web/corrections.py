@@ -15,7 +15,7 @@ from fer_core.store.files import write_atomically
 
 SIGNED_HOURS = 24
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,100}\.(png|jpg|jpeg|bmp|webp)")
-_LABEL = re.compile(r"[^\W_][\w -]{0,60}")
+_LABEL = re.compile(r"[^\W_][\w -]{0,120}")
 
 
 class Kept(NamedTuple):
@@ -37,7 +37,7 @@ def keep(inbox: Path, label: str, crop_signed: str, *, labels: Sequence[str], si
         DiskFullError.
     """
     if label not in labels or not _LABEL.fullmatch(label):
-        raise ConfigError(f"There is no label {label[:60]!r}.", hint=did_you_mean(label, labels))
+        raise ConfigError(f"There is no label {label[:120]!r}.", hint=did_you_mean(label, labels))
     data = _crop(crop_signed, signer)
     path = inbox / label / f"{hashlib.sha256(data).hexdigest()[:32]}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def find(inbox: Path, label: str, name: str) -> Kept:
     path = inbox / label / name
     if not _LABEL.fullmatch(label) or not _NAME.fullmatch(name) or not _is_ours(path):
         raise NotFoundError(
-            f"There is no picture {name[:60]!r} under {label[:60]!r}.", hint="The page of the kept faces lists them."
+            f"There is no picture {name[:60]!r} under {label[:120]!r}.", hint="The page of the kept faces lists them."
         )
     return _of(path)
 

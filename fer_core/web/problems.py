@@ -63,7 +63,7 @@ def answer_of_status(code: int, name: str) -> Response:
 
 
 def _of_ours(error: FerError) -> Response:
-    if isinstance(error, UnknownHostError) and not _wants_json():
+    if isinstance(error, UnknownHostError) and not wants_json():
         # Whoever comes under another name gets no page of ours, and no cookie.
         return Response(f"{error}\n{error.hint}\n", status_of(error), mimetype="text/plain")
     response = _answer(str(error), error.hint, status_of(error))
@@ -97,11 +97,12 @@ def _of_a_bug(error: Exception) -> Response:
 
 
 def _answer(problem: str, hint: str, status: int) -> Response:
-    if _wants_json():
+    if wants_json():
         return make_response(jsonify(error=problem, hint=hint), status)
     return make_response(render_template("problem.html", problem=problem, hint=hint, status=status), status)
 
 
-def _wants_json() -> bool:
+def wants_json() -> bool:
+    """Returns whether the request comes from a program or a script, which is told in JSON what people see as pages."""
     is_api = request.path.startswith("/api/") or request.path in ("/healthz", "/metrics")
     return is_api or not request.accept_mimetypes.accept_html or request.is_json

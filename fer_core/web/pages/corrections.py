@@ -1,8 +1,9 @@
 """What was kept of uploads on a person's click, and how it is deleted again."""
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, send_file, url_for
 
 from fer_core.web import corrections
+from fer_core.web.problems import wants_json
 from fer_core.web.service import service
 
 SHOWN = 100
@@ -25,7 +26,7 @@ def page() -> str:
 
 @pages.post("/corrections")
 def keep() -> Response:
-    """Keeps the crop of a face under the label that the person names."""
+    """Keeps the crop of a face under the label that the person names. A script gets JSON, and stays on its page."""
     held = service()
     kept = corrections.keep(
         held.places.inbox,
@@ -34,7 +35,10 @@ def keep() -> Response:
         labels=held.readers.model.labels,
         signer=held.signer,
     )
-    return redirect(url_for("corrections.one", label=kept.label, name=kept.name))
+    where = {"label": kept.label, "name": kept.name}
+    if wants_json():
+        return jsonify(where | {"delete": url_for("corrections.delete", **where)})
+    return redirect(url_for("corrections.one", **where))
 
 
 @pages.get("/corrections/<label>/<name>/kept")
@@ -53,5 +57,7 @@ def picture(label: str, name: str) -> Response:
 def delete(label: str, name: str) -> Response:
     """Deletes a picture."""
     corrections.remove(service().places.inbox, label, name)
+    if wants_json():
+        return jsonify(label=label, name=name)
     flash("The picture is deleted.")
     return redirect(url_for("corrections.page"))

@@ -6,6 +6,7 @@ const input = document.getElementById("image");
 const drop = document.getElementById("drop");
 const previews = document.getElementById("previews");
 const said = document.getElementById("said");
+const BYTES_AROUND_A_FILE = 500; // its name and type, and what stands between two of them
 let addresses = [];
 
 drop.hidden = false;
@@ -28,17 +29,40 @@ for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event
 addEventListener("drop", (event) => add(event.dataTransfer?.files ?? []));
 addEventListener("paste", (event) => add(event.clipboardData?.files ?? []));
 input.addEventListener("change", show);
+input.required = false; // the browser's own message would point at an input that is hidden here
+addEventListener("pageshow", show); // after Back the browser may have put files into the input again
 form.addEventListener("submit", (event) => {
-  if (input.files.length) return say("The faces are being read …");
+  const problem = input.files.length ? problemOfFiles() : "Choose, drop or paste a picture first.";
+  if (!problem) return say("The faces are being read …");
   event.preventDefault();
-  say("Choose, drop or paste a picture first.");
+  say(problem, "bad");
   document.getElementById("choose").focus();
 });
+
+/** Returns why the server would refuse what is chosen, in words; "" if it would not. */
+function problemOfFiles() {
+  const limits = form.dataset;
+  const count = input.files.length;
+  const bytes = [...input.files].reduce((sum, file) => sum + file.size + BYTES_AROUND_A_FILE, 0);
+  const pixels = [...previews.querySelectorAll("img")].map((one) => one.naturalWidth * one.naturalHeight);
+  const megapixels = pixels.reduce((sum, one) => sum + one, 0) / 1e6;
+  if (count > limits.mostPictures)
+    return `${count} pictures are too many at a time: leave ${count - limits.mostPictures} out.`;
+  if (bytes > limits.mostBytes)
+    return `The pictures have ${megabytes(bytes)} MB together; at most ${megabytes(limits.mostBytes)} MB can be sent at a time. Leave some out.`;
+  if (count > 1 && megapixels > limits.mostMegapixels)
+    return `The pictures have ${Math.round(megapixels)} megapixels together; at most ${limits.mostMegapixels} are read at a time. Leave some out.`;
+  return "";
+}
+
+function megabytes(bytes) {
+  return Number((bytes / 2 ** 20).toFixed(1));
+}
 
 function add(files) {
   const pictures = [...files].filter((file) => file.type.startsWith("image/"));
   if (!pictures.length) {
-    if (files.length) say("That is no picture. JPEG, PNG, BMP and WebP can be read.");
+    if (files.length) say("That is no picture. JPEG, PNG, BMP and WebP can be read.", "bad");
     return;
   }
   setFiles([...input.files, ...pictures]);
@@ -57,12 +81,20 @@ function show() {
   previews.replaceChildren(...[...input.files].map(preview));
   const count = input.files.length;
   document.getElementById("chosen").hidden = !count;
-  say(count ? `${count} picture${count === 1 ? " is" : "s are"} ready to be read.` : "");
+  tell();
+}
+
+/** Says whether what is chosen can be sent. */
+function tell() {
+  const count = input.files.length;
+  const problem = count ? problemOfFiles() : "";
+  say(problem || (count ? `${count} picture${count === 1 ? " is" : "s are"} ready to be read.` : ""), problem && "bad");
 }
 
 function preview(file, place) {
   const item = document.createElement("li");
   const picture = Object.assign(document.createElement("img"), { src: addresses[place], alt: "" });
+  picture.addEventListener("load", () => problemOfFiles() && tell()); // its pixels count only now
   const name = Object.assign(document.createElement("span"), { className: "name", textContent: file.name });
   const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
   remove.setAttribute("aria-label", `Leave ${file.name} out`);
@@ -71,7 +103,8 @@ function preview(file, place) {
   return item;
 }
 
-function say(words) {
+function say(words, kind = "") {
+  said.dataset.kind = kind;
   said.textContent = words;
 }
 

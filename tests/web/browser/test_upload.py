@@ -3,7 +3,11 @@
 import base64
 import re
 
+import cv2
+import numpy as np
 from playwright.sync_api import expect
+
+from tests.web.browser.conftest import PATIENCE_MS
 
 
 def upload(page, *pictures):
@@ -78,23 +82,98 @@ def test_a_picture_is_taken_with_the_camera(page, context):
     expect(page.get_by_role("heading", name="1 face")).to_be_visible()
 
 
-def test_a_correction_keeps_that_face_alone_until_it_is_deleted(page, site, test_data):
+def test_a_correction_is_kept_in_place_under_another_label_until_it_is_undone(page, site, test_data):
     upload(page, test_data / "faces" / "photo_happy.jpg")
     assert not site.places.inbox.exists()
     page.get_by_text("This is wrong").click()
-    page.get_by_label("It is …").select_option("surprise")
+    choice = page.get_by_label("It is …")
+    expect(choice).to_have_value("")
+    assert "happy" not in choice.locator("option").all_text_contents(), "what was rejected is no choice"
+    page.get_by_role("button", name="Keep for retraining").click()
+    assert not site.places.inbox.exists(), "nothing is kept before a label is chosen"
+    choice.select_option("surprise")
     expect(page.get_by_text("until you delete it")).to_be_visible()
     page.get_by_role("button", name="Keep for retraining").click()
-    expect(page.get_by_role("heading", name="Kept as “surprise”")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Kept as “surprise”.")).to_be_visible()
+    expect(page.get_by_role("heading", name="What was read")).to_be_visible()
     assert [path.parent.name for path in site.places.inbox.rglob("*.png")] == ["surprise"]
-    page.locator("#main").get_by_role("link", name="Kept faces").click()
-    page.get_by_role("button", name="Delete the face kept as surprise").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Deleted again")).to_be_visible()
+    assert not list(site.places.inbox.rglob("*.png"))
+
+
+def test_five_faces_of_one_picture_are_kept_and_listed(page, site, test_data):
+    upload(page, test_data / "faces" / "multi_face.jpg")
+    for card in page.get_by_role("article").all():
+        card.get_by_text("This is wrong").click()
+        card.get_by_label("It is …").select_option(index=1)
+        card.get_by_role("button", name="Keep for retraining").click()
+        expect(card.get_by_role("status")).to_contain_text("Kept as")
+    assert len(list(site.places.inbox.rglob("*.png"))) == 5
+    page.get_by_role("link", name="Kept faces").click()
+    for left in range(5, 0, -1):
+        expect(page.get_by_role("listitem").filter(has=page.get_by_role("img"))).to_have_count(left)
+        page.get_by_role("button", name="Delete the face kept as").first.click()
     expect(page.get_by_text("The picture is deleted.")).to_be_visible()
     assert not list(site.places.inbox.rglob("*.png"))
 
 
-def test_nothing_is_sent_without_a_picture(page):
+def test_what_the_server_says_against_a_correction_stands_in_the_card(page, test_data):
+    upload(page, test_data / "faces" / "photo_happy.jpg")
+    page.get_by_text("This is wrong").click()
+    page.locator("input[name=crop]").evaluate("input => { input.value = 'x' + input.value; }")
+    page.get_by_label("It is …").select_option("sad")
+    page.get_by_role("button", name="Keep for retraining").click()
+    expect(page.get_by_role("article").get_by_role("status")).to_contain_text("was not cut out by this server")
+
+
+def test_nothing_is_sent_without_a_picture_and_the_page_says_so(page):
     page.goto("/")
-    page.locator("#image").evaluate("input => input.removeAttribute('required')")
     page.get_by_role("button", name="Read the faces").click()
     expect(page.get_by_text("Choose, drop or paste a picture first.")).to_be_visible()
+    expect(page.get_by_role("button", name="Choose pictures")).to_be_focused()
+
+
+def test_too_many_or_too_large_pictures_are_said_before_anything_is_sent(page, test_data, tmp_path):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    face = (test_data / "faces" / "photo_happy.jpg").read_bytes()
+
+    def files(count: int, content: bytes) -> list[str]:
+        paths = [tmp_path / f"{len(content)}-{number}.png" for number in range(count)]
+        for path in paths:
+            path.write_bytes(content)
+        return [str(path) for path in paths]
+
+    def choose(count: int, content: bytes) -> None:
+        page.goto("/")
+        page.set_input_files("#image", files(count, content))
+        page.get_by_role("button", name="Read the faces").click()
+
+    page.goto("/")
+    expect(page.locator("#limits")).to_contain_text(
+        "Up to 32 pictures at a time, with 20 MB and 100 megapixels together"
+    )
+    choose(50, face)
+    expect(page.get_by_text("50 pictures are too many at a time: leave 18 out.")).to_be_visible()
+    choose(3, face + bytes(8_000_000))
+    expect(page.get_by_text("23 MB together; at most 20 MB can be sent at a time")).to_be_visible()
+    large = cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes()
+    page.goto("/")
+    page.set_input_files("#image", files(3, large))
+    expect(page.get_by_text("108 megapixels together; at most 100")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Read the faces").click()
+    assert not sent
+
+
+def test_after_back_the_page_shows_what_its_form_holds(page, test_data):
+    page.goto("/")
+    page.set_input_files("#image", str(test_data / "faces" / "photo_happy.jpg"))
+    expect(page.locator("#previews img")).to_have_count(1)
+    page.get_by_role("button", name="Read the faces").click()
+    expect(page.get_by_role("heading", name="What was read")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#faces")).to_be_visible()
+    held = page.locator("#image").evaluate("input => input.files.length")
+    expect(page.locator("#previews img")).to_have_count(held)
+    expect(page.get_by_text("The faces are being read")).to_have_count(0)
