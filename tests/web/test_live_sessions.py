@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_core.faces.face import Box
+from fer_core.live.reading import Reading
+from fer_core.web.api.predict import _person
 from fer_core.web.live_sessions import IDLE_SECONDS, BusySessionError, LiveSessions
 
 SESSION = "b2c9e9f0-1111-4222-8333-444455556666"
@@ -32,6 +35,16 @@ def test_a_person_keeps_a_number_from_frame_to_frame(site, frames):
     assert (answers[0]["width"], answers[0]["height"]) == cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1).shape[
         1::-1
     ]
+
+
+def test_what_is_said_of_a_person_fits_the_numbers_beside_it():
+    shares = {"happy": 0.45, "sad": 0.3, "fear": 0.25}
+    box = Box(0, 0, 10, 10)
+    lagging = Reading(box, "sad", 0.3, shares, unsure=False, person=1)
+    told = _person(lagging, 0.4)
+    assert (told["label"], told["unsure"], told["held"]) == ("sad", True, True)
+    told = _person(Reading(box, "happy", 0.45, shares, unsure=True, person=1), 0.4)
+    assert (told["unsure"], told["held"]) == (False, False)
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,12 @@ class FaceAnswer(_Told):
 
 
 class PersonAnswer(FaceAnswer):
-    """What was read in one person who is followed; label and unsure may lag behind, so that they do not flicker."""
+    """What was read in one person who is followed; the label may lag behind, so that it does not flicker."""
 
     person: int
     """Numbers the people of a visit, from 1."""
+    held: bool
+    """Whether the label lags behind: another one is more probable, but not for long enough yet."""
 
 
 class PictureAnswer(_Told):
@@ -164,6 +166,9 @@ class JobAnswer(_Told):
     started_utc: str | None
     finished_utc: str | None
     message: str
+    """Why it has failed, or what it says."""
+    waits_for_broker: bool
+    """Whether it is written down but not in a queue: workers put it there when they reach the broker."""
     cancel_requested: bool
     can_cancel: bool
     can_resume: bool

@@ -46,8 +46,15 @@ def live() -> Response:
         milliseconds = (time.perf_counter() - began) * 1000
     _count(readings)
     height, width = picture_bgr.shape[:2]
-    people = [reading.to_json() for reading in readings]
+    people = [_person(reading, held.settings.threshold) for reading in readings]
     return jsonify(model=lent.model.name, width=width, height=height, faces=people, milliseconds=round(milliseconds, 2))
+
+
+def _person(reading: Reading, threshold: float) -> dict[str, Any]:
+    """Returns a reading whose words fit its own numbers: label and unsure lag behind in it, for 0.3 s at most."""
+    likeliest = max(reading.probabilities, key=reading.probabilities.__getitem__)
+    lags = {"unsure": reading.confidence < threshold, "held": reading.label != likeliest}
+    return reading.to_json() | lags
 
 
 def _sent() -> tuple[list[bytes], Faces]:

@@ -113,7 +113,7 @@ function waitAfter(words, seconds) {
 }
 
 function show(shot, answer) {
-  if (stage.width !== answer.width) {
+  if (stage.width !== answer.width || stage.height !== answer.height) {
     stage.width = answer.width;
     stage.height = answer.height;
   }
@@ -142,8 +142,10 @@ function stop(words, kind = "") {
   visit += 1;
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
   video.srcObject = null;
+  const hadFocus = document.activeElement === part("stop");
   part("stop").hidden = true;
   part("again").hidden = false;
+  if (hadFocus) part("again").focus();
   part("figures").hidden = true;
   if (recording.isOn) toggleRecording();
   part("record").disabled = true;

@@ -40,6 +40,103 @@ def start(page, context):
     page.get_by_role("button", name=AGREE).click()
 
 
+NOTE_PANELS = """
+window.panels = [];
+const fill = CanvasRenderingContext2D.prototype.fillRect;
+CanvasRenderingContext2D.prototype.fillRect = function (...rect) {
+    if (this.canvas.id === "stage" && this.fillStyle === "rgba(5, 8, 12, 0.72)") panels.push(rect);
+    return fill.apply(this, rect);
+};
+"""
+
+
+NOTE_FONTS = """
+window.fonts = [];
+const write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (...all) {
+    const { id, clientWidth, width } = this.canvas;
+    if (id === "stage") fonts.push((Number(this.font.match(/([\\d.]+)px/)[1]) * clientWidth) / width);
+    return write.apply(this, all);
+};
+"""
+
+
+def answering(page, *answers: dict) -> None:
+    """Has the server's answers to frames be these, one after the other, the last one again and again."""
+    left = list(answers)
+    page.route("**/api/v1/live", lambda route: route.fulfill(json=left.pop(0) if len(left) > 1 else left[0]))
+
+
+def answer(*faces: dict, width: int = 640, height: int = 480) -> dict:
+    return {"model": "m", "width": width, "height": height, "milliseconds": 1.0, "faces": list(faces)}
+
+
+def person(number: int, x: float, y: float, *, size: float = 90, **reading: object) -> dict:
+    box = {"x": x, "y": y, "width": size, "height": size}
+    shares = {"angry": 0.1, "disgust": 0.1, "fear": 0.1, "happy": 0.45, "neutral": 0.1, "sad": 0.1, "surprise": 0.05}
+    read = {"label": "happy", "confidence": 0.45, "unsure": False, "held": False, "probabilities": shares}
+    return {"person": number, "box": box} | read | reading
+
+
+def test_the_picture_takes_the_size_of_the_camera_when_only_its_height_changes(page, context):
+    answering(page, answer(person(1, 10, 400)), answer(width=640, height=360))
+    start(page, context)
+    wait_for(page, "document.getElementById('stage').height === 360")
+
+
+def test_the_bars_are_of_the_nearest_person_and_hide_nobody(page, context):
+    people = [person(n, x, y) for n, (x, y) in enumerate([(20, 40), (150, 40), (280, 40), (150, 300)], 1)]
+    nearest = person(5, 400, 150, size=140)
+    page.add_init_script(NOTE_PANELS)
+    answering(page, answer(*people, nearest))
+    start(page, context)
+    wait_for(page, "panels.length > 3")
+    panels = {tuple(panel) for panel in page.evaluate("panels")}
+    assert len(panels) == 1, "one person's only"
+    left, top, width, height = panels.pop()
+    for box in (one["box"] for one in (*people, nearest)):
+        beside = left >= box["x"] + box["width"] or box["x"] >= left + width
+        assert beside or top >= box["y"] + box["height"] or box["y"] >= top + height
+    expect(page.locator("#people h3")).to_have_count(5)
+
+
+def test_where_there_is_no_room_the_bars_are_beside_the_picture_only(page, context):
+    page.add_init_script(NOTE_PANELS)
+    answering(page, answer(person(1, 80, 0, size=480)))
+    start(page, context)
+    expect(page.get_by_role("heading", name="Person 1: happy")).to_be_visible()
+    assert page.evaluate("panels") == []
+
+
+def test_what_lags_behind_is_marked_so_that_the_headline_fits_the_bars(page, context):
+    answering(page, answer(person(1, 20, 40, label="sad", confidence=0.1, unsure=True, held=True)))
+    start(page, context)
+    expect(page.get_by_role("heading", name="Person 1: sad (unsure)")).to_be_visible()
+    page.unroute("**/api/v1/live")
+    answering(page, answer(person(1, 20, 40, label="sad", confidence=0.42, held=True)))
+    expect(page.get_by_role("heading", name="Person 1: sad (changing)")).to_be_visible()
+
+
+def test_on_a_phone_the_button_is_seen_and_the_words_over_the_picture_can_be_read(page, context):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.add_init_script(NOTE_FONTS)
+    context.grant_permissions(["camera"])
+    page.goto("/live")
+    button = page.get_by_role("button", name=AGREE)
+    box, menu = button.bounding_box(), page.get_by_role("navigation", name="Pages").bounding_box()
+    assert box["y"] + box["height"] <= menu["y"]
+    answering(page, answer(person(1, 20, 100)))
+    button.click()
+    wait_for(page, "fonts.length > 2")
+    assert min(page.evaluate("fonts")) >= 12
+
+
+def test_after_a_denial_the_button_that_tries_again_has_the_focus(page):
+    page.goto("/live")
+    page.get_by_role("button", name=AGREE).click()
+    expect(page.get_by_role("button", name="Start again")).to_be_focused()
+
+
 def test_the_camera_starts_only_after_consent(page, context):
     sent = []
     page.on("request", lambda request: sent.append(request.url) if "/api/v1/live" in request.url else None)

@@ -1,5 +1,6 @@
 // The list of the people in the picture: for reading at rest, and for screen readers.
 import { svg } from "../charts/svg.js";
+import { wordsOf } from "./draw.js";
 
 const EVERY_MS = 250,
   SPEAK_MS = 4000;
@@ -79,7 +80,8 @@ class PersonCard {
 
   #row(label, colour) {
     const row = document.createElement("tr");
-    const name = Object.assign(document.createElement("th"), { scope: "row", textContent: label });
+    const name = Object.assign(document.createElement("th"), { scope: "row" });
+    name.append(Object.assign(document.createElement("span"), { className: "share-name", textContent: label }));
     const bar = svg("rect", { height: 10, width: 0, fill: colour });
     const cell = document.createElement("td");
     cell.append(
@@ -92,7 +94,7 @@ class PersonCard {
   }
 
   show(face) {
-    this.#title.textContent = `Person ${face.person}: ${face.label}${face.unsure ? " (unsure)" : ""}`;
+    this.#title.textContent = `Person ${face.person}: ${wordsOf(face)}`;
     for (const [label, { row, bar, number }] of this.#rows) {
       const share = face.probabilities[label] ?? 0;
       bar.setAttribute("width", (100 * share).toFixed(1));
