@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -21,6 +22,13 @@ from jobs.wishes import WISHES, TrainWish
 
 FORMS = ("tune", "train", "retrain", "evaluate")
 _OWN_TITLE, _SETTINGS_TITLE, _NETWORK_TITLE = "The job", "The training", "The network"
+
+
+_NO_PATHS = ("sample", "kaggle")
+
+
+class MissingDataError(ConfigError):
+    """The images of a job are not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,21 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
         else:
             arguments[name] = value
     return arguments | ({"network_options": options} if options else {})
+
+
+def check_data(arguments: Mapping[str, Any]) -> None:
+    """Raises MissingDataError for images that are not on this machine: most likely misspelt, and found out hours later.
+
+    Workers on other machines may have them all the same, which only the person who sends the job can know.
+    """
+    settings = arguments.get("settings")
+    named = [arguments.get("data"), settings.get("data") if isinstance(settings, Mapping) else None]
+    for data in named:
+        if isinstance(data, str) and data not in _NO_PATHS and not Path(data).expanduser().exists():
+            raise MissingDataError(
+                f"There is no {data[:200]} on this server.",
+                hint="Check the path; the search or training would fail. Send it all the same if its workers have it.",
+            )
 
 
 def _of_training(

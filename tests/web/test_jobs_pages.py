@@ -179,7 +179,11 @@ def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_
     assert "python -m jobs up" in site.get("/jobs").text
     assert site.predict(face).status_code == 200
     sent = site.change("/api/v1/jobs", {"task": "gc"})
-    assert sent.status_code == 400
-    assert "is written down, and waits" in sent.json()["error"]
-    assert "python -m jobs up" in sent.json()["hint"]
+    assert sent.status_code == 201, "it is written down: whoever sends it again has two"
+    assert sent.json()["waits_for_broker"]
+    job_id = sent.json()["id"]
+    assert "The job is stored." in site.get(f"/jobs/{job_id}").text
+    assert site.change(f"/api/v1/jobs/{job_id}/cancel", {}).status_code == 202
+    resumed = site.change(f"/api/v1/jobs/{job_id}/resume", {})
+    assert (resumed.status_code, resumed.json()["waits_for_broker"]) == (202, True)
     assert site.get("/runs").status_code == 200

@@ -5,11 +5,10 @@ from flask import Blueprint, Response, jsonify, make_response
 from fer_core.store.files import plain
 from fer_core.web.api.answers import JobRequest
 from fer_core.web.api.checks import body_as, changes
-from fer_core.web.broker import desk, state
+from fer_core.web.broker import desk, resumed, sent, state
 from fer_core.web.looks.job_look import job_detail, job_lines
 from fer_core.web.service import service
 from jobs.cancelling import cancel as cancel_job
-from jobs.commands.broker import resumed, sent
 from jobs.wishes import checked_wish
 
 api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
@@ -24,10 +23,10 @@ def jobs() -> Response:
 @api.post("/jobs")
 @changes
 def new() -> Response:
-    """Sends a job."""
+    """Sends a job. Where the broker is away it is written down, and `waits_for_broker`."""
     wanted = body_as(JobRequest)
     checked_wish(wanted.task, wanted.arguments)
-    return _told(sent(desk(), wanted.task, wanted.arguments).id, 201)
+    return _told(sent(wanted.task, wanted.arguments).id, 201)
 
 
 @api.get("/jobs/<name>")
@@ -47,7 +46,7 @@ def cancel(name: str) -> Response:
 @changes
 def resume(name: str) -> Response:
     """Goes on with a job that failed, was cancelled or ran out of time."""
-    return _told(resumed(desk(), name).id, 202)
+    return _told(resumed(name).id, 202)
 
 
 @api.get("/workers")

@@ -44,6 +44,8 @@ def job_detail(desk: Desk, name: str) -> dict[str, Any]:
 
 def _line(desk: Desk, job: Job, look: Look) -> dict[str, Any]:
     status = look.status(job)
+    waits_for_broker = status == "QUEUED" and job.sent_utc is None
+    waits = "stored, waits for the broker" if waits_for_broker else f"waits in the queue {job.queue}"
     can_resume = status in ("FAILED", "CANCELLED", "TIMED_OUT", "INTERRUPTED") and job.task != "trial"
     return {
         "id": job.id,
@@ -55,17 +57,30 @@ def _line(desk: Desk, job: Job, look: Look) -> dict[str, Any]:
         "run": job.run,
         "search": job.search,
         "attempt": job.attempt,
-        "doing": look.doing(job),
+        "doing": look.doing(job) or (waits if status == "QUEUED" else ""),
         "share": _share(desk, job),
         "seconds_left": _seconds_left(desk, job),
         "created_utc": job.created_utc,
         "started_utc": job.started_utc,
         "finished_utc": job.finished_utc if status in ENDED else None,
-        "message": job.message,
+        "message": job.message or _reason(desk, job, status),
+        "waits_for_broker": waits_for_broker,
         "cancel_requested": job.cancel_requested,
         "can_cancel": status in ALIVE and job.task != "trial" and not job.cancel_requested,
         "can_resume": can_resume,
     }
+
+
+def _reason(desk: Desk, job: Job, status: str) -> str:
+    """Returns why what a job began has failed: a search fails long after the job that began it has ended well."""
+    if status != "FAILED":
+        return ""
+    with suppress(FerError):
+        if job.search:
+            return summary(open_search(desk.places, job.search)).message
+        if job.run:
+            return open_run(desk.places, job.run).state.message
+    return ""
 
 
 def _share(desk: Desk, job: Job) -> float | None:

@@ -4,14 +4,13 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 
 from fer_core.errors import FerError
 from fer_core.store.files import plain
-from fer_core.web.broker import HOW_TO_START, desk
-from fer_core.web.forms import FORMS, arguments_of, job_form
+from fer_core.web.broker import HOW_TO_START, desk, resumed, sent
+from fer_core.web.forms import FORMS, MissingDataError, arguments_of, check_data, job_form
 from fer_core.web.looks.job_look import job_detail, job_lines
 from fer_core.web.looks.search_look import search_lines
 from fer_core.web.problems import status_of
 from fer_core.web.service import service
 from jobs.cancelling import cancel as cancel_job
-from jobs.commands.broker import resumed, sent
 from jobs.wishes import checked_wish
 
 pages = Blueprint("jobs", __name__)
@@ -32,7 +31,7 @@ def page() -> str:
 @pages.get("/jobs/<name>")
 def one(name: str) -> str:
     """One job."""
-    return render_template("job.html", job=plain(job_detail(desk(), name)))
+    return render_template("job.html", job=plain(job_detail(desk(), name)), how_to_start=HOW_TO_START)
 
 
 @pages.get("/jobs/new/<task>")
@@ -50,12 +49,22 @@ def send(task: str) -> Response | tuple[str, int]:
     try:
         arguments = arguments_of(form, request.form)
         checked_wish(task, arguments)
-        job = sent(desk(), task, arguments)
+        if "unchecked" not in request.form:
+            check_data(arguments)
+        job = sent(task, arguments)
     except FerError as error:
-        shown = render_template("job_form.html", form=form, sent=request.form, problem=error)
-        return shown, status_of(error)
-    flash(f"Sent: {job.id} waits in the queue {job.queue}.")
+        may_be_elsewhere = isinstance(error, MissingDataError)
+        known = {"form": form, "sent": request.form, "problem": error, "may_be_elsewhere": may_be_elsewhere}
+        return render_template("job_form.html", **known), status_of(error)
+    if job.sent_utc:
+        flash(f"Sent: {job.id} waits in the queue {job.queue}.")
     return redirect(url_for("jobs.one", name=job.id))
+
+
+@pages.get("/jobs/<name>/cancel")
+def confirm_cancel(name: str) -> str:
+    """Asks whether a job is to end, and says what becomes of it."""
+    return render_template("cancel.html", job=plain(job_detail(desk(), name)))
 
 
 @pages.post("/jobs/<name>/cancel")
@@ -69,6 +78,7 @@ def cancel(name: str) -> Response:
 @pages.post("/jobs/<name>/resume")
 def resume(name: str) -> Response:
     """Goes on with a job that failed, was cancelled or ran out of time."""
-    job = resumed(desk(), name)
-    flash(f"It goes on, in the queue {job.queue}.")
+    job = resumed(name)
+    if job.sent_utc:
+        flash(f"It goes on, in the queue {job.queue}.")
     return redirect(url_for("jobs.one", name=job.id))

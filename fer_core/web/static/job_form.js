@@ -13,6 +13,10 @@ for (const select of document.querySelectorAll("[data-reloads]")) {
     location.assign(address);
   });
 }
+// After Back the browser puts in what was chosen last, beside the fields that belong to what was chosen before.
+addEventListener("pageshow", () => {
+  for (const select of document.querySelectorAll("[data-reloads]")) select.value = begun.get(select);
+});
 for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
 
 function stateOf(field) {

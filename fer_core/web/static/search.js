@@ -76,7 +76,9 @@ function rowOf(trial, names, search) {
       : []),
   );
   row.append(head);
-  add(row, "", badge(trial.status), trial.status);
+  const status = add(row, "", badge(trial.status), trial.status);
+  if (trial.status === "FAILED" && trial.message)
+    status.append(Object.assign(document.createElement("span"), { className: "why", textContent: trial.message }));
   add(row, "number", score(trial.score), trial.score);
   add(row, "number", trial.stopped_early ? `${trial.epochs}, ended early` : trial.epochs, trial.epochs);
   for (const name of names) add(row, "number", number(trial.settings[name]), trial.settings[name]);
@@ -93,6 +95,7 @@ function add(row, className, content, value) {
   cell.className = className;
   cell.dataset.value = value ?? "";
   cell.append(content instanceof Node ? content : String(content));
+  return cell;
 }
 
 function mark(trial) {

@@ -6,6 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from fer_core.search.state import changing
 from tests.jobs.conftest import (  # noqa: F401
     TINY_TRAINING,
     job_environment,
@@ -14,19 +15,99 @@ from tests.jobs.conftest import (  # noqa: F401
     redis_url,
     worker,
 )
+from tests.jobs.parts import jobs_of, make_job, make_search
 from tests.web.browser.conftest import watched, web_server
 
 SEARCH_MS = 200_000
 """Some 25 s on two cores of its own."""
 
 
-def test_without_a_broker_the_page_says_how_to_start_one(page):
+def test_without_a_broker_the_page_says_how_to_start_one_and_a_job_is_stored(page, site):
     page.goto("/jobs")
     expect(page.get_by_role("heading", name="How to start broker and workers")).to_be_visible()
     expect(page.locator("#how-to").get_by_text("python -m jobs up", exact=True)).to_be_visible()
     page.get_by_role("link", name="Search Tries settings").click()
     page.get_by_role("button", name="Start it").click()
-    expect(page.get_by_role("alert")).to_contain_text("broker")
+    expect(page.get_by_role("status").filter(has_text="The job is stored.")).to_contain_text("python -m jobs up")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator("#doing")).to_have_text("stored, waits for the broker")
+    assert len(jobs_of(site.places).open_jobs()) == 1
+
+
+def test_images_that_are_not_there_are_said_before_a_job_is_sent(page, site, tmp_path):
+    before = len(jobs_of(site.places).open_jobs())
+    page.goto("/jobs/new/tune")
+    page.get_by_label("data").fill(str(tmp_path / "fotos"))
+    page.get_by_role("button", name="Start it").click()
+    expect(page.get_by_role("alert")).to_contain_text(f"There is no {tmp_path / 'fotos'} on this server.")
+    assert len(jobs_of(site.places).open_jobs()) == before
+    page.get_by_role("button", name="Send it all the same").click()
+    expect(page.get_by_text("The job is stored.")).to_be_visible()
+    assert len(jobs_of(site.places).open_jobs()) == before + 1
+
+
+def test_a_job_is_cancelled_after_a_question_only(page, site):
+    job = make_job(site.places, "train-20260131-120000-cccc")
+    page.goto("/jobs")
+    page.get_by_role("link", name=f"Cancel … {job.id}").click()
+    expect(page.get_by_text("Resume goes on from the last finished epoch.")).to_be_visible()
+    page.get_by_role("link", name="Let it go on").click()
+    assert jobs_of(site.places).read(job.id).status == "QUEUED"
+    page.get_by_role("link", name="Cancel …").click()
+    page.get_by_role("button", name="Cancel the job").click()
+    expect(page.get_by_text("It is cancelled.")).to_be_visible()
+
+
+def test_a_failed_search_says_why_on_its_job_and_beside_its_trials(page, site):
+    search = make_search(site.places, [0.2, None], status="FAILED")
+    why = "3 trials failed one after the other; the last one: There is no /data/fotos."
+    with changing(search) as state:
+        state.message = why
+        state.change(1, status="FAILED", message="There is no /data/fotos.")
+    make_job(site.places, "tune-20260131-120000-dddd", task="tune", status="SUCCEEDED", search=search.id)
+    page.goto("/jobs/tune-20260131-120000-dddd")
+    expect(page.get_by_role("status").filter(has_text=why)).to_be_visible()
+    expect(page.get_by_text("Nothing yet.")).to_have_count(0)
+    page.goto("/jobs")
+    expect(page.get_by_role("region", name="Ended")).to_contain_text(why)
+    page.goto(f"/searches/{search.id}")
+    expect(page.locator("#trials tbody tr").nth(1)).to_contain_text("There is no /data/fotos.")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_chart_of_a_search_shows_the_score_first_and_no_axis_without_values(page, site, width):
+    settings = [f"a_setting_with_a_long_name_{number}" for number in range(14)]
+    search = make_search(site.places, [0.2, 0.5, 0.4])
+    known = json.loads(page.request.get(f"{site.url}/api/v1/searches/{search.id}").text())
+    known["parameters"] = [{"name": name, "log": False} for name in settings]
+    for trial in known["trials"]:
+        trial["settings"] = dict.fromkeys(settings[:-1], trial["number"] + 0.5)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.route(f"**/searches/{search.id}", lambda route: route.fulfill(body=with_data(route.fetch().text(), known)))
+    page.goto(f"/searches/{search.id}")
+    names = page.locator("#parallel .axis-name")
+    expect(names).to_have_count(14)  # the score, and thirteen settings that have values
+    expect(names.first).to_contain_text("val macro f1")
+    box = names.first.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert not re.search("Infinity|NaN", page.locator("#parallel").inner_html())
+
+
+def with_data(page: str, data: dict) -> str:
+    """Returns a search's page with other data for its scripts."""
+    start, _, rest = page.partition('id="search-data">')
+    return f'{start}id="search-data">{json.dumps(data)}</script>{rest.partition("</script>")[2]}'
+
+
+def test_after_back_a_form_has_the_fields_of_the_recipe_that_it_names(page):
+    page.goto("/jobs/new/train")
+    begun = page.get_by_label("recipe").input_value()
+    page.get_by_label("recipe").select_option("attention")
+    expect(page).to_have_url(re.compile("recipe=attention"))
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("recipe="))
+    expect(page.get_by_label("recipe")).to_have_value(begun)
 
 
 def test_a_form_takes_the_settings_of_another_recipe_and_finds_one_by_name(page):
@@ -101,6 +182,6 @@ def test_a_search_is_started_and_watched_until_it_ends(browser, site_with_worker
         expect(page.locator("#progress-words")).to_contain_text("of 2 trials", timeout=SEARCH_MS)
         expect(page.locator(".badge.succeeded")).to_have_text("succeeded", timeout=SEARCH_MS)
         expect(page.locator("#trials tbody tr")).to_have_count(2)
-        expect(page.get_by_role("img", name=re.compile("^2 trials from their settings"))).to_be_visible()
+        expect(page.get_by_role("img", name=re.compile("^2 trials from their val"))).to_be_visible()
         expect(page.get_by_role("heading", name="The winner's settings")).to_be_visible()
     context.close()

@@ -1,12 +1,14 @@
-// Parallel coordinates: a line for each trial across its settings to its score. The best quarter stands out.
+// Parallel coordinates: a line for each trial from its score across its settings. The best quarter stands out.
 import { number, words } from "../format.js";
 import { Readout } from "./readout.js";
 import { linear } from "./scale.js";
 import { svg } from "./svg.js";
 
-const EDGE = { left: 40, right: 72, top: 52, bottom: 16 },
+const EDGE = { left: 40, right: 60, top: 52, bottom: 16 },
   HEIGHT = 320,
   AXIS_WIDTH = 78;
+const LONGEST_NAME = 22, // names stand in two rows, so that each has twice the room of a mark
+  LONGEST_MARK = 11;
 const RANKS = ["best quarter", "second", "third", "last quarter"];
 
 /** A drawing in `place`; `show(trials, parameters, objective)` fills it. `chosen` is called with a trial's number. */
@@ -59,7 +61,7 @@ export class Parallel {
         height: HEIGHT,
         role: "img",
         tabindex: 0,
-        "aria-label": `${trials.length} trials from their settings to ${words(objective)}. Arrow keys go through them from the best on; the table below says the same.`,
+        "aria-label": `${trials.length} trials from their ${words(objective)} to their settings. Arrow keys go through them from the best on; the table below says the same.`,
       },
       [...axes.flatMap(drawnAxis), ...[...this.#ways].reverse().map((way) => way.path)],
     );
@@ -108,10 +110,12 @@ export class Parallel {
 }
 
 function axesOf(trials, parameters, objective, width) {
+  // The score comes first: where there are more axes than room, it is the one that must be seen without scrolling.
+  // A setting that no trial with a score has (one that depends on another) has no axis.
   const names = [
-    ...parameters.map((one) => ({ ...one, of: (trial) => trial.settings[one.name] })),
     { name: objective, of: (trial) => trial.score },
-  ];
+    ...parameters.map((one) => ({ ...one, of: (trial) => trial.settings[one.name] })),
+  ].filter((one) => trials.some((trial) => one.of(trial) != null));
   return names.map((one, place) => {
     const values = trials.map(one.of).filter((value) => value != null);
     const x =
@@ -152,8 +156,14 @@ function drawnAxis({ name, x, y, marks }, place, all) {
   const title = { class: "axis-name", x: nameAt, y: place % 2 ? 30 : 14, "text-anchor": anchor };
   const texts = marks.map((mark, order) => {
     const isTop = marks.length > 1 && order === marks.length - 1;
-    return svg("text", { class: "axis-text", x: x + 6, y: y(mark) + (isTop ? 12 : -3) }, [number(mark)]);
+    const at = { class: "axis-text", x: x + 6, y: y(mark) + (isTop ? 12 : -3) };
+    return svg("text", at, [short(number(mark))]);
   });
   const line = svg("line", { class: "axis", x1: x, x2: x, y1: EDGE.top, y2: HEIGHT - EDGE.bottom });
-  return [line, svg("text", title, [words(name)]), ...texts];
+  return [line, svg("text", title, [short(words(name), LONGEST_NAME), svg("title", {}, [words(name)])]), ...texts];
+}
+
+/** Returns a text that stays between two axes. */
+function short(text, most = LONGEST_MARK) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
