@@ -128,6 +128,21 @@ def test_a_promoted_model_whose_small_runtime_is_broken_is_said_and_a_later_one_
         wait_until(lambda: site.service.readers.model.name == good.id)
 
 
+def test_trials_are_no_candidates_and_promoting_one_says_what_it_is(web_settings, tmp_path):
+    places = places_in(tmp_path)
+    trained = finished_run(places, "20260101-000000-compact-0001")
+    trial = finished_run(places, "20260102-000000-compact-0002", kind="trial", parent="search_20260101-000000-x-0001")
+    with served(web_settings.model_copy(update={"readers": 1}), places) as site:
+        candidates = site.get("/model").text
+        assert f"Promote {trained.id}" in candidates
+        assert f"Promote {trial.id}" not in candidates
+        question = site.get(f"/model/promote?run={trial.id}").text
+        assert "This is a trial of a search" in question
+        assert promotion.current(places) is None, "nothing is done before the answer"
+        assert site.get("/model/promote?run=none").status_code == 404
+        assert site.get("/model/rollback").status_code == 400
+
+
 def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, tmp_path):
     places = places_in(tmp_path)
     first, second, third = (finished_run(places, f"2026010{day}-000000-compact-000{day}") for day in (1, 2, 3))
@@ -136,7 +151,7 @@ def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, tm
         assert "The button below goes back" in visit.submit("/model/promote", {"run": first.id}).text
         visit.submit("/model/promote", {"run": second.id})
         seen = {"from": second.id, "to": first.id}
-        assert all(f'value="{run_id}"' in visit.get("/model").text for run_id in seen.values())
+        assert all(f'value="{run_id}"' in visit.get("/model/rollback").text for run_id in seen.values())
         promotion.promote(places, third)
         refused = visit.submit("/model/rollback", seen)
         assert refused.status_code == 400

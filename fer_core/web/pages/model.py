@@ -6,8 +6,9 @@ from fer_core.errors import ArtifactError
 from fer_core.store import promotion
 from fer_core.store.promotion import Step
 from fer_core.store.runs import open_run
+from fer_core.web.looks.comparing import scored_on
 from fer_core.web.looks.model_card import model_card
-from fer_core.web.looks.run_list import SHIPPED, is_shipped, page_id
+from fer_core.web.looks.run_list import SHIPPED, RunLine, find_run, is_shipped, page_id, run_line
 from fer_core.web.service import service
 
 pages = Blueprint("model", __name__)
@@ -34,6 +35,34 @@ def page() -> str:
     )
 
 
+@pages.get("/model/promote")
+def confirm_promotion() -> str:
+    """The model in use beside the one that could take its place: nothing is changed before both were seen."""
+    run_id = request.args.get("run", "")
+    line = run_line(open_run(service().places, run_id))
+    return _confirmation(line, url_for("model.promote"), {"run": run_id}, verb="Promote")
+
+
+@pages.get("/model/rollback")
+def confirm_rollback() -> str:
+    """The model in use beside the one before it."""
+    places = service().places
+    step = promotion.step_back(places)
+    if step is None:
+        raise ArtifactError("There is no model to roll back to.", hint="The page of the model lists those before it.")
+    line = run_line(find_run(places, page_id(step.end)))
+    return _confirmation(line, url_for("model.rollback"), {"from": step.start, "to": step.end}, verb="Roll back to")
+
+
+def _confirmation(line: RunLine, action: str, fields: dict[str, str], *, verb: str) -> str:
+    current = next((one for one in service().runs.lines() if one.is_in_use), None)
+    titles = {"In use now": current, "Would be in use": line}
+    both = [(title, one, scored_on(one) if one else "") for title, one in titles.items()]
+    images = {on for _, _, on in both}
+    known = {"both": both, "line": line, "current": current, "is_measure": len(images) == 1 and "" not in images}
+    return render_template("promote.html", action=action, fields=fields, verb=verb, **known)
+
+
 @pages.post("/model/promote")
 def promote() -> Response:
     """Puts a finished run into use."""
@@ -58,5 +87,7 @@ def rollback() -> Response:
     return redirect(url_for("model.page"))
 
 
-def _can_be_promoted(line) -> bool:
-    return line.status == "SUCCEEDED" and not line.is_in_use and not is_shipped(line.id)
+def _can_be_promoted(line: RunLine) -> bool:
+    """Trials are no candidates: what a search chose of them is confirmed on its own page."""
+    is_finished = line.status == "SUCCEEDED" and line.kind != "trial"
+    return is_finished and not line.is_in_use and not is_shipped(line.id)

@@ -32,6 +32,7 @@ def page() -> str:
         kinds=sorted({line.kind for line in lines}),
         chosen={"sort": sort, "recipe": recipe, "kind": kind},
         sorts=SORTS,
+        most_compared=comparing.MOST,
     )
 
 
@@ -82,9 +83,20 @@ def history_csv(name: str) -> Response:
 
 @pages.get("/compare")
 def compare() -> str:
-    """Several trainings side by side."""
-    every = comparing.compared(service().places, request.args.getlist("run"))
-    return render_template("compare.html", runs=every, differing=comparing.differing(every), data=_for_charts(every))
+    """Several trainings side by side. `?paired=yes` asks the models about the same images too."""
+    places = service().places
+    every = comparing.compared(places, request.args.getlist("run"))
+    pairs = comparing.pairs(every)
+    wanted = pairs if request.args.get("paired") else []
+    return render_template(
+        "compare.html",
+        runs=every,
+        groups=comparing.by_test_images(every),
+        pairs=pairs,
+        paired=[(first, second, comparing.paired_sentence(places, first, second)) for first, second in wanted],
+        differing=comparing.differing(every),
+        data=_for_charts(every),
+    )
 
 
 def _for_charts(every: list[comparing.Compared]) -> list[dict[str, Any]]:

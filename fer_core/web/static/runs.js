@@ -15,7 +15,13 @@ search?.addEventListener("input", filter);
 for (const select of document.querySelectorAll("#filters select"))
   select.addEventListener("change", () => select.form.requestSubmit());
 table?.addEventListener("change", showChosen);
-showChosen();
+// After Back the browser has put in again what was typed and chosen; the list above it is that of the address.
+addEventListener("pageshow", () => {
+  for (const select of document.querySelectorAll("#filters select"))
+    select.value = [...select.options].find((option) => option.defaultSelected)?.value ?? select.options[0].value;
+  filter();
+  showChosen();
+});
 
 function filter() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -27,8 +33,10 @@ function filter() {
 function showChosen() {
   const count = table?.querySelectorAll("input:checked").length ?? 0;
   if (!compare) return;
-  compare.disabled = count < 2;
-  compare.textContent = count < 2 ? "Compare: choose two or more" : `Compare ${count}`;
+  const most = Number(compare.dataset.most);
+  compare.disabled = count < 2 || count > most;
+  compare.textContent =
+    count < 2 ? "Compare: choose two or more" : count > most ? `Compare: ${most} at most` : `Compare ${count}`;
 }
 
 // Running ones: a card with curves each, and their rows.

@@ -2,10 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from fer_core.emotions import FER2013_LABELS
+from fer_core.store.model_files import find_model
 from fer_core.store.shipped import shipped_models
 from tests.jobs.parts import make_run, write_epochs
 from tests.shipped import EPOCHS, SCORES, VALIDATION_ACCURACY
@@ -92,12 +94,79 @@ def test_the_curves_of_a_training_grow_and_its_end_is_shown(page, site):
     expect(page.locator("#status")).to_have_text("succeeded")
 
 
-def test_a_run_is_promoted_and_the_model_before_it_comes_back(page):
+def test_a_run_is_promoted_after_a_look_at_both_and_the_model_before_it_comes_back(page):
     page.goto("/model")
-    page.get_by_role("button", name=f"Promote {FIRST}").click()
-    expect(page.get_by_role("status").first).to_contain_text(FIRST)
-    page.get_by_role("button", name=f"Promote {SECOND}").click()
-    expect(page.get_by_role("contentinfo")).to_contain_text(SECOND)
-    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("link", name=f"Promote {FIRST}").click()
+    expect(page.get_by_role("heading", name="Promote resnet?")).to_be_visible()
+    low, high = SCORES["accuracy_interval"]
+    both = page.get_by_role("region", name="The two models").get_by_role("row")
+    expect(both).to_have_count(3)
+    expect(both.nth(1)).to_contain_text("shipped-best")
+    for row in (both.nth(1), both.nth(2)):
+        expect(row).to_contain_text(f"{low:.1%} – {high:.1%}")
+    page.get_by_role("link", name="Keep the one in use").click()
+    expect(page.get_by_role("contentinfo")).to_contain_text("shipped/best")
+    for run_id in (FIRST, SECOND):
+        page.get_by_role("link", name=f"Promote {run_id}").click()
+        page.get_by_role("button", name="Promote resnet").click()
+        expect(page.get_by_role("contentinfo")).to_contain_text(run_id)
+    page.get_by_role("link", name="Roll back").click()
+    page.get_by_role("button", name="Roll back to resnet").click()
     expect(page.get_by_text(f"Run {FIRST} is the model in use again.")).to_be_visible()
     expect(page.get_by_role("contentinfo")).to_contain_text(FIRST)
+
+
+def test_scores_on_different_images_stand_apart_with_their_intervals(page, site):
+    drawn = {"split": "test", "images": 280, "accuracy": 0.98, "accuracy_interval": [0.956, 0.991], "macro_f1": 0.98}
+    other = finished_run(
+        site.places, "20260103-120000-smoke-cccc", scores=drawn, data_name="sample", split_fingerprint="d"
+    )
+    page.goto(f"/compare?run={other.id}&run={FIRST}&run={SECOND}")
+    table = page.get_by_role("region", name="Scores", exact=True)
+    groups = table.get_by_role("rowgroup").filter(has=page.get_by_role("rowheader"))
+    expect(groups).to_have_count(2)
+    expect(groups.nth(0)).to_contain_text("test: 280 images of sample")
+    expect(groups.nth(0)).to_contain_text("95.6% – 99.1%")
+    expect(groups.nth(1)).to_contain_text("PublicTest: 3,589 images of FER-2013")
+    low, high = SCORES["accuracy_interval"]
+    expect(groups.nth(1)).to_contain_text(f"{low:.1%} – {high:.1%}")
+    expect(page.get_by_text("a higher score in one of them does not mean a better model")).to_be_visible()
+    page.get_by_role("button", name="Compare image by image").click()
+    expect(page.get_by_text("resnet aaaa to resnet bbbb:")).to_be_visible()
+    expect(page.get_by_text("No difference image by image: FER-2013 (fer2013.zip) is not here.")).to_be_visible()
+    model = find_model(FIRST, site.places)
+    answers = site.places.cache / "answers" / f"{model.sha256}-{model.manifest.split_fingerprint[:16]}.npz"
+    answers.parent.mkdir(parents=True)
+    truth = np.arange(700) % 7
+    np.savez(answers, truth=truth, predictions=truth)
+    page.reload()
+    expect(page.get_by_text("On the same 700 images: macro F1 100.0% to 100.0%")).to_be_visible()
+
+
+def test_after_back_the_list_and_its_filters_say_the_same(page):
+    page.goto("/runs")
+    page.get_by_label("Kind").select_option("train")
+    expect(page).to_have_url(re.compile("kind=train"))
+    page.get_by_label("Search").fill("bbbb")
+    page.get_by_label(f"Compare {SECOND}").check()
+    page.get_by_role("link", name="resnet", exact=True).first.click()
+    page.go_back()
+    expect(page.get_by_label("Kind")).to_have_value("train")
+    checked = page.locator("#runs input:checked").count()
+    words = page.get_by_label("Search").input_value()
+    expect(page.locator("#runs tbody tr:visible")).to_have_count(1 if words else page.locator("#runs tbody tr").count())
+    expect(page.locator("#compare")).to_have_text(
+        "Compare: choose two or more" if checked < 2 else f"Compare {checked}"
+    )
+    page.go_back()
+    expect(page.get_by_label("Kind")).to_have_value("")
+
+
+def test_more_runs_than_can_be_compared_are_not_offered(page, site):
+    for number in range(8):
+        make_run(site.places, minutes=number)
+    page.goto("/runs")
+    for box in page.locator("#runs input[type=checkbox]").all()[:9]:
+        box.check()
+    expect(page.locator("#compare")).to_have_text("Compare: 8 at most")
+    expect(page.locator("#compare")).to_be_disabled()
