@@ -29,6 +29,11 @@ def test_every_call_of_the_api_is_described(site):
     assert "security" in openapi_document(WebSettings(), is_locked=True)
 
 
+def test_the_limits_of_this_server_are_described():
+    about = openapi_document(WebSettings(max_megapixels=30, max_upload_mb=5), is_locked=False)["info"]["description"]
+    assert "32 pictures, 5 MB and 60 megapixels in all, 30 in each picture" in about
+
+
 @pytest.fixture(scope="module")
 def locked(web_settings, tmp_path_factory):
     """A server with a token."""

@@ -30,12 +30,12 @@ class Site(NamedTuple):
 
 
 @contextlib.contextmanager
-def web_server(places: Places, test_data: Path, **environment: str) -> Iterator[Site]:
-    """Yields a server in a process of its own, on a free port."""
+def web_server(places: Places, test_data: Path, *, model: str = "", **environment: str) -> Iterator[Site]:
+    """Yields a server in a process of its own, on a free port; `model` is read with instead of the one in use."""
     yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(places.inbox)}
     folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
     process = subprocess.Popen(
-        [sys.executable, "-m", "fer_core.web", "--port", "0", *folders],
+        [sys.executable, "-m", "fer_core.web", "--port", "0", *folders, *(("--model", model) if model else ())],
         cwd=PROJECT,
         env=clean_environment(places, yunet | environment),
         stderr=subprocess.PIPE,

@@ -1,11 +1,17 @@
 """No page has a serious accessibility problem, in light and in dark, and none is wider than its window."""
 
+import json
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from fer_core.emotions import FER2013_LABELS
+from fer_core.store.artifacts import save_labels
+from tests.conftest import places_in
 from tests.jobs.parts import make_job, make_run, make_search, write_epochs
-from tests.web.browser.conftest import watched
+from tests.web.browser.conftest import watched, web_server
 from tests.web.conftest import finished_run
 
 RUN, JOB = "20260101-120000-compact-aaaa", "train-20260131-120000-aaaa"
@@ -40,6 +46,8 @@ def addresses(site) -> dict[str, str]:
         "train": "/jobs/new/train",
         "search": f"/searches/{search.id}",
         "model": "/model",
+        "promote": f"/model/promote?run={RUN}",
+        "cancel": f"/jobs/{JOB}/cancel",
         "kept": "/corrections",
         "missing": "/nowhere",
     }
@@ -71,7 +79,9 @@ def test_results_a_correction_and_the_camera_can_be_used_by_everybody(browser, s
         page.get_by_role("button", name="Heat map").click()
         page.get_by_text("This is wrong").click()
         found = serious_problems(page, "results")
+        page.get_by_label("It is …").select_option("sad")
         page.get_by_role("button", name="Keep for retraining").click()
+        expect(page.get_by_text("Kept as “sad”.")).to_be_visible()
         found |= serious_problems(page, "corrected")
         page.goto("/corrections")
         found |= serious_problems(page, "kept")
@@ -95,6 +105,76 @@ def test_no_page_is_wider_than_its_window(browser, site, addresses):
             wide |= {f"{name} at {width}": needed} if needed > width else {}
     context.close()
     assert not wide
+
+
+def test_long_names_of_classes_and_runs_fit_into_every_window(browser, test_data, tmp_path):
+    places = places_in(tmp_path)
+    long = [f"{'an_emotion_with_a_name_of_seventy_characters_' * 2}"[:68] + f"_{number}" for number in range(7)]
+    run_id = f"20260105-120000-{'recipe_with_a_long_name_' * 3}"[:70] + "-eeee"
+    run = finished_run(places, run_id, recipe="recipe_with_a_long_name_" * 3, labels=long)
+    renamed = dict(zip(FER2013_LABELS, long, strict=True))
+    evaluation = json.loads(run.evaluation_json.read_text())
+    evaluation["per_class"] = {renamed[label]: scores for label, scores in evaluation["per_class"].items()}
+    run.evaluation_json.write_text(json.dumps(evaluation))
+    save_labels(run.labels_json, long)
+    make_job(places, f"train-20260131-120000-{'x' * 50}", status="FAILED", run=run_id, message="n" * 70)
+    with web_server(places, test_data, model=run_id) as site:
+        context = browser.new_context(base_url=site.url, permissions=["camera"])
+        page = context.new_page()
+        wide = {}
+
+        def look(name: str) -> None:
+            for width in (390, 768, 1440):
+                page.set_viewport_size({"width": width, "height": 800})
+                needed = page.evaluate("document.documentElement.scrollWidth")
+                wide.update({f"{name} at {width}": needed} if needed > width else {})
+
+        for address in (
+            "/runs",
+            f"/runs/{run_id}",
+            f"/compare?run={run_id}&run=shipped-best",
+            "/model",
+            "/jobs",
+            f"/model/promote?run={run_id}",
+        ):
+            page.goto(address)
+            look(address)
+        page.goto("/")
+        page.set_input_files("#image", str(test_data / "faces" / "photo_happy.jpg"))
+        page.get_by_role("button", name="Read the faces").click()
+        page.get_by_text("This is wrong").click()
+        look("results")
+        page.goto("/live")
+        page.get_by_role("button", name="I agree, start the camera").click()
+        expect(page.locator("#people h3")).to_be_visible()
+        look("live")
+        context.close()
+    assert not wide
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_buttons_can_be_read_while_they_are_pointed_at(browser, site, theme):
+    context = browser.new_context(base_url=site.url, color_scheme=theme, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto("/")
+    for name in ("Choose pictures", "Take one"):
+        button = page.get_by_role("button", name=name)
+        button.hover()
+        colours = button.evaluate("one => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor]")
+        assert contrast(*colours) >= 4.5, (name, colours)
+    context.close()
+
+
+def contrast(first: str, second: str) -> float:
+    """Returns the contrast of two colours as the Web Content Accessibility Guidelines define it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
 
 
 def test_light_and_dark_are_chosen_by_the_system_or_by_a_button_that_is_remembered(browser, site):
