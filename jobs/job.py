@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from fer_core.store.run import Status
+from fer_core.store.stored_values import Count, Moment, RunId
 from jobs.owner import Owner, is_here, lives_here
 
 TaskName = Literal["tune", "trial", "train", "retrain", "evaluate", "gc"]
@@ -25,30 +26,30 @@ class Job(BaseModel):
     arguments: dict[str, Any] = {}
     status: Status = "QUEUED"
     queue: str
-    run: str | None = None
-    search: str | None = None
+    run: RunId | None = None
+    search: RunId | None = None
     schedule: str | None = None
     """The entry of the schedule that it comes from."""
 
-    attempt: int = 0
+    attempt: Count = 0
     """How often it was begun."""
-    epoch: int = 0
+    epoch: Count = 0
     """The last finished one when it was looked at last; a later one forgives the crashes and losses before it."""
-    crashes: int = 0
+    crashes: Count = 0
     """How often in a row its process crashed without finishing an epoch."""
-    losses: int = 0
+    losses: Count = 0
     """How often in a row its worker died without an epoch having been finished."""
     owner: Owner | None = None
     refused_by: dict[str, int] = {}
     """The workers whose machine cannot begin it, with the number of the process that found out."""
 
-    created_utc: str
-    sent_utc: str | None = None
-    started_utc: str | None = None
+    created_utc: Moment
+    sent_utc: Moment | None = None
+    started_utc: Moment | None = None
     """The latest attempt."""
-    deadline_utc: str | None = None
-    heartbeat_utc: str | None = None
-    finished_utc: str | None = None
+    deadline_utc: Moment | None = None
+    heartbeat_utc: Moment | None = None
+    finished_utc: Moment | None = None
 
     cancel_requested: bool = False
     message: str = ""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from fer_core.errors import JobError
 from fer_core.store.clock import Clock, utc_text
-from fer_core.store.files import full_disk_named, write_json
+from fer_core.store.files import full_disk_named, read_whole, write_json
 from jobs.job import ENDED, Job
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,160}")
@@ -100,7 +100,11 @@ def check_id(job_id: str) -> None:
 
 def _read(path: Path) -> Job:
     try:
-        return Job.model_validate_json(path.read_bytes())
+        return Job.model_validate_json(read_whole(path))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise JobError(f"The record {path} cannot be read: {error.strerror}.", hint="Move it away.") from error
     except ValidationError as error:
         raise JobError(
             f"The record {path} is not whole ({error.errors()[0]['msg']}).",

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fer_core.errors import ArtifactError, DatasetError
+from fer_core.store.stored_values import Count
 
 Interval = tuple[float, float]
 RESAMPLES = 2000
@@ -36,7 +37,7 @@ class ClassScore(BaseModel):
     precision: float
     recall: float
     f1: float
-    images: int
+    images: Count
 
 
 class SubsetScore(BaseModel):
@@ -44,7 +45,7 @@ class SubsetScore(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    images: int
+    images: Count
     accuracy: float
     accuracy_interval: Interval
 
@@ -56,7 +57,7 @@ class Evaluation(BaseModel):
 
     split: str
     """The images' name: PublicTest, PrivateTest, test …"""
-    images: int
+    images: Count
     loss: float
     """Mean cross-entropy of the model's own probabilities (before any temperature), without class weights and L2."""
     accuracy: float
@@ -67,7 +68,7 @@ class Evaluation(BaseModel):
     macro_f1_interval: Interval
     per_class: dict[str, ClassScore]
     """In the order of the model's outputs."""
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]
     """Images; rows are the truth, columns the predictions."""
     without_training_copies: SubsetScore | None = None
     """The score on images that do not also occur in training; None where that is not known or no image is left."""

@@ -16,6 +16,7 @@ from fer_core.faces.framing import Framing
 from fer_core.places import Places
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
+from fer_core.store.memory import limit_memory, memory_bytes
 from fer_core.store.model_checks import check_labels
 from fer_core.store.model_files import ModelFiles, ignore, int8_file, litert_file
 from fer_core.store.pixels import in_range
@@ -80,7 +81,7 @@ def make_classifier(
     """
     if runtime == "keras":
         return ModelClassifier(model, _keras(model), report=report)
-    runner = LiteRTModel(int8_file(model) if runtime == "int8" else litert_file(model, places, report=report))
+    runner = LiteRTModel(int8_file(model, places) if runtime == "int8" else litert_file(model, places, report=report))
     return ModelClassifier(model, runner.probabilities, report=report)
 
 
@@ -98,6 +99,7 @@ def _probes(side: int, channels: int) -> np.ndarray:
 
 
 def _keras(model: ModelFiles) -> Answers:
+    limit_memory(memory_bytes() // 4 * 3)
     network = load_model(model.model)
     import keras
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from fer_core.store.stored_values import Count, Moment, RunId
+
 EntryKind = Literal["trial", "confirm"]
 EntryStatus = Literal["RUNNING", "COMPLETED", "FAILED"]
 SearchStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
@@ -22,7 +24,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
-    number: int
+    number: Count
     """From 0, without gaps; the confirmations go on after the trials."""
     kind: EntryKind = "trial"
     """'confirm' trains the settings of an earlier trial again, with another seed."""
@@ -32,13 +34,13 @@ class Entry(BaseModel):
     """Of the training."""
     values: dict[str, Any]
     """The settings that the search chose, by name; Hyperband's own notes begin with 'tuner/'."""
-    run: str
+    run: RunId
     job: str | None = None
     """Who trains it; None if it waits for somebody to go on with it."""
     status: EntryStatus = "RUNNING"
     score: float | None = None
     """The objective at the epoch whose weights are kept: the best one, unless the recipe keeps the last."""
-    epochs: int = 0
+    epochs: Count = 0
     """Those that were trained."""
     stopped_early: bool = False
     message: str = ""
@@ -46,8 +48,8 @@ class Entry(BaseModel):
     latency_ms: float | None = None
     """Of one face on one CPU thread."""
     seconds: float | None = None
-    asked_utc: str | None = None
-    told_utc: str | None = None
+    asked_utc: Moment | None = None
+    told_utc: Moment | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -65,14 +67,14 @@ class SearchState(BaseModel):
     data_fingerprint: str | None = None
     """Of the first trial; None before it."""
     code_fingerprint: str | None = None
-    started_utc: str | None = None
+    started_utc: Moment | None = None
     epoch_seconds: float | None = None
     """Of the first trial, as it reckoned in its first epoch."""
     first_estimate_seconds: float | None = None
     """How long the search was to take in all, when an epoch was measured for the first time."""
-    ends_utc: str | None = None
+    ends_utc: Moment | None = None
     """When the search will have ended, as reckoned last."""
-    winner: str | None = None
+    winner: RunId | None = None
     """The run."""
     exhausted: bool = False
     """The oracle has nothing more to try."""

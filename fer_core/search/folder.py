@@ -4,7 +4,6 @@ The plan never changes. How far the search is, is in `state.py`.
 """
 
 import functools
-import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -24,9 +23,9 @@ from fer_core.search.spec import STORED, SearchSpec, base_config, first_values, 
 from fer_core.search.state import load_state
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import full_disk_named, read_json, sweep, sync, temporary_beside, write_atomically
+from fer_core.store.stored_values import Moment, is_run_id
 from fer_core.training.starting import with_fixed_models
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _WARM_STARTS = 5
 """So many of an earlier search's settings are tried first: enough to hold on to what it found."""
 
@@ -36,7 +35,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    created_utc: str
+    created_utc: Moment
     spec: SearchSpec
     base: TrainConfig
     """What every trial starts from."""
@@ -198,8 +197,8 @@ def _appear(folder: Path, plan: Plan) -> None:
 
 
 def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ArtifactError(f"{name!r} is no search id: it has letters, digits, '-', '_' and '.' only.")
+    if not is_run_id(name):
+        raise ArtifactError(f"{name[:200]!r} is no search id: it has letters, digits, '-', '_' and '.' only.")
     return name
 
 

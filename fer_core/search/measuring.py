@@ -25,11 +25,15 @@ class Cost(NamedTuple):
     """Of this machine, on one thread of LiteRT."""
 
 
-def cost(run: Run) -> Cost:
-    """Returns what the run's model costs, measured now. Raises ArtifactError if its model.h5 cannot be read."""
+def cost(run: Run, *, export: Path | None = None) -> Cost:
+    """Returns what the run's model costs, measured now. Raises ArtifactError if its model.h5 cannot be read.
+
+    `export` is its LiteRT form, where that is not to be the one beside it.
+    """
+    export = export or run.model_tflite
     with contextlib.suppress(ArtifactError):  # no export, or no LiteRT for this machine
-        multiply_adds = LiteRTModel(run.model_tflite).multiply_adds()
-        return Cost(parameters(run), multiply_adds and 2 * multiply_adds, latency_ms(run.model_tflite))
+        multiply_adds = LiteRTModel(export).multiply_adds()
+        return Cost(parameters(run), multiply_adds and 2 * multiply_adds, latency_ms(export))
     return Cost(parameters(run), None, None)
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fer_core.errors import ArtifactError
 from fer_core.search.entries import Entry, SearchState
-from fer_core.store.files import write_atomically
+from fer_core.store.files import read_whole, write_atomically
 
 if TYPE_CHECKING:
     from fer_core.search.folder import Search
@@ -61,7 +61,7 @@ def _notes(search: "Search") -> list[_Note]:
 
 def _read(path) -> _Note | None:
     try:
-        return _Note.model_validate_json(path.read_bytes())
+        return _Note.model_validate_json(read_whole(path))
     except (OSError, ValueError):  # as good as none; if its entry is nowhere else, that is found out by the gap
         return None
 

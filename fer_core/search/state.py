@@ -17,7 +17,7 @@ from fer_core.errors import ArtifactError
 from fer_core.search.entries import SearchState
 from fer_core.search.notes import completed_by_notes
 from fer_core.search.ranking import ranked
-from fer_core.store.files import replacing, sweep, write_atomically
+from fer_core.store.files import read_whole, replacing, sweep, write_atomically
 
 if TYPE_CHECKING:
     from fer_core.search.folder import Search
@@ -115,12 +115,14 @@ def _read(search: "Search") -> tuple[bytes | None, SearchState]:
 
 def _parsed(path: Path) -> tuple[bytes, SearchState] | None:
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
         return content, SearchState.model_validate_json(content)
     except (FileNotFoundError, ValueError):
         return None
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from error
+        raise ArtifactError(
+            f"{path} cannot be read: {error.strerror}.", hint="Check the file and its access rights."
+        ) from error
 
 
 def _keep(path: Path, backup: Path) -> None:

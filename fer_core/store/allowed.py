@@ -66,6 +66,14 @@ _KINDS = (
 _CLASSES = frozenset((name, module) for names, modules in _KINDS for name in names for module in (None, *modules))
 """Each allowed class with each module that a file may give for it; older files give none."""
 
+OLDER = "of an older Keras, which the present one has no more"
+"""In the objection to a class that is known, and harmless."""
+_OLDER_LAYERS = _names(
+    """
+    AtrousConvolution1D AtrousConvolution2D Convolution1D Convolution2D CuDNNGRU CuDNNLSTM Deconvolution2D Highway
+    LocallyConnected1D LocallyConnected2D MaxoutDense Merge SeparableConvolution2D ThresholdedReLU TimeDistributedDense
+    """
+)
 _IS_CODE = {"Lambda": "a Lambda", "__lambda__": "a lambda", "__typespec__": "a type of TensorFlow"}
 
 
@@ -90,6 +98,8 @@ def class_objection(node: dict[str, Any]) -> str | None:
         return f"is the function {shown(node.get('config'))}, which is none of Keras' own"
     if registered not in (None, "", name):
         return f"is of the class {shown(registered)}, which is none of Keras' own"
+    if name in _OLDER_LAYERS:
+        return f"is of the class {shown(name)} {OLDER}"
     if (name, None) not in _CLASSES:
         return f"is of the class {shown(name)}, which is not on the list of Keras' own that only compute"
     if (name, module) not in _CLASSES:

@@ -6,6 +6,7 @@ runs. The LiteRT form of a model is in `export.py`.
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,18 +64,24 @@ def save_model(model: "keras.Model", path: Path, *, manifest: Manifest) -> None:
 def load_model(path: Path) -> "keras.Model":
     """Returns a saved model, not compiled. Raises ArtifactError.
 
-    What could run code is refused before Keras sees the file; Keras' own safe mode is the second lock.
+    What could run code is refused before Keras sees the file; Keras' own safe mode is the second lock. One that would
+    take all memory is refused before its weights are made.
     """
     inspect_apart(path)
     load_keras()
     import keras
 
+    from fer_core.store.model_size import check_size
+
+    path = path.absolute()  # Keras takes some beginnings of a path for an address; it goes by the name, so not resolved
     try:
-        # Absolute, since Keras takes some beginnings of a path for an address; not resolved, since it goes by the name.
-        return keras.models.load_model(path.absolute(), compile=False, safe_mode=True)
+        check_size(path)
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except ArtifactError:
+        raise
     except Exception as error:  # Keras and what is under it raise whatever they come upon
         raise ArtifactError(
-            f"{path} cannot be read as a Keras model: {_first_line(error)}",
+            f"{path} cannot be read as a Keras model: {_reason(error)}",
             hint="It must be a whole model of stock Keras layers, as `model.save(path)` of Keras 3 writes it.",
         ) from error
 
@@ -119,6 +126,13 @@ def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
         yield layer
         if hasattr(layer, "layers"):
             yield from _all_layers(layer)
+
+
+def _reason(error: Exception) -> str:
+    """Returns why Keras cannot read a model, without the settings that it quotes: whole pages, which end anywhere."""
+    innermost = str(error).rpartition("Exception encountered: ")[2].strip()
+    first_line = (innermost or type(error).__name__).splitlines()[0]
+    return re.split(r"\s*(?:using config=|Full object config:|Received: config=|config=)", first_line)[0][:300]
 
 
 def _first_line(error: Exception) -> str:

@@ -4,8 +4,8 @@ Making it takes TensorFlow. Where this process has another backend, or none yet,
 (`python -m fer_core.store.export MODEL TFLITE PIXELS|int8`), since Keras keeps one backend for a process's life.
 """
 
-import contextlib
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +19,7 @@ from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256, replacing
 from fer_core.store.litert import LiteRTModel, native_messages_hidden
 from fer_core.store.manifest import LiteRTFacts
+from fer_core.store.memory import limit_memory, memory_bytes
 from fer_core.store.pixels import PixelRange, in_range
 from fer_core.store.run import Run
 
@@ -30,8 +31,8 @@ ALLOWED_DIFFERENCE = 1e-3
 
 _PROJECT = Path(__file__).parents[2]
 _EXPORT_SECONDS = 600
-_MOST_MEMORY = 32 * 2**30
-"""Of addresses, which TensorFlow reserves generously."""
+_UNREADABLE = 3
+"""The exit code of a child that could not read the model, which is no matter of LiteRT."""
 _PROBES = 32
 
 
@@ -106,6 +107,9 @@ def _made_in_child(model: Path, path: Path, what: str) -> str:
         child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS)
     except subprocess.TimeoutExpired:
         raise ArtifactError(f"{model} could not be exported to LiteRT in {_EXPORT_SECONDS} s.") from None
+    if child.returncode == _UNREADABLE:
+        told = json.loads(child.stdout.splitlines()[-1])
+        raise ArtifactError(told["problem"], hint=told["hint"])
     if child.returncode:
         last = (child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1]
         raise ArtifactError(
@@ -141,7 +145,7 @@ def _convert(model: "keras.Model", path: Path, **settings: object) -> None:
 
 def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
     """Returns the facts of a float32 export as JSON, the hash of an int8 one."""
-    network = load_model(model)
+    network = _loaded(model)
     if what == "int8":
         export_int8(network, path)
         return file_sha256(path)
@@ -151,20 +155,16 @@ def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
     return facts.model_dump_json()
 
 
-def _limit_memory() -> None:
-    """A few kilobytes can describe a network that asks for all memory there is."""
+def _loaded(model: Path) -> "keras.Model":
     try:
-        import resource
-    except ImportError:  # Windows
-        return
-    present, hard = resource.getrlimit(resource.RLIMIT_AS)
-    lowest = min(limit for limit in (present, hard, _MOST_MEMORY) if limit != resource.RLIM_INFINITY)
-    with contextlib.suppress(ValueError, OSError):  # macOS refuses such limits
-        resource.setrlimit(resource.RLIMIT_AS, (lowest, hard))
+        return load_model(model)
+    except ArtifactError as error:
+        print(json.dumps({"problem": str(error), "hint": error.hint}))
+        sys.exit(_UNREADABLE)
 
 
 if __name__ == "__main__":
-    _limit_memory()
+    limit_memory(memory_bytes() // 2)
     try:
         print(_export(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
     except FerError as error:

@@ -14,9 +14,10 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.
 _FOREIGN_LEFTOVER_SECONDS = 24 * 3600
 _DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MEND = "Restore it, or give another one."
+_LARGEST_STATE = 64 * 2**20
+"""Bytes. The longest metrics.jsonl of a training of thousands of epochs has some megabytes."""
+_DEEPEST_JSON = 60
 _HARD_LINKS_UNKNOWN = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
@@ -78,14 +82,45 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Returns the content of a JSON file; `what` names it in the error. Raises ArtifactError if missing or torn."""
     try:
-        checked_status(path)
-        return json.loads(path.read_bytes())
+        return parse_json(read_whole(path))
     except FileNotFoundError:
         raise ArtifactError(f"There is no {what}: {path} is missing.", hint="Check the path.") from None
     except OSError as error:
         raise ArtifactError(f"The {what} cannot be read: {path}: {error.strerror}.", hint=_MEND) from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"The {what} cannot be read: {path} is not whole JSON ({error}).", hint=_MEND) from error
+
+
+def read_whole(path: Path) -> bytes:
+    """Returns the content of a state file. Raises OSError, also for what is no regular file, or far too large for one.
+
+    A pipe would be waited for without end, and a device may never end.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_STATE + 1)
+    if len(content) > _LARGEST_STATE:
+        raise OSError(errno.EINVAL, f"it has more than {_LARGEST_STATE // 2**20} MB", str(path))
+    return content
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Returns what JSON says. Raises ValueError, also for NaN, infinity, and nesting that no file of ours has.
+
+    Whatever is done with values that are nested deeper would end in a RecursionError.
+    """
+    try:
+        value = json.loads(content, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    level = [value]
+    for _ in range(_DEEPEST_JSON):
+        level = [part for one in level if isinstance(one, dict | list) for part in _parts(one)]
+        if not level:
+            return value
+    raise ValueError("it is nested too deep")
 
 
 def file_sha256(path: Path) -> str:
@@ -194,6 +229,19 @@ def _remove(entry: Path) -> None:
 
 def _host_mark() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _parts(one: dict | list) -> Iterable[Any]:
+    return one.values() if isinstance(one, dict) else one
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} in it is no number")
 
 
 def _as_bytes(data: bytes | str) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError
+from fer_core.store.allowed import OLDER
 from fer_core.store.model_facts import ModelFacts, facts_of
 from fer_core.store.objections import first_objection
 from fer_core.store.weights import attributes_objection, weights_objection
@@ -23,6 +24,8 @@ MODEL_SUFFIXES = (*H5_SUFFIXES, ".keras")
 
 _MEMBERS = {"config.json": 2**24, "metadata.json": 2**20, "model.weights.h5": 2**30}
 """What a .keras archive holds, and how many bytes each may have."""
+_PACKED = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
+"""What Keras writes. Of others Python unpacks far more than is asked for, whatever size they declare."""
 _SURELY_SMALL = 2**26
 _MOST_COMPRESSION = 100
 _LARGEST_DESCRIPTION = 2**24
@@ -35,8 +38,10 @@ _DAMAGED = (
 
 _WHOLE = "It must be a whole model of stock Keras layers, as `model.save(path)` writes it."
 _PLAIN = (
-    "Such a file could run its maker's code here. Use a model of stock layers, e.g. Rescaling in place of a Lambda."
+    "What is not Keras' own could run its maker's code here. Use a model of stock layers, e.g. Rescaling in place of a"
+    " Lambda."
 )
+_OLDER = "Load it with the Keras that wrote it, give its weights to the same network of Keras 3, and save that."
 
 
 def inspect_model(path: Path) -> ModelFacts:
@@ -97,6 +102,8 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     if missing:
         raise _unreadable(path, f"it has no {' and no '.join(missing)}")
     for member in members:
+        if member.compress_type not in _PACKED:
+            raise _refused(path, f"{member.filename} in it is packed in a way that Keras does not use")
         is_bomb = member.file_size > max(_SURELY_SMALL, _MOST_COMPRESSION * member.compress_size)
         if is_bomb or member.file_size > _MEMBERS[member.filename]:
             raise _refused(path, f"{member.filename} in it is too large ({member.file_size:,} bytes)")
@@ -113,8 +120,15 @@ def _harmless(path: Path, text: Any) -> dict[str, Any]:
     if not isinstance(text, str | bytes) or len(text) > _LARGEST_DESCRIPTION:
         raise _unreadable(path, "what should describe its network is no text, or far too long")
     description = json.loads(text)
-    _refuse(path, first_objection(description))
+    if objection := first_objection(description):
+        raise _refused(path, objection, hint=_hint(objection))
     return description
+
+
+def _hint(objection: str) -> str:
+    if OLDER in objection:
+        return _OLDER
+    return _PLAIN if "code" in objection or "Keras" in objection else _WHOLE
 
 
 def _refuse(path: Path, objection: str | None) -> None:
@@ -132,8 +146,8 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise _unreadable(path, f"it is damaged ({first_line})") from error
 
 
-def _refused(path: Path, finding: str) -> ArtifactError:
-    return ArtifactError(f"{path} is refused: {finding}.", hint=_PLAIN)
+def _refused(path: Path, finding: str, *, hint: str = _WHOLE) -> ArtifactError:
+    return ArtifactError(f"{path} is refused: {finding}.", hint=hint)
 
 
 def _unreadable(path: Path, finding: str) -> ArtifactError:

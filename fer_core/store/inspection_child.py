@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fer_core.errors import ArtifactError
 from fer_core.store.inspection import check_is_file, inspect_model
+from fer_core.store.memory import limit_memory, memory_bytes
 from fer_core.store.model_facts import ModelFacts
 
 LONGEST_SECONDS = 30.0
@@ -59,4 +60,5 @@ def _main(path: Path) -> int:
 
 
 if __name__ == "__main__":
+    limit_memory(memory_bytes() // 2)
     sys.exit(_main(Path(sys.argv[1])))

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.store.files import plain
+from fer_core.store.stored_values import Count, HistoryPath, Moment, RunId, Scores, Temperature
 
 Kind = Literal["train", "trial", "retrain", "ensemble"]
 
@@ -40,13 +41,13 @@ class SplitFacts(_Facts):
     """One part of the data: what its source calls it, and how many images it has."""
 
     name: str
-    images: int
+    images: Count
 
 
 class TrainingImages(_Facts):
     """The set of images trained on: the file training_images.bin holds their sorted 8-byte content hashes."""
 
-    count: int
+    count: Count
     sha256: str
 
 
@@ -76,18 +77,18 @@ class Manifest(_Facts):
     """Everything that decides what a model is and where it came from."""
 
     schema_version: Literal[1] = Field(SCHEMA, alias="schema")
-    run_id: str
-    created_utc: str
+    run_id: RunId
+    created_utc: Moment
     kind: Kind
     parent: str | None = None
     """The search of a trial, or the run that a retraining starts from."""
-    members: tuple[str, ...] = ()
+    members: tuple[RunId, ...] = ()
     """The runs that an ensemble averages."""
     recipe: str | None = None
     config: TrainConfig
     promote: bool = True
     """Whether the run becomes the model in use when it is done."""
-    history_csv: str
+    history_csv: HistoryPath
     """Relative to the history folder."""
 
     labels: tuple[str, ...] | None = None
@@ -97,7 +98,7 @@ class Manifest(_Facts):
     """The SHA-256 of each model that it was distilled from, by the id of its run."""
     framing: dict[str, FramingFacts] | None = None
     """By detector."""
-    temperature: float = 1.0
+    temperature: Temperature = 1.0
 
     plan: dict[str, float] | None = None
     """With a time budget: the epochs that were planned, and what they were reckoned from."""
@@ -119,7 +120,7 @@ class Manifest(_Facts):
 
     versions: dict[str, str] = {}
     git_commit: str | None = None
-    scores: dict[str, Any] | None = None
+    scores: Scores | None = None
     litert: LiteRTFacts | None = None
     int8: Int8Facts | None = None
 

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from fer_core.errors import ArtifactError
 from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import full_disk_named, plain
+from fer_core.store.files import full_disk_named, parse_json, plain, read_whole
 
 MetricKind = Literal["epoch", "progress", "event"]
+
+_TEXTS = ("kind", "time")
+_LARGEST = 1e18
+_LARGEST_EPOCH = 1_000_000_000
 
 
 class MetricsWriter:
@@ -56,17 +61,43 @@ class MetricsWriter:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Returns the entries of a metrics.jsonl, oldest first; torn lines are left out, a missing file has none."""
-    if not path.exists():
+    """Returns the entries of a metrics.jsonl, oldest first; torn lines are left out, a missing file has none.
+
+    An entry of an epoch has the epoch's number; all other values of it are numbers, or None. Raises ArtifactError.
+    """
+    try:
+        return list(_entries(read_whole(path).split(b"\n")))
+    except FileNotFoundError:
         return []
-    return list(_entries(path.read_bytes().split(b"\n")))
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _entries(lines: list[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except ValueError:
             continue
-        if isinstance(entry, dict):
+        if isinstance(entry, dict) and _is_ours(entry):
             yield entry
+
+
+def _is_ours(entry: dict[str, Any]) -> bool:
+    """Whether a training may have written it: who shows it reckons with its numbers."""
+    figures = {name: value for name, value in entry.items() if name not in _TEXTS}
+    match entry.get("kind"):
+        case "epoch":
+            return _is_count(entry.get("epoch")) and all(map(_is_figure, figures.values()))
+        case "progress":
+            return all(map(_is_figure, figures.values()))
+        case kind:
+            return kind == "event"
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 < value <= _LARGEST_EPOCH

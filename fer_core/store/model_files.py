@@ -32,6 +32,7 @@ _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
 )
+_TRUST = "If you trust who made it, copy its folder into {0.models}/runs."
 
 
 def ignore(text: str) -> None:
@@ -84,28 +85,36 @@ def find_model(
 
 
 def litert_file(model: ModelFiles, places: Places, *, report: Callable[[str], None] = ignore) -> Path:
-    """Returns the model's .tflite: the run's own where its hash is right, else one that is made once and kept.
+    """Returns the model's .tflite: that of a run made here where its hash is right, else one made once from the model.
 
+    That beside a model from elsewhere may be another model, or crash whoever runs it: its hash is from elsewhere too.
     It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
     """
     check_litert()
-    manifest, own = model.manifest, model.run_folder and model.run_folder / "model.tflite"
-    if own and manifest and _is_whole(own, manifest.litert):
-        return own
+    manifest, own = model.manifest, _own_folder(model, places)
+    if own and manifest and _is_whole(own / "model.tflite", manifest.litert):
+        return own / "model.tflite"
     kept = places.cache / "litert" / f"{model.sha256}.tflite"
     if not _is_whole(kept, _kept_facts(kept)):
         report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
-        _convert(model, kept)
+        _convert(model, kept, places)
     return kept
 
 
-def int8_file(model: ModelFiles) -> Path:
-    """Returns the int8 export that a run has. Raises ArtifactError where there is none, or not as it was made."""
+def int8_file(model: ModelFiles, places: Places) -> Path:
+    """Returns the int8 export of a run made here. Raises ArtifactError where there is none, or not as it was made."""
     check_litert()
-    own = model.run_folder and model.run_folder / INT8_NAME
-    if own and model.manifest and _is_whole(own, model.manifest.int8):
-        return own
+    own = _own_folder(model, places)
+    if own and model.manifest and _is_whole(own / INT8_NAME, model.manifest.int8):
+        return own / INT8_NAME
+    if model.run_folder and not own:
+        raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=_TRUST.format(places))
     raise ArtifactError(f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out.")
+
+
+def _own_folder(model: ModelFiles, places: Places) -> Path | None:
+    """Returns the model's run folder if nothing in it is foreign."""
+    return model.run_folder if model.run_folder and _is_ours(model.run_folder, places) else None
 
 
 def _is_whole(path: Path, facts: LiteRTFacts | Int8Facts | None) -> bool:
@@ -119,12 +128,13 @@ def _kept_facts(kept: Path) -> LiteRTFacts | None:
         return None
 
 
-def _convert(model: ModelFiles, kept: Path) -> None:
+def _convert(model: ModelFiles, kept: Path, places: Places) -> None:
     """Two processes may do so at once: each puts a whole file in place."""
     if not can_export():
         raise ArtifactError(
             f"{model.name} has no LiteRT form yet, and TensorFlow, which makes it, is not installed here.",
-            hint="`--runtime keras` does without it.",
+            hint="`--runtime keras` does without it."
+            + (f" {_TRUST.format(places)}" if model.run_folder and model.manifest else ""),
         )
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -187,8 +197,8 @@ def _of_run(folder: Path, places: Places) -> ModelFiles:
 
 
 def _is_ours(folder: Path, places: Places) -> bool:
-    """What lies in the models folder was trained here, or came with the project: nothing in it is foreign."""
-    return folder.resolve().is_relative_to(places.models.resolve()) or came_with_the_project(folder)
+    """What lies among the runs was trained here, or came with the project: nothing in it is foreign."""
+    return folder.resolve().parent == (places.models / "runs").resolve() or came_with_the_project(folder)
 
 
 def _of_file(path: Path, places: Places, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:

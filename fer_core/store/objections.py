@@ -11,6 +11,8 @@ from fer_core.store.allowed import MODELS, activation_objection, class_objection
 
 _DEEPEST = 60
 _MOST_PARTS = 300_000
+_MOST_CALLS = 3_000
+"""Of layers. The largest networks in use have a thousand; a model in a model that is called twice has twice its own."""
 _LARGEST_NUMBER = 65_536
 _LARGEST = {
     "units": 8192,
@@ -41,6 +43,8 @@ class _Part(NamedTuple):
     key: str
     owner: str
     depth: int
+    calls: int = 1
+    """How often the layer is called that it belongs to."""
 
 
 def first_objection(description: Any) -> str | None:
@@ -60,7 +64,7 @@ def _objections(description: Any) -> Iterator[str]:
 
 
 def _objections_inside(description: dict[str, Any]) -> Iterator[str]:
-    waiting = [_Part(description, "", "the model", 0)]
+    waiting, calls = [_Part(description, "", "the model", 0)], 0
     for _ in range(_MOST_PARTS):
         if not waiting:
             return
@@ -69,6 +73,10 @@ def _objections_inside(description: dict[str, Any]) -> Iterator[str]:
             yield f"it is nested more than {_DEEPEST} deep"
             return
         yield from _objections_to(part)
+        calls += _calls(part) if _is_layer_node(part) else 0
+        if calls > _MOST_CALLS:
+            yield f"its layers are called more than {_MOST_CALLS:,} times"
+            return
         waiting.extend(_parts_of(part))
     yield f"it has more than {_MOST_PARTS:,} parts"
 
@@ -77,12 +85,12 @@ def _parts_of(part: _Part) -> Iterator[_Part]:
     """The last comes first, since they are taken from the end."""
     value, depth = part.value, part.depth + 1
     if isinstance(value, list):
-        yield from (_Part(item, part.key, part.owner, depth) for item in reversed(value))
+        yield from (_Part(item, part.key, part.owner, depth, part.calls) for item in reversed(value))
     elif isinstance(value, dict):
-        owner = _layer(value) if "class_name" in value and _is_layer(part) else part.owner
+        owner, calls = (_layer(value), _calls(part)) if _is_layer_node(part) else (part.owner, part.calls)
         for key, item in reversed(value.items()):
             # The items of a tuple or a shape stand for the setting that has it.
-            yield _Part(item, part.key if key == "items" else key, owner, depth)
+            yield _Part(item, part.key if key == "items" else key, owner, depth, calls)
 
 
 def _objections_to(part: _Part) -> Iterator[str]:
@@ -110,9 +118,19 @@ def _number_objection(key: str, number: float) -> str | None:
 
 
 def _place(part: _Part) -> str:
-    if isinstance(part.value, dict) and "class_name" in part.value and _is_layer(part):
+    if _is_layer_node(part):
         return _layer(part.value)
     return f"the {part.key} of {part.owner}"
+
+
+def _is_layer_node(part: _Part) -> bool:
+    return isinstance(part.value, dict) and "class_name" in part.value and _is_layer(part)
+
+
+def _calls(part: _Part) -> int:
+    """Returns how often a layer is called, also in a model that is called several times itself."""
+    nodes = part.value.get("inbound_nodes")
+    return part.calls * max(1, len(nodes) if isinstance(nodes, list) else 1)
 
 
 def _is_layer(part: _Part) -> bool:

@@ -7,10 +7,10 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_core.errors import ArtifactError
 from fer_core.places import Places
@@ -20,6 +20,7 @@ from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
 from fer_core.store.shipped import SHIPPED_BEST, SHIPPED_NAME
+from fer_core.store.stored_values import Moment, RunId
 
 _LONGEST_HISTORY = 50
 
@@ -29,9 +30,9 @@ class Pointer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: str
-    previous: tuple[str, ...] = ()
-    promoted_utc: str
+    run: RunId
+    previous: Annotated[tuple[RunId, ...], Field(max_length=_LONGEST_HISTORY)] = ()
+    promoted_utc: Moment
     sha256: str
     """Of the run's model.h5, and so of the copy."""
 
@@ -189,11 +190,13 @@ def _check_is_complete(run: Run) -> None:
 
 
 def _is_complete(places: Places, run_id: str) -> bool:
+    """False too for one of which anything cannot be read."""
     try:
-        _check_is_complete(open_run(places, run_id))
+        run = open_run(places, run_id)
+        _check_is_complete(run)
+        return run.manifest is not None
     except ArtifactError:
         return False
-    return True
 
 
 def _would_lose_photographs(places: Places, run: Run, shipped: Path) -> bool:

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fer_core.errors import ArtifactError, RunHeldError
 from fer_core.store.clock import utc_now, utc_text
-from fer_core.store.files import plain, read_json, sweep, write_atomically, write_json
+from fer_core.store.files import plain, read_json, read_whole, sweep, write_atomically, write_json
 from fer_core.store.manifest import Manifest
+from fer_core.store.stored_values import Count, Moment
 
 Status = Literal["QUEUED", "RUNNING", "INTERRUPTED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"]
 
@@ -30,16 +31,16 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: Status = "QUEUED"
-    attempt: int = 0
+    attempt: Count = 0
     host: str | None = None
     pid: int | None = None
-    heartbeat_utc: str | None = None
-    epoch: int = 0
+    heartbeat_utc: Moment | None = None
+    epoch: Count = 0
     """The last finished one; 0 before the first."""
-    epochs: int | None = None
+    epochs: Count | None = None
     message: str = ""
-    started_utc: str | None = None
-    finished_utc: str | None = None
+    started_utc: Moment | None = None
+    finished_utc: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Run:
         """What the run is. Raises ArtifactError if the file is missing or not ours."""
         path = self.folder / "manifest.json"
         try:
-            return Manifest.from_json(path.read_bytes(), where=str(path))
+            return Manifest.from_json(read_whole(path), where=str(path))
         except OSError as error:
             raise ArtifactError(f"Run {self.id} has no readable manifest: {path}: {error.strerror}.") from error
 

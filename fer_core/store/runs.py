@@ -15,10 +15,9 @@ from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, sweep, sync, temporary_beside, write_json
 from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions
 from fer_core.store.run import Run, State
+from fer_core.store.stored_values import is_run_id
 
 UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
 def _four_hex_digits() -> str:
@@ -176,8 +175,8 @@ def _fill(folder: Path, manifest: Manifest) -> None:
 
 
 def _check_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ArtifactError(f"{name!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")
+    if not is_run_id(name):
+        raise ArtifactError(f"{name[:200]!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")
 
 
 def _other_runs(places: Places, run_id: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_core.errors import ArtifactError
+from fer_core.store.files import read_whole
 
 Row = dict[str, float | None]
 
@@ -54,7 +55,7 @@ def read_rows(path: Path) -> list[Row]:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Returns the lines that are not blank, with their numbers; the first is the header."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_whole(path).decode("utf-8-sig")
     except OSError as error:
         raise _problem(path, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

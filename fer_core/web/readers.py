@@ -22,7 +22,7 @@ from fer_core.live.classifier import make_classifier
 from fer_core.live.reader import FaceReader
 from fer_core.places import Places
 from fer_core.search.measuring import Cost, cost
-from fer_core.store.model_files import ModelFiles, find_model
+from fer_core.store.model_files import ModelFiles, find_model, litert_file
 from fer_core.store.promotion import current
 from fer_core.store.run import Run
 from fer_core.web.settings import WebSettings
@@ -68,6 +68,7 @@ class _Generation:
     """A model and its readers; those that are not lent lie in `free`."""
 
     model: ModelFiles
+    places: Places
     detector: str
     free: "queue.LifoQueue[LentReader]"
 
@@ -75,7 +76,7 @@ class _Generation:
     def cost(self) -> Cost | None:
         """Measured when it is first asked for; None for a model from elsewhere."""
         folder = self.model.run_folder
-        return cost(Run(folder, folder)) if folder else None
+        return cost(Run(folder, folder), export=litert_file(self.model, self.places)) if folder else None
 
 
 class Readers:
@@ -165,11 +166,16 @@ class Readers:
             self._generation = self._load()
         except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
             self._refused = promoted, time.monotonic() + RETRY_SECONDS
-            self.problem = f"The model promoted last cannot be read with ({error}); the one before it goes on."
-            log.warning(self.problem)
+            self._tell(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
             return
         self._pointer, self._refused, self.problem = promoted, None, ""
         log.info("Now reading with %s.", self.model.name)
+
+    def _tell(self, problem: str) -> None:
+        """Says on each page what is wrong, and in the log once."""
+        if problem != self.problem:
+            log.warning(problem)
+        self.problem = problem
 
     def close(self) -> None:
         """Looks for promoted models no more."""
@@ -179,6 +185,8 @@ class Readers:
         while not self._is_closed.wait(LOOK_SECONDS):
             try:
                 self.look()
+            except FerError as error:
+                self._tell(f"What is in use cannot be seen ({error}); the model goes on that was.")
             except Exception:  # this thread is the only one that looks: it must go on
                 log.exception("Whether another model was promoted cannot be seen; the next look is in a second.")
 
@@ -194,7 +202,7 @@ class Readers:
         readers = [self._make_reader(model) for _ in range(self._settings.reader_count)]
         for reader in readers:
             free.put(reader)
-        return _Generation(model, readers[0].detector_name, free)
+        return _Generation(model, self._places, readers[0].detector_name, free)
 
     def _make_reader(self, model: ModelFiles) -> LentReader:
         classifier = make_classifier(model, self._places)

@@ -1,10 +1,9 @@
 """`list`: what waits, what runs, how far it is, what has ended. Files alone: no broker is asked."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Literal
 
-from fer_core.errors import JobError
+from fer_core.errors import JobError, NotFoundError
 from fer_core.search.progress import parse_job_id
 from fer_core.store.run import Status
 from jobs.commands.desk import Desk, age, new_table, status_text
@@ -36,23 +35,35 @@ def list_jobs(
         json: As JSON, for other programs.
     """
     look = Look(desk.places)
-    jobs = [(job, look.status(job)) for job in _jobs(desk, with_trials=trials or task == "trial")]
+    problems: list[str] = []
+    found = _jobs(desk, with_trials=trials or task == "trial", problems=problems)
+    jobs = [(job, look.status(job)) for job in found]
     wanted = [one for one in jobs if task in (None, one[0].task) and status in (None, one[1])]
     shown = _in_order(wanted, everything=all)
     if json:
         desk.say_json([job.model_dump(mode="json") | {"is": is_now, "doing": look.doing(job)} for job, is_now in shown])
     elif shown:
         _print(desk, shown, look)
-    else:
+    elif not problems:
         desk.say("No jobs. `python -m jobs submit train --recipe quick` sends one.")
+    if not json:
+        for problem in problems:
+            desk.say(f"Unreadable: {problem}")
 
 
-def _jobs(desk: Desk, *, with_trials: bool) -> Iterator[Job]:
-    """Yields all jobs that can be read. A search of thousands of trials is not to slow the list down."""
+def _jobs(desk: Desk, *, with_trials: bool, problems: list[str]) -> Iterator[Job]:
+    """Yields all jobs that can be read, and says of the others why not: one must not hide the rest.
+
+    A search of thousands of trials is not to slow the list down.
+    """
     for job_id in desk.jobs.ids():
         if with_trials or parse_job_id(job_id) is None:
-            with suppress(JobError):
+            try:
                 yield desk.jobs.read(job_id)
+            except NotFoundError:  # it was removed meanwhile
+                continue
+            except JobError as error:
+                problems.append(str(error))
 
 
 def _in_order(jobs: list[tuple[Job, str]], *, everything: bool) -> list[tuple[Job, str]]:

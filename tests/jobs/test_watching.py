@@ -53,6 +53,16 @@ def test_the_list_has_open_jobs_last_and_no_trials(ask, places):
     assert "search.s0.0" in ask("list", "--trials").out
 
 
+def test_a_record_or_run_that_is_odd_is_named_and_hides_no_other_job(ask, places):
+    make_job(places, "good")
+    odd = places.models / "jobs" / "odd.json"
+    for content in (b"[" * 100_000, b"{}"):
+        odd.write_bytes(content)
+        answer = ask("list")
+        assert "good" in answer
+        assert f"Unreadable: The record {odd} is not whole" in answer.replace("\n", " ")
+
+
 def test_a_search_that_goes_on_is_listed_as_running_however_long_ago_it_was_begun(ask, places):
     search = make_search(places, [0.4, None], status="RUNNING")
     ended = {"status": "SUCCEEDED", "finished_utc": utc_text(NOON)}

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from fer_core.errors import ArtifactError
+from fer_core.store import weights
 from fer_core.store.artifacts import load_model
 from fer_core.store.inspection import inspect_model
 from fer_core.store.model_facts import ModelFacts
+from fer_core.store.objections import first_objection
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = PROJECT / "models" / "shipped" / "best"
@@ -382,11 +384,116 @@ def test_a_description_that_is_no_text_is_refused_before_it_is_read(tmp_path):
         inspect_model(tmp_path / "model.h5")
 
 
-def test_a_group_that_is_in_itself_does_not_hold_up_the_inspection(tmp_path):
-    path = write_h5(tmp_path / "model.h5", SMALL)
-    with h5py.File(path, "r+") as file:
-        file["model_weights/again"] = file["/"]
-    assert inspect_model(path).outputs == 3
+def own_group(file):
+    file["model_weights/again"] = file["/"]
+
+
+def two_names(file):
+    file["model_weights/w"] = np.ones(3)
+    file["model_weights/again"] = file["model_weights/w"]
+
+
+def listed(file, *names, group="model_weights", kind="weight_names"):
+    file.require_group(group).attrs[kind] = np.array(names, "S")
+
+
+def named_40_times(file):
+    file["model_weights/w"] = np.ones(3)
+    listed(file, *["w"] * 40)
+
+
+def named_in_other_ways(file):
+    file["model_weights/w"] = np.ones(3)
+    listed(file, "w", "./w")
+
+
+def layer_named_twice(file):
+    listed(file, "a", "a", kind="layer_names0")
+
+
+def large_numbers(file):
+    file.create_dataset("model_weights/w", (1000,), np.longdouble, chunks=(10,))
+
+
+def never_written(file):
+    file.create_dataset("model_weights/w", (20_000_000,), "f4", chunks=(10**6,))
+
+
+def in_groups_in_each_other(file):
+    path = "/".join("abcdefgh")
+    file.create_dataset(f"{path}/w", (3_000_000,), "f4", chunks=(10**6,))
+    for depth in range(8):
+        group = "/".join("abcdefgh"[: depth + 1])
+        listed(file, "/".join(["abcdefgh"[place] for place in range(depth + 1, 8)] + ["w"]), group=group)
+
+
+def long_attribute(file):
+    listed(file, "x" * 60_000)
+    file["model_weights/w"] = np.ones(3)
+    file["model_weights/w"].attrs.create("notes", np.zeros(2**22 + 1, "f4"))
+
+
+@pytest.mark.parametrize(
+    ("add", "objection"),
+    [
+        (own_group, "'/model_weights/again' in it is there under another name too"),
+        (two_names, "'/model_weights/w' in it is there under another name too"),
+        (named_40_times, "the names in '/model_weights' are more than 50,000, or one of them is there twice"),
+        (layer_named_twice, "the names in '/model_weights' are more than 50,000, or one of them is there twice"),
+        (named_in_other_ways, "the names in '/model_weights' lead elsewhere"),
+        (large_numbers, "the weights '/model_weights/w' are numbers of 16 bytes"),
+        (never_written, "its weights have 80,000,000 bytes, most of which are not in it"),
+        (in_groups_in_each_other, "its weights have 96,000,000 bytes, most of which are not in it"),
+        (long_attribute, "the attribute 'notes' in it is far too long"),
+    ],
+)
+def test_weights_that_would_be_read_again_and_again_are_refused(tmp_path, add, objection):
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["model_config"] = json.dumps(SMALL)
+        add(file)
+    with pytest.raises(ArtifactError, match=f"is refused: {objection}") as caught:
+        inspect_model(path)
+    assert "code" not in caught.value.hint
+
+
+def test_weights_beyond_a_third_of_the_memory_are_refused(tmp_path, monkeypatch):
+    path = write_h5(tmp_path / "model.h5", SMALL, model_weights=np.ones(1000))
+    monkeypatch.setattr(weights, "memory_bytes", lambda: 20_000)
+    with pytest.raises(ArtifactError, match="8,000 bytes, more than a third of this machine's memory"):
+        inspect_model(path)
+
+
+def called_often(times):
+    """Returns models in each other, each of which calls the one in it that often."""
+    inner = {"class_name": "Activation", "config": {"name": "x", "activation": "relu"}}
+    for _ in range(12):
+        inner = inner | {"inbound_nodes": [[["x", 0, 0, {}]]] * times}
+        inner = {"class_name": "Functional", "config": {"name": "x", "layers": [inner]}}
+    return inner
+
+
+def test_models_that_call_each_other_again_and_again_are_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="its layers are called more than 3,000 times") as caught:
+        inspect_model(write_h5(tmp_path / "often.h5", called_often(2)))
+    assert "code" not in caught.value.hint
+    assert first_objection(called_often(1)) is None
+
+
+@pytest.mark.parametrize("name", ["Convolution2D", "MaxoutDense", "ThresholdedReLU"])
+def test_a_class_of_an_older_keras_is_called_that(tmp_path, name):
+    with pytest.raises(ArtifactError, match=f"the class '{name}' of an older Keras") as caught:
+        inspect_model(write_h5(tmp_path / "old.h5", with_node(class_name=name)))
+    assert "code" not in caught.value.hint
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_is_packed_as_keras_packs_none_is_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w", method) as file:
+        file.writestr("config.json", json.dumps(SMALL))
+        file.writestr("model.weights.h5", b"")
+    with pytest.raises(ArtifactError, match=r"config\.json in it is packed in a way that Keras does not use"):
+        inspect_model(tmp_path / "model.keras")
 
 
 def places_in(tree, path=()):

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.metrics import Evaluation
 from fer_core.store.files import read_json
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run
@@ -55,10 +57,13 @@ def facts(run: Run) -> dict[str, Any]:
 
 
 def epoch_rows(run: Run) -> list[dict[str, Any]]:
-    """Returns a row per finished epoch, as metrics.jsonl has it; of an epoch told twice, the last."""
+    """Returns a row per finished epoch, as metrics.jsonl has it; of an epoch told twice, the last.
+
+    Raises ArtifactError if the file is there and cannot be read.
+    """
     rows: dict[int, dict[str, Any]] = {}
     for entry in read_metrics(run.metrics_jsonl):
-        if entry.get("kind") == "epoch" and isinstance(entry.get("epoch"), int):
+        if entry["kind"] == "epoch":
             rows[entry["epoch"]] = {
                 name: value for name, value in entry.items() if name not in ("kind", "time", "attempt")
             }
@@ -68,27 +73,35 @@ def epoch_rows(run: Run) -> list[dict[str, Any]]:
 def evaluation(run: Run) -> dict[str, Any] | None:
     """Returns evaluation.json, None where there is none yet; of the mistakes only the first ones."""
     try:
-        found = read_json(run.evaluation_json, f"evaluation of run {run.id}")
+        content = read_json(run.evaluation_json, f"evaluation of run {run.id}")
+        found = Evaluation.from_json(content).to_json()
     except ArtifactError:
         return None
-    if not isinstance(found, dict):
-        return None
-    analysis = found.get("analysis")
-    mistakes = analysis.get("confidently_wrong", []) if isinstance(analysis, dict) else []
+    analysis = _analysis(content)
     return {name: value for name, value in found.items() if name != "analysis"} | {
-        "mistakes": mistakes[:_SHOWN_MISTAKES],
-        "confused": analysis.get("confused", []) if isinstance(analysis, dict) else [],
+        "mistakes": analysis.get("confidently_wrong", [])[:_SHOWN_MISTAKES],
+        "confused": analysis.get("confused", []),
     }
+
+
+def _analysis(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns the analysis in an evaluation.json; empty where there is none, or it is not one of ours."""
+    try:
+        return Analysis.from_json(content).model_dump(mode="json", include={"confidently_wrong", "confused"})
+    except ArtifactError:
+        return {}
 
 
 def plots(run: Run) -> dict[str, Path]:
     """Returns the run's pictures by their names."""
-    return {path.name: path for folder in (run.plots, run.folder) for path in sorted(folder.glob("[!.]*.png"))}
+    found = [path for folder in (run.plots, run.folder) for path in sorted(folder.glob("[!.]*.png"))]
+    return {path.name: path for path in found if _lies_in(run.folder, path)}
 
 
 def files(run: Run) -> dict[str, Path]:
     """Returns the files that may be taken away, by the names under which they are; only those that there are."""
-    history = run.history_csv if run.history_csv.is_file() else run.folder / "history.csv"
+    is_kept_apart = _lies_in(run.history, run.history_csv)
+    history = run.history_csv if is_kept_apart else run.folder / "history.csv"
     offered = {
         "model.h5": run.model_h5,
         "model.tflite": run.model_tflite,
@@ -98,11 +111,18 @@ def files(run: Run) -> dict[str, Path]:
         "evaluation.json": run.evaluation_json,
         "log.txt": run.log_txt,
     }
-    return {name: path for name, path in offered.items() if path.is_file()}
+    return {name: path for name, path in offered.items() if _lies_in(path.parent, path)}
+
+
+def _lies_in(folder: Path, path: Path) -> bool:
+    """Whether a file is there, and no link that leads out of the folder: a run's folder may be from elsewhere."""
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
 
 
 def log_tail(path: Path) -> str:
     """Returns the end of a log, whole lines; '' where there is none."""
+    if not _lies_in(path.parent, path):
+        return ""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

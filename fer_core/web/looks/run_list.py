@@ -49,6 +49,10 @@ class RunLine(NamedTuple):
     history_csv: str
 
 
+UNREADABLE = "UNREADABLE"
+"""The status of a run of which something cannot be read; its message says what."""
+
+
 class RunList:
     """The runs of the models folder. Kept by the time at which their files were changed."""
 
@@ -58,13 +62,13 @@ class RunList:
         self._histories: dict[Path, tuple[int, History]] = {}
 
     def lines(self) -> list[RunLine]:
-        """Returns all runs that can be read, the newest first, the project's own models at the end."""
+        """Returns all runs, the newest first, the project's own models at the end."""
         in_use = self._in_use()
         runs = [*reversed(list_runs(self._places)), *_shipped(self._places)]
-        lines = [line for run in runs if (line := self._line(run, in_use)) is not None]
+        lines = [line for run in runs if (line := self._line(run)) is not None]
         folders = {run.folder for run in runs}
         self._kept = {folder: kept for folder, kept in list(self._kept.items()) if folder in folders}
-        return lines
+        return [line._replace(is_in_use=line.id == in_use) for line in lines]
 
     def lone_histories(self, lines: list[RunLine]) -> list[History]:
         """Returns the history CSVs that none of these runs wrote, the newest first.
@@ -85,16 +89,17 @@ class RunList:
             self._histories[path] = kept
         return kept[1]
 
-    def _line(self, run: Run, in_use: str) -> RunLine | None:
+    def _line(self, run: Run) -> RunLine | None:
+        """Returns the run's line, None for one that is just being removed; one that is broken must not hide others."""
         try:
             marks = tuple((run.folder / name).stat().st_mtime_ns for name in ("manifest.json", "state.json"))
             kept = self._kept.get(run.folder)
             if kept is None or kept[0] != marks:
                 kept = (marks, run_line(run))
                 self._kept[run.folder] = kept
-        except (ArtifactError, OSError):  # one that is just being removed, or is broken, must not hide the others
-            return None
-        return kept[1]._replace(is_in_use=kept[1].id == in_use)
+            return kept[1]
+        except (ArtifactError, OSError) as error:
+            return _unreadable(run, str(error)) if run.folder.is_dir() else None
 
     def _in_use(self) -> str:
         try:
@@ -159,6 +164,12 @@ def run_line(run: Run) -> RunLine:
         message=state.message,
         history_csv=manifest.history_csv,
     )
+
+
+def _unreadable(run: Run, problem: str) -> RunLine:
+    nothing = RunLine(**dict.fromkeys(RunLine._fields))
+    texts = {"name": run.id, "kind": "", "parents": (), "created_utc": "", "history_csv": "", "epoch": 0}
+    return nothing._replace(id=id_of(run), status=UNREADABLE, message=problem, is_in_use=False, **texts)
 
 
 def find_history(places: Places, name: str) -> History:

@@ -10,7 +10,7 @@ from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
 from fer_core.web.looks import comparing, run_detail
-from fer_core.web.looks.run_list import SORTS, find_history, find_run, in_order
+from fer_core.web.looks.run_list import SORTS, UNREADABLE, find_history, find_run, in_order
 from fer_core.web.service import service
 
 pages = Blueprint("runs", __name__)
@@ -28,8 +28,8 @@ def page() -> str:
         "runs.html",
         runs=in_order(lines, sort=sort, recipe=recipe, kind=kind),
         histories=service().runs.lone_histories(lines),
-        recipes=sorted({line.name for line in lines}),
-        kinds=sorted({line.kind for line in lines}),
+        recipes=sorted({line.name for line in lines if line.status != UNREADABLE}),
+        kinds=sorted({line.kind for line in lines if line.status != UNREADABLE}),
         chosen={"sort": sort, "recipe": recipe, "kind": kind},
         sorts=SORTS,
         most_compared=comparing.MOST,

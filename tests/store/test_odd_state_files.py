@@ -1,0 +1,170 @@
+"""State files that are damaged, or from somebody else: each is refused with its reason, and hides no other."""
+
+import json
+import os
+
+import pytest
+
+from fer_core.errors import ArtifactError
+from fer_core.store.files import parse_json, read_json
+from fer_core.store.metrics import read_metrics
+from fer_core.store.promotion import awaiting_promotion, current, model_in_use, promote, step_back
+from fer_core.store.run import Run
+from fer_core.store.runs import latest_unfinished, list_runs
+
+CONTENTS = {
+    "empty": b"",
+    "garbage": b"\x00\xff\xfe",
+    "null": b"null",
+    "list": b"[]",
+    "text": b'"x"',
+    "deep": b"[" * 100_000,
+    "not quite so deep": b"[" * 300 + b"]" * 300,
+    "long number": b'{"epoch":1' + b"0" * 5000 + b"}",
+    "no number": b'{"a":NaN}',
+    "infinite": b'{"a":1e999}',
+    "other text": '"x"'.encode("utf-16"),
+}
+
+
+def put(path, content):
+    """Puts something odd in the place of a file."""
+    path.unlink(missing_ok=True)
+    if content == "folder":
+        path.mkdir()
+    elif content == "loop":
+        path.symlink_to(path)
+    elif content == "pipe":
+        os.mkfifo(path)
+    elif content == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(content)
+
+
+ODD = [*CONTENTS.values(), "folder", "loop", "pipe", "device"]
+NAMES = [*CONTENTS, "folder", "loop", "pipe", "device"]
+
+
+@pytest.mark.parametrize("content", ODD, ids=NAMES)
+def test_an_odd_file_of_a_run_is_refused_and_hides_no_other_run(places, make_finished_run, content):
+    odd, good = make_finished_run(), make_finished_run()
+    for name in ("state.json", "manifest.json"):
+        put(odd.folder / name, content)
+        with pytest.raises(ArtifactError):
+            _ = odd.state if name == "state.json" else odd.manifest
+    assert good.manifest.run_id == good.id
+    assert good in list_runs(places)
+    assert latest_unfinished(places) is None
+    promote(places, good)
+    assert (awaiting_promotion(places), step_back(places) is None) == (None, False)
+
+
+@pytest.mark.parametrize("content", ODD, ids=NAMES)
+def test_an_odd_pointer_is_refused(places, content):
+    places.models.mkdir()
+    put(places.models / "current.json", content)
+    if content == "loop":  # as good as none
+        assert current(places) is None
+    else:
+        with pytest.raises(ArtifactError):
+            current(places)
+
+
+@pytest.mark.parametrize("run_id", ["../../x", "/etc", "a/b", "", "x\n", "<script>", "x" * 200])
+def test_a_pointer_leads_to_a_run_and_nowhere_else(places, make_finished_run, run_id):
+    promote(places, make_finished_run())
+    path = places.models / "current.json"
+    pointer = json.loads(path.read_text())
+    for changed in ({"run": run_id}, {"previous": [run_id]}, {"previous": ["x"] * 100_000}):
+        path.write_text(json.dumps(pointer | changed))
+        with pytest.raises(ArtifactError, match="is no pointer to a run"):
+            model_in_use(places)
+
+
+STATES = [
+    {"epoch": -5},
+    {"epoch": 10**18},
+    {"epochs": [3]},
+    {"finished_utc": "never"},
+    {"started_utc": "2026-01-31T12:00:00"},
+    {"heartbeat_utc": 5},
+    {"heartbeat_utc": "2026-01-31T12:00:00Z" + " " * 10**6},
+]
+MANIFESTS = [
+    {"created_utc": "never"},
+    {"temperature": 1e-320},
+    {"temperature": 0},
+    {"temperature": 1e300},
+    {"scores": {"accuracy": "high"}},
+    {"scores": {"macro_f1": [1]}},
+    {"scores": {"accuracy_interval": "ab"}},
+    {"scores": {"images": -1}},
+    {"scores": {"images": 10**400}},
+    {"run_id": "../x"},
+    {"members": ["../x"]},
+    {"history_csv": "../../secret.csv"},
+    {"history_csv": "/etc/passwd.csv"},
+    {"history_csv": "a/../../b.csv"},
+    {"history_csv": "a/b/c.csv"},
+    {"history_csv": "x\0.csv"},
+    {"history_csv": "x.csv\n"},
+    {"history_csv": ".hidden.csv"},
+    {"history_csv": "manifest.json"},
+]
+
+
+@pytest.mark.parametrize("changes", [*STATES, *MANIFESTS], ids=str)
+def test_values_that_no_run_writes_are_refused(make_finished_run, changes):
+    run = make_finished_run()
+    path = run.folder / ("state.json" if changes in STATES else "manifest.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ArtifactError, match=next(iter(changes)) if changes in MANIFESTS else "no state of a run"):
+        _ = run.state if changes in STATES else run.manifest
+
+
+def test_a_history_outside_of_its_folder_is_neither_read_nor_written(make_finished_run, tmp_path):
+    run = make_finished_run()
+    victim = tmp_path / "victim.csv"
+    victim.write_text("epoch,loss\n1,2\n")
+    path = run.folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"history_csv": "../victim.csv"}))
+    with pytest.raises(ArtifactError, match="history_csv"):
+        _ = Run(run.folder, run.history).history_csv
+
+
+def test_metrics_that_no_training_writes_are_left_out(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    good = {"kind": "epoch", "time": "t", "epoch": 1, "loss": 0.5, "val_loss": None}
+    odd = [
+        good | {"loss": "x"},
+        good | {"loss": [1]},
+        good | {"epoch": 10**20},
+        good | {"epoch": True},
+        good | {"epoch": None},
+        good | {"seconds": 10**400},
+        {"kind": "progress", "step": "x"},
+        {"kind": ["epoch"]},
+        {},
+        [],
+        5,
+    ]
+    lines = [*map(json.dumps, odd), "[" * 100_000, '{"kind":"epoch","epoch":1,"loss":NaN}', json.dumps(good)]
+    path.write_text("\n".join(lines))
+    assert read_metrics(path) == [good]
+
+
+@pytest.mark.parametrize("content", ["folder", "pipe", "device"])
+def test_metrics_that_are_no_file_are_refused(tmp_path, content):
+    put(tmp_path / "metrics.jsonl", content)
+    with pytest.raises(ArtifactError, match="no regular file"):
+        read_metrics(tmp_path / "metrics.jsonl")
+
+
+def test_what_is_not_nested_too_deep_is_read(tmp_path):
+    value = {"a": [{"b": [1.5, None, "[[[[", {}]}]}
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    assert read_json(tmp_path / "x.json", "x") == value
+    assert parse_json("[" * 60 + "]" * 60) != []
+    with pytest.raises(ValueError, match="nested too deep"):
+        parse_json("[" * 61 + "]" * 61)
