@@ -59,8 +59,8 @@ def test_a_record_or_run_that_is_odd_is_named_and_hides_no_other_job(ask, places
     for content in (b"[" * 100_000, b"{}"):
         odd.write_bytes(content)
         answer = ask("list")
-        assert "good" in answer
-        assert f"Unreadable: The record {odd} is not whole" in answer.replace("\n", " ")
+        assert "good" in answer.out
+        assert f"Unreadable: The record {odd} is not whole" in answer.out.replace("\n", " ")
 
 
 def test_a_search_that_goes_on_is_listed_as_running_however_long_ago_it_was_begun(ask, places):
