@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fer_core.store.memory import memory_bytes
 
 if TYPE_CHECKING:
@@ -130,10 +128,9 @@ def _names(group: "h5py.Group", attribute: str) -> list[str]:
     """Returns the names in a list; one name twice where there are too many to be read."""
     if math.prod(group.attrs.get_id(attribute).shape or ()) > _MOST_OBJECTS:
         return ["", ""]
-    return [
-        name.decode(errors="replace") if isinstance(name, bytes) else str(name)
-        for name in np.ravel(group.attrs[attribute])
-    ]
+    value = group.attrs[attribute]
+    names = value.ravel().tolist() if hasattr(value, "ravel") else [value]
+    return [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
 
 
 def _named_bytes(groups: "list[h5py.Group]") -> int:
