@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import socket
-import stat
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -96,9 +95,7 @@ def read_whole(path: Path) -> bytes:
 
     A pipe would be waited for without end, and a device may never end.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    checked_status(path)
     with path.open("rb") as file:
         content = file.read(_LARGEST_STATE + 1)
     if len(content) > _LARGEST_STATE:
