@@ -1,6 +1,7 @@
 """`python -m jobs COMMAND …`: everything that a person asks of the training server. Without a command: the list."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -48,7 +49,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs a command, or lists them all. Raises FerError for what the user can mend."""
+    """Runs a command, or lists them all. Raises FerError for what the user can mend: first an address of no broker."""
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help", "help"):
         _print_commands()
@@ -56,9 +57,12 @@ def main(argv: Sequence[str]) -> None:
     every = {name: command for group in COMMANDS.values() for name, command in group.items()}
     if name not in every:
         raise ConfigError(f"There is no command {name!r}.", hint=did_you_mean(name, every))
-    from jobs.commands.line import call
+    from jobs.commands.line import call, places_of
+    from jobs.settings import broker_url
 
     command = every[name]
+    if name != "doctor" and not {"-h", "--help"} & set(argv):  # which says it among other things
+        broker_url(os.environ, places_of(argv[1:]))
     call(getattr(importlib.import_module(command.module), command.function), argv[1:], name=name)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from jobs.broker_address import hidden_password
 from jobs.checks import Finding, clock_finding
 from jobs.commands.broker import celery_app, consumers
 from jobs.commands.desk import Desk
-from jobs.settings import hidden_password
 
 ANSWER_SECONDS = 1.0
 HEARTBEAT_SECONDS = 4.0

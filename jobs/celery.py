@@ -10,11 +10,14 @@ from kombu import Queue
 
 from fer_core.errors import did_you_mean
 from fer_core.places import Places
+from jobs import transport
+from jobs.celery_command import look_at_broker, said_by_celery
 from jobs.settings import QUEUE_OF_TASK, JobSettings
 from jobs.stopping import StopFlag
 
-_settings = JobSettings.from_environment(os.environ, Places.from_environment())
+_settings = said_by_celery(lambda: JobSettings.from_environment(os.environ, Places.from_environment()))
 
+transport.use()
 app = Celery("jobs", include=["jobs.tasks"])
 
 
@@ -91,3 +94,5 @@ stop_flag = StopFlag()
 """Made before any pool child is forked, so that all of them see it."""
 
 worker_shutting_down.connect(stop_flag.ask, weak=False)
+
+look_at_broker(lambda: app.conf.broker_write_url)

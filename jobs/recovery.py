@@ -21,8 +21,9 @@ from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import sweep
 from jobs.celery import stop_flag
 from jobs.job import ENDED, Job, owner_is_alive, seconds_since
+from jobs.messages import Waiting
 from jobs.record import Jobs
-from jobs.sending import BrokerAwayError, Waiting, publish, waiting_ids, waiting_messages
+from jobs.sending import BrokerAwayError, publish, waiting_ids, waiting_messages
 from jobs.wishes import WISHES
 
 PERIOD_SECONDS = 5.0

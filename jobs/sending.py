@@ -1,13 +1,11 @@
 """From a wish to a message in Redis: the record is written first, so that what cannot be sent now is sent later."""
 
-import base64
 import contextlib
-import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from kombu import Connection
 from kombu.exceptions import OperationalError
@@ -16,23 +14,22 @@ from redis.exceptions import RedisError
 from fer_core.errors import JobError
 from fer_core.places import Places
 from fer_core.store.clock import Clock, utc_now, utc_text
+from jobs.broker_health import BrokerAwayError, broker_away, check_broker
 from jobs.celery import app
 from jobs.job import Job
+from jobs.messages import MalformedError, Waiting, parsed_message
 from jobs.record import Jobs
-from jobs.settings import QUEUE_OF_TASK, check_queue, hidden_password
+from jobs.settings import QUEUE_OF_TASK, check_queue
 from jobs.wishes import checked_wish
 from jobs.work import whole_path
 
 _PATHS = ("data", "init_from", "run", "teacher")
-_PATIENCE = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
-"""For a broker that does not answer: Kombu's own patience has no end."""
+_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
+_PATIENCE = {**_RETRIES, "socket_timeout": 3.0}
+"""For a broker that falls silent now: Kombu's own patience has no end."""
 
 _ANSWER_SECONDS = 2.0
 """Workers that train answer too: their main process does."""
-
-
-class BrokerAwayError(JobError):
-    """The broker cannot be reached."""
 
 
 def submit(
@@ -107,73 +104,64 @@ def publish(job: Job) -> None:
             producer = app.amqp.Producer(connection, auto_declare=False)
             app.amqp.send_task_message(producer, job.task, message, queue=job.queue, retry=False)
         except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
-            raise broker_away(error) from error
-
-
-class Waiting(NamedTuple):
-    """A message that waits in a queue, with the names that Celery has for one that was received."""
-
-    id: str
-    name: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    delivery_info: dict[str, str]
+            raise _away(error) from error
 
 
 def waiting_messages() -> list[Waiting]:
-    """Returns the messages that wait in the queues and can be read. Raises BrokerAwayError."""
+    """Returns the messages that wait in the queues, without what is none. Raises BrokerAwayError."""
     found = []
     for message in _raw_messages():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
-            about = message["headers"]
-            found.append(Waiting(about["id"], about["task"], args, kwargs, message["properties"]["delivery_info"]))
+        with contextlib.suppress(MalformedError):  # the worker that takes it says so
+            found.append(parsed_message(message))
     return found
 
 
 def waiting_ids() -> set[str]:
     """Returns the ids of all jobs whose messages wait in a queue. Raises BrokerAwayError."""
-    return {message["headers"]["id"] for message in _raw_messages()}
+    return {message.id for message in waiting_messages()}
 
 
-def _raw_messages() -> list[dict[str, Any]]:
+def _raw_messages() -> list[bytes]:
     with reached_broker() as connection:
         try:
             client = connection.default_channel.client
-            messages = [message for name in app.amqp.queues for message in client.lrange(name, 0, -1)]
+            return [message for name in app.amqp.queues for message in client.lrange(name, 0, -1)]
         except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
-            raise broker_away(error) from error
-    return [json.loads(message) for message in messages]
+            raise _away(error) from error
 
 
 def others_listen(job: Job) -> bool:
     """Returns whether workers listen to the job's queue which have not refused it; true where nobody can be asked."""
     try:
-        with reached_broker() as connection:
-            asked = app.control.inspect(timeout=_ANSWER_SECONDS, connection=connection)
-            answers = asked.active_queues() or {}
-    except (BrokerAwayError, RedisError, OperationalError):
+        answers = asked_workers(_ANSWER_SECONDS)
+    except BrokerAwayError:
         return True
     listening = {worker for worker, queues in answers.items() if job.queue in [queue["name"] for queue in queues]}
     return bool(listening - {*job.refused_by, job.owner.worker})
 
 
+def asked_workers(seconds: float) -> dict[str, list[dict[str, Any]]]:
+    """Returns the queues of all workers that answer within some seconds, by worker. Raises BrokerAwayError."""
+    with reached_broker() as connection:
+        try:
+            return app.control.inspect(timeout=seconds, connection=connection).active_queues() or {}
+        except (RedisError, OperationalError) as error:
+            raise _away(error) from error
+
+
 def reached_broker() -> Connection:
-    """Returns a connection, for `with`. Raises BrokerAwayError if there is none within seconds."""
+    """Returns a connection, for `with`. Raises BrokerAwayError, within seconds, if there is none that takes jobs."""
+    check_broker(app.conf.broker_write_url)
     connection = app.connection_for_write(transport_options=_PATIENCE)
     try:
-        return connection.ensure_connection(**_PATIENCE)
+        return connection.ensure_connection(**_RETRIES)
     except OperationalError as error:
         connection.release()
-        raise broker_away(error) from error
+        raise _away(error) from error
 
 
-def broker_away(error: Exception) -> BrokerAwayError:
-    """Returns what is said of a broker that does not answer, without its password."""
-    return BrokerAwayError(
-        f"The broker {hidden_password(app.conf.broker_url)} cannot be reached ({error}).",
-        hint="`python -m jobs up` starts one here; $FER_BROKER_URL names another. What was submitted is kept.",
-    )
+def _away(error: Exception) -> BrokerAwayError:
+    return broker_away(app.conf.broker_write_url, error)
 
 
 def _findable(arguments: dict[str, Any]) -> dict[str, Any]:

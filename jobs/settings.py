@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.places import Places
+from jobs.broker_address import check_address
 
 QUEUES = ("gpu.high", "gpu", "cpu")
 """In the order in which a worker that listens to all of them takes from them."""
@@ -43,15 +44,11 @@ class JobSettings:
 def broker_url(environ: Mapping[str, str], places: Places) -> str:
     """Returns $FER_BROKER_URL, else that of the server which `python -m jobs up` started, else that of its socket.
 
-    Raises ConfigError for a URL of another kind of broker.
+    Raises ConfigError for one of another kind of broker, or that would be misunderstood.
     """
     url = environ.get("FER_BROKER_URL") or _recorded_url(places.state) or socket_url(places.state / "redis.sock")
+    check_address(url)
     scheme = url.partition("://")[0]
-    if scheme not in ("redis", "rediss", "redis+socket", "unix"):
-        raise ConfigError(
-            f"The broker {hidden_password(url)} is no Redis.",
-            hint="$FER_BROKER_URL is redis://HOST:6379/0, rediss://… (encrypted) or redis+socket:///PATH.",
-        )
     if scheme == "unix":  # as redis-cli and other clients write it
         return f"redis+socket{url.removeprefix('unix')}"
     if scheme == "rediss" and "ssl_cert_reqs" not in url:
@@ -63,16 +60,6 @@ def broker_url(environ: Mapping[str, str], places: Places) -> str:
 def socket_url(path: Path) -> str:
     """Returns the broker URL of a Redis that listens on a unix socket."""
     return f"redis+socket://{quote(str(path.resolve()))}?virtual_host=0"
-
-
-def hidden_password(url: str) -> str:
-    """Returns a broker URL as it may be shown: with `***` for the password."""
-    scheme, mark, rest = url.partition("://")
-    rest = re.sub(r"(password=)[^&]*", r"\1***", rest)
-    login, at, place = rest.rpartition("@")
-    if not at or "socket" in scheme:
-        return f"{scheme}{mark}{rest}"
-    return f"{scheme}{mark}{login.partition(':')[0]}:***@{place}"
 
 
 def queues(environ: Mapping[str, str]) -> tuple[str, ...]:

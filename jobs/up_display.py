@@ -40,7 +40,7 @@ class UpDisplay:
 
     def begin(self, url: str) -> None:
         """Says where the broker is, and what to type next."""
-        from jobs.settings import hidden_password
+        from jobs.broker_address import hidden_password
 
         self.say(f"Broker: {hidden_password(url)}")
         self.say(

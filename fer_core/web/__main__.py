@@ -1,5 +1,6 @@
 """`python -m fer_core.web`: serves the web page and the API until Ctrl-C."""
 
+import os
 import sys
 
 from fer_core.doors.exits import ended
@@ -12,7 +13,9 @@ def main() -> None:
     settings, places = parse(sys.argv[1:])
 
     from fer_core.web.serving import serve
+    from jobs.settings import broker_url
 
+    broker_url(os.environ, places)
     serve(settings, places)
 
 

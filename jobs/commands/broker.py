@@ -58,8 +58,14 @@ def consumers_sentence(desk: Desk, queue: str) -> str:
 
 
 def consumers(desk: Desk, *, seconds: float = _ASK_SECONDS) -> dict[str, list[str]]:
-    """Returns the workers that answer within some seconds, by the queue that they take jobs from."""
-    answers = celery_app(desk).control.inspect(timeout=seconds).active_queues() or {}
+    """Returns the workers that answer within some seconds, by the queue that they take jobs from.
+
+    Raises BrokerAwayError.
+    """
+    celery_app(desk)
+    from jobs.sending import asked_workers
+
+    answers = asked_workers(seconds)
     found: dict[str, list[str]] = {}
     for worker, queues in answers.items():
         for queue in queues:

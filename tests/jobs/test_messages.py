@@ -1,0 +1,132 @@
+"""What is no message of Celery's, in a queue: workers set it aside and live on, readers pass over it."""
+
+import base64
+import json
+
+import pytest
+from redis import Redis
+
+from jobs import sending
+from jobs.celery import app
+from jobs.messages import MALFORMED, MOST_MALFORMED, MalformedError, parsed_message
+from tests.jobs.conftest import wait_until
+
+
+def message(**changed) -> dict:
+    """Returns a message as `celery call gc` puts it into its queue, some of it changed: headers__id=…, body=…."""
+    arguments = [[], {"dry_run": True}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    made = {
+        "body": base64.b64encode(json.dumps(arguments).encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"lang": "py", "task": "gc", "id": "some-id", "retries": 0, "timelimit": [None, None]},
+        "properties": {
+            "correlation_id": "some-id",
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": "cpu"},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": "1",
+        },
+    }
+    for name, value in changed.items():
+        part, _, inner = name.partition("__")
+        if inner:
+            made[part][inner] = value
+        else:
+            made[part] = value
+    return made
+
+
+def encoded(value) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+MALFORMED_ONES = {
+    "a list as id": message(headers__id=["x"]),
+    "no id": message(headers__id=None),
+    "null body": message(body=None),
+    "text in timelimit": message(headers__timelimit="soon"),
+    "texts in timelimit": message(headers__timelimit=["a", "b"]),
+    "one timelimit": message(headers__timelimit=[1]),
+    "text for retries": message(headers__retries="many"),
+    "a list as task": message(headers__task=["gc"]),
+    "a group that is a list": message(headers__group=["x"]),
+    "no headers": message(headers=None),
+    "no properties": message(properties=[]),
+    "a tag that is a list": message(properties__delivery_tag=["x"]),
+    "no delivery_info": message(properties__delivery_info=None),
+    "other content": message(**{"content-type": "application/x-python-serialize"}),
+    "a body that is no base64": message(body="%%%"),
+    "a body that is no list": message(body=encoded({"a": 1})),
+    "arguments that are none": message(body=encoded([3, {}, {}])),
+    "a number": 3,
+    "nothing": None,
+    "a list": [],
+}
+NO_JSON = ["x", "[" * 100_000, "9" * 5000, '{"__type__": "datetime", "__value__": 5}', b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("name", MALFORMED_ONES)
+def test_what_a_worker_cannot_take_is_no_message(name):
+    with pytest.raises(MalformedError):
+        parsed_message(json.dumps(MALFORMED_ONES[name]))
+
+
+@pytest.mark.parametrize("raw", NO_JSON, ids=range(len(NO_JSON)))
+def test_nor_is_what_is_no_json(raw):
+    with pytest.raises(MalformedError):
+        parsed_message(raw)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"countdown": 5, "expires": 60, "priority": 3},
+        {"time_limit": 60, "soft_time_limit": 30.5, "headers": {"mine": [1, 2]}},
+        {"link": app.signature("gc"), "link_error": app.signature("gc"), "chain": [app.signature("gc")]},
+        {"group_id": "g", "root_id": "r", "parent_id": "p", "retries": 2, "shadow": "other"},
+    ],
+    ids=lambda options: "+".join(options) or "plain",
+)
+def test_all_that_celery_sends_is_a_message(redis_server, redis_url, submit, options):
+    app.send_task(
+        "gc", kwargs={"dry_run": True}, queue="gpu.high", task_id="an-id", **{"ignore_result": True} | options
+    )
+    with database(redis_server, redis_url) as stored:
+        raw = stored.lpop("gpu.high")
+    found = parsed_message(raw)
+    assert (found.id, found.name, found.args, found.kwargs) == ("an-id", "gc", [], {"dry_run": True})
+    assert found.delivery_info["routing_key"] == "gpu.high"
+
+
+def test_readers_of_the_queues_pass_over_them(redis_server, redis_url, submit):
+    with database(redis_server, redis_url) as stored:
+        stored.lpush("gpu", *NO_JSON, *map(json.dumps, MALFORMED_ONES.values()), json.dumps(message()))
+        try:
+            assert sending.waiting_ids() == {"some-id"}
+            assert [one.name for one in sending.waiting_messages()] == ["gc"]
+        finally:
+            stored.delete("gpu")
+
+
+def test_a_worker_sets_them_aside_and_goes_on(redis_server, redis_url, worker, submit, ended):
+    with database(redis_server, redis_url) as stored:
+        every = [*NO_JSON, *map(json.dumps, MALFORMED_ONES.values())]
+        stored.lpush("cpu", *every)
+        taking = worker("-Q", "cpu", name="poisoned")
+        assert ended(submit("gc", dry_run=True).id, 60).status == "SUCCEEDED"
+        wait_until(lambda: not stored.hlen("unacked"))
+        assert (taking.process.poll(), stored.llen("cpu")) == (None, 0)
+        assert stored.llen(MALFORMED) == len(MALFORMED_ONES)
+        assert taking.log.count("A malformed message") == len(MALFORMED_ONES)
+        assert json.loads(stored.lindex(MALFORMED, -1)) == MALFORMED_ONES["a list as id"]
+        stored.lpush("cpu", *[json.dumps(message(body=None))] * (2 * MOST_MALFORMED))
+        wait_until(lambda: stored.llen("cpu") == 0, 60)
+        assert stored.llen(MALFORMED) <= MOST_MALFORMED
+        assert "Traceback" not in taking.log
+
+
+def database(redis_server, url: str) -> Redis:
+    return Redis(unix_socket_path=str(redis_server.socket), db=int(url.rpartition("=")[2]))
