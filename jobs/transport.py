@@ -56,9 +56,7 @@ class Transport(redis.Transport):
             try:
                 checked_message(message)
             except MalformedError as error:
-                _logger.error(
-                    "A message in the queue %s is malformed, and was set aside (%s): %s", queue, MALFORMED, error
-                )
+                _logger.error("A malformed message of the queue %s was put into %s: %s", queue, MALFORMED, error)
                 self.channels[0].set_aside(message)
                 return
         super()._deliver(message, queue)
