@@ -1,4 +1,5 @@
 # One image for worker, beat, flower and the web page, and for the two scripts. Build: docker compose build
+# To pin the base image by digest, put @sha256:… behind its tag (docs/scaling.md, Pinning).
 FROM python:3.11-slim-bookworm
 
 # What opencv-python is linked to.
@@ -12,12 +13,12 @@ ENV PYTHONUNBUFFERED=1 \
     FER_CACHE_DIR=/var/cache/fer
 
 WORKDIR /srv/fer
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.lock
 # For a worker with NVIDIA GPUs: docker compose build --build-arg TENSORFLOW_EXTRA=and-cuda (docs/scaling.md).
 ARG TENSORFLOW_EXTRA=
-RUN if [ -n "$TENSORFLOW_EXTRA" ]; then pip install --no-cache-dir --disable-pip-version-check \
-    "tensorflow[$TENSORFLOW_EXTRA]==$(sed -n 's/^tensorflow==//p' requirements.lock)"; fi
+# Without the tools of tests and development. The locks have hashes: pip takes no other files.
+COPY requirements-image.lock requirements-image-and-cuda.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check \
+    -r "requirements-image${TENSORFLOW_EXTRA:+-$TENSORFLOW_EXTRA}.lock"
 
 COPY train_emotion_model.py realtime_emotion_detector.py LICENSE README.md ./
 COPY fer_core fer_core

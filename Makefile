@@ -28,8 +28,7 @@ $(READY): requirements.lock
 headless-opencv:
 	@echo "This machine has no libGL (apt-get install libgl1 libglib2.0-0 brings it): installing OpenCV without windows."
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		opencv-python-headless==$$(sed -n 's/^opencv-python==//p' requirements.lock)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-headless.lock
 
 train: $(READY)
 	$(BIN)/python train_emotion_model.py --data "$(DATA)" $(if $(filter sample,$(DATA)),--recipe smoke) $(ARGS)
@@ -72,10 +71,18 @@ soak-jobs: $(READY)
 compose-env:
 	@$(or $(PYTHON),python3) -m jobs.compose_env
 
-# The versions that are installed; needs uv in the environment (pip install uv).
+# The versions that are installed, with the hashes of their files: pip takes no others. Needs uv (pip install uv).
+#   requirements.lock                 what is developed and tested with     requirements-jax.lock  the same on JAX
+#   requirements-image.lock           what the Docker image has             …-and-cuda.lock        for NVIDIA GPUs
+#   requirements-headless.lock        OpenCV without windows
+LOCKED = uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 lock:
-	uv pip compile pyproject.toml --extra tf --extra dev --universal --python-version 3.11 --no-header --no-annotate -o requirements.lock
-	uv pip compile pyproject.toml --extra jax --extra dev --universal --python-version 3.11 --no-header --no-annotate -o requirements-jax.lock
+	$(LOCKED) pyproject.toml --extra tf --extra dev -o requirements.lock
+	$(LOCKED) pyproject.toml --extra jax --extra dev -o requirements-jax.lock
+	$(LOCKED) pyproject.toml --extra tf --extra flower -c requirements.lock -o requirements-image.lock
+	$(LOCKED) pyproject.toml --extra and-cuda --extra flower -c requirements.lock -o requirements-image-and-cuda.lock
+	sed -n 's/^opencv-python\(==[^ ;]*\).*/opencv-python-headless\1/p' requirements.lock \
+		| $(LOCKED) --no-deps - -o requirements-headless.lock
 
 clean:
 	rm -rf $(VENV)
