@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from fer_core.errors import FerError, JobError
 from fer_core.store.clock import Clock, utc_now, utc_text
 from jobs.job import Job
+from jobs.memory import MemoryWatch, memory_limit
 from jobs.process import End, end_of, running, send
 from jobs.record import Jobs, JobTakenError
 
@@ -54,13 +55,18 @@ class Supervisor:
         self._trouble = ""
 
     def run(self, command: Sequence[str]) -> Outcome:
-        """Returns how the command ended; nothing that it has started is left then. Raises DiskFullError for no log."""
-        log = self._jobs.log(self.job.id)
-        with running(command, log, owner=self._owner) as process:
+        """Returns how the command ended; nothing that it has started is left then.
+
+        Raises DiskFullError for no log, ConfigError for a limit of memory that is none.
+        """
+        log, limit = self._jobs.log(self.job.id), memory_limit()
+        with running(command, log, owner=self._owner) as process, MemoryWatch(process.pid, limit) as memory:
             wish = self._watch(process)
             if wish is not None:
                 wish = self._stop(process, wish)
-        return Outcome(end_of(process.returncode, log), wish)
+        # Again it would need as much.
+        end = End("refused", memory.message) if memory.message else end_of(process.returncode, log)
+        return Outcome(end, wish)
 
     def pause(self, seconds: float) -> Wish | None:
         """Waits; returns at once, with the wish, when somebody wants the job's end."""

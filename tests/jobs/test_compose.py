@@ -126,11 +126,41 @@ def test_the_image_gets_what_the_project_is_made_of_and_no_secrets():
     sources = {source for line in copied for source in line.split()}
     ignored = (PROJECT / ".dockerignore").read_text().splitlines()
     let_in = {line.removeprefix("!") for line in ignored if line.startswith("!")}
-    assert {"fer_core", "jobs", "requirements.lock", "models/shipped"} <= sources
+    assert {"fer_core", "jobs", "requirements-image.lock", "models/shipped"} <= sources
     assert sources <= let_in
     assert [source for source in sources if not (PROJECT / source).exists()] == []
     assert next(line for line in ignored if not line.startswith("#")) == "*"
     assert not {".env", "data", "history"} & let_in
+
+
+@pytest.mark.parametrize("name", ["", "-jax", "-image", "-image-and-cuda", "-headless"])
+def test_every_file_of_a_lock_has_a_hash(name):
+    text = (PROJECT / f"requirements{name}.lock").read_text(encoding="utf-8").replace("\\\n", "")
+    packages = text.splitlines()
+    assert packages and all(
+        re.fullmatch(r"[\w.-]+==\S+( ;.*?)?(\s+--hash=sha256:[0-9a-f]{64})+", one) for one in packages
+    )
+
+
+def test_the_image_is_what_was_tested_without_the_tools_of_tests():
+    tested, image, cuda = (_versions(name) for name in ("", "-image", "-image-and-cuda"))
+    assert image.items() <= tested.items()
+    assert image.items() <= cuda.items()
+    assert {"tensorflow", "celery", "flower", "opencv-python"} <= set(image)
+    assert not {"pytest", "playwright", "hypothesis", "schemathesis", "ruff", "jax"} & set(image | cuda)
+    assert "requirements.lock" not in DOCKERFILE
+
+
+def _versions(lock: str) -> dict[str, str]:
+    text = (PROJECT / f"requirements{lock}.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE))
+
+
+def test_every_service_has_a_limit_of_memory(services):
+    for name, service in services.items():
+        assert re.fullmatch(r"\d+g", service["mem_limit"]), name
+    for unit in UNITS.glob("*.service"):
+        assert re.search(r"^MemoryMax=\d+[%G]$", unit.read_text(), re.MULTILINE), unit
 
 
 @pytest.mark.parametrize(

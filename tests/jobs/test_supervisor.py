@@ -231,3 +231,10 @@ sys.stdin.read()
     parent.kill()
     parent.wait()
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 5)
+
+
+def test_one_that_needs_too_much_memory_is_not_tried_again_and_says_so(jobs, job, monkeypatch):
+    monkeypatch.setenv("FER_JOB_MEMORY", "150MB")
+    outcome = run(jobs, job, "import time; taken = b'x' * (400 * 2**20); time.sleep(600)")
+    assert (outcome.end.kind, outcome.wish) == ("refused", None)
+    assert outcome.end.message.startswith("It needed more than 0.2 GB of memory")
