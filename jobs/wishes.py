@@ -3,6 +3,7 @@
 Checked by who sends and again by who carries out, with the same sentences.
 """
 
+import re
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -13,6 +14,9 @@ from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
 from fer_core.search.spec import SearchSpec
 from fer_core.training.retraining import RetrainSpec
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TEXT = "Give it as it is written, without line breaks, tabs and escape sequences."
 
 Hours = Annotated[float, Field(gt=0, le=24 * 365)]
 
@@ -97,6 +101,7 @@ def checked_wish(task: str, arguments: dict[str, Any]) -> Settings:
     """
     if task not in WISHES:
         raise JobError(f"There is no task {task!r}.", hint=did_you_mean(task, WISHES))
+    check_texts(task, arguments)
     if task == "train":
         arguments = _with_settings_apart(arguments)
     try:
@@ -106,6 +111,19 @@ def checked_wish(task: str, arguments: dict[str, Any]) -> Settings:
     if isinstance(wish, TrainWish):
         _check_training(wish)
     return wish
+
+
+def check_texts(task: str, value: Any, *, name: str = "") -> None:
+    """Raises ConfigError for text that no file can be called, and terminals would obey: '\\0', an escape sequence."""
+    if isinstance(value, str) and _CONTROL.search(value):
+        raise ConfigError(f"{task}: {name or 'a name'} has a control character in it: {value[:80]!r}.", hint=_TEXT)
+    if isinstance(value, dict):
+        for key, one in value.items():
+            check_texts(task, key)
+            check_texts(task, one, name=str(key))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            check_texts(task, one, name=name)
 
 
 def train_config(wish: TrainWish) -> TrainConfig:

@@ -14,6 +14,7 @@ from fer_core.web import login, problems, safety, uploads
 from fer_core.web.api import health, openapi, predict
 from fer_core.web.api import jobs as jobs_api
 from fer_core.web.api import runs as runs_api
+from fer_core.web.broker import state as broker_state
 from fer_core.web.figures import Figures
 from fer_core.web.live_sessions import LiveSessions
 from fer_core.web.looks.run_list import RunList
@@ -21,9 +22,13 @@ from fer_core.web.pages import corrections, jobs, live, model, runs, searches, u
 from fer_core.web.readers import Readers
 from fer_core.web.service import EXTENSION, Service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
+from fer_core.web.shared_answer import SharedAnswer
 from fer_core.web.shown import show_as_people_read
 
 PAGES = (upload.pages, live.pages, runs.pages, searches.pages, jobs.pages, model.pages, corrections.pages)
+
+_BROKER_SECONDS = 2.0
+"""So long an answer of the broker's holds: each takes up to two seconds."""
 
 
 def make_app(
@@ -64,6 +69,7 @@ def _service(
         sessions=LiveSessions(threshold=settings.threshold),
         runs=RunList(places),
         figures=Figures(),
+        broker_state=SharedAnswer(broker_state, fresh_seconds=_BROKER_SECONDS),
         signer=TimestampSigner(secret, salt="crop"),
     )
 

@@ -13,6 +13,7 @@ from fer_core.web.live_sessions import LiveSessions
 from fer_core.web.looks.run_list import RunList
 from fer_core.web.readers import Readers
 from fer_core.web.settings import WebSettings
+from fer_core.web.shared_answer import SharedAnswer
 
 EXTENSION = "fer"
 
@@ -29,6 +30,8 @@ class Service:
     sessions: LiveSessions
     runs: RunList
     figures: Figures
+    broker_state: SharedAnswer
+    """What `fer_core.web.broker.state` says."""
     signer: TimestampSigner
     """Of the crops that a result page may send back."""
 

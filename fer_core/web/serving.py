@@ -20,7 +20,7 @@ from fer_core.places import Places
 from fer_core.web.app import make_app
 from fer_core.web.refusals import refuse_as_the_pages_do
 from fer_core.web.service import EXTENSION
-from fer_core.web.settings import WebSettings
+from fer_core.web.settings import WebSettings, password_warning
 
 _OTHER_THREADS = 8
 """For pages while all that may wait are waiting, and to say so to whoever comes then."""
@@ -76,6 +76,8 @@ def serve(settings: WebSettings, places: Places) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is answered with 503
     with serving(settings, places) as started:
+        if warning := password_warning(settings.password_file):
+            print(warning, file=sys.stderr, flush=True)
         print(f"Serving on {started.url} – Ctrl-C ends it.", file=sys.stderr, flush=True)
         started.server.run()
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -120,6 +121,13 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def password_warning(file: Path | None) -> str:
+    """Returns what is wrong with the rights of a file that has the password; empty where nothing is."""
+    if file is None or not file.stat().st_mode & stat.S_IROTH:
+        return ""
+    return f"Warning: every user of this machine can read the password in {file}: chmod o-r {file}"
 
 
 def _password(file: Path | None) -> str | None:

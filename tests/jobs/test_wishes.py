@@ -73,3 +73,20 @@ def test_every_task_can_do_without_arguments_and_says_where_it_waits(task):
     wish = checked_wish(task, {})
     assert wish.queue is None
     assert checked_wish(task, {"queue": "gpu.high"}).queue == "gpu.high"
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments"),
+    [
+        ("train", {"data": "faces\0.zip"}),
+        ("train", {"recipe": "\x1b[2Jsmoke"}),
+        ("train", {"settings": {"network_options": {"l2\x9b": 1}}}),
+        ("tune", {"space": ["learning_rate", "l2\n"]}),
+        ("evaluate", {"run": "x\x07"}),
+        ("gc", {"queue": "\x7fcpu"}),
+    ],
+)
+def test_text_that_no_file_is_called_and_terminals_obey_is_refused(task, arguments):
+    with pytest.raises(ConfigError, match="has a control character in it") as error:
+        checked_wish(task, arguments)
+    assert str(error.value).isprintable()

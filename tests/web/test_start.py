@@ -14,6 +14,7 @@ from flask import Flask
 from fer_core.errors import ConfigError
 from fer_core.web.arguments import parse
 from fer_core.web.serving import Serving, serving
+from fer_core.web.settings import password_warning
 from tests.conftest import PROJECT, places_in
 from tests.script import run_script
 
@@ -108,3 +109,23 @@ def test_flags_are_settings_and_folders(tmp_path):
 def test_a_flag_out_of_range_is_named(flags, says):
     with pytest.raises(ConfigError, match=says):
         parse(flags)
+
+
+def test_a_password_that_everybody_can_read_is_said(tmp_path):
+    file = tmp_path / "password.txt"
+    file.write_text("a long enough one\n")
+    file.chmod(0o600)
+    assert password_warning(file) == password_warning(None) == ""
+    file.chmod(0o644)
+    assert f"can read the password in {file}: chmod o-r" in password_warning(file)
+
+
+def test_and_it_is_said_at_the_start(tmp_path):
+    file = tmp_path / "password.txt"
+    file.write_text("a long enough one\n")
+    file.chmod(0o644)
+    command = [sys.executable, *WEB, "--port", "0", "--password-file", str(file), "--models-dir", str(tmp_path)]
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
+        said = next(line for line in process.stderr if line.startswith(("Warning:", "Serving on")))
+        process.terminate()
+    assert "every user of this machine can read the password" in said

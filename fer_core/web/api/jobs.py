@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify, make_response
 from fer_core.store.files import plain
 from fer_core.web.api.answers import JobRequest
 from fer_core.web.api.checks import body_as, changes
-from fer_core.web.broker import desk, resumed, sent, state
+from fer_core.web.broker import desk, resumed, sent
 from fer_core.web.looks.job_look import job_detail, job_lines
 from fer_core.web.service import service
 from jobs.cancelling import cancel as cancel_job
@@ -51,8 +51,8 @@ def resume(name: str) -> Response:
 
 @api.get("/workers")
 def workers() -> Response:
-    """Whether the broker answers, and who takes jobs from which queue. Takes up to two seconds."""
-    return jsonify(state())
+    """Whether the broker answers, and who takes jobs from which queue. Takes up to two seconds; holds for two more."""
+    return jsonify(service().broker_state.get())
 
 
 def _told(name: str, status: int) -> Response:
