@@ -39,8 +39,9 @@ class _Face(NamedTuple):
     picture: np.ndarray
 
 
-def list_layers(console: Console, model: ModelFiles, request: LiveRequest) -> None:
+def list_layers(model: ModelFiles, request: LiveRequest) -> None:
     """Prints the layers that have feature maps, and which of them are shown where none is named."""
+    console = _console(request)
     network = _quietly_loaded(console, model)
     from fer_core.evaluation.layer_maps import default_layer, default_maps_layer, map_layers
 
@@ -52,8 +53,9 @@ def list_layers(console: Console, model: ModelFiles, request: LiveRequest) -> No
         say(console, f"{layer.name:<32} {layer.kind:<24} {size:>9}  {maps:>9}{mark}")
 
 
-def explain_pictures(console: Console, model: ModelFiles, request: LiveRequest) -> None:
+def explain_pictures(model: ModelFiles, request: LiveRequest) -> None:
     """Draws feature maps and Grad-CAM of every face, and says where. Raises SourceError, ConfigError, ArtifactError."""
+    console = _console(request)
     found = _faces(console, model, request)
     if not found:
         raise SourceError(
@@ -86,6 +88,10 @@ def _drawn(network: "keras.Model", model: ModelFiles, face: _Face, *, request: L
     number = int(explanation.probabilities.argmax())
     said = f"{model.labels[number]} {explanation.probabilities[number]:.0%}"
     return f"{face.name}: {said}; Grad-CAM for {explanation.emotion}: {path}"
+
+
+def _console(request: LiveRequest) -> Console:
+    return Console(stderr=request.settings.json_lines)
 
 
 def _quietly_loaded(console: Console, model: ModelFiles) -> "keras.Model":

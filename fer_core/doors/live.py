@@ -26,10 +26,10 @@ def main(argv: Sequence[str]) -> None:
 
         analyse_or_fail(console, model, request)
     else:
+        from fer_core.doors.child import run_in_child
         from fer_core.doors.explaining import explain_pictures, list_layers
 
-        does = list_layers if request.wants == "list-layers" else explain_pictures
-        does(console, model, request)
+        run_in_child(list_layers if request.wants == "list-layers" else explain_pictures, model, request)
 
 
 def _model(console: Console, request: LiveRequest) -> ModelFiles:

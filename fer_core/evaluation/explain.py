@@ -145,12 +145,16 @@ def _gradient(score: Callable, at: np.ndarray) -> np.ndarray:
         raise ConfigError(f"Grad-CAM needs TensorFlow or JAX; Keras runs on {backend}.", hint="Set KERAS_BACKEND.")
     import tensorflow as tf
 
-    place = tf.constant(at)
-    with tf.GradientTape() as tape:
-        tape.watch(place)
-        value = score(place)
-    gradient = tape.gradient(value, place)
-    return np.zeros_like(at) if gradient is None else gradient.numpy()
+    @tf.function(autograph=False)
+    def gradient(place):
+        # Only of the maps, and as a graph, which computes nothing that is not asked for: run step by step, TensorFlow
+        # also makes the gradients of all kernels, and for some shapes its Conv2DBackpropFilter damages memory.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(place)
+            value = score(place)
+        return tape.gradient(value, place, unconnected_gradients="zero")
+
+    return gradient(tf.constant(at)).numpy()
 
 
 def _most_active(maps: np.ndarray) -> np.ndarray:
