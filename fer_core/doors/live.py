@@ -10,7 +10,7 @@ from rich.console import Console
 from fer_core.doors.live_arguments import DEFAULT_SOURCE, LiveRequest, LiveSettings, parse
 from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import say
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, SourceError
 from fer_core.store.model_files import ModelFiles, find_model
 
 
@@ -38,6 +38,23 @@ def _model(console: Console, request: LiveRequest) -> ModelFiles:
     if model.note:
         say(console, model.note)
     return model
+
+
+def _shown_if_possible(console: Console, settings: LiveSettings) -> LiveSettings:
+    """Returns the settings, without a window where none can be opened and what is read is kept in another way.
+
+    Raises SourceError where nothing would be left of what is read.
+    """
+    from fer_core.live.window import check_display
+
+    try:
+        check_display()
+    except SourceError as error:
+        if not any((settings.output, settings.log, settings.json_lines, settings.capture, settings.clip)):
+            raise
+        say(console, f"{error} Going on without a window.")
+        return settings.model_copy(update={"display": False})
+    return settings
 
 
 def _check_keeps_the_source(settings: LiveSettings) -> None:
@@ -69,9 +86,8 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
 
         analyse_if_possible(console, model, request)
     if settings.display:
-        from fer_core.live.window import check_display
-
-        check_display()
+        settings = _shown_if_possible(console, settings)
+        request = request._replace(settings=settings)
     _check_keeps_the_source(settings)
     # Qt, FFmpeg and libjpeg report on file descriptor 2 what we tell in our own words.
     send_native_messages_to(Path(os.devnull))

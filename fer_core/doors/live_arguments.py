@@ -41,7 +41,7 @@ class LiveSettings(Settings):
     json_lines: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object per frame or picture; everything else goes to stderr."""
     display: bool = True
-    """Show a window; --no-display does without a screen, as fast as it goes."""
+    """Show a window. What writes a file goes on without a screen; --no-display reads as fast as it goes."""
     folder: Path | None = None
     """Snapshots, recordings, captures and timeline.png. Default: MODELS/live/DATE_TIME."""
     capture: Annotated[int, Field(ge=0, le=10_000)] = 0

@@ -29,7 +29,7 @@ LARGEST, SMALLEST = (1280, 720), (480, 360)
 TITLE_LETTERS = 80
 ANSWER_SECONDS = 2.0
 TRIAL_SECONDS = 10.0
-HINT = "Add --no-display to go on without a window; --output, --log and --json keep what is read."
+HINT = "Add --no-display, or keep what is read with --output, --log or --json: they need no window."
 TRIAL = "import cv2; cv2.namedWindow('faces'); cv2.destroyAllWindows()"
 
 

@@ -180,7 +180,18 @@ def test_without_a_screen_it_is_said_in_two_lines(test_data, places):
     answer = run_detector("--source", test_data / "faces" / "single_face.mp4", places=places)
     assert answer.code == 2
     assert answer.problem.startswith("Error: There is no screen")
-    assert "--no-display" in answer.hint
+    assert all(flag in answer.hint for flag in ("--no-display", "--output", "--log", "--json"))
+
+
+def test_what_writes_a_file_goes_on_without_a_screen_and_says_so_in_one_line(test_data, places, tmp_path):
+    picture, log, drawn = test_data / "faces" / "mountain.jpg", tmp_path / "log.csv", tmp_path / "drawn.png"
+    line = "There is no screen to open a window on: DISPLAY is not set. Going on without a window.\n"
+    for flags in (("--log", log), ("--output", drawn)):
+        answer = run_detector("--source", picture, *flags, places=places)
+        assert (answer.code, answer.err, answer.out.count(line)) == (0, "", 1)
+    assert log.is_file() and drawn.is_file()
+    lines = run_detector("--source", picture, "--json", places=places, environment={"DISPLAY": ":4242"})
+    assert (lines.code, lines.out.count("\n"), lines.err.count("Going on without a window.\n")) == (0, 1, 1)
 
 
 def test_the_present_display_is_found_or_refused_without_ending_the_process(monkeypatch):
