@@ -11,7 +11,7 @@ from fer_core.config import Settings
 from fer_core.data.views import MOST_VIEWS
 from fer_core.doors.command_line import parsed, peek
 from fer_core.errors import ConfigError
-from fer_core.faces import WIDTHS
+from fer_core.faces import DETECT_EVERY, WIDTHS
 from fer_core.places import Places
 
 PROGRAM = "realtime_emotion_detector.py"
@@ -55,8 +55,8 @@ class LiveSettings(Settings):
     """The .onnx file of yunet. Default: $FER_YUNET, or the one that --detector yunet has downloaded."""
     detection_width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[1])] | None = None
     """Faces are looked for on a picture of at most this width. Default: the detector's own."""
-    detect_every: Annotated[int, Field(ge=1, le=100)] | None = None
-    """Look for faces in every so many frames and follow them in between. Default: 3."""
+    detect_every: Annotated[int, Field(ge=1, le=100)] = DETECT_EVERY
+    """Look for faces in one of so many frames and follow them in between."""
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.4
     """A reading with less calibrated confidence is unsure."""
     smoothing: Annotated[float, Field(ge=0, le=60)] = 0.5

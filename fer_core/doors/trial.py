@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> None:
 def _command_line(
     search: tyro.conf.Positional[str],
     job: Annotated[str, tyro.conf.arg(help="Who asks; the same job gets the same trial again.")],
-    models_dir: Annotated[str | None, tyro.conf.arg(help="Where searches and runs are. Default: models.")] = None,
-    history_dir: Annotated[str | None, tyro.conf.arg(help="Where CSVs go. Default: history.")] = None,
+    models_dir: Annotated[str | None, tyro.conf.arg(help="Where runs are. Default: $FER_MODELS_DIR, models.")] = None,
+    history_dir: Annotated[str | None, tyro.conf.arg(help="Where CSVs go. Default: $FER_HISTORY_DIR, history.")] = None,
 ) -> TrialRequest:
     """Train one trial of a search."""
     return TrialRequest(search, job)

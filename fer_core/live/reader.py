@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_core.data.face_picture import gray, network_input
 from fer_core.errors import ConfigError
-from fer_core.faces import Detector
+from fer_core.faces import DETECT_EVERY, Detector
 from fer_core.faces.face import Box, Face
 from fer_core.faces.framing import crop_face, square_of
 from fer_core.live.classifier import Classifier, framing_for
@@ -20,10 +20,6 @@ from fer_core.live.frame import Frame
 from fer_core.live.reading import UNSURE_BELOW, Reading, Shown, make_reading, shown_of
 from fer_core.live.smoothing import SteadyBox, SteadyLabel, SteadyProbabilities
 from fer_core.live.tracker import Track, Tracker
-
-DETECT_EVERY = 4
-"""In between, a box is moved by the optical flow, which takes 0.4 ms instead of 3 (yunet) or 20 (haar). It then lies
-0.012 of its width beside where yunet would have put it (0.008 for 2, 0.014 for 5; standing still or walking by)."""
 
 SMOOTHING_SECONDS = 0.5
 
@@ -82,7 +78,7 @@ class LiveReader:
         *,
         threshold: float = UNSURE_BELOW,
         smoothing_seconds: float = SMOOTHING_SECONDS,
-        detect_every: int | None = None,
+        detect_every: int = DETECT_EVERY,
         clock: Callable[[], float] = time.perf_counter,
     ):
         """`smoothing_seconds`: a step has passed half its height by then; 0 = off, the label too.
@@ -94,7 +90,7 @@ class LiveReader:
         _check_not_below("detect_every", detect_every, 1)
         self.detector, self.classifier = detector, classifier
         self._threshold, self._smoothing_seconds = threshold, smoothing_seconds
-        self._detect_every, self._clock = DETECT_EVERY if detect_every is None else detect_every, clock
+        self._detect_every, self._clock = detect_every, clock
         self._tracker, self._flow = Tracker(), Flow()
         self._people: dict[int, _Person] = {}
         self._until_detection = 0
@@ -221,8 +217,8 @@ def check_threshold(threshold: float) -> None:
         raise ConfigError(f"The threshold is {threshold:g}.", hint="It is a probability: between 0 and 1.")
 
 
-def _check_not_below(name: str, value: float | None, least: int) -> None:
-    if value is not None and not value >= least:
+def _check_not_below(name: str, value: float, least: int) -> None:
+    if not value >= least:
         raise ConfigError(f"{name} is {value:g}.", hint=f"Give {least} or more.")
 
 

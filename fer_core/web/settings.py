@@ -44,7 +44,7 @@ class WebSettings(Settings):
     detector_model: Path | None = None
     """The .onnx file of yunet. Default: $FER_YUNET, or the one that --detector yunet has downloaded."""
     detection_width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[1])] = 640
-    """Of larger pictures than 640 pixels, faces are looked for at this width; a larger one finds smaller faces."""
+    """Faces are looked for on a picture of at most this width; a larger one finds smaller faces."""
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.4
     """A reading with less calibrated confidence is unsure."""
 
