@@ -8,7 +8,16 @@ import io
 import cv2
 import numpy as np
 
-from fer_core.data.picture_header import JPEG, JPEG_END, declared_size, is_cut_short, is_progressive, may_be_transparent
+from fer_core.data.picture_header import (
+    JPEG,
+    JPEG_END,
+    declared_size,
+    exif_orientation,
+    is_cut_short,
+    is_progressive,
+    may_be_transparent,
+)
+from fer_core.data.pillow_formats import decoded_by_pillow, is_pillows, lacks_heif
 from fer_core.errors import DatasetError
 
 MAX_PIXELS = 100_000_000
@@ -21,6 +30,17 @@ BACKGROUND = 128
 """Grey behind transparent pixels. On black or white a cut-out face gets a hard outline that no camera shows."""
 
 _BAND_PIXELS = 2**18
+
+_TURNED = {
+    2: lambda picture: cv2.flip(picture, 1),
+    3: lambda picture: cv2.rotate(picture, cv2.ROTATE_180),
+    4: lambda picture: cv2.flip(picture, 0),
+    5: cv2.transpose,
+    6: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda picture: cv2.rotate(cv2.transpose(picture), cv2.ROTATE_180),
+    8: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+"""By the orientation in EXIF data; 1 is upright."""
 
 
 class UnreadablePictureError(DatasetError):
@@ -76,7 +96,7 @@ def on_background(picture: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 
 
 def decode_picture(data: bytes) -> np.ndarray:
-    """Returns the picture in a JPEG, PNG, BMP or WebP file's bytes, turned as its EXIF orientation says.
+    """Returns the picture in a JPEG, PNG, BMP, WebP, AVIF, HEIC or TIFF file's bytes, turned as its EXIF says.
 
     Returns:
         uint8, gray (height, width), BGR (height, width, 3), or BGRA (height, width, 4) where it is partly transparent.
@@ -87,8 +107,9 @@ def decode_picture(data: bytes) -> np.ndarray:
     _refuse_before_decoding(data)
     if is_cut_short(data):
         data = _ended(data)
-    picture = _partly_transparent(data)
-    if picture is None:
+    if is_pillows(data[:12]):
+        picture = decoded_by_pillow(data)
+    elif (picture := _partly_transparent(data)) is None:
         picture = _decoded(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if picture is None:
         raise UnreadablePictureError("damaged")
@@ -107,6 +128,8 @@ def _eight_bits(picture: np.ndarray) -> np.ndarray:
 def _refuse_before_decoding(data: bytes) -> None:
     if not data:
         raise UnreadablePictureError("empty file")
+    if lacks_heif(data[:12]):
+        raise UnreadablePictureError("HEIC, which needs `pip install pillow-heif`")
     size = declared_size(data)
     if size is None:
         raise UnreadablePictureError("not a JPEG, PNG, BMP or WebP picture, or damaged")
@@ -137,16 +160,24 @@ def _pixels(data: bytes) -> bytes | None:
 
 
 def _partly_transparent(data: bytes) -> np.ndarray | None:
-    """Returns BGRA where some pixel is not opaque. An opaque picture is left to the other path: this ignores EXIF."""
+    """Returns BGRA where some pixel is not opaque. An opaque picture is left to the other path."""
     if not may_be_transparent(data):
         return None
-    picture = _decoded(data, cv2.IMREAD_UNCHANGED)
+    try:
+        flags = cv2.IMREAD_UNCHANGED  # which leaves the picture as it lies in the file, whatever its EXIF says
+        picture, kinds, metadata = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=flags)
+    except cv2.error:
+        return None
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
         return None
     if picture.dtype == np.uint16:
         opacity = (picture[:, :, 3:] >> 8).astype(np.uint8)
         picture = np.concatenate([_eight_bits(picture[:, :, :3]), opacity], axis=2)
-    return picture if picture[:, :, 3].min() < 255 else None
+    if picture[:, :, 3].min() == 255:
+        return None
+    exif = [bytes(found) for kind, found in zip(kinds, metadata, strict=True) if kind == cv2.IMAGE_METADATA_EXIF]
+    turned = _TURNED.get(exif_orientation(exif[0]) if exif else 1)
+    return turned(picture) if turned else picture
 
 
 def _decoded(data: bytes, flags: int) -> np.ndarray | None:

@@ -1,12 +1,15 @@
-"""What a picture file says of itself before anything is decoded. Knows JPEG, PNG, BMP and WebP."""
+"""What a picture file says of itself before anything is decoded. Knows JPEG, PNG, BMP and WebP; Pillow knows more."""
 
 import struct
+
+from fer_core.data.pillow_formats import is_pillows, size_by_pillow
 
 JPEG, PNG, BMP, WEBP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"WEBP"
 JPEG_END = b"\xff\xd9"
 _MARKERS_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 """By the colour type; a palette becomes colours."""
+_ORIENTATION = 0x0112
 _START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ONE_SCAN = {0xC0, 0xC1}
 
@@ -24,7 +27,15 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
             return _webp_size(data)
     except (struct.error, IndexError):
         return None
-    return None
+    return size_by_pillow(data) if is_pillows(data[:12]) else None
+
+
+def is_picture(head: bytes) -> bool:
+    """Returns whether a file that begins with these 12 bytes is a picture that can be decoded."""
+    is_webp = head[:4] == b"RIFF" and head[8:12] == WEBP
+    # Text may begin with BM too; a BMP has four zeros after its size.
+    is_bmp = head.startswith(BMP) and head[6:10] == bytes(4)
+    return head.startswith((JPEG, PNG)) or is_webp or is_bmp or is_pillows(head)
 
 
 def bytes_per_pixel(data: bytes) -> int:
@@ -37,6 +48,19 @@ def bytes_per_pixel(data: bytes) -> int:
 def may_be_transparent(data: bytes) -> bool:
     """Returns whether a fourth channel is transparency that is meant. In a BMP it is mostly padding of zeros."""
     return data.startswith(PNG) or data[8:12] == WEBP
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Returns how a picture is turned, 1 (not at all) to 8, as EXIF data (a TIFF header and its table) says."""
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    try:
+        (table,) = struct.unpack_from(f"{order}I", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, table)
+        found = (struct.unpack_from(f"{order}HHIH", exif, table + 2 + 12 * place) for place in range(entries))
+        return next((value for tag, _, _, value in found if tag == _ORIENTATION and 1 <= value <= 8), 1)
+    except struct.error:
+        return 1
 
 
 def is_cut_short(data: bytes) -> bool:

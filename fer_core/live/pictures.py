@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 
 from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, on_background
-from fer_core.data.picture_header import BMP, JPEG, PNG, WEBP
+from fer_core.data.picture_header import is_picture
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
 from fer_core.live.reading_thread import EveryFrame
 from fer_core.store.clock import Clock, utc_now
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff")
 
 PICTURES_PER_SECOND = 1.0
 
@@ -28,12 +28,11 @@ _VIDEOS_OF_JPEGS = (".mjpeg", ".mjpg")
 
 
 def looks_like_picture(path: Path) -> bool:
-    """Returns whether a file is to be read as a picture: by its name, or by how it begins."""
+    """Returns whether a file is to be read as a picture: by how it begins, or by its name."""
     if path.suffix.lower() in (*SUFFIXES, *_VIDEOS_OF_JPEGS):
         return path.suffix.lower() in SUFFIXES
     with path.open("rb") as file:
-        head = file.read(12)
-    return head.startswith((JPEG, PNG)) or (head[:4] == b"RIFF" and head[8:] == WEBP) or _is_bmp(head)
+        return is_picture(file.read(12))
 
 
 def open_picture(path: Path, *, clock: Callable[[], float] = time.monotonic, now: Clock = utc_now) -> EveryFrame:
@@ -130,8 +129,3 @@ def _frames(
 
 def _nothing_more() -> Generator[Frame, None, None]:
     yield from ()
-
-
-def _is_bmp(head: bytes) -> bool:
-    """Text may begin with BM too; a BMP has four zeros after its size."""
-    return head.startswith(BMP) and head[6:10] == bytes(4)

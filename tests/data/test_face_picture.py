@@ -7,9 +7,11 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray, network_input
-from fer_core.data.picture_header import declared_size
+from fer_core.data.picture_header import declared_size, exif_orientation, is_picture
+from fer_core.data.pillow_formats import lacks_heif
 
 
 def encoded(picture: np.ndarray, suffix: str = ".png") -> bytes:
@@ -26,6 +28,15 @@ def jpeg_turned(picture: np.ndarray, orientation: int) -> bytes:
     jpeg = encoded(picture, ".jpg")
     exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+def saved_by_pillow(picture_rgb: np.ndarray, kind: str, *, orientation: int = 1) -> bytes:
+    """Returns a file of RGB or RGBA pixels, without loss where the format has that."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    Image.fromarray(picture_rgb).save(out, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    return out.getvalue()
 
 
 def test_a_gray_picture_of_the_right_size_is_passed_through(noise):
@@ -105,6 +116,56 @@ def test_a_picture_is_turned_as_its_exif_says():
     assert turned.shape == (32, 16)
     assert turned[:14].max() < 20
     assert turned[18:].min() > 235
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_transparent_picture_is_turned_like_an_opaque_one(kind, orientation, noise):
+    opaque = np.dstack([noise(channel, 20, 30) for channel in (1, 2, 3)])
+    transparent = np.dstack([opaque, np.full((20, 30), 254, np.uint8)])
+    expected = decode_picture(saved_by_pillow(opaque, kind, orientation=orientation))
+    found = decode_picture(saved_by_pillow(transparent, kind, orientation=orientation))
+    assert found.shape[2] == 4
+    np.testing.assert_array_equal(found[:, :, :3], expected)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff", b"no exif at all"]
+)
+def test_exif_data_that_is_none_turns_nothing(exif):
+    assert exif_orientation(exif) == 1
+
+
+@pytest.mark.parametrize(("kind", "least_error"), [("AVIF", 12), ("TIFF", 0)])
+def test_avif_and_tiff_are_read_in_colour_and_turned_as_their_exif_says(kind, least_error):
+    upright = np.zeros((16, 32, 3), np.uint8)
+    upright[:, 16:] = (250, 120, 10)
+    data = saved_by_pillow(upright, kind, orientation=6)
+    assert is_picture(data[:12])
+    turned = decode_picture(data).astype(int)
+    assert turned.shape == (32, 16, 3)
+    assert np.abs(turned[18:] - (10, 120, 250)).max() <= least_error
+    assert turned[:14].max() <= least_error
+
+
+def test_a_transparent_tiff_keeps_its_transparency_and_a_gray_one_is_gray(noise):
+    colour = np.dstack([noise(5)] * 4)
+    np.testing.assert_array_equal(decode_picture(saved_by_pillow(colour, "TIFF")), colour)
+    np.testing.assert_array_equal(decode_picture(saved_by_pillow(noise(5), "TIFF")), noise(5))
+
+
+def test_a_heic_picture_is_refused_with_what_reads_it():
+    data = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(200)
+    assert is_picture(data[:12])
+    with pytest.raises(UnreadablePictureError, match="pip install pillow-heif" if lacks_heif(data[:12]) else "damaged"):
+        decode_picture(data)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "TIFF"])
+def test_half_a_picture_for_pillow_is_refused(kind, noise):
+    data = saved_by_pillow(np.dstack([noise(7)] * 3), kind)
+    with pytest.raises(UnreadablePictureError, match="damaged"):
+        decode_picture(data[: len(data) // 2])
 
 
 def test_a_picture_of_more_than_100_megapixels_is_refused_before_it_is_decoded():

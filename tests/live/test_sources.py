@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from fer_core.data.face_picture import BACKGROUND, gray
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
 from fer_core.live.frame_times import FrameTimes, measure_rate
-from fer_core.live.pictures import in_colour, picture_names
+from fer_core.live.pictures import SUFFIXES, in_colour, picture_names
 from fer_core.live.reading_thread import EveryFrame
 from fer_core.live.sources import Source, open_source
 from fer_core.live.video_capture import plausible_rate
@@ -226,6 +227,20 @@ def test_a_picture_is_known_by_its_content_where_its_name_tells_nothing(clips, t
     assert open_source(str(tmp_path / "photo")).is_still
 
 
+@pytest.mark.parametrize("name", ["photo.avif", "photo", "clip.mp4"])
+def test_a_still_picture_in_a_container_of_films_is_a_picture_whatever_its_name(tmp_path, name):
+    Image.fromarray(grey(90)).save(tmp_path / name, "AVIF")
+    source = open_source(str(tmp_path / name))
+    assert source.is_still
+    (frame,) = all_frames(source)
+    assert abs(frame.picture_bgr.astype(int) - 90).max() <= 2
+
+
+def test_a_picture_that_is_made_of_tiles_is_never_a_film_of_one_tile(tmp_path):
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(5000))
+    assert "photo.heic is no picture that can be read: " in str(refusal(tmp_path / "photo.heic"))
+
+
 def test_gray_and_transparent_pictures_become_colour_on_mid_grey(tmp_path):
     cv2.imwrite(str(tmp_path / "1.png"), np.full((48, 64), 70, np.uint8))
     clear = np.zeros((48, 64, 4), np.uint8)
@@ -287,7 +302,7 @@ def test_bad_pictures_in_a_folder_are_named_and_skipped(tmp_path):
 
 def test_a_folder_without_a_picture_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
-    assert str(refusal(tmp_path)) == f"{tmp_path} has no pictures (.jpg, .jpeg, .png, .bmp, .webp)."
+    assert str(refusal(tmp_path)) == f"{tmp_path} has no pictures ({', '.join(SUFFIXES)})."
 
 
 def test_a_folder_of_bad_pictures_only_is_refused(tmp_path):
