@@ -54,6 +54,8 @@ def exif_orientation(exif: bytes) -> int:
     """Returns how a picture is turned, 1 (not at all) to 8, as EXIF data (a TIFF header and its table) says."""
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return 1
     try:
         (table,) = struct.unpack_from(f"{order}I", exif, 4)
         (entries,) = struct.unpack_from(f"{order}H", exif, table)

@@ -12,7 +12,6 @@ from functools import partial
 import cv2
 
 from fer_core.errors import SourceError
-from fer_core.live.frame_times import FrameTimes
 from fer_core.live.reading_thread import ANSWER_SECONDS, EveryFrame, NewestFrame, Wait, within
 from fer_core.live.stream_check import why_refused
 from fer_core.live.video_capture import open_capture
@@ -41,9 +40,7 @@ def open_stream(
     if capture is None:
         raise why_refused(url, title)
     if capture.frame_count:
-        rate = capture.rate
-        times = FrameTimes(rate, is_constant=False)
-        return video_source(capture, title, rate=rate, times=times, clock=clock, now=now)
+        return video_source(capture, title, rate=capture.rate, clock=clock, now=now)
     return NewestFrame(title, capture, connect, clock=clock, now=now, wait=wait, answer_seconds=answer_seconds)
 
 

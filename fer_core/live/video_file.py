@@ -10,13 +10,15 @@ import cv2
 from fer_core.data.picture_header import JPEG
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
-from fer_core.live.frame_times import FrameTimes, Place, measure_rate
+from fer_core.live.frame_times import FrameTimes, Packets, Place, measure_rate
 from fer_core.live.reading_thread import MOST_NOTED, EveryFrame
 from fer_core.live.video_capture import VideoCapture, open_capture
 from fer_core.store.clock import Clock, utc_now
 
 _FRAMES_TOO_FEW, _SHARE_TOO_FEW = 5, 0.05
 """Headers promise a few frames more than there are; only beyond this is a video called cut short."""
+_TABLE_OF_FRAGMENTS = 2**16
+"""Bytes in which it stands, as the first one of a file in fragments, without any frames in it."""
 _ELSEWHERE = "See whether another program plays it. If one does, convert it with that; if none does, record it again."
 
 
@@ -28,9 +30,9 @@ def open_video_file(path: Path, *, clock: Callable[[], float] = time.monotonic, 
     capture = open_capture(location, cv2.CAP_FFMPEG, title=str(path)) if head else None
     if capture is None or _is_guess(capture, head):
         raise _refusal(path, head)
-    rate, is_constant = measure_rate(location, capture.rate)
-    times = FrameTimes(rate, is_constant=is_constant)
-    return video_source(capture, str(path), rate=rate, times=times, clock=clock, now=now)
+    rate, promised = measure_rate(location, capture.rate), capture.frame_count if _counts_frames(path) else 0
+    packets = Packets(location)
+    return video_source(capture, str(path), rate=rate, packets=packets, promised=promised, clock=clock, now=now)
 
 
 def video_source(
@@ -38,13 +40,17 @@ def video_source(
     title: str,
     *,
     rate: float | None,
-    times: FrameTimes,
+    packets: Packets | None = None,
+    promised: int = 0,
     clock: Callable[[], float],
     now: Clock,
 ) -> EveryFrame:
-    """Returns an opened video as a source. Raises SourceError if it has no frame that can be read."""
+    """Returns an opened video as a source. Raises SourceError if it has no frame that can be read.
+
+    `promised`: the frames that the header has counted; 0 where it does not tell.
+    """
     skipped: list[str] = []
-    frames = _frames(capture, times, skipped, clock=clock, now=now)
+    frames = _frames(capture, FrameTimes(rate, packets), skipped, promised, clock=clock, now=now)
     first = next(frames, None)
     if first is None:
         raise SourceError(
@@ -55,7 +61,13 @@ def video_source(
 
 
 def _frames(
-    capture: VideoCapture, times: FrameTimes, skipped: list[str], *, clock: Callable[[], float], now: Clock
+    capture: VideoCapture,
+    times: FrameTimes,
+    skipped: list[str],
+    promised: int,
+    *,
+    clock: Callable[[], float],
+    now: Clock,
 ) -> Generator[Frame, None, None]:
     frames = 0
     try:
@@ -64,9 +76,10 @@ def _frames(
             _note_missing(place, skipped)
             frames = place.number + 1
             yield Frame(picture_bgr, place.number, place.seconds, now(), clock())
-        _note_missing_end(frames, capture.frame_count, skipped)
+        _note_missing_end(frames, promised, skipped)
     finally:
         capture.release()
+        times.close()
 
 
 def _note_missing(place: Place, skipped: list[str]) -> None:
@@ -84,6 +97,16 @@ def _note_missing_end(frames: int, promised: int, skipped: list[str]) -> None:
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(12)
+
+
+def _counts_frames(path: Path) -> bool:
+    """Returns whether the header has a count of frames; elsewhere OpenCV makes one of length and rate.
+
+    AVI has one, and MP4 and MOV have a table of all frames unless they are written in fragments.
+    """
+    with path.open("rb") as file:
+        head = file.read(_TABLE_OF_FRAGMENTS)
+    return head[8:12] == b"AVI " or (head[4:8] == b"ftyp" and b"mvex" not in head)
 
 
 def _is_container(head: bytes) -> bool:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 import sys
 import threading
 import tracemalloc
@@ -20,7 +21,7 @@ from PIL import Image
 from fer_core.data.face_picture import BACKGROUND, gray
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
-from fer_core.live.frame_times import FrameTimes, measure_rate
+from fer_core.live.frame_times import FrameTimes, Packets, measure_rate
 from fer_core.live.pictures import SUFFIXES, in_colour, picture_names
 from fer_core.live.reading_thread import EveryFrame
 from fer_core.live.sources import Source, open_source
@@ -106,9 +107,8 @@ def test_a_frame_says_when_it_was_read(clips):
 
 
 def test_the_rate_is_that_of_the_time_stamps_where_the_header_is_wrong(clips):
-    rate, is_constant = measure_rate(str(clips / "no_face.mp4"), 23.67)
-    assert rate == pytest.approx(24.0) and is_constant
-    assert measure_rate(str(clips / "single_face_2.mp4"), 24000 / 1001) == (24000 / 1001, True)
+    assert measure_rate(str(clips / "no_face.mp4"), 23.67) == pytest.approx(24.0)
+    assert measure_rate(str(clips / "single_face_2.mp4"), 24000 / 1001) == 24000 / 1001
 
 
 @pytest.mark.parametrize("rate", [0.0, 1000.0, 90_000.0, -25.0, float("nan"), float("inf"), None])
@@ -117,7 +117,7 @@ def test_a_rate_that_no_video_has_counts_as_unknown(rate):
 
 
 def test_time_stamps_tell_when_a_frame_is_shown_even_where_the_rate_varies():
-    times = FrameTimes(30.0, is_constant=False)
+    times = FrameTimes(30.0)
     places = [times.place(stamp, 0) for stamp in (0.5, 0.54, 0.9, 5.0)]
     assert [place.seconds for place in places] == pytest.approx([0.0, 0.04, 0.4, 4.5])
     assert [place.number for place in places] == [0, 1, 2, 3]
@@ -125,14 +125,52 @@ def test_time_stamps_tell_when_a_frame_is_shown_even_where_the_rate_varies():
 
 @pytest.mark.parametrize("stamp", [0.0, -3.0, float("nan"), float("-inf")])
 def test_the_rate_tells_where_there_are_no_time_stamps(stamp):
-    times = FrameTimes(20.0, is_constant=False)
+    times = FrameTimes(20.0)
     seconds = [times.place(stamp, passed_over).seconds for passed_over in (0, 0, 1, 0)]
     assert seconds == pytest.approx([0.0, 0.05, 0.15, 0.2])
 
 
-def test_a_hole_in_the_time_stamps_of_a_constant_rate_is_missing_frames():
-    times = FrameTimes(25.0, is_constant=True)
-    places = [times.place(stamp, 0) for stamp in (0.0, 0.04, 0.2, 0.24)]
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+
+
+def save_with_ffmpeg(path: Path, select: str, *settings: str) -> Path:
+    """Writes four seconds of a test picture, of which only the frames that `select` takes are there."""
+    made = ["-f", "lavfi", "-i", "testsrc=d=4:r=30:s=64x48", "-vf", f"select='{select}',settb=1/1000"]
+    command = ["ffmpeg", "-v", "error", *made, "-fps_mode", "vfr", "-c:v", "libx264", *settings, str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4", "fragments.mp4"])
+@pytest.mark.parametrize(("select", "frames"), [("lt(n,60)+not(mod(n,6))", 70), ("lt(mod(n,20),3)", 18)])
+def test_of_a_whole_video_whose_rate_varies_nothing_is_missing(tmp_path, name, select, frames):
+    settings = ("-movflags", "frag_keyframe+empty_moov") if name == "fragments.mp4" else ()
+    source = open_source(str(save_with_ffmpeg(tmp_path / name, select, *settings)))
+    assert [frame.number for frame in all_frames(source)] == list(range(frames))
+    assert source.skipped == []
+
+
+@needs_ffmpeg
+def test_packets_that_have_other_time_stamps_than_their_frames_are_no_missing_frames(tmp_path):
+    made = ["-f", "lavfi", "-i", "testsrc=d=4:r=25:s=64x48", "-c:v", "mpeg2video", "-bf", "2"]
+    subprocess.run(["ffmpeg", "-v", "error", *made, str(tmp_path / "clip.mpg")], check=True)
+    source = open_source(str(tmp_path / "clip.mpg"))
+    assert [frame.number for frame in all_frames(source)] == list(range(100))
+    assert source.skipped == []
+
+
+def test_of_a_whole_video_of_1000_frames_a_second_nothing_is_missing(tmp_path):
+    source = open_source(str(save_clip(tmp_path / "clip.avi", 100, rate=1000.0)))
+    assert [frame.number for frame in all_frames(source)] == list(range(100))
+    assert source.skipped == []
+
+
+def test_frames_that_the_file_has_and_that_are_not_decoded_are_missing(clips):
+    stamps = [0.0, 1 / 30, 5 / 30, 6 / 30]
+    times = FrameTimes(30.0, Packets(str(clips / "single_face.mp4")))
+    places = [times.place(stamp, 0) for stamp in stamps]
+    times.close()
     assert [(place.number, place.missing) for place in places] == [(0, 0), (1, 0), (5, 3), (6, 0)]
 
 
