@@ -1,7 +1,6 @@
 """The analysis at the door: on the test images, kept with the run, and only printed again while nothing changed."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ from rich.console import Console
 
 from fer_core.cores import available_cores
 from fer_core.doors.live_arguments import LiveRequest
-from fer_core.doors.native_messages import send_native_messages_to
 from fer_core.doors.output import say
 from fer_core.errors import ArtifactError, DatasetError, FerError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, kept_analysis
@@ -119,8 +117,6 @@ def _analysed(console: Console, model: ModelFiles, dataset: "Dataset", request: 
 def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> list[Classify]:
     """Returns one for each core: LiteRT runs on one, Keras on all by itself."""
     runtime = request.settings.runtime
-    if runtime == "keras":
-        send_native_messages_to(Path(os.devnull))
     # Uncalibrated: the analysis fits the temperature itself.
     make = partial(make_classifier, dataclasses.replace(model, temperature=1.0), request.places, runtime=runtime)
     # The first one tells of a conversion and the like; the others find it done.

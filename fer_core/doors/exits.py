@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 
 from fer_core.errors import FerError, printable
@@ -23,6 +24,9 @@ def ended(run: Callable[[], None]) -> int:
 
     Anything that is not the user's doing keeps its traceback and Python's exit code 1.
     """
+    if not sys.warnoptions:
+        # What libraries remark is for who works on the program: -W and PYTHONWARNINGS show it.
+        warnings.simplefilter("ignore")
     with contextlib.suppress(AttributeError):
         # A terminal or log that is not UTF-8 gets a question mark for what it cannot show, and the training goes on.
         sys.stdout.reconfigure(errors="replace")

@@ -91,13 +91,12 @@ def _drawn(network: "keras.Model", model: ModelFiles, face: _Face, *, request: L
 
 
 def _console(request: LiveRequest) -> Console:
+    """libpng and TensorFlow report on file descriptor 2 what they find; errors still come as exceptions."""
+    send_native_messages_to(Path(os.devnull))
     return Console(stderr=request.settings.json_lines)
 
 
 def _quietly_loaded(console: Console, model: ModelFiles) -> "keras.Model":
-    """TensorFlow reports on file descriptor 2 what it finds on the machine; errors still come as exceptions."""
-    # Not while the status is shown, which puts back at its end the stderr that it found.
-    send_native_messages_to(Path(os.devnull))
     with console.status("Loading the model …"):
         return load_model(model.model)
 

@@ -19,6 +19,9 @@ def main(argv: Sequence[str]) -> None:
     request = parse(argv)
     console = Console(stderr=request.settings.json_lines)
     model = _model(console, request)
+    if request.wants in ("live", "analyze"):
+        # Qt, FFmpeg, libpng and TensorFlow report on file descriptor 2 what we tell in our own words.
+        send_native_messages_to(Path(os.devnull))
     if request.wants == "live":
         _live(console, request, model)
     elif request.wants == "analyze":
@@ -89,8 +92,6 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
         settings = _shown_if_possible(console, settings)
         request = request._replace(settings=settings)
     _check_keeps_the_source(settings)
-    # Qt, FFmpeg and libjpeg report on file descriptor 2 what we tell in our own words.
-    send_native_messages_to(Path(os.devnull))
     classifier = make_classifier(
         model, request.places, runtime=settings.runtime, report=lambda text: say(console, text)
     )

@@ -21,6 +21,7 @@ from fer_core.places import Places
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
 from fer_core.store.keras_loading import load_keras
+from fer_core.store.litert import native_messages_hidden
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
@@ -190,7 +191,7 @@ def _looked_at(console: Console, config: TrainConfig, places: Places) -> tuple["
     from fer_core.evaluation.report import print_audit
 
     side, channels = networks.input_shape(config)
-    with console.status("Looking at the images …") as status:
+    with native_messages_hidden(), console.status("Looking at the images …") as status:
         dataset = load_dataset(config, places, side=side, channels=channels, report=status.update)
     found = audit(dataset)
     print_audit(console, found)

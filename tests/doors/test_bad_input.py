@@ -1,6 +1,7 @@
 """What cannot be used is refused in two lines with exit code 2, before Keras is imported; nothing is written over."""
 
 import json
+import struct
 import zipfile
 
 import pytest
@@ -11,6 +12,8 @@ from tests.script import run_script
 from tests.store.conftest import largest_file
 
 CSV_HEADER = "emotion,Usage,pixels\n"
+_PNG_HEADER = 33
+"""Bytes: what makes it a PNG, and the first chunk."""
 PIXELS = " ".join(["7"] * 48 * 48)
 
 
@@ -124,6 +127,17 @@ def test_the_audit_of_too_few_images_is_shown_and_kept_before_they_are_refused(d
     assert "at least 3 different images" in answer.hint
     written = json.loads((places.models / "audits" / "few" / "audit.json").read_text())
     assert [part["images"] for part in written["parts"]] == [{"happy": 1, "sad": 1}]
+
+
+def test_what_libpng_remarks_on_a_picture_is_not_printed(places, tmp_path):
+    faces = save_faces(tmp_path / "faces")
+    picture = faces / "train" / "sad" / "more.png"
+    save_noise(picture, 4711)
+    data, comment = picture.read_bytes(), b"tEXtTitle\0x"
+    wrong_sum = struct.pack(">I", len(comment) - 4) + comment + bytes(4)
+    picture.write_bytes(data[:_PNG_HEADER] + wrong_sum + data[_PNG_HEADER:])
+    answer = run_script("--data", faces, "--audit-only", places=places)
+    assert (answer.code, answer.err) == (0, "")
 
 
 BAD_SETTINGS = {

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,17 @@ def test_an_error_of_ours_is_two_lines_and_its_own_exit_code(capsys, error, code
 def test_the_second_line_is_the_next_step(capsys):
     ended(raising(ConfigError("Wrong.", hint="Do this.")))
     assert capsys.readouterr().err.splitlines() == ["Error: Wrong.", "Do this."]
+
+
+def test_what_libraries_remark_is_not_printed_unless_it_is_asked_for(monkeypatch):
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        ended(lambda: warnings.warn("Glyph 128512 is missing.", stacklevel=1))
+        assert remarks == []
+        warnings.simplefilter("always")
+        monkeypatch.setattr(sys, "warnoptions", ["always"])
+        ended(lambda: warnings.warn("Glyph 128512 is missing.", stacklevel=1))
+        assert len(remarks) == 1
 
 
 def test_what_is_our_bug_keeps_its_traceback():
