@@ -33,6 +33,10 @@ _NOT_SCALED = (
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
 )
 _TRUST = "If you trust who made it, copy its folder into {0.models}/runs."
+_COLOURS = 3
+_GETS_GRAY = (
+    " It takes three colours, and gets the same gray three times: one that was trained in colour reads it badly."
+)
 
 
 def ignore(text: str) -> None:
@@ -252,6 +256,8 @@ def _foreign(path: Path, facts: ModelFacts, labels_file: Path | None, pixels: Pi
     note = f"{path.name} has no manifest: its labels are from {file.name}."
     if not facts.has_scaling and pixels is None:
         note += _NOT_SCALED
+    if channels == _COLOURS:
+        note += _GETS_GRAY
     return ModelFiles(path.name, path, None, labels, side, channels, pixels=pixels or "0..255", note=note)
 
 

@@ -241,13 +241,28 @@ def test_a_foreign_model_that_does_not_scale_its_pixels_is_told_of(places, model
     assert (found.pixels, found.note) == ("-1..1", "keras_2.hdf5 has no manifest: its labels are from labels.json.")
 
 
-@pytest.mark.parametrize("shape", [[None, 48, 32, 1], [None, 48, 48, 2], [None, None, None, 1], [None, 48]])
-def test_a_model_that_takes_no_square_pictures_is_refused(places, tmp_path, shape):
+def save_description(path: Path, shape: list[int | None]) -> Path:
+    """Writes a .h5 that describes a model of three classes, which takes pictures of this shape, and has no weights."""
     first = {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "a"}}
     last = {"class_name": "Dense", "config": {"units": 3, "name": "b"}}
-    with h5py.File(tmp_path / "other.h5", "w") as file:
+    with h5py.File(path, "w") as file:
         description = {"class_name": "Sequential", "config": {"name": "x", "layers": [first, last]}}
         file.attrs["model_config"] = json.dumps(description)
+    return path
+
+
+@pytest.mark.parametrize(("channels", "is_told"), [(1, False), (3, True)])
+def test_a_foreign_model_of_three_colours_is_told_to_get_gray(places, tmp_path, channels, is_told):
+    path = save_description(tmp_path / "other.h5", [None, 48, 48, channels])
+    save_labels(tmp_path / "labels.json", LABELS)
+    found = find_model(str(path), places)
+    assert found.channels == channels
+    assert ("gets the same gray three times" in found.note) == is_told
+
+
+@pytest.mark.parametrize("shape", [[None, 48, 32, 1], [None, 48, 48, 2], [None, None, None, 1], [None, 48]])
+def test_a_model_that_takes_no_square_pictures_is_refused(places, tmp_path, shape):
+    save_description(tmp_path / "other.h5", shape)
     with pytest.raises(ArtifactError, match="takes no square pictures with 1 or 3 channels, but"):
         find_model(str(tmp_path / "other.h5"), places)
 
