@@ -5,17 +5,17 @@ what they use. Nor are files that are mapped, as the decoded images are: the sys
 """
 
 import contextlib
-import math
 import os
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from fer_core.errors import ConfigError
+from fer_core.resources import memory_bytes
 
 SETTING = "FER_JOB_MEMORY"
 DEFAULT = "90%"
@@ -29,7 +29,7 @@ _ENDED_FIRST = "500"
 _UNITS = {"%": 0, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[KMGT])i?B?", re.IGNORECASE)
 _STATUS = re.compile(r"^(RssAnon|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
-_PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
 
 
 class MemoryWatch:
@@ -74,12 +74,7 @@ def memory_limit(environ: Mapping[str, str] = os.environ) -> int:
     is_share = found is not None and found[2] == "%"
     if found is None or number <= 0 or (is_share and number > 100):
         raise ConfigError(f"${SETTING} is {text!r}, no amount of memory.", hint="It is, for example, 90% or 12GB.")
-    return int(number / 100 * total_bytes() if is_share else number * _UNITS[found[2].upper()])
-
-
-def total_bytes() -> int:
-    """Returns the memory that there is: the machine's, or that of this container or service where it is less."""
-    return int(min(psutil.virtual_memory().total, *_group_limits(), math.inf))
+    return int(number / 100 * memory_bytes() if is_share else number * _UNITS[found[2].upper()])
 
 
 def used_bytes(pids: list[int]) -> int:
@@ -92,9 +87,7 @@ def used_bytes(pids: list[int]) -> int:
 def _status(pid: int) -> dict[str, int]:
     with contextlib.suppress(OSError):
         text = (_PROC / str(pid) / "status").read_text()
-        return {
-            name: int(kib) * 1024 for name, kib in re.findall(r"^(RssAnon|RssShmem|VmSwap):\s+(\d+) kB", text, re.M)
-        }
+        return {name: int(kib) * 1024 for name, kib in _STATUS.findall(text)}
     return {}
 
 
@@ -104,24 +97,6 @@ def _family(pid: int) -> list[int]:
     return [pid]
 
 
-def _group_limits() -> Iterator[int]:
-    """Yields the limits of the control groups around this process; see cgroups(7)."""
-    with contextlib.suppress(OSError):
-        for line in (_PROC / "self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "":
-                yield from _limits_above(_CGROUPS, path, "memory.max")
-            elif "memory" in controllers.split(","):
-                yield from _limits_above(_CGROUPS / "memory", path, "memory.limit_in_bytes")
-
-
-def _limits_above(root: Path, path: str, name: str) -> Iterator[int]:
-    folder = Path(path.lstrip("/"))
-    for group in (folder, *folder.parents):
-        with contextlib.suppress(OSError, ValueError):  # "max": it has none
-            yield int((root / group / name).read_text())
-
-
 def _sentence(limit: int) -> str:
-    text = f"It needed more than {limit / 1e9:.1f} GB of memory, of the {total_bytes() / 1e9:.1f} GB that are here."
+    text = f"It needed more than {limit / 1e9:.1f} GB of memory, of the {memory_bytes() / 1e9:.1f} GB that are here."
     return f"{text}\nGive it less at once (batch_size, fewer or smaller images), or set ${SETTING} higher."

@@ -14,8 +14,8 @@ from typing import Annotated
 import filelock
 from tyro.conf import arg
 
-from fer_core.cores import core_numbers
 from fer_core.errors import JobError
+from fer_core.resources import core_numbers
 from jobs.children import Child, Plan, signals_noted, wait_until_ended
 from jobs.commands.desk import Desk
 from jobs.keeper import keeper_at_work, keeper_command

@@ -14,7 +14,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[1]
 FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "search", "live", "doors")
-WORDS = ("errors", "emotions", "config", "recipes", "places", "interruption", "cores")
+WORDS = ("errors", "resources", "emotions", "config", "recipes", "places", "interruption")
 DOORS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.doors", "fer_core.web")
 TENSORFLOW_ONLY_IN = {
     "fer_core.training.fast_tensorflow",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fer_core.cores import available_cores
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.data.listing import Picture
+from fer_core.resources import available_cores
 
 _PICTURES_AT_ONCE = 64
 _HELD_BYTES_AT_ONCE = 8 * 1024 * 1024

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from fer_core.data.memory import memory_limit_bytes
 from fer_core.errors import DatasetError
+from fer_core.resources import memory_bytes
 
 MOST_COMPRESSION = 100
 _SURELY_SMALL = 2**26
@@ -73,7 +73,7 @@ class EntryBudget:
 
     def __init__(self, path: Path):
         self._path = path
-        self._left = memory_limit_bytes() // _SHARE_OF_MEMORY
+        self._left = memory_bytes() // _SHARE_OF_MEMORY
 
     def take(self, name: str) -> None:
         """Counts one entry. Raises DatasetError."""

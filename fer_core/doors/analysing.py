@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from fer_core.cores import available_cores
 from fer_core.doors.live_arguments import LiveRequest
 from fer_core.doors.output import say
 from fer_core.errors import ArtifactError, DatasetError, FerError
@@ -20,6 +19,7 @@ from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
 from fer_core.evaluation.report import print_scores
 from fer_core.live.classifier import make_classifier
+from fer_core.resources import available_cores
 from fer_core.store.files import read_json
 from fer_core.store.model_files import ModelFiles
 

@@ -1,13 +1,9 @@
 """How the doors print."""
 
-import re
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal obeys instead of showing it: all but tabs and the ends of lines."""
 
 from fer_core.errors import printable
 
@@ -15,7 +11,7 @@ from fer_core.errors import printable
 class Output(Console):
     """Leaves it to the door to end when nobody reads any more; rich would end with the exit code of a bug.
 
-    What names, labels and arguments from elsewhere have in them for terminals is not printed.
+    What names, labels and arguments from elsewhere have in them for terminals is written out instead of obeyed.
     """
 
     def on_broken_pipe(self) -> None:
@@ -25,12 +21,7 @@ class Output(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yields what is printed; rich's own colours are apart from the text."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=harmless(segment.text))
-
-
-def harmless(text: str) -> str:
-    """Returns text without the characters that terminals obey."""
-    return _CONTROL.sub("", text)
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
 
 
 def say(console: Console, text: str) -> None:

@@ -14,9 +14,9 @@ from fer_core.evaluation.outputs import as_probabilities, meaning_of
 from fer_core.faces import Detector
 from fer_core.faces.framing import Framing
 from fer_core.places import Places
+from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.memory import limit_memory, memory_bytes
 from fer_core.store.model_checks import check_labels
 from fer_core.store.model_files import ModelFiles, ignore, int8_file, litert_file
 from fer_core.store.pixels import in_range

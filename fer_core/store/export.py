@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from fer_core.errors import ArtifactError, FerError
+from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256, replacing
 from fer_core.store.litert import LiteRTModel, native_messages_hidden
 from fer_core.store.manifest import LiteRTFacts
-from fer_core.store.memory import limit_memory, memory_bytes
 from fer_core.store.pixels import PixelRange, in_range
 from fer_core.store.run import Run
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from fer_core.errors import ArtifactError
+from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.inspection import check_is_file, inspect_model
-from fer_core.store.memory import limit_memory, memory_bytes
 from fer_core.store.model_facts import ModelFacts
 
 LONGEST_SECONDS = 30.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.store.memory import memory_bytes
+from fer_core.resources import memory_bytes
 
 if TYPE_CHECKING:
     import keras

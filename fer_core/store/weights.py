@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fer_core.store.memory import memory_bytes
+from fer_core.resources import memory_bytes
 
 if TYPE_CHECKING:
     import h5py

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_core.config import TrainConfig
-from fer_core.cores import available_cores, core_numbers
 from fer_core.errors import ConfigError
+from fer_core.resources import available_cores, core_numbers
 from fer_core.store.manifest import Manifest
 
 _BFLOAT16_CPU_FLAGS = ("avx512_bf16", "amx_bf16")

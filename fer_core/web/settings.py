@@ -10,9 +10,9 @@ from typing import Annotated
 from pydantic import Field
 
 from fer_core.config import Settings
-from fer_core.cores import available_cores
 from fer_core.errors import ConfigError
 from fer_core.faces import WIDTHS
+from fer_core.resources import available_cores
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 MEGABYTE = 2**20

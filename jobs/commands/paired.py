@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fer_core.cores import available_cores
 from fer_core.errors import DatasetError
 from fer_core.evaluation.gate import Comparison, compare
 from fer_core.places import Places
+from fer_core.resources import available_cores
 from fer_core.store.files import write_atomically
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run

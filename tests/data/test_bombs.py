@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from fer_core.data.checks import UnreadableImagesError
-from fer_core.data.memory import memory_limit_bytes
 from fer_core.data.unpacking import EntryBudget
 from fer_core.errors import DatasetError
+from fer_core.resources import memory_bytes
 
 NAMES = ("train/happy/a.png", "train/sad/b.png", "test/happy/c.png", "test/sad/d.png")
 SMALL = 24 * 2**20
@@ -125,12 +125,12 @@ def test_long_names_in_tars_are_read(load, train_and_test, tmp_path):
 def test_more_entries_than_the_memory_holds_are_refused(tmp_path):
     budget, name = EntryBudget(tmp_path / "a.zip"), "x" * 10**8
     with pytest.raises(DatasetError, match="more entries than fit into the memory"):
-        for _ in range(memory_limit_bytes() // 10**8):
+        for _ in range(memory_bytes() // 10**8):
             budget.take(name)
 
 
 def test_the_memory_is_what_ulimit_leaves():
-    code = "from fer_core.data.memory import memory_limit_bytes; print(memory_limit_bytes())"
+    code = "from fer_core.resources import memory_bytes; print(memory_bytes())"
     child = subprocess.run(
         ["sh", "-c", f'ulimit -v 3000000; exec "{sys.executable}" -c "{code}"'],
         capture_output=True,

@@ -9,9 +9,9 @@ import pytest
 from keras import layers
 
 from fer_core.errors import ArtifactError
+from fer_core.resources import memory_bytes
 from fer_core.store import model_size
 from fer_core.store.artifacts import load_model
-from fer_core.store.memory import memory_bytes
 from fer_core.store.model_size import check_size
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -94,7 +94,7 @@ def test_what_keras_says_is_told_without_the_settings_that_it_quotes(tmp_path):
 
 
 def test_a_process_fails_where_it_takes_more_memory_than_it_may(python):
-    code = "import sys; from fer_core.store.memory import limit_memory; limit_memory(2**28); bytearray(2**30)"
+    code = "import sys; from fer_core.resources import limit_memory; limit_memory(2**28); bytearray(2**30)"
     answer = python(code)
     assert (answer.returncode, answer.stderr.splitlines()[-1]) == (1, "MemoryError")
     assert 2**28 < memory_bytes() < 2**50

@@ -3,8 +3,8 @@
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.cores import available_cores
 from fer_core.errors import ConfigError
+from fer_core.resources import available_cores
 from fer_core.training import machine
 from fer_core.training.machine import Machine, choose_precision, cpu_flags, prepare
 

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from fer_core.cores import available_cores
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import RunHeldError
 from fer_core.evaluation.calibration import useful_temperature
+from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run

@@ -1,4 +1,4 @@
-"""How many cores the process may use: those that it is bound to, within the quota of its cgroups."""
+"""The cores and the memory that the process may use, within the limits of its cgroups."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fer_core.cores import available_cores, cgroup_quota, core_numbers
+from fer_core.resources import available_cores, cgroup_quota, core_numbers, memory_bytes
 from tests.conftest import PROJECT
 
 
@@ -48,15 +48,15 @@ def test_without_a_quota_or_without_cgroups_there_is_no_limit(cgroups, tmp_path)
 
 @pytest.mark.parametrize(("quota", "cores"), [(None, 8), (2.0, 2), (0.5, 1), (1.5, 2), (64.0, 8)])
 def test_part_of_a_core_counts_as_one_and_a_quota_adds_none(monkeypatch, quota, cores):
-    monkeypatch.setattr("fer_core.cores.cgroup_quota", lambda: quota)
-    monkeypatch.setattr("fer_core.cores.core_numbers", lambda: list(range(8)))
+    monkeypatch.setattr("fer_core.resources.cgroup_quota", lambda: quota)
+    monkeypatch.setattr("fer_core.resources.core_numbers", lambda: list(range(8)))
     assert available_cores() == cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
 def test_a_process_that_is_bound_to_one_core_uses_one():
     bound = f"import os; os.sched_setaffinity(0, [{core_numbers()[0]}])"
-    code = f"{bound}; from fer_core.cores import available_cores; print(available_cores())"
+    code = f"{bound}; from fer_core.resources import available_cores; print(available_cores())"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True).stdout == "1\n"
 
 
@@ -64,4 +64,25 @@ def test_nobody_else_counts_the_machines_cores():
     asking = ("os.cpu_count", "process_cpu_count(", "sched_getaffinity")
     files = [*PROJECT.glob("fer_core/**/*.py"), *PROJECT.glob("jobs/**/*.py")]
     counting = {path.name for path in files if any(name in path.read_text(encoding="utf-8") for name in asking)}
-    assert counting == {"cores.py"}
+    assert counting == {"resources.py"}
+
+
+@pytest.mark.parametrize(
+    ("own", "file"),
+    [("0::/a/b\n", "a/memory.max"), ("5:memory:/a\n0::/\n", "memory/a/memory.limit_in_bytes")],
+    ids=["second version", "first version"],
+)
+def test_the_smallest_limit_of_memory_of_all_groups_above_counts(tmp_path, own, file):
+    path = tmp_path / "cgroup" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("1000000\n")
+    (tmp_path / "cgroup" / "memory.max").write_text("max\n")
+    (tmp_path / "own").write_text(own)
+    assert memory_bytes(tmp_path / "cgroup", tmp_path / "own") == 1_000_000
+    assert memory_bytes(tmp_path / "none", tmp_path / "nothing") > 2**28
+
+
+def test_the_limit_of_the_address_space_counts():
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))"
+    code = f"{code}; from fer_core.resources import memory_bytes; print(memory_bytes() <= 2**32)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True).stdout == "True\n"
