@@ -2,12 +2,12 @@
 
 import sys
 
-from fer_core.doors.exits import ended
+from fer_core.cli.exits import ended
 
 
 def main() -> None:
     """Hands the command line to the door."""
-    from fer_core.doors.live import main as live
+    from fer_core.cli.live import main as live
 
     live(sys.argv[1:])
 

@@ -2,12 +2,12 @@
 
 import sys
 
-from fer_core.doors.exits import ended
+from fer_core.cli.exits import ended
 
 
 def main() -> None:
     """Hands the command line to the door."""
-    from fer_core.doors.train import main as train
+    from fer_core.cli.train import main as train
 
     train(sys.argv[1:])
 

@@ -37,11 +37,11 @@ def run_file(folder: Path, name: str, seed: int) -> Path:
 def train(name: str, seed: int, options: argparse.Namespace) -> dict:
     """Trains one variant, or goes on with it, and returns its figures."""
     work = options.work / run_file(Path(), name, seed).stem
-    places = ["--models-dir", work / "models", "--history-dir", work / "history"]
+    paths = ["--models-dir", work / "models", "--history-dir", work / "history"]
     settings = ["--recipe", "resnet", "--data", options.data, "--epochs", options.epochs, "--seed", seed]
     settings += ["--validation-fraction", HELD_OUT, "--warmup-epochs", 1, "--no-promote", *LEFT_OUT[name]]
     begun = next((work / "models").glob("runs/[!.]*/manifest.json"), None)
-    command = ["train_emotion_model.py", *(["--resume", begun.parent.name] if begun else settings), *places]
+    command = ["train_emotion_model.py", *(["--resume", begun.parent.name] if begun else settings), *paths]
     environment = os.environ | {"FER_CACHE_DIR": str(options.work / "cache")}
     subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=environment, check=True)
     return figures(next((work / "models").glob("runs/[!.]*")), name, LEFT_OUT[name])

@@ -12,7 +12,7 @@ import numpy as np
 
 from fer_core.evaluation.analysis_data import data_for
 from fer_core.live.classifier import make_classifier
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
 
 ALLOWED = 1e-3
@@ -21,12 +21,12 @@ ALLOWED = 1e-3
 def main() -> None:
     """Prints the largest difference of a probability; exit code 1 where it is above 0.001."""
     options = parse_options()
-    places = Places.from_environment()
-    model = find_model(options.model, places)
-    test = data_for(model, str(options.data), places).dataset.test
-    litert = make_classifier(model, places)
+    paths = Paths.from_environment()
+    model = find_model(options.model, paths)
+    test = data_for(model, str(options.data), paths).dataset.test
+    litert = make_classifier(model, paths)
     by_litert = litert.classify(test.images(slice(None)))
-    by_keras = make_classifier(model, places, runtime="keras").classify(test.images(slice(None)))
+    by_keras = make_classifier(model, paths, runtime="keras").classify(test.images(slice(None)))
     difference = float(np.abs(by_litert - by_keras).max())
     same = int((by_litert.argmax(axis=1) == by_keras.argmax(axis=1)).sum())
     print(

@@ -18,12 +18,12 @@ def ours(data: Path) -> float:
 
     from fer_core.config import TrainConfig
     from fer_core.data.dataset import load_dataset
-    from fer_core.places import Places
+    from fer_core.paths import Paths
 
     config = TrainConfig(data=str(data), validation="test")
-    places = Places.from_environment()
+    paths = Paths.from_environment()
     start = time.perf_counter()
-    dataset = load_dataset(config, places, side=48)
+    dataset = load_dataset(config, paths, side=48)
     order = np.random.default_rng(0).permutation(len(dataset.train))
     dataset.train.images(order[:BATCH_SIZE])
     return time.perf_counter() - start

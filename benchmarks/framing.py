@@ -37,7 +37,7 @@ from fer_core.data.dataset import Dataset, Split, load_dataset  # noqa: E402
 from fer_core.data.face_picture import gray, network_input  # noqa: E402
 from fer_core.faces.face import Box  # noqa: E402
 from fer_core.faces.framing import Framing, crop_face  # noqa: E402
-from fer_core.places import Places  # noqa: E402
+from fer_core.paths import Paths  # noqa: E402
 from fer_core.store.files import read_json  # noqa: E402
 from fer_core.store.litert import LiteRTModel  # noqa: E402
 
@@ -73,7 +73,7 @@ class Bench(NamedTuple):
         """Yields every detector there is a file for."""
         for name in faces.names():
             if name in self.options.detectors:
-                yield faces.make_detector(name, places=self.options.places, model_file=self.options.yunet, width=width)
+                yield faces.make_detector(name, paths=self.options.paths, model_file=self.options.yunet, width=width)
 
 
 class Classifier:
@@ -220,7 +220,7 @@ def held_out(options: argparse.Namespace) -> Split:
     """Returns the training images that the shipped model was not fitted on: those that its own settings hold out."""
     config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
     config = config.model_copy(update={"data": options.data})
-    return load_dataset(config, options.places, side=SIDE).validation
+    return load_dataset(config, options.paths, side=SIDE).validation
 
 
 def picked(split: Split, per_class: int, labels: Sequence[str]) -> np.ndarray:
@@ -286,10 +286,10 @@ def main() -> None:
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"There are no sections {', '.join(sorted(unknown))}.")
     options.faces = options.faces or Path(options.data).parent / "faces"
-    options.places = Places.from_environment()
+    options.paths = Paths.from_environment()
     options.detectors = faces.names() if options.yunet or "FER_YUNET" in os.environ else ("haar",)
     cv2.setNumThreads(1)
-    dataset = load_dataset(TrainConfig(data=options.data, validation="none"), options.places, side=SIDE)
+    dataset = load_dataset(TrainConfig(data=options.data, validation="none"), options.paths, side=SIDE)
     scene_bgr = at_frame_size(cv2.imread(str(options.faces / "mountain.jpg")))
     bench = Bench(options, Console(width=120), dataset, scene_bgr)
     for name in options.sections or SECTIONS:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs.children import told_of_death
 from jobs.job import ENDED, Job
 from jobs.record import Jobs
@@ -57,8 +57,8 @@ class JobServer:
             _MARK: secrets.token_hex(8),
             **variables,
         }
-        self.places = Places.from_environment(self.environment)
-        self.jobs = Jobs(self.places.models / "jobs")
+        self.paths = Paths.from_environment(self.environment)
+        self.jobs = Jobs(self.paths.models / "jobs")
 
     def start(self, *names: str) -> None:
         """Starts parts of the server, the broker until it answers. Their output goes to the end of their logs."""

@@ -28,8 +28,8 @@ from job_server import BEAT, BROKER, JobServer
 from job_watch import JobWatch
 from soak_round import ROUND, Came, came_of, differences
 
-from fer_core.search.folder import list_searches
-from fer_core.search.state import load_state
+from fer_core.tuning.folder import list_searches
+from fer_core.tuning.state import load_state
 
 WORKERS = ("worker1", "worker2")
 TARGETS = ("trainer", "pool child", "worker", BEAT, BROKER)
@@ -79,7 +79,7 @@ class Soak:
         if self.server.open_jobs():
             return False
         ended = [self.server.ended(job_id) for job_id in sent.values()]
-        searches = list_searches(self.server.places)
+        searches = list_searches(self.server.paths)
         return all(ended) and all(load_state(search).status != "RUNNING" for search in searches)
 
     def _still_open(self) -> str:

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from job_server import BROKER, JobServer, wait_until
 from sides import processor
 
-from fer_core.search.folder import list_searches
-from fer_core.search.state import load_state
+from fer_core.tuning.folder import list_searches
+from fer_core.tuning.state import load_state
 
 BAR = 1.7
 TRIALS = 8
@@ -62,11 +62,11 @@ def seconds_with(workers: int, cache: Path) -> float:
 
 
 def _is_over(server: JobServer) -> bool:
-    return any(load_state(search).status != "RUNNING" for search in list_searches(server.places))
+    return any(load_state(search).status != "RUNNING" for search in list_searches(server.paths))
 
 
 def _check(server: JobServer) -> None:
-    (search,) = list_searches(server.places)
+    (search,) = list_searches(server.paths)
     state = load_state(search)
     if [entry.status for entry in state.entries] != ["COMPLETED"] * TRIALS:
         raise RuntimeError(f"{state.status}: {state.message} {[entry.message for entry in state.entries]}")

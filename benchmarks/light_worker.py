@@ -21,17 +21,17 @@ import keras_tuner  # noqa: F401 (loaded once, before the workers are forked)
 from kombu import Consumer, Message
 
 from fer_core.errors import RunHeldError
-from fer_core.places import Places
-from fer_core.search.asking import Asked, ask
-from fer_core.search.ending import end_if_over
-from fer_core.search.facts import Facts, code_fingerprint
-from fer_core.search.folder import Search, open_search
-from fer_core.search.keeping import drop_weights
-from fer_core.search.state import load_state
-from fer_core.search.tables import write_trials
-from fer_core.search.telling import Outcome, tell
+from fer_core.paths import Paths
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.runs import open_run
+from fer_core.tuning.asking import Asked, ask
+from fer_core.tuning.ending import end_if_over
+from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
+from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.keeping import drop_weights
+from fer_core.tuning.state import load_state
+from fer_core.tuning.tables import write_trials
+from fer_core.tuning.telling import Outcome, tell
 from jobs.celery import app
 from jobs.job import Job
 from jobs.owner import this_process
@@ -98,13 +98,13 @@ class LightWorker:
     """One worker, with one job at a time."""
 
     def __init__(self, name: str, notes: Path, *, seconds: tuple[float, float]):
-        self._places = Places.from_environment()
-        self._jobs = Jobs(self._places.models / "jobs")
+        self._paths = Paths.from_environment()
+        self._jobs = Jobs(self._paths.models / "jobs")
         self._owner = this_process(worker=name)
         self._notes = notes
         self._seconds = seconds
-        self._facts = Facts("stub", code_fingerprint())
-        self._next_look = time.monotonic()
+        self._metadata = Fingerprints("stub", code_fingerprint())
+        self._next_check = time.monotonic()
         self._watch = Stopwatch()
         self._watch.install()
 
@@ -121,8 +121,8 @@ class LightWorker:
                         connection.drain_events(timeout=1.0)
 
     def _look_for_lost_messages(self) -> None:
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + PERIOD_SECONDS
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + PERIOD_SECONDS
             sent = recover(self._jobs, publish=publish, waiting_ids=waiting_ids)
             self._write(".sent_again", *sent)
 
@@ -137,12 +137,12 @@ class LightWorker:
 
     def _carry_out(self, job: Job) -> dict[str, Any]:
         if job.task == "tune":
-            following = begin_search(self._places, self._jobs, job, checked_wish("tune", job.arguments))
+            following = begin_search(self._paths, self._jobs, job, checked_wish("tune", job.arguments))
             result = {"search": self._jobs.read(job.id).search}
         else:
-            result = self._trial(open_search(self._places, job.arguments["search"]), job)
+            result = self._trial(open_search(self._paths, job.arguments["search"]), job)
             began = time.perf_counter()
-            following = after_trial(self._places, self._jobs, job)
+            following = after_trial(self._paths, self._jobs, job)
             result["times"]["next"] = (time.perf_counter() - began, self._watch.taken())
         for one in following:
             self._send(one)
@@ -164,12 +164,12 @@ class LightWorker:
             return
 
     def _trial(self, search: Search, job: Job) -> dict[str, Any]:
-        """Does what `fer_core.search.trial.run_trial` does, and returns what is told of it, with its times."""
+        """Does what `fer_core.tuning.trial.run_trial` does, and returns what is told of it, with its times."""
         times: dict[str, tuple[float, float]] = {}
         result: dict[str, Any] = {"search": search.id, "times": times}
         self._watch.taken()
         began = time.perf_counter()
-        asked = ask(search, job.id, facts=self._facts)
+        asked = ask(search, job.id, metadata=self._metadata)
         times["ask"] = (time.perf_counter() - began, self._watch.taken())
         if isinstance(asked, Asked):
             result["trial"] = asked.entry.number
@@ -186,7 +186,7 @@ class LightWorker:
 
     def _train(self, search: Search, asked: Asked) -> None:
         """Holds the run as a training does, so that two at once would be noticed, and leaves what one leaves."""
-        stub = open_run(search.places, asked.entry.run)
+        stub = open_run(search.paths, asked.entry.run)
         try:
             with stub.hold():
                 attempt = stub.state.attempt + 1

@@ -32,7 +32,7 @@ def live(data: Path, scratch: Path, console: Console, *, starts: int, soak_frame
 
 
 def _start_row(clip: Path, starts: int, console: Console) -> dict:
-    ours = reading_command(clip)
+    ours = live_command(clip)
     tutorial = [sys.executable, HERE / "tutorial_loop.py", clip, "--model", SHIPPED]
     seconds_to_first_face(ours, "faces"), seconds_to_first_face(tutorial, "labels")  # files in the page cache
     pairs = [(seconds_to_first_face(ours, "faces"), seconds_to_first_face(tutorial, "labels")) for _ in range(starts)]
@@ -41,7 +41,7 @@ def _start_row(clip: Path, starts: int, console: Console) -> dict:
     return _row("process start to first reading, s", mine, theirs, bar="≤ 1.0", met=mine <= 1.0, ratio=theirs / mine)
 
 
-def reading_command(clip: Path) -> list:
+def live_command(clip: Path) -> list:
     """Returns the command line that reads a clip with the project's own model and prints JSON."""
     return [sys.executable, ROOT / "realtime_emotion_detector.py", "--source", clip, "--no-display", "--json"]
 

@@ -20,14 +20,14 @@ import psutil
 
 from fer_core import faces
 from fer_core.live.classifier import make_classifier
-from fer_core.live.log import ReadingLog
+from fer_core.live.log import PredictionLog
 from fer_core.live.loop import LiveLoop, Shown
 from fer_core.live.overlay import Overlay, Status
-from fer_core.live.reader import LiveReader
+from fer_core.live.predictor import LivePredictor
 from fer_core.live.sinks import LogSink, SummarySink
 from fer_core.live.sources import open_source
 from fer_core.live.summary import Summary
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
 from tests.live.camera_stream import CameraStream
 
@@ -91,17 +91,17 @@ def main() -> None:
 
 def read_stream(url: str, detector: str, log_csv: Path, gauge: Gauge) -> None:
     """Reads, draws, logs and sums up until the gauge has its frames."""
-    places = Places.from_environment()
-    classifier = make_classifier(find_model(None, places), places)
-    reader = LiveReader(faces.make_detector(detector, places=places), classifier)
+    paths = Paths.from_environment()
+    classifier = make_classifier(find_model(None, paths), paths)
+    predictor = LivePredictor(faces.make_detector(detector, paths=paths), classifier)
     overlay, summary = Overlay(classifier.labels), Summary(classifier.labels)
     status = Status(model=classifier.name, detector=detector, frames_per_second=30.0, delay_seconds=0.01)
-    log = LogSink(ReadingLog(log_csv, classifier.labels))
+    log = LogSink(PredictionLog(log_csv, classifier.labels))
     with contextlib.closing(open_source(url)) as source, contextlib.closing(log):
         LiveLoop(
             source,
-            reader,
-            draw=lambda frame, readings, rate: overlay.draw(frame.picture_bgr, readings, status),
+            predictor,
+            draw=lambda frame, predictions, rate: overlay.draw(frame.picture_bgr, predictions, status),
             sinks=[log, SummarySink(summary), gauge],
         ).run()
 

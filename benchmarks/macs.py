@@ -25,8 +25,8 @@ def multiply_adds(network: "keras.Model") -> int:
 
 
 def _of_layer(layer: "keras.Layer") -> int:
-    places = layer.output.shape[1:-1]
-    return math.prod(places) * math.prod(layer.kernel.shape)
+    paths = layer.output.shape[1:-1]
+    return math.prod(paths) * math.prod(layer.kernel.shape)
 
 
 def main() -> None:

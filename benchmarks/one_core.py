@@ -18,9 +18,9 @@ from fer_core import faces
 from fer_core.live.classifier import make_classifier
 from fer_core.live.loop import LiveLoop, Shown
 from fer_core.live.overlay import Overlay, Status
-from fer_core.live.reader import LiveReader
+from fer_core.live.predictor import LivePredictor
 from fer_core.live.sources import open_source
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
 
 WARM_UP = 10
@@ -40,7 +40,7 @@ class Stopwatch:
     def write(self, shown: Shown) -> None:
         """Notes the time."""
         self.times.append(time.perf_counter())
-        self.faces += bool(shown.readings)
+        self.faces += bool(shown.predictions)
 
     def close(self) -> None:
         """Has nothing to finish."""
@@ -54,8 +54,8 @@ def classify(options: argparse.Namespace) -> dict:
 
 
 def _ours(options: argparse.Namespace):
-    places = Places.from_environment()
-    return make_classifier(find_model(options.target, places), places).classify
+    paths = Paths.from_environment()
+    return make_classifier(find_model(options.target, paths), paths).classify
 
 
 def _keras_predict(options: argparse.Namespace):
@@ -77,18 +77,18 @@ def _median_ms(ask, pictures: np.ndarray, times: int) -> float:
 def pipeline(options: argparse.Namespace) -> dict:
     """Returns frames a second of the whole pipeline: decode, find, follow, classify, smooth, draw."""
     cv2.setNumThreads(1)
-    places = Places.from_environment()
-    classifier = make_classifier(find_model(None, places), places)
-    detector = faces.make_detector(options.what, places=places, model_file=options.detector_model)
-    reader = LiveReader(detector, classifier)
+    paths = Paths.from_environment()
+    classifier = make_classifier(find_model(None, paths), paths)
+    detector = faces.make_detector(options.what, paths=paths, model_file=options.detector_model)
+    predictor = LivePredictor(detector, classifier)
     overlay = Overlay(classifier.labels)
     status = Status(model=classifier.name, detector=detector.name, frames_per_second=30.0, delay_seconds=0.01)
     watch = Stopwatch()
     with contextlib.closing(open_source(options.target)) as source:
         LiveLoop(
             source,
-            reader,
-            draw=lambda frame, readings, rate: overlay.draw(frame.picture_bgr, readings, status),
+            predictor,
+            draw=lambda frame, predictions, rate: overlay.draw(frame.picture_bgr, predictions, status),
             sinks=[watch],
         ).run()
     times = watch.times[WARM_UP_FRAMES:]

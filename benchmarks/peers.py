@@ -32,14 +32,14 @@ READER = """
 import json, sys, time
 import cv2
 from fer.fer import FER
-reader = FER()
+predictor = FER()
 capture = cv2.VideoCapture(sys.argv[1])
 for _ in range(int(sys.argv[2])):
     began = time.perf_counter()
     readable, frame = capture.read()
     if not readable:
         break
-    faces = reader.detect_emotions(frame)
+    faces = predictor.detect_emotions(frame)
     labels = [max(face["emotions"], key=face["emotions"].get) for face in faces]
     print(json.dumps({"seconds": time.perf_counter() - began, "labels": labels}), flush=True)
 """
@@ -72,7 +72,7 @@ def _installed(folder: Path, console: Console) -> Path:
 
 def _rows(python: Path, clip: Path, options: argparse.Namespace, console: Console) -> list[tuple[str, float, float]]:
     theirs = [python, "-c", READER, clip, 10**9]
-    ours = live_bench.reading_command(clip)
+    ours = live_bench.live_command(clip)
     starts = [
         (live_bench.seconds_to_first_face(ours, "faces"), live_bench.seconds_to_first_face(theirs, "labels"))
         for _ in range(options.starts + 1)

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from fer_core.errors import FerError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, read_labels
 from fer_core.store.files import file_sha256
 from fer_core.store.promotion import current, labels_copy, model_copy
@@ -56,8 +56,8 @@ def _checkpoint_sha256(path: Path) -> str:
     with np.load(path) as file:
         for name in sorted(set(file.files) - {"progress"}):
             digest.update(name.encode() + file[name].tobytes())
-        facts = json.loads(file["progress"].tobytes())
-    digest.update(repr((facts["epoch"], facts["best_epoch"], facts["best_value"])).encode())
+        metadata = json.loads(file["progress"].tobytes())
+    digest.update(repr((metadata["epoch"], metadata["best_epoch"], metadata["best_value"])).encode())
     return digest.hexdigest()
 
 
@@ -67,25 +67,25 @@ def _history(run: Run) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(value for name, value in row.items() if name not in _TIMINGS) for row in rows)
 
 
-def torn_files(places: Places) -> list[str]:
+def torn_files(paths: Paths) -> list[str]:
     """Returns a sentence for each file that is not whole under its final name; none should ever be there."""
-    problems = [_problem(path, check) for path, check in _checks(places)]
+    problems = [_problem(path, check) for path, check in _checks(paths)]
     return [problem for problem in problems if problem]
 
 
-def _checks(places: Places) -> Iterator[tuple[Path, object]]:
-    for path in places.history.glob("[!.]*.csv"):
+def _checks(paths: Paths) -> Iterator[tuple[Path, object]]:
+    for path in paths.history.glob("[!.]*.csv"):
         yield path, _check_csv
-    for folder in sorted((places.models / "runs").glob("[!.]*")):
-        yield folder, lambda folder: (open_run(places, folder.name).manifest, open_run(places, folder.name).state)
+    for folder in sorted((paths.models / "runs").glob("[!.]*")):
+        yield folder, lambda folder: (open_run(paths, folder.name).manifest, open_run(paths, folder.name).state)
         for path in sorted(path for path in folder.rglob("[!.]*") if path.is_file()):
             yield path, _CHECKS.get(path.name) or _CHECKS.get(path.suffix, _check_is_known)
-    if model_copy(places).exists():
-        yield model_copy(places), _check_h5
-    if labels_copy(places).exists():
-        yield labels_copy(places), read_labels
-    if (places.models / "current.json").exists():
-        yield places.models / "current.json", lambda _: _check_pointer(places)
+    if model_copy(paths).exists():
+        yield model_copy(paths), _check_h5
+    if labels_copy(paths).exists():
+        yield labels_copy(paths), read_labels
+    if (paths.models / "current.json").exists():
+        yield paths.models / "current.json", lambda _: _check_pointer(paths)
 
 
 def _problem(path: Path, check) -> str | None:
@@ -143,12 +143,12 @@ def _check_hashes(path: Path) -> None:
         raise ValueError("has no whole number of hashes")
 
 
-def _check_pointer(places: Places) -> None:
-    pointer = current(places)
-    run = open_run(places, pointer.run)
+def _check_pointer(paths: Paths) -> None:
+    pointer = current(paths)
+    run = open_run(paths, pointer.run)
     if run.state.status != "SUCCEEDED" or file_sha256(run.model_h5) != pointer.sha256:
         raise ValueError(f"points to run {run.id}, which is {run.state.status} or has another model")
-    if file_sha256(model_copy(places)) != pointer.sha256:
+    if file_sha256(model_copy(paths)) != pointer.sha256:
         raise ValueError("the copy beside it is of another model")
 
 
@@ -168,13 +168,13 @@ _CHECKS = {
 }
 
 
-def leftovers(places: Places) -> list[str]:
+def leftovers(paths: Paths) -> list[str]:
     """Returns the temporary files that are still there; none should be, once a run has been resumed to its end."""
-    parts = [*places.models.rglob(".*.part*"), *places.history.rglob(".*.part*")]
-    return [str(path.relative_to(places.models.parent)) for path in parts]
+    parts = [*paths.models.rglob(".*.part*"), *paths.history.rglob(".*.part*")]
+    return [str(path.relative_to(paths.models.parent)) for path in parts]
 
 
-def only_run(places: Places) -> Run | None:
+def only_run(paths: Paths) -> Run | None:
     """Returns the run of a folder that has one, None before it has been created."""
-    runs = list_runs(places)
+    runs = list_runs(paths)
     return runs[0] if runs else None

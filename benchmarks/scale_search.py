@@ -19,12 +19,12 @@ from crowd import Crowd
 from job_server import JobServer, wait_until
 from light_worker import Stopwatch, outcome_of
 
-from fer_core.search.asking import ask
-from fer_core.search.facts import Facts, code_fingerprint
-from fer_core.search.folder import Search, open_search
-from fer_core.search.state import changing, load_state
-from fer_core.search.telling import tell
 from fer_core.store.runs import list_runs
+from fer_core.tuning.asking import ask
+from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
+from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.state import changing, load_state
+from fer_core.tuning.telling import tell
 from jobs.sending import submit
 from jobs.server import client
 from jobs.settings import QUEUES
@@ -80,9 +80,9 @@ def measure(folder: Path, options: Options) -> dict:
 def _begun(server: JobServer, options: Options) -> Search:
     wish = {"oracle": options.oracle, "max_trials": options.trials, "parallelism": options.workers}
     longest = {"max_epochs": LONGEST_TRIALS} if options.oracle == "hyperband" else {}
-    tune = submit(server.places, "tune", SETTINGS | wish | longest)
+    tune = submit(server.paths, "tune", SETTINGS | wish | longest)
     wait_until(lambda: server.jobs.read(tune.id).status == "SUCCEEDED", seconds=120, what="the search to begin")
-    return open_search(server.places, server.jobs.read(tune.id).search)
+    return open_search(server.paths, server.jobs.read(tune.id).search)
 
 
 def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Options) -> list[dict]:
@@ -140,7 +140,7 @@ def _alone(search: Search, folder: Path) -> dict:
     for number in range(_ALONE):
         copy = _before_last(search, folder / "alone" / str(number))
         watch.taken()
-        asked = ask(copy, f"{copy.id}.s0.999999", facts=Facts("stub", code_fingerprint()))
+        asked = ask(copy, f"{copy.id}.s0.999999", metadata=Fingerprints("stub", code_fingerprint()))
         held["ask"].append(watch.taken())
         tell(copy, asked.entry.number, outcome_of(asked))
         held["tell"].append(watch.taken())
@@ -150,7 +150,7 @@ def _alone(search: Search, folder: Path) -> dict:
 def _before_last(search: Search, folder: Path) -> Search:
     """Returns a copy of the search as it was before its last trial was asked for."""
     shutil.copytree(search.folder, folder / search.id)
-    copy = Search(folder / search.id, search.places)
+    copy = Search(folder / search.id, search.paths)
     with changing(copy) as state:
         del state.entries[-1]
         state.status, state.winner, state.exhausted = "RUNNING", None, False
@@ -162,7 +162,7 @@ def _lost_or_doubled(search: Search, server: JobServer, times: list[dict]) -> li
     """Returns a sentence for each thing that is not as it must be."""
     state, ended = load_state(search), server.jobs.ended_jobs(None)
     jobs = [job for job in ended if job.search == search.id and job.task == "trial"]
-    runs = [run.id for run in list_runs(server.places) if run.manifest.parent == search.id]
+    runs = [run.id for run in list_runs(server.paths) if run.manifest.parent == search.id]
     trials_by_job = Counter(entry.job for entry in state.entries)
     expected = {
         "the search succeeded": state.status == "SUCCEEDED",

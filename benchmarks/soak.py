@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from kills import Ended, KilledAtCall, run_until  # noqa: E402
 from remains import Outcome, leftovers, only_run, outcome, torn_files  # noqa: E402
 
-from fer_core.places import Places  # noqa: E402
+from fer_core.paths import Paths  # noqa: E402
 from fer_core.store.promotion import current  # noqa: E402
 
 SETTINGS = (
@@ -96,10 +96,10 @@ class Soak:
         others = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
         self._environment = others | {"FER_CACHE_DIR": str(scratch / "cache"), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
-    def places(self, name: str) -> Places:
+    def paths(self, name: str) -> Paths:
         """Returns where the training of that name keeps its files."""
         folder = self._scratch / name
-        return Places.from_environment(self._environment, models=folder / "models", history=folder / "history")
+        return Paths.from_environment(self._environment, models=folder / "models", history=folder / "history")
 
     def train(
         self,
@@ -111,8 +111,8 @@ class Soak:
         prefix: Sequence[str] = (),
     ) -> Ended:
         """Runs the script in its own process until it ends or the moment comes."""
-        places = self.places(name)
-        folders = [f"--models-dir={places.models}", f"--history-dir={places.history}"]
+        paths = self.paths(name)
+        folders = [f"--models-dir={paths.models}", f"--history-dir={paths.history}"]
         return run_until(
             [*prefix, sys.executable, str(ROOT / "train_emotion_model.py"), *arguments, *folders],
             environment=self._killer.environment(self._environment, None if log_calls else moment.call or "never"),
@@ -124,7 +124,7 @@ class Soak:
     def distilled(self) -> "Soak":
         """Returns one whose training learns from a model that is trained now. Raises RuntimeError if that fails."""
         self._must_succeed(self.train("teacher", *SETTINGS))
-        teacher = only_run(self.places("teacher")).model_h5
+        teacher = only_run(self.paths("teacher")).model_h5
         return Soak(self._scratch, (*DISTILLED, f"--teacher={teacher}"))
 
     def reference(self) -> Reference:
@@ -133,7 +133,7 @@ class Soak:
             self.train("cache", *self._settings, "--audit-only")
         )  # decodes the images, for all that follow
         self._must_succeed(self.train("reference", *self._settings, log_calls=True))
-        run = only_run(self.places("reference"))
+        run = only_run(self.paths("reference"))
         began, ended = (datetime.fromisoformat(text) for text in (run.state.started_utc, run.state.finished_utc))
         return Reference(outcome(run), self._killer.logged_calls(), (ended - began).total_seconds())
 
@@ -144,8 +144,8 @@ class Soak:
             ended = self.train(name, *self._next_step(name), moment=moment)
             kills += ended.status == -signal.SIGKILL
             problems += [] if ended.status in (-signal.SIGKILL, 0) else [_said(ended)]
-            problems += torn_files(self.places(name))
-            run = only_run(self.places(name))
+            problems += torn_files(self.paths(name))
+            run = only_run(self.paths(name))
             epoch = run.state.epoch if run else 0
         ended = self.train(name, *self._next_step(name))
         if ended.status:
@@ -154,19 +154,19 @@ class Soak:
 
     def _next_step(self, name: str) -> Sequence[str]:
         """What a person would type: --resume RUN_ID, or the whole command again where no run has been made yet."""
-        run = only_run(self.places(name))
+        run = only_run(self.paths(name))
         return ["--resume", run.id] if run else self._settings
 
     def _differences(self, name: str, expected: Outcome) -> list[str]:
-        places = self.places(name)
-        run = only_run(places)
+        paths = self.paths(name)
+        run = only_run(paths)
         found = outcome(run)
         differences = [part for part in vars(expected) if getattr(found, part) != getattr(expected, part)]
-        pointer = current(places)
+        pointer = current(paths)
         return [
             *(f"another {part}" for part in differences),
-            *torn_files(places),
-            *(f"left behind: {path}" for path in leftovers(places)),
+            *torn_files(paths),
+            *(f"left behind: {path}" for path in leftovers(paths)),
             *([] if run.state.status == "SUCCEEDED" else [f"status {run.state.status}"]),
             *([] if pointer and pointer.run == run.id else ["not promoted"]),
         ]

@@ -7,11 +7,11 @@ from job_server import JobServer
 from remains import Outcome, leftovers, outcome, torn_files
 
 from fer_core.errors import FerError
-from fer_core.search.folder import Search, open_search
-from fer_core.search.state import load_state
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
+from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.state import load_state
 
 _SETTINGS = {"sample_per_class": 40, "batch_size": 16, "epochs": 8, "threads": 1, "devices": "cpu"}
 _SETTINGS |= {"rotation": 15, "shift": 0.1, "flip": True, "contrast": 0.2, "class_weights": "balanced"}
@@ -44,16 +44,16 @@ def came_of(server: JobServer, sent: dict[str, str]) -> Came:
     Args:
         sent: their ids, by name.
     """
-    left = [path for path in leftovers(server.places) if "/jobs/" not in path]  # the job `gc` removes those
-    came = Came(problems=[*torn_files(server.places), *left])
+    left = [path for path in leftovers(server.paths) if "/jobs/" not in path]  # the job `gc` removes those
+    came = Came(problems=[*torn_files(server.paths), *left])
     for name, job_id in sent.items():
         job = server.ended(job_id)
         if job.status != "SUCCEEDED":
             came.problems.append(f"{name} is {job.status}: {job.message}")
         elif job.search is None:
-            came.runs[name] = _outcome(open_run(server.places, job.run), came)
+            came.runs[name] = _outcome(open_run(server.paths, job.run), came)
         else:
-            _note_search(open_search(server.places, job.search), name, came)
+            _note_search(open_search(server.paths, job.search), name, came)
     return came
 
 
@@ -77,7 +77,7 @@ def _note_search(search: Search, name: str, came: Came) -> None:
     state = load_state(search)
     completed = [entry for entry in state.entries if entry.status == "COMPLETED"]
     came.trials[name] = len(completed)
-    runs = sorted(run.id for run in list_runs(search.places) if run.manifest.parent == search.id)
+    runs = sorted(run.id for run in list_runs(search.paths) if run.manifest.parent == search.id)
     rows = len(search.trials_csv.read_text(encoding="utf-8").splitlines()) - 1
     checks = {
         f"it is {state.status}: {state.message}": state.status == "SUCCEEDED",
@@ -88,7 +88,7 @@ def _note_search(search: Search, name: str, came: Came) -> None:
     }
     came.problems += [f"{name}: {sentence}" for sentence, is_so in checks.items() if not is_so]
     for entry in completed:
-        found = _outcome(open_run(search.places, entry.run), came)
+        found = _outcome(open_run(search.paths, entry.run), came)
         if name == COMPARED:
             came.runs[f"{name} {entry.number}"] = found
 

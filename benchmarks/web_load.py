@@ -51,13 +51,13 @@ async def measured(url: str, pictures: list[bytes], *, path: str, clients: int, 
 
     async def client() -> None:
         nonlocal faces, told_when
-        reader = writer = None
+        predictor = writer = None
         for number in numbers:
             if writer is None:
-                reader, writer = await asyncio.open_connection(address.hostname, address.port)
+                predictor, writer = await asyncio.open_connection(address.hostname, address.port)
             began = time.perf_counter()
             writer.write(messages[number % len(messages)])
-            status, head, body = await _answer(reader)
+            status, head, body = await _answer(predictor)
             load.seconds.append(time.perf_counter() - began)
             load.statuses[status] = load.statuses.get(status, 0) + 1
             faces += body.count(b'"label"')
@@ -73,11 +73,11 @@ async def measured(url: str, pictures: list[bytes], *, path: str, clients: int, 
     return load._replace(wall=time.perf_counter() - began, faces=faces, told_when=told_when)
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
+async def _answer(predictor: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
     """Returns status, head in small letters, and body."""
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    head = (await predictor.readuntil(b"\r\n\r\n")).lower()
     length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-    body = await reader.readexactly(length)
+    body = await predictor.readexactly(length)
     return int(head.split(b" ", 2)[1]), head, body
 
 

@@ -159,8 +159,8 @@ def main() -> None:
 def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
     """Returns what became of so many uploads to a server of its own."""
     (folder / "tmp").mkdir()
-    places = {"FER_CACHE_DIR": "cache", "FER_INBOX": "inbox", "TMPDIR": "tmp", "FER_STATE_DIR": "state"}
-    environment = os.environ | {name: str(folder / place) for name, place in places.items()}
+    paths = {"FER_CACHE_DIR": "cache", "FER_INBOX": "inbox", "TMPDIR": "tmp", "FER_STATE_DIR": "state"}
+    environment = os.environ | {name: str(folder / place) for name, place in paths.items()}
     command = [sys.executable, "-m", "fer_core.web", "--port", "0", "--models-dir", str(folder / "models")]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     try:

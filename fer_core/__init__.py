@@ -1,19 +1,24 @@
 """Facial emotion recognition: data, networks, training, evaluation and live reading. Importing it imports nothing.
 
-`from fer_core import predict_emotion, EmotionReader, Reading` loads them when they are asked for.
+`from fer_core import predict_emotion, EmotionPredictor, Prediction` loads them when they are asked for.
 """
 
 _PUBLIC = {
     "predict_emotion": "fer_core.live.predicting",
-    "EmotionReader": "fer_core.live.predicting",
-    "Reading": "fer_core.live.reading",
+    "EmotionPredictor": "fer_core.live.predicting",
+    "Prediction": "fer_core.live.prediction",
 }
+_RENAMED = {"EmotionReader": "EmotionPredictor", "Reading": "Prediction"}
+"""Old names, for one release."""
 
 
 def __getattr__(name: str):
+    if name in _RENAMED:
+        # Like the one below, the import is a call: this file stands on the lowest floor, where nothing is imported.
+        __import__("warnings").warn(f"fer_core.{name} is called {_RENAMED[name]} now.", FutureWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # The function, not the statement: this file stands on the lowest floor, where nothing is imported.
     return getattr(__import__(_PUBLIC[name], fromlist=[name]), name)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fer_core.doors.exits import ended
+from fer_core.cli.exits import ended
 from fer_core.errors import ConfigError, did_you_mean
 
 
@@ -57,12 +57,12 @@ def main(argv: Sequence[str]) -> None:
     every = {name: command for group in COMMANDS.values() for name, command in group.items()}
     if name not in every:
         raise ConfigError(f"There is no command {name!r}.", hint=did_you_mean(name, every))
-    from jobs.commands.line import call, places_of
+    from jobs.commands.line import call, paths_of
     from jobs.settings import broker_url
 
     command = every[name]
     if name != "doctor" and not {"-h", "--help"} & set(argv):  # which says it among other things
-        broker_url(os.environ, places_of(argv[1:]))
+        broker_url(os.environ, paths_of(argv[1:]))
     call(getattr(importlib.import_module(command.module), command.function), argv[1:], name=name)
 
 

@@ -1,24 +1,24 @@
 """Cancelling and resuming a job, with all that belongs to it: its run, or the trials of its search."""
 
 from fer_core.errors import ArtifactError, JobError
-from fer_core.places import Places
-from fer_core.search.folder import Search, open_search
-from fer_core.search.progress import cancel_search, reopen_search
+from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
+from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.progress import cancel_search, reopen_search
 from jobs.attempts import close_run
 from jobs.job import Job
 from jobs.record import Jobs
 from jobs.searching import trial_jobs
 
 
-def cancel(places: Places, name: str) -> Job:
+def cancel(paths: Paths, name: str) -> Job:
     """Cancels the job of that id, run or search, and returns it. What is carried out ends within ten seconds.
 
     Raises JobError if there is none, or it has ended.
     """
-    jobs = Jobs(places.models / "jobs")
-    search = _search_of(places, jobs, name)
+    jobs = Jobs(paths.models / "jobs")
+    search = _search_of(paths, jobs, name)
     if search is not None:
         return _cancel_search(jobs, search)
     job = jobs.find(name)
@@ -29,11 +29,11 @@ def cancel(places: Places, name: str) -> Job:
         )
     job = jobs.ask_to_cancel(job.id)
     if job.status == "CANCELLED":
-        close_run(_run_of(places, job), "CANCELLED", "Cancelled.")
+        close_run(_run_of(paths, job), "CANCELLED", "Cancelled.")
     return job
 
 
-def resume(places: Places, name: str) -> Job:
+def resume(paths: Paths, name: str) -> Job:
     """Puts the job of that id, run or search back into the queue and returns it: it goes on where it was.
 
     A run without a job, begun by hand, gets one.
@@ -43,8 +43,8 @@ def resume(places: Places, name: str) -> Job:
     """
     from jobs.sending import send, submit  # imports Celery, which `cancel` does without
 
-    jobs = Jobs(places.models / "jobs")
-    search = _search_of(places, jobs, name)
+    jobs = Jobs(paths.models / "jobs")
+    search = _search_of(paths, jobs, name)
     if search is not None:
         for job in _reopened(jobs, search):
             send(jobs, job)
@@ -52,9 +52,9 @@ def resume(places: Places, name: str) -> Job:
     try:
         job = jobs.find(name)
     except JobError:
-        if not _is_run(places, name):
+        if not _is_run(paths, name):
             raise
-        return submit(places, "train", {"run": name})
+        return submit(paths, "train", {"run": name})
     send(jobs, jobs.reopen(job.id))
     return jobs.read(job.id)
 
@@ -80,13 +80,13 @@ def _reopened(jobs: Jobs, search: Search) -> list[Job]:
     return new + again
 
 
-def _search_of(places: Places, jobs: Jobs, name: str) -> Search | None:
+def _search_of(paths: Paths, jobs: Jobs, name: str) -> Search | None:
     """Returns the search that a name means: its own id, or that of the job that began it."""
-    if (places.models / "searches" / name / "spec.json").is_file():
-        return open_search(places, name)
+    if (paths.models / "searches" / name / "spec.json").is_file():
+        return open_search(paths, name)
     try:
         job = jobs.find(name)
-        return open_search(places, job.search) if job.task == "tune" and job.search else None
+        return open_search(paths, job.search) if job.task == "tune" and job.search else None
     except (JobError, ArtifactError):
         return None
 
@@ -98,15 +98,15 @@ def _job_of(jobs: Jobs, search: Search) -> Job:
     return began or jobs.find(search.id)
 
 
-def _is_run(places: Places, name: str) -> bool:
+def _is_run(paths: Paths, name: str) -> bool:
     try:
-        return open_run(places, name) is not None
+        return open_run(paths, name) is not None
     except ArtifactError:
         return False
 
 
-def _run_of(places: Places, job: Job) -> Run | None:
+def _run_of(paths: Paths, job: Job) -> Run | None:
     try:
-        return open_run(places, job.run) if job.run else None
+        return open_run(paths, job.run) if job.run else None
     except ArtifactError:
         return None

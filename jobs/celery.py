@@ -9,13 +9,13 @@ from click import ClickException
 from kombu import Queue
 
 from fer_core.errors import did_you_mean
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs import transport
 from jobs.celery_command import look_at_broker, said_by_celery
 from jobs.settings import QUEUE_OF_TASK, JobSettings
 from jobs.stopping import StopFlag
 
-_settings = said_by_celery(lambda: JobSettings.from_environment(os.environ, Places.from_environment()))
+_settings = said_by_celery(lambda: JobSettings.from_environment(os.environ, Paths.from_environment()))
 
 transport.use()
 app = Celery("jobs", include=["jobs.tasks"])

@@ -53,8 +53,8 @@ def clock_finding(whose: str, seconds: float) -> Finding:
 
 
 def _disk(desk: "Desk") -> Iterator[Finding]:
-    places, seen = desk.places, set()
-    for folder in (places.models, places.history, places.state, places.cache):
+    paths, seen = desk.paths, set()
+    for folder in (paths.models, paths.history, paths.state, paths.cache):
         there = _existing(folder)
         if not os.access(there, os.W_OK):
             yield Finding("bad", "disk", f"{folder} cannot be written to.", "Give yourself the right, or take another.")
@@ -72,7 +72,7 @@ def _room(folder: Path, free: int) -> Finding:
 
 def _shared_clock(desk: "Desk") -> Iterator[Finding]:
     """Where models/ is on another machine's disk, its clock dates the files."""
-    folder = desk.places.models
+    folder = desk.paths.models
     if folder.is_dir() and os.access(folder, os.W_OK):
         probe = temporary_beside(folder / "clock")
         before = time.time()
@@ -111,11 +111,11 @@ def _stuck(desk: "Desk", job: Job) -> Finding | None:
 
 
 def _up(desk: "Desk") -> Iterator[Finding]:
-    broker = read_broker(desk.places.state)
+    broker = read_broker(desk.paths.state)
     if broker is None:
         return
     if broker.host != os.uname().nodename:
-        text = f"{desk.places.state / 'broker.json'} is of {broker.host}, whose socket cannot be reached from here."
+        text = f"{desk.paths.state / 'broker.json'} is of {broker.host}, whose socket cannot be reached from here."
         todo = "Set $FER_BROKER_URL to a Redis that all machines reach, or another $FER_STATE_DIR here."
         if not desk.environ.get("FER_BROKER_URL"):
             yield Finding("bad", "up", text, todo)
@@ -128,11 +128,11 @@ def _up(desk: "Desk") -> Iterator[Finding]:
 
 
 def _model(desk: "Desk") -> Iterator[Finding]:
-    folder = model_in_use(desk.places)
+    folder = model_in_use(desk.paths)
     if folder is None:
         yield Finding("warn", "model", "There is none in use.", "Train one, or `python -m jobs promote RUN`.")
         return
-    pointer, copy = current(desk.places), model_copy(desk.places)
+    pointer, copy = current(desk.paths), model_copy(desk.paths)
     if pointer is None:
         yield Finding("ok", "model", f"the shipped one, {folder}")
     elif file_sha256(folder / "model.h5") != pointer.sha256:
@@ -151,7 +151,7 @@ def _data(desk: "Desk") -> Iterator[Finding]:
     given = desk.environ.get("FER_DATA")
     try:
         source = find_source(None, desk.environ)
-        open_source(source, TrainConfig(), desk.places)
+        open_source(source, TrainConfig(), desk.paths)
     except DatasetError as error:
         if given:
             yield Finding("bad", "data", str(error), error.hint)

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
-from fer_core.search.entries import SearchState
-from fer_core.search.folder import Search, list_searches
-from fer_core.search.ranking import ranked
-from fer_core.search.state import load_state
+from fer_core.paths import Paths
 from fer_core.store.files import file_sha256, read_json
 from fer_core.store.promotion import current, model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import UNFINISHED, list_runs
 from fer_core.store.shipped import SHIPPED
+from fer_core.tuning.entries import SearchState
+from fer_core.tuning.folder import Search, list_searches
+from fer_core.tuning.ranking import ranked
+from fer_core.tuning.state import load_state
 from jobs.job import Job
 from jobs.record import Jobs
 
@@ -45,19 +45,19 @@ class Garbage(NamedTuple):
     """Whose weights it is."""
 
 
-def find_garbage(places: Places, *, keep_days: float, now: datetime) -> list[Garbage]:
+def find_garbage(paths: Paths, *, keep_days: float, now: datetime) -> list[Garbage]:
     """Returns all that can go, grouped by kind. Removes nothing; what cannot be read is left alone.
 
     Raises ArtifactError if it cannot be told which model is in use.
     """
-    return list(_Look(places, keep_days, now).garbage())
+    return list(_Look(paths, keep_days, now).garbage())
 
 
-def remove_garbage(places: Places, found: Iterable[Garbage]) -> int:
+def remove_garbage(paths: Paths, found: Iterable[Garbage]) -> int:
     """Removes what was found, but for weights that have come into use since; returns how many bytes were freed."""
     freed = 0
     for garbage in found:
-        if garbage.run is not None and garbage.run in runs_in_use(places):
+        if garbage.run is not None and garbage.run in runs_in_use(paths):
             continue
         if garbage.path.is_dir() and not garbage.path.is_symlink():
             shutil.rmtree(garbage.path, ignore_errors=True)
@@ -67,25 +67,25 @@ def remove_garbage(places: Places, found: Iterable[Garbage]) -> int:
     return freed
 
 
-def runs_in_use(places: Places) -> frozenset[str]:
+def runs_in_use(paths: Paths) -> frozenset[str]:
     """Returns the ids of the run in use and of those before it. Raises ArtifactError if the pointer is broken."""
-    pointer = current(places)
+    pointer = current(paths)
     return frozenset((pointer.run, *pointer.previous)) if pointer else frozenset()
 
 
 class _Look:
     """One look through the folders."""
 
-    def __init__(self, places: Places, keep_days: float, now: datetime):
-        self._places, self._now = places, now.timestamp()
+    def __init__(self, paths: Paths, keep_days: float, now: datetime):
+        self._paths, self._now = paths, now.timestamp()
         self._oldest = self._now - keep_days * _DAY
-        self._jobs = Jobs(places.models / "jobs")
-        self._in_use = runs_in_use(places)
-        self._runs = {run.id: run for run in list_runs(places)}
+        self._jobs = Jobs(paths.models / "jobs")
+        self._in_use = runs_in_use(paths)
+        self._runs = {run.id: run for run in list_runs(paths)}
         self._statuses = {run.id: _status(run) for run in self._runs.values()}
 
     def garbage(self) -> Iterator[Garbage]:
-        runs = (self._checkpoints, self._weights, self._lessons)
+        runs = (self._checkpoints, self._weights, self._soft_labels)
         for look in (*runs, self._temporary, self._records, self._logs, self._analyses):
             yield from look()
 
@@ -109,14 +109,14 @@ class _Look:
         for path in (run.model_h5, run.model_tflite, run.model_int8):
             yield from _found("weights beyond the best of a search", path, run=run.id)
 
-    def _lessons(self) -> Iterator[Garbage]:
+    def _soft_labels(self) -> Iterator[Garbage]:
         """A distillation that goes on without them asks again, and gets the same answers."""
-        for path in sorted((self._places.cache / "lessons").glob("*.npy")):
+        for path in sorted((self._paths.cache / "lessons").glob("*.npy")):
             if _changed(path) < self._oldest:
                 yield from _found("what teachers said", path)
 
     def _temporary(self) -> Iterator[Garbage]:
-        for folder in (self._places.models, self._places.history):
+        for folder in (self._paths.models, self._paths.history):
             for path in sorted(folder.rglob(_TEMPORARY)):
                 is_inside = any(Path(part).match(_TEMPORARY) for part in path.relative_to(folder).parts[:-1])
                 is_shipped = SHIPPED.resolve() in path.resolve().parents
@@ -134,14 +134,14 @@ class _Look:
                 yield from _found("log of a job", path)
 
     def _analyses(self) -> Iterator[Garbage]:
-        for path in sorted((self._places.models / "analyses").glob("[!.]*")):
+        for path in sorted((self._paths.models / "analyses").glob("[!.]*")):
             if _changed(path / "evaluation.json") < self._oldest and _analysed_model(path) != self._model_in_use:
                 yield from _found("analysis of a model", path)
 
     @cached_property
     def _searches(self) -> list[tuple[Search, SearchState]]:
         found = []
-        for search in list_searches(self._places):
+        for search in list_searches(self._paths):
             with suppress(ArtifactError):
                 found.append((search, load_state(search)))
         return found
@@ -158,7 +158,7 @@ class _Look:
     @cached_property
     def _model_in_use(self) -> str | None:
         with suppress(ArtifactError):
-            folder = model_in_use(self._places)
+            folder = model_in_use(self._paths)
             return file_sha256(folder / "model.h5") if folder else None
         return None
 

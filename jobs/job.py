@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from fer_core.store.run import Status
-from fer_core.store.stored_values import Count, Moment, RunId
+from fer_core.store.stored_values import Count, RunId, Timestamp
 from jobs.owner import Owner, is_here, lives_here
 
 TaskName = Literal["tune", "trial", "train", "retrain", "evaluate", "gc"]
@@ -43,13 +43,13 @@ class Job(BaseModel):
     refused_by: dict[str, int] = {}
     """The workers whose machine cannot begin it, with the number of the process that found out."""
 
-    created_utc: Moment
-    sent_utc: Moment | None = None
-    started_utc: Moment | None = None
+    created_utc: Timestamp
+    sent_utc: Timestamp | None = None
+    started_utc: Timestamp | None = None
     """The latest attempt."""
-    deadline_utc: Moment | None = None
-    heartbeat_utc: Moment | None = None
-    finished_utc: Moment | None = None
+    deadline_utc: Timestamp | None = None
+    heartbeat_utc: Timestamp | None = None
+    finished_utc: Timestamp | None = None
 
     cancel_requested: bool = False
     message: str = ""

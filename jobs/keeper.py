@@ -16,7 +16,7 @@ from pathlib import Path
 import filelock
 import psutil
 
-from fer_core.doors.exits import ended
+from fer_core.cli.exits import ended
 from fer_core.errors import ArtifactError, JobError
 from fer_core.store.files import read_json, write_atomically, write_json
 from jobs.children import PAUSES, STEADY_SECONDS, in_words, signals_noted, told_of_death

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fer_core.errors import ConfigError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs.children import Plan
 
 PROJECT = Path(__file__).parents[1]
@@ -89,7 +89,7 @@ def _shares(cores: Sequence[int], count: int) -> list[frozenset[int] | None]:
     return [frozenset(cores[begin:end]) for begin, end in itertools.pairwise(ends)]
 
 
-def worker_plan(worker: Worker, places: Places, environment: Mapping[str, str], *, mark: str = "") -> Plan:
+def worker_plan(worker: Worker, paths: Paths, environment: Mapping[str, str], *, mark: str = "") -> Plan:
     """Returns the process of a worker; `mark` tells it from another one's of this machine, at the same broker."""
     node = f"{worker.name}{mark}@%h"
     command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", node, "-l", "INFO"]
@@ -98,31 +98,31 @@ def worker_plan(worker: Worker, places: Places, environment: Mapping[str, str], 
     return Plan(
         worker.name,
         [*command, *worker.queues],
-        log=log_of(worker.name, places),
+        log=log_of(worker.name, paths),
         environment={**environment, **devices, **growth},
         cores=worker.cores,
     )
 
 
-def beat_plan(places: Places, environment: Mapping[str, str]) -> Plan:
+def beat_plan(paths: Paths, environment: Mapping[str, str]) -> Plan:
     """Returns the process of the scheduler."""
     command = [sys.executable, "-m", "celery", "-A", "jobs", "beat", "-l", "INFO"]
-    return Plan("beat", command, log=log_of("beat", places), environment=environment)
+    return Plan("beat", command, log=log_of("beat", paths), environment=environment)
 
 
-def log_of(name: str, places: Places) -> Path:
+def log_of(name: str, paths: Paths) -> Path:
     """Returns where the output of a process goes; with the host's name, since a state folder may be shared."""
-    return places.state.resolve() / "logs" / f"{name}@{socket.gethostname()}.txt"
+    return paths.state.resolve() / "logs" / f"{name}@{socket.gethostname()}.txt"
 
 
-def environment_of(places: Places, environ: Mapping[str, str], url: str | None = None) -> dict[str, str]:
+def environment_of(paths: Paths, environ: Mapping[str, str], url: str | None = None) -> dict[str, str]:
     """Returns the environment of a child: folders that do not depend on the working directory, and the broker."""
     folders = {
-        "FER_MODELS_DIR": places.models,
-        "FER_HISTORY_DIR": places.history,
-        "FER_CACHE_DIR": places.cache,
-        "FER_STATE_DIR": places.state,
-        "FER_INBOX": places.inbox,
+        "FER_MODELS_DIR": paths.models,
+        "FER_HISTORY_DIR": paths.history,
+        "FER_CACHE_DIR": paths.cache,
+        "FER_STATE_DIR": paths.state,
+        "FER_INBOX": paths.inbox,
     }
     path = os.pathsep.join(filter(None, (str(PROJECT), environ.get("PYTHONPATH"))))
     found = {name: str(folder.resolve()) for name, folder in folders.items()}

@@ -54,11 +54,11 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         family: list[int] = []
-        looks = 0
+        queries = 0
         while not self._is_over.wait(POLL_SECONDS):
-            if looks % _FAMILY_POLLS == 0:
+            if queries % _FAMILY_POLLS == 0:
                 family = _family(self._pid)
-            looks += 1
+            queries += 1
             if used_bytes(family) > self._limit:
                 self.message = _sentence(self._limit)
                 with contextlib.suppress(ProcessLookupError):

@@ -39,9 +39,9 @@ def _moments(hours: Hours, now: datetime, *, step: int) -> Iterator[datetime]:
     for number in range(-1, _A_WEEK_AND_MORE):
         day = today + step * number * timedelta(days=1)
         if DAYS[day.weekday()] in hours.days:
-            yield _moment(day, hours)
+            yield _timestamp(day, hours)
 
 
-def _moment(day: date, hours: Hours) -> datetime:
+def _timestamp(day: date, hours: Hours) -> datetime:
     # PEP 495: fold 0 is the first of two, and in a gap the offset from before it.
     return datetime.combine(day, hours.at, tzinfo=hours.zone).astimezone(UTC)

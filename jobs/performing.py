@@ -12,7 +12,7 @@ from typing import Any
 
 from fer_core.config import Settings
 from fer_core.errors import FerError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.run import Run
 from jobs.attempts import attempted, close_run, too_many_losses
@@ -45,7 +45,7 @@ class Performance:
 
     def __init__(
         self,
-        places: Places,
+        paths: Paths,
         jobs: Jobs,
         job: Job,
         *,
@@ -55,7 +55,7 @@ class Performance:
         clock: Clock = utc_now,
     ):
         self._others = others
-        self._places, self._jobs, self._job = places, jobs, job
+        self._paths, self._jobs, self._job = paths, jobs, job
         self._is_stop_asked = is_stop_asked
         self._send = send
         self._clock = clock
@@ -78,12 +78,12 @@ class Performance:
         if isinstance(wish, TuneWish | GcWish) and (lost := too_many_losses(self._job)):
             return self._failed(lost)
         if isinstance(wish, TuneWish):
-            self._send_all(begin_search(self._places, self._jobs, self._job, wish))
+            self._send_all(begin_search(self._paths, self._jobs, self._job, wish))
             search = self._jobs.read(self._job.id).search
             return self._ended("SUCCEEDED", result={"search": search})
         if isinstance(wish, GcWish):
-            return self._ended("SUCCEEDED", result=_cleaned(self._places, wish, self._clock))
-        if isinstance(wish, TrialWish) and (end := too_late(self._places, wish.search)):
+            return self._ended("SUCCEEDED", result=_cleaned(self._paths, wish, self._clock))
+        if isinstance(wish, TrialWish) and (end := too_late(self._paths, wish.search)):
             # It needs no process to be told so.
             return self._ended(end, f"Search {wish.search} has ended.", result={"search": wish.search})
         return self._worked(wish)
@@ -93,7 +93,7 @@ class Performance:
         if hours is not None and self._job.deadline_utc is None:
             deadline = utc_text(self._clock() + timedelta(hours=hours))
             self._job = self._jobs.change(self._job.id, as_owner=self._job.owner, deadline_utc=deadline)
-        work = work_of(self._places, self._jobs, self._job, wish)
+        work = work_of(self._paths, self._jobs, self._job, wish)
         supervisor = Supervisor(self._jobs, self._job, is_stop_asked=self._is_stop_asked, clock=self._clock)
         if self._job.is_refused_here:
             wanted = supervisor.pause(_PAUSE_AFTER_REFUSAL)
@@ -110,7 +110,7 @@ class Performance:
     def _succeeded(self, work: Work) -> Job:
         # What follows is made before this one has ended: a kill in between repeats it, and nothing is left out.
         if self._job.task == "trial":
-            self._send_all(after_trial(self._places, self._jobs, self._job))
+            self._send_all(after_trial(self._paths, self._jobs, self._job))
         return self._ended("SUCCEEDED", result=work.result())
 
     def _stopped(self, wanted: Wish, run: Run | None) -> Job:
@@ -139,7 +139,7 @@ class Performance:
 
     def _go_on_without_trial(self, message: str) -> None:
         try:
-            self._send_all(after_failed_trial(self._places, self._jobs, self._job, message))
+            self._send_all(after_failed_trial(self._paths, self._jobs, self._job, message))
         except FerError as error:
             _logger.warning("Job %s: its search does not go on: %s", self._job.id, sentences(error))
 
@@ -188,7 +188,7 @@ def sentences(error: FerError) -> str:
     return "\n".join(filter(None, (str(error), error.hint)))
 
 
-def _cleaned(places: Places, wish: GcWish, clock: Clock) -> dict[str, Any]:
-    found = find_garbage(places, keep_days=wish.keep_days, now=clock())
-    removed = 0 if wish.dry_run else remove_garbage(places, found)
+def _cleaned(paths: Paths, wish: GcWish, clock: Clock) -> dict[str, Any]:
+    found = find_garbage(paths, keep_days=wish.keep_days, now=clock())
+    removed = 0 if wish.dry_run else remove_garbage(paths, found)
     return {"found": len(found), "removed_bytes": removed}

@@ -134,7 +134,7 @@ def _full_disk(folder: Path) -> str:
 
 
 def _two_lines(log: Path) -> str:
-    """Returns what a door says last: its error and the hint; on a disk that is full it may have said nothing."""
+    """Returns what a program says last: its error and the hint; on a disk that is full it may have said nothing."""
     lines = last_lines(log)
     place = next((place for place in reversed(range(len(lines))) if lines[place].startswith("Error: ")), None)
     if place is None:

@@ -16,7 +16,7 @@ from celery.worker import WorkController
 from celery.worker.request import Request
 
 from fer_core.errors import FerError, JobError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import sweep
 from jobs.celery import stop_flag
@@ -56,7 +56,7 @@ class Housekeeping(StartStopStep):
 
     def _received(self, request: Request, **_: object) -> None:
         try:
-            note_received(Jobs(Places.from_environment().models / "jobs"), request)
+            note_received(Jobs(Paths.from_environment().models / "jobs"), request)
         except (FerError, OSError) as error:
             _logger.warning("Job %s is not written down yet: %s", request.id, error)
 
@@ -64,7 +64,7 @@ class Housekeeping(StartStopStep):
         if stop_flag.is_asked():
             return
         try:
-            jobs = Jobs(Places.from_environment().models / "jobs")
+            jobs = Jobs(Paths.from_environment().models / "jobs")
             recover(jobs, publish=publish, waiting_ids=waiting_ids)
             note_waiting(jobs, waiting_messages())
             self._said = ""

@@ -16,7 +16,7 @@ from celery import beat
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fer_core.errors import ArtifactError, FerError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import read_json, write_json
 from jobs.moments import latest_due, next_due
@@ -24,7 +24,7 @@ from jobs.record import Jobs
 from jobs.sending import BrokerAwayError, submit
 from jobs.timetable import Entry, Timetable, job_id, load_timetable
 
-LOOK_SECONDS = 20.0
+CHECK_SECONDS = 20.0
 """The longest sleep: a clock that is set, or a laptop that wakes up, is noticed after this time."""
 
 _AHEAD = timedelta(days=1)
@@ -46,8 +46,8 @@ class Seen(BaseModel):
 class Starter:
     """Starts what is due. Keeps nothing in memory but what it has complained about: several may work side by side."""
 
-    def __init__(self, timetable: Timetable, places: Places, *, clock: Clock = utc_now):
-        self.timetable, self._places, self._clock = timetable, places, clock
+    def __init__(self, timetable: Timetable, paths: Paths, *, clock: Clock = utc_now):
+        self.timetable, self._paths, self._clock = timetable, paths, clock
         self._complaints: dict[str, str] = {}
 
     def start_what_is_due(self) -> float:
@@ -61,7 +61,7 @@ class Starter:
         return self._seconds_to_sleep()
 
     def _look_at(self, entry: Entry) -> None:
-        note = self._places.models / "jobs" / "schedule" / f"{entry.name}.json"
+        note = self._paths.models / "jobs" / "schedule" / f"{entry.name}.json"
         if not entry.enabled:
             note.unlink(missing_ok=True)
             return
@@ -76,14 +76,14 @@ class Starter:
 
     def _start(self, entry: Entry, due: datetime) -> None:
         new = job_id(entry, due)
-        jobs = Jobs(self._places.models / "jobs")
+        jobs = Jobs(self._paths.models / "jobs")
         open_job = next((job for job in jobs.open_jobs() if job.schedule == entry.name), None)
         if open_job is not None:
             if open_job.id != new:
                 log.warning("%s is left out: its last job, %s, is %s.", new, open_job.id, open_job.status)
             return
         try:
-            submit(self._places, entry.task, entry.arguments, job_id=new, schedule=entry.name)
+            submit(self._paths, entry.task, entry.arguments, job_id=new, schedule=entry.name)
             log.info("%s is sent.", new)
         except BrokerAwayError as error:
             log.warning("%s is written down and waits for the broker: %s", new, error)
@@ -107,13 +107,13 @@ class Starter:
         now = self._clock()
         coming = [next_due(entry.hours(self.timetable.zone), now) for entry in self.timetable.entries if entry.enabled]
         seconds = ((moment - now).total_seconds() for moment in coming)
-        return max(0.1, min([LOOK_SECONDS, *seconds]))
+        return max(0.1, min([CHECK_SECONDS, *seconds]))
 
 
 class Scheduler(beat.Scheduler):
     """Celery's own loop around `Starter`; `app.conf.beat_scheduler` names it."""
 
-    max_interval = LOOK_SECONDS
+    max_interval = CHECK_SECONDS
 
     def __init__(self, *args: Any, **options: Any):
         self._starter: Starter | None = None
@@ -121,7 +121,7 @@ class Scheduler(beat.Scheduler):
 
     def setup_schedule(self) -> None:
         """Reads the schedule; ends the process with two lines and exit code 2 where it is wrong."""
-        self._starter = Starter(_timetable_or_exit(), Places.from_environment())
+        self._starter = Starter(_timetable_or_exit(), Paths.from_environment())
 
     def tick(self, *args: Any, **options: Any) -> float:
         """Starts what is due and returns the seconds until the next look."""

@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from fer_core.errors import JobError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from jobs.broker_health import BrokerAwayError, broker_away, check_broker
 from jobs.celery import app
@@ -33,7 +33,7 @@ _ANSWER_SECONDS = 2.0
 
 
 def submit(
-    places: Places,
+    paths: Paths,
     task: str,
     arguments: dict[str, Any],
     *,
@@ -65,7 +65,7 @@ def submit(
         schedule=schedule,
         created_utc=utc_text(moment),
     )
-    jobs = Jobs(places.models / "jobs", clock=clock)
+    jobs = Jobs(paths.models / "jobs", clock=clock)
     if not jobs.create(job):
         return jobs.read(job.id)
     send(jobs, job)

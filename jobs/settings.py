@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fer_core.errors import ConfigError, JobError, did_you_mean
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs.broker_address import check_address
 
 QUEUES = ("gpu.high", "gpu", "cpu")
@@ -32,21 +32,21 @@ class JobSettings:
     visibility_seconds: float = VISIBILITY_SECONDS
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], places: Places) -> "JobSettings":
+    def from_environment(cls, environ: Mapping[str, str], paths: Paths) -> "JobSettings":
         """Returns the settings of $FER_BROKER_URL, $FER_QUEUES and $FER_VISIBILITY_SECONDS. Raises ConfigError."""
         return cls(
-            broker_url=broker_url(environ, places),
+            broker_url=broker_url(environ, paths),
             queues=queues(environ),
             visibility_seconds=_visibility_seconds(environ),
         )
 
 
-def broker_url(environ: Mapping[str, str], places: Places) -> str:
+def broker_url(environ: Mapping[str, str], paths: Paths) -> str:
     """Returns $FER_BROKER_URL, else that of the server which `python -m jobs up` started, else that of its socket.
 
     Raises ConfigError for one of another kind of broker, or that would be misunderstood.
     """
-    url = environ.get("FER_BROKER_URL") or _recorded_url(places.state) or socket_url(places.state / "redis.sock")
+    url = environ.get("FER_BROKER_URL") or _recorded_url(paths.state) or socket_url(paths.state / "redis.sock")
     check_address(url)
     scheme = url.partition("://")[0]
     if scheme == "unix":  # as redis-cli and other clients write it

@@ -14,7 +14,7 @@ from celery.signals import task_revoked
 from redis.exceptions import RedisError
 
 from fer_core.errors import FerError, JobError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs.cancelling import cancel
 from jobs.celery import app, stop_flag
 from jobs.job import Job
@@ -71,12 +71,12 @@ def gc(self: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
 def _cancel_revoked(request: Any = None, **_: Any) -> None:
     """`celery control revoke` means the job: else it would be sent again and discarded again, for ever."""
     with contextlib.suppress(FerError, OSError):
-        cancel(Places.from_environment(), request.id)
+        cancel(Paths.from_environment(), request.id)
 
 
 def _carry_out(task: Task, unnamed: tuple, arguments: dict[str, Any]) -> dict[str, Any]:
-    places = Places.from_environment()
-    jobs = Jobs(places.models / "jobs")
+    paths = Paths.from_environment()
+    jobs = Jobs(paths.models / "jobs")
     owner = this_process(worker=task.request.hostname or "")
     queue = (task.request.delivery_info or {}).get("routing_key") or QUEUE_OF_TASK[task.name]
     outcome, job = jobs.claim(task.request.id, task=task.name, arguments=arguments, queue=queue, owner=owner)
@@ -84,7 +84,7 @@ def _carry_out(task: Task, unnamed: tuple, arguments: dict[str, Any]) -> dict[st
         _logger.info("Job %s is carried out by %s on %s.", job.id, job.owner.worker, job.owner.host)
         raise Ignore
     if outcome == "taken":
-        job = _refused(jobs, job) if unnamed else _performed(places, jobs, job)
+        job = _refused(jobs, job) if unnamed else _performed(paths, jobs, job)
         _wait_for_results_store()
     return _told(task, jobs, job)
 
@@ -94,7 +94,7 @@ def _refused(jobs: Jobs, job: Job) -> Job:
     return jobs.change(job.id, as_owner=job.owner, status="FAILED", message=message)
 
 
-def _performed(places: Places, jobs: Jobs, job: Job) -> Job:
+def _performed(paths: Paths, jobs: Jobs, job: Job) -> Job:
     def send_or_leave(other: Job) -> None:
         """What cannot be sent now is sent by recovery."""
         try:
@@ -104,7 +104,7 @@ def _performed(places: Places, jobs: Jobs, job: Job) -> Job:
 
     with stop_flag.heeding_sigterm():
         options = {"is_stop_asked": stop_flag.is_asked, "send": send_or_leave, "others": others_listen}
-        performance = Performance(places, jobs, job, **options)
+        performance = Performance(paths, jobs, job, **options)
         job = performance.carried_out()
         if job.status == "QUEUED":
             send_or_leave(job)

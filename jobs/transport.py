@@ -1,4 +1,4 @@
-"""Redis as Kombu talks to it, with a door: what is no message of Celery's is set aside, and ends no worker."""
+"""Redis as Kombu talks to it: what is no message of Celery's is set aside, and ends no worker."""
 
 import json
 import logging
@@ -63,6 +63,6 @@ class Transport(redis.Transport):
 
 
 def use() -> None:
-    """Makes all connections to Redis that Kombu opens from now on in this process go through this door."""
+    """Makes all connections to Redis that Kombu opens from now on in this process go through this check."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"

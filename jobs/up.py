@@ -50,13 +50,13 @@ def up(
     with signals_noted() as signals, contextlib.ExitStack() as at_the_end:
         server = [at_the_end.enter_context(_own_server(desk, signals))] if url is None else []
         if url is not None:
-            at_the_end.enter_context(_only_one(desk.places.state, f".join-{socket.gethostname()}.lock"))
+            at_the_end.enter_context(_only_one(desk.paths.state, f".join-{socket.gethostname()}.lock"))
             _check_reachable(desk, url)
-        url = url or socket_url(socket_path(desk.places.state, desk.environ))
-        environment = environment_of(desk.places, desk.environ, url)
+        url = url or socket_url(socket_path(desk.paths.state, desk.environ))
+        environment = environment_of(desk.paths, desk.environ, url)
         mark = "" if server else f"-{os.getpid()}"
-        plans = [worker_plan(worker, desk.places, environment, mark=mark) for worker in planned]
-        beats = [beat_plan(desk.places, environment)] if server else []
+        plans = [worker_plan(worker, desk.paths, environment, mark=mark) for worker in planned]
+        beats = [beat_plan(desk.paths, environment)] if server else []
         if not signals:
             _Everything(desk, server, list(map(Child, plans)), list(map(Child, beats)), signals).run(url)
 
@@ -103,12 +103,12 @@ class _Everything:
 @contextlib.contextmanager
 def _own_server(desk: Desk, signals: list[int]) -> Iterator[Child]:
     """Yields the keeper of a server that takes commands, and ends both at last."""
-    state = desk.places.state
+    state = desk.paths.state
     binary, path = find_server(desk.environ), socket_path(state, desk.environ)
     with _only_one(state, ".up.lock"):
-        environment = environment_of(desk.places, desk.environ)
+        environment = environment_of(desk.paths, desk.environ)
         command = keeper_command(state.resolve(), binary)
-        keeper = Child(Plan("broker", command, log_of("broker", desk.places), environment, is_told=False))
+        keeper = Child(Plan("broker", command, log_of("broker", desk.paths), environment, is_told=False))
         keeper.start()
         try:
             with desk.console.status("Starting the broker …"):

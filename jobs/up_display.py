@@ -89,7 +89,7 @@ class UpDisplay:
         return table
 
     def _running(self, jobs: Sequence[Job]) -> Table:
-        look = Look(self._desk.places)
+        look = Look(self._desk.paths)
         table = new_table("job", "worker", "so far")
         for job in jobs[:_MOST_JOBS]:
             table.add_row(job.id, job.owner.worker if job.owner else "–", look.doing(job))

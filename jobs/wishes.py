@@ -12,8 +12,8 @@ from fer_core import networks
 from fer_core.config import Settings, TrainConfig, config_error
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
-from fer_core.search.spec import SearchSpec
 from fer_core.training.retraining import RetrainSpec
+from fer_core.tuning.spec import SearchSpec
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TEXT = "Give it as it is written, without line breaks, tabs and escape sequences."

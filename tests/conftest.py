@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from fer_core import networks
 from fer_core.config import TrainConfig
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.promotion import promote
 from fer_core.store.run import Run
@@ -22,9 +22,9 @@ PROJECT = Path(__file__).parents[1]
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
-def places_in(folder: Path) -> Places:
+def paths_in(folder: Path) -> Paths:
     """Returns places that lie in one folder."""
-    return Places.from_environment(
+    return Paths.from_environment(
         {"FER_CACHE_DIR": str(folder / "cache"), "FER_INBOX": str(folder / "inbox")},
         models=folder / "models",
         history=folder / "history",
@@ -41,8 +41,8 @@ def test_data() -> Path:
 
 
 @pytest.fixture
-def places(tmp_path) -> Places:
-    return places_in(tmp_path)
+def paths(tmp_path) -> Paths:
+    return paths_in(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +53,8 @@ def small_config() -> TrainConfig:
 
 
 @pytest.fixture(scope="session")
-def session_places(tmp_path_factory) -> Places:
-    return places_in(tmp_path_factory.mktemp("session"))
+def session_paths(tmp_path_factory) -> Paths:
+    return paths_in(tmp_path_factory.mktemp("session"))
 
 
 @pytest.fixture(scope="session")
@@ -77,26 +77,26 @@ def once(tmp_path_factory, worker_id) -> Once:
 
 
 @pytest.fixture(scope="session")
-def trained_run(once, session_places, small_config) -> Run:
+def trained_run(once, session_paths, small_config) -> Run:
     """One finished run, in use; tests must not change it. Trained in a process of its own, as users do."""
-    made = places_in(once("trained_run", _train))
+    made = paths_in(once("trained_run", _train))
     for folder in ("models", "history", "cache"):
-        shutil.copytree(getattr(made, folder), getattr(session_places, folder), dirs_exist_ok=True)
-    (run,) = list_runs(session_places)
+        shutil.copytree(getattr(made, folder), getattr(session_paths, folder), dirs_exist_ok=True)
+    (run,) = list_runs(session_paths)
     assert run.manifest.config == small_config
     return run
 
 
 def _train(folder: Path) -> None:
-    places = places_in(folder)
+    paths = paths_in(folder)
     flags = ["--data", "sample", "--recipe", "smoke", "--sample-per-class", "60", "--epochs", "3"]
-    folders = ["--models-dir", str(places.models), "--history-dir", str(places.history)]
-    environment = os.environ | {"FER_CACHE_DIR": str(places.cache)}
+    folders = ["--models-dir", str(paths.models), "--history-dir", str(paths.history)]
+    environment = os.environ | {"FER_CACHE_DIR": str(paths.cache)}
     command = [sys.executable, "train_emotion_model.py", *flags, *folders]
     subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=200)
-    (run,) = list_runs(places)
+    (run,) = list_runs(paths)
     # By itself it does not take the place of the project's own model, which was trained on photographs.
-    promote(places, run, shipped=folder / "nothing_shipped")
+    promote(paths, run, shipped=folder / "nothing_shipped")
 
 
 @pytest.fixture(scope="session")

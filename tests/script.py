@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from tests.conftest import PROJECT
 
 SCRIPT = str(PROJECT / "train_emotion_model.py")
@@ -13,7 +13,7 @@ DETECTOR = str(PROJECT / "realtime_emotion_detector.py")
 
 
 class Answer(NamedTuple):
-    """What the door said, and its exit code."""
+    """What the program printed, and its exit code."""
 
     code: int
     out: str
@@ -37,32 +37,32 @@ class Answer(NamedTuple):
 
 
 def run_script(
-    *arguments: object, places: Places, environment: dict[str, str] | None = None, script: tuple[str, ...] = (SCRIPT,)
+    *arguments: object, paths: Paths, environment: dict[str, str] | None = None, script: tuple[str, ...] = (SCRIPT,)
 ) -> Answer:
     """Runs the script, or other Python code, with these arguments and places, and returns what it said."""
-    folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
-    return _run((*script, *map(str, arguments), *folders), places, environment or {})
+    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
+    return _run((*script, *map(str, arguments), *folders), paths, environment or {})
 
 
-def run_detector(*arguments: object, places: Places, environment: dict[str, str] | None = None) -> Answer:
+def run_detector(*arguments: object, paths: Paths, environment: dict[str, str] | None = None) -> Answer:
     """Runs realtime_emotion_detector.py with these arguments and places, and returns what it said."""
-    return _run((DETECTOR, *map(str, arguments), "--models-dir", str(places.models)), places, environment or {})
+    return _run((DETECTOR, *map(str, arguments), "--models-dir", str(paths.models)), paths, environment or {})
 
 
-def clean_environment(places: Places, more: dict[str, str]) -> dict[str, str]:
+def clean_environment(paths: Paths, more: dict[str, str]) -> dict[str, str]:
     """Returns the environment of a test's process: nothing of the project's own variables but what is given."""
     ours = ("FER_", "KERAS_", "JAX_", "DISPLAY", "WAYLAND_DISPLAY")
     others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return others | {"FER_CACHE_DIR": str(places.cache)} | more
+    return others | {"FER_CACHE_DIR": str(paths.cache)} | more
 
 
-def _run(command: tuple[str, ...], places: Places, more: dict[str, str]) -> Answer:
-    folder = places.models.parent
+def _run(command: tuple[str, ...], paths: Paths, more: dict[str, str]) -> Answer:
+    folder = paths.models.parent
     with (folder / "output.txt").open("wb") as file:
         child = subprocess.run(
             [sys.executable, *command],
             cwd=folder,
-            env=clean_environment(places, more),
+            env=clean_environment(paths, more),
             stdout=file,
             stderr=subprocess.PIPE,
             text=True,

@@ -65,26 +65,28 @@ def test_a_saved_network_is_opened_by_plain_keras_and_gives_the_same(name, tmp_p
 @pytest.mark.parametrize("devices", [("CPU:0",), ("CPU:0", "CPU:1")], ids=["fast layers", "stock layers"])
 def test_the_training_twin_computes_what_the_network_does(name, devices):
     from fer_core.training.machine import Machine
-    from fer_core.training.twin import training_twin
+    from fer_core.training.training_model import make_training_model
 
     config = TrainConfig(network=name)
     network = networks.build(config, LABELS[:7])
-    twin = training_twin(network, Machine("tensorflow", devices, 1, "float32", ""))
-    difference = np.abs(np.asarray(twin(faces(config))) - np.asarray(network(faces(config)))).max()
+    training_model = make_training_model(network, Machine("tensorflow", devices, 1, "float32", ""))
+    difference = np.abs(np.asarray(training_model(faces(config))) - np.asarray(network(faces(config)))).max()
     assert difference < 1e-6
-    for mine, theirs in zip(twin.get_weights(), network.get_weights(), strict=True):
+    for mine, theirs in zip(training_model.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
 @EVERY_NETWORK
 def test_the_weights_of_a_bfloat16_twin_are_float32(name):
     from fer_core.training.machine import Machine
-    from fer_core.training.twin import training_twin
+    from fer_core.training.training_model import make_training_model
 
     config = TrainConfig(network=name)
-    twin = training_twin(networks.build(config, LABELS[:7]), Machine("tensorflow", ("CPU:0",), 1, "bfloat16", ""))
-    assert {weight.dtype for weight in twin.get_weights()} == {np.dtype("float32")}
-    outputs = np.asarray(twin(faces(config)))
+    training_model = make_training_model(
+        networks.build(config, LABELS[:7]), Machine("tensorflow", ("CPU:0",), 1, "bfloat16", "")
+    )
+    assert {weight.dtype for weight in training_model.get_weights()} == {np.dtype("float32")}
+    outputs = np.asarray(training_model(faces(config)))
     assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
 

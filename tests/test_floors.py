@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "search", "live", "doors")
-WORDS = ("errors", "resources", "emotions", "config", "recipes", "places", "interruption")
-DOORS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.doors", "fer_core.web")
+FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "tuning", "live", "cli")
+WORDS = ("errors", "resources", "emotions", "config", "recipes", "paths", "interruption")
+PROGRAMS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.cli", "fer_core.web")
 TENSORFLOW_ONLY_IN = {
     "fer_core.training.fast_tensorflow",
     "fer_core.training.machine",
@@ -33,8 +33,8 @@ def modules() -> dict[str, Path]:
 
 def floor(module: str) -> int:
     """Returns how high a module stands."""
-    if module.startswith(DOORS):
-        return FLOORS.index("doors")
+    if module.startswith(PROGRAMS):
+        return FLOORS.index("cli")
     room = f"{module}.".split(".")[1]
     return FLOORS.index("words" if room in (*WORDS, "") else room)
 

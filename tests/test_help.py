@@ -6,14 +6,14 @@ from functools import partial
 
 import pytest
 
-import fer_core.doors.arguments
-import fer_core.doors.live_arguments
-import fer_core.doors.retrain
-import fer_core.doors.trial
+import fer_core.cli.arguments
+import fer_core.cli.live_arguments
+import fer_core.cli.retrain
+import fer_core.cli.trial
 import fer_core.web.arguments
 import jobs.__main__
 from fer_core.data.default_source import USUAL_FOLDERS
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.recipes import DEFAULT_RECIPE
 from jobs.commands.submitting import TASKS
 from jobs.settings import QUEUE_OF_TASK
@@ -21,11 +21,11 @@ from jobs.settings import QUEUE_OF_TASK
 CommandLine = Callable[[Sequence[str]], object]
 
 PROGRAMS: dict[str, CommandLine] = {
-    "train": fer_core.doors.arguments.parse,
-    "detector": fer_core.doors.live_arguments.parse,
+    "train": fer_core.cli.arguments.parse,
+    "detector": fer_core.cli.live_arguments.parse,
     "web": fer_core.web.arguments.parse,
-    "retrain": fer_core.doors.retrain.parse,
-    "trial": fer_core.doors.trial.main,
+    "retrain": fer_core.cli.retrain.parse,
+    "trial": fer_core.cli.trial.main,
 }
 COMMANDS = [name for group in jobs.__main__.COMMANDS.values() for name in group if name != "submit"]
 EVERY = [*PROGRAMS, *(f"jobs {name}" for name in COMMANDS), *(f"jobs submit {task}" for task in TASKS)]
@@ -46,12 +46,12 @@ def flags_of(name: str, capsys: pytest.CaptureFixture) -> list[tuple[str, str, s
 
 def in_force(name: str, flag: str) -> str | None:
     """Returns the default of a flag that has none of its own: what is taken in its place. None where that depends."""
-    places = Places.from_environment({})
+    paths = Paths.from_environment({})
     defaults = {
-        "--models-dir": f"$FER_MODELS_DIR, {places.models}",
-        "--history-dir": f"$FER_HISTORY_DIR, {places.history}",
+        "--models-dir": f"$FER_MODELS_DIR, {paths.models}",
+        "--history-dir": f"$FER_HISTORY_DIR, {paths.history}",
         "--queue": QUEUE_OF_TASK.get(name.split()[-1], QUEUE_OF_TASK["train"]),
-        "--source": f"camera {fer_core.doors.live_arguments.DEFAULT_SOURCE}",
+        "--source": f"camera {fer_core.cli.live_arguments.DEFAULT_SOURCE}",
     }
     if name in ("train", "jobs submit train"):
         folders = ", ".join(f"./{folder}" for folder in USUAL_FOLDERS)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from fer_core import networks, recipes
+from fer_core.cli import arguments, live_arguments
+from fer_core.cli.arguments import parse
 from fer_core.config import TrainConfig
-from fer_core.doors import arguments, live_arguments
-from fer_core.doors.arguments import parse
 from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
 from jobs import __main__ as jobs_main

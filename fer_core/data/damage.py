@@ -50,8 +50,8 @@ def erased(pixels, draws, *, often):
 
 def _covered(pixels: int, centre, length):
     """Returns which places lie less than half of `length` from `centre`, both as parts of the side: (batch, pixels)."""
-    places = (ops.arange(pixels, dtype="float32") + 0.5) / pixels
-    return ops.abs(places[None, :] - centre[:, None]) < length[:, None] / 2
+    paths = (ops.arange(pixels, dtype="float32") + 0.5) / pixels
+    return ops.abs(paths[None, :] - centre[:, None]) < length[:, None] / 2
 
 
 def _blurred(pixels):

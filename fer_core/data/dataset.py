@@ -22,7 +22,7 @@ from fer_core.data.more_images import labelled_images, with_more_images
 from fer_core.data.partition import Partition, Role, partition, split_fingerprint
 from fer_core.data.sources import open_source
 from fer_core.errors import DatasetError
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 
 def ignore(text: str) -> None:
@@ -111,7 +111,7 @@ class UnsplitError(DatasetError):
 
 
 def load_dataset(
-    config: TrainConfig, places: Places, *, side: int, channels: int = 1, report: Callable[[str], None] = ignore
+    config: TrainConfig, paths: Paths, *, side: int, channels: int = 1, report: Callable[[str], None] = ignore
 ) -> Dataset:
     """Returns the data set that the settings describe, decoding it into the cache where it is not there yet.
 
@@ -123,11 +123,11 @@ def load_dataset(
     Raises:
         DatasetError: the data is not usable as it is; the text says what was found.
     """
-    source = open_source(find_source(config.data, os.environ), config, places)
-    images = cached_images(source, places.cache, side=side, report=report)
+    source = open_source(find_source(config.data, os.environ), config, paths)
+    images = cached_images(source, paths.cache, side=side, report=report)
     if not config.skip_bad_images:
         check_readable(images.contents)
-    return _put_together(source, *_with_more(images, config, places, report), config=config, shape=(side, channels))
+    return _put_together(source, *_with_more(images, config, paths, report), config=config, shape=(side, channels))
 
 
 def _put_together(
@@ -139,8 +139,8 @@ def _put_together(
     try:
         chosen = partition(contents, config)
     except DatasetError as error:
-        facts = (name, source.location, contents.labels, contents.fingerprint, contents.bad_images)
-        raise UnsplitError(error, Unsplit(*facts, contents)) from None
+        metadata = (name, source.location, contents.labels, contents.fingerprint, contents.bad_images)
+        raise UnsplitError(error, Unsplit(*metadata, contents)) from None
     train, validation, test = _splits(images, chosen, channels, titles or {})
     return Dataset(
         name=name,
@@ -160,14 +160,14 @@ def _put_together(
 
 
 def _with_more(
-    images: CachedImages, config: TrainConfig, places: Places, report: Callable[[str], None]
+    images: CachedImages, config: TrainConfig, paths: Paths, report: Callable[[str], None]
 ) -> tuple[CachedImages, tuple[str, ...]]:
     if config.more_images is None:
         return images, ()
     folder = Path(config.more_images).expanduser()
     if not folder.is_dir():
         raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
-    more = labelled_images(folder, places.cache, side=images.pixels.shape[1], report=report)
+    more = labelled_images(folder, paths.cache, side=images.pixels.shape[1], report=report)
     if not config.skip_bad_images:
         check_readable(more.contents)
     images, note = with_more_images(images, more, source=str(folder))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fer_core.errors import DatasetError
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 USUAL_FOLDERS = ("data", "data_train")
 SAMPLE_HINT = "To try it on drawn faces: python train_emotion_model.py --data sample"
@@ -19,7 +19,7 @@ def find_source(data: str | None, environ: Mapping[str, str]) -> str:
     given = data or environ.get("FER_DATA")
     if given:
         return given
-    inbox = Places.from_environment(environ).inbox
+    inbox = Paths.from_environment(environ).inbox
     for folder in map(Path, USUAL_FOLDERS):
         if _holds_something(folder, inbox):
             return str(folder)

@@ -38,7 +38,7 @@ class RefusedImage:
 
 
 @dataclass(frozen=True)
-class InboxLook:
+class InboxContents:
     """The images of an inbox; names are paths in it."""
 
     accepted: tuple[AcceptedImage, ...]
@@ -50,7 +50,9 @@ class InboxLook:
         return sum(image.is_new for image in self.accepted)
 
 
-def look_into(inbox: Path, dataset: Dataset, known: np.ndarray, *, cache: Path, report: Report = ignore) -> InboxLook:
+def read_inbox(
+    inbox: Path, dataset: Dataset, known: np.ndarray, *, cache: Path, report: Report = ignore
+) -> InboxContents:
     """Returns what lies in the inbox; nothing where there is no such folder.
 
     Args:
@@ -61,7 +63,7 @@ def look_into(inbox: Path, dataset: Dataset, known: np.ndarray, *, cache: Path, 
         DatasetError: the folder cannot be read.
     """
     if not inbox.is_dir():
-        return InboxLook((), ())
+        return InboxContents((), ())
     contents = labelled_images(inbox, cache, side=dataset.side, report=report).contents
     objections = (_of_labels(contents, dataset), _of_the_data(contents, dataset), _of_each_other(contents, dataset))
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
@@ -73,10 +75,10 @@ def look_into(inbox: Path, dataset: Dataset, known: np.ndarray, *, cache: Path, 
         else:
             content = int(contents.hashes[position])
             accepted.append(AcceptedImage(name, _label(contents, position), content, bool(is_new[position])))
-    return InboxLook(*(tuple(sorted(images, key=lambda image: image.name)) for images in (accepted, refused)))
+    return InboxContents(*(tuple(sorted(images, key=lambda image: image.name)) for images in (accepted, refused)))
 
 
-def sentences(found: InboxLook, inbox: Path) -> Iterator[str]:
+def sentences(found: InboxContents, inbox: Path) -> Iterator[str]:
     """Yields what to say of a look: how many images there are, and each refused one by name."""
     known = len(found.accepted) - found.new
     yield f"Inbox {inbox}: {found.new:,} new images, {known:,} known ones, {len(found.refused):,} refused."

@@ -13,10 +13,10 @@ from fer_core.data.kaggle import kaggle_source
 from fer_core.data.listing import Source
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import DatasetError
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 
-def open_source(data: str, config: TrainConfig, places: Places) -> Source:
+def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
     """Returns the source that `data` names: a folder, a zip, tar or csv, 'kaggle' or 'sample'. Decodes nothing yet.
 
     Raises:
@@ -29,7 +29,7 @@ def open_source(data: str, config: TrainConfig, places: Places) -> Source:
     path = Path(data).expanduser()
     try:
         if stat.S_ISDIR(checked_status(path).st_mode):
-            return folder_source(path, left_out=places.inbox)
+            return folder_source(path, left_out=paths.inbox)
         return file_source(path, opener(path))
     except FileNotFoundError:
         raise DatasetError(f"There is no {data}.", hint=SAMPLE_HINT) from None

@@ -20,7 +20,7 @@ from fer_core.evaluation.calibration import error_of, reliability
 from fer_core.evaluation.look import load_matplotlib
 from fer_core.evaluation.metrics import Evaluation, cross_entropy, evaluate_probabilities, wilson_interval
 from fer_core.evaluation.precision_recall import PrecisionRecall, precision_recall
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.files import write_json
 from fer_core.store.model_files import ModelFiles
 
@@ -100,7 +100,7 @@ def kept_analysis(
 
 
 def analysis_folder(
-    model: ModelFiles, places: Places, *, split_fingerprint: str | None = None, views: int = 1, int8: bool = False
+    model: ModelFiles, paths: Paths, *, split_fingerprint: str | None = None, views: int = 1, int8: bool = False
 ) -> Path:
     """Returns where the model's analysis is kept: the folder of its run, if it is analysed on the run's own images.
 
@@ -113,13 +113,13 @@ def analysis_folder(
     own = model.manifest.split_fingerprint if model.manifest else None
     is_own = split_fingerprint in (None, own)
     is_plain = is_own and views == 1 and not int8
-    if is_plain and model.run_folder and model.run_folder.resolve().parent == (places.models / "runs").resolve():
+    if is_plain and model.run_folder and model.run_folder.resolve().parent == (paths.models / "runs").resolve():
         return model.run_folder
     name = _IN_FILE_NAMES.sub("_", model.name).strip("._") or "model"
     marks = [model.sha256[:8]] if is_own else [model.sha256[:8], split_fingerprint[:8]]
     marks += [f"{views}views"] if views > 1 else []
     marks += ["int8"] if int8 else []
-    return places.models / "analyses" / "-".join([name, *marks])
+    return paths.models / "analyses" / "-".join([name, *marks])
 
 
 def analysis_of(model: ModelFiles, dataset: Dataset, answers: Answers) -> Analysis:

@@ -13,7 +13,7 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, ignore, load_dataset
 from fer_core.errors import DatasetError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles
 
@@ -39,7 +39,7 @@ class Copies(NamedTuple):
 
 
 def data_for(
-    model: ModelFiles, given: str | None, places: Places, *, report: Callable[[str], None] = ignore
+    model: ModelFiles, given: str | None, paths: Paths, *, report: Callable[[str], None] = ignore
 ) -> FoundData:
     """Returns the images to analyse the model with, split as it was trained, in the size that it takes.
 
@@ -51,7 +51,7 @@ def data_for(
         DatasetError: the given data is not usable, or its classes are not those of the model.
     """
     if given is not None:
-        dataset = _loaded(model, given, places, report)
+        dataset = _loaded(model, given, paths, report)
         class_numbers(model.labels, dataset.labels)
         return FoundData(dataset)
     manifest = model.manifest
@@ -61,7 +61,7 @@ def data_for(
     if source is None:
         return FoundData(None, f"{_named_data(manifest)} is not here. {_NEEDED}")
     try:
-        dataset = _loaded(model, source, places, report)
+        dataset = _loaded(model, source, paths, report)
         class_numbers(model.labels, dataset.labels)
     except DatasetError as error:
         return FoundData(None, f"{error} {_NEEDED}")
@@ -127,12 +127,12 @@ def training_hashes(model: ModelFiles, dataset: Dataset) -> np.ndarray | None:
     return kept
 
 
-def _loaded(model: ModelFiles, data: str, places: Places, report: Callable[[str], None]) -> Dataset:
+def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None]) -> Dataset:
     config = model.manifest.config if model.manifest else TrainConfig()
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
     config = config.model_copy(update={"data": data, "more_images": more, "skip_bad_images": True})
-    return load_dataset(config, places, side=model.side, channels=model.channels, report=report)
+    return load_dataset(config, paths, side=model.side, channels=model.channels, report=report)
 
 
 def _still_there(manifest: Manifest) -> str | None:
@@ -151,11 +151,11 @@ def _named_data(manifest: Manifest) -> str:
 
 def kept_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
     """Returns the content hashes, uint64 (n,), that a run's folder keeps; None if they are not there or not its own."""
-    facts = manifest.training_images
+    metadata = manifest.training_images
     path = None if run_folder is None else run_folder / "training_images.bin"
-    if facts is None or path is None or not path.is_file():
+    if metadata is None or path is None or not path.is_file():
         return None
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != facts.sha256:
+    if hashlib.sha256(content).hexdigest() != metadata.sha256:
         return None
     return np.frombuffer(content, np.uint64)

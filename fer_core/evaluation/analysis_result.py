@@ -11,11 +11,11 @@ from fer_core.evaluation.metrics import Evaluation
 _AGAIN = "Analyse the model again: `python realtime_emotion_detector.py --analyze`."
 
 
-class _Facts(BaseModel):
+class _Metadata(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class Calibration(_Facts):
+class Calibration(_Metadata):
     """How far the confidence can be believed."""
 
     error: float
@@ -25,7 +25,7 @@ class Calibration(_Facts):
     bins: tuple[Bin, ...]
 
 
-class ConfusedPair(_Facts):
+class ConfusedPair(_Metadata):
     """How many of the images of one class are taken for another."""
 
     truth: str
@@ -40,7 +40,7 @@ class ConfusedPair(_Facts):
         return f"{self.truth} is taken for {self.predicted}: {self.images:,} of {self.of:,}, {share:.1%}"
 
 
-class WrongFace(_Facts):
+class WrongFace(_Metadata):
     """An image whose prediction is not its label; the confidence is that after temperature scaling."""
 
     name: str
@@ -49,7 +49,7 @@ class WrongFace(_Facts):
     confidence: float
 
 
-class Analysis(_Facts):
+class Analysis(_Metadata):
     """What a model's answers on one test split tell. Scores and average precision are of its own probabilities."""
 
     version: Literal[1] = 1

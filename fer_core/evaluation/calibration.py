@@ -111,9 +111,9 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
     confidence = probabilities.max(axis=1)
     is_right = probabilities.argmax(axis=1) == labels
-    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    paths = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     images, confidences, rights = (
-        np.bincount(places, weights=weights, minlength=bins) for weights in (None, confidence, is_right)
+        np.bincount(paths, weights=weights, minlength=bins) for weights in (None, confidence, is_right)
     )
     whole = np.maximum(images, 1)
     columns = (confidences / whole, rights / whole, images)

@@ -49,9 +49,9 @@ def _head(known: Known) -> Iterator[str]:
     manifest = known.manifest
     yield f"# {known.name}"
     yield ""
-    taught = f", distilled from {' and '.join(known.teachers)}" if known.teachers else ""
+    distilled = f", distilled from {' and '.join(known.teachers)}" if known.teachers else ""
     yield (
-        f"Recognises {', '.join(manifest.labels)} in a picture of one face: recipe `{manifest.recipe}`{taught}. "
+        f"Recognises {', '.join(manifest.labels)} in a picture of one face: recipe `{manifest.recipe}`{distilled}. "
         f"`model.h5` is stock Keras, takes {manifest.side} x {manifest.side} x {manifest.channels} grey values from 0 "
         "to 255 as they are, and gives a probability for each label, in the order of `labels.json`."
     )
@@ -162,9 +162,9 @@ def _arguments(manifest: Manifest, teachers: Sequence[str] = ()) -> str:
     own = {name: value for name, value in config if name not in _OF_THE_MACHINE and value != base[name]}
     if manifest.plan:
         own["epochs"] = int(manifest.plan["epochs"])
-    taught = [f"--teacher {' '.join(teachers)}"] if teachers else []
+    distilled = [f"--teacher {' '.join(teachers)}"] if teachers else []
     flags = [flag for name, value in own.items() for flag in _flags(name.replace("_", "-"), value)]
-    return " ".join([*([f"--recipe {recipe}"] if recipe else []), "--data FILE", *taught, *flags])
+    return " ".join([*([f"--recipe {recipe}"] if recipe else []), "--data FILE", *distilled, *flags])
 
 
 def _flags(name: str, value: Any) -> list[str]:

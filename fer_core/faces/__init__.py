@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fer_core.errors import ConfigError, did_you_mean
 from fer_core.faces.face import MIN_FACE_PIXELS, DetectorOptions, Face
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ def detector_module(name: str) -> ModuleType:
 def make_detector(
     name: str,
     *,
-    places: Places,
+    paths: Paths,
     model_file: Path | None = None,
     width: int | None = None,
     min_face_pixels: int = MIN_FACE_PIXELS,
@@ -69,7 +69,7 @@ def make_detector(
     """Returns the detector of this name; 'auto' is yunet where its file is there, otherwise haar.
 
     Args:
-        places: `places.cache` keeps what is downloaded: yunet's file, once, when yunet is asked for by name.
+        paths: `paths.cache` keeps what is downloaded: yunet's file, once, when yunet is asked for by name.
         model_file: yunet's file; without it $FER_YUNET, then the cache. haar has no use for it.
         width: detection runs on a picture whose longer side has at most so many pixels. None: the detector's default.
         min_face_pixels: smaller faces are left out (the square root of the box's area, in pixels of the frame).
@@ -82,7 +82,7 @@ def make_detector(
     """
     _check_ranges(width, min_face_pixels)
     may_download = name != AUTO if may_download is None else may_download
-    options = DetectorOptions(places, model_file, width, min_face_pixels, may_download=may_download)
+    options = DetectorOptions(paths, model_file, width, min_face_pixels, may_download=may_download)
     return detector_module(_automatic(options) if name == AUTO else name).make(options)
 
 

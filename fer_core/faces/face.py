@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 MIN_FACE_PIXELS = 40
 """Smaller faces are not looked for: enlarged to the 48 pixels that FER-2013 has, they show less than it does."""
@@ -34,7 +34,7 @@ class DetectorOptions:
     detector's own default); `min_face_pixels` of the frame; `may_download` a missing model file.
     """
 
-    places: Places
+    paths: Paths
     model_file: Path | None = None
     width: int | None = None
     min_face_pixels: int = MIN_FACE_PIXELS

@@ -44,7 +44,7 @@ def model_file(
         return _existing(options.model_file, "--detector-model")
     if environ.get("FER_YUNET"):
         return _existing(Path(environ["FER_YUNET"]), "$FER_YUNET")
-    folder = options.places.cache / "detectors"
+    folder = options.paths.cache / "detectors"
     cached = folder / published.name
     if _is_whole(cached, published):
         return cached
@@ -55,7 +55,7 @@ def download(published: Published, folder: Path) -> Path:
     """Returns the file, downloaded into the folder under its name once its checksum is right. Raises SourceError."""
     import pooch
 
-    # It announces every download on stderr; what is said there is the doors' business.
+    # It announces every download on stderr; what is said there is the command line's business.
     pooch.get_logger().setLevel("WARNING")
     try:
         pooch.retrieve(published.url, f"sha256:{published.sha256}", fname=published.name, path=folder)

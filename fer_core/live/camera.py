@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from fer_core.errors import SourceError
-from fer_core.live.reading_thread import ANSWER_SECONDS, NewestFrame, Wait, within
+from fer_core.live.prediction_thread import ANSWER_SECONDS, NewestFrame, Wait, within
 from fer_core.live.video_capture import VideoCapture, open_capture
 from fer_core.store.clock import Clock, utc_now
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from fer_core.errors import FerError, SourceError
-from fer_core.live.log import ReadingLog
+from fer_core.live.log import PredictionLog
 from fer_core.live.loop import Shown
 from fer_core.live.output_path import make_folder
 from fer_core.live.sinks import as_json
@@ -146,7 +146,7 @@ class ClipCapture:
         """Raises ConfigError where the files cannot be written. `size`: (width, height) of the frames."""
         self._wanted, self._margin = seconds, 0.5 / (rate or LIVE_RATE)
         self.path = free_path(folder, "clip.mp4")
-        self._log = ReadingLog(free_path(folder, "clip.csv"), labels)
+        self._log = PredictionLog(free_path(folder, "clip.csv"), labels)
         self._video = VideoOutput(self.path, size, rate)
         self._began: float | None = None
         self._last = 0.0
@@ -165,7 +165,7 @@ class ClipCapture:
         self._last = shown.frame.seconds
         if self._began is None:
             self._began = self._last
-        self._log.write(shown.frame, shown.readings)
+        self._log.write(shown.frame, shown.predictions)
         self._video.write(shown.picture_bgr, self._seconds)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.outputs import as_probabilities, meaning_of
 from fer_core.faces import Detector
 from fer_core.faces.framing import Framing
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
@@ -73,7 +73,7 @@ class ModelClassifier:
 
 
 def make_classifier(
-    model: ModelFiles, places: Places, *, runtime: Runtime = "litert", report: Callable[[str], None] = ignore
+    model: ModelFiles, paths: Paths, *, runtime: Runtime = "litert", report: Callable[[str], None] = ignore
 ) -> ModelClassifier:
     """Returns the model, loaded and warm. `report` gets sentences worth printing. Raises ArtifactError.
 
@@ -81,7 +81,7 @@ def make_classifier(
     """
     if runtime == "keras":
         return ModelClassifier(model, _keras(model), report=report)
-    runner = LiteRTModel(int8_file(model, places) if runtime == "int8" else litert_file(model, places, report=report))
+    runner = LiteRTModel(int8_file(model, paths) if runtime == "int8" else litert_file(model, paths, report=report))
     return ModelClassifier(model, runner.probabilities, report=report)
 
 

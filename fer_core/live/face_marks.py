@@ -8,7 +8,7 @@ from fer_core.live.layout import Obstacle, Place, Rect, beside, best_place, corn
 from fer_core.live.pen import Pen
 
 if TYPE_CHECKING:
-    from fer_core.live.reading import Reading
+    from fer_core.live.prediction import Prediction
 
 MOST_PANELS = 4
 LEAST_TEXTS_HIGH = 3.0
@@ -24,7 +24,7 @@ OWN_FACE, STATUS, OTHERS, LABEL = 0.3, 0.5, 1.0, 4.0
 class Face(NamedTuple):
     """A reading, its box in whole pixels, and whether its label is the short one."""
 
-    reading: "Reading"
+    prediction: "Prediction"
     rect: Rect
     is_short: bool
 
@@ -44,24 +44,24 @@ class FaceMarks:
         self._texts = FaceTexts(labels)
         self._sides: dict[tuple[int, str], str] = {}
 
-    def draw(self, pen: Pen, readings: Sequence["Reading"], taken: Sequence[Rect]) -> None:
+    def draw(self, pen: Pen, predictions: Sequence["Prediction"], taken: Sequence[Rect]) -> None:
         """Draws boxes, panels and labels. `taken`: rectangles of the picture where other things will stand."""
-        marks = self._placed(pen, readings, [Obstacle(rect, STATUS) for rect in taken])
+        marks = self._placed(pen, predictions, [Obstacle(rect, STATUS) for rect in taken])
         for mark in marks:
-            reading = mark.face.reading
-            pen.outline(mark.face.rect, self._texts.colour(reading), dashed=reading.unsure)
+            prediction = mark.face.prediction
+            pen.outline(mark.face.rect, self._texts.colour(prediction), dashed=prediction.unsure)
         for mark in marks:
             if mark.panel is not None:
-                self._texts.draw_panel(pen, mark.face.reading, mark.panel.rect)
+                self._texts.draw_panel(pen, mark.face.prediction, mark.panel.rect)
             else:
-                self._texts.draw_bars(pen, mark.face.reading, mark.face.rect)
+                self._texts.draw_bars(pen, mark.face.prediction, mark.face.rect)
         for mark in marks:
-            self._texts.draw_label(pen, mark.face.reading, mark.label.rect, short=mark.face.is_short)
+            self._texts.draw_label(pen, mark.face.prediction, mark.label.rect, short=mark.face.is_short)
         self._remember(marks)
 
-    def _placed(self, pen: Pen, readings: Sequence["Reading"], obstacles: list[Obstacle]) -> list[Marks]:
+    def _placed(self, pen: Pen, predictions: Sequence["Prediction"], obstacles: list[Obstacle]) -> list[Marks]:
         """Largest face first; all labels before the first panel, which comes where there is room left."""
-        faces = self._faces(pen, readings)
+        faces = self._faces(pen, predictions)
         obstacles = [*obstacles, *(Obstacle(face.rect, OTHERS) for face in faces)]
         labels = []
         for face in faces:
@@ -77,44 +77,44 @@ class FaceMarks:
             obstacles += [Obstacle(panel.rect, OTHERS)] if panel else []
         return marks
 
-    def _faces(self, pen: Pen, readings: Sequence["Reading"]) -> list[Face]:
+    def _faces(self, pen: Pen, predictions: Sequence["Prediction"]) -> list[Face]:
         """Those in the picture, largest first. In a crowd a label much wider than its face is the short one."""
-        seen = [(reading, rect_of(reading.box, pen.picture)) for reading in readings]
-        seen = [(reading, rect) for reading, rect in seen if rect.shared_area(pen.picture)]
+        seen = [(prediction, rect_of(prediction.box, pen.picture)) for prediction in predictions]
+        seen = [(prediction, rect) for prediction, rect in seen if rect.shared_area(pen.picture)]
         is_crowd = len(seen) > MOST_PANELS
         faces = [
-            Face(reading, rect, is_crowd and self._texts.label_size(pen, reading)[0] > MOST_WIDER * rect.width)
-            for reading, rect in seen
+            Face(prediction, rect, is_crowd and self._texts.label_size(pen, prediction)[0] > MOST_WIDER * rect.width)
+            for prediction, rect in seen
         ]
         return sorted(faces, key=lambda face: -face.rect.area)
 
     def _label_place(self, pen: Pen, face: Face, obstacles: list[Obstacle]) -> Place:
         rect = face.rect
-        width, height = self._texts.label_size(pen, face.reading, short=face.is_short)
-        places = {
+        width, height = self._texts.label_size(pen, face.prediction, short=face.is_short)
+        paths = {
             "above": Rect(rect.left, rect.top - height, width, height),
             "below": Rect(rect.left, rect.bottom, width, height),
             "inside": Rect(rect.left, rect.top, width, height),
         }
-        last = self._sides.get((face.reading.person, "label"))
-        return best_place(places, _lighter(obstacles, rect), picture=pen.picture, last=last)
+        last = self._sides.get((face.prediction.person, "label"))
+        return best_place(paths, _lighter(obstacles, rect), picture=pen.picture, last=last)
 
     def _panel_place(
         self, pen: Pen, face: Face, label: Place, obstacles: list[Obstacle], *, is_alone: bool
     ) -> Place | None:
-        size, room = self._texts.panel_size(pen, face.reading), pen.picture.shrunk(pen.sizes.gap)
+        size, room = self._texts.panel_size(pen, face.prediction), pen.picture.shrunk(pen.sizes.gap)
         if size[0] > room.width or size[1] > room.height:
             return None
-        last = self._sides.get((face.reading.person, "panel"))
-        places = beside(face.rect, label.rect, size, gap=pen.sizes.gap) | (corners(size, room) if is_alone else {})
-        return best_place(places, _lighter(obstacles, face.rect), picture=room, last=last)
+        last = self._sides.get((face.prediction.person, "panel"))
+        paths = beside(face.rect, label.rect, size, gap=pen.sizes.gap) | (corners(size, room) if is_alone else {})
+        return best_place(paths, _lighter(obstacles, face.rect), picture=room, last=last)
 
     def _remember(self, marks: Sequence[Marks]) -> None:
         self._sides = {
-            (mark.face.reading.person, what): place.side
+            (mark.face.prediction.person, what): place.side
             for mark in marks
             for what, place in (("label", mark.label), ("panel", mark.panel))
-            if mark.face.reading.person is not None and place is not None
+            if mark.face.prediction.person is not None and place is not None
         }
 
 

@@ -99,13 +99,13 @@ def corners(size: tuple[int, int], room: Rect) -> dict[str, Rect]:
 
 
 def best_place(
-    places: dict[str, Rect], obstacles: Iterable[Obstacle], *, picture: Rect, last: str | None = None
+    paths: dict[str, Rect], obstacles: Iterable[Obstacle], *, picture: Rect, last: str | None = None
 ) -> Place:
     """Returns the place that hides least, inside the picture: the `last` one unless another is much better."""
     obstacles = list(obstacles)
     found = []
-    for side in sorted(places, key=lambda side: side != last):
-        rect = places[side].moved_inside(picture)
+    for side in sorted(paths, key=lambda side: side != last):
+        rect = paths[side].moved_inside(picture)
         hides = sum(rect.shared_area(obstacle.rect) * obstacle.weight for obstacle in obstacles)
         found.append(Place(side, rect, hides))
     return min(found, key=lambda place: place.hides * (STAYS if place.side == last else 1))

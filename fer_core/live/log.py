@@ -13,7 +13,7 @@ from typing import Any
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
 from fer_core.live.output_path import check_output, disk_full
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
 from fer_core.store.clock import utc_text
 
 COLUMNS = ("utc", "seconds", "frame", "person", "x", "y", "width", "height", "label", "confidence", "unsure")
@@ -29,7 +29,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Row = Mapping[str, Any]
 
 
-class ReadingLog:
+class PredictionLog:
     """A file with a row for every face of every frame; a frame without a face has a row too, with empty cells.
 
     Columns are `COLUMNS`, each label's probability and, for pictures, `NAME`. Every frame's rows are given to the
@@ -54,12 +54,12 @@ class ReadingLog:
         if path.suffix.lower() == ".csv":
             self._append(_csv_line(dict(zip(self._columns, self._columns, strict=True))))
 
-    def write(self, frame: Frame, readings: Sequence[Reading]) -> None:
+    def write(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
         """Writes a frame's rows; does nothing after `close` and after an error.
 
         Raises DiskFullError, and SourceError where the file cannot be written any more for another reason.
         """
-        self._append("".join(map(self._as_line, self._rows(frame, readings))))
+        self._append("".join(map(self._as_line, self._rows(frame, predictions))))
 
     def close(self) -> None:
         """Closes the file. May be called again."""
@@ -67,25 +67,25 @@ class ReadingLog:
             file, self._file = self._file, None
             os.close(file)
 
-    def _rows(self, frame: Frame, readings: Sequence[Reading]) -> Iterator[Row]:
+    def _rows(self, frame: Frame, predictions: Sequence[Prediction]) -> Iterator[Row]:
         empty = dict.fromkeys(self._columns)
         empty |= {"utc": utc_text(frame.utc), "seconds": round(frame.seconds, 3), "frame": frame.number}
         if self._of_pictures:
             empty[NAME] = frame.name
-        for reading in readings:
-            yield empty | self._cells(reading)
-        if not readings:
+        for prediction in predictions:
+            yield empty | self._cells(prediction)
+        if not predictions:
             yield empty
 
-    def _cells(self, reading: Reading) -> Row:
-        box = {name: round(float(value), 1) for name, value in reading.box._asdict().items()}
+    def _cells(self, prediction: Prediction) -> Row:
+        box = {name: round(float(value), 1) for name, value in prediction.box._asdict().items()}
         return {
-            "person": reading.person,
+            "person": prediction.person,
             **box,
-            "label": reading.label,
-            "confidence": round(reading.confidence, 4),
-            "unsure": reading.unsure,
-            **self._shares(reading.probabilities),
+            "label": prediction.label,
+            "confidence": round(prediction.confidence, 4),
+            "unsure": prediction.unsure,
+            **self._shares(prediction.probabilities),
         }
 
     def _shares(self, probabilities: Mapping[str, float]) -> Row:

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fer_core.live.frame import Frame
-from fer_core.live.reader import LiveReader
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import LivePredictor
 from fer_core.live.sources import Source
 
 WAIT_SECONDS = 0.05
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
     """
 
     frame: Frame
-    readings: tuple[Reading, ...]
+    predictions: tuple[Prediction, ...]
     picture_bgr: np.ndarray | None
     rate: float = 0.0
     stage_seconds: Mapping[str, float] = {}
@@ -101,7 +101,7 @@ class Rate:
         return (len(self._ticks) - 1) / span if span > 0 else 0.0
 
 
-Draw = Callable[[Frame, Sequence[Reading], float], np.ndarray]
+Draw = Callable[[Frame, Sequence[Prediction], float], np.ndarray]
 """Returns the annotated picture of a frame, at so many frames a second."""
 
 
@@ -111,7 +111,7 @@ class LiveLoop:
     def __init__(
         self,
         source: Source,
-        reader: LiveReader,
+        predictor: LivePredictor,
         *,
         draw: Draw,
         screen: Screen | None = None,
@@ -121,7 +121,7 @@ class LiveLoop:
         wait: Callable[[float], None] = time.sleep,
     ):
         """`before_each` is called before every frame; it may change the reader's model. `wait` is for pauses."""
-        self._source, self._reader, self._draw = source, reader, draw
+        self._source, self._predictor, self._draw = source, predictor, draw
         self._screen = screen or NoScreen()
         self._sinks, self._before_each = sinks, before_each
         self._clock, self._wait = clock, wait
@@ -148,14 +148,14 @@ class LiveLoop:
                 self._screen.idle()
 
     def _take(self, frame: Frame, sinks: Sequence[Sink]) -> None:
-        readings = tuple(self._reader.read(frame))
+        predictions = tuple(self._predictor.read(frame))
         self._rate.tick()
-        rate, stages, picture = self._rate.per_second, self._reader.stage_seconds, None
+        rate, stages, picture = self._rate.per_second, self._predictor.stage_seconds, None
         if any(sink.needs_picture for sink in sinks):
             began = self._clock()
-            picture = self._draw(frame, readings, rate)
+            picture = self._draw(frame, predictions, rate)
             stages = {**stages, "draw": self._clock() - began}
-        shown = Shown(frame, readings, picture, rate, stages)
+        shown = Shown(frame, predictions, picture, rate, stages)
         for sink in sinks:
             sink.write(shown)
         self._screen.show(shown)

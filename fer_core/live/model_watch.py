@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from fer_core.errors import FerError
 from fer_core.live.classifier import Classifier, Runtime, make_classifier
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
 from fer_core.store.promotion import current
 
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 RETRY_SECONDS = 30.0
 """After a promoted model could not be read: it may still be on its way, on a shared disk."""
 
@@ -20,7 +20,7 @@ class ModelWatch:
 
     def __init__(
         self,
-        places: Places,
+        paths: Paths,
         *,
         loaded: str,
         runtime: Runtime,
@@ -28,9 +28,9 @@ class ModelWatch:
         clock: Callable[[], float] = time.monotonic,
     ):
         """`loaded`: the name of the model that is read with. `notice` is told in one sentence what happens."""
-        self._places, self._runtime, self._notice, self._clock = places, runtime, notice, clock
+        self._paths, self._runtime, self._notice, self._clock = paths, runtime, notice, clock
         self._loaded = loaded
-        self._next_look = clock() + LOOK_SECONDS
+        self._next_check = clock() + CHECK_SECONDS
         self._thread: threading.Thread | None = None
         self._outcome: Classifier | Exception | None = None
 
@@ -38,9 +38,9 @@ class ModelWatch:
         """Returns the classifier of a newly promoted model, once; else None. Takes microseconds."""
         if self._thread is not None:
             return None if self._thread.is_alive() else self._result()
-        if self._clock() < self._next_look:
+        if self._clock() < self._next_check:
             return None
-        self._next_look = self._clock() + LOOK_SECONDS
+        self._next_check = self._clock() + CHECK_SECONDS
         if self._promoted() not in (None, self._loaded):
             self._thread = threading.Thread(target=self._load, name="promoted model", daemon=True)
             self._thread.start()
@@ -49,15 +49,15 @@ class ModelWatch:
     def _promoted(self) -> str | None:
         """Returns the run in use; None where there is none, or where that cannot be read now."""
         try:
-            pointer = current(self._places)
+            pointer = current(self._paths)
         except (FerError, OSError):
             return None
         return pointer.run if pointer else None
 
     def _load(self) -> None:
         try:
-            model = find_model(None, self._places)
-            self._outcome = make_classifier(model, self._places, runtime=self._runtime)
+            model = find_model(None, self._paths)
+            self._outcome = make_classifier(model, self._paths, runtime=self._runtime)
         except (FerError, OSError) as error:
             self._outcome = error
 
@@ -65,7 +65,7 @@ class ModelWatch:
         self._thread = None
         outcome, self._outcome = self._outcome, None
         if outcome is None or isinstance(outcome, Exception):
-            self._next_look = self._clock() + RETRY_SECONDS
+            self._next_check = self._clock() + RETRY_SECONDS
             self._notice(f"The newly promoted model cannot be used: {outcome or 'loading it failed.'}")
             return None
         self._loaded = outcome.name

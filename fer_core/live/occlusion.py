@@ -15,8 +15,8 @@ from fer_core.data.face_picture import BACKGROUND
 from fer_core.errors import FerError
 from fer_core.live.classifier import Classifier
 from fer_core.live.heat_marks import Heat
-from fer_core.live.reader import LiveReader
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import LivePredictor
 
 STEPS = 9
 """The patch goes to so many places across and down: 82 faces in the batch, with the one that is not covered."""
@@ -94,20 +94,20 @@ class HeatMaps:
         self._thread = threading.Thread(target=self._work, name="heat maps", daemon=True)
         self._thread.start()
 
-    def latest(self, reader: LiveReader, readings: Sequence[Reading]) -> dict[int, Heat]:
+    def latest(self, predictor: LivePredictor, predictions: Sequence[Prediction]) -> dict[int, Heat]:
         """Returns the newest map, by person, for `Overlay.draw`; empty where there is none of a face in this frame.
 
         Asks for the next one, of the largest face that was classified in the reader's last frame. Returns at once.
         """
-        seen = [reading for reading in readings if reading.person in reader.faces]
+        seen = [prediction for prediction in predictions if prediction.person in predictor.faces]
         if seen:
-            self._ask(max(seen, key=lambda reading: reading.box.width * reading.box.height), reader)
+            self._ask(max(seen, key=lambda prediction: prediction.box.width * prediction.box.height), predictor)
         with self._changed:
             made = self._made
-        if made is None or made[0] not in reader.faces:
+        if made is None or made[0] not in predictor.faces:
             return {}
         person, values = made
-        return {person: Heat(values, reader.faces[person].square)}
+        return {person: Heat(values, predictor.faces[person].square)}
 
     def close(self) -> None:
         """Ends the thread once the map in work is done; a request that waits is dropped."""
@@ -116,14 +116,14 @@ class HeatMaps:
             self._changed.notify()
         self._thread.join()
 
-    def _ask(self, reading: Reading, reader: LiveReader) -> None:
-        face = reader.faces[reading.person].picture
+    def _ask(self, prediction: Prediction, predictor: LivePredictor) -> None:
+        face = predictor.faces[prediction.person].picture
         if face is self._asked:  # the same frame is drawn again, while the view is paused
             return
         self._asked = face
-        number = reader.classifier.labels.index(reading.label)
+        number = predictor.classifier.labels.index(prediction.label)
         with self._changed:
-            self._request = _Request(reading.person, face, number, reader.classifier.name)
+            self._request = _Request(prediction.person, face, number, predictor.classifier.name)
             self._changed.notify()
 
     def _work(self) -> None:

@@ -18,7 +18,7 @@ from fer_core.live.pen import Pen
 from fer_core.live.status_marks import Status, draw_block, status_blocks
 
 if TYPE_CHECKING:
-    from fer_core.live.reading import Reading
+    from fer_core.live.prediction import Prediction
 
 __all__ = ["Heat", "Overlay", "Status"]
 
@@ -35,7 +35,7 @@ class Overlay:
     def draw(
         self,
         picture_bgr: np.ndarray,
-        readings: Sequence["Reading"],
+        predictions: Sequence["Prediction"],
         status: Status,
         heat: Mapping[int, Heat] | None = None,
     ) -> np.ndarray:
@@ -43,7 +43,7 @@ class Overlay:
 
         Args:
             picture_bgr: uint8 (height, width, 3), or (height, width) where it is gray; is not changed.
-            readings: of this frame; boxes may reach outside it.
+            predictions: of this frame; boxes may reach outside it.
             heat: by person, the map of what mattered and the square of the frame that it belongs to.
 
         Returns:
@@ -53,7 +53,7 @@ class Overlay:
         for one in (heat or {}).values():
             blend_heat(pen.canvas_bgr, one)
         blocks = status_blocks(pen, status)
-        self._marks.draw(pen, readings, [block.rect for block in blocks])
+        self._marks.draw(pen, predictions, [block.rect for block in blocks])
         for block in blocks:
             draw_block(pen, block)
         return pen.canvas_bgr

@@ -1,6 +1,6 @@
-"""`predict_emotion`: the emotions in one picture, from Python. `EmotionReader` does the same for many.
+"""`predict_emotion`: the emotions in one picture, from Python. `EmotionPredictor` does the same for many.
 
-Nothing is kept between calls: who reads many pictures keeps an `EmotionReader`.
+Nothing is kept between calls: who reads many pictures keeps an `EmotionPredictor`.
 """
 
 import inspect
@@ -17,9 +17,9 @@ from fer_core.data.face_picture import UnreadablePictureError, decode_picture
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, SourceError, did_you_mean
 from fer_core.live.classifier import Runtime, make_classifier
-from fer_core.live.reader import FaceReader, check_threshold
-from fer_core.live.reading import UNSURE_BELOW, Reading
-from fer_core.places import Places
+from fer_core.live.prediction import UNSURE_BELOW, Prediction
+from fer_core.live.predictor import FacePredictor, check_threshold
+from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
 from fer_core.store.pixels import PixelRange
 
@@ -48,11 +48,11 @@ def predict_emotion(
     detector_model: Path | None = None,
     threshold: float = UNSURE_BELOW,
     runtime: Runtime = "litert",
-    places: Places | None = None,
-) -> list[Reading]:
+    paths: Paths | None = None,
+) -> list[Prediction]:
     """Returns a reading for each face in a picture, the largest first; an empty list where there is none.
 
-    Loads model and detector anew at each call (some 50 ms): for many pictures, keep an `EmotionReader`.
+    Loads model and detector anew at each call (some 50 ms): for many pictures, keep an `EmotionPredictor`.
 
     Args:
         image: a file's path, a file's bytes, or a uint8 array (height, width, 3 or 4), or (height, width) where
@@ -72,7 +72,7 @@ def predict_emotion(
     """
     _check_choice("faces", faces, _FACES)
     picture = picture_of(image, colour)
-    reader = EmotionReader.open(
+    predictor = EmotionPredictor.open(
         model=model,
         labels_file=labels_file,
         pixels=pixels,
@@ -80,16 +80,16 @@ def predict_emotion(
         detector_model=detector_model,
         threshold=threshold,
         runtime=runtime,
-        places=places,
+        paths=paths,
     )
-    return reader.read(picture, colour="gray" if picture.ndim == 2 else "bgr", faces=faces)
+    return predictor.read(picture, colour="gray" if picture.ndim == 2 else "bgr", faces=faces)
 
 
-class EmotionReader:
+class EmotionPredictor:
     """Reads pictures with a model and a detector that are loaded once. Not for two threads at once."""
 
-    def __init__(self, reader: FaceReader):
-        self._reader = reader
+    def __init__(self, predictor: FacePredictor):
+        self._predictor = predictor
 
     @classmethod
     def open(
@@ -102,29 +102,29 @@ class EmotionReader:
         detector_model: Path | None = None,
         threshold: float = UNSURE_BELOW,
         runtime: Runtime = "litert",
-        places: Places | None = None,
+        paths: Paths | None = None,
         detection_width: int = PHOTO_WIDTH,
-    ) -> "EmotionReader":
+    ) -> "EmotionPredictor":
         """Returns a reader; settings and errors as in `predict_emotion`. `detector` None: for given faces alone.
 
         A larger `detection_width`, in pixels, finds smaller faces: give 1280 for a crowd.
         """
         check_threshold(threshold)
-        places = places or Places.from_environment()
-        found = find_model(model, places, labels_file=labels_file, pixels=pixels)
+        paths = paths or Paths.from_environment()
+        found = find_model(model, paths, labels_file=labels_file, pixels=pixels)
         if found.note:
             _warn(found.note)
-        classifier = make_classifier(found, places, runtime=runtime, report=_warn)
+        classifier = make_classifier(found, paths, runtime=runtime, report=_warn)
         finder = None
         if detector is not None:
-            finder = detectors.make_detector(detector, places=places, model_file=detector_model, width=detection_width)
-        return cls(FaceReader(finder, classifier, threshold=threshold))
+            finder = detectors.make_detector(detector, paths=paths, model_file=detector_model, width=detection_width)
+        return cls(FacePredictor(finder, classifier, threshold=threshold))
 
-    def read(self, image: Image, *, colour: Colour = "bgr", faces: Faces = "find") -> list[Reading]:
+    def read(self, image: Image, *, colour: Colour = "bgr", faces: Faces = "find") -> list[Prediction]:
         """Returns a reading for each face in a picture; arguments and errors as in `predict_emotion`."""
         _check_choice("faces", faces, _FACES)
         picture = picture_of(image, colour)
-        return self._reader.read(picture) if faces == "find" else self._reader.read_given(picture)
+        return self._predictor.read(picture) if faces == "find" else self._predictor.read_given(picture)
 
 
 def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:

@@ -12,8 +12,8 @@ from fer_core.live.frame import Frame
 from fer_core.live.loop import Clock, Shown
 from fer_core.live.occlusion import HeatMaps
 from fer_core.live.overlay import Heat, Overlay, Status
-from fer_core.live.reader import LiveReader
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import LivePredictor
 from fer_core.live.sources import Source
 from fer_core.live.window import Window
 
@@ -46,33 +46,33 @@ class Annotator:
         overlay: Overlay,
         view: View,
         source: Source,
-        reader: LiveReader,
+        predictor: LivePredictor,
         *,
         recorder: Recorder,
         heat_maps: HeatMaps | None = None,
         clock: Clock = time.monotonic,
     ):
-        self._overlay, self._view, self._source, self._reader = overlay, view, source, reader
+        self._overlay, self._view, self._source, self._predictor = overlay, view, source, predictor
         self._recorder, self._heat_maps, self._clock = recorder, heat_maps, clock
 
-    def kept(self, frame: Frame, readings: Sequence[Reading], rate: float) -> np.ndarray:
+    def kept(self, frame: Frame, predictions: Sequence[Prediction], rate: float) -> np.ndarray:
         """Returns the annotated picture for a file, BGR, of the frame's size."""
         live = self._source.is_live  # how fast a file was read says nothing to whoever sees the result
         status = Status(
-            model=self._reader.classifier.name,
-            detector=self._reader.detector.name,
+            model=self._predictor.classifier.name,
+            detector=self._predictor.detector.name,
             frames_per_second=rate if live else 0.0,
             delay_seconds=self._clock() - frame.read_at if live else 0.0,
             heat=self._view.shows_heat,
         )
-        return self._overlay.draw(frame.picture_bgr, readings, status, self._heat(readings))
+        return self._overlay.draw(frame.picture_bgr, predictions, status, self._heat(predictions))
 
     def on_screen(self, shown: Shown) -> np.ndarray:
         """Returns the picture for the window: with messages, help and whether it is recording or paused."""
         frame, now = shown.frame, self._clock()
         status = Status(
-            model=self._reader.classifier.name,
-            detector=self._reader.detector.name,
+            model=self._predictor.classifier.name,
+            detector=self._predictor.detector.name,
             frames_per_second=shown.rate,
             delay_seconds=0.0 if self._view.is_paused else now - frame.read_at,
             message=self._message(now),
@@ -81,17 +81,17 @@ class Annotator:
             help=self._view.shows_help,
             heat=self._view.shows_heat,
         )
-        return self._overlay.draw(frame.picture_bgr, shown.readings, status, self._heat(shown.readings))
+        return self._overlay.draw(frame.picture_bgr, shown.predictions, status, self._heat(shown.predictions))
 
     def _message(self, now: float) -> str:
         notice = self._view.notice if now < self._view.notice_until else ""
         problem = self._heat_maps.problem if self._heat_maps and self._view.shows_heat else ""
         return self._source.message or notice or problem
 
-    def _heat(self, readings: Sequence[Reading]) -> Mapping[int, Heat] | None:
+    def _heat(self, predictions: Sequence[Prediction]) -> Mapping[int, Heat] | None:
         if self._heat_maps is None or not self._view.shows_heat:
             return None
-        return self._heat_maps.latest(self._reader, readings)
+        return self._heat_maps.latest(self._predictor, predictions)
 
 
 class WindowScreen:
@@ -186,7 +186,7 @@ class WindowScreen:
             self._tell(_NO_PICTURE)
             return
         last = self._last
-        annotated = self._annotator.kept(last.frame, last.readings, last.rate)
+        annotated = self._annotator.kept(last.frame, last.predictions, last.rate)
         self._tell(f"Saved {self._recorder.snapshot(last, annotated).name}.")
 
     def _record(self) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from fer_core.live.log import ReadingLog
+from fer_core.live.log import PredictionLog
 from fer_core.live.loop import Shown
 from fer_core.live.summary import Summary
 from fer_core.live.video_output import VideoOutput
@@ -17,12 +17,12 @@ class LogSink:
     needs_picture = False
     is_done = False
 
-    def __init__(self, log: ReadingLog):
+    def __init__(self, log: PredictionLog):
         self._log = log
 
     def write(self, shown: Shown) -> None:
         """Writes the frame's rows. Raises DiskFullError."""
-        self._log.write(shown.frame, shown.readings)
+        self._log.write(shown.frame, shown.predictions)
 
     def close(self) -> None:
         """Closes the file."""
@@ -75,7 +75,7 @@ class SummarySink:
 
     def write(self, shown: Shown) -> None:
         """Counts the frame's readings, and the milliseconds that they took."""
-        self._summary.add(shown.frame, shown.readings, shown.stage_seconds)
+        self._summary.add(shown.frame, shown.predictions, shown.stage_seconds)
 
     def close(self) -> None:
         """Has nothing to finish."""
@@ -89,5 +89,5 @@ def as_json(shown: Shown) -> dict[str, Any]:
         "frame": frame.number,
         "seconds": round(frame.seconds, 3),
         "utc": utc_text(frame.utc),
-        "faces": [reading.to_json() for reading in shown.readings],
+        "faces": [prediction.to_json() for prediction in shown.predictions],
     }

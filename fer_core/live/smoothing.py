@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from fer_core.faces.face import Box
-from fer_core.live.reading import Shown
+from fer_core.live.prediction import Shown
 
 SHORTEST_SECONDS = 0.3
 """Nothing is shown for less. A shorter label cannot be read, and looks like a fault."""

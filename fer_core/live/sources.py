@@ -14,7 +14,7 @@ from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.camera import open_camera
 from fer_core.live.frame import Frame
 from fer_core.live.pictures import looks_like_picture, open_folder, open_picture
-from fer_core.live.reading_thread import Wait
+from fer_core.live.prediction_thread import Wait
 from fer_core.live.stream import SCHEMES, open_stream, without_password
 from fer_core.live.video_file import open_video_file
 from fer_core.store.clock import Clock, utc_now

@@ -76,18 +76,18 @@ def draw_block(pen: Pen, block: Block) -> None:
 
 
 def _status_block(pen: Pen, status: Status) -> Block:
-    facts = list(_facts(status))
-    widths = [pen.size_of(fact, small=True)[0] for fact in facts]
+    metadata = list(_metadata(status))
+    widths = [pen.size_of(fact, small=True)[0] for fact in metadata]
     sizes, picture = pen.sizes, pen.picture
     most = picture.width - 2 * (sizes.gap + sizes.pad)
-    places = wrapped(widths, most, gap=_separator(pen))
-    width = max((_line_width(pen, [widths[place] for place in line]) for line in places), default=0) + 2 * sizes.pad
-    height = len(places) * _row(pen, small=True) + sizes.pad
-    lines = [[facts[place] for place in line] for line in places]
+    paths = wrapped(widths, most, gap=_separator(pen))
+    width = max((_line_width(pen, [widths[place] for place in line]) for line in paths), default=0) + 2 * sizes.pad
+    height = len(paths) * _row(pen, small=True) + sizes.pad
+    lines = [[metadata[place] for place in line] for line in paths]
     return Block("status", Rect(sizes.gap, picture.bottom - sizes.gap - height, width, height), lines)
 
 
-def _facts(status: Status) -> Iterator[str]:
+def _metadata(status: Status) -> Iterator[str]:
     rate, delay = status.frames_per_second, status.delay_seconds
     if 0 < rate < float("inf"):
         yield f"{rate:.0f} frames/s" if rate >= 9.95 else f"{rate:.1f} frames/s"
@@ -151,8 +151,8 @@ def _message_block(pen: Pen, message: str, *, above: int) -> Block:
     widths = [pen.size_of(word)[0] for word in words]
     sizes, picture = pen.sizes, pen.picture
     room = min(picture.width - 2 * sizes.gap, 44 * sizes.text) - 3 * sizes.pad - sizes.line
-    places = wrapped(widths, room, gap=_space(pen))
-    lines = [[" ".join(words[place] for place in line)] for line in places]
+    paths = wrapped(widths, room, gap=_space(pen))
+    lines = [[" ".join(words[place] for place in line)] for line in paths]
     width = max((pen.size_of(line)[0] for (line,) in lines), default=0) + 3 * sizes.pad + sizes.line
     height = len(lines) * _row(pen) + 2 * sizes.pad
     return Block("message", Rect((picture.width - width) // 2, above - sizes.gap - height, width, height), lines)

@@ -17,8 +17,8 @@ from fer_core.live.output_path import disk_full
 from fer_core.live.overlay import Overlay, Status
 from fer_core.live.pictures import SUFFIXES as PICTURE_SUFFIXES
 from fer_core.live.pictures import picture_names
-from fer_core.live.reader import FaceReader
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import FacePredictor
 from fer_core.live.sources import Source
 from fer_core.live.video_output import SUFFIXES as VIDEO_SUFFIXES
 from fer_core.live.video_output import fitted
@@ -35,29 +35,29 @@ _NO_FOLDERS = (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES, *LOG_SUFFIXES)
 
 
 def read_stills(
-    source: Source, reader: FaceReader, *, faces: Literal["find", "given"], overlay: Overlay | None
+    source: Source, predictor: FacePredictor, *, faces: Literal["find", "given"], overlay: Overlay | None
 ) -> Iterator[Shown]:
     """Yields each picture with its readings; annotated where there is an overlay. Raises SourceError."""
-    read = reader.read if faces == "find" else reader.read_given
+    read = predictor.read if faces == "find" else predictor.read_given
     while not source.ended:
         frame = source.read(WAIT_SECONDS)
         if frame is not None:
-            readings = tuple(read(frame.picture_bgr))
-            yield Shown(frame, readings, annotated(frame, readings, reader, overlay) if overlay else None)
+            predictions = tuple(read(frame.picture_bgr))
+            yield Shown(frame, predictions, annotated(frame, predictions, predictor, overlay) if overlay else None)
 
 
 def annotated(
-    frame: Frame, readings: Sequence[Reading], reader: FaceReader, overlay: Overlay, *, message: str = ""
+    frame: Frame, predictions: Sequence[Prediction], predictor: FacePredictor, overlay: Overlay, *, message: str = ""
 ) -> np.ndarray:
     """Returns the picture with its readings and a sentence drawn in: uint8 BGR, of the same size."""
     status = Status(
-        model=reader.classifier.name,
-        detector=reader.detector.name,
+        model=predictor.classifier.name,
+        detector=predictor.detector.name,
         frames_per_second=0.0,
         delay_seconds=0.0,
         message=message,
     )
-    return overlay.draw(frame.picture_bgr, readings, status)
+    return overlay.draw(frame.picture_bgr, predictions, status)
 
 
 class AnnotatedPictures:

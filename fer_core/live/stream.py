@@ -12,7 +12,7 @@ from functools import partial
 import cv2
 
 from fer_core.errors import SourceError
-from fer_core.live.reading_thread import ANSWER_SECONDS, EveryFrame, NewestFrame, Wait, within
+from fer_core.live.prediction_thread import ANSWER_SECONDS, EveryFrame, NewestFrame, Wait, within
 from fer_core.live.stream_check import why_refused
 from fer_core.live.video_capture import open_capture
 from fer_core.live.video_file import video_source

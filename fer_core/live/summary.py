@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fer_core.live.frame import Frame
-    from fer_core.live.reading import Reading
+    from fer_core.live.prediction import Prediction
 
 LONGEST_HOLD_SECONDS = 1.0
 """A reading stands for the time since the frame before, at most so long: a pause or a lost stream is no emotion."""
@@ -48,11 +48,11 @@ class Summary:
         self._last_frame_seconds: float | None = None
         self._read_at: tuple[float, float] | None = None
 
-    def add(self, frame: "Frame", readings: Sequence["Reading"], stage_seconds: Mapping[str, float]) -> None:
+    def add(self, frame: "Frame", predictions: Sequence["Prediction"], stage_seconds: Mapping[str, float]) -> None:
         """Counts one frame; frames come in their order.
 
         Args:
-            readings: of this frame.
+            predictions: of this frame.
             stage_seconds: what each stage of reading it took.
         """
         held = self._held(frame)
@@ -61,14 +61,14 @@ class Summary:
         self._next_number = max(self._next_number, frame.number + 1)
         self._read_at = (self._read_at[0] if self._read_at else frame.read_at, frame.read_at)
         self._seconds += held
-        if readings:
+        if predictions:
             self._with_face += 1
             self._face_seconds += held
-        for reading in readings:
-            self._count(reading, held, frame.seconds)
+        for prediction in predictions:
+            self._count(prediction, held, frame.seconds)
         for stage, seconds in stage_seconds.items():
             self._stages.setdefault(stage, Durations()).add(seconds)
-        self.timeline.add(frame, readings)
+        self.timeline.add(frame, predictions)
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain values; shares 0..1, people by number."""
@@ -106,16 +106,16 @@ class Summary:
             return FIRST_FRAME_SECONDS
         return min(max(frame.seconds - before, 0.0), LONGEST_HOLD_SECONDS)
 
-    def _count(self, reading: "Reading", seconds: float, now: float) -> None:
-        if reading.person is None:
+    def _count(self, prediction: "Prediction", seconds: float, now: float) -> None:
+        if prediction.person is None:
             self._faces_in_pictures += 1
-            self._in_pictures.add(reading, seconds)
+            self._in_pictures.add(prediction, seconds)
             self._in_pictures.changes = 0  # these are different faces
             return
-        if reading.person not in self._people and len(self._people) >= MOST_PEOPLE:
+        if prediction.person not in self._people and len(self._people) >= MOST_PEOPLE:
             self._sum_up_somebody(now)
-        tally = self._people.setdefault(reading.person, Tally())
-        tally.add(reading, seconds)
+        tally = self._people.setdefault(prediction.person, Tally())
+        tally.add(prediction, seconds)
         tally.last_seconds = now
 
     def _sum_up_somebody(self, now: float) -> None:
@@ -131,50 +131,54 @@ class Summary:
 
 def print_summary(console: "Console", summary: Summary) -> None:
     """Prints the summary: readable at 80 columns and in a log file."""
-    facts = summary.to_json()
+    metadata = summary.to_json()
     console.print()
     say(console, "Summary", style="bold")
-    say(console, _frames_sentence(facts, missing="dropped" if summary.is_live else "skipped"))
-    say(console, _faces_sentence(facts))
-    if facts["faces"]:
+    say(console, _frames_sentence(metadata, missing="dropped" if summary.is_live else "skipped"))
+    say(console, _faces_sentence(metadata))
+    if metadata["faces"]:
         console.print()
-        console.print(_share_table(facts))
-        hidden = len(facts["people"]) + facts["people_not_listed"] - len(_listed(facts))
+        console.print(_share_table(metadata))
+        hidden = len(metadata["people"]) + metadata["people_not_listed"] - len(_listed(metadata))
         say(console, f"{hidden:,} more people, seen for a shorter time, are in the column of all." if hidden else "")
-    if facts["stages_ms"]:
+    if metadata["stages_ms"]:
         console.print()
-        console.print(_stage_table(facts["stages_ms"]))
+        console.print(_stage_table(metadata["stages_ms"]))
 
 
-def _frames_sentence(facts: dict[str, Any], *, missing: str) -> str:
-    frames = facts["frames"]
-    if facts["shares_are_of"] == "faces":
+def _frames_sentence(metadata: dict[str, Any], *, missing: str) -> str:
+    frames = metadata["frames"]
+    if metadata["shares_are_of"] == "faces":
         return f"{_counted(frames['read'], 'picture')} read, {frames['with_face']:,} of them with a face."
     rate = f", {frames['per_second']:.1f} frames/s" if frames["per_second"] else ""
     read = f"{_counted(frames['read'], 'frame')} read, {frames['dropped']:,} {missing}"
-    return f"{read}{rate}; {_time(facts['seconds'])} long."
+    return f"{read}{rate}; {_time(metadata['seconds'])} long."
 
 
-def _faces_sentence(facts: dict[str, Any]) -> str:
-    faces, seconds = facts["faces"], facts["seconds"]
+def _faces_sentence(metadata: dict[str, Any]) -> str:
+    faces, seconds = metadata["faces"], metadata["seconds"]
     if not faces:
         return "No face was seen."
-    if facts["shares_are_of"] == "faces":
+    if metadata["shares_are_of"] == "faces":
         return f"{_counted(faces, 'face')}."
     people = "1 person" if faces == 1 else f"{faces:,} people"
-    share = f" ({facts['seconds_with_face'] / seconds:.0%} of the time)" if seconds >= LEAST_SECONDS else ""
-    return f"{people}; somebody was seen for {_time(facts['seconds_with_face'])}{share}."
+    share = f" ({metadata['seconds_with_face'] / seconds:.0%} of the time)" if seconds >= LEAST_SECONDS else ""
+    return f"{people}; somebody was seen for {_time(metadata['seconds_with_face'])}{share}."
 
 
-def _share_table(facts: dict[str, Any]) -> "Table":
+def _share_table(metadata: dict[str, Any]) -> "Table":
     from rich.text import Text
 
-    columns = facts["people"] if facts["faces"] == len(facts["people"]) == 1 else [facts["all"], *_listed(facts)]
-    is_of_pictures = facts["shares_are_of"] == "faces"
+    columns = (
+        metadata["people"]
+        if metadata["faces"] == len(metadata["people"]) == 1
+        else [metadata["all"], *_listed(metadata)]
+    )
+    is_of_pictures = metadata["shares_are_of"] == "faces"
     table = _table("share of the faces" if is_of_pictures else "share of the time")
     for column in columns:
         table.add_column(f"#{column['person']}" if "person" in column else "all", justify="right", no_wrap=True)
-    for label in facts["all"]["shares"]:
+    for label in metadata["all"]["shares"]:
         table.add_row(Text(label), *(_percent(column["shares"].get(label, 0.0)) for column in columns))
     table.add_row("unsure", *(_percent(column["unsure"]) for column in columns), style="dim")
     if not is_of_pictures:
@@ -195,9 +199,9 @@ def _stage_table(stages: dict[str, dict[str, float]]) -> "Table":
     return table
 
 
-def _listed(facts: dict[str, Any]) -> list[dict[str, Any]]:
+def _listed(metadata: dict[str, Any]) -> list[dict[str, Any]]:
     """The people seen longest, by number."""
-    longest = sorted(facts["people"], key=lambda person: -person["seconds"])[:MOST_COLUMNS]
+    longest = sorted(metadata["people"], key=lambda person: -person["seconds"])[:MOST_COLUMNS]
     return sorted(longest, key=lambda person: person["person"])
 
 

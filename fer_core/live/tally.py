@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fer_core.live.reading import Reading
+    from fer_core.live.prediction import Prediction
 
 FASTEST_SECONDS, BINS_PER_DECADE, DECADES = 1e-6, 100, 9
 
@@ -61,14 +61,14 @@ class Tally:
         """All seconds, sure or not."""
         return sum(self.seconds.values()) + self.unsure
 
-    def add(self, reading: "Reading", seconds: float) -> None:
+    def add(self, prediction: "Prediction", seconds: float) -> None:
         """Counts what was shown for so many seconds."""
-        if reading.unsure:
+        if prediction.unsure:
             self.unsure += seconds
         else:
-            self.seconds[reading.label] = self.seconds.get(reading.label, 0.0) + seconds
-        self.changes += self._last_label not in (None, reading.label)
-        self._last_label = reading.label
+            self.seconds[prediction.label] = self.seconds.get(prediction.label, 0.0) + seconds
+        self.changes += self._last_label not in (None, prediction.label)
+        self._last_label = prediction.label
 
     def merge(self, other: "Tally") -> None:
         """Adds what another one counted."""

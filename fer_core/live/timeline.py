@@ -14,7 +14,7 @@ from fer_core.store.files import replacing
 
 if TYPE_CHECKING:
     from fer_core.live.frame import Frame
-    from fer_core.live.reading import Reading
+    from fer_core.live.prediction import Prediction
 
 MOST_POINTS = 2000
 """Of one person: more than a plot has pixels across."""
@@ -75,12 +75,12 @@ class Course:
         """The course so far."""
         count, labels = self._count, self._labels
         sums = self._sums[:count]
-        readings = np.maximum(sums[:, 0], 1)
+        predictions = np.maximum(sums[:, 0], 1)
         return Points(
-            seconds=sums[:, 1] / readings,
-            shares=sums[:, 3 : 3 + labels] / readings[:, None],
+            seconds=sums[:, 1] / predictions,
+            shares=sums[:, 3 : 3 + labels] / predictions[:, None],
             label=sums[:, 3 + labels :].argmax(axis=1),
-            unsure=sums[:, 2] > readings / 2,
+            unsure=sums[:, 2] > predictions / 2,
             begins=self._begins[:count].copy(),
             width=self._width,
         )
@@ -120,13 +120,13 @@ class Timeline:
         self._last_seconds: float | None = None
         self._frames = 0
 
-    def add(self, frame: "Frame", readings: Sequence["Reading"]) -> None:
+    def add(self, frame: "Frame", predictions: Sequence["Prediction"]) -> None:
         """Adds the readings of one frame; frames come in the order of time."""
         now = frame.seconds
         step = now - self._last_seconds if self._last_seconds is not None else 0.0
-        for reading in readings:
-            if reading.person is not None and reading.label in self._numbers:
-                self._add(reading, now, step)
+        for prediction in predictions:
+            if prediction.person is not None and prediction.label in self._numbers:
+                self._add(prediction, now, step)
         self._last_seconds = now
         self._frames += 1
 
@@ -145,15 +145,15 @@ class Timeline:
     def _long_enough(self) -> list[Course]:
         return [course for course in self._courses.values() if course.seen_seconds >= LEAST_SECONDS]
 
-    def _add(self, reading: "Reading", now: float, step: float) -> None:
-        course = self._courses.get(reading.person) or self._new_course(reading.person)
+    def _add(self, prediction: "Prediction", now: float, step: float) -> None:
+        course = self._courses.get(prediction.person) or self._new_course(prediction.person)
         absent = now - course.last_seconds
         missed = course.last_frame != self._frames - 1
         begins = step > LONGEST_STEP_SECONDS or (missed and absent > LONGEST_BLINK_SECONDS)
         if not begins and course.last_frame >= 0:
             course.seen_seconds += absent
-        shares = [reading.probabilities.get(label, 0.0) for label in self.labels]
-        course.add(now, shares, label=self._numbers[reading.label], unsure=reading.unsure, begins=begins)
+        shares = [prediction.probabilities.get(label, 0.0) for label in self.labels]
+        course.add(now, shares, label=self._numbers[prediction.label], unsure=prediction.unsure, begins=begins)
         course.last_seconds, course.last_frame = now, self._frames
 
     def _new_course(self, person: int) -> Course:

@@ -88,7 +88,7 @@ class Tracker:
     def __init__(self, *, bridge_seconds: float = BRIDGE_SECONDS):
         self._bridge_seconds = bridge_seconds
         self._people = 0
-        self._has_looked = False
+        self._has_checked = False
         self.tracks: list[Track] = []
 
     @property
@@ -97,7 +97,7 @@ class Tracker:
         return sorted((track for track in self.tracks if track.person is not None), key=lambda track: track.person)
 
     @property
-    def wants_a_look(self) -> bool:
+    def is_check_due(self) -> bool:
         """Whether the next frame should be looked at whole: a face is new, or was not found again."""
         return any(track.person is None or not track.is_found for track in self.tracks)
 
@@ -133,10 +133,10 @@ class Tracker:
     def _number_people(self) -> None:
         for track in self.tracks:
             is_certain = track.found_at - track.first_at >= CERTAIN_SECONDS
-            if track.person is None and (is_certain or not self._has_looked):
+            if track.person is None and (is_certain or not self._has_checked):
                 self._people += 1
                 track.person = self._people
-        self._has_looked = True
+        self._has_checked = True
 
 
 def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:

@@ -11,7 +11,7 @@ from fer_core.data.picture_header import JPEG
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
 from fer_core.live.frame_times import FrameTimes, Packets, Place, measure_rate
-from fer_core.live.reading_thread import MOST_NOTED, EveryFrame
+from fer_core.live.prediction_thread import MOST_NOTED, EveryFrame
 from fer_core.live.video_capture import VideoCapture, open_capture
 from fer_core.store.clock import Clock, utc_now
 

@@ -11,6 +11,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def utc_text(moment: datetime) -> str:
+def utc_text(timestamp: datetime) -> str:
     """Returns a moment as JSON files have it: 2026-01-31T14:02:12.345Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timestamp.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -19,7 +19,7 @@ from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256, replacing
 from fer_core.store.litert import LiteRTModel, native_messages_hidden
-from fer_core.store.manifest import LiteRTFacts
+from fer_core.store.manifest import LiteRTMetadata
 from fer_core.store.pixels import PixelRange, in_range
 from fer_core.store.run import Run
 
@@ -51,7 +51,7 @@ def litert_difference(path: Path, images: np.ndarray, probabilities: np.ndarray)
     return float(np.abs(LiteRTModel(path).probabilities(images) - probabilities).max())
 
 
-def export_checked(model: "keras.Model", path: Path, images: np.ndarray) -> LiteRTFacts:
+def export_checked(model: "keras.Model", path: Path, images: np.ndarray) -> LiteRTMetadata:
     """Writes a .tflite that takes float32 (1, side, side, channels), and returns its hash and how far it is from Keras.
 
     Needs Keras to run on TensorFlow. What the small runtime lacks fails here, not later. `images`, uint8 or float32
@@ -67,7 +67,7 @@ def export_checked(model: "keras.Model", path: Path, images: np.ndarray) -> Lite
         largest = max(1.0, float(np.abs(expected).max()))  # more than 1 where a model gives no probabilities
         if not difference <= ALLOWED_DIFFERENCE * largest:  # not >, which NaN would pass
             raise ArtifactError(f"The LiteRT export differs from Keras by {difference:.2g} on {len(images)} images.")
-    return LiteRTFacts(sha256=file_sha256(path), largest_difference=difference)
+    return LiteRTMetadata(sha256=file_sha256(path), largest_difference=difference)
 
 
 def export_int8(model: "keras.Model", path: Path) -> None:
@@ -82,12 +82,12 @@ def export_int8(model: "keras.Model", path: Path) -> None:
         _convert(model, temporary, optimizations=[tf.lite.Optimize.DEFAULT])
 
 
-def export_in_child(model: Path, path: Path, *, pixels: PixelRange = "0..255") -> LiteRTFacts:
+def export_in_child(model: Path, path: Path, *, pixels: PixelRange = "0..255") -> LiteRTMetadata:
     """Writes the .tflite of a .h5 or .keras in a process of its own, and returns its facts.
 
     `pixels` is what the model was trained on; in that range the two are compared. Raises ArtifactError.
     """
-    return LiteRTFacts.model_validate_json(_made_in_child(model, path, pixels))
+    return LiteRTMetadata.model_validate_json(_made_in_child(model, path, pixels))
 
 
 def export_int8_in_child(model: Path, path: Path) -> None:
@@ -151,8 +151,8 @@ def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
         return file_sha256(path)
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
-    facts = export_checked(network, path, images if what == "0..255" else in_range(images, what))
-    return facts.model_dump_json()
+    metadata = export_checked(network, path, images if what == "0..255" else in_range(images, what))
+    return metadata.model_dump_json()
 
 
 def _loaded(model: Path) -> "keras.Model":

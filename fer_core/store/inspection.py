@@ -15,7 +15,7 @@ from typing import Any
 
 from fer_core.errors import ArtifactError
 from fer_core.store.allowed import OLDER
-from fer_core.store.model_facts import ModelFacts, facts_of
+from fer_core.store.model_metadata import ModelMetadata, fingerprints_of
 from fer_core.store.objections import first_objection
 from fer_core.store.weights import attributes_objection, weights_objection
 
@@ -44,7 +44,7 @@ _PLAIN = (
 _OLDER = "Load it with the Keras that wrote it, give its weights to the same network of Keras 3, and save that."
 
 
-def inspect_model(path: Path) -> ModelFacts:
+def inspect_model(path: Path) -> ModelMetadata:
     """Returns what a .h5 or .keras file takes and gives, if it holds a plain Keras model and nothing else.
 
     Raises ArtifactError that names what is in it that must not be: a Lambda, a class or a function outside the list.
@@ -52,7 +52,7 @@ def inspect_model(path: Path) -> ModelFacts:
     check_is_file(path)
     with _damage_named(path):
         description = _inspected_h5(path) if path.suffix in H5_SUFFIXES else _inspected_archive(path)
-    return facts_of(description, where=str(path))
+    return fingerprints_of(description, where=str(path))
 
 
 def check_is_file(path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from fer_core.errors import ArtifactError
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.inspection import check_is_file, inspect_model
-from fer_core.store.model_facts import ModelFacts
+from fer_core.store.model_metadata import ModelMetadata
 
 LONGEST_SECONDS = 30.0
 """The largest file that is allowed is read in a few seconds."""
@@ -21,7 +21,7 @@ _PROJECT = Path(__file__).parents[2]
 _REFUSED = 2
 
 
-def inspect_apart(path: Path, *, longest_seconds: float = LONGEST_SECONDS) -> ModelFacts:
+def inspect_apart(path: Path, *, longest_seconds: float = LONGEST_SECONDS) -> ModelMetadata:
     """Returns and raises what `inspect_model` does; ArtifactError also where reading hangs or crashes. Takes 0.3 s."""
     check_is_file(path)
     command = [sys.executable, "-P", "-m", "fer_core.store.inspection_child", str(path)]
@@ -41,7 +41,7 @@ def inspect_apart(path: Path, *, longest_seconds: float = LONGEST_SECONDS) -> Mo
     answer = json.loads(child.stdout.splitlines()[-1])
     if child.returncode == _REFUSED:
         raise ArtifactError(answer["problem"], hint=answer["hint"])
-    return ModelFacts(tuple(answer["input_shape"]), answer["outputs"], answer["has_scaling"])
+    return ModelMetadata(tuple(answer["input_shape"]), answer["outputs"], answer["has_scaling"])
 
 
 def _damaged(path: Path, finding: str) -> ArtifactError:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.store.files import plain
-from fer_core.store.stored_values import Count, HistoryPath, Moment, RunId, Scores, Temperature
+from fer_core.store.stored_values import Count, HistoryPath, RunId, Scores, Temperature, Timestamp
 
 Kind = Literal["train", "trial", "retrain", "ensemble"]
 
@@ -33,25 +33,25 @@ _DISTRIBUTIONS = {
 }
 
 
-class _Facts(BaseModel):
+class _Metadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
 
 
-class SplitFacts(_Facts):
+class SplitMetadata(_Metadata):
     """One part of the data: what its source calls it, and how many images it has."""
 
     name: str
     images: Count
 
 
-class TrainingImages(_Facts):
+class TrainingImages(_Metadata):
     """The set of images trained on: the file training_images.bin holds their sorted 8-byte content hashes."""
 
     count: Count
     sha256: str
 
 
-class FramingFacts(_Facts):
+class FramingMetadata(_Metadata):
     """How faces of one detector are cut out for the model, as `fer_core.faces.framing.Framing`."""
 
     scale: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
@@ -59,26 +59,26 @@ class FramingFacts(_Facts):
     down: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 0.0
 
 
-class LiteRTFacts(_Facts):
+class LiteRTMetadata(_Metadata):
     """The exported model.tflite, and how far its probabilities are from those of Keras at most."""
 
     sha256: str
     largest_difference: float
 
 
-class Int8Facts(_Facts):
+class Int8Metadata(_Metadata):
     """The exported model_int8.tflite, and its accuracy on the test images. `scores` says what decided."""
 
     sha256: str
     accuracy: float
 
 
-class Manifest(_Facts):
+class Manifest(_Metadata):
     """Everything that decides what a model is and where it came from."""
 
     schema_version: Literal[1] = Field(SCHEMA, alias="schema")
     run_id: RunId
-    created_utc: Moment
+    created_utc: Timestamp
     kind: Kind
     parent: str | None = None
     """The search of a trial, or the run that a retraining starts from."""
@@ -96,7 +96,7 @@ class Manifest(_Facts):
     channels: int | None = None
     teachers: dict[str, str] | None = None
     """The SHA-256 of each model that it was distilled from, by the id of its run."""
-    framing: dict[str, FramingFacts] | None = None
+    framing: dict[str, FramingMetadata] | None = None
     """By detector."""
     temperature: Temperature = 1.0
 
@@ -114,15 +114,15 @@ class Manifest(_Facts):
     data_source: str | None = None
     data_fingerprint: str | None = None
     split_fingerprint: str | None = None
-    splits: dict[str, SplitFacts] | None = None
+    splits: dict[str, SplitMetadata] | None = None
     """By part: train, validation, test."""
     training_images: TrainingImages | None = None
 
     versions: dict[str, str] = {}
     git_commit: str | None = None
     scores: Scores | None = None
-    litert: LiteRTFacts | None = None
-    int8: Int8Facts | None = None
+    litert: LiteRTMetadata | None = None
+    int8: Int8Metadata | None = None
 
     def to_json(self) -> str:
         """Returns the manifest as JSON. Raises ArtifactError if it is too long for the .h5."""

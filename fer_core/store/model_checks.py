@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fer_core.errors import ArtifactError
-from fer_core.store.model_facts import ModelFacts
+from fer_core.store.model_metadata import ModelMetadata
 
 _LABELS_BESIDE = ("{}_labels.json", "emotion_labels.json", "labels.json")
 
@@ -20,13 +20,13 @@ def labels_beside(path: Path) -> Path:
     )
 
 
-def picture_of(path: Path, facts: ModelFacts) -> tuple[int, int]:
+def picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
     """Returns side and channels of a model's input. Raises ArtifactError if it takes no square pictures."""
-    match facts.input_shape:
+    match metadata.input_shape:
         case (int(height), int(width), 1 | 3 as channels) if height == width:
             return width, channels
     raise ArtifactError(
-        f"{path} takes no square pictures with 1 or 3 channels, but {facts.input_shape}.",
+        f"{path} takes no square pictures with 1 or 3 channels, but {metadata.input_shape}.",
         hint="Faces are given to a model as (side, side, 1) or (side, side, 3).",
     )
 

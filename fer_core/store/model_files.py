@@ -12,16 +12,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.artifacts import read_h5_manifest, read_labels
 from fer_core.store.export import can_export, export_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
 from fer_core.store.inspection import H5_SUFFIXES, MODEL_SUFFIXES
 from fer_core.store.inspection_child import inspect_apart
 from fer_core.store.litert import check_litert
-from fer_core.store.manifest import Int8Facts, LiteRTFacts, Manifest
+from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest
 from fer_core.store.model_checks import check_labels, labels_beside, picture_of
-from fer_core.store.model_facts import ModelFacts, facts_of
+from fer_core.store.model_metadata import ModelMetadata, fingerprints_of
 from fer_core.store.pixels import PixelRange
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import INT8_NAME, Run
@@ -72,7 +72,7 @@ class ModelFiles:
 
 
 def find_model(
-    given: str | None, places: Places, *, labels_file: Path | None = None, pixels: PixelRange | None = None
+    given: str | None, paths: Paths, *, labels_file: Path | None = None, pixels: PixelRange | None = None
 ) -> ModelFiles:
     """Returns the model to use: the one in use, a run's by its id or folder, or a .h5 or .keras by its path.
 
@@ -80,71 +80,71 @@ def find_model(
     `labels_file` and `pixels` are for models from elsewhere. Raises ArtifactError: there is none, it has no labels or
     other labels than outputs, it does not take square pictures, or what is in the file is refused.
     """
-    path = _path(given, places)
+    path = _path(given, paths)
     folder = _run_folder(path)
-    found = _of_run(folder, places) if folder else _of_file(path, places, labels_file, pixels)
+    found = _of_run(folder, paths) if folder else _of_file(path, paths, labels_file, pixels)
     if found.manifest is not None:
         _check_needs_nothing(found, labels_file, pixels)
     return found
 
 
-def litert_file(model: ModelFiles, places: Places, *, report: Callable[[str], None] = ignore) -> Path:
+def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None] = ignore) -> Path:
     """Returns the model's .tflite: that of a run made here where its hash is right, else one made once from the model.
 
     That beside a model from elsewhere may be another model, or crash whoever runs it: its hash is from elsewhere too.
     It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
     """
     check_litert()
-    manifest, own = model.manifest, _own_folder(model, places)
+    manifest, own = model.manifest, _own_folder(model, paths)
     if own and manifest and _is_whole(own / "model.tflite", manifest.litert):
         return own / "model.tflite"
-    kept = places.cache / "litert" / f"{model.sha256}.tflite"
-    if not _is_whole(kept, _kept_facts(kept)):
+    kept = paths.cache / "litert" / f"{model.sha256}.tflite"
+    if not _is_whole(kept, _cached_metadata(kept)):
         report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
-        _convert(model, kept, places)
+        _convert(model, kept, paths)
     return kept
 
 
-def int8_file(model: ModelFiles, places: Places) -> Path:
+def int8_file(model: ModelFiles, paths: Paths) -> Path:
     """Returns the int8 export of a run made here. Raises ArtifactError where there is none, or not as it was made."""
     check_litert()
-    own = _own_folder(model, places)
+    own = _own_folder(model, paths)
     if own and model.manifest and _is_whole(own / INT8_NAME, model.manifest.int8):
         return own / INT8_NAME
     if model.run_folder and not own:
-        raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=_TRUST.format(places))
+        raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=_TRUST.format(paths))
     raise ArtifactError(f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out.")
 
 
-def _own_folder(model: ModelFiles, places: Places) -> Path | None:
+def _own_folder(model: ModelFiles, paths: Paths) -> Path | None:
     """Returns the model's run folder if nothing in it is foreign."""
-    return model.run_folder if model.run_folder and _is_ours(model.run_folder, places) else None
+    return model.run_folder if model.run_folder and _is_ours(model.run_folder, paths) else None
 
 
-def _is_whole(path: Path, facts: LiteRTFacts | Int8Facts | None) -> bool:
-    return facts is not None and path.is_file() and file_sha256(path) == facts.sha256
+def _is_whole(path: Path, metadata: LiteRTMetadata | Int8Metadata | None) -> bool:
+    return metadata is not None and path.is_file() and file_sha256(path) == metadata.sha256
 
 
-def _kept_facts(kept: Path) -> LiteRTFacts | None:
+def _cached_metadata(kept: Path) -> LiteRTMetadata | None:
     try:
-        return LiteRTFacts.model_validate(read_json(kept.with_suffix(".json"), "facts of a kept conversion"))
+        return LiteRTMetadata.model_validate(read_json(kept.with_suffix(".json"), "facts of a kept conversion"))
     except (ArtifactError, ValidationError):
         return None
 
 
-def _convert(model: ModelFiles, kept: Path, places: Places) -> None:
+def _convert(model: ModelFiles, kept: Path, paths: Paths) -> None:
     """Two processes may do so at once: each puts a whole file in place."""
     if not can_export():
         raise ArtifactError(
             f"{model.name} has no LiteRT form yet, and TensorFlow, which makes it, is not installed here.",
             hint="`--runtime keras` does without it."
-            + (f" {_TRUST.format(places)}" if model.run_folder and model.manifest else ""),
+            + (f" {_TRUST.format(paths)}" if model.run_folder and model.manifest else ""),
         )
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         sweep(kept.parent)
-        facts = export_in_child(model.model, kept, pixels=model.pixels)
-        write_json(kept.with_suffix(".json"), facts.model_dump())
+        metadata = export_in_child(model.model, kept, pixels=model.pixels)
+        write_json(kept.with_suffix(".json"), metadata.model_dump())
     except OSError as error:
         raise ArtifactError(
             f"The converted model cannot be kept in {kept.parent}: {error.strerror}.",
@@ -152,13 +152,13 @@ def _convert(model: ModelFiles, kept: Path, places: Places) -> None:
         ) from error
 
 
-def _path(given: str | None, places: Places) -> Path:
+def _path(given: str | None, paths: Paths) -> Path:
     """Returns the file or folder that is meant. Raises ArtifactError."""
     if given is None:
-        folder = model_in_use(places)
+        folder = model_in_use(paths)
         if folder is None:
             raise ArtifactError(
-                f"There is no model in {places.models}.",
+                f"There is no model in {paths.models}.",
                 hint="`python train_emotion_model.py --data sample` trains one in a minute; --model takes another.",
             )
         return folder
@@ -172,7 +172,7 @@ def _path(given: str | None, places: Places) -> Path:
             f"{given} is no model: it is no run's folder, and ends in none of {', '.join(MODEL_SUFFIXES)}.",
             hint="Give a run's id or folder, or the path of a .h5 or .keras.",
         )
-    return open_run(places, given).folder
+    return open_run(paths, given).folder
 
 
 def _run_folder(path: Path) -> Path | None:
@@ -184,40 +184,40 @@ def _run_folder(path: Path) -> Path | None:
     return folder if has_manifest and path in (folder, folder / "model.h5") else None
 
 
-def _of_run(folder: Path, places: Places) -> ModelFiles:
-    run = Run(folder.absolute(), places.history)
+def _of_run(folder: Path, paths: Paths) -> ModelFiles:
+    run = Run(folder.absolute(), paths.history)
     manifest = run.manifest
     if not run.model_h5.is_file():
         raise ArtifactError(
             f"Run {run.id} has no model yet: {run.model_h5} is missing.",
             hint=f"`python train_emotion_model.py --resume {run.id}` goes on with it.",
         )
-    if _is_ours(folder, places) and run.architecture_json.is_file():
+    if _is_ours(folder, paths) and run.architecture_json.is_file():
         description = read_json(run.architecture_json, f"architecture of run {run.id}")
-        facts = facts_of(description, where=str(run.architecture_json))
+        metadata = fingerprints_of(description, where=str(run.architecture_json))
     else:
-        facts = inspect_apart(run.model_h5)
-    return _own(run_name(run.folder), run.model_h5, manifest, facts, run_folder=run.folder)
+        metadata = inspect_apart(run.model_h5)
+    return _own(run_name(run.folder), run.model_h5, manifest, metadata, run_folder=run.folder)
 
 
-def _is_ours(folder: Path, places: Places) -> bool:
+def _is_ours(folder: Path, paths: Paths) -> bool:
     """What lies among the runs was trained here, or came with the project: nothing in it is foreign."""
-    return folder.resolve().parent == (places.models / "runs").resolve() or came_with_the_project(folder)
+    return folder.resolve().parent == (paths.models / "runs").resolve() or came_with_the_project(folder)
 
 
-def _of_file(path: Path, places: Places, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
-    facts = inspect_apart(path)
+def _of_file(path: Path, paths: Paths, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
+    metadata = inspect_apart(path)
     manifest = read_h5_manifest(path) if path.suffix in H5_SUFFIXES else None
     if manifest is None:
-        return _foreign(path, facts, labels_file, pixels)
-    folder = _folder_of_copy(path, manifest, places)
-    return _of_run(folder, places) if folder else _own(path.name, path, manifest, facts)
+        return _foreign(path, metadata, labels_file, pixels)
+    folder = _folder_of_copy(path, manifest, paths)
+    return _of_run(folder, paths) if folder else _own(path.name, path, manifest, metadata)
 
 
-def _folder_of_copy(path: Path, manifest: Manifest, places: Places) -> Path | None:
+def _folder_of_copy(path: Path, manifest: Manifest, paths: Paths) -> Path | None:
     """Returns the folder of the run that a .h5 is a copy of: the model's LiteRT form and analysis are there."""
     try:
-        run = open_run(places, manifest.run_id)
+        run = open_run(paths, manifest.run_id)
     except ArtifactError:
         return None
     is_same = run.model_h5.is_file() and file_sha256(run.model_h5) == file_sha256(path)
@@ -225,16 +225,16 @@ def _folder_of_copy(path: Path, manifest: Manifest, places: Places) -> Path | No
 
 
 def _own(
-    name: str, model: Path, manifest: Manifest, facts: ModelFacts, *, run_folder: Path | None = None
+    name: str, model: Path, manifest: Manifest, metadata: ModelMetadata, *, run_folder: Path | None = None
 ) -> ModelFiles:
-    side, channels = picture_of(model, facts)
+    side, channels = picture_of(model, metadata)
     if manifest.labels is None or (manifest.side, manifest.channels) != (side, channels):
         raise ArtifactError(
             f"The manifest of {model} does not fit it: the model takes ({side}, {side}, {channels}),"
             f" the manifest says ({manifest.side}, {manifest.side}, {manifest.channels}) and labels {manifest.labels}.",
             hint="Take the run's folder as it was written, or train again.",
         )
-    check_labels(model, manifest.labels, outputs=facts.outputs)
+    check_labels(model, manifest.labels, outputs=metadata.outputs)
     return ModelFiles(
         name=name,
         model=model,
@@ -243,18 +243,18 @@ def _own(
         side=side,
         channels=channels,
         temperature=manifest.temperature,
-        framing={name: facts.model_dump() for name, facts in (manifest.framing or {}).items()} or None,
+        framing={name: metadata.model_dump() for name, metadata in (manifest.framing or {}).items()} or None,
         manifest=manifest,
     )
 
 
-def _foreign(path: Path, facts: ModelFacts, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
-    side, channels = picture_of(path, facts)
+def _foreign(path: Path, metadata: ModelMetadata, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
+    side, channels = picture_of(path, metadata)
     file = labels_file or labels_beside(path)
     labels = read_labels(file)
-    check_labels(path, labels, outputs=facts.outputs)
+    check_labels(path, labels, outputs=metadata.outputs)
     note = f"{path.name} has no manifest: its labels are from {file.name}."
-    if not facts.has_scaling and pixels is None:
+    if not metadata.has_scaling and pixels is None:
         note += _NOT_SCALED
     if channels == _COLOURS:
         note += _GETS_GRAY

@@ -70,7 +70,7 @@ def _sizes(model: "keras.Model", *, calls: int) -> Iterator[ModelSize]:
         nodes = layer._inbound_nodes
         shapes = [[size or 1 for size in tensor.shape[1:]] for node in nodes for tensor in node.output_tensors]
         for shape in shapes:
-            places = math.prod(shape[:-1])
-            yield ModelSize(math.prod(shape), calls * math.prod(shape), calls * places * layer.count_params())
+            paths = math.prod(shape[:-1])
+            yield ModelSize(math.prod(shape), calls * math.prod(shape), calls * paths * layer.count_params())
         if hasattr(layer, "layers"):
             yield from _sizes(layer, calls=calls * len(nodes))

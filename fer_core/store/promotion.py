@@ -13,14 +13,14 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import DiskFullError, file_sha256, read_json, replacing, sweep, temporary_beside
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
 from fer_core.store.shipped import SHIPPED_BEST, SHIPPED_NAME
-from fer_core.store.stored_values import Moment, RunId
+from fer_core.store.stored_values import RunId, Timestamp
 
 _LONGEST_HISTORY = 50
 
@@ -32,7 +32,7 @@ class Pointer(BaseModel):
 
     run: RunId
     previous: Annotated[tuple[RunId, ...], Field(max_length=_LONGEST_HISTORY)] = ()
-    promoted_utc: Moment
+    promoted_utc: Timestamp
     sha256: str
     """Of the run's model.h5, and so of the copy."""
 
@@ -44,19 +44,19 @@ class Promotion(NamedTuple):
     sentence: str
 
 
-def model_copy(places: Places) -> Path:
+def model_copy(paths: Paths) -> Path:
     """Returns where the copy of the model in use lies, as the classic scripts know it."""
-    return places.models / "emotion_recognition_modelfer.h5"
+    return paths.models / "emotion_recognition_modelfer.h5"
 
 
-def labels_copy(places: Places) -> Path:
+def labels_copy(paths: Paths) -> Path:
     """Returns where the labels of that copy lie."""
-    return places.models / "emotion_labels.json"
+    return paths.models / "emotion_labels.json"
 
 
-def current(places: Places) -> Pointer | None:
+def current(paths: Paths) -> Pointer | None:
     """Returns what has been promoted last, None if nothing has. Raises ArtifactError for a broken pointer."""
-    path = _pointer_path(places)
+    path = _pointer_path(paths)
     if not path.exists():
         return None
     try:
@@ -68,54 +68,54 @@ def current(places: Places) -> Pointer | None:
         ) from None
 
 
-def model_in_use(places: Places, *, shipped: Path = SHIPPED_BEST) -> Path | None:
+def model_in_use(paths: Paths, *, shipped: Path = SHIPPED_BEST) -> Path | None:
     """Returns the folder of the promoted run, else the shipped one, else None. Raises ArtifactError if that is gone.
 
     Where a kill has cut a promotion off, its copies are put right first.
     """
-    if _was_cut_off(places):
+    if _was_cut_off(paths):
         # Not if another process is at it, or nothing can be written: then it is for the next one.
-        with contextlib.suppress(OSError, DiskFullError), _promoting(places, shipped, timeout_seconds=0):
+        with contextlib.suppress(OSError, DiskFullError), _promoting(paths, shipped, timeout_seconds=0):
             pass
-    return _folder_in_use(places, shipped)
+    return _folder_in_use(paths, shipped)
 
 
-def _folder_in_use(places: Places, shipped: Path) -> Path | None:
-    pointer = current(places)
+def _folder_in_use(paths: Paths, shipped: Path) -> Path | None:
+    pointer = current(paths)
     if pointer is None:
         return shipped if (shipped / "model.h5").is_file() else None
-    folder = places.models / "runs" / pointer.run
+    folder = paths.models / "runs" / pointer.run
     if not (folder / "model.h5").is_file():
         raise ArtifactError(
             f"Run {pointer.run} is in use, but {folder / 'model.h5'} is missing.",
-            hint=f"Promote another run, or delete {_pointer_path(places)}: then the project's own model is in use.",
+            hint=f"Promote another run, or delete {_pointer_path(paths)}: then the project's own model is in use.",
         )
     return folder
 
 
-def promote(places: Places, run: Run, *, shipped: Path = SHIPPED_BEST, clock: Clock = utc_now) -> Promotion:
+def promote(paths: Paths, run: Run, *, shipped: Path = SHIPPED_BEST, clock: Clock = utc_now) -> Promotion:
     """Puts a finished run into use, and returns whether it did. Promoting the same run again repairs its copies.
 
     A model of drawn faces does not take the place of one of photographs, be it the one that comes with the project.
     Raises ArtifactError, DiskFullError.
     """
     _check_is_complete(run)
-    with _promoting(places, shipped):
-        if _would_lose_photographs(places, run, shipped):
+    with _promoting(paths, shipped):
+        if _would_lose_photographs(paths, run, shipped):
             return Promotion(False, _KEPT.format(run.id, run.model_h5))
-        pointer = current(places)
+        pointer = current(paths)
         before = [pointer.run, *pointer.previous] if pointer else []
         previous = [run_id for run_id in before if run_id != run.id][:_LONGEST_HISTORY]
-        _put_into_use(places, run, previous=previous, clock=clock)
-    return Promotion(True, f"Run {run.id} is the model in use now: {model_copy(places)}.")
+        _put_into_use(paths, run, previous=previous, clock=clock)
+    return Promotion(True, f"Run {run.id} is the model in use now: {model_copy(paths)}.")
 
 
-def awaiting_promotion(places: Places) -> Run | None:
+def awaiting_promotion(paths: Paths) -> Run | None:
     """Returns the newest run if it is finished and should be in use but never was: a kill came in between."""
-    run = next(reversed(list_runs(places)), None)
-    if run is None or not _is_complete(places, run.id) or _is_of_drawn_faces(run.manifest):
+    run = next(reversed(list_runs(paths)), None)
+    if run is None or not _is_complete(paths, run.id) or _is_of_drawn_faces(run.manifest):
         return None
-    pointer = current(places)
+    pointer = current(paths)
     has_been = pointer is not None and run.id in (pointer.run, *pointer.previous)
     return run if run.manifest.promote and not has_been else None
 
@@ -127,22 +127,22 @@ class Step(NamedTuple):
     end: str
 
 
-def step_back(places: Places, *, shipped: Path = SHIPPED_BEST) -> Step | None:
+def step_back(paths: Paths, *, shipped: Path = SHIPPED_BEST) -> Step | None:
     """Returns the step that `rollback` would take, None if there is none. Raises ArtifactError for a broken pointer.
 
     It ends at the latest run before that is still there whole; before all of them was the project's own model.
     """
-    pointer = current(places)
+    pointer = current(paths)
     if pointer is None:
         return None
-    before = next((run_id for run_id in pointer.previous if _is_complete(places, run_id)), None)
+    before = next((run_id for run_id in pointer.previous if _is_complete(paths, run_id)), None)
     if before is None and (shipped / "model.h5").is_file():
         before = SHIPPED_NAME
     return Step(pointer.run, before) if before else None
 
 
 def rollback(
-    places: Places, *, wanted: Step | None = None, shipped: Path = SHIPPED_BEST, clock: Clock = utc_now
+    paths: Paths, *, wanted: Step | None = None, shipped: Path = SHIPPED_BEST, clock: Clock = utc_now
 ) -> Pointer | None:
     """Puts the model before the current one into use, and returns the pointer; None: the project's own model is.
 
@@ -152,11 +152,11 @@ def rollback(
 
     Raises ArtifactError if there is no step back or another one than wanted, DiskFullError.
     """
-    with _promoting(places, shipped):
-        step = step_back(places, shipped=shipped)
+    with _promoting(paths, shipped):
+        step = step_back(paths, shipped=shipped)
         if step is None:
             raise ArtifactError(
-                f"There is no model in {places.models} to go back to: none was in use before, or it is gone.",
+                f"There is no model in {paths.models} to go back to: none was in use before, or it is gone.",
                 hint="`python -m jobs promote RUN` puts a finished run into use.",
             )
         if wanted not in (None, step):
@@ -165,10 +165,10 @@ def rollback(
                 hint=f"Look again, and decide anew: the one before it is {step.end}.",
             )
         if step.end == SHIPPED_NAME:
-            return _put_shipped_into_use(places, shipped)
-        previous = list(current(places).previous)
+            return _put_shipped_into_use(paths, shipped)
+        previous = list(current(paths).previous)
         later = previous[previous.index(step.end) + 1 :]
-        return _put_into_use(places, open_run(places, step.end), previous=later, clock=clock)
+        return _put_into_use(paths, open_run(paths, step.end), previous=later, clock=clock)
 
 
 _KEPT = (
@@ -189,22 +189,22 @@ def _check_is_complete(run: Run) -> None:
         raise ArtifactError(f"Run {run.id} cannot be put into use: {run.folder} has no {' and no '.join(missing)}.")
 
 
-def _is_complete(places: Places, run_id: str) -> bool:
+def _is_complete(paths: Paths, run_id: str) -> bool:
     """False too for one of which anything cannot be read."""
     try:
-        run = open_run(places, run_id)
+        run = open_run(paths, run_id)
         _check_is_complete(run)
         return run.manifest is not None
     except ArtifactError:
         return False
 
 
-def _would_lose_photographs(places: Places, run: Run, shipped: Path) -> bool:
+def _would_lose_photographs(paths: Paths, run: Run, shipped: Path) -> bool:
     if not _is_of_drawn_faces(run.manifest):
         return False
     try:
-        in_use = _folder_in_use(places, shipped)
-        return in_use is not None and not _is_of_drawn_faces(Run(in_use, places.history).manifest)
+        in_use = _folder_in_use(paths, shipped)
+        return in_use is not None and not _is_of_drawn_faces(Run(in_use, paths.history).manifest)
     except ArtifactError:  # the model in use is gone already
         return False
 
@@ -213,56 +213,56 @@ def _is_of_drawn_faces(manifest: Manifest) -> bool:
     return "sample" in (manifest.data_name, manifest.config.data)
 
 
-def _put_into_use(places: Places, run: Run, *, previous: list[str], clock: Clock) -> Pointer:
+def _put_into_use(paths: Paths, run: Run, *, previous: list[str], clock: Clock) -> Pointer:
     pointer = Pointer(
         run=run.id, previous=tuple(previous), promoted_utc=utc_text(clock()), sha256=file_sha256(run.model_h5)
     )
     # Renamed last: until then its temporary file says that the copies may be of two models.
-    with replacing(_pointer_path(places)) as pointer_file:
+    with replacing(_pointer_path(paths)) as pointer_file:
         pointer_file.write_text(pointer.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        _write_copies(places, run.folder)
+        _write_copies(paths, run.folder)
     return pointer
 
 
-def _put_shipped_into_use(places: Places, shipped: Path) -> None:
-    unfinished = temporary_beside(_pointer_path(places))
+def _put_shipped_into_use(paths: Paths, shipped: Path) -> None:
+    unfinished = temporary_beside(_pointer_path(paths))
     unfinished.touch()
     try:
-        _write_copies(places, shipped)
-        _pointer_path(places).unlink()
+        _write_copies(paths, shipped)
+        _pointer_path(paths).unlink()
     finally:
         unfinished.unlink()
 
 
-def _write_copies(places: Places, folder: Path) -> None:
+def _write_copies(paths: Paths, folder: Path) -> None:
     # Both are written before the first is renamed.
-    with replacing(labels_copy(places)) as labels, replacing(model_copy(places)) as model:
+    with replacing(labels_copy(paths)) as labels, replacing(model_copy(paths)) as model:
         shutil.copyfile(folder / "model.h5", model)
         shutil.copyfile(folder / "labels.json", labels)
 
 
-def _was_cut_off(places: Places) -> bool:
+def _was_cut_off(paths: Paths) -> bool:
     """Whether a promotion has begun and not ended: it is under way, or was killed."""
-    return any(places.models.glob(".current.*.part.json"))
+    return any(paths.models.glob(".current.*.part.json"))
 
 
-def _mend_copies(places: Places, shipped: Path) -> None:
+def _mend_copies(paths: Paths, shipped: Path) -> None:
     with contextlib.suppress(ArtifactError):  # what is in use is gone: there is nothing to copy
-        folder = _folder_in_use(places, shipped)
+        folder = _folder_in_use(paths, shipped)
         if folder is not None:
-            _write_copies(places, folder)
+            _write_copies(paths, folder)
 
 
-def _pointer_path(places: Places) -> Path:
-    return places.models / "current.json"
+def _pointer_path(paths: Paths) -> Path:
+    return paths.models / "current.json"
 
 
 @contextlib.contextmanager
-def _promoting(places: Places, shipped: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
+def _promoting(paths: Paths, shipped: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
     """One process at a time; `timeout_seconds` -1: however long it takes. Raises filelock.Timeout, an OSError."""
-    places.models.mkdir(parents=True, exist_ok=True)
-    with FileLock(places.models / ".promotion.lock", timeout=timeout_seconds):
-        if _was_cut_off(places):
-            _mend_copies(places, shipped)
-        sweep(places.models)
+    paths.models.mkdir(parents=True, exist_ok=True)
+    with FileLock(paths.models / ".promotion.lock", timeout=timeout_seconds):
+        if _was_cut_off(paths):
+            _mend_copies(paths, shipped)
+        sweep(paths.models)
         yield

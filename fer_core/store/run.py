@@ -15,7 +15,7 @@ from fer_core.errors import ArtifactError, RunHeldError
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import plain, read_json, read_whole, sweep, write_atomically, write_json
 from fer_core.store.manifest import Manifest
-from fer_core.store.stored_values import Count, Moment
+from fer_core.store.stored_values import Count, Timestamp
 
 Status = Literal["QUEUED", "RUNNING", "INTERRUPTED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"]
 
@@ -34,13 +34,13 @@ class State(BaseModel):
     attempt: Count = 0
     host: str | None = None
     pid: int | None = None
-    heartbeat_utc: Moment | None = None
+    heartbeat_utc: Timestamp | None = None
     epoch: Count = 0
     """The last finished one; 0 before the first."""
     epochs: Count | None = None
     message: str = ""
-    started_utc: Moment | None = None
-    finished_utc: Moment | None = None
+    started_utc: Timestamp | None = None
+    finished_utc: Timestamp | None = None
 
 
 @dataclass(frozen=True)

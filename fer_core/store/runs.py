@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, sweep, sync, temporary_beside, write_json
 from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions
@@ -25,7 +25,7 @@ def _four_hex_digits() -> str:
 
 
 def create_run(
-    places: Places,
+    paths: Paths,
     config: TrainConfig,
     *,
     recipe: str | None = None,
@@ -47,30 +47,30 @@ def create_run(
     """
     if run_id is not None:
         _check_name(run_id, "run id")
-        if (places.models / "runs" / run_id / "manifest.json").is_file():
-            return open_run(places, run_id)
-    moment = clock()
-    history_csv = _reserve_history(_history_folder(places, kind, parent), history_header, moment)
+        if (paths.models / "runs" / run_id / "manifest.json").is_file():
+            return open_run(paths, run_id)
+    timestamp = clock()
+    history_csv = _reserve_history(_history_folder(paths, kind, parent), history_header, timestamp)
     fields = {
-        "created_utc": utc_text(moment),
+        "created_utc": utc_text(timestamp),
         "kind": kind,
         "parent": parent,
         "members": members,
         "recipe": recipe,
         "config": config,
         "promote": promote and kind != "trial",
-        "history_csv": history_csv.relative_to(places.history).as_posix(),
+        "history_csv": history_csv.relative_to(paths.history).as_posix(),
         "seed": config.seed,
         "versions": installed_versions(),
         "git_commit": checkout_commit(),
     }
-    make_id = _id_maker(moment, recipe or config.network, random_mark)
+    make_id = _id_maker(timestamp, recipe or config.network, random_mark)
     try:
-        folder = _create_folder(places.models / "runs", fields, make_id, run_id=run_id)
+        folder = _create_folder(paths.models / "runs", fields, make_id, run_id=run_id)
     except BaseException:
         history_csv.unlink(missing_ok=True)
         raise
-    return Run(folder, places.history)
+    return Run(folder, paths.history)
 
 
 def new_run_id(
@@ -84,24 +84,24 @@ def new_run_id(
     return _id_maker(clock(), recipe or config.network, random_mark)()
 
 
-def open_run(places: Places, run_id: str) -> Run:
+def open_run(paths: Paths, run_id: str) -> Run:
     """Returns an existing run. Raises ArtifactError if there is none of that id, or it is no id."""
     _check_name(run_id, "run id")
-    folder = places.models / "runs" / run_id
+    folder = paths.models / "runs" / run_id
     if not (folder / "manifest.json").is_file():
-        raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=_other_runs(places, run_id))
-    return Run(folder, places.history)
+        raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=_other_runs(paths, run_id))
+    return Run(folder, paths.history)
 
 
-def list_runs(places: Places) -> list[Run]:
+def list_runs(paths: Paths) -> list[Run]:
     """Returns all runs, oldest first."""
-    manifests = (places.models / "runs").glob("[!.]*/manifest.json")
-    return [Run(folder, places.history) for folder in sorted(path.parent for path in manifests)]
+    manifests = (paths.models / "runs").glob("[!.]*/manifest.json")
+    return [Run(folder, paths.history) for folder in sorted(path.parent for path in manifests)]
 
 
-def latest_unfinished(places: Places) -> Run | None:
+def latest_unfinished(paths: Paths) -> Run | None:
     """Returns the newest run that was started by hand, is not finished and is trained by no living process."""
-    return next((run for run in reversed(list_runs(places)) if _can_be_resumed(run)), None)
+    return next((run for run in reversed(list_runs(paths)) if _can_be_resumed(run)), None)
 
 
 def _can_be_resumed(run: Run) -> bool:
@@ -112,30 +112,30 @@ def _can_be_resumed(run: Run) -> bool:
     return manifest.kind == "train" and manifest.parent is None and status in UNFINISHED and not run.is_held()
 
 
-def _history_folder(places: Places, kind: Kind, parent: str | None) -> Path:
+def _history_folder(paths: Paths, kind: Kind, parent: str | None) -> Path:
     if parent is None or kind != "trial":
-        return places.history
+        return paths.history
     _check_name(parent, "search id")
-    return places.history / f"search_{parent.removeprefix('search_')}"
+    return paths.history / f"search_{parent.removeprefix('search_')}"
 
 
-def _reserve_history(folder: Path, header: str, moment: datetime) -> Path:
+def _reserve_history(folder: Path, header: str, timestamp: datetime) -> Path:
     """Returns the path of a new CSV named by the time; the second in one second ends in _2."""
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
     number = 1
     while True:
         mark = "" if number == 1 else f"_{number}"
-        path = folder / f"training_history_{moment:%Y%m%d_%H%M%S}{mark}.csv"
+        path = folder / f"training_history_{timestamp:%Y%m%d_%H%M%S}{mark}.csv"
         with contextlib.suppress(FileExistsError):
             create_atomically(path, header)
             return path
         number += 1
 
 
-def _id_maker(moment: datetime, name: str, random_mark: Callable[[], str]) -> Callable[[], str]:
+def _id_maker(timestamp: datetime, name: str, random_mark: Callable[[], str]) -> Callable[[], str]:
     slug = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:60] or "run"
-    return lambda: f"{moment:%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
+    return lambda: f"{timestamp:%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
 
 
 def _create_folder(runs: Path, fields: dict, make_id: Callable[[], str], *, run_id: str | None) -> Path:
@@ -179,8 +179,8 @@ def _check_name(name: str, what: str) -> None:
         raise ArtifactError(f"{name[:200]!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")
 
 
-def _other_runs(places: Places, run_id: str) -> str:
-    ids = [run.id for run in list_runs(places)]
+def _other_runs(paths: Paths, run_id: str) -> str:
+    ids = [run.id for run in list_runs(paths)]
     if not ids:
         return "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
     hint = did_you_mean(run_id, ids)

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _HISTORY_PATH = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._ ()+-]*\.csv")
 _LONGEST_PATH = 260
-_LONGEST_MOMENT = 40
+_LONGEST_TIMESTAMP = 40
 
 
 def is_run_id(text: str) -> bool:
@@ -22,8 +22,8 @@ def is_run_id(text: str) -> bool:
     return _RUN_ID.fullmatch(text) is not None
 
 
-def _moment(text: str) -> str:
-    if len(text) > _LONGEST_MOMENT or datetime.fromisoformat(text).tzinfo is None:
+def _timestamp(text: str) -> str:
+    if len(text) > _LONGEST_TIMESTAMP or datetime.fromisoformat(text).tzinfo is None:
         raise ValueError("it is no moment such as 2026-01-31T14:02:12.345Z")
     return text
 
@@ -43,7 +43,7 @@ def _history_path(text: str) -> str:
 RunId = Annotated[str, AfterValidator(_run_id)]
 """The id of a run or search."""
 
-Moment = Annotated[str, AfterValidator(_moment)]
+Timestamp = Annotated[str, AfterValidator(_timestamp)]
 """A date and time with its offset, as `clock.utc_text` writes it."""
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]

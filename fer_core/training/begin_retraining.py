@@ -17,10 +17,10 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.data.default_source import find_source
-from fer_core.data.inbox import AcceptedImage, InboxLook, look_into, sentences
+from fer_core.data.inbox import AcceptedImage, InboxContents, read_inbox, sentences
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.files import full_disk_named, sync, temporary_beside, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import model_in_use
@@ -40,11 +40,11 @@ class _Found(NamedTuple):
 
     config: TrainConfig
     champion: ModelFiles | None
-    inbox: InboxLook
+    inbox: InboxContents
 
 
 def begin_retraining(
-    spec: RetrainSpec, places: Places, *, run_id: str | None = None, say: Say, report: Say
+    spec: RetrainSpec, paths: Paths, *, run_id: str | None = None, say: Say, report: Say
 ) -> Run | None:
     """Returns the run to train, made now or before; None where the inbox has too few new images.
 
@@ -57,26 +57,26 @@ def begin_retraining(
     Raises:
         FerError: there is no data, the settings do not fit, or a model cannot be read.
     """
-    run = _existing(places, run_id)
+    run = _existing(paths, run_id)
     if run is not None and _has_its_images(run):
         return run
-    found = _look(spec, places, report)
-    for sentence in (*sentences(found.inbox, places.inbox), *_left_behind(found.champion, places)):
+    found = _look(spec, paths, report)
+    for sentence in (*sentences(found.inbox, paths.inbox), *_left_behind(found.champion, paths)):
         say(sentence)
     if run is None:
         if found.inbox.new < spec.min_new_images:
             waits_for = f"a retraining waits for {spec.min_new_images:,}"
             say(f"Nothing is trained: {found.inbox.new:,} new images, and {waits_for}.")
             return None
-        run = _made(spec, found, places, run_id)
-    _keep_images(run, found.inbox, places.inbox)
+        run = _made(spec, found, paths, run_id)
+    _keep_images(run, found.inbox, paths.inbox)
     return run
 
 
-def _existing(places: Places, run_id: str | None) -> Run | None:
-    if run_id is None or not (places.models / "runs" / run_id / "manifest.json").is_file():
+def _existing(paths: Paths, run_id: str | None) -> Run | None:
+    if run_id is None or not (paths.models / "runs" / run_id / "manifest.json").is_file():
         return None
-    return open_run(places, run_id)
+    return open_run(paths, run_id)
 
 
 def _has_its_images(run: Run) -> bool:
@@ -84,22 +84,22 @@ def _has_its_images(run: Run) -> bool:
     return folder is None or Path(folder).is_dir()
 
 
-def _look(spec: RetrainSpec, places: Places, report: Say) -> _Found:
-    champion = find_model(None, places) if model_in_use(places) else None
+def _look(spec: RetrainSpec, paths: Paths, report: Say) -> _Found:
+    champion = find_model(None, paths) if model_in_use(paths) else None
     config = challenger_config(spec, champion.manifest if champion else None)
     config = config.model_copy(update={"data": _data(spec, champion)})
     side, channels = networks.input_shape(config)
-    dataset = load_dataset(config, places, side=side, channels=channels, report=report)
+    dataset = load_dataset(config, paths, side=side, channels=channels, report=report)
     known = training_hashes(champion, dataset) if champion else None
     nothing = np.empty(0, np.uint64)
-    inbox = look_into(places.inbox, dataset, nothing if known is None else known, cache=places.cache, report=report)
+    inbox = read_inbox(paths.inbox, dataset, nothing if known is None else known, cache=paths.cache, report=report)
     return _Found(config.model_copy(update={"data": dataset.source}), champion, inbox)
 
 
-def _left_behind(champion: ModelFiles | None, places: Places) -> Iterator[str]:
+def _left_behind(champion: ModelFiles | None, paths: Paths) -> Iterator[str]:
     """Images that were in an inbox are there still; those of another folder would be left out without a word."""
     folder = champion.manifest.config.more_images if champion else None
-    if folder and not Path(folder).is_relative_to((places.models / "runs").resolve()):
+    if folder and not Path(folder).is_relative_to((paths.models / "runs").resolve()):
         yield f"{champion.name} was also trained on {folder}: put its images into the inbox to train on them again."
 
 
@@ -120,18 +120,18 @@ def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:
         ) from None
 
 
-def _made(spec: RetrainSpec, found: _Found, places: Places, run_id: str | None) -> Run:
+def _made(spec: RetrainSpec, found: _Found, paths: Paths, run_id: str | None) -> Run:
     run_id = run_id or new_run_id(found.config, recipe="retrain")
-    more = (places.models / "runs" / run_id / "new_images").resolve() if found.inbox.accepted else None
+    more = (paths.models / "runs" / run_id / "new_images").resolve() if found.inbox.accepted else None
     settings = {
-        "init_from": _start(spec, found.champion, places),
+        "init_from": _start(spec, found.champion, paths),
         "more_images": str(more) if more else None,
     }
     # An ensemble is no recipe: what is trained is what its first member was.
     own = found.champion.manifest.recipe if found.champion and not found.champion.manifest.members else None
     return create_run(
-        places,
-        with_fixed_models(found.config.model_copy(update=settings), places),
+        paths,
+        with_fixed_models(found.config.model_copy(update=settings), paths),
         recipe=spec.recipe or own,
         kind="retrain",
         parent=found.champion.name if found.champion else None,
@@ -141,15 +141,15 @@ def _made(spec: RetrainSpec, found: _Found, places: Places, run_id: str | None) 
     )
 
 
-def _start(spec: RetrainSpec, champion: ModelFiles | None, places: Places) -> str | None:
+def _start(spec: RetrainSpec, champion: ModelFiles | None, paths: Paths) -> str | None:
     """Returns the starting weights under a name that means the same later, when another model may be in use."""
     if spec.init_from != "current" or champion is None:
-        return spec.init_from and fixed_model(spec.init_from, places)
-    is_run = (places.models / "runs" / champion.name).is_dir()
+        return spec.init_from and fixed_model(spec.init_from, paths)
+    is_run = (paths.models / "runs" / champion.name).is_dir()
     return champion.name if is_run else str(champion.model.resolve())
 
 
-def _keep_images(run: Run, found: InboxLook, inbox: Path) -> None:
+def _keep_images(run: Run, found: InboxContents, inbox: Path) -> None:
     """Notes what was accepted and refused, and copies what was accepted; the folder appears whole, and last."""
     write_json(run.folder / "new_images.json", asdict(found))
     folder = run.manifest.config.more_images

@@ -18,7 +18,7 @@ from fer_core.config import MOST_EPOCHS, TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ConfigError
 from fer_core.evaluation.predict import BATCH, predict
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.class_weights import class_weights
@@ -26,7 +26,7 @@ from fer_core.training.compiling import built, compiled
 from fer_core.training.feed import Epoch
 from fer_core.training.fit import for_backend
 from fer_core.training.machine import Machine
-from fer_core.training.twin import Augmented
+from fer_core.training.training_model import Augmented
 
 _WARM_UP_STEPS, _TIMED_STEPS = 2, 6
 """The first ones compile."""
@@ -79,21 +79,21 @@ def planned(
     dataset: Dataset,
     machine: Machine,
     *,
-    places: Places,
+    paths: Paths,
     began: float,
-    lessons: np.ndarray | None = None,
+    soft_labels: np.ndarray | None = None,
 ) -> Plan:
     """Returns the plan for `config.time_budget`; leaves the random generators as they were set up.
 
     What is over by now counts, and so does the scoring of the kept weights; plots and exports, some seconds, do not.
 
     Args:
-        began: when the training began, by `time.perf_counter`. lessons: as `fit` takes them.
+        began: when the training began, by `time.perf_counter`. soft_labels: as `fit` takes them.
 
     Raises:
         ConfigError: the time is too short for the warm-up, or for the sides that the pictures are to have.
     """
-    measured = _measured(config, dataset, machine, places=places, lessons=lessons)
+    measured = _measured(config, dataset, machine, paths=paths, soft_labels=soft_labels)
     keras.utils.set_random_seed(config.seed)
     budget, fewest = budget_seconds(config.time_budget), max(int(config.warmup_epochs) + 1, len(config.train_sides), 1)
     left = budget - measured.start - measured.end - (time.perf_counter() - began)
@@ -119,23 +119,23 @@ class _Seconds(NamedTuple):
 
 
 def _measured(
-    config: TrainConfig, dataset: Dataset, machine: Machine, *, places: Places, lessons: np.ndarray | None
+    config: TrainConfig, dataset: Dataset, machine: Machine, *, paths: Paths, soft_labels: np.ndarray | None
 ) -> _Seconds:
     began = time.perf_counter()
     sides = range(1, max(len(config.train_sides), 1) + 1)
     # As many epochs as sides, so that each has one.
     trial = config.model_copy(update={"epochs": len(sides), "warmup_epochs": 0.0, "fade": 0.0, "time_budget": None})
-    model = compiled(built(trial, dataset.labels), trial, dataset, machine, places=places)
+    model = compiled(built(trial, dataset.labels), trial, dataset, machine, paths=paths)
     weights = class_weights(trial, dataset.train.labels, dataset.labels)
-    fed = {"class_weights": weights, "devices": model.devices, "lessons": lessons}
+    fed = {"class_weights": weights, "devices": model.devices, "soft_labels": soft_labels}
     epochs = [Epoch(dataset.train, trial, epoch=epoch, **fed) for epoch in sides]
     training = statistics.mean([_step_seconds(model, batches) for batches in epochs]) * len(epochs[0])
     answer, validation = _answer_seconds(model, dataset.test), len(dataset.validation or ())
     start = time.perf_counter() - began
     few = slice(0, epochs[0].batch_size)
-    fed["lessons"] = None if lessons is None else lessons[few]
+    fed["soft_labels"] = None if soft_labels is None else soft_labels[few]
     one_step = Epoch(dataset.train.part(few), trial, epoch=1, **fed)
-    beside = _seconds_beside_steps(model, one_step, temporary_beside(places.models / "runs" / "checkpoint"))
+    beside = _seconds_beside_steps(model, one_step, temporary_beside(paths.models / "runs" / "checkpoint"))
     return _Seconds(start, training + beside + answer * validation, answer * (len(dataset.test) + validation))
 
 

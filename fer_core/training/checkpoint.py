@@ -40,8 +40,8 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress) -> Non
     """Replaces the checkpoint in one instant. Raises DiskFullError; the one before is then still whole."""
     folder.mkdir(exist_ok=True)
     arrays = _state_arrays(model) | {f"best{place:05d}": array for place, array in enumerate(progress.best_weights)}
-    facts = {name: value for name, value in vars(progress).items() if name != "best_weights"}
-    arrays["progress"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    metadata = {name: value for name, value in vars(progress).items() if name != "best_weights"}
+    arrays["progress"] = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
     # Not np.savez(file): on a full disk its zip writer fails again while closing, and hides the reason.
     content = io.BytesIO()
     np.savez(content, **arrays)
@@ -82,13 +82,13 @@ def load_checkpoint(folder: Path, model: keras.Model) -> Progress:
     model.optimizer.build(model.trainable_variables)
     arrays = _read(path)
     wanted = _variables(model)
-    facts = json.loads(arrays.pop("progress").tobytes())
+    metadata = json.loads(arrays.pop("progress").tobytes())
     best = [arrays.pop(name) for name in sorted(name for name in arrays if name.startswith("best"))]
     if {name: array.shape for name, array in arrays.items()} != {n: tuple(v.shape) for n, v in wanted.items()}:
         raise ArtifactError(f"{path} is a checkpoint of another network or optimizer.", hint="Start a new run.")
     for name, variable in wanted.items():
         variable.assign(arrays[name])
-    return Progress(**facts, best_weights=best)
+    return Progress(**metadata, best_weights=best)
 
 
 def read_progress(folder: Path) -> Progress:

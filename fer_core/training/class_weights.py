@@ -1,4 +1,4 @@
-"""Weights of the classes in the loss. NumPy only, so that a door can check them before Keras is imported."""
+"""Weights of the classes in the loss. NumPy only, so that a command line can check them before Keras is imported."""
 
 import numpy as np
 

@@ -15,7 +15,7 @@ from fer_core.evaluation.analysis_data import class_numbers, training_hashes
 from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.gate import Limits, Verdict, judge
 from fer_core.evaluation.metrics import Evaluation, confusion_matrix, summary
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.files import read_json
 from fer_core.store.model_files import ModelFiles
 from fer_core.store.run import Run
@@ -40,7 +40,7 @@ class FairImages(NamedTuple):
 
 
 def compare_models(
-    run: Run, dataset: Dataset, champion: ModelFiles | None, spec: RetrainSpec, places: Places, *, ask: Ask
+    run: Run, dataset: Dataset, champion: ModelFiles | None, spec: RetrainSpec, paths: Paths, *, ask: Ask
 ) -> Compared:
     """Returns whether the run's saved model is measurably better than the champion, the model in use.
 
@@ -65,7 +65,7 @@ def compare_models(
         columns = class_numbers(champion.labels, dataset.labels)
     except DatasetError as error:
         return _not_better(f"It cannot be compared with {champion.name}, the model in use. {error}", recorded)
-    theirs = ask(champion, in_its_size(run, dataset, champion, places))[:, columns]
+    theirs = ask(champion, in_its_size(run, dataset, champion, paths))[:, columns]
     fair = fair_images(champion, dataset)
     verdict = judge(
         dataset.test.labels[fair.chosen],
@@ -154,8 +154,8 @@ def _reload_objection(
     return "", figures
 
 
-def in_its_size(run: Run, dataset: Dataset, champion: ModelFiles, places: Places) -> Dataset:
+def in_its_size(run: Run, dataset: Dataset, champion: ModelFiles, paths: Paths) -> Dataset:
     """Returns the same images as the champion takes them; their order does not depend on the size."""
     if (champion.side, champion.channels) == (dataset.side, dataset.channels):
         return dataset
-    return load_dataset(run.manifest.config, places, side=champion.side, channels=champion.channels)
+    return load_dataset(run.manifest.config, paths, side=champion.side, channels=champion.channels)

@@ -19,7 +19,7 @@ class Confusion(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: labels and probabilities, both (batch, classes). Weights do not count.
 
-        A mixed or taught label counts as the class that it has most of.
+        A mixed or distilled label counts as the class that it has most of.
         """
         truths, guesses = (ops.one_hot(ops.argmax(y, axis=-1), self.classes, dtype="float32") for y in (y_true, y_pred))
         self.counts.assign_add(ops.matmul(ops.transpose(truths), guesses))

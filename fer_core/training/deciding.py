@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import plain, read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
@@ -52,7 +52,7 @@ def decide(
     run: Run,
     dataset: Dataset,
     spec: RetrainSpec,
-    places: Places,
+    paths: Paths,
     *,
     ask: Ask | None = None,
     shipped: Path = SHIPPED_BEST,
@@ -70,26 +70,26 @@ def decide(
     Raises:
         ArtifactError: the model in use cannot be read. DiskFullError.
     """
-    with FileLock(places.models / ".deciding.lock"):
-        champion = _champion(run, places, shipped)
+    with FileLock(paths.models / ".deciding.lock"):
+        champion = _champion(run, paths, shipped)
         decision = _kept(run, champion)
         if decision is None:
-            compared = compare_models(run, dataset, champion, spec, places, ask=ask or asked_by_keras(run))
+            compared = compare_models(run, dataset, champion, spec, paths, ask=ask or asked_by_keras(run))
             decision = _made(run, champion, compared, clock)
             _keep(run, decision)
         if decision.better and not decision.promoted:
-            decision = _carried_out(run, decision, places, shipped)
+            decision = _carried_out(run, decision, paths, shipped)
             _keep(run, decision)
     return decision
 
 
-def _champion(run: Run, places: Places, shipped: Path) -> ModelFiles | None:
+def _champion(run: Run, paths: Paths, shipped: Path) -> ModelFiles | None:
     """Returns the model that the run has to beat; where the run itself is in use already, the one before it."""
-    pointer = current(places)
+    pointer = current(paths)
     others = [run_id for run_id in ((pointer.run, *pointer.previous) if pointer else ()) if run_id != run.id]
     if others:
-        return find_model(others[0], places)
-    return find_model(str(shipped), places) if (shipped / "model.h5").is_file() else None
+        return find_model(others[0], paths)
+    return find_model(str(shipped), paths) if (shipped / "model.h5").is_file() else None
 
 
 def _kept(run: Run, champion: ModelFiles | None) -> Decision | None:
@@ -121,12 +121,12 @@ def _made(run: Run, champion: ModelFiles | None, compared: Compared, clock: Cloc
     )
 
 
-def _carried_out(run: Run, decision: Decision, places: Places, shipped: Path) -> Decision:
+def _carried_out(run: Run, decision: Decision, paths: Paths, shipped: Path) -> Decision:
     """A run that has been in use already is not put back: a kill came in between, or somebody has taken it out."""
-    pointer = current(places)
+    pointer = current(paths)
     if pointer is not None and run.id in (pointer.run, *pointer.previous):
         return decision.model_copy(update={"promoted": True})
-    promotion = promote(places, run, shipped=shipped)
+    promotion = promote(paths, run, shipped=shipped)
     if promotion.promoted:
         return decision.model_copy(update={"promoted": True})
     reasons = (*(reason for reason in decision.reasons if reason != promotion.sentence), promotion.sentence)

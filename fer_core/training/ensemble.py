@@ -9,7 +9,7 @@ import keras
 
 from fer_core.data.dataset import Dataset
 from fer_core.evaluation.metrics import Evaluation
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.artifacts import load_model
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
@@ -21,13 +21,13 @@ from fer_core.training.record import check_same_data, record_data
 from fer_core.training.report import Report, ignore
 
 
-def begin_ensemble(members: Sequence[Run], dataset: Dataset, places: Places, *, promote: bool) -> Run:
+def begin_ensemble(members: Sequence[Run], dataset: Dataset, paths: Paths, *, promote: bool) -> Run:
     """Returns a new run for the ensemble, with the settings of its first member. Raises DatasetError for other data."""
     hint = "Put the old images back: a member may have been trained on what is a test image now."
     check_same_data(members[0].manifest, dataset, hint=hint)
     config, ids = members[0].manifest.config, tuple(run.id for run in members)
     made = {"recipe": "ensemble", "kind": "ensemble", "members": ids, "history_header": HISTORY_HEADER}
-    run = create_run(places, config, promote=promote, **made)
+    run = create_run(paths, config, promote=promote, **made)
     record_data(run, dataset)
     return run
 
@@ -53,4 +53,4 @@ def averaged(models: Sequence[keras.Model]) -> keras.Model:
     pixels = keras.Input(models[0].input_shape[1:], name="pixels")
     for number, model in enumerate(models):
         model.name = f"member_{number + 1}"
-    return keras.Model(pixels, keras.layers.Average(name="probabilities")([model(pixels) for model in models]))
+    return keras.Model(pixels, keras.layers.MovingAverage(name="probabilities")([model(pixels) for model in models]))

@@ -12,7 +12,7 @@ from fer_core.evaluation.predict import predict, predict_side_by_side
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.manifest import Int8Facts
+from fer_core.store.manifest import Int8Metadata
 from fer_core.store.run import Run
 from fer_core.training.report import RunReport
 
@@ -62,7 +62,7 @@ def _int8(run: Run, network: keras.Model, dataset: Dataset) -> str:
         run.model_int8.unlink()
         return f"No int8 export: it loses {100 * lost:.1f} points on {part.name} ({len(part):,} images)."
     accuracy = _int8_accuracy(run, dataset.test)
-    run.update_manifest(int8=Int8Facts(sha256=file_sha256(run.model_int8), accuracy=accuracy))
+    run.update_manifest(int8=Int8Metadata(sha256=file_sha256(run.model_int8), accuracy=accuracy))
     of_test = f"{accuracy:.2%} of {dataset.test.name} right, {100 * (accuracy - run.manifest.scores['accuracy']):+.2f}"
     why = "kept unseen, without validation images" if part is None else f"{-100 * lost:+.2f} points on {part.name}"
     return f"Int8 export: {why}; {of_test} points."

@@ -1,7 +1,7 @@
 """What TensorFlow on a CPU does faster than stock Keras while training. The only module that knows TensorFlow ops.
 
 Each layer has the weights, the configuration and the arithmetic of the stock one, so that what is saved is stock Keras:
-`training_twin` puts them in, and `trained weights` go back into the stock network by `set_weights`.
+`make_training_model` puts them in, and `trained weights` go back into the stock network by `set_weights`.
 """
 
 import keras

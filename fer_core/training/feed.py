@@ -12,7 +12,7 @@ from fer_core.data.augment import strength
 from fer_core.data.dataset import Split
 from fer_core.data.views import views_in_turn
 from fer_core.errors import ConfigError
-from fer_core.training.mixing import draw_mixture
+from fer_core.training.mixup import draw_mixture
 
 _MIRROR_STREAM, _VIEW_STREAM = 2, 3
 """Tell these draws from those of the order."""
@@ -35,16 +35,16 @@ class Epoch(keras.utils.PyDataset):
         epoch: int,
         class_weights: np.ndarray,
         devices: int = 1,
-        lessons: np.ndarray | None = None,
+        soft_labels: np.ndarray | None = None,
     ):
-        """`lessons`: what teachers say of fixed views, (images, views, labels), which then are what is trained on."""
+        """`soft_labels`: the teachers' predictions for fixed views, (images, views, labels), to train on."""
         super().__init__(workers=1, max_queue_size=8)
         self.split, self.config, self.epoch, self.class_weights = split, config, epoch, class_weights
-        self.devices, self.lessons = devices, lessons
+        self.devices, self.soft_labels = devices, soft_labels
         self.batch_size = whole_batch(split, config, devices=devices)
         drawn = {"seed": config.seed, "epoch": epoch}
         self._mirrored = mirrored(len(split), **drawn) if config.alternating_flip else None
-        self._views = None if lessons is None else views_of_epoch(len(split), lessons.shape[1], **drawn)
+        self._views = None if soft_labels is None else views_of_epoch(len(split), soft_labels.shape[1], **drawn)
         self.order = np.random.default_rng((config.seed, epoch)).permutation(len(split))
 
     def __len__(self) -> int:
@@ -60,13 +60,15 @@ class Epoch(keras.utils.PyDataset):
         if self.config.alternating_flip:
             turn = self._mirrored[positions]
             pixels = np.where(turn[:, None, None, None], pixels[:, :, ::-1], pixels)
-        if self.lessons is not None:
-            pixels, targets = self._taught(positions, pixels, targets)
+        if self.soft_labels is not None:
+            pixels, targets = self._distilled(positions, pixels, targets)
         return self._mixed(index, pixels, targets, weights) if self.config.mixup else (pixels, targets, weights)
 
-    def _taught(self, positions: np.ndarray, pixels: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _distilled(
+        self, positions: np.ndarray, pixels: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         numbers = self._views[positions]
-        said, weight = self.lessons[positions, numbers].astype(np.float32), np.float32(self.config.teacher_weight)
+        said, weight = self.soft_labels[positions, numbers].astype(np.float32), np.float32(self.config.teacher_weight)
         return views_in_turn(pixels, numbers), (1 - weight) * targets + weight * said
 
     def _mixed(self, index: int, pixels: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple:

@@ -17,10 +17,10 @@ from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, 
 from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
 from fer_core.store.run import Run
-from fer_core.training.averaging import swapped_in
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.class_weights import class_weights
 from fer_core.training.confusion import Confusion
+from fer_core.training.ema import swapped_in
 from fer_core.training.feed import Epoch
 from fer_core.training.history import write_history
 from fer_core.training.report import RunReport
@@ -48,12 +48,12 @@ def fit(
     report: RunReport,
     is_stopped: IsStopped = never,
     is_spent: IsStopped = never,
-    lessons: np.ndarray | None = None,
+    soft_labels: np.ndarray | None = None,
 ) -> None:
     """Trains `model` until the last epoch, early stopping or `is_stopped`; `progress` and the run's files follow.
 
     `is_spent` tells whether the time budget is, and ends the training likewise.
-    `lessons` is what teachers say of fixed views of the training images, as `kept_lessons` gives it.
+    `soft_labels` is what teachers say of fixed views of the training images, as `cached_soft_labels` gives it.
 
     Raises:
         NonFiniteLossError: with epoch and batch; the checkpoint is then that of the last good epoch.
@@ -69,8 +69,9 @@ def fit(
             spent = f"the time budget of {config.time_budget} is spent"
             report.event(f"Stopped after epoch {progress.epoch} of {config.epochs}: {spent}.")
             return
-        fed = {"epoch": progress.epoch + 1, "class_weights": weights, "devices": model.devices, "lessons": lessons}
-        row = _one_epoch(model, Epoch(dataset.train, config, **fed), dataset.validation, report)
+        given = {"class_weights": weights, "devices": model.devices, "soft_labels": soft_labels}
+        batches = Epoch(dataset.train, config, epoch=progress.epoch + 1, **given)
+        row = _one_epoch(model, batches, dataset.validation, report)
         _finish_epoch(model, row, config, progress)
         save_checkpoint(run.checkpoint, model, progress)
         write_history(run.history_csv, progress.rows)

@@ -76,10 +76,10 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _numbered(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True)
-    for cells in reader:
+    predictor = csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True)
+    for cells in predictor:
         cells = [cell.strip() for cell in cells]
-        yield reader.line_num, [cell.replace(",", ".") for cell in cells] if separator == ";" else cells
+        yield predictor.line_num, [cell.replace(",", ".") for cell in cells] if separator == ";" else cells
 
 
 def _our_name(name: str) -> str:

@@ -1,9 +1,9 @@
-"""Which runs can be averaged into an ensemble. Without Keras, so that a door can refuse before it is imported."""
+"""Which runs can be averaged into an ensemble. Without Keras, to refuse before it is imported."""
 
 from collections.abc import Sequence
 
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 
@@ -20,13 +20,13 @@ def check_is_no_ensemble(run: Run) -> None:
         )
 
 
-def finished_members(names: Sequence[str], places: Places) -> list[Run]:
+def finished_members(names: Sequence[str], paths: Paths) -> list[Run]:
     """Returns the runs of an ensemble.
 
     Raises:
         ArtifactError: there are fewer than two, one is not finished, or they differ in labels, input or split.
     """
-    members = [open_run(places, name) for name in names]
+    members = [open_run(paths, name) for name in names]
     if len({run.id for run in members}) < max(FEWEST, len(members)):
         raise ArtifactError("An ensemble needs at least two different runs.", hint="Give --ensemble RUN RUN ….")
     for run in members:

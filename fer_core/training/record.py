@@ -1,6 +1,6 @@
 """What a run's manifest learns before the first epoch, and whether a resumed run still has the same data and machine.
 
-Without Keras, so that a door can refuse before it is imported.
+Without Keras, so that a command line can refuse before it is imported.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from fer_core.data.dataset import Dataset
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.faces import framings
 from fer_core.store.files import write_atomically
-from fer_core.store.manifest import Manifest, SplitFacts, TrainingImages
+from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
 from fer_core.store.run import Run
 from fer_core.training.machine import Machine
 
@@ -35,7 +35,7 @@ def record_data(run: Run, dataset: Dataset) -> None:
         data_source=dataset.source,
         data_fingerprint=dataset.fingerprint,
         split_fingerprint=dataset.split_fingerprint,
-        splits={part: SplitFacts(name=s.name, images=len(s)) for part, s in parts.items() if s is not None},
+        splits={part: SplitMetadata(name=s.name, images=len(s)) for part, s in parts.items() if s is not None},
         training_images=_save_training_images(run, dataset),
     )
 

@@ -68,7 +68,7 @@ class RetrainSpec(Settings):
 def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConfig:
     """Returns the settings to train with, all but data, new images and starting weights; raises ConfigError.
 
-    A champion's own teachers are left out: its recipe is repeated, not who taught it, who may be gone by now. What
+    A champion's own teachers are left out: its recipe is repeated, not its teachers, which may be gone by now. What
     their views did is left to the augmentation then. What decides which images test is the champion's (the model in
     use), also where another recipe is trained. Only `validation='test'` is not taken over: a model that was chosen on
     the test images cannot be judged on them.

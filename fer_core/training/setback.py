@@ -12,7 +12,7 @@ from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import DatasetError, FerError
 from fer_core.evaluation.analysis_data import class_numbers, training_hashes
 from fer_core.evaluation.gate import compare
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.model_files import ModelFiles
 from fer_core.store.run import Run
 from fer_core.training.comparing import Ask, files_of, in_its_size
@@ -20,7 +20,7 @@ from fer_core.training.comparing import Ask, files_of, in_its_size
 CONFIDENCE = 0.95
 
 
-def setback(run: Run, before: ModelFiles, places: Places, *, ask: Ask) -> str:
+def setback(run: Run, before: ModelFiles, paths: Paths, *, ask: Ask) -> str:
     """Returns a sentence if a finished run is measurably worse than the model before it, or cannot be compared.
 
     Otherwise ''. Both answer on the run's test images, but for those that either has seen in its training.
@@ -30,9 +30,9 @@ def setback(run: Run, before: ModelFiles, places: Places, *, ask: Ask) -> str:
     """
     try:
         columns = _columns(run, before)
-        dataset = _data_of(run, places)
+        dataset = _data_of(run, paths)
         unseen = _unseen(before, dataset)
-        old = ask(before, in_its_size(run, dataset, before, places))[:, columns].argmax(axis=1)
+        old = ask(before, in_its_size(run, dataset, before, paths))[:, columns].argmax(axis=1)
         new = ask(files_of(run), dataset).argmax(axis=1)
     except FerError as error:
         reason = str(error).rstrip(".")
@@ -44,13 +44,13 @@ def setback(run: Run, before: ModelFiles, places: Places, *, ask: Ask) -> str:
     return (
         f"It is measurably worse than {before.name}, which was in use before: macro F1 goes from "
         f"{difference.sentence()} on {unseen.sum():,} images of {dataset.test.name} that neither has seen. "
-        f"`{_way_back(places)}` goes back."
+        f"`{_way_back(paths)}` goes back."
     )
 
 
-def _way_back(places: Places) -> str:
-    is_usual = places.models == Places.from_environment().models
-    return f"{'' if is_usual else f'FER_MODELS_DIR={shlex.quote(str(places.models))} '}python -m jobs rollback"
+def _way_back(paths: Paths) -> str:
+    is_usual = paths.models == Paths.from_environment().models
+    return f"{'' if is_usual else f'FER_MODELS_DIR={shlex.quote(str(paths.models))} '}python -m jobs rollback"
 
 
 def _columns(run: Run, before: ModelFiles) -> np.ndarray:
@@ -61,9 +61,9 @@ def _columns(run: Run, before: ModelFiles) -> np.ndarray:
         raise DatasetError("their labels differ") from None
 
 
-def _data_of(run: Run, places: Places) -> Dataset:
+def _data_of(run: Run, paths: Paths) -> Dataset:
     side, channels = networks.input_shape(run.manifest.config)
-    return load_dataset(run.manifest.config, places, side=side, channels=channels)
+    return load_dataset(run.manifest.config, paths, side=side, channels=channels)
 
 
 def _unseen(before: ModelFiles, dataset: Dataset) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.promotion import model_in_use
 from fer_core.store.runs import open_run
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import keras
 
 
-def starting_model(name: str, places: Places, *, flag: str = "--init-from") -> Path:
+def starting_model(name: str, paths: Paths, *, flag: str = "--init-from") -> Path:
     """Returns the .h5 that `flag` means: a file, a run id, 'current', or a model that comes with the project, by name.
 
     Raises ArtifactError that names the flag.
     """
     if name == "current":
-        folder = model_in_use(places)
+        folder = model_in_use(paths)
         if folder is None:
             raise ArtifactError("There is no model in use yet.", hint=f"Train one first, or give {flag} a .h5 file.")
         return folder / "model.h5"
@@ -33,26 +33,26 @@ def starting_model(name: str, places: Places, *, flag: str = "--init-from") -> P
         if not path.is_file():
             raise ArtifactError(f"There is no model file {path}.", hint=f"{flag} takes a .h5, a run id or 'current'.")
         return path
-    run = open_run(places, name)
+    run = open_run(paths, name)
     if not run.model_h5.is_file():
         raise ArtifactError(f"Run {run.id} has no model yet ({run.state.status}).", hint="Take a finished run.")
     return run.model_h5
 
 
-def with_fixed_models(config: TrainConfig, places: Places) -> TrainConfig:
+def with_fixed_models(config: TrainConfig, paths: Paths) -> TrainConfig:
     """Returns the settings with other models named so that a resumed run has the same ones, whatever is in use then.
 
     Raises ArtifactError for a starting model or a teacher that is not there.
     """
-    start = config.init_from and fixed_model(config.init_from, places)
-    taught_by = tuple(fixed_model(name, places, flag="--teacher") for name in config.teacher)
-    return config.model_copy(update={"init_from": start, "teacher": taught_by})
+    start = config.init_from and fixed_model(config.init_from, paths)
+    teachers_by_id = tuple(fixed_model(name, paths, flag="--teacher") for name in config.teacher)
+    return config.model_copy(update={"init_from": start, "teacher": teachers_by_id})
 
 
-def fixed_model(name: str, places: Places, *, flag: str = "--init-from") -> str:
+def fixed_model(name: str, paths: Paths, *, flag: str = "--init-from") -> str:
     """Returns a run id, or the whole path of a file. Raises ArtifactError."""
-    is_run = (places.models / "runs" / name).is_dir()
-    return name if is_run else str(starting_model(name, places, flag=flag).resolve())
+    is_run = (paths.models / "runs" / name).is_dir()
+    return name if is_run else str(starting_model(name, paths, flag=flag).resolve())
 
 
 def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> str:

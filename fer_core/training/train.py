@@ -14,11 +14,12 @@ from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.interruption import check_interrupted
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.training.budget import planned, time_left
 from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, load_checkpoint
 from fer_core.training.compiling import built, compiled
+from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
 from fer_core.training.finish import chosen_on, finish, kept_epoch
 from fer_core.training.fit import IsStopped, fit, never
 from fer_core.training.lifecycle import lifecycle
@@ -27,7 +28,6 @@ from fer_core.training.members import check_is_no_ensemble
 from fer_core.training.record import record_machine
 from fer_core.training.report import Report, RunReport, ignore
 from fer_core.training.starting import start_from, starting_model
-from fer_core.training.teaching import chosen_by_teachers, kept_lessons, record_teachers
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainingResult:
 
 
 def train(
-    run: Run, dataset: Dataset, *, places: Places, report: Report = ignore, is_stopped: IsStopped = never
+    run: Run, dataset: Dataset, *, paths: Paths, report: Report = ignore, is_stopped: IsStopped = never
 ) -> TrainingResult:
     """Trains, scores and saves the model of `run`; goes on from its checkpoint if there is one.
 
@@ -61,7 +61,7 @@ def train(
         machine = prepare(run.manifest.config, recorded=run.manifest)
         record_machine(run, machine)
         with lifecycle(run, report) as told:
-            return _trained(run, dataset, machine, places=places, told=told, is_stopped=is_stopped)
+            return _trained(run, dataset, machine, paths=paths, told=told, is_stopped=is_stopped)
 
 
 def _check_can_be_trained(run: Run) -> None:
@@ -71,25 +71,25 @@ def _check_can_be_trained(run: Run) -> None:
 
 
 def _trained(
-    run: Run, dataset: Dataset, machine: Machine, *, places: Places, told: RunReport, is_stopped: IsStopped
+    run: Run, dataset: Dataset, machine: Machine, *, paths: Paths, told: RunReport, is_stopped: IsStopped
 ) -> TrainingResult:
     began = time.perf_counter()
     told.event(f"Training {run.id}: {machine.sentence()}.")
     with single_or_many(machine):
-        record_teachers(run, places)
-        taught = chosen_by_teachers(run.manifest.config, dataset, places)  # while they are surely there
-        lessons = _lessons(run, dataset, places, told)
-        _plan(run, dataset, machine, told, places=places, lessons=lessons, began=began)
-        network = _built(run, dataset.labels, places, told)
-        model = compiled(network, run.manifest.config, dataset, machine, places=places)
+        record_teachers(run, paths)
+        distilled = chosen_by_teachers(run.manifest.config, dataset, paths)  # while they are surely there
+        soft_labels = _soft_labels(run, dataset, paths, told)
+        _plan(run, dataset, machine, told, paths=paths, soft_labels=soft_labels, began=began)
+        network = _built(run, dataset.labels, paths, told)
+        model = compiled(network, run.manifest.config, dataset, machine, paths=paths)
         check_room(run.folder, model)
         progress = load_checkpoint(run.checkpoint, model)
         _say_where_it_goes_on(run, progress, told)
         budget = time_left(run.manifest.plan, progress.rows, began=began)
         stops = {"is_stopped": is_stopped, "is_spent": budget.is_spent if budget else never}
-        fit(model, dataset, run, progress=progress, report=told, lessons=lessons, **stops)
+        fit(model, dataset, run, progress=progress, report=told, soft_labels=soft_labels, **stops)
     network.set_weights(progress.best_weights or model.kept_weights())
-    chosen = f"{chosen_on(run.manifest.config, dataset)} {taught}".strip()
+    chosen = f"{chosen_on(run.manifest.config, dataset)} {distilled}".strip()
     evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, told=told)
     return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
 
@@ -109,12 +109,12 @@ def _plan(run: Run, dataset: Dataset, machine: Machine, told: RunReport, **so_fa
     )
 
 
-def _built(run: Run, labels: tuple[str, ...], places: Places, told: RunReport) -> keras.Model:
+def _built(run: Run, labels: tuple[str, ...], paths: Paths, told: RunReport) -> keras.Model:
     """Returns the stock network with its starting weights, which a checkpoint makes needless."""
     config = run.manifest.config
     network = built(config, labels)
     if config.init_from and not has_checkpoint(run.checkpoint):
-        told.event(start_from(network, starting_model(config.init_from, places), labels))
+        told.event(start_from(network, starting_model(config.init_from, paths), labels))
     return network
 
 
@@ -127,13 +127,13 @@ def _say_where_it_goes_on(run: Run, progress: Progress, told: RunReport) -> None
     told.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
 
 
-def _lessons(run: Run, dataset: Dataset, places: Places, told: RunReport) -> np.ndarray | None:
+def _soft_labels(run: Run, dataset: Dataset, paths: Paths, told: RunReport) -> np.ndarray | None:
     config = run.manifest.config
     if not config.teacher_views:
         return None
     names = " and ".join(run.manifest.teachers)
     told.event(f"Learns from the answers of {names} to {config.teacher_views} views of each image.")
-    lessons = kept_lessons(config, dataset, places)
+    soft_labels = cached_soft_labels(config, dataset, paths)
     # Loading the teachers draws from the generators: the weights are to be the same where what they said is kept.
     keras.utils.set_random_seed(config.seed)
-    return lessons
+    return soft_labels

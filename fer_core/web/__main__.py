@@ -3,20 +3,20 @@
 import os
 import sys
 
-from fer_core.doors.exits import ended
+from fer_core.cli.exits import ended
 
 
 def main() -> None:
     """Reads the command line and serves. Raises FerError for what the user can mend."""
     from fer_core.web.arguments import parse
 
-    settings, places = parse(sys.argv[1:])
+    settings, paths = parse(sys.argv[1:])
 
     from fer_core.web.serving import serve
     from jobs.settings import broker_url
 
-    broker_url(os.environ, places)
-    serve(settings, places)
+    broker_url(os.environ, paths)
+    serve(settings, paths)
 
 
 if __name__ == "__main__":

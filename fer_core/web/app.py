@@ -8,7 +8,7 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from itsdangerous import TimestampSigner
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
 from fer_core.web import login, problems, safety, uploads
 from fer_core.web.api import health, openapi, predict
@@ -17,9 +17,9 @@ from fer_core.web.api import runs as runs_api
 from fer_core.web.broker import state as broker_state
 from fer_core.web.figures import Figures
 from fer_core.web.live_sessions import LiveSessions
-from fer_core.web.looks.run_list import RunList
 from fer_core.web.pages import corrections, jobs, live, model, runs, searches, upload
-from fer_core.web.readers import Readers
+from fer_core.web.predictor_pool import PredictorPool
+from fer_core.web.queries.run_list import RunList
 from fer_core.web.service import EXTENSION, Service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from fer_core.web.shared_answer import SharedAnswer
@@ -32,7 +32,7 @@ _BROKER_SECONDS = 2.0
 
 
 def make_app(
-    settings: WebSettings, places: Places, *, environ: Mapping[str, str] = os.environ, clock: Clock = utc_now
+    settings: WebSettings, paths: Paths, *, environ: Mapping[str, str] = os.environ, clock: Clock = utc_now
 ) -> Flask:
     """Returns the application, its model loaded. Raises ConfigError, ArtifactError.
 
@@ -46,11 +46,11 @@ def make_app(
     app.config["WTF_CSRF_TIME_LIMIT"] = None
     app.json.sort_keys = False
     uploads.limit_uploads(app, most_bytes=settings.upload_bytes)
-    service = _service(settings, places, environ=environ, clock=clock, secret=app.secret_key)
+    service = _service(settings, paths, environ=environ, clock=clock, secret=app.secret_key)
     app.extensions[EXTENSION] = service
     service.figures.watch(app)
     safety.guard(app, hosts=host_names(settings))
-    login.lock(app, login.Door(known_secrets), https=settings.https)
+    login.lock(app, login.SignIn(known_secrets), https=settings.https)
     problems.handle_problems(app)
     show_as_people_read(app)
     _register(app)
@@ -58,16 +58,16 @@ def make_app(
 
 
 def _service(
-    settings: WebSettings, places: Places, *, environ: Mapping[str, str], clock: Clock, secret: bytes
+    settings: WebSettings, paths: Paths, *, environ: Mapping[str, str], clock: Clock, secret: bytes
 ) -> Service:
     return Service(
         settings=settings,
-        places=places,
+        paths=paths,
         environ=environ,
         clock=clock,
-        readers=Readers(settings, places),
+        readers=PredictorPool(settings, paths),
         sessions=LiveSessions(threshold=settings.threshold),
-        runs=RunList(places),
+        runs=RunList(paths),
         figures=Figures(),
         broker_state=SharedAnswer(broker_state, fresh_seconds=_BROKER_SECONDS),
         signer=TimestampSigner(secret, salt="crop"),

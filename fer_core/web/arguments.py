@@ -6,22 +6,22 @@ from typing import Annotated
 import tyro
 from pydantic import ValidationError
 
+from fer_core.cli.command_line import parsed, peek
 from fer_core.config import config_error
-from fer_core.doors.command_line import parsed, peek
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.web.settings import WebSettings
 
 PROGRAM = "-m fer_core.web"
 
 
-def parse(argv: Sequence[str]) -> tuple[WebSettings, Places]:
+def parse(argv: Sequence[str]) -> tuple[WebSettings, Paths]:
     """Returns settings and folders, or raises ConfigError; `--help` prints and exits with 0."""
-    places = Places.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
+    paths = Paths.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
     try:
         settings = parsed(_command_line, argv, program=PROGRAM, names=_names(), positional=None)
     except ValidationError as error:
         raise config_error(error, WebSettings, script=PROGRAM) from None
-    return settings, places
+    return settings, paths
 
 
 def _command_line(

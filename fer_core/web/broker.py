@@ -23,7 +23,7 @@ def desk() -> Desk:
     """Returns what the commands of `python -m jobs` work with, for this application's folders."""
     held = service()
     if "desk" not in g:
-        g.desk = Desk(held.places, environ=held.environ, clock=held.clock)
+        g.desk = Desk(held.paths, environ=held.environ, clock=held.clock)
     return g.desk
 
 
@@ -40,7 +40,7 @@ def sent(task: str, arguments: dict[str, Any]) -> Job:
 
     job_id = new_job_id(task, held.clock())
     known = {"job_id": job_id, "environ": held.environ, "clock": held.clock}
-    _without_broker(lambda: submit(held.places, task, arguments, **known))
+    _without_broker(lambda: submit(held.paths, task, arguments, **known))
     return held.jobs.read(job_id)
 
 
@@ -53,7 +53,7 @@ def resumed(name: str) -> Job:
     celery_app(held)
     from jobs.cancelling import resume
 
-    job = _without_broker(lambda: resume(held.places, name))
+    job = _without_broker(lambda: resume(held.paths, name))
     return job or find_subject(held, name).job or held.jobs.find(name)
 
 

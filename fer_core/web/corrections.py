@@ -84,5 +84,5 @@ def _is_ours(path: Path) -> bool:
 
 
 def _of(path: Path) -> Kept:
-    moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return Kept(path.parent.name, path.name, moment.isoformat(), path)
+    timestamp = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return Kept(path.parent.name, path.name, timestamp.isoformat(), path)

@@ -14,8 +14,8 @@ from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, starting_config
-from fer_core.search import spec
-from fer_core.search.space import OPTION, parameters
+from fer_core.tuning import spec
+from fer_core.tuning.space import OPTION, parameters
 from jobs.commands.submitting import TASKS
 from jobs.settings import queues
 from jobs.wishes import WISHES, TrainWish

@@ -10,8 +10,8 @@ import numpy as np
 
 from fer_core.errors import FerError
 from fer_core.live.frame import Frame
-from fer_core.live.reader import FaceReader, LiveReader
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import FacePredictor, LivePredictor
 from fer_core.store.clock import utc_now
 
 MOST_SESSIONS = 200
@@ -24,7 +24,7 @@ class BusySessionError(FerError):
 
 @dataclass
 class _Session:
-    reader: LiveReader
+    predictor: LivePredictor
     smoothing_seconds: float
     used: float
     busy: threading.Lock = field(default_factory=threading.Lock)
@@ -36,7 +36,7 @@ class _Session:
 
 
 class LiveSessions:
-    """One `LiveReader` for each page that is open. Sessions end by themselves when nothing comes for a minute."""
+    """One `LivePredictor` for each page that is open. Sessions end by themselves when nothing comes for a minute."""
 
     def __init__(self, *, threshold: float, clock: Callable[[], float] = time.monotonic):
         self._threshold, self._clock = threshold, clock
@@ -48,24 +48,24 @@ class LiveSessions:
         return len(self._sessions)
 
     def read(
-        self, session_id: str, picture_bgr: np.ndarray, reader: FaceReader, *, smoothing_seconds: float
-    ) -> list[Reading]:
+        self, session_id: str, picture_bgr: np.ndarray, predictor: FacePredictor, *, smoothing_seconds: float
+    ) -> list[Prediction]:
         """Returns what is read in the next frame, uint8 BGR (height, width, 3), of a session; a new id begins one.
 
         Args:
-            reader: a lent one, whose detector and classifier do the work.
-            smoothing_seconds: as in `LiveReader`; another value than before begins the readings anew.
+            predictor: a lent one, whose detector and classifier do the work.
+            smoothing_seconds: as in `LivePredictor`; another value than before begins the readings anew.
 
         Raises BusySessionError.
         """
-        session = self._session(session_id, reader, smoothing_seconds)
+        session = self._session(session_id, predictor, smoothing_seconds)
         if not session.busy.acquire(blocking=False):
             raise BusySessionError("The frame before is still being read.", hint="Send one frame at a time.")
         try:
-            session.reader.use(detector=reader.detector, classifier=reader.classifier)
-            readings = session.reader.read(session.frame(picture_bgr, self._clock()))
-            session.reader.faces = {}  # what the network saw is not kept either
-            return readings
+            session.predictor.use(detector=predictor.detector, classifier=predictor.classifier)
+            predictions = session.predictor.read(session.frame(picture_bgr, self._clock()))
+            session.predictor.faces = {}  # what the network saw is not kept either
+            return predictions
         finally:
             session.busy.release()
 
@@ -82,13 +82,13 @@ class LiveSessions:
         self._timer.daemon = True
         self._timer.start()
 
-    def _session(self, session_id: str, reader: FaceReader, smoothing_seconds: float) -> _Session:
+    def _session(self, session_id: str, predictor: FacePredictor, smoothing_seconds: float) -> _Session:
         now = self._clock()
         with self._changing:
             self._forget_idle(now)
             session = self._sessions.get(session_id)
             if session is None or session.smoothing_seconds != smoothing_seconds:
-                session = _Session(self._live_reader(reader, smoothing_seconds), smoothing_seconds, now)
+                session = _Session(self._live_predictor(predictor, smoothing_seconds), smoothing_seconds, now)
                 self._sessions[session_id] = session
             session.used = now
             self._sessions.move_to_end(session_id)
@@ -96,10 +96,10 @@ class LiveSessions:
                 self._forget_later()
             return session
 
-    def _live_reader(self, reader: FaceReader, smoothing_seconds: float) -> LiveReader:
-        return LiveReader(
-            reader.detector,
-            reader.classifier,
+    def _live_predictor(self, predictor: FacePredictor, smoothing_seconds: float) -> LivePredictor:
+        return LivePredictor(
+            predictor.detector,
+            predictor.classifier,
             threshold=self._threshold,
             smoothing_seconds=smoothing_seconds,
             detect_every=1,  # frames come far apart, and following would keep the last one

@@ -40,7 +40,7 @@ class TooManyFailuresError(FerError):
         self.seconds = seconds
 
 
-class Door:
+class SignIn:
     """Knows the digests of the secrets, and who has tried wrong ones."""
 
     def __init__(self, known: tuple[str, ...], *, clock: Callable[[], float] = time.monotonic):
@@ -88,7 +88,7 @@ class Door:
 
     def _check(self, address: str) -> None:
         now = self._clock()
-        recent = [moment for moment in self._failures.get(address, ()) if now - moment < FORGET_SECONDS]
+        recent = [timestamp for timestamp in self._failures.get(address, ()) if now - timestamp < FORGET_SECONDS]
         self._failures.pop(address, None)
         if recent:
             self._failures[address] = recent
@@ -98,41 +98,41 @@ class Door:
             raise TooManyFailuresError(FORGET_SECONDS - (now - recent[0]))
 
 
-def lock(app: Flask, door: Door, *, https: bool) -> None:
+def lock(app: Flask, sign_in: SignIn, *, https: bool) -> None:
     """Lets only those in who know a secret, where there is one."""
-    app.extensions[_EXTENSION] = door
+    app.extensions[_EXTENSION] = sign_in
     app.config.update(
         SESSION_COOKIE_NAME="fer_session",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
         SESSION_COOKIE_SECURE=https,
-        PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS) if door.is_locked else _NEVER,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_HOURS) if sign_in.is_locked else _NEVER,
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     app.register_blueprint(pages)
-    if door.is_locked:
+    if sign_in.is_locked:
         app.before_request(_check)
 
 
 def is_locked() -> bool:
     """Returns whether this application asks for a token or password."""
-    return _door().is_locked
+    return _sign_in().is_locked
 
 
 def has_token() -> bool:
     """Returns whether the request has the token in its Authorization header. Raises TooManyFailuresError."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not _door().is_locked:
+    if scheme.lower() != "bearer" or not _sign_in().is_locked:
         return False
-    return _door().opens(token.strip(), request.remote_addr or "")
+    return _sign_in().opens(token.strip(), request.remote_addr or "")
 
 
 def is_signed_in() -> bool:
     """Returns whether the request comes with a session that began with a right password."""
-    return _door().knows_session(session.get("signed_in", ""))
+    return _sign_in().knows_session(session.get("signed_in", ""))
 
 
-def _door() -> Door:
+def _sign_in() -> SignIn:
     return current_app.extensions[_EXTENSION]
 
 
@@ -156,11 +156,11 @@ def page() -> str:
 def enter() -> Response | tuple[str, int, dict[str, str]]:
     """Begins a session where the password is right."""
     target = _own_path(request.form.get("next", ""))
-    if not _door().opens(request.form.get("password", ""), request.remote_addr or ""):
+    if not _sign_in().opens(request.form.get("password", ""), request.remote_addr or ""):
         shown = render_template("login.html", next=target, problem="That is not the password.")
         return shown, 401, {"WWW-Authenticate": "Bearer"}
     session.clear()
-    session["signed_in"] = _door().begin_session()
+    session["signed_in"] = _sign_in().begin_session()
     session.permanent = True
     return redirect(target)
 
@@ -168,7 +168,7 @@ def enter() -> Response | tuple[str, int, dict[str, str]]:
 @pages.post("/logout")
 def leave() -> Response:
     """Ends the session."""
-    _door().end_session(session.get("signed_in", ""))
+    _sign_in().end_session(session.get("signed_in", ""))
     session.clear()
     return redirect(url_for("login.page"))
 

@@ -17,8 +17,8 @@ from fer_core.faces.framing import crop_face, square_of
 from fer_core.live.classifier import framing_for
 from fer_core.live.heat_marks import Heat, blend_heat
 from fer_core.live.occlusion import occlusion_map
-from fer_core.live.reader import FaceReader
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import FacePredictor
 
 Finding = Literal["auto", "find", "given"]
 
@@ -38,7 +38,7 @@ _FACE_ALREADY_PIXELS = 256
 class FaceView:
     """What is shown of one face. Pictures are data: addresses; `crop_signed` is what a correction sends back."""
 
-    reading: Reading
+    prediction: Prediction
     square: Box
     """What of the picture the network saw, in pixels of the picture; may reach outside it."""
     crop: str
@@ -65,60 +65,61 @@ class PictureView:
     """Whether nobody said so."""
 
 
-def view(reader: FaceReader, picture: np.ndarray, *, finding: Finding, signer: TimestampSigner) -> PictureView:
+def view(predictor: FacePredictor, picture: np.ndarray, *, finding: Finding, signer: TimestampSigner) -> PictureView:
     """Returns what is shown of a picture, uint8, gray (height, width), BGR or BGRA."""
-    readings = [] if finding == "given" else reader.read(picture)
-    is_given = finding == "given" or (finding == "auto" and not readings and _is_like_a_face(picture))
+    predictions = [] if finding == "given" else predictor.read(picture)
+    is_given = finding == "given" or (finding == "auto" and not predictions and _is_like_a_face(picture))
     if is_given:
-        readings = reader.read_given(picture)
-    steps = _Steps(reader, picture, signer, is_given=is_given)
+        predictions = predictor.read_given(picture)
+    steps = _Steps(predictor, picture, signer, is_given=is_given)
     return PictureView(
         shown=data_address(_at_most(picture, SHOWN_PIXELS), ".jpg"),
         width=picture.shape[1],
         height=picture.shape[0],
         faces=[
-            steps.of(reading, with_heat=place < _MOST_HEAT_MAPS) for place, reading in enumerate(_largest(readings))
+            steps.of(prediction, with_heat=place < _MOST_HEAT_MAPS)
+            for place, prediction in enumerate(_largest(predictions))
         ],
-        found=len(readings),
+        found=len(predictions),
         is_given=is_given,
         guessed=is_given and finding == "auto",
     )
 
 
-def _largest(readings: list[Reading]) -> list[Reading]:
+def _largest(predictions: list[Prediction]) -> list[Prediction]:
     """Returns the largest faces, as many as are shown, in the order in which they were found."""
-    by_size = sorted(readings, key=lambda reading: reading.box.width * reading.box.height, reverse=True)
-    shown = {id(reading) for reading in by_size[:MOST_FACES]}
-    return [reading for reading in readings if id(reading) in shown]
+    by_size = sorted(predictions, key=lambda prediction: prediction.box.width * prediction.box.height, reverse=True)
+    shown = {id(prediction) for prediction in by_size[:MOST_FACES]}
+    return [prediction for prediction in predictions if id(prediction) in shown]
 
 
 class _Steps:
     """The steps from one picture to the answers of its faces."""
 
-    def __init__(self, reader: FaceReader, picture: np.ndarray, signer: TimestampSigner, *, is_given: bool):
-        self._reader, self._picture, self._signer, self._is_given = reader, picture, signer, is_given
+    def __init__(self, predictor: FacePredictor, picture: np.ndarray, signer: TimestampSigner, *, is_given: bool):
+        self._predictor, self._picture, self._signer, self._is_given = predictor, picture, signer, is_given
         self._gray = gray(picture)
 
-    def of(self, reading: Reading, *, with_heat: bool) -> FaceView:
-        classifier = self._reader.classifier
-        square, crop_gray = self._crop(reading)
+    def of(self, prediction: Prediction, *, with_heat: bool) -> FaceView:
+        classifier = self._predictor.classifier
+        square, crop_gray = self._crop(prediction)
         face = network_input(crop_gray, side=classifier.side, channels=classifier.channels)
         kept = base64.b64encode(_encoded(_at_most(crop_gray, KEPT_PIXELS), ".png"))
         return FaceView(
-            reading=reading,
+            prediction=prediction,
             square=square,
             crop=data_address(_at_most(self._colour_crop(square), _STEP_PIXELS), ".jpg"),
             gray=data_address(_at_most(crop_gray, _STEP_PIXELS), ".png"),
             network=data_address(face[:, :, 0], ".png"),
-            heat=self._heat(face, reading) if with_heat else None,
+            heat=self._heat(face, prediction) if with_heat else None,
             crop_signed=self._signer.sign(kept).decode(),
         )
 
-    def _crop(self, reading: Reading) -> tuple[Box, np.ndarray]:
+    def _crop(self, prediction: Prediction) -> tuple[Box, np.ndarray]:
         if self._is_given:
-            return reading.box, self._gray
-        framing = framing_for(self._reader.detector, self._reader.classifier)
-        return square_of(reading.box, framing), crop_face(self._gray, reading.box, framing=framing)
+            return prediction.box, self._gray
+        framing = framing_for(self._predictor.detector, self._predictor.classifier)
+        return square_of(prediction.box, framing), crop_face(self._gray, prediction.box, framing=framing)
 
     def _colour_crop(self, square: Box) -> np.ndarray:
         """What lies in the square, in colour, as far as it is inside the picture."""
@@ -128,9 +129,9 @@ class _Steps:
         bottom = max(top + 1, min(height, round(square.y + square.height)))
         return self._picture[top:bottom, left:right]
 
-    def _heat(self, face: np.ndarray, reading: Reading) -> str | None:
-        classifier = self._reader.classifier
-        values = occlusion_map(classifier, face, classifier.labels.index(reading.label))
+    def _heat(self, face: np.ndarray, prediction: Prediction) -> str | None:
+        classifier = self._predictor.classifier
+        values = occlusion_map(classifier, face, classifier.labels.index(prediction.label))
         if not values.any():
             return None
         picture_bgr = cv2.cvtColor(face[:, :, 0], cv2.COLOR_GRAY2BGR)

@@ -11,7 +11,7 @@ from fer_core.store.files import DiskFullError
 from fer_core.web.api.checks import NotAllowedError
 from fer_core.web.live_sessions import BusySessionError
 from fer_core.web.login import NotSignedInError, TooManyFailuresError
-from fer_core.web.readers import OverloadedError
+from fer_core.web.predictor_pool import OverloadedError
 from fer_core.web.safety import ForeignOriginError, UnknownHostError
 from fer_core.web.service import service
 from fer_core.web.uploads import TooLargeError

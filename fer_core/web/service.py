@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from flask import current_app
 from itsdangerous import TimestampSigner
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock
 from fer_core.web.figures import Figures
 from fer_core.web.live_sessions import LiveSessions
-from fer_core.web.looks.run_list import RunList
-from fer_core.web.readers import Readers
+from fer_core.web.predictor_pool import PredictorPool
+from fer_core.web.queries.run_list import RunList
 from fer_core.web.settings import WebSettings
 from fer_core.web.shared_answer import SharedAnswer
 
@@ -23,10 +23,10 @@ class Service:
     """What the views of one application work with."""
 
     settings: WebSettings
-    places: Places
+    paths: Paths
     environ: Mapping[str, str]
     clock: Clock
-    readers: Readers
+    readers: PredictorPool
     sessions: LiveSessions
     runs: RunList
     figures: Figures

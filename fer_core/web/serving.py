@@ -14,9 +14,9 @@ import waitress
 from flask import Flask
 from waitress.server import BaseWSGIServer
 
-from fer_core.doors.native_messages import send_native_messages_to
+from fer_core.cli.native_messages import send_native_messages_to
 from fer_core.errors import ConfigError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.web.app import make_app
 from fer_core.web.refusals import refuse_as_the_pages_do
 from fer_core.web.service import EXTENSION
@@ -70,12 +70,12 @@ class Serving(NamedTuple):
         return getattr(self.server, "effective_listen", [one])
 
 
-def serve(settings: WebSettings, places: Places) -> None:
+def serve(settings: WebSettings, paths: Paths) -> None:
     """Serves until a signal ends it. Raises ConfigError, ArtifactError."""
     _set_process_up()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is answered with 503
-    with serving(settings, places) as started:
+    with serving(settings, paths) as started:
         if warning := password_warning(settings.password_file):
             print(warning, file=sys.stderr, flush=True)
         print(f"Serving on {started.url} – Ctrl-C ends it.", file=sys.stderr, flush=True)
@@ -94,9 +94,9 @@ def _set_process_up() -> None:
 
 
 @contextlib.contextmanager
-def serving(settings: WebSettings, places: Places, *, environ: Mapping[str, str] = os.environ) -> Iterator[Serving]:
+def serving(settings: WebSettings, paths: Paths, *, environ: Mapping[str, str] = os.environ) -> Iterator[Serving]:
     """Yields a server that listens; its `run()` serves. Raises ConfigError, ArtifactError."""
-    app = make_app(settings, places, environ=environ)
+    app = make_app(settings, paths, environ=environ)
     server = _listening(app, settings)
     refuse_as_the_pages_do(server, app)
     try:
@@ -109,7 +109,7 @@ def serving(settings: WebSettings, places: Places, *, environ: Mapping[str, str]
 def _connections(settings: WebSettings) -> int:
     """Returns how many may be open: so many that their requests fit into memory, but one for each thread."""
     fitting = min(_CONNECTIONS, _INCOMING_BYTES // settings.upload_bytes)
-    return max(fitting, settings.reader_count + settings.waiting + _OTHER_THREADS)
+    return max(fitting, settings.predictor_count + settings.waiting + _OTHER_THREADS)
 
 
 def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
@@ -118,7 +118,7 @@ def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
             app,
             host=settings.host,
             port=settings.port,
-            threads=settings.reader_count + settings.waiting + _OTHER_THREADS,
+            threads=settings.predictor_count + settings.waiting + _OTHER_THREADS,
             connection_limit=_connections(settings),
             channel_timeout=_IDLE_SECONDS,
             asyncore_use_poll=True,  # select() knows no more than 1,024 files

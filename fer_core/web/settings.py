@@ -68,7 +68,7 @@ class WebSettings(Settings):
         return int(self.max_megapixels * 1_000_000)
 
     @property
-    def reader_count(self) -> int:
+    def predictor_count(self) -> int:
         """Pictures read at the same time."""
         return self.readers or available_cores()
 

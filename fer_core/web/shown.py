@@ -11,9 +11,9 @@ from fer_core.web.service import service
 
 
 def show_as_people_read(app: Flask) -> None:
-    """Adds the filters `percent`, `moment`, `duration`, `number` and `value`, and what every template knows."""
+    """Adds the filters `percent`, `timestamp`, `duration`, `number` and `value`, and what every template knows."""
     app.add_template_filter(percent)
-    app.add_template_filter(moment)
+    app.add_template_filter(timestamp)
     app.add_template_filter(number)
     app.add_template_filter(value)
     app.add_template_filter(lambda seconds: "–" if seconds is None else duration(seconds), "duration")
@@ -25,8 +25,8 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
 
 
-def moment(text: str | None) -> str:
-    """Returns a moment of a record as people write it: 2026-01-31 14:02 UTC."""
+def timestamp(text: str | None) -> str:
+    """Returns a point in time as people write it: 2026-01-31 14:02 UTC."""
     if not text:
         return "–"
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_core.errors import JobError
-from fer_core.search.entries import Entry, SearchState
-from fer_core.search.folder import Search
-from fer_core.search.ranking import Standing, latencies, milliseconds_text, pareto, standings
-from fer_core.search.state import load_state
+from fer_core.tuning.entries import Entry, SearchState
+from fer_core.tuning.folder import Search
+from fer_core.tuning.ranking import Standing, latencies, milliseconds_text, pareto, standings
+from fer_core.tuning.state import load_state
 from jobs.commands.desk import Desk, new_table, settings_text
 from jobs.commands.subject import find_subject
 
@@ -30,14 +30,14 @@ def best(desk: Desk, search: str, *, json: bool = False) -> None:
     state = load_state(found)
     ranks = standings(state.entries, found.spec.objective)
     if json:
-        desk.say_json(_facts(found, state, ranks))
+        desk.say_json(_metadata(found, state, ranks))
     elif ranks:
         desk.show(*_picture(found, state, ranks))
     else:
         desk.say(f"No trial of {found.id} has come to a score yet ({len(state.trials)} were begun).")
 
 
-def _facts(search: Search, state: SearchState, ranks: list[Standing]) -> dict[str, Any]:
+def _metadata(search: Search, state: SearchState, ranks: list[Standing]) -> dict[str, Any]:
     """Returns what is printed, as plain values."""
     objective = search.spec.objective
     return {

@@ -15,7 +15,7 @@ _WRITTEN = "`python -m jobs up` starts broker and workers, which take it; `pytho
 
 def celery_app(desk: Desk) -> Any:
     """Returns the Celery app of these places. It reads where it is when it is imported: nobody may do so before."""
-    folders = environment_of(desk.places, {}).items()
+    folders = environment_of(desk.paths, {}).items()
     os.environ.update({name: value for name, value in folders if name.startswith("FER_")})
     from jobs.celery import app
 
@@ -29,7 +29,7 @@ def sent(desk: Desk, task: str, arguments: dict[str, Any]) -> Job:
 
     job_id = new_job_id(task, desk.clock())
     known = {"job_id": job_id, "environ": desk.environ, "clock": desk.clock}
-    return _sent(lambda: submit(desk.places, task, arguments, **known), job_id)
+    return _sent(lambda: submit(desk.paths, task, arguments, **known), job_id)
 
 
 def resumed(desk: Desk, name: str) -> Job:
@@ -37,7 +37,7 @@ def resumed(desk: Desk, name: str) -> Job:
     celery_app(desk)
     from jobs.cancelling import resume
 
-    return _sent(lambda: resume(desk.places, name), name)
+    return _sent(lambda: resume(desk.paths, name), name)
 
 
 def _sent(send: Callable[[], Job], name: str) -> Job:

@@ -29,8 +29,8 @@ def clean(
     """
     if keep_days < 0:
         raise ConfigError(f"--keep-days is at least 0, not {keep_days:g}.", hint="Leave it out for 30 days.")
-    found = find_garbage(desk.places, keep_days=keep_days, now=desk.clock())
-    freed = 0 if dry_run else remove_garbage(desk.places, found)
+    found = find_garbage(desk.paths, keep_days=keep_days, now=desk.clock())
+    freed = 0 if dry_run else remove_garbage(desk.paths, found)
     if json:
         listed = [garbage._asdict() | {"path": str(garbage.path)} for garbage in found]
         desk.say_json({"dry_run": dry_run, "freed": freed, "found": listed})

@@ -51,11 +51,11 @@ def compare(desk: Desk, first: str, second: str, *, paired: bool = True, json: b
         _print_pair(desk, sides, paired)
         return
     found, why_not = _pair(desk, sides, wanted=paired)
-    desk.say_json(_facts(*sides) | {"paired": found and found.to_json(), "not_paired": why_not})
+    desk.say_json(_metadata(*sides) | {"paired": found and found.to_json(), "not_paired": why_not})
 
 
 def _side(desk: Desk, name: str) -> Side:
-    run = _model_in_use(desk) if name == "current" else open_run(desk.places, name)
+    run = _model_in_use(desk) if name == "current" else open_run(desk.paths, name)
     manifest = run.manifest
     evaluation = None
     with suppress(ArtifactError):
@@ -64,10 +64,10 @@ def _side(desk: Desk, name: str) -> Side:
 
 
 def _model_in_use(desk: Desk) -> Run:
-    folder = model_in_use(desk.places)
+    folder = model_in_use(desk.paths)
     if folder is None:
         raise ArtifactError("There is no model in use.", hint="`python -m jobs promote RUN` puts one into use.")
-    return Run(folder, desk.places.history)
+    return Run(folder, desk.paths.history)
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _on_same_images(first: Side, second: Side) -> bool:
     return split is not None and split == second.manifest.split_fingerprint
 
 
-def _facts(first: Side, second: Side) -> dict[str, Any]:
+def _metadata(first: Side, second: Side) -> dict[str, Any]:
     """Returns what is printed, as plain values."""
     runs = [
         {
@@ -200,6 +200,6 @@ def _pair(desk: Desk, sides: tuple[Side, Side], *, wanted: bool) -> tuple[Paired
     if not wanted or any(side.evaluation is None for side in sides) or not _on_same_images(*sides):
         return None, ""
     try:
-        return paired_difference(desk.places, *(side.run for side in sides)), ""
+        return paired_difference(desk.paths, *(side.run for side in sides)), ""
     except FerError as error:
         return None, str(error)

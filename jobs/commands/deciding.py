@@ -7,9 +7,9 @@ from tyro.conf import UseAppendAction, arg
 
 from fer_core.errors import ArtifactError
 from fer_core.recipes import RECIPES
-from fer_core.search.space import with_settings
 from fer_core.store import promotion
 from fer_core.store.runs import open_run
+from fer_core.tuning.space import with_settings
 from jobs.cancelling import cancel as cancel_job
 from jobs.commands.desk import Desk
 from jobs.commands.setting_pairs import settings_given
@@ -27,7 +27,7 @@ def cancel(desk: Desk, name: str, *, wait: bool = True) -> None:
         name: A job's id, or a run or search.
         wait: Until it has ended, some seconds at most.
     """
-    job = cancel_job(desk.places, name)
+    job = cancel_job(desk.paths, name)
     deadline = time.monotonic() + (CANCEL_SECONDS if wait else 0.0)
     with desk.console.status(f"Waiting for the end of {job.id} …"):
         still = _still_open(desk, job)
@@ -78,7 +78,7 @@ def rerun(
         promote: Make the finished model the one in use.
         dry_run: Show what would be sent, and send nothing.
     """
-    manifest = open_run(desk.places, run).manifest
+    manifest = open_run(desk.paths, run).manifest
     config = with_settings(manifest.config, settings_given(set))
     arguments: dict[str, Any] = config.model_dump(mode="json")
     arguments |= {"recipe": manifest.recipe} if manifest.recipe in RECIPES else {}
@@ -93,16 +93,16 @@ def promote(desk: Desk, run: str) -> None:
     Args:
         run: The run's id.
     """
-    result = promotion.promote(desk.places, open_run(desk.places, run), clock=desk.clock)
+    result = promotion.promote(desk.paths, open_run(desk.paths, run), clock=desk.clock)
     if not result.promoted:
         raise ArtifactError(result.sentence, hint="Take it by its file, or train on photographs first.")
     desk.say(result.sentence)
-    if promotion.step_back(desk.places):
+    if promotion.step_back(desk.paths):
         desk.say("`python -m jobs rollback` goes back to the one before.")
 
 
 def rollback(desk: Desk) -> None:
     """Put the model that was in use before into use again."""
-    pointer = promotion.rollback(desk.places, clock=desk.clock)
+    pointer = promotion.rollback(desk.paths, clock=desk.clock)
     name = f"Run {pointer.run}" if pointer else "The project's own model"
-    desk.say(f"{name} is in use again: {promotion.model_copy(desk.places)}.")
+    desk.say(f"{name} is in use again: {promotion.model_copy(desk.paths)}.")

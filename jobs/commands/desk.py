@@ -13,8 +13,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fer_core.doors.output import Output
-from fer_core.places import Places
+from fer_core.cli.output import Output
+from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import plain
 from fer_core.training.report import duration
@@ -35,7 +35,7 @@ COLOURS = {
 class Desk:
     """What a command is given."""
 
-    places: Places
+    paths: Paths
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     console: Console = field(default_factory=lambda: Output(markup=False, highlight=False, emoji=False))
     clock: Clock = utc_now
@@ -43,7 +43,7 @@ class Desk:
     @property
     def jobs(self) -> Jobs:
         """All jobs of these places."""
-        return Jobs(self.places.models / "jobs", clock=self.clock)
+        return Jobs(self.paths.models / "jobs", clock=self.clock)
 
     def say(self, text: str = "") -> None:
         """Prints a sentence as it is; the terminal breaks the line, so that paths stay whole."""

@@ -6,8 +6,8 @@ from typing import Annotated, Any, get_type_hints
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from fer_core.doors.command_line import parsed, peek
-from fer_core.places import Places
+from fer_core.cli.command_line import parsed, peek
+from fer_core.paths import Paths
 from jobs.commands.desk import Desk
 
 FOLDERS = {
@@ -22,16 +22,16 @@ def call(command: Callable[..., None], argv: Sequence[str], *, name: str) -> Non
     Args:
         command: its first parameter is the desk, the others are the flags; one with `*argv` reads its own command line.
     """
-    desk = Desk(places_of(argv))
+    desk = Desk(paths_of(argv))
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(command).parameters.values()):
         command(desk, *argv)
         return
     command(desk, **given(_parameters(command), argv, name=name, about=command.__doc__))
 
 
-def places_of(argv: Sequence[str]) -> Places:
+def paths_of(argv: Sequence[str]) -> Paths:
     """Returns the folders that the command line names, else those of the environment."""
-    return Places.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
+    return Paths.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
 
 
 def given(

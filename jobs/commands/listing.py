@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from fer_core.errors import JobError, NotFoundError
-from fer_core.search.progress import parse_job_id
 from fer_core.store.run import Status
+from fer_core.tuning.progress import parse_job_id
 from jobs.commands.desk import Desk, age, new_table, status_text
 from jobs.commands.progress import ALIVE, Look
 from jobs.job import Job
@@ -34,7 +34,7 @@ def list_jobs(
         all: All that have ended, not only the last ones.
         json: As JSON, for other programs.
     """
-    look = Look(desk.places)
+    look = Look(desk.paths)
     problems: list[str] = []
     found = _jobs(desk, with_trials=trials or task == "trial", problems=problems)
     jobs = [(job, look.status(job)) for job in found]

@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from fer_core.errors import ConfigError
-from fer_core.search.slots import parse_job_id
+from fer_core.tuning.slots import parse_job_id
 from jobs.commands.desk import Desk
 from jobs.commands.subject import Subject, find_subject, seen_again
 

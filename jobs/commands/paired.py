@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_core.errors import DatasetError
 from fer_core.evaluation.gate import Comparison, compare
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.files import write_atomically
 from fer_core.store.model_files import ModelFiles, find_model
@@ -51,14 +51,14 @@ class _Answers(NamedTuple):
     """Both integers (n,), positions in the model's labels."""
 
 
-def paired_difference(places: Places, first: Run, second: Run) -> Paired:
+def paired_difference(paths: Paths, first: Run, second: Run) -> Paired:
     """Returns how two runs of the same split differ on its test images.
 
     Raises:
         ArtifactError: a model is missing or cannot be asked. DatasetError: the images are not there any more.
     """
-    models = _model(first, places), _model(second, places)
-    answers = [_kept_or_asked(model, places) for model in models]
+    models = _model(first, paths), _model(second, paths)
+    answers = [_kept_or_asked(model, paths) for model in models]
     labels = models[0].labels
     order = np.array([labels.index(label) for label in models[1].labels])
     truth, ours, theirs = answers[0].truth, answers[0].predictions, order[answers[1].predictions]
@@ -72,17 +72,17 @@ def _plain(difference: Any) -> dict[str, Any]:
     return {"first": difference.champion, "second": difference.challenger, "interval": list(difference.interval)}
 
 
-def _model(run: Run, places: Places) -> ModelFiles:
-    return find_model(str(run.folder), places)
+def _model(run: Run, paths: Paths) -> ModelFiles:
+    return find_model(str(run.folder), paths)
 
 
-def _kept_or_asked(model: ModelFiles, places: Places) -> _Answers:
+def _kept_or_asked(model: ModelFiles, paths: Paths) -> _Answers:
     """The same model gives the same answers to the same images, so they are asked for once."""
     split = model.manifest.split_fingerprint or ""
-    path = places.cache / "answers" / f"{model.sha256}-{split[:16]}.npz"
+    path = paths.cache / "answers" / f"{model.sha256}-{split[:16]}.npz"
     kept = _read(path)
     if kept is None:
-        kept = _asked(model, places)
+        kept = _asked(model, paths)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         np.savez(content, **kept._asdict())
@@ -98,15 +98,15 @@ def _read(path: Path) -> _Answers | None:
         return None
 
 
-def _asked(model: ModelFiles, places: Places) -> _Answers:
+def _asked(model: ModelFiles, paths: Paths) -> _Answers:
     from fer_core.evaluation.analysis_data import class_numbers, data_for
     from fer_core.evaluation.predict import predict_side_by_side
     from fer_core.live.classifier import make_classifier
 
-    found = data_for(model, None, places)
+    found = data_for(model, None, paths)
     if found.dataset is None:
         raise DatasetError(found.reason)
-    classifiers = [make_classifier(model, places).classify for _ in range(available_cores())]
+    classifiers = [make_classifier(model, paths).classify for _ in range(available_cores())]
     predictions = predict_side_by_side(classifiers, found.dataset.test).argmax(axis=1)
     truth = class_numbers(model.labels, found.dataset.labels)[found.dataset.test.labels]
     return _Answers(truth, predictions)

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
-from fer_core.search.entries import Entry, SearchState
-from fer_core.search.folder import Search, open_search
-from fer_core.search.state import Summary, load_state, summary
+from fer_core.paths import Paths
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
+from fer_core.tuning.entries import Entry, SearchState
+from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.state import Summary, load_state, summary
 from jobs.job import Job
 
 ALIVE = ("QUEUED", "RUNNING", "INTERRUPTED")
@@ -73,7 +73,7 @@ def run_progress(run: Run) -> RunProgress:
 def search_progress(search: Search, *, now: datetime) -> SearchProgress:
     """Returns how far a search is. Raises ArtifactError if its files cannot be read."""
     state, found = load_state(search), summary(search)
-    running = [_trial(search.places, entry) for entry in state.entries if entry.status == "RUNNING"]
+    running = [_trial(search.paths, entry) for entry in state.entries if entry.status == "RUNNING"]
     left = found.ends_utc and (datetime.fromisoformat(found.ends_utc) - now).total_seconds()
     return SearchProgress(found, tuple(running), _seconds(found, state, now), None if left is None else max(0.0, left))
 
@@ -81,8 +81,8 @@ def search_progress(search: Search, *, now: datetime) -> SearchProgress:
 class Look:
     """One look at many jobs: each search is read once."""
 
-    def __init__(self, places: Places):
-        self._places = places
+    def __init__(self, paths: Paths):
+        self._paths = paths
         self._summaries: dict[str, Summary] = {}
         self._states: dict[str, SearchState] = {}
 
@@ -101,22 +101,22 @@ class Look:
             if job.task == "trial" and job.search:
                 return self._trial(job.id, job.search)
             if job.run:
-                return epochs_in_words(open_run(self._places, job.run).state)
+                return epochs_in_words(open_run(self._paths, job.run).state)
         return ""
 
     def _trial(self, job_id: str, search_id: str) -> str:
         if search_id not in self._states:
-            self._states[search_id] = load_state(open_search(self._places, search_id))
+            self._states[search_id] = load_state(open_search(self._paths, search_id))
         entry = self._states[search_id].entry_of(job_id)
         if entry is None:
             return ""
         score = "" if entry.score is None else f", {entry.score:.3f}"
         what = f"trial {entry.number}" if entry.kind == "trial" else f"trial {entry.of} again, seed {entry.seed}"
-        return f"{what}, {epochs_in_words(open_run(self._places, entry.run).state)}{score}"
+        return f"{what}, {epochs_in_words(open_run(self._paths, entry.run).state)}{score}"
 
     def _summary(self, search_id: str) -> Summary:
         if search_id not in self._summaries:
-            self._summaries[search_id] = summary(open_search(self._places, search_id))
+            self._summaries[search_id] = summary(open_search(self._paths, search_id))
         return self._summaries[search_id]
 
 
@@ -155,10 +155,10 @@ def _seconds_left(state: State, rows: list[dict], entries: list[dict]) -> float 
     return max(0.0, (state.epochs - state.epoch - part) * sum(each) / len(each))
 
 
-def _trial(places: Places, entry: Entry) -> TrialProgress:
+def _trial(paths: Paths, entry: Entry) -> TrialProgress:
     settings = entry.settings
     try:
-        state = open_run(places, entry.run).state
+        state = open_run(paths, entry.run).state
     except ArtifactError:  # it is being made
         return TrialProgress(entry.number, entry.run, 0, None, settings)
     return TrialProgress(entry.number, entry.run, state.epoch, state.epochs, settings)

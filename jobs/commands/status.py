@@ -9,12 +9,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fer_core.search.folder import Search
 from fer_core.store.run import Run
 from fer_core.training.report import duration, epoch_line
+from fer_core.tuning.folder import Search
 from jobs.commands.desk import Desk, age, new_table, settings_text, status_text
 from jobs.commands.progress import ALIVE, RunProgress, SearchProgress, in_words, run_progress, search_progress
-from jobs.commands.subject import Subject, facts, find_subject, seen_again
+from jobs.commands.subject import Subject, find_subject, metadata, seen_again
 from jobs.job import Job
 
 FOLLOW_SECONDS = 1.0
@@ -30,7 +30,7 @@ def status(desk: Desk, name: str, *, follow: bool = False, json: bool = False) -
     """
     subject = find_subject(desk, name)
     if json:
-        desk.say_json(facts(desk, subject))
+        desk.say_json(metadata(desk, subject))
     elif not follow:
         desk.show(*_picture(desk, subject))
     elif desk.console.is_terminal:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_core.errors import ArtifactError, JobError
-from fer_core.search.folder import Search, open_search
-from fer_core.search.state import load_state
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
+from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.state import load_state
 from jobs.commands.desk import Desk
 from jobs.commands.progress import ALIVE, run_progress, search_progress
 from jobs.job import Job
@@ -41,13 +41,13 @@ def find_subject(desk: Desk, name: str) -> Subject:
     Raises JobError, with "did you mean", if there is nothing of that name.
     """
     with contextlib.suppress(ArtifactError):
-        search = open_search(desk.places, name)
+        search = open_search(desk.paths, name)
         return Subject(_job_that_began(desk, name), search=search)
     try:
         return _of_job(desk, desk.jobs.find(name))
     except JobError:
         with contextlib.suppress(ArtifactError):
-            return Subject(run=open_run(desk.places, name))
+            return Subject(run=open_run(desk.paths, name))
         raise
 
 
@@ -60,7 +60,7 @@ def seen_again(desk: Desk, subject: Subject) -> Subject:
     return _of_job(desk, desk.jobs.read(subject.job.id))
 
 
-def facts(desk: Desk, subject: Subject) -> dict[str, Any]:
+def metadata(desk: Desk, subject: Subject) -> dict[str, Any]:
     """Returns all that is known of it, as plain values."""
     told: dict[str, Any] = {"status": subject.status}
     if subject.job is not None:
@@ -97,6 +97,6 @@ def _there(open_one: Any, desk: Desk, name: str | None) -> Any:
     if name is None:
         return None
     try:
-        return open_one(desk.places, name)
+        return open_one(desk.paths, name)
     except ArtifactError:  # it is being made, or has been removed
         return None

@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from fer_core.cli.command_line import peek
 from fer_core.config import Settings
 from fer_core.data.default_source import find_source
-from fer_core.doors.command_line import peek
 from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
 from fer_core.recipes import starting_config
-from fer_core.search.space import OPTION, setting_name
+from fer_core.tuning.space import OPTION, setting_name
 from jobs.commands.desk import Desk, new_table
 from jobs.commands.line import given
 from jobs.commands.setting_pairs import settings_given

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from fer_core.doors.arguments import parse
+from fer_core.cli.arguments import parse
 
 
 @pytest.fixture

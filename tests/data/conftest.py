@@ -9,18 +9,18 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, load_dataset
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 EMOTIONS = ("angry", "happy", "sad")
 
 
 @pytest.fixture
-def load(places: Places) -> Callable[..., Dataset]:
+def load(paths: Paths) -> Callable[..., Dataset]:
     """Returns load(data, side=48, channels=1, report=…, **settings)."""
 
     def load(data: Path | str, *, side: int = 48, channels: int = 1, report=lambda text: None, **settings) -> Dataset:
         config = TrainConfig(data=str(data), **settings)
-        return load_dataset(config, places, side=side, channels=channels, report=report)
+        return load_dataset(config, paths, side=side, channels=channels, report=report)
 
     return load
 

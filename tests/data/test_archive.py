@@ -142,24 +142,24 @@ def test_a_link_in_a_zip_is_refused(load, tmp_path):
         load(tmp_path / "evil.zip")
 
 
-def test_a_zip_that_is_cut_short_is_broken(load, train_and_test, tmp_path, places):
+def test_a_zip_that_is_cut_short_is_broken(load, train_and_test, tmp_path, paths):
     path = zipped(train_and_test, tmp_path / "faces.zip")
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(DatasetError, match="is a broken zip: File is not a zip file") as caught:
         load(path)
     assert "unzip -t" in caught.value.hint
-    assert_nothing_cached(places)
+    assert_nothing_cached(paths)
 
 
 @pytest.mark.parametrize(("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz"), (".tar.xz", "w:xz")])
 @pytest.mark.parametrize("part", [0.0, 0.5])
-def test_a_tar_that_is_cut_short_is_broken(load, train_and_test, tmp_path, places, suffix, mode, part):
+def test_a_tar_that_is_cut_short_is_broken(load, train_and_test, tmp_path, paths, suffix, mode, part):
     path = tarred(train_and_test, tmp_path / f"all{suffix}", mode)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     with pytest.raises(DatasetError, match="is a broken tar: "):
         load(path)
-    assert_nothing_cached(places)
+    assert_nothing_cached(paths)
 
 
 def test_an_entry_damaged_within_a_zip_is_an_unreadable_image(load, train_and_test, tmp_path):
@@ -187,8 +187,8 @@ def test_an_empty_class_folder_in_a_zip_is_refused(load, train_and_test, tmp_pat
         load(zipped(train_and_test, tmp_path / "faces.zip"))
 
 
-def assert_nothing_cached(places):
-    assert not [path for path in (places.cache / "datasets").glob("*") if path.suffix != ".lock"]
+def assert_nothing_cached(paths):
+    assert not [path for path in (paths.cache / "datasets").glob("*") if path.suffix != ".lock"]
 
 
 def zip_without_marks(path: Path, names: list[bytes], content: bytes) -> Path:

@@ -17,14 +17,14 @@ LOAD = """
 import sys
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 def report(text):
     print(text, flush=True)
     if sys.argv[2] == "wait":
         sys.stdin.readline()
 
-dataset = load_dataset(TrainConfig(data=sys.argv[1]), Places.from_environment(), side=48, report=report)
+dataset = load_dataset(TrainConfig(data=sys.argv[1]), Paths.from_environment(), side=48, report=report)
 print(dataset.fingerprint)
 """
 
@@ -36,9 +36,9 @@ def many(fill, tmp_path) -> Path:
 
 
 @pytest.fixture
-def start(places):
+def start(paths):
     """Returns start(data, mode): another process that loads the data with the same cache; "wait": at each report."""
-    environment = os.environ | {"FER_CACHE_DIR": str(places.cache)}
+    environment = os.environ | {"FER_CACHE_DIR": str(paths.cache)}
     started: list[subprocess.Popen] = []
 
     def start(data: Path, mode: str = "go") -> subprocess.Popen:
@@ -52,8 +52,8 @@ def start(places):
         process.communicate()
 
 
-def cached(places) -> list[str]:
-    return sorted(path.name for path in (places.cache / "datasets").iterdir() if path.suffix != ".lock")
+def cached(paths) -> list[str]:
+    return sorted(path.name for path in (paths.cache / "datasets").iterdir() if path.suffix != ".lock")
 
 
 def test_the_second_time_nothing_is_decoded(load, many):
@@ -66,21 +66,21 @@ def test_the_second_time_nothing_is_decoded(load, many):
     assert np.array_equal(second.train.images(slice(None)), first.train.images(slice(None)))
 
 
-def test_seed_and_validation_need_no_new_cache_and_another_side_does(load, places, train_and_test):
+def test_seed_and_validation_need_no_new_cache_and_another_side_does(load, paths, train_and_test):
     for settings in ({"seed": 1}, {"seed": 2}, {"validation": "none"}, {"validation_fraction": 0.3}):
         load(train_and_test, **settings)
-    assert len(cached(places)) == 1
+    assert len(cached(paths)) == 1
     load(train_and_test, side=32)
-    assert len(cached(places)) == 2
+    assert len(cached(paths)) == 2
 
 
-def test_the_cache_of_changed_data_takes_the_place_of_the_old_one(load, places, train_and_test):
+def test_the_cache_of_changed_data_takes_the_place_of_the_old_one(load, paths, train_and_test):
     load(train_and_test)
-    before = cached(places)
+    before = cached(paths)
     (train_and_test / "train" / "sad" / "00029.png").unlink()
     load(train_and_test)
-    assert len(cached(places)) == 1
-    assert cached(places) != before
+    assert len(cached(paths)) == 1
+    assert cached(paths) != before
 
 
 def test_images_in_use_stay_readable_while_their_cache_is_replaced(load, train_and_test):
@@ -93,31 +93,29 @@ def test_images_in_use_stay_readable_while_their_cache_is_replaced(load, train_a
 
 @pytest.mark.parametrize("part", ["pixels.u8", "contents.npz", "contents.json"])
 @pytest.mark.parametrize("kept", [0.0, 0.6])
-def test_a_damaged_cache_is_built_again(load, places, train_and_test, part, kept):
+def test_a_damaged_cache_is_built_again(load, paths, train_and_test, part, kept):
     first = load(train_and_test)
     expected = first.train.images(slice(None))
-    path = places.cache / "datasets" / cached(places)[0] / part
+    path = paths.cache / "datasets" / cached(paths)[0] / part
     os.truncate(path, int(path.stat().st_size * kept))
     again = load(train_and_test)
     assert again.fingerprint == first.fingerprint
     assert np.array_equal(again.train.images(slice(None)), expected)
 
 
-def test_a_kill_while_decoding_leaves_nothing_under_the_final_name_and_the_next_build_is_good(
-    load, places, many, start
-):
+def test_a_kill_while_decoding_leaves_nothing_under_the_final_name_and_the_next_build_is_good(load, paths, many, start):
     process = start(many, "wait")
     assert process.stdout.readline() == "decoding 4,000 of 4,200 images\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert [name.rsplit(".")[-1] for name in cached(places)] == ["building"]
+    assert [name.rsplit(".")[-1] for name in cached(paths)] == ["building"]
     dataset = load(many)
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [3024, 336, 840]
-    assert len(cached(places)) == 1
-    assert not cached(places)[0].endswith(".building")
+    assert len(cached(paths)) == 1
+    assert not cached(paths)[0].endswith(".building")
 
 
-def test_two_processes_at_once_decode_once_and_both_use_it(many, places, start):
+def test_two_processes_at_once_decode_once_and_both_use_it(many, paths, start):
     first = start(many, "wait")
     assert first.stdout.readline() == "decoding 4,000 of 4,200 images\n"
     second = start(many)
@@ -125,13 +123,13 @@ def test_two_processes_at_once_decode_once_and_both_use_it(many, places, start):
     fingerprints = [first.communicate("\n")[0], second.communicate()[0]]
     assert fingerprints[0] == fingerprints[1]
     assert len(fingerprints[0].split()) == 1
-    assert len(cached(places)) == 1
+    assert len(cached(paths)) == 1
 
 
-def test_data_that_is_refused_leaves_no_cache(load, places, fill, tmp_path):
+def test_data_that_is_refused_leaves_no_cache(load, paths, fill, tmp_path):
     with pytest.raises(DatasetError, match="one class only"):
         load(fill(tmp_path / "one", emotions=("sad",)))
-    assert cached(places) == []
+    assert cached(paths) == []
 
 
 def test_too_little_disk_is_said_with_figures_before_anything_is_decoded(tmp_path):
@@ -142,7 +140,7 @@ def test_too_little_disk_is_said_with_figures_before_anything_is_decoded(tmp_pat
     assert "FER_CACHE_DIR" in error.value.hint
 
 
-def test_a_disk_that_fills_up_while_writing_is_said_and_nothing_is_left(load, places, many):
+def test_a_disk_that_fills_up_while_writing_is_said_and_nothing_is_left(load, paths, many):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
@@ -150,12 +148,12 @@ def test_a_disk_that_fills_up_while_writing_is_said_and_nothing_is_left(load, pl
             load(many)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert cached(places) == []
+    assert cached(paths) == []
     assert len(load(many).train) == 3024
 
 
-def test_a_cache_folder_that_cannot_be_made_is_said(load, places, train_and_test):
-    places.cache.write_text("a file where the folder should be")
+def test_a_cache_folder_that_cannot_be_made_is_said(load, paths, train_and_test):
+    paths.cache.write_text("a file where the folder should be")
     with pytest.raises(DatasetError, match=r"cannot be written to .*: Not a directory") as error:
         load(train_and_test)
     assert "FER_CACHE_DIR" in error.value.hint

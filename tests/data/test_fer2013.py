@@ -8,12 +8,12 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.data.audit import audit
 from fer_core.data.dataset import Dataset, load_dataset
-from fer_core.places import Places
+from fer_core.paths import Paths
 
 
 @pytest.fixture(scope="module")
-def cache_of_module(tmp_path_factory) -> Places:
-    return Places.from_environment({"FER_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))})
+def cache_of_module(tmp_path_factory) -> Paths:
+    return Paths.from_environment({"FER_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))})
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,9 @@ def fer2013(test_data, cache_of_module) -> Dataset:
     return load(test_data, cache_of_module, "from the zip")
 
 
-def load(test_data, places: Places, what: str, **settings) -> Dataset:
+def load(test_data, paths: Paths, what: str, **settings) -> Dataset:
     start = time.perf_counter()
-    dataset = load_dataset(TrainConfig(data=str(test_data / "fer2013.zip"), **settings), places, side=48)
+    dataset = load_dataset(TrainConfig(data=str(test_data / "fer2013.zip"), **settings), paths, side=48)
     print(f"FER-2013 {what}: {time.perf_counter() - start:.2f} s")
     return dataset
 

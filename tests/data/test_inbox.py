@@ -7,31 +7,31 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.data.inbox import InboxLook, look_into, sentences
+from fer_core.data.inbox import InboxContents, read_inbox, sentences
 
 
 @pytest.fixture
-def inbox(fill, places) -> Path:
+def inbox(fill, paths) -> Path:
     """An inbox with two new happy faces."""
-    return fill(places.inbox, 2, first=5000, emotions=("happy",))
+    return fill(paths.inbox, 2, first=5000, emotions=("happy",))
 
 
 @pytest.fixture
-def look(load, train_and_test, places):
+def look(load, train_and_test, paths):
     """Returns look(known=…): a look into the inbox beside train/ and test/."""
 
-    def look(known=()) -> InboxLook:
-        return look_into(places.inbox, load(train_and_test), np.array(known, np.uint64), cache=places.cache)
+    def look(known=()) -> InboxContents:
+        return read_inbox(paths.inbox, load(train_and_test), np.array(known, np.uint64), cache=paths.cache)
 
     return look
 
 
-def reasons(found: InboxLook) -> dict[str, str]:
+def reasons(found: InboxContents) -> dict[str, str]:
     return {image.name: image.reason for image in found.refused}
 
 
 def test_an_inbox_that_is_not_there_is_empty(look):
-    assert look() == InboxLook((), ())
+    assert look() == InboxContents((), ())
 
 
 def test_images_of_known_classes_are_taken_and_counted_as_new(look, inbox):
@@ -81,9 +81,9 @@ def test_what_cannot_be_read_is_refused(look, inbox):
     }
 
 
-def test_an_inbox_of_one_unreadable_picture_has_nothing_to_take(look, places):
-    (places.inbox / "sad").mkdir(parents=True)
-    (places.inbox / "sad" / "bad.png").write_bytes(b"bad")
+def test_an_inbox_of_one_unreadable_picture_has_nothing_to_take(look, paths):
+    (paths.inbox / "sad").mkdir(parents=True)
+    (paths.inbox / "sad" / "bad.png").write_bytes(b"bad")
     assert (look().accepted, list(reasons(look()))) == ((), ["sad/bad.png"])
 
 

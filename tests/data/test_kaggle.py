@@ -26,11 +26,11 @@ def test_a_downloaded_copy_is_used_without_the_network(load, fill, kaggle_cache)
     assert len(dataset.test) == 12
 
 
-def test_a_download_that_fails_is_said_with_the_way_around_it(load, kaggle_cache, places):
+def test_a_download_that_fails_is_said_with_the_way_around_it(load, kaggle_cache, paths):
     with pytest.raises(DatasetError, match="FER-2013 could not be downloaded from Kaggle: ") as caught:
         load("kaggle")
     assert "https://www.kaggle.com/datasets/msambare/fer2013" in caught.value.hint
-    assert not places.cache.exists()
+    assert not paths.cache.exists()
 
 
 def test_without_kagglehub_the_hint_is_how_to_install_it(load, monkeypatch):

@@ -85,13 +85,13 @@ def test_the_fingerprints_follow_their_contents_and_not_their_names(load, train_
 
 
 def test_the_data_itself_is_decoded_once_and_of_all_such_folders_only_the_latest_is_kept(
-    load, places, train_and_test, more, tmp_path
+    load, paths, train_and_test, more, tmp_path
 ):
     load(train_and_test)
-    (own,) = (places.cache / "datasets").glob("*[!k]")
+    (own,) = (paths.cache / "datasets").glob("*[!k]")
     for number in range(3):
         load(train_and_test, more_images=str(shutil.copytree(more, tmp_path / f"more {number}")))
-        kept = list((places.cache / "datasets").glob("*[!k]"))
+        kept = list((paths.cache / "datasets").glob("*[!k]"))
         assert own in kept
         assert len(kept) == 2
 

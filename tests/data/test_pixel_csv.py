@@ -78,11 +78,11 @@ def pixels(count: int, value: str = "7") -> str:
         ((0, "Training", "9" * 200_000), "line 50 is no csv: field larger than field limit"),
     ],
 )
-def test_a_wrong_row_is_refused_with_its_line(load, write_csv, csv_rows, places, row, message):
+def test_a_wrong_row_is_refused_with_its_line(load, write_csv, csv_rows, paths, row, message):
     with pytest.raises(DatasetError, match=message) as caught:
         load(write_csv([*csv_rows, row]), skip_bad_images=True)
     assert caught.value.hint
-    assert not list((places.cache / "datasets").glob("*-48-*"))
+    assert not list((paths.cache / "datasets").glob("*-48-*"))
 
 
 def test_a_row_that_is_too_short_is_refused(load, write_csv, csv_rows):

@@ -34,11 +34,11 @@ def test_without_any_images_the_hint_is_a_complete_command(tmp_path, monkeypatch
     assert caught.value.hint.endswith(SAMPLE_HINT)
 
 
-def test_a_path_that_does_not_exist_is_refused_and_nothing_is_written(load, places):
+def test_a_path_that_does_not_exist_is_refused_and_nothing_is_written(load, paths):
     with pytest.raises(DatasetError, match=r"There is no no/such/archive\.zip") as caught:
         load("no/such/archive.zip")
     assert caught.value.hint.endswith(SAMPLE_HINT)
-    assert not places.cache.exists()
+    assert not paths.cache.exists()
 
 
 def test_a_file_that_is_nothing_of_ours_is_refused(load, tmp_path):
@@ -47,13 +47,13 @@ def test_a_file_that_is_nothing_of_ours_is_refused(load, tmp_path):
         load(tmp_path / "letter.txt")
 
 
-def test_the_inbox_is_never_part_of_a_data_set(load, fill, places, train_and_test):
+def test_the_inbox_is_never_part_of_a_data_set(load, fill, paths, train_and_test):
     expected = load(train_and_test).fingerprint
-    assert not places.inbox.is_relative_to(train_and_test)
-    inside = train_and_test.rename(places.inbox.parent / "data")
+    assert not paths.inbox.is_relative_to(train_and_test)
+    inside = train_and_test.rename(paths.inbox.parent / "data")
     fill(inside / "train" / "inbox", 2, first=5000)
-    moved = places.__class__.from_environment(
-        {"FER_CACHE_DIR": str(places.cache), "FER_INBOX": str(inside / "train" / "inbox")}
+    moved = paths.__class__.from_environment(
+        {"FER_CACHE_DIR": str(paths.cache), "FER_INBOX": str(inside / "train" / "inbox")}
     )
 
     assert load_dataset(TrainConfig(data=str(inside)), moved, side=48).fingerprint == expected

@@ -9,10 +9,10 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split, load_dataset
 from fer_core.evaluation.metrics import evaluate_probabilities
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.manifest import Manifest, TrainingImages
 from fer_core.store.model_files import ModelFiles
-from tests.conftest import places_in
+from tests.conftest import paths_in
 
 LABELS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 DRAWN = {"data": "sample", "sample_per_class": 20, "validation_fraction": 0.2}
@@ -47,8 +47,8 @@ def evaluation(truth, probabilities):
 
 
 @pytest.fixture(scope="session")
-def drawn_places(tmp_path_factory) -> Places:
-    return places_in(tmp_path_factory.mktemp("drawn"))
+def drawn_places(tmp_path_factory) -> Paths:
+    return paths_in(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +79,8 @@ def model_files(folder: Path, trained_on: Dataset | None = None, *, labels=LABEL
     path = run / "model.h5" if trained_on else folder / "other.h5"
     path.write_bytes(b"a model")
     own = {"run_folder": run, "manifest": manifest_of(trained_on, run)} if trained_on else {"run_folder": None}
-    facts = {"name": path.stem, "model": path, "labels": labels, "side": 48, "channels": 1}
-    return ModelFiles(**facts | own | fields)
+    metadata = {"name": path.stem, "model": path, "labels": labels, "side": 48, "channels": 1}
+    return ModelFiles(**metadata | own | fields)
 
 
 def manifest_of(dataset: Dataset, folder: Path) -> Manifest:

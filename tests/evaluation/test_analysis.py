@@ -194,37 +194,37 @@ def test_the_time_is_that_of_the_clock(make_model, drawn, tmp_path):
     assert found.seconds == 4.5
 
 
-def test_a_run_keeps_the_analysis_of_its_own_images(make_model, drawn, places):
+def test_a_run_keeps_the_analysis_of_its_own_images(make_model, drawn, paths):
     model = make_model(drawn)
-    assert analysis_folder(model, places) == model.run_folder
-    assert analysis_folder(model, places, split_fingerprint=drawn.split_fingerprint) == model.run_folder
+    assert analysis_folder(model, paths) == model.run_folder
+    assert analysis_folder(model, paths, split_fingerprint=drawn.split_fingerprint) == model.run_folder
 
 
-def test_a_run_on_other_images_leaves_its_own_scores_alone(make_model, drawn, places):
+def test_a_run_on_other_images_leaves_its_own_scores_alone(make_model, drawn, paths):
     model = make_model(drawn)
-    folder = analysis_folder(model, places, split_fingerprint="abcdef0123" + "0" * 54)
-    assert folder == places.models / "analyses" / f"model-{model.sha256[:8]}-abcdef01"
+    folder = analysis_folder(model, paths, split_fingerprint="abcdef0123" + "0" * 54)
+    assert folder == paths.models / "analyses" / f"model-{model.sha256[:8]}-abcdef01"
 
 
-def test_an_analysis_over_several_views_is_another_one(analysed, make_model, drawn, places):
+def test_an_analysis_over_several_views_is_another_one(analysed, make_model, drawn, paths):
     model, folder, analysis = analysed
     assert (analysis.views, kept(folder, model, drawn)) == (1, analysis)
     assert kept(folder, model, drawn, views=10) is None
     own = make_model(drawn)
-    assert analysis_folder(own, places, views=10) == places.models / "analyses" / f"model-{own.sha256[:8]}-10views"
-    assert analysis_folder(own, places, int8=True) == places.models / "analyses" / f"model-{own.sha256[:8]}-int8"
+    assert analysis_folder(own, paths, views=10) == paths.models / "analyses" / f"model-{own.sha256[:8]}-10views"
+    assert analysis_folder(own, paths, int8=True) == paths.models / "analyses" / f"model-{own.sha256[:8]}-int8"
 
 
-def test_a_shipped_model_is_never_written_to(make_model, drawn, places):
-    for folder in (SHIPPED_BEST, places.models / "shipped" / "best"):
+def test_a_shipped_model_is_never_written_to(make_model, drawn, paths):
+    for folder in (SHIPPED_BEST, paths.models / "shipped" / "best"):
         model = make_model(drawn, name="shipped/best", run_folder=folder)
-        assert analysis_folder(model, places) == places.models / "analyses" / f"shipped_best-{model.sha256[:8]}"
+        assert analysis_folder(model, paths) == paths.models / "analyses" / f"shipped_best-{model.sha256[:8]}"
 
 
-def test_the_name_of_a_model_from_elsewhere_is_no_path(make_model, places):
+def test_the_name_of_a_model_from_elsewhere_is_no_path(make_model, paths):
     model = make_model(name="../../örtlich/..")
-    folder = analysis_folder(model, places, split_fingerprint="12345678" * 8)
-    assert folder == places.models / "analyses" / f"rtlich-{model.sha256[:8]}-12345678"
+    folder = analysis_folder(model, paths, split_fingerprint="12345678" * 8)
+    assert folder == paths.models / "analyses" / f"rtlich-{model.sha256[:8]}-12345678"
 
 
 def test_reading_a_kept_analysis_loads_nothing_heavy():

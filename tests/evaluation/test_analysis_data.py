@@ -33,14 +33,14 @@ def of_folder(make_model, drawn, folder, drawn_places):
     config = TrainConfig(data=str(folder), **SETTINGS)
     dataset = load_dataset(config, drawn_places, side=48)
     model = make_model(drawn)
-    facts = {
+    metadata = {
         "config": config,
         "data_name": dataset.name,
         "data_source": dataset.source,
         "data_fingerprint": dataset.fingerprint,
         "split_fingerprint": dataset.split_fingerprint,
     }
-    return replace(model, manifest=model.manifest.model_copy(update=facts))
+    return replace(model, manifest=model.manifest.model_copy(update=metadata))
 
 
 def test_the_data_of_the_manifest_is_found_and_split_as_it_was(of_folder, drawn_places):
@@ -90,8 +90,8 @@ def test_labels_that_are_not_those_of_the_data_are_no_error_without_data_being_g
 
 
 def test_nothing_is_downloaded_unasked(of_folder, drawn_places):
-    facts = {"data_source": "kaggle", "config": TrainConfig(data="kaggle")}
-    model = replace(of_folder, manifest=of_folder.manifest.model_copy(update=facts))
+    metadata = {"data_source": "kaggle", "config": TrainConfig(data="kaggle")}
+    model = replace(of_folder, manifest=of_folder.manifest.model_copy(update=metadata))
     assert "(kaggle) is not here" in data_for(model, None, drawn_places).reason
 
 

@@ -99,8 +99,8 @@ def test_a_class_without_images_is_named_and_labels_are_no_formulas():
 
 def sheet_face(number: int, **fields) -> SheetFace:
     face = np.full((48, 48), 10 * number, np.uint8)
-    facts = {"truth": "sad", "predicted": "happy", "confidence": 0.99, "name": f"{number}.jpg", "colour": "#e6a700"}
-    return SheetFace(face_gray=face, **facts | fields)
+    metadata = {"truth": "sad", "predicted": "happy", "confidence": 0.99, "name": f"{number}.jpg", "colour": "#e6a700"}
+    return SheetFace(face_gray=face, **metadata | fields)
 
 
 def test_the_sheet_shows_every_face_pixel_by_pixel_with_its_labels_and_name():

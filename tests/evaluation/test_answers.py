@@ -18,10 +18,10 @@ def analysed(model, dataset, probabilities=drawn_answers):
 
 def test_a_model_in_another_order_of_classes_is_mapped_by_name(make_model, drawn):
     """Three of seven classes stand elsewhere in the order of FER-2013's csv."""
-    places = [LABELS.index(label) for label in FER2013_CSV_ORDER]
+    paths = [LABELS.index(label) for label in FER2013_CSV_ORDER]
     names = tuple(label.title() for label in FER2013_CSV_ORDER)
     model = make_model(labels=names)
-    found = analysed(model, drawn, lambda part: drawn_answers(part)[:, places])
+    found = analysed(model, drawn, lambda part: drawn_answers(part)[:, paths])
     same = analysed(make_model(), drawn)
     assert found.evaluation.labels == names
     assert found.evaluation.accuracy == same.evaluation.accuracy
@@ -29,7 +29,7 @@ def test_a_model_in_another_order_of_classes_is_mapped_by_name(make_model, drawn
     assert found.average_precision["Neutral"] == pytest.approx(same.average_precision["neutral"])
     assert found.temperature == pytest.approx(same.temperature, rel=1e-5)
     matrix = np.array(same.evaluation.confusion)
-    assert (np.array(found.evaluation.confusion) == matrix[np.ix_(places, places)]).all()
+    assert (np.array(found.evaluation.confusion) == matrix[np.ix_(paths, paths)]).all()
 
 
 def test_other_classes_are_refused_before_the_model_is_asked(make_model, drawn):

@@ -21,11 +21,11 @@ def no_settings_of_this_machine(monkeypatch):
 
 
 @pytest.fixture
-def make(places, yunet_file):
+def make(paths, yunet_file):
     """Returns make(name, …): a detector that needs no download."""
 
     def made(name: str, **options) -> faces.Detector:
-        return faces.make_detector(name, places=places, model_file=yunet_file, **options)
+        return faces.make_detector(name, paths=paths, model_file=yunet_file, **options)
 
     return made
 

@@ -210,8 +210,8 @@ def test_a_size_of_no_pixels_is_refused(make):
         make("haar", min_face_pixels=0)
 
 
-def test_options_have_the_same_smallest_face_as_the_function(places):
-    assert DetectorOptions(places).min_face_pixels == faces.MIN_FACE_PIXELS
+def test_options_have_the_same_smallest_face_as_the_function(paths):
+    assert DetectorOptions(paths).min_face_pixels == faces.MIN_FACE_PIXELS
 
 
 def test_a_second_find_of_the_same_face_is_left_out_and_neighbours_stay():

@@ -62,8 +62,8 @@ def server(monkeypatch) -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def folder(places) -> Path:
-    return places.cache / "detectors"
+def folder(paths) -> Path:
+    return paths.cache / "detectors"
 
 
 def files_in(folder: Path) -> list[str]:
@@ -77,23 +77,23 @@ def test_the_right_content_is_kept_under_its_name(server, folder):
     assert files_in(folder) == ["model.onnx"]
 
 
-def test_it_is_downloaded_once(server, places, folder):
-    options = DetectorOptions(places, may_download=True)
+def test_it_is_downloaded_once(server, paths, folder):
+    options = DetectorOptions(paths, may_download=True)
     for _ in range(3):
         assert model_file(options, published=server.publishes(), environ={}) == folder / "model.onnx"
     assert server.requests == ["/zoo/model.onnx"]
 
 
-def test_nothing_is_downloaded_that_was_not_asked_for(server, places):
-    assert model_file(DetectorOptions(places), published=server.publishes(), environ={}) is None
+def test_nothing_is_downloaded_that_was_not_asked_for(server, paths):
+    assert model_file(DetectorOptions(paths), published=server.publishes(), environ={}) is None
     assert server.requests == []
-    assert not places.cache.exists()
+    assert not paths.cache.exists()
 
 
-def test_a_damaged_file_in_the_cache_is_downloaded_again(server, places, folder):
+def test_a_damaged_file_in_the_cache_is_downloaded_again(server, paths, folder):
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(CONTENT[:-1])
-    options = DetectorOptions(places, may_download=True)
+    options = DetectorOptions(paths, may_download=True)
     assert model_file(options, published=server.publishes(), environ={}).read_bytes() == CONTENT
 
 

@@ -14,12 +14,12 @@ CRASHING = {b'"\x04Relu': b'"\x04\x8celu'}
 
 
 @pytest.fixture
-def given(places, tmp_path):
+def given(paths, tmp_path):
     """Returns given(content): make_detector with a file of this content."""
 
     def make(content: bytes, name: str = "given.onnx") -> faces.Detector:
         (tmp_path / name).write_bytes(content)
-        return faces.make_detector("yunet", places=places, model_file=tmp_path / name)
+        return faces.make_detector("yunet", paths=paths, model_file=tmp_path / name)
 
     return make
 
@@ -57,13 +57,13 @@ def test_a_module_in_the_working_directory_is_not_loaded_instead_of_opencv(given
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_model_that_is_too_large_is_not_read(places, tmp_path):
+def test_a_model_that_is_too_large_is_not_read(paths, tmp_path):
     huge = tmp_path / "huge.onnx"
     huge.touch()
     os.truncate(huge, 50_000_000_000)
     began = time.perf_counter()
     with pytest.raises(ArtifactError, match="is not a YuNet face detector"):
-        faces.make_detector("yunet", places=places, model_file=huge)
+        faces.make_detector("yunet", paths=paths, model_file=huge)
     assert time.perf_counter() - began < 1
 
 

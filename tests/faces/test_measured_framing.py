@@ -15,10 +15,10 @@ PICTURES = 120
 
 
 @pytest.fixture(scope="module")
-def training_pictures(test_data, session_places) -> np.ndarray:
+def training_pictures(test_data, session_paths) -> np.ndarray:
     """Some training images of FER-2013, uint8 (120, 48, 48)."""
     config = TrainConfig(data=str(test_data / "fer2013.zip"), validation="none")
-    split = load_dataset(config, session_places, side=48).train
+    split = load_dataset(config, session_paths, side=48).train
     return split.images(np.random.default_rng(1).permutation(len(split))[:PICTURES])[..., 0]
 
 

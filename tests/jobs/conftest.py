@@ -19,13 +19,13 @@ import pytest
 from redis import RedisError
 
 from fer_core.errors import JobError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs import sending
 from jobs.celery import app
 from jobs.job import Job
 from jobs.record import Jobs
 from jobs.server import client, find_server
-from tests.conftest import PROJECT, places_in
+from tests.conftest import PROJECT, paths_in
 from tests.script import clean_environment
 
 TINY_TRAINING = {"recipe": "smoke", "data": "sample", "sample_per_class": 60, "threads": 1}
@@ -136,25 +136,23 @@ def redis_url(redis_server) -> str:
 
 
 @pytest.fixture(scope="module")
-def job_places(tmp_path_factory) -> Places:
+def job_paths(tmp_path_factory) -> Paths:
     """The folders of the workers of one file."""
-    return places_in(tmp_path_factory.mktemp("jobs"))
+    return paths_in(tmp_path_factory.mktemp("jobs"))
 
 
 @pytest.fixture(scope="module")
-def jobs(job_places) -> Jobs:
+def jobs(job_paths) -> Jobs:
     """The records of `job_places`."""
-    return Jobs(job_places.models / "jobs")
+    return Jobs(job_paths.models / "jobs")
 
 
 @pytest.fixture(scope="module")
-def job_environment(redis_url, job_places) -> dict[str, str]:
+def job_environment(redis_url, job_paths) -> dict[str, str]:
     """The environment of workers and commands."""
-    folders = {"FER_MODELS_DIR": job_places.models, "FER_HISTORY_DIR": job_places.history}
+    folders = {"FER_MODELS_DIR": job_paths.models, "FER_HISTORY_DIR": job_paths.history}
     named = {name: str(path) for name, path in folders.items()}
-    return clean_environment(
-        job_places, named | {"FER_BROKER_URL": redis_url, "PYTHONPATH": str(PROJECT)} | _ONE_THREAD
-    )
+    return clean_environment(job_paths, named | {"FER_BROKER_URL": redis_url, "PYTHONPATH": str(PROJECT)} | _ONE_THREAD)
 
 
 @pytest.fixture(scope="module")
@@ -203,11 +201,11 @@ def _end(worker: Worker) -> None:
 
 
 @pytest.fixture(scope="module")
-def submit(redis_url, job_places) -> Iterator[Callable[..., Job]]:
+def submit(redis_url, job_paths) -> Iterator[Callable[..., Job]]:
     """Returns submit(task, job_id=…, **arguments), which sends a job from this process."""
     before = app.conf.broker_url
     app.conf.broker_url = redis_url
-    yield lambda task, job_id=None, **arguments: sending.submit(job_places, task, arguments, job_id=job_id)
+    yield lambda task, job_id=None, **arguments: sending.submit(job_paths, task, arguments, job_id=job_id)
     app.conf.broker_url = before
 
 

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from fer_core import networks
-from fer_core.doors.exits import ended
+from fer_core.cli.exits import ended
 from fer_core.evaluation.metrics import evaluate_probabilities
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
-from fer_core.search.entries import Entry
-from fer_core.search.folder import Search, create_search
-from fer_core.search.spec import SearchSpec
-from fer_core.search.state import changing
 from fer_core.store.artifacts import save_labels
 from fer_core.store.clock import utc_text
 from fer_core.store.files import write_json
 from fer_core.store.metrics import MetricsWriter
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
+from fer_core.tuning.entries import Entry
+from fer_core.tuning.folder import Search, create_search
+from fer_core.tuning.spec import SearchSpec
+from fer_core.tuning.state import changing
 from jobs.__main__ import main
 from jobs.job import Job
 from jobs.record import Jobs
@@ -37,7 +37,7 @@ Ask = Callable[..., Answer]
 
 
 def asking(
-    places: Places,
+    paths: Paths,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
     *,
@@ -46,14 +46,14 @@ def asking(
     """Returns ask(arguments…), which runs `python -m jobs` here. What would import one of `without` is a traceback."""
     for name in [name for name in os.environ if name.startswith("FER_")]:
         monkeypatch.delenv(name)
-    monkeypatch.chdir(places.models.parent)
+    monkeypatch.chdir(paths.models.parent)
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setenv("FER_CACHE_DIR", str(places.cache))
+    monkeypatch.setenv("FER_CACHE_DIR", str(paths.cache))
     for name in without:
         monkeypatch.setitem(sys.modules, name, None)
 
     def ask(*arguments: object) -> Answer:
-        folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
+        folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
         try:
             code = ended(lambda: main([*map(str, arguments), *folders]))
         except SystemExit as end:  # --help, and the doctor that has found something bad
@@ -64,31 +64,31 @@ def asking(
     return ask
 
 
-def jobs_of(places: Places) -> Jobs:
-    return Jobs(places.models / "jobs")
+def jobs_of(paths: Paths) -> Jobs:
+    return Jobs(paths.models / "jobs")
 
 
-def make_job(places: Places, job_id: str, *, task: str = "train", **fields: Any) -> Job:
+def make_job(paths: Paths, job_id: str, *, task: str = "train", **fields: Any) -> Job:
     """Writes a job down as it is in the middle of its life, or at its end."""
-    jobs = jobs_of(places)
+    jobs = jobs_of(paths)
     created = Job(id=job_id, task=task, queue="gpu", created_utc=utc_text(NOON))
     assert jobs.create(created)
     return jobs.change(job_id, **fields) if fields else created
 
 
-def make_run(places: Places, *, minutes: int = 0, status: str = "QUEUED", kind: str = "train", **fields: Any) -> Run:
+def make_run(paths: Paths, *, minutes: int = 0, status: str = "QUEUED", kind: str = "train", **fields: Any) -> Run:
     """Returns a run of the recipe smoke; `minutes` after noon."""
     settings = fields.pop("settings", {"data": "photographs.zip", "epochs": 5})
     config = networks.with_all_options(recipe_config("smoke").model_copy(update=settings))
     moment = NOON + timedelta(minutes=minutes)
-    run = create_run(places, config, recipe="smoke", kind=kind, clock=lambda: moment, **fields)
+    run = create_run(paths, config, recipe="smoke", kind=kind, clock=lambda: moment, **fields)
     run.update_state(status=status)
     return run
 
 
-def make_finished_run(places: Places, *, quality: float = 1.0, split: str = "aaaa", **fields: Any) -> Run:
+def make_finished_run(paths: Paths, *, quality: float = 1.0, split: str = "aaaa", **fields: Any) -> Run:
     """Returns a run that has scores, and plain bytes for a model; less quality makes more of its answers wrong."""
-    run = make_run(places, **fields)
+    run = make_run(paths, **fields)
     evaluation = evaluation_of(quality)
     run.update_manifest(
         labels=LABELS, split_fingerprint=split, scores={"accuracy": evaluation.accuracy, "kept_epoch": 4}
@@ -125,11 +125,11 @@ def epoch_row(epoch: int, score: float, seconds: float) -> dict[str, float]:
     return own | {"val_loss": 1.6, "val_accuracy": score, "val_macro_f1": score}
 
 
-def make_search(places: Places, scores: Sequence[float | None], *, status: str = "SUCCEEDED", **spec: Any) -> Search:
+def make_search(paths: Paths, scores: Sequence[float | None], *, status: str = "SUCCEEDED", **spec: Any) -> Search:
     """Returns a search with a trial for each score; None: it is still being trained."""
     settings = {"recipe": "smoke", "data": "photographs.zip", "space": ("learning_rate",), "max_trials": len(scores)}
-    search = create_search(places, SearchSpec(**settings | spec), clock=lambda: NOON)
-    entries = [_entry(places, search, number, score) for number, score in enumerate(scores)]
+    search = create_search(paths, SearchSpec(**settings | spec), clock=lambda: NOON)
+    entries = [_entry(paths, search, number, score) for number, score in enumerate(scores)]
     with changing(search) as state:
         state.started_utc = utc_text(NOON)
         state.entries = entries
@@ -140,9 +140,9 @@ def make_search(places: Places, scores: Sequence[float | None], *, status: str =
     return search
 
 
-def _entry(places: Places, search: Search, number: int, score: float | None) -> Entry:
+def _entry(paths: Paths, search: Search, number: int, score: float | None) -> Entry:
     fields = {"kind": "trial", "parent": search.id, "minutes": number}
-    run = make_run(places, status="RUNNING", **fields) if score is None else make_finished_run(places, **fields)
+    run = make_run(paths, status="RUNNING", **fields) if score is None else make_finished_run(paths, **fields)
     ended = {
         "status": "COMPLETED",
         "score": score,

@@ -73,7 +73,7 @@ class Training:
     """Stands for a run: says an epoch more at each look, up to some number."""
 
     def __init__(self, epochs: int, folder):
-        self.epochs, self.folder, self.looks = epochs, folder, 0
+        self.epochs, self.folder, self.queries = epochs, folder, 0
 
     def __call__(self):
         return self
@@ -83,8 +83,8 @@ class Training:
 
     @property
     def state(self):
-        self.looks += 1
-        return type("State", (), {"epoch": min(self.looks, self.epochs)})
+        self.queries += 1
+        return type("State", (), {"epoch": min(self.queries, self.epochs)})
 
 
 def test_an_epoch_between_two_crashes_forgives_those_before(jobs, job, tmp_path):
@@ -113,8 +113,8 @@ def test_who_cancels_a_job_that_is_given_up_finds_it_cancelled(jobs, job):
     assert trying(jobs, job, "import time; time.sleep(600)").wish == "cancelled"
 
 
-def test_a_run_that_another_process_holds_is_waited_for(jobs, job, places, small_config):
-    run = create_run(places, small_config)
+def test_a_run_that_another_process_holds_is_waited_for(jobs, job, paths, small_config):
+    run = create_run(paths, small_config)
     holding = (
         "import sys, time; sys.path.insert(0, {!r}); from pathlib import Path; from fer_core.store.run import Run\n"
         "with Run(Path({!r}), Path({!r})).hold(): print('begun', flush=True); time.sleep(1)"
@@ -127,8 +127,8 @@ def test_a_run_that_another_process_holds_is_waited_for(jobs, job, places, small
         assert not run.is_held()
 
 
-def test_a_runs_state_becomes_true_where_its_process_could_not_say(places, small_config):
-    run = create_run(places, small_config)
+def test_a_runs_state_becomes_true_where_its_process_could_not_say(paths, small_config):
+    run = create_run(paths, small_config)
     run.update_state(status="SUCCEEDED")
     close_run(run, "CANCELLED", "Cancelled.")
     assert run.state.status == "SUCCEEDED"

@@ -85,13 +85,13 @@ def test_what_stands_alone_before_the_host_may_be_a_password():
 
 
 @pytest.mark.parametrize("line", ["list", "submit train --recipe smoke --data sample", "cancel x", "up --workers 1"])
-def test_every_command_checks_it_before_it_does_anything(places, monkeypatch, capsys, line):
-    ask = asking(places, monkeypatch, capsys)
+def test_every_command_checks_it_before_it_does_anything(paths, monkeypatch, capsys, line):
+    ask = asking(paths, monkeypatch, capsys)
     monkeypatch.setenv("FER_BROKER_URL", f"redis://:zq#rd1x@{PLACE}")
     answer = ask(*line.split())
     assert answer.code == 2
     assert answer.err.splitlines()[1].startswith("Write %23 for '#' there")
-    assert "zq" not in answer.err and not places.models.exists()
+    assert "zq" not in answer.err and not paths.models.exists()
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_every_command_checks_it_before_it_does_anything(places, monkeypatch, ca
     ],
     ids=" ".join,
 )
-def test_so_do_celery_the_doctor_and_the_web_page(places, command):
+def test_so_do_celery_the_doctor_and_the_web_page(paths, command):
     url = "redis://127.0.0.1:1/0" if "--broker" in command else f"redis://:zq#rd1x@{PLACE}"
     answer = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=PROJECT,
-        env=clean_environment(places, {"FER_BROKER_URL": url}),
+        env=clean_environment(paths, {"FER_BROKER_URL": url}),
         capture_output=True,
         text=True,
         timeout=60,

@@ -119,11 +119,11 @@ def test_one_that_takes_jobs_passes_and_keeps_nothing(server):
 
 
 @pytest.mark.parametrize("command", ["jobs submit gc", "jobs doctor", "jobs up --workers 1", "celery -A jobs call gc"])
-def test_commands_say_it_in_two_lines_and_no_traceback(places, silent, command):
+def test_commands_say_it_in_two_lines_and_no_traceback(paths, silent, command):
     answer = subprocess.run(
         [sys.executable, "-m", *command.split()],
         cwd=PROJECT,
-        env=clean_environment(places, {"FER_BROKER_URL": silent}),
+        env=clean_environment(paths, {"FER_BROKER_URL": silent}),
         capture_output=True,
         text=True,
         timeout=30,

@@ -26,8 +26,8 @@ finally:
 
 
 @pytest.fixture
-def ask(places, monkeypatch, capsys):
-    return asking(places, monkeypatch, capsys)
+def ask(paths, monkeypatch, capsys):
+    return asking(paths, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
@@ -94,8 +94,8 @@ def test_what_is_misspelt_is_named_in_two_lines(ask, arguments, problem, hint):
 
 
 @pytest.mark.parametrize("command", ["status", "logs", "cancel", "best"])
-def test_a_name_that_is_nothing_is_said_to_be_so(ask, command, places):
-    make_job(places, "train-20260131-120000-3f9a")
+def test_a_name_that_is_nothing_is_said_to_be_so(ask, command, paths):
+    make_job(paths, "train-20260131-120000-3f9a")
     answer = ask(command, "train-20260131-120000-3f9b")
     assert answer.code == 2
     assert "train-20260131-120000-3f9b" in answer.problem
@@ -103,16 +103,16 @@ def test_a_name_that_is_nothing_is_said_to_be_so(ask, command, places):
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", ""])
-def test_a_name_never_becomes_a_path(ask, name, places):
-    places.models.mkdir()
+def test_a_name_never_becomes_a_path(ask, name, paths):
+    paths.models.mkdir()
     for command in ("status", "logs", "cancel", "best", "promote"):
         answer = ask(command, name)
         assert answer.code == 2, command
         assert "letters, digits" in answer.problem, command
 
 
-def test_a_run_that_is_misspelt_is_named(ask, places):
-    run = make_finished_run(places)
+def test_a_run_that_is_misspelt_is_named(ask, paths):
+    run = make_finished_run(paths)
     for arguments in (("promote", f"{run.id}x"), ("compare", run.id, f"{run.id}x"), ("rerun", f"{run.id}x")):
         answer = ask(*arguments)
         assert (answer.code, answer.hint) == (2, f"Did you mean {run.id!r}?"), arguments
@@ -124,8 +124,8 @@ def test_a_missing_name_is_asked_for(ask):
     assert answer.problem.startswith("Error: `python -m jobs status` needs NAME: a job's id")
 
 
-def test_jobs_of_trials_are_not_what_is_suggested(ask, places):
-    make_job(places, "train-1")
+def test_jobs_of_trials_are_not_what_is_suggested(ask, paths):
+    make_job(paths, "train-1")
     for number in range(5):
-        make_job(places, f"search-1.s0.{number}", task="trial")
+        make_job(paths, f"search-1.s0.{number}", task="trial")
     assert ask("cancel", "nothing").hint == "The newest are: train-1."

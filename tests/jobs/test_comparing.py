@@ -7,23 +7,23 @@ import sys
 
 import pytest
 
-from fer_core.search.state import changing
 from fer_core.store.files import write_json
 from fer_core.store.runs import open_run
-from tests.conftest import places_in
+from fer_core.tuning.state import changing
+from tests.conftest import paths_in
 from tests.jobs.parts import asking, make_finished_run, make_run, make_search
 
 
 @pytest.fixture
-def ask(places, monkeypatch, capsys):
-    return asking(places, monkeypatch, capsys)
+def ask(paths, monkeypatch, capsys):
+    return asking(paths, monkeypatch, capsys)
 
 
 @pytest.fixture
-def two_runs(places):
+def two_runs(paths):
     settings = {"data": "photographs.zip", "epochs": 5}
-    first = make_finished_run(places, quality=0.6, settings=settings)
-    return first, make_finished_run(places, quality=0.8, minutes=1, settings=settings | {"learning_rate": 1e-4})
+    first = make_finished_run(paths, quality=0.6, settings=settings)
+    return first, make_finished_run(paths, quality=0.8, minutes=1, settings=settings | {"learning_rate": 1e-4})
 
 
 def test_settings_that_differ_and_scores_stand_side_by_side(ask, two_runs):
@@ -44,13 +44,13 @@ def test_a_comparison_is_json_for_programs(ask, two_runs):
     assert told["runs"][1]["evaluation"]["accuracy"] > told["runs"][0]["evaluation"]["accuracy"]
 
 
-def test_scores_on_different_images_are_said_to_be_no_measure(ask, places):
-    first, second = make_finished_run(places, split="aaaa"), make_finished_run(places, split="bbbb", minutes=1)
+def test_scores_on_different_images_are_said_to_be_no_measure(ask, paths):
+    first, second = make_finished_run(paths, split="aaaa"), make_finished_run(paths, split="bbbb", minutes=1)
     assert "different images" in ask("compare", first.id, second.id).out
 
 
-def test_a_run_without_scores_can_be_compared_by_its_settings(ask, places):
-    first, second = make_finished_run(places), make_run(places, minutes=1, settings={"epochs": 9, "data": "x.zip"})
+def test_a_run_without_scores_can_be_compared_by_its_settings(ask, paths):
+    first, second = make_finished_run(paths), make_run(paths, minutes=1, settings={"epochs": 9, "data": "x.zip"})
     text = ask("compare", first.id, second.id).out
     assert re.search(r"^epochs +5 +9", text, re.MULTILINE)
     assert f"Not scored yet: {second.id}." in text
@@ -61,24 +61,24 @@ def test_the_model_in_use_can_be_compared(ask, two_runs):
     assert two_runs[0].id in ask("compare", "current", two_runs[1].id, "--no-paired").out
 
 
-def test_models_are_asked_about_the_same_images(trained_run, session_places, tmp_path, monkeypatch, capsys):
-    places = places_in(tmp_path)
+def test_models_are_asked_about_the_same_images(trained_run, session_paths, tmp_path, monkeypatch, capsys):
+    paths = paths_in(tmp_path)
     for folder in ("models", "history", "cache"):
-        shutil.copytree(getattr(session_places, folder), getattr(places, folder))
-    twin = trained_run.id.replace("smoke", "twin")
-    shutil.copytree(places.models / "runs" / trained_run.id, places.models / "runs" / twin)
-    manifest = json.loads((places.models / "runs" / twin / "manifest.json").read_text())
-    write_json(places.models / "runs" / twin / "manifest.json", manifest | {"run_id": twin})
-    ask = asking(places, monkeypatch, capsys, without=("celery", "keras", "tensorflow"))
-    told = json.loads(ask("compare", trained_run.id, twin, "--json").out)
+        shutil.copytree(getattr(session_paths, folder), getattr(paths, folder))
+    training_model = trained_run.id.replace("smoke", "twin")
+    shutil.copytree(paths.models / "runs" / trained_run.id, paths.models / "runs" / training_model)
+    manifest = json.loads((paths.models / "runs" / training_model / "manifest.json").read_text())
+    write_json(paths.models / "runs" / training_model / "manifest.json", manifest | {"run_id": training_model})
+    ask = asking(paths, monkeypatch, capsys, without=("celery", "keras", "tensorflow"))
+    told = json.loads(ask("compare", trained_run.id, training_model, "--json").out)
     assert told["not_paired"] == ""
-    paired, own = told["paired"], open_run(places, twin).manifest.scores
+    paired, own = told["paired"], open_run(paths, training_model).manifest.scores
     assert (paired["only_first"], paired["only_second"], paired["images"]) == (0, 0, own["images"])
     assert paired["macro_f1"]["interval"] == [0.0, 0.0]
     assert paired["macro_f1"]["first"] == pytest.approx(own["macro_f1"], abs=0.02)
-    shutil.rmtree(places.cache / "decoded", ignore_errors=True)
-    assert "no more than chance" in ask("compare", trained_run.id, twin).out
-    assert list((places.cache / "answers").iterdir())
+    shutil.rmtree(paths.cache / "decoded", ignore_errors=True)
+    assert "no more than chance" in ask("compare", trained_run.id, training_model).out
+    assert list((paths.cache / "answers").iterdir())
 
 
 def test_why_models_cannot_be_asked_is_said(ask, two_runs, monkeypatch):
@@ -87,8 +87,8 @@ def test_why_models_cannot_be_asked_is_said(ask, two_runs, monkeypatch):
     assert "No difference image by image: " in text
 
 
-def test_the_best_of_a_search_are_shown_with_settings_and_next_step(ask, places):
-    search = make_search(places, [0.40, 0.55, 0.50])
+def test_the_best_of_a_search_are_shown_with_settings_and_next_step(ask, paths):
+    search = make_search(paths, [0.40, 0.55, 0.50])
     text = ask("best", search.id).out
     assert re.search(r"^Winner: trial 1, run \S+", text, re.MULTILINE)
     assert "val_macro_f1 0.5500 of a single training" in text
@@ -97,8 +97,8 @@ def test_the_best_of_a_search_are_shown_with_settings_and_next_step(ask, places)
     assert re.search(r"Use it: +python -m jobs promote \S+", text)
 
 
-def test_the_spread_over_seeds_is_shown(ask, places):
-    search = make_search(places, [0.40, 0.55], status="RUNNING")
+def test_the_spread_over_seeds_is_shown(ask, paths):
+    search = make_search(paths, [0.40, 0.55], status="RUNNING")
     with changing(search) as state:
         trial = state.entries[1]
         for number, score in enumerate((0.52, 0.56), start=2):
@@ -112,11 +112,11 @@ def test_the_spread_over_seeds_is_shown(ask, places):
     assert told["pareto"] == [0, 1]
 
 
-def test_a_search_without_a_score_says_so(ask, places):
-    search = make_search(places, [None], status="RUNNING")
+def test_a_search_without_a_score_says_so(ask, paths):
+    search = make_search(paths, [None], status="RUNNING")
     assert "No trial" in ask("best", search.id).out
 
 
-def test_a_run_is_no_search(ask, places):
-    answer = ask("best", make_run(places).id)
+def test_a_run_is_no_search(ask, paths):
+    answer = ask("best", make_run(paths).id)
     assert (answer.code, "is no search" in answer.problem) == (2, True)

@@ -10,45 +10,45 @@ from tests.jobs.parts import asking, jobs_of, make_finished_run, make_job, make_
 
 
 @pytest.fixture
-def ask(places, monkeypatch, capsys):
-    return asking(places, monkeypatch, capsys)
+def ask(paths, monkeypatch, capsys):
+    return asking(paths, monkeypatch, capsys)
 
 
-def test_a_waiting_job_is_cancelled_at_once(ask, places):
-    make_job(places, "train-1")
+def test_a_waiting_job_is_cancelled_at_once(ask, paths):
+    make_job(paths, "train-1")
     answer = ask("cancel", "train-1")
     assert (answer.code, answer.err) == (0, "")
     assert "train-1 is cancelled" in answer.out
-    assert jobs_of(places).read("train-1").status == "CANCELLED"
+    assert jobs_of(paths).read("train-1").status == "CANCELLED"
 
 
-def test_a_running_job_is_asked_to_end(ask, places):
-    make_job(places, "train-1", status="RUNNING", owner=this_process())
+def test_a_running_job_is_asked_to_end(ask, paths):
+    make_job(paths, "train-1", status="RUNNING", owner=this_process())
     answer = ask("cancel", "train-1", "--no-wait")
     assert "was asked to end" in answer.out
-    assert jobs_of(places).read("train-1").cancel_requested
+    assert jobs_of(paths).read("train-1").cancel_requested
 
 
-def test_a_job_that_has_ended_cannot_be_cancelled(ask, places):
-    make_job(places, "train-1")
+def test_a_job_that_has_ended_cannot_be_cancelled(ask, paths):
+    make_job(paths, "train-1")
     ask("cancel", "train-1")
     answer = ask("cancel", "train-1")
     assert (answer.code, "has ended" in answer.problem) == (2, True)
     assert answer.hint.startswith("`python -m jobs resume train-1`")
 
 
-def test_a_search_is_cancelled_with_its_trials(ask, places):
-    search = make_search(places, [0.5, None], status="RUNNING")
-    make_job(places, "tune-1", task="tune", search=search.id)
-    make_job(places, f"{search.id}.s0.1", task="trial", search=search.id)
+def test_a_search_is_cancelled_with_its_trials(ask, paths):
+    search = make_search(paths, [0.5, None], status="RUNNING")
+    make_job(paths, "tune-1", task="tune", search=search.id)
+    make_job(paths, f"{search.id}.s0.1", task="trial", search=search.id)
     answer = ask("cancel", search.id)
     assert "is cancelled" in answer.out
-    assert jobs_of(places).read(f"{search.id}.s0.1").status == "CANCELLED"
+    assert jobs_of(paths).read(f"{search.id}.s0.1").status == "CANCELLED"
     assert "cancelled" in ask("status", search.id).out
 
 
-def test_a_rerun_is_the_same_training_but_for_what_was_set(ask, places):
-    run = make_run(places, settings={"data": "photographs.zip", "epochs": 7, "flip": True})
+def test_a_rerun_is_the_same_training_but_for_what_was_set(ask, paths):
+    run = make_run(paths, settings={"data": "photographs.zip", "epochs": 7, "flip": True})
     changes = ("--set", "learning_rate=1e-4", "--set", "epochs=9", "--set", "optimizer=adamw")
     text = ask("rerun", run.id, *changes, "--dry-run").out
     arguments = json.loads(text[text.index("{") : text.rindex("}\n") + 1])
@@ -56,8 +56,8 @@ def test_a_rerun_is_the_same_training_but_for_what_was_set(ask, places):
     assert arguments == own | {"recipe": "smoke", "learning_rate": 1e-4, "epochs": 9, "optimizer": "adamw"}
 
 
-def test_a_setting_of_the_network_can_be_set_by_its_short_name(ask, places):
-    run = make_run(places)
+def test_a_setting_of_the_network_can_be_set_by_its_short_name(ask, paths):
+    run = make_run(paths)
     option = next(iter(run.manifest.config.network_options))
     text = ask("rerun", run.id, "--set", f"{option}=0.125", "--dry-run")
     assert text.code in (0, 2)  # the option may not take that; its name is known in any case
@@ -72,27 +72,27 @@ def test_a_setting_of_the_network_can_be_set_by_its_short_name(ask, places):
         ("epochs=-1", "epochs", "--help"),
     ],
 )
-def test_a_wrong_setting_is_refused_before_anything_is_sent(ask, places, pair, problem, hint):
-    run = make_run(places)
+def test_a_wrong_setting_is_refused_before_anything_is_sent(ask, paths, pair, problem, hint):
+    run = make_run(paths)
     answer = ask("rerun", run.id, "--set", pair)
     assert answer.code == 2
     assert problem in answer.problem and hint in answer.hint
-    assert jobs_of(places).ids() == []
+    assert jobs_of(paths).ids() == []
 
 
-def test_a_finished_run_is_put_into_use_and_the_one_before_it_again(ask, places):
-    first, second = make_finished_run(places), make_finished_run(places, minutes=1)
+def test_a_finished_run_is_put_into_use_and_the_one_before_it_again(ask, paths):
+    first, second = make_finished_run(paths), make_finished_run(paths, minutes=1)
     assert f"Run {first.id} is the model in use now" in ask("promote", first.id).out
     ask("promote", second.id)
-    assert current(places).run == second.id
+    assert current(paths).run == second.id
     assert f"Run {first.id} is in use again" in ask("rollback").out
-    assert current(places).run == first.id
+    assert current(paths).run == first.id
     assert "The project's own model is in use again" in ask("rollback").out
-    assert current(places) is None
+    assert current(paths) is None
     answer = ask("rollback")
     assert (answer.code, "no model" in answer.problem) == (2, True)
 
 
-def test_a_run_that_is_not_finished_is_not_put_into_use(ask, places):
-    answer = ask("promote", make_run(places).id)
+def test_a_run_that_is_not_finished_is_not_put_into_use(ask, paths):
+    answer = ask("promote", make_run(paths).id)
     assert (answer.code, "not finished" in answer.problem) == (2, True)

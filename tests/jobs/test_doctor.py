@@ -15,12 +15,12 @@ from tests.jobs.parts import asking, make_finished_run, make_job
 
 
 @pytest.fixture
-def look(places, tmp_path, monkeypatch):
+def look(paths, tmp_path, monkeypatch):
     """Returns look(name, **environ): what one of the checks finds."""
     monkeypatch.chdir(tmp_path)
 
     def check(name: str, **environ: str) -> list[Finding]:
-        return list(CHECKS[name](Desk(places, environ=environ)))
+        return list(CHECKS[name](Desk(paths, environ=environ)))
 
     return check
 
@@ -39,35 +39,35 @@ def test_clocks_that_differ_are_worse_the_more_they_do():
     assert "NTP" in clock_finding("it", 90.0).todo
 
 
-def test_the_disk_is_looked_at_where_the_folders_will_be(look, places):
-    assert not places.models.exists()
+def test_the_disk_is_looked_at_where_the_folders_will_be(look, paths):
+    assert not paths.models.exists()
     findings = look("disk")
     assert any("GB free" in finding.text for finding in findings)
-    assert not places.models.exists()
+    assert not paths.models.exists()
 
 
-def test_the_clock_of_the_disk_is_that_of_this_machine(look, places):
+def test_the_clock_of_the_disk_is_that_of_this_machine(look, paths):
     assert look("clock") == []
-    places.models.mkdir()
+    paths.models.mkdir()
     assert levels(look("clock")) == ["ok"]
-    assert list(places.models.iterdir()) == []
+    assert list(paths.models.iterdir()) == []
 
 
-def test_jobs_that_are_in_order_are_counted(look, places):
-    make_job(places, "waits", created_utc=utc_text(utc_now()))
-    make_job(places, "runs", status="RUNNING", owner=this_process(), heartbeat_utc=utc_text(utc_now()))
+def test_jobs_that_are_in_order_are_counted(look, paths):
+    make_job(paths, "waits", created_utc=utc_text(utc_now()))
+    make_job(paths, "runs", status="RUNNING", owner=this_process(), heartbeat_utc=utc_text(utc_now()))
     (finding,) = look("jobs")
     assert (finding.level, finding.text) == ("ok", "1 running, 1 waiting, none stuck")
 
 
-def test_jobs_that_are_stuck_are_named_with_what_to_do(look, places):
+def test_jobs_that_are_stuck_are_named_with_what_to_do(look, paths):
     gone = this_process().model_copy(update={"started": 1.0})
-    make_job(places, "lost", status="RUNNING", owner=gone)
+    make_job(paths, "lost", status="RUNNING", owner=gone)
     make_job(
-        places, "silent", status="RUNNING", owner=this_process(), heartbeat_utc=utc_text(utc_now() - timedelta(hours=1))
+        paths, "silent", status="RUNNING", owner=this_process(), heartbeat_utc=utc_text(utc_now() - timedelta(hours=1))
     )
-    make_job(places, "unsent")
-    make_job(places, "crashes", crashes=2, sent_utc=utc_text(utc_now()))
+    make_job(paths, "unsent")
+    make_job(paths, "crashes", crashes=2, sent_utc=utc_text(utc_now()))
     texts = {finding.text.partition(":")[0]: finding for finding in look("jobs")}
     assert set(texts) == {"lost", "silent", "unsent", "crashes"}
     assert "process is gone" in texts["lost"].text
@@ -77,11 +77,11 @@ def test_jobs_that_are_stuck_are_named_with_what_to_do(look, places):
     assert all(finding.todo for finding in texts.values())
 
 
-def test_the_model_in_use_is_looked_at(look, places):
-    run = make_finished_run(places)
-    promote(places, run)
+def test_the_model_in_use_is_looked_at(look, paths):
+    run = make_finished_run(paths)
+    promote(paths, run)
     assert levels(look("model")) == ["ok"]
-    model_copy(places).write_bytes(b"another")
+    model_copy(paths).write_bytes(b"another")
     (finding,) = look("model")
     assert (finding.level, finding.todo) == ("warn", f"`python -m jobs promote {run.id}`")
     run.model_h5.write_bytes(b"spoilt")
@@ -99,23 +99,23 @@ def test_the_schedule_is_read(look, tmp_path):
     assert levels(look("schedule")) == ["ok"]
 
 
-def test_an_up_that_was_killed_is_told_from_one_that_runs(look, places):
-    places.state.mkdir(parents=True)
+def test_an_up_that_was_killed_is_told_from_one_that_runs(look, paths):
+    paths.state.mkdir(parents=True)
     assert look("up") == []
-    write_broker(places.state, "redis+socket:///s")
+    write_broker(paths.state, "redis+socket:///s")
     assert levels(look("up")) == ["ok"]
-    record = json.loads((places.state / "broker.json").read_text())
-    (places.state / "broker.json").write_text(json.dumps(record | {"pid": 2**22 + 1}))
+    record = json.loads((paths.state / "broker.json").read_text())
+    (paths.state / "broker.json").write_text(json.dumps(record | {"pid": 2**22 + 1}))
     assert levels(look("up")) == ["warn"]
-    (places.state / "broker.json").write_text(json.dumps(record | {"host": "elsewhere"}))
+    (paths.state / "broker.json").write_text(json.dumps(record | {"host": "elsewhere"}))
     assert levels(look("up")) == ["bad"]
     assert look("up", FER_BROKER_URL="redis://there") == []
 
 
-def test_what_cannot_be_looked_at_is_bad_and_the_rest_is_looked_at(places, monkeypatch, tmp_path, capsys):
+def test_what_cannot_be_looked_at_is_bad_and_the_rest_is_looked_at(paths, monkeypatch, tmp_path, capsys):
     pytest.importorskip("celery")
     (tmp_path / "broken.toml").write_text("entry = 5")
-    ask = asking(places, monkeypatch, capsys, without=())
+    ask = asking(paths, monkeypatch, capsys, without=())
     monkeypatch.setenv("FER_SCHEDULE", str(tmp_path / "broken.toml"))
     monkeypatch.setattr("jobs.doctor.broker_findings", lambda desk: iter(()))
     answer = ask("doctor")

@@ -35,8 +35,8 @@ def weights(path) -> dict[str, np.ndarray]:
 class Watched:
     """A job that is disturbed again and again, each time after its trainer has finished an epoch."""
 
-    def __init__(self, jobs, places, job_id):
-        self._jobs, self._places, self._id = jobs, places, job_id
+    def __init__(self, jobs, paths, job_id):
+        self._jobs, self._paths, self._id = jobs, paths, job_id
         self.processes: list[psutil.Process] = []
 
     def begun(self, *workers) -> psutil.Process:
@@ -55,16 +55,16 @@ class Watched:
 
     def _epoch(self) -> int:
         with contextlib.suppress(ArtifactError, TypeError):
-            return open_run(self._places, self._jobs.read(self._id).run).state.epoch
+            return open_run(self._paths, self._jobs.read(self._id).run).state.epoch
         return 0
 
 
 @pytest.fixture(scope="module")
-def disturbed(worker, submit, jobs, job_places, redis_server, ended):
+def disturbed(worker, submit, jobs, job_paths, redis_server, ended):
     """Two trainings of the same settings: one in peace, and one over which all dies; returns what came of them."""
     first = worker(name="first")
     sent = submit("train", **TRAINING)
-    watched = Watched(jobs, job_places, sent.id)
+    watched = Watched(jobs, job_paths, sent.id)
     watched.begun(first).kill()
     second = worker(name="second")
     trainer = watched.begun(first)
@@ -88,9 +88,9 @@ def disturbed(worker, submit, jobs, job_places, redis_server, ended):
     }
 
 
-def test_a_training_over_which_all_dies_is_the_same_as_one_in_peace(disturbed, job_places):
+def test_a_training_over_which_all_dies_is_the_same_as_one_in_peace(disturbed, job_paths):
     assert [job.status for job in disturbed["jobs"]] == ["SUCCEEDED", "SUCCEEDED"]
-    one, other = (weights(open_run(job_places, job.run).model_h5) for job in disturbed["jobs"])
+    one, other = (weights(open_run(job_paths, job.run).model_h5) for job in disturbed["jobs"])
     assert one.keys() == other.keys()
     assert all(np.array_equal(one[name], other[name]) for name in one)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs.celery import app
 from jobs.job import Job
 from jobs.record import Jobs
-from jobs.schedule import LOOK_SECONDS, Starter
+from jobs.schedule import CHECK_SECONDS, Starter
 from jobs.settings import socket_url
 from jobs.timetable import load_timetable
 from tests.conftest import PROJECT
@@ -54,18 +54,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def jobs(places) -> Jobs:
-    return Jobs(places.models / "jobs")
+def jobs(paths) -> Jobs:
+    return Jobs(paths.models / "jobs")
 
 
 @pytest.fixture
-def make(places, clock, tmp_path) -> Callable[..., Starter]:
+def make(paths, clock, tmp_path) -> Callable[..., Starter]:
     """Returns make(text): a beat that has just been started, with this schedule."""
 
     def make(text: str = NIGHTLY) -> Starter:
         path = tmp_path / "schedule.toml"
         path.write_text(text)
-        return Starter(load_timetable({"FER_SCHEDULE": str(path)}), places, clock=clock)
+        return Starter(load_timetable({"FER_SCHEDULE": str(path)}), paths, clock=clock)
 
     return make
 
@@ -116,18 +116,18 @@ def test_nights_that_were_missed_are_made_up_for_once(beat):
     assert beat(5 * 24, 5 * 24 + 1) == ["clean-20260205T013000Z"]
 
 
-def test_a_kill_between_the_job_and_its_note_starts_nothing_twice(beat, places):
+def test_a_kill_between_the_job_and_its_note_starts_nothing_twice(beat, paths):
     beat(0)
-    note = places.models / "jobs" / "schedule" / "clean.json"
+    note = paths.models / "jobs" / "schedule" / "clean.json"
     before = note.read_bytes()
     beat(14)
     note.write_bytes(before)
     assert beat(14.1) == [FIRST_NIGHT]
 
 
-def test_a_torn_note_starts_nothing_twice(beat, places):
+def test_a_torn_note_starts_nothing_twice(beat, paths):
     beat(0, 14)
-    os.truncate(places.models / "jobs" / "schedule" / "clean.json", 9)
+    os.truncate(paths.models / "jobs" / "schedule" / "clean.json", 9)
     assert beat(14.1, 15, 14 + 24) == [FIRST_NIGHT, "clean-20260202T013000Z"]
 
 
@@ -169,9 +169,9 @@ def test_each_entry_is_started_by_itself(beat):
     assert beat(0, 14, text=BOTH) == [FIRST_NIGHT, SECOND]
 
 
-def test_what_goes_wrong_with_one_entry_is_said_once_and_the_others_go_on(beat, places, caplog):
+def test_what_goes_wrong_with_one_entry_is_said_once_and_the_others_go_on(beat, paths, caplog):
     beat(0, text=BOTH)
-    note = places.models / "jobs" / "schedule" / "clean.json"
+    note = paths.models / "jobs" / "schedule" / "clean.json"
     note.unlink()
     note.mkdir()
     assert beat(14, 14.1, 14.2, text=BOTH) == [SECOND]
@@ -180,10 +180,10 @@ def test_what_goes_wrong_with_one_entry_is_said_once_and_the_others_go_on(beat, 
 
 def test_it_sleeps_until_the_next_moment_and_never_long(make, clock):
     starter = make()
-    assert starter.start_what_is_due() == LOOK_SECONDS
+    assert starter.start_what_is_due() == CHECK_SECONDS
     clock.now = NOON + 13.5 * HOUR - timedelta(seconds=5)
     assert starter.start_what_is_due() == pytest.approx(5)
-    assert make("").start_what_is_due() == LOOK_SECONDS
+    assert make("").start_what_is_due() == CHECK_SECONDS
 
 
 # Real processes
@@ -191,12 +191,12 @@ def test_it_sleeps_until_the_next_moment_and_never_long(make, clock):
 RACE = """
 import os, sys, time
 from datetime import datetime, UTC
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs.schedule import Starter
 from jobs.timetable import load_timetable
 
 now = datetime.fromisoformat(sys.argv[1])
-starter = Starter(load_timetable(os.environ), Places.from_environment(), clock=lambda: now)
+starter = Starter(load_timetable(os.environ), Paths.from_environment(), clock=lambda: now)
 print("ready", flush=True)
 sys.stdin.readline()
 starter.start_what_is_due()
@@ -204,27 +204,27 @@ starter.start_what_is_due()
 
 
 @pytest.fixture
-def environment(make, places) -> dict[str, str]:
+def environment(make, paths) -> dict[str, str]:
     make()
-    schedule = places.models.parent / "schedule.toml"
-    folders = {"FER_MODELS_DIR": str(places.models), "FER_SCHEDULE": str(schedule), "PYTHONPATH": str(PROJECT)}
-    return clean_environment(places, folders)
+    schedule = paths.models.parent / "schedule.toml"
+    folders = {"FER_MODELS_DIR": str(paths.models), "FER_SCHEDULE": str(schedule), "PYTHONPATH": str(PROJECT)}
+    return clean_environment(paths, folders)
 
 
-def missed(places: Places) -> Path:
+def missed(paths: Paths) -> Path:
     """Notes that the last moment that was dealt with is two days ago, and returns the note."""
-    note = places.models / "jobs" / "schedule" / "clean.json"
+    note = paths.models / "jobs" / "schedule" / "clean.json"
     note.parent.mkdir(parents=True)
     until = (datetime.now(UTC) - 2 * DAY).isoformat()
     note.write_text(json.dumps({"hours": "02:30 daily Europe/Berlin", "until_utc": until}))
     return note
 
 
-def test_two_beats_at_once_start_one_job(environment, places, jobs, beat):
+def test_two_beats_at_once_start_one_job(environment, paths, jobs, beat):
     beat(0)
     command = [sys.executable, "-c", RACE, (NOON + 14 * HOUR).isoformat()]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen(command, env=environment, cwd=places.models.parent, **pipes) for _ in range(2)]
+    both = [subprocess.Popen(command, env=environment, cwd=paths.models.parent, **pipes) for _ in range(2)]
     try:
         assert [child.stdout.readline() for child in both] == ["ready\n"] * 2
         for child in both:
@@ -238,13 +238,13 @@ def test_two_beats_at_once_start_one_job(environment, places, jobs, beat):
     assert [job.id for job in jobs.open_jobs()] == [FIRST_NIGHT]
 
 
-def test_celery_beat_makes_up_for_a_missed_night_without_a_broker_and_ends_at_once(environment, places, jobs):
-    note = missed(places)
+def test_celery_beat_makes_up_for_a_missed_night_without_a_broker_and_ends_at_once(environment, paths, jobs):
+    note = missed(paths)
     before = note.read_bytes()
     with subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "jobs", "beat", "--max-interval", "1"],
         env=environment,
-        cwd=places.models.parent,
+        cwd=paths.models.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -263,12 +263,12 @@ def test_celery_beat_makes_up_for_a_missed_night_without_a_broker_and_ends_at_on
     assert child.returncode == 0
 
 
-def test_celery_beat_refuses_a_wrong_schedule_in_two_lines(environment, places):
-    (places.models.parent / "schedule.toml").write_text(NIGHTLY.replace('"gc"', '"gcc"'))
+def test_celery_beat_refuses_a_wrong_schedule_in_two_lines(environment, paths):
+    (paths.models.parent / "schedule.toml").write_text(NIGHTLY.replace('"gc"', '"gcc"'))
     child = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "jobs", "beat"],
         env=environment,
-        cwd=places.models.parent,
+        cwd=paths.models.parent,
         capture_output=True,
         text=True,
         timeout=60,

@@ -57,48 +57,48 @@ def stopping_worker(worker):
     return worker(name="stopping")
 
 
-def cancelled_within(places, jobs, job, seconds=10.0):
+def cancelled_within(paths, jobs, job, seconds=10.0):
     began = time.monotonic()
-    cancel(places, job.id)
+    cancel(paths, job.id)
     wait_until(lambda: jobs.read(job.id).status == "CANCELLED", seconds)
     assert time.monotonic() - began < seconds
     return jobs.read(job.id)
 
 
-def test_a_job_is_cancelled_and_resumed_at_every_stage(stopping_worker, submit, jobs, job_places, ended):
+def test_a_job_is_cancelled_and_resumed_at_every_stage(stopping_worker, submit, jobs, job_paths, ended):
     job = submit("train", **TINY_TRAINING, epochs=3)
     wait_until(stopping_worker.trainers, 20)  # starting
-    cancelled_within(job_places, jobs, job)
+    cancelled_within(job_paths, jobs, job)
     assert stopping_worker.trainers() == []
-    run = open_run(job_places, jobs.read(job.id).run)
+    run = open_run(job_paths, jobs.read(job.id).run)
     assert run.state.status == "CANCELLED"
 
-    resume(job_places, job.id)
+    resume(job_paths, job.id)
     wait_until(lambda: run.state.epoch >= 1 and run.state.status == "RUNNING", 40)  # training
-    cancelled_within(job_places, jobs, job)
+    cancelled_within(job_paths, jobs, job)
     assert run.state.status == "CANCELLED"
     assert stopping_worker.trainers() == []
 
-    resume(job_places, job.id)
+    resume(job_paths, job.id)
     wait_until(lambda: run.state.epoch >= 3, 40)  # saving: all epochs are done
-    job = cancelled_within(job_places, jobs, job)
+    job = cancelled_within(job_paths, jobs, job)
     assert (job.status, job.message) == ("CANCELLED", "Cancelled.")
 
-    resume(job_places, job.run)
+    resume(job_paths, job.run)
     job = ended(job.id)
     assert (job.status, run.state.status, run.state.epoch) == ("SUCCEEDED", "SUCCEEDED", 3)
     with pytest.raises(JobError, match="is SUCCEEDED: there is nothing to resume"):
-        resume(job_places, job.id)
+        resume(job_paths, job.id)
     with pytest.raises(JobError, match="has ended"):
-        cancel(job_places, job.id)
+        cancel(job_paths, job.id)
 
 
-def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_places, celery):
+def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker, submit, jobs, job_paths, celery):
     """SIGTERM, SIGQUIT, `celery control shutdown`, and SIGTERM to its child alone: one job sees them all."""
     job = submit("train", **TINY_TRAINING, epochs=500, max_hours=1)
     sent = celery("call", "train", "--kwargs", json.dumps(TINY_TRAINING | {"epochs": 2})).stdout.strip()
     wait_until(lambda: sent in jobs.ids(), 15)  # though the only worker is busy, and takes no message
-    waiting = cancelled_within(job_places, jobs, jobs.read(sent))
+    waiting = cancelled_within(job_paths, jobs, jobs.read(sent))
     current = stopping_worker
     ways = (
         lambda worker: worker.send(signal.SIGTERM),
@@ -121,4 +121,4 @@ def test_a_worker_that_is_asked_to_end_hands_its_job_on(stopping_worker, worker,
     job = wait_until(lambda: (found := jobs.read(job.id)).attempt == 5 and found, 30)
     assert (job.status, job.crashes, job.losses) == ("RUNNING", 0, 0)
     assert jobs.read(waiting.id).attempt == 0
-    cancelled_within(job_places, jobs, job)
+    cancelled_within(job_paths, jobs, job)

@@ -12,8 +12,8 @@ from tests.jobs.parts import asking, jobs_of
 
 
 @pytest.fixture
-def ask(places, monkeypatch, capsys):
-    return asking(places, monkeypatch, capsys)
+def ask(paths, monkeypatch, capsys):
+    return asking(paths, monkeypatch, capsys)
 
 
 def shown(answer) -> dict:
@@ -74,10 +74,10 @@ def test_the_defaults_of_a_training_are_those_of_its_recipe(ask):
     assert (config.learning_rate, config.network) == (5e-5, "attention")
 
 
-def test_what_would_be_sent_is_also_shown_for_celery(ask, places):
+def test_what_would_be_sent_is_also_shown_for_celery(ask, paths):
     text = ask("submit", "tune", "--max-trials", "5", "--dry-run").out
     assert """celery -A jobs call tune --kwargs '{"max_trials": 5}'""" in text
-    assert jobs_of(places).ids() == []
+    assert jobs_of(paths).ids() == []
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_who_names_no_data_set_where_there_is_none_by_default_is_told(ask, monke
         ("gc --keep-days -3", "keep_days", "--help"),
     ],
 )
-def test_what_is_wrong_is_refused_before_it_is_sent(ask, places, line, problem, hint):
+def test_what_is_wrong_is_refused_before_it_is_sent(ask, paths, line, problem, hint):
     answer = ask("submit", *shlex.split(line))
     assert answer.code == 2
     assert problem in answer.problem and hint in answer.hint
-    assert jobs_of(places).ids() == []
+    assert jobs_of(paths).ids() == []

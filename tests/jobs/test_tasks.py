@@ -32,9 +32,9 @@ def training(two_workers, submit, ended):
     return ended(submit("train", **TINY_TRAINING, epochs=2).id)
 
 
-def test_a_training_ends_as_a_run_like_any_other(training, job_places):
+def test_a_training_ends_as_a_run_like_any_other(training, job_paths):
     assert (training.status, training.message) == ("SUCCEEDED", "")
-    run = open_run(job_places, training.run)
+    run = open_run(job_paths, training.run)
     assert run.state.status == "SUCCEEDED"
     assert run.model_h5.is_file()
     assert run.manifest.recipe == "smoke"
@@ -49,17 +49,17 @@ def test_its_result_is_a_summary(training, celery):
     assert training.run in said.stdout
 
 
-def test_it_is_trained_once_though_its_message_came_again(training, two_workers, jobs, job_places):
+def test_it_is_trained_once_though_its_message_came_again(training, two_workers, jobs, job_paths):
     assert training.attempt == 1
-    assert len(list((job_places.models / "runs").iterdir())) == 1
+    assert len(list((job_paths.models / "runs").iterdir())) == 1
     logs = "".join(worker.log for worker in two_workers)
     assert f"Job {training.id} is carried out by" in logs  # there was a second delivery
     assert "preparing keras" in jobs.log(training.id).read_text().lower()
     assert jobs.log(training.id).read_text().lower().count("preparing keras") == 1
 
 
-def test_a_job_does_not_promote_unless_that_was_asked_for(training, job_places):
-    assert not (job_places.models / "current.json").exists()
+def test_a_job_does_not_promote_unless_that_was_asked_for(training, job_paths):
+    assert not (job_paths.models / "current.json").exists()
 
 
 def mapped(process: psutil.Process) -> set[str]:
@@ -115,12 +115,12 @@ def test_a_mistyped_task_is_an_error_and_nothing_is_sent(celery):
     assert sent.stderr == "Error: There is no task 'trian'. Did you mean 'train'?\n"
 
 
-def test_an_id_from_outside_is_no_path(two_workers, redis_url, submit, job_places):
+def test_an_id_from_outside_is_no_path(two_workers, redis_url, submit, job_paths):
     message = app.amqp.create_task_message("../../outside", "gc", kwargs={}, create_sent_event=False)
     with app.connection_for_write() as connection:
         app.amqp.send_task_message(app.amqp.Producer(connection, auto_declare=False), "gc", message, queue="cpu")
     wait_until(lambda: any("'../../outside' is no job id" in worker.log for worker in two_workers), 20)
-    assert list(job_places.models.parent.rglob("*outside*")) == []
+    assert list(job_paths.models.parent.rglob("*outside*")) == []
 
 
 def test_messages_are_json_and_hold_no_password(redis_url, submit, redis_server, jobs):

@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from jobs.job import ENDED
 from jobs.record import Jobs
 from jobs.server import answers, find_server, read_broker
-from tests.conftest import PROJECT, places_in
+from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import wait_until
 from tests.script import Answer, clean_environment
 
@@ -37,11 +37,11 @@ def program() -> Path:
 class Up:
     """One `python -m jobs up`, with its output in a file."""
 
-    def __init__(self, places: Places, *arguments: str, environment: dict[str, str] | None = None):
-        self.places = places
-        self.folder = places.models.parent
+    def __init__(self, paths: Paths, *arguments: str, environment: dict[str, str] | None = None):
+        self.paths = paths
+        self.folder = paths.models.parent
         self._output = self.folder / f"up-{time.monotonic_ns()}.txt"
-        self.environment = environment_of(places) | (environment or {})
+        self.environment = environment_of(paths) | (environment or {})
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jobs", "up", *arguments],
@@ -63,7 +63,7 @@ class Up:
         return []
 
     def log(self, name: str) -> str:
-        files = (self.places.state / "logs").glob(f"{name}@*.txt")
+        files = (self.paths.state / "logs").glob(f"{name}@*.txt")
         return "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
 
     def wait_until_ready(self, worker: str = "cpu0", times: int = 1) -> "Up":
@@ -96,8 +96,8 @@ class Up:
             self.process.kill()
 
 
-def environment_of(places: Places) -> dict[str, str]:
-    return clean_environment(places, {"PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "-1"})
+def environment_of(paths: Paths) -> dict[str, str]:
+    return clean_environment(paths, {"PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "-1"})
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def started(tmp_path, program) -> Iterator:
     """Returns started(arguments…), which starts an `up` in the test's folder; all are ended at last."""
     everyone: list[Up] = []
 
-    def start(*arguments: str, places: Places | None = None, **environment: str) -> Up:
-        everyone.append(Up(places or places_in(tmp_path), *arguments, environment=environment))
+    def start(*arguments: str, paths: Paths | None = None, **environment: str) -> Up:
+        everyone.append(Up(paths or paths_in(tmp_path), *arguments, environment=environment))
         return everyone[-1]
 
     yield start
@@ -117,7 +117,7 @@ def started(tmp_path, program) -> Iterator:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, program) -> Iterator[Up]:
     """One for all tests that leave it as it is."""
-    one = Up(places_in(tmp_path_factory.mktemp("up")), "--workers", "2")
+    one = Up(paths_in(tmp_path_factory.mktemp("up")), "--workers", "2")
     try:
         yield one.wait_until_ready().wait_until_ready("cpu1")
     finally:
@@ -131,7 +131,7 @@ def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
 
 
 def test_it_says_what_it_has_started(running):
-    state = running.places.state
+    state = running.paths.state
     wait_until(lambda: "Jobs that have not ended: 0." in running.output, 20)
     for name in ("cpu0", "cpu1", "beat"):
         assert f"{name} is process " in running.output
@@ -164,7 +164,7 @@ def test_celery_itself_finds_the_broker_too(running):
         command, cwd=running.folder, env=running.environment, capture_output=True, text=True, timeout=60
     )
     assert child.returncode == 0, child.stderr
-    jobs = Jobs(running.places.models / "jobs")
+    jobs = Jobs(running.paths.models / "jobs")
     wait_until(lambda: [job for job in jobs.ended_jobs() if job.arguments == {"keep_days": 3}], 20)
 
 
@@ -188,7 +188,7 @@ def test_the_doctor_finds_everything_in_order_but_what_nobody_gave_it(running):
 
 
 def test_a_cancelled_job_is_resumed(running):
-    jobs = Jobs(running.places.models / "jobs")
+    jobs = Jobs(running.paths.models / "jobs")
     answer = running.ask("submit", "train", "--run", "20260131-120000-nothing-3f9a")
     job_id = answer.out.split()[1]
     wait_until(lambda: jobs.read(job_id).status in ENDED, 20)
@@ -214,17 +214,17 @@ def test_killed_it_leaves_nothing_for_long_the_next_one_goes_on_and_ctrl_c_ends_
     one.process.kill()
     one.process.wait()
     wait_until_gone(family, 40)
-    assert read_broker(one.places.state) is None
+    assert read_broker(one.paths.state) is None
     waiting = one.ask("submit", "gc")
     assert (waiting.code, "cannot be reached" in waiting.problem) == (2, True)
     following = started().wait_until_ready(times=2)
-    jobs = Jobs(one.places.models / "jobs")
+    jobs = Jobs(one.paths.models / "jobs")
     wait_until(lambda: [job.status for job in jobs.ended_jobs()] == ["SUCCEEDED"], 40)
     check_ctrl_c_ends_all(following)
 
 
 def check_ctrl_c_ends_all(one: Up) -> None:
-    family, state = one.family(), one.places.state
+    family, state = one.family(), one.paths.state
     assert len(family) >= 5  # keeper, server, beat, worker, its child
     one.process.send_signal(signal.SIGINT)
     assert one.process.wait(60) == 0
@@ -235,10 +235,10 @@ def check_ctrl_c_ends_all(one: Up) -> None:
 
 
 def test_workers_join_a_broker_elsewhere(running, started, tmp_path):
-    url = read_broker(running.places.state).url
+    url = read_broker(running.paths.state).url
     one = started("--join", url).wait_until_ready()
     assert "beat is process" not in one.output
-    assert "redis.sock" in one.output and not (one.places.state / "redis").exists()
+    assert "redis.sock" in one.output and not (one.paths.state / "redis").exists()
     wait_until(lambda: "3 listening" in running.ask("doctor").out, 30)
 
 

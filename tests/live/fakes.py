@@ -7,7 +7,7 @@ import numpy as np
 
 from fer_core.faces.face import Box
 from fer_core.live.frame import Frame
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
 
 LABELS = ("angry", "happy", "sad")
 BEGINNING = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -62,16 +62,16 @@ class FakeCamera:
         self._given.clear()
 
 
-class FakeReader:
+class FakePredictor:
     """A reader that sees one happy face in every frame."""
 
     stage_seconds = {"detect": 0.001, "classify": 0.001}
 
-    def read(self, frame: Frame) -> list[Reading]:
+    def read(self, frame: Frame) -> list[Prediction]:
         return [happy_face(person=1)]
 
 
-def happy_face(*, person: int | None = None) -> Reading:
+def happy_face(*, person: int | None = None) -> Prediction:
     """Returns a reading."""
     probabilities = {"angry": 0.1, "happy": 0.7, "sad": 0.2}
-    return Reading(Box(10, 10, 20, 20), "happy", 0.7, probabilities, unsure=False, person=person)
+    return Prediction(Box(10, 10, 20, 20), "happy", 0.7, probabilities, unsure=False, person=person)

@@ -77,26 +77,26 @@ def test_stamps_are_blended_by_their_opacity():
 def test_the_place_that_hides_least_is_taken_and_kept_among_equals():
     room = Rect(0, 0, 640, 480)
     face, label = Rect(250, 150, 100, 100), Rect(250, 130, 100, 20)
-    places = beside(face, label, (150, 90), gap=6)
-    assert best_place(places, [Obstacle(face)], picture=room).side == "right"
-    assert best_place(places, [Obstacle(face)], picture=room, last="above").side == "above"
+    paths = beside(face, label, (150, 90), gap=6)
+    assert best_place(paths, [Obstacle(face)], picture=room).side == "right"
+    assert best_place(paths, [Obstacle(face)], picture=room, last="above").side == "above"
     slightly = [Obstacle(room), Obstacle(Rect(0, 0, 250, 480), 0.2)]
-    assert best_place(places, slightly, picture=room, last="left").side == "left"
-    assert best_place(places, slightly, picture=room).side != "left"
-    assert best_place(places, [Obstacle(Rect(360, 0, 280, 480))], picture=room).side == "left"
-    blocked = best_place(places, [Obstacle(room, 2.0)], picture=room)
+    assert best_place(paths, slightly, picture=room, last="left").side == "left"
+    assert best_place(paths, slightly, picture=room).side != "left"
+    assert best_place(paths, [Obstacle(Rect(360, 0, 280, 480))], picture=room).side == "left"
+    blocked = best_place(paths, [Obstacle(room, 2.0)], picture=room)
     assert blocked.hides == 2 * 150 * 90
-    assert places["above"].bottom <= label.top
-    for place in places.values():
+    assert paths["above"].bottom <= label.top
+    for place in paths.values():
         assert place.shared_area(face) == place.shared_area(label) == 0
 
 
 def test_the_corners_are_those_of_the_room():
     room = Rect(6, 6, 500, 300)
-    places = corners((100, 50), room)
-    assert len(set(places.values())) == 4
-    assert all(place.shared_area(room) == 100 * 50 for place in places.values())
-    assert places["lower right"] == Rect(406, 256, 100, 50)
+    paths = corners((100, 50), room)
+    assert len(set(paths.values())) == 4
+    assert all(place.shared_area(room) == 100 * 50 for place in paths.values())
+    assert paths["lower right"] == Rect(406, 256, 100, 50)
 
 
 def test_boxes_far_outside_end_just_outside_the_picture():

@@ -16,8 +16,8 @@ import pytest
 from fer_core.errors import ConfigError, FerError
 from fer_core.faces.face import Box
 from fer_core.live.frame import Frame
-from fer_core.live.log import COLUMNS, ReadingLog
-from fer_core.live.reading import Reading
+from fer_core.live.log import COLUMNS, PredictionLog
+from fer_core.live.prediction import Prediction
 from fer_core.store.files import DiskFullError
 from tests.conftest import PROJECT
 from tests.store.conftest import largest_file
@@ -32,9 +32,9 @@ def frame(number: int = 0) -> Frame:
     return Frame(PICTURE, number, seconds, NOON + timedelta(seconds=seconds), seconds)
 
 
-def reading(label: str = "happy", share: float = 0.75, *, person: int | None = 1, **others: float) -> Reading:
+def prediction(label: str = "happy", share: float = 0.75, *, person: int | None = 1, **others: float) -> Prediction:
     probabilities = {"angry": 1 - share, "happy": share} | others
-    return Reading(Box(1.26, -2.0, 30.0, 40.04), label, share, probabilities, share < 0.5, person)
+    return Prediction(Box(1.26, -2.0, 30.0, 40.04), label, share, probabilities, share < 0.5, person)
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -46,17 +46,17 @@ def rows_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def write_log(path: Path, *frames: list[Reading], labels: tuple[str, ...] = LABELS) -> list[dict]:
+def write_log(path: Path, *frames: list[Prediction], labels: tuple[str, ...] = LABELS) -> list[dict]:
     """Writes one frame for each list of readings, and returns the rows."""
-    log = ReadingLog(path, labels)
-    for number, readings in enumerate(frames):
-        log.write(frame(number), readings)
+    log = PredictionLog(path, labels)
+    for number, predictions in enumerate(frames):
+        log.write(frame(number), predictions)
     log.close()
     return rows_of(path)
 
 
 def test_a_csv_has_the_promised_columns_and_a_row_for_every_face_and_frame(tmp_path):
-    write_log(tmp_path / "log.csv", [reading(), reading("angry", 0.25, person=2)], [], [reading(person=None)])
+    write_log(tmp_path / "log.csv", [prediction(), prediction("angry", 0.25, person=2)], [], [prediction(person=None)])
     assert (tmp_path / "log.csv").read_text().splitlines() == [
         "utc,seconds,frame,person,x,y,width,height,label,confidence,unsure,angry,happy",
         "2026-01-31T12:00:00.000Z,0.0,0,1,1.3,-2.0,30.0,40.0,happy,0.75,false,0.25,0.75",
@@ -67,7 +67,7 @@ def test_a_csv_has_the_promised_columns_and_a_row_for_every_face_and_frame(tmp_p
 
 
 def test_json_lines_have_the_same_columns_as_values(tmp_path):
-    first, second = write_log(tmp_path / "log.jsonl", [reading()], [])
+    first, second = write_log(tmp_path / "log.jsonl", [prediction()], [])
     assert tuple(first) == tuple(second) == (*COLUMNS, *LABELS)
     assert first["unsure"] is False and first["x"] == 1.3 and first["happy"] == 0.75 and first["frame"] == 0
     assert second["frame"] == 1 and {second[name] for name in (*COLUMNS[3:], *LABELS)} == {None}
@@ -76,8 +76,8 @@ def test_json_lines_have_the_same_columns_as_values(tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_log_of_pictures_says_in_its_last_column_which_picture_a_row_belongs_to(tmp_path, suffix):
     labels = (*LABELS, "name")
-    log = ReadingLog(tmp_path / f"log{suffix}", labels, of_pictures=True)
-    log.write(frame(0)._replace(name="a b.jpg"), [reading(name=0.0), reading(person=None)])
+    log = PredictionLog(tmp_path / f"log{suffix}", labels, of_pictures=True)
+    log.write(frame(0)._replace(name="a b.jpg"), [prediction(name=0.0), prediction(person=None)])
     log.write(frame(1)._replace(name="=1.png"), [])
     log.close()
     rows = rows_of(log.path)
@@ -87,27 +87,27 @@ def test_a_log_of_pictures_says_in_its_last_column_which_picture_a_row_belongs_t
 
 
 def test_a_log_of_a_video_has_no_names_and_may_have_an_emotion_of_that_name(tmp_path):
-    (row,) = write_log(tmp_path / "log.csv", [reading(name=0.5)], labels=(*LABELS, "name"))
+    (row,) = write_log(tmp_path / "log.csv", [prediction(name=0.5)], labels=(*LABELS, "name"))
     assert tuple(row) == (*COLUMNS, *LABELS, "name")
     assert row["name"] == "0.5"
 
 
 def test_a_number_that_is_none_is_never_written_as_json(tmp_path):
-    log = ReadingLog(tmp_path / "log.jsonl", LABELS)
+    log = PredictionLog(tmp_path / "log.jsonl", LABELS)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        log.write(frame(), [reading(share=float("nan"))])
+        log.write(frame(), [prediction(share=float("nan"))])
     log.close()
     assert (tmp_path / "log.jsonl").read_bytes() == b""
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.CSV", "log.jsonl"])
 def test_a_frame_is_on_the_disk_when_write_returns(tmp_path, name):
-    log = ReadingLog(tmp_path / name, LABELS)
-    log.write(frame(), [reading()])
+    log = PredictionLog(tmp_path / name, LABELS)
+    log.write(frame(), [prediction()])
     assert (tmp_path / name).read_text().count("happy") >= 1
     log.close()
     log.close()
-    log.write(frame(1), [reading()])
+    log.write(frame(1), [prediction()])
     assert "12:00:00.040" not in (tmp_path / name).read_text()
 
 
@@ -116,7 +116,7 @@ HOSTILE = ("=HYPERLINK(1)", "a,b", 'quo"te', "two\nlines", "@sum", "traurig ü �
 
 def test_hostile_labels_stay_in_their_cells_and_are_no_formulas(tmp_path):
     probabilities = dict.fromkeys(HOSTILE, 0.1)
-    faces = [Reading(Box(0, 0, 9, 9), label, 0.1, probabilities, True, 1) for label in HOSTILE]
+    faces = [Prediction(Box(0, 0, 9, 9), label, 0.1, probabilities, True, 1) for label in HOSTILE]
     rows = write_log(tmp_path / "log.csv", faces, labels=HOSTILE)
     shown = ["'=HYPERLINK(1)", "a,b", 'quo"te', "two lines", "'@sum", "traurig ü 😀", "label"]
     assert [row["label"] for row in rows] == shown
@@ -125,10 +125,10 @@ def test_hostile_labels_stay_in_their_cells_and_are_no_formulas(tmp_path):
 
 
 def test_a_model_that_changes_to_other_labels_keeps_the_columns_and_says_so(tmp_path):
-    log = ReadingLog(tmp_path / "log.csv", LABELS)
-    log.write(frame(), [reading()])
+    log = PredictionLog(tmp_path / "log.csv", LABELS)
+    log.write(frame(), [prediction()])
     assert log.note == ""
-    log.write(frame(1), [Reading(Box(0, 0, 9, 9), "contempt", 0.6, {"happy": 0.4, "contempt": 0.6}, False, 1)])
+    log.write(frame(1), [Prediction(Box(0, 0, 9, 9), "contempt", 0.6, {"happy": 0.4, "contempt": 0.6}, False, 1)])
     log.close()
     last = rows_of(tmp_path / "log.csv")[-1]
     assert (last["label"], last["confidence"], last["angry"], last["happy"]) == ("contempt", "0.6", "", "0.4")
@@ -137,7 +137,7 @@ def test_a_model_that_changes_to_other_labels_keeps_the_columns_and_says_so(tmp_
 
 def refusal(path: Path) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        ReadingLog(path, LABELS)
+        PredictionLog(path, LABELS)
     return caught.value
 
 
@@ -156,26 +156,26 @@ def test_an_unwritable_place_is_refused_before_the_first_frame(tmp_path):
 
 def test_a_log_that_is_there_is_kept_unless_it_may_be_overwritten(tmp_path):
     path = tmp_path / "log.csv"
-    write_log(path, [reading()])
+    write_log(path, [prediction()])
     before = path.read_bytes()
     error = refusal(path)
     assert str(error) == f"{path} is already there, and is not replaced."
     assert error.hint == "Give another name, or --overwrite."
     assert path.read_bytes() == before
-    log = ReadingLog(path, LABELS, overwrite=True)
+    log = PredictionLog(path, LABELS, overwrite=True)
     log.close()
     assert rows_of(path) == []
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
 def test_a_full_disk_is_told_once_and_leaves_whole_rows(tmp_path, name):
-    log = ReadingLog(tmp_path / name, LABELS)
+    log = PredictionLog(tmp_path / name, LABELS)
     with largest_file(5000), pytest.raises(DiskFullError) as caught:
         for number in range(1000):
-            log.write(frame(number), [reading(), reading()])
+            log.write(frame(number), [prediction(), prediction()])
     assert str(caught.value) == f"No room to go on writing {log.path}; what was written before is kept."
     assert caught.value.hint
-    log.write(frame(2000), [reading()])
+    log.write(frame(2000), [prediction()])
     log.close()
     rows = rows_of(log.path)
     assert 20 < len(rows) < 100 and {len(row) for row in rows} == {len(COLUMNS) + 2}
@@ -186,7 +186,7 @@ def test_a_full_disk_is_told_once_and_leaves_whole_rows(tmp_path, name):
 def test_a_disk_that_is_full_from_the_start_is_refused_before_the_first_frame(tmp_path):
     (tmp_path / "log.csv").symlink_to("/dev/full")
     with pytest.raises(FerError, match="No room to go on writing"):
-        ReadingLog(tmp_path / "log.csv", LABELS)
+        PredictionLog(tmp_path / "log.csv", LABELS)
 
 
 WRITES_FOR_EVER = """
@@ -195,12 +195,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from fer_core.faces.face import Box
 from fer_core.live.frame import Frame
-from fer_core.live.log import ReadingLog
-from fer_core.live.reading import Reading
-reading = Reading(Box(1, 2, 30, 40), "happy", 0.75, {"angry": 0.25, "happy": 0.75}, False, 1)
-log = ReadingLog(Path(sys.argv[1]), ("angry", "happy"))
+from fer_core.live.log import PredictionLog
+from fer_core.live.prediction import Prediction
+prediction = Prediction(Box(1, 2, 30, 40), "happy", 0.75, {"angry": 0.25, "happy": 0.75}, False, 1)
+log = PredictionLog(Path(sys.argv[1]), ("angry", "happy"))
 for number in itertools.count():
-    log.write(Frame(None, number, number / 25, datetime.now(UTC), 0.0), [reading, reading])
+    log.write(Frame(None, number, number / 25, datetime.now(UTC), 0.0), [prediction, prediction])
     if number == 100:
         print("running", flush=True)
 """

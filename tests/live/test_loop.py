@@ -1,7 +1,7 @@
 """The loop: what it takes, what it hands on, and when it ends."""
 
 from fer_core.live.loop import WAIT_SECONDS, LiveLoop, NoScreen, Rate
-from tests.live.fakes import FakeCamera, FakeClock, FakeReader, frames
+from tests.live.fakes import FakeCamera, FakeClock, FakePredictor, frames
 
 
 class Keeping:
@@ -49,33 +49,33 @@ class PausedScreen(CountingScreen):
         super().__init__(ends_after=3)
 
 
-def draw(frame, readings, rate):
+def draw(frame, predictions, rate):
     return frame.picture_bgr.copy()
 
 
 def test_every_frame_reaches_every_sink_in_order_until_the_source_ends():
     one, other = Keeping(), Keeping()
-    LiveLoop(FakeCamera(frames(5)), FakeReader(), draw=draw, sinks=[one, other]).run()
+    LiveLoop(FakeCamera(frames(5)), FakePredictor(), draw=draw, sinks=[one, other]).run()
     assert [shown.frame.number for shown in one.kept] == [0, 1, 2, 3, 4]
-    assert [shown.readings[0].label for shown in other.kept] == ["happy"] * 5
+    assert [shown.predictions[0].label for shown in other.kept] == ["happy"] * 5
 
 
 def test_nothing_is_drawn_where_nobody_wants_a_picture():
     sink = Keeping()
-    LiveLoop(FakeCamera(frames(3)), FakeReader(), draw=draw, sinks=[sink]).run()
+    LiveLoop(FakeCamera(frames(3)), FakePredictor(), draw=draw, sinks=[sink]).run()
     assert [shown.picture_bgr for shown in sink.kept] == [None] * 3
 
 
 def test_one_sink_that_wants_pictures_is_enough_to_draw():
     sink = Keeping(needs_picture=True)
-    LiveLoop(FakeCamera(frames(3)), FakeReader(), draw=draw, sinks=[Keeping(), sink]).run()
+    LiveLoop(FakeCamera(frames(3)), FakePredictor(), draw=draw, sinks=[Keeping(), sink]).run()
     assert all(shown.picture_bgr is not None for shown in sink.kept)
 
 
 def test_a_sink_that_has_all_it_wanted_ends_the_loop():
     sink = Keeping(wanted=2)
     camera = FakeCamera(frames(9))
-    LiveLoop(camera, FakeReader(), draw=draw, sinks=[sink]).run()
+    LiveLoop(camera, FakePredictor(), draw=draw, sinks=[sink]).run()
     assert len(sink.kept) == 2
     assert not camera.ended
 
@@ -83,7 +83,7 @@ def test_a_sink_that_has_all_it_wanted_ends_the_loop():
 def test_a_capture_is_only_of_its_own_run():
     camera, always = FakeCamera(frames(9)), Keeping()
     first, second = Keeping(wanted=2), Keeping(wanted=3)
-    loop = LiveLoop(camera, FakeReader(), draw=draw, sinks=[always])
+    loop = LiveLoop(camera, FakePredictor(), draw=draw, sinks=[always])
     loop.run(capture=first)
     loop.run(capture=second)
     assert [shown.frame.number for shown in first.kept] == [0, 1]
@@ -93,32 +93,32 @@ def test_a_capture_is_only_of_its_own_run():
 
 def test_a_stop_ends_it_before_the_next_frame():
     sink = Keeping()
-    LiveLoop(FakeCamera(frames(9)), FakeReader(), draw=draw, sinks=[sink]).run(stop=lambda: len(sink.kept) == 4)
+    LiveLoop(FakeCamera(frames(9)), FakePredictor(), draw=draw, sinks=[sink]).run(stop=lambda: len(sink.kept) == 4)
     assert len(sink.kept) == 4
 
 
 def test_while_paused_no_frame_is_taken_and_the_processor_rests():
     screen, camera, waited = PausedScreen(), FakeCamera(frames(9)), []
-    LiveLoop(camera, FakeReader(), draw=draw, screen=screen, wait=waited.append).run()
+    LiveLoop(camera, FakePredictor(), draw=draw, screen=screen, wait=waited.append).run()
     assert not camera.ended
     assert waited == [WAIT_SECONDS] * 3
 
 
 def test_what_drawing_took_is_told_with_the_other_stages():
     sink = Keeping(needs_picture=True)
-    LiveLoop(FakeCamera(frames(1)), FakeReader(), draw=draw, sinks=[sink]).run()
+    LiveLoop(FakeCamera(frames(1)), FakePredictor(), draw=draw, sinks=[sink]).run()
     assert list(sink.kept[0].stage_seconds) == ["detect", "classify", "draw"]
 
 
 def test_moments_without_a_frame_leave_the_screen_alive():
     screen = CountingScreen()
-    LiveLoop(FakeCamera([None, *frames(2), None, None]), FakeReader(), draw=draw, screen=screen).run()
+    LiveLoop(FakeCamera([None, *frames(2), None, None]), FakePredictor(), draw=draw, screen=screen).run()
     assert (screen.shown, screen.idle_moments) == (2, 2)  # the last one finds the source ended
 
 
 def test_the_screen_can_end_it_while_the_camera_is_gone():
     screen = CountingScreen(ends_after=3)
-    LiveLoop(FakeCamera([None] * 50), FakeReader(), draw=draw, screen=screen).run()
+    LiveLoop(FakeCamera([None] * 50), FakePredictor(), draw=draw, screen=screen).run()
     assert screen.idle_moments == 3
 
 

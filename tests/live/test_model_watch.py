@@ -4,91 +4,91 @@ import shutil
 
 import pytest
 
-from fer_core.live.model_watch import LOOK_SECONDS, RETRY_SECONDS, ModelWatch
+from fer_core.live.model_watch import CHECK_SECONDS, RETRY_SECONDS, ModelWatch
 from fer_core.store.promotion import promote
 from fer_core.store.runs import open_run
 from tests.live.fakes import FakeClock
 
 
 @pytest.fixture
-def two_runs(trained_run, places):
+def two_runs(trained_run, paths):
     """Two finished runs in one models folder, the first in use."""
     runs = []
     for suffix in ("aaaa", "bbbb"):
         name = f"{trained_run.id[:-4]}{suffix}"
-        shutil.copytree(trained_run.folder, places.models / "runs" / name)
-        runs.append(open_run(places, name))
-    promote(places, runs[0])
+        shutil.copytree(trained_run.folder, paths.models / "runs" / name)
+        runs.append(open_run(paths, name))
+    promote(paths, runs[0])
     return runs
 
 
 class Watched:
     """A watch, its clock, and what it said."""
 
-    def __init__(self, places, loaded):
+    def __init__(self, paths, loaded):
         self.clock, self.said = FakeClock(), []
-        self.watch = ModelWatch(places, loaded=loaded, runtime="litert", notice=self.said.append, clock=self.clock)
+        self.watch = ModelWatch(paths, loaded=loaded, runtime="litert", notice=self.said.append, clock=self.clock)
 
-    def next_look(self):
+    def next_check(self):
         """Returns what the watch has after its next look and load."""
-        self.clock.now += LOOK_SECONDS + 0.01
+        self.clock.now += CHECK_SECONDS + 0.01
         found = self.watch.poll()
         if self.watch._thread is not None:
             self.watch._thread.join(timeout=60)
         return found or self.watch.poll()
 
 
-def test_nothing_is_loaded_while_the_same_model_is_in_use(two_runs, places):
-    watched = Watched(places, two_runs[0].id)
-    assert watched.next_look() is None
+def test_nothing_is_loaded_while_the_same_model_is_in_use(two_runs, paths):
+    watched = Watched(paths, two_runs[0].id)
+    assert watched.next_check() is None
     assert watched.said == []
 
 
-def test_a_promoted_model_is_loaded_once_and_told(two_runs, places):
-    watched = Watched(places, two_runs[0].id)
-    promote(places, two_runs[1])
-    classifier = watched.next_look()
+def test_a_promoted_model_is_loaded_once_and_told(two_runs, paths):
+    watched = Watched(paths, two_runs[0].id)
+    promote(paths, two_runs[1])
+    classifier = watched.next_check()
     assert classifier.name == two_runs[1].id
     assert watched.said == [f"Now reading with {two_runs[1].id}, which was promoted just now."]
-    assert watched.next_look() is None
+    assert watched.next_check() is None
 
 
-def test_it_is_looked_at_most_once_a_second(two_runs, places):
-    watched = Watched(places, two_runs[0].id)
-    promote(places, two_runs[1])
-    watched.clock.now += LOOK_SECONDS / 2
+def test_it_is_looked_at_most_once_a_second(two_runs, paths):
+    watched = Watched(paths, two_runs[0].id)
+    promote(paths, two_runs[1])
+    watched.clock.now += CHECK_SECONDS / 2
     assert watched.watch.poll() is None
     assert watched.watch._thread is None
 
 
-def test_a_promoted_model_that_cannot_be_read_is_told_and_the_old_one_stays(two_runs, places):
-    watched = Watched(places, two_runs[0].id)
-    promote(places, two_runs[1])
+def test_a_promoted_model_that_cannot_be_read_is_told_and_the_old_one_stays(two_runs, paths):
+    watched = Watched(paths, two_runs[0].id)
+    promote(paths, two_runs[1])
     two_runs[1].model_h5.write_bytes(b"not a model")
     two_runs[1].model_tflite.unlink()
-    assert watched.next_look() is None
+    assert watched.next_check() is None
     assert "cannot be used" in watched.said[0]
 
 
-def test_one_that_could_not_be_read_is_tried_again_later(two_runs, places):
-    watched = Watched(places, two_runs[0].id)
-    promote(places, two_runs[1])
+def test_one_that_could_not_be_read_is_tried_again_later(two_runs, paths):
+    watched = Watched(paths, two_runs[0].id)
+    promote(paths, two_runs[1])
     whole = two_runs[1].model_h5.read_bytes()
     two_runs[1].model_h5.unlink()
-    assert watched.next_look() is None
+    assert watched.next_check() is None
     two_runs[1].model_h5.write_bytes(whole)
-    assert watched.next_look() is None  # not yet
+    assert watched.next_check() is None  # not yet
     watched.clock.now += RETRY_SECONDS
-    assert watched.next_look().name == two_runs[1].id
+    assert watched.next_check().name == two_runs[1].id
 
 
-def test_a_model_promoted_before_the_first_frame_is_not_missed(two_runs, places):
-    promote(places, two_runs[1])
-    assert Watched(places, two_runs[0].id).next_look().name == two_runs[1].id
+def test_a_model_promoted_before_the_first_frame_is_not_missed(two_runs, paths):
+    promote(paths, two_runs[1])
+    assert Watched(paths, two_runs[0].id).next_check().name == two_runs[1].id
 
 
-def test_a_broken_pointer_changes_nothing(two_runs, places):
-    watched = Watched(places, two_runs[0].id)
-    (places.models / "current.json").write_text("{")
-    assert watched.next_look() is None
+def test_a_broken_pointer_changes_nothing(two_runs, paths):
+    watched = Watched(paths, two_runs[0].id)
+    (paths.models / "current.json").write_text("{")
+    assert watched.next_check() is None
     assert watched.said == []

@@ -10,8 +10,8 @@ from fer_core.data.face_picture import network_input
 from fer_core.errors import ArtifactError
 from fer_core.faces.framing import square_of
 from fer_core.live.occlusion import HeatMaps, occlusion_map
-from fer_core.live.reader import LiveReader
-from tests.live.reading_parts import (
+from fer_core.live.predictor import LivePredictor
+from tests.live.prediction_parts import (
     FAKE_FRAMING,
     BrightnessClassifier,
     ScriptedDetector,
@@ -56,12 +56,12 @@ def test_the_face_itself_is_left_as_it_is():
     assert (face == 250).all()
 
 
-def test_in_a_real_smile_the_mouth_matters_more_than_the_corners(test_data, places):
+def test_in_a_real_smile_the_mouth_matters_more_than_the_corners(test_data, paths):
     picture = cv2.imread(str(test_data / "faces" / "photo_happy.jpg"))
-    reader = LiveReader(real_detector("haar", test_data, places), shipped_classifier(places))
-    (reading,) = reader.read(frame_of(picture))
-    face = reader.faces[1].picture
-    heat = occlusion_map(reader.classifier, face, reader.classifier.labels.index(reading.label))
+    predictor = LivePredictor(real_detector("haar", test_data, paths), shipped_classifier(paths))
+    (prediction,) = predictor.read(frame_of(picture))
+    face = predictor.faces[1].picture
+    heat = occlusion_map(predictor.classifier, face, predictor.classifier.labels.index(prediction.label))
     assert 0 <= heat.min() <= heat.max() <= 1
     corners = np.mean([heat[:6, :6], heat[:6, -6:], heat[-6:, :6], heat[-6:, -6:]])
     assert heat[28:42, 12:36].mean() > corners
@@ -80,8 +80,8 @@ class WaitingClassifier(CornerClassifier):
         return super().classify(faces)
 
 
-def reader_of(*boxes: tuple[float, float, float]) -> LiveReader:
-    return LiveReader(ScriptedDetector(lambda call: list(boxes)), CornerClassifier(), detect_every=1)
+def predictor_of(*boxes: tuple[float, float, float]) -> LivePredictor:
+    return LivePredictor(ScriptedDetector(lambda call: list(boxes)), CornerClassifier(), detect_every=1)
 
 
 def bright(level: int) -> np.ndarray:
@@ -90,16 +90,16 @@ def bright(level: int) -> np.ndarray:
 
 def test_the_loop_never_waits_for_a_map_and_the_latest_request_wins():
     own = WaitingClassifier()
-    maps, reader = HeatMaps(lambda: own), reader_of((10, 10, 50), (100, 10, 80))
-    assert maps.latest(reader, reader.read(frame_of(bright(200), 0))) == {}
+    maps, predictor = HeatMaps(lambda: own), predictor_of((10, 10, 50), (100, 10, 80))
+    assert maps.latest(predictor, predictor.read(frame_of(bright(200), 0))) == {}
     assert own.was_asked.wait(SECONDS)
     for number in range(1, 20):
-        assert maps.latest(reader, reader.read(frame_of(bright(200 + number), number))) == {}
+        assert maps.latest(predictor, predictor.read(frame_of(bright(200 + number), number))) == {}
     own.may_go_on.set()
     maps.close()
-    done = maps.latest(reader, [])
+    done = maps.latest(predictor, [])
     assert list(done) == [2]
-    assert done[2].square == square_of(reader.faces[2].square, FAKE_FRAMING)
+    assert done[2].square == square_of(predictor.faces[2].square, FAKE_FRAMING)
     assert done[2].values.max() == 1
     assert own.faces <= 2 * 82
 
@@ -107,24 +107,24 @@ def test_the_loop_never_waits_for_a_map_and_the_latest_request_wins():
 def test_a_map_is_not_shown_where_its_person_is_not_seen():
     own = WaitingClassifier()
     own.may_go_on.set()
-    maps, reader = HeatMaps(lambda: own), reader_of((10, 10, 50))
-    maps.latest(reader, reader.read(frame_of(bright(200))))
+    maps, predictor = HeatMaps(lambda: own), predictor_of((10, 10, 50))
+    maps.latest(predictor, predictor.read(frame_of(bright(200))))
     assert own.was_asked.wait(SECONDS)
     maps.close()
-    assert list(maps.latest(reader, [])) == [1]
-    reader.use(detector=ScriptedDetector(lambda call: []))
-    assert maps.latest(reader, reader.read(frame_of(bright(200), 1))) == {}
+    assert list(maps.latest(predictor, [])) == [1]
+    predictor.use(detector=ScriptedDetector(lambda call: []))
+    assert maps.latest(predictor, predictor.read(frame_of(bright(200), 1))) == {}
 
 
 def test_a_face_is_asked_for_once_however_often_its_frame_is_drawn():
     own = WaitingClassifier()
     own.may_go_on.set()
-    maps, reader = HeatMaps(lambda: own), reader_of((10, 10, 50))
-    readings = reader.read(frame_of(bright(200)))
-    maps.latest(reader, readings)
+    maps, predictor = HeatMaps(lambda: own), predictor_of((10, 10, 50))
+    predictions = predictor.read(frame_of(bright(200)))
+    maps.latest(predictor, predictions)
     assert own.was_asked.wait(SECONDS)
     for _ in range(20):
-        maps.latest(reader, readings)
+        maps.latest(predictor, predictions)
     maps.close()
     assert own.faces == 82
 
@@ -137,13 +137,13 @@ def test_another_model_gets_a_classifier_of_its_own():
         made[-1].may_go_on.set()
         return made[-1]
 
-    maps, reader = HeatMaps(make), reader_of((10, 10, 50))
-    maps.latest(reader, reader.read(frame_of(bright(200))))
+    maps, predictor = HeatMaps(make), predictor_of((10, 10, 50))
+    maps.latest(predictor, predictor.read(frame_of(bright(200))))
     wait_until(lambda: made and made[0].faces == 82)
     other = CornerClassifier()
     other.name = "promoted"
-    reader.use(classifier=other)
-    maps.latest(reader, reader.read(frame_of(bright(210), 1)))
+    predictor.use(classifier=other)
+    maps.latest(predictor, predictor.read(frame_of(bright(210), 1)))
     wait_until(lambda: len(made) == 2 and made[1].faces == 82)
     maps.close()
 
@@ -153,13 +153,13 @@ def test_a_model_that_cannot_be_loaded_is_told_and_the_next_one_gets_its_maps():
         raise ArtifactError("The file is gone.")
 
     makers = [refuse, CornerClassifier]
-    maps, reader = HeatMaps(lambda: makers.pop(0)()), reader_of((10, 10, 50))
-    maps.latest(reader, reader.read(frame_of(bright(200))))
+    maps, predictor = HeatMaps(lambda: makers.pop(0)()), predictor_of((10, 10, 50))
+    maps.latest(predictor, predictor.read(frame_of(bright(200))))
     wait_until(lambda: maps.problem == "No heat maps: The file is gone.")
     other = CornerClassifier()
     other.name = "promoted"
-    reader.use(classifier=other)
-    wait_until(lambda: maps.latest(reader, reader.read(frame_of(bright(210), 1))) or maps.problem == "")
+    predictor.use(classifier=other)
+    wait_until(lambda: maps.latest(predictor, predictor.read(frame_of(bright(210), 1))) or maps.problem == "")
     maps.close()
     assert makers == []
 
@@ -173,15 +173,15 @@ class OtherSizeClassifier(CornerClassifier):
 
 def test_a_model_that_fails_when_asked_leaves_no_map_behind_and_the_next_one_gets_its_maps():
     makers = [CornerClassifier, OtherSizeClassifier, CornerClassifier]
-    maps, reader = HeatMaps(lambda: makers.pop(0)()), reader_of((10, 10, 50))
+    maps, predictor = HeatMaps(lambda: makers.pop(0)()), predictor_of((10, 10, 50))
 
     def shown(number: int) -> list[int]:
-        return list(maps.latest(reader, reader.read(frame_of(bright(200), number))))
+        return list(maps.latest(predictor, predictor.read(frame_of(bright(200), number))))
 
     def use(name: str) -> None:
         other = CornerClassifier()
         other.name = name
-        reader.use(classifier=other)
+        predictor.use(classifier=other)
 
     wait_until(lambda: shown(0) == [1])
     use("failing")

@@ -14,7 +14,7 @@ from fer_core.live.face_marks import MOST_PANELS
 from fer_core.live.face_panel import TRACK
 from fer_core.live.overlay import Heat, Overlay, Status
 from fer_core.live.pen import sizes_for
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
 
 QUIET = Status(model="", detector="", frames_per_second=0.0, delay_seconds=0.0)
 BUSY = Status(
@@ -30,18 +30,18 @@ BUSY = Status(
 )
 
 
-def reading(box, label="happy", confidence=0.6, *, unsure=False, person=1, labels=FER2013_LABELS) -> Reading:
+def prediction(box, label="happy", confidence=0.6, *, unsure=False, person=1, labels=FER2013_LABELS) -> Prediction:
     rest = (1 - confidence) / (len(labels) - 1)
     shares = {name: confidence if name == label else rest for name in labels}
-    return Reading(Box(*map(float, box)), label, confidence, shares, unsure, person)
+    return Prediction(Box(*map(float, box)), label, confidence, shares, unsure, person)
 
 
 def picture(width=640, height=480, tone=200) -> np.ndarray:
     return np.full((height, width, 3), tone, np.uint8)
 
 
-def drawn(readings, status=QUIET, *, on=None, heat=None, labels=FER2013_LABELS) -> np.ndarray:
-    return Overlay(labels).draw(picture() if on is None else on, readings, status, heat)
+def drawn(predictions, status=QUIET, *, on=None, heat=None, labels=FER2013_LABELS) -> np.ndarray:
+    return Overlay(labels).draw(picture() if on is None else on, predictions, status, heat)
 
 
 def is_colour(image: np.ndarray, hex_colour: str) -> np.ndarray:
@@ -54,7 +54,7 @@ def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def test_the_frame_itself_is_never_changed():
     frame = picture()
-    result = drawn([reading((200, 150, 160, 160))], BUSY, on=frame)
+    result = drawn([prediction((200, 150, 160, 160))], BUSY, on=frame)
     assert (frame == 200).all()
     assert result.shape == frame.shape
     assert result.dtype == np.uint8
@@ -67,13 +67,13 @@ def test_where_there_is_nothing_to_tell_nothing_is_drawn():
 
 @pytest.mark.parametrize("label", FER2013_LABELS)
 def test_the_box_has_the_colour_of_the_emotion(label):
-    result = drawn([reading((200, 150, 160, 160), label)])
+    result = drawn([prediction((200, 150, 160, 160), label)])
     column = is_colour(result[160:300, 195:210], COLOURS[label])
     assert column.any(axis=1).all()
 
 
 def test_an_unsure_face_has_a_grey_box_with_gaps():
-    sure, unsure = (drawn([reading((200, 150, 160, 160), "sad", 0.34, unsure=it)]) for it in (False, True))
+    sure, unsure = (drawn([prediction((200, 150, 160, 160), "sad", 0.34, unsure=it)]) for it in (False, True))
     line = changed(picture(), unsure)[160:300, 195:210].any(axis=1)
     assert line.any()
     assert not line.all()
@@ -83,7 +83,7 @@ def test_an_unsure_face_has_a_grey_box_with_gaps():
 
 def test_bars_are_as_long_as_the_probabilities():
     shares = dict(zip(FER2013_LABELS, (0.5, 0.25, 0.125, 0.125, 0, 0, 0), strict=True))
-    result = drawn([Reading(Box(60, 150, 160, 160), "angry", 0.5, shares, False, None)])
+    result = drawn([Prediction(Box(60, 150, 160, 160), "angry", 0.5, shares, False, None)])
     beside_the_face = result[:, 225:]
     lengths = [is_colour(beside_the_face, COLOURS[label]).sum(axis=1).max() for label in FER2013_LABELS]
     whole = 6 * sizes_for(640, 480).small
@@ -93,7 +93,7 @@ def test_bars_are_as_long_as_the_probabilities():
 def test_of_many_classes_the_most_probable_ones_are_shown():
     labels = tuple(f"class {number:02d}" for number in range(60))
     colours = {SPARE_COLOURS[number % len(SPARE_COLOURS)] for number in (3, 59)}
-    result = drawn([reading((60, 150, 160, 160), "class 59", 0.7, labels=labels)], labels=labels)
+    result = drawn([prediction((60, 150, 160, 160), "class 59", 0.7, labels=labels)], labels=labels)
     panel = result[:, 225:]
     assert changed(picture(), result)[:, 225:].any(axis=1).sum() < 480
     assert max(is_colour(panel, colour).sum(axis=1).max() for colour in colours) == round(
@@ -109,7 +109,7 @@ def test_the_panel_stays_in_the_picture_and_off_the_face(x, y, height):
     frame = picture(width, height)
     side = round(0.25 * height)
     left, top = round(x * width), round(y * height)
-    result = drawn([reading((left, top, side, side))], on=frame)
+    result = drawn([prediction((left, top, side, side))], on=frame)
     inner = slice(top + side // 5, top + side - side // 5), slice(left + side // 5, left + side - side // 5)
     assert not changed(frame, result)[inner].any()
     bars = is_colour(result, COLOURS["happy"])
@@ -121,7 +121,7 @@ def test_the_panel_stays_in_the_picture_and_off_the_face(x, y, height):
 def test_where_a_face_fills_the_picture_the_panel_still_leaves_its_label_alone(box):
     shares = {label: float(label == "happy") for label in FER2013_LABELS}
     frame = picture(512, 512)
-    result = drawn([Reading(Box(*box), "happy", 1.0, shares, False, 1)], on=frame)
+    result = drawn([Prediction(Box(*box), "happy", 1.0, shares, False, 1)], on=frame)
     bar, rows = 6 * sizes_for(512, 512).small, (result == TRACK).all(axis=2).sum(axis=1)
     assert set(rows[rows > 0]) == {bar}
     assert len(rows[rows > 0]) % 6 == 0
@@ -130,7 +130,7 @@ def test_where_a_face_fills_the_picture_the_panel_still_leaves_its_label_alone(b
 def test_no_panel_hides_another_face():
     frame = picture()
     boxes = [(20, 60, 90, 90), (150, 90, 100, 100), (290, 50, 85, 85), (410, 100, 90, 90), (530, 70, 80, 80)]
-    result = drawn([reading(box, person=number) for number, box in enumerate(boxes)], BUSY, on=frame)
+    result = drawn([prediction(box, person=number) for number, box in enumerate(boxes)], BUSY, on=frame)
     for x, y, width, height in boxes[1:]:
         assert not changed(frame, result)[y + 25 : y + height - 25, x + 15 : x + width - 15].any()
 
@@ -138,14 +138,14 @@ def test_no_panel_hides_another_face():
 def test_a_crowd_gets_labels_few_panels_and_bars_at_the_foot_of_the_boxes():
     frame = picture()
     boxes = [(10 + 62 * column, 60 + 100 * row, 44, 44) for column in range(10) for row in range(4)]
-    result = drawn([reading(box, person=number) for number, box in enumerate(boxes)], on=frame)
+    result = drawn([prediction(box, person=number) for number, box in enumerate(boxes)], on=frame)
     for x, y, width, height in boxes:
         assert not changed(frame, result)[y + 5 : y + height * 3 // 4, x + 5 : x + width - 5].any()
         assert is_colour(result[y : y + height, x : x + 4], COLOURS["happy"]).any()
 
 
 def test_in_a_crowd_every_face_has_its_bars_those_without_a_panel_inside_the_box():
-    crowd = [reading((10 + 105 * (n % 6), 40 + 160 * (n // 6), 90, 110), person=n + 1) for n in range(12)]
+    crowd = [prediction((10 + 105 * (n % 6), 40 + 160 * (n // 6), 90, 110), person=n + 1) for n in range(12)]
     result = drawn(crowd)
     boxes = [tuple(map(int, one.box)) for one in crowd]
     feet = [result[y + height * 4 // 5 : y + height - 4, x + 5 : x + width - 5] for x, y, width, height in boxes]
@@ -157,7 +157,7 @@ def test_a_panel_stays_on_its_side_while_the_face_moves_a_little():
     overlay = Overlay(FER2013_LABELS)
     sides = []
     for x in (0, 2, 4, 90, 4, 0):  # at 90 there is room on the left only
-        result = overlay.draw(picture(640, 240), [reading((380 + x, 60, 110, 110))], QUIET)
+        result = overlay.draw(picture(640, 240), [prediction((380 + x, 60, 110, 110))], QUIET)
         bars = is_colour(result, COLOURS["happy"])[:, : 380 + x].any()
         sides.append("left" if bars else "right")
     assert sides == ["right", "right", "right", "left", "left", "left"]
@@ -177,14 +177,14 @@ def test_a_panel_stays_on_its_side_while_the_face_moves_a_little():
 )
 @pytest.mark.parametrize("unsure", [False, True])
 def test_faces_may_reach_outside_the_frame(box, unsure):
-    result = drawn([reading(box, unsure=unsure)], BUSY)
+    result = drawn([prediction(box, unsure=unsure)], BUSY)
     assert result.shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (48, 48), (97, 31), (160, 120), (320, 240), (1080, 1920), (3840, 2160)])
 def test_pictures_of_every_size_are_drawn_on(size):
     width, height = size
-    faces = [reading((0.2 * width, 0.2 * height, 0.5 * width, 0.5 * height), person=None)]
+    faces = [prediction((0.2 * width, 0.2 * height, 0.5 * width, 0.5 * height), person=None)]
     heat = {1: Heat(np.ones((48, 48), np.float32), Box(0, 0, width, height))}
     result = drawn(faces, BUSY, on=picture(width, height), heat=heat)
     assert result.shape == (height, width, 3)
@@ -193,7 +193,7 @@ def test_pictures_of_every_size_are_drawn_on(size):
 @pytest.mark.parametrize("frame", [picture()[:, :, 0], picture()[:, :, :1], picture()[::2, ::2], picture()[:, ::-1]])
 def test_gray_and_cut_out_pictures_are_drawn_on(frame):
     before = frame.copy()
-    result = drawn([reading((100, 80, 90, 90))], BUSY, on=frame)
+    result = drawn([prediction((100, 80, 90, 90))], BUSY, on=frame)
     assert result.shape == (*frame.shape[:2], 3)
     assert (frame == before).all()
 
@@ -298,4 +298,4 @@ def test_drawing_loads_no_matplotlib():
 
 def test_a_face_whose_label_no_font_can_write_is_drawn():
     labels = ("happy", "\U000f1234")
-    assert changed(picture(), drawn([reading((200, 150, 160, 160), labels[1], labels=labels)], labels=labels)).any()
+    assert changed(picture(), drawn([prediction((200, 150, 160, 160), labels[1], labels=labels)], labels=labels)).any()

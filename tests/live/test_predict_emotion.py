@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import fer_core
-from fer_core import EmotionReader, Reading, predict_emotion
+from fer_core import EmotionPredictor, Prediction, predict_emotion
 from fer_core.data.face_picture import decode_picture, network_input
 from fer_core.errors import ArtifactError, ConfigError, SourceError
 from fer_core.live.predicting import picture_of
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
 from fer_core.store.shipped import SHIPPED_BEST
-from tests.live.reading_parts import fer_faces, shipped_classifier
+from tests.live.prediction_parts import fer_faces, shipped_classifier
 
 PROJECT = Path(__file__).parents[2]
 
@@ -29,84 +29,84 @@ def happy(test_data) -> Path:
 
 
 @pytest.fixture
-def reader(places) -> EmotionReader:
-    return EmotionReader.open(detector="haar", places=places)
+def predictor(paths) -> EmotionPredictor:
+    return EmotionPredictor.open(detector="haar", paths=paths)
 
 
-def test_a_path_of_a_photograph_is_enough(happy, places):
-    (reading,) = predict_emotion(str(happy), places=places)
-    assert isinstance(reading, Reading)
-    assert reading.label == "happy"
-    assert set(reading.probabilities) == {"angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"}
-    assert not reading.unsure
+def test_a_path_of_a_photograph_is_enough(happy, paths):
+    (prediction,) = predict_emotion(str(happy), paths=paths)
+    assert isinstance(prediction, Prediction)
+    assert prediction.label == "happy"
+    assert set(prediction.probabilities) == {"angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"}
+    assert not prediction.unsure
 
 
-def test_path_bytes_and_arrays_of_each_colour_are_read_alike(happy, reader):
+def test_path_bytes_and_arrays_of_each_colour_are_read_alike(happy, predictor):
     frame_bgr = cv2.imread(str(happy))
-    expected = reader.read(happy)
+    expected = predictor.read(happy)
     assert len(expected) == 1
-    assert reader.read(happy.read_bytes()) == expected
-    assert reader.read(bytearray(happy.read_bytes())) == expected
-    assert reader.read(frame_bgr) == expected
-    assert reader.read(frame_bgr[:, :, ::-1], colour="rgb") == expected
-    assert reader.read(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGBA), colour="rgb") == expected
-    (gray,) = reader.read(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY), colour="gray")
+    assert predictor.read(happy.read_bytes()) == expected
+    assert predictor.read(bytearray(happy.read_bytes())) == expected
+    assert predictor.read(frame_bgr) == expected
+    assert predictor.read(frame_bgr[:, :, ::-1], colour="rgb") == expected
+    assert predictor.read(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGBA), colour="rgb") == expected
+    (gray,) = predictor.read(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY), colour="gray")
     assert gray.probabilities == pytest.approx(expected[0].probabilities, abs=0.05)
 
 
-def test_a_mirrored_view_of_an_array_is_read(happy, reader):
-    assert reader.read(cv2.imread(str(happy))[:, ::-1])[0].label == "happy"
+def test_a_mirrored_view_of_an_array_is_read(happy, predictor):
+    assert predictor.read(cv2.imread(str(happy))[:, ::-1])[0].label == "happy"
 
 
-def test_a_given_face_equals_the_model_asked_directly(test_data, places):
-    classifier = shipped_classifier(places)
+def test_a_given_face_equals_the_model_asked_directly(test_data, paths):
+    classifier = shipped_classifier(paths)
     for data in fer_faces(test_data, 3):
-        (reading,) = predict_emotion(data, faces="given", places=places)
+        (prediction,) = predict_emotion(data, faces="given", paths=paths)
         direct = classifier.classify(network_input(decode_picture(data), side=48)[np.newaxis])[0]
-        assert list(reading.probabilities.values()) == pytest.approx(direct.tolist(), abs=1e-6)
+        assert list(prediction.probabilities.values()) == pytest.approx(direct.tolist(), abs=1e-6)
 
 
-def test_a_given_face_needs_no_detector(test_data, places):
-    (reading,) = predict_emotion(
-        fer_faces(test_data, 1)[0], faces="given", detector="yunet", detector_model=Path("nowhere.onnx"), places=places
+def test_a_given_face_needs_no_detector(test_data, paths):
+    (prediction,) = predict_emotion(
+        fer_faces(test_data, 1)[0], faces="given", detector="yunet", detector_model=Path("nowhere.onnx"), paths=paths
     )
-    assert reading.box == (0, 0, 48, 48)
+    assert prediction.box == (0, 0, 48, 48)
 
 
-def test_no_face_is_an_empty_list(test_data, places):
-    assert predict_emotion(test_data / "faces" / "mountain.jpg", places=places) == []
-    assert predict_emotion(np.zeros((1, 1), np.uint8), colour="gray", places=places) == []
+def test_no_face_is_an_empty_list(test_data, paths):
+    assert predict_emotion(test_data / "faces" / "mountain.jpg", paths=paths) == []
+    assert predict_emotion(np.zeros((1, 1), np.uint8), colour="gray", paths=paths) == []
 
 
-def test_a_photograph_of_five_people_has_five_readings(test_data, places):
+def test_a_photograph_of_five_people_has_five_readings(test_data, paths):
     model_file = test_data / "face_detection_yunet_2026may.onnx"
-    readings = predict_emotion(
-        test_data / "faces" / "multi_face.jpg", detector="yunet", detector_model=model_file, places=places
+    predictions = predict_emotion(
+        test_data / "faces" / "multi_face.jpg", detector="yunet", detector_model=model_file, paths=paths
     )
-    assert len(readings) == 5
+    assert len(predictions) == 5
 
 
 @pytest.mark.parametrize("enlarged", [1, 4])
-def test_a_face_that_fills_a_large_photograph_is_read_once(enlarged, happy, test_data, places):
+def test_a_face_that_fills_a_large_photograph_is_read_once(enlarged, happy, test_data, paths):
     picture = cv2.resize(cv2.imread(str(happy)), None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC)
     model_file = test_data / "face_detection_yunet_2026may.onnx"
-    (reading,) = EmotionReader.open(detector="yunet", detector_model=model_file, places=places).read(picture)
-    assert reading.label == "happy"
-    assert reading.box.width > 0.5 * picture.shape[1]
+    (prediction,) = EmotionPredictor.open(detector="yunet", detector_model=model_file, paths=paths).read(picture)
+    assert prediction.label == "happy"
+    assert prediction.box.width > 0.5 * picture.shape[1]
 
 
-def test_transparent_pictures_are_read_too(happy, reader):
+def test_transparent_pictures_are_read_too(happy, predictor):
     picture = cv2.cvtColor(cv2.imread(str(happy)), cv2.COLOR_BGR2BGRA)
     picture[:20, :, 3] = 0
     png = cv2.imencode(".png", picture)[1].tobytes()
-    assert reader.read(png)[0].label == "happy"
-    assert reader.read(png) == reader.read(picture)
+    assert predictor.read(png)[0].label == "happy"
+    assert predictor.read(png) == predictor.read(picture)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
-def test_the_threshold_decides_what_is_unsure(threshold, happy, places):
-    (reading,) = predict_emotion(happy, threshold=threshold, places=places)
-    assert reading.unsure == (threshold == 1.0)
+def test_the_threshold_decides_what_is_unsure(threshold, happy, paths):
+    (prediction,) = predict_emotion(happy, threshold=threshold, paths=paths)
+    assert prediction.unsure == (threshold == 1.0)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_other_objects_are_refused_with_what_to_do(happy):
         ({"threshold": 40}, "The threshold is 40", "between 0 and 1"),
     ],
 )
-def test_a_misspelt_setting_is_named(setting, sentence, hint, happy, places):
+def test_a_misspelt_setting_is_named(setting, sentence, hint, happy, paths):
     with pytest.raises(ConfigError, match=sentence) as error:
-        predict_emotion(happy, places=places, **setting)
+        predict_emotion(happy, paths=paths, **setting)
     assert hint in error.value.hint
 
 
-def test_files_that_are_no_picture_are_named(tmp_path, places, happy):
+def test_files_that_are_no_picture_are_named(tmp_path, paths, happy):
     text, cut = tmp_path / "notes.jpg", tmp_path / "cut.jpg"
     text.write_text("no picture")
     cut.write_bytes(happy.read_bytes()[:5000])
@@ -159,24 +159,24 @@ def test_files_that_are_no_picture_are_named(tmp_path, places, happy):
         (tmp_path, ""),
     ):
         with pytest.raises(SourceError, match=f"{path} cannot be read: .*{reason}") as error:
-            predict_emotion(path, places=places)
+            predict_emotion(path, paths=paths)
         assert error.value.hint
     with pytest.raises(SourceError, match=r"The picture cannot be read: empty file\."):
-        predict_emotion(b"", places=places)
+        predict_emotion(b"", paths=paths)
 
 
-def test_a_model_that_is_not_there_is_named(happy, places):
+def test_a_model_that_is_not_there_is_named(happy, paths):
     with pytest.raises(ArtifactError, match="nowhere"):
-        predict_emotion(happy, model="nowhere.h5", places=places)
+        predict_emotion(happy, model="nowhere.h5", paths=paths)
 
 
 @pytest.fixture
-def foreign(places, tmp_path) -> Path:
+def foreign(paths, tmp_path) -> Path:
     """The shipped model without what it knows of itself; its LiteRT form is in the cache already."""
     path = Path(shutil.copy(SHIPPED_BEST / "model.h5", tmp_path / "other.h5"))
     with h5py.File(path, "r+") as file:
         file.attrs.pop(MANIFEST_ATTRIBUTE, None)
-    kept = places.cache / "litert" / f"{file_sha256(path)}.tflite"
+    kept = paths.cache / "litert" / f"{file_sha256(path)}.tflite"
     kept.parent.mkdir(parents=True)
     shutil.copy(SHIPPED_BEST / "model.tflite", kept)
     write_json(kept.with_suffix(".json"), {"sha256": file_sha256(kept), "largest_difference": 0.0})
@@ -184,15 +184,15 @@ def foreign(places, tmp_path) -> Path:
 
 
 def test_a_model_from_elsewhere_gets_its_labels_and_grey_values_and_says_so_at_the_callers_line(
-    foreign, happy, places, tmp_path
+    foreign, happy, paths, tmp_path
 ):
-    settings = {"model": str(foreign), "labels_file": tmp_path / "letters.json", "detector": "haar", "places": places}
+    settings = {"model": str(foreign), "labels_file": tmp_path / "letters.json", "detector": "haar", "places": paths}
     save_labels(settings["labels_file"], tuple("abcdefg"))
     with pytest.warns(UserWarning, match=r"other\.h5 has no manifest: its labels are from letters\.json\.") as told:
-        (reading,) = predict_emotion(happy, **settings)
-        (of_scaled,) = EmotionReader.open(pixels="0..1", **settings).read(happy)
-    assert (reading.label, list(reading.probabilities)) == ("d", list("abcdefg"))
-    assert of_scaled.probabilities != reading.probabilities
+        (prediction,) = predict_emotion(happy, **settings)
+        (of_scaled,) = EmotionPredictor.open(pixels="0..1", **settings).read(happy)
+    assert (prediction.label, list(prediction.probabilities)) == ("d", list("abcdefg"))
+    assert of_scaled.probabilities != prediction.probabilities
     lines = [Path(warning.filename).name for warning in told if "no manifest" in str(warning.message)]
     assert lines == [Path(__file__).name] * 2
 
@@ -210,7 +210,7 @@ def test_importing_the_package_loads_nothing():
 
 def test_predict_emotion_loads_neither_tensorflow_nor_keras(happy):
     program = (
-        "import sys; from fer_core import predict_emotion; from fer_core.places import Places; "
+        "import sys; from fer_core import predict_emotion; from fer_core.paths import Places; "
         f"assert predict_emotion({str(happy)!r}, detector='haar'); "
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
@@ -220,6 +220,6 @@ def test_predict_emotion_loads_neither_tensorflow_nor_keras(happy):
 
 
 def test_the_package_knows_its_public_names_and_no_others():
-    assert {"predict_emotion", "EmotionReader", "Reading"} <= set(dir(fer_core))
+    assert {"predict_emotion", "EmotionPredictor", "Reading"} <= set(dir(fer_core))
     with pytest.raises(AttributeError, match="no attribute 'predict_emotions'"):
         fer_core.predict_emotions  # noqa: B018

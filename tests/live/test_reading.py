@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from fer_core.faces.face import Box
-from fer_core.live.reading import Reading, Shown, make_reading, shown_of
+from fer_core.live.prediction import Prediction, Shown, make_prediction, shown_of
 
 LABELS = ("angry", "happy", "sad")
 SHARES = np.array([0.1, 0.55, 0.35], np.float32)
 
 
-def reading(**more) -> Reading:
+def prediction(**more) -> Prediction:
     box = Box(np.float32(1.25), np.float64(-2), 30, 40)
-    return make_reading(box, SHARES, shown_of(SHARES, 0.4), labels=LABELS, **more)
+    return make_prediction(box, SHARES, shown_of(SHARES, 0.4), labels=LABELS, **more)
 
 
 def test_a_reading_says_label_confidence_and_all_probabilities_by_name():
-    found = reading(person=3)
+    found = prediction(person=3)
     assert (found.label, found.unsure, found.person) == ("happy", False, 3)
     assert found.confidence == found.probabilities["happy"] == pytest.approx(0.55)
     assert list(found.probabilities) == list(LABELS)
@@ -26,7 +26,7 @@ def test_a_reading_says_label_confidence_and_all_probabilities_by_name():
 
 
 def test_all_numbers_of_a_reading_are_pythons_own():
-    found = reading()
+    found = prediction()
     assert {type(value) for value in (*found.box, found.confidence, *found.probabilities.values())} == {float}
     assert type(found.unsure) is bool
 
@@ -41,13 +41,13 @@ def test_a_confidence_that_is_no_number_is_unsure_whatever_the_threshold():
 
 
 def test_the_confidence_is_that_of_the_label_shown_also_where_another_leads():
-    found = make_reading(Box(0, 0, 1, 1), SHARES, Shown(2, True), labels=LABELS)
+    found = make_prediction(Box(0, 0, 1, 1), SHARES, Shown(2, True), labels=LABELS)
     assert (found.label, found.unsure) == ("sad", True)
     assert found.confidence == pytest.approx(0.35)
 
 
 def test_a_reading_as_json_is_rounded_and_can_be_read_again():
-    plain = json.loads(json.dumps(reading(person=1).to_json()))
+    plain = json.loads(json.dumps(prediction(person=1).to_json()))
     assert plain == {
         "person": 1,
         "box": {"x": 1.2, "y": -2.0, "width": 30.0, "height": 40.0},
@@ -59,5 +59,5 @@ def test_a_reading_as_json_is_rounded_and_can_be_read_again():
 
 
 def test_a_reading_of_a_single_picture_has_no_person():
-    assert reading().person is None
-    assert reading().to_json()["person"] is None
+    assert prediction().person is None
+    assert prediction().to_json()["person"] is None

@@ -33,7 +33,7 @@ class Named:
     name = "haar"
 
 
-class FakeReader:
+class FakePredictor:
     classifier = detector = Named()
     faces = {}
 
@@ -47,7 +47,7 @@ class Room:
         self.window = FakeWindow(self.clock, keys)
         self.recorder = Recorder(folder, rate=25.0)
         self.annotator = Annotator(
-            Overlay(LABELS), self.view, self.camera, FakeReader(), recorder=self.recorder, clock=self.clock
+            Overlay(LABELS), self.view, self.camera, FakePredictor(), recorder=self.recorder, clock=self.clock
         )
         self.screen = WindowScreen(
             self.window,
@@ -60,8 +60,8 @@ class Room:
         )
 
     def show(self, frame) -> Shown:
-        readings = (happy_face(person=1),)
-        shown = Shown(frame, readings, self.annotator.kept(frame, readings, 25.0), 25.0)
+        predictions = (happy_face(person=1),)
+        shown = Shown(frame, predictions, self.annotator.kept(frame, predictions, 25.0), 25.0)
         self.recorder.write(shown)
         self.screen.show(shown)
         return shown

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.faces.face import Box
-from fer_core.live.reading import Shown
+from fer_core.live.prediction import Shown
 from fer_core.live.smoothing import SHORTEST_SECONDS, SteadyBox, SteadyLabel, SteadyProbabilities
 
 SAD, HAPPY = np.array([0.9, 0.1], np.float32), np.array([0.1, 0.9], np.float32)

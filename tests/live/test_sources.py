@@ -23,7 +23,7 @@ from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
 from fer_core.live.frame_times import FrameTimes, Packets, measure_rate
 from fer_core.live.pictures import SUFFIXES, in_colour, picture_names
-from fer_core.live.reading_thread import EveryFrame
+from fer_core.live.prediction_thread import EveryFrame
 from fer_core.live.sources import Source, open_source
 from fer_core.live.video_capture import plausible_rate
 
@@ -118,9 +118,9 @@ def test_a_rate_that_no_video_has_counts_as_unknown(rate):
 
 def test_time_stamps_tell_when_a_frame_is_shown_even_where_the_rate_varies():
     times = FrameTimes(30.0)
-    places = [times.place(stamp, 0) for stamp in (0.5, 0.54, 0.9, 5.0)]
-    assert [place.seconds for place in places] == pytest.approx([0.0, 0.04, 0.4, 4.5])
-    assert [place.number for place in places] == [0, 1, 2, 3]
+    paths = [times.place(stamp, 0) for stamp in (0.5, 0.54, 0.9, 5.0)]
+    assert [place.seconds for place in paths] == pytest.approx([0.0, 0.04, 0.4, 4.5])
+    assert [place.number for place in paths] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("stamp", [0.0, -3.0, float("nan"), float("-inf")])
@@ -169,9 +169,9 @@ def test_of_a_whole_video_of_1000_frames_a_second_nothing_is_missing(tmp_path):
 def test_frames_that_the_file_has_and_that_are_not_decoded_are_missing(clips):
     stamps = [0.0, 1 / 30, 5 / 30, 6 / 30]
     times = FrameTimes(30.0, Packets(str(clips / "single_face.mp4")))
-    places = [times.place(stamp, 0) for stamp in stamps]
+    paths = [times.place(stamp, 0) for stamp in stamps]
     times.close()
-    assert [(place.number, place.missing) for place in places] == [(0, 0), (1, 0), (5, 3), (6, 0)]
+    assert [(place.number, place.missing) for place in paths] == [(0, 0), (1, 0), (5, 3), (6, 0)]
 
 
 def test_one_frame_is_decoded_ahead_and_no_more():

@@ -15,7 +15,7 @@ import pytest
 from fer_core.errors import SourceError
 from fer_core.live.camera import open_camera
 from fer_core.live.frame import Frame
-from fer_core.live.reading_thread import NewestFrame
+from fer_core.live.prediction_thread import NewestFrame
 from fer_core.live.sources import Source, open_source
 from fer_core.live.stream import open_stream, without_password
 from tests.conftest import PROJECT

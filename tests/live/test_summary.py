@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fer_core.faces.face import Box
 from fer_core.live.frame import Frame
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
 from fer_core.live.summary import FIRST_FRAME_SECONDS, MOST_PEOPLE, Summary, print_summary
 from fer_core.live.tally import Durations
 
@@ -24,16 +24,16 @@ def frame(seconds: float, *, number: int = 0, read_at: float | None = None, name
     return Frame(picture, number, seconds, datetime(2026, 1, 31, tzinfo=UTC), read_at, name)
 
 
-def face(label: str, *, person: int | None = 1, unsure: bool = False) -> Reading:
+def face(label: str, *, person: int | None = 1, unsure: bool = False) -> Prediction:
     shares = {name: 0.6 if name == label else 0.2 for name in LABELS}
-    return Reading(Box(0, 0, 10, 10), label, 0.6, shares, unsure, person)
+    return Prediction(Box(0, 0, 10, 10), label, 0.6, shares, unsure, person)
 
 
 def summary_of(frames) -> Summary:
     """`frames`: pairs of seconds and readings."""
     summary = Summary(LABELS)
-    for number, (seconds, readings) in enumerate(frames):
-        summary.add(frame(seconds, number=number), readings, {"detect": 0.002})
+    for number, (seconds, predictions) in enumerate(frames):
+        summary.add(frame(seconds, number=number), predictions, {"detect": 0.002})
     return summary
 
 
@@ -47,28 +47,28 @@ def test_shares_are_of_the_time_and_not_of_the_frames():
     frames = [(0.0, [])]
     frames += [(0.1 * number, [face("happy")]) for number in range(1, 11)]
     frames += [(1.0 + 0.5 * number, [face("sad")]) for number in range(1, 7)]
-    facts = summary_of(frames).to_json()
-    assert facts["all"]["shares"] == {"angry": 0.0, "happy": 0.25, "sad": 0.75}
-    assert facts["seconds_with_face"] == pytest.approx(4.0)
-    assert facts["shares_are_of"] == "seconds"
+    metadata = summary_of(frames).to_json()
+    assert metadata["all"]["shares"] == {"angry": 0.0, "happy": 0.25, "sad": 0.75}
+    assert metadata["seconds_with_face"] == pytest.approx(4.0)
+    assert metadata["shares_are_of"] == "seconds"
 
 
 def test_unsure_time_is_no_emotion():
     frames = [(number / 10, [face("sad", unsure=number % 2 == 0)]) for number in range(101)]
-    facts = summary_of(frames).to_json()["all"]
-    assert facts["shares"]["sad"] == pytest.approx(0.5, abs=0.01)
-    assert facts["unsure"] == pytest.approx(0.5, abs=0.01)
-    assert sum(facts["shares"].values()) + facts["unsure"] == pytest.approx(1.0, abs=0.001)
+    metadata = summary_of(frames).to_json()["all"]
+    assert metadata["shares"]["sad"] == pytest.approx(0.5, abs=0.01)
+    assert metadata["unsure"] == pytest.approx(0.5, abs=0.01)
+    assert sum(metadata["shares"].values()) + metadata["unsure"] == pytest.approx(1.0, abs=0.001)
 
 
 def test_a_lost_stream_counts_at_most_a_second():
-    facts = summary_of([(0.0, [face("happy")]), (60.0, [face("happy")])]).to_json()
-    assert facts["seconds"] == pytest.approx(1.0 + FIRST_FRAME_SECONDS, abs=0.001)
+    metadata = summary_of([(0.0, [face("happy")]), (60.0, [face("happy")])]).to_json()
+    assert metadata["seconds"] == pytest.approx(1.0 + FIRST_FRAME_SECONDS, abs=0.001)
 
 
 def test_time_that_runs_backwards_counts_nothing():
-    facts = summary_of([(5.0, [face("happy")]), (1.0, [face("happy")])]).to_json()
-    assert facts["seconds"] == pytest.approx(FIRST_FRAME_SECONDS, abs=0.001)
+    metadata = summary_of([(5.0, [face("happy")]), (1.0, [face("happy")])]).to_json()
+    assert metadata["seconds"] == pytest.approx(FIRST_FRAME_SECONDS, abs=0.001)
 
 
 def test_label_changes_are_counted_for_each_person():
@@ -77,14 +77,14 @@ def test_label_changes_are_counted_for_each_person():
         first = face(LABELS[number // 100 % 2], person=1)
         second = face("sad", person=2, unsure=number % 2 == 0)
         frames.append((number / 10, [first, second]))
-    facts = summary_of(frames).to_json()
-    first, second = facts["people"]
+    metadata = summary_of(frames).to_json()
+    first, second = metadata["people"]
     assert (first["person"], second["person"]) == (1, 2)
     assert first["changes"] == 6
     assert first["changes_per_minute"] == pytest.approx(6.0, abs=0.01)
     assert second["changes"] == 0
-    assert facts["all"]["changes"] == 6
-    assert facts["faces"] == 2
+    assert metadata["all"]["changes"] == 6
+    assert metadata["faces"] == 2
 
 
 def test_a_label_that_comes_back_unchanged_after_a_gap_is_no_change():
@@ -115,11 +115,11 @@ def test_each_picture_counts_one_and_its_faces_are_not_one_person():
             [face(label, person=None) for label in labels],
             {},
         )
-    facts = summary.to_json()
-    assert facts["shares_are_of"] == "faces"
-    assert facts["all"]["shares"] == {"angry": 0.0, "happy": 0.75, "sad": 0.25}
-    assert facts["all"]["changes"] == 0
-    assert facts["faces"] == 4
+    metadata = summary.to_json()
+    assert metadata["shares_are_of"] == "faces"
+    assert metadata["all"]["shares"] == {"angry": 0.0, "happy": 0.75, "sad": 0.25}
+    assert metadata["all"]["changes"] == 0
+    assert metadata["faces"] == 4
     text = printed(summary)
     assert "3 pictures read, 2 of them with a face." in text
     assert "share of the faces" in text
@@ -189,12 +189,12 @@ def test_a_day_of_passers_by_takes_bounded_memory():
     pass_by(range(1000, 4000))
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    facts = summary.to_json()
+    metadata = summary.to_json()
     assert grown < 200_000
-    assert len(facts["people"]) == MOST_PEOPLE
-    assert facts["people_not_listed"] == 4000 - MOST_PEOPLE
-    assert facts["faces"] == 4000
-    assert facts["all"]["seconds"] == pytest.approx(facts["seconds_with_face"], abs=0.01)
+    assert len(metadata["people"]) == MOST_PEOPLE
+    assert metadata["people_not_listed"] == 4000 - MOST_PEOPLE
+    assert metadata["faces"] == 4000
+    assert metadata["all"]["seconds"] == pytest.approx(metadata["seconds_with_face"], abs=0.01)
 
 
 def test_the_longest_seen_are_kept_when_there_are_too_many():
@@ -207,9 +207,9 @@ def test_the_longest_seen_are_kept_when_there_are_too_many():
 
 
 def test_it_is_json():
-    facts = summary_of([(0.0, [face("happy")]), (0.1, [])]).to_json()
-    assert json.loads(json.dumps(facts)) == facts
-    assert facts["stages_ms"]["detect"]["median"] == pytest.approx(2.0, rel=0.02)
+    metadata = summary_of([(0.0, [face("happy")]), (0.1, [])]).to_json()
+    assert json.loads(json.dumps(metadata)) == metadata
+    assert metadata["stages_ms"]["detect"]["median"] == pytest.approx(2.0, rel=0.02)
 
 
 def test_it_is_printed_plainly_and_within_80_columns():
@@ -240,6 +240,6 @@ def test_names_of_classes_are_printed_as_they_are():
     labels = ("[bold]angry", "радость")
     summary = Summary(labels)
     shares = dict.fromkeys(labels, 0.5)
-    summary.add(frame(0.0), [Reading(Box(0, 0, 1, 1), labels[0], 0.5, shares, False, 1)], {"[red]detect": 0.1})
+    summary.add(frame(0.0), [Prediction(Box(0, 0, 1, 1), labels[0], 0.5, shares, False, 1)], {"[red]detect": 0.1})
     assert "[bold]angry" in printed(summary)
     assert "[red]detect" in printed(summary)

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_core.faces.face import Box
 from fer_core.live.frame import Frame
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
 from fer_core.live.timeline import MOST_COURSES, MOST_DRAWN, MOST_POINTS, Course, Timeline, save_timeline
 from fer_core.live.timeline_figure import UNSURE_COLOUR, timeline_figure
 
@@ -26,11 +26,11 @@ def frame(seconds: float) -> Frame:
     return Frame(PICTURE, 0, seconds, datetime(2026, 1, 31, tzinfo=UTC), seconds)
 
 
-def face(person: int | None, happy: float = 0.8, *, labels=LABELS) -> Reading:
+def face(person: int | None, happy: float = 0.8, *, labels=LABELS) -> Prediction:
     rest = (1 - happy) / (len(labels) - 1)
     shares = {label: happy if label == labels[1] else rest for label in labels}
     label = max(shares, key=shares.__getitem__)
-    return Reading(Box(0, 0, 10, 10), label, shares[label], shares, shares[label] < 0.4, person)
+    return Prediction(Box(0, 0, 10, 10), label, shares[label], shares, shares[label] < 0.4, person)
 
 
 def timeline_of(people: dict, *, seconds: float = 10.0, rate: float = 10.0, labels=LABELS) -> Timeline:
@@ -221,8 +221,8 @@ def test_a_long_recording_of_eight_people_is_drawn_quickly(tmp_path):
     random = np.random.default_rng(2)
     timeline = Timeline(LABELS)
     for number in range(6000):
-        readings = [face(person, float(random.random())) for person in range(8)]
-        timeline.add(frame(number / 2), readings)
+        predictions = [face(person, float(random.random())) for person in range(8)]
+        timeline.add(frame(number / 2), predictions)
     began = time.perf_counter()
     assert save_timeline(timeline, tmp_path / "timeline.png", title="x")
     took = time.perf_counter() - began

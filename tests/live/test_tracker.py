@@ -36,9 +36,9 @@ def test_faces_of_the_first_frame_count_at_once():
     assert run([[face(10), face(300)]]) == [{1: 10, 2: 300}]
 
 
-@pytest.mark.parametrize(("rate", "looks"), [(5, 2), (30, 5), (120, 13)])
-def test_a_later_face_counts_when_it_is_found_for_a_tenth_of_a_second(rate, looks):
-    seen = run([[face(10)], *([face(10), face(300)] for _ in range(looks))], rate=rate)
+@pytest.mark.parametrize(("rate", "queries"), [(5, 2), (30, 5), (120, 13)])
+def test_a_later_face_counts_when_it_is_found_for_a_tenth_of_a_second(rate, queries):
+    seen = run([[face(10)], *([face(10), face(300)] for _ in range(queries))], rate=rate)
     assert seen[-1] == {1: 10, 2: 300}
     assert set(seen[-3]) == {1}
 
@@ -96,10 +96,10 @@ def test_who_is_not_found_is_no_longer_seen_until_found_again():
     for time, faces in ((0.0, [face(100)]), (0.1, [])):
         tracker.find(faces, time)
     assert [track.is_found for track in tracker.people] == [False]
-    assert tracker.wants_a_look
+    assert tracker.is_check_due
     tracker.find([face(100)], 0.2)
     assert [track.is_found for track in tracker.people] == [True]
-    assert not tracker.wants_a_look
+    assert not tracker.is_check_due
 
 
 def test_a_face_found_twice_is_one_person():
@@ -141,16 +141,16 @@ def test_a_face_far_away_or_of_quite_another_size_is_somebody_else():
 
 
 @given(st.lists(st.tuples(st.floats(0, 600), st.floats(20, 200)), max_size=12), st.randoms())
-def test_nobody_is_matched_twice_and_the_order_of_faces_does_not_matter(places, random):
-    expected = [face(x, size=size).box for x, size in places]
-    found = [face(x + 3, size=size).box for x, size in places]
+def test_nobody_is_matched_twice_and_the_order_of_faces_does_not_matter(paths, random):
+    expected = [face(x, size=size).box for x, size in paths]
+    found = [face(x + 3, size=size).box for x, size in paths]
     pairs = matched(expected, found)
     assert len(set(pairs.values())) == len(pairs)
     shuffled = found.copy()
     random.shuffle(shuffled)
     cost = sum(abs(expected[a].x - found[b].x) for a, b in pairs.items())
     again = sum(abs(expected[a].x - shuffled[b].x) for a, b in matched(expected, shuffled).items())
-    assert len(pairs) == len(places)
+    assert len(pairs) == len(paths)
     assert cost == pytest.approx(again)
 
 

@@ -16,7 +16,7 @@ import pytest
 from kills import PROJECT, KilledAtCall, strace_works
 
 from fer_core.config import TrainConfig
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.artifacts import save_labels
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
@@ -63,18 +63,18 @@ def killed_at(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def paths(tmp_path: Path) -> Paths:
     environment = {"FER_CACHE_DIR": str(tmp_path / "cache")}
-    return Places.from_environment(environment, models=tmp_path / "models", history=tmp_path / "history")
+    return Paths.from_environment(environment, models=tmp_path / "models", history=tmp_path / "history")
 
 
 @pytest.fixture
-def make_finished_run(places: Places) -> Callable[..., Run]:
+def make_finished_run(paths: Paths) -> Callable[..., Run]:
     """A function that makes a finished run whose model is plain bytes."""
     numbers = itertools.count()
 
     def make(*, data: str = "photographs.zip", model: bytes = b"") -> Run:
-        run = create_run(places, TrainConfig(data=data), recipe="smoke", clock=lambda: NOON)
+        run = create_run(paths, TrainConfig(data=data), recipe="smoke", clock=lambda: NOON)
         run.model_h5.write_bytes(model or b"model %d" % next(numbers) * 1000)
         save_labels(run.labels_json, ("angry", "happy"))
         run.update_state(status="SUCCEEDED")

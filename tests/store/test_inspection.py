@@ -17,7 +17,7 @@ from fer_core.errors import ArtifactError
 from fer_core.store import weights
 from fer_core.store.artifacts import load_model
 from fer_core.store.inspection import inspect_model
-from fer_core.store.model_facts import ModelFacts
+from fer_core.store.model_metadata import ModelMetadata
 from fer_core.store.objections import first_objection
 
 PROJECT = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ print(sorted({"keras", "tensorflow", "jax"} & set(sys.modules)))
 
 @pytest.mark.parametrize("name", ["attention", "baseline", "compact", "deep_l2", "smoke", "tapered", "weighted_loss"])
 def test_our_own_networks_pass(model_zoo, name):
-    assert inspect_model(model_zoo / f"own_{name}.h5") == ModelFacts((48, 48, 1), 3, True)
+    assert inspect_model(model_zoo / f"own_{name}.h5") == ModelMetadata((48, 48, 1), 3, True)
 
 
 def test_every_network_of_the_project_is_in_the_test_above(model_zoo):
@@ -116,25 +116,25 @@ def test_every_network_of_the_project_is_in_the_test_above(model_zoo):
 
 
 @pytest.mark.parametrize(
-    ("name", "facts"),
+    ("name", "metadata"),
     [
-        ("many_layers.h5", ModelFacts((16, 16, 1), 3, True)),
-        ("many_layers.keras", ModelFacts((16, 16, 1), 3, True)),
-        ("nested.h5", ModelFacts((16, 16, 1), 3, False)),
-        ("nested.keras", ModelFacts((16, 16, 1), 3, False)),
-        ("own_compact.keras", ModelFacts((48, 48, 1), 3, True)),
-        ("keras_2.hdf5", ModelFacts((64, 64, 1), 7, False)),
+        ("many_layers.h5", ModelMetadata((16, 16, 1), 3, True)),
+        ("many_layers.keras", ModelMetadata((16, 16, 1), 3, True)),
+        ("nested.h5", ModelMetadata((16, 16, 1), 3, False)),
+        ("nested.keras", ModelMetadata((16, 16, 1), 3, False)),
+        ("own_compact.keras", ModelMetadata((48, 48, 1), 3, True)),
+        ("keras_2.hdf5", ModelMetadata((64, 64, 1), 7, False)),
     ],
 )
-def test_stock_models_of_present_and_past_keras_pass_and_load(model_zoo, name, facts):
-    assert inspect_model(model_zoo / name) == facts
+def test_stock_models_of_present_and_past_keras_pass_and_load(model_zoo, name, metadata):
+    assert inspect_model(model_zoo / name) == metadata
     model = load_model(model_zoo / name)
-    assert model.input_shape[1:] == facts.input_shape
-    assert model.output_shape[-1] == facts.outputs
+    assert model.input_shape[1:] == metadata.input_shape
+    assert model.output_shape[-1] == metadata.outputs
 
 
 def test_the_models_that_come_with_the_project_pass():
-    assert inspect_model(SHIPPED / "model.h5") == ModelFacts((48, 48, 1), 7, True)
+    assert inspect_model(SHIPPED / "model.h5") == ModelMetadata((48, 48, 1), 7, True)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_what_is_not_on_the_list_is_refused_by_name(tmp_path, description, objec
 
 def test_the_small_network_of_these_tests_passes_without_changes(tmp_path):
     path = write_h5(tmp_path / "model.h5", json.dumps(SMALL).encode(), model_weights=np.ones(3))
-    assert inspect_model(path) == ModelFacts((16, 16, 1), 3, False)
+    assert inspect_model(path) == ModelMetadata((16, 16, 1), 3, False)
 
 
 def test_numbers_that_mean_no_size_may_be_large(tmp_path):
@@ -496,10 +496,10 @@ def test_an_archive_that_is_packed_as_keras_packs_none_is_refused(tmp_path, meth
         inspect_model(tmp_path / "model.keras")
 
 
-def places_in(tree, path=()):
+def paths_in(tree, path=()):
     """Returns the paths of all values of a tree of dicts and lists."""
     inside = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    return [path, *(place for key, item in inside for place in places_in(item, (*path, key)))]
+    return [path, *(place for key, item in inside for place in paths_in(item, (*path, key)))]
 
 
 def changed(tree, path, value):
@@ -512,7 +512,7 @@ def changed(tree, path, value):
 
 
 DESCRIPTION = json.loads((SHIPPED / "model.json").read_text())
-PLACES = places_in(DESCRIPTION)[1:]
+PATHS = paths_in(DESCRIPTION)[1:]
 JSON = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=8),
     lambda inside: some.lists(inside, max_size=3) | some.dictionaries(some.text(max_size=8), inside, max_size=3),
@@ -527,18 +527,18 @@ def inspected(description):
 
 
 @settings(max_examples=100, deadline=None, database=None)
-@given(some.sampled_from(PLACES), JSON | NAMES | some.fixed_dictionaries({"class_name": NAMES, "config": JSON}))
+@given(some.sampled_from(PATHS), JSON | NAMES | some.fixed_dictionaries({"class_name": NAMES, "config": JSON}))
 def test_whatever_is_changed_in_a_description_it_passes_or_is_named(path, value):
     try:
-        facts = inspected(changed(DESCRIPTION, path, value))
+        metadata = inspected(changed(DESCRIPTION, path, value))
     except ArtifactError as error:
         assert str(error).endswith(".") and error.hint
     else:
-        assert isinstance(facts, ModelFacts)
+        assert isinstance(metadata, ModelMetadata)
 
 
 @settings(max_examples=50, deadline=None, database=None)
-@given(some.sampled_from(PLACES), some.sampled_from(["Lambda", "__lambda__", "Own", "mine>Own", "os.system"]))
+@given(some.sampled_from(PATHS), some.sampled_from(["Lambda", "__lambda__", "Own", "mine>Own", "os.system"]))
 def test_wherever_code_is_put_into_a_description_it_is_refused(path, name):
     with pytest.raises(ArtifactError, match="is refused"):
         inspected(changed(DESCRIPTION, path, {"class_name": name, "config": {"name": "bad"}}))

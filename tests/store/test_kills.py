@@ -12,64 +12,64 @@ from fer_core.store.runs import create_run, latest_unfinished, list_runs
 
 HEADER = "epoch,loss\n"
 
-PLACES = """
+PATHS = """
 import sys
 from pathlib import Path
 from fer_core.config import TrainConfig
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.runs import create_run, open_run
-places = Places.from_environment({}, models=sys.argv[1], history=sys.argv[2])
+paths = Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2])
 """
-CREATE = PLACES + f"create_run(places, TrainConfig(), recipe='smoke', history_header={HEADER!r})"
-UPDATE = PLACES + (
+CREATE = PATHS + f"create_run(places, TrainConfig(), recipe='smoke', history_header={HEADER!r})"
+UPDATE = PATHS + (
     "run = open_run(places, sys.argv[3])\n"
     "with run.hold():\n"
     "    epoch = run.state.epoch + 1\n"
     "    run.update_state(status='RUNNING', epoch=epoch, message=f'epoch {epoch}')\n"
     "    run.update_manifest(threads=epoch, backend=f'backend {epoch}')\n"
 )
-PROMOTE = PLACES + (
+PROMOTE = PATHS + (
     "from fer_core.store.promotion import promote\n"
     "for run_id in sys.argv[3:]:\n"
     "    promote(places, open_run(places, run_id))\n"
 )
-ROLL_BACK = PLACES + "from fer_core.store.promotion import rollback\nrollback(places)\n"
+ROLL_BACK = PATHS + "from fer_core.store.promotion import rollback\nrollback(paths)\n"
 
 
 @pytest.fixture
-def command(places):
+def command(paths):
     def make(code, *arguments):
-        return [sys.executable, "-c", code, str(places.models), str(places.history), *arguments]
+        return [sys.executable, "-c", code, str(paths.models), str(paths.history), *arguments]
 
     return make
 
 
-def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(places, command, kill_at_every_call):
+def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths, command, kill_at_every_call):
     def check():
-        for run in list_runs(places):
+        for run in list_runs(paths):
             assert run.manifest.run_id == run.id
             assert run.state == State(epochs=50)
             assert run.history_csv.read_text() == HEADER
-        visible = sorted((places.models / "runs").glob("[!.]*"))
-        assert visible == [run.folder for run in list_runs(places)]
-        assert all(path.read_text() == HEADER for path in places.history.glob("[!.]*"))
+        visible = sorted((paths.models / "runs").glob("[!.]*"))
+        assert visible == [run.folder for run in list_runs(paths)]
+        assert all(path.read_text() == HEADER for path in paths.history.glob("[!.]*"))
 
     assert kill_at_every_call(command(CREATE), check, with_strace=True) >= 10
-    create_run(places, TrainConfig(), history_header=HEADER)
+    create_run(paths, TrainConfig(), history_header=HEADER)
     check()
-    assert [path.name for path in (places.models / "runs").glob(".*")] == []
-    assert [path.name for path in places.history.glob(".*")] == []
+    assert [path.name for path in (paths.models / "runs").glob(".*")] == []
+    assert [path.name for path in paths.history.glob(".*")] == []
 
 
-def test_a_kill_while_state_and_manifest_change_leaves_each_old_or_new(places, command, kill_at_every_call):
-    run = create_run(places, TrainConfig(), recipe="smoke")
+def test_a_kill_while_state_and_manifest_change_leaves_each_old_or_new(paths, command, kill_at_every_call):
+    run = create_run(paths, TrainConfig(), recipe="smoke")
 
     def check():
         state, manifest = run.state, run.manifest
         assert state.message == (f"epoch {state.epoch}" if state.epoch else "")
         assert manifest.backend == (f"backend {manifest.threads}" if manifest.threads else None)
         assert state.epoch >= (manifest.threads or 0)
-        assert not run.is_held() and latest_unfinished(places) == run
+        assert not run.is_held() and latest_unfinished(paths) == run
 
     assert kill_at_every_call(command(UPDATE, run.id), check) >= 6
     with run.hold():
@@ -84,54 +84,54 @@ def two_runs(make_finished_run):
     return first, second
 
 
-def assert_copies_are_of(folder, places):
-    assert model_copy(places).read_bytes() == (folder / "model.h5").read_bytes()
-    assert labels_copy(places).read_bytes() == (folder / "labels.json").read_bytes()
+def assert_copies_are_of(folder, paths):
+    assert model_copy(paths).read_bytes() == (folder / "model.h5").read_bytes()
+    assert labels_copy(paths).read_bytes() == (folder / "labels.json").read_bytes()
 
 
-def test_a_kill_while_promoting_leaves_a_whole_model_in_use(places, two_runs, command, kill_at_every_call):
+def test_a_kill_while_promoting_leaves_a_whole_model_in_use(paths, two_runs, command, kill_at_every_call):
     first, second = two_runs
     in_between = 0
 
     def check():
         nonlocal in_between
-        pointer = current(places)
+        pointer = current(paths)
         if pointer is None:
             return
         assert (pointer.run, pointer.previous) in [(first.id, ()), (second.id, (first.id,))]
         run = first if pointer.run == first.id else second
-        in_between += model_copy(places).read_bytes() != run.model_h5.read_bytes()
-        assert model_in_use(places) == run.folder  # who looks for the model in use puts its copies right
-        assert_copies_are_of(run.folder, places)
+        in_between += model_copy(paths).read_bytes() != run.model_h5.read_bytes()
+        assert model_in_use(paths) == run.folder  # who looks for the model in use puts its copies right
+        assert_copies_are_of(run.folder, paths)
 
     def prepare():
-        for path in (places.models / "current.json", model_copy(places), labels_copy(places)):
+        for path in (paths.models / "current.json", model_copy(paths), labels_copy(paths)):
             path.unlink(missing_ok=True)
 
     assert kill_at_every_call(command(PROMOTE, first.id, second.id), check, prepare=prepare) >= 18
     assert in_between >= 2
-    promote(places, second)
-    assert_copies_are_of(second.folder, places)
-    assert list(places.models.glob(".*.part*")) == []
+    promote(paths, second)
+    assert_copies_are_of(second.folder, paths)
+    assert list(paths.models.glob(".*.part*")) == []
 
 
 def test_a_kill_on_the_way_back_to_the_projects_own_model_leaves_copies_of_what_is_in_use(
-    places, two_runs, command, kill_at_every_call
+    paths, two_runs, command, kill_at_every_call
 ):
     def check():
-        assert_copies_are_of(model_in_use(places), places)
-        assert list(places.models.glob(".*.part*")) == []
+        assert_copies_are_of(model_in_use(paths), paths)
+        assert list(paths.models.glob(".*.part*")) == []
 
-    assert kill_at_every_call(command(ROLL_BACK), check, prepare=lambda: promote(places, two_runs[0])) >= 6
+    assert kill_at_every_call(command(ROLL_BACK), check, prepare=lambda: promote(paths, two_runs[0])) >= 6
 
 
 def test_the_next_promotion_puts_right_what_a_killed_one_left_even_if_it_is_refused(
-    places, two_runs, make_finished_run, killed_at
+    paths, two_runs, make_finished_run, killed_at
 ):
     first, second = two_runs
-    promote(places, first)
-    killed_at("replace:2", PROMOTE, places.models, places.history, second.id)
-    assert model_copy(places).read_bytes() == second.model_h5.read_bytes()
-    assert current(places).run == first.id
-    assert not promote(places, make_finished_run(data="sample")).promoted
-    assert_copies_are_of(first.folder, places)
+    promote(paths, first)
+    killed_at("replace:2", PROMOTE, paths.models, paths.history, second.id)
+    assert model_copy(paths).read_bytes() == second.model_h5.read_bytes()
+    assert current(paths).run == first.id
+    assert not promote(paths, make_finished_run(data="sample")).promoted
+    assert_copies_are_of(first.folder, paths)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.store.manifest import Manifest, SplitFacts, TrainingImages, checkout_commit, installed_versions
+from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages, checkout_commit, installed_versions
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def manifest():
         config=TrainConfig(),
         history_csv="training_history_20260131_120000.csv",
         seed=0,
-        splits={"test": SplitFacts(name="PrivateTest", images=3589)},
+        splits={"test": SplitMetadata(name="PrivateTest", images=3589)},
     )
 
 

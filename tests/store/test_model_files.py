@@ -12,7 +12,7 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store import model_files, shipped
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
@@ -28,9 +28,9 @@ SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 
 @pytest.fixture
-def run(places, model_zoo):
+def run(paths, model_zoo):
     """A finished run with a network that Keras saved."""
-    run = create_run(places, TrainConfig(network="smoke"), recipe="smoke")
+    run = create_run(paths, TrainConfig(network="smoke"), recipe="smoke")
     run.update_manifest(labels=LABELS, side=48, channels=1, temperature=1.5, framing=FRAMING)
     shutil.copy(model_zoo / "own_smoke.h5", run.model_h5)
     with h5py.File(run.model_h5, "r+") as file:
@@ -54,45 +54,45 @@ def with_labels(foreign):
     return foreign
 
 
-def test_where_nothing_was_promoted_the_shipped_model_is_in_use(places):
-    found = find_model(None, places)
+def test_where_nothing_was_promoted_the_shipped_model_is_in_use(paths):
+    found = find_model(None, paths)
     assert (found.name, found.labels, found.side, found.channels) == ("shipped/best", SEVEN, 48, 1)
     assert (found.model, found.pixels, found.note) == (SHIPPED_BEST / "model.h5", "0..255", "")
     assert found.sha256 == file_sha256(SHIPPED_BEST / "model.h5")
-    assert litert_file(found, places) == SHIPPED_BEST / "model.tflite"
+    assert litert_file(found, paths) == SHIPPED_BEST / "model.tflite"
     for name in ("best", "shipped/best", str(SHIPPED_BEST)):
-        assert find_model(name, places) == found
-    assert not places.cache.exists()
+        assert find_model(name, paths) == found
+    assert not paths.cache.exists()
 
 
-def test_without_any_model_the_next_step_is_named(places, monkeypatch):
-    monkeypatch.setattr(model_files, "model_in_use", lambda places: None)
+def test_without_any_model_the_next_step_is_named(paths, monkeypatch):
+    monkeypatch.setattr(model_files, "model_in_use", lambda paths: None)
     with pytest.raises(ArtifactError, match="There is no model in ") as caught:
-        find_model(None, places)
+        find_model(None, paths)
     assert "train_emotion_model.py" in caught.value.hint
 
 
-def test_the_model_in_use_is_found_without_opening_it(places, python):
+def test_the_model_in_use_is_found_without_opening_it(paths, python):
     code = """
 import sys, time
 from pathlib import Path
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.model_files import find_model, litert_file
-places = Places.from_environment({"FER_CACHE_DIR": sys.argv[1]}, models=Path(sys.argv[1]))
+paths = Paths.from_environment({"FER_CACHE_DIR": sys.argv[1]}, models=Path(sys.argv[1]))
 began = time.perf_counter()
-model = find_model(None, places)
+model = find_model(None, paths)
 found = time.perf_counter()
-litert_file(model, places)
+litert_file(model, paths)
 print(f"find {found - began:.3f} s, litert {time.perf_counter() - found:.3f} s", file=sys.stderr)
 print(sorted({"keras", "tensorflow", "pandas", "h5py", "cv2", "matplotlib"} & set(sys.modules)))
 """
-    answer = python(code, places.models)
+    answer = python(code, paths.models)
     print(answer.stderr)
     assert answer.stdout == "[]\n"
 
 
-def test_a_run_is_found_by_its_id_its_folder_and_its_file(places, run):
-    found = find_model(run.id, places)
+def test_a_run_is_found_by_its_id_its_folder_and_its_file(paths, run):
+    found = find_model(run.id, paths)
     assert (found.name, found.run_folder, found.model) == (run.id, run.folder.absolute(), run.model_h5.absolute())
     assert (found.labels, found.temperature, found.framing) == (
         LABELS,
@@ -100,18 +100,18 @@ def test_a_run_is_found_by_its_id_its_folder_and_its_file(places, run):
         FRAMING,
     )
     assert found.manifest == run.manifest
-    assert found == find_model(str(run.folder), places) == find_model(str(run.model_h5), places)
+    assert found == find_model(str(run.folder), paths) == find_model(str(run.model_h5), paths)
 
 
-def test_the_promoted_run_is_found_also_by_its_copy(places, run):
-    promote(places, run)
-    assert find_model(None, places) == find_model(str(model_copy(places)), places) == find_model(run.id, places)
+def test_the_promoted_run_is_found_also_by_its_copy(paths, run):
+    promote(paths, run)
+    assert find_model(None, paths) == find_model(str(model_copy(paths)), paths) == find_model(run.id, paths)
 
 
-def test_a_copied_file_is_enough(places, run, tmp_path):
+def test_a_copied_file_is_enough(paths, run, tmp_path):
     alone = Path(shutil.copy(run.model_h5, tmp_path / "mine.h5"))
     shutil.rmtree(run.folder)
-    found = find_model(str(alone), places)
+    found = find_model(str(alone), paths)
     assert (found.name, found.run_folder, found.model) == ("mine.h5", None, alone)
     assert (found.labels, found.temperature, found.framing) == (
         LABELS,
@@ -120,13 +120,13 @@ def test_a_copied_file_is_enough(places, run, tmp_path):
     )
 
 
-def test_a_copied_run_folder_is_looked_into(places, run, model_zoo, tmp_path):
+def test_a_copied_run_folder_is_looked_into(paths, run, model_zoo, tmp_path):
     folder = tmp_path / "from_elsewhere"
     shutil.copytree(run.folder, folder)
-    assert find_model(str(folder), places).name == "from_elsewhere"
+    assert find_model(str(folder), paths).name == "from_elsewhere"
     shutil.copy(model_zoo / "lambda_at_top.h5", folder / "model.h5")
     with pytest.raises(ArtifactError, match="the layer 'bad' is a Lambda, which is code"):
-        find_model(str(folder), places)
+        find_model(str(folder), paths)
 
 
 def with_another_export(run, folder):
@@ -135,72 +135,72 @@ def with_another_export(run, folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     for name, key in (("model.tflite", "litert"), ("model_int8.tflite", "int8")):
         (folder / name).write_bytes(b"another model, or what ends whoever runs it")
-        facts = {"sha256": file_sha256(folder / name)}
-        manifest[key] = facts | ({"largest_difference": 0.0} if key == "litert" else {"accuracy": 0.5})
+        metadata = {"sha256": file_sha256(folder / name)}
+        manifest[key] = metadata | ({"largest_difference": 0.0} if key == "litert" else {"accuracy": 0.5})
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 
-def test_the_export_in_a_folder_from_elsewhere_is_never_run(places, run, tmp_path):
+def test_the_export_in_a_folder_from_elsewhere_is_never_run(paths, run, tmp_path):
     elsewhere = with_another_export(run, tmp_path / "from_elsewhere")
-    (places.models / "runs" / "linked").symlink_to(elsewhere)
-    with_another_export(run, places.models / "copied_here")
-    for given in (elsewhere, elsewhere / "model.h5", places.models / "runs" / "linked", places.models / "copied_here"):
-        found = find_model(str(given), places)
-        assert litert_file(found, places).parent == places.cache / "litert"
+    (paths.models / "runs" / "linked").symlink_to(elsewhere)
+    with_another_export(run, paths.models / "copied_here")
+    for given in (elsewhere, elsewhere / "model.h5", paths.models / "runs" / "linked", paths.models / "copied_here"):
+        found = find_model(str(given), paths)
+        assert litert_file(found, paths).parent == paths.cache / "litert"
         with pytest.raises(ArtifactError, match="is from elsewhere: its int8 export is not run"):
-            int8_file(found, places)
+            int8_file(found, paths)
 
 
-def test_the_export_of_a_run_made_here_is_run(places, run):
-    own = with_another_export(run, places.models / "runs" / "own")
-    found = find_model("own", places)
-    assert (litert_file(found, places), int8_file(found, places)) == (own / "model.tflite", own / "model_int8.tflite")
+def test_the_export_of_a_run_made_here_is_run(paths, run):
+    own = with_another_export(run, paths.models / "runs" / "own")
+    found = find_model("own", paths)
+    assert (litert_file(found, paths), int8_file(found, paths)) == (own / "model.tflite", own / "model_int8.tflite")
 
 
-def test_labels_that_are_not_those_of_the_model_are_refused(places, run, tmp_path):
+def test_labels_that_are_not_those_of_the_model_are_refused(paths, run, tmp_path):
     run.update_state(status="RUNNING")
     run.update_manifest(labels=("happy", "sad"))
     with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
-        find_model(run.id, places)
+        find_model(run.id, paths)
     run.architecture_json.unlink()
     with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
-        find_model(run.id, places)
+        find_model(run.id, paths)
     with h5py.File(shutil.copy(run.model_h5, tmp_path / "mine.h5"), "r+") as file:
         file.attrs[MANIFEST_ATTRIBUTE] = run.manifest.to_json()
     with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
-        find_model(str(tmp_path / "mine.h5"), places)
+        find_model(str(tmp_path / "mine.h5"), paths)
 
 
-def test_a_manifest_with_another_input_than_the_model_is_refused(places, run):
+def test_a_manifest_with_another_input_than_the_model_is_refused(paths, run):
     run.update_state(status="RUNNING")
     run.update_manifest(side=64)
     with pytest.raises(ArtifactError, match=r"takes \(48, 48, 1\), the manifest says \(64, 64, 1\)"):
-        find_model(run.id, places)
+        find_model(run.id, paths)
 
 
-def test_a_run_that_has_no_model_yet_says_how_to_go_on(places):
-    run = create_run(places, TrainConfig())
+def test_a_run_that_has_no_model_yet_says_how_to_go_on(paths):
+    run = create_run(paths, TrainConfig())
     with pytest.raises(ArtifactError, match=f"Run {run.id} has no model yet") as caught:
-        find_model(run.id, places)
+        find_model(run.id, paths)
     assert f"--resume {run.id}" in caught.value.hint
 
 
-def test_our_own_models_need_no_flags(places, run, tmp_path):
+def test_our_own_models_need_no_flags(paths, run, tmp_path):
     with pytest.raises(ArtifactError, match=r"scales its pixels itself: --pixels 0\.\.1 is for models from elsewhere"):
-        find_model(run.id, places, pixels="0..1")
+        find_model(run.id, paths, pixels="0..1")
     save_labels(tmp_path / "other.json", ("happy", "angry", "sad"))
     with pytest.raises(ArtifactError, match=r"other\.json has other labels than the model, .*angry, happy, sad"):
-        find_model(run.id, places, labels_file=tmp_path / "other.json")
+        find_model(run.id, paths, labels_file=tmp_path / "other.json")
     save_labels(tmp_path / "same.json", LABELS)
-    assert find_model(run.id, places, labels_file=tmp_path / "same.json", pixels="0..255").labels == LABELS
+    assert find_model(run.id, paths, labels_file=tmp_path / "same.json", pixels="0..255").labels == LABELS
 
 
-def test_a_foreign_model_gets_the_nearest_labels(places, foreign, tmp_path):
+def test_a_foreign_model_gets_the_nearest_labels(paths, foreign, tmp_path):
     files = [foreign.with_name(name) for name in ("labels.json", "emotion_labels.json", "other_labels.json")]
     for number, file in enumerate([*files, tmp_path / "given.json"]):
         save_labels(file, ("a", "b", str(number)))
-        found = find_model(str(foreign), places, labels_file=file if number == 3 else None)
+        found = find_model(str(foreign), paths, labels_file=file if number == 3 else None)
         assert (found.labels, found.name, found.run_folder, found.manifest) == (
             ("a", "b", str(number)),
             "other.h5",
@@ -210,34 +210,34 @@ def test_a_foreign_model_gets_the_nearest_labels(places, foreign, tmp_path):
         assert found.note == f"other.h5 has no manifest: its labels are from {file.name}."
 
 
-def test_a_foreign_model_without_labels_is_refused_and_what_was_looked_for_is_named(places, foreign, tmp_path):
+def test_a_foreign_model_without_labels_is_refused_and_what_was_looked_for_is_named(paths, foreign, tmp_path):
     with pytest.raises(
         ArtifactError, match=r"no other_labels\.json, no emotion_labels\.json, no labels\.json"
     ) as caught:
-        find_model(str(foreign), places)
+        find_model(str(foreign), paths)
     assert "--labels FILE" in caught.value.hint
     with pytest.raises(ArtifactError, match=r"There is no labels file: .*none\.json is missing"):
-        find_model(str(foreign), places, labels_file=tmp_path / "none.json")
+        find_model(str(foreign), paths, labels_file=tmp_path / "none.json")
 
 
-def test_foreign_labels_that_do_not_fit_are_refused(places, with_labels):
+def test_foreign_labels_that_do_not_fit_are_refused(paths, with_labels):
     save_labels(with_labels.with_name("labels.json"), SEVEN)
     with pytest.raises(ArtifactError, match="7 labels, the model has 3 outputs") as caught:
-        find_model(str(with_labels), places)
+        find_model(str(with_labels), paths)
     assert "--labels FILE" in caught.value.hint
     save_labels(with_labels.with_name("labels.json"), ("happy", "sad", "happy"))
     with pytest.raises(ArtifactError, match=r"A label of .* is there twice: happy, sad, happy"):
-        find_model(str(with_labels), places)
+        find_model(str(with_labels), paths)
 
 
-def test_a_foreign_model_that_does_not_scale_its_pixels_is_told_of(places, model_zoo, tmp_path):
+def test_a_foreign_model_that_does_not_scale_its_pixels_is_told_of(paths, model_zoo, tmp_path):
     path = Path(shutil.copy(model_zoo / "keras_2.hdf5", tmp_path))
     save_labels(tmp_path / "labels.json", SEVEN)
-    found = find_model(str(path), places)
+    found = find_model(str(path), paths)
     assert (found.side, found.channels, found.pixels) == (64, 1, "0..255")
     assert "its labels are from labels.json. Nothing in it scales the grey values" in found.note
     assert "add --pixels 0..1" in found.note
-    found = find_model(str(path), places, pixels="-1..1")
+    found = find_model(str(path), paths, pixels="-1..1")
     assert (found.pixels, found.note) == ("-1..1", "keras_2.hdf5 has no manifest: its labels are from labels.json.")
 
 
@@ -252,53 +252,53 @@ def save_description(path: Path, shape: list[int | None]) -> Path:
 
 
 @pytest.mark.parametrize(("channels", "is_told"), [(1, False), (3, True)])
-def test_a_foreign_model_of_three_colours_is_told_to_get_gray(places, tmp_path, channels, is_told):
+def test_a_foreign_model_of_three_colours_is_told_to_get_gray(paths, tmp_path, channels, is_told):
     path = save_description(tmp_path / "other.h5", [None, 48, 48, channels])
     save_labels(tmp_path / "labels.json", LABELS)
-    found = find_model(str(path), places)
+    found = find_model(str(path), paths)
     assert found.channels == channels
     assert ("gets the same gray three times" in found.note) == is_told
 
 
 @pytest.mark.parametrize("shape", [[None, 48, 32, 1], [None, 48, 48, 2], [None, None, None, 1], [None, 48]])
-def test_a_model_that_takes_no_square_pictures_is_refused(places, tmp_path, shape):
+def test_a_model_that_takes_no_square_pictures_is_refused(paths, tmp_path, shape):
     save_description(tmp_path / "other.h5", shape)
     with pytest.raises(ArtifactError, match="takes no square pictures with 1 or 3 channels, but"):
-        find_model(str(tmp_path / "other.h5"), places)
+        find_model(str(tmp_path / "other.h5"), paths)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 @pytest.mark.parametrize("name", ["lambda_at_top", "lambda_in_a_nested_model", "lambda_in_a_wrapper", "custom_class"])
-def test_a_hostile_model_with_labels_beside_it_is_refused_and_does_not_run(places, model_zoo, tmp_path, name, suffix):
+def test_a_hostile_model_with_labels_beside_it_is_refused_and_does_not_run(paths, model_zoo, tmp_path, name, suffix):
     path = Path(shutil.copy(model_zoo / (name + suffix), tmp_path))
     save_labels(tmp_path / "labels.json", LABELS)
     with pytest.raises(ArtifactError, match="is refused: the layer 'bad' is "):
-        find_model(str(path), places)
+        find_model(str(path), paths)
     assert list((model_zoo / "ran").iterdir()) == []
 
 
-def test_names_that_mean_no_model_are_answered_with_what_there_is(places, run, tmp_path):
+def test_names_that_mean_no_model_are_answered_with_what_there_is(paths, run, tmp_path):
     with pytest.raises(ArtifactError, match="There is no run") as caught:
-        find_model(run.id[:-1] + "x", places)
+        find_model(run.id[:-1] + "x", paths)
     assert caught.value.hint == f"Did you mean {run.id!r}?"
     with pytest.raises(ArtifactError, match=r"There is no model file none\.h5"):
-        find_model("none.h5", places)
+        find_model("none.h5", paths)
     with pytest.raises(ArtifactError, match=r"is no run's folder: it has no manifest\.json"):
-        find_model(str(tmp_path), places)
+        find_model(str(tmp_path), paths)
     (tmp_path / "picture.png").touch()
     for given in (str(tmp_path / "picture.png"), "some/where"):
         with pytest.raises(ArtifactError, match=r"is no model: it is no run's folder, and ends in none of \.h5"):
-            find_model(given, places)
+            find_model(given, paths)
 
 
-def test_a_run_id_in_a_file_does_not_lead_out_of_the_models_folder(places, run, tmp_path):
-    shutil.copytree(run.folder, places.models / "outside")
+def test_a_run_id_in_a_file_does_not_lead_out_of_the_models_folder(paths, run, tmp_path):
+    shutil.copytree(run.folder, paths.models / "outside")
     manifest = run.manifest.model_copy(update={"run_id": "../outside"})
     path = shutil.copy(run.model_h5, tmp_path / "mine.h5")
     with h5py.File(path, "r+") as file:
         file.attrs[MANIFEST_ATTRIBUTE] = manifest.to_json()
     with pytest.raises(ArtifactError, match=r"is no manifest of this version \(run_id"):
-        find_model(str(path), places)
+        find_model(str(path), paths)
 
 
 # Conversions: each takes Keras and TensorFlow some seconds, so that they are shared.
@@ -311,25 +311,25 @@ def converted(model_zoo, tmp_path_factory):
     There was one already, but damaged.
     """
     folder = tmp_path_factory.mktemp("converted")
-    places = Places.from_environment({"FER_CACHE_DIR": str(folder / "cache")}, models=folder / "models")
+    paths = Paths.from_environment({"FER_CACHE_DIR": str(folder / "cache")}, models=folder / "models")
     path = Path(shutil.copy(model_zoo / "own_smoke.h5", folder / "other.h5"))
     save_labels(folder / "labels.json", LABELS)
-    model, files, said = find_model(str(path), places), [], []
-    kept = places.cache / "litert" / f"{model.sha256}.tflite"
+    model, files, said = find_model(str(path), paths), [], []
+    kept = paths.cache / "litert" / f"{model.sha256}.tflite"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"damaged")
     write_json(kept.with_suffix(".json"), {"sha256": "0" * 64, "largest_difference": 0.0})
-    ask = [threading.Thread(target=lambda: files.append(litert_file(model, places, report=said.append))) for _ in "ab"]
+    ask = [threading.Thread(target=lambda: files.append(litert_file(model, paths, report=said.append))) for _ in "ab"]
     for thread in ask:
         thread.start()
     for thread in ask:
         thread.join()
-    return places, model, files, said
+    return paths, model, files, said
 
 
 def test_a_damaged_conversion_is_made_again_even_by_two_processes_at_once(converted):
-    places, model, files, said = converted
-    kept = places.cache / "litert" / f"{model.sha256}.tflite"
+    paths, model, files, said = converted
+    kept = paths.cache / "litert" / f"{model.sha256}.tflite"
     assert files == [kept, kept]
     assert said == ["other.h5 is converted for the small runtime; this takes some seconds, once."] * 2
     assert json.loads(kept.with_suffix(".json").read_text())["sha256"] == file_sha256(kept)
@@ -339,9 +339,9 @@ def test_a_damaged_conversion_is_made_again_even_by_two_processes_at_once(conver
 def test_a_kept_conversion_is_used_again_and_is_the_same_model(converted):
     from fer_core.store.artifacts import load_model
 
-    places, model, _, said = converted
+    paths, model, _, said = converted
     before = len(said)
-    runtime = LiteRTModel(litert_file(model, places, report=said.append))
+    runtime = LiteRTModel(litert_file(model, paths, report=said.append))
     assert len(said) == before
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1), dtype=np.uint8)
     expected = np.asarray(load_model(model.model)(faces.astype(np.float32)))
@@ -349,8 +349,8 @@ def test_a_kept_conversion_is_used_again_and_is_the_same_model(converted):
 
 
 def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache(converted, run, monkeypatch):
-    places, model, *_ = converted
-    folder = places.models / "shipped" / "other"
+    paths, model, *_ = converted
+    folder = paths.models / "shipped" / "other"
     monkeypatch.setattr(shipped, "SHIPPED", folder.parent)
     shutil.copytree(run.folder, folder)
     shutil.copy(model.model, folder / "model.h5")
@@ -358,36 +358,36 @@ def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache
         path = folder / "model.tflite"
         path.write_bytes(content) if content else path.unlink()
         before = sorted(folder.iterdir())
-        found = find_model(str(folder), places)
+        found = find_model(str(folder), paths)
         assert found.name == "shipped/other"
-        assert litert_file(found, places).parent == places.cache / "litert"
+        assert litert_file(found, paths).parent == paths.cache / "litert"
         assert sorted(folder.iterdir()) == before
 
 
-def test_a_model_that_cannot_be_converted_says_why(places, with_labels):
-    model = find_model(str(with_labels), places)
+def test_a_model_that_cannot_be_converted_says_why(paths, with_labels):
+    model = find_model(str(with_labels), paths)
     with_labels.write_bytes(b"changed meanwhile")
     with pytest.raises(ArtifactError, match=r"^\S*other\.h5 cannot be read as a Keras model") as caught:
-        litert_file(model, places)
+        litert_file(model, paths)
     assert "--runtime keras" not in caught.value.hint, "that would fail alike"
-    assert list((places.cache / "litert").iterdir()) == []
+    assert list((paths.cache / "litert").iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_written_is_named(places, with_labels):
-    places.cache.parent.mkdir(parents=True, exist_ok=True)
-    places.cache.write_text("in the way")
+def test_a_cache_that_cannot_be_written_is_named(paths, with_labels):
+    paths.cache.parent.mkdir(parents=True, exist_ok=True)
+    paths.cache.write_text("in the way")
     with pytest.raises(ArtifactError, match="The converted model cannot be kept in") as caught:
-        litert_file(find_model(str(with_labels), places), places)
+        litert_file(find_model(str(with_labels), paths), paths)
     assert "$FER_CACHE_DIR" in caught.value.hint
 
 
-def test_without_tensorflow_or_litert_the_other_runtime_is_named(places, with_labels, monkeypatch):
-    model = find_model(str(with_labels), places)
+def test_without_tensorflow_or_litert_the_other_runtime_is_named(paths, with_labels, monkeypatch):
+    model = find_model(str(with_labels), paths)
     monkeypatch.setattr(model_files, "can_export", lambda: False)
     with pytest.raises(ArtifactError, match="TensorFlow, which makes it, is not installed here") as caught:
-        litert_file(model, places)
+        litert_file(model, paths)
     assert "--runtime keras" in caught.value.hint
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ArtifactError, match="LiteRT is not installed here") as caught:
-        litert_file(find_model(None, places), places)
+        litert_file(find_model(None, paths), paths)
     assert "--runtime keras" in caught.value.hint

@@ -47,39 +47,39 @@ NAMES = [*CONTENTS, "folder", "loop", "pipe", "device"]
 
 
 @pytest.mark.parametrize("content", ODD, ids=NAMES)
-def test_an_odd_file_of_a_run_is_refused_and_hides_no_other_run(places, make_finished_run, content):
+def test_an_odd_file_of_a_run_is_refused_and_hides_no_other_run(paths, make_finished_run, content):
     odd, good = make_finished_run(), make_finished_run()
     for name in ("state.json", "manifest.json"):
         put(odd.folder / name, content)
         with pytest.raises(ArtifactError):
             _ = odd.state if name == "state.json" else odd.manifest
     assert good.manifest.run_id == good.id
-    assert good in list_runs(places)
-    assert latest_unfinished(places) is None
-    promote(places, good)
-    assert (awaiting_promotion(places), step_back(places) is None) == (None, False)
+    assert good in list_runs(paths)
+    assert latest_unfinished(paths) is None
+    promote(paths, good)
+    assert (awaiting_promotion(paths), step_back(paths) is None) == (None, False)
 
 
 @pytest.mark.parametrize("content", ODD, ids=NAMES)
-def test_an_odd_pointer_is_refused(places, content):
-    places.models.mkdir()
-    put(places.models / "current.json", content)
+def test_an_odd_pointer_is_refused(paths, content):
+    paths.models.mkdir()
+    put(paths.models / "current.json", content)
     if content == "loop":  # as good as none
-        assert current(places) is None
+        assert current(paths) is None
     else:
         with pytest.raises(ArtifactError):
-            current(places)
+            current(paths)
 
 
 @pytest.mark.parametrize("run_id", ["../../x", "/etc", "a/b", "", "x\n", "<script>", "x" * 200])
-def test_a_pointer_leads_to_a_run_and_nowhere_else(places, make_finished_run, run_id):
-    promote(places, make_finished_run())
-    path = places.models / "current.json"
+def test_a_pointer_leads_to_a_run_and_nowhere_else(paths, make_finished_run, run_id):
+    promote(paths, make_finished_run())
+    path = paths.models / "current.json"
     pointer = json.loads(path.read_text())
     for changed in ({"run": run_id}, {"previous": [run_id]}, {"previous": ["x"] * 100_000}):
         path.write_text(json.dumps(pointer | changed))
         with pytest.raises(ArtifactError, match="is no pointer to a run"):
-            model_in_use(places)
+            model_in_use(paths)
 
 
 STATES = [

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, RunHeldError
-from fer_core.store.manifest import LiteRTFacts
+from fer_core.store.manifest import LiteRTMetadata
 from fer_core.store.runs import create_run, open_run
 
 
 @pytest.fixture
-def run(places, noon):
-    return create_run(places, TrainConfig(), recipe="smoke", clock=lambda: noon)
+def run(paths, noon):
+    return create_run(paths, TrainConfig(), recipe="smoke", clock=lambda: noon)
 
 
 HOLD = """
@@ -66,9 +66,9 @@ def test_a_killed_trainer_holds_nothing_and_what_it_left_is_swept(run, other_hol
         assert (run.state.pid, run.state.host) == (os.getpid(), socket.gethostname())
 
 
-def test_one_process_cannot_hold_a_run_twice(run, places):
+def test_one_process_cannot_hold_a_run_twice(run, paths):
     with run.hold():
-        with pytest.raises(RunHeldError), open_run(places, run.id).hold():
+        with pytest.raises(RunHeldError), open_run(paths, run.id).hold():
             pass
         assert run.is_held()
     with run.hold():
@@ -148,8 +148,8 @@ def test_the_manifest_of_a_finished_run_takes_a_later_export_and_nothing_else(ru
     run.update_state(status="SUCCEEDED")
     with pytest.raises(ArtifactError, match="is finished: its manifest does not change any more"):
         run.update_manifest(temperature=2.0)
-    facts = LiteRTFacts(sha256="ab", largest_difference=1e-7)
-    assert run.update_manifest(litert=facts).litert == facts
+    metadata = LiteRTMetadata(sha256="ab", largest_difference=1e-7)
+    assert run.update_manifest(litert=metadata).litert == metadata
 
 
 def test_a_resumed_run_may_get_more_epochs_in_its_config(run):

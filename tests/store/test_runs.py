@@ -7,19 +7,19 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
 from fer_core.store.runs import create_run, latest_unfinished, list_runs, new_run_id, open_run
 
 
 @pytest.fixture
-def make_run(places, noon):
+def make_run(paths, noon):
     """A function that makes runs of the same second, in order."""
     numbers = itertools.count()
 
     def make(**options):
         options = {"recipe": "smoke", "clock": lambda: noon, "random_mark": lambda: f"{next(numbers):04x}"} | options
-        return create_run(places, TrainConfig(epochs=7), **options)
+        return create_run(paths, TrainConfig(epochs=7), **options)
 
     return make
 
@@ -38,14 +38,14 @@ def test_a_new_run_waits_to_be_trained(make_run):
     assert run.history_csv.read_text() == "epoch,loss\n"
 
 
-def test_only_whole_files_are_left_in_a_new_run(make_run, places):
+def test_only_whole_files_are_left_in_a_new_run(make_run, paths):
     run = make_run()
     assert sorted(path.name for path in run.folder.iterdir()) == ["manifest.json", "state.json"]
     assert [path.name for path in run.folder.parent.iterdir()] == [run.id]
-    assert [path.name for path in places.history.iterdir()] == [run.history_csv.name]
+    assert [path.name for path in paths.history.iterdir()] == [run.history_csv.name]
 
 
-def test_an_id_that_is_taken_is_not_taken_again(make_run, places):
+def test_an_id_that_is_taken_is_not_taken_again(make_run, paths):
     first = make_run(random_mark=lambda: "3f9a")
     marks = iter(["3f9a", "3f9a", "77aa"])
     second = make_run(random_mark=lambda: next(marks))
@@ -53,13 +53,13 @@ def test_an_id_that_is_taken_is_not_taken_again(make_run, places):
     assert second.manifest.run_id == second.id
 
 
-def test_a_run_whose_id_was_noted_before_is_made_once(make_run, places, noon):
+def test_a_run_whose_id_was_noted_before_is_made_once(make_run, paths, noon):
     noted = new_run_id(TrainConfig(), recipe="smoke", clock=lambda: noon, random_mark=lambda: "3f9a")
     first, second = make_run(run_id=noted), make_run(run_id=noted, recipe="quick")
     assert first.id == second.id == noted == "20260131-120000-smoke-3f9a"
     assert second.manifest.recipe == "smoke"
-    assert [run.id for run in list_runs(places)] == [noted]
-    assert len(list(places.history.iterdir())) == 1
+    assert [run.id for run in list_runs(paths)] == [noted]
+    assert len(list(paths.history.iterdir())) == 1
 
 
 def test_a_noted_id_cannot_leave_the_folder(make_run):
@@ -75,79 +75,79 @@ def test_histories_of_one_second_are_numbered(make_run):
     ]
 
 
-def test_the_history_of_a_trial_lies_in_the_folder_of_its_search(make_run, places):
+def test_the_history_of_a_trial_lies_in_the_folder_of_its_search(make_run, paths):
     run = make_run(kind="trial", parent="20260131-nightly")
-    assert run.history_csv.parent == places.history / "search_20260131-nightly"
+    assert run.history_csv.parent == paths.history / "search_20260131-nightly"
     assert not run.manifest.promote
 
 
-def test_a_run_that_cannot_be_made_leaves_no_history(make_run, places):
-    places.models.mkdir()
-    (places.models / "runs").write_text("in the way")
+def test_a_run_that_cannot_be_made_leaves_no_history(make_run, paths):
+    paths.models.mkdir()
+    (paths.models / "runs").write_text("in the way")
     with pytest.raises(FileExistsError):
         make_run()
-    assert list(places.history.iterdir()) == []
+    assert list(paths.history.iterdir()) == []
 
 
 CREATE_RUNS = """
 import sys
 from datetime import UTC, datetime
 from fer_core.config import TrainConfig
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.runs import create_run
-places = Places.from_environment({}, models=sys.argv[1], history=sys.argv[2])
-moment = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+paths = Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2])
+timestamp = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 for _ in range(20):
-    print(create_run(places, TrainConfig(), recipe="smoke", clock=lambda: moment).id)
+    print(create_run(paths, TrainConfig(), recipe="smoke", clock=lambda: timestamp).id)
 """
 
 
-def test_two_processes_that_create_runs_in_one_second_get_their_own(places, project):
-    command = [sys.executable, "-c", CREATE_RUNS, str(places.models), str(places.history)]
+def test_two_processes_that_create_runs_in_one_second_get_their_own(paths, project):
+    command = [sys.executable, "-c", CREATE_RUNS, str(paths.models), str(paths.history)]
     children = [subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     ids = [run_id for child in children for run_id in child.communicate(timeout=60)[0].split()]
-    runs = list_runs(places)
+    runs = list_runs(paths)
     assert sorted(ids) == [run.id for run in runs] and len(set(ids)) == 40
     histories = {run.manifest.history_csv for run in runs}
-    assert histories == {path.name for path in places.history.iterdir()} and len(histories) == 40
+    assert histories == {path.name for path in paths.history.iterdir()} and len(histories) == 40
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", "..", "", ".hidden", "/etc", "a\\b", "a\0b", "a\n", "a" * 300])
-def test_a_hostile_run_id_is_refused(places, name):
-    (places.models / "outside").mkdir(parents=True)
-    (places.models / "outside" / "manifest.json").write_text("{}")
+def test_a_hostile_run_id_is_refused(paths, name):
+    (paths.models / "outside").mkdir(parents=True)
+    (paths.models / "outside" / "manifest.json").write_text("{}")
     with pytest.raises(ArtifactError, match="is no run id"):
-        open_run(places, name)
+        open_run(paths, name)
     with pytest.raises(ArtifactError, match="is no search id"):
-        create_run(places, TrainConfig(), kind="trial", parent=name)
+        create_run(paths, TrainConfig(), kind="trial", parent=name)
 
 
-def test_a_misspelt_run_id_is_answered_with_the_nearest(make_run, places):
+def test_a_misspelt_run_id_is_answered_with_the_nearest(make_run, paths):
     make_run()
     with pytest.raises(ArtifactError, match="There is no run '20260131-120000-smoke-0001'") as caught:
-        open_run(places, "20260131-120000-smoke-0001")
+        open_run(paths, "20260131-120000-smoke-0001")
     assert caught.value.hint == "Did you mean '20260131-120000-smoke-0000'?"
     with pytest.raises(ArtifactError) as caught:
-        open_run(places, "something")
+        open_run(paths, "something")
     assert caught.value.hint == "The newest are: 20260131-120000-smoke-0000."
 
 
-def test_where_there_are_no_runs_the_hint_makes_one(places):
+def test_where_there_are_no_runs_the_hint_makes_one(paths):
     with pytest.raises(ArtifactError) as caught:
-        open_run(places, "something")
+        open_run(paths, "something")
     assert "--data sample" in caught.value.hint
-    assert list_runs(places) == [] and latest_unfinished(places) is None
+    assert list_runs(paths) == [] and latest_unfinished(paths) is None
 
 
-def test_runs_are_listed_oldest_first_without_what_is_none(make_run, places):
+def test_runs_are_listed_oldest_first_without_what_is_none(make_run, paths):
     runs = [make_run(), make_run()]
     temporary_beside(runs[0].folder).mkdir()
     (runs[0].folder.parent / "notes").mkdir()
-    assert list_runs(places) == runs
-    assert open_run(places, runs[0].id) == runs[0]
+    assert list_runs(paths) == runs
+    assert open_run(paths, runs[0].id) == runs[0]
 
 
-def test_the_latest_unfinished_run_is_the_newest_that_was_started_by_hand(make_run, places):
+def test_the_latest_unfinished_run_is_the_newest_that_was_started_by_hand(make_run, paths):
     wanted = make_run()
     make_run(kind="trial", parent="nightly")
     make_run(kind="retrain")
@@ -156,19 +156,19 @@ def test_the_latest_unfinished_run_is_the_newest_that_was_started_by_hand(make_r
     (make_run().folder / "state.json").write_text('{"status": "RUN')
     for status in ("QUEUED", "RUNNING", "INTERRUPTED"):
         wanted.update_state(status=status)
-        assert latest_unfinished(places) == wanted
+        assert latest_unfinished(paths) == wanted
 
 
-def test_a_run_that_is_being_trained_is_not_the_latest_unfinished(make_run, places):
+def test_a_run_that_is_being_trained_is_not_the_latest_unfinished(make_run, paths):
     idle, busy = make_run(), make_run()
     with busy.hold():
-        assert latest_unfinished(places) == idle
-    assert latest_unfinished(places) == busy
+        assert latest_unfinished(paths) == idle
+    assert latest_unfinished(paths) == busy
 
 
 def test_relative_places_work(make_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = create_run(Places.from_environment({}), TrainConfig(), history_header="epoch\n")
+    run = create_run(Paths.from_environment({}), TrainConfig(), history_header="epoch\n")
     assert run.history_csv.read_text() == "epoch\n"
     assert json.loads((tmp_path / run.folder / "manifest.json").read_text())["run_id"] == run.id
 
@@ -176,14 +176,14 @@ def test_relative_places_work(make_run, tmp_path, monkeypatch):
 CREATE_AND_CHANGE_WITHOUT_ROOM = """
 import resource, sys
 from fer_core.config import TrainConfig
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.files import DiskFullError
 from fer_core.store.runs import create_run
-places = Places.from_environment({}, models=sys.argv[1], history=sys.argv[2])
-run = create_run(places, TrainConfig())
+paths = Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2])
+run = create_run(paths, TrainConfig())
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 for change in (
-    lambda: create_run(places, TrainConfig()),
+    lambda: create_run(paths, TrainConfig()),
     lambda: run.update_state(status="RUNNING"),
     lambda: run.update_manifest(threads=2),
 ):
@@ -194,10 +194,10 @@ for change in (
 """
 
 
-def test_where_there_is_no_room_no_half_run_appears_and_nothing_changes(places, python):
-    child = python(CREATE_AND_CHANGE_WITHOUT_ROOM, places.models, places.history)
+def test_where_there_is_no_room_no_half_run_appears_and_nothing_changes(paths, python):
+    child = python(CREATE_AND_CHANGE_WITHOUT_ROOM, paths.models, paths.history)
     assert child.stdout.count("What was saved before is kept") == 3, child.stderr
-    (run,) = list_runs(places)
+    (run,) = list_runs(paths)
     assert run.state.status == "QUEUED" and run.manifest.threads is None
     assert [path.name for path in run.folder.parent.iterdir()] == [run.id]
-    assert [path.name for path in places.history.iterdir()] == [run.history_csv.name]
+    assert [path.name for path in paths.history.iterdir()] == [run.history_csv.name]

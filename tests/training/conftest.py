@@ -13,27 +13,27 @@ from fer_core.training.record import record_data
 
 
 @pytest.fixture(scope="session")
-def small_dataset(small_config, session_places):
-    return load_dataset(small_config, session_places, side=48)
+def small_dataset(small_config, session_paths):
+    return load_dataset(small_config, session_paths, side=48)
 
 
 @pytest.fixture
-def in_use(trained_run, session_places, places) -> Run:
+def in_use(trained_run, session_paths, paths) -> Run:
     """A copy of the shared run, in use in places of its own."""
     for folder in ("models", "history", "cache"):
-        shutil.copytree(getattr(session_places, folder), getattr(places, folder))
-    return open_run(places, trained_run.id)
+        shutil.copytree(getattr(session_paths, folder), getattr(paths, folder))
+    return open_run(paths, trained_run.id)
 
 
 @pytest.fixture
-def begun(places, session_places, small_config):
+def begun(paths, session_paths, small_config):
     """A function that makes a run with changed settings, and returns it with its data."""
 
     def make(**settings):
         changed = small_config.model_dump() | {"threads": 0, "network_options": {}} | settings
         config = networks.with_all_options(small_config.model_validate(changed))
-        dataset = load_dataset(config, session_places, side=48)
-        run = create_run(places, config, recipe="smoke", history_header=HISTORY_HEADER)
+        dataset = load_dataset(config, session_paths, side=48)
+        run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
         record_data(run, dataset)
         return run, dataset
 

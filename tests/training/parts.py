@@ -12,7 +12,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing of the process goes on."""
 
 
-def killed_after(epoch, run, dataset, places, *, copies=None):
+def killed_after(epoch, run, dataset, paths, *, copies=None):
     """Trains, and is killed right after this epoch's checkpoint is written; returns what is in it.
 
     `copies`: by epoch, a folder that gets what the run's folder held then.
@@ -30,7 +30,7 @@ def killed_after(epoch, run, dataset, places, *, copies=None):
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
         patched.setattr(fitting, "save_checkpoint", save_and_die)
-        train(run, dataset, places=places)
+        train(run, dataset, paths=paths)
     with np.load(run.checkpoint / "checkpoint.npz") as file:
         return {name: file[name] for name in file.files if name != "progress"}
 

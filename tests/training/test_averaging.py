@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from fer_core.training.averaging import Average, swapped_in
+from fer_core.training.ema import MovingAverage, swapped_in
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def set_all(network, value):
 
 
 def test_the_average_begins_with_the_weights_themselves(network):
-    for value, weight in zip(Average(network, 0.9).arrays(), network.get_weights(), strict=True):
+    for value, weight in zip(MovingAverage(network, 0.9).arrays(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(value, weight)
 
 
 def test_each_update_keeps_its_part_and_the_first_ones_less(network):
     set_all(network, 0.0)
-    average = Average(network, 0.5)
+    average = MovingAverage(network, 0.5)
     set_all(network, 1.0)
     expected, found = 0.0, []
     for step in range(1, 12):
@@ -38,7 +38,7 @@ def test_each_update_keeps_its_part_and_the_first_ones_less(network):
 
 
 def test_statistics_of_batch_normalisation_are_averaged_too(network):
-    average = Average(network, 0.9)
+    average = MovingAverage(network, 0.9)
     network(np.full((8, 4), 100, np.float32), training=True)
     before = average.arrays()
     average.update()
@@ -46,7 +46,7 @@ def test_statistics_of_batch_normalisation_are_averaged_too(network):
 
 
 def test_nothing_of_it_is_trained(network):
-    assert Average(network, 0.9).trainable_variables == []
+    assert MovingAverage(network, 0.9).trainable_variables == []
 
 
 def test_other_weights_are_swapped_in_and_out_again_even_after_an_error(network):

@@ -15,24 +15,24 @@ from fer_core.training.train import train
 from tests.training.parts import assert_same_bits, killed_after
 
 
-def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for(begun, places):
+def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for(begun, paths):
     planned, dataset = begun(time_budget="5m", epochs=2, keep="last")
-    found = killed_after(1, planned, dataset, places)
+    found = killed_after(1, planned, dataset, paths)
     plan = planned.manifest.plan
     assert planned.manifest.config.epochs == plan["epochs"] > 2
     rounding = 0.0005 * plan["epochs"]
     assert plan["budget_seconds"] == 300 >= plan["seconds_per_epoch"] * plan["epochs"] - rounding
     asked, _ = begun(epochs=int(plan["epochs"]), keep="last")
-    assert_same_bits(found, killed_after(1, asked, dataset, places))
-    killed_after(2, planned, dataset, places)
+    assert_same_bits(found, killed_after(1, asked, dataset, paths))
+    killed_after(2, planned, dataset, paths)
     assert planned.manifest.plan == plan
 
 
-def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, places, monkeypatch):
+def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, paths, monkeypatch):
     run, dataset = begun(time_budget="10s", keep="last")
     monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(0.0, 0.001, 0.5))
     began = time.perf_counter()
-    train(run, dataset, places=places)
+    train(run, dataset, paths=paths)
     texts = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
     assert any(text.startswith("Planned: ") for text in texts)
     (stopped,) = [text for text in texts if text.endswith(": the time budget of 10s is spent.")]
@@ -51,31 +51,31 @@ def test_what_earlier_attempts_took_counts():
     assert budget.time_left(None, rows, began=0.0) is None
 
 
-def test_validation_checkpoints_and_compiling_are_measured(begun, places):
+def test_validation_checkpoints_and_compiling_are_measured(begun, paths):
     run, dataset = begun(time_budget="5m")
     machine = prepare(run.manifest.config, recorded=run.manifest)
-    found = budget._measured(run.manifest.config, dataset, machine, places=places, lessons=None)
+    found = budget._measured(run.manifest.config, dataset, machine, paths=paths, soft_labels=None)
     without = replace(dataset, validation=None)
-    steps_alone = budget._measured(run.manifest.config, without, machine, places=places, lessons=None)
+    steps_alone = budget._measured(run.manifest.config, without, machine, paths=paths, soft_labels=None)
     assert found.start > 5 * found.epoch
     assert found.end > steps_alone.end
-    assert list((places.models / "runs").glob(".checkpoint*")) == []
+    assert list((paths.models / "runs").glob(".checkpoint*")) == []
 
 
-def test_what_is_over_and_what_comes_at_the_end_count(begun, places, monkeypatch):
+def test_what_is_over_and_what_comes_at_the_end_count(begun, paths, monkeypatch):
     run, dataset = begun(time_budget="10m")
     monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(10.0, 40.0, 25.0))
     began = time.perf_counter() - 310
-    assert budget.planned(run.manifest.config, dataset, None, places=places, began=began).epochs == int(255 / 42)
+    assert budget.planned(run.manifest.config, dataset, None, paths=paths, began=began).epochs == int(255 / 42)
 
 
-def test_a_time_budget_that_is_too_short_is_refused(begun, places, monkeypatch):
+def test_a_time_budget_that_is_too_short_is_refused(begun, paths, monkeypatch):
     run, dataset = begun(time_budget="1m", warmup_epochs=1.5)
     monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(0.0, 40.0, 5.0))
     with pytest.raises(
         ConfigError, match=r"In 1m this machine trains 1 epochs of 40\.0 s; .* need at least 2"
     ) as caught:
-        budget.planned(run.manifest.config, dataset, None, places=places, began=time.perf_counter())
+        budget.planned(run.manifest.config, dataset, None, paths=paths, began=time.perf_counter())
     assert caught.value.hint == "Give more --time-budget, or take a smaller network."
 
 

@@ -1,6 +1,6 @@
 """The decision about a finished retraining: what is better is put into use, once, and the reason is written down.
 
-The models' answers are given here; that Keras gives them is shown in tests/doors/test_retrain.py.
+The models' answers are given here; that Keras gives them is shown in tests/cli/test_retrain.py.
 """
 
 import json
@@ -36,11 +36,11 @@ def answers(dataset: Dataset, *, right: float, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture
-def finished(in_use, places, small_dataset) -> Callable[..., Run]:
+def finished(in_use, paths, small_dataset) -> Callable[..., Run]:
     """Returns finished(outputs, name): a retraining that has just ended, with these answers on test."""
 
     def finished(outputs: np.ndarray, name: str = "challenger") -> Run:
-        folder = shutil.copytree(in_use.folder, places.models / "runs" / name)
+        folder = shutil.copytree(in_use.folder, paths.models / "runs" / name)
         manifest = json.loads((folder / "manifest.json").read_text())
         own = {"run_id": name, "kind": "retrain", "parent": in_use.id, "promote": False, "temperature": 1.0}
         write_json(folder / "manifest.json", manifest | own)
@@ -53,19 +53,19 @@ def finished(in_use, places, small_dataset) -> Callable[..., Run]:
             model_sha256=file_sha256(folder / "model.h5"),
         )
         write_json(folder / "evaluation.json", evaluation.to_json())
-        return Run(folder, places.history)
+        return Run(folder, paths.history)
 
     return finished
 
 
 @pytest.fixture
-def decided(in_use, places, small_dataset) -> Callable[..., Decision]:
+def decided(in_use, paths, small_dataset) -> Callable[..., Decision]:
     """Returns decided(run, {model: answers}): the decision about a run, where models answer so."""
 
     def decided(run: Run, given: dict[str, np.ndarray], **options) -> Decision:
         spec = RetrainSpec(max_calibration_loss=1, **options.pop("spec", {}))
         ask = options.pop("ask", lambda model, dataset: given[model.name])
-        return decide(run, small_dataset, spec, places, ask=ask, **{"shipped": NOWHERE} | options)
+        return decide(run, small_dataset, spec, paths, ask=ask, **{"shipped": NOWHERE} | options)
 
     return decided
 
@@ -80,20 +80,20 @@ def good(small_dataset) -> np.ndarray:
     return answers(small_dataset, right=0.95, seed=1)
 
 
-def test_a_better_one_is_put_into_use_and_the_reason_is_written_down(finished, decided, in_use, places, poor, good):
+def test_a_better_one_is_put_into_use_and_the_reason_is_written_down(finished, decided, in_use, paths, poor, good):
     run = finished(good)
     decision = decided(run, {in_use.id: poor, run.id: good})
-    assert (decision.better, decision.promoted, current(places).run) == (True, True, run.id)
+    assert (decision.better, decision.promoted, current(paths).run) == (True, True, run.id)
     assert decision.remarks[0] == f"Compared with {in_use.id}, the model in use, on test."
     assert decision.reasons[0].startswith("Macro F1 rises from")
     assert Decision.model_validate(read_json(run.folder / "promotion.json", "decision")) == decision
     assert decision.figures["reloaded"]["macro_f1"]["recorded"] == decision.figures["macro_f1"]["challenger"]
 
 
-def test_a_worse_one_is_kept_and_the_reason_is_written_down(finished, decided, in_use, places, poor, good):
+def test_a_worse_one_is_kept_and_the_reason_is_written_down(finished, decided, in_use, paths, poor, good):
     run = finished(poor)
     decision = decided(run, {in_use.id: good, run.id: poor})
-    assert (decision.better, decision.promoted, current(places).run) == (False, False, in_use.id)
+    assert (decision.better, decision.promoted, current(paths).run) == (False, False, in_use.id)
     assert decision.reasons[0].startswith("Macro F1 is not measurably higher")
     assert decision.sentences()[-1] == f"Run {run.id} is kept, and not put into use."
     assert read_json(run.folder / "promotion.json", "decision")["reasons"] == list(decision.reasons)
@@ -106,14 +106,14 @@ def test_decided_again_it_is_the_same_decision_and_no_model_is_asked(finished, d
 
 
 @pytest.mark.parametrize("killed", ["before it was carried out", "after"])
-def test_a_kill_while_it_is_carried_out_changes_nothing(finished, decided, in_use, places, poor, good, killed):
+def test_a_kill_while_it_is_carried_out_changes_nothing(finished, decided, in_use, paths, poor, good, killed):
     run = finished(good)
     first = decided(run, {in_use.id: poor, run.id: good})
     write_json(run.folder / "promotion.json", first.model_dump(mode="json") | {"promoted": False})
     if killed == "before it was carried out":
-        rollback(places)
+        rollback(paths)
     assert decided(run, {}) == first
-    assert (current(places).run, current(places).previous) == (run.id, (in_use.id,))
+    assert (current(paths).run, current(paths).previous) == (run.id, (in_use.id,))
 
 
 def test_a_torn_decision_is_made_again_against_the_same_model(finished, decided, in_use, poor, good):
@@ -125,33 +125,33 @@ def test_a_torn_decision_is_made_again_against_the_same_model(finished, decided,
     assert again.model_copy(update={"decided_utc": first.decided_utc}) == first
 
 
-def test_one_that_somebody_took_out_of_use_is_not_put_back(finished, decided, in_use, places, poor, good):
+def test_one_that_somebody_took_out_of_use_is_not_put_back(finished, decided, in_use, paths, poor, good):
     run = finished(good)
     outputs = {in_use.id: poor, run.id: good}
     decided(run, outputs)
-    rollback(places)
-    promote(places, finished(good, "other"))
+    rollback(paths)
+    promote(paths, finished(good, "other"))
     decided(run, outputs | {"other": poor})
-    assert current(places).run == "other"
+    assert current(paths).run == "other"
 
 
-def test_a_model_that_was_promoted_meanwhile_is_the_one_to_beat(finished, decided, in_use, places, poor, good):
+def test_a_model_that_was_promoted_meanwhile_is_the_one_to_beat(finished, decided, in_use, paths, poor, good):
     first, second = finished(good, "first"), finished(good, "second")
     outputs = {in_use.id: poor, "first": good, "second": good}
     assert decided(first, outputs).promoted
     decision = decided(second, outputs)
-    assert (decision.champion, decision.promoted, current(places).run) == ("first", False, "first")
+    assert (decision.champion, decision.promoted, current(paths).run) == ("first", False, "first")
 
 
-def test_without_a_model_in_use_it_is_put_into_use(finished, decided, places, good):
+def test_without_a_model_in_use_it_is_put_into_use(finished, decided, paths, good):
     run = finished(good)
-    (places.models / "current.json").unlink()
+    (paths.models / "current.json").unlink()
     decision = decided(run, {run.id: good})
     assert (decision.champion, decision.promoted) == (None, True)
     assert decision.reasons == ("There is no model in use that it would have to beat.",)
 
 
-def test_a_model_with_other_labels_cannot_be_compared_and_stays(finished, decided, in_use, places, good):
+def test_a_model_with_other_labels_cannot_be_compared_and_stays(finished, decided, in_use, paths, good):
     run = finished(good)
     manifest = json.loads((in_use.folder / "manifest.json").read_text())
     manifest["labels"] = ["glad" if label == "happy" else label for label in manifest["labels"]]
@@ -161,7 +161,7 @@ def test_a_model_with_other_labels_cannot_be_compared_and_stays(finished, decide
     assert "Data and model do not have the same classes" in decision.reasons[0]
 
 
-def test_a_saved_model_that_scores_something_else_is_not_put_into_use(finished, decided, in_use, places, poor, good):
+def test_a_saved_model_that_scores_something_else_is_not_put_into_use(finished, decided, in_use, paths, poor, good):
     run = finished(good)
     other = good.copy()
     other[0] = np.roll(other[0], 1)
@@ -185,7 +185,7 @@ def test_a_saved_model_that_cannot_be_read_is_not_put_into_use(finished, decided
     assert decision.reasons == ("The saved model cannot be read again: challenger is damaged.",)
 
 
-def test_drawn_faces_do_not_take_the_place_of_photographs(finished, decided, in_use, places, poor, good):
+def test_drawn_faces_do_not_take_the_place_of_photographs(finished, decided, in_use, paths, poor, good):
     manifest = json.loads((in_use.folder / "manifest.json").read_text())
     manifest["data_name"], manifest["config"]["data"] = "FER-2013", "fer2013.zip"
     write_json(in_use.folder / "manifest.json", manifest)
@@ -195,7 +195,7 @@ def test_drawn_faces_do_not_take_the_place_of_photographs(finished, decided, in_
     write_json(run.folder / "manifest.json", sample)
     for _ in range(2):
         decision = decided(run, {in_use.id: poor, run.id: good})
-        assert (decision.better, decision.promoted, current(places).run) == (True, False, in_use.id)
+        assert (decision.better, decision.promoted, current(paths).run) == (True, False, in_use.id)
         assert len(decision.reasons) == 2
         assert "was trained on photographs and stays" in decision.reasons[1]
 
@@ -208,8 +208,8 @@ def with_seen(run: Run, hashes: np.ndarray, **config) -> Run:
     content = np.unique(hashes).tobytes()
     run.training_images.write_bytes(content)
     manifest = json.loads((run.folder / "manifest.json").read_text())
-    facts = {"count": len(content) // 8, "sha256": file_sha256(run.training_images)}
-    changed = {"training_images": facts, "split_fingerprint": "another", "config": manifest["config"] | config}
+    metadata = {"count": len(content) // 8, "sha256": file_sha256(run.training_images)}
+    changed = {"training_images": metadata, "split_fingerprint": "another", "config": manifest["config"] | config}
     write_json(run.folder / "manifest.json", manifest | changed)
     return run
 

@@ -10,8 +10,8 @@ import pytest
 from macs import multiply_adds
 
 from fer_core import networks
+from fer_core.cli.train import main
 from fer_core.config import TrainConfig
-from fer_core.doors.train import main
 from fer_core.errors import ArtifactError, DatasetError
 from fer_core.evaluation.explain import explain
 from fer_core.store.artifacts import load_model
@@ -24,7 +24,7 @@ from fer_core.training.train import train
 
 
 @pytest.fixture
-def twice(in_use, places):
+def twice(in_use, paths):
     """The ids of a finished run and of a copy of it whose answers are others: its last layer is turned round."""
     copy = in_use.folder.with_name(f"{in_use.id}-copy")
     shutil.copytree(in_use.folder, copy)
@@ -46,15 +46,15 @@ def test_the_answers_of_an_ensemble_are_the_mean_of_its_members(tmp_path):
     np.testing.assert_allclose(opened(faces), expected, atol=1e-6)
 
 
-def test_members_are_not_averaged_on_other_images_than_theirs(twice, places, small_dataset):
+def test_members_are_not_averaged_on_other_images_than_theirs(twice, paths, small_dataset):
     others = dataclasses.replace(small_dataset, split_fingerprint="another")
     with pytest.raises(DatasetError, match=r"are not those that run .* was begun with"):
-        begin_ensemble(finished_members(twice, places), others, places, promote=False)
+        begin_ensemble(finished_members(twice, paths), others, paths, promote=False)
 
 
-def test_an_ensemble_of_runs_is_a_finished_run_with_scores_and_exports(twice, places, small_dataset):
-    members = finished_members(twice, places)
-    run = begin_ensemble(members, small_dataset, places, promote=False)
+def test_an_ensemble_of_runs_is_a_finished_run_with_scores_and_exports(twice, paths, small_dataset):
+    members = finished_members(twice, paths)
+    run = begin_ensemble(members, small_dataset, paths, promote=False)
     evaluation = finish_ensemble(run, members, small_dataset)
     manifest = run.manifest
     assert run.state.status == "SUCCEEDED"
@@ -73,10 +73,10 @@ def test_an_ensemble_of_runs_is_a_finished_run_with_scores_and_exports(twice, pl
 
 
 def test_an_ensemble_that_is_cut_off_says_so_and_is_not_trained_when_it_is_resumed(
-    twice, places, small_dataset, monkeypatch
+    twice, paths, small_dataset, monkeypatch
 ):
-    members = finished_members(twice, places)
-    run = begin_ensemble(members, small_dataset, places, promote=False)
+    members = finished_members(twice, paths)
+    run = begin_ensemble(members, small_dataset, paths, promote=False)
 
     def interrupted(path):
         raise KeyboardInterrupt
@@ -85,30 +85,30 @@ def test_an_ensemble_that_is_cut_off_says_so_and_is_not_trained_when_it_is_resum
     with pytest.raises(KeyboardInterrupt):
         finish_ensemble(run, members, small_dataset)
     assert (run.state.status, run.state.message) == ("INTERRUPTED", "Interrupted after epoch 0.")
-    assert latest_unfinished(places) is None
-    folders = ["--models-dir", str(places.models), "--history-dir", str(places.history)]
-    for resume in (lambda: train(run, small_dataset, places=places), lambda: main(["--resume", run.id, *folders])):
+    assert latest_unfinished(paths) is None
+    folders = ["--models-dir", str(paths.models), "--history-dir", str(paths.history)]
+    for resume in (lambda: train(run, small_dataset, paths=paths), lambda: main(["--resume", run.id, *folders])):
         with pytest.raises(ArtifactError, match="is an ensemble that was not finished") as caught:
             resume()
         assert caught.value.hint == f"Make it again: --ensemble {' '.join(twice)}"
 
 
-def test_an_ensemble_has_at_least_two_different_runs(in_use, places):
+def test_an_ensemble_has_at_least_two_different_runs(in_use, paths):
     for names in ((in_use.id,), (in_use.id, in_use.id)):
         with pytest.raises(ArtifactError, match="at least two different runs"):
-            finished_members(names, places)
+            finished_members(names, paths)
 
 
-def test_a_member_that_is_not_finished_is_refused(in_use, places, small_config):
-    waiting = create_run(places, small_config)
+def test_a_member_that_is_not_finished_is_refused(in_use, paths, small_config):
+    waiting = create_run(paths, small_config)
     with pytest.raises(ArtifactError, match=f"Run {waiting.id} is not finished") as caught:
-        finished_members((in_use.id, waiting.id), places)
+        finished_members((in_use.id, waiting.id), paths)
     assert caught.value.hint == f"Finish it: --resume {waiting.id}."
 
 
-def test_members_with_other_labels_are_refused(twice, places):
-    path = open_run(places, twice[1]).folder / "manifest.json"
+def test_members_with_other_labels_are_refused(twice, paths):
+    path = open_run(paths, twice[1]).folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     write_json(path, manifest | {"labels": manifest["labels"][::-1]})
     with pytest.raises(ArtifactError, match="differ in labels"):
-        finished_members(twice, places)
+        finished_members(twice, paths)

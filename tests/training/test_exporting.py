@@ -14,27 +14,27 @@ from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256
 from fer_core.store.model_files import find_model
 from fer_core.training import exporting
-from fer_core.training.averaging import Average
+from fer_core.training.ema import MovingAverage
 from fer_core.training.exporting import export
 from fer_core.training.train import train
 
 
-def test_what_is_saved_is_the_average_and_its_int8_export_is_nearly_as_good(begun, places, monkeypatch):
-    averages, arrays = [], Average.arrays
-    monkeypatch.setattr(Average, "arrays", lambda layer: averages.append(arrays(layer)) or averages[-1])
+def test_what_is_saved_is_the_average_and_its_int8_export_is_nearly_as_good(begun, paths, monkeypatch):
+    averages, arrays = [], MovingAverage.arrays
+    monkeypatch.setattr(MovingAverage, "arrays", lambda layer: averages.append(arrays(layer)) or averages[-1])
     run, dataset = begun(eight_bit=True, ema=0.9, keep="last", epochs=1)
-    train(run, dataset, places=places)
+    train(run, dataset, paths=paths)
     for saved, average in zip(load_model(run.model_h5).get_weights(), averages[-1], strict=True):
         np.testing.assert_array_equal(saved, average)
     assert run.model_int8.stat().st_size < 0.5 * run.model_tflite.stat().st_size
     assert run.manifest.int8.sha256 == file_sha256(run.model_int8)
-    model = find_model(run.id, places)
+    model = find_model(run.id, paths)
     faces = dataset.test.images(slice(None))
-    by_int8 = make_classifier(replace(model, temperature=1.0), places, runtime="int8").classify(faces)
+    by_int8 = make_classifier(replace(model, temperature=1.0), paths, runtime="int8").classify(faces)
     assert (by_int8.argmax(axis=1) == dataset.test.labels).mean() == run.manifest.int8.accuracy
     run.model_int8.write_bytes(b"damaged")
     with pytest.raises(ArtifactError, match=f"{run.id} has no int8 export") as caught:
-        make_classifier(model, places, runtime="int8")
+        make_classifier(model, paths, runtime="int8")
     assert caught.value.hint == "Train with --eight-bit, or leave --runtime out."
     assert run.manifest.scores["chosen_on"] == (
         f"Chosen on validation ({len(dataset.validation)} images): the temperature, and whether the int8 export is"

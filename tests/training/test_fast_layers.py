@@ -10,7 +10,7 @@ from fer_core.data.augment import Augmentation
 from fer_core.training.fast_tensorflow import ByteDropout, FusedAdam, FusedBatchNormalization
 from fer_core.training.machine import Machine
 from fer_core.training.optimizers import make_optimizer
-from fer_core.training.twin import Augmented, is_fast, training_twin
+from fer_core.training.training_model import Augmented, is_fast, make_training_model
 
 LABELS = ("angry", "happy", "sad")
 ONE_CPU = Machine("tensorflow", ("CPU:0",), 1, "float32", "")
@@ -93,7 +93,7 @@ def test_byte_dropout_draws_the_same_under_a_seed_and_anew_each_step():
 
 def after_steps(network, machine, **settings):
     config = TrainConfig(**settings)
-    model = Augmented(training_twin(network, machine), Augmentation(config))
+    model = Augmented(make_training_model(network, machine), Augmentation(config))
     model.build((None, 48, 48, 1))
     model.compile(optimizer=make_optimizer(config, 10, fast=is_fast(machine)), loss="categorical_crossentropy")
     random = np.random.default_rng(0)
@@ -117,7 +117,7 @@ def test_a_network_without_dropout_trains_to_the_same_weights_with_fast_and_stoc
 def test_fast_layers_are_taken_on_one_cpu_with_tensorflow_only():
     network = networks.build(TrainConfig(network="smoke"), LABELS)
     gpu, jax = Machine("tensorflow", ("GPU:0",), 1, "float32", ""), Machine("jax", ("CPU:0",), 1, "float32", "")
-    kinds = [{type(layer) for layer in training_twin(network, m).layers} for m in (ONE_CPU, TWO_CPUS, gpu, jax)]
+    kinds = [{type(layer) for layer in make_training_model(network, m).layers} for m in (ONE_CPU, TWO_CPUS, gpu, jax)]
     assert {FusedBatchNormalization, ByteDropout} <= kinds[0]
     assert all({keras.layers.BatchNormalization, keras.layers.Dropout} <= kind for kind in kinds[1:])
 

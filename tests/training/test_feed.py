@@ -12,7 +12,9 @@ WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)
 @pytest.fixture
 def epoch(small_dataset, small_config):
     def make(number=1, **settings):
-        given = {"class_weights": settings.pop("class_weights", WEIGHTS), "lessons": settings.pop("lessons", None)}
+        given = {
+            name: settings.pop(name, default) for name, default in (("class_weights", WEIGHTS), ("soft_labels", None))
+        }
         config = small_config.model_copy(update=settings)
         return Epoch(small_dataset.train, config, epoch=number, **given)
 
@@ -30,10 +32,10 @@ def test_batches_are_whole_and_as_many_as_fit(epoch, small_dataset, small_config
 
 def test_labels_and_weights_belong_to_the_pixels(epoch, small_dataset):
     batches = epoch()
-    places = np.sort(batches.order[: batches.batch_size])
+    paths = np.sort(batches.order[: batches.batch_size])
     pixels, labels, weights = batches[0]
-    np.testing.assert_array_equal(pixels, small_dataset.train.images(places))
-    np.testing.assert_array_equal(labels.argmax(axis=1), small_dataset.train.labels[places])
+    np.testing.assert_array_equal(pixels, small_dataset.train.images(paths))
+    np.testing.assert_array_equal(labels.argmax(axis=1), small_dataset.train.labels[paths])
     np.testing.assert_array_equal(weights, WEIGHTS[labels.argmax(axis=1)])
 
 
@@ -72,8 +74,8 @@ def pixels_by_place(batches, small_dataset):
     """Returns the pixels of an epoch by the place of their image in the split."""
     size, seen = batches.batch_size, {}
     for index in range(len(batches)):
-        places = np.sort(batches.order[index * size : (index + 1) * size])
-        seen |= dict(zip(places, batches[index][0], strict=True))
+        paths = np.sort(batches.order[index * size : (index + 1) * size])
+        seen |= dict(zip(paths, batches[index][0], strict=True))
     return seen
 
 
@@ -92,12 +94,12 @@ def test_mixup_mixes_labels_and_weights_as_it_tells_the_model_to_mix_pixels(epoc
 
 
 def test_labels_are_smoothed_and_what_teachers_say_is_not(epoch, small_dataset):
-    places = np.sort(epoch().order[:32])
-    labels = one_hot(small_dataset.train.labels[places], 7)
+    paths = np.sort(epoch().order[:32])
+    labels = one_hot(small_dataset.train.labels[paths], 7)
     np.testing.assert_allclose(epoch(label_smoothing=0.1)[0][1], 0.9 * labels + 0.1 / 7, atol=1e-6)
-    lessons = np.zeros((len(small_dataset.train), 2, 7), np.float16)
-    taught = epoch(label_smoothing=0.1, lessons=lessons, teacher_weight=0.5)[0][1]
-    np.testing.assert_allclose(taught, 0.5 * (0.9 * labels + 0.1 / 7), atol=1e-6)
+    soft_labels = np.zeros((len(small_dataset.train), 2, 7), np.float16)
+    distilled = epoch(label_smoothing=0.1, soft_labels=soft_labels, teacher_weight=0.5)[0][1]
+    np.testing.assert_allclose(distilled, 0.5 * (0.9 * labels + 0.1 / 7), atol=1e-6)
 
 
 def test_mixup_fades_out(epoch):
@@ -108,22 +110,22 @@ def test_mixup_fades_out(epoch):
 
 def test_taught_images_are_shown_in_fixed_views_with_what_the_teacher_says_of_each(epoch, small_dataset):
     count, views = len(small_dataset.train), 4
-    lessons = np.random.default_rng(0).dirichlet(np.ones(7), (count, views)).astype(np.float16)
-    batches = epoch(lessons=lessons, teacher_weight=0.75)
-    places = np.sort(batches.order[: batches.batch_size])
+    soft_labels = np.random.default_rng(0).dirichlet(np.ones(7), (count, views)).astype(np.float16)
+    batches = epoch(soft_labels=soft_labels, teacher_weight=0.75)
+    paths = np.sort(batches.order[: batches.batch_size])
     pixels, targets, _ = batches[0]
-    plain, labels = small_dataset.train.images(places), one_hot(small_dataset.train.labels[places], 7)
+    plain, labels = small_dataset.train.images(paths), one_hot(small_dataset.train.labels[paths], 7)
     shown = np.array(
         [[np.array_equal(pixels[i], view(plain[i : i + 1], n)[0]) for n in range(views)] for i in range(32)]
     )
     assert shown.any(axis=1).all()
-    said = lessons[places, shown.argmax(axis=1)].astype(np.float32)
+    said = soft_labels[paths, shown.argmax(axis=1)].astype(np.float32)
     np.testing.assert_allclose(targets, 0.25 * labels + 0.75 * said, atol=1e-6)
 
 
 def test_each_taught_image_is_shown_in_another_view_in_the_next_epoch(epoch, small_dataset):
-    lessons = np.zeros((len(small_dataset.train), 4, 7), np.float16)
-    seen = [pixels_by_place(epoch(number, lessons=lessons), small_dataset) for number in (1, 2, 5)]
+    soft_labels = np.zeros((len(small_dataset.train), 4, 7), np.float16)
+    seen = [pixels_by_place(epoch(number, soft_labels=soft_labels), small_dataset) for number in (1, 2, 5)]
     both = seen[0].keys() & seen[1].keys() & seen[2].keys()
     assert not any(np.array_equal(seen[0][place], seen[1][place]) for place in both)
     assert all(np.array_equal(seen[0][place], seen[2][place]) for place in both)

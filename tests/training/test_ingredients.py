@@ -55,27 +55,27 @@ def flags(settings, prefix="--"):
             yield from [flag] if value is True else [flag, str(value)]
 
 
-def test_a_distillation_with_everything_goes_on_to_the_same_bits_with_larger_pictures(begun, places, trained_run):
+def test_a_distillation_with_everything_goes_on_to_the_same_bits_with_larger_pictures(begun, paths, trained_run):
     whole, dataset = begun(**EVERYTHING, teacher=(str(trained_run.model_h5),), alternating_flip=True)
     after_two = whole.folder.with_name(f"{whole.id}-copy")
-    expected = killed_after(3, whole, dataset, places, copies={2: after_two})
-    assert_same_bits(killed_after(3, Run(after_two, places.history), dataset, places), expected)
+    expected = killed_after(3, whole, dataset, paths, copies={2: after_two})
+    assert_same_bits(killed_after(3, Run(after_two, paths.history), dataset, paths), expected)
 
 
 def test_a_distillation_over_fixed_views_that_sigkill_takes_in_mid_run_goes_on_to_the_same_bits(
-    places, session_places, trained_run, tmp_path
+    paths, session_paths, trained_run, tmp_path
 ):
     killer = Soak(tmp_path)
-    taught = EVERYTHING | {"teacher": (str(trained_run.model_h5),), "teacher_views": 6}
-    ended = killer.train("killed", "--data=sample", *flags(taught), moment=Moment(line="epoch   2", seconds=0.2))
+    distilled = EVERYTHING | {"teacher": (str(trained_run.model_h5),), "teacher_views": 6}
+    ended = killer.train("killed", "--data=sample", *flags(distilled), moment=Moment(line="epoch   2", seconds=0.2))
     assert ended.status == -signal.SIGKILL, ended.output
-    cut = only_run(killer.places("killed"))
+    cut = only_run(killer.paths("killed"))
     assert (cut.state.status, cut.state.epoch) == ("RUNNING", 2)
-    dataset = load_dataset(cut.manifest.config, session_places, side=48)
-    whole = create_run(places, cut.manifest.config, history_header=HISTORY_HEADER)
+    dataset = load_dataset(cut.manifest.config, session_paths, side=48)
+    whole = create_run(paths, cut.manifest.config, history_header=HISTORY_HEADER)
     record_data(whole, dataset)
-    found = killed_after(3, cut, dataset, killer.places("killed"))
-    assert_same_bits(found, killed_after(3, whole, dataset, places))
+    found = killed_after(3, cut, dataset, killer.paths("killed"))
+    assert_same_bits(found, killed_after(3, whole, dataset, paths))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from remains import outcome
 
 from fer_core.store.files import file_sha256
 from fer_core.store.runs import list_runs
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.script import run_script
 
 SETTINGS = (
@@ -33,8 +33,8 @@ class Without:
         self.finder = finder
     def __getattr__(self, name):
         return getattr(self.finder, name)
-    def find_spec(self, name, *places):
-        return None if name.partition(".")[0] == "tensorflow" else self.finder.find_spec(name, *places)
+    def find_spec(self, name, *paths):
+        return None if name.partition(".")[0] == "tensorflow" else self.finder.find_spec(name, *paths)
 
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 from fer_core.training import fit
@@ -46,17 +46,17 @@ def write_history_and_keep_a_copy(path, rows):
         shutil.copytree(Path.cwd(), os.environ["COPY_AFTER_ONE_EPOCH"])
 
 fit.write_history = write_history_and_keep_a_copy
-from fer_core.doors.exits import ended
-from fer_core.doors.train import main
+from fer_core.cli.exits import ended
+from fer_core.cli.train import main
 sys.exit(ended(lambda: main(sys.argv[1:])))
 """
 
 
-def train_on_jax(places, *arguments, compiled, **environment):
+def train_on_jax(paths, *arguments, compiled, **environment):
     """Trains where there is no TensorFlow. XLA takes most of the time: what is in `compiled` is not compiled again."""
     environment |= {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
     environment |= {"JAX_COMPILATION_CACHE_DIR": str(compiled), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    return run_script(*arguments, places=places, environment=environment, script=("-c", WITHOUT_TENSORFLOW))
+    return run_script(*arguments, paths=paths, environment=environment, script=("-c", WITHOUT_TENSORFLOW))
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +64,16 @@ def jax_run(tmp_path_factory, trained_run):
     """A run on two devices, its places, what it printed, and a copy of it as a kill after one epoch would leave it."""
     folder = tmp_path_factory.mktemp("jax")
     (folder / "training").mkdir()
-    places, copy = places_in(folder / "training"), folder / "after_one_epoch"
+    paths, copy = paths_in(folder / "training"), folder / "after_one_epoch"
     answer = train_on_jax(
-        places,
+        paths,
         *(*SETTINGS, *EVERYTHING, f"--teacher={trained_run.model_h5}"),
         compiled=folder / "compiled",
         COPY_AFTER_ONE_EPOCH=str(copy),
     )
     assert answer.code == 0, answer.err
-    (run,) = list_runs(places)
-    return run, places, answer, copy
+    (run,) = list_runs(paths)
+    return run, paths, answer, copy
 
 
 def test_jax_trains_without_tensorflow_and_says_that_the_export_is_made_elsewhere(jax_run):
@@ -86,16 +86,16 @@ def test_jax_trains_without_tensorflow_and_says_that_the_export_is_made_elsewher
 
 def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_one_that_was_not(jax_run):
     run, _, _, copy = jax_run
-    places = places_in(copy)
-    answer = train_on_jax(places, "--resume=latest", compiled=copy.parent / "compiled")
+    paths = paths_in(copy)
+    answer = train_on_jax(paths, "--resume=latest", compiled=copy.parent / "compiled")
     assert answer.code == 0, answer.err
     assert "Goes on after epoch 1 of 2." in answer.out
-    assert [outcome(again) for again in list_runs(places)] == [outcome(run)]
+    assert [outcome(again) for again in list_runs(paths)] == [outcome(run)]
 
 
 def test_the_litert_export_is_made_by_resume_where_tensorflow_is(jax_run):
-    run, places, _, _ = jax_run
-    answer = run_script("--resume", run.id, places=places)
+    run, paths, _, _ = jax_run
+    answer = run_script("--resume", run.id, paths=paths)
     assert (answer.code, answer.err) == (0, "")
     assert f"Its LiteRT export is made: {run.model_tflite}" in answer.out
     assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)

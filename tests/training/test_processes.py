@@ -26,32 +26,32 @@ def told(counts):
     return summary(counts)
 
 fit.summary = told
-from fer_core.doors.train import main
+from fer_core.cli.train import main
 main(sys.argv[1:])
 """
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_two_devices_train_and_each_image_counts_once(places, backend):
-    places.models.mkdir()
+def test_two_devices_train_and_each_image_counts_once(paths, backend):
+    paths.models.mkdir()
     environment = {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
     script = ("-c", TELLING_COUNTS)
     mixed = ("--mixup=0.3", "--ema=0.9")
-    answer = run_script(*SMALL, *mixed, "--devices=cpu:2", places=places, environment=environment, script=script)
+    answer = run_script(*SMALL, *mixed, "--devices=cpu:2", paths=paths, environment=environment, script=script)
     assert answer.code == 0, answer.err
-    (run,) = list_runs(places)
+    (run,) = list_runs(paths)
     assert (run.state.status, run.manifest.devices) == ("SUCCEEDED", "CPU:0, CPU:1")
     counted = [int(line.split(":")[1]) for line in answer.out.splitlines() if line.startswith("images counted:")]
     assert counted == [TRAIN, VALIDATION] * 2
     assert all(np.isfinite(row["loss"]) for row in read_history(run.history_csv).rows)
 
 
-def test_a_loss_that_is_no_number_ends_with_3_and_keeps_the_last_good_checkpoint(places):
+def test_a_loss_that_is_no_number_ends_with_3_and_keeps_the_last_good_checkpoint(paths):
     # Decay takes up to ten times a weight from it each step: weights grow ninefold a step towards the warm-up's end.
     growing = ("--optimizer=sgd", "--learning-rate=10", "--weight-decay=1", "--warmup-epochs=8", "--schedule=constant")
     sizes = ("--sample-per-class=55", "--batch-size=8", "--epochs=9")
-    answer = run_script(*SMALL, *sizes, *growing, places=places)
-    (run,) = list_runs(places)
+    answer = run_script(*SMALL, *sizes, *growing, paths=paths)
+    (run,) = list_runs(paths)
     problem, hint = answer.err.splitlines()[:2]
     assert answer.code == 3
     where = (

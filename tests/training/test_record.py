@@ -25,12 +25,12 @@ def test_another_setting_is_named_with_both_values():
     assert "Only --epochs may grow." in caught.value.hint
 
 
-def test_the_manifest_knows_labels_splits_and_the_hashes_of_what_was_trained_on(places, small_config, small_dataset):
-    run = create_run(places, small_config, recipe="smoke")
+def test_the_manifest_knows_labels_splits_and_the_hashes_of_what_was_trained_on(paths, small_config, small_dataset):
+    run = create_run(paths, small_config, recipe="smoke")
     record_data(run, small_dataset)
     manifest = run.manifest
     assert (manifest.labels, manifest.side, manifest.channels) == (small_dataset.labels, 48, 1)
-    assert {part: facts.images for part, facts in manifest.splits.items()} == {
+    assert {part: metadata.images for part, metadata in manifest.splits.items()} == {
         "train": len(small_dataset.train),
         "validation": len(small_dataset.validation),
         "test": len(small_dataset.test),
@@ -41,11 +41,11 @@ def test_the_manifest_knows_labels_splits_and_the_hashes_of_what_was_trained_on(
     assert not np.isin(small_dataset.test.hashes, hashes).any()
 
 
-def test_a_run_goes_on_with_the_same_images_only(places, small_config, small_dataset, session_places):
-    run = create_run(places, small_config, recipe="smoke")
+def test_a_run_goes_on_with_the_same_images_only(paths, small_config, small_dataset, session_paths):
+    run = create_run(paths, small_config, recipe="smoke")
     record_data(run, small_dataset)
     record_data(run, small_dataset)
-    others = load_dataset(small_config.model_copy(update={"sample_per_class": 20}), session_places, side=48)
+    others = load_dataset(small_config.model_copy(update={"sample_per_class": 20}), session_paths, side=48)
     with pytest.raises(DatasetError, match=r"The images in .* are not those that run .* was begun with") as caught:
         record_data(run, others)
     assert "start a new run" in caught.value.hint

@@ -14,8 +14,8 @@ ROW = {"epoch": 3, "loss": 1.23456, "accuracy": 0.5, "seconds": 12.34, "images_p
 
 
 @pytest.fixture
-def run(places):
-    return create_run(places, TrainConfig(), recipe="baseline")
+def run(paths):
+    return create_run(paths, TrainConfig(), recipe="baseline")
 
 
 def test_everything_goes_to_metrics_and_to_who_listens(run):

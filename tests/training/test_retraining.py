@@ -12,7 +12,7 @@ import pytest
 
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import ConfigError, DatasetError
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.files import file_sha256, read_json, write_json
 from fer_core.store.run import Run
@@ -27,9 +27,9 @@ def said_nothing(text: str) -> None:
     """Takes a sentence."""
 
 
-def fill_inbox(places: Places, count: int, label: str = "happy") -> None:
+def fill_inbox(paths: Paths, count: int, label: str = "happy") -> None:
     """Puts so many new pictures into the inbox."""
-    folder = places.inbox / label
+    folder = paths.inbox / label
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         pixels = np.random.default_rng(900 + number).integers(0, 256, (48, 48), dtype=np.uint8)
@@ -37,12 +37,12 @@ def fill_inbox(places: Places, count: int, label: str = "happy") -> None:
 
 
 @pytest.fixture
-def begin(places) -> Callable[..., Run | None]:
+def begin(paths) -> Callable[..., Run | None]:
     """Returns begin(spec…, run_id=…, said=[]): the start of a retraining, without training."""
 
     def begin(*, run_id: str | None = None, said: list[str] | None = None, **spec) -> Run | None:
         say = said_nothing if said is None else said.append
-        return begin_retraining(RetrainSpec(**spec), places, run_id=run_id, say=say, report=said_nothing)
+        return begin_retraining(RetrainSpec(**spec), paths, run_id=run_id, say=say, report=said_nothing)
 
     return begin
 
@@ -97,17 +97,17 @@ def test_a_model_is_never_chosen_on_the_images_that_it_will_be_judged_on(in_use)
 # The start
 
 
-def test_with_too_few_new_images_nothing_is_made_and_the_output_says_so(in_use, begin, places):
-    fill_inbox(places, 3)
+def test_with_too_few_new_images_nothing_is_made_and_the_output_says_so(in_use, begin, paths):
+    fill_inbox(paths, 3)
     said: list[str] = []
     assert begin(min_new_images=4, said=said) is None
     assert said[-1] == "Nothing is trained: 3 new images, and a retraining waits for 4."
-    assert list_runs(places) == [in_use]
+    assert list_runs(paths) == [in_use]
 
 
-def test_the_run_takes_a_copy_of_what_lies_in_the_inbox(in_use, begin, places):
-    fill_inbox(places, 3)
-    fill_inbox(places, 1, label="hapy")
+def test_the_run_takes_a_copy_of_what_lies_in_the_inbox(in_use, begin, paths):
+    fill_inbox(paths, 3)
+    fill_inbox(paths, 1, label="hapy")
     run = begin(min_new_images=3)
     manifest = run.manifest
     assert (manifest.kind, manifest.parent, manifest.promote, run.state.status) == (
@@ -118,22 +118,22 @@ def test_the_run_takes_a_copy_of_what_lies_in_the_inbox(in_use, begin, places):
     )
     assert manifest.config.more_images == str((run.folder / "new_images").resolve())
     copies = sorted((run.folder / "new_images" / "happy").iterdir())
-    assert sorted(map(file_sha256, copies)) == sorted(map(file_sha256, (places.inbox / "happy").iterdir()))
+    assert sorted(map(file_sha256, copies)) == sorted(map(file_sha256, (paths.inbox / "happy").iterdir()))
     noted = read_json(run.folder / "new_images.json", "note")
     assert [image["name"] for image in noted["accepted"]] == ["happy/000.png", "happy/001.png", "happy/002.png"]
     assert [image["name"] for image in noted["refused"]] == ["hapy/000.png"]
 
 
-def test_its_images_train_and_validate_and_the_test_images_are_those_of_the_model_in_use(in_use, begin, places):
-    fill_inbox(places, 30)
-    own = load_dataset(in_use.manifest.config, places, side=48)
-    dataset = load_dataset(begin().manifest.config, places, side=48)
+def test_its_images_train_and_validate_and_the_test_images_are_those_of_the_model_in_use(in_use, begin, paths):
+    fill_inbox(paths, 30)
+    own = load_dataset(in_use.manifest.config, paths, side=48)
+    dataset = load_dataset(begin().manifest.config, paths, side=48)
     assert len(dataset.train) + len(dataset.validation) == len(own.train) + len(own.validation) + 30
     assert np.array_equal(dataset.test.hashes, own.test.hashes)
 
 
-def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, begin, places):
-    fill_inbox(places, 3)
+def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, begin, paths):
+    fill_inbox(paths, 3)
     seen = np.fromfile(in_use.training_images, np.uint64)
     contents = [int(image["content"]) for image in read_json(begin().folder / "new_images.json", "note")["accepted"]]
     content = np.unique(np.append(seen, np.array(contents[:2], np.uint64))).tobytes()
@@ -143,20 +143,20 @@ def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, be
     write_json(in_use.folder / "manifest.json", manifest)
     said: list[str] = []
     assert begin(min_new_images=2, said=said) is None
-    assert said[0] == f"Inbox {places.inbox}: 1 new images, 2 known ones, 0 refused."
+    assert said[0] == f"Inbox {paths.inbox}: 1 new images, 2 known ones, 0 refused."
 
 
-def test_started_again_it_goes_on_with_the_same_run_and_the_same_images(in_use, begin, places):
-    fill_inbox(places, 2)
+def test_started_again_it_goes_on_with_the_same_run_and_the_same_images(in_use, begin, paths):
+    fill_inbox(paths, 2)
     run = begin(run_id="noted-before")
-    fill_inbox(places, 5)
+    fill_inbox(paths, 5)
     assert begin(run_id="noted-before", min_new_images=99) == run
     assert len(list((run.folder / "new_images" / "happy").iterdir())) == 2
-    assert len(list_runs(places)) == 2
+    assert len(list_runs(paths)) == 2
 
 
-def test_a_kill_before_the_images_were_copied_is_made_up_for(in_use, begin, places):
-    fill_inbox(places, 2)
+def test_a_kill_before_the_images_were_copied_is_made_up_for(in_use, begin, paths):
+    fill_inbox(paths, 2)
     run = begin(run_id="killed")
     shutil.rmtree(run.folder / "new_images")
     assert begin(run_id="killed") == run
@@ -172,8 +172,8 @@ def test_a_retraining_has_no_teacher_of_the_model_in_use_which_may_be_gone_by_no
     distilled = in_use.manifest.model_copy(update={"config": config})
     challenger = challenger_config(RetrainSpec(), distilled)
     assert (challenger.teacher, challenger.teacher_views) == ((), 0)
-    taught = challenger_config(RetrainSpec(settings={"teacher": ["current"]}), distilled)
-    assert (taught.teacher, taught.teacher_views) == (("current",), 0)
+    distilled = challenger_config(RetrainSpec(settings={"teacher": ["current"]}), distilled)
+    assert (distilled.teacher, distilled.teacher_views) == (("current",), 0)
 
 
 @pytest.mark.parametrize(("name", "shift"), [("best", 0.04), ("tiny", 0.0)])
@@ -215,7 +215,7 @@ def test_without_anything_in_the_inbox_it_trains_on_the_data_alone(in_use, begin
     assert not (run.folder / "new_images").exists()
 
 
-def test_data_that_is_not_here_is_named(places, begin, monkeypatch, tmp_path):
+def test_data_that_is_not_here_is_named(paths, begin, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FER_DATA", raising=False)
     with pytest.raises(DatasetError, match=r"fer2013\.zip, which shipped/best was trained on, is not here") as caught:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.files import read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run
@@ -15,36 +15,36 @@ from fer_core.training.setback import setback
 
 
 @pytest.fixture
-def before(in_use, places) -> ModelFiles:
-    return find_model(in_use.id, places)
+def before(in_use, paths) -> ModelFiles:
+    return find_model(in_use.id, paths)
 
 
 @pytest.fixture
-def run(in_use, places) -> Run:
+def run(in_use, paths) -> Run:
     """Another finished run on the same images."""
     folder = shutil.copytree(in_use.folder, in_use.folder.with_name("another"))
     write_json(folder / "manifest.json", read_json(folder / "manifest.json", "manifest") | {"run_id": "another"})
-    return open_run(places, "another")
+    return open_run(paths, "another")
 
 
 @pytest.fixture
-def said(run, before, places, small_dataset):
+def said(run, before, paths, small_dataset):
     """A function that returns what is said where both are right in these shares of the test images."""
     truth = small_dataset.test.labels
 
-    def say(*, now: float, then: float, before: ModelFiles = before, places: Places = places) -> str:
+    def say(*, now: float, then: float, before: ModelFiles = before, paths: Paths = paths) -> str:
         def ask(model, dataset):
             right = np.arange(len(truth)) % 25 < 25 * (now if model.name == run.id else then)
             return np.eye(7)[np.where(right, truth, (truth + 1) % 7)]
 
-        return setback(run, before, places, ask=ask)
+        return setback(run, before, paths, ask=ask)
 
     return say
 
 
-def test_a_model_that_is_measurably_worse_is_told_with_the_way_back(said, before, places, monkeypatch):
-    assert f"`FER_MODELS_DIR={places.models} python -m jobs rollback` goes back." in said(now=0.4, then=0.9)
-    monkeypatch.setenv("FER_MODELS_DIR", str(places.models))
+def test_a_model_that_is_measurably_worse_is_told_with_the_way_back(said, before, paths, monkeypatch):
+    assert f"`FER_MODELS_DIR={paths.models} python -m jobs rollback` goes back." in said(now=0.4, then=0.9)
+    monkeypatch.setenv("FER_MODELS_DIR", str(paths.models))
     text = said(now=0.4, then=0.9)
     assert text.startswith(f"It is measurably worse than {before.name}, which was in use before: macro F1 goes from ")
     assert "images of test that neither has seen. `python -m jobs rollback` goes back." in text

@@ -17,26 +17,26 @@ from fer_core.training.starting import start_from, starting_model
 SMOKE = TrainConfig(network="smoke")
 
 
-def test_a_run_the_model_in_use_and_a_file_are_found(trained_run, session_places, tmp_path):
+def test_a_run_the_model_in_use_and_a_file_are_found(trained_run, session_paths, tmp_path):
     copy = shutil.copy(trained_run.model_h5, tmp_path / "copy.h5")
-    assert starting_model(trained_run.id, session_places) == trained_run.model_h5
-    assert starting_model("current", session_places) == model_in_use(session_places) / "model.h5"
-    assert str(starting_model(str(copy), session_places)) == str(copy)
-    assert starting_model("best", session_places) == SHIPPED_BEST / "model.h5"
+    assert starting_model(trained_run.id, session_paths) == trained_run.model_h5
+    assert starting_model("current", session_paths) == model_in_use(session_paths) / "model.h5"
+    assert str(starting_model(str(copy), session_paths)) == str(copy)
+    assert starting_model("best", session_paths) == SHIPPED_BEST / "model.h5"
 
 
-def test_what_is_not_there_is_refused_with_what_there_is(trained_run, session_places, tmp_path, places):
+def test_what_is_not_there_is_refused_with_what_there_is(trained_run, session_paths, tmp_path, paths):
     with pytest.raises(ArtifactError, match=r"There is no model file .*missing\.h5"):
-        starting_model(str(tmp_path / "missing.h5"), session_places)
+        starting_model(str(tmp_path / "missing.h5"), session_paths)
     with pytest.raises(ArtifactError, match="There is no run") as caught:
-        starting_model(trained_run.id[:-1], session_places)
+        starting_model(trained_run.id[:-1], session_paths)
     assert caught.value.hint == f"Did you mean {trained_run.id!r}?"
     with pytest.raises(ArtifactError, match="There is no model file") as caught:
-        starting_model(str(tmp_path / "missing.h5"), session_places, flag="--teacher")
+        starting_model(str(tmp_path / "missing.h5"), session_paths, flag="--teacher")
     assert caught.value.hint == "--teacher takes a .h5, a run id or 'current'."
-    run = create_run(places, SMOKE)
+    run = create_run(paths, SMOKE)
     with pytest.raises(ArtifactError, match=r"has no model yet \(QUEUED\)"):
-        starting_model(run.id, places)
+        starting_model(run.id, paths)
 
 
 def test_with_the_same_labels_all_layers_are_taken(trained_run):

@@ -16,9 +16,9 @@ from fer_core.training.train import train
 
 
 def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resumed(
-    places, session_places, small_config, small_dataset
+    paths, session_paths, small_config, small_dataset
 ):
-    run = create_run(places, small_config.model_copy(update={"threads": 0}), history_header=HISTORY_HEADER)
+    run = create_run(paths, small_config.model_copy(update={"threads": 0}), history_header=HISTORY_HEADER)
     record_data(run, small_dataset)
     asked = []
 
@@ -30,9 +30,9 @@ def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resume
         return True
 
     with pytest.raises(Interrupted):
-        train(run, small_dataset, places=session_places, is_stopped=interrupt)
+        train(run, small_dataset, paths=session_paths, is_stopped=interrupt)
     assert (run.state.status, run.state.epoch) == ("INTERRUPTED", 1)
-    result = train(run, small_dataset, places=session_places, is_stopped=stop)
+    result = train(run, small_dataset, paths=session_paths, is_stopped=stop)
     assert asked == [[1]]
     assert (run.state.status, run.state.epoch, result.kept_epoch) == ("SUCCEEDED", 1, 1)
     assert len(read_history(run.history_csv).rows) == 1
@@ -42,9 +42,9 @@ def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resume
 
 
 def test_a_signal_that_a_library_swallows_ends_the_training_at_its_next_step(
-    places, session_places, small_config, small_dataset
+    paths, session_paths, small_config, small_dataset
 ):
-    run = create_run(places, small_config.model_copy(update={"threads": 0}), history_header=HISTORY_HEADER)
+    run = create_run(paths, small_config.model_copy(update={"threads": 0}), history_header=HISTORY_HEADER)
     record_data(run, small_dataset)
 
     def swallow(rows):
@@ -54,7 +54,7 @@ def test_a_signal_that_a_library_swallows_ends_the_training_at_its_next_step(
 
     with signals_as_exceptions():
         with pytest.raises(Interrupted):
-            train(run, small_dataset, places=session_places, is_stopped=swallow)
+            train(run, small_dataset, paths=session_paths, is_stopped=swallow)
         with pytest.raises(Interrupted):
-            train(run, small_dataset, places=session_places)
+            train(run, small_dataset, paths=session_paths)
     assert (run.state.status, run.state.epoch, run.state.attempt) == ("INTERRUPTED", 1, 1)

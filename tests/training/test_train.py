@@ -24,15 +24,15 @@ STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
 
 
 @pytest.fixture
-def trained(places, session_places, small_config):
+def trained(paths, session_paths, small_config):
     """A function that trains with changed settings and returns the run and its result."""
 
     def make(**settings):
         config = small_config.model_validate(small_config.model_dump() | {"threads": 0} | settings)
-        dataset = load_dataset(config, session_places, side=48)
-        run = create_run(places, config, recipe="smoke", history_header=HISTORY_HEADER)
+        dataset = load_dataset(config, session_paths, side=48)
+        run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
         record_data(run, dataset)
-        return run, train(run, dataset, places=session_places)
+        return run, train(run, dataset, paths=session_paths)
 
     return make
 
@@ -82,10 +82,10 @@ def test_the_last_epoch_is_kept_where_it_is_asked_for(trained):
     )
 
 
-def test_weighted_validation_loss_weighs_each_class(trained, session_places):
+def test_weighted_validation_loss_weighs_each_class(trained, session_paths):
     weights = "angry=3,happy=3,sad=3,fear=3,disgust=3,surprise=3,neutral=3"
     run, result = trained(class_weights=weights, weighted_validation_loss=True, precision="float32", epochs=1)
-    part = load_dataset(run.manifest.config, session_places, side=48).validation
+    part = load_dataset(run.manifest.config, session_paths, side=48).validation
     probabilities = load_model(run.model_h5).predict(part.images(slice(None)).astype(np.float32), verbose=0)
     plain_loss = -np.log(probabilities[np.arange(len(part)), part.labels]).mean()
     assert result.progress.rows[0]["val_loss"] == pytest.approx(3 * plain_loss, rel=1e-4)
@@ -103,9 +103,9 @@ def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
     assert read_h5_manifest(trained_run.model_h5).scores == manifest.scores
 
 
-def test_the_temperature_is_fitted_on_the_validation_images_and_is_in_the_saved_model(trained, session_places):
+def test_the_temperature_is_fitted_on_the_validation_images_and_is_in_the_saved_model(trained, session_paths):
     run, _ = trained(sample_per_class=120, validation_fraction=0.6, epochs=12, label_smoothing=0.5, keep="last")
-    part = load_dataset(run.manifest.config, session_places, side=48).validation
+    part = load_dataset(run.manifest.config, session_paths, side=48).validation
     images = part.images(slice(None)).astype(np.float32)
     probabilities = load_model(run.model_h5).predict(images, verbose=0)
     found = run.manifest.temperature
@@ -143,18 +143,18 @@ def test_the_saved_model_is_float32_uncompiled_and_stock(trained_run):
         assert "training_config" not in file.attrs
 
 
-def test_a_run_that_is_held_is_not_trained_twice(places, small_config, small_dataset):
-    run = create_run(places, small_config, recipe="smoke")
+def test_a_run_that_is_held_is_not_trained_twice(paths, small_config, small_dataset):
+    run = create_run(paths, small_config, recipe="smoke")
     with run.hold(), pytest.raises(RunHeldError, match="is being trained by process") as caught:
-        train(run, small_dataset, places=places)
+        train(run, small_dataset, paths=paths)
     assert caught.value.exit_code == 75
     assert run.state.status == "QUEUED"
 
 
-def test_what_is_our_bug_leaves_a_failed_run_with_its_traceback_in_the_log(places, small_config, small_dataset):
-    run = create_run(places, small_config, recipe="smoke")
+def test_what_is_our_bug_leaves_a_failed_run_with_its_traceback_in_the_log(paths, small_config, small_dataset):
+    run = create_run(paths, small_config, recipe="smoke")
     with pytest.raises(TypeError):
-        train(run, small_dataset, places=places, report=lambda kind: None)
+        train(run, small_dataset, paths=paths, report=lambda kind: None)
     assert run.state.status == "FAILED"
     assert run.state.message.startswith("Internal error: TypeError")
 

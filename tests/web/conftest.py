@@ -14,17 +14,17 @@ import pytest
 import requests
 from flask import Flask
 
-from fer_core.places import Places
+from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.store.shipped import SHIPPED_BEST
 from fer_core.web.service import EXTENSION, Service
 from fer_core.web.serving import serving
 from fer_core.web.settings import WebSettings
-from tests.conftest import PROJECT, places_in
+from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import (  # noqa: F401 - the broker and workers of the tests of the jobs
     job_environment,
-    job_places,
+    job_paths,
     redis_server,
     redis_url,
     submit,
@@ -39,7 +39,7 @@ class Site(NamedTuple):
     """A server that answers."""
 
     url: str
-    places: Places
+    paths: Paths
     app: Flask
 
     @property
@@ -87,13 +87,13 @@ class Visit:
 
 
 @contextlib.contextmanager
-def served(settings: WebSettings, places: Places, environ: dict[str, str] | None = None) -> Iterator[Site]:
+def served(settings: WebSettings, paths: Paths, environ: dict[str, str] | None = None) -> Iterator[Site]:
     """Yields a server in a thread; it listens on a free port."""
-    with serving(settings, places, environ=environ or {}) as started:
+    with serving(settings, paths, environ=environ or {}) as started:
         thread = threading.Thread(target=started.server.run, name="server", daemon=True)
         thread.start()
         try:
-            yield Site(started.url, places, started.app)
+            yield Site(started.url, paths, started.app)
         finally:
             started.stop()
             thread.join(10)
@@ -110,7 +110,7 @@ def web_settings(test_data) -> WebSettings:
 @pytest.fixture(scope="module")
 def site(web_settings, tmp_path_factory) -> Iterator[Site]:
     """A server for the tests of one file."""
-    with served(web_settings, places_in(tmp_path_factory.mktemp("web"))) as site:
+    with served(web_settings, paths_in(tmp_path_factory.mktemp("web"))) as site:
         yield site
 
 
@@ -120,13 +120,13 @@ def face(test_data) -> bytes:
     return (test_data / "faces" / "photo_happy.jpg").read_bytes()
 
 
-def finished_run(places: Places, run_id: str, **manifest: object) -> Run:
+def finished_run(paths: Paths, run_id: str, **manifest: object) -> Run:
     """Returns a finished run of photographs: the project's own model under another id."""
-    folder = places.models / "runs" / run_id
+    folder = paths.models / "runs" / run_id
     shutil.copytree(SHIPPED_BEST, folder)
     content = json.loads((folder / "manifest.json").read_text()) | {"run_id": run_id} | manifest
     (folder / "manifest.json").write_text(json.dumps(content))
-    return open_run(places, run_id)
+    return open_run(paths, run_id)
 
 
 class WebProcess(NamedTuple):
@@ -140,15 +140,15 @@ class WebProcess(NamedTuple):
 def web_process(tmp_path, test_data) -> Iterator[Callable[..., WebProcess]]:
     """Returns start(*flags, **environment), which starts a server process and returns it when it listens."""
     started: list[subprocess.Popen] = []
-    places = places_in(tmp_path)
-    folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
+    paths = paths_in(tmp_path)
+    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
 
     def start(*flags: str, **environment: str) -> WebProcess:
-        yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(places.inbox)}
+        yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(paths.inbox)}
         process = subprocess.Popen(
             [sys.executable, "-m", "fer_core.web", "--port", "0", *folders, *flags],
             cwd=PROJECT,
-            env=clean_environment(places, yunet | environment),
+            env=clean_environment(paths, yunet | environment),
             stderr=subprocess.PIPE,
             text=True,
         )

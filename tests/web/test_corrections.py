@@ -23,16 +23,16 @@ def uploaded(site, face: bytes) -> tuple:
 
 
 def test_a_result_alone_keeps_nothing(site, face):
-    before = folder_contents(site.places.inbox.parent)
+    before = folder_contents(site.paths.inbox.parent)
     uploaded(site, face)
-    assert folder_contents(site.places.inbox.parent) == before
+    assert folder_contents(site.paths.inbox.parent) == before
 
 
 def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, monkeypatch):
     visit, crop = uploaded(site, face)
     page = visit.submit("/corrections", {"label": "surprise", "crop": crop})
     assert page.status_code == 200
-    (path,) = folder_contents(site.places.inbox)
+    (path,) = folder_contents(site.paths.inbox)
     assert path.parent.name == "surprise"
     assert "happy" not in path.name
     kept = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -46,14 +46,14 @@ def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, mon
 
     said: list[str] = []
     spec = RetrainSpec(data="sample")
-    run = begin_retraining(spec, site.places, say=said.append, report=lambda text: None)
+    run = begin_retraining(spec, site.paths, say=said.append, report=lambda text: None)
     assert "1 new images, 0 known ones, 0 refused" in said[0]
     (copied,) = (run.folder / "new_images").rglob("*.png")
     assert copied.parent.name == "surprise"
     assert np.array_equal(cv2.imread(str(copied), cv2.IMREAD_UNCHANGED), kept)
 
     assert visit.submit(f"{address}/delete").status_code == 200
-    assert folder_contents(site.places.inbox) == set()
+    assert folder_contents(site.paths.inbox) == set()
     assert visit.submit(f"{address}/delete").status_code == 404
 
 
@@ -62,13 +62,13 @@ def test_a_face_is_kept_once_under_the_label_that_was_said_last(site, face):
     for label in ("sad", "sad", "angry"):
         page = visit.submit("/corrections", {"label": label, "crop": crop})
         assert page.url.endswith("/kept"), "reloading the page must not keep it again"
-        (path,) = folder_contents(site.places.inbox)
+        (path,) = folder_contents(site.paths.inbox)
         assert path.parent.name == label
     path.unlink()
 
 
 def test_many_kept_faces_are_shown_a_page_at_a_time(site, monkeypatch):
-    folder = site.places.inbox / "sad"
+    folder = site.paths.inbox / "sad"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(5):
         (folder / f"{number}.png").write_bytes(b"")
@@ -103,7 +103,7 @@ def test_what_this_server_has_not_cut_out_is_not_kept(site, face, change):
     answer = visit.submit("/corrections", {"label": "sad", "crop": change(crop)})
     assert answer.status_code == 400
     assert "was not cut out by this server" in answer.text
-    assert folder_contents(site.places.inbox) == set()
+    assert folder_contents(site.paths.inbox) == set()
 
 
 @pytest.mark.parametrize("label", ["bored", "../evil", "", "/etc", "<script>"])
@@ -112,4 +112,4 @@ def test_only_the_model_s_own_labels_are_kept(site, face, label):
     answer = visit.submit("/corrections", {"label": label, "crop": crop})
     assert answer.status_code == 400
     assert "There is no label" in answer.text
-    assert not site.places.inbox.exists() or folder_contents(site.places.inbox) == set()
+    assert not site.paths.inbox.exists() or folder_contents(site.paths.inbox) == set()

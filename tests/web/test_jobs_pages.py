@@ -9,7 +9,7 @@ from fer_core.recipes import RECIPES
 from fer_core.web.forms import FORMS, arguments_of, job_form
 from jobs.record import Jobs
 from jobs.wishes import DEFAULT_RECIPE, checked_wish, train_config
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.web.conftest import Site, served
 
@@ -108,9 +108,9 @@ def test_what_cannot_be_read_is_named(name, value, says):
 
 
 @pytest.fixture(scope="module")
-def site(web_settings, job_places, submit):
+def site(web_settings, job_paths, submit):
     """A server beside a real Redis; no worker listens."""
-    with served(web_settings.model_copy(update={"readers": 1}), job_places) as site:
+    with served(web_settings.model_copy(update={"readers": 1}), job_paths) as site:
         yield site
 
 
@@ -147,7 +147,7 @@ def test_the_api_takes_a_job_and_refuses_what_it_does_not_understand(site):
     sent = site.change("/api/v1/jobs", {"task": "gc", "arguments": {"dry_run": True}})
     assert sent.status_code == 201, sent.text
     assert sent.json()["task"] == "gc"
-    assert Jobs(site.places.models / "jobs").read(sent.json()["id"]).arguments == {"dry_run": True}
+    assert Jobs(site.paths.models / "jobs").read(sent.json()["id"]).arguments == {"dry_run": True}
     wrong = site.change("/api/v1/jobs", {"task": "train", "arguments": {"epoch": 3}})
     assert wrong.status_code == 400
     assert "Did you mean 'epochs'" in wrong.json()["hint"]
@@ -172,7 +172,7 @@ def test_a_worker_is_seen_and_does_what_was_asked(site, worker):
 
 def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_process, face, tmp_path):
     server = web_process(FER_BROKER_URL=f"redis+socket://{tmp_path}/none.sock?virtual_host=0")
-    site = Site(server.url, places_in(tmp_path), None)
+    site = Site(server.url, paths_in(tmp_path), None)
     state = site.get("/api/v1/workers").json()
     assert not state["reachable"]
     assert "`python -m jobs up`" in state["hint"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_core.faces.face import Box
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
 from fer_core.web.api.predict import _person
 from fer_core.web.live_sessions import IDLE_SECONDS, BusySessionError, LiveSessions
 
@@ -40,10 +40,10 @@ def test_a_person_keeps_a_number_from_frame_to_frame(site, frames):
 def test_what_is_said_of_a_person_fits_the_numbers_beside_it():
     shares = {"happy": 0.45, "sad": 0.3, "fear": 0.25}
     box = Box(0, 0, 10, 10)
-    lagging = Reading(box, "sad", 0.3, shares, unsure=False, person=1)
+    lagging = Prediction(box, "sad", 0.3, shares, unsure=False, person=1)
     told = _person(lagging, 0.4)
     assert (told["label"], told["unsure"], told["held"]) == ("sad", True, True)
-    told = _person(Reading(box, "happy", 0.45, shares, unsure=True, person=1), 0.4)
+    told = _person(Prediction(box, "happy", 0.45, shares, unsure=True, person=1), 0.4)
     assert (told["unsure"], told["held"]) == (False, False)
 
 
@@ -67,37 +67,37 @@ def test_a_session_that_nobody_uses_ends_by_itself(site, frames):
     now = [0.0]
     sessions = LiveSessions(threshold=0.4, clock=lambda: now[0])
     picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
-    with site.service.readers.lent() as reader:
+    with site.service.readers.lent() as predictor:
         for session in ("first", "second"):
-            sessions.read(session, picture, reader.quick, smoothing_seconds=0.5)
+            sessions.read(session, picture, predictor.quick, smoothing_seconds=0.5)
         assert len(sessions) == 2
         now[0] += IDLE_SECONDS + 1
         sessions.forget_idle()
         assert len(sessions) == 0, "also where no other page sends anything"
         now[0] = 0.0
         for session in ("first", "second"):
-            sessions.read(session, picture, reader.quick, smoothing_seconds=0.5)
+            sessions.read(session, picture, predictor.quick, smoothing_seconds=0.5)
         now[0] = IDLE_SECONDS + 1
-        sessions.read("third", picture, reader.quick, smoothing_seconds=0.5)
+        sessions.read("third", picture, predictor.quick, smoothing_seconds=0.5)
     assert len(sessions) == 1
 
 
 def test_nothing_of_a_frame_is_kept(site, frames):
     sessions = LiveSessions(threshold=0.4)
     picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
-    with site.service.readers.lent() as reader:
+    with site.service.readers.lent() as predictor:
         for _ in range(3):
-            sessions.read("one", picture, reader.quick, smoothing_seconds=0)
+            sessions.read("one", picture, predictor.quick, smoothing_seconds=0)
     (session,) = sessions._sessions.values()
-    assert session.reader.faces == {}
-    assert session.reader._flow._before is None
+    assert session.predictor.faces == {}
+    assert session.predictor._flow._before is None
 
 
 def test_a_second_frame_at_the_same_time_is_refused(site, frames):
     sessions = LiveSessions(threshold=0.4)
     picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
-    with site.service.readers.lent() as reader:
-        sessions.read("one", picture, reader.quick, smoothing_seconds=0.5)
+    with site.service.readers.lent() as predictor:
+        sessions.read("one", picture, predictor.quick, smoothing_seconds=0.5)
         (session,) = sessions._sessions.values()
         with session.busy, pytest.raises(BusySessionError, match="still being read"):
-            sessions.read("one", picture, reader.quick, smoothing_seconds=0.5)
+            sessions.read("one", picture, predictor.quick, smoothing_seconds=0.5)

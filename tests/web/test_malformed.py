@@ -16,7 +16,7 @@ def pictures(test_data) -> list[bytes]:
 
 
 def test_nothing_that_is_sent_breaks_anything(site, pictures, face):
-    before = folder_contents(site.places.models.parent)
+    before = folder_contents(site.paths.models.parent)
     session = requests.Session()
     answers = []
     for number in range(UPLOADS):
@@ -24,7 +24,7 @@ def test_nothing_that_is_sent_breaks_anything(site, pictures, face):
         answers.append((number, upload.kind, upload.path, send(site.url, session, upload)))
     assert [answer for answer in answers if answer[3] >= 500] == []
     assert {answer[3] for answer in answers} >= {200, 400, 404, 413}
-    assert folder_contents(site.places.models.parent) == before
+    assert folder_contents(site.paths.models.parent) == before
     assert site.predict(face).status_code == 200
 
 

@@ -18,7 +18,7 @@ PAGES_OF_IT = (f"/runs/{ODD}", f"/api/v1/runs/{ODD}", f"/compare?run={ODD}&run={
 @pytest.fixture(scope="module")
 def runs(site):
     """A run to be spoilt, beside one that stays good."""
-    return {name: finished_run(site.places, name) for name in (ODD, GOOD)}
+    return {name: finished_run(site.paths, name) for name in (ODD, GOOD)}
 
 
 @contextlib.contextmanager
@@ -118,9 +118,9 @@ def test_odd_metrics_are_left_out(site, runs, content):
 def test_a_pointer_that_leads_elsewhere_ends_no_server(site, runs, content):
     from fer_core.store.promotion import promote
 
-    promote(site.places, runs[GOOD])
+    promote(site.paths, runs[GOOD])
     site.service.readers.look()
-    path = site.places.models / "current.json"
+    path = site.paths.models / "current.json"
     with spoilt(path, content):
         answers = {page: site.get(page).status_code for page in PAGES}
         assert answers == dict.fromkeys(PAGES, 200) | {"/model": 400}

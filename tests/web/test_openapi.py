@@ -7,7 +7,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from fer_core.web.api.openapi import openapi_document
 from fer_core.web.settings import WebSettings
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, served
 
 EXAMPLES = 15
@@ -38,7 +38,7 @@ def test_the_limits_of_this_server_are_described():
 def locked(web_settings, tmp_path_factory):
     """A server with a token."""
     settings = web_settings.model_copy(update={"token": TOKEN})
-    with served(settings, places_in(tmp_path_factory.mktemp("schema"))) as site:
+    with served(settings, paths_in(tmp_path_factory.mktemp("schema"))) as site:
         yield site
 
 

@@ -14,7 +14,7 @@ from fer_core.config import TrainConfig
 from fer_core.store import promotion
 from fer_core.store.runs import create_run, open_run
 from fer_core.web import pipeline
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.shipped import ACCURACY, ACCURACY_WITHOUT_COPIES, EPOCHS
 from tests.web.conftest import finished_run, served
 
@@ -24,15 +24,15 @@ FIRST, SECOND = "20260101-000000-compact-0001", "20260102-000000-compact-0002"
 @pytest.fixture(scope="module")
 def site(web_settings, tmp_path_factory):
     """A server with two finished runs, one that waits, and two histories of other programs."""
-    places = places_in(tmp_path_factory.mktemp("pages"))
-    finished_run(places, FIRST, recipe="compact")
-    finished_run(places, SECOND, recipe="<script>alert(1)</script>")
-    create_run(places, TrainConfig(data="sample"), recipe="smoke")
-    (places.history / "classic.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n1,0.4,1.5,0.35\n")
-    (places.history / "broken.csv").write_text("a,b\n1,2\n")
-    (places.history / "история.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n")
-    (places.history / "it's, mine.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n")
-    with served(web_settings, places) as site:
+    paths = paths_in(tmp_path_factory.mktemp("pages"))
+    finished_run(paths, FIRST, recipe="compact")
+    finished_run(paths, SECOND, recipe="<script>alert(1)</script>")
+    create_run(paths, TrainConfig(data="sample"), recipe="smoke")
+    (paths.history / "classic.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n1,0.4,1.5,0.35\n")
+    (paths.history / "broken.csv").write_text("a,b\n1,2\n")
+    (paths.history / "история.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n")
+    (paths.history / "it's, mine.csv").write_text("epoch,acc,loss,val_acc\n0,0.2,2.0,0.25\n")
+    with served(web_settings, paths) as site:
         yield site
 
 
@@ -86,7 +86,7 @@ def test_the_list_reads_again_what_has_changed(site):
     runs = {run["id"]: run for run in site.get("/api/v1/runs").json()["runs"]}
     assert runs["shipped-best"]["is_in_use"]
     waiting = next(run for run in runs.values() if run["status"] == "QUEUED")
-    open_run(site.places, waiting["id"]).update_state(status="RUNNING", epoch=3)
+    open_run(site.paths, waiting["id"]).update_state(status="RUNNING", epoch=3)
     runs = {run["id"]: run for run in site.get("/api/v1/runs").json()["runs"]}
     assert (runs[waiting["id"]]["status"], runs[waiting["id"]]["epoch"]) == ("RUNNING", 3)
 
@@ -102,13 +102,13 @@ def test_a_run_s_page_has_curves_scores_and_files(site):
     assert detail == site.get(f"/api/v1/runs/{FIRST}").json()
     saved = site.get(f"/runs/{FIRST}/files/model.tflite")
     assert saved.headers["Content-Disposition"] == f"attachment; filename={FIRST}_model.tflite"
-    assert saved.content == (site.places.models / "runs" / FIRST / "model.tflite").read_bytes()
+    assert saved.content == (site.paths.models / "runs" / FIRST / "model.tflite").read_bytes()
     assert site.get(f"/runs/{FIRST}/plots/confusion_matrix.png").headers["Content-Type"] == "image/png"
     assert site.get(f"/runs/{FIRST}/files/state.json").status_code == 404
 
 
 def test_a_torn_line_of_a_running_training_breaks_nothing(site):
-    run = create_run(site.places, TrainConfig(data="sample"), recipe="smoke")
+    run = create_run(site.paths, TrainConfig(data="sample"), recipe="smoke")
     run.metrics_jsonl.write_text('{"kind": "epoch", "epoch": 1, "loss": 2.0}\n{"kind": "epoch", "epo')
     detail = site.get(f"/api/v1/runs/{run.id}").json()
     assert detail["epochs"] == [{"epoch": 1, "loss": 2.0}]
@@ -148,7 +148,7 @@ def test_every_history_that_is_listed_can_be_opened_and_saved(site):
 )
 def test_a_run_s_page_leads_to_what_it_was_made_from(site, parent, leads_to):
     number = 10 + len(parent)
-    run = finished_run(site.places, f"202601{number % 20 + 10}-0{number:05d}-compact-{number:04d}", parent=parent)
+    run = finished_run(site.paths, f"202601{number % 20 + 10}-0{number:05d}-compact-{number:04d}", parent=parent)
     page = site.get(f"/runs/{run.id}").text
     origin = page.partition("<span>from ")[2].partition("</span>")[0]
     assert re.findall(r'href="/runs/([^"]+)"', origin) == leads_to
@@ -199,12 +199,12 @@ def test_the_model_card_says_what_one_face_costs_and_how_good_it_is_without_copi
 
 
 def test_a_model_that_is_fixed_does_not_take_the_date_of_the_promoted_one(web_settings, tmp_path):
-    places = places_in(tmp_path)
-    promotion.promote(places, finished_run(places, FIRST))
-    finished_run(places, SECOND)
-    with served(web_settings.model_copy(update={"readers": 1, "model": SECOND}), places) as site:
+    paths = paths_in(tmp_path)
+    promotion.promote(paths, finished_run(paths, FIRST))
+    finished_run(paths, SECOND)
+    with served(web_settings.model_copy(update={"readers": 1, "model": SECOND}), paths) as site:
         assert "<span>since " not in site.get("/model").text
-    with served(web_settings.model_copy(update={"readers": 1}), places) as site:
+    with served(web_settings.model_copy(update={"readers": 1}), paths) as site:
         assert "<span>since " in site.get("/model").text
 
 

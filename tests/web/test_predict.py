@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.live.predicting import EmotionReader
+from fer_core.live.predicting import EmotionPredictor
 from fer_core.web.uploads import BadUploadError, TooLargeError, decoded, from_base64
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.web.conftest import finished_run, served
 
 
@@ -27,10 +27,10 @@ def png_that_declares(width: int, height: int, data: bytes = b"") -> bytes:
 
 
 def test_a_face_is_read_as_from_python(site, face, web_settings):
-    reader = EmotionReader.open(
-        detector="yunet", detector_model=web_settings.detector_model, detection_width=320, places=site.places
+    predictor = EmotionPredictor.open(
+        detector="yunet", detector_model=web_settings.detector_model, detection_width=320, paths=site.paths
     )
-    (expected,) = reader.read(face)
+    (expected,) = predictor.read(face)
     answer = site.predict(face)
     assert answer.status_code == 200
     assert answer.json()["model"] == "shipped/best"
@@ -165,7 +165,7 @@ def test_a_large_picture_of_many_scans_or_of_wide_pixels_is_refused(face):
 
 def test_a_request_that_is_too_large_is_refused(web_settings, tmp_path, face):
     small = web_settings.model_copy(update={"max_upload_mb": 0.1, "readers": 1})
-    with served(small, places_in(tmp_path)) as site:
+    with served(small, paths_in(tmp_path)) as site:
         answer = site.predict(bytes(300_000))
         assert answer.status_code == 413
         assert answer.json() == {
@@ -183,11 +183,11 @@ def test_other_methods_are_refused_with_those_that_there_are(site):
 
 
 def test_labels_with_markup_are_only_text(web_settings, tmp_path, face):
-    places = places_in(tmp_path)
+    paths = paths_in(tmp_path)
     labels = ["<script>alert(1)</script>", "b", "c", "d", "e", "f", "g"]
-    finished_run(places, "20260101-000000-x-0000", labels=labels)
+    finished_run(paths, "20260101-000000-x-0000", labels=labels)
     settings = web_settings.model_copy(update={"model": "20260101-000000-x-0000", "readers": 1})
-    with served(settings, places) as site:
+    with served(settings, paths) as site:
         visit = site.visit()
         page = visit.submit("/", files={"image": ("a.jpg", face)}, start="/")
         assert page.status_code == 200

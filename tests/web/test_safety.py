@@ -9,9 +9,9 @@ import requests
 from itsdangerous import TimestampSigner
 
 from fer_core.errors import ConfigError
-from fer_core.web.login import Door, TooManyFailuresError
+from fer_core.web.login import SignIn, TooManyFailuresError
 from fer_core.web.settings import WebSettings, host_names, secrets_of
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, folder_contents, served
 
 PAGES = ("/", "/live", "/runs", "/runs/shipped-best", "/jobs", "/jobs/new/train", "/model", "/corrections", "/login")
@@ -42,7 +42,7 @@ def locked(web_settings, tmp_path_factory):
     settings = web_settings.model_copy(
         update={"readers": 1, "token": TOKEN, "password_file": folder / "password", "https": True}
     )
-    with served(settings, places_in(folder)) as site:
+    with served(settings, paths_in(folder)) as site:
         yield site
 
 
@@ -109,7 +109,7 @@ def test_a_form_of_a_page_that_was_open_for_hours_is_taken(site, monkeypatch):
 
 def test_behind_a_proxy_who_guesses_stops_only_himself(web_settings, tmp_path):
     settings = web_settings.model_copy(update={"readers": 1, "token": TOKEN, "proxy": "127.0.0.1"})
-    with served(settings, places_in(tmp_path)) as site:
+    with served(settings, paths_in(tmp_path)) as site:
 
         def status(address: str, token: str) -> int:
             headers = {"X-Forwarded-For": f"10.9.9.9, {address}", "Authorization": f"Bearer {token}"}
@@ -121,7 +121,7 @@ def test_behind_a_proxy_who_guesses_stops_only_himself(web_settings, tmp_path):
 
 def test_a_form_is_taken_through_a_proxy_that_passes_on_what_the_readme_says(web_settings, tmp_path):
     update = {"readers": 1, "token": TOKEN, "proxy": "127.0.0.1", "https": True, "allow_host": ("fer.example.org",)}
-    with served(web_settings.model_copy(update=update), places_in(tmp_path)) as site:
+    with served(web_settings.model_copy(update=update), paths_in(tmp_path)) as site:
         passed = {"Host": "fer.example.org:8443", "X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
         page = site.get("/login", headers=passed)
         token = page.text.partition('name="csrf-token" content="')[2].partition('"')[0]
@@ -138,7 +138,7 @@ def test_after_a_new_start_the_password_is_asked_for_again(web_settings, tmp_pat
     settings = web_settings.model_copy(update={"readers": 1, "password_file": tmp_path / "password"})
     cookies: list[dict] = []
     for _ in range(2):
-        with served(settings, places_in(tmp_path)) as site:
+        with served(settings, paths_in(tmp_path)) as site:
             for old in cookies:
                 assert site.get("/api/v1/runs", cookies=old).status_code == 401
             visit = site.visit()
@@ -148,7 +148,7 @@ def test_after_a_new_start_the_password_is_asked_for_again(web_settings, tmp_pat
 
 
 def test_without_a_proxy_nobody_passes_for_another_address(web_settings, tmp_path):
-    with served(web_settings.model_copy(update={"readers": 1, "token": TOKEN}), places_in(tmp_path)) as site:
+    with served(web_settings.model_copy(update={"readers": 1, "token": TOKEN}), paths_in(tmp_path)) as site:
         for number in range(6):
             headers = {"X-Forwarded-For": f"192.0.2.{number}", "Authorization": "Bearer wrong"}
             answer = site.get("/api/v1/runs", headers=headers)
@@ -289,7 +289,7 @@ def test_a_session_begins_with_the_password_and_ends(locked):
 
 def test_who_guesses_is_stopped_for_a_while(web_settings, tmp_path):
     settings = web_settings.model_copy(update={"readers": 1, "token": TOKEN})
-    with served(settings, places_in(tmp_path)) as site:
+    with served(settings, paths_in(tmp_path)) as site:
         right = {"Authorization": f"Bearer {TOKEN}"}
         for number in range(5):
             assert site.get("/api/v1/runs", headers={"Authorization": f"Bearer {number}"}).status_code == 401
@@ -300,7 +300,7 @@ def test_who_guesses_is_stopped_for_a_while(web_settings, tmp_path):
 
 
 def test_who_guesses_from_many_addresses_of_one_ipv6_network_is_one(web_settings):
-    door = Door(("the password of all",))
+    door = SignIn(("the password of all",))
 
     def guess(address: str) -> str:
         try:

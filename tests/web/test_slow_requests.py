@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from fer_core.web import refusals
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.web.conftest import served
 
 SECONDS = 0.5
@@ -17,7 +17,7 @@ SECONDS = 0.5
 def quick_site(web_settings, tmp_path, monkeypatch):
     """A server that waits for the head of a request for half a second only."""
     monkeypatch.setattr(refusals, "HEADER_SECONDS", SECONDS)
-    with served(web_settings.model_copy(update={"readers": 1, "max_upload_mb": 1}), places_in(tmp_path)) as site:
+    with served(web_settings.model_copy(update={"readers": 1, "max_upload_mb": 1}), paths_in(tmp_path)) as site:
         yield site
 
 

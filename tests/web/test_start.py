@@ -15,7 +15,7 @@ from fer_core.errors import ConfigError
 from fer_core.web.arguments import parse
 from fer_core.web.serving import Serving, serving
 from fer_core.web.settings import password_warning
-from tests.conftest import PROJECT, places_in
+from tests.conftest import PROJECT, paths_in
 from tests.script import run_script
 
 WEB = ("-m", "fer_core.web")
@@ -68,7 +68,7 @@ def test_the_application_imports_nothing_that_trains():
 @pytest.mark.parametrize("megabytes", [0.5, 20, 200])
 def test_as_many_connections_are_let_in_as_their_requests_fit_into_memory(web_settings, tmp_path, megabytes):
     settings = web_settings.model_copy(update={"readers": 1, "waiting": 1, "max_upload_mb": megabytes})
-    with serving(settings, places_in(tmp_path), environ={}) as started:
+    with serving(settings, paths_in(tmp_path), environ={}) as started:
         limits = started.server.adj
     assert 10 <= limits.connection_limit <= 1000
     assert limits.connection_limit * settings.upload_bytes <= 4 * 2**30
@@ -85,17 +85,17 @@ def test_as_many_connections_are_let_in_as_their_requests_fit_into_memory(web_se
     ],
 )
 def test_what_cannot_be_done_is_said_in_two_lines(flags, problem, hint, tmp_path):
-    answer = run_script(*flags, places=places_in(tmp_path), script=WEB, environment={"PYTHONPATH": str(PROJECT)})
+    answer = run_script(*flags, paths=paths_in(tmp_path), script=WEB, environment={"PYTHONPATH": str(PROJECT)})
     assert answer.code == 2
     assert problem in answer.problem
     assert hint in answer.hint
 
 
 def test_flags_are_settings_and_folders(tmp_path):
-    settings, places = parse(["--allow-host", "a.example", "b.example", "--https", "--models-dir", str(tmp_path)])
+    settings, paths = parse(["--allow-host", "a.example", "b.example", "--https", "--models-dir", str(tmp_path)])
     assert settings.allow_host == ("a.example", "b.example")
     assert settings.https
-    assert places.models == tmp_path
+    assert paths.models == tmp_path
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from fer_core.store.files import plain
 from fer_core.web.api.answers import JobRequest
 from fer_core.web.api.checks import body_as, changes
 from fer_core.web.broker import desk, resumed, sent
-from fer_core.web.looks.job_look import job_detail, job_lines
+from fer_core.web.queries.job_detail import job_detail, job_lines
 from fer_core.web.service import service
 from jobs.cancelling import cancel as cancel_job
 from jobs.wishes import checked_wish
@@ -39,7 +39,7 @@ def job(name: str) -> Response:
 @changes
 def cancel(name: str) -> Response:
     """Asks a job to end."""
-    return _told(cancel_job(service().places, name).id, 202)
+    return _told(cancel_job(service().paths, name).id, 202)
 
 
 @api.post("/jobs/<name>/resume")

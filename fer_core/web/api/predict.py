@@ -8,11 +8,11 @@ import numpy as np
 from flask import Blueprint, Response, jsonify, request
 
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.live.reader import SMOOTHING_SECONDS, FaceReader
-from fer_core.live.reading import Reading
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import SMOOTHING_SECONDS, FacePredictor
 from fer_core.web.api.answers import PredictRequest
 from fer_core.web.api.checks import body_as
-from fer_core.web.readers import LentReader
+from fer_core.web.predictor_pool import LentPredictor
 from fer_core.web.service import service
 from fer_core.web.uploads import BadUploadError, as_bgr, check_together, decoded, from_base64, sent_files
 
@@ -42,19 +42,19 @@ def live() -> Response:
     with held.readers.lent() as lent:
         picture_bgr = as_bgr(decoded(data, most_pixels=held.settings.pixels))
         began = time.perf_counter()
-        readings = held.sessions.read(session_id, picture_bgr, lent.quick, smoothing_seconds=smoothing)
+        predictions = held.sessions.read(session_id, picture_bgr, lent.quick, smoothing_seconds=smoothing)
         milliseconds = (time.perf_counter() - began) * 1000
-    _count(readings)
+    _count(predictions)
     height, width = picture_bgr.shape[:2]
-    people = [_person(reading, held.settings.threshold) for reading in readings]
+    people = [_person(prediction, held.settings.threshold) for prediction in predictions]
     return jsonify(model=lent.model.name, width=width, height=height, faces=people, milliseconds=round(milliseconds, 2))
 
 
-def _person(reading: Reading, threshold: float) -> dict[str, Any]:
+def _person(prediction: Prediction, threshold: float) -> dict[str, Any]:
     """Returns a reading whose words fit its own numbers: label and unsure lag behind in it, for 0.3 s at most."""
-    likeliest = max(reading.probabilities, key=reading.probabilities.__getitem__)
-    lags = {"unsure": reading.confidence < threshold, "held": reading.label != likeliest}
-    return reading.to_json() | lags
+    likeliest = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+    lags = {"unsure": prediction.confidence < threshold, "held": prediction.label != likeliest}
+    return prediction.to_json() | lags
 
 
 def _sent() -> tuple[list[bytes], Faces]:
@@ -68,18 +68,18 @@ def _sent() -> tuple[list[bytes], Faces]:
     return sent_files(), faces
 
 
-def _picture_answer(data: bytes, faces: Faces, lent: LentReader) -> dict[str, Any]:
+def _picture_answer(data: bytes, faces: Faces, lent: LentPredictor) -> dict[str, Any]:
     picture = decoded(data, most_pixels=service().settings.pixels)
-    readings = _read(lent.for_picture(picture), picture, faces)
-    _count(readings)
-    told = [reading.to_json() for reading in readings]
+    predictions = _read(lent.for_picture(picture), picture, faces)
+    _count(predictions)
+    told = [prediction.to_json() for prediction in predictions]
     for one in told:
         del one["person"]
     return {"width": picture.shape[1], "height": picture.shape[0], "faces": told}
 
 
-def _read(reader: FaceReader, picture: np.ndarray, faces: Faces) -> list[Reading]:
-    return reader.read(picture) if faces == "find" else reader.read_given(picture)
+def _read(predictor: FacePredictor, picture: np.ndarray, faces: Faces) -> list[Prediction]:
+    return predictor.read(picture) if faces == "find" else predictor.read_given(picture)
 
 
 def _visit() -> tuple[str, float]:
@@ -101,8 +101,8 @@ def _visit() -> tuple[str, float]:
     return session_id, smoothing
 
 
-def _count(readings: list[Reading]) -> None:
+def _count(predictions: list[Prediction]) -> None:
     figures = service().figures
     figures.pictures.inc()
-    for reading in readings:
-        figures.faces.labels(reading.label).inc()
+    for prediction in predictions:
+        figures.faces.labels(prediction.label).inc()

@@ -2,11 +2,11 @@
 
 from flask import Blueprint, Response, jsonify
 
-from fer_core.search.folder import open_search
 from fer_core.store.files import plain
-from fer_core.web.looks.run_detail import detail
-from fer_core.web.looks.run_list import find_run
-from fer_core.web.looks.search_look import search_detail
+from fer_core.tuning.folder import open_search
+from fer_core.web.queries.run_detail import detail
+from fer_core.web.queries.run_list import find_run
+from fer_core.web.queries.search_detail import search_detail
 from fer_core.web.service import service
 
 api = Blueprint("runs_api", __name__, url_prefix="/api/v1")
@@ -21,10 +21,10 @@ def runs() -> Response:
 @api.get("/runs/<run_id>")
 def run(run_id: str) -> Response:
     """One training, with its epochs so far."""
-    return jsonify(plain(detail(find_run(service().places, run_id))))
+    return jsonify(plain(detail(find_run(service().paths, run_id))))
 
 
 @api.get("/searches/<search_id>")
 def search(search_id: str) -> Response:
     """One search, with its trials so far."""
-    return jsonify(plain(search_detail(open_search(service().places, search_id), service().clock)))
+    return jsonify(plain(search_detail(open_search(service().paths, search_id), service().clock)))

@@ -15,7 +15,7 @@ pages = Blueprint("corrections", __name__)
 @pages.get("/corrections")
 def page() -> str:
     """The pictures that are kept for the next retraining, the newest first. `?from=` says how many are passed over."""
-    inbox = service().places.inbox
+    inbox = service().paths.inbox
     kept = corrections.kept(inbox)
     start = min(max(0, request.args.get("from", 0, int)), len(kept))
     shown = kept[start : start + SHOWN]
@@ -29,7 +29,7 @@ def keep() -> Response:
     """Keeps the crop of a face under the label that the person names. A script gets JSON, and stays on its page."""
     held = service()
     kept = corrections.keep(
-        held.places.inbox,
+        held.paths.inbox,
         request.form.get("label", ""),
         request.form.get("crop", ""),
         labels=held.readers.model.labels,
@@ -44,19 +44,19 @@ def keep() -> Response:
 @pages.get("/corrections/<label>/<name>/kept")
 def one(label: str, name: str) -> str:
     """What was kept just now, and how it is deleted again."""
-    return render_template("corrected.html", one=corrections.find(service().places.inbox, label, name))
+    return render_template("corrected.html", one=corrections.find(service().paths.inbox, label, name))
 
 
 @pages.get("/corrections/<label>/<name>")
 def picture(label: str, name: str) -> Response:
     """One picture that is kept."""
-    return send_file(corrections.find(service().places.inbox, label, name).path.resolve())
+    return send_file(corrections.find(service().paths.inbox, label, name).path.resolve())
 
 
 @pages.post("/corrections/<label>/<name>/delete")
 def delete(label: str, name: str) -> Response:
     """Deletes a picture."""
-    corrections.remove(service().places.inbox, label, name)
+    corrections.remove(service().paths.inbox, label, name)
     if wants_json():
         return jsonify(label=label, name=name)
     flash("The picture is deleted.")

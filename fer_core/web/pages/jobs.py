@@ -6,9 +6,9 @@ from fer_core.errors import FerError
 from fer_core.store.files import plain
 from fer_core.web.broker import HOW_TO_START, desk, resumed, sent
 from fer_core.web.forms import FORMS, MissingDataError, arguments_of, check_data, job_form
-from fer_core.web.looks.job_look import job_detail, job_lines
-from fer_core.web.looks.search_look import search_lines
 from fer_core.web.problems import status_of
+from fer_core.web.queries.job_detail import job_detail, job_lines
+from fer_core.web.queries.search_detail import search_lines
 from fer_core.web.service import service
 from jobs.cancelling import cancel as cancel_job
 from jobs.wishes import checked_wish
@@ -22,7 +22,7 @@ def page() -> str:
     return render_template(
         "jobs.html",
         jobs=plain(job_lines(desk())),
-        searches=search_lines(service().places),
+        searches=search_lines(service().paths),
         forms=FORMS,
         how_to_start=HOW_TO_START,
     )
@@ -70,7 +70,7 @@ def confirm_cancel(name: str) -> str:
 @pages.post("/jobs/<name>/cancel")
 def cancel(name: str) -> Response:
     """Asks a job to end."""
-    job = cancel_job(service().places, name)
+    job = cancel_job(service().paths, name)
     flash("It is cancelled." if job.status == "CANCELLED" else "It was asked to end; that takes some seconds.")
     return redirect(url_for("jobs.one", name=job.id))
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template
 
 from fer_core.emotions import colour
-from fer_core.live.reader import SMOOTHING_SECONDS
+from fer_core.live.predictor import SMOOTHING_SECONDS
 from fer_core.web.service import service
 
 pages = Blueprint("live", __name__)

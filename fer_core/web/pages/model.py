@@ -6,9 +6,9 @@ from fer_core.errors import ArtifactError
 from fer_core.store import promotion
 from fer_core.store.promotion import Step
 from fer_core.store.runs import open_run
-from fer_core.web.looks.comparing import scored_on
-from fer_core.web.looks.model_card import model_card
-from fer_core.web.looks.run_list import SHIPPED, RunLine, find_run, is_shipped, page_id, run_line
+from fer_core.web.queries.comparing import scored_on
+from fer_core.web.queries.model_card import model_card
+from fer_core.web.queries.run_list import SHIPPED, RunLine, find_run, is_shipped, page_id, run_line
 from fer_core.web.service import service
 
 pages = Blueprint("model", __name__)
@@ -18,7 +18,7 @@ pages = Blueprint("model", __name__)
 def page() -> str:
     """The model in use and the ones before."""
     held = service()
-    pointer, step = promotion.current(held.places), promotion.step_back(held.places)
+    pointer, step = promotion.current(held.paths), promotion.step_back(held.paths)
     lines = {line.id: line for line in held.runs.lines()}
     card = model_card(held.readers.model)
     return render_template(
@@ -39,18 +39,18 @@ def page() -> str:
 def confirm_promotion() -> str:
     """The model in use beside the one that could take its place: nothing is changed before both were seen."""
     run_id = request.args.get("run", "")
-    line = run_line(open_run(service().places, run_id))
+    line = run_line(open_run(service().paths, run_id))
     return _confirmation(line, url_for("model.promote"), {"run": run_id}, verb="Promote")
 
 
 @pages.get("/model/rollback")
 def confirm_rollback() -> str:
     """The model in use beside the one before it."""
-    places = service().places
-    step = promotion.step_back(places)
+    paths = service().paths
+    step = promotion.step_back(paths)
     if step is None:
         raise ArtifactError("There is no model to roll back to.", hint="The page of the model lists those before it.")
-    line = run_line(find_run(places, page_id(step.end)))
+    line = run_line(find_run(paths, page_id(step.end)))
     return _confirmation(line, url_for("model.rollback"), {"from": step.start, "to": step.end}, verb="Roll back to")
 
 
@@ -67,11 +67,11 @@ def _confirmation(line: RunLine, action: str, fields: dict[str, str], *, verb: s
 def promote() -> Response:
     """Puts a finished run into use."""
     held = service()
-    result = promotion.promote(held.places, open_run(held.places, request.form.get("run", "")), clock=held.clock)
+    result = promotion.promote(held.paths, open_run(held.paths, request.form.get("run", "")), clock=held.clock)
     if not result.promoted:
         raise ArtifactError(result.sentence, hint="Train on photographs first.")
     held.readers.look()
-    back = " The button below goes back to the one before." if promotion.step_back(held.places) else ""
+    back = " The button below goes back to the one before." if promotion.step_back(held.paths) else ""
     flash(result.sentence + back)
     return redirect(url_for("model.page"))
 
@@ -81,7 +81,7 @@ def rollback() -> Response:
     """Puts the model before into use again, if it is still the step that the page showed."""
     held = service()
     wanted = Step(request.form.get("from", "")[:120], request.form.get("to", "")[:120])
-    pointer = promotion.rollback(held.places, wanted=wanted, clock=held.clock)
+    pointer = promotion.rollback(held.paths, wanted=wanted, clock=held.clock)
     held.readers.look()
     flash(f"{f'Run {pointer.run}' if pointer else 'The model of the project itself'} is the model in use again.")
     return redirect(url_for("model.page"))

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, render_template, request, send_file
 from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
-from fer_core.web.looks import comparing, run_detail
-from fer_core.web.looks.run_list import SORTS, UNREADABLE, find_history, find_run, in_order
+from fer_core.web.queries import comparing, run_detail
+from fer_core.web.queries.run_list import SORTS, UNREADABLE, find_history, find_run, in_order
 from fer_core.web.service import service
 
 pages = Blueprint("runs", __name__)
@@ -39,14 +39,14 @@ def page() -> str:
 @pages.get("/runs/<run_id>")
 def one(run_id: str) -> str:
     """One training."""
-    run = find_run(service().places, run_id)
+    run = find_run(service().paths, run_id)
     return render_template("run.html", detail=plain(run_detail.detail(run)), log=run_detail.log_tail(run.log_txt))
 
 
 @pages.get("/runs/<run_id>/files/<name>")
 def file(run_id: str, name: str) -> Response:
     """One of a run's files, to be saved."""
-    run = find_run(service().places, run_id)
+    run = find_run(service().paths, run_id)
     path = run_detail.files(run).get(name)
     if path is None:
         raise NotFoundError(f"Run {run_id} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
@@ -56,7 +56,7 @@ def file(run_id: str, name: str) -> Response:
 @pages.get("/runs/<run_id>/plots/<name>")
 def plot(run_id: str, name: str) -> Response:
     """One of a run's pictures."""
-    path = run_detail.plots(find_run(service().places, run_id)).get(name)
+    path = run_detail.plots(find_run(service().paths, run_id)).get(name)
     if path is None:
         raise NotFoundError(f"Run {run_id} has no picture {name[:60]!r}.", hint="Its page shows those that it has.")
     return send_file(path.resolve(), mimetype="image/png")
@@ -65,14 +65,14 @@ def plot(run_id: str, name: str) -> Response:
 @pages.get("/histories/<name>")
 def history(name: str) -> str:
     """A history CSV that no run here wrote."""
-    found = find_history(service().places, name)
+    found = find_history(service().paths, name)
     return render_template("history.html", history=found, epochs=[dict(row) for row in found.rows])
 
 
 @pages.get("/histories/<name>/csv")
 def history_csv(name: str) -> Response:
     """The same with our columns, to be saved."""
-    found = find_history(service().places, name)
+    found = find_history(service().paths, name)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, HISTORY_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -84,8 +84,8 @@ def history_csv(name: str) -> Response:
 @pages.get("/compare")
 def compare() -> str:
     """Several trainings side by side. `?paired=yes` asks the models about the same images too."""
-    places = service().places
-    every = comparing.compared(places, request.args.getlist("run"))
+    paths = service().paths
+    every = comparing.compared(paths, request.args.getlist("run"))
     pairs = comparing.pairs(every)
     wanted = pairs if request.args.get("paired") else []
     return render_template(
@@ -93,7 +93,7 @@ def compare() -> str:
         runs=every,
         groups=comparing.by_test_images(every),
         pairs=pairs,
-        paired=[(first, second, comparing.paired_sentence(places, first, second)) for first, second in wanted],
+        paired=[(first, second, comparing.paired_sentence(paths, first, second)) for first, second in wanted],
         differing=comparing.differing(every),
         data=_for_charts(every),
     )

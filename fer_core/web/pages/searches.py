@@ -3,9 +3,9 @@
 from flask import Blueprint, Response, render_template, send_file
 
 from fer_core.errors import NotFoundError
-from fer_core.search.folder import open_search
 from fer_core.store.files import plain
-from fer_core.web.looks.search_look import search_detail
+from fer_core.tuning.folder import open_search
+from fer_core.web.queries.search_detail import search_detail
 from fer_core.web.service import service
 
 pages = Blueprint("searches", __name__)
@@ -15,7 +15,7 @@ _FILES = {"trials.csv": "trials_csv", "best.toml": "best_toml"}
 @pages.get("/searches/<search_id>")
 def one(search_id: str) -> str:
     """One search."""
-    search = open_search(service().places, search_id)
+    search = open_search(service().paths, search_id)
     files = [name for name, attribute in _FILES.items() if getattr(search, attribute).is_file()]
     return render_template("search.html", detail=plain(search_detail(search, service().clock)), files=files)
 
@@ -23,7 +23,7 @@ def one(search_id: str) -> str:
 @pages.get("/searches/<search_id>/files/<name>")
 def file(search_id: str, name: str) -> Response:
     """One of a search's files, to be saved."""
-    search = open_search(service().places, search_id)
+    search = open_search(service().paths, search_id)
     path = getattr(search, _FILES[name]) if name in _FILES else None
     if path is None or not path.is_file():
         raise NotFoundError(f"Search {search_id} has no file {name[:60]!r}.", hint="Its page lists those that it has.")

@@ -7,7 +7,7 @@ from flask import Blueprint, render_template, request
 from fer_core.emotions import colour
 from fer_core.errors import ConfigError, FerError, did_you_mean
 from fer_core.web.pipeline import Finding, PictureView, view
-from fer_core.web.readers import LentReader
+from fer_core.web.predictor_pool import LentPredictor
 from fer_core.web.service import service
 from fer_core.web.uploads import (
     LARGEST_TOGETHER,
@@ -50,7 +50,7 @@ def results() -> str:
     )
 
 
-def _shown(data: bytes, finding: Finding, lent: LentReader) -> PictureView | FerError:
+def _shown(data: bytes, finding: Finding, lent: LentPredictor) -> PictureView | FerError:
     """Returns the picture, or what is wrong with it: one bad picture of several must not hide the others."""
     held = service()
     try:

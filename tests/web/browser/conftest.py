@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from fer_core.places import Places
-from tests.conftest import PROJECT, places_in
+from fer_core.paths import Paths
+from tests.conftest import PROJECT, paths_in
 from tests.script import clean_environment
 
 PATIENCE_MS = 15_000
@@ -26,25 +26,25 @@ class Site(NamedTuple):
     """A server that answers, and its folders."""
 
     url: str
-    places: Places
+    paths: Paths
 
 
 @contextlib.contextmanager
-def web_server(places: Places, test_data: Path, *, model: str = "", **environment: str) -> Iterator[Site]:
+def web_server(paths: Paths, test_data: Path, *, model: str = "", **environment: str) -> Iterator[Site]:
     """Yields a server in a process of its own, on a free port; `model` is read with instead of the one in use."""
-    yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(places.inbox)}
-    folders = ("--models-dir", str(places.models), "--history-dir", str(places.history))
+    yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(paths.inbox)}
+    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
     process = subprocess.Popen(
         [sys.executable, "-m", "fer_core.web", "--port", "0", *folders, *(("--model", model) if model else ())],
         cwd=PROJECT,
-        env=clean_environment(places, yunet | environment),
+        env=clean_environment(paths, yunet | environment),
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
         told = next((line for line in process.stderr if line.startswith("Serving on ")), "")
         assert told, f"the server ended with {process.wait()}"
-        yield Site(told.split()[2], places)
+        yield Site(told.split()[2], paths)
     finally:
         process.kill()
         process.communicate()
@@ -53,7 +53,7 @@ def web_server(places: Places, test_data: Path, *, model: str = "", **environmen
 @pytest.fixture(scope="module")
 def site(test_data, tmp_path_factory) -> Iterator[Site]:
     """A server for the tests of one file, with the project's own model."""
-    with web_server(places_in(tmp_path_factory.mktemp("web")), test_data) as site:
+    with web_server(paths_in(tmp_path_factory.mktemp("web")), test_data) as site:
         yield site
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from fer_core.emotions import FER2013_LABELS
 from fer_core.store.artifacts import save_labels
-from tests.conftest import places_in
+from tests.conftest import paths_in
 from tests.jobs.parts import make_job, make_run, make_search, write_epochs
 from tests.web.browser.conftest import watched, web_server
 from tests.web.conftest import finished_run
@@ -22,14 +22,14 @@ TAGS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "bes
 @pytest.fixture(scope="module")
 def addresses(site) -> dict[str, str]:
     """Every page, each with something to show."""
-    finished_run(site.places, RUN)
-    running = make_run(site.places)
+    finished_run(site.paths, RUN)
+    running = make_run(site.paths)
     write_epochs(running, 3)
-    make_job(site.places, JOB, status="RUNNING", run=running.id)
-    make_job(site.places, "train-20260131-120000-bbbb", status="FAILED", message="The disk is full.")
-    search = make_search(site.places, [0.2, 0.5, 0.4, None], status="RUNNING")
-    site.places.history.mkdir(parents=True, exist_ok=True)
-    (site.places.history / "training_history_20240310_101500.csv").write_text(
+    make_job(site.paths, JOB, status="RUNNING", run=running.id)
+    make_job(site.paths, "train-20260131-120000-bbbb", status="FAILED", message="The disk is full.")
+    search = make_search(site.paths, [0.2, 0.5, 0.4, None], status="RUNNING")
+    site.paths.history.mkdir(parents=True, exist_ok=True)
+    (site.paths.history / "training_history_20240310_101500.csv").write_text(
         "epoch,loss,accuracy\n1,2.0,0.2\n2,1.5,0.4\n"
     )
     return {
@@ -108,17 +108,17 @@ def test_no_page_is_wider_than_its_window(browser, site, addresses):
 
 
 def test_long_names_of_classes_and_runs_fit_into_every_window(browser, test_data, tmp_path):
-    places = places_in(tmp_path)
+    paths = paths_in(tmp_path)
     long = [f"{'an_emotion_with_a_name_of_seventy_characters_' * 2}"[:68] + f"_{number}" for number in range(7)]
     run_id = f"20260105-120000-{'recipe_with_a_long_name_' * 3}"[:70] + "-eeee"
-    run = finished_run(places, run_id, recipe="recipe_with_a_long_name_" * 3, labels=long)
+    run = finished_run(paths, run_id, recipe="recipe_with_a_long_name_" * 3, labels=long)
     renamed = dict(zip(FER2013_LABELS, long, strict=True))
     evaluation = json.loads(run.evaluation_json.read_text())
     evaluation["per_class"] = {renamed[label]: scores for label, scores in evaluation["per_class"].items()}
     run.evaluation_json.write_text(json.dumps(evaluation))
     save_labels(run.labels_json, long)
-    make_job(places, f"train-20260131-120000-{'x' * 50}", status="FAILED", run=run_id, message="n" * 70)
-    with web_server(places, test_data, model=run_id) as site:
+    make_job(paths, f"train-20260131-120000-{'x' * 50}", status="FAILED", run=run_id, message="n" * 70)
+    with web_server(paths, test_data, model=run_id) as site:
         context = browser.new_context(base_url=site.url, permissions=["camera"])
         page = context.new_page()
         wide = {}

@@ -6,11 +6,11 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from fer_core.search.state import changing
+from fer_core.tuning.state import changing
 from tests.jobs.conftest import (  # noqa: F401
     TINY_TRAINING,
     job_environment,
-    job_places,
+    job_paths,
     redis_server,
     redis_url,
     worker,
@@ -31,40 +31,40 @@ def test_without_a_broker_the_page_says_how_to_start_one_and_a_job_is_stored(pag
     expect(page.get_by_role("status").filter(has_text="The job is stored.")).to_contain_text("python -m jobs up")
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.locator("#doing")).to_have_text("stored, waits for the broker")
-    assert len(jobs_of(site.places).open_jobs()) == 1
+    assert len(jobs_of(site.paths).open_jobs()) == 1
 
 
 def test_images_that_are_not_there_are_said_before_a_job_is_sent(page, site, tmp_path):
-    before = len(jobs_of(site.places).open_jobs())
+    before = len(jobs_of(site.paths).open_jobs())
     page.goto("/jobs/new/tune")
     page.get_by_label("data").fill(str(tmp_path / "fotos"))
     page.get_by_role("button", name="Start it").click()
     expect(page.get_by_role("alert")).to_contain_text(f"There is no {tmp_path / 'fotos'} on this server.")
-    assert len(jobs_of(site.places).open_jobs()) == before
+    assert len(jobs_of(site.paths).open_jobs()) == before
     page.get_by_role("button", name="Send it all the same").click()
     expect(page.get_by_text("The job is stored.")).to_be_visible()
-    assert len(jobs_of(site.places).open_jobs()) == before + 1
+    assert len(jobs_of(site.paths).open_jobs()) == before + 1
 
 
 def test_a_job_is_cancelled_after_a_question_only(page, site):
-    job = make_job(site.places, "train-20260131-120000-cccc")
+    job = make_job(site.paths, "train-20260131-120000-cccc")
     page.goto("/jobs")
     page.get_by_role("link", name=f"Cancel … {job.id}").click()
     expect(page.get_by_text("Resume goes on from the last finished epoch.")).to_be_visible()
     page.get_by_role("link", name="Let it go on").click()
-    assert jobs_of(site.places).read(job.id).status == "QUEUED"
+    assert jobs_of(site.paths).read(job.id).status == "QUEUED"
     page.get_by_role("link", name="Cancel …").click()
     page.get_by_role("button", name="Cancel the job").click()
     expect(page.get_by_text("It is cancelled.")).to_be_visible()
 
 
 def test_a_failed_search_says_why_on_its_job_and_beside_its_trials(page, site):
-    search = make_search(site.places, [0.2, None], status="FAILED")
+    search = make_search(site.paths, [0.2, None], status="FAILED")
     why = "3 trials failed one after the other; the last one: There is no /data/fotos."
     with changing(search) as state:
         state.message = why
         state.change(1, status="FAILED", message="There is no /data/fotos.")
-    make_job(site.places, "tune-20260131-120000-dddd", task="tune", status="SUCCEEDED", search=search.id)
+    make_job(site.paths, "tune-20260131-120000-dddd", task="tune", status="SUCCEEDED", search=search.id)
     page.goto("/jobs/tune-20260131-120000-dddd")
     expect(page.get_by_role("status").filter(has_text=why)).to_be_visible()
     expect(page.get_by_text("Nothing yet.")).to_have_count(0)
@@ -77,7 +77,7 @@ def test_a_failed_search_says_why_on_its_job_and_beside_its_trials(page, site):
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_chart_of_a_search_shows_the_score_first_and_no_axis_without_values(page, site, width):
     settings = [f"a_setting_with_a_long_name_{number}" for number in range(14)]
-    search = make_search(site.places, [0.2, 0.5, 0.4])
+    search = make_search(site.paths, [0.2, 0.5, 0.4])
     known = json.loads(page.request.get(f"{site.url}/api/v1/searches/{search.id}").text())
     known["parameters"] = [{"name": name, "log": False} for name in settings]
     for trial in known["trials"]:
@@ -157,9 +157,9 @@ def test_what_a_form_has_wrong_is_said_and_the_rest_is_still_there(page):
 
 
 @pytest.fixture
-def site_with_worker(job_places, redis_url, worker, test_data):  # noqa: F811
+def site_with_worker(job_paths, redis_url, worker, test_data):  # noqa: F811
     worker("-c", "1", "-Q", "gpu,cpu,gpu.high")
-    with web_server(job_places, test_data, FER_BROKER_URL=redis_url) as site:
+    with web_server(job_paths, test_data, FER_BROKER_URL=redis_url) as site:
         yield site
 
 

@@ -71,11 +71,11 @@ def answer(*faces: dict, width: int = 640, height: int = 480) -> dict:
     return {"model": "m", "width": width, "height": height, "milliseconds": 1.0, "faces": list(faces)}
 
 
-def person(number: int, x: float, y: float, *, size: float = 90, **reading: object) -> dict:
+def person(number: int, x: float, y: float, *, size: float = 90, **prediction: object) -> dict:
     box = {"x": x, "y": y, "width": size, "height": size}
     shares = {"angry": 0.1, "disgust": 0.1, "fear": 0.1, "happy": 0.45, "neutral": 0.1, "sad": 0.1, "surprise": 0.05}
     read = {"label": "happy", "confidence": 0.45, "unsure": False, "held": False, "probabilities": shares}
-    return {"person": number, "box": box} | read | reading
+    return {"person": number, "box": box} | read | prediction
 
 
 def test_the_picture_takes_the_size_of_the_camera_when_only_its_height_changes(page, context):

@@ -19,12 +19,12 @@ FIRST, SECOND = "20260101-120000-compact-aaaa", "20260102-120000-compact-bbbb"
 
 @pytest.fixture(scope="module", autouse=True)
 def two_runs(site):
-    first = finished_run(site.places, FIRST)
-    finished_run(site.places, SECOND, config=first.manifest.config.model_dump(mode="json") | {"learning_rate": 0.001})
-    site.places.history.mkdir(parents=True, exist_ok=True)
+    first = finished_run(site.paths, FIRST)
+    finished_run(site.paths, SECOND, config=first.manifest.config.model_dump(mode="json") | {"learning_rate": 0.001})
+    site.paths.history.mkdir(parents=True, exist_ok=True)
     rows = [f"{epoch},{2 / epoch},{epoch / 10},{2.2 / epoch},{epoch / 12}" for epoch in range(1, 6)]
     text = "\n".join(["epoch,loss,accuracy,val_loss,val_accuracy", *rows])
-    (site.places.history / "training_history_20240310_101500.csv").write_text(text + "\n")
+    (site.paths.history / "training_history_20240310_101500.csv").write_text(text + "\n")
 
 
 def test_the_list_is_sorted_by_a_click_and_filtered_by_what_is_typed(page):
@@ -78,7 +78,7 @@ def test_a_run_shows_its_figures_and_gives_its_files(page):
 
 
 def test_the_curves_of_a_training_grow_and_its_end_is_shown(page, site):
-    run = make_run(site.places)
+    run = make_run(site.paths)
     write_epochs(run, 2)
     page.goto("/runs")
     card = page.get_by_role("article").filter(has_text=run.id)
@@ -119,7 +119,7 @@ def test_a_run_is_promoted_after_a_look_at_both_and_the_model_before_it_comes_ba
 def test_scores_on_different_images_stand_apart_with_their_intervals(page, site):
     drawn = {"split": "test", "images": 280, "accuracy": 0.98, "accuracy_interval": [0.956, 0.991], "macro_f1": 0.98}
     other = finished_run(
-        site.places, "20260103-120000-smoke-cccc", scores=drawn, data_name="sample", split_fingerprint="d"
+        site.paths, "20260103-120000-smoke-cccc", scores=drawn, data_name="sample", split_fingerprint="d"
     )
     page.goto(f"/compare?run={other.id}&run={FIRST}&run={SECOND}")
     table = page.get_by_role("region", name="Scores", exact=True)
@@ -134,8 +134,8 @@ def test_scores_on_different_images_stand_apart_with_their_intervals(page, site)
     page.get_by_role("button", name="Compare image by image").click()
     expect(page.get_by_text("resnet aaaa to resnet bbbb:")).to_be_visible()
     expect(page.get_by_text("No difference image by image: FER-2013 (fer2013.zip) is not here.")).to_be_visible()
-    model = find_model(FIRST, site.places)
-    answers = site.places.cache / "answers" / f"{model.sha256}-{model.manifest.split_fingerprint[:16]}.npz"
+    model = find_model(FIRST, site.paths)
+    answers = site.paths.cache / "answers" / f"{model.sha256}-{model.manifest.split_fingerprint[:16]}.npz"
     answers.parent.mkdir(parents=True)
     truth = np.arange(700) % 7
     np.savez(answers, truth=truth, predictions=truth)
@@ -164,7 +164,7 @@ def test_after_back_the_list_and_its_filters_say_the_same(page):
 
 def test_more_runs_than_can_be_compared_are_not_offered(page, site):
     for number in range(8):
-        make_run(site.places, minutes=number)
+        make_run(site.paths, minutes=number)
     page.goto("/runs")
     for box in page.locator("#runs input[type=checkbox]").all()[:9]:
         box.check()

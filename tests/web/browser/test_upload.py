@@ -84,22 +84,22 @@ def test_a_picture_is_taken_with_the_camera(page, context):
 
 def test_a_correction_is_kept_in_place_under_another_label_until_it_is_undone(page, site, test_data):
     upload(page, test_data / "faces" / "photo_happy.jpg")
-    assert not site.places.inbox.exists()
+    assert not site.paths.inbox.exists()
     page.get_by_text("This is wrong").click()
     choice = page.get_by_label("It is …")
     expect(choice).to_have_value("")
     assert "happy" not in choice.locator("option").all_text_contents(), "what was rejected is no choice"
     page.get_by_role("button", name="Keep for retraining").click()
-    assert not site.places.inbox.exists(), "nothing is kept before a label is chosen"
+    assert not site.paths.inbox.exists(), "nothing is kept before a label is chosen"
     choice.select_option("surprise")
     expect(page.get_by_text("until you delete it")).to_be_visible()
     page.get_by_role("button", name="Keep for retraining").click()
     expect(page.get_by_role("status").filter(has_text="Kept as “surprise”.")).to_be_visible()
     expect(page.get_by_role("heading", name="What was read")).to_be_visible()
-    assert [path.parent.name for path in site.places.inbox.rglob("*.png")] == ["surprise"]
+    assert [path.parent.name for path in site.paths.inbox.rglob("*.png")] == ["surprise"]
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("Deleted again")).to_be_visible()
-    assert not list(site.places.inbox.rglob("*.png"))
+    assert not list(site.paths.inbox.rglob("*.png"))
 
 
 def test_five_faces_of_one_picture_are_kept_and_listed(page, site, test_data):
@@ -109,13 +109,13 @@ def test_five_faces_of_one_picture_are_kept_and_listed(page, site, test_data):
         card.get_by_label("It is …").select_option(index=1)
         card.get_by_role("button", name="Keep for retraining").click()
         expect(card.get_by_role("status")).to_contain_text("Kept as")
-    assert len(list(site.places.inbox.rglob("*.png"))) == 5
+    assert len(list(site.paths.inbox.rglob("*.png"))) == 5
     page.get_by_role("link", name="Kept faces").click()
     for left in range(5, 0, -1):
         expect(page.get_by_role("listitem").filter(has=page.get_by_role("img"))).to_have_count(left)
         page.get_by_role("button", name="Delete the face kept as").first.click()
     expect(page.get_by_text("The picture is deleted.")).to_be_visible()
-    assert not list(site.places.inbox.rglob("*.png"))
+    assert not list(site.paths.inbox.rglob("*.png"))
 
 
 def test_what_the_server_says_against_a_correction_stands_in_the_card(page, test_data):

@@ -1,0 +1,1 @@
+"""The command lines: arguments, terminal output, exit codes. Only this package prints."""

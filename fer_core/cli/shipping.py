@@ -1,0 +1,148 @@
+"""Makes a shipped model of a finished run.
+
+    python -m fer_core.cli.shipping RUN_FOLDER HISTORY_FOLDER models/shipped/NAME
+
+A shipped model is a run folder in git, with a model card. What only concerns the machine that trained it stays behind:
+paths, host, checkpoint, logs.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from fer_core.errors import ArtifactError, FerError
+from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.model_card import Known, card_text, machine
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
+from fer_core.store.export import ensure_litert
+from fer_core.store.files import file_sha256, read_json, replacing, write_atomically, write_json
+from fer_core.store.manifest import Manifest
+from fer_core.store.run import Run
+from fer_core.store.shipped import shipped_models
+from fer_core.training.starting import short_name
+from fer_core.tuning.measuring import cost, latency_ms
+
+_COPIED = ("model.json", "labels.json", "training_images.bin", "model.tflite")
+
+
+def ship(run: Run, folder: Path) -> None:
+    """Writes the shipped form of a finished and analysed run into `folder`, which must not exist.
+
+    Raises ArtifactError.
+    """
+    if run.state.status != "SUCCEEDED" or not ensure_litert(run):
+        raise ArtifactError(f"Run {run.id} is not finished, or has no LiteRT export.", hint="Finish it with --resume.")
+    analysis = _analysis(run.evaluation_json)
+    if folder.exists():
+        raise ArtifactError(f"{folder} exists already.", hint="Remove it first, or choose another name.")
+    folder.mkdir(parents=True)
+    manifest = _without_paths(run.manifest)
+    write_atomically(folder / "manifest.json", manifest.to_json())
+    _copy_model(run.model_h5, folder / "model.h5", manifest)
+    for name in _COPIED:
+        shutil.copyfile(run.folder / name, folder / name)
+    if run.model_int8.is_file():
+        shutil.copyfile(run.model_int8, folder / run.model_int8.name)
+    _copy_metrics(run.metrics_jsonl, folder / "metrics.jsonl")
+    shutil.copytree(run.plots, folder / "plots")
+    shutil.copyfile(run.history_csv, folder / "history.csv")
+    _write_reports(run, folder)
+    write_atomically(folder / "README.md", card_text(_known(run, Run(folder, folder), analysis)))
+
+
+def _analysis(path: Path) -> Analysis:
+    try:
+        return Analysis.from_json(read_json(path, "evaluation"))
+    except ArtifactError as error:
+        hint = "Analyse the run first: `python realtime_emotion_detector.py --analyze --model RUN`."
+        raise ArtifactError(f"{path} cannot be shipped. {error}", hint=hint) from error
+
+
+def _over_views(run: Run) -> Analysis | None:
+    """Returns what the model scores over the most views, if that has been measured."""
+    marks = f"{run.id}-{file_sha256(run.model_h5)[:8]}-*views"
+    found = [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"analyses/{marks}")]
+    return max(found, key=lambda analysis: analysis.views, default=None)
+
+
+def _known(run: Run, shipped: Run, analysis: Analysis) -> Known:
+    models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
+    costs = cost(shipped)
+    return Known(
+        name=shipped.folder.name,
+        manifest=shipped.manifest,
+        analysis=analysis,
+        over_views=_over_views(run),
+        parameters=costs.parameters,
+        flops=costs.flops,
+        milliseconds={path.name: latency_ms(path) for path in models},
+        machine=machine(),
+        sizes={path.name: path.stat().st_size for path in (shipped.model_h5, *models)},
+        teachers=[_teacher(run_id) for run_id in shipped.manifest.teachers or ()],
+        teachers_runs=_teachers_runs(run),
+    )
+
+
+def _teachers_runs(run: Run) -> list[Manifest]:
+    """Returns the manifests of the teachers that are not shipped and lie where the run does, and of theirs; the oldest
+    first."""
+    found: dict[str, Manifest] = {}
+    names = list(run.manifest.teachers or ())
+    while names:
+        name = names.pop()
+        teacher = Run(run.folder.parent / name, run.history)
+        if name not in found and _teacher(name) == name and teacher.folder.is_dir():
+            found[name] = teacher.manifest
+            names += teacher.manifest.teachers or ()
+    return sorted(found.values(), key=lambda manifest: (manifest.created_utc, manifest.run_id))
+
+
+def _teacher(run_id: str) -> str:
+    """Returns the name of the model that came of a run: that by which it is shipped, where it is."""
+    names = (folder.name for folder in shipped_models() if Run(folder, folder).manifest.run_id == run_id)
+    return next(names, run_id)
+
+
+def _without_paths(manifest: Manifest) -> Manifest:
+    """Models are named by their runs, or by their file where they have none; `teachers` says exactly which ones."""
+    name, config = Path(manifest.data_source or "").name, manifest.config
+    models = {
+        "init_from": config.init_from and short_name(Path(config.init_from)),
+        "teacher": tuple(short_name(Path(model)) for model in config.teacher),
+    }
+    config = config.model_copy(update={"data": name, "more_images": None, **models})
+    return manifest.completed({"config": config, "data_source": name})
+
+
+def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:
+    """Into a new file: an attribute that is replaced in place can still be read in the bytes of the old file."""
+    import h5py
+
+    with replacing(target) as temporary, h5py.File(source, "r") as old, h5py.File(temporary, "w") as new:
+        for name, value in old.attrs.items():
+            new.attrs[name] = manifest.to_json() if name == MANIFEST_ATTRIBUTE else value
+        for name in old:
+            old.copy(name, new)
+
+
+def _copy_metrics(source: Path, target: Path) -> None:
+    """Without the signs of life, which only mattered while it was trained and are most of the lines."""
+    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    write_atomically(target, "".join(line for line in lines if json.loads(line)["kind"] != "progress"))
+
+
+def _write_reports(run: Run, folder: Path) -> None:
+    evaluation = read_json(run.evaluation_json, "evaluation")
+    write_json(folder / "evaluation.json", evaluation | {"model_sha256": file_sha256(folder / "model.h5")})
+    audit = read_json(run.audit_json, "audit")
+    write_json(folder / "audit.json", audit | {"source": Path(audit["source"]).name})
+    state = json.loads(run.state.model_dump_json())
+    write_json(folder / "state.json", state | {"host": None, "pid": None})
+
+
+if __name__ == "__main__":
+    try:
+        ship(Run(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]))
+    except FerError as error:
+        sys.exit(f"{error} {error.hint}")

@@ -1,0 +1,33 @@
+"""Where things lie: the folders of models, history, cache, state and inbox, from flags and the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders that a program works with. Nothing is created by naming them."""
+
+    models: Path
+    history: Path
+    cache: Path
+    state: Path
+    inbox: Path
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, *, models: Path | None = None, history: Path | None = None
+    ) -> "Paths":
+        """Returns the folders: as given, else by $FER_MODELS_DIR and the like, else in the working directory."""
+        models = Path(models or environ.get("FER_MODELS_DIR") or "models")
+        return cls(
+            models=models,
+            history=Path(history or environ.get("FER_HISTORY_DIR") or "history"),
+            cache=Path(environ.get("FER_CACHE_DIR") or platformdirs.user_cache_dir("fer-workbench")),
+            state=Path(environ.get("FER_STATE_DIR") or models / ".jobs"),
+            inbox=Path(environ.get("FER_INBOX") or Path("data", "inbox")),
+        )

@@ -1,0 +1,176 @@
+"""Distillation: what finished models, the teachers, say of the training images becomes part of the labels.
+
+Either the teachers are asked once about fixed views of every image, and what they say is kept, or they are asked about
+each picture just as it is trained on. What is learnt from is their calibrated answer, which is the best estimate of how
+probable each label is. Source: arXiv 1503.02531. Imports Keras where it asks.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import Dataset, Split
+from fer_core.data.views import FORMAT, view
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.analysis_data import kept_hashes
+from fer_core.evaluation.calibration import with_temperature
+from fer_core.evaluation.predict import BATCH
+from fer_core.paths import Paths
+from fer_core.store.artifacts import load_model, read_h5_manifest
+from fer_core.store.files import file_sha256, replacing
+from fer_core.store.manifest import Manifest
+from fer_core.store.run import Run
+from fer_core.training.starting import starting_model
+
+if TYPE_CHECKING:
+    import keras
+
+_KIND = "calibrated, half of it the mean"
+"""Named anew whenever something else is made of the answers."""
+
+
+def record_teachers(run: Run, paths: Paths) -> None:
+    """Notes in the run's manifest who its teachers are. Raises ArtifactError if they were others when it was begun."""
+    found = {_manifest(path).run_id: file_sha256(path) for path in _files(run.manifest.config, paths)}
+    noted = run.manifest.teachers
+    if noted is None and found:
+        run.update_manifest(teachers=found)
+    elif found != (noted or {}):
+        changed = next(name for name in found | noted if found.get(name) != noted.get(name))
+        raise ArtifactError(
+            f"The teacher {changed} of run {run.id} is not the one that it was begun with.",
+            hint="Put the model back where it was, or start a new run.",
+        )
+
+
+class Teacher(NamedTuple):
+    """A finished model, and the temperature that calibrates it."""
+
+    model: "keras.Model"
+    temperature: float
+
+
+def check_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> None:
+    """Raises ArtifactError for a teacher that is not there, or has other labels or takes other pictures."""
+    for path in _files(config, paths):
+        _fitting(path, dataset)
+
+
+def teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> list[Teacher]:
+    """Returns the teachers, as they were saved. Raises ArtifactError as `check_teachers` does."""
+    return [_loaded(path, dataset) for path in _files(config, paths)]
+
+
+def chosen_by_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> str:
+    """Returns sentences: which images chose what in each teacher, and whether it knows test images."""
+    said = dict.fromkeys(_of_teacher(path, dataset) for path in _files(config, paths))
+    # A teacher of a teacher is spoken of there.
+    return " ".join(text for text in said if not any(text in other for other in said if other != text))
+
+
+def _of_teacher(path: Path, dataset: Dataset) -> str:
+    manifest = _manifest(path)
+    said = f"Its teacher {manifest.run_id}: {(manifest.scores or {}).get('chosen_on', 'not known.')}"
+    seen = kept_hashes(path.parent, manifest)
+    if seen is None:
+        return f"{said} Whether it was trained on test images is not known."
+    # What the student is trained on too is counted elsewhere.
+    known = np.setdiff1d(seen, dataset.hashes_seen_before_test())
+    images = int(np.isin(dataset.test.hashes, known).sum())
+    return f"{said} It was trained on {images:,} of the test images: the score is optimistic." if images else said
+
+
+def cached_soft_labels(config: TrainConfig, dataset: Dataset, paths: Paths) -> np.ndarray:
+    """Returns what the teachers say of the fixed views, float16 (images, views, labels).
+
+    Half of it is their mean answer to the view itself, half that to all views of the image, which is right more often.
+    They are asked once; what they said is kept in the cache, under a name that says who was asked about what. Raises
+    ArtifactError as `teachers` does.
+    """
+    train, views = dataset.train, config.teacher_views
+    path = paths.cache / "lessons" / f"{_name(_files(config, paths), train, views)}.npy"
+    soft_labels = _kept(path, (len(train), views, len(dataset.labels)))
+    if soft_labels is None:
+        soft_labels = _asked(teachers(config, dataset, paths), train, views)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, soft_labels)
+    return soft_labels
+
+
+def _files(config: TrainConfig, paths: Paths) -> list[Path]:
+    return [starting_model(name, paths, flag="--teacher") for name in config.teacher]
+
+
+def _name(files: Sequence[Path], train: Split, views: int) -> str:
+    import keras
+
+    shape = train.images(slice(0, 1)).shape[1:]
+    asked = [FORMAT, _KIND, views, shape, keras.backend.backend(), [file_sha256(path) for path in files]]
+    digest = hashlib.sha256(repr(asked).encode())
+    digest.update(np.ascontiguousarray(train.hashes).tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns what was kept; None where there is nothing, or nothing whole: then the teachers are asked again."""
+    try:
+        soft_labels = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return soft_labels if soft_labels.shape == shape else None
+
+
+def _manifest(path: Path) -> Manifest:
+    manifest = read_h5_manifest(path) if path.suffix != ".keras" else None
+    if manifest is None:
+        raise ArtifactError(
+            f"The teacher {path} is not known to this program: it has no manifest.",
+            hint="Take a model that this program has trained on the same classes.",
+        )
+    return manifest
+
+
+def _fitting(path: Path, dataset: Dataset) -> Manifest:
+    manifest, labels = _manifest(path), dataset.labels
+    if manifest.labels != labels:
+        raise ArtifactError(
+            f"The teacher {path} does not have the labels {', '.join(labels)}, in this order.",
+            hint="Take a model that this program has trained on the same classes.",
+        )
+    if (manifest.side, manifest.channels) != (dataset.side, dataset.channels):
+        raise ArtifactError(
+            f"The teacher {path} takes pictures of {manifest.side} pixels and {manifest.channels} channels; the network"
+            f" that it is to teach takes {dataset.side} and {dataset.channels}.",
+            hint="Take another --teacher, or train a network with the teacher's --side.",
+        )
+    return manifest
+
+
+def _loaded(path: Path, dataset: Dataset) -> Teacher:
+    temperature = _fitting(path, dataset).temperature
+    model = load_model(path)
+    model.trainable = False
+    return Teacher(model, temperature)
+
+
+def _asked(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:
+    """Asks in batches of one size, so that a step is compiled once."""
+    soft_labels = []
+    for start in range(0, len(train), BATCH):
+        images = train.images(slice(start, start + BATCH))
+        missing = BATCH - len(images)
+        images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
+        said = np.stack([_mean_answer(asked, view(images, number)) for number in range(views)], axis=1)
+        said = (said + said.mean(axis=1, keepdims=True)) / 2
+        soft_labels.append(said[: BATCH - missing].astype(np.float16))
+    return np.concatenate(soft_labels)
+
+
+def _mean_answer(asked: Sequence[Teacher], images: np.ndarray) -> np.ndarray:
+    answers = (with_temperature(model.predict_on_batch(images), temperature) for model, temperature in asked)
+    return np.mean(list(answers), axis=0)

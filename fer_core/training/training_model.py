@@ -1,0 +1,166 @@
+"""The training model: the same network with the same weights in the form that trains fastest here.
+
+What is built is stock Keras in float32, and so is what is saved; in between, the training model has the precision of
+the run and, on TensorFlow's CPU, faster layers. Imports Keras: only imported by training itself.
+"""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from fer_core.config import TrainConfig
+from fer_core.data.augment import Augmentation
+from fer_core.errors import ConfigError
+from fer_core.training.distillation import Teacher
+from fer_core.training.ema import MovingAverage
+from fer_core.training.machine import Machine
+
+
+class Augmented(keras.Model):
+    """The network behind what only training sees: augmentation, mixup, size, teachers, the average of its weights.
+
+    Takes pixels 0..255 (batch, side, side, channels); while training with mixup, what `Epoch` gives.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        augmentation: Augmentation,
+        *,
+        devices: int = 1,
+        teachers: Sequence[Teacher] = (),
+    ):
+        """`teachers` are asked about every picture that the network is trained on."""
+        super().__init__(name="augmented")
+        self.devices = devices
+        self.augmentation = augmentation
+        self.network = network
+        self.teachers = [teacher.model for teacher in teachers]
+        self._temperatures = tuple(teacher.temperature for teacher in teachers)
+        self.average = MovingAverage(network, augmentation.config.ema) if augmentation.config.ema else None
+        self._config = augmentation.config
+        self._side = None
+
+    def build(self, input_shape):
+        """Has nothing to make: the network has its weights."""
+        self.built = True
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets strength and size of the pictures for this epoch (from 1)."""
+        self.augmentation.begin_epoch(epoch)
+        side = side_of(self._config, epoch)
+        if side != self._side:
+            # The size is a constant of the compiled step. Keras makes it anew when the next batch is there: by then
+            # there are all metrics, whose number the step over several devices on JAX must know.
+            self._side = side
+            self.train_function = None
+
+    def call(self, inputs, training=False):
+        """Returns probabilities (batch, labels), float32."""
+        mixes = isinstance(inputs, dict)
+        pixels = self.augmentation(inputs["pixels"] if mixes else inputs, training=training)
+        if not training:
+            return self.network(pixels, training=False)
+        if self.average is not None:
+            self.average.update()
+        if mixes:
+            pixels = _mixed(pixels, inputs["share"], inputs["partner"])
+        small = _resized(pixels, self._side) if self._side else pixels
+        answers = self.network(small, training=True)
+        if self.teachers:
+            self.add_loss(self._config.teacher_weight * self._distance_to_teachers(pixels, answers))
+        return answers
+
+    def _distance_to_teachers(self, pixels, answers):
+        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar.
+
+        Without class weights: they are about the labels that the data has.
+        """
+        pixels = _resized(pixels, self.teachers[0].input_shape[1])
+        asked = zip(self.teachers, self._temperatures, strict=True)
+        said = [_calibrated(teacher(pixels, training=False), temperature) for teacher, temperature in asked]
+        said = ops.stop_gradient(sum(said) / len(said))
+        return ops.mean(keras.losses.categorical_crossentropy(said, answers))
+
+    def kept_weights(self) -> list[np.ndarray]:
+        """Returns the weights to validate and to save, in the order of the network's `get_weights`."""
+        if self.average is not None:
+            return self.average.arrays()
+        return [np.array(weight) for weight in self.network.get_weights()]
+
+
+def _calibrated(probabilities, temperature: float):
+    logits = ops.log(ops.maximum(ops.cast(probabilities, "float32"), keras.config.epsilon()))
+    return ops.softmax(logits / temperature)
+
+
+def _resized(pixels, side: int):
+    if pixels.shape[1] == side:
+        return pixels
+    return ops.image.resize(pixels, (side, side), antialias=True, data_format="channels_last")
+
+
+def side_of(config: TrainConfig, epoch: int) -> int | None:
+    """Returns the side that pictures are shrunk to in an epoch (from 1); None: they stay as they are."""
+    if not config.train_sides:
+        return None
+    return config.train_sides[(epoch - 1) * len(config.train_sides) // config.epochs]
+
+
+def _mixed(pixels, share, partner):
+    # Under TensorFlow a device sees its share of the batch alone, under JAX the whole; partners are of the same share.
+    partner = partner % ops.shape(pixels)[0]
+    share = ops.reshape(ops.cast(share, "float32"), (-1, 1, 1, 1))
+    return share * pixels + (1 - share) * ops.take(pixels, partner, axis=0)
+
+
+def make_training_model(network: keras.Model, machine: Machine, *, any_size: bool = False) -> keras.Model:
+    """Returns a copy of `network`, weights included, for training on `machine`.
+
+    Args:
+        any_size: the copy takes pictures of every size. Raises ConfigError if the network cannot.
+    """
+    faster = _faster_layers(machine)
+
+    def copy_of(layer: keras.layers.Layer) -> keras.layers.Layer:
+        settings = layer.get_config()
+        # The last softmax needs float32: bfloat16 has three decimal digits.
+        settings["dtype"] = "float32" if settings.get("activation") == "softmax" else machine.policy
+        return faster.get(type(layer), type(layer)).from_config(settings)
+
+    training_model = _cloned(network, copy_of, any_size=any_size)
+    training_model.set_weights(network.get_weights())
+    for mine, theirs in zip(training_model.layers, network.layers, strict=True):
+        mine.trainable = theirs.trainable
+    return training_model
+
+
+def _cloned(network: keras.Model, copy_of: Callable, *, any_size: bool) -> keras.Model:
+    if not any_size:
+        return keras.models.clone_model(network, clone_function=copy_of)
+    pixels = keras.Input((None, None, network.input_shape[-1]), name="pixels")
+    try:
+        return keras.models.clone_model(network, input_tensors=pixels, clone_function=copy_of)
+    except ValueError as error:
+        raise ConfigError(
+            f"The network {network.name} takes pictures of {network.input_shape[1]} pixels alone.",
+            hint="Leave crop and train_sides out, or take a network with global pooling such as resnet.",
+        ) from error
+
+
+def is_fast(machine: Machine) -> bool:
+    """Whether this machine trains with the faster parts: TensorFlow on one CPU."""
+    return machine.backend == "tensorflow" and not machine.on_gpu and len(machine.devices) == 1
+
+
+def _faster_layers(machine: Machine) -> dict[type, type]:
+    if not is_fast(machine):
+        return {}
+    from fer_core.training import fast_tensorflow
+
+    return {
+        keras.layers.BatchNormalization: fast_tensorflow.FusedBatchNormalization,
+        keras.layers.Dropout: fast_tensorflow.ByteDropout,
+    }

@@ -1,0 +1,113 @@
+"""What is known of a search: an `Entry` for each training that was asked for, and the `SearchState` that holds them.
+
+Values only: no files, no Keras. The oracle itself is not kept; it is made anew from the entries whenever it is asked.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from fer_core.store.stored_values import Count, RunId, Timestamp
+
+EntryKind = Literal["trial", "confirm"]
+EntryStatus = Literal["RUNNING", "COMPLETED", "FAILED"]
+SearchStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+
+CONTINUES = "tuner/trial_id"
+"""Among the values of a Hyperband trial: the number of the trial that it goes on with."""
+EPOCHS = "tuner/epochs"
+"""Among the values of a Hyperband trial: how many epochs it has in all."""
+
+
+class Entry(BaseModel):
+    """One training of a search: what was asked for, and what came of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    number: Count
+    """From 0, without gaps; the confirmations go on after the trials."""
+    kind: EntryKind = "trial"
+    """'confirm' trains the settings of an earlier trial again, with another seed."""
+    of: int | None = None
+    """The trial that is confirmed."""
+    seed: int
+    """Of the training."""
+    values: dict[str, Any]
+    """The settings that the search chose, by name; Hyperband's own notes begin with 'tuner/'."""
+    run: RunId
+    job: str | None = None
+    """Who trains it; None if it waits for somebody to go on with it."""
+    status: EntryStatus = "RUNNING"
+    score: float | None = None
+    """The objective at the epoch whose weights are kept: the best one, unless the recipe keeps the last."""
+    epochs: Count = 0
+    """Those that were trained."""
+    stopped_early: bool = False
+    message: str = ""
+    parameters: int | None = None
+    latency_ms: float | None = None
+    """Of one face on one CPU thread."""
+    seconds: float | None = None
+    asked_utc: Timestamp | None = None
+    told_utc: Timestamp | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The values without Hyperband's notes."""
+        return {name: value for name, value in self.values.items() if not name.startswith("tuner/")}
+
+
+class SearchState(BaseModel):
+    """How far a search is."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    status: SearchStatus = "RUNNING"
+    message: str = ""
+    data_fingerprint: str | None = None
+    """Of the first trial; None before it."""
+    code_fingerprint: str | None = None
+    started_utc: Timestamp | None = None
+    epoch_seconds: float | None = None
+    """Of the first trial, as it reckoned in its first epoch."""
+    first_estimate_seconds: float | None = None
+    """How long the search was to take in all, when an epoch was measured for the first time."""
+    ends_utc: Timestamp | None = None
+    """When the search will have ended, as reckoned last."""
+    winner: RunId | None = None
+    """The run."""
+    exhausted: bool = False
+    """The oracle has nothing more to try."""
+    failed_in_a_row: int = 0
+    """Trials, in the order in which they ended."""
+    slots: dict[int, str] = {}
+    """The job that asked last, of each of the places in which trials are trained side by side."""
+    idle_slots: dict[int, str] = {}
+    """Those that wait until another one's trial has ended."""
+    refused_slots: dict[int, str] = {}
+    """Those whose job could not begin a trial: other data, other code, or a crash before."""
+    entries: list[Entry] = []
+
+    @model_validator(mode="after")
+    def _numbers_have_no_gap(self) -> "SearchState":
+        if any(entry.number != place for place, entry in enumerate(self.entries)):
+            raise ValueError("the numbers of the entries have a gap")
+        return self
+
+    @property
+    def trials(self) -> list[Entry]:
+        """The entries that are no confirmations; they come first."""
+        return [entry for entry in self.entries if entry.kind == "trial"]
+
+    def entry_of(self, job_id: str) -> Entry | None:
+        """Returns the entry that a job trains or has trained."""
+        return next((entry for entry in reversed(self.entries) if entry.job == job_id), None)
+
+    def change(self, number: int, **fields: Any) -> Entry:
+        """Replaces fields of an entry and returns it as it is then."""
+        self.entries[number] = self.entries[number].model_copy(update=fields)
+        return self.entries[number]
+
+    def to_json(self) -> bytes:
+        """Returns the state as one line of JSON, without what is as by default."""
+        return self.model_dump_json(exclude_defaults=True).encode() + b"\n"

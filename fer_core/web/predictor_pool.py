@@ -1,0 +1,225 @@
+"""Who reads faces for the requests: a few readers, each lent to one request at a time, and all renewed on a promotion.
+
+A LiteRT interpreter and a detector are not for two threads at once. So there are as many of both as pictures are read
+at the same time; further requests wait, a bounded number of them. A newly promoted model is loaded beside the old one,
+which finishes what it has begun.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fer_core import faces
+from fer_core.errors import FerError
+from fer_core.live.classifier import make_classifier
+from fer_core.live.predictor import FacePredictor
+from fer_core.paths import Paths
+from fer_core.store.model_files import ModelFiles, find_model, litert_file
+from fer_core.store.promotion import current
+from fer_core.store.run import Run
+from fer_core.tuning.measuring import Cost, cost
+from fer_core.web.settings import WebSettings
+
+CHECK_SECONDS = 1.0
+RETRY_SECONDS = 30.0
+"""After a promoted model could not be read: it may still be on its way, on a shared disk."""
+QUICK_WIDTH = 320
+PATIENCE_SECONDS = 10.0
+"""The longest wait for a reader: whoever waits longer has most likely gone."""
+
+log = logging.getLogger(__name__)
+
+
+class OverloadedError(FerError):
+    """More pictures wait than may."""
+
+
+@dataclass(frozen=True)
+class LentPredictor:
+    """One classifier with two detectors: a quick one, and one that also finds small faces in large pictures."""
+
+    model: ModelFiles
+    """What it reads with, also where another model is in use by the time that the answer is written."""
+    quick: FacePredictor
+    thorough: FacePredictor
+
+    @property
+    def detector_name(self) -> str:
+        """The detector's name."""
+        return self.quick.detector.name
+
+    def for_picture(self, picture: np.ndarray) -> FacePredictor:
+        """Returns the reader that finds the smallest faces that are looked for at all in this picture.
+
+        Half of a picture of up to 640 pixels shows faces of 40 pixels with 20, which is enough, in a third of the time.
+        """
+        return self.quick if max(picture.shape[:2]) <= 2 * QUICK_WIDTH else self.thorough
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """A model and its readers; those that are not lent lie in `free`."""
+
+    model: ModelFiles
+    paths: Paths
+    detector: str
+    free: "queue.LifoQueue[LentPredictor]"
+
+    @cached_property
+    def cost(self) -> Cost | None:
+        """Measured when it is first asked for; None for a model from elsewhere."""
+        folder = self.model.run_folder
+        return cost(Run(folder, folder), export=litert_file(self.model, self.paths)) if folder else None
+
+
+class PredictorPool:
+    """Lends readers of the model in use. `close` ends the thread that looks for another one."""
+
+    def __init__(self, settings: WebSettings, paths: Paths):
+        """Raises ArtifactError or ConfigError where there is no usable model or detector."""
+        self._settings, self._paths = settings, paths
+        # Before the model: one that is promoted in between is noticed at the next look.
+        self._pointer = self._promoted()
+        self._generation = self._load()
+        self._waiting = 0
+        self._changing, self._counting = threading.Lock(), threading.Lock()
+        self._refused: tuple[str | None, float] | None = None
+        self.problem = ""
+        """Why a promoted model is not read with; '' if nothing is wrong."""
+        self._is_closed = threading.Event()
+        if settings.model is None:
+            threading.Thread(target=self._watch, name="promoted model", daemon=True).start()
+
+    @property
+    def model(self) -> ModelFiles:
+        """What is read with now."""
+        return self._generation.model
+
+    @property
+    def cost(self) -> Cost | None:
+        """What one face costs the model; None for one from elsewhere. Takes a moment at the first time."""
+        return self._generation.cost
+
+    @property
+    def detector_name(self) -> str:
+        """The detector's name."""
+        return self._generation.detector
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have a reader or wait for one."""
+        return self._waiting
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[LentPredictor]:
+        """Yields a reader that nobody else has meanwhile. Raises OverloadedError if too many wait."""
+        generation = self._generation
+        with self._admitted():
+            try:
+                predictor = generation.free.get(timeout=PATIENCE_SECONDS)
+            except queue.Empty:
+                raise _overloaded() from None
+            try:
+                yield predictor
+            finally:
+                generation.free.put(predictor)
+
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
+        with self._counting:
+            if self._waiting >= self._settings.predictor_count + self._settings.waiting:
+                raise _overloaded()
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._waiting -= 1
+
+    def look(self) -> None:
+        """Goes over to a model that was promoted since the last look; returns when it is in use here.
+
+        Does nothing where a model was given. Raises ArtifactError, OSError if it cannot be seen what is in use.
+        """
+        if self._settings.model is not None:
+            return
+        with self._changing:
+            promoted = self._promoted()
+            if promoted == self._pointer:
+                self._refused, self.problem = None, ""
+            elif not self._was_refused(promoted):
+                self._go_over_to(promoted)
+
+    def _was_refused(self, promoted: str | None) -> bool:
+        """Whether it could not be read with a short time ago."""
+        return self._refused is not None and promoted == self._refused[0] and time.monotonic() < self._refused[1]
+
+    def _go_over_to(self, promoted: str | None) -> None:
+        try:
+            self._generation = self._load()
+        except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
+            self._refused = promoted, time.monotonic() + RETRY_SECONDS
+            self._tell(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
+            return
+        self._pointer, self._refused, self.problem = promoted, None, ""
+        log.info("Now reading with %s.", self.model.name)
+
+    def _tell(self, problem: str) -> None:
+        """Says on each page what is wrong, and in the log once."""
+        if problem != self.problem:
+            log.warning(problem)
+        self.problem = problem
+
+    def close(self) -> None:
+        """Looks for promoted models no more."""
+        self._is_closed.set()
+
+    def _watch(self) -> None:
+        while not self._is_closed.wait(CHECK_SECONDS):
+            try:
+                self.look()
+            except FerError as error:
+                self._tell(f"What is in use cannot be seen ({error}); the model goes on that was.")
+            except Exception:  # this thread is the only one that looks: it must go on
+                log.exception("Whether another model was promoted cannot be seen; the next look is in a second.")
+
+    def _promoted(self) -> str | None:
+        """Returns what current.json says, as a mark that is another one after each promotion."""
+        pointer = current(self._paths)
+        return f"{pointer.run} {pointer.sha256}" if pointer else None
+
+    def _load(self) -> _Generation:
+        """Everything anew: the old readers may be lent for some time yet, with their detectors."""
+        model = find_model(self._settings.model, self._paths)
+        free: queue.LifoQueue[LentPredictor] = queue.LifoQueue()
+        readers = [self._make_predictor(model) for _ in range(self._settings.predictor_count)]
+        for predictor in readers:
+            free.put(predictor)
+        return _Generation(model, self._paths, readers[0].detector_name, free)
+
+    def _make_predictor(self, model: ModelFiles) -> LentPredictor:
+        classifier = make_classifier(model, self._paths)
+        quick, thorough = (
+            FacePredictor(self._make_detector(width), classifier, threshold=self._settings.threshold)
+            for width in (QUICK_WIDTH, self._settings.detection_width)
+        )
+        return LentPredictor(model, quick, thorough)
+
+    def _make_detector(self, width: int) -> faces.Detector:
+        settings = self._settings
+        return faces.make_detector(
+            settings.detector, paths=self._paths, model_file=settings.detector_model, width=width
+        )
+
+
+def _overloaded() -> OverloadedError:
+    return OverloadedError(
+        "More pictures are waiting than this server can read.", hint="Try again in a second, with fewer at a time."
+    )

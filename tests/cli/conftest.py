@@ -1,0 +1,93 @@
+"""The door as a user meets it, in this process and without Keras; small pictures; runs at every stage."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.cli.exits import ended
+from fer_core.cli.train import main
+from fer_core.data.dataset import load_dataset
+from fer_core.paths import Paths
+from fer_core.recipes import recipe_config
+from fer_core.store.run import Run
+from fer_core.store.runs import create_run, open_run
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.record import record_data
+from tests.conftest import paths_in
+from tests.script import Answer
+
+EMOTIONS = ("angry", "happy", "sad")
+
+
+@pytest.fixture
+def door(paths, tmp_path, monkeypatch, capsys) -> Callable[..., Answer]:
+    """Returns door(arguments…, places=…). What would import Keras or TensorFlow ends in a traceback."""
+    for name in [name for name in os.environ if name.startswith("FER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    for name in ("keras", "tensorflow", "fer_core.training.train"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    def ask(*arguments: object, paths: Paths = paths) -> Answer:
+        monkeypatch.setenv("FER_CACHE_DIR", str(paths.cache))
+        folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
+        code = ended(lambda: main([*map(str, arguments), *folders]))
+        said = capsys.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return ask
+
+
+def save_noise(path: Path, number: int) -> None:
+    """Writes a picture that is another one for another number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 256, (48, 48), dtype=np.uint8))
+
+
+def save_faces(folder: Path, *, train: int = 10, test: int = 4) -> Path:
+    """Makes train/ and test/ with so many pictures of each of three emotions, and returns the folder."""
+    numbers = iter(range(10_000))
+    for part, count in (("train", train), ("test", test)):
+        for emotion in EMOTIONS:
+            for _ in range(count):
+                number = next(numbers)
+                save_noise(folder / part / emotion / f"{number:05}.png", number)
+    return folder
+
+
+@pytest.fixture
+def faces(tmp_path) -> Path:
+    return save_faces(tmp_path / "faces")
+
+
+@pytest.fixture
+def begun_run(paths, faces) -> Run:
+    """A run on the faces that was interrupted before its first epoch."""
+    settings = {"data": str(faces), "epochs": 3, "threads": 1}
+    config = recipe_config("smoke").model_copy(update=settings)
+    run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
+    record_data(run, load_dataset(config, paths, side=48))
+    run.update_state(status="INTERRUPTED")
+    return run
+
+
+@pytest.fixture
+def finished_run(trained_run, session_paths, tmp_path) -> Run:
+    """A copy of the shared run, in places of its own."""
+    paths = paths_in(tmp_path)
+    for folder in ("models", "history", "cache"):
+        shutil.copytree(getattr(session_paths, folder), getattr(paths, folder))
+    return open_run(paths, trained_run.id)
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    """Returns the content of every file, by its path, but for locks."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -1,0 +1,210 @@
+"""What cannot be used is refused in two lines with exit code 2, before Keras is imported; nothing is written over."""
+
+import json
+import struct
+import zipfile
+
+import pytest
+
+from fer_core.store.runs import list_runs
+from tests.cli.conftest import everything_in, save_faces, save_noise
+from tests.script import run_script
+from tests.store.conftest import largest_file
+
+CSV_HEADER = "emotion,Usage,pixels\n"
+_PNG_HEADER = 33
+"""Bytes: what makes it a PNG, and the first chunk."""
+PIXELS = " ".join(["7"] * 48 * 48)
+
+
+def empty_class_folder(folder):
+    save_faces(folder / "data")
+    (folder / "data" / "train" / "fear").mkdir()
+    return folder / "data"
+
+
+def one_class(folder):
+    for number in range(10):
+        save_noise(folder / "data" / "sad" / f"{number}.png", number)
+    return folder / "data"
+
+
+def class_without_test(folder):
+    save_faces(folder / "data")
+    save_noise(folder / "data" / "train" / "fear" / "a.png", 9999)
+    return folder / "data"
+
+
+def text_file(folder):
+    (folder / "notes.txt").write_text("no images\n")
+    return folder / "notes.txt"
+
+
+def csv_with(row):
+    def make(folder):
+        (folder / "fer2013.csv").write_text(f"{CSV_HEADER}0,Training,{PIXELS}\n{row}\n")
+        return folder / "fer2013.csv"
+
+    return make
+
+
+def broken_zip(folder):
+    (folder / "archive.zip").write_bytes(b"PK\x03\x04 and then the download stopped")
+    return folder / "archive.zip"
+
+
+def zip_that_points_outside(folder):
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.writestr("../../outside.png", b"picture")
+    return folder / "archive.zip"
+
+
+BAD_DATA = {
+    "no such path": (lambda folder: folder / "none.zip", "There is no ", "--data sample"),
+    "empty class folder": (empty_class_folder, "the folder train/fear holds no pictures", "remove the folder"),
+    "one class only": (one_class, "has one class only, 'sad'", "At least two emotions"),
+    "class without test images": (class_without_test, "test has no images of fear; train has", "of every emotion"),
+    "no images": (text_file, "is no folder, zip, tar or csv of images", "Give a folder of pictures"),
+    "pixel count": (csv_with("1,Training,1 2 3"), "line 3: 3 pixels instead of 2,304", "48 x 48"),
+    "label": (csv_with(f"9,Training,{PIXELS}"), "line 3: the emotion is '9'", "0 angry, 1 disgust"),
+    "broken zip": (broken_zip, "is a broken zip", "Download or pack it again"),
+    "zip that points outside": (zip_that_points_outside, "points outside of it: '../../outside.png'", "overwrite"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+@pytest.mark.parametrize("flag", ["--recipe=smoke", "--audit-only"])
+def test_data_that_cannot_be_used_is_refused_before_there_is_a_run(door, paths, tmp_path, case, flag):
+    make, problem, hint = BAD_DATA[case]
+    data = make(tmp_path)
+    before = everything_in(tmp_path)
+    answer = door("--data", data, flag)
+    assert answer.code == 2
+    assert answer.problem.startswith("Error: ") and problem in answer.problem
+    assert hint in answer.hint
+    assert everything_in(tmp_path) == before
+    assert (list_runs(paths), paths.history.exists()) == ([], False)
+
+
+def test_without_any_data_the_hint_is_a_complete_command(door):
+    answer = door("--recipe", "smoke")
+    assert answer.code == 2
+    assert "No --data was given, $FER_DATA is not set, and there is no ./data or ./data_train" in answer.problem
+    assert "python train_emotion_model.py --data sample" in answer.hint
+
+
+def test_three_unreadable_images_are_named_and_all_are_in_the_audit(door, paths, faces):
+    for number in range(5):
+        (faces / "train" / "sad" / f"bad{number}.jpg").write_bytes(b"no picture")
+    answer = door("--data", faces, "--recipe", "smoke")
+    audit_json = paths.models / "audits" / "faces" / "audit.json"
+    assert answer.code == 2
+    assert "5 images cannot be read: train/sad/bad0.jpg (" in answer.problem
+    assert "bad2.jpg" in answer.problem and "bad3.jpg" not in answer.problem
+    assert answer.problem.endswith(f"and 2 more. All are named in {audit_json}.")
+    assert "--skip-bad-images" in answer.hint
+    named = [image["name"] for image in json.loads(audit_json.read_text())["unreadable"]]
+    assert named == [f"train/sad/bad{number}.jpg" for number in range(5)]
+    assert list_runs(paths) == []
+
+
+def test_the_audit_goes_on_past_unreadable_images_and_records_them(door, paths, faces):
+    (faces / "train" / "sad" / "bad.jpg").write_bytes(b"no picture")
+    answer = door("--data", faces, "--audit-only")
+    assert (answer.code, answer.err) == (0, "")
+    assert "bad.jpg" in answer.out
+    written = json.loads((paths.models / "audits" / "faces" / "audit.json").read_text())
+    assert [image["name"] for image in written["unreadable"]] == ["train/sad/bad.jpg"]
+
+
+def test_the_audit_of_too_few_images_is_shown_and_kept_before_they_are_refused(door, paths, tmp_path):
+    for number, emotion in enumerate(("happy", "sad")):
+        save_noise(tmp_path / "few" / emotion / "1.png", number)
+    answer = door("--data", tmp_path / "few", "--audit-only")
+    assert answer.code == 2
+    assert "Images of few" in answer.out and "No image is blank" in answer.out
+    assert "(happy has 1, sad has 1)" in answer.problem
+    assert "at least 3 different images" in answer.hint
+    written = json.loads((paths.models / "audits" / "few" / "audit.json").read_text())
+    assert [part["images"] for part in written["parts"]] == [{"happy": 1, "sad": 1}]
+
+
+def test_what_libpng_remarks_on_a_picture_is_not_printed(paths, tmp_path):
+    faces = save_faces(tmp_path / "faces")
+    picture = faces / "train" / "sad" / "more.png"
+    save_noise(picture, 4711)
+    data, comment = picture.read_bytes(), b"tEXtTitle\0x"
+    wrong_sum = struct.pack(">I", len(comment) - 4) + comment + bytes(4)
+    picture.write_bytes(data[:_PNG_HEADER] + wrong_sum + data[_PNG_HEADER:])
+    answer = run_script("--data", faces, "--audit-only", paths=paths)
+    assert (answer.code, answer.err) == (0, "")
+
+
+BAD_SETTINGS = {
+    "recipe": (["--recipe=basline"], "There is no recipe 'basline'.", "Did you mean 'baseline'?"),
+    "network": (["--network=atention"], "There is no network 'atention'.", "Did you mean 'attention'?"),
+    "flag": (["--learning-rte", "0.1"], "There is no setting '--learning-rte'.", "Did you mean '--learning-rate'?"),
+    "flag with =": (["--bach-size=8"], "There is no setting '--bach-size=8'.", "Did you mean '--batch-size'?"),
+    "flag of another network": (
+        ["--recipe=smoke", "--network-options.dropout=0.2"],
+        "There is no setting '--network-options.dropout=0.2'.",
+        "--",
+    ),
+    "choice": (["--optimizer", "adamm"], "--optimizer cannot be 'adamm'.", "Did you mean 'adam'?"),
+    "number": (["--epochs", "many"], "--epochs takes a whole number, not 'many'.", "--help"),
+    "range": (["--learning-rate", "99"], "learning_rate: input should be less than or equal to 10, got 99", "--help"),
+    "devices": (["--devices", "cpu:0"], "devices: ", "--help"),
+    "class weight": (["--class-weights=hapy=2"], "class_weights names 'hapy'", "Did you mean 'happy'?"),
+    "count of class weights": (["--class-weights=1,2,3"], "class_weights is 'none', 'balanced' or a list", "--help"),
+    "exclusive": (["--validation=none", "--early-stopping-patience=3"], "early stopping needs validation", "--help"),
+    "head alone": (["--train-layers=head"], "train_layers 'head' needs init_from", "--help"),
+    "step without epochs": (["--schedule=step"], "schedule 'step' needs step_epochs and step_factors", "--help"),
+    "start from no run": (["--init-from=20200101-000000-none-0000"], "There is no run '2020", "There are no runs yet"),
+    "start from no file": (["--init-from=none.h5"], "There is no model file none.h5", "--init-from takes"),
+    "no TOML": (["--config=none.toml"], "--config none.toml cannot be read: ", "TOML"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_settings_that_cannot_be_used_are_refused_by_name(door, paths, case):
+    arguments, problem, hint = BAD_SETTINGS[case]
+    answer = door("--data=sample", "--sample-per-class=20", *arguments)
+    assert answer.code == 2
+    assert answer.problem.startswith(f"Error: {problem}")
+    assert hint in answer.hint
+    assert (list_runs(paths), paths.history.exists()) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem", "hint"),
+    [
+        ("learning_rat = 1", "run.toml: there is no setting 'learning_rat'.", "Did you mean 'learning_rate'?"),
+        ("epochs = 'two'", "run.toml: epochs: ", "--help"),
+        ("epochs = ", "--config run.toml cannot be read: ", "TOML file of settings"),
+        ("network_options = {dropot = 0.1}", "network resnet: there is no setting 'dropot'.", "'dropout'?"),
+    ],
+)
+def test_a_toml_file_that_cannot_be_used_is_refused_by_name(door, paths, tmp_path, toml, problem, hint):
+    (tmp_path / "run.toml").write_text(toml)
+    answer = door("--data=sample", "--config", "run.toml")
+    assert answer.code == 2
+    assert answer.problem.startswith(f"Error: {problem}")
+    assert hint in answer.hint
+    assert list_runs(paths) == []
+
+
+def test_a_disk_without_room_for_the_images_is_said_before_there_is_a_run(door, paths):
+    with largest_file(64_000):
+        answer = door("--data=sample", "--sample-per-class=20", "--recipe=smoke")
+    assert answer.code == 2
+    assert "The cache of decoded images cannot be written to" in answer.problem
+    assert "FER_CACHE_DIR" in answer.hint
+    assert list_runs(paths) == []
+
+
+def test_the_script_refuses_bad_data_where_tensorflow_and_keras_cannot_be_imported(paths, tmp_path):
+    for name in ("tensorflow", "keras", "jax"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported too early')\n")
+    answer = run_script("--data", "none.zip", paths=paths, environment={"PYTHONPATH": str(tmp_path)})
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.problem == "Error: There is no none.zip."

@@ -1,0 +1,170 @@
+"""The commands that a user gives, and what they print and leave."""
+
+import csv
+import json
+import re
+import shutil
+
+import cv2
+import pytest
+
+from fer_core.recipes import RECIPES
+from fer_core.store.artifacts import read_h5_manifest, read_labels
+from fer_core.store.files import file_sha256
+from fer_core.store.promotion import current, labels_copy, model_copy
+from fer_core.store.runs import list_runs
+from fer_core.training.history import HISTORY_COLUMNS
+from tests.cli.conftest import EMOTIONS, save_faces
+from tests.conftest import paths_in
+from tests.script import run_script
+
+PLOTS = ("training_accuracy", "training_loss", "training_precision", "training_recall", "confusion_matrix")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """A zip with train/ and test/."""
+    folder = tmp_path_factory.mktemp("download")
+    return shutil.make_archive(str(folder / "archive"), "zip", save_faces(folder / "faces", train=20, test=10))
+
+
+@pytest.fixture(scope="module")
+def training(archive, tmp_path_factory):
+    """Trains from the zip, once for all tests here; returns places and answer."""
+    paths = paths_in(tmp_path_factory.mktemp("training"))
+    settings = ("--recipe=smoke", "--batch-size=8", "--epochs=2", "--threads=1", "--class-weights=happy=2")
+    return paths, run_script("--data", archive, *settings, paths=paths)
+
+
+def test_a_training_ends_with_0_and_says_nothing_on_stderr(training):
+    paths, answer = training
+    assert (answer.code, answer.err) == (0, "")
+    assert [run.state.status for run in list_runs(paths)] == ["SUCCEEDED"]
+
+
+def test_the_output_in_a_file_is_plain_lines_and_not_many(training):
+    _, answer = training
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f]", answer.out) == []
+    assert len(answer.out.splitlines()) < 80
+    assert len(re.findall(r"^epoch   [12]  loss", answer.out, re.MULTILINE)) == 2
+
+
+def test_the_output_says_what_was_found_and_what_comes_next(training):
+    paths, answer = training
+    (run,) = list_runs(paths)
+    assert re.search(r"^accuracy +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
+    assert re.search(r"^macro F1 +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
+    assert "Chosen on validation (6 images): the epoch, by val_accuracy" in answer.out
+    for emotion in EMOTIONS:
+        assert re.search(rf"^ *{emotion} .*\d", answer.out, re.MULTILINE)
+    for path in (run.model_h5, run.labels_json, run.history_csv, run.plots, run.evaluation_json):
+        assert str(path) in answer.out
+    assert "--history" in answer.out.splitlines()[-1]
+
+
+def test_the_run_leaves_all_its_files(training):
+    paths, _ = training
+    (run,) = list_runs(paths)
+    names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        *("manifest.json", "state.json", "model.h5", "model.tflite", "model.json", "labels.json", "metrics.jsonl"),
+        *("log.txt", "checkpoint", "plots", "evaluation.json", "audit.json", "training_images.bin"),
+    }
+    for name in (*PLOTS, "class_distribution"):
+        assert cv2.imread(str(run.plots / f"{name}.png")) is not None
+    assert read_labels(run.labels_json) == EMOTIONS
+    assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
+    assert read_h5_manifest(run.model_h5).run_id == run.id
+
+
+def test_the_history_csv_has_a_row_per_epoch_with_every_column(training):
+    paths, _ = training
+    (path,) = paths.history.iterdir()
+    assert re.fullmatch(r"training_history_\d{8}_\d{6}\.csv", path.name)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert tuple(rows[0]) == HISTORY_COLUMNS
+    assert all(value for row in rows for value in row.values())
+
+
+def test_the_model_is_in_use_under_its_classic_names(training):
+    paths, _ = training
+    (run,) = list_runs(paths)
+    assert current(paths).run == run.id
+    assert model_copy(paths).read_bytes() == run.model_h5.read_bytes()
+    assert json.loads(labels_copy(paths).read_text()) == dict(zip("012", EMOTIONS, strict=True))
+
+
+def test_the_data_is_recorded_so_that_it_is_found_from_anywhere(training, archive):
+    paths, _ = training
+    (run,) = list_runs(paths)
+    assert run.manifest.config.data == archive
+    assert run.manifest.config.class_weights == "happy=2"
+
+
+def test_the_history_lists_our_runs_and_those_of_other_programs_and_draws_them(training, door, tmp_path):
+    trained, _ = training
+    paths = paths_in(tmp_path)
+    for folder in ("models", "history"):
+        shutil.copytree(getattr(trained, folder), getattr(paths, folder))
+    classic = paths.history / "training_history_20240229_101500.csv"
+    classic.write_text("epoch,acc,loss,val_acc,val_loss\n0,0.40,1.6,0.35,1.7\n1,0.55,1.2,0.50,1.3\n")
+    (paths.history / "notes.csv").write_text("name,colour\na,b\n")
+    answer = door("--history", paths=paths)
+    (run,) = list_runs(paths)
+    assert (answer.code, answer.err) == (0, "")
+    assert re.search(rf"smoke +2 .*{run.manifest.scores['accuracy']:.1%} +{run.id}", answer.out)
+    assert re.search(r"2024-02-29 10:15 +– +2 +50\.0% \( 2\) +50\.0% +– +training_history_20240229", answer.out)
+    assert "Left out: " in answer.out and "notes.csv" in answer.out
+    assert cv2.imread(str(paths.history / "overview.png")) is not None
+
+
+def test_the_history_of_nothing_says_how_to_begin(door, paths):
+    answer = door("--history")
+    assert (answer.code, answer.out) == (
+        0,
+        "No history yet. `python train_emotion_model.py --data sample` makes one.\n",
+    )
+    assert not paths.history.exists()
+
+
+def test_every_recipe_is_listed_with_its_first_sentence(door):
+    answer = door("--list-recipes")
+    for name, make in RECIPES.items():
+        assert re.search(rf"^{name} +{re.escape(make.__doc__.splitlines()[0])}$", answer.out, re.MULTILINE)
+
+
+def test_help_names_every_setting_with_the_recipes_own_values(door, capsys):
+    with pytest.raises(SystemExit) as end:
+        door("--help", "--recipe", "attention")
+    shown = capsys.readouterr().out
+    assert end.value.code == 0
+    assert re.search(r"--early-stopping-patience .*\n?.*default: 20", shown)
+    assert "--network-options.block-dropout" in shown
+
+
+@pytest.mark.parametrize("name", ["archive.zip", "faces"])
+def test_the_audit_of_a_folder_and_of_its_zip_needs_no_keras(door, archive, paths, tmp_path, name):
+    shutil.unpack_archive(archive, tmp_path / "faces")
+    data = archive if name == "archive.zip" else tmp_path / "faces"
+    answer = door("--data", data, "--audit-only")
+    assert (answer.code, answer.err) == (0, "")
+    folder = paths.models / "audits" / name.removesuffix(".zip")
+    audit = json.loads((folder / "audit.json").read_text())
+    assert [part["images"] for part in audit["parts"]] == [dict.fromkeys(EMOTIONS, 20), dict.fromkeys(EMOTIONS, 10)]
+    assert cv2.imread(str(folder / "class_distribution.png")) is not None
+    assert list_runs(paths) == []
+
+
+def test_the_audit_of_fer2013_has_its_known_figures(door, paths, test_data):
+    answer = door("--data", test_data / "fer2013.zip", "--audit-only")
+    assert (answer.code, answer.err) == (0, "")
+    assert re.search(r"1,236\b", answer.out)
+    assert re.search(r"\b39\b", answer.out)
+    assert re.search(r"\b280\b", answer.out)
+    audit = json.loads((paths.models / "audits" / "fer2013" / "audit.json").read_text())
+    training, public = audit["parts"]
+    assert (training["name"], training["extra_copies"], len(training["conflicting"])) == ("Training", 1236, 39)
+    assert sum(training["images"].values()) + sum(public["images"].values()) == 28_709 + 3_589
+    assert [(one["part"], one["other"], one["images"]) for one in audit["shared"]] == [("PublicTest", "Training", 280)]

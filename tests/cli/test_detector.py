@@ -1,0 +1,300 @@
+"""realtime_emotion_detector.py as users start it, on real clips and photographs, with the model that is shipped."""
+
+import csv
+import itertools
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+from fer_core.errors import SourceError
+from fer_core.live.window import check_display
+from tests.live.camera_stream import CameraStream
+from tests.live.videos import frames_in
+from tests.script import DETECTOR, clean_environment, run_detector
+from tests.shipped import ACCURACY
+
+
+@pytest.fixture
+def yunet(test_data):
+    """The environment that names YuNet's file."""
+    return {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx")}
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(("name", "emotion"), [("photo_happy.jpg", "happy"), ("photo_surprise.jpg", "surprise")])
+@pytest.mark.parametrize("detector", ["haar", "yunet"])
+def test_a_photograph_is_read_with_either_detector(test_data, paths, yunet, name, emotion, detector):
+    answer = run_detector(
+        "--source", test_data / "faces" / name, "--no-display", "--detector", detector, paths=paths, environment=yunet
+    )
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(f"{name}: {emotion} ")
+
+
+def test_a_folder_gives_a_json_line_for_each_picture_and_names_the_bad_one(test_data, paths, yunet):
+    folder = paths.models.parent / "pictures"
+    folder.mkdir()
+    for name in ("photo_happy.jpg", "multi_face.jpg", "mountain.jpg"):
+        (folder / name).write_bytes((test_data / "faces" / name).read_bytes())
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    answer = run_detector("--source", folder, "--json", "--no-display", paths=paths, environment=yunet)
+    assert answer.code == 0
+    found = {line["name"]: len(line["faces"]) for line in map(json.loads, answer.out.splitlines())}
+    assert found == {"mountain.jpg": 0, "multi_face.jpg": 5, "photo_happy.jpg": 1}
+    assert "broken.jpg" in answer.err
+
+
+def test_a_folder_leaves_annotated_pictures_rows_with_names_and_a_summary(test_data, paths, yunet):
+    here = paths.models.parent
+    folder, kept = here / "pictures", here / "kept"
+    folder.mkdir()
+    for name in ("photo_happy.jpg", "mountain.jpg"):
+        (folder / name).write_bytes((test_data / "faces" / name).read_bytes())
+    flags = ("--source", folder, "--output", kept, "--log", here / "readings.csv", "--no-display")
+    answer = run_detector(*flags, paths=paths, environment=yunet)
+    assert (answer.code, answer.err) == (0, "")
+    assert [(row["name"], row["label"]) for row in rows_of(here / "readings.csv")] == [
+        ("mountain.jpg", ""),
+        ("photo_happy.jpg", "happy"),
+    ]
+    assert sorted(path.name for path in kept.iterdir()) == ["mountain_annotated.png", "photo_happy_annotated.png"]
+    assert "2 pictures read, 1 of them with a face." in answer.out
+    assert "100%" in answer.out
+    again = run_detector("--source", folder, "--output", kept, "--no-display", paths=paths, environment=yunet)
+    assert again.code == 2
+    assert again.problem == f"Error: {kept / 'mountain_annotated.png'} is already there, and is not replaced."
+
+
+def test_a_video_leaves_a_log_an_annotated_video_a_summary_and_a_timeline(test_data, paths, yunet):
+    folder = paths.models.parent
+    answer = run_detector(
+        "--source",
+        test_data / "faces" / "single_face.mp4",
+        *("--output", folder / "annotated.mp4", "--log", folder / "readings.csv", "--folder", folder / "kept"),
+        "--no-display",
+        paths=paths,
+        environment=yunet,
+    )
+    assert (answer.code, answer.err) == (0, "")
+    rows = rows_of(folder / "readings.csv")
+    assert len(rows) == frames_in(folder / "annotated.mp4") == 72
+    assert {row["person"] for row in rows} == {"1"}
+    columns = "utc seconds frame person x y width height label confidence unsure"
+    assert list(rows[0])[:11] == columns.split()
+    assert "72 frames read, 0 skipped" in answer.out
+    assert "People who are filmed or recorded must know it" in answer.out
+    assert (folder / "kept" / "timeline.png").stat().st_size > 10_000
+
+
+def test_a_clip_without_faces_has_a_row_per_frame_and_no_face(test_data, paths, yunet):
+    log = paths.models.parent / "readings.jsonl"
+    clip = test_data / "faces" / "no_face.mp4"
+    answer = run_detector("--source", clip, "--log", log, "--no-display", paths=paths, environment=yunet)
+    assert answer.code == 0
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(rows) == 95
+    assert {row["label"] for row in rows} <= {None, ""}
+    assert "No face was seen." in answer.out
+
+
+def test_captures_are_pictures_and_a_clip_each_classified(test_data, paths, yunet):
+    folder = paths.models.parent / "kept"
+    answer = run_detector(
+        "--source",
+        test_data / "faces" / "single_face_2.mp4",
+        *("--capture", "10", "--clip", "5", "--folder", folder, "--no-display"),
+        paths=paths,
+        environment=yunet,
+    )
+    assert (answer.code, answer.err) == (0, "")
+    assert len(list(folder.glob("picture_*_annotated.png"))) == 10
+    predictions = [json.loads(path.read_text()) for path in sorted(folder.glob("picture_*.json"))]
+    assert [len(prediction["faces"]) for prediction in predictions] == [1] * 10
+    assert len(rows_of(folder / "clip.csv")) == frames_in(folder / "clip.mp4")
+    capture = cv2.VideoCapture(str(folder / "clip.mp4"))
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    assert abs(frames_in(folder / "clip.mp4") / rate - 5) < 0.2
+
+
+def test_a_camera_on_the_network_is_read_and_one_that_drops_out_is_tried_again(test_data, paths, yunet):
+    folder = paths.models.parent
+    with CameraStream(test_data / "faces" / "single_face.mp4", rate=25.0) as camera:
+        command = [sys.executable, DETECTOR, "--source", camera.url, "--json", "--no-display"]
+        child = subprocess.Popen(
+            [*command, "--models-dir", str(paths.models), "--log", str(folder / "readings.csv")],
+            cwd=folder,
+            env=clean_environment(paths, yunet),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        before = [json.loads(child.stdout.readline()) for _ in range(20)]
+        camera.drop(seconds=1.0)
+        after = [json.loads(child.stdout.readline()) for _ in range(60)]
+        child.terminate()
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == 143, said
+    assert "trying again" in said
+    assert "Frames are coming again." in said
+    assert all(line["faces"] for line in before + after[30:])
+    seconds = [line["seconds"] for line in before + after]
+    assert max(later - sooner for sooner, later in itertools.pairwise(seconds)) > 0.8
+    assert len(rows_of(folder / "readings.csv")) >= 80
+
+
+def test_ctrl_c_leaves_whole_rows_a_video_that_plays_and_a_summary(test_data, paths, yunet):
+    folder = paths.models.parent
+    clip = test_data / "faces" / "single_face_2.mp4"
+    command = [sys.executable, DETECTOR, "--source", clip, "--json", "--no-display", "--models-dir", paths.models]
+    command += ["--output", folder / "annotated.mp4", "--log", folder / "readings.csv"]
+    child = subprocess.Popen(
+        list(map(str, command)),
+        cwd=folder,
+        env=clean_environment(paths, yunet),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(40):
+        child.stdout.readline()
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    rows = rows_of(folder / "readings.csv")
+    assert 40 <= len(rows) < 472
+    assert None not in rows[-1].values()
+    assert frames_in(folder / "annotated.mp4") == len(rows)
+    assert "Summary" in said
+
+
+def test_without_a_screen_it_is_said_in_two_lines(test_data, paths):
+    answer = run_detector("--source", test_data / "faces" / "single_face.mp4", paths=paths)
+    assert answer.code == 2
+    assert answer.problem.startswith("Error: There is no screen")
+    assert all(flag in answer.hint for flag in ("--no-display", "--output", "--log", "--json"))
+
+
+def test_what_writes_a_file_goes_on_without_a_screen_and_says_so_in_one_line(test_data, paths, tmp_path):
+    picture, log, drawn = test_data / "faces" / "mountain.jpg", tmp_path / "log.csv", tmp_path / "drawn.png"
+    line = "There is no screen to open a window on: DISPLAY is not set. Going on without a window.\n"
+    for flags in (("--log", log), ("--output", drawn)):
+        answer = run_detector("--source", picture, *flags, paths=paths)
+        assert (answer.code, answer.err, answer.out.count(line)) == (0, "", 1)
+    assert log.is_file() and drawn.is_file()
+    lines = run_detector("--source", picture, "--json", paths=paths, environment={"DISPLAY": ":4242"})
+    assert (lines.code, lines.out.count("\n"), lines.err.count("Going on without a window.\n")) == (0, 1, 1)
+
+
+def test_the_present_display_is_found_or_refused_without_ending_the_process(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":4242")
+    with pytest.raises(SourceError):
+        check_display()
+
+
+def test_without_a_source_the_scores_come_first_and_then_the_missing_camera(paths):
+    answer = run_detector("--no-display", paths=paths)
+    assert answer.code == 2
+    assert "Score on PublicTest (3,589 images)" in answer.out
+    assert "camera" in answer.problem
+
+
+def test_analyze_prints_the_analysis_and_keeps_it(test_data, paths):
+    data = test_data / "fer2013.zip"
+    first = run_detector("--analyze", "--data", data, paths=paths)
+    assert (first.code, first.err) == (0, "")
+    assert f"accuracy  {ACCURACY}" in first.out
+    (folder,) = (paths.models / "analyses").iterdir()
+    before = (folder / "evaluation.json").stat().st_mtime_ns
+    again = run_detector("--analyze", "--data", data, paths=paths)
+    assert again.out == first.out
+    assert (folder / "evaluation.json").stat().st_mtime_ns == before
+    without_images = run_detector("--analyze", paths=paths)
+    assert (without_images.code, without_images.out) == (0, first.out)
+
+
+def test_analyze_without_images_says_what_it_needs(paths):
+    answer = run_detector("--analyze", paths=paths)
+    assert answer.code == 2
+    assert "--data" in answer.problem + answer.hint
+
+
+def test_an_analysis_that_fails_is_told_and_the_camera_follows(finished_run, paths):
+    shutil.rmtree(finished_run.plots)
+    finished_run.plots.write_text("in the way")
+    flags = ("--model", finished_run.id)
+    live = run_detector(*flags, "--no-display", paths=paths)
+    assert "There is no new analysis. The analysis cannot be written to" in live.out
+    assert "was scored like this when it was trained" in live.out
+    assert (live.code, "camera" in live.problem) == (2, True)
+    asked = run_detector(*flags, "--analyze", paths=paths)
+    assert asked.code == 2
+    assert asked.problem.startswith("Error: The analysis cannot be written to")
+    given = run_detector(*flags, "--data", "missing.zip", "--no-display", paths=paths)
+    assert (given.code, given.problem) == (2, "Error: There is no missing.zip.")
+
+
+def test_explain_draws_maps_and_grad_cam_for_each_face(test_data, paths, yunet):
+    folder = paths.models.parent / "kept"
+    answer = run_detector(
+        "--explain",
+        test_data / "faces" / "photo_happy.jpg",
+        *("--emotion", "sad", "--folder", folder),
+        paths=paths,
+        environment=yunet,
+    )
+    assert (answer.code, answer.err) == (0, "")
+    assert "photo_happy: happy" in answer.out
+    assert "Grad-CAM for sad" in answer.out
+    assert cv2.imread(str(folder / "photo_happy.png")).shape[0] > 500
+
+
+def test_explain_of_a_folder_keeps_every_figure_and_names_what_has_none(test_data, paths, yunet):
+    pictures, kept = paths.models.parent / "pictures", paths.models.parent / "kept"
+    pictures.mkdir()
+    happy = (test_data / "faces" / "photo_happy.jpg").read_bytes()
+    mountain = (test_data / "faces" / "mountain.jpg").read_bytes()
+    for name, content in (("a.jpg", happy), ("a.jpeg", happy), ("b.jpg", mountain), ("c.jpg", happy[:300])):
+        (pictures / name).write_bytes(content)
+    answer = run_detector("--explain", pictures, "--folder", kept, paths=paths, environment=yunet)
+    assert (answer.code, answer.err) == (0, "")
+    assert sorted(path.name for path in kept.iterdir()) == ["a.png", "a_2.png"]
+    assert "b.jpg: no face" in answer.out
+    assert "Skipped: c.jpg: " in answer.out
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_keras_is_loaded(test_data, paths, yunet, tmp_path):
+    (tmp_path / "keras.py").write_text("raise SystemExit('imported too early')\n")
+    (tmp_path / "file").touch()
+    answer = run_detector(
+        *("--explain", test_data / "faces" / "photo_happy.jpg", "--folder", tmp_path / "file" / "kept"),
+        paths=paths,
+        environment=yunet | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert answer.code == 2
+    assert str(tmp_path / "file" / "kept") in answer.problem
+    assert answer.hint
+
+
+def test_a_layer_that_there_is_not_leaves_no_folder_and_is_answered_in_short(test_data, paths, yunet):
+    kept = paths.models.parent / "kept"
+    picture = test_data / "faces" / "photo_happy.jpg"
+    flags = ("--explain", picture, "--layer", "foo", "--folder", kept)
+    answer = run_detector(*flags, paths=paths, environment=yunet)
+    assert (answer.code, answer.hint) == (2, "--list-layers lists them.")
+    assert not kept.exists()
+
+
+def test_the_layers_are_listed_with_those_that_are_shown_by_default(paths):
+    answer = run_detector("--list-layers", paths=paths)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.count("default for maps") == answer.out.count("Grad-CAM") == 1
+    assert " 1 maps" not in answer.out

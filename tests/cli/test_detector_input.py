@@ -1,0 +1,219 @@
+"""What the detector refuses: exit code 2 and two lines, before anything is written or run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from fer_core.store.shipped import SHIPPED_BEST
+from tests.conftest import PROJECT
+from tests.script import run_detector
+
+
+@pytest.fixture
+def picture(paths):
+    path = paths.models.parent / "face.png"
+    paths.models.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", np.full((64, 64), 120, np.uint8))[1].tobytes())
+    return path
+
+
+def written(path, content: bytes):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.mp4", b""),
+        ("text.mp4", b"this is no video" * 100),
+        ("cut.mp4", b"\x00\x00\x00\x18ftypmp42" + bytes(2000)),
+        ("text.jpg", b"this is no picture" * 100),
+        ("cut.jpg", cv2.imencode(".jpg", np.zeros((200, 200, 3), np.uint8))[1].tobytes()[:300]),
+    ],
+)
+def test_what_is_no_video_or_picture(paths, tmp_path, name, content):
+    answer = run_detector("--source", written(tmp_path / name, content), "--no-display", paths=paths)
+    assert answer.code == 2
+    assert name in answer.problem
+    assert answer.hint
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(paths, tmp_path):
+    header = cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes()
+    bomb = header[:16] + (30_000).to_bytes(4, "big") * 2 + header[24:]
+    answer = run_detector("--source", written(tmp_path / "bomb.png", bomb), "--no-display", paths=paths)
+    assert answer.code == 2
+    assert "megapixels" in answer.problem
+
+
+def test_a_source_that_is_not_there_and_a_near_name(paths, tmp_path, picture):
+    answer = run_detector("--source", picture.with_name("fase.png"), "--no-display", paths=paths)
+    assert answer.code == 2
+    assert answer.hint == "Did you mean 'face.png'?"
+
+
+def test_no_camera_says_which_were_tried(paths):
+    answer = run_detector("--source", "0", "--no-display", paths=paths)
+    assert answer.code == 2
+    assert "camera" in answer.problem
+
+
+def test_a_stream_that_refuses(paths):
+    answer = run_detector("--source", "http://127.0.0.1:9/stream.mjpg", "--no-display", paths=paths)
+    assert answer.code == 2
+    assert "127.0.0.1:9" in answer.problem
+
+
+@pytest.mark.parametrize("flag", ["--output", "--log"])
+def test_an_output_that_cannot_be_written_is_said_before_the_first_frame(paths, tmp_path, test_data, flag):
+    suffix = ".mp4" if flag == "--output" else ".csv"
+    target = tmp_path / "missing" / f"file{suffix}"
+    clip = test_data / "faces" / "single_face.mp4"
+    answer = run_detector("--source", clip, flag, target, "--no-display", paths=paths)
+    assert answer.code == 2
+    assert str(target) in answer.problem
+    assert "Summary" not in answer.out
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_the_first_frame(paths, tmp_path, test_data):
+    folder = written(tmp_path / "file", b"") / "kept"
+    clip = test_data / "faces" / "single_face.mp4"
+    answer = run_detector("--source", clip, "--folder", folder, "--no-display", paths=paths)
+    assert answer.code == 2
+    assert str(folder) in answer.problem
+    assert "Reading" not in answer.out
+
+
+def test_a_refused_output_leaves_an_old_log_as_it_was(paths, tmp_path, test_data):
+    log = written(tmp_path / "old.csv", b"precious")
+    flags = ("--log", log, "--overwrite", "--output", tmp_path / "missing" / "a.mp4", "--no-display")
+    answer = run_detector("--source", test_data / "faces" / "single_face.mp4", *flags, paths=paths)
+    assert answer.code == 2
+    assert log.read_bytes() == b"precious"
+
+
+def test_settings_that_a_source_has_no_use_for_are_refused(paths, picture, test_data):
+    answer = run_detector("--source", picture, "--capture", "2", "--no-display", paths=paths)
+    assert (answer.code, answer.problem[:25]) == (2, "Error: --capture and --cl")
+    clip = test_data / "faces" / "single_face.mp4"
+    answer = run_detector("--source", clip, "--faces", "given", "--no-display", paths=paths)
+    assert answer.code == 2
+    assert "--faces given" in answer.problem
+
+
+def test_an_output_that_is_there_already_is_kept(paths, tmp_path, test_data):
+    target = written(tmp_path / "kept.csv", b"a,b\n")
+    clip = test_data / "faces" / "single_face.mp4"
+    answer = run_detector("--source", clip, "--log", target, "--no-display", paths=paths)
+    assert answer.code == 2
+    assert target.read_bytes() == b"a,b\n"
+    again = run_detector("--source", clip, "--log", target, "--overwrite", "--no-display", paths=paths)
+    assert again.code == 0
+    assert len(target.read_text().splitlines()) == 73
+
+
+def test_the_source_itself_is_never_written_over(paths, picture):
+    before = picture.read_bytes()
+    answer = run_detector("--source", picture, "--output", picture, "--overwrite", "--no-display", paths=paths)
+    assert (answer.code, answer.problem) == (2, f"Error: --output {picture} is the source itself.")
+    assert picture.read_bytes() == before
+
+
+def test_an_annotated_picture_that_is_there_already_is_kept(paths, tmp_path, picture):
+    target = written(tmp_path / "keep.png", b"precious")
+    flags = ("--source", picture, "--output", target, "--no-display")
+    answer = run_detector(*flags, paths=paths)
+    assert (answer.code, answer.problem) == (2, f"Error: {target} is already there, and is not replaced.")
+    assert answer.hint == "Give another name, or --overwrite."
+    assert target.read_bytes() == b"precious"
+    again = run_detector(*flags, "--overwrite", paths=paths)
+    assert (again.code, again.err) == (0, "")
+    assert "Summary" not in again.out
+    assert cv2.imread(str(target)).shape == (64, 64, 3)
+
+
+PRINTING = """
+import sys
+from fer_core.cli.exits import ended
+from fer_core.cli.live_stills import print_line
+sys.exit(ended(lambda: print_line("{}")))
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_json_lines_that_find_no_room_are_two_lines():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", PRINTING]
+        child = subprocess.run(command, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert child.returncode == 2
+    problem, hint = child.stderr.splitlines()
+    assert problem == "Error: No more lines can be written to the standard output: No space left on device."
+    assert hint == "Make room where it goes, or write to another place."
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """The shipped model as one from elsewhere: without its manifest."""
+    path = tmp_path / "other.h5"
+    path.write_bytes((SHIPPED_BEST / "model.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file.attrs["fer_manifest"]
+    return path
+
+
+def test_a_model_without_labels_says_what_was_looked_for(paths, picture, foreign):
+    answer = run_detector("--source", picture, "--model", foreign, "--no-display", paths=paths)
+    assert answer.code == 2
+    assert "other_labels.json" in answer.problem + answer.hint
+    assert "--labels" in answer.problem + answer.hint
+
+
+def test_labels_and_outputs_must_agree(paths, picture, foreign):
+    foreign.with_name("labels.json").write_text(json.dumps(["happy", "sad"]))
+    answer = run_detector("--source", picture, "--model", foreign, "--no-display", paths=paths)
+    assert answer.code == 2
+    assert "2 labels" in answer.problem
+    assert "7 outputs" in answer.problem
+
+
+def test_a_file_that_is_no_model(paths, picture, tmp_path):
+    answer = run_detector(
+        "--source", picture, "--model", written(tmp_path / "model.h5", b"no"), "--no-display", paths=paths
+    )
+    assert answer.code == 2
+    assert "model.h5" in answer.problem
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (("--detector", "hare"), "hare"),
+        (("--detector", "haar", "--detection-width", "5000"), "5000"),
+        (("--detector-model", "missing.onnx", "--detector", "yunet"), "missing.onnx"),
+        (("--model", "20200101-000000-none-0000"), "20200101-000000-none-0000"),
+    ],
+)
+def test_wrong_settings(paths, picture, flags, word):
+    answer = run_detector("--source", picture, *flags, "--no-display", paths=paths)
+    assert answer.code == 2
+    assert word in answer.problem
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("name", ["lambda_at_top", "lambda_in_a_nested_model", "lambda_in_a_wrapper", "custom_class"])
+def test_a_model_that_holds_code_is_refused_before_keras_reads_it(paths, picture, model_zoo, tmp_path, name, suffix):
+    model = written(tmp_path / f"other{suffix}", (model_zoo / f"{name}{suffix}").read_bytes())
+    model.with_name("other_labels.json").write_text(json.dumps(["angry", "happy", "sad"]))
+    for flags in (("--source", picture, "--no-display"), ("--explain", picture, "--faces", "given")):
+        answer = run_detector(*flags, "--model", model, paths=paths)
+        assert answer.code == 2
+        assert "is refused" in answer.problem
+        assert ("Own" if name == "custom_class" else "Lambda") in answer.problem
+    assert list((model_zoo / "ran").iterdir()) == []

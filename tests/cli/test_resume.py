@@ -1,0 +1,169 @@
+"""--resume: only the run that was begun goes on, with the data and the settings that it was begun with."""
+
+from pathlib import Path
+
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError
+from fer_core.paths import Paths
+from fer_core.store.files import read_json, write_json
+from fer_core.store.promotion import current
+from fer_core.store.run import Run
+from fer_core.training.checkpoint import read_progress
+from fer_core.training.starting import with_fixed_models
+from tests.cli.conftest import EMOTIONS, everything_in, save_noise
+from tests.script import run_script
+
+
+def paths_of(run: Run) -> Paths:
+    folder = run.folder.parents[2]
+    return Paths.from_environment(
+        {"FER_CACHE_DIR": str(folder / "cache")}, models=folder / "models", history=folder / "history"
+    )
+
+
+def test_a_run_that_does_not_exist_is_named_with_those_that_do(door, begun_run):
+    answer = door("--resume", "20200101-000000-none-0000")
+    assert answer.code == 2
+    assert "There is no run '20200101-000000-none-0000'" in answer.problem
+    assert begun_run.id in answer.hint
+
+
+def test_a_run_id_that_is_a_path_is_refused(door):
+    answer = door("--resume", "../../etc")
+    assert (answer.code, answer.problem) == (
+        2,
+        "Error: '../../etc' is no run id: it has letters, digits, '-', '_' and '.' only.",
+    )
+
+
+def test_where_nothing_is_unfinished_the_latest_is_none(door, finished_run):
+    answer = door("--resume", "latest")
+    assert (answer.code, answer.problem) == (2, "Error: There is no unfinished run to go on with.")
+    assert "--history" in answer.hint
+
+
+def add_image(faces):
+    save_noise(faces / "train" / EMOTIONS[0] / "new.png", 9999)
+
+
+def remove_image(faces):
+    next((faces / "test" / EMOTIONS[0]).iterdir()).unlink()
+
+
+def change_image(faces):
+    save_noise(next((faces / "train" / EMOTIONS[1]).iterdir()), 9999)
+
+
+def move_image_to_another_class(faces):
+    image = next((faces / "train" / EMOTIONS[1]).iterdir())
+    image.rename(faces / "train" / EMOTIONS[2] / image.name)
+
+
+@pytest.mark.parametrize("change", [add_image, remove_image, change_image, move_image_to_another_class])
+def test_changed_data_is_refused(door, begun_run, faces, change):
+    change(faces)
+    before = begun_run.manifest
+    answer = door("--resume", begun_run.id)
+    assert answer.code == 2
+    assert f"The images in {faces} are not those that run {begun_run.id} was begun with (27 train" in answer.problem
+    assert "Put the old images back" in answer.hint
+    assert begun_run.manifest == before
+
+
+def test_data_that_has_gone_is_refused(door, begun_run, faces):
+    faces.rename(faces.with_name("elsewhere"))
+    answer = door("--resume", "latest")
+    assert (answer.code, answer.problem) == (2, f"Error: There is no {faces}.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem", "hint"),
+    [
+        (["--learning-rate=0.5"], "The run was begun with learning_rate = 0.003, not 0.5.", "Leave that setting out"),
+        (["--seed=1"], "The run was begun with seed = 0, not 1.", "Only --epochs may grow"),
+        (["--data=sample"], "The run was begun with data = '", "Leave that setting out"),
+        (["--network=baseline"], "The run was begun with network = 'smoke', not 'baseline'.", "start a new run"),
+        (["--network-options.filters", "8", "8", "8"], "The run was begun with network_options = {", "new run"),
+        (["--epochs=2"], "The run has 3 epochs; --epochs 2 is less.", "It may only grow."),
+        (["--recipe=baseline"], "is of recipe smoke, not baseline.", "Leave --recipe out"),
+    ],
+)
+def test_other_settings_are_refused_by_name(door, begun_run, paths, arguments, problem, hint):
+    before = everything_in(paths.models)
+    answer = door("--resume", begun_run.id, *arguments)
+    assert answer.code == 2
+    assert problem in answer.problem
+    assert hint in answer.hint
+    assert everything_in(paths.models) == before
+
+
+def test_a_run_that_another_process_trains_is_refused_with_75(door, begun_run):
+    with begun_run.hold():
+        answer = door("--resume", begun_run.id)
+    assert answer.code == 75
+    assert f"Run {begun_run.id} is being trained by process " in answer.problem
+    assert "--resume" in answer.hint
+
+
+def test_the_latest_is_not_one_that_another_process_trains(door, begun_run):
+    with begun_run.hold():
+        answer = door("--resume", "latest")
+    assert (answer.code, answer.problem) == (2, "Error: There is no unfinished run to go on with.")
+
+
+def test_a_finished_run_says_so_and_changes_nothing(door, finished_run):
+    paths = paths_of(finished_run)
+    before = everything_in(paths.models)
+    answer = door("--resume", finished_run.id, paths=paths)
+    assert (answer.code, answer.err) == (0, "")
+    assert f"Run {finished_run.id} is finished." in answer.out
+    assert str(finished_run.model_h5) in answer.out
+    assert everything_in(paths.models) == before
+
+
+def test_a_finished_run_that_was_not_put_into_use_yet_is_put_there(door, finished_run):
+    paths = paths_of(finished_run)
+    (paths.models / "current.json").unlink()
+    # Drawn faces would not take the place of the project's own model.
+    manifest = read_json(finished_run.folder / "manifest.json", "manifest")
+    config = manifest["config"] | {"data": "photographs"}
+    write_json(finished_run.folder / "manifest.json", manifest | {"config": config, "data_name": "photographs"})
+    answer = door("--resume", finished_run.id, paths=paths)
+    assert answer.code == 0
+    assert current(paths).run == finished_run.id
+    assert "It cannot be compared with shipped/best, which was in use before: There is no photographs." in answer.out
+
+
+def test_a_finished_run_gets_no_more_epochs(door, finished_run):
+    answer = door("--resume", finished_run.id, "--epochs", "5", paths=paths_of(finished_run))
+    assert answer.code == 2
+    assert answer.problem == f"Error: Run {finished_run.id} is finished, after 3 of 3 epochs; it gets no more."
+    assert f"--init-from {finished_run.id}" in answer.hint
+
+
+def test_a_run_with_a_broken_manifest_is_refused(door, begun_run):
+    (begun_run.folder / "manifest.json").write_text("{")
+    answer = door("--resume", begun_run.id)
+    assert answer.code == 2
+    assert str(begun_run.folder / "manifest.json") in answer.problem
+    with pytest.raises(ArtifactError):
+        _ = begun_run.manifest
+
+
+def test_epochs_grow_and_the_run_goes_on_after_its_last_one(begun_run, paths):
+    answer = run_script("--resume", "latest", "--epochs", "4", paths=paths)
+    assert (answer.code, answer.err) == (0, "")
+    state = begun_run.state
+    assert (state.status, state.epoch, state.epochs) == ("SUCCEEDED", 4, 4)
+    assert begun_run.manifest.config.epochs == 4
+    assert read_progress(begun_run.checkpoint).epoch == 4
+    assert len(begun_run.history_csv.read_text().splitlines()) == 1 + 4
+
+
+def test_what_is_in_use_when_a_run_is_made_is_what_it_starts_and_learns_from_when_resumed(trained_run, session_paths):
+    fixed = with_fixed_models(TrainConfig(init_from="current", teacher=("current", trained_run.id)), session_paths)
+    assert Path(fixed.init_from).samefile(trained_run.model_h5)
+    assert fixed.teacher == (fixed.init_from, trained_run.id)
+    assert with_fixed_models(TrainConfig(), session_paths) == TrainConfig()

@@ -1,0 +1,96 @@
+"""`python -m fer_core.cli.retrain`: the whole retraining as a job starts it, each in processes of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from fer_core.evaluation.metrics import Evaluation
+from fer_core.paths import Paths
+from fer_core.store.files import read_json
+from fer_core.store.promotion import current
+from fer_core.store.runs import list_runs, open_run
+from fer_core.training.deciding import Decision
+from tests.cli.conftest import save_noise
+from tests.conftest import PROJECT
+from tests.script import clean_environment, run_script
+
+DOOR = ("-m", "fer_core.cli.retrain")
+
+
+def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(finished_run, paths):
+    for number in range(3):
+        save_noise(paths.inbox / "happy" / f"{number}.png", 900 + number)
+    command = _command("promoted", paths, epochs=10, learning_rate=0.003)
+    environment = clean_environment(paths, {"FER_INBOX": str(paths.inbox), "PYTHONPATH": str(PROJECT)})
+    with subprocess.Popen(
+        command, env=environment, cwd=paths.models.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as child:
+        for line in child.stdout:
+            if line.startswith("epoch   2"):
+                child.send_signal(signal.SIGKILL)
+                break
+    run = open_run(paths, "promoted")
+    assert run.state.status == "RUNNING"
+    child = subprocess.run(
+        command, env=environment, cwd=paths.models.parent, capture_output=True, text=True, timeout=200
+    )
+    assert (child.returncode, child.stderr) == (0, "")
+    assert "Goes on after epoch" in child.stdout
+    assert child.stdout.splitlines()[-1] == "Run promoted is put into use."
+    assert (current(paths).run, current(paths).previous) == ("promoted", (finished_run.id,))
+    decision = Decision.model_validate(read_json(run.folder / "promotion.json", "decision"))
+    assert decision.figures["macro_f1"]["interval"][0] > 0
+    evaluation = Evaluation.from_json(read_json(run.evaluation_json, "evaluation"))
+    assert decision.figures["reloaded"]["accuracy"] == {"recorded": evaluation.accuracy, "found": evaluation.accuracy}
+    assert run.audit_json.is_file()
+
+
+def test_a_retraining_that_is_worse_is_kept(finished_run, paths):
+    answer = run_script(
+        *_spec("kept", epochs=1, learning_rate=1e-5), paths=paths, script=DOOR, environment=_here(paths)
+    )
+    assert (answer.code, answer.err) == (0, "")
+    assert "Macro F1 is not measurably higher" in answer.out
+    assert answer.out.splitlines()[-1] == "Run kept is kept, and not put into use."
+    assert current(paths).run == finished_run.id
+
+
+def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(finished_run, paths):
+    spec = json.dumps({"min_new_images": 50, "queue": "gpu"})
+    answer = run_script("--spec", spec, "--run", "none", paths=paths, script=DOOR, environment=_here(paths))
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[-1] == "Nothing is trained: 0 new images, and a retraining waits for 50."
+    assert [run.id for run in list_runs(paths)] == [finished_run.id]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem", "hint"),
+    [
+        (("--spec", '{"min_gian": 1}'), "Error: --spec: there is no setting 'min_gian'.", "Did you mean 'min_gain'?"),
+        (("--spec", "{"), "Error: --spec cannot be read: ", 'It is like {"min_new_images": 50}.'),
+        (("--spce", "{}"), "Error: There is no setting '--spce'.", "Did you mean '--spec'?"),
+    ],
+)
+def test_what_is_wrong_is_said_in_two_lines(paths, arguments, problem, hint):
+    answer = run_script(*arguments, paths=paths, script=DOOR, environment=_here(paths))
+    assert answer.code == 2
+    assert answer.problem.startswith(problem)
+    assert answer.hint == hint
+
+
+def _here(paths: Paths) -> dict[str, str]:
+    return {"FER_INBOX": str(paths.inbox), "PYTHONPATH": str(PROJECT)}
+
+
+def _spec(run: str, **settings: object) -> tuple[str, ...]:
+    # On 84 test images calibration is a matter of chance.
+    spec = {"settings": settings, "max_calibration_loss": 1}
+    return ("--job", f"job-{run}", "--spec", json.dumps(spec), "--run", run)
+
+
+def _command(run: str, paths: Paths, **settings: object) -> list[str]:
+    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
+    return [sys.executable, *DOOR, *_spec(run, **settings), *folders]

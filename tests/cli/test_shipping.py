@@ -1,0 +1,158 @@
+"""A shipped model is the run without what only concerns the machine that trained it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from fer_core.cli.shipping import ship
+from fer_core.data.dataset import load_dataset
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.analysis import analyse, analysis_folder
+from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.predict import predict_side_by_side
+from fer_core.store.artifacts import load_model, read_h5_manifest
+from fer_core.store.files import file_sha256, write_json
+from fer_core.store.litert import LiteRTModel
+from fer_core.store.model_files import find_model
+from fer_core.store.run import Run
+from fer_core.store.shipped import shipped_models
+from tests.conftest import paths_in
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def analysed_run(trained_run, session_paths, tmp_path_factory):
+    """A copy of the shared run, with its analysis."""
+    paths = paths_in(tmp_path_factory.mktemp("analysed"))
+    run = Run(shutil.copytree(trained_run.folder, paths.models / "runs" / trained_run.id), trained_run.history)
+    dataset = load_dataset(run.manifest.config, session_paths, side=48)
+    ask = partial(predict_side_by_side, [LiteRTModel(run.model_tflite).probabilities])
+    for folder, views in ((run.folder, 1), (_over_ten_views(run, paths), 10)):
+        analyse(find_model(run.id, paths), dataset, probabilities=ask, folder=folder, views=views)
+    return run
+
+
+def _over_ten_views(run, paths):
+    folder = analysis_folder(find_model(run.id, paths), paths, views=10)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def shipped(analysed_run, tmp_path):
+    folder = tmp_path / "shipped"
+    ship(analysed_run, folder)
+    return folder
+
+
+def test_its_card_says_what_it_is_and_what_it_is_not_for(analysed_run, shipped):
+    card = (shipped / "README.md").read_text(encoding="utf-8")
+    scores = analysed_run.manifest.scores
+    assert f"| accuracy | {100 * scores['accuracy']:.1f} % |" in card
+    assert "| over 10 views | " in card
+    assert f"| {scores['images'] // 7} |" in card  # of each emotion
+    assert "expected calibration error" in card
+    assert "`model.tflite`, one face on one core" in card
+    assert "python train_emotion_model.py --recipe smoke --data FILE" in card
+    assert "An expression is not a feeling." in card
+    assert "under the MIT licence" in card
+
+
+def test_a_run_that_was_not_analysed_is_refused(trained_run, tmp_path):
+    with pytest.raises(ArtifactError, match="It holds no analysis") as caught:
+        ship(trained_run, tmp_path / "shipped")
+    assert "--analyze" in caught.value.hint
+    assert not (tmp_path / "shipped").exists()
+
+
+def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
+    run = Run(shipped, shipped)
+    assert run.state.status == "SUCCEEDED"
+    ours, theirs = load_model(run.model_h5).get_weights(), load_model(trained_run.model_h5).get_weights()
+    assert all((mine == other).all() for mine, other in zip(ours, theirs, strict=True))
+    assert read_h5_manifest(run.model_h5) == run.manifest
+    assert json.loads(run.evaluation_json.read_text())["model_sha256"] == file_sha256(run.model_h5)
+    assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
+    kinds = [json.loads(line)["kind"] for line in run.metrics_jsonl.read_text(encoding="utf-8").splitlines()]
+    assert kinds.count("epoch") == run.manifest.config.epochs
+    assert "progress" not in kinds
+
+
+def test_other_models_are_named_by_their_runs_in_it(analysed_run, tmp_path):
+    in_use = Run(shutil.copytree(analysed_run.folder, tmp_path / "models" / "runs" / "run"), analysed_run.history)
+    manifest = json.loads((in_use.folder / "manifest.json").read_text())
+    config = manifest["config"] | {"init_from": "/home/of/start.h5", "teacher": ["/home/of/A-RUN/model.h5", "B-RUN"]}
+    write_json(in_use.folder / "manifest.json", manifest | {"config": config, "teachers": {"A-RUN": "ab"}})
+    ship(in_use, tmp_path / "distilled")
+    shipped = Run(tmp_path / "distilled", tmp_path).manifest
+    assert (shipped.config.init_from, shipped.config.teacher) == ("start.h5", ("A-RUN", "B-RUN"))
+    assert shipped.teachers == {"A-RUN": "ab"}
+    assert "distilled from A-RUN" in (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_card_says_how_teachers_were_trained_that_do_not_come_along(analysed_run, tmp_path):
+    names, runs = ("A-FIRST", "B-TAUGHT", "C-RUN"), tmp_path / "models" / "runs"
+    teachers = (None, {"A-FIRST": "ab"}, {"B-TAUGHT": "ab", "A-FIRST": "ab", "GONE": "cd"})
+    manifest = json.loads((analysed_run.folder / "manifest.json").read_text())
+    for name, distilled in zip(names, teachers, strict=True):
+        folder = shutil.copytree(analysed_run.folder, runs / name)
+        write_json(folder / "manifest.json", manifest | {"run_id": name, "teachers": distilled})
+    ship(Run(runs / "C-RUN", analysed_run.history), tmp_path / "distilled")
+    card = (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
+    ours = "    python train_emotion_model.py --recipe smoke --data FILE"
+    commands = [line.removeprefix(ours) for line in card.splitlines() if line.startswith(ours)]
+    assert [command.rpartition("  # ")[2] for command in commands[:2]] == ["A-FIRST", "B-TAUGHT"]
+    assert "--teacher A-FIRST " in commands[1]
+    assert "--teacher B-TAUGHT A-FIRST GONE" in commands[2]
+    assert len(commands) == 3
+
+
+def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
+    private = [str(trained_run.folder.parents[2]).encode(), str(PROJECT.parent).encode() + b"/"]
+    files = [path for path in shipped.rglob("*") if path.is_file()]
+    assert len(files) > 12
+    for path in files:
+        assert not any(name in path.read_bytes() for name in private), path
+    assert not (shipped / "checkpoint").exists()
+
+
+def test_a_taken_name_is_refused(analysed_run, shipped):
+    with pytest.raises(ArtifactError, match="exists already"):
+        ship(analysed_run, shipped)
+
+
+@pytest.mark.parametrize("folder", shipped_models(), ids=lambda folder: folder.name)
+def test_the_temperature_of_a_model_that_comes_with_the_project_makes_its_confidence_no_worse(folder):
+    run = Run(folder, folder)
+    analysis = Analysis.from_json(json.loads(run.evaluation_json.read_text()))
+    assert run.manifest.temperature == analysis.temperature
+    assert read_h5_manifest(run.model_h5) == run.manifest
+    assert analysis.evaluation.model_sha256 == file_sha256(run.model_h5)
+    assert analysis.after.error <= min(analysis.before.error, 0.03)
+    assert analysis.temperature_from in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [folder.name for folder in shipped_models()])
+def test_a_model_that_comes_with_the_project_opens_with_keras_alone_and_scores_what_it_says(name, test_data):
+    code = (
+        "import sys, zipfile, json, keras, cv2, numpy as np\n"
+        "folder, archive = sys.argv[1:]\n"
+        "model = keras.models.load_model(folder + '/model.h5')\n"
+        "labels = list(json.load(open(folder + '/labels.json')).values())\n"
+        "names = [n for n in zipfile.ZipFile(archive).namelist() if n.startswith('test/') and n.endswith('.jpg')]\n"
+        "read = zipfile.ZipFile(archive).read\n"
+        "faces = np.stack([cv2.imdecode(np.frombuffer(read(n), np.uint8), 0) for n in names])[..., None]\n"
+        "found = model.predict(faces.astype('float32'), batch_size=256, verbose=0).argmax(1)\n"
+        "print(np.mean([labels[f] == n.split('/')[1] for f, n in zip(found, names)]))\n"
+    )
+    folder = PROJECT / "models" / "shipped" / name
+    command = [sys.executable, "-c", code, str(folder), str(test_data / "fer2013.zip")]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    said = json.loads((folder / "evaluation.json").read_text())["accuracy"]
+    assert float(answer.stdout) == pytest.approx(said, abs=0.0006)

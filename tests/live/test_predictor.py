@@ -1,0 +1,321 @@
+"""Pictures and videos to readings, with real faces, detectors and the shipped model, and with scripted ones."""
+
+import gc
+import itertools
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_core.data.face_picture import decode_picture, network_input
+from fer_core.errors import ConfigError
+from fer_core.faces import Detector
+from fer_core.faces.face import Face
+from fer_core.live.frame import Frame
+from fer_core.live.predictor import FacePredictor, LivePredictor
+from tests.live.prediction_parts import (
+    BrightnessClassifier,
+    ScriptedDetector,
+    clip_frames,
+    fer_faces,
+    frame_of,
+    real_detector,
+    shipped_classifier,
+)
+
+DETECTORS = ("haar", "yunet")
+
+
+def picture(test_data: Path, name: str) -> np.ndarray:
+    return cv2.imread(str(test_data / "faces" / name))
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("emotion", ["happy", "surprise"])
+def test_the_known_emotion_of_a_photograph_is_read(detector, emotion, test_data, paths):
+    predictor = FacePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
+    (prediction,) = predictor.read(picture(test_data, f"photo_{emotion}.jpg"))
+    assert (prediction.label, prediction.unsure, prediction.person) == (emotion, False, None)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_picture_without_faces_has_no_readings(detector, test_data, paths):
+    predictor = FacePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
+    assert predictor.read(picture(test_data, "mountain.jpg")) == []
+
+
+def test_all_five_people_of_a_photograph_are_read_largest_first(test_data, paths):
+    predictor = FacePredictor(real_detector("yunet", test_data, paths, width=640), shipped_classifier(paths))
+    predictions = predictor.read(picture(test_data, "multi_face.jpg"))
+    areas = [prediction.box.width * prediction.box.height for prediction in predictions]
+    assert len(predictions) == 5
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_a_given_face_is_read_as_the_model_classifies_it(test_data, paths):
+    classifier = shipped_classifier(paths)
+    predictor = FacePredictor(None, classifier)
+    for data in fer_faces(test_data, 12):
+        face = decode_picture(data)
+        (prediction,) = predictor.read_given(face)
+        direct = classifier.classify(network_input(face, side=48)[np.newaxis])[0]
+        assert list(prediction.probabilities.values()) == pytest.approx(direct.tolist(), abs=1e-6)
+        assert prediction.box == (0, 0, 48, 48)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_gray_colour_and_opaque_bgra_pictures_are_read_alike(detector, test_data, paths):
+    predictor = FacePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
+    frame_bgr = picture(test_data, "photo_happy.jpg")
+    frame_gray = cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY)
+    for same in (frame_gray, frame_gray[:, :, np.newaxis], cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2BGRA)):
+        (prediction,) = predictor.read(same)
+        assert prediction.label == "happy"
+
+
+def test_a_face_at_the_edge_of_the_picture_is_read(test_data, paths):
+    frame_bgr = picture(test_data, "photo_happy.jpg")
+    predictor = FacePredictor(real_detector("haar", test_data, paths), shipped_classifier(paths))
+    box = predictor.read(frame_bgr)[0].box
+    cut = frame_bgr[:, int(box.x) :]
+    detector = ScriptedDetector(lambda call: [(-10, box.y, box.width)])
+    (prediction,) = FacePredictor(detector, predictor.classifier).read(cut)
+    assert prediction.label == "happy"
+
+
+def test_without_a_detector_faces_cannot_be_found(paths):
+    with pytest.raises(ConfigError, match="no detector"):
+        FacePredictor(None, shipped_classifier(paths)).read(np.zeros((50, 50), np.uint8))
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(threshold):
+    with pytest.raises(ConfigError, match="The threshold is"):
+        FacePredictor(None, BrightnessClassifier(), threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [({"smoothing_seconds": -1}, "smoothing_seconds is -1"), ({"detect_every": 0}, "detect_every is 0")],
+)
+def test_settings_out_of_range_are_refused(setting, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        LivePredictor(ScriptedDetector(lambda call: []), BrightnessClassifier(), **setting)
+
+
+def labels_read(frames: Sequence[Frame], predictor: LivePredictor) -> list[str]:
+    """Returns the labels of the one person who is in all frames."""
+    predictions = [predictor.read(frame) for frame in frames]
+    assert {tuple(prediction.person for prediction in one) for one in predictions} == {(1,)}
+    return [one[0].label for one in predictions]
+
+
+class Remembering:
+    """A detector that looks at each frame once, since it takes most of the time."""
+
+    def __init__(self, detector: Detector):
+        self.name, self.framing, self._detector = detector.name, detector.framing, detector
+        self._found: dict[int, list[Face]] = {}
+
+    def find(self, frame_bgr: np.ndarray) -> list[Face]:
+        if id(frame_bgr) not in self._found:
+            self._found[id(frame_bgr)] = self._detector.find(frame_bgr)
+        return self._found[id(frame_bgr)]
+
+
+def changes(labels: list[str]) -> int:
+    return sum(before != after for before, after in itertools.pairwise(labels))
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_in_a_clip_labels_change_a_third_as_often_and_none_is_short(detector, test_data, paths):
+    """Reads 944 frames: two seconds with yunet, five with haar."""
+    frames = list(clip_frames(test_data / "faces" / "single_face_2.mp4"))
+    parts = Remembering(real_detector(detector, test_data, paths)), shipped_classifier(paths)
+    raw = labels_read(frames, LivePredictor(*parts, smoothing_seconds=0))
+    shown = labels_read(frames, LivePredictor(*parts))
+    assert len(shown) == 472
+    assert 3 * changes(shown) <= changes(raw)
+    assert min(spells(shown, frames)) >= 0.3
+
+
+def spells(labels: list[str], frames: Sequence[Frame]) -> list[float]:
+    """Returns how long each label lasts, from the first to the last frame with it."""
+    pairs = zip(labels, (frame.seconds for frame in frames), strict=True)
+    groups = [[seconds for _, seconds in group] for _, group in itertools.groupby(pairs, key=lambda pair: pair[0])]
+    return [group[-1] - group[0] for group in groups]
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("every", [1, 4])
+def test_the_other_clip_has_one_person_throughout_also_where_frames_are_dropped(detector, every, test_data, paths):
+    predictor = LivePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
+    frames = list(clip_frames(test_data / "faces" / "single_face.mp4", every=every))
+    assert len(labels_read(frames, predictor)) == 72 // every
+
+
+def test_the_first_reading_of_a_video_is_that_of_a_picture(test_data, paths):
+    parts = real_detector("haar", test_data, paths), shipped_classifier(paths)
+    frame_bgr = picture(test_data, "photo_surprise.jpg")
+    (live,) = LivePredictor(*parts).read(frame_of(frame_bgr))
+    (still,) = FacePredictor(*parts).read(frame_bgr)
+    assert live.probabilities == pytest.approx(still.probabilities)
+    assert (live.label, live.box) == (still.label, pytest.approx(still.box))
+
+
+def test_between_detections_a_face_is_followed_to_where_it_went(test_data, paths):
+    frame_bgr = picture(test_data, "photo_happy.jpg")
+    predictor = LivePredictor(real_detector("yunet", test_data, paths), shipped_classifier(paths), detect_every=8)
+    (first,) = predictor.read(frame_of(frame_bgr))
+    for number in range(1, 8):
+        moved = np.roll(frame_bgr, 6 * number, axis=1)
+        predictor.read(frame_of(moved, number))
+    seen = predictor.faces[1]
+    (expected,) = FacePredictor(predictor.detector, predictor.classifier).read(moved)
+    assert seen.square.x + seen.square.width / 2 == pytest.approx(expected.box.x + expected.box.width / 2, abs=5)
+    assert first.box.x + 42 == pytest.approx(expected.box.x, abs=8)
+
+
+def bright(level: int = 200, width: int = 300) -> np.ndarray:
+    return np.full((120, width, 3), level, np.uint8)
+
+
+def scripted(script, **settings) -> LivePredictor:
+    return LivePredictor(ScriptedDetector(script), BrightnessClassifier(), **({"detect_every": 1} | settings))
+
+
+def test_faces_are_looked_for_in_every_nth_frame():
+    predictor = scripted(lambda call: [(10, 10, 60)], detect_every=4)
+    for number in range(40):
+        assert len(predictor.read(frame_of(bright(), number))) == 1
+    assert predictor.detector.calls == 10
+    assert predictor.classifier.faces == 40
+
+
+def test_a_face_that_is_new_or_missed_is_looked_for_again_in_the_next_frame():
+    predictor = scripted(lambda call: [(10, 10, 60)] if call in (0, 2) else [], detect_every=10)
+    for number in range(13):
+        predictor.read(frame_of(bright(), number))
+    assert predictor.detector.calls == 3  # frames 0, 10 (missed) and 11
+
+
+def test_who_is_hidden_keeps_the_reading_for_a_moment_and_is_not_classified_from_what_is_there_instead():
+    predictor = scripted(lambda call: [(10, 10, 60)] if call < 5 else [])
+    last = [predictor.read(frame_of(bright(220), number)) for number in range(5)][-1]
+    seen = predictor.classifier.faces
+    hidden = [predictor.read(frame_of(bright(20), number)) for number in range(5, 60)]
+    assert predictor.classifier.faces == seen
+    assert predictor.faces == {}
+    bridged = [one for one in hidden if one]
+    assert len(bridged) / 30 == pytest.approx(0.7, abs=0.05)
+    assert all(one[0].probabilities == last[0].probabilities and one[0].person == 1 for one in bridged)
+    assert hidden[-1] == []
+
+
+def test_people_do_not_share_their_smoothing():
+    predictor = scripted(lambda call: [(10, 10, 80), (200, 10, 80)])
+    frame_bgr = bright(240)
+    frame_bgr[:, 150:] = 15
+    for number in range(30):
+        first, second = predictor.read(frame_of(frame_bgr, number))
+    assert (first.label, second.label) == ("happy", "sad")
+    assert first.confidence == second.confidence == pytest.approx(240 / 255, abs=1e-5)
+
+
+def test_a_change_of_expression_passes_half_its_height_within_the_smoothing_time():
+    predictor = scripted(lambda call: [(10, 10, 60)], smoothing_seconds=0.5)
+    for number in range(30):
+        predictor.read(frame_of(bright(0), number))
+    shares = [predictor.read(frame_of(bright(255), 30 + number))[0].probabilities["happy"] for number in range(16)]
+    assert shares[0] < 0.2
+    assert shares[15] > 0.5
+
+
+def test_without_smoothing_the_reading_is_that_of_the_frame():
+    predictor = scripted(lambda call: [(10, 10, 60)], smoothing_seconds=0)
+    for number, level in enumerate((255, 0, 255, 0)):
+        (prediction,) = predictor.read(frame_of(bright(level), number))
+        assert (prediction.label, prediction.confidence) == ("happy" if level else "sad", 1.0)
+
+
+def test_another_detector_or_model_takes_over_without_losing_people(test_data, paths):
+    frames = list(clip_frames(test_data / "faces" / "single_face.mp4"))
+    predictor = LivePredictor(real_detector("haar", test_data, paths), shipped_classifier(paths))
+    seen = [predictor.read(frame) for frame in frames[:20]]
+    predictor.use(detector=real_detector("yunet", test_data, paths))
+    seen += [predictor.read(frame) for frame in frames[20:40]]
+    before = seen[-1][0]
+    predictor.use(classifier=shipped_classifier(paths))
+    seen += [predictor.read(frame) for frame in frames[40:]]
+    after = seen[40][0]
+    assert {tuple(prediction.person for prediction in one) for one in seen} == {(1,)}
+    assert predictor.detector.name == "yunet"
+    assert max(abs(before.probabilities[label] - after.probabilities[label]) for label in before.probabilities) < 0.2
+
+
+def test_a_new_detector_looks_at_the_very_next_frame():
+    predictor = scripted(lambda call: [(10, 10, 60)], detect_every=10)
+    predictor.read(frame_of(bright()))
+    predictor.use(detector=ScriptedDetector(lambda call: [(12, 10, 60)]))
+    predictor.read(frame_of(bright(), 1))
+    assert predictor.detector.calls == 1
+
+
+def test_a_model_with_other_labels_starts_with_its_own_readings():
+    predictor = scripted(lambda call: [(10, 10, 60)])
+    for number in range(10):
+        predictor.read(frame_of(bright(250), number))
+    other = BrightnessClassifier()
+    other.labels = ("calm", "tense")
+    predictor.use(classifier=other)
+    (prediction,) = predictor.read(frame_of(bright(0), 10))
+    assert (prediction.person, prediction.label, prediction.confidence) == (1, "tense", 1.0)
+
+
+def test_the_stages_of_a_frame_are_timed_by_the_clock_that_was_given():
+    ticks = itertools.count()
+    predictor = scripted(lambda call: [(10, 10, 60)], clock=lambda: next(ticks))
+    predictor.read(frame_of(bright()))
+    assert predictor.stage_seconds == {"detect": 1, "track": 1, "classify": 1, "smooth": 1}
+
+
+def test_a_stream_that_comes_back_with_another_size_goes_on():
+    predictor = scripted(lambda call: [(10, 10, 60)], detect_every=2)
+    for number in range(12):
+        assert predictor.read(frame_of(bright(width=300 if number < 5 else 500), number))
+
+
+def coming_and_going(call: int) -> list[tuple[float, float, float]]:
+    """Somebody else every second, beside a person who stays."""
+    place = 100 + 97 * (call // 30) % 180
+    return [(10, 10, 60)] + ([(place, 10, 60)] if call % 30 < 6 else [])
+
+
+def test_nothing_grows_however_many_people_come_and_go():
+    predictor, frame_bgr = scripted(coming_and_going), bright()
+    people: set[int] = set()
+
+    def read(first: int, last: int) -> int:
+        for number in range(first, last):
+            people.update(prediction.person for prediction in predictor.read(frame_of(frame_bgr, number)))
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    read(0, 300)
+    tracemalloc.start()
+    try:
+        before = read(300, 600)
+        after = read(600, 3000)
+    finally:
+        tracemalloc.stop()
+    assert len(people) > 90
+    assert after - before < 20_000
+
+
+def test_a_frame_without_anybody_has_no_readings():
+    predictor = scripted(lambda call: [])
+    assert predictor.read(frame_of(bright())) == []
+    assert predictor.faces == {}

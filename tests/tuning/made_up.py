@@ -1,0 +1,71 @@
+"""Searches that were never trained: entries as trials leave them, in a search's folder, and runs with a history."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from fer_core.paths import Paths
+from fer_core.store.clock import utc_text
+from fer_core.store.run import Run
+from fer_core.store.runs import create_run
+from fer_core.training.history import write_history
+from fer_core.tuning.entries import Entry
+from fer_core.tuning.folder import Search, create_search
+from fer_core.tuning.space import with_values
+from fer_core.tuning.spec import SearchSpec
+from fer_core.tuning.state import changing
+
+BEGIN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+OBJECTIVE = "val_macro_f1"
+
+
+def minutes(number: float) -> datetime:
+    """Returns the moment so many minutes after the searches began."""
+    return BEGIN + timedelta(minutes=number)
+
+
+def trial(number: int, score: float | None = None, **fields) -> Entry:
+    """Returns a trial: finished where it has a score, otherwise running."""
+    status = "RUNNING" if score is None else "COMPLETED"
+    own = {"seed": 0, "values": {}, "run": f"run-{number}", "status": status, "score": score}
+    if score is not None:
+        own |= {"told_utc": utc_text(minutes(2 * number + 2)), "epochs": 12, "seconds": 100.0}
+    return Entry(**{"number": number, "asked_utc": utc_text(minutes(2 * number))} | own | fields)
+
+
+def confirmation(number: int, of: int, score: float | None = None, **fields) -> Entry:
+    """Returns a training of an earlier trial's settings with another seed."""
+    return trial(number, score, kind="confirm", of=of, **{"seed": number} | fields)
+
+
+def failed(number: int, message: str = "The loss became no number.", **fields) -> Entry:
+    """Returns a trial that failed."""
+    told = {"status": "FAILED", "message": message, "told_utc": utc_text(minutes(2 * number + 1))}
+    return trial(number, **told | fields)
+
+
+def made_up_search(paths: Paths, entries: Iterable[Entry] = (), *, status: str = "RUNNING", **spec) -> Search:
+    """Returns a search around the smallest recipe, on drawn faces, that has come to these entries."""
+    own = {"recipe": "smoke", "data": "sample", "settings": {"sample_per_class": 20, "epochs": 12, "threads": 1}}
+    search = create_search(paths, SearchSpec(**own | spec), search_id="search-1", clock=lambda: BEGIN)
+    with changing(search) as state:
+        state.entries = list(entries)
+        state.status = status
+        state.started_utc = utc_text(BEGIN) if state.entries else None
+    return search
+
+
+def rows(*scores: float, objective: str = OBJECTIVE) -> list[dict]:
+    """Returns the history of a training: an epoch for each score."""
+    return [
+        {"epoch": epoch, "loss": 1.0, "accuracy": 0.5, "seconds": 2.0, objective: score}
+        for epoch, score in enumerate(scores, start=1)
+    ]
+
+
+def run_of(search: Search, entry: Entry, history: list[dict]) -> Run:
+    """Makes the run of a trial, with the history of so many epochs."""
+    config = with_values(search.base, entry.values)
+    run = create_run(search.paths, config, recipe="smoke", kind="trial", parent=search.id, run_id=entry.run)
+    write_history(run.history_csv, history)
+    run.update_state(epoch=len(history))
+    return run

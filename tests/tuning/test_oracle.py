@@ -1,0 +1,221 @@
+"""What is tried next: each of Keras Tuner's oracles, asked afresh for every trial."""
+
+import itertools
+import json
+import math
+
+import pytest
+
+from fer_core.tuning.entries import Entry
+from fer_core.tuning.folder import Plan
+from fer_core.tuning.oracle import propose
+from fer_core.tuning.space import with_values
+from fer_core.tuning.spec import SearchSpec, base_config, first_values, space_of
+from tests.tuning.driving import hill
+
+EVERY_ORACLE = pytest.mark.parametrize("oracle", ["random", "hyperband", "bayesian", "grid"])
+SPACE = ("learning_rate", "optimizer", "weight_decay", "batch_size", "flip", "filters")
+
+
+def plan_of(**settings) -> Plan:
+    spec = SearchSpec(**{"recipe": "smoke", "space": SPACE, "max_trials": 30} | settings)
+    first = first_values(spec, [])
+    return Plan(created_utc="", spec=spec, base=base_config(spec), parameters=space_of(spec), first_values=first)
+
+
+def entry(number: int, values: dict, status: str = "COMPLETED", score: float | None = None) -> Entry:
+    score = hill(values) if score is None and status == "COMPLETED" else score
+    return Entry(number=number, seed=0, values=values, run=f"run-{number}", status=status, score=score)
+
+
+def tried(plan: Plan, count: int, *, running: int = 0) -> list[Entry]:
+    """Returns the first trials of a search, of which the last `running` have not ended."""
+    trials: list[Entry] = []
+    while len(trials) < count:
+        values = propose(plan, trials)
+        if isinstance(values, str):
+            break
+        trials.append(entry(len(trials), values, "RUNNING" if running else "COMPLETED"))
+        if running and len(trials) > running:
+            done = trials[-running - 1]
+            trials[-running - 1] = entry(done.number, done.values)
+    return trials
+
+
+def settings_of(trials: list[Entry]) -> list[str]:
+    return [json.dumps(trial.settings, sort_keys=True) for trial in trials]
+
+
+@EVERY_ORACLE
+def test_each_proposal_gives_valid_settings_and_is_json(oracle):
+    plan = plan_of(oracle=oracle)
+    for trial in tried(plan, 15):
+        assert with_values(plan.base, trial.values)
+        assert json.loads(json.dumps(trial.values)) == trial.values
+
+
+@EVERY_ORACLE
+def test_the_recipes_own_values_come_first_and_then_what_is_given(oracle):
+    given = ({"learning_rate": 0.005, "flip": True}, {"optimizer": "sgd"})
+    plan = plan_of(oracle=oracle, start_from=given)
+    trials = tried(plan, 5)
+    assert tuple(trial.settings for trial in trials[:3]) == plan.first_values
+    assert len(set(settings_of(trials))) == 5
+
+
+@EVERY_ORACLE
+def test_only_values_that_are_of_use_are_proposed(oracle):
+    for trial in tried(plan_of(oracle=oracle), 20):
+        assert ("weight_decay" in trial.values) == (trial.values["optimizer"] in ("adamw", "sgd"))
+
+
+@EVERY_ORACLE
+def test_the_same_search_proposes_the_same_and_another_seed_something_else(oracle):
+    first, second = (settings_of(tried(plan_of(oracle=oracle), 8)) for _ in range(2))
+    assert first == second
+    others = settings_of(tried(plan_of(oracle=oracle, seed=1), 8))
+    assert (others == first) == (oracle == "grid")
+
+
+@pytest.mark.parametrize("oracle", ["random", "grid"])
+def test_what_a_trial_tries_depends_on_its_number_alone(oracle):
+    plan = plan_of(oracle=oracle)
+    told = tried(plan, 12)
+    untold = [entry(trial.number, trial.values, "RUNNING") for trial in told]
+    failed = [entry(trial.number, trial.values, "FAILED") for trial in told]
+    for number in range(12):
+        for history in (told, untold, failed):
+            assert propose(plan, history[:number]) == told[number].values
+
+
+@EVERY_ORACLE
+def test_nothing_is_tried_twice_until_there_is_nothing_left(oracle):
+    plan = plan_of(oracle=oracle, space=("optimizer", "flip", "batch_size"), settings={"epochs": 1})
+    trials = tried(plan, 30)
+    combinations = itertools.product(("adam", "adamw", "sgd"), (False, True), (32, 64, 128))
+    possible = {(optimizer, flip, size) for optimizer, flip, size in combinations}
+    found = [(trial.values["optimizer"], trial.values["flip"], trial.values["batch_size"]) for trial in trials]
+    assert len(found) == len(set(found)) and set(found) <= possible
+    assert propose(plan, trials) == "exhausted"
+    assert len(found) == 18 or oracle != "grid"
+
+
+def test_a_grid_tries_every_combination_with_both_ends_of_each_range():
+    plan = plan_of(oracle="grid", space=("learning_rate", "optimizer", "weight_decay"), max_trials=1000)
+    trials = tried(plan, 1000)
+    rates = {trial.values["learning_rate"] for trial in trials}
+    decays = {trial.values["weight_decay"] for trial in trials if "weight_decay" in trial.values}
+    assert rates == {1e-5, 5.62341e-5, 0.000316228, 0.00177828, 0.01, plan.base.learning_rate}
+    assert decays == {1e-6, 1e-5, 1e-4, 1e-3, 1e-2}
+    # adam without a decay, adamw and sgd with each
+    assert len(set(settings_of(trials))) == len(trials) == len(rates) * (1 + 2 * len(decays))
+
+
+def test_a_grid_goes_on_after_what_was_given():
+    alone = tried(plan_of(oracle="grid", space=("batch_size", "flip")), 10)
+    given = ({"batch_size": 128, "flip": True},)
+    trials = tried(plan_of(oracle="grid", space=("batch_size", "flip"), start_from=given), 10)
+    assert settings_of(trials)[1] == settings_of([entry(0, given[0])])[0]
+    assert sorted(settings_of(trials)) == sorted(settings_of(alone)) and len(alone) == 6
+
+
+def promotions_are_right(trials: list[Entry], told_before: dict[int, set[int]]) -> None:
+    """Checks each trial that goes on with another: it was the best of its round that was not chosen before."""
+    chosen: set[int] = set()
+    for trial in trials:
+        if "tuner/trial_id" not in trial.values:
+            continue
+        source = int(trial.values["tuner/trial_id"])
+        place = (trial.values["tuner/bracket"], trial.values["tuner/round"] - 1)
+        rivals = [
+            other
+            for other in trials
+            if (other.values["tuner/bracket"], other.values["tuner/round"]) == place
+            and other.number in told_before[trial.number]
+            and other.status == "COMPLETED"
+            and other.number not in chosen
+        ]
+        assert trials[source] in rivals
+        assert trials[source].score == max(other.score for other in rivals)
+        assert trial.settings == trials[source].settings
+        assert (
+            trial.values["tuner/initial_epoch"] == trials[source].values["tuner/epochs"] < trial.values["tuner/epochs"]
+        )
+        chosen.add(source)
+
+
+def test_hyperband_trains_the_best_of_each_bracket_longer():
+    plan = plan_of(oracle="hyperband", max_epochs=9, max_trials=100)
+    trials = tried(plan, 100)
+    sizes: dict[tuple, int] = {}
+    for trial in trials:
+        place = tuple(trial.values[f"tuner/{name}"] for name in ("bracket", "round", "epochs"))
+        sizes[place] = sizes.get(place, 0) + 1
+    assert sizes == {(2, 0, 1): 9, (2, 1, 3): 3, (2, 2, 9): 1, (1, 0, 3): 5, (1, 1, 9): 2, (0, 0, 9): 3}
+    promotions_are_right(trials, {trial.number: set(range(trial.number)) for trial in trials})
+    assert propose(plan, trials) == "exhausted"
+
+
+def test_hyperband_waits_for_trials_that_are_needed_to_choose():
+    plan = plan_of(oracle="hyperband", max_epochs=9, max_trials=100)
+    trials: list[Entry] = []
+    while not isinstance(values := propose(plan, trials), str):
+        trials.append(entry(len(trials), values, "RUNNING"))
+    assert (values, len(trials)) == ("wait", 9 + 5 + 3)
+    told = [entry(trial.number, trial.values) for trial in trials]
+    assert propose(plan, told[:6] + trials[6:]) == "wait"
+    best = max(told[:7], key=lambda trial: trial.score)
+    assert propose(plan, told[:7] + trials[7:])["tuner/trial_id"] == str(best.number)
+
+
+def test_hyperband_comes_to_an_end_where_trials_fail():
+    plan = plan_of(oracle="hyperband", max_epochs=9, max_trials=100)
+    trials: list[Entry] = []
+    while not isinstance(values := propose(plan, trials), str):
+        trials.append(entry(len(trials), values, "FAILED" if len(trials) % 4 == 1 else "COMPLETED"))
+    assert values == "exhausted"
+    assert 15 < len(trials) < 25
+    promotions_are_right(trials, {trial.number: set(range(trial.number)) for trial in trials})
+
+
+def valley(values: dict) -> float:
+    """Returns a score, at most 0, that is best at a learning rate of 1e-3 and a rotation of 10."""
+    return -((math.log10(values["learning_rate"]) + 3) ** 2) - ((values["rotation"] - 10) / 30) ** 2
+
+
+def best_of(oracle: str, seed: int) -> float:
+    """Returns the best score of a search of 20 trials."""
+    space = ("learning_rate", "rotation")
+    plan = plan_of(oracle=oracle, seed=seed, space=space, recipe="weighted_loss", max_trials=20)
+    trials: list[Entry] = []
+    while len(trials) < 20:
+        values = propose(plan, trials)
+        trials.append(entry(len(trials), values, score=valley(values)))
+    return max(trial.score for trial in trials)
+
+
+def test_bayesian_comes_closer_to_the_best_settings_than_chance():
+    distances = {oracle: [-best_of(oracle, seed) for seed in range(3)] for oracle in ("bayesian", "random")}
+    assert sum(distances["bayesian"]) < 0.2 * sum(distances["random"])
+
+
+def test_bayesian_learns_before_most_of_its_trials_are_over_and_repeats_none_that_runs():
+    plan = plan_of(oracle="bayesian", max_trials=20)
+    trials = tried(plan, 20, running=4)
+    assert len(set(settings_of(trials))) == 20
+
+
+def test_bayesian_bears_scores_that_are_all_alike_and_trials_that_fail():
+    plan = plan_of(oracle="bayesian", max_trials=12)
+    values = [trial.values for trial in tried(plan_of(oracle="random"), 8)]
+    alike = [entry(number, one, "FAILED" if number % 3 == 2 else "COMPLETED", 0.5) for number, one in enumerate(values)]
+    alike = [trial if trial.status == "COMPLETED" else trial.model_copy(update={"score": None}) for trial in alike]
+    assert isinstance(propose(plan, alike), dict)
+
+
+def test_a_loss_is_made_small():
+    plan = plan_of(oracle="hyperband", max_epochs=3, objective="val_loss", space=("learning_rate",))
+    trials: list[Entry] = []
+    for number, score in enumerate((0.9, 0.2, 0.5)):
+        trials.append(entry(number, propose(plan, trials), score=score))
+    assert propose(plan, trials)["tuner/trial_id"] == "1"

@@ -1,0 +1,155 @@
+"""What a search may be asked for."""
+
+import pytest
+from pydantic import Field
+
+from fer_core.errors import ConfigError
+from fer_core.recipes import RECIPES, recipe_config
+from fer_core.store.clock import utc_text
+from fer_core.tuning.entries import SearchState
+from fer_core.tuning.estimate import seconds_left
+from fer_core.tuning.spec import SearchSpec, base_config, first_values, space_of
+from tests.tuning.made_up import BEGIN
+
+
+def test_a_search_of_nothing_but_defaults_is_valid():
+    spec = SearchSpec()
+    assert (spec.recipe, spec.oracle, spec.objective, spec.seed, spec.confirm_top) == (
+        "compact",
+        "random",
+        "val_macro_f1",
+        0,
+        3,
+    )
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_can_be_searched(recipe):
+    spec = SearchSpec(recipe=recipe)
+    config = base_config(spec)
+    assert config.monitor == "val_macro_f1"
+    assert config.network_options
+    assert config.learning_rate == recipe_config(recipe).learning_rate
+    assert config.validation_fraction >= 0.1
+    assert 5 <= len(space_of(spec)) <= 8
+    assert len(space_of(SearchSpec(recipe=recipe, space=("all",)))) > 8
+
+
+def test_a_search_of_nothing_but_defaults_is_something_for_an_evening():
+    spec = SearchSpec()
+    assert (base_config(spec).epochs, base_config(SearchSpec(settings={"epochs": 50})).epochs) == (10, 50)
+    state = SearchState(started_utc=utc_text(BEGIN), epoch_seconds=60.0)  # of a laptop; here it is 25
+    assert 2.5 < seconds_left(spec, base_config(spec), state, BEGIN) / 3600 < 3.5
+
+
+def test_a_search_holds_out_at_least_a_tenth():
+    assert recipe_config("resnet").validation_fraction < 0.1
+    assert base_config(SearchSpec(recipe="resnet")).validation_fraction == 0.1
+    assert base_config(SearchSpec(settings={"validation_fraction": 0.3})).validation_fraction == 0.3
+
+
+def test_a_search_survives_json():
+    settings = {"space": ["l2", "learning_rate"], "recipe": "attention", "start_from": [{"l2": 0.5}]}
+    spec = SearchSpec.checked(settings | {"settings": {"epochs": 5}, "max_hours": 1.5})
+    assert SearchSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_fixed_settings_lie_over_the_recipe_and_short_names_are_enough():
+    config = base_config(SearchSpec(recipe="attention", settings={"epochs": 5, "l2": 0.5}, data="sample"))
+    assert (config.epochs, config.network_options["l2"], config.data, config.learning_rate) == (5, 0.5, "sample", 5e-5)
+
+
+def test_another_network_comes_with_its_own_options():
+    config = base_config(SearchSpec(recipe="quick", settings={"network": "smoke"}))
+    assert (config.network, config.network_options) == ("smoke", {"filters": [16, 32, 64]})
+
+
+def test_the_objective_chooses_the_epoch_too():
+    assert base_config(SearchSpec(objective="val_loss")).monitor == "val_loss"
+
+
+def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
+    spec = SearchSpec(oracle="hyperband", max_epochs=9)
+    assert base_config(spec).epochs == 9
+    assert spec.stop_early and not spec.stops_early
+    assert base_config(SearchSpec(oracle="hyperband", recipe="baseline")).epochs == 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence", "hint"),
+    [
+        ({"recipe": "atention"}, "There is no recipe 'atention'", "Did you mean 'attention'?"),
+        ({"oracle": "random_search"}, "oracle", "--help"),
+        ({"orakle": "grid"}, "there is no setting 'orakle'", "Did you mean 'oracle'?"),
+        ({"space": ("learning_rat",)}, "There is no setting 'learning_rat'", "Did you mean 'learning_rate'?"),
+        ({"space": ("network_options.l3",), "recipe": "attention"}, "There is no setting", "l2"),
+        ({"space": ("dropout",), "recipe": "smoke"}, "There is no setting 'dropout'", "fade, filters."),
+        ({"space": ("epochs",)}, "A search has no range for 'epochs'", "learning_rate"),
+        ({"space": ()}, "The space of the search is empty", "Leave space out"),
+        (
+            {"recipe": "baseline", "space": ("momentum",)},
+            "momentum has no effect here: it needs optimizer to be sgd",
+            "Name optimizer in space",
+        ),
+        ({"settings": {"epoch": 3}}, "There is no setting 'epoch'", "Did you mean 'epochs'?"),
+        ({"settings": {"epochs": 0}}, "epochs: input should be greater than or equal to 1, got 0", "--help"),
+        ({"settings": {"monitor": "val_loss"}}, "settings has 'monitor'", "'objective'"),
+        ({"settings": {"data": "x.zip"}}, "settings has 'data'", "'data'"),
+        ({"settings": {"validation": "test"}}, "validation is 'test'", "held out"),
+        ({"settings": {"validation": "none", "early_stopping_patience": 0}}, "validation is 'none'", "held out"),
+        (
+            {"settings": {"validation_fraction": 0.05}},
+            "at least 10% of the training images; validation_fraction is",
+            "out",
+        ),
+        ({"settings": {"network": "smok"}}, "There is no network 'smok'", "Did you mean 'smoke'?"),
+        ({"max_epochs": 9}, "max_epochs is of hyperband; the oracle is random", "epochs"),
+        ({"start_from": ({"rotatoin": 3},)}, "There is no setting 'rotatoin'", "Did you mean 'rotation'?"),
+        ({"start_from": ({"epochs": 3},)}, "start_from sets 'epochs', which the search does not vary", "There are"),
+        ({"start_from": ({"learning_rate": -1},)}, "learning_rate: input should be greater than 0", "--help"),
+        ({"max_trials": 0}, "max_trials: input should be greater than or equal to 1, got 0", "--help"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_one_sentence(settings, sentence, hint):
+    with pytest.raises(ConfigError) as caught:
+        SearchSpec.checked(settings)
+    assert sentence in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_a_job_adds_its_own_fields_to_a_search():
+    class Wish(SearchSpec):
+        queue: str = Field(default="gpu")
+
+    with pytest.raises(ConfigError, match="There is no recipe"):
+        Wish.checked({"queue": "cpu", "recipe": "none such"})
+    assert Wish.checked({"queue": "cpu", "recipe": "smoke"}).queue == "cpu"
+
+
+def test_the_recipes_own_values_are_tried_first_and_then_what_is_given():
+    given = ({"rotation": 7, "optimizer": "sgd"}, {"rotation": 0.0})
+    spec = SearchSpec(recipe="smoke", space=("rotation", "optimizer", "momentum"), start_from=given)
+    assert first_values(spec, []) == (
+        {"optimizer": "adam", "rotation": 0.0},
+        {"optimizer": "sgd", "momentum": 0.9, "rotation": 7.0},
+    )
+
+
+def test_of_an_earlier_search_only_what_fits_is_tried():
+    spec = SearchSpec(recipe="smoke", space=("rotation", "flip"))
+    earlier = [{"rotation": 5.0, "flip": True, "batch_size": 32}, {"rotation": 1e6, "flip": True}, {"rotation": 0.0}]
+    assert first_values(spec, earlier) == (
+        {"rotation": 0.0, "flip": False},
+        {"rotation": 5.0, "flip": True},
+        {"rotation": 0.0, "flip": True},
+    )
+
+
+def test_ranges_reach_as_far_as_what_is_given():
+    spec = SearchSpec(
+        recipe="smoke", space=("all",), start_from=({"rotation": 90, "batch_size": 7, "filters": [2, 3]},)
+    )
+    space = {parameter.name: parameter for parameter in space_of(spec)}
+    assert space["rotation"].high == 90
+    assert space["batch_size"].choices == (7, 32, 64, 128)
+    assert [2, 3] in space["network_options.filters"].choices

@@ -1,0 +1,275 @@
+"""Trials in real processes, on drawn faces: carried out, killed in the middle, stopped early, and gone wrong."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+from functools import partial
+from typing import NamedTuple
+
+import cv2
+import pytest
+
+from fer_core.cli.arguments import parse
+from fer_core.paths import Paths
+from fer_core.store.run import Run
+from fer_core.store.runs import open_run
+from fer_core.training.history import read_history
+from fer_core.tuning.folder import Search, create_search
+from fer_core.tuning.plots import NAMES
+from fer_core.tuning.spec import SearchSpec
+from fer_core.tuning.state import changing, load_state
+from tests.conftest import PROJECT, paths_in
+from tests.script import Answer, clean_environment, run_script
+from tests.tuning.made_up import failed, made_up_search, rows, run_of, trial
+
+TRIAL = ("-m", "fer_core.cli.trial")
+ENVIRONMENT = {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+SETTINGS = {"sample_per_class": 20, "epochs": 2, "threads": 1}
+# Decay takes up to ten times a weight from it each step: weights grow ninefold a step towards the warm-up's end.
+GROWING = {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0, "warmup_epochs": 8.0, "schedule": "constant"}
+DIVERGING = GROWING | {"sample_per_class": 55, "batch_size": 8, "epochs": 9, "threads": 1, "precision": "float32"}
+
+ONE_AFTER_THE_OTHER = """
+import sys
+from fer_core.cli.exits import ended
+from fer_core.cli.trial import main
+from fer_core.tuning import trial
+
+def killed(*arguments, **options):
+    raise KeyboardInterrupt
+
+*jobs, models, models_dir, history, history_dir = sys.argv[1:]
+tell = trial.tell
+for job in jobs:
+    job, mishap, _ = job.partition("!")
+    trial.tell = killed if mishap else tell
+    search = job.rpartition(".s")[0]
+    print("== " + job, flush=True)
+    code = ended(lambda: main([search, "--job", job, models, models_dir, history, history_dir]))
+    print("== ended with", code, flush=True)
+"""
+"""In one process, since each loads TensorFlow anew; a job with a ! is killed before it tells what came of it."""
+
+
+class Searched(NamedTuple):
+    """What several searches came to: the log of a trial in a process of its own, and those of all others, by job."""
+
+    paths: Paths
+    first: Answer
+    logs: dict[str, str]
+
+    def search(self, name: str) -> Search:
+        return Search(self.paths.models / "searches" / name, self.paths)
+
+
+def make_search(paths: Paths, name: str, **spec) -> Search:
+    own = {"recipe": "smoke", "data": "sample", "settings": SETTINGS, "space": ("learning_rate", "filters")}
+    return create_search(paths, SearchSpec(**own | {"confirm_top": 0} | spec), search_id=name)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> Searched:
+    paths = paths_in(tmp_path_factory.mktemp("searches"))
+    make_search(paths, "whole", max_trials=2, confirm_top=1, keep_top_k=1)
+    make_search(paths, "untold", max_trials=1)
+    make_search(paths, "diverging", max_trials=1, settings=DIVERGING, space=("rotation",))
+    outranked(make_search(paths, "outranked", max_trials=5))
+    first = run_script("whole", "--job", "whole.s0.0", paths=paths, script=TRIAL, environment=ENVIRONMENT)
+    jobs = [f"whole.s0.{n}" for n in range(1, 6)]
+    jobs += ["untold.s0.0!", "untold.s0.0", "diverging.s0.0", "outranked.s0.4"]
+    answer = run_script(*jobs, paths=paths, script=("-c", ONE_AFTER_THE_OTHER), environment=ENVIRONMENT)
+    assert (answer.code, "Traceback" in answer.err) == (0, False), answer.err
+    parts = answer.out.split("== ")[1:]
+    logs: dict[str, str] = {}
+    for said, end in zip(parts[::2], parts[1::2], strict=True):
+        job, _, text = said.partition("\n")
+        logs[job] = logs.get(job, "") + text + end
+    return Searched(paths, first, logs)
+
+
+def outranked(search: Search) -> None:
+    """Lets four trials have been so good in their first epoch that the next one cannot keep up."""
+    filters = {"network_options.filters": [16, 32, 64]}
+    entries = [trial(n, 0.995, values={"learning_rate": 0.001 * (n + 1)} | filters) for n in range(4)]
+    for entry in entries:
+        run_of(search, entry, rows(0.995))
+    with changing(search) as state:
+        state.entries, state.started_utc = entries, entries[0].asked_utc
+
+
+def runs_of(search: Search) -> list[Run]:
+    return [open_run(search.paths, entry.run) for entry in load_state(search).entries]
+
+
+def test_the_log_of_a_trial_reads_like_that_of_a_training(searched):
+    code, out, err = searched.first
+    assert (code, err) == (0, "")
+    assert "98 images train, 14 images validate, 28 images test." in out.splitlines()[0]
+    (run, *_) = runs_of(searched.search("whole"))
+    assert re.search(rf"^Trial 0 of search whole, run {run.id}: learning_rate 0\.003, .*filters", out, re.MULTILINE)
+    assert re.search(rf"^Training {run.id}: tensorflow on CPU:0, 1 threads", out, re.MULTILINE)
+    assert re.findall(r"^epoch +(\d)  loss", out, re.MULTILINE) == ["1", "2"]
+    told = r"^Trial 0: val_macro_f1 0\.\d{4}, 2 epochs, \d\d,\d{3} parameters, \d+(\.\d+)? ms a face\. Best so far: "
+    assert re.search(told, out, re.MULTILINE)
+    takes = r"^The search takes about .+, until \w+ \d\d:\d\d: at most 2 trials of up to 2 epochs and 3 trainings of "
+    assert re.search(takes, out, re.MULTILINE)
+    assert load_state(searched.search("whole")).first_estimate_seconds > 0
+    assert len(out.splitlines()) < 30
+
+
+def test_the_first_trial_has_the_recipes_own_settings(searched):
+    search = searched.search("whole")
+    run, *_ = runs_of(search)
+    assert run.manifest.config.model_copy(update={"data": "sample"}) == search.base
+    assert (run.manifest.kind, run.manifest.parent, run.manifest.promote) == ("trial", "whole", False)
+
+
+def test_every_training_is_told_with_what_it_came_to(searched):
+    entries = load_state(searched.search("whole")).entries
+    assert [entry.kind for entry in entries] == ["trial"] * 2 + ["confirm"] * 3
+    for entry, run in zip(entries, runs_of(searched.search("whole")), strict=True):
+        history = read_history(run.history_csv).rows
+        assert (entry.status, run.state.status) == ("COMPLETED", "SUCCEEDED")
+        assert entry.score == history[run.manifest.scores["kept_epoch"] - 1]["val_macro_f1"]
+        assert entry.score == max(row["val_macro_f1"] for row in history)
+        assert entry.seconds == pytest.approx(sum(row["seconds"] for row in history), abs=0.002)
+        assert entry.latency_ms > 0
+        assert (entry.epochs, entry.stopped_early) == (2, False)
+
+
+def test_the_parameters_are_those_of_the_network(searched):
+    for entry in load_state(searched.search("whole")).entries:
+        one, two, three = entry.values["network_options.filters"]
+        convolutions = 9 * (1 * one + one * two + two * three) + (one + two + three)
+        normalisations = 4 * (one + two + three)
+        assert entry.parameters == convolutions + normalisations + 36 * three * 7 + 7
+
+
+def test_the_best_was_trained_again_with_three_other_seeds(searched):
+    entries = load_state(searched.search("whole")).entries
+    runs = runs_of(searched.search("whole"))
+    best = max(entries[:2], key=lambda entry: entry.score)
+    assert [(entry.of, entry.seed) for entry in entries[2:]] == [(best.number, seed) for seed in (1, 2, 3)]
+    assert all(entry.values == best.values for entry in entries[2:])
+    assert [run.manifest.config.seed for run in runs] == [0, 0, 1, 2, 3]
+    assert len({run.manifest.split_fingerprint for run in runs}) == 4
+
+
+def test_the_search_ends_with_a_winner_and_all_that_it_leaves(searched):
+    search, state = searched.search("whole"), load_state(searched.search("whole"))
+    assert state.status == "SUCCEEDED"
+    assert state.winner == max(state.entries[2:], key=lambda entry: entry.score).run
+    with search.trials_csv.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["run"] for line in lines] == [entry.run for entry in state.entries]
+    assert [float(line["score"]) for line in lines] == [entry.score for entry in state.entries]
+    assert all(cv2.imread(str(search.plots / f"{name}.png")) is not None for name in NAMES)
+
+
+def test_best_toml_has_the_settings_of_the_winner(searched):
+    search = searched.search("whole")
+    request = parse(["--recipe", "smoke", "--config", str(search.best_toml)])
+    winner = open_run(search.paths, load_state(search).winner).manifest.config
+    assert request.config.learning_rate == winner.learning_rate
+    assert request.config.model_copy(update={"network_options": winner.network_options}) == winner
+
+
+def test_only_the_best_trial_and_the_confirmations_keep_their_weights(searched):
+    search = searched.search("whole")
+    best = max(load_state(search).entries[:2], key=lambda entry: entry.score)
+    kept = [n for n, run in enumerate(runs_of(search)) if run.model_h5.exists() and run.checkpoint.exists()]
+    assert kept == [best.number, 2, 3, 4]
+
+
+def test_the_last_training_ends_the_search_and_a_job_that_comes_later_finds_nothing_to_do(searched):
+    said = searched.logs["whole.s0.4"]
+    assert re.search(r"^Search whole is over\. Trial [01] has won: val_macro_f1 0\.\d{4}, the mean of 3 ", said, re.M)
+    assert said.endswith("ended with 0\n")
+    *_, answer, end = searched.logs["whole.s0.5"].splitlines()
+    assert (answer, end) == ("Search whole has ended (SUCCEEDED).", "ended with 0")
+
+
+def test_a_trial_killed_before_it_was_told_is_told_and_not_trained_again(searched):
+    search, said = searched.search("untold"), searched.logs["untold.s0.0"]
+    assert "ended with 130" in said
+    assert said.endswith("ended with 0\n")
+    assert len(re.findall(r"^epoch +2  loss", said, re.MULTILINE)) == 1
+    (entry,) = load_state(search).entries
+    assert (entry.status, entry.epochs, runs_of(search)[0].state.attempt) == ("COMPLETED", 2, 1)
+    assert load_state(search).winner == entry.run
+
+
+def test_a_trial_whose_loss_becomes_no_number_is_a_result_and_no_error(searched):
+    said, state = searched.logs["diverging.s0.0"], load_state(searched.search("diverging"))
+    assert "Trial 0 has failed: The training went wrong: " in said
+    assert said.endswith("ended with 0\n")
+    assert (state.entries[0].status, state.entries[0].score) == ("FAILED", None)
+    assert state.status == "FAILED"
+    assert state.message.startswith("None of its trials was finished. The last one: The training went wrong: ")
+
+
+def test_a_trial_that_cannot_keep_up_is_stopped_and_counts_with_what_it_came_to(searched):
+    search, said = searched.search("outranked"), searched.logs["outranked.s0.4"]
+    entry = load_state(search).entries[4]
+    assert (entry.status, entry.epochs, entry.stopped_early) == ("COMPLETED", 1, True)
+    assert 0 < entry.score < 0.995
+    assert entry.message == (
+        f"Stopped after epoch 1: val_macro_f1 {entry.score:.3f} is not among the best third of the 5 trials"
+        " that came as far."
+    )
+    assert entry.message in said
+    assert "Stopped early after epoch 1 of 2" in said
+    assert runs_of(search)[4].state.status == "SUCCEEDED"
+    assert json.loads(search.rungs_json.read_bytes())["stopped"] == {"4": entry.message}
+
+
+def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
+    search = make_search(paths, "killed", max_trials=1, settings=SETTINGS | {"epochs": 30})
+    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
+    command = [sys.executable, *TRIAL, search.id, "--job", "killed.s0.0", *folders]
+    environment = clean_environment(paths, ENVIRONMENT)
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            if line.startswith("epoch   2"):
+                child.send_signal(signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    (begun,) = load_state(search).entries
+    assert begun.status == "RUNNING"
+    answer = run_script("killed", "--job", "killed.s0.0", paths=paths, script=TRIAL, environment=ENVIRONMENT)
+    assert (answer.code, answer.err) == (0, "")
+    assert re.search(r"^Goes on after epoch [2-9] of 30\.$", answer.out, re.MULTILINE)
+    (entry,) = load_state(search).entries
+    assert (entry.run, entry.status, entry.epochs) == (begun.run, "COMPLETED", 30)
+    assert load_state(search).winner == begun.run
+
+
+@pytest.fixture
+def door(paths):
+    """Returns door(arguments…). What imports Keras ends in a traceback."""
+    paths.models.mkdir()
+    environment = ENVIRONMENT | {"KERAS_BACKEND": "no such backend"}
+    return partial(run_script, paths=paths, script=TRIAL, environment=environment)
+
+
+def test_the_data_is_looked_at_before_keras_is_loaded(door, paths, tmp_path):
+    made_up_search(paths, data=str(tmp_path / "gone"))
+    answer = door("search-1", "--job", "search-1.s0.0")
+    assert answer.code == 2
+    assert str(tmp_path / "gone") in answer.problem
+
+
+def test_a_search_that_there_is_not_is_named_with_the_nearest(door, paths):
+    made_up_search(paths, [failed(0)])
+    answer = door("search-2", "--job", "search-2.s0.0")
+    assert answer.code == 2
+    assert "There is no search 'search-2'" in answer.problem
+    assert answer.hint == "Did you mean 'search-1'?"
+
+
+def test_a_flag_that_there_is_not_is_refused(door):
+    answer = door("search-1", "--job", "x", "--jobb", "x")
+    assert answer.code == 2
+    assert answer.hint == "Did you mean '--job'?"
