@@ -20,7 +20,7 @@ COPY requirements-image.lock requirements-image-and-cuda.lock ./
 RUN pip install --no-cache-dir --disable-pip-version-check \
     -r "requirements-image${TENSORFLOW_EXTRA:+-$TENSORFLOW_EXTRA}.lock"
 
-COPY train_emotion_model.py realtime_emotion_detector.py LICENSE README.md ./
+COPY train_emotion_model.py realtime_emotion_detector.py LICENSE NOTICE README.md ./
 COPY fer_core fer_core
 COPY jobs jobs
 COPY models/shipped models/shipped

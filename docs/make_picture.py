@@ -1,4 +1,4 @@
-"""Draws the README's picture from drawn faces: `python -m docs.make_picture [--model MODEL.h5]`.
+"""Draws the picture of the drawn faces in docs/data.md: `python -m docs.make_picture [--model MODEL.h5]`.
 
 With a model, each face gets the probabilities that this model gives it, as the live window shows them. Without one the
 faces have their names only: nothing here is made up.

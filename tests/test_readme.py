@@ -1,5 +1,6 @@
 """The documents say what is there: each command, flag, recipe and path that they name, and the other way round."""
 
+import json
 import os
 import re
 import shlex
@@ -18,29 +19,41 @@ from fer_core import networks, recipes
 from fer_core.cli import arguments, live_arguments
 from fer_core.cli.arguments import parse
 from fer_core.config import TrainConfig
+from fer_core.data.sample import draw_face
+from fer_core.doors import arguments, live_arguments
+from fer_core.doors.arguments import parse
 from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
+from fer_core.web import arguments as web_arguments
 from jobs import __main__ as jobs_main
+from jobs.wishes import checked_wish
 
 PROJECT = Path(__file__).parents[1]
 SCRIPTS = {
     "python train_emotion_model.py": arguments.parse,
     "python realtime_emotion_detector.py": live_arguments.parse,
 }
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
-SCALING = (PROJECT / "docs" / "scaling.md").read_text(encoding="utf-8")
-DOCUMENTS = {"README.md": README, "docs/architecture.md": ARCHITECTURE, "docs/scaling.md": SCALING}
+DOCUMENTS = {
+    str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8")
+    for path in (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md")))
+}
+EVERYTHING = "\n\n".join(DOCUMENTS.values())
+README, CONTRIBUTING, TRAINING = (DOCUMENTS[name] for name in ("README.md", "CONTRIBUTING.md", "docs/training.md"))
+README_BYTES = 15_000
+WORDS_IN_TEN_MINUTES = 2_500
 JOB_COMMANDS = [name for group in jobs_main.COMMANDS.values() for name in group]
 
 FLAG = re.compile(r"--[a-z][a-z-]*(?:\.[a-z-]+)?")
 PATH = re.compile(r"(?:fer_core|jobs|tests|docs|benchmarks)/[\w./-]*|[\w-]+\.(?:py|lock|toml)|Makefile")
 MADE_BY_THE_READER = {"run.toml", "plain.py", "best.toml"}
-OTHERS = ("CUDA_VISIBLE_DEVICES=", "celery -A jobs worker", "`docker compose", "systemctl", "docker compose", "cp ")
+OTHERS = (
+    *("CUDA_VISIBLE_DEVICES=", "celery -A jobs worker", "`docker compose", "systemctl", "docker compose", "cp "),
+    "python -m pytest",
+)
 """Lines of commands that are not ours, with flags of their own."""
 SET_BY_JOBS = {"FER_JOB_OWNER", "FER_EVENT", "FER_JOB", "FER_MESSAGE"}
 """For the processes that they start."""
-OTHERS_FLAGS = {"--kwargs", "--build"}
+OTHERS_FLAGS = {"--kwargs", "--build", "--networks"}
 
 
 def code_blocks(text: str, language: str) -> list[str]:
@@ -51,8 +64,20 @@ def code_spans(text: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
-def section(title: str) -> str:
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def command_lines(text: str) -> list[str]:
+    """Returns the lines of commands, in fences or indented, and the commands within sentences and tables."""
+    lines = [line for block in code_blocks(text, "sh") for line in block.splitlines()]
+    return [*lines, *re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE), *code_spans(text)]
+
+
+def commands(beginning: str) -> list[str]:
+    """Returns every command of the documents that begins so, each once, without what stands before it."""
+    lines = (line for text in DOCUMENTS.values() for line in command_lines(text))
+    return sorted({line[line.index(beginning) :].strip() for line in lines if beginning in line})
+
+
+def section(document: str, title: str) -> str:
+    return re.split(rf"\n##+ {re.escape(title)}\n", DOCUMENTS[document])[1].split("\n## ")[0]
 
 
 def table(text: str, first_heading: str) -> list[list[str]]:
@@ -62,9 +87,7 @@ def table(text: str, first_heading: str) -> list[list[str]]:
 
 
 def script_commands() -> list[str]:
-    lines = [line for text in DOCUMENTS.values() for block in code_blocks(text, "sh") for line in block.splitlines()]
-    lines += [span for text in DOCUMENTS.values() for span in code_spans(text)]
-    return sorted({line[line.index(script) :] for script in SCRIPTS for line in lines if script in line})
+    return [command for script in SCRIPTS for command in commands(script)]
 
 
 def flag_names(fields) -> set[str]:
@@ -102,9 +125,7 @@ def live_flags() -> set[str]:
 
 @pytest.fixture(scope="module")
 def job_flags() -> set[str]:
-    documented = {
-        words for text in DOCUMENTS.values() for words in re.findall(r"python -m jobs (submit \w+|\w+)", text)
-    }
+    documented = set(re.findall(r"python -m jobs (submit \w+|[a-z]+)", EVERYTHING))
     return {flag for words in documented for flag in flags_in_help("-m", "jobs", *words.split())}
 
 
@@ -116,11 +137,13 @@ def web_flags() -> set[str]:
 @pytest.fixture
 def example_folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """The working directory of a reader who has saved the examples: the settings and the network."""
-    (tmp_path / "run.toml").write_text(code_blocks(README, "toml")[0], encoding="utf-8")
+    (tmp_path / "run.toml").write_text(code_blocks(TRAINING, "toml")[0], encoding="utf-8")
     (tmp_path / "models" / "searches" / "ID").mkdir(parents=True)
-    shutil.copyfile(tmp_path / "run.toml", tmp_path / "models" / "searches" / "ID" / "best.toml")
+    for best in (tmp_path / "best.toml", tmp_path / "models" / "searches" / "ID" / "best.toml"):
+        shutil.copyfile(tmp_path / "run.toml", best)
+    (tmp_path / "password.txt").write_text("correct horse battery\n", encoding="utf-8")
     (tmp_path / "networks").mkdir()
-    (tmp_path / "networks" / "plain.py").write_text(code_blocks(ARCHITECTURE, "python")[0], encoding="utf-8")
+    (tmp_path / "networks" / "plain.py").write_text(code_blocks(CONTRIBUTING, "python")[0], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path / "networks")])
     yield tmp_path
@@ -138,33 +161,53 @@ def test_each_command_of_the_documents_is_understood(command, example_folder):
         assert parse_script(flags).wants
 
 
+@pytest.mark.parametrize("command", commands("python -m jobs submit "))
+def test_each_job_of_the_documents_can_be_sent(command, example_folder, monkeypatch, capsys):
+    monkeypatch.setenv("FER_QUEUES", "gpu.80gb,gpu.24gb")  # as the document says
+    jobs_main.main([*shlex.split(command, comments=True)[3:], "--dry-run"])
+    assert "Not sent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", commands("celery -A jobs call"))
+def test_each_celery_call_of_the_documents_is_accepted(command):
+    task, *flags = shlex.split(command, comments=True)[4:]
+    assert flags[::2] in ([], ["--kwargs"])
+    assert checked_wish(task, json.loads(flags[1]) if flags else {})
+
+
+@pytest.mark.parametrize("command", commands("python -m fer_core.web"))
+def test_each_command_for_the_web_page_is_understood(command, example_folder):
+    assert web_arguments.parse(shlex.split(command, comments=True)[3:])
+
+
 def test_each_flag_in_the_documents_exists(script_flags, live_flags, job_flags, web_flags):
-    lines = [line for text in DOCUMENTS.values() for line in text.splitlines() if not line.strip().startswith(OTHERS)]
+    lines = [line for line in EVERYTHING.splitlines() if not line.strip().startswith(OTHERS)]
     named = {flag for line in lines for flag in FLAG.findall(line)}
     assert named <= script_flags | live_flags | job_flags | web_flags | network_flags() | OTHERS_FLAGS
 
 
-def test_each_command_of_the_jobs_is_in_the_readme_and_the_other_way_round():
-    named = {name for text in DOCUMENTS.values() for name in re.findall(r"python -m jobs (\w+)", text)}
-    assert named == set(JOB_COMMANDS)
+def test_each_command_of_the_jobs_is_documented_and_the_other_way_round():
+    assert set(re.findall(r"python -m jobs (\w+)", EVERYTHING)) == set(JOB_COMMANDS)
 
 
-def test_each_flag_of_the_detector_is_in_the_readme(live_flags):
-    assert live_flags - {"--help", "--models-dir"} <= set(FLAG.findall(README))
+def test_each_flag_of_the_detector_is_documented(live_flags):
+    assert live_flags - {"--help", "--models-dir"} <= set(FLAG.findall(DOCUMENTS["docs/live.md"]))
 
 
-def test_each_flag_of_the_web_page_is_in_the_readme(web_flags):
-    assert web_flags - {"--help", "--models-dir", "--history-dir"} <= set(FLAG.findall(README))
+def test_each_flag_of_the_web_page_is_documented(web_flags):
+    assert web_flags - {"--help", "--models-dir", "--history-dir"} <= set(
+        FLAG.findall(DOCUMENTS["docs/web-and-api.md"])
+    )
 
 
-def test_each_flag_of_the_door_is_in_the_readme(script_flags):
+def test_each_flag_of_the_training_that_is_no_setting_is_documented(script_flags):
     of_settings = flag_names(TrainConfig.model_fields)
     others = {flag.replace("--no-", "--") for flag in script_flags if not flag.startswith("--network-options.")}
-    assert {"--resume", "--promote"} <= others - of_settings <= set(FLAG.findall(README))
+    assert {"--resume", "--promote"} <= others - of_settings <= set(FLAG.findall(TRAINING))
 
 
 def test_each_recipe_has_a_row_with_its_settings():
-    rows = {row[0].strip("`"): row for row in table(section("Recipes"), "recipe")}
+    rows = {row[0].strip("`"): row for row in table(section("docs/training.md", "Recipes"), "recipe")}
     assert list(rows) == list(recipes.RECIPES)
     for name, row in rows.items():
         config = recipes.recipe_config(name)
@@ -174,23 +217,26 @@ def test_each_recipe_has_a_row_with_its_settings():
 # A training sets the threads up, which Keras allows only before its first operation: so the shared run comes first.
 @pytest.mark.usefixtures("trained_run")
 def test_the_number_of_weights_of_each_recipe_is_right():
-    for name, _, weights, *_ in table(section("Recipes"), "recipe"):
+    for name, _, weights, *_ in table(section("docs/training.md", "Recipes"), "recipe"):
         config = recipes.recipe_config(name.strip("`"))
         assert f"{networks.build(config, FER2013_LABELS).count_params():,}" == weights, name
 
 
-def test_each_make_target_exists_and_each_target_is_in_the_readme():
+def test_the_results_are_those_of_recipes():
+    named = {code_spans(row[0])[0] for row in table(section("README.md", "Results"), "recipe")}
+    assert {"resnet", "tiny"} <= named <= set(recipes.RECIPES)
+
+
+def test_each_make_target_exists_and_each_target_is_documented():
     declared = re.search(r"^\.PHONY: (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE).group(1).split()
-    named = {
-        match for span in code_spans(README) + code_blocks(README, "sh") for match in re.findall(r"make ([\w-]+)", span)
-    }
+    named = {target for command in commands("make ") for target in re.findall(r"\bmake ([a-z][\w-]*)", command)}
     assert named == set(declared) - {"headless-opencv"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_each_path_of_the_project_that_a_document_names_exists(document):
     paths = {span for span in code_spans(DOCUMENTS[document]) if PATH.fullmatch(span)} - MADE_BY_THE_READER
-    assert len(paths) >= {"docs/scaling.md": 1}.get(document, 16)
+    assert len(paths) >= {"CONTRIBUTING.md": 16, "docs/architecture.md": 16}.get(document, 0)
     assert [path for path in sorted(paths) if not (PROJECT / path).exists()] == []
 
 
@@ -200,19 +246,37 @@ def test_each_link_leads_somewhere(document):
         path, _, anchor = target.partition("#")
         if path.startswith("https://"):
             continue
+        assert not path.startswith(("/", "http:")), target
         file = (PROJECT / document).parent / path if path else PROJECT / document
         assert file.exists(), target
         headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
         assert not anchor or anchor in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings], target
 
 
-def test_each_wish_names_the_place_to_touch():
-    for wish, place in table(section("I want to change …"), "I want to change …"):
-        assert any(PATH.fullmatch(span) for span in code_spans(place)), wish
+def test_the_readme_is_short():
+    assert len((PROJECT / "README.md").read_bytes()) <= README_BYTES
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_is_read_in_ten_minutes(document):
+    assert len(DOCUMENTS[document].split()) <= WORDS_IN_TEN_MINUTES
+
+
+def test_the_readme_leads_to_every_document():
+    linked = re.findall(r"\]\(([\w./-]+\.md)[#)]", README)
+    assert set(DOCUMENTS) - {"README.md"} <= set(linked)
+
+
+def test_each_kind_of_change_names_the_place_to_touch():
+    rows = table(section("CONTRIBUTING.md", "Where everything else is"), "I want to change …")
+    assert len(rows) > 20
+    for change, place in rows:
+        assert any(PATH.fullmatch(span) for span in code_spans(place)), change
 
 
 def test_each_folder_of_the_code_is_on_the_map():
-    on_the_map = {span for row in table(section("The map of the house"), "path") for span in code_spans(row[0])}
+    rows = table(section("docs/architecture.md", "The map"), "path")
+    on_the_map = {span for row in rows for span in code_spans(row[0])}
     folders = {f"fer_core/{path.parent.name}/" for path in (PROJECT / "fer_core").glob("*/__init__.py")}
     assert folders <= on_the_map
 
@@ -226,18 +290,19 @@ def test_the_settings_example_is_valid(example_folder):
 def test_the_variables_in_the_readme_are_those_that_the_code_reads():
     sources = [*(PROJECT / "fer_core").rglob("*.py"), *(PROJECT / "jobs").rglob("*.py")]
     read = {name for path in sources for name in re.findall(r"\"(FER_[A-Z_]+)\"", path.read_text(encoding="utf-8"))}
-    named = {span for row in table(section("Settings"), "environment variable") for span in code_spans(row[0])}
+    rows = table(DOCUMENTS["docs/troubleshooting.md"], "environment variable")
+    named = {span for row in rows for span in code_spans(row[0])}
     assert named == read - SET_BY_JOBS | {"FER_TEST_DATA", "KERAS_BACKEND"}
 
 
 def test_the_exit_codes_are_those_of_the_errors():
-    codes = section("When something goes wrong")
+    codes = section("docs/troubleshooting.md", "Exit codes")
     assert f"{NonFiniteLossError.exit_code} the loss became NaN" in codes
     assert f"{RunHeldError.exit_code} another process is training" in codes
 
 
 def test_each_file_that_a_run_leaves_is_in_the_tree(trained_run):
-    tree = code_blocks(section("What a run leaves"), "text")[0]
+    tree = code_blocks(section("docs/training.md", "What a run leaves"), "text")[0]
     left = [path.name for path in trained_run.folder.iterdir() if not path.name.startswith(".")]
     assert [name for name in left if name not in tree] == []
 
@@ -251,5 +316,28 @@ def test_the_example_of_a_network_builds(example_folder):
 def test_the_code_for_using_a_model_runs(example_folder, capsys):
     shutil.copytree(PROJECT / "models" / "shipped", example_folder / "models" / "shipped")
     cv2.imwrite("face.png", np.full((60, 60), 128, np.uint8))
-    exec(code_blocks(section("What a run leaves"), "python")[0], {})
+    exec(code_blocks(section("docs/training.md", "What a run leaves"), "python")[0], {})
     assert capsys.readouterr().out.split()[-2] in FER2013_LABELS
+
+
+def test_the_code_for_recognising_emotions_runs(example_folder, monkeypatch, capsys):
+    monkeypatch.setenv("FER_CACHE_DIR", str(example_folder / "cache"))
+    face = draw_face("happy", np.random.default_rng(5), side=300)
+    cv2.imwrite("face.jpg", cv2.copyMakeBorder(face, 90, 90, 90, 90, cv2.BORDER_CONSTANT, value=50))
+    exec(code_blocks(DOCUMENTS["docs/live.md"], "python")[0], {"frame_bgr": cv2.imread("face.jpg")})
+    assert " happy " in capsys.readouterr().out
+
+
+def test_the_versions_to_install_are_the_locked_ones():
+    locked = {
+        match for lock in PROJECT.glob("*.lock") for match in re.findall(r"^([\w-]+)==([\w.]+)", lock.read_text(), re.M)
+    }
+    pinned = re.findall(r"\"([\w-]+)(?:\[[\w-]+\])?==([\w.]+)\"", EVERYTHING)
+    assert {"tensorflow", "jax"} <= {name for name, _ in pinned}
+    assert set(pinned) <= locked
+
+
+def test_the_lock_files_to_install_from_are_there():
+    named = set(re.findall(r"-r ([\w-]+\.lock)", EVERYTHING))
+    assert named
+    assert [name for name in named if not (PROJECT / name).is_file()] == []

@@ -1,4 +1,4 @@
-"""The five published systems, layer by layer and setting by setting, as the README's table describes them."""
+"""The five published systems, layer by layer and setting by setting, as docs/training.md describes them."""
 
 import keras
 import pytest
