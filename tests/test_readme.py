@@ -20,8 +20,6 @@ from fer_core.cli import arguments, live_arguments
 from fer_core.cli.arguments import parse
 from fer_core.config import TrainConfig
 from fer_core.data.sample import draw_face
-from fer_core.doors import arguments, live_arguments
-from fer_core.doors.arguments import parse
 from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
 from fer_core.web import arguments as web_arguments
