@@ -17,7 +17,7 @@ from PIL import Image
 from fer_core.data.sample import draw_face
 
 DETECTOR = Path(__file__).parents[1] / "realtime_emotion_detector.py"
-WIDTH, HEIGHT, FACE = 1280, 400, 290
+WIDTH, HEIGHT, FACE = 1350, 370, 270
 FRAMES, FRAMES_PER_SECOND = 60, 30
 WALL_BGR = (58, 52, 46)
 OPTIONS = ("--model", "best", "--detector", "yunet", "--no-display")
@@ -50,7 +50,7 @@ def _frame() -> np.ndarray:
     frame_bgr = np.full((HEIGHT, WIDTH, 3), WALL_BGR, np.uint8)
     top, column = (HEIGHT - FACE) // 2, WIDTH // len(PEOPLE)
     for place, (emotion, seed) in enumerate(PEOPLE.items()):
-        left = (place + 1) * column - FACE - 12  # leaves room for the panel beside each face
+        left = (place + 1) * column - FACE - 20  # leaves room for the panel beside each face
         face = draw_face(emotion, np.random.default_rng(seed), side=FACE)
         frame_bgr[top : top + FACE, left : left + FACE] = face[..., None]
     return frame_bgr

@@ -178,6 +178,12 @@ def test_each_command_for_the_web_page_is_understood(command, example_folder):
     assert web_arguments.parse(shlex.split(command, comments=True)[3:])
 
 
+@pytest.mark.parametrize("command", commands("python -m pytest"))
+def test_each_selection_of_tests_in_the_documents_finds_some(command):
+    flags = shlex.split(command)[3:]
+    subprocess.run([sys.executable, "-m", "pytest", *flags, "--collect-only"], cwd=PROJECT, check=True)
+
+
 def test_each_flag_in_the_documents_exists(script_flags, live_flags, job_flags, web_flags):
     lines = [line for line in EVERYTHING.splitlines() if not line.strip().startswith(OTHERS)]
     named = {flag for line in lines for flag in FLAG.findall(line)}
