@@ -3,6 +3,7 @@
 Signals only processes that it has started itself, or that those have started.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import psutil
 
+from fer_core.errors import FerError
+from fer_core.job.broker import socket_url
+from fer_core.job.job import Job, open_job
+from fer_core.job.progress import Look
 from fer_core.paths import Paths
-from jobs.children import told_of_death
-from jobs.job import ENDED, Job
-from jobs.record import Jobs
 from jobs.server import answers, find_server
-from jobs.settings import socket_url
+from jobs.trainer import told_of_death
 
 ROOT = Path(__file__).parents[1]
 BROKER, BEAT = "redis", "beat"
@@ -58,7 +60,6 @@ class JobServer:
             **variables,
         }
         self.paths = Paths.from_environment(self.environment)
-        self.jobs = Jobs(self.paths.models / "jobs")
 
     def start(self, *names: str) -> None:
         """Starts parts of the server, the broker until it answers. Their output goes to the end of their logs."""
@@ -150,12 +151,14 @@ class JobServer:
 
     def open_jobs(self) -> list[Job]:
         """Returns the jobs that have not ended."""
-        return self.jobs.open_jobs()
+        return Look(self.paths).open_jobs()
 
     def ended(self, job_id: str) -> Job | None:
-        """Returns a job that has ended, None for one that has not, or of which nobody has heard yet."""
-        found = next((job for job in self.jobs.ended_jobs(None) if job.id == job_id), None)
-        return found if found and found.status in ENDED else None
+        """Returns a job that has ended and whose end Celery was told; None for one that has not."""
+        with contextlib.suppress(FerError):
+            job = open_job(self.paths, job_id)
+            return job if job.end is not None and not job.marker.exists() else None
+        return None
 
     def log(self, name: str) -> Path:
         """Returns where a part's output goes."""

@@ -25,9 +25,9 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from job_server import BEAT, BROKER, JobServer
-from job_watch import JobWatch
 from soak_round import ROUND, Came, came_of, differences
 
+from fer_core.job.lock import read_notes
 from fer_core.tuning.folder import list_searches
 from fer_core.tuning.state import load_state
 
@@ -45,7 +45,6 @@ class Soak:
     def __init__(self, folder: Path, *, seed: int):
         self.server = JobServer(folder)
         self.server.start(BROKER, *WORKERS, BEAT)
-        self.watch = JobWatch(self.server.jobs)
         self.kills: list[str] = []
         self._chance = random.Random(seed)
 
@@ -62,7 +61,7 @@ class Soak:
             if time.monotonic() > deadline:
                 return Came(problems=[f"not over after {_ROUND_SECONDS} s: {self._still_open()}"])
             self._wait(self._chance.expovariate(1 / mean_seconds), sent)
-            if loses_messages and set(sent.values()) <= set(self.server.jobs.ids()):
+            if loses_messages:
                 self._lose_all_messages()
                 loses_messages = False
             elif len(self.kills) - before < kills and not self._is_over(sent):
@@ -72,7 +71,6 @@ class Soak:
     def _wait(self, seconds: float, sent: dict[str, str]) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until and not self._is_over(sent):
-            self.watch.look()
             time.sleep(0.2)
 
     def _is_over(self, sent: dict[str, str]) -> bool:
@@ -83,7 +81,7 @@ class Soak:
         return all(ended) and all(load_state(search).status != "RUNNING" for search in searches)
 
     def _still_open(self) -> str:
-        return ", ".join(f"{job.id} {job.status} attempt {job.attempt}" for job in self.server.open_jobs())
+        return ", ".join(f"{job.id} {job.status} attempt {job.notes.attempt}" for job in self.server.open_jobs())
 
     def _kill_something(self) -> None:
         # What was killed least, if there is one now: a trainer there is not always.
@@ -115,8 +113,9 @@ class Soak:
             words = " ".join(trainer.cmdline())
         except psutil.Error:
             return False
-        jobs = [job for job in self.server.open_jobs() if job.id in words or (job.run and job.run in words)]
-        return all(job.crashes < MOST_CRASHES for job in jobs)
+        jobs = [job for job in self.server.open_jobs() if job.id in words]
+        locks = [path for job in jobs for path in (job.lock, *job.folder.glob(".slot*.lock"))]
+        return all(read_notes(path).crashes < MOST_CRASHES for path in locks)
 
     def _lose_all_messages(self) -> None:
         """Kills the broker and deletes what it has stored."""
@@ -170,7 +169,7 @@ def disturbed(folder: Path, expected: Came, *, kills: int, seed: int, mean_secon
     left = soaked.end()
     print(*left, sep="\n", end="\n" if left else "")
     counts = ", ".join(f"{soaked.kills.count(target)} {target}" for target in TARGETS)
-    print(f"{len(soaked.kills)} kills ({counts}) in {number} rounds; {soaked.watch.sentence()}")
+    print(f"{len(soaked.kills)} kills ({counts}) in {number} rounds.")
     print(f"{number - failed} passed, {failed + bool(left)} failed")
     return failed + bool(left)
 

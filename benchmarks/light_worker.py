@@ -1,8 +1,8 @@
 """A worker for benchmarks that does all that a worker does but training.
 
-Real: the messages (Celery's app, its broker connection, prefetch of one, acknowledged at the end), the records and
-their claims, the search's `ask` and `tell` with Keras Tuner's oracles, the run's folder, state and lock, trials.csv,
-the sending of what follows, the results in Redis, the search for lost messages. Not real: the process of a trial (its
+Real: the messages (Celery's app, its broker connection, prefetch of one, acknowledged at the end), the slots and their
+locks, the search's `ask` and `tell` with Keras Tuner's oracles, the run's folder, state and lock, trials.csv, the
+sending of what follows, the results in Redis, the sweep. Not real: the process of a trial (its
 Keras takes seconds to load), images and training. A trial sleeps instead and tells a score that depends on its number.
 """
 
@@ -20,26 +20,21 @@ import filelock
 import keras_tuner  # noqa: F401 (loaded once, before the workers are forked)
 from kombu import Consumer, Message
 
-from fer_core.errors import RunHeldError
+from fer_core.errors import FerError, RunHeldError
+from fer_core.job.job import Job, open_job
 from fer_core.paths import Paths
-from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.runs import open_run
 from fer_core.tuning.asking import Asked, ask
 from fer_core.tuning.ending import end_if_over
 from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
-from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.folder import Search
 from fer_core.tuning.keeping import drop_weights
 from fer_core.tuning.state import load_state
 from fer_core.tuning.tables import write_trials
 from fer_core.tuning.telling import Outcome, tell
-from jobs.celery import app
-from jobs.job import Job
-from jobs.owner import this_process
-from jobs.record import Jobs
-from jobs.recovery import PERIOD_SECONDS, recover
-from jobs.searching import after_trial, begin_search
-from jobs.sending import BrokerAwayError, publish, send, waiting_ids
-from jobs.wishes import checked_wish
+from jobs.celery import app, broker
+from jobs.searching import free_slot, has_work
+from jobs.sweep import PERIOD_SECONDS, look_through
 
 _PR_SET_PDEATHSIG = 1
 
@@ -84,11 +79,11 @@ def run(name: str, notes: Path, *, seconds: tuple[float, float]) -> None:
     """Works until it is killed.
 
     Args:
-        notes: a path. With `.times` it gets a line of JSON for each trial, with `.sent_again` the jobs whose messages
-            were lost, with `.problems` a sentence for each run that another worker trained at the same time.
+        notes: a path. With `.times` it gets a line of JSON for each trial, with `.problems` a sentence for each run
+            that another worker trained at the same time.
         seconds: how long a stub sleeps in place of a training, and how long it does so in the last tenth of a search.
     """
-    logging.getLogger("jobs.recovery").setLevel(logging.ERROR)  # each lost message would be told on the terminal
+    logging.getLogger("jobs.sweep").setLevel(logging.ERROR)  # each lost message would be told on the terminal
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has started it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     LightWorker(name, notes, seconds=seconds).work()
@@ -99,8 +94,7 @@ class LightWorker:
 
     def __init__(self, name: str, notes: Path, *, seconds: tuple[float, float]):
         self._paths = Paths.from_environment()
-        self._jobs = Jobs(self._paths.models / "jobs")
-        self._owner = this_process(worker=name)
+        self._name = name
         self._notes = notes
         self._seconds = seconds
         self._metadata = Fingerprints("stub", code_fingerprint())
@@ -116,60 +110,62 @@ class LightWorker:
             consumer = Consumer(channel, queues, on_message=self._take, accept=["json"], prefetch_count=1)
             with consumer:
                 while True:
-                    self._look_for_lost_messages()
+                    self._sweep(connection)
                     with contextlib.suppress(TimeoutError):
                         connection.drain_events(timeout=1.0)
 
-    def _look_for_lost_messages(self) -> None:
+    def _sweep(self, connection: Any) -> None:
         if time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + PERIOD_SECONDS
-            sent = recover(self._jobs, publish=publish, waiting_ids=waiting_ids)
-            self._write(".sent_again", *sent)
+            look_through("gpu", connection)
 
     def _take(self, message: Message) -> None:
-        task, job_id = message.headers["task"], message.headers["id"]
         _, arguments, _ = message.decode()
-        claim = self._jobs.claim(job_id, task=task, arguments=arguments, queue="gpu", owner=self._owner)
-        if claim.outcome == "taken":
-            result = self._carry_out(claim.job)
-            app.backend.store_result(job_id, result, "SUCCESS")
+        with contextlib.suppress(FerError):
+            job = open_job(self._paths, arguments.get("search") or message.headers["id"])
+            job.note_message("")
+            if message.headers["task"] == "trial":
+                self._carry_out(job)
+            elif job.end is not None:
+                app.backend.store_result(job.order.message_id, job.end.result, "SUCCESS")
+                job.forget_marker()
+            self._send_next(job)
         message.ack()
 
-    def _carry_out(self, job: Job) -> dict[str, Any]:
-        if job.task == "tune":
-            following = begin_search(self._paths, self._jobs, job, checked_wish("tune", job.arguments))
-            result = {"search": self._jobs.read(job.id).search}
-        else:
-            result = self._trial(open_search(self._paths, job.arguments["search"]), job)
-            began = time.perf_counter()
-            following = after_trial(self._paths, self._jobs, job)
-            result["times"]["next"] = (time.perf_counter() - began, self._watch.taken())
-        for one in following:
-            self._send(one)
-        times = result.pop("times", None)
-        done = {"status": "SUCCEEDED", "finished_utc": utc_text(utc_now()), "result": result}
-        self._jobs.change(job.id, as_owner=self._owner, **done)
-        if times:
-            self._write(".times", json.dumps(result | times))
-        return result
+    def _carry_out(self, job: Job) -> None:
+        with free_slot(job) as slot:
+            if slot is None:
+                return
+            name, held = slot
+            held.note(worker=self._name)
+            if has_work(job, beside=name):
+                self._send(job)
+            result = self._trial(job.search, name.id)
+            held.note(worker="")
+        began = time.perf_counter()
+        self._send_next(job)
+        result["times"]["next"] = (time.perf_counter() - began, self._watch.taken())
+        self._write(".times", json.dumps(result | result.pop("times")))
+
+    def _send_next(self, job: Job) -> None:
+        if job.marker.exists() and (job.end is not None or has_work(job)):
+            self._send(job)
+
+    def _send(self, job: Job) -> None:
+        if not job.has_message:
+            broker.send(job)
 
     def _write(self, suffix: str, *lines: str) -> None:
         with self._notes.with_suffix(suffix).open("a") as file:
             file.writelines(f"{line}\n" for line in lines)
 
-    def _send(self, job: Job) -> None:
-        try:
-            send(self._jobs, job)
-        except BrokerAwayError:  # it is sent when somebody looks for lost messages
-            return
-
-    def _trial(self, search: Search, job: Job) -> dict[str, Any]:
+    def _trial(self, search: Search, name: str) -> dict[str, Any]:
         """Does what `fer_core.tuning.trial.run_trial` does, and returns what is told of it, with its times."""
         times: dict[str, tuple[float, float]] = {}
         result: dict[str, Any] = {"search": search.id, "times": times}
         self._watch.taken()
         began = time.perf_counter()
-        asked = ask(search, job.id, metadata=self._metadata)
+        asked = ask(search, name, metadata=self._metadata)
         times["ask"] = (time.perf_counter() - began, self._watch.taken())
         if isinstance(asked, Asked):
             result["trial"] = asked.entry.number

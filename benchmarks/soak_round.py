@@ -10,13 +10,13 @@ from fer_core.errors import FerError
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
-from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.folder import Search
 from fer_core.tuning.state import load_state
 
 _SETTINGS = {"sample_per_class": 40, "batch_size": 16, "epochs": 8, "threads": 1, "devices": "cpu"}
 _SETTINGS |= {"rotation": 15, "shift": 0.1, "flip": True, "contrast": 0.2, "class_weights": "balanced"}
 _SEARCH = {"recipe": "smoke", "data": "sample", "settings": _SETTINGS | {"epochs": 4}}
-_SEARCH |= {"parallelism": 2, "keep_top_k": 100}
+_SEARCH |= {"keep_top_k": 100}
 ROUND = {
     "train": ("train", {"recipe": "smoke", "data": "sample"} | _SETTINGS),
     "random": ("tune", _SEARCH | {"max_trials": 4, "stop_early": False, "confirm_top": 1}),
@@ -44,16 +44,15 @@ def came_of(server: JobServer, sent: dict[str, str]) -> Came:
     Args:
         sent: their ids, by name.
     """
-    left = [path for path in leftovers(server.paths) if "/jobs/" not in path]  # the job `gc` removes those
-    came = Came(problems=[*torn_files(server.paths), *left])
+    came = Came(problems=[*torn_files(server.paths), *leftovers(server.paths)])
     for name, job_id in sent.items():
         job = server.ended(job_id)
-        if job.status != "SUCCEEDED":
-            came.problems.append(f"{name} is {job.status}: {job.message}")
+        if job.end.status != "SUCCEEDED":
+            came.problems.append(f"{name} is {job.end.status}: {job.end.message}")
         elif job.search is None:
-            came.runs[name] = _outcome(open_run(server.paths, job.run), came)
+            came.runs[name] = _outcome(job.run, came)
         else:
-            _note_search(open_search(server.paths, job.search), name, came)
+            _note_search(job.search, name, came)
     return came
 
 

@@ -28,9 +28,9 @@ COMMANDS = {
         "rerun": Command("jobs.commands.deciding", "rerun", "train a run again with other settings"),
     },
     "Watch": {
-        "list": Command("jobs.commands.listing", "list_jobs", "all jobs: waiting, running, ended"),
-        "status": Command("jobs.commands.status", "status", "how far a job, a run or a search is; --follow"),
-        "logs": Command("jobs.commands.logs", "logs", "what a job has printed; -f goes on"),
+        "list": Command("jobs.commands.watching", "list_jobs", "all jobs: waiting, running, ended"),
+        "status": Command("jobs.commands.watching", "status", "how far a job, a run or a search is; --follow"),
+        "logs": Command("jobs.commands.watching", "logs", "what a job has printed; -f goes on"),
     },
     "Decide": {
         "cancel": Command("jobs.commands.deciding", "cancel", "stop a job or a search"),
@@ -57,8 +57,8 @@ def main(argv: Sequence[str]) -> None:
     every = {name: command for group in COMMANDS.values() for name, command in group.items()}
     if name not in every:
         raise ConfigError(f"There is no command {name!r}.", hint=did_you_mean(name, every))
+    from fer_core.job.broker import broker_url
     from jobs.commands.line import call, paths_of
-    from jobs.settings import broker_url
 
     command = every[name]
     if name != "doctor" and not {"-h", "--help"} & set(argv):  # which says it among other things
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _print_commands() -> None:
-    from jobs.commands.desk import Output
+    from jobs.commands.context import Output
 
     console = Output(markup=False, highlight=False, emoji=False)
     console.print("usage: python -m jobs COMMAND …", soft_wrap=True)

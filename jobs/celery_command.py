@@ -11,8 +11,8 @@ from typing import TypeVar
 import click
 
 from fer_core.errors import FerError
-from jobs.broker_address import check_address
-from jobs.broker_health import BrokerAwayError, check_broker
+from fer_core.job.broker_address import BrokerAwayError, check_address
+from fer_core.job.broker_health import check_broker
 
 SHORT = frozenset({"amqp", "call", "control", "inspect", "list", "migrate", "purge", "result", "status"})
 """Commands that ask the broker once, and end."""

@@ -8,11 +8,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from jobs.trainer import in_words, told_of_death
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds before a child is started again: after its first end, its second in a row, and so on."""
@@ -31,8 +32,8 @@ class Plan(NamedTuple):
     environment: Mapping[str, str]
     cores: frozenset[int] | None = None
     """The cores that it may use; None: all that its keeper may use."""
-    is_told: bool = True
-    """Whether it gets SIGTERM when its keeper dies."""
+    umask: int = -1
+    """Of the files that it makes; -1: as its keeper's."""
 
 
 class Child:
@@ -64,12 +65,13 @@ class Child:
                 plan.log.replace(plan.log.with_suffix(".old.txt"))
         with plan.log.open("ab") as log:
             self._process = subprocess.Popen(
-                told_of_death(plan.command) if plan.is_told else plan.command,
+                told_of_death(plan.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(plan.environment),
                 start_new_session=True,
+                umask=plan.umask,
             )
         if plan.cores:
             with contextlib.suppress(ProcessLookupError):
@@ -98,15 +100,8 @@ class Child:
         self.restarts += 1
         return f"{self.plan.name} runs again (process {self.pid})."
 
-    def ask_to_end(self) -> None:
-        """Sends SIGTERM; does not wait."""
-        self._send(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Sends SIGKILL; does not wait."""
-        self._send(signal.SIGKILL)
-
-    def _send(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
+        """Signals the process; does not wait."""
         if self.is_running:
             self._process.send_signal(number)
 
@@ -118,29 +113,14 @@ class Child:
         return []
 
 
-def wait_until_ended(children: Sequence[Child], seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> bool:
-    """Returns whether all have ended; waits for `seconds` at most, or until `give_up()`."""
-    deadline = time.monotonic() + seconds
-    while any(child.is_running for child in children):
-        if time.monotonic() > deadline or give_up():
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def told_of_death(command: Sequence[str]) -> list[str]:
-    """Returns the command as one that gets SIGTERM when this process dies."""
-    return [sys.executable, "-m", "jobs.trainer", str(os.getpid()), "--", *map(str, command)]
-
-
-def in_words(code: int) -> str:
-    """Returns how a process ended: 'exit code 2', 'killed by SIGKILL'."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
+def ended(children: Sequence[Child], seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> None:
+    """Asks children to end and waits; those that have not ended after `seconds`, or at `give_up()`, are killed."""
+    for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
+        for child in children:
+            child.send(number)
+        deadline = time.monotonic() + patience
+        while any(child.is_running for child in children) and time.monotonic() < deadline and not give_up():
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -1,18 +1,56 @@
 """`python -m jobs doctor`: looks at everything that jobs need, and says what to do where something is not in order."""
 
+import os
+import shutil
 import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import psutil
 from rich.text import Text
 
-from fer_core.errors import FerError
-from jobs.broker_checks import broker_findings
-from jobs.checks import CHECKS, Finding
-from jobs.commands.desk import Desk, new_table
+from fer_core.config import TrainConfig
+from fer_core.errors import DatasetError, FerError
+from fer_core.job.broker import models_id, waiting_in
+from fer_core.job.broker_address import hidden_password
+from fer_core.job.job import Job
+from fer_core.job.progress import Look
+from fer_core.store.files import file_sha256, temporary_beside
+from fer_core.store.promotion import current, model_copy, model_in_use
+from fer_core.tuning.state import load_state
+from jobs.commands.context import Context, new_table
+from jobs.server import read_broker
+from jobs.timetable import load_timetable
 
+Level = Literal["ok", "warn", "bad"]
+
+LITTLE_ROOM, NO_ROOM = 10e9, 1e9
+"""Bytes. A run of the larger networks takes some 100 MB, most of it its checkpoint."""
+CLOCK_SECONDS = 5.0
+"""A difference that may be."""
+WRONG_CLOCK_SECONDS = 30.0
+_UNTAKEN_SECONDS = 60.0
+_MOST_JOBS = 5
 _COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
+_WANTED = {
+    "maxmemory-policy": ("noeviction", "Messages may be thrown away when memory is short."),
+    "appendonly": ("yes", "Messages are lost when the server ends; workers then send them again, after some seconds."),
+}
+"""Settings of the server, what they should be, and what it means if they are not."""
 
 
-def doctor(desk: Desk, *, json: bool = False) -> None:
+class Finding(NamedTuple):
+    """One line of the doctor's."""
+
+    level: Level
+    what: str
+    text: str
+    todo: str = ""
+
+
+def doctor(context: Context, *, json: bool = False) -> None:
     """Look at broker, workers, clocks, disk, jobs, model, data and schedule, and say what to do.
 
     Ends with 1 if something is bad.
@@ -20,28 +58,211 @@ def doctor(desk: Desk, *, json: bool = False) -> None:
     Args:
         json: As JSON, for other programs.
     """
-    with desk.console.status("Looking around …"):
-        findings = find_all(desk)
+    with context.console.status("Looking around …"):
+        findings = find_all(context)
     if json:
-        desk.say_json([finding._asdict() for finding in findings])
+        context.say_json([finding._asdict() for finding in findings])
     else:
-        _print(desk, findings)
+        _print(context, findings)
     if any(finding.level == "bad" for finding in findings):
         sys.exit(1)
 
 
-def find_all(desk: Desk) -> list[Finding]:
-    """Returns what there is to say, in the order in which a job needs it. Changes nothing."""
+def find_all(context: Context) -> list[Finding]:
+    """Returns what there is to say, in the order in which a job needs it. Changes nothing but the models' id."""
     findings = []
-    for what, check in (("broker", broker_findings), *CHECKS.items()):
+    for what, check in CHECKS.items():
         try:
-            findings += check(desk)
+            findings += check(context)
         except FerError as error:
             findings.append(Finding("bad", what, str(error), error.hint))
     return findings
 
 
-def _print(desk: Desk, findings: list[Finding]) -> None:
+def clock_finding(whose: str, seconds: float) -> Finding:
+    """Returns what a clock that is ahead of ours by so many seconds means."""
+    text = f"{whose}: {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} this machine"
+    if abs(seconds) <= CLOCK_SECONDS:
+        return Finding("ok", "clock", f"{whose}: within {abs(seconds):.1f} s of this machine")
+    level = "bad" if abs(seconds) >= WRONG_CLOCK_SECONDS else "warn"
+    return Finding(level, "clock", text, "Set the clocks by NTP (timedatectl set-ntp true): times are compared.")
+
+
+def _broker(context: Context) -> Iterator[Finding]:
+    with context.broker.connected() as connection:
+        client = connection.default_channel.client
+        yield _server(context, client.info())
+        yield from _settings(client)
+        workers, asked = context.broker.workers(), time.time()
+        for queue in context.broker.app.amqp.queues:
+            names = sorted(name for name, about in workers.items() if queue in about["queues"])
+            yield _queue(queue, waiting_in(connection, queue), names)
+        seconds, microseconds = client.time()
+        yield clock_finding("the broker", seconds + microseconds / 1e6 - time.time())
+    for name, about in sorted(workers.items()):
+        # It has answered within the second before.
+        ahead = about["clock"] - asked
+        yield clock_finding(name, min(0.0, ahead + 1.0) if ahead < 0 else ahead)
+        if (about["models_id"]) != models_id(context.paths):
+            text = (
+                f"{name} serves {about['models_dir']}, which is another folder than {context.paths.models.resolve()}."
+            )
+            todo = "Mount one models folder on all machines, or give each folder a Redis of its own ($FER_BROKER_URL)."
+            yield Finding("bad", "models", text, todo)
+
+
+def _server(context: Context, info: dict[str, Any]) -> Finding:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = info.get("valkey_version") or info.get("redis_version", "?")
+    text = f"{hidden_password(context.broker.url)}: {name} {version}, {info.get('used_memory_human', '?')}"
+    if info.get("aof_enabled") and info.get("aof_last_write_status") == "err":
+        return Finding("bad", "broker", f"{text}. It cannot write its file.", "Is its disk full?")
+    return Finding("ok", "broker", text)
+
+
+def _settings(client: Any) -> Iterator[Finding]:
+    from redis.exceptions import ResponseError
+
+    for name, (wanted, otherwise) in _WANTED.items():
+        try:
+            value = client.config_get(name).get(name)
+        except ResponseError:
+            yield Finding("warn", "broker", f"{name} cannot be asked for here.", f"It should be {wanted}.")
+            continue
+        if value == wanted:
+            yield Finding("ok", "broker", f"{name} {value}")
+        else:
+            level = "bad" if name == "maxmemory-policy" else "warn"
+            yield Finding(level, "broker", f"{name} is {value}. {otherwise}", f"Set {name} {wanted} in the server.")
+
+
+def _queue(queue: str, waiting: int, workers: list[str]) -> Finding:
+    text = f"queue {queue}: {waiting} waiting, {len(workers)} listening"
+    if workers:
+        return Finding("ok", "workers", f"{text} ({', '.join(workers)})")
+    if waiting:
+        return Finding("bad", "workers", text, f"`celery -A jobs worker -Q {queue}`, or `python -m jobs up`.")
+    return Finding("warn", "workers", text, "`python -m jobs up` starts one.")
+
+
+def _disk(context: Context) -> Iterator[Finding]:
+    paths, seen = context.paths, set()
+    for folder in (paths.models, paths.history, paths.state, paths.cache):
+        there = _existing(folder)
+        if not os.access(there, os.W_OK):
+            yield Finding("bad", "disk", f"{folder} cannot be written to.", "Give yourself the right, or take another.")
+        device = there.stat().st_dev
+        if device not in seen:
+            seen.add(device)
+            free = shutil.disk_usage(there).free
+            level = "bad" if free < NO_ROOM else "warn" if free < LITTLE_ROOM else "ok"
+            todo = "" if level == "ok" else "`python -m jobs gc --dry-run` lists what can go."
+            yield Finding(level, "disk", f"{free / 1e9:,.1f} GB free for {folder}", todo)
+
+
+def _shared_clock(context: Context) -> Iterator[Finding]:
+    """Where models/ is on another machine's disk, its clock dates the files."""
+    folder = context.paths.models
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        probe = temporary_beside(folder / "clock")
+        before = time.time()
+        try:
+            probe.touch()
+            yield clock_finding(f"the disk of {folder}", probe.stat().st_mtime - before)
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+def _jobs(context: Context) -> Iterator[Finding]:
+    jobs = Look(context.paths).open_jobs()
+    stuck = [finding for job in jobs if (finding := _stuck(job))]
+    yield from stuck[:_MOST_JOBS]
+    if len(stuck) > _MOST_JOBS:
+        yield Finding("warn", "jobs", f"and {len(stuck) - _MOST_JOBS} more like these")
+    running = sum(job.status == "RUNNING" for job in jobs)
+    if not stuck:
+        yield Finding("ok", "jobs", f"{running} running, {len(jobs) - running} waiting, none stuck")
+
+
+def _stuck(job: Job) -> Finding | None:
+    notes = job.notes
+    refused = load_state(job.search).refused_by if job.search else notes.refused_by
+    if refused:
+        worker, why = list(refused.items())[-1]
+        text = f"{job.id}: {worker} could not begin it: {why.partition(chr(10))[0]}"
+        return Finding("warn", "jobs", text, "Other workers may; mend that machine, and restart its worker.")
+    if notes.crashes:
+        text = f"{job.id}: it has crashed {notes.crashes} times in a row."
+        return Finding("warn", "jobs", text, f"`python -m jobs logs {job.id}` shows why.")
+    is_old = time.time() - job.marker.stat().st_mtime > _UNTAKEN_SECONDS if job.marker.exists() else False
+    if job.status == "QUEUED" and is_old and not job.has_message:
+        return Finding("warn", "jobs", f"{job.id}: nobody takes it.", "Any worker sends it: is one running?")
+    return None
+
+
+def _up(context: Context) -> Iterator[Finding]:
+    broker = read_broker(context.paths.state)
+    if broker is None:
+        return
+    if broker.host != os.uname().nodename:
+        text = f"{context.paths.state / 'broker.json'} is of {broker.host}, whose socket cannot be reached from here."
+        todo = "Set $FER_BROKER_URL to a Redis that all machines reach, or another $FER_STATE_DIR here."
+        if not context.environ.get("FER_BROKER_URL"):
+            yield Finding("bad", "up", text, todo)
+    elif not psutil.pid_exists(broker.pid):
+        text = f"`up` was process {broker.pid}; it was killed."
+        yield Finding("warn", "up", text, "`python -m jobs up` starts again.")
+    else:
+        yield Finding("ok", "up", f"runs as process {broker.pid}")
+
+
+def _model(context: Context) -> Iterator[Finding]:
+    folder = model_in_use(context.paths)
+    if folder is None:
+        yield Finding("warn", "model", "There is none in use.", "Train one, or `python -m jobs promote RUN`.")
+        return
+    pointer, copy = current(context.paths), model_copy(context.paths)
+    if pointer is None:
+        yield Finding("ok", "model", f"the shipped one, {folder}")
+    elif file_sha256(folder / "model.h5") != pointer.sha256:
+        text = f"{folder / 'model.h5'} is not what was promoted."
+        yield Finding("bad", "model", text, "Promote another run, or bring the file back.")
+    elif not copy.is_file() or file_sha256(copy) != pointer.sha256:
+        yield Finding("warn", "model", f"{copy} is not run {pointer.run}.", f"`python -m jobs promote {pointer.run}`")
+    else:
+        yield Finding("ok", "model", f"run {pointer.run}, promoted {pointer.promoted_utc}")
+
+
+def _data(context: Context) -> Iterator[Finding]:
+    from fer_core.data.default_source import find_source
+    from fer_core.data.sources import open_source
+
+    given = context.environ.get("FER_DATA")
+    try:
+        source = find_source(None, context.environ)
+        open_source(source, TrainConfig(), context.paths)
+    except DatasetError as error:
+        if given:
+            yield Finding("bad", "data", str(error), error.hint)
+        else:
+            yield Finding("warn", "data", "There is no default data set: jobs must name theirs.", "Set $FER_DATA.")
+    else:
+        yield Finding("ok", "data", source)
+
+
+def _schedule(context: Context) -> Iterator[Finding]:
+    timetable = load_timetable(context.environ)
+    names = ", ".join(entry.name for entry in timetable.entries if entry.enabled) or "nothing"
+    yield Finding("ok", "schedule", f"{timetable.path}: {names} ({timetable.timezone})")
+
+
+def _existing(folder: Path) -> Path:
+    """Returns the folder, or the nearest one above it that is there."""
+    path = folder.resolve()
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def _print(context: Context, findings: list[Finding]) -> None:
     table = new_table("", "", "")
     table.show_header = False
     for finding in findings:
@@ -49,6 +270,19 @@ def _print(desk: Desk, findings: list[Finding]) -> None:
         if finding.todo:
             text.append(f"\n→ {finding.todo}")
         table.add_row(Text(finding.level, style=_COLOURS[finding.level]), finding.what, text)
-    desk.show(table)
+    context.show(table)
     counts = {level: sum(finding.level == level for finding in findings) for level in _COLOURS}
-    desk.say(f"{counts['ok']} in order, {counts['warn']} to look at, {counts['bad']} bad.")
+    context.say(f"{counts['ok']} in order, {counts['warn']} to look at, {counts['bad']} bad.")
+
+
+CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {
+    "broker": _broker,
+    "up": _up,
+    "clock": _shared_clock,
+    "disk": _disk,
+    "jobs": _jobs,
+    "model": _model,
+    "data": _data,
+    "schedule": _schedule,
+}
+"""By what is looked at; in this order."""

@@ -13,18 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fer_core.errors import ArtifactError
+from fer_core.job.progress import Look
 from fer_core.paths import Paths
 from fer_core.store.files import file_sha256, read_json
 from fer_core.store.promotion import current, model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import UNFINISHED, list_runs
-from fer_core.store.shipped import SHIPPED
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.ranking import ranked
 from fer_core.tuning.state import load_state
-from jobs.job import Job
-from jobs.record import Jobs
 
 _TEMPORARY = ".*.part*"
 _DAY = 86_400.0
@@ -50,7 +48,7 @@ def find_garbage(paths: Paths, *, keep_days: float, now: datetime) -> list[Garba
 
     Raises ArtifactError if it cannot be told which model is in use.
     """
-    return list(_Look(paths, keep_days, now).garbage())
+    return list(_Search(paths, keep_days, now).garbage())
 
 
 def remove_garbage(paths: Paths, found: Iterable[Garbage]) -> int:
@@ -73,20 +71,19 @@ def runs_in_use(paths: Paths) -> frozenset[str]:
     return frozenset((pointer.run, *pointer.previous)) if pointer else frozenset()
 
 
-class _Look:
+class _Search:
     """One look through the folders."""
 
     def __init__(self, paths: Paths, keep_days: float, now: datetime):
         self._paths, self._now = paths, now.timestamp()
         self._oldest = self._now - keep_days * _DAY
-        self._jobs = Jobs(paths.models / "jobs")
         self._in_use = runs_in_use(paths)
         self._runs = {run.id: run for run in list_runs(paths)}
         self._statuses = {run.id: _status(run) for run in self._runs.values()}
 
     def garbage(self) -> Iterator[Garbage]:
         runs = (self._checkpoints, self._weights, self._soft_labels)
-        for look in (*runs, self._temporary, self._records, self._logs, self._analyses):
+        for look in (*runs, self._temporary, self._tasks, self._logs, self._analyses):
             yield from look()
 
     def _checkpoints(self) -> Iterator[Garbage]:
@@ -116,22 +113,24 @@ class _Look:
                 yield from _found("what teachers said", path)
 
     def _temporary(self) -> Iterator[Garbage]:
+        shipped = self._paths.models / "shipped"
         for folder in (self._paths.models, self._paths.history):
             for path in sorted(folder.rglob(_TEMPORARY)):
                 is_inside = any(Path(part).match(_TEMPORARY) for part in path.relative_to(folder).parts[:-1])
-                is_shipped = SHIPPED.resolve() in path.resolve().parents
-                if not (is_inside or is_shipped) and _changed(path) < self._now - _TEMPORARY_SECONDS:
+                if not is_inside and shipped not in path.parents and _changed(path) < self._now - _TEMPORARY_SECONDS:
                     yield from _found("abandoned temporary file", path)
 
-    def _records(self) -> Iterator[Garbage]:
-        for job in self._old_jobs:
-            yield from _found("record of a job", self._jobs.folder / "ended" / f"{job.id}.json")
+    def _tasks(self) -> Iterator[Garbage]:
+        """What made neither a run nor a search: an analysis lies elsewhere."""
+        for job in Look(self._paths).recent(None):
+            if job.end is not None and not job.run and not job.search and _changed(job.folder) < self._oldest:
+                yield from _found("record of a job", job.folder)
 
     def _logs(self) -> Iterator[Garbage]:
-        kept = set(self._jobs.ids()) - {job.id for job in self._old_jobs}
-        for path in sorted((self._jobs.folder / "logs").glob("*.txt")):
-            if path.stem not in kept and _changed(path) < self._oldest:
-                yield from _found("log of a job", path)
+        going_on = {search.id for search, state in self._searches if state.status not in _SEARCH_ENDS}
+        for path in sorted((self._paths.models / "searches").glob("[!.]*/output/*.txt")):
+            if path.parents[1].name not in going_on and _changed(path) < self._oldest:
+                yield from _found("log of a trial", path)
 
     def _analyses(self) -> Iterator[Garbage]:
         for path in sorted((self._paths.models / "analyses").glob("[!.]*")):
@@ -161,16 +160,6 @@ class _Look:
             folder = model_in_use(self._paths)
             return file_sha256(folder / "model.h5") if folder else None
         return None
-
-    @cached_property
-    def _old_jobs(self) -> list[Job]:
-        going_on = {search.id for search, state in self._searches if state.status == "RUNNING"}
-        return [job for job in self._jobs.ended_jobs(None) if self._is_old(job) and job.search not in going_on]
-
-    def _is_old(self, job: Job) -> bool:
-        if job.finished_utc is None or self._statuses.get(job.run or "") in UNFINISHED:
-            return False
-        return datetime.fromisoformat(job.finished_utc).timestamp() < self._oldest
 
 
 def _manifest(run: Run):

@@ -1,63 +1,55 @@
-"""The jobs of a search: which ones follow when it begins, when a trial has ended, when it is resumed.
+"""Whether a search has something for one more worker, and the slot in which that works."""
 
-What follows from what is decided in `fer_core.tuning.progress`; here it becomes records.
-"""
+import contextlib
+from collections.abc import Iterator
 
-from collections.abc import Iterable
-from typing import Literal
-
-from fer_core.paths import Paths
-from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.tuning.folder import create_search, new_search_id, open_search
-from fer_core.tuning.progress import first_jobs, next_jobs, trial_failed
-from fer_core.tuning.spec import SearchSpec
+from fer_core.job.job import Job
+from fer_core.job.lock import Held, is_taken, taken
+from fer_core.store.clock import utc_now
+from fer_core.tuning.slots import TrialName, running_slots, slot_count, slot_lock, trial_of
+from fer_core.tuning.stage import work_left
 from fer_core.tuning.state import load_state
-from jobs.job import Job
-from jobs.record import Jobs
-from jobs.wishes import TuneWish
+
+Slot = tuple[TrialName, Held]
 
 
-def begin_search(paths: Paths, jobs: Jobs, job: Job, wish: TuneWish) -> list[Job]:
-    """Makes the search of a job `tune`, and returns the jobs of its first trials. Done again, it makes nothing twice.
+def has_work(job: Job, *, beside: TrialName | None = None) -> bool:
+    """Returns whether one more worker would find something to do in a search: a training to begin or to go on with.
 
-    Raises ConfigError, ArtifactError, DiskFullError.
+    Args:
+        beside: one that was taken a moment ago, and may not have begun.
     """
-    spec = SearchSpec.model_validate(wish.model_dump(exclude={"queue"}))
-    search_id = job.search or new_search_id(spec)
-    # Noted first: who is killed between the two steps finds the same search again.
-    jobs.change(job.id, as_owner=job.owner, search=search_id)
-    search = create_search(paths, spec, search_id=search_id)
-    return trial_jobs(jobs, search.id, first_jobs(search), queue=job.queue)
+    search, state = job.search, load_state(job.search)
+    if state.status != "RUNNING":
+        return False
+    taken_slots = {slot for slot in _candidates(job) if is_taken(slot_lock(search, slot))}
+    if len(taken_slots) >= slot_count(search):
+        return False
+    begun = running_slots(state)
+    not_begun = len(taken_slots - begun)
+    is_free = begun - taken_slots - ({beside.slot} if beside else set())
+    return bool(is_free) or work_left(search.spec, state, utc_now()) > not_begun
 
 
-def after_trial(paths: Paths, jobs: Jobs, job: Job) -> list[Job]:
-    """Returns the jobs that come after a trial which has ended well."""
-    search = open_search(paths, job.arguments["search"])
-    return trial_jobs(jobs, search.id, next_jobs(search, job.id).send, queue=job.queue)
+@contextlib.contextmanager
+def free_slot(job: Job) -> Iterator[Slot | None]:
+    """Yields a slot that this process holds, with the training that it is at; None if there is nothing to do in any.
 
-
-def after_failed_trial(paths: Paths, jobs: Jobs, job: Job, message: str) -> list[Job]:
-    """Returns the jobs that come after a trial which failed for good; the search notes that."""
-    search = open_search(paths, job.search or "")
-    return trial_jobs(jobs, search.id, trial_failed(search, job.id, message).send, queue=job.queue)
-
-
-def too_late(paths: Paths, search_id: str) -> Literal["SUCCEEDED", "CANCELLED"] | None:
-    """Returns how a trial's job ends whose search has ended before it; None while the search goes on.
-
-    The job of a search that can be resumed must not have succeeded: it is the one that goes on then.
+    One whose training was begun and abandoned comes first.
     """
-    status = load_state(open_search(paths, search_id)).status
-    if status == "RUNNING":
-        return None
-    return "SUCCEEDED" if status == "SUCCEEDED" else "CANCELLED"
+    search, state = job.search, load_state(job.search)
+    begun = running_slots(state)
+    if state.status == "RUNNING":
+        order = [*sorted(begun), *(slot for slot in range(slot_count(search)) if slot not in begun)]
+        for slot in order if has_work(job) else ():
+            with taken(slot_lock(search, slot), patience_seconds=0.1) as held:
+                if held is not None:
+                    yield trial_of(load_state(search), search.id, slot), held
+                    return
+    yield None
 
 
-def trial_jobs(jobs: Jobs, search: str, job_ids: Iterable[str], *, queue: str, clock: Clock = utc_now) -> list[Job]:
-    """Makes the records of trials' jobs and returns those that were not there yet: they are to be sent."""
-    moment = utc_text(clock())
-    made = [
-        Job(id=job_id, task="trial", arguments={"search": search}, search=search, queue=queue, created_utc=moment)
-        for job_id in job_ids
-    ]
-    return [job for job in made if jobs.create(job)]
+def _candidates(job: Job) -> set[int]:
+    """Returns the slots in which somebody may be: those that have a lock file."""
+    names = (path.name.removeprefix(".slot").removesuffix(".lock") for path in job.folder.glob(".slot*.lock"))
+    return {int(name) for name in names if name.isdigit()}

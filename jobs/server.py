@@ -1,10 +1,11 @@
 """The Redis server of this machine: which program it is, where it listens, and what broker.json says about it.
 
-A real server, Valkey or Redis; `keeper.py` runs it. Nothing here imports Celery.
+A real server, Valkey or Redis; `up.py` runs it. Nothing here imports Celery.
 """
 
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import socket
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fer_core.errors import ArtifactError, JobError
 from fer_core.store.clock import utc_now, utc_text
-from fer_core.store.files import read_json, write_json
+from fer_core.store.files import read_json, write_atomically, write_json
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -127,3 +128,29 @@ def answers(path: Path) -> bool:
             return bool(server.ping())
     except RedisError:
         return False
+
+
+def write_configuration(state: Path) -> Path:
+    """Writes the server's settings into a file: on a command line, an empty `save` means other things."""
+    folder = state.resolve() / "redis"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "port": 0,
+        "unixsocket": _quoted(socket_path(state)),
+        "unixsocketperm": 700,
+        "dir": _quoted(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory-policy": "noeviction",
+        "save": '""',
+        "daemonize": "no",
+        "logfile": '""',
+    }
+    path = folder / "server.conf"
+    write_atomically(path, "".join(f"{name} {value}\n" for name, value in settings.items()))
+    return path
+
+
+def _quoted(path: Path) -> str:
+    """Returns a path as the server's configuration takes it: as JSON does, with what is not ASCII as it is."""
+    return json.dumps(str(path), ensure_ascii=False)

@@ -1,143 +1,305 @@
-"""The tasks, as `celery -A jobs call` names them: message in, claim, a supervised process, summary out.
+"""The tasks, as `celery -A jobs call` names them: a message comes in, a lock is taken, a process does the work.
 
-The work itself is in `performing.py`; here its outcome is told to Celery. Loads no Keras, no TensorFlow, no OpenCV.
+A message says no more than which job there is. Several for one job do no harm: who finds it locked lets it be.
+Loads no Keras, no TensorFlow, no OpenCV.
 """
 
 import contextlib
 import logging
 import time
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore
-from celery.signals import task_revoked
-from redis.exceptions import RedisError
+from celery.exceptions import Ignore, SoftTimeLimitExceeded, TimeLimitExceeded
+from celery.states import FAILURE
 
 from fer_core.errors import FerError, JobError
-from fer_core.paths import Paths
-from jobs.cancelling import cancel
-from jobs.celery import app, stop_flag
-from jobs.job import Job
+from fer_core.job.arguments import TASKS, GcArguments, validate
+from fer_core.job.broker import MODELS_HEADER, models_id
+from fer_core.job.broker_address import BrokerAwayError
+from fer_core.job.change import resume_job
+from fer_core.job.create import create_job, job_of_message, new_id, prepare
+from fer_core.job.job import Job, checked_id, mark_of, open_job
+from fer_core.job.lock import Held, taken
+from fer_core.store.files import DiskFullError
+from fer_core.tuning.progress import note_refusal, trial_failed
+from fer_core.tuning.state import load_state
+from jobs.attempts import Attempts, Outcome, Worker
+from jobs.celery import app, broker, is_stop_asked, paths
 from jobs.notify import notify
-from jobs.owner import this_process
-from jobs.performing import Performance
-from jobs.record import Jobs
-from jobs.sending import BrokerAwayError, others_listen, send
-from jobs.settings import QUEUE_OF_TASK
+from jobs.searching import free_slot, has_work
+from jobs.work import cleaned, result_of, run_of_trial, work_of, work_of_trial
+
+_PAUSE_SECONDS = 5.0
+"""Of a worker that cannot do something: meanwhile one that can takes the message."""
+_SAVED = ("root_id", "parent_id", "group_id", "group_index", "shadow", "chord", "chain", "link", "link_error")
+_SAVED += ("soft_time_limit", "time_limit", "headers", "reply_to", "replaced_task_nesting")
+_ARGUMENTS_HAVE_NAMES = 'Arguments have names: celery -A jobs call train --kwargs \'{"recipe": "attention"}\''
 
 _logger = logging.getLogger(__name__)
 
-# Without `max_retries`: a worker that dies, dies of something else; a job's own crashes are counted in its record.
-_OPTIONS = {"bind": True, "throws": (FerError,), "max_retries": None, "default_retry_delay": 5}
+
+class _Telling:
+    """The lock of a job that has ended, until its result is stored: of several messages for it, one tells."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+
+    def begun(self, job: Job) -> bool:
+        """Returns whether this process is the one that tells."""
+        self.end()
+        held = self._stack.enter_context(taken(job.lock, patience_seconds=0.1))
+        if held is not None and job.marker.exists():
+            return True
+        self.end()
+        return False
+
+    def end(self) -> None:
+        """Frees the lock."""
+        self._stack.close()
 
 
-@app.task(name="tune", **_OPTIONS)
-def tune(self: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
-    """Begins a search; its trials are jobs of their own. Arguments: `jobs.wishes.TuneWish`."""
-    return _carry_out(self, unnamed, arguments)
+_telling = _Telling()
 
 
-@app.task(name="trial", **_OPTIONS)
-def trial(self: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
-    """Trains what a search wants tried next."""
-    return _carry_out(self, unnamed, arguments)
+class JobTask(Task):
+    """A task whose job is open until Celery has stored its result."""
+
+    throws = (FerError,)
+    # Without `max_retries`: a worker that dies, dies of something else; a job's own crashes are counted by its lock.
+    max_retries = None
+    default_retry_delay = 5
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called when the result is stored; in the main process if Celery's hard time limit ended the task."""
+        with contextlib.suppress(FerError, OSError):
+            job = _job_of(task_id, self.name, kwargs)
+            if status == FAILURE and isinstance(retval, TimeLimitExceeded) and job.end is None:
+                job.finish("TIMED_OUT", "Celery's time limit is over.")
+            if job.end is not None:
+                job.forget_marker()
+        _telling.end()
 
 
-@app.task(name="train", **_OPTIONS)
-def train(self: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
-    """Trains a recipe, or goes on with a run. Arguments: `jobs.wishes.TrainWish` and the settings of `TrainConfig`."""
-    return _carry_out(self, unnamed, arguments)
+def _job_task(task: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
+    return _carry_out(task, unnamed, arguments)
 
 
-@app.task(name="retrain", **_OPTIONS)
-def retrain(self: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
-    """Trains again on all data so far and promotes the result if it is better. Arguments: `jobs.wishes.RetrainWish`."""
-    return _carry_out(self, unnamed, arguments)
+for _name, _about in TASKS.items():
+    app.task(_job_task, base=JobTask, bind=True, name=_name, __doc__=f"{_about} Arguments: as for `jobs submit`.")
 
 
-@app.task(name="evaluate", **_OPTIONS)
-def evaluate(self: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
-    """Analyses a model on the test images. Arguments: `jobs.wishes.EvaluateWish`."""
-    return _carry_out(self, unnamed, arguments)
+@app.task(bind=True, name="trial", throws=(FerError,), max_retries=None, default_retry_delay=5)
+def trial(self: Task, search: str) -> dict[str, Any]:
+    """Trains what a search wants tried next. Workers send it to each other."""
+    _check_models(self)
+    job, worker = open_job(paths, search), _worker(self)
+    job.note_message("")
+    if job.search is None or (worker.id in load_state(job.search).refused_by and _others(job, worker)()):
+        _pass_on(job)
+    with free_slot(job) as slot:
+        if slot is None:
+            raise Ignore
+        name, held = slot
+        if has_work(job, beside=name):
+            _send(job)  # invites the next worker, if there is one, so that a search uses as many as there are
+        work = Attempts(work_of_trial(job, name), held, worker, others=_others(job, worker))
+        outcome = work.outcome(self.request.id)
+        _note_trial(job, name.id, outcome, worker)
+    if outcome.kind == "unable":
+        _pass_on(job)
+    if job.end is not None or (outcome.kind != "full" and has_work(job)):
+        _send(job)
+    if outcome.kind == "failed":
+        raise JobError(outcome.message)
+    run = run_of_trial(job.search, name)
+    if outcome.kind != "done" or run is None:
+        raise Ignore
+    entry = load_state(job.search).entry_of(name.id)
+    return {"search": job.id, "trial": entry.number, "run": entry.run, "score": entry.score, "epochs": entry.epochs}
 
 
-@app.task(name="gc", **_OPTIONS)
-def gc(self: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
-    """Removes what is not needed any more. Arguments: `jobs.wishes.GcWish`."""
-    return _carry_out(self, unnamed, arguments)
-
-
-@task_revoked.connect
-def _cancel_revoked(request: Any = None, **_: Any) -> None:
-    """`celery control revoke` means the job: else it would be sent again and discarded again, for ever."""
-    with contextlib.suppress(FerError, OSError):
-        cancel(Paths.from_environment(), request.id)
+def _note_trial(job: Job, name: str, outcome: Outcome, worker: Worker) -> None:
+    """What cannot be written, on a full disk, is found out again by the next worker."""
+    with contextlib.suppress(DiskFullError):
+        if outcome.kind == "unable":
+            note_refusal(job.search, worker.id, outcome.message)
+        elif outcome.kind == "failed" or (outcome.kind == "terminated" and load_state(job.search).entry_of(name)):
+            trial_failed(job.search, name, outcome.message or "It was terminated.")
+        elif outcome.kind == "full":
+            _logger.warning("Search %s: %s", job.id, outcome.message)
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _carry_out(task: Task, unnamed: tuple, arguments: dict[str, Any]) -> dict[str, Any]:
-    paths = Paths.from_environment()
-    jobs = Jobs(paths.models / "jobs")
-    owner = this_process(worker=task.request.hostname or "")
-    queue = (task.request.delivery_info or {}).get("routing_key") or QUEUE_OF_TASK[task.name]
-    outcome, job = jobs.claim(task.request.id, task=task.name, arguments=arguments, queue=queue, owner=owner)
-    if outcome == "running":
-        _logger.info("Job %s is carried out by %s on %s.", job.id, job.owner.worker, job.owner.host)
-        raise Ignore
-    if outcome == "taken":
-        job = _refused(jobs, job) if unnamed else _performed(paths, jobs, job)
-        _wait_for_results_store()
-    return _told(task, jobs, job)
-
-
-def _refused(jobs: Jobs, job: Job) -> Job:
-    message = 'Arguments have names: celery -A jobs call train --kwargs \'{"recipe": "attention"}\''
-    return jobs.change(job.id, as_owner=job.owner, status="FAILED", message=message)
-
-
-def _performed(paths: Paths, jobs: Jobs, job: Job) -> Job:
-    def send_or_leave(other: Job) -> None:
-        """What cannot be sent now is sent by recovery."""
+    _check_models(task)
+    if unnamed:
+        raise JobError(_ARGUMENTS_HAVE_NAMES)
+    job = _job_of(task.request.id, task.name, arguments, lambda job_id: _created(task, job_id, arguments))
+    _telling.end()
+    if job.end is not None and not job.marker.exists():
+        raise Ignore  # it was told before
+    job.note_message("")
+    if job.end is None:
         try:
-            send(jobs, other)
-        except BrokerAwayError as error:
-            _logger.warning("Job %s waits for the broker: %s", other.id, error)
-
-    with stop_flag.heeding_sigterm():
-        options = {"is_stop_asked": stop_flag.is_asked, "send": send_or_leave, "others": others_listen}
-        performance = Performance(paths, jobs, job, **options)
-        job = performance.carried_out()
-        if job.status == "QUEUED":
-            send_or_leave(job)
-    notify(job)
-    return job
+            _work_on(job, task)
+        except DiskFullError as error:  # it goes on when there is room
+            _logger.warning("Job %s: %s", job.id, error)
+            time.sleep(_PAUSE_SECONDS)
+        except FerError as error:
+            job.finish("FAILED", sentences(error))
+    return _told(task, job)
 
 
-def _told(task: Task, jobs: Jobs, job: Job) -> dict[str, Any]:
+def _job_of(message_id: str, task: str, arguments: dict[str, Any], create: Callable[[str], Job] | None = None) -> Job:
+    run = arguments.get("run") if task == "train" else None
+    if run and (paths.models / "runs" / checked_id(run) / "job.json").is_file():
+        job = open_job(paths, run)
+        return job if job.end is None or message_id == job.order.message_id else resume_job(paths, run)
+    if run:
+        return create_job(paths, task, arguments, message_id=message_id)
+    return job_of_message(paths, message_id, task, create or (lambda job_id: open_job(paths, job_id)))
+
+
+def _created(task: Task, job_id: str, arguments: dict[str, Any]) -> Job:
+    """Returns the job of a message that was sent by Celery alone, which is written down only now."""
+    info = task.request.delivery_info or {}
+    saved = {name: value for name, value in task.request.as_execution_options().items() if name in _SAVED and value}
+    saved |= {"priority": info["priority"]} if info.get("priority") else {}
+    if job_id == task.request.id and not job_id[:8].isdigit():
+        job_id = new_id(task.name, validate(task.name, arguments), ending=mark_of(job_id))
+    known = {"message_id": task.request.id, "queue": info.get("routing_key"), "options": saved}
+    return create_job(paths, task.name, arguments, job_id=job_id, **known)
+
+
+def _work_on(job: Job, task: Task) -> None:
+    if job.task == "tune":
+        prepare(job)
+        _send(job)
+        raise Ignore
+    worker = _worker(task)
+    if worker.id in job.notes.refused_by and _others(job, worker)():
+        _pass_on(job)
+    with taken(job.lock) as held:
+        if held is None:
+            raise Ignore  # another worker is at it
+        kind = _work_under_lock(job, held, task, worker) if job.end is None else "done"
+    if kind == "unable":
+        _pass_on(job)
+    if kind == "handed_on":
+        _send(job)
+
+
+def _work_under_lock(job: Job, held: Held, task: Task, worker: Worker) -> str:
+    """Does what is left of a job, writes down how it ended, and returns what came of it."""
+    prepare(job)
+    arguments = job.arguments
+    if job.cancel_file.exists():
+        outcome = Outcome("cancelled")
+    elif isinstance(arguments, GcArguments):
+        job.finish("SUCCEEDED", result=cleaned(paths, arguments))
+        return "done"
+    else:
+        attempts = Attempts(work_of(job), held, worker, others=_others(job, worker))
+        try:
+            outcome = attempts.outcome(task.request.id, getattr(arguments, "max_hours", None))
+        except SoftTimeLimitExceeded:
+            job.finish("TIMED_OUT", "Celery's soft time limit is over.")
+            raise
+    _note_end(job, held, outcome, worker)
+    return outcome.kind
+
+
+def _note_end(job: Job, held: Held, outcome: Outcome, worker: Worker) -> None:
+    if outcome.kind == "done":
+        job.finish("SUCCEEDED", result=result_of(job))
+    elif outcome.kind == "failed":
+        job.finish("FAILED", outcome.message)
+    elif outcome.kind in ("cancelled", "terminated"):
+        job.finish("CANCELLED", "Cancelled.")
+    elif outcome.kind == "timed_out":
+        job.finish("TIMED_OUT", f"Its time is up. `python -m jobs resume {job.id}` goes on with it.")
+    elif outcome.kind == "unable":
+        held.note(refused_by=held.notes.refused_by | {worker.id: outcome.message})
+    elif outcome.kind == "full":
+        _logger.warning("Job %s: %s", job.id, outcome.message)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _told(task: Task, job: Job) -> dict[str, Any]:
     """Returns the result for Celery's store, or ends as Celery wants to hear it."""
-    if job.status == "SUCCEEDED":
-        return job.result or {}
-    if job.status in ("FAILED", "TIMED_OUT"):
-        _fail(job)
-    if job.status == "CANCELLED":
-        task.backend.mark_as_revoked(job.id, reason="cancelled", request=task.request)
-    # Handed on, or carried out elsewhere: a SUCCESS in the store would stay for ever, so nothing is stored.
+    end = job.end
+    if end is None or not _telling.begun(job):
+        raise Ignore  # it goes on elsewhere, or later; or another worker tells
+    notify(job, end)
+    if end.status == "SUCCEEDED":
+        return end.result or {}
+    if end.status == "CANCELLED":
+        task.backend.mark_as_revoked(task.request.id, reason="cancelled", request=task.request)
+        job.forget_marker()
+        _telling.end()
+        raise Ignore
+    raise JobError(end.message)
+
+
+def _send(job: Job) -> None:
+    """What cannot be sent now is sent by a sweep. One message that waits is enough."""
+    if job.has_message or not job.marker.exists():
+        return
+    try:
+        broker.send(job)
+    except BrokerAwayError as error:
+        _logger.warning("Job %s waits for the broker: %s", job.id, error)
+
+
+def _pass_on(job: Job) -> None:
+    """Leaves a job to other workers, and gives one the time to take it."""
+    _send(job)
+    time.sleep(_PAUSE_SECONDS)
     raise Ignore
 
 
-def _fail(job: Job) -> NoReturn:
-    raise JobError(job.message)
+def _worker(task: Task) -> Worker:
+    return Worker(task.request.hostname or "", is_stop_asked)
 
 
-def _wait_for_results_store() -> None:
-    """Celery tries to store a result for seconds only. The record has it already, so this may wait for Redis."""
-    is_told = False
-    while not stop_flag.is_asked():
+def _others(job: Job, worker: Worker) -> Callable[[], bool]:
+    """Returns a question: do other workers listen which have not refused the job? Yes where nobody can be asked."""
+
+    def listen() -> bool:
+        search = job.search
+        refused = load_state(search).refused_by if search else job.notes.refused_by
         try:
-            app.backend.client.ping()
-        except RedisError as error:
-            if not is_told:
-                _logger.warning("The result waits for the broker: %s", error)
-            is_told = True
-            time.sleep(1)
-        else:
-            return
+            answers = broker.workers()
+        except BrokerAwayError:
+            return True
+        able = (
+            f"{name}/{about['pid']}"
+            for name, about in answers.items()
+            if about["models_id"] == models_id(paths) and job.queue in about["queues"]
+        )
+        return bool(set(able) - {*refused, worker.id})
+
+    return listen
+
+
+def _check_models(task: Task) -> None:
+    """Raises JobError for a message that was sent for another models folder; a worker that serves that one gets it."""
+    wanted, own = (getattr(task.request, "headers", None) or {}).get(MODELS_HEADER), models_id(paths)
+    if wanted in (None, own):
+        return
+    with contextlib.suppress(BrokerAwayError):
+        if any(about["models_id"] == wanted for about in broker.workers().values()):
+            task.signature_from_request().apply_async()
+            time.sleep(_PAUSE_SECONDS)
+            raise Ignore
+    raise JobError(
+        f"This message was sent for another models folder than {paths.models.resolve()}, which this worker serves.",
+        hint="Share one models folder, or have a Redis for each: `python -m jobs doctor` compares them.",
+    )
+
+
+def sentences(error: FerError) -> str:
+    """Returns an error as it is written down: the sentence, and what to do."""
+    return "\n".join(filter(None, (str(error), error.hint)))

@@ -5,7 +5,7 @@ $FER_SCHEDULE names the file; without it, `schedule.toml` beside this module. Im
 
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -14,14 +14,12 @@ from pydantic import Field, ValidationError, field_validator
 
 from fer_core.config import Settings
 from fer_core.errors import ConfigError, FerError, did_you_mean
-from jobs.moments import DAYS, Hours
-from jobs.wishes import WISHES, checked_wish
+from fer_core.job.arguments import ARGUMENTS, validate
 
 OWN_FILE = Path(__file__).with_name("schedule.toml")
 
 _TOP = ("timezone", "entry", "notify")
-_TASKS = [name for name in WISHES if name != "trial"]
-"""A trial is sent by its search."""
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _COMMENTS = f"The comments in {OWN_FILE} say what each line takes."
 _FORMS = {
     "at": 'It is hour and minute in quotes: at = "02:30".',
@@ -56,9 +54,12 @@ class Entry(Settings):
             raise ConfigError("days is empty.", hint=_FORMS["days"])
         return days
 
-    def hours(self, zone: ZoneInfo) -> Hours:
-        """Returns when it is due."""
-        return Hours(time.fromisoformat(self.at), DAYS if self.days == "daily" else self.days, zone)
+    def job_id(self, now: datetime) -> str:
+        """Returns the id of what is due now, or was last: the same one, whoever starts it. `now` is of the zone."""
+        day = now.date() if f"{now:%H:%M}" >= self.at else now.date() - timedelta(days=1)
+        while self.days != "daily" and DAYS[day.weekday()] not in self.days:
+            day -= timedelta(days=1)
+        return f"{self.name}-{day:%Y%m%d}T{self.at.replace(':', '')}"
 
 
 class Timetable(Settings):
@@ -69,7 +70,7 @@ class Timetable(Settings):
     """Of all hours in it: a name such as Europe/Berlin."""
     entries: tuple[Entry, ...] = ()
     notify: tuple[str, ...] = ()
-    """A command and its arguments, run when a job has failed or a model was promoted; () = none."""
+    """A command and its arguments, run when a job failed, a model was promoted or a search has ended; () = none."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -95,11 +96,6 @@ def load_timetable(environ: Mapping[str, str]) -> Timetable:
     )
     _check_names(timetable)
     return timetable
-
-
-def job_id(entry: Entry, due: datetime) -> str:
-    """Returns the id of the job that an entry starts at a moment (UTC): the same one, whoever starts it."""
-    return f"{entry.name}-{due:%Y%m%dT%H%M%SZ}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -130,9 +126,9 @@ def _entry(values: Any, number: int, path: Path) -> Entry:
     )
     try:
         entry = Entry.model_validate(values)
-        if entry.task not in _TASKS:
-            raise ConfigError(f"there is no task {entry.task!r}.", hint=did_you_mean(entry.task, _TASKS))
-        checked_wish(entry.task, entry.arguments)
+        if entry.task not in ARGUMENTS:
+            raise ConfigError(f"there is no task {entry.task!r}.", hint=did_you_mean(entry.task, ARGUMENTS))
+        validate(entry.task, entry.arguments)
     except ValidationError as error:
         raise _entry_error(error, where) from None
     except FerError as error:

@@ -10,8 +10,8 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, redis
 from redis.exceptions import RedisError, ResponseError
 
+from fer_core.job.arguments import queues
 from jobs.messages import LONGEST_KEPT, MALFORMED, MOST_MALFORMED, MalformedError, checked_message
-from jobs.settings import queues
 
 _logger = logging.getLogger(__name__)
 
@@ -31,6 +31,12 @@ class Channel(redis.Channel):
                 raise
             _logger.error("Something in a queue was no message, and was thrown away: %r", error)
             raise Empty from None
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Kombu ends the worker with an AttributeError where the connection was closed meanwhile; it is made anew."""
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionResetError("The connection to the broker was closed before a message was acknowledged.")
+        super().basic_ack(delivery_tag, multiple=multiple)
 
     def set_aside(self, message: Any) -> None:
         """Keeps what is no message, for who wants to look at it."""

@@ -1,6 +1,6 @@
 """`python -m jobs up`: everything on this machine, as processes of its own: broker, workers, scheduler.
 
-Each is started again when it dies. At the end workers go first, since they hand their jobs on through the broker.
+Each is started again when it dies. If this process dies itself, all of them are told so and end.
 """
 
 import contextlib
@@ -12,29 +12,37 @@ from pathlib import Path
 from typing import Annotated
 
 import filelock
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 from tyro.conf import arg
 
 from fer_core.errors import JobError
+from fer_core.job.broker import Broker, socket_url
+from fer_core.job.broker_address import hidden_password
+from fer_core.job.job import open_ids
+from fer_core.job.progress import Look
 from fer_core.resources import core_numbers
-from jobs.children import Child, Plan, signals_noted, wait_until_ended
-from jobs.commands.desk import Desk
-from jobs.keeper import keeper_at_work, keeper_command
+from jobs.children import Child, Plan, ended, signals_noted
+from jobs.commands.context import Context, new_table
 from jobs.machine import beat_plan, environment_of, gpus, log_of, planned_workers, worker_plan
-from jobs.server import answers, find_server, read_broker, remove_broker, socket_path, write_broker
-from jobs.settings import socket_url
-from jobs.up_display import UpDisplay
+from jobs.server import answers, find_server, read_broker, remove_broker, socket_path, write_broker, write_configuration
 
 START_SECONDS = 120.0
-"""An earlier server may be in its grace, and a large append-only file takes a while to read."""
+"""An earlier server may still write its file, and a large append-only file takes a while to read."""
 HAND_OVER_SECONDS = 75.0
 """A training has 45 s for its checkpoint, and then its job is handed on."""
 
 _END_SECONDS = 20.0
+_REFRESH_SECONDS = 2.0
+_MOST_JOBS = 12
+_COLOURS = {"running": "green", "starts again": "yellow"}
 _STOPPING = "Stopping: running jobs are handed on, from their last finished epoch. Ctrl-C again does not wait for that."
 
 
 def up(
-    desk: Desk,
+    context: Context,
     *,
     join: Annotated[str | None, arg(metavar="URL")] = None,
     workers: Annotated[int | None, arg(metavar="N")] = None,
@@ -45,80 +53,119 @@ def up(
         join: Only workers, for the broker there. $FER_BROKER_URL does the same, and shows no password in `ps`.
         workers: So many. Default: one per GPU, or one.
     """
-    planned = planned_workers(gpus(desk.environ), core_numbers(), wanted=workers)
-    url = join or desk.environ.get("FER_BROKER_URL")
+    paths, environ = context.paths, context.environ
+    planned = planned_workers(gpus(environ), core_numbers(), wanted=workers)
+    url = join or environ.get("FER_BROKER_URL")
     with signals_noted() as signals, contextlib.ExitStack() as at_the_end:
-        server = [at_the_end.enter_context(_own_server(desk, signals))] if url is None else []
-        if url is not None:
-            at_the_end.enter_context(_only_one(desk.paths.state, f".join-{socket.gethostname()}.lock"))
-            _check_reachable(desk, url)
-        url = url or socket_url(socket_path(desk.paths.state, desk.environ))
-        environment = environment_of(desk.paths, desk.environ, url)
+        if url is None:
+            server = [at_the_end.enter_context(_own_server(context, signals))]
+            url = socket_url(socket_path(paths.state, environ))
+        else:
+            server = []
+            at_the_end.enter_context(_only_one(paths.state, f".join-{socket.gethostname()}.lock"))
+            with Broker(paths, {**environ, "FER_BROKER_URL": url}).connected():
+                pass
+        environment = environment_of(paths, environ, url)
         mark = "" if server else f"-{os.getpid()}"
-        plans = [worker_plan(worker, desk.paths, environment, mark=mark) for worker in planned]
-        beats = [beat_plan(desk.paths, environment)] if server else []
+        plans = [worker_plan(worker, paths, environment, mark=mark) for worker in planned]
+        beats = [Child(beat_plan(paths, environment))] if server else []
         if not signals:
-            _Everything(desk, server, list(map(Child, plans)), list(map(Child, beats)), signals).run(url)
+            _Everything(context, server, list(map(Child, plans)), beats, signals).run(url)
 
 
 class _Everything:
     """The processes, looked after until a signal asks to end."""
 
-    def __init__(self, desk: Desk, server: list[Child], workers: list[Child], beats: list[Child], signals: list[int]):
-        self._server, self._workers, self._beats, self._signals = server, workers, beats, signals
-        self._display = UpDisplay(desk, [*server, *workers, *beats])
+    def __init__(
+        self, context: Context, server: list[Child], workers: list[Child], beats: list[Child], signals: list[int]
+    ):
+        self._context, self._workers, self._beats, self._signals = context, workers, beats, signals
+        self._all = [*server, *workers, *beats]
+        self._statuses: dict[str, str] | None = None
+        self._next_check = 0.0
+        is_screen = context.console.is_terminal
+        self._live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
 
     def run(self, url: str) -> None:
-        with self._display as display:
+        say = self._context.say
+        with self._live or contextlib.nullcontext():
+            say(f"Broker: {hidden_password(url)}")
+            say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
             try:
-                display.begin(url)
                 for child in (*self._workers, *self._beats):
                     child.start()
-                    display.say(f"{child.plan.name} is process {child.pid}, its log {child.plan.log}")
+                    say(f"{child.plan.name} is process {child.pid}, its log {child.plan.log}")
                 while not self._signals:
                     self._look_around()
                     time.sleep(0.2)
-                display.say(_STOPPING)
+                say(_STOPPING)
             finally:
-                self._stop(self._workers, HAND_OVER_SECONDS)
-                self._stop(self._beats, _END_SECONDS)
-            display.say("All of it has ended.")
+                ended(self._workers, HAND_OVER_SECONDS, give_up=lambda: len(self._signals) > 1)
+                ended(self._beats, _END_SECONDS)
+        say("All of it has ended.")
 
     def _look_around(self) -> None:
-        for child in (*self._server, *self._workers, *self._beats):
-            sentence = child.look_after()
-            if sentence:
-                self._display.say(sentence)
-        self._display.refresh()
+        for sentence in filter(None, (child.look_after() for child in self._all)):
+            self._context.say(sentence)
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + _REFRESH_SECONDS
+            look = Look(self._context.paths)
+            if self._live is not None:
+                self._live.update(self._picture(look), refresh=True)
+            else:
+                self._tell_changes(look)
 
-    def _stop(self, children: list[Child], seconds: float) -> None:
-        for child in children:
-            child.ask_to_end()
-        if not wait_until_ended(children, seconds, give_up=lambda: len(self._signals) > 1):
-            for child in children:
-                child.kill()
-            wait_until_ended(children, _END_SECONDS)
+    def _tell_changes(self, look: Look) -> None:
+        """One line for each job that has another status than the last time; none for those found at the start."""
+        names = dict.fromkeys((*(self._statuses or ()), *open_ids(self._context.paths)))
+        before, self._statuses = self._statuses, {name: line for name in names if (line := look.line(name))}
+        if before is None:
+            self._context.say(f"Jobs that have not ended: {len(self._statuses)}.")
+        for name, line in self._statuses.items():
+            if before is not None and before.get(name) != line:
+                self._context.say(f"{name}: {line}")
+
+    def _picture(self, look: Look) -> Group:
+        jobs = look.open_jobs()
+        running = [job for job in jobs if job.status == "RUNNING"]
+        counts = Text(f"{len(running)} running, {len(jobs) - len(running)} waiting", style="bold")
+        table = new_table("job", "worker", "so far")
+        for job in running[:_MOST_JOBS]:
+            table.add_row(job.id, job.notes.worker or "–", look.doing(job))
+        return Group(self._processes(), Text(), counts, *([table] if running else []))
+
+    def _processes(self) -> Table:
+        table = new_table("", "", "process", "restarts", right=("process", "restarts"))
+        for child in self._all:
+            state = "running" if child.is_running else "starts again"
+            number = "–" if child.pid is None else str(child.pid)
+            table.add_row(child.plan.name, Text(state, style=_COLOURS[state]), number, str(child.restarts))
+        return table
 
 
 @contextlib.contextmanager
-def _own_server(desk: Desk, signals: list[int]) -> Iterator[Child]:
-    """Yields the keeper of a server that takes commands, and ends both at last."""
-    state = desk.paths.state
-    binary, path = find_server(desk.environ), socket_path(state, desk.environ)
+def _own_server(context: Context, signals: list[int]) -> Iterator[Child]:
+    """Yields a server that takes commands, and ends it at last."""
+    state = context.paths.state
+    binary, path = find_server(context.environ), socket_path(state, context.environ)
     with _only_one(state, ".up.lock"):
-        environment = environment_of(desk.paths, desk.environ)
-        command = keeper_command(state.resolve(), binary)
-        keeper = Child(Plan("broker", command, log_of("broker", desk.paths), environment, is_told=False))
-        keeper.start()
+        _wait_until_gone(path)
+        plan = Plan(
+            "broker",
+            [str(binary), str(write_configuration(state))],
+            log_of("broker", context.paths),
+            environment_of(context.paths, context.environ),
+            umask=0o077,  # what waits in the queues is nobody else's business
+        )
+        server = Child(plan)
+        server.start()
         try:
-            with desk.console.status("Starting the broker …"):
-                _wait_for_server(keeper, state, path, signals)
+            with context.console.status("Starting the broker …"):
+                _wait_for_server(server, state, path, signals)
             write_broker(state, socket_url(path))
-            yield keeper
+            yield server
         finally:
-            keeper.ask_to_end()
-            if not wait_until_ended([keeper], _END_SECONDS):
-                keeper.kill()
+            ended([server], _END_SECONDS)
             remove_broker(state, pid=os.getpid())
 
 
@@ -146,22 +193,25 @@ def _only_one(state: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _wait_for_server(keeper: Child, state: Path, path: Path, signals: list[int]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not (keeper_at_work(state) == keeper.pid and answers(path)):
-        if signals:
-            return
-        if not keeper.is_running or time.monotonic() > deadline:
-            raise JobError(
-                f"The broker does not start: {' | '.join(keeper.last_lines(3)) or 'it says nothing'}",
-                hint=f"Its log is {keeper.plan.log}. What waits in {state / 'redis'} may be moved away: "
-                "jobs that have not ended are sent again.",
-            )
+def _wait_until_gone(path: Path) -> None:
+    """The server of an `up` that was killed ends by itself: two on one folder would spoil its data."""
+    deadline = time.monotonic() + _END_SECONDS
+    while answers(path):
+        if time.monotonic() > deadline:
+            raise JobError(f"Another server listens on {path}.", hint="End it first.")
         time.sleep(0.1)
 
 
-def _check_reachable(desk: Desk, url: str) -> None:
-    """Raises JobError if there is no broker at this address."""
-    from jobs.commands.broker import check_reachable
-
-    check_reachable(desk, url)
+def _wait_for_server(server: Child, state: Path, path: Path, signals: list[int]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(path):
+        if signals:
+            return
+        if not server.is_running or time.monotonic() > deadline:
+            said = server.look_after()
+            raise JobError(
+                f"The broker does not start: {said or 'it says nothing'}",
+                hint=f"Its log is {server.plan.log}. What waits in {state / 'redis'} may be moved away: "
+                "jobs that have not ended are sent again.",
+            )
+        time.sleep(0.1)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "tuning", "live", "cli")
+FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "tuning", "live", "job", "cli")
 WORDS = ("errors", "resources", "emotions", "config", "recipes", "paths", "interruption")
 PROGRAMS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.cli", "fer_core.web")
 TENSORFLOW_ONLY_IN = {
@@ -71,6 +71,13 @@ def test_only_four_modules_know_tensorflow():
 
 def test_the_package_itself_imports_nothing():
     assert imports("fer_core", PROJECT / "fer_core" / "__init__.py") == set()
+
+
+def test_only_jobs_import_jobs():
+    others = {name: path for name, path in modules().items() if not name.startswith("jobs")}
+    assert [
+        name for name, path in others.items() if {i.partition(".")[0] for i in imports(name, path)} & {"jobs"}
+    ] == []
 
 
 def test_jobs_never_import_keras():

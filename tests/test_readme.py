@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from jobs.wishes import checked_wish
 
 from fer_core import networks, recipes
 from fer_core.cli import arguments, live_arguments
@@ -24,7 +25,6 @@ from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
 from fer_core.web import arguments as web_arguments
 from jobs import __main__ as jobs_main
-from jobs.wishes import checked_wish
 
 PROJECT = Path(__file__).parents[1]
 SCRIPTS = {

@@ -12,7 +12,15 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import create_atomically, full_disk_named, sweep, sync, temporary_beside, write_json
+from fer_core.store.files import (
+    create_atomically,
+    full_disk_named,
+    sweep,
+    sync,
+    temporary_beside,
+    write_atomically,
+    write_json,
+)
 from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions
 from fer_core.store.run import Run, State
 from fer_core.store.stored_values import is_run_id
@@ -109,7 +117,8 @@ def _can_be_resumed(run: Run) -> bool:
         manifest, status = run.manifest, run.state.status
     except ArtifactError:  # one broken run must not keep the others from going on
         return False
-    return manifest.kind == "train" and manifest.parent is None and status in UNFINISHED and not run.is_held()
+    is_by_hand = manifest.kind == "train" and manifest.parent is None and not (run.folder / "job.json").exists()
+    return is_by_hand and status in UNFINISHED and not run.is_held()
 
 
 def _history_folder(paths: Paths, kind: Kind, parent: str | None) -> Path:
@@ -142,7 +151,9 @@ def _create_folder(runs: Path, fields: dict, make_id: Callable[[], str], *, run_
     runs.mkdir(parents=True, exist_ok=True)
     sweep(runs)
     if run_id is not None:
-        _appears(runs / run_id, Manifest(run_id=run_id, **fields))
+        manifest = Manifest(run_id=run_id, **fields)
+        if not _appears(runs / run_id, manifest):
+            _complete(runs / run_id, manifest)
         return runs / run_id
     while True:
         folder = runs / make_id()
@@ -165,6 +176,13 @@ def _appears(folder: Path, manifest: Manifest) -> bool:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return True
+
+
+def _complete(folder: Path, manifest: Manifest) -> None:
+    """Makes a run of a folder that is there: a job's, or another process has just made it."""
+    if not (folder / "manifest.json").is_file():
+        write_json(folder / "state.json", State(epochs=manifest.config.epochs).model_dump())
+        write_atomically(folder / "manifest.json", manifest.to_json())
 
 
 def _fill(folder: Path, manifest: Manifest) -> None:

@@ -1,6 +1,7 @@
 """The end of a training: scores the kept weights on the test images once, and saves all that a run leaves.
 
-Every file appears whole. Done again from the start if it was interrupted. Imports Keras.
+Every file appears whole. Done again from the start if it was interrupted. A trial of a search leaves no export and no
+plots: they take longer than many a trial, and `complete` makes them for the best. Imports Keras.
 """
 
 import math
@@ -16,14 +17,16 @@ from fer_core.evaluation.calibration import MANY_IMAGES, useful_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
-from fer_core.store.artifacts import save_architecture, save_labels, save_model
-from fer_core.store.files import file_sha256, write_json
+from fer_core.store.artifacts import load_model, save_architecture, save_labels, save_model
+from fer_core.store.export import ensure_litert, export_checked
+from fer_core.store.files import file_sha256, read_json, write_json
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress
 from fer_core.training.exporting import export
-from fer_core.training.history import write_history
+from fer_core.training.history import read_history, write_history
 from fer_core.training.report import RunReport
 
+_PROBES = 32
 _MOST_HELD_OUT = 0.2
 """Of the images that could be trained on, for calibration."""
 
@@ -48,10 +51,23 @@ def finish(
     evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
     write_json(run.evaluation_json, evaluation.to_json())
     check_interrupted()
-    export(run, network, dataset, told)
-    check_interrupted()
-    _plot(run, dataset, evaluation, progress)
+    if run.manifest.kind != "trial":
+        export(run, network, dataset, told)
+        check_interrupted()
+        _plot(run, evaluation, progress.rows, kept)
     return evaluation
+
+
+def complete(run: Run) -> None:
+    """Makes the export and the plots of a finished trial; what is there already stays. Raises ArtifactError."""
+    if run.manifest.litert is None and keras.backend.backend() == "tensorflow":
+        network = load_model(run.model_h5)
+        images = np.random.default_rng(0).integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
+        run.update_manifest(litert=export_checked(network, run.model_tflite, images))
+    ensure_litert(run)
+    if not run.plots.is_dir():
+        evaluation = Evaluation.from_json(read_json(run.evaluation_json, "scores"))
+        _plot(run, evaluation, read_history(run.history_csv).rows, run.manifest.scores["kept_epoch"])
 
 
 def kept_epoch(progress: Progress) -> int:
@@ -120,16 +136,16 @@ def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
     }
 
 
-def _plot(run: Run, dataset: Dataset, evaluation: Evaluation, progress: Progress) -> None:
+def _plot(run: Run, evaluation: Evaluation, rows: list[dict], kept: int) -> None:
     run.plots.mkdir(exist_ok=True)
-    title = (
-        f"{run.manifest.recipe or run.manifest.config.network}: {dataset.name}, {len(dataset.train):,} training images"
-    )
-    if progress.rows:  # an ensemble has none
-        plots.training_curves(progress.rows, run.plots, title=title, kept_epoch=kept_epoch(progress))
+    manifest = run.manifest
+    images = manifest.splits["train"].images if manifest.splits else 0
+    title = f"{manifest.recipe or manifest.config.network}: {manifest.data_name}, {images:,} training images"
+    if rows:  # an ensemble has none
+        plots.training_curves(rows, run.plots, title=title, kept_epoch=kept)
     plots.confusion_matrix(
         np.array(evaluation.confusion),
-        dataset.labels,
+        evaluation.labels,
         run.plots / "confusion_matrix.png",
         title=f"{run.id}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right",
     )

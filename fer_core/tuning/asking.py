@@ -23,10 +23,9 @@ from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState
 from fer_core.tuning.fingerprints import Fingerprints
 from fer_core.tuning.folder import Search
 from fer_core.tuning.notes import write_note
-from fer_core.tuning.slots import arrive, park, refuse
 from fer_core.tuning.space import with_values
-from fer_core.tuning.stage import abandoned, confirmations_left, stage
-from fer_core.tuning.state import changing
+from fer_core.tuning.stage import confirmations_left, stage
+from fer_core.tuning.state import changing, load_state
 
 
 class Asked(NamedTuple):
@@ -48,26 +47,25 @@ class Over(NamedTuple):
     message: str
 
 
-class _Refused(NamedTuple):
-    what: str
+class _OtherImages(NamedTuple):
+    """The images here are not those of the search."""
 
 
 def ask(search: Search, job_id: str, *, metadata: Fingerprints, clock: Clock = utc_now) -> Asked | Idle | Over:
     """Returns what the job is to train; its run exists then, and that of a trial which goes on has its checkpoint.
 
-    A job that asks again gets the same again. The first trial decides which images and which code the others need.
+    A job that asks again gets the same again. The first trial decides which images the others need; that the code has
+    changed since is noted in the state, for whoever compares.
 
     Raises:
-        ConfigError: other images or other code than the search was begun with. ArtifactError, DiskFullError.
+        ConfigError: other images than the search was begun with. ArtifactError, DiskFullError.
     """
-    from fer_core.tuning.oracle import propose
-
-    question = _Question(search, job_id, metadata, clock(), propose)
+    question = _Question(search, job_id, metadata, clock(), _oracle(search, job_id, clock()))
     with changing(search) as state:
         answer = question.answer(state)
-    if isinstance(answer, _Refused):
+    if isinstance(answer, _OtherImages):
         raise ConfigError(
-            f"{answer.what} here are not those that search {search.id} was begun with; its trials would not compare.",
+            f"The images here are not those that search {search.id} was begun with; its trials would not compare.",
             hint=f"Make them equal on all machines, or start a new search with warm_start {search.id!r}.",
         )
     if not isinstance(answer, Entry):
@@ -77,6 +75,21 @@ def ask(search: Search, job_id: str, *, metadata: Fingerprints, clock: Clock = u
         _make_run(search, state, answer, config, clock)
     write_note(search, state, answer.number)
     return Asked(answer, config)
+
+
+def _oracle(search: Search, job_id: str, timestamp: datetime) -> Callable:
+    """Returns what proposes trials; not imported where none is wanted, since that takes seconds."""
+    state = load_state(search)
+    if state.entry_of(job_id) is not None or stage(search.spec, state, timestamp) != "trials":
+        return _no_oracle
+    from fer_core.tuning.oracle import propose
+
+    return propose
+
+
+def _no_oracle(*_: object) -> str:
+    """Somebody who knows more has to be asked; meanwhile another trial was wanted."""
+    return "wait"
 
 
 def config_of(search: Search, entry: Entry) -> TrainConfig:
@@ -97,37 +110,23 @@ class _Question:
     timestamp: datetime
     propose: Callable
 
-    def answer(self, state: SearchState) -> Entry | Idle | Over | _Refused:
+    def answer(self, state: SearchState) -> Entry | Idle | Over | _OtherImages:
         own = state.entry_of(self.job_id)
         if own is not None and own.status != "RUNNING":
             return own
-        different, has_ended = self._difference(state), state.status != "RUNNING"
-        if own is not None and (different or has_ended):
-            state.change(own.number, job=None)  # it was begun, and waits for a job that can go on with it
-        if has_ended:
-            arrive(state, self.job_id)
+        if state.status != "RUNNING":
             return Over(state.message or f"Search {self.search.id} has ended ({state.status}).")
-        if different:
-            refuse(state, self.job_id)
-            return _Refused(different)
-        self._begin(state)
-        return own or self._taken_over(state) or self._next(state)
-
-    def _difference(self, state: SearchState) -> str:
         if state.data_fingerprint not in (None, self.metadata.data_fingerprint):
-            return "The images"
-        if state.code_fingerprint not in (None, self.metadata.code_fingerprint):
-            return "The files of fer_core"
-        return ""
+            return _OtherImages()
+        self._begin(state)
+        return own or self._next(state)
 
     def _begin(self, state: SearchState) -> None:
-        arrive(state, self.job_id)
-        state.data_fingerprint, state.code_fingerprint = self.metadata.data_fingerprint, self.metadata.code_fingerprint
+        code = self.metadata.code_fingerprint
+        if state.code_fingerprint not in (None, code) and code not in state.other_code:
+            state.other_code.append(code)
+        state.data_fingerprint, state.code_fingerprint = self.metadata.data_fingerprint, state.code_fingerprint or code
         state.started_utc = state.started_utc or utc_text(self.timestamp)
-
-    def _taken_over(self, state: SearchState) -> Entry | None:
-        waiting = abandoned(state)
-        return None if waiting is None else state.change(waiting.number, job=self.job_id)
 
     def _next(self, state: SearchState) -> Entry | Idle | Over:
         spec = self.search.spec
@@ -138,14 +137,13 @@ class _Question:
             trial, seed = confirmations_left(spec, state)[0]
             return self._enter(state, kind="confirm", of=trial.number, seed=seed, values=trial.settings)
         if now == "waiting":
-            park(state, self.job_id)
             return Idle("The last trials of the search are being trained.")
         return Over(f"Search {self.search.id} has nothing left to train.")
 
     def _next_trial(self, state: SearchState) -> Entry | Idle | Over:
         proposal = self.propose(self.search.plan, state.trials)
         if proposal == "wait":
-            park(state, self.job_id)
+            state.waits_after = state.ended
             return Idle("The oracle waits for trials that are being trained.")
         if proposal == "exhausted":
             state.exhausted = True

@@ -36,7 +36,7 @@ class Entry(BaseModel):
     """The settings that the search chose, by name; Hyperband's own notes begin with 'tuner/'."""
     run: RunId
     job: str | None = None
-    """Who trains it; None if it waits for somebody to go on with it."""
+    """The slot that trains it, and which of its trainings this is."""
     status: EntryStatus = "RUNNING"
     score: float | None = None
     """The objective at the epoch whose weights are kept: the best one, unless the recipe keeps the last."""
@@ -60,13 +60,16 @@ class Entry(BaseModel):
 class SearchState(BaseModel):
     """How far a search is."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     status: SearchStatus = "RUNNING"
     message: str = ""
     data_fingerprint: str | None = None
     """Of the first trial; None before it."""
     code_fingerprint: str | None = None
+    """Of the first trial, too."""
+    other_code: list[str] = []
+    """Fingerprints of the code of later trials, where it had changed."""
     started_utc: Timestamp | None = None
     epoch_seconds: float | None = None
     """Of the first trial, as it reckoned in its first epoch."""
@@ -80,12 +83,10 @@ class SearchState(BaseModel):
     """The oracle has nothing more to try."""
     failed_in_a_row: int = 0
     """Trials, in the order in which they ended."""
-    slots: dict[int, str] = {}
-    """The job that asked last, of each of the places in which trials are trained side by side."""
-    idle_slots: dict[int, str] = {}
-    """Those that wait until another one's trial has ended."""
-    refused_slots: dict[int, str] = {}
-    """Those whose job could not begin a trial: other data, other code, or a crash before."""
+    waits_after: int | None = None
+    """So many trainings had ended when the oracle last had to wait for another one."""
+    refused_by: dict[str, str] = {}
+    """The workers that could not begin a trial, each with its reason: other data, or a crash before."""
     entries: list[Entry] = []
 
     @model_validator(mode="after")
@@ -93,6 +94,11 @@ class SearchState(BaseModel):
         if any(entry.number != place for place, entry in enumerate(self.entries)):
             raise ValueError("the numbers of the entries have a gap")
         return self
+
+    @property
+    def ended(self) -> int:
+        """How many trainings have ended."""
+        return sum(entry.status != "RUNNING" for entry in self.entries)
 
     @property
     def trials(self) -> list[Entry]:

@@ -31,7 +31,7 @@ def note_estimate(spec: SearchSpec, base: TrainConfig, state: SearchState, times
 
 
 def seconds_left(spec: SearchSpec, base: TrainConfig, state: SearchState, timestamp: datetime) -> float | None:
-    """Returns the seconds to the search's end, with as many trainings side by side as it may have."""
+    """Returns the seconds to the search's end, with as many trainings side by side as it may have, or has now."""
     ended = [entry for entry in state.entries if entry.seconds is not None and entry.epochs]
     own_epochs = sum(_own_epochs(entry) for entry in ended)
     epoch = sum(entry.seconds for entry in ended) / own_epochs if own_epochs else state.epoch_seconds
@@ -41,13 +41,14 @@ def seconds_left(spec: SearchSpec, base: TrainConfig, state: SearchState, timest
     done = sum(entry.status != "RUNNING" for entry in state.trials)
     wanted = spec.max_trials if not _trials_are_over(state) else len(state.trials)
     epochs = _expected_epochs(spec, base, wanted) - _expected_epochs(spec, base, done)
-    trials = (epochs * epoch + (wanted - done) * beside) / spec.parallelism
+    workers = spec.parallelism or max(1, sum(entry.status == "RUNNING" for entry in state.entries))
+    trials = (epochs * epoch + (wanted - done) * beside) / workers
     if spec.max_hours is not None:
         trials = min(trials, max(0.0, 3600 * spec.max_hours - _since_start(state, timestamp)))
     confirmations = confirmations_of(spec, wanted) - sum(
         entry.kind == "confirm" and entry.status != "RUNNING" for entry in state.entries
     )
-    return trials + confirmations * (base.epochs * epoch + beside) / spec.parallelism
+    return trials + confirmations * (base.epochs * epoch + beside) / workers
 
 
 def _expected_epochs(spec: SearchSpec, base: TrainConfig, trials: int) -> float:

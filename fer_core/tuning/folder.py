@@ -180,6 +180,10 @@ def _earlier_values(paths: Paths, spec: SearchSpec) -> list[dict[str, Any]]:
 def _appear(folder: Path, plan: Plan) -> None:
     """Makes the folder in one instant; another process may have made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir():  # a job's
+        write_atomically(folder / "state.json", SearchState().to_json())
+        write_atomically(folder / "spec.json", plan.model_dump_json(indent=2) + "\n")
+        return
     sweep(folder.parent)
     temporary = temporary_beside(folder)
     try:

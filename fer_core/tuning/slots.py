@@ -1,18 +1,24 @@
-"""Slots: the places in which the trials of a search are trained side by side, and the names of their jobs.
+"""Slots: the places in which the trials of a search are trained side by side, and the names of their trainings.
 
-The n-th job of slot s is always called the same, so that whoever sends it twice sends it once.
+The n-th training of slot s is always called the same. Who works in a slot holds its lock.
 """
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fer_core.tuning.entries import SearchState
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fer_core.tuning.folder import Search
+
+MOST_SLOTS = 1024
 _JOB = re.compile(r"(?P<search>.+)\.s(?P<slot>\d{1,6})\.(?P<n>\d{1,9})")
 
 
-class JobName(NamedTuple):
-    """What the id of a trial's job says."""
+class TrialName(NamedTuple):
+    """What the name of a search's training says."""
 
     search: str
     slot: int
@@ -23,46 +29,36 @@ class JobName(NamedTuple):
     def id(self) -> str:
         return f"{self.search}.s{self.slot}.{self.n}"
 
-    @property
-    def following(self) -> str:
-        """The id of the next job of the slot."""
-        return self._replace(n=self.n + 1).id
+
+def parse_trial_name(text: str) -> TrialName | None:
+    """Returns what the name of a training says; None for another name."""
+    match = _JOB.fullmatch(text)
+    return match and TrialName(match["search"], int(match["slot"]), int(match["n"]))
 
 
-def parse_job_id(job_id: str) -> JobName | None:
-    """Returns what the id of a trial's job says; None for another job's."""
-    match = _JOB.fullmatch(job_id)
-    return match and JobName(match["search"], int(match["slot"]), int(match["n"]))
+def slot_lock(search: "Search", slot: int) -> "Path":
+    """Returns the lock file of a slot."""
+    return search.folder / f".slot{slot}.lock"
 
 
-def arrive(state: SearchState, job_id: str) -> None:
-    """Notes that a job asks: its slot is neither idle nor refused any more."""
-    name = _newest_of_slot(state, job_id)
-    if name is not None:
-        state.slots[name.slot] = job_id
-        state.idle_slots.pop(name.slot, None)
-        state.refused_slots.pop(name.slot, None)
+def slot_count(search: "Search") -> int:
+    """Returns how many slots a search has at most."""
+    return min(search.spec.parallelism or MOST_SLOTS, search.spec.max_trials + MOST_SLOTS)
 
 
-def park(state: SearchState, job_id: str) -> None:
-    """Notes that the job's slot waits until another one's trial has ended."""
-    name = _newest_of_slot(state, job_id)
-    if name is not None and name.slot not in state.refused_slots:
-        state.idle_slots[name.slot] = job_id
+def running_slots(state: SearchState) -> set[int]:
+    """Returns the slots whose last training was begun and has not ended; nobody may be at work on it any more."""
+    names = (parse_trial_name(entry.job or "") for entry in state.entries if entry.status == "RUNNING")
+    return {name.slot for name in names if name is not None}
 
 
-def refuse(state: SearchState, job_id: str) -> None:
-    """Notes that the job's slot cannot begin trials, until somebody reopens the search."""
-    name = _newest_of_slot(state, job_id)
-    if name is not None:
-        state.idle_slots.pop(name.slot, None)
-        state.refused_slots[name.slot] = job_id
-
-
-def _newest_of_slot(state: SearchState, job_id: str) -> JobName | None:
-    """An old job that comes again says nothing about its slot."""
-    name = parse_job_id(job_id)
-    if name is None:
-        return None
-    last = parse_job_id(state.slots.get(name.slot, ""))
-    return name if last is None or last.n <= name.n else None
+def trial_of(state: SearchState, search_id: str, slot: int) -> TrialName:
+    """Returns the training that a slot is at, or the one that it would begin next."""
+    count = 0
+    for entry in state.entries:
+        name = parse_trial_name(entry.job or "")
+        if name is not None and name.slot == slot:
+            if entry.status == "RUNNING":
+                return name
+            count = max(count, name.n + 1)
+    return TrialName(search_id, slot, count)

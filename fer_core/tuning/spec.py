@@ -48,8 +48,8 @@ class SearchSpec(Settings):
     """At most so many settings are tried; grid and hyperband may end earlier."""
     max_hours: Annotated[float, Field(gt=0, le=100_000)] | None = None
     """After so many hours no trial is begun and running ones end; the confirmations come after that."""
-    parallelism: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Trials side by side, as far as there are workers."""
+    parallelism: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Trials side by side, at most. Default: as many as there are workers."""
     objective: Literal["val_macro_f1", "val_accuracy", "val_loss"] = "val_macro_f1"
     """What makes a trial better than another."""
     space: tuple[str, ...] | None = None

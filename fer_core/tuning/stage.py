@@ -19,12 +19,12 @@ CONFIRMATION_SEEDS = 3
 def stage(spec: SearchSpec, state: SearchState, timestamp: datetime) -> Stage:
     """Returns what comes next.
 
-    'trials': one may be begun or taken over; 'waiting': others must end first; 'confirmations': the best are trained
+    'trials': one may be begun; 'waiting': others must end first; 'confirmations': the best are trained
     again; 'done': all is told, and the winner is to be named; 'ended': the search itself has ended.
     """
     if state.status != "RUNNING":
         return "ended"
-    if _abandoned(state) or _trials_left(spec, state, timestamp):
+    if _trials_left(spec, state, timestamp):
         return "trials"
     if any(entry.status == "RUNNING" for entry in state.trials):
         return "waiting"
@@ -46,16 +46,14 @@ def is_out_of_time(spec: SearchSpec, state: SearchState, timestamp: datetime) ->
 
 
 def work_left(spec: SearchSpec, state: SearchState, timestamp: datetime) -> int:
-    """Returns how many trainings could be begun now, at most."""
+    """Returns how many trainings could be begun now, at most; 1 also where only the winner is to be named."""
     now = stage(spec, state, timestamp)
     if now == "trials":
-        return _abandoned(state) + _trials_left(spec, state, timestamp)
-    return len(confirmations_left(spec, state)) if now == "confirmations" else 0
-
-
-def abandoned(state: SearchState) -> Entry | None:
-    """Returns a training that was begun and waits for somebody to go on with it."""
-    return next((entry for entry in state.entries if entry.status == "RUNNING" and entry.job is None), None)
+        has_to_wait = state.waits_after == state.ended and any(entry.status == "RUNNING" for entry in state.entries)
+        return 0 if has_to_wait else _trials_left(spec, state, timestamp)
+    if now == "confirmations":
+        return len(confirmations_left(spec, state))
+    return 1 if now == "done" else 0
 
 
 def confirmations_left(spec: SearchSpec, state: SearchState) -> list[tuple[Entry, int]]:
@@ -69,10 +67,6 @@ def confirmations_left(spec: SearchSpec, state: SearchState) -> list[tuple[Entry
 def confirmations_of(spec: SearchSpec, trials: int) -> int:
     """Returns how many confirmations a search of so many different trials has, at most."""
     return CONFIRMATION_SEEDS * min(spec.confirm_top, trials)
-
-
-def _abandoned(state: SearchState) -> int:
-    return sum(entry.status == "RUNNING" and entry.job is None for entry in state.entries)
 
 
 def _trials_left(spec: SearchSpec, state: SearchState, timestamp: datetime) -> int:

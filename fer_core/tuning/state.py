@@ -18,9 +18,11 @@ from fer_core.store.files import read_whole, replacing, sweep, write_atomically
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.notes import completed_by_notes
 from fer_core.tuning.ranking import ranked
+from fer_core.tuning.stage import confirmations_left
 
 if TYPE_CHECKING:
     from fer_core.tuning.folder import Search
+    from fer_core.tuning.spec import SearchSpec
 
 
 class Summary(NamedTuple):
@@ -39,6 +41,8 @@ class Summary(NamedTuple):
     failed: int
     confirmations: int
     """Those that are finished."""
+    confirming: int
+    """So many confirmations are wanted, once the trials are over and the search goes on; else 0."""
     best_score: float | None
     best_trial: int | None
     best_run: str | None
@@ -92,6 +96,7 @@ def summary(search: "Search") -> Summary:
         completed=counts["COMPLETED"],
         failed=counts["FAILED"],
         confirmations=sum(entry.kind == "confirm" and entry.status == "COMPLETED" for entry in state.entries),
+        confirming=_confirming(spec, state),
         best_score=best and best.score,
         best_trial=best and best.number,
         best_run=best and best.run,
@@ -102,6 +107,12 @@ def summary(search: "Search") -> Summary:
         ends_utc=state.ends_utc if state.status == "RUNNING" else None,
         message=state.message,
     )
+
+
+def _confirming(spec: "SearchSpec", state: SearchState) -> int:
+    begun = sum(entry.kind == "confirm" for entry in state.entries)
+    is_over = state.status != "RUNNING" or not begun
+    return 0 if is_over else begun + len(confirmations_left(spec, state))
 
 
 def _read(search: "Search") -> tuple[bytes | None, SearchState]:

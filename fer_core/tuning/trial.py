@@ -30,7 +30,7 @@ from fer_core.tuning.fingerprints import fingerprints_of
 from fer_core.tuning.folder import Search
 from fer_core.tuning.halving import is_stopped, why_stopped
 from fer_core.tuning.keeping import drop_weights
-from fer_core.tuning.measuring import latency_ms, parameters
+from fer_core.tuning.measuring import parameters
 from fer_core.tuning.state import load_state
 from fer_core.tuning.tables import write_trials
 from fer_core.tuning.telling import Outcome, tell, tell_speed
@@ -66,6 +66,8 @@ def run_trial(
     dataset = _checked_data(search, search.base)
     _say(report, sentences.of_images(dataset))
     asked = ask(search, job_id, metadata=fingerprints_of(dataset), clock=clock)
+    if load_state(search).other_code:
+        _say(report, "The code has changed since the search began: its trials may not compare exactly.")
     if isinstance(asked, Asked):
         _carry_out(search, asked, dataset, report=report, begin=begin, clock=clock)
     else:
@@ -152,7 +154,6 @@ class _Training:
             stopped_early=bool(why),
             message=why,
             parameters=parameters(self.run),
-            latency_ms=latency_ms(self.run.model_tflite),
             seconds=round(sum(row.get("seconds") or 0.0 for row in own_rows), 3),
         )
 

@@ -12,8 +12,8 @@ def main() -> None:
 
     settings, paths = parse(sys.argv[1:])
 
+    from fer_core.job.broker import broker_url
     from fer_core.web.serving import serve
-    from jobs.settings import broker_url
 
     broker_url(os.environ, paths)
     serve(settings, paths)

@@ -13,12 +13,10 @@ from pydantic.fields import FieldInfo
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
+from fer_core.job.arguments import ARGUMENTS, TASKS, TrainArguments, queues
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, starting_config
 from fer_core.tuning import spec
 from fer_core.tuning.space import OPTION, parameters
-from jobs.commands.submitting import TASKS
-from jobs.settings import queues
-from jobs.wishes import WISHES, TrainWish
 
 FORMS = ("tune", "train", "retrain", "evaluate")
 _OWN_TITLE, _SETTINGS_TITLE, _NETWORK_TITLE = "The job", "The training", "The network"
@@ -96,7 +94,7 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
     if task == "train":
         sections = _of_training(base, network or base.network, environ, is_of_recipe=bool(recipe))
     else:
-        sections = [FormSection(_OWN_TITLE, tuple(_of_wish(WISHES[task], environ)))]
+        sections = [FormSection(_OWN_TITLE, tuple(_of_arguments(ARGUMENTS[task], environ)))]
         if task == "tune":
             sections = [_with_space(sections[0], base)]
     sections = [_with_recipe(section, recipe, default) for section in sections]
@@ -110,7 +108,7 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
         sent: a Werkzeug MultiDict. What is no field of the form is left out.
 
     Raises:
-        ConfigError: a value cannot be read. What it means is checked by `checked_wish`.
+        ConfigError: a value cannot be read. What it means is checked by `validate`.
     """
     arguments: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -145,7 +143,7 @@ def check_data(arguments: Mapping[str, Any]) -> None:
 def _of_training(
     base: TrainConfig, network: str, environ: Mapping[str, str], *, is_of_recipe: bool
 ) -> list[FormSection]:
-    own = [one for one in _of_wish(TrainWish, environ) if one.name not in ("settings", "run")]
+    own = [one for one in _of_arguments(TrainArguments, environ) if one.name not in ("settings", "run")]
     module = networks.network_module(network)
     is_same = network == base.network
     options = module.Options.checked(base.network_options if is_same else {}, where=f"network {network}")
@@ -168,10 +166,10 @@ def _of_training(
     ]
 
 
-def _of_wish(wish: type[Settings], environ: Mapping[str, str]) -> list[FormField]:
+def _of_arguments(arguments: type[Settings], environ: Mapping[str, str]) -> list[FormField]:
     return [
         _field(name, about, about.get_default(call_default_factory=True), environ)
-        for name, about in wish.model_fields.items()
+        for name, about in arguments.model_fields.items()
         if name != "dry_run"
     ]
 

@@ -11,30 +11,30 @@ from fer_core.tuning.entries import Entry, SearchState
 from fer_core.tuning.folder import Search
 from fer_core.tuning.ranking import Standing, latencies, milliseconds_text, pareto, standings
 from fer_core.tuning.state import load_state
-from jobs.commands.desk import Desk, new_table, settings_text
+from jobs.commands.context import Context, new_table, settings_text
 from jobs.commands.subject import find_subject
 
 _SHOWN = 5
 
 
-def best(desk: Desk, search: str, *, json: bool = False) -> None:
+def best(context: Context, search: str, *, json: bool = False) -> None:
     """Show the winner of a search: its settings, its scores with other seeds, and the best of the others.
 
     Args:
         search: A search, or the job that began it.
         json: As JSON, for other programs.
     """
-    found = find_subject(desk, search).search
+    found = find_subject(context, search).search
     if found is None:
         raise JobError(f"{search} is no search.", hint="`python -m jobs list --task tune` lists them.")
     state = load_state(found)
     ranks = standings(state.entries, found.spec.objective)
     if json:
-        desk.say_json(_metadata(found, state, ranks))
+        context.say_json(_metadata(found, state, ranks))
     elif ranks:
-        desk.show(*_picture(found, state, ranks))
+        context.show(*_picture(found, state, ranks))
     else:
-        desk.say(f"No trial of {found.id} has come to a score yet ({len(state.trials)} were begun).")
+        context.say(f"No trial of {found.id} has come to a score yet ({len(state.trials)} were begun).")
 
 
 def _metadata(search: Search, state: SearchState, ranks: list[Standing]) -> dict[str, Any]:

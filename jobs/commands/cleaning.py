@@ -5,14 +5,14 @@ from typing import Annotated
 from tyro.conf import arg
 
 from fer_core.errors import ConfigError
-from jobs.commands.desk import Desk, new_table
+from jobs.commands.context import Context, new_table
 from jobs.garbage import Garbage, find_garbage, remove_garbage
 
 KEEP_DAYS = 30.0
 
 
 def clean(
-    desk: Desk,
+    context: Context,
     *,
     keep_days: Annotated[float, arg(metavar="DAYS")] = KEEP_DAYS,
     dry_run: bool = False,
@@ -29,25 +29,25 @@ def clean(
     """
     if keep_days < 0:
         raise ConfigError(f"--keep-days is at least 0, not {keep_days:g}.", hint="Leave it out for 30 days.")
-    found = find_garbage(desk.paths, keep_days=keep_days, now=desk.clock())
-    freed = 0 if dry_run else remove_garbage(desk.paths, found)
+    found = find_garbage(context.paths, keep_days=keep_days, now=context.clock())
+    freed = 0 if dry_run else remove_garbage(context.paths, found)
     if json:
         listed = [garbage._asdict() | {"path": str(garbage.path)} for garbage in found]
-        desk.say_json({"dry_run": dry_run, "freed": freed, "found": listed})
+        context.say_json({"dry_run": dry_run, "freed": freed, "found": listed})
         return
     if dry_run:
-        _print(desk, found)
+        _print(context, found)
     total = sum(garbage.size for garbage in found)
     sentence = f"{_size(total)} could be freed." if dry_run else f"{_size(freed)} freed."
-    desk.say(f"{len(found):,} files and folders, {sentence}" if found else "There is nothing to remove.")
+    context.say(f"{len(found):,} files and folders, {sentence}" if found else "There is nothing to remove.")
 
 
-def _print(desk: Desk, found: list[Garbage]) -> None:
+def _print(context: Context, found: list[Garbage]) -> None:
     table = new_table("size", "what", "where", right=("size",))
     for garbage in found:
         table.add_row(_size(garbage.size), garbage.kind, str(garbage.path))
     if found:
-        desk.show(table)
+        context.show(table)
 
 
 def _size(size: int) -> str:

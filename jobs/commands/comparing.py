@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_core import networks
+from fer_core.cli.paired import Paired, paired_difference
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, ConfigError, FerError
 from fer_core.evaluation.metrics import Evaluation, Interval
@@ -17,8 +18,7 @@ from fer_core.store.manifest import Manifest
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from jobs.commands.desk import Desk, new_table, value_text
-from jobs.commands.paired import Paired, paired_difference
+from jobs.commands.context import Context, new_table, value_text
 
 _INTERVALS = {"accuracy": "accuracy_interval", "macro_f1": "macro_f1_interval"}
 _SCORES = ("accuracy", "macro_f1", "precision", "recall", "loss")
@@ -36,7 +36,7 @@ class Side(NamedTuple):
     """None where it has not been scored."""
 
 
-def compare(desk: Desk, first: str, second: str, *, paired: bool = True, json: bool = False) -> None:
+def compare(context: Context, first: str, second: str, *, paired: bool = True, json: bool = False) -> None:
     """Show two runs side by side: settings that differ, scores with their intervals, F1 per class.
 
     Args:
@@ -45,17 +45,17 @@ def compare(desk: Desk, first: str, second: str, *, paired: bool = True, json: b
         paired: Ask both models about the same test images too; this takes some seconds the first time.
         json: As JSON, for other programs.
     """
-    sides = _side(desk, first), _side(desk, second)
+    sides = _side(context, first), _side(context, second)
     if not json:
-        desk.show(*_picture(*sides))
-        _print_pair(desk, sides, paired)
+        context.show(*_picture(*sides))
+        _print_pair(context, sides, paired)
         return
-    found, why_not = _pair(desk, sides, wanted=paired)
-    desk.say_json(_metadata(*sides) | {"paired": found and found.to_json(), "not_paired": why_not})
+    found, why_not = _pair(context, sides, wanted=paired)
+    context.say_json(_metadata(*sides) | {"paired": found and found.to_json(), "not_paired": why_not})
 
 
-def _side(desk: Desk, name: str) -> Side:
-    run = _model_in_use(desk) if name == "current" else open_run(desk.paths, name)
+def _side(context: Context, name: str) -> Side:
+    run = _model_in_use(context) if name == "current" else open_run(context.paths, name)
     manifest = run.manifest
     evaluation = None
     with suppress(ArtifactError):
@@ -63,11 +63,11 @@ def _side(desk: Desk, name: str) -> Side:
     return Side(run, manifest, run.state.status, _flat(manifest.config), evaluation)
 
 
-def _model_in_use(desk: Desk) -> Run:
-    folder = model_in_use(desk.paths)
+def _model_in_use(context: Context) -> Run:
+    folder = model_in_use(context.paths)
     if folder is None:
         raise ArtifactError("There is no model in use.", hint="`python -m jobs promote RUN` puts one into use.")
-    return Run(folder, desk.paths.history)
+    return Run(folder, context.paths.history)
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:
@@ -185,21 +185,21 @@ def _classes(first: Evaluation, second: Evaluation) -> Table:
     return table
 
 
-def _print_pair(desk: Desk, sides: tuple[Side, Side], wanted: bool) -> None:
-    with desk.console.status("Asking both models about the test images …"):
-        found, why_not = _pair(desk, sides, wanted=wanted)
+def _print_pair(context: Context, sides: tuple[Side, Side], wanted: bool) -> None:
+    with context.console.status("Asking both models about the test images …"):
+        found, why_not = _pair(context, sides, wanted=wanted)
     if found is not None:
-        desk.say()
-        desk.say(found.sentence())
+        context.say()
+        context.say(found.sentence())
     elif why_not:
-        desk.say(f"\nNo difference image by image: {why_not}")
+        context.say(f"\nNo difference image by image: {why_not}")
 
 
-def _pair(desk: Desk, sides: tuple[Side, Side], *, wanted: bool) -> tuple[Paired | None, str]:
+def _pair(context: Context, sides: tuple[Side, Side], *, wanted: bool) -> tuple[Paired | None, str]:
     """Returns the paired difference; or None and a sentence that says why there is none."""
     if not wanted or any(side.evaluation is None for side in sides) or not _on_same_images(*sides):
         return None, ""
     try:
-        return paired_difference(desk.paths, *(side.run for side in sides)), ""
+        return paired_difference(context.paths, *(side.run for side in sides)), ""
     except FerError as error:
         return None, str(error)

@@ -8,7 +8,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from fer_core.cli.command_line import parsed, peek
 from fer_core.paths import Paths
-from jobs.commands.desk import Desk
+from jobs.commands.context import Context
 
 FOLDERS = {
     "models_dir": "Where runs and jobs are. Default: $FER_MODELS_DIR, models.",
@@ -20,13 +20,13 @@ def call(command: Callable[..., None], argv: Sequence[str], *, name: str) -> Non
     """Runs a command with what the command line says. Raises FerError; `--help` prints and exits with 0.
 
     Args:
-        command: its first parameter is the desk, the others are the flags; one with `*argv` reads its own command line.
+        command: its first parameter is the context, the others are flags; one with `*argv` reads its own command line.
     """
-    desk = Desk(paths_of(argv))
+    context = Context(paths_of(argv))
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(command).parameters.values()):
-        command(desk, *argv)
+        command(context, *argv)
         return
-    command(desk, **given(_parameters(command), argv, name=name, about=command.__doc__))
+    command(context, **given(_parameters(command), argv, name=name, about=command.__doc__))
 
 
 def paths_of(argv: Sequence[str]) -> Paths:
@@ -67,7 +67,7 @@ def flag(name: str, annotation: Any, *, default: Any, help: str, metavar: str | 
 
 
 def _parameters(command: Callable[..., None]) -> list[inspect.Parameter]:
-    """Returns the parameters after the desk; those that may be given by position are positional on the command line."""
+    """Returns the parameters after the context; those that may be given by position are so on the command line."""
     hints = get_type_hints(command, include_extras=True)
     own = list(inspect.signature(command).parameters.values())[1:]
     return [parameter.replace(annotation=_annotation(parameter, hints[parameter.name])) for parameter in own]

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import tomllib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,67 +10,78 @@ from fer_core.cli.command_line import peek
 from fer_core.config import Settings
 from fer_core.data.default_source import find_source
 from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
+from fer_core.job.arguments import TASKS, TrainArguments, TuneArguments, train_config, validate
+from fer_core.job.broker_address import BrokerAwayError
+from fer_core.job.create import create_job
+from fer_core.job.job import Job
 from fer_core.recipes import starting_config
 from fer_core.tuning.space import OPTION, setting_name
-from jobs.commands.desk import Desk, new_table
+from jobs.commands.context import Context, new_table
 from jobs.commands.line import given
-from jobs.commands.setting_pairs import settings_given
 from jobs.commands.task_flags import flags_of, json_flags
-from jobs.wishes import TrainWish, TuneWish, checked_wish, train_config
 
-TASKS = {
-    "tune": "Search for better settings of a recipe.",
-    "train": "Train one model.",
-    "retrain": "Train again on all data so far, and promote the result if it is measurably better.",
-    "evaluate": "Analyse a model on the test images.",
-    "gc": "Remove what nobody needs any more.",
-}
-"""What a person sends; the jobs of trials are sent by their search."""
-
-
+_ASK_SECONDS = 0.5
 _MEANT = {"tune": "--recipe", "train": "--recipe", "retrain": "--recipe", "evaluate": "--run", "gc": "--keep-days"}
 """What a value that stands alone is most likely for."""
 
 
-def submit(desk: Desk, *argv: str) -> None:
+def submit(context: Context, *argv: str) -> None:
     """Send a job: tune, train, retrain, evaluate, gc. It is checked before."""
     task = next(iter(argv), "--help")
     if task in ("-h", "--help"):
-        _print_tasks(desk)
+        _print_tasks(context)
         return
     if task not in TASKS:
         raise JobError(f"There is no task {task!r} to submit.", hint=did_you_mean(task, TASKS))
     arguments, dry_run = _arguments(task, argv[1:])
-    say_sent(desk, task, arguments, dry_run=dry_run)
+    say_sent(context, task, arguments, dry_run=dry_run)
 
 
-def say_sent(desk: Desk, task: str, arguments: dict[str, Any], *, dry_run: bool) -> None:
+def say_sent(context: Context, task: str, arguments: dict[str, Any], *, dry_run: bool) -> None:
     """Sends a job and says where it is and how to watch it; with `dry_run` only shows it. Raises FerError."""
-    if _has_no_data(desk, checked_wish(task, arguments)):
-        desk.say("No data set was named, and there is no default one here: workers take theirs ($FER_DATA, ./data).")
+    if _has_no_data(context, validate(task, arguments)):
+        context.say("No data set was named, and there is no default one here: workers take theirs ($FER_DATA, ./data).")
     if dry_run:
-        desk.say(f"Not sent: {task}")
-        desk.say_json(arguments)
-        desk.say(f"The same by Celery: {_celery_call(task, arguments)}")
+        context.say(f"Not sent: {task}")
+        context.say_json(arguments)
+        context.say(f"The same by Celery: {_celery_call(task, arguments)}")
         return
-    from jobs.commands.broker import consumers_sentence, sent
+    job = create_job(context.paths, task, arguments, environ=context.environ, clock=context.clock)
+    send(context, job)
+    context.say(f"Sent {job.id} to the queue {job.queue}. {consumers_sentence(context, job.queue)}")
+    context.say(f"Watch:  python -m jobs status {job.id} --follow")
+    context.say(f"Cancel: python -m jobs cancel {job.id}")
 
-    job = sent(desk, task, arguments)
-    desk.say(f"Sent {job.id} to the queue {job.queue}. {consumers_sentence(desk, job.queue)}")
-    desk.say(f"Watch:  python -m jobs status {job.id} --follow")
-    desk.say(f"Cancel: python -m jobs cancel {job.id}")
+
+def send(context: Context, job: Job) -> None:
+    """Sends the message of a job. Raises JobError where the broker is away: the job waits on the disk then."""
+    try:
+        context.broker.send(job)
+    except BrokerAwayError as error:
+        hint = (
+            f"`python -m jobs up` starts broker and workers, which take it; `python -m jobs cancel {job.id}` ends it."
+        )
+        raise JobError(f"{error} {job.id} is written down, and waits.", hint=hint) from error
 
 
-def _has_no_data(desk: Desk, wish: Settings) -> bool:
+def consumers_sentence(context: Context, queue: str) -> str:
+    """Returns how many workers take jobs from a queue."""
+    count = sum(queue in about["queues"] for about in context.broker.workers(seconds=_ASK_SECONDS).values())
+    if count == 0:
+        return "No worker takes jobs from there now: `python -m jobs up` starts one."
+    return f"{count} {'worker takes' if count == 1 else 'workers take'} jobs from there."
+
+
+def _has_no_data(context: Context, arguments: Settings) -> bool:
     """Whether a search or a new training names no images, and this machine would not find any either."""
-    if isinstance(wish, TrainWish):
-        data = wish.run or train_config(wish).data
-    elif isinstance(wish, TuneWish):
-        data = wish.data
+    if isinstance(arguments, TrainArguments):
+        data = arguments.run or train_config(arguments).data
+    elif isinstance(arguments, TuneArguments):
+        data = arguments.data
     else:
         return False
     try:
-        find_source(data, desk.environ)
+        find_source(data, context.environ)
     except DatasetError:
         return True
     return False
@@ -116,16 +128,38 @@ def _by_whole_names(pairs: dict[str, Any], arguments: dict[str, Any]) -> dict[st
     return settings | ({"network_options": options} if options else {})
 
 
-def _print_tasks(desk: Desk) -> None:
-    desk.say("usage: python -m jobs submit TASK [flags]\n")
+def _print_tasks(context: Context) -> None:
+    context.say("usage: python -m jobs submit TASK [flags]\n")
     table = new_table("task", "")
     table.show_header = False
     for task, about in TASKS.items():
         table.add_row(f"  {task}", about)
-    desk.show(table)
-    desk.say("\n`python -m jobs submit TASK --help` lists the flags of one; --dry-run shows what would be sent.")
+    context.show(table)
+    context.say("\n`python -m jobs submit TASK --help` lists the flags of one; --dry-run shows what would be sent.")
 
 
 def _celery_call(task: str, arguments: dict[str, Any]) -> str:
     kwargs = f" --kwargs {shlex.quote(json.dumps(arguments, ensure_ascii=False))}" if arguments else ""
     return f"celery -A jobs call {task}{kwargs}"
+
+
+def settings_given(pairs: Sequence[str]) -> dict[str, Any]:
+    """Returns the settings by name, each value read as TOML (1e-4, true, [10, 20]), or else as the text that it is.
+
+    Raises ConfigError for what is no pair.
+    """
+    return dict(map(_pair, pairs))
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not name or not equals:
+        raise ConfigError(f"--set takes NAME=VALUE, not {text!r}.", hint="For example: --set learning_rate=1e-4")
+    return name.replace("-", "_"), _value(value)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return None if text.lower() == "none" else text

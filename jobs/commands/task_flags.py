@@ -1,4 +1,4 @@
-"""The flags of a task, made from what it accepts: names, types, defaults and help are those of its wish."""
+"""The flags of a task, made from what it accepts: names, types, defaults and help are those of its arguments."""
 
 import inspect
 import json
@@ -10,8 +10,8 @@ from pydantic.fields import FieldInfo
 from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
 from fer_core.config import TrainConfig
+from fer_core.job.arguments import ARGUMENTS, TrainArguments
 from jobs.commands.line import flag
-from jobs.wishes import WISHES, TrainWish
 
 _PLAIN = (str, int, float, bool)
 _NOT_FLAGS = ("settings", "dry_run")
@@ -29,7 +29,7 @@ def flags_of(task: str, settings: Mapping[str, Any]) -> list[inspect.Parameter]:
     fields = _fields(task)
     defaults = {name: field.get_default(call_default_factory=True) for name, field in fields.items()} | settings
     flags = [_flag(name, field, defaults[name]) for name, field in fields.items()]
-    if "settings" in WISHES[task].model_fields:
+    if "settings" in ARGUMENTS[task].model_fields:
         pairs = UseAppendAction[tuple[str, ...]]
         flags.append(flag("set", pairs, default=(), help=_SET_HELP, metavar="NAME=VALUE"))
     return [*flags, flag("dry_run", FlagCreatePairsOff[bool], default=False, help=_SHOW_HELP)]
@@ -41,9 +41,9 @@ def json_flags(task: str) -> frozenset[str]:
 
 
 def _fields(task: str) -> dict[str, FieldInfo]:
-    wish = WISHES[task]
-    settings = TrainConfig.model_fields if wish is TrainWish else {}
-    fields = {**wish.model_fields, **settings}
+    arguments = ARGUMENTS[task]
+    settings = TrainConfig.model_fields if arguments is TrainArguments else {}
+    fields = {**arguments.model_fields, **settings}
     return {name: field for name, field in fields.items() if name not in _NOT_FLAGS}
 
 

@@ -19,11 +19,10 @@ import pytest
 from redis import RedisError
 
 from fer_core.errors import JobError
+from fer_core.job.broker import Broker
+from fer_core.job.create import create_job
+from fer_core.job.job import Job, open_job
 from fer_core.paths import Paths
-from jobs import sending
-from jobs.celery import app
-from jobs.job import Job
-from jobs.record import Jobs
 from jobs.server import client, find_server
 from tests.conftest import PROJECT, paths_in
 from tests.script import clean_environment
@@ -142,12 +141,6 @@ def job_paths(tmp_path_factory) -> Paths:
 
 
 @pytest.fixture(scope="module")
-def jobs(job_paths) -> Jobs:
-    """The records of `job_places`."""
-    return Jobs(job_paths.models / "jobs")
-
-
-@pytest.fixture(scope="module")
 def job_environment(redis_url, job_paths) -> dict[str, str]:
     """The environment of workers and commands."""
     folders = {"FER_MODELS_DIR": job_paths.models, "FER_HISTORY_DIR": job_paths.history}
@@ -177,7 +170,7 @@ def worker(job_environment, tmp_path_factory) -> Iterator[Callable[..., Worker]]
                 start_new_session=True,
             )
         started.append(Worker(process, log, name))
-        wait_until(lambda: " ready." in started[-1].log or process.poll() is not None, 60)
+        wait_until(lambda: " ready." in started[-1].log or process.poll() is not None, 120)
         assert process.poll() is None, started[-1].log
         return started[-1]
 
@@ -201,29 +194,52 @@ def _end(worker: Worker) -> None:
 
 
 @pytest.fixture(scope="module")
-def submit(redis_url, job_paths) -> Iterator[Callable[..., Job]]:
-    """Returns submit(task, job_id=…, **arguments), which sends a job from this process."""
-    before = app.conf.broker_url
-    app.conf.broker_url = redis_url
-    yield lambda task, job_id=None, **arguments: sending.submit(job_paths, task, arguments, job_id=job_id)
-    app.conf.broker_url = before
+def broker(redis_url, job_paths) -> Broker:
+    """The broker, for this process."""
+    return Broker(job_paths, {"FER_BROKER_URL": redis_url})
 
 
 @pytest.fixture(scope="module")
-def ended(jobs) -> Callable[..., Job]:
-    """Returns ended(job_id, seconds), which waits until a job has ended and returns it."""
+def submit(broker, job_paths) -> Callable[..., Job]:
+    """Returns submit(task, **arguments), which sends a job from this process."""
 
-    def wait(job_id: str, seconds: float = 90) -> Job:
-        return wait_until(lambda: _if_ended(jobs, job_id), seconds)
+    def send(task: str, **arguments: Any) -> Job:
+        job = create_job(job_paths, task, arguments, environ={})
+        broker.send(job)
+        return job
+
+    return send
+
+
+@pytest.fixture(scope="module")
+def ended(job_paths) -> Callable[..., Job]:
+    """Returns ended(job_id, seconds), which waits until a job has ended and Celery was told, and returns it."""
+
+    def wait(job_id: str, seconds: float = 180) -> Job:
+        return wait_until(lambda: _if_ended(job_paths, job_id), seconds)
 
     return wait
 
 
-def _if_ended(jobs: Jobs, job_id: str) -> Job | None:
+def _if_ended(paths: Paths, job_id: str) -> Job | None:
     with contextlib.suppress(JobError):
-        job = jobs.read(job_id)
-        return job if job.finished_utc else None
+        job = open_job(paths, job_id)
+        return job if job.end is not None and not job.marker.exists() else None
     return None
+
+
+@pytest.fixture(scope="module")
+def python(job_environment) -> Callable[[str], str]:
+    """Returns python(code), which runs code beside the workers, as users of Celery write it, and returns its output."""
+
+    def run(code: str) -> str:
+        child = subprocess.run(
+            [sys.executable, "-c", code], cwd=PROJECT, env=job_environment, capture_output=True, text=True, timeout=240
+        )
+        assert child.returncode == 0, child.stderr
+        return child.stdout.strip()
+
+    return run
 
 
 @pytest.fixture(scope="module")

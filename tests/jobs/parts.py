@@ -12,6 +12,8 @@ import pytest
 from fer_core import networks
 from fer_core.cli.exits import ended
 from fer_core.evaluation.metrics import evaluate_probabilities
+from fer_core.job.create import create_job
+from fer_core.job.job import Job
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.artifacts import save_labels
@@ -25,8 +27,6 @@ from fer_core.tuning.folder import Search, create_search
 from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import changing
 from jobs.__main__ import main
-from jobs.job import Job
-from jobs.record import Jobs
 from tests.script import Answer
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -64,16 +64,17 @@ def asking(
     return ask
 
 
-def jobs_of(paths: Paths) -> Jobs:
-    return Jobs(paths.models / "jobs")
+def make_job(paths: Paths, task: str = "train", *, job_id: str | None = None, **arguments: Any) -> Job:
+    """Returns a job that was asked for and waits."""
+    usual = {"train": {"recipe": "smoke"}, "tune": {"recipe": "smoke", "max_trials": 2}}.get(task, {})
+    return create_job(paths, task, usual | arguments, job_id=job_id, environ={}, clock=lambda: NOON)
 
 
-def make_job(paths: Paths, job_id: str, *, task: str = "train", **fields: Any) -> Job:
-    """Writes a job down as it is in the middle of its life, or at its end."""
-    jobs = jobs_of(paths)
-    created = Job(id=job_id, task=task, queue="gpu", created_utc=utc_text(NOON))
-    assert jobs.create(created)
-    return jobs.change(job_id, **fields) if fields else created
+def end_job(job: Job, status: str = "SUCCEEDED", message: str = "", **result: Any) -> Job:
+    """Writes down how a job ended."""
+    job.finish(status, message, result=result or None)
+    job.forget_marker()
+    return job
 
 
 def make_run(paths: Paths, *, minutes: int = 0, status: str = "QUEUED", kind: str = "train", **fields: Any) -> Run:

@@ -14,7 +14,8 @@ import pytest
 from redis import Redis
 
 from fer_core.errors import JobError
-from jobs.broker_health import PROBE_KEY, BrokerAwayError, check_broker
+from fer_core.job.broker_address import BrokerAwayError
+from fer_core.job.broker_health import PROBE_KEY, check_broker
 from jobs.server import answers, client, find_server
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from fer_core.errors import JobError
+from fer_core.web.api.answers import WorkersAnswer
 from jobs.compose_env import PASSWORDS, main, write_env
 from tests.conftest import PROJECT
 from tests.jobs.stack import Stack
@@ -293,3 +294,22 @@ def test_an_env_file_that_lacks_a_password_is_named_and_left_alone(tmp_path):
         main([str(path)])
     assert "REDIS_PASSWORD=" in error.value.hint
     assert path.read_text() == "REDIS_PASSWORD=\nFLOWER_PASSWORD=abc\nWEB_PASSWORD=abc\nMY_OWN=1\n"
+
+
+def test_the_worker_of_slurm_is_told_before_its_time_is_over_and_ends_when_it_is_idle():
+    script = (UNITS / "slurm.sh").read_text(encoding="utf-8")
+    assert "--signal=B:TERM@120" in script
+    assert re.search(r"^exec celery -A jobs worker .*--exit-when-idle", script.replace("\\\n", ""), re.MULTILINE)
+    assert subprocess.run(["sh", "-n", UNITS / "slurm.sh"]).returncode == 0
+    without = subprocess.run(
+        ["sh", UNITS / "slurm.sh"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
+    )
+    assert without.returncode != 0 and "FER_BROKER_URL: names the Redis" in without.stderr
+
+
+def test_kubernetes_runs_the_worker_of_compose_and_scales_it_by_a_number_that_the_api_has(services):
+    worker, _, scaled = yaml.safe_load_all((UNITS / "kubernetes.yaml").read_text(encoding="utf-8"))
+    container = worker["spec"]["template"]["spec"]["containers"][0]
+    assert container["args"][: len(services["worker"]["command"])] == services["worker"]["command"]
+    assert worker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 120
+    assert scaled["spec"]["triggers"][0]["metadata"]["valueLocation"].split(".")[0] in WorkersAnswer.model_fields

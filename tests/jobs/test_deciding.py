@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from fer_core.job.job import job_ids
+from fer_core.job.lock import taken
 from fer_core.store.promotion import current
-from jobs.owner import this_process
-from tests.jobs.parts import asking, jobs_of, make_finished_run, make_job, make_run, make_search
+from tests.jobs.parts import asking, make_finished_run, make_job, make_run, make_search
 
 
 @pytest.fixture
@@ -15,36 +16,44 @@ def ask(paths, monkeypatch, capsys):
 
 
 def test_a_waiting_job_is_cancelled_at_once(ask, paths):
-    make_job(paths, "train-1")
-    answer = ask("cancel", "train-1")
+    job = make_job(paths)
+    answer = ask("cancel", job.id)
     assert (answer.code, answer.err) == (0, "")
-    assert "train-1 is cancelled" in answer.out
-    assert jobs_of(paths).read("train-1").status == "CANCELLED"
+    assert f"{job.id} is cancelled" in answer.out
+    assert job.status == "CANCELLED"
 
 
 def test_a_running_job_is_asked_to_end(ask, paths):
-    make_job(paths, "train-1", status="RUNNING", owner=this_process())
-    answer = ask("cancel", "train-1", "--no-wait")
-    assert "was asked to end" in answer.out
-    assert jobs_of(paths).read("train-1").cancel_requested
+    job = make_job(paths)
+    with taken(job.lock):
+        answer = ask("cancel", job.id, "--no-wait")
+        assert "was asked to end" in answer.out
+        assert "running (asked to cancel)" in ask("status", job.id).out
 
 
 def test_a_job_that_has_ended_cannot_be_cancelled(ask, paths):
-    make_job(paths, "train-1")
-    ask("cancel", "train-1")
-    answer = ask("cancel", "train-1")
+    job = make_job(paths)
+    ask("cancel", job.id)
+    answer = ask("cancel", job.id)
     assert (answer.code, "has ended" in answer.problem) == (2, True)
-    assert answer.hint.startswith("`python -m jobs resume train-1`")
+    assert answer.hint.startswith(f"`python -m jobs resume {job.id}`")
 
 
 def test_a_search_is_cancelled_with_its_trials(ask, paths):
-    search = make_search(paths, [0.5, None], status="RUNNING")
-    make_job(paths, "tune-1", task="tune", search=search.id)
-    make_job(paths, f"{search.id}.s0.1", task="trial", search=search.id)
-    answer = ask("cancel", search.id)
-    assert "is cancelled" in answer.out
-    assert jobs_of(paths).read(f"{search.id}.s0.1").status == "CANCELLED"
-    assert "cancelled" in ask("status", search.id).out
+    job = make_job(paths, "tune")
+    answer = ask("cancel", f"{job.id}.s0.1")
+    assert (answer.code, answer.hint) == (2, f"`python -m jobs cancel {job.id}` cancels all of it.")
+    assert "is cancelled" in ask("cancel", job.id).out
+    assert job.cancel_file.exists()  # what its trials look for
+    assert "cancelled" in ask("status", job.id).out
+
+
+def test_what_succeeded_is_not_resumed(ask, paths):
+    run, search = make_finished_run(paths), make_search(paths, [0.4])
+    for name in (run.id, search.id):
+        answer = ask("resume", name)
+        assert (answer.code, "is finished" in answer.problem) == (2, True)
+    assert job_ids(paths) == []
 
 
 def test_a_rerun_is_the_same_training_but_for_what_was_set(ask, paths):
@@ -77,7 +86,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_sent(ask, paths, pair, pr
     answer = ask("rerun", run.id, "--set", pair)
     assert answer.code == 2
     assert problem in answer.problem and hint in answer.hint
-    assert jobs_of(paths).ids() == []
+    assert job_ids(paths) == []
 
 
 def test_a_finished_run_is_put_into_use_and_the_one_before_it_again(ask, paths):

@@ -1,15 +1,15 @@
 """`doctor`: what it finds without a broker, and what it says to do. With one: tests/jobs/test_up.py."""
 
 import json
-from datetime import timedelta
+import os
 
 import pytest
 
-from fer_core.store.clock import utc_now, utc_text
+from fer_core.job.lock import taken
 from fer_core.store.promotion import model_copy, promote
-from jobs.checks import CHECKS, Finding, clock_finding
-from jobs.commands.desk import Desk
-from jobs.owner import this_process
+from fer_core.tuning.progress import note_refusal
+from jobs.commands.context import Context
+from jobs.doctor import CHECKS, Finding, clock_finding
 from jobs.server import write_broker
 from tests.jobs.parts import asking, make_finished_run, make_job
 
@@ -20,7 +20,7 @@ def look(paths, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def check(name: str, **environ: str) -> list[Finding]:
-        return list(CHECKS[name](Desk(paths, environ=environ)))
+        return list(CHECKS[name](Context(paths, environ=environ)))
 
     return check
 
@@ -54,26 +54,27 @@ def test_the_clock_of_the_disk_is_that_of_this_machine(look, paths):
 
 
 def test_jobs_that_are_in_order_are_counted(look, paths):
-    make_job(paths, "waits", created_utc=utc_text(utc_now()))
-    make_job(paths, "runs", status="RUNNING", owner=this_process(), heartbeat_utc=utc_text(utc_now()))
-    (finding,) = look("jobs")
+    make_job(paths)
+    running = make_job(paths, epochs=2)
+    with taken(running.lock):
+        (finding,) = look("jobs")
     assert (finding.level, finding.text) == ("ok", "1 running, 1 waiting, none stuck")
 
 
 def test_jobs_that_are_stuck_are_named_with_what_to_do(look, paths):
-    gone = this_process().model_copy(update={"started": 1.0})
-    make_job(paths, "lost", status="RUNNING", owner=gone)
-    make_job(
-        paths, "silent", status="RUNNING", owner=this_process(), heartbeat_utc=utc_text(utc_now() - timedelta(hours=1))
-    )
-    make_job(paths, "unsent")
-    make_job(paths, "crashes", crashes=2, sent_utc=utc_text(utc_now()))
+    untaken, crashing, refused, search = make_job(paths), make_job(paths), make_job(paths), make_job(paths, "tune")
+    os.utime(untaken.marker, (1, 1))
+    with taken(crashing.lock) as held:
+        held.note(crashes=2)
+    with taken(refused.lock) as held:
+        held.note(refused_by={"gpu0@bad/17": "There are no images.\n…"})
+    note_refusal(search.search, "gpu0@bad/17", "Its process crashed.")
     texts = {finding.text.partition(":")[0]: finding for finding in look("jobs")}
-    assert set(texts) == {"lost", "silent", "unsent", "crashes"}
-    assert "process is gone" in texts["lost"].text
-    assert "for 60 min" in texts["silent"].text
-    assert "never sent" in texts["unsent"].text
-    assert "2 times" in texts["crashes"].text and "python -m jobs logs crashes" in texts["crashes"].todo
+    assert set(texts) == {untaken.id, crashing.id, refused.id, search.id}
+    assert "nobody takes it" in texts[untaken.id].text
+    assert "2 times" in texts[crashing.id].text and f"jobs logs {crashing.id}" in texts[crashing.id].todo
+    assert texts[refused.id].text.endswith("gpu0@bad/17 could not begin it: There are no images.")
+    assert "Its process crashed." in texts[search.id].text
     assert all(finding.todo for finding in texts.values())
 
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_looked_at_is_bad_and_the_rest_is_looked_at(paths, monkey
     (tmp_path / "broken.toml").write_text("entry = 5")
     ask = asking(paths, monkeypatch, capsys, without=())
     monkeypatch.setenv("FER_SCHEDULE", str(tmp_path / "broken.toml"))
-    monkeypatch.setattr("jobs.doctor.broker_findings", lambda desk: iter(()))
+    monkeypatch.setitem(CHECKS, "broker", lambda context: iter(()))
     answer = ask("doctor")
     assert answer.code == 1
     assert "bad" in answer.out and "broken.toml" in answer.out and "GB free" in answer.out

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.clock import utc_now
 from fer_core.store.files import file_sha256, temporary_beside, write_json
 from fer_core.store.promotion import promote, rollback
 from fer_core.store.run import Run
 from fer_core.tuning.state import changing
 from jobs.garbage import find_garbage, remove_garbage
-from tests.jobs.parts import asking, jobs_of, make_finished_run, make_job, make_run, make_search
+from tests.jobs.parts import asking, end_job, make_finished_run, make_job, make_run, make_search
 
 MONTHS_AGO = utc_now() - timedelta(days=90)
 
@@ -150,29 +150,20 @@ def test_only_old_temporary_files_go_and_shipped_models_are_never_looked_at(path
     )
 
 
-def test_old_records_and_logs_of_ended_jobs_go(paths):
-    jobs = jobs_of(paths)
-    make_job(paths, "old", status="SUCCEEDED", finished_utc=utc_text(MONTHS_AGO))
-    make_job(paths, "new", status="SUCCEEDED", finished_utc=utc_text(utc_now()))
-    make_job(paths, "waiting")
-    for name in ("old", "new", "waiting", "nobodys"):
-        jobs.log(name).parent.mkdir(exist_ok=True)
-        jobs.log(name).write_text("said")
-        make_old(jobs.log(name))
-    assert found(paths) == {
-        "record of a job": ["models/jobs/ended/old.json"],
-        "log of a job": ["models/jobs/logs/nobodys.txt", "models/jobs/logs/old.txt"],
-    }
-    assert found(paths, keep_days=100) == {}
-
-
-def test_records_that_something_unfinished_needs_stay(paths):
-    search = make_search(paths, [0.5, None], status="RUNNING")
-    run = make_run(paths, minutes=9)
-    ended = {"status": "FAILED", "finished_utc": utc_text(MONTHS_AGO)}
-    make_job(paths, "tune-1", task="tune", search=search.id, **ended)
-    make_job(paths, "train-1", run=run.id, **ended)
-    assert found(paths) == {}
+def test_old_records_of_what_made_no_run_and_old_logs_of_trials_go(paths):
+    old, new, waiting = end_job(make_job(paths, "gc")), end_job(make_job(paths, "gc")), make_job(paths, "gc")
+    training, search = end_job(make_job(paths), "FAILED"), make_search(paths, [0.5])
+    going_on = make_search(paths, [0.5, None], status="RUNNING", oracle="grid")
+    logs = [one.folder / "output" / "s0.0.txt" for one in (search, going_on)]
+    for log in logs:
+        log.parent.mkdir()
+        log.write_text("said")
+    make_old(old.folder, waiting.folder, training.folder, *logs)
+    kinds = found(paths)
+    assert kinds["record of a job"] == [f"models/tasks/{old.id}"]
+    assert kinds["log of a trial"] == [f"models/searches/{search.id}/output/s0.0.txt"]
+    assert "record of a job" not in found(paths, keep_days=100)
+    assert new.folder.is_dir()
 
 
 def test_old_analyses_go_but_for_that_of_the_model_in_use(paths):

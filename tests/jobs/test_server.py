@@ -1,23 +1,24 @@
-"""The server of this machine: which one is taken, where it listens, and that it lives as long as it is needed."""
+"""The server of this machine: which one is taken and where it listens; and what else the machine has for workers."""
 
-import contextlib
-import json
 import os
-import signal
 import stat
 import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from fer_core.errors import JobError
-from jobs.keeper import keeper_at_work
 from jobs.machine import gpus, planned_workers
-from jobs.server import LONGEST_SOCKET, answers, client, find_server, read_broker, socket_path, write_broker
-from tests.conftest import PROJECT
+from jobs.server import (
+    LONGEST_SOCKET,
+    answers,
+    client,
+    find_server,
+    read_broker,
+    socket_path,
+    write_broker,
+    write_configuration,
+)
 from tests.jobs.conftest import wait_until
 
 
@@ -27,57 +28,6 @@ def program() -> Path:
         return find_server(os.environ)
     except JobError as error:
         pytest.skip(f"NOT TESTED: {error} {error.hint}")
-
-
-class Parent:
-    """A process that keeps a server through a keeper, and can be killed."""
-
-    CODE = """
-import subprocess, sys, time
-from pathlib import Path
-from jobs.keeper import keeper_command
-keeper = subprocess.Popen(keeper_command(Path(sys.argv[1]), Path(sys.argv[2])), start_new_session=True)
-print(keeper.pid, flush=True)
-keeper.wait()
-"""
-
-    def __init__(self, state: Path, program: Path):
-        environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-        command = [sys.executable, "-c", self.CODE, state, program]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
-        self.keeper = psutil.Process(int(self.process.stdout.readline()))
-        self._state = state
-
-    @property
-    def server(self) -> psutil.Process | None:
-        try:
-            about = json.loads((self._state / "redis" / "server.json").read_text())
-            return psutil.Process(about["pid"])
-        except (OSError, ValueError, psutil.NoSuchProcess):
-            return None
-
-    def end(self) -> None:
-        for process in filter(None, [self.keeper, self.server]):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def parent(tmp_path, program):
-    one = Parent(tmp_path, program)
-    wait_until(lambda: answers(socket_path(tmp_path)), 30)
-    yield one
-    one.end()
-
-
-def is_over(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def executable(path: Path, text: str = "#!/bin/sh\n") -> Path:
@@ -148,64 +98,20 @@ def test_the_record_of_the_broker_is_read_back_and_a_broken_one_is_none(tmp_path
     assert read_broker(tmp_path) is None
 
 
-def test_the_server_is_private_and_keeps_what_it_has(parent, tmp_path):
+def test_the_server_is_private_and_keeps_what_it_has(program, tmp_path):
+    command = [str(program), str(write_configuration(tmp_path))]
     path = socket_path(tmp_path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    with client(path) as server:
-        wanted = {
-            "appendonly": "yes",
-            "appendfsync": "everysec",
-            "maxmemory-policy": "noeviction",
-            "save": "",
-            "port": "0",
-        }
-        assert {name: server.config_get(name)[name] for name in wanted} == wanted
-    kept = [file for file in (tmp_path / "redis").rglob("*") if file.is_file()]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, umask=0o077) as process:
+        try:
+            wait_until(lambda: answers(path), 30)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o700
+            with client(path) as server:
+                wanted = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "port": "0"}
+                assert {name: server.config_get(name)[name] for name in wanted} == wanted
+        finally:
+            process.terminate()
+    kept = [file for file in (tmp_path / "redis").rglob("*.aof") if file.is_file()]
     assert kept and all(stat.S_IMODE(file.stat().st_mode) & 0o077 == 0 for file in kept)
-
-
-def test_a_server_that_is_killed_is_started_again_with_what_it_had(parent, tmp_path):
-    path = socket_path(tmp_path)
-    with client(path) as server:
-        server.rpush("queue", "message")
-        time.sleep(1.2)  # it is on the disk once a second
-    first = parent.server
-    first.kill()
-    wait_until(lambda: parent.server not in (None, first) and answers(path), 20)
-    with client(path) as server:
-        assert server.lrange("queue", 0, -1) == [b"message"]
-
-
-def test_a_keeper_that_is_asked_to_end_ends_the_server(parent, tmp_path):
-    server = parent.server
-    parent.keeper.send_signal(signal.SIGTERM)
-    wait_until(lambda: is_over(server), 20)
-    assert not answers(socket_path(tmp_path))
-    wait_until(lambda: keeper_at_work(tmp_path) is None, 10)
-
-
-def test_after_its_parent_was_killed_a_server_stays_while_somebody_is_connected(parent, tmp_path):
-    server = parent.server
-    with client(socket_path(tmp_path)) as connected:
-        connected.ping()
-        parent.process.kill()
-        parent.process.wait()
-        time.sleep(1.5)
-        assert connected.ping()
-    wait_until(lambda: is_over(server), 20)
-    wait_until(lambda: is_over(parent.keeper), 20)
-
-
-def test_a_server_whose_keeper_was_killed_ends_and_makes_room_for_the_next(parent, tmp_path, program):
-    server = parent.server
-    parent.keeper.kill()
-    parent.process.wait(20)
-    following = Parent(tmp_path, program)
-    try:
-        wait_until(lambda: keeper_at_work(tmp_path) == following.keeper.pid and answers(socket_path(tmp_path)), 30)
-        assert is_over(server)
-    finally:
-        following.end()
 
 
 NVIDIA_SMI = """#!/bin/sh

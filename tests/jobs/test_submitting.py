@@ -6,9 +6,9 @@ import shlex
 import pytest
 
 from fer_core.config import TrainConfig
-from jobs.commands.submitting import TASKS
-from jobs.wishes import WISHES, checked_wish, train_config
-from tests.jobs.parts import asking, jobs_of
+from fer_core.job.arguments import ARGUMENTS, TASKS, train_config, validate
+from fer_core.job.job import job_ids
+from tests.jobs.parts import asking
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def shown(answer) -> dict:
 def test_each_task_is_listed(ask):
     text = ask("submit", "--help").out
     assert all(task in text and about in text for task, about in TASKS.items())
-    assert set(TASKS) == set(WISHES) - {"trial"}
+    assert set(TASKS) == set(ARGUMENTS)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_each_thing_that_a_task_accepts_has_a_flag(ask, task):
     text = ask("submit", task, "--help").out
-    fields = {**WISHES[task].model_fields, **(TrainConfig.model_fields if task == "train" else {})}
+    fields = {**ARGUMENTS[task].model_fields, **(TrainConfig.model_fields if task == "train" else {})}
     for name in set(fields) - {"settings"}:
         assert f"--{name.replace('_', '-')}" in text, name
 
@@ -64,20 +64,20 @@ def test_each_thing_that_a_task_accepts_has_a_flag(ask, task):
 def test_a_command_line_becomes_the_arguments_of_a_job(ask, line, arguments):
     found = shown(ask("submit", *shlex.split(line), "--dry-run"))
     assert found == json.loads(json.dumps(arguments))
-    checked_wish(line.split()[0], found)
+    validate(line.split()[0], found)
 
 
 def test_the_defaults_of_a_training_are_those_of_its_recipe(ask):
     arguments = shown(ask("submit", "train", "--recipe", "attention", "--learning-rate", "5e-5", "--dry-run"))
     assert arguments == {"recipe": "attention"}
-    config = train_config(checked_wish("train", arguments))
+    config = train_config(validate("train", arguments))
     assert (config.learning_rate, config.network) == (5e-5, "attention")
 
 
 def test_what_would_be_sent_is_also_shown_for_celery(ask, paths):
     text = ask("submit", "tune", "--max-trials", "5", "--dry-run").out
     assert """celery -A jobs call tune --kwargs '{"max_trials": 5}'""" in text
-    assert jobs_of(paths).ids() == []
+    assert job_ids(paths) == []
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_what_is_wrong_is_refused_before_it_is_sent(ask, paths, line, problem, h
     answer = ask("submit", *shlex.split(line))
     assert answer.code == 2
     assert problem in answer.problem and hint in answer.hint
-    assert jobs_of(paths).ids() == []
+    assert job_ids(paths) == []

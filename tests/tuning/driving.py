@@ -1,4 +1,4 @@
-"""Carries a search out as the tasks and their processes do, without training: jobs in a queue, asked, scored, told."""
+"""Carries a search out as workers do, without training: slots are taken, trials asked for, scored and told."""
 
 import math
 from collections.abc import Callable
@@ -9,11 +9,14 @@ from fer_core.tuning.asking import Asked, ask
 from fer_core.tuning.entries import Entry, SearchState
 from fer_core.tuning.fingerprints import Fingerprints
 from fer_core.tuning.folder import Search
-from fer_core.tuning.progress import Next, cancel_search, first_jobs, next_jobs, reopen_search, trial_failed
-from fer_core.tuning.stage import is_over
+from fer_core.tuning.progress import cancel_search, note_refusal, reopen_search, trial_failed
+from fer_core.tuning.slots import running_slots, slot_count, trial_of
+from fer_core.tuning.stage import is_over, work_left
 from fer_core.tuning.state import changing, load_state
 from fer_core.tuning.telling import Outcome, tell
 from tests.tuning.conftest import FINGERPRINTS, NOON
+
+WORKERS = 3
 
 
 def timestamp():
@@ -26,84 +29,77 @@ def hill(values: dict[str, Any]) -> float:
     return max(0.0, 1 - distance) * (1 - 0.5 / values.get("tuner/epochs", 100))
 
 
-class Tasks:
-    """The jobs of one search. Sending a job twice sends it once, as the real ones do."""
+class Workers:
+    """The workers of one search. Whoever comes takes a slot, if there is work: messages do not matter."""
 
     def __init__(self, search: Search, *, score: Callable[[dict], float] = hill):
         self.search, self.score = search, score
-        self.known: set[str] = set()
-        self.waiting: list[str] = []
-        self.training: dict[str, Entry] = {}
-        self.send(first_jobs(search))
+        self.training: dict[int, Entry] = {}
 
-    def send(self, jobs: tuple[str, ...]) -> None:
-        """Puts the jobs that there are not yet into the queue."""
-        self.waiting += [job for job in jobs if job not in self.known]
-        self.known |= set(jobs)
+    def free_slot(self) -> int | None:
+        """Returns the slot that a worker would take now."""
+        state = load_state(self.search)
+        if state.status != "RUNNING" or len(self.training) >= WORKERS:
+            return None
+        abandoned = sorted(running_slots(state) - set(self.training))
+        if abandoned:
+            return abandoned[0]
+        free = (slot for slot in range(slot_count(self.search)) if slot not in self.training)
+        return next(free, None) if work_left(self.search.spec, state, timestamp()) > 0 else None
 
-    def begin(self, place: int = 0, *, metadata: Fingerprints = FINGERPRINTS) -> None:
-        """A process takes a job and asks."""
-        job = self.waiting.pop(place % len(self.waiting))
+    def begin(self, *, metadata: Fingerprints = FINGERPRINTS) -> None:
+        """A worker takes a slot, and its process asks."""
+        slot = self.free_slot()
+        if slot is None:
+            return
+        name = trial_of(load_state(self.search), self.search.id, slot)
         try:
-            asked = ask(self.search, job, metadata=metadata, clock=timestamp)
+            asked = ask(self.search, name.id, metadata=metadata, clock=timestamp)
         except ConfigError as error:
-            self._follow(trial_failed(self.search, job, str(error), clock=timestamp))
+            note_refusal(self.search, "bad/1", str(error))
             return
         if isinstance(asked, Asked) and asked.entry.status == "RUNNING":
-            self.training[job] = asked.entry
+            self.training[slot] = asked.entry
         else:
-            self._leave(job)
+            self._leave()
 
     def end(self, place: int = 0, *, fails: bool = False) -> None:
         """A training ends, and its process tells and leaves."""
-        job = sorted(self.training)[place % len(self.training)]
-        entry = self.training.pop(job)
+        entry = self._left(place)
         score = None if fails else self.score(entry.values)
         tell(self.search, entry.number, Outcome("FAILED" if fails else "COMPLETED", score), clock=timestamp)
-        self._leave(job)
+        self._leave()
 
     def die(self, place: int = 0, *, told: bool = False) -> None:
-        """A training process is killed, before or after it has told; its job comes again."""
-        job = sorted(self.training)[place % len(self.training)]
-        entry = self.training.pop(job)
+        """A worker is killed, before or after its process has told."""
+        entry = self._left(place)
         if told:
             tell(self.search, entry.number, Outcome("COMPLETED", self.score(entry.values)), clock=timestamp)
-        self.waiting.append(job)
 
     def give_up(self, place: int = 0) -> None:
-        """A job has crashed too often."""
-        job = sorted(self.training)[place % len(self.training)]
-        del self.training[job]
-        self._follow(trial_failed(self.search, job, "It crashed.", clock=timestamp))
+        """A training has crashed too often."""
+        trial_failed(self.search, self._left(place).job, "It crashed.", clock=timestamp)
 
     def stop(self) -> None:
-        """The search is cancelled: its processes are killed, and its jobs are taken from the queue."""
+        """The search is cancelled, and its processes end."""
         cancel_search(self.search)
         self.training.clear()
-        self.waiting.clear()
-
-    def reopen(self) -> None:
-        """The search goes on where it was."""
-        jobs = [job for job in reopen_search(self.search) if job not in self.training]
-        self.waiting += [job for job in jobs if job not in self.waiting]
-        self.known |= set(jobs)
 
     def run_to_the_end(self) -> SearchState:
-        """Lets every job end well, one after the other; a search that has failed is reopened."""
-        while self.waiting or self.training:
-            if self.waiting:
+        """Lets every training end well; a search that has failed is reopened."""
+        while (state := load_state(self.search)).status != "SUCCEEDED":
+            if state.status != "RUNNING":
+                reopen_search(self.search)
+            elif self.free_slot() is not None:
                 self.begin()
             else:
                 self.end()
-            if load_state(self.search).status == "FAILED":
-                self.reopen()
-        return load_state(self.search)
+        return state
 
-    def _leave(self, job: str) -> None:
+    def _left(self, place: int) -> Entry:
+        return self.training.pop(sorted(self.training)[place % len(self.training)])
+
+    def _leave(self) -> None:
         with changing(self.search) as state:
             if state.status == "RUNNING" and is_over(self.search.spec, state, timestamp()):
                 state.status = "SUCCEEDED"
-        self._follow(next_jobs(self.search, job, clock=timestamp))
-
-    def _follow(self, following: Next) -> None:
-        self.send(following.send)

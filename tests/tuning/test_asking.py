@@ -11,7 +11,6 @@ from fer_core.training.history import HISTORY_HEADER
 from fer_core.tuning import asking
 from fer_core.tuning.asking import Asked, Idle, Over, ask, config_of
 from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
-from fer_core.tuning.progress import cancel_search, reopen_search
 from fer_core.tuning.state import changing, load_state
 from fer_core.tuning.telling import Outcome, tell
 from tests.tuning.conftest import FINGERPRINTS, NOON
@@ -99,30 +98,24 @@ def test_trials_of_one_second_get_runs_of_their_own(make_search, monkeypatch):
     assert runs == ["20260131-120000-smoke-3f9a", "20260131-120000-smoke-77aa"]
 
 
-@pytest.mark.parametrize(
-    ("metadata", "what"),
-    [(Fingerprints("others", "code"), "The images"), (Fingerprints("images", "other"), "The files of fer_core")],
-)
-def test_other_images_and_other_code_are_refused(make_search, metadata, what):
-    search = make_search()
-    ask(search, job(search, 0), metadata=FINGERPRINTS)
-    with pytest.raises(ConfigError, match=f"{what} here are not those that search search-0 was begun with") as caught:
-        ask(search, job(search, 1), metadata=metadata)
-    assert "warm_start 'search-0'" in caught.value.hint
-    state = load_state(search)
-    assert len(state.entries) == 1 and state.refused_slots == {1: job(search, 1)}
-    assert isinstance(ask(search, job(search, 1), metadata=FINGERPRINTS), Asked)
-    assert load_state(search).refused_slots == {}
-
-
-def test_a_trial_that_comes_to_a_machine_with_other_images_is_gone_on_with_by_the_next_job(make_search):
+def test_other_images_are_refused_and_what_was_begun_waits_for_a_machine_that_has_them(make_search):
     search = make_search()
     begun = ask(search, job(search, 0), metadata=FINGERPRINTS)
-    with pytest.raises(ConfigError):
-        ask(search, job(search, 0), metadata=Fingerprints("others", "code"))
-    taken = ask(search, job(search, 1), metadata=FINGERPRINTS)
-    assert (taken.entry.number, taken.entry.run, taken.entry.job) == (0, begun.entry.run, job(search, 1))
-    assert ask(search, job(search, 0), metadata=FINGERPRINTS).entry.number == 1
+    for slot in (0, 1):
+        with pytest.raises(ConfigError, match="The images here are not those that search search-0 was begun") as caught:
+            ask(search, job(search, slot), metadata=Fingerprints("others", "code"))
+    assert "warm_start 'search-0'" in caught.value.hint
+    assert load_state(search).entries == [begun.entry]
+    assert ask(search, job(search, 0), metadata=FINGERPRINTS).entry == begun.entry
+
+
+def test_other_code_is_noted_and_the_search_goes_on(make_search):
+    search = make_search()
+    ask(search, job(search, 0), metadata=FINGERPRINTS)
+    for slot in (1, 2):
+        assert isinstance(ask(search, job(search, slot), metadata=Fingerprints("images", "with a comment more")), Asked)
+    state = load_state(search)
+    assert (state.code_fingerprint, state.other_code) == ("code", ["with a comment more"])
 
 
 def test_the_code_is_known_by_names_and_contents_of_what_trains(tmp_path):
@@ -143,10 +136,8 @@ def test_after_the_last_trial_was_asked_the_others_wait_and_then_it_is_over(make
     told_of(search, [0.5])
     ask(search, job(search, 1), metadata=FINGERPRINTS)
     assert isinstance(ask(search, job(search, 2), metadata=FINGERPRINTS), Idle)
-    assert load_state(search).idle_slots == {2: job(search, 2)}
     tell(search, 1, Outcome("COMPLETED", 0.6))
     assert isinstance(ask(search, job(search, 2, 1), metadata=FINGERPRINTS), Over)
-    assert load_state(search).idle_slots == {}
 
 
 def test_the_best_are_trained_again_with_three_other_seeds(make_search):
@@ -235,16 +226,6 @@ def test_an_ended_search_gives_nothing_more(make_search):
     assert (state.status, state.entries[0].score) == ("CANCELLED", 0.5)
 
 
-def test_a_trial_whose_job_came_after_the_end_is_gone_on_with_when_the_search_is_reopened(make_search):
-    search = make_search()
-    begun = ask(search, job(search, 0), metadata=FINGERPRINTS)
-    cancel_search(search)
-    ask(search, job(search, 0), metadata=FINGERPRINTS)
-    assert reopen_search(search) == (job(search, 0, 1),)
-    again = ask(search, job(search, 0, 1), metadata=FINGERPRINTS)
-    assert (again.entry.number, again.entry.run) == (0, begun.entry.run)
-
-
 def test_a_search_that_has_nothing_more_to_try_is_over_before_its_last_trial_number(make_search):
     search = make_search(oracle="grid", space=("flip",), max_trials=50)
     told_of(search, [0.1, 0.2])
@@ -255,7 +236,6 @@ def test_a_search_that_has_nothing_more_to_try_is_over_before_its_last_trial_num
 def test_a_job_of_no_slot_may_ask_too(make_search):
     search = make_search()
     assert ask(search, "by-hand", metadata=FINGERPRINTS) == ask(search, "by-hand", metadata=FINGERPRINTS)
-    assert load_state(search).slots == {}
 
 
 @pytest.mark.parametrize("oracle", ["random", "hyperband"])

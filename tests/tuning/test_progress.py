@@ -1,4 +1,4 @@
-"""Which jobs follow each other, and what a search comes to when they are killed, fail and come again at any moment."""
+"""What a search comes to when its trainings are killed, fail and come again at any moment, in however many slots."""
 
 import contextlib
 import itertools
@@ -13,161 +13,134 @@ from fer_core.errors import JobError
 from fer_core.store import files, runs
 from fer_core.store.runs import list_runs
 from fer_core.tuning import asking
-from fer_core.tuning.asking import ask
+from fer_core.tuning.asking import Idle, ask
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.fingerprints import Fingerprints
 from fer_core.tuning.folder import Search, create_search
-from fer_core.tuning.progress import (
-    JobName,
-    cancel_search,
-    first_jobs,
-    next_jobs,
-    parse_job_id,
-    reopen_search,
-    trial_failed,
-)
+from fer_core.tuning.progress import cancel_search, note_refusal, reopen_search, trial_failed
+from fer_core.tuning.slots import TrialName, parse_trial_name, running_slots, slot_count, trial_of
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import changing, load_state
+from fer_core.tuning.stage import work_left
+from fer_core.tuning.state import load_state
 from fer_core.tuning.telling import Outcome, tell
 from tests.conftest import paths_in
-from tests.tuning.conftest import FINGERPRINTS
-from tests.tuning.driving import Tasks
+from tests.tuning.conftest import FINGERPRINTS, NOON
+from tests.tuning.driving import Workers
 
 ORACLES = ("random", "hyperband", "bayesian", "grid")
 EVERY_ORACLE = pytest.mark.parametrize("oracle", ORACLES)
 
 
 @pytest.fixture
-def two_slots(make_search):
-    return make_search(parallelism=2, max_trials=3, confirm_top=1)
+def search(make_search):
+    return make_search(max_trials=3, confirm_top=1)
 
 
-def begin(search, job: str):
-    return ask(search, job, metadata=FINGERPRINTS)
+def begin(search, slot: int):
+    return ask(search, trial_of(load_state(search), search.id, slot).id, metadata=FINGERPRINTS)
 
 
 def end(search, number: int, score: float = 0.5) -> SearchState:
     return tell(search, number, Outcome("COMPLETED", score))
 
 
-def test_the_ids_of_jobs_say_search_slot_and_number():
-    assert parse_job_id("20260131-a.s1.2-x.s3.14") == JobName("20260131-a.s1.2-x", 3, 14)
-    assert JobName("s", 3, 14).id == "s.s3.14" and JobName("s", 3, 14).following == "s.s3.15"
+def left(search) -> int:
+    return work_left(search.spec, load_state(search), NOON)
+
+
+def test_the_names_of_trainings_say_search_slot_and_number():
+    assert parse_trial_name("20260131-a.s1.2-x.s3.14") == TrialName("20260131-a.s1.2-x", 3, 14)
+    assert TrialName("s", 3, 14).id == "s.s3.14"
     for other in ("tune-1", "x.s1", "x.s1.", ".s1.2", "x.s-1.2", "x.s1.2\n"):
-        assert parse_job_id(other) is None
+        assert parse_trial_name(other) is None
 
 
-def test_a_search_begins_with_a_job_for_each_slot_but_no_more_than_trials(make_search):
-    search = make_search(parallelism=3)
-    assert first_jobs(search) == ("search-0.s0.0", "search-0.s1.0", "search-0.s2.0")
-    assert len(first_jobs(make_search(parallelism=30, max_trials=2))) == 2
+def test_there_are_as_many_slots_as_workers_come_unless_fewer_are_wanted(make_search):
+    assert slot_count(make_search()) > 1000
+    assert slot_count(make_search(parallelism=3)) == 3
 
 
-def test_a_slot_goes_on_waits_for_the_others_is_woken_and_ends(two_slots):
-    first, second = first_jobs(two_slots)
-    begin(two_slots, first), begin(two_slots, second)
-    end(two_slots, 0)
-    assert next_jobs(two_slots, first) == ("more", ("search-0.s0.1",))
-    begin(two_slots, "search-0.s0.1")
-    end(two_slots, 1)
-    assert next_jobs(two_slots, second) == ("idle", ())
-    assert load_state(two_slots).idle_slots == {1: second}
-    end(two_slots, 2)
-    woken = ("more", ("search-0.s0.2", "search-0.s1.1"))
-    assert next_jobs(two_slots, "search-0.s0.1") == woken == next_jobs(two_slots, "search-0.s0.1")
-    assert [begin(two_slots, job).entry.seed for job in woken[1]] == [1, 2]
-    assert load_state(two_slots).idle_slots == {}
+def test_a_slot_goes_on_with_what_it_has_begun_and_then_begins_the_next(search):
+    first = begin(search, 0)
+    assert begin(search, 0) == first and begin(search, 1) != first
+    end(search, 0)
+    assert trial_of(load_state(search), search.id, 0).id == "search-0.s0.1"
+    assert running_slots(load_state(search)) == {1}
 
 
-def test_after_the_last_confirmation_one_more_job_ends_a_search_that_nobody_has_ended(two_slots):
-    state = Tasks(two_slots).run_to_the_end()
-    assert state.status == "SUCCEEDED"
-    with changing(two_slots) as state:
-        state.status = "RUNNING"
-    last = next(job for slot, job in state.slots.items() if slot not in state.idle_slots)
-    assert next_jobs(two_slots, last).outcome == "more"
-    with changing(two_slots) as state:
-        state.status = "SUCCEEDED"
-    assert next_jobs(two_slots, last) == ("over", ())
+def test_what_is_left_counts_down_to_confirmations_and_to_the_naming_of_the_winner(search):
+    assert left(search) == 3
+    for slot in range(3):
+        begin(search, slot)
+    assert left(search) == 0
+    for number in range(3):
+        end(search, number, 0.1 * number)
+    assert left(search) == 3
+    assert [begin(search, slot).entry.seed for slot in range(3)] == [1, 2, 3]
+    assert left(search) == 0
+    for number in range(3, 6):
+        end(search, number)
+    assert left(search) == 1
 
 
-def test_a_job_that_has_failed_for_good_costs_its_trial_and_its_slot_goes_on(two_slots):
-    first, _ = first_jobs(two_slots)
-    entry = begin(two_slots, first).entry
-    assert trial_failed(two_slots, first, "It crashed.") == ("more", ("search-0.s0.1",))
-    failed = load_state(two_slots).entries[0]
+def test_a_worker_that_found_nothing_to_do_is_not_sent_again_before_a_trial_has_ended(make_search):
+    search = make_search(oracle="hyperband", max_epochs=3, max_trials=9)
+    slot = 0
+    while not isinstance(begin(search, slot), Idle):
+        slot += 1
+    assert left(search) == 0
+    end(search, 0)
+    assert left(search) > 0
+
+
+def test_a_training_that_has_failed_for_good_costs_its_trial(search):
+    entry = begin(search, 0).entry
+    trial_failed(search, entry.job, "It crashed.")
+    trial_failed(search, entry.job, "again")
+    failed = load_state(search).entries[0]
     assert (failed.status, failed.message) == ("FAILED", "It crashed.")
-    assert trial_failed(two_slots, first, "again").outcome == "more"
-    note = json.loads((two_slots.run_folder(entry.run) / "trial.json").read_text())
+    note = json.loads((search.run_folder(entry.run) / "trial.json").read_text())
     assert note["entry"]["message"] == "It crashed."
 
 
-def test_a_job_whose_trial_was_told_before_it_failed_changes_nothing(two_slots):
-    first, _ = first_jobs(two_slots)
-    begin(two_slots, first)
-    end(two_slots, 0)
-    trial_failed(two_slots, first, "It crashed while it drew the plots.")
-    assert load_state(two_slots).entries[0].status == "COMPLETED"
-
-
-def test_a_search_fails_when_no_slot_can_begin_a_trial_and_goes_on_when_it_is_reopened(two_slots):
-    first, second = first_jobs(two_slots)
-    assert trial_failed(two_slots, first, "The images are others.") == ("idle", ())
-    assert load_state(two_slots).status == "RUNNING"
-    assert trial_failed(two_slots, second, "The images are others.") == ("over", ())
-    state = load_state(two_slots)
-    assert (state.status, state.message, state.entries) == ("FAILED", "The images are others.", [])
-    assert reopen_search(two_slots) == (first, second)
-    assert len(Tasks(two_slots).run_to_the_end().entries) == 6
-
-
-def test_a_trial_that_nobody_can_go_on_with_here_wakes_a_slot_that_can(make_search):
-    search = make_search(parallelism=2, max_trials=2)
-    first, second = first_jobs(search)
-    begin(search, first), begin(search, second)
-    end(search, 1)
-    assert next_jobs(search, second) == ("idle", ())
-    with pytest.raises(Exception, match="The images here"):
-        ask(search, first, metadata=Fingerprints("others", "code"))
-    assert trial_failed(search, first, "The images are others.") == ("idle", ("search-0.s1.1",))
-    assert begin(search, "search-0.s1.1").entry.number == 0
-
-
-def test_a_cancelled_search_names_who_trains_and_goes_on_where_it_was(two_slots):
-    first, second = first_jobs(two_slots)
-    begun = begin(two_slots, first)
-    begin(two_slots, second)
-    end(two_slots, 1)
-    assert cancel_search(two_slots) == (first,)
-    with pytest.raises(JobError, match=r"has ended already \(CANCELLED\)"):
-        cancel_search(two_slots)
-    assert next_jobs(two_slots, second) == ("over", ())
-    assert reopen_search(two_slots) == (first, "search-0.s1.1")
-    assert begin(two_slots, first) == begun
-
-
-def test_a_search_that_has_succeeded_is_not_opened_again(two_slots):
-    Tasks(two_slots).run_to_the_end()
-    with pytest.raises(JobError, match="Search search-0 is finished") as caught:
-        reopen_search(two_slots)
-    assert "python -m jobs best search-0" in caught.value.hint
-
-
-def test_an_old_job_that_comes_again_says_nothing_about_its_slot(make_search):
-    search = make_search(parallelism=2, max_trials=4)
-    for n in range(2):
-        begin(search, f"{search.id}.s0.{n}")
-    begin(search, f"{search.id}.s1.0"), begin(search, f"{search.id}.s1.1")
+def test_what_was_told_before_its_process_failed_stays(search):
+    entry = begin(search, 0).entry
     end(search, 0)
-    assert next_jobs(search, f"{search.id}.s0.0") == ("idle", ())
-    assert load_state(search).idle_slots == {}
-    assert load_state(search).slots[0] == f"{search.id}.s0.1"
+    trial_failed(search, entry.job, "It crashed afterwards.")
+    assert load_state(search).entries[0].status == "COMPLETED"
+
+
+def test_a_search_that_no_worker_can_begin_fails_with_the_reason_and_goes_on_when_it_is_reopened(search):
+    note_refusal(search, "bad/1", "The images are others.")
+    assert load_state(search).status == "RUNNING"
+    trial_failed(search, "search-0.s0.0", "The images are others.")
+    state = load_state(search)
+    assert (state.status, state.message, state.entries) == ("FAILED", "The images are others.", [])
+    reopen_search(search)
+    assert load_state(search).refused_by == {}
+    assert len(Workers(search).run_to_the_end().entries) == 6
+
+
+def test_a_cancelled_search_goes_on_where_it_was(search):
+    begun = begin(search, 0)
+    cancel_search(search)
+    with pytest.raises(JobError, match=r"has ended already \(CANCELLED\)"):
+        cancel_search(search)
+    reopen_search(search)
+    assert begin(search, 0) == begun
+
+
+def test_a_search_that_has_succeeded_is_not_opened_again(search):
+    Workers(search).run_to_the_end()
+    with pytest.raises(JobError, match="Search search-0 is finished") as caught:
+        reopen_search(search)
+    assert "python -m jobs best search-0" in caught.value.hint
 
 
 @EVERY_ORACLE
 def test_two_slots_and_one_try_as_many(make_search, oracle):
     usual = {"oracle": oracle, "max_trials": 8, "confirm_top": 1, "max_epochs": 3 if oracle == "hyperband" else None}
-    one, two = (Tasks(make_search(parallelism=slots, **usual)).run_to_the_end() for slots in (1, 2))
+    one, two = (Workers(make_search(parallelism=slots, **usual)).run_to_the_end() for slots in (1, 2))
     assert one.status == two.status == "SUCCEEDED"
     assert [(e.kind, e.status) for e in one.entries] == [(e.kind, e.status) for e in two.entries]
     if oracle in ("random", "grid"):
@@ -207,7 +180,7 @@ def folders(tmp_path_factory):
     return (tmp_path_factory.mktemp(f"search-{number}") for number in itertools.count())
 
 
-BEGINNINGS = ("begin", "die asking", "begin elsewhere")
+BEGINNINGS = ("begin", "begin", "die asking", "begin elsewhere")
 ENDINGS = ("end", "end", "die", "die told", "fail", "give up")
 EVENTS = st.lists(st.tuples(st.sampled_from((*BEGINNINGS, *ENDINGS, "stop")), st.integers(0, 5)), max_size=40)
 ELSEWHERE = Fingerprints("other images", "code")
@@ -220,52 +193,48 @@ def searched(folder: Path, oracle: str, slots: int) -> Search:
     return create_search(paths_in(folder), SearchSpec(**usual | more), search_id="search")
 
 
-def happen(tasks: Tasks, event: str, place: int) -> None:
-    status = load_state(tasks.search).status
-    if event == "stop" and status == "RUNNING":
-        tasks.stop()
-        tasks.reopen()
-    elif event in BEGINNINGS and tasks.waiting:
-        begin_somehow(tasks, event, place)
-    elif event in ENDINGS and tasks.training:
+def happen(workers: Workers, event: str, place: int) -> None:
+    if load_state(workers.search).status == "FAILED":
+        reopen_search(workers.search)
+    if event == "stop" and load_state(workers.search).status == "RUNNING":
+        workers.stop()
+        reopen_search(workers.search)
+    elif event in BEGINNINGS:
+        begin_somehow(workers, event)
+    elif event in ENDINGS and workers.training:
         if event in ("end", "fail"):
-            tasks.end(place, fails=event == "fail")
+            workers.end(place, fails=event == "fail")
         elif event == "give up":
-            tasks.give_up(place)
+            workers.give_up(place)
         else:
-            tasks.die(place, told=event == "die told")
-    if load_state(tasks.search).status == "FAILED":
-        tasks.reopen()
+            workers.die(place, told=event == "die told")
 
 
-def begin_somehow(tasks: Tasks, event: str, place: int) -> None:
-    job = tasks.waiting[place % len(tasks.waiting)]
-    try:
-        with killed_before_the_run_is_made() if event == "die asking" else contextlib.nullcontext():
-            tasks.begin(place, metadata=ELSEWHERE if event == "begin elsewhere" else FINGERPRINTS)
-    except Killed:
-        tasks.waiting.append(job)
+def begin_somehow(workers: Workers, event: str) -> None:
+    killed = killed_before_the_run_is_made() if event == "die asking" else contextlib.nullcontext()
+    with contextlib.suppress(Killed), killed:
+        workers.begin(metadata=ELSEWHERE if event == "begin elsewhere" else FINGERPRINTS)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(folders, quick_disk):
     """The trials of searches that nothing has happened to, by oracle."""
-    return {oracle: Tasks(searched(next(folders), oracle, 1)).run_to_the_end().trials for oracle in ORACLES}
+    return {oracle: Workers(searched(next(folders), oracle, 1)).run_to_the_end().trials for oracle in ORACLES}
 
 
 @EVERY_ORACLE
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=EVENTS, slots=st.integers(1, 3))
 def test_whatever_happens_no_trial_is_lost_or_counted_twice(folders, undisturbed, oracle, events, slots):
-    tasks = Tasks(searched(next(folders), oracle, slots))
-    tasks.begin()
+    workers = Workers(searched(next(folders), oracle, slots))
+    workers.begin()
     for event, place in events:
-        happen(tasks, event, place)
-    state = tasks.run_to_the_end()
+        happen(workers, event, place)
+    state = workers.run_to_the_end()
     assert state.status == "SUCCEEDED"
     assert {entry.status for entry in state.entries} <= {"COMPLETED", "FAILED"}
     assert len({entry.run for entry in state.entries}) == len(state.entries)
-    assert sorted(run.id for run in list_runs(tasks.search.paths)) == sorted(entry.run for entry in state.entries)
+    assert sorted(run.id for run in list_runs(workers.search.paths)) == sorted(entry.run for entry in state.entries)
     jobs = [entry.job for entry in state.entries]
     assert len(set(jobs)) == len(jobs)
     if oracle in ("random", "grid"):

@@ -149,7 +149,7 @@ def test_a_state_survives_json_and_is_compact(search):
     for kind in ({}, told, {"kind": "confirm", "of": 1, "seed": 1}):
         add_entry(search, **kind)
     with changing(search) as state:
-        state.slots, state.idle_slots = {0: "a", 12: "b"}, {12: "b"}
+        state.waits_after, state.refused_by = 1, {"w/1": "no images"}
     assert load_state(search) == state
     assert len(search.state_json.read_bytes()) < 700
 

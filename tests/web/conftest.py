@@ -27,7 +27,6 @@ from tests.jobs.conftest import (  # noqa: F401 - the broker and workers of the 
     job_paths,
     redis_server,
     redis_url,
-    submit,
     worker,
 )
 from tests.script import clean_environment

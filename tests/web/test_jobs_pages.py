@@ -5,10 +5,10 @@ from werkzeug.datastructures import MultiDict
 
 from fer_core import networks
 from fer_core.errors import ConfigError
+from fer_core.job.arguments import DEFAULT_RECIPE, train_config, validate
+from fer_core.job.job import open_job
 from fer_core.recipes import RECIPES
 from fer_core.web.forms import FORMS, arguments_of, job_form
-from jobs.record import Jobs
-from jobs.wishes import DEFAULT_RECIPE, checked_wish, train_config
 from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.web.conftest import Site, served
@@ -30,7 +30,7 @@ def untouched(form) -> MultiDict:
 def test_a_form_that_nobody_touched_sends_only_what_was_chosen(task):
     form = job_form(task, {}, {})
     assert arguments_of(form, untouched(form)) == {}
-    checked_wish(task, {})
+    validate(task, {})
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -38,7 +38,7 @@ def test_the_form_of_a_training_begins_with_the_recipe_s_own_settings(recipe):
     form = job_form("train", {"recipe": recipe}, {})
     arguments = arguments_of(form, untouched(form))
     assert arguments == ({} if recipe == DEFAULT_RECIPE else {"recipe": recipe})
-    assert train_config(checked_wish("train", arguments)) == train_config(checked_wish("train", {"recipe": recipe}))
+    assert train_config(validate("train", arguments)) == train_config(validate("train", {"recipe": recipe}))
 
 
 @pytest.mark.parametrize("network", networks.names())
@@ -46,7 +46,7 @@ def test_the_form_of_a_training_sends_another_network_with_that_network_s_own_se
     form = job_form("train", {"network": network}, {})
     arguments = arguments_of(form, untouched(form))
     assert set(arguments) <= {"network"}
-    assert train_config(checked_wish("train", arguments)).network == network
+    assert train_config(validate("train", arguments)).network == network
 
 
 def test_what_a_recipe_has_is_switched_off_by_emptying_its_field():
@@ -57,7 +57,7 @@ def test_what_a_recipe_has_is_switched_off_by_emptying_its_field():
     sent["train_sides"] = ""
     arguments = arguments_of(form, sent)
     assert arguments == {"train_sides": []}
-    assert train_config(checked_wish("train", arguments)).train_sides == ()
+    assert train_config(validate("train", arguments)).train_sides == ()
 
 
 def test_what_is_changed_is_what_the_job_gets():
@@ -108,9 +108,10 @@ def test_what_cannot_be_read_is_named(name, value, says):
 
 
 @pytest.fixture(scope="module")
-def site(web_settings, job_paths, submit):
+def site(web_settings, job_paths, redis_url):
     """A server beside a real Redis; no worker listens."""
-    with served(web_settings.model_copy(update={"readers": 1}), job_paths) as site:
+    environ = {"FER_BROKER_URL": redis_url}
+    with served(web_settings.model_copy(update={"readers": 1}), job_paths, environ) as site:
         yield site
 
 
@@ -147,7 +148,7 @@ def test_the_api_takes_a_job_and_refuses_what_it_does_not_understand(site):
     sent = site.change("/api/v1/jobs", {"task": "gc", "arguments": {"dry_run": True}})
     assert sent.status_code == 201, sent.text
     assert sent.json()["task"] == "gc"
-    assert Jobs(site.paths.models / "jobs").read(sent.json()["id"]).arguments == {"dry_run": True}
+    assert open_job(site.paths, sent.json()["id"]).order.arguments == {"dry_run": True}
     wrong = site.change("/api/v1/jobs", {"task": "train", "arguments": {"epoch": 3}})
     assert wrong.status_code == 400
     assert "Did you mean 'epochs'" in wrong.json()["hint"]
@@ -165,7 +166,7 @@ def test_a_worker_is_seen_and_does_what_was_asked(site, worker):
     def is_done() -> bool:
         return site.get(f"/api/v1/jobs/{job_id}").json()["status"] == "SUCCEEDED"
 
-    wait_until(is_done)
+    wait_until(is_done, 60)
     page = site.get(f"/jobs/{job_id}").text
     assert "succeeded" in page
 

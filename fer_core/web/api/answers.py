@@ -200,6 +200,8 @@ class WorkersAnswer(_Told):
     waiting: int | None
     queues: dict[str, list[str]]
     workers: list[str]
+    wanted: dict[str, int]
+    """How many workers would find something to do, or are at work, by queue; known without the broker too."""
 
 
 class SearchAnswer(_Told):

@@ -2,14 +2,14 @@
 
 from flask import Blueprint, Response, jsonify, make_response
 
+from fer_core.job.change import cancel_job
+from fer_core.job.job import find_job
 from fer_core.store.files import plain
 from fer_core.web.api.answers import JobRequest
 from fer_core.web.api.checks import body_as, changes
-from fer_core.web.broker import desk, resumed, sent
+from fer_core.web.broker import resumed, submitted
 from fer_core.web.queries.job_detail import job_detail, job_lines
 from fer_core.web.service import service
-from jobs.cancelling import cancel as cancel_job
-from jobs.wishes import checked_wish
 
 api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
 
@@ -17,7 +17,7 @@ api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
 @api.get("/jobs")
 def jobs() -> Response:
     """The jobs: those that are open first, then those that ended last."""
-    return jsonify(jobs=plain(job_lines(desk())))
+    return jsonify(jobs=plain(job_lines(service().paths, service().clock)))
 
 
 @api.post("/jobs")
@@ -25,8 +25,7 @@ def jobs() -> Response:
 def new() -> Response:
     """Sends a job. Where the broker is away it is written down, and `waits_for_broker`."""
     wanted = body_as(JobRequest)
-    checked_wish(wanted.task, wanted.arguments)
-    return _told(sent(wanted.task, wanted.arguments).id, 201)
+    return _told(submitted(wanted.task, wanted.arguments).id, 201)
 
 
 @api.get("/jobs/<name>")
@@ -39,7 +38,9 @@ def job(name: str) -> Response:
 @changes
 def cancel(name: str) -> Response:
     """Asks a job to end."""
-    return _told(cancel_job(service().paths, name).id, 202)
+    job = find_job(service().paths, name)
+    cancel_job(job)
+    return _told(job.id, 202)
 
 
 @api.post("/jobs/<name>/resume")
@@ -56,4 +57,4 @@ def workers() -> Response:
 
 
 def _told(name: str, status: int) -> Response:
-    return make_response(jsonify(plain(job_detail(desk(), name))), status)
+    return make_response(jsonify(plain(job_detail(service().paths, name, service().clock))), status)

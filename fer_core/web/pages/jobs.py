@@ -3,15 +3,16 @@
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from fer_core.errors import FerError
+from fer_core.job.arguments import validate
+from fer_core.job.change import cancel_job
+from fer_core.job.job import find_job
 from fer_core.store.files import plain
-from fer_core.web.broker import HOW_TO_START, desk, resumed, sent
+from fer_core.web.broker import HOW_TO_START, resumed, submitted
 from fer_core.web.forms import FORMS, MissingDataError, arguments_of, check_data, job_form
 from fer_core.web.problems import status_of
 from fer_core.web.queries.job_detail import job_detail, job_lines
 from fer_core.web.queries.search_detail import search_lines
 from fer_core.web.service import service
-from jobs.cancelling import cancel as cancel_job
-from jobs.wishes import checked_wish
 
 pages = Blueprint("jobs", __name__)
 
@@ -21,7 +22,7 @@ def page() -> str:
     """All jobs. Who works on them is asked for by the page's script: it takes a second."""
     return render_template(
         "jobs.html",
-        jobs=plain(job_lines(desk())),
+        jobs=plain(job_lines(service().paths, service().clock)),
         searches=search_lines(service().paths),
         forms=FORMS,
         how_to_start=HOW_TO_START,
@@ -31,7 +32,8 @@ def page() -> str:
 @pages.get("/jobs/<name>")
 def one(name: str) -> str:
     """One job."""
-    return render_template("job.html", job=plain(job_detail(desk(), name)), how_to_start=HOW_TO_START)
+    detail = job_detail(service().paths, name, service().clock)
+    return render_template("job.html", job=plain(detail), how_to_start=HOW_TO_START)
 
 
 @pages.get("/jobs/new/<task>")
@@ -48,15 +50,15 @@ def send(task: str) -> Response | tuple[str, int]:
     form = job_form(task, request.form, service().environ)
     try:
         arguments = arguments_of(form, request.form)
-        checked_wish(task, arguments)
+        validate(task, arguments)
         if "unchecked" not in request.form:
             check_data(arguments)
-        job = sent(task, arguments)
+        job = submitted(task, arguments)
     except FerError as error:
         may_be_elsewhere = isinstance(error, MissingDataError)
         known = {"form": form, "sent": request.form, "problem": error, "may_be_elsewhere": may_be_elsewhere}
         return render_template("job_form.html", **known), status_of(error)
-    if job.sent_utc:
+    if job.has_message:
         flash(f"Sent: {job.id} waits in the queue {job.queue}.")
     return redirect(url_for("jobs.one", name=job.id))
 
@@ -64,13 +66,14 @@ def send(task: str) -> Response | tuple[str, int]:
 @pages.get("/jobs/<name>/cancel")
 def confirm_cancel(name: str) -> str:
     """Asks whether a job is to end, and says what becomes of it."""
-    return render_template("cancel.html", job=plain(job_detail(desk(), name)))
+    return render_template("cancel.html", job=plain(job_detail(service().paths, name, service().clock)))
 
 
 @pages.post("/jobs/<name>/cancel")
 def cancel(name: str) -> Response:
     """Asks a job to end."""
-    job = cancel_job(service().paths, name)
+    job = find_job(service().paths, name)
+    cancel_job(job)
     flash("It is cancelled." if job.status == "CANCELLED" else "It was asked to end; that takes some seconds.")
     return redirect(url_for("jobs.one", name=job.id))
 
@@ -79,6 +82,6 @@ def cancel(name: str) -> Response:
 def resume(name: str) -> Response:
     """Goes on with a job that failed, was cancelled or ran out of time."""
     job = resumed(name)
-    if job.sent_utc:
+    if job.has_message:
         flash(f"It goes on, in the queue {job.queue}.")
     return redirect(url_for("jobs.one", name=job.id))

@@ -77,7 +77,7 @@ def pairs(every: list[Compared]) -> list[tuple[Compared, Compared]]:
 
 def paired_sentence(paths: Paths, first: Compared, second: Compared) -> str:
     """Returns how two models differ on the same images, in a sentence. Takes some seconds the first time."""
-    from jobs.commands.paired import paired_difference
+    from fer_core.cli.paired import paired_difference
 
     try:
         with _PAIRING:

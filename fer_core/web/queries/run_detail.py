@@ -6,11 +6,11 @@ from typing import Any
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis_result import Analysis
 from fer_core.evaluation.metrics import Evaluation
+from fer_core.job.progress import run_progress
 from fer_core.store.files import read_json
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run
 from fer_core.web.queries.run_list import id_of, run_line
-from jobs.commands.progress import run_progress
 
 _LOG_BYTES = 64 * 1024
 _SHOWN_MISTAKES = 24

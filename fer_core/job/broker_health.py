@@ -15,8 +15,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool
 from redis.retry import Retry
 
-from fer_core.errors import JobError
-from jobs.broker_address import hidden_password
+from fer_core.job.broker_address import BrokerAwayError, hidden_password
 
 ANSWER_SECONDS = 1.0
 """For connecting, and for each answer; there are two. Redis answers within milliseconds, also on a busy machine."""
@@ -47,10 +46,6 @@ _REFUSALS = (
     (r"NOPERM|no permissions", "does not let this user write", "docs/scaling.md has the rights that one needs."),
 )
 """What Redis says, what that means, and what to do. The client takes the code off some answers."""
-
-
-class BrokerAwayError(JobError):
-    """The broker cannot be reached, or takes no jobs."""
 
 
 def check_broker(url: str, *, seconds: float = ANSWER_SECONDS) -> None:

@@ -7,7 +7,7 @@ looked up as a host, connected to or printed. So such an address is refused here
 import re
 from urllib.parse import quote, urlsplit
 
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, JobError
 
 SCHEMES = ("redis", "rediss", "redis+socket", "unix")
 
@@ -19,6 +19,10 @@ _LOCAL = re.compile(r"(/\d*)?")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/?\[\]:@]+)(:(?P<port>\d{1,5}))?(/\d*)?(\?\S*)?")
 _SOCKET = re.compile(r"/[^?]+(\?.*)?")
 _FORMS = "$FER_BROKER_URL is redis://HOST:6379/0, redis://:PASSWORD@HOST:6379/0, rediss://… (encrypted) or redis+socket:///PATH."
+
+
+class BrokerAwayError(JobError):
+    """The broker cannot be reached, or takes no jobs."""
 
 
 def check_address(url: str) -> None:

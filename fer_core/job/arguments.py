@@ -1,9 +1,10 @@
 """What each task accepts: flat keyword arguments, as `celery call --kwargs` and `python -m jobs submit` give them.
 
-Checked by who sends and again by who carries out, with the same sentences.
+Validated by the sender and again by the worker, with the same sentences. Also the queues in which jobs wait.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -20,22 +21,31 @@ _TEXT = "Give it as it is written, without line breaks, tabs and escape sequence
 
 Hours = Annotated[float, Field(gt=0, le=24 * 365)]
 
+QUEUES = ("gpu.high", "gpu", "cpu")
+"""In the order in which a worker that listens to all of them takes from them."""
 
-class TuneWish(SearchSpec):
+QUEUE_OF_TASK = {"tune": "gpu", "train": "gpu", "retrain": "gpu", "evaluate": "cpu", "gc": "cpu"}
+"""Where a job waits that names no queue."""
+
+TASKS = {
+    "tune": "Search for better settings of a recipe.",
+    "train": "Train one model.",
+    "retrain": "Train again on all data so far, and promote the result if it is measurably better.",
+    "evaluate": "Analyse a model on the test images.",
+    "gc": "Remove what nobody needs any more.",
+}
+
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+
+class TuneArguments(SearchSpec):
     """A search: what `SearchSpec` says."""
 
     queue: str | None = None
     """Where its trials wait. Default: gpu."""
 
 
-class TrialWish(Settings):
-    """The next trial of a search. The server sends it to itself."""
-
-    search: str
-    """The search's id."""
-
-
-class TrainWish(Settings):
+class TrainArguments(Settings):
     """A training: a recipe, and any settings of `TrainConfig` beside these."""
 
     recipe: str | None = None
@@ -52,7 +62,7 @@ class TrainWish(Settings):
     """The settings that are other than the recipe's, by name."""
 
 
-class RetrainWish(RetrainSpec):
+class RetrainArguments(RetrainSpec):
     """A retraining: what `RetrainSpec` says."""
 
     max_hours: Hours | None = None
@@ -61,7 +71,7 @@ class RetrainWish(RetrainSpec):
     """Where it waits for a worker. Default: gpu."""
 
 
-class EvaluateWish(Settings):
+class EvaluateArguments(Settings):
     """An analysis of a model on the test images."""
 
     run: str = "current"
@@ -72,7 +82,7 @@ class EvaluateWish(Settings):
     """Where it waits for a worker. Default: cpu."""
 
 
-class GcWish(Settings):
+class GcArguments(Settings):
     """A clean-up of what is not needed any more."""
 
     keep_days: Annotated[float, Field(ge=0, le=100_000)] = 30
@@ -83,34 +93,33 @@ class GcWish(Settings):
     """Where it waits for a worker. Default: cpu."""
 
 
-WISHES: dict[str, type[Settings]] = {
-    "tune": TuneWish,
-    "trial": TrialWish,
-    "train": TrainWish,
-    "retrain": RetrainWish,
-    "evaluate": EvaluateWish,
-    "gc": GcWish,
+ARGUMENTS: dict[str, type[Settings]] = {
+    "tune": TuneArguments,
+    "train": TrainArguments,
+    "retrain": RetrainArguments,
+    "evaluate": EvaluateArguments,
+    "gc": GcArguments,
 }
 
 
-def checked_wish(task: str, arguments: dict[str, Any]) -> Settings:
-    """Returns the arguments of a task as its wish.
+def validate(task: str, arguments: dict[str, Any]) -> Settings:
+    """Returns the arguments of a task as one value.
 
     Raises:
         JobError: there is no such task. ConfigError: an argument, or what they mean together, is wrong.
     """
-    if task not in WISHES:
-        raise JobError(f"There is no task {task!r}.", hint=did_you_mean(task, WISHES))
+    if task not in ARGUMENTS:
+        raise JobError(f"There is no task {task!r}.", hint=did_you_mean(task, ARGUMENTS))
     check_texts(task, arguments)
     if task == "train":
         arguments = _with_settings_apart(arguments)
     try:
-        wish = WISHES[task].model_validate(arguments)
+        checked = ARGUMENTS[task].model_validate(arguments)
     except ValidationError as error:
-        raise config_error(error, WISHES[task], task, script=f"-m jobs submit {task}") from None
-    if isinstance(wish, TrainWish):
-        _check_training(wish)
-    return wish
+        raise config_error(error, ARGUMENTS[task], task, script=f"-m jobs submit {task}") from None
+    if isinstance(checked, TrainArguments):
+        _check_training(checked)
+    return checked
 
 
 def check_texts(task: str, value: Any, *, name: str = "") -> None:
@@ -126,10 +135,10 @@ def check_texts(task: str, value: Any, *, name: str = "") -> None:
             check_texts(task, one, name=name)
 
 
-def train_config(wish: TrainWish) -> TrainConfig:
+def train_config(arguments: TrainArguments) -> TrainConfig:
     """Returns the settings of a new training, every option of the network written out. Raises ConfigError."""
-    changed = dict(wish.settings)
-    base = fitted_to(starting_config(wish.recipe, changed.get("network")), changed.get("epochs"))
+    changed = dict(arguments.settings)
+    base = fitted_to(starting_config(arguments.recipe, changed.get("network")), changed.get("epochs"))
     options = changed.pop("network_options", None) or {}
     if not isinstance(options, dict):
         raise ConfigError(f"network_options is {options!r}, not options by name.")
@@ -138,28 +147,48 @@ def train_config(wish: TrainWish) -> TrainConfig:
     return networks.with_all_options(TrainConfig.checked(base.model_dump() | changed))
 
 
-def recipe_of(wish: TrainWish) -> str | None:
+def recipe_of(arguments: TrainArguments) -> str | None:
     """Returns the recipe that the run is named after; None where a network was named instead."""
-    return wish.recipe or (None if "network" in wish.settings else DEFAULT_RECIPE)
+    return arguments.recipe or (None if "network" in arguments.settings else DEFAULT_RECIPE)
 
 
 def _with_settings_apart(arguments: dict[str, Any]) -> dict[str, Any]:
     """Puts what is no argument of the task's own under `settings`."""
-    own = {name: value for name, value in arguments.items() if name in TrainWish.model_fields}
+    own = {name: value for name, value in arguments.items() if name in TrainArguments.model_fields}
     others = {name: value for name, value in arguments.items() if name not in own}
     for name in others:
         if name not in TrainConfig.model_fields:
-            names = [*TrainWish.model_fields, *TrainConfig.model_fields]
+            names = [*TrainArguments.model_fields, *TrainConfig.model_fields]
             raise ConfigError(f"train: there is no setting {name!r}.", hint=did_you_mean(name, names))
     given = own.get("settings") or {}
     return own | {"settings": {**given, **others}} if isinstance(given, dict) else own
 
 
-def _check_training(wish: TrainWish) -> None:
-    if wish.run is None:
-        train_config(wish)
-    elif wish.recipe is not None or wish.settings:
+def _check_training(arguments: TrainArguments) -> None:
+    if arguments.run is None:
+        train_config(arguments)
+    elif arguments.recipe is not None or arguments.settings:
         raise ConfigError(
-            f"Run {wish.run} has settings of its own; it takes no others.",
+            f"Run {arguments.run} has settings of its own; it takes no others.",
             hint="Leave `run` out to train with other settings, or leave the settings out to go on with it.",
         )
+
+
+def queues(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the names of all queues: our own, and those of $FER_QUEUES. Raises ConfigError for what is no name."""
+    more = [name.strip() for name in environ.get("FER_QUEUES", "").split(",") if name.strip()]
+    for name in more:
+        if not _QUEUE_NAME.fullmatch(name):
+            raise ConfigError(
+                f"$FER_QUEUES names {name!r}, which is no queue.",
+                hint="Names have letters, digits, '-', '_' and '.' only, with commas between them.",
+            )
+    return tuple(dict.fromkeys((*QUEUES, *more)))
+
+
+def queue_of(task: str, arguments: Settings, environ: Mapping[str, str], *, named: str | None = None) -> str:
+    """Returns the queue that a job waits in. Raises JobError for one that there is not: nobody would take it."""
+    name, known = named or getattr(arguments, "queue", None) or QUEUE_OF_TASK[task], queues(environ)
+    if name not in known:
+        raise JobError(f"There is no queue {name!r}.", hint=f"{did_you_mean(name, known)} $FER_QUEUES adds more.")
+    return name

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -14,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_core.cli.output import Output
+from fer_core.job.broker import Broker
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import plain
 from fer_core.training.report import duration
-from jobs.record import Jobs
 
 COLOURS = {
     "QUEUED": "cyan",
@@ -32,7 +33,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True)
-class Desk:
+class Context:
     """What a command is given."""
 
     paths: Paths
@@ -40,10 +41,10 @@ class Desk:
     console: Console = field(default_factory=lambda: Output(markup=False, highlight=False, emoji=False))
     clock: Clock = utc_now
 
-    @property
-    def jobs(self) -> Jobs:
-        """All jobs of these places."""
-        return Jobs(self.paths.models / "jobs", clock=self.clock)
+    @cached_property
+    def broker(self) -> Broker:
+        """Where messages go. Celery is imported when it is first used."""
+        return Broker(self.paths, self.environ)
 
     def say(self, text: str = "") -> None:
         """Prints a sentence as it is; the terminal breaks the line, so that paths stay whole."""

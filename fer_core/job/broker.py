@@ -1,0 +1,243 @@
+"""`Broker`: the Redis where messages wait, for everybody who sends them or asks about them; workers have `jobs.celery`.
+
+A message is a hint: its id names a run, a search or a task, whose folder says what is left of it. So one may be lost,
+come twice or come late without harm. Celery is imported when a broker is first used.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fer_core.errors import ConfigError, JobError
+from fer_core.job.arguments import queues
+from fer_core.job.broker_address import BrokerAwayError, check_address
+from fer_core.job.job import Job
+from fer_core.paths import Paths
+from fer_core.store.files import create_atomically
+from fer_core.tuning.state import load_state
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu import Connection
+
+VISIBILITY_SECONDS = 3600.0
+"""Redis gives a message that was not acknowledged to another worker after this time, which finds the job locked."""
+MODELS_HEADER, WORKER_COMMAND = "fer_models", "fer_worker"
+_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
+_PATIENCE = {**_RETRIES, "socket_timeout": 3.0}
+"""For a broker that falls silent now: Kombu's own patience has no end."""
+
+
+class Broker:
+    """The broker of a models folder."""
+
+    def __init__(self, paths: Paths, environ: Mapping[str, str] = os.environ):
+        self.paths, self._environ = paths, environ
+        self.url = broker_url(environ, paths)
+
+    @cached_property
+    def app(self) -> "Celery":
+        """A Celery application without tasks and results, for messages and questions."""
+        from celery import Celery
+
+        app = Celery("fer", set_as_current=False)
+        app.conf.update(shared_settings(self.url, self._environ), result_backend=None)
+        return app
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator["Connection"]:
+        """Yields a connection. Raises BrokerAwayError, within seconds, if no broker takes jobs, or it breaks."""
+        from kombu.exceptions import OperationalError
+
+        from fer_core.job.broker_health import check_broker
+
+        check_broker(self.url)
+        connection = self.app.connection_for_write(transport_options=_PATIENCE)
+        with connection:
+            try:
+                connection.ensure_connection(**_RETRIES)
+                yield connection
+            except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
+                raise self.away(error) from error
+
+    def send(self, job: Job) -> None:
+        """Puts the message of a job into its queue: of a search that goes on, the one of a trial.
+
+        Raises BrokerAwayError within seconds, JobError for a queue that there is not.
+        """
+        if job.queue not in self.app.amqp.queues:
+            raise JobError(
+                f"Job {job.id} is for the queue {job.queue!r}, which is not known here.",
+                hint=f"Set $FER_QUEUES={job.queue} for everything that sends, listens and schedules.",
+            )
+        name, arguments, options = job.task, job.order.arguments, {"task_id": job.order.message_id, **job.order.options}
+        if job.search is not None and job.end is None:
+            name, arguments, options = _trial_message(job)
+        headers = {**(options.pop("headers", None) or {}), MODELS_HEADER: models_id(self.paths)}
+        with self.connected() as connection:
+            job.note_message(broker_id(connection))
+            try:
+                self.app.send_task(
+                    name,
+                    kwargs=arguments,
+                    queue=job.queue,
+                    connection=connection,
+                    retry=False,
+                    headers=headers,
+                    add_to_parent=False,
+                    **options,
+                )
+            except BaseException:
+                job.note_message("")
+                raise
+
+    def workers(self, *, seconds: float = 1.0) -> dict[str, dict[str, Any]]:
+        """Returns what each worker that answers in time says of itself: queues, models folder and its id, clock.
+
+        Raises BrokerAwayError.
+        """
+        with self.connected() as connection:
+            answers = self.app.control.broadcast(WORKER_COMMAND, reply=True, timeout=seconds, connection=connection)
+        return {name: about for answer in answers or () for name, about in answer.items() if isinstance(about, dict)}
+
+    def waiting(self) -> dict[str, int]:
+        """Returns how many messages wait in each queue. Raises BrokerAwayError."""
+        with self.connected() as connection:
+            return {queue: waiting_in(connection, queue) for queue in self.app.amqp.queues}
+
+    def away(self, error: Exception) -> BrokerAwayError:
+        """Returns what is said of a broker that does not answer, without its password."""
+        from fer_core.job.broker_health import broker_away
+
+        return broker_away(self.url, error)
+
+
+def shared_settings(url: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the settings of Celery that senders and workers need alike. Raises ConfigError."""
+    from kombu import Queue
+
+    visibility = visibility_seconds(environ)
+    return {
+        "broker_url": url,
+        # JSON only: who can write to Redis can then send jobs, but no code.
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        # A mistyped queue is an error, not a place where messages wait for ever.
+        "task_queues": [Queue(name, routing_key=name) for name in queues(environ)],
+        "task_create_missing_queues": False,
+        "task_default_queue": "gpu",
+        "task_default_routing_key": "gpu",
+        "task_send_sent_event": True,
+        "broker_transport_options": {
+            "visibility_timeout": visibility,
+            "unacked_restore_interval": min(10.0, visibility / 2),
+            "unacked_restore_throttle": 1,
+            "queue_order_strategy": "priority",
+            "priority_steps": list(range(10)),
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        "timezone": "UTC",
+        "enable_utc": True,
+    }
+
+
+def waiting_in(connection: "Connection", queue: str) -> int:
+    """Returns how many messages wait in a queue, of all priorities."""
+    channel = connection.default_channel
+    try:
+        return channel.queue_declare(queue=queue, passive=True).message_count
+    except connection.channel_errors:  # nobody has used it yet
+        return 0
+
+
+def broker_id(connection: "Connection") -> str:
+    """Returns what is another one after each start of the server."""
+    return connection.default_channel.client.info("server")["run_id"]
+
+
+def is_purged(job: Job, connection: "Connection") -> bool:
+    """Whether somebody has thrown away the message of a job that was not begun, as `celery purge` does.
+
+    What a server forgets that starts anew is no purge, and neither is what a worker has taken that died over it, or
+    that serves another models folder.
+    """
+    sent_by = job.marker.read_text()
+    has_begun = load_state(job.search).entries if job.search else job.notes.attempt
+    if not sent_by or has_begun or job.end or sent_by != broker_id(connection):
+        return False
+    unacknowledged = connection.default_channel.client.hvals("unacked")
+    return not any(job.order.message_id.encode() in message for message in unacknowledged)
+
+
+def models_id(paths: Paths) -> str:
+    """Returns what tells this models folder from all others; made when it is first asked for. Raises DiskFullError."""
+    path = paths.models / ".id"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="utf-8").strip()
+    paths.models.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        create_atomically(path, f"{secrets.token_hex(8)}\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def broker_url(environ: Mapping[str, str], paths: Paths) -> str:
+    """Returns $FER_BROKER_URL, else that of the server which `python -m jobs up` started, else that of its socket.
+
+    Raises ConfigError for one of another kind of broker, or that would be misunderstood.
+    """
+    url = environ.get("FER_BROKER_URL") or _recorded_url(paths.state) or socket_url(paths.state / "redis.sock")
+    check_address(url)
+    scheme = url.partition("://")[0]
+    if scheme == "unix":  # as redis-cli and other clients write it
+        return f"redis+socket{url.removeprefix('unix')}"
+    if scheme == "rediss" and "ssl_cert_reqs" not in url:
+        # Celery refuses a rediss:// without it.
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
+    return url
+
+
+def socket_url(path: Path) -> str:
+    """Returns the broker URL of a Redis that listens on a unix socket."""
+    return f"redis+socket://{quote(str(path.resolve()))}?virtual_host=0"
+
+
+def visibility_seconds(environ: Mapping[str, str]) -> float:
+    """Returns $FER_VISIBILITY_SECONDS, or what is usual. Raises ConfigError."""
+    text = environ.get("FER_VISIBILITY_SECONDS")
+    if not text:
+        return VISIBILITY_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 1e9:
+        raise ConfigError(
+            f"$FER_VISIBILITY_SECONDS is {text!r}.", hint="It is a number of seconds from 1 on; leave it unset."
+        )
+    return seconds
+
+
+def _trial_message(job: Job) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Returns the name, the arguments and the options of a message that invites a worker to a search's next trial."""
+    kept = {name: value for name, value in job.order.options.items() if name == "priority"}
+    return "trial", {"search": job.id}, {"task_id": f"{job.id}.t{secrets.token_hex(4)}", **kept}
+
+
+def _recorded_url(state: Path) -> str | None:
+    try:
+        url = json.loads((state / "broker.json").read_bytes())["url"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return url if isinstance(url, str) else None

@@ -1,0 +1,226 @@
+"""Celery behaves as its documentation says: queues, routing, later starts, links, results, limits, revoke, purge.
+
+A real broker and real workers; the jobs are mostly clean-ups, which take an instant, and searches that are ended early.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fer_core.job.broker import Broker
+from fer_core.job.change import cancel_job, resume_job
+from fer_core.job.create import create_job
+from fer_core.job.job import find_job, job_ids, open_job
+from fer_core.tuning.state import load_state
+from tests.jobs.conftest import TINY_TRAINING, Worker, wait_until
+
+SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 2, "confirm_top": 0, "space": ["learning_rate"]}
+SEARCH |= {"settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
+
+
+@pytest.fixture(scope="module")
+def main_worker(worker):
+    return worker(name="main")
+
+
+def test_celery_call_writes_the_job_down_and_its_result_is_what_came_of_it(main_worker, celery, ended, python):
+    answer = celery("call", "gc", "--kwargs", '{"keep_days": 7}')
+    job_id = answer.stdout.strip()
+    assert answer.returncode == 0 and ended(job_id).end.result == {"found": 0, "removed_bytes": 0}
+    code = f"from jobs.celery import app; print(app.AsyncResult({job_id!r}).get(timeout=30))"
+    assert python(code) == "{'found': 0, 'removed_bytes': 0}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem", "hint"),
+    [
+        (("call", "tuen"), "There is no task 'tuen'.", "Did you mean 'tune'?"),
+        (("call", "tune", "--kwargs", '{"recip": 1}'), "there is no setting 'recip'", "Did you mean 'recipe'?"),
+        (("call", "gc", "--args", "[3]"), "Arguments have names.", "--kwargs"),
+        (("call", "gc", "--queue", "cpux"), "There is no queue 'cpux'.", "Did you mean 'cpu'?"),
+    ],
+)
+def test_what_celery_call_cannot_send_is_two_lines(celery, arguments, problem, hint):
+    answer = celery(*arguments)
+    assert answer.returncode != 0
+    first, second = answer.stderr.splitlines()
+    assert problem in first and hint in second
+
+
+def test_a_broker_that_is_away_is_two_lines_too(job_environment, celery, tmp_path):
+    before = dict(job_environment)
+    job_environment["FER_BROKER_URL"] = f"redis+socket://{tmp_path}/none.sock?virtual_host=0"
+    try:
+        answer = celery("call", "gc")
+    finally:
+        job_environment.update(before)
+    assert answer.returncode != 0 and len(answer.stderr.splitlines()) == 2
+    assert "cannot be reached" in answer.stderr and "python -m jobs up" in answer.stderr
+
+
+def test_an_unknown_task_is_an_error_of_ours_for_programs(python):
+    code = """
+from fer_core.errors import JobError
+from jobs.celery import app
+try:
+    app.send_task("nothing")
+except JobError as error:
+    print(error)
+"""
+    assert python(code) == "There is no task 'nothing'."
+
+
+def test_links_chords_headers_and_countdown_are_celery_s_own(main_worker, python):
+    code = """
+import time
+from celery import chord
+from jobs.celery import app
+gc = app.signature("gc", kwargs={"keep_days": 5}, immutable=True)
+began = time.time()
+later = gc.apply_async(countdown=3, link=gc)
+print(later.get(timeout=60)["found"], time.time() - began > 3)
+print(later.children[0].get(timeout=60)["found"])
+body = chord([gc, gc])(gc)
+print(body.get(timeout=60)["found"])
+training = app.send_task("train", kwargs=TRAINING, link=gc, headers={"mine": "1"})
+print(training.get(timeout=240)["epochs"], training.children[0].get(timeout=60)["found"] > 0)
+"""
+    code = code.replace("TRAINING", repr(TINY_TRAINING | {"epochs": 1}))
+    assert python(code).splitlines() == ["0 True", "0", "0", "1 True"]
+
+
+def test_an_expired_message_is_never_begun(main_worker, python, job_paths):
+    before = set(job_ids(job_paths))
+    code = """
+from celery.exceptions import TaskRevokedError
+from jobs.celery import app
+result = app.send_task("gc", kwargs={"keep_days": 6}, countdown=2, expires=1)
+try:
+    result.get(timeout=60)
+except TaskRevokedError as error:
+    print(error)
+"""
+    assert python(code) == "expired"
+    assert set(job_ids(job_paths)) == before
+
+
+def test_a_message_of_another_program_is_carried_out_once_however_often_it_comes(main_worker, python, job_paths):
+    message = "6f7f3c1e-0d6c-4c39-8d0c-3a5f6f1f0001"
+    code = f"""
+from celery import Celery
+from jobs.celery import app as ours
+app = Celery(broker=ours.conf.broker_url, backend=ours.conf.result_backend)
+app.conf.broker_transport_options = ours.conf.broker_transport_options
+app.conf.task_queues, app.conf.task_create_missing_queues = ours.conf.task_queues, False
+for _ in range(3):
+    result = app.send_task("gc", kwargs={{"keep_days": 8}}, task_id={message!r}, queue="cpu")
+print(result.get(timeout=60)["found"])
+"""
+    assert python(code) == "0"
+    (job_id,) = [name for name in job_ids(job_paths) if open_job(job_paths, name).order.message_id == message]
+    assert find_job(job_paths, message).id == job_id
+    assert find_job(job_paths, message).notes.attempt == 0  # a clean-up needs no process
+
+
+@contextlib.contextmanager
+def stopped(worker: Worker, broker: Broker) -> Iterator[None]:
+    """Stops a worker; what is sent then waits, once the server does not hold a question of the worker any more."""
+    worker.send(signal.SIGSTOP)
+    try:
+        with broker.connected() as connection:
+            server = connection.default_channel.client
+            wait_until(lambda: server.info("clients")["blocked_clients"] == 0)
+        yield
+    finally:
+        worker.send(signal.SIGCONT)
+
+
+def test_the_urgent_comes_first(main_worker, python, submit, ended, job_paths, broker):
+    with stopped(main_worker, broker):
+        first = [submit("gc", keep_days=days) for days in (11, 12)]
+        code = "from jobs.celery import app; print(app.send_task('gc', kwargs={'keep_days': 13}, priority=0).id)"
+        late = "from jobs.celery import app; print(app.send_task('gc', kwargs={'keep_days': 14}, priority=9).id)"
+        least, urgent = python(late), python(code)
+    finished = {name: ended(name).end.finished_utc for name in (*(job.id for job in first), least, urgent)}
+    assert max(finished, key=finished.get) == least
+    assert open_job(job_paths, urgent).order.options == {}
+
+
+def test_purge_throws_away_what_waits_and_it_stays_away(main_worker, celery, submit, ended, broker):
+    with stopped(main_worker, broker):
+        job = submit("train", **TINY_TRAINING)
+        assert job.has_message
+        assert "Purged 1 message" in celery("purge", "-f").stdout
+    assert ended(job.id).end.message == "Its message was purged."
+    assert job.run.state.status == "CANCELLED"
+
+
+def test_revoking_what_waits_cancels_it_and_resuming_goes_on(main_worker, celery, submit, ended, job_paths, broker):
+    job_id = "20260131-120000-gc-3f9a"
+    assert celery("control", "revoke", job_id).returncode == 0
+    broker.send(create_job(job_paths, "gc", {}, job_id=job_id, environ={}))
+    assert ended(job_id).end.status == "CANCELLED"
+    broker.send(resume_job(job_paths, job_id))
+    assert ended(job_id).end.status == "SUCCEEDED"
+
+
+def test_soft_and_hard_time_limits_end_a_job_as_timed_out(main_worker, python, ended):
+    for limit, error in (("soft_time_limit", "SoftTimeLimitExceeded"), ("time_limit", "TimeLimitExceeded")):
+        code = f"""
+from jobs.celery import app
+result = app.send_task("train", kwargs={TINY_TRAINING!r}, {limit}=2)
+try:
+    result.get(timeout=120)
+except Exception as error:
+    print(result.id, type(error).__name__)
+"""
+        job_id, name = python(code).split()
+        assert name == error
+        job = ended(job_id)
+        assert (job.end.status, job.run.state.status) == ("TIMED_OUT", "TIMED_OUT")
+        wait_until(lambda: not main_worker.trainers(), 60)
+
+
+def test_terminating_a_training_cancels_it(main_worker, celery, submit, ended):
+    job = submit("train", **TINY_TRAINING)
+    wait_until(main_worker.trainers, 60)
+    celery("control", "terminate", "SIGTERM", job.id)
+    assert ended(job.id).end.status == "CANCELLED"
+    wait_until(lambda: not main_worker.trainers(), 10)
+
+
+def test_terminating_a_search_cancels_it_and_its_trial_ends(main_worker, celery, submit, ended):
+    job = submit("tune", **SEARCH)
+    wait_until(main_worker.trainers, 60)
+    celery("control", "terminate", "SIGTERM", job.id)
+    assert ended(job.id).end.status == "CANCELLED"
+    wait_until(lambda: not main_worker.trainers(), 10)
+
+
+def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(
+    main_worker, celery, submit, ended, python, broker
+):
+    job = submit("tune", **SEARCH | {"settings": SEARCH["settings"] | {"epochs": 20}})
+    wait_until(lambda: load_state(job.search).entries, 180)
+    (tasks,) = broker.app.control.inspect().active().values()
+    broker.app.control.revoke(tasks[0]["id"], terminate=True)
+    state = load_state(ended(job.id, 400).search)
+    assert state.status == "SUCCEEDED"
+    assert sorted(entry.status for entry in state.entries) == ["COMPLETED", "FAILED"]
+    assert next(entry.message for entry in state.entries if entry.status == "FAILED") == "It was terminated."
+    code = f"from jobs.celery import app; print(app.AsyncResult({job.id!r}).get(timeout=30)['trials'])"
+    assert python(code) == "2"
+
+
+def test_inspect_and_events_answer_while_a_training_runs(main_worker, celery, submit, ended):
+    job = submit("train", **TINY_TRAINING)
+    wait_until(main_worker.trainers, 60)
+    assert job.id in celery("inspect", "active").stdout
+    assert "pong" in celery("inspect", "ping").stdout
+    cancelled = time.monotonic()
+    cancel_job(job)
+    assert ended(job.id).end.status == "CANCELLED"
+    assert time.monotonic() - cancelled < 15

@@ -1,0 +1,211 @@
+"""Several workers: what one cannot do is left to others, a search uses all that listen, and idle ones cost little."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from fer_core.job.broker import Broker, models_id
+from fer_core.job.change import cancel_job, resume_job
+from fer_core.job.create import create_job
+from fer_core.job.job import open_ids, open_job
+from fer_core.job.lock import is_taken
+from fer_core.tuning.slots import slot_lock
+from fer_core.tuning.state import load_state
+from jobs.commands.context import Context
+from jobs.doctor import find_all
+from tests.conftest import PROJECT, paths_in
+from tests.jobs.conftest import TINY_TRAINING, wait_until
+
+SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 3, "confirm_top": 0, "space": ["learning_rate"]}
+SEARCH |= {"settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
+
+
+def quiet(broker: Broker, *names: str) -> None:
+    """Ends workers, so that those of the next test are alone."""
+    broker.app.control.shutdown()
+    wait_until(lambda: not broker.workers(seconds=0.3), 90)
+
+
+def test_a_search_uses_every_worker_that_listens_and_ends_once(worker, submit, ended, broker):
+    workers = [worker(name=f"all{number}") for number in range(2)]
+    job = submit("tune", **SEARCH)
+    wait_until(lambda: all(one.trainers() for one in workers), 90)
+    state = load_state(ended(job.id, 600).search)
+    assert (state.status, len(state.trials)) == ("SUCCEEDED", 3)
+    assert {entry.job.rpartition(".")[0][-2:] for entry in state.entries} == {"s0", "s1"}
+    told = [one.log.count(f"Task tune[{job.id}] succeeded") for one in workers]
+    assert sum(told) == 1
+    quiet(broker)
+
+
+def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
+    worker, submit, ended, broker, tmp_path
+):
+    broken = tmp_path / "keras"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise SystemExit(1)")
+    bad = worker(name="bad", PYTHONPATH=f"{broken.parent}{os.pathsep}{PROJECT}")
+    job = submit("tune", **SEARCH | {"max_trials": 2})
+    good = worker(name="good")
+    wait_until(lambda: load_state(job.search).refused_by or good.trainers(), 120)
+    training = submit("train", **TINY_TRAINING)
+    assert ended(job.id, 600).end.status == "SUCCEEDED"
+    assert ended(training.id, 300).end.status == "SUCCEEDED"
+    refused = {**load_state(job.search).refused_by, **training.notes.refused_by}
+    assert refused and all(name.startswith("bad@") for name in refused)
+    assert all(entry.status == "COMPLETED" for entry in load_state(job.search).entries)
+    bad.send(signal.SIGTERM)
+    quiet(broker)
+
+
+def test_where_nobody_else_is_left_a_search_fails_with_the_reason_and_is_resumed(
+    worker, submit, ended, broker, job_paths
+):
+    worker(name="alone")
+    job = submit("tune", **SEARCH | {"data": "/nowhere/at/all.zip"})
+    assert ended(job.id).end.status == "FAILED"
+    assert "/nowhere/at/all.zip" in job.end.message
+    assert resume_job(job_paths, job.id).status == "QUEUED"
+    cancel_job(open_job(job_paths, job.id))
+    wait_until(lambda: not open_ids(job_paths), 60)
+    quiet(broker)
+
+
+def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
+    worker, broker, job_paths, tmp_path, redis_url
+):
+    other = paths_in(tmp_path / "elsewhere")
+    worker(name="other", FER_MODELS_DIR=str(other.models), FER_STATE_DIR=str(tmp_path / "state"))
+    job = create_job(job_paths, "gc", {}, environ={})
+    broker.send(job)
+    wait_until(lambda: not job.marker.stat().st_size or broker.waiting()["cpu"] == 0, 60)
+    context = Context(job_paths, environ={"FER_BROKER_URL": redis_url})
+    bad = [finding for finding in find_all(context) if finding.what == "models"]
+    assert [finding.level for finding in bad] == ["bad"]
+    assert str(other.models.resolve()) in bad[0].text and str(job_paths.models.resolve()) in bad[0].text
+    assert not (other.models / "tasks").exists()
+    ours = worker(name="ours")  # gets it, whoever of the two hears of it first
+    wait_until(lambda: job.end, 120)
+    assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)
+    ours.send(signal.SIGTERM)
+    quiet(broker)
+
+
+def test_a_worker_that_is_frozen_keeps_its_trial_and_one_that_is_killed_gives_it_back(worker, submit, ended, broker):
+    frozen, other = worker(name="frozen"), worker(name="other2")
+    job = submit("tune", **SEARCH | {"max_trials": 2})
+    wait_until(lambda: frozen.trainers() and load_state(job.search).entries, 120)
+    family = [*frozen.trainers(), *frozen.pool_children()]
+    for process in family:
+        process.suspend()
+    frozen.send(signal.SIGSTOP)
+    held = [slot for slot in (0, 1) if is_taken(slot_lock(job.search, slot))]
+    assert held
+    frozen.send(signal.SIGKILL)
+    for process in family:
+        process.kill()
+    state = load_state(ended(job.id, 600).search)
+    assert [entry.status for entry in state.entries] == ["COMPLETED"] * 2
+    assert other.process.poll() is None
+    quiet(broker)
+
+
+def test_an_orphaned_search_is_found_by_what_its_state_says(worker, submit, ended, broker, job_paths):
+    job = create_job(job_paths, "tune", SEARCH | {"max_trials": 1}, environ={})  # its message was never sent
+    os.utime(job.marker, (1, 1))
+    worker(name="finder")
+    assert ended(job.id, 300).end.status == "SUCCEEDED"
+    quiet(broker)
+
+
+def test_a_pool_child_that_is_killed_while_its_worker_starts_is_replaced(job_environment, submit, ended, tmp_path):
+    log = tmp_path / "log.txt"
+    command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", "starting@%h", "-l", "INFO"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=PROJECT, env=job_environment, stdout=output, stderr=output)
+
+    def killed_until_it_is_ready() -> bool:
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+        return " ready." in log.read_text()
+
+    try:
+        wait_until(killed_until_it_is_ready, 120, every=0.01)
+        assert ended(submit("gc").id).end.status == "SUCCEEDED"
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(90)
+
+
+def test_a_worker_ends_when_it_is_idle_if_that_is_wanted(worker):
+    one = worker("--exit-when-idle", "6", name="batch")
+    assert one.ended(90) == 0
+    assert "Nothing to do for 6 s: the worker ends." in one.log
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
+def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(worker, job_paths, submit, broker, tmp_path):
+    """With 500 jobs that wait for workers of another queue, and 5,000 that have ended."""
+    done = create_job(job_paths, "gc", {}, environ={})
+    done.finish("SUCCEEDED")
+    done.forget_marker()
+    for number in range(5000):
+        folder = done.folder.with_name(f"20250101-120000-gc-{number:04}")
+        folder.mkdir()
+        for name in ("job.json", "result.json"):
+            (folder / name).symlink_to(done.folder / name)
+    for _ in range(500):
+        submit("evaluate", queue="gpu.high")
+    one = worker("-Q", "gpu.high,gpu,cpu", name="idle")
+    broker.app.control.cancel_consumer("gpu.high", destination=[f"idle@{os.uname().nodename}"])
+    seconds, report = 20, tmp_path / "calls.txt"
+    strace = ["strace", "-f", "-c", "-e", "trace=%file,getdents64,flock,fsync", "-o", str(report), "-p", str(one.pid)]
+    subprocess.run(["timeout", "-s", "INT", str(seconds), *strace], capture_output=True, timeout=seconds + 60)
+    calls = sum(int(line.split()[3]) for line in report.read_text().splitlines() if line.strip()[:1].isdigit())
+    print(report.read_text())
+    assert calls / seconds < 10
+    for job_id in open_ids(job_paths):
+        with contextlib.suppress(Exception):
+            cancel_job(open_job(job_paths, job_id))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A models folder on a disk of 40 MB, to be filled; where none may be mounted, that is said."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("NOT TESTED: a full disk needs the right to mount one.")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_on_a_full_disk_jobs_wait_and_go_on_when_there_is_room(worker, redis_server, small_disk, tmp_path):
+    paths, url = paths_in(tmp_path), redis_server.new_database()
+    full = small_disk / "full"
+    one = worker(name="full", FER_MODELS_DIR=str(small_disk), FER_HISTORY_DIR=str(paths.history), FER_BROKER_URL=url)
+    broker = Broker(paths, {"FER_BROKER_URL": url})
+    search = create_job(paths, "tune", SEARCH | {"max_trials": 2}, environ={})
+    training = create_job(paths, "train", TINY_TRAINING, environ={})
+    for job in (search, training):
+        broker.send(job)
+    wait_until(one.trainers, 90)
+    with contextlib.suppress(OSError), full.open("wb") as file:
+        while True:
+            file.write(b"x" * 65536)
+    wait_until(lambda: "No room" in one.log, 120)
+    assert (search.end, training.end) == (None, None)
+    full.unlink()
+    wait_until(lambda: search.end and training.end, 600)
+    assert (search.status, training.status) == ("SUCCEEDED", "SUCCEEDED")
+    assert [entry.status for entry in load_state(search.search).entries] == ["COMPLETED"] * 2
+    one.send(signal.SIGTERM)
+    one.ended(90)

@@ -1,0 +1,258 @@
+"""A job on disk: what is asked for becomes a run, a search or a task; cancelled, resumed, locked by who works."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from fer_core.errors import ArtifactError, ConfigError, JobError
+from fer_core.job.arguments import queues, validate
+from fer_core.job.broker import VISIBILITY_SECONDS, Broker, broker_url, models_id, visibility_seconds
+from fer_core.job.broker_address import BrokerAwayError, hidden_password
+from fer_core.job.change import cancel_job, resume_job
+from fer_core.job.create import create_job, job_of_message
+from fer_core.job.job import find_job, job_ids, open_ids, open_job
+from fer_core.job.lock import is_taken, read_notes, taken
+from fer_core.store.runs import latest_unfinished
+from fer_core.tuning.state import load_state
+from jobs.process import watched
+from tests.conftest import PROJECT
+from tests.jobs.conftest import wait_until
+from tests.jobs.parts import end_job, make_job, make_run, make_search
+
+
+def test_a_training_is_a_run_from_the_moment_that_it_is_asked_for(paths):
+    job = make_job(paths, epochs=3)
+    assert job.id.startswith("20260131-120000-smoke-")
+    assert (job.run.state.status, job.run.manifest.config.epochs, job.run.manifest.promote) == ("QUEUED", 3, False)
+    assert (job.status, job.queue, open_ids(paths)) == ("QUEUED", "gpu", {job.id: "gpu"})
+    assert latest_unfinished(paths) is None  # it is not for who types --resume latest
+
+
+def test_a_search_and_what_makes_neither_are_jobs_too(paths):
+    search = make_job(paths, "tune", max_trials=4)
+    assert (search.search.spec.max_trials, search.status) == (4, "QUEUED")
+    analysis = make_job(paths, "evaluate", queue="gpu.high")
+    assert (analysis.run, analysis.search, analysis.queue) == (None, None, "gpu.high")
+    assert job_ids(paths) == sorted((search.id, analysis.id))
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "sentence"),
+    [
+        ("dance", {}, "There is no task 'dance'"),
+        ("train", {"epoch": 3}, "there is no setting 'epoch'"),
+        ("train", {"queue": "gpux"}, "There is no queue 'gpux'"),
+        ("train", {"run": "20260131-120000-none-3f9a"}, "There is no run"),
+        ("tune", {"warm_start": "nothing"}, "There is no search"),
+        ("gc", {"keep_days": -1}, "keep_days"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_sent(paths, task, arguments, sentence):
+    with pytest.raises((ConfigError, JobError, ArtifactError), match=sentence):
+        create_job(paths, task, arguments, environ={})
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", ["list"], None, "x" * 200])
+def test_an_id_never_becomes_a_path(paths, name):
+    with pytest.raises(JobError, match="letters, digits"):
+        open_job(paths, name)
+
+
+def test_of_several_who_make_one_job_one_does(paths):
+    first = make_job(paths, job_id="nightly-20260131T0230")
+    again = make_job(paths, job_id="nightly-20260131T0230", epochs=99)
+    assert again.order == first.order
+
+
+def test_whoever_is_killed_in_between_leaves_something_that_the_next_one_completes(paths):
+    job = make_job(paths)
+    (job.folder / "manifest.json").unlink()
+    assert make_job(paths, job_id=job.id).run.manifest.recipe == "smoke"
+
+
+def test_a_job_is_found_by_its_id_its_beginning_and_celery_s_id(paths):
+    job = make_job(paths)
+    assert find_job(paths, job.id[:-2]).id == job.id
+    create = lambda _: make_job(paths, "gc", job_id="20260131-120000-gc-5a2e2d8b")  # noqa: E731
+    message = "0b0c3a52-ccf0-4b9a-9d5e-5c3e6f6a0001"
+    made = job_of_message(paths, job.id + "~2", "train", create)
+    assert made.id == job.id
+    with pytest.raises(JobError, match="no job 'nothing'"):
+        find_job(paths, "nothing")
+    assert job_of_message(paths, message, "gc", create).task == "gc"
+
+
+def test_a_relative_path_is_found_from_any_folder(paths, tmp_path, monkeypatch):
+    (tmp_path / "faces").mkdir()
+    monkeypatch.chdir(tmp_path)
+    job = make_job(paths, data="faces")
+    assert job.order.arguments["data"] == str(tmp_path / "faces") == job.run.manifest.config.data
+
+
+def test_a_job_that_waits_is_cancelled_at_once_and_resumed_under_a_new_message(paths):
+    job = make_job(paths)
+    cancel_job(job)
+    assert (job.status, job.run.state.status, job.end.message) == ("CANCELLED", "CANCELLED", "Cancelled.")
+    with pytest.raises(JobError, match="has ended: it is CANCELLED"):
+        cancel_job(job)
+    again = resume_job(paths, job.id)
+    assert (again.status, again.order.message_id, again.run.state.status) == ("QUEUED", f"{job.id}~1", "INTERRUPTED")
+    assert not again.cancel_file.exists()
+    with pytest.raises(JobError, match="is QUEUED"):
+        resume_job(paths, job.id)
+
+
+def test_a_cancelled_job_that_somebody_works_on_ends_when_that_has(paths):
+    job = make_job(paths)
+    with taken(job.lock):
+        cancel_job(job)
+        assert (job.status, job.cancel_file.exists()) == ("RUNNING", True)
+    assert job.status == "QUEUED"
+
+
+def test_a_search_is_cancelled_and_goes_on_where_it_was(paths):
+    job = make_job(paths, "tune")
+    cancel_job(job)
+    assert (job.status, load_state(job.search).status) == ("CANCELLED", "CANCELLED")
+    assert resume_job(paths, job.id).status == "QUEUED"
+    assert load_state(job.search).status == "RUNNING"
+
+
+def test_what_succeeded_is_not_resumed_and_no_job_is_made_of_it(paths):
+    run = make_run(paths, status="SUCCEEDED")
+    search = make_search(paths, [0.4])
+    job = end_job(make_job(paths), run="x")
+    for name in (run.id, search.id, job.id):
+        with pytest.raises(JobError, match="is finished"):
+            resume_job(paths, name)
+    with pytest.raises(JobError, match="is finished"):
+        make_job(paths, "train", recipe=None, run=run.id)
+    assert job_ids(paths) == [job.id]
+    assert open_ids(paths) == {}
+
+
+def test_a_run_begun_by_hand_gets_a_job_when_it_is_resumed(paths):
+    run = make_run(paths, status="INTERRUPTED")
+    job = resume_job(paths, run.id)
+    assert (job.id, job.task, job.status, job.order.arguments) == (run.id, "train", "QUEUED", {"run": run.id})
+
+
+def test_a_finished_search_of_an_earlier_version_can_still_be_read(paths):
+    search = make_search(paths, [0.4])
+    state = json.loads(search.state_json.read_text()) | {"slots": {"0": "x"}, "idle_slots": {}, "refused_slots": {}}
+    search.state_json.write_text(json.dumps(state))
+    assert load_state(search).winner
+
+
+def hold(path, ready):
+    with taken(path) as held:
+        held.note(worker="w0", crashes=2)
+        ready.set()
+        signal.pause()
+
+
+def test_a_lock_is_freed_by_the_kernel_and_keeps_its_notes(paths, tmp_path):
+    path, ready = tmp_path / ".job.lock", multiprocessing.Event()
+    process = multiprocessing.Process(target=hold, args=(path, ready))
+    process.start()
+    assert ready.wait(20) and is_taken(path)
+    with taken(path, patience_seconds=0) as held:
+        assert held is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    wait_until(lambda: not is_taken(path))
+    with taken(path) as held:
+        assert (held.notes.worker, held.notes.crashes) == ("w0", 2)  # it has died over it
+    path.write_text('{"worker": "w')
+    assert read_notes(path).worker == ""
+
+
+def test_a_models_folder_has_one_id_whoever_asks_first(paths, tmp_path):
+    assert models_id(paths) == models_id(paths) != models_id(make_other(tmp_path))
+
+
+def make_other(tmp_path):
+    from tests.conftest import paths_in
+
+    return paths_in(tmp_path / "other")
+
+
+def test_the_address_of_the_broker(paths):
+    assert broker_url({"FER_BROKER_URL": "redis://h:1/0"}, paths) == "redis://h:1/0"
+    assert broker_url({"FER_BROKER_URL": "unix:///s"}, paths) == "redis+socket:///s"
+    assert broker_url({"FER_BROKER_URL": "rediss://h/0"}, paths).endswith("?ssl_cert_reqs=required")
+    assert broker_url({}, paths).startswith("redis+socket:///")
+    with pytest.raises(ConfigError, match="that is no Redis"):
+        broker_url({"FER_BROKER_URL": "amqp://u:secret@h"}, paths)
+    assert hidden_password("redis://u:secret@h:1/0") == "redis://u:***@h:1/0"
+    assert (
+        hidden_password("redis+socket:///s?password=secret&virtual_host=0")
+        == "redis+socket:///s?password=***&virtual_host=0"
+    )
+
+
+def test_the_few_settings_that_come_from_the_environment():
+    assert queues({"FER_QUEUES": "gpu.80gb, gpu"}) == ("gpu.high", "gpu", "cpu", "gpu.80gb")
+    with pytest.raises(ConfigError, match="no queue"):
+        queues({"FER_QUEUES": "a b"})
+    assert visibility_seconds({}) == VISIBILITY_SECONDS
+    with pytest.raises(ConfigError, match="FER_VISIBILITY_SECONDS"):
+        visibility_seconds({"FER_VISIBILITY_SECONDS": "soon"})
+
+
+def test_a_broker_that_is_away_is_said_so_within_seconds(paths, tmp_path):
+    broker = Broker(paths, {"FER_BROKER_URL": f"redis+socket://{tmp_path}/none.sock?virtual_host=0"})
+    job = make_job(paths)
+    with pytest.raises(BrokerAwayError, match="cannot be reached"):
+        broker.send(job)
+    assert not job.has_message
+
+
+def test_what_processes_of_celery_import_is_light():
+    code = "import jobs.tasks, jobs.sweep, jobs.schedule, jobs.__main__, sys; print(*sys.modules, sep='\\n')"
+    child = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert not {"keras", "tensorflow", "cv2", "jax", "keras_tuner", "matplotlib"} & set(child.stdout.split())
+
+
+def test_arguments_are_the_same_for_who_sends_and_who_carries_out():
+    assert validate("train", {"recipe": "smoke", "epochs": 3}).settings == {"epochs": 3}
+    assert validate("tune", {"max_trials": 3}).parallelism is None
+    with pytest.raises(ConfigError, match="has settings of its own"):
+        validate("train", {"run": "x", "epochs": 3})
+
+
+def test_an_order_that_is_torn_is_named(paths):
+    job = make_job(paths, "gc")
+    (job.folder / "job.json").write_text("{")
+    with pytest.raises(JobError, match="is not whole"):
+        open_job(paths, job.id)
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments"),
+    [
+        ("train", {"data": "faces\0.zip"}),
+        ("train", {"recipe": "\x1b[2Jsmoke"}),
+        ("train", {"settings": {"network_options": {"l2\x9b": 1}}}),
+        ("tune", {"space": ["learning_rate", "l2\n"]}),
+        ("evaluate", {"run": "x\x07"}),
+        ("gc", {"queue": "\x7fcpu"}),
+    ],
+)
+def test_text_that_no_file_is_called_and_terminals_obey_is_refused(task, arguments):
+    with pytest.raises(ConfigError, match="has a control character in it") as error:
+        validate(task, arguments)
+    assert str(error.value).isprintable()
+
+
+def test_a_process_that_needs_too_much_memory_is_ended_with_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_JOB_MEMORY", "150MB")
+    code = "import time; taken = b'x' * (400 * 2**20); time.sleep(600)"
+    ended = watched([sys.executable, "-c", code], tmp_path / "log.txt", lambda: None)
+    assert (ended.kind, ended.wish) == ("too_large", None)
+    assert ended.message.startswith("It needed more than 0.2 GB of memory")
