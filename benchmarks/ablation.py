@@ -11,12 +11,13 @@ import argparse
 import json
 import math
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+import pandas as pd
+from sides import ROOT, TEST_DATA
+
 EPOCHS, SEEDS = 8, (0, 1)
 HELD_OUT = 0.1
 LEFT_OUT: dict[str, list[str]] = {
@@ -27,6 +28,7 @@ LEFT_OUT: dict[str, list[str]] = {
     "without growing pictures": ["--train-sides", "44"],
     "without fading": ["--fade", "0"],
 }
+CURVES = ("accuracy", "loss", "val_accuracy", "val_macro_f1", "val_loss", "images_per_second")
 
 
 def run_file(folder: Path, name: str, seed: int) -> Path:
@@ -51,13 +53,12 @@ def figures(run: Path, name: str, flags: list[str]) -> dict:
     """Returns what is kept of a finished run: its flags, its curve, and what it was trained with and on."""
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     entries = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    rows = {entry["epoch"]: entry for entry in entries if entry["kind"] == "epoch"}
-    kept = ("accuracy", "loss", "val_accuracy", "val_macro_f1", "val_loss", "images_per_second")
+    epochs = {entry["epoch"]: entry for entry in entries if entry["kind"] == "epoch"}
     return {
         "name": name,
         "flags": flags,
         "seed": manifest["seed"],
-        "epochs": [{"epoch": number} | {key: rows[number][key] for key in kept} for number in sorted(rows)],
+        "epochs": [{key: epochs[number][key] for key in ("epoch", *CURVES)} for number in sorted(epochs)],
         **{key: manifest[key] for key in ("precision", "threads", "splits", "versions", "git_commit")},
     }
 
@@ -68,59 +69,51 @@ def table(folder: Path) -> str:
     Differences are means over the seeds that a variant and `everything` have in common.
     """
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    ends = {name: {} for name in LEFT_OUT}
-    for result in results:
-        ends[result["name"]][result["seed"]] = result["epochs"][-1]
-    whole = ends["everything"]
+    if not results:
+        return "Nothing is trained yet."
+    ends = pd.DataFrame(
+        [{"name": result["name"], "seed": result["seed"]} | result["epochs"][-1] for result in results]
+    ).set_index(["name", "seed"])
+    percent = 100 * ends["val_accuracy"]
     lines = ["| variant | seeds | held-out accuracy | difference | macro F1 |", "|---|---:|---:|---:|---:|"]
-    for name, seeds in ends.items():
-        if seeds:
-            each = ", ".join(f"{100 * end['val_accuracy']:.1f}" for end in seeds.values())
-            mean = f"{100 * _mean(seeds, 'val_accuracy'):.1f} % ({each})"
-            change = "" if name == "everything" else _difference(seeds, whole)
-            lines.append(f"| {name} | {len(seeds)} | {mean} | {change} | {_mean(seeds, 'val_macro_f1'):.3f} |")
-    return "\n".join([*lines, "", _caption(results)]) if results else "Nothing is trained yet."
+    for name in [name for name in LEFT_OUT if name in percent]:
+        each = ", ".join(f"{accuracy:.1f}" for accuracy in percent[name])
+        change = (percent[name] - percent.get("everything", percent[name] * math.nan)).mean()
+        difference = "" if name == "everything" or math.isnan(change) else f"{change:+.1f}"
+        f1 = ends.loc[name, "val_macro_f1"].mean()
+        lines.append(
+            f"| {name} | {len(percent[name])} | {percent[name].mean():.1f} % ({each}) | {difference} | {f1:.3f} |"
+        )
+    return "\n".join([*lines, "", _caption(results, ends["val_accuracy"].mean())])
 
 
-def _difference(seeds: dict[int, dict], whole: dict[int, dict]) -> str:
-    common = seeds.keys() & whole.keys()
-    changes = [100 * (seeds[seed]["val_accuracy"] - whole[seed]["val_accuracy"]) for seed in common]
-    return f"{statistics.mean(changes):+.1f}" if changes else ""
-
-
-def _caption(results: list[dict]) -> str:
+def _caption(results: list[dict], accuracy: float) -> str:
     epochs = sorted({len(result["epochs"]) for result in results})
     images = results[0]["splits"]["validation"]["images"]
-    mean = statistics.mean(result["epochs"][-1]["val_accuracy"] for result in results)
-    points = 196 * math.sqrt(mean * (1 - mean) / images)
+    points = 196 * math.sqrt(accuracy * (1 - accuracy) / images)
     return (
         f"{' or '.join(map(str, epochs))} epochs each; {images:,} images held out of Training; "
         f"the 95 % interval of one accuracy is ± {points:.1f} points."
     )
 
 
-def _mean(seeds: dict[int, dict], what: str) -> float:
-    return statistics.mean(end[what] for end in seeds.values())
-
-
 def main() -> None:
     """Trains what is not there yet, seed after seed, and prints the table."""
     options = parse_options()
+    options.output.mkdir(parents=True, exist_ok=True)
     for seed in [] if options.table else SEEDS:
         for name in LEFT_OUT:
             path = run_file(options.output, name, seed)
             if not path.exists():
-                result = train(name, seed, options)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+                path.write_text(json.dumps(train(name, seed, options), indent=1) + "\n", encoding="utf-8")
     print(table(options.output))
 
 
 def parse_options() -> argparse.Namespace:
     """Returns the command line."""
-    data = Path(os.environ.get("FER_TEST_DATA") or ROOT.parent / "shared" / "data") / "fer2013.zip"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data, help="FER-2013 (default: %(default)s)")
+    archive = TEST_DATA / "fer2013.zip"
+    parser.add_argument("--data", type=Path, default=archive, help="FER-2013 (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each training (default: %(default)s)")
     parser.add_argument("--work", type=Path, default=ROOT / "models" / "ablation", help="for runs that are under way")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "runs" / "ablation")

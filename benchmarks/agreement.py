@@ -4,12 +4,12 @@ python -m benchmarks.agreement --data ../shared/data/fer2013.zip
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.sides import TEST_DATA
 from fer_core.evaluation.analysis_data import data_for
 from fer_core.live.classifier import make_classifier
 from fer_core.paths import Paths
@@ -24,9 +24,9 @@ def main() -> None:
     paths = Paths.from_environment()
     model = find_model(options.model, paths)
     test = data_for(model, str(options.data), paths).dataset.test
-    litert = make_classifier(model, paths)
-    by_litert = litert.classify(test.images(slice(None)))
-    by_keras = make_classifier(model, paths, runtime="keras").classify(test.images(slice(None)))
+    images = test.images(slice(None))
+    by_litert = make_classifier(model, paths).classify(images)
+    by_keras = make_classifier(model, paths, runtime="keras").classify(images)
     difference = float(np.abs(by_litert - by_keras).max())
     same = int((by_litert.argmax(axis=1) == by_keras.argmax(axis=1)).sum())
     print(
@@ -37,9 +37,8 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     """Returns the command line."""
-    default = Path(os.environ.get("FER_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data") / "fer2013.zip"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=default)
+    parser.add_argument("--data", type=Path, default=TEST_DATA / "fer2013.zip")
     parser.add_argument("--model", default=None, help="a run id or a file; without it: the model in use")
     return parser.parse_args()
 

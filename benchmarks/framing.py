@@ -14,11 +14,10 @@ Test images only check: every choice was made on training images.
 
 import argparse
 import os
-import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -27,19 +26,20 @@ import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from sides import ROOT, SHIPPED
 
-ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fer_core import faces  # noqa: E402
-from fer_core.config import TrainConfig  # noqa: E402
-from fer_core.data.dataset import Dataset, Split, load_dataset  # noqa: E402
-from fer_core.data.face_picture import gray, network_input  # noqa: E402
-from fer_core.faces.face import Box  # noqa: E402
-from fer_core.faces.framing import Framing, crop_face  # noqa: E402
-from fer_core.paths import Paths  # noqa: E402
-from fer_core.store.files import read_json  # noqa: E402
-from fer_core.store.litert import LiteRTModel  # noqa: E402
+from fer_core import faces
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import Dataset, Split, load_dataset
+from fer_core.data.face_picture import gray, network_input
+from fer_core.faces.face import Box
+from fer_core.faces.framing import Framing, crop_face
+from fer_core.live.classifier import make_classifier
+from fer_core.paths import Paths
+from fer_core.store.files import read_json
+from fer_core.store.model_files import find_model
 
 SIDE = 48
 FRAME_SIZE = (640, 480)
@@ -47,7 +47,8 @@ PASTED = Box(224, 144, 4 * SIDE, 4 * SIDE)
 MIN_OVERLAP, BAR_POINTS = 0.2, 3.0
 WIDTHS = (240, 320, 400, 480, 640)
 SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
-MODEL = ROOT / "models" / "shipped" / "best"
+MODEL = SHIPPED.parent
+Rows = Iterator[Sequence[str]]
 LENGTHS = {
     "height": lambda boxes: boxes[:, 3],
     "width": lambda boxes: boxes[:, 2],
@@ -57,15 +58,10 @@ LENGTHS = {
 """What a box's reference length could be."""
 
 
-def titled(title: str, *columns: str) -> Table:
-    return Table(*columns, title=title, title_justify="left")
-
-
 class Bench(NamedTuple):
     """What all sections work with."""
 
     options: argparse.Namespace
-    console: Console
     dataset: Dataset
     scene_bgr: np.ndarray
 
@@ -76,36 +72,21 @@ class Bench(NamedTuple):
                 yield faces.make_detector(name, paths=self.options.paths, model_file=self.options.yunet, width=width)
 
 
-class Classifier:
-    """The model that comes with the project, through LiteRT."""
-
-    def __init__(self, folder: Path):
-        self.labels = tuple(read_json(folder / "labels.json", "labels").values())
-        self._model = LiteRTModel(folder / "model.tflite")
-
-    def label_number(self, face_gray: np.ndarray) -> int:
-        """Returns the position of the likeliest label."""
-        pixels = network_input(face_gray, side=SIDE)[np.newaxis]
-        return int(self._model.probabilities(pixels)[0].argmax())
-
-
-def relation(bench: Bench) -> None:
-    """Prints where the pictures lie in the detectors' boxes: medians, and how far their middle halves spread."""
+def relation(bench: Bench) -> Rows:
+    """Yields where the pictures lie in the detectors' boxes: medians, and how far their middle halves spread."""
     split = bench.dataset.train
     pictures = split.images(picked(split, bench.options.per_class, bench.dataset.labels))
-    table = titled("Training images", "detector", "length", "found", "scale", "spread", "right", "down")
     for detector in bench.detectors():
         boxes = found_again(bench, detector, pictures)
-        share = f"{np.isfinite(boxes[:, 0]).mean():.1%}"
+        found = boxes[np.isfinite(boxes[:, 0])]
         for name, length in LENGTHS.items():
-            scale, right, down = placed(boxes[np.isfinite(boxes[:, 0])], length)
+            scale, right, down = placed(found, length)
             low, middle, high = np.percentile(scale, (25, 50, 75))
-            figures = (f"{value:.3f}" for value in (middle, (high - low) / middle, np.median(right), np.median(down)))
-            table.add_row(detector.name, name, share, *figures)
-    bench.console.print(table)
+            figures = (middle, (high - low) / middle, np.median(right), np.median(down))
+            yield detector.name, name, f"{len(found) / len(boxes):.1%}", *(f"{value:.3f}" for value in figures)
 
 
-def placed(boxes: np.ndarray, length) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def placed(boxes: np.ndarray, length: Callable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the pasted picture's side and the way to its centre, in reference lengths of each box (n, 4)."""
     reference = length(boxes)
     right = PASTED.x + PASTED.width / 2 - boxes[:, 0] - boxes[:, 2] / 2
@@ -113,35 +94,31 @@ def placed(boxes: np.ndarray, length) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return PASTED.width / reference, right / reference, down / reference
 
 
-def choice(bench: Bench) -> None:
-    """Prints what cropping costs on images held out of the training images, by detection width and framing scale."""
-    table = titled("Held-out training images", "detector", "width", "found", *(f"scale x {s}" for s in SCALES))
-    compare = Comparison(bench, held_out(bench.options), Classifier(MODEL))
+def choice(bench: Bench) -> Rows:
+    """Yields what cropping costs on images held out of the training images, by detection width and framing scale."""
+    compare = Comparison(bench, held_out(bench.options))
     for width in WIDTHS:
         for detector in bench.detectors(width):
             boxes = found_again(bench, detector, compare.pictures)
             framings = [replace(detector.framing, scale=detector.framing.scale * factor) for factor in SCALES]
             costs = [compare.cropped(boxes, framing) for framing in framings]
-            table.add_row(detector.name, str(width), f"{costs[0].share:.1%}", *(cost.points for cost in costs))
-    bench.console.print(table)
+            yield detector.name, str(width), f"{costs[0].found:.1%}", *(cost.points for cost in costs)
 
 
-def bar(bench: Bench) -> None:
-    """Prints what cropping costs on test images, and whether that is within the bar."""
-    table = titled("Test images", "detector", "images", "found", "direct", "cropped", "lost", "bar")
-    compare = Comparison(bench, bench.dataset.test, Classifier(MODEL))
+def bar(bench: Bench) -> Rows:
+    """Yields what cropping costs on test images, and whether that is within the bar."""
+    compare = Comparison(bench, bench.dataset.test)
     for detector in bench.detectors():
         cost = compare.cropped(found_again(bench, detector, compare.pictures), detector.framing)
+        fractions = (f"{fraction:.1%}" for fraction in (cost.found, cost.direct, cost.cropped))
         verdict = "held" if cost.lost <= BAR_POINTS else "MISSED"
-        shares = (f"{share:.1%}" for share in (cost.share, cost.direct, cost.cropped))
-        table.add_row(detector.name, str(len(compare.pictures)), *shares, cost.points, verdict)
-    bench.console.print(table)
+        yield detector.name, str(len(compare.pictures)), *fractions, cost.points, verdict
 
 
 class Cost(NamedTuple):
-    """Accuracy of the found images, directly and cropped; the standard error of their difference, in points."""
+    """The fraction of images found; their accuracy, directly and cropped; the difference's standard error in points."""
 
-    share: float
+    found: float
     direct: float
     cropped: float
     error: float
@@ -158,14 +135,13 @@ class Cost(NamedTuple):
 class Comparison:
     """Images of one split, classified directly once, and then from any detector's crops."""
 
-    def __init__(self, bench: Bench, split: Split, classifier: Classifier):
-        if bench.dataset.labels != classifier.labels:
+    def __init__(self, bench: Bench, split: Split):
+        self._classifier = make_classifier(find_model(str(MODEL), bench.options.paths), bench.options.paths)
+        if bench.dataset.labels != self._classifier.labels:
             raise SystemExit(f"{MODEL} has other labels than {bench.dataset.source}.")
-        positions = picked(split, bench.options.per_class, classifier.labels)
+        positions = picked(split, bench.options.per_class, bench.dataset.labels)
         self.pictures = split.images(positions)
-        self._labels = split.labels[positions]
-        self._scene = bench.scene_bgr
-        self._classifier = classifier
+        self._labels, self._scene = split.labels[positions], bench.scene_bgr
         self._direct = self._right(self.pictures)
 
     def cropped(self, boxes: np.ndarray, framing: Framing) -> Cost:
@@ -179,34 +155,29 @@ class Comparison:
         error = 100 * np.std(cropped.astype(float) - direct) / np.sqrt(len(positions))
         return Cost(len(positions) / len(boxes), direct.mean(), cropped.mean(), error)
 
-    def _right(self, pictures, positions: np.ndarray | slice = slice(None)) -> np.ndarray:
-        return np.array([self._classifier.label_number(picture) for picture in pictures]) == self._labels[positions]
+    def _right(self, pictures: Iterable[np.ndarray], positions: np.ndarray | slice = slice(None)) -> np.ndarray:
+        pixels = np.stack([network_input(picture, side=SIDE) for picture in pictures])
+        return self._classifier.classify(pixels).argmax(axis=1) == self._labels[positions]
 
 
-def clips(bench: Bench) -> None:
-    """Prints how many faces are found in real clips and photographs."""
+def clips(bench: Bench) -> Rows:
+    """Yields how many faces are found in real clips and photographs."""
     files = sorted(path for path in bench.options.faces.iterdir() if path.suffix in (".mp4", ".jpg"))
-    table = titled("Real pictures", "detector", "file", "frames", "faces: frames", "lowest score")
     for detector in bench.detectors():
         for path in files:
             found = [detector.find(frame_bgr) for frame_bgr in frames_of(path)]
-            counts = sorted(Counter(map(len, found)).items())
-            scores = [face.score for some in found for face in some]
-            counted = ", ".join(f"{number}: {times}" for number, times in counts)
-            table.add_row(detector.name, path.name, str(len(found)), counted, f"{min(scores, default=0):.2f}")
-    bench.console.print(table)
+            counted = ", ".join(f"{number}: {times}" for number, times in sorted(Counter(map(len, found)).items()))
+            lowest = min((face.score for some in found for face in some), default=0)
+            yield detector.name, path.name, str(len(found)), counted, f"{lowest:.2f}"
 
 
-def speed(bench: Bench) -> None:
-    """Prints milliseconds per frame (median; 95th percentile) on one thread."""
+def speed(bench: Bench) -> Rows:
+    """Yields milliseconds per frame (median; 95th percentile) on one thread."""
     frames = [at_frame_size(frame) for frame in frames_of(bench.options.faces / bench.options.clip)]
-    table = titled(f"{bench.options.clip}, 640 x 480, one thread", "detector", "width", "ms", "95 %")
     for width in (*WIDTHS, None):
         for detector in bench.detectors(width):
-            times = sorted(milliseconds(detector, frame) for frame in frames)
-            middle, high = statistics.median(times), times[int(len(times) * 0.95)]
-            table.add_row(detector.name, str(width or "default"), f"{middle:.1f}", f"{high:.1f}")
-    bench.console.print(table)
+            middle, high = np.percentile([milliseconds(detector, frame) for frame in frames], (50, 95))
+            yield detector.name, str(width or "default"), f"{middle:.1f}", f"{high:.1f}"
 
 
 def milliseconds(detector: faces.Detector, frame_bgr: np.ndarray) -> float:
@@ -271,7 +242,14 @@ def at_frame_size(picture_bgr: np.ndarray) -> np.ndarray:
     return cv2.resize(picture_bgr, FRAME_SIZE, interpolation=cv2.INTER_AREA)
 
 
-SECTIONS = {"relation": relation, "choice": choice, "bar": bar, "clips": clips, "speed": speed}
+SECTIONS: dict[str, tuple[Callable[[Bench], Rows], str, tuple[str, ...]]] = {
+    "relation": (relation, "Training images", ("length", "found", "scale", "spread", "right", "down")),
+    "choice": (choice, "Held-out training images", ("width", "found", *(f"scale x {factor}" for factor in SCALES))),
+    "bar": (bar, "Test images", ("images", "found", "direct", "cropped", "lost", "bar")),
+    "clips": (clips, "Real pictures", ("file", "frames", "faces: frames", "lowest score")),
+    "speed": (speed, "The clip, 640 x 480, one thread", ("width", "ms", "95 %")),
+}
+"""Each with the title of its table, and its columns beside that of the detector."""
 
 
 def main() -> None:
@@ -291,9 +269,13 @@ def main() -> None:
     cv2.setNumThreads(1)
     dataset = load_dataset(TrainConfig(data=options.data, validation="none"), options.paths, side=SIDE)
     scene_bgr = at_frame_size(cv2.imread(str(options.faces / "mountain.jpg")))
-    bench = Bench(options, Console(width=120), dataset, scene_bgr)
+    bench, console = Bench(options, dataset, scene_bgr), Console(width=120)
     for name in options.sections or SECTIONS:
-        SECTIONS[name](bench)
+        measure, title, columns = SECTIONS[name]
+        table = Table("detector", *columns, title=title, title_justify="left")
+        for row in measure(bench):
+            table.add_row(*row)
+        console.print(table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two sides of the benchmark: runs ours or the plain script in a process of its own and reads what it left."""
+"""What the benchmarks share: data, scratch folders, and processes of ours and of a peer, each measured by itself."""
 
 import csv
 import json
@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -17,9 +18,13 @@ from rich.console import Console
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+TEST_DATA = Path(os.environ.get("FER_TEST_DATA") or ROOT.parent / "shared" / "data")
+YUNET = "face_detection_yunet_2026may.onnx"
+SHIPPED = ROOT / "models" / "shipped" / "best" / "model.h5"
 
 Epoch = dict[str, float]
 """epoch, images_per_second, val_accuracy; since_start in seconds from the start of the process."""
+Rows = list[dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -27,62 +32,55 @@ class Bench:
     """Where the data lies and where the processes may write."""
 
     archive: Path
-    unpacked: Path
+    """FER-2013 as a zip; beside it lie faces/ and YuNet's file."""
     scratch: Path
     console: Console
+
+    @property
+    def data(self) -> Path:
+        """The folder with faces/ and YuNet's file."""
+        return self.archive.parent
 
     @property
     def cache(self) -> Path:
         """Of decoded images, shared by our runs."""
         return self.scratch / "cache"
 
-    def fresh_cache(self) -> Path:
-        """Returns an empty one, for a run that shall decode the archive itself."""
-        return self.fresh_folder("cache")
+    @cached_property
+    def unpacked(self) -> Path:
+        """The archive as the plain script takes it: a folder with train/ and test/."""
+        with zipfile.ZipFile(self.archive) as packed:
+            packed.extractall(self.scratch / "unpacked")
+        return next((self.scratch / "unpacked").rglob("train")).parent
 
     def fresh_folder(self, purpose: str) -> Path:
         """Returns a new folder."""
         return Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=self.scratch))
 
 
-def prepare(archive: Path, scratch: Path, console: Console) -> Bench:
-    """Returns the bench, with the archive unpacked for the plain script. Ends the program if there is no archive."""
-    if not archive.is_file():
-        sys.exit(f"There is no {archive}.\nGive FER-2013 as a zip with train/ and test/: --data archive.zip")
-    unpacked = scratch / "unpacked"
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(unpacked)
-    train = next(unpacked.rglob("train"))
-    return Bench(archive.resolve(), train.parent, scratch, console)
+def row(name: str, ours: float, plain: float | None = None, *, bar: str, met: bool, less_is_better=False) -> dict:
+    """Returns a row of the tables, with the ratio to the peer where there is one."""
+    ratio = None if plain is None else plain / ours if less_is_better else ours / plain
+    return {"name": name, "ours": ours, "plain": plain, "ratio": ratio, "bar": bar, "met": met}
 
 
-def train_ours(
-    bench: Bench,
-    recipe: str,
-    flags: list[str],
-    *,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    cache: Path | None = None,
-) -> list[Epoch]:
+def measured(console: Console, *arguments: object, prefix: tuple = (), cache: Path | None = None) -> dict:
+    """Returns the JSON object that a Python program prints last, run in a process of its own."""
+    command = [*prefix, sys.executable, *map(str, arguments)]
+    environment = _environment(cache) if cache else None
+    ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    last_line = ended.stdout.splitlines()[-1]
+    console.print(f"{' '.join(Path(part).name for part in command[len(prefix) + 1 :])}: {last_line}", markup=False)
+    return json.loads(last_line)
+
+
+def train_ours(bench: Bench, recipe: str, *flags: str, epochs: int | None = None, cache: Path) -> list[Epoch]:
     """Returns the epochs of a run of train_emotion_model.py."""
     folder = bench.fresh_folder("ours")
-    command = ["train_emotion_model.py", "--data", bench.archive, "--recipe", recipe]
-    command += [
-        "--validation",
-        "test",
-        "--no-promote",
-        "--models-dir",
-        folder / "models",
-        "--history-dir",
-        folder / "history",
-    ]
-    if epochs:
-        command += ["--epochs", epochs]
-    if batch_size:
-        command += ["--batch-size", batch_size]
-    began = _run(bench, [*command, *flags], cache=cache or bench.cache)
-    return read_our_epochs(folder, began=began)
+    command = ["train_emotion_model.py", "--data", bench.archive, "--recipe", recipe, "--validation", "test"]
+    command += ["--no-promote", "--models-dir", folder / "models", "--history-dir", folder / "history"]
+    command += ["--epochs", epochs] if epochs else []
+    return read_our_epochs(folder, began=_run(bench, [*command, *flags], cache=cache))
 
 
 def read_our_epochs(folder: Path, *, began: float) -> list[Epoch]:
@@ -103,25 +101,9 @@ def train_plain(bench: Bench, network: str, *, epochs: int, batch_size: int, sto
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def first_batch(bench: Bench, side: str) -> float:
-    """Returns the seconds from the call that loads the data to the first batch, in a process of its own."""
-    data = bench.archive if side == "ours" else bench.unpacked
-    command = [sys.executable, HERE / "first_batch.py", side, data]
-    ended = subprocess.run(
-        command, env=_environment(bench.cache), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
-    )
-    seconds = float(ended.stdout.split()[-1])
-    bench.console.print(f"{side}: {seconds:.3f} s")
-    return seconds
-
-
-def tiny_latency(bench: Bench) -> dict[str, float]:
-    """Returns milliseconds for a face by form of the network `tiny`, measured in a process of its own."""
-    command = [sys.executable, HERE / "tiny_latency.py"]
-    ended = subprocess.run(
-        command, env=_environment(bench.cache), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
-    )
-    return json.loads(ended.stdout.splitlines()[-1])
+def machine() -> str:
+    """Returns what a benchmark was measured on, as its table says it."""
+    return f"{processor()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
 
 
 def processor() -> str:
@@ -135,7 +117,7 @@ def processor() -> str:
 
 
 def _run(bench: Bench, arguments: list, *, cache: Path) -> float:
-    """Runs a python script from the root of the project; returns when it began. Its output goes to the terminal."""
+    """Runs a Python script from the root of the project; returns when it began. Its output goes to the terminal."""
     command = [sys.executable, *map(str, arguments)]
     bench.console.print(" ".join(command[1:]), style="dim", soft_wrap=True)
     process = subprocess.Popen(command, env=_environment(cache), cwd=ROOT)

@@ -19,9 +19,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -50,8 +50,7 @@ _KILLED_AGAIN = 0.3
 """The share of the kills that are followed by another one while the run is resumed."""
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """When a training is killed: before a call such as replace:17, or so long after it has printed a line."""
 
     call: str | None = None
@@ -66,8 +65,7 @@ class Moment:
 NEVER = Moment()
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """The training that nobody interrupts."""
 
     outcome: Outcome
@@ -76,8 +74,7 @@ class Reference:
     """From its beginning in Keras to its end."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What came of one kill; `problems` is empty if nothing was lost."""
 
     kills: int
@@ -123,16 +120,14 @@ class Soak:
 
     def distilled(self) -> "Soak":
         """Returns one whose training learns from a model that is trained now. Raises RuntimeError if that fails."""
-        self._must_succeed(self.train("teacher", *SETTINGS))
+        _must_succeed(self.train("teacher", *SETTINGS))
         teacher = only_run(self.paths("teacher")).model_h5
         return Soak(self._scratch, (*DISTILLED, f"--teacher={teacher}"))
 
     def reference(self) -> Reference:
         """Trains without interruption. Raises RuntimeError with what the script said if it fails."""
-        self._must_succeed(
-            self.train("cache", *self._settings, "--audit-only")
-        )  # decodes the images, for all that follow
-        self._must_succeed(self.train("reference", *self._settings, log_calls=True))
+        _must_succeed(self.train("cache", *self._settings, "--audit-only"))  # decodes the images, for all that follow
+        _must_succeed(self.train("reference", *self._settings, log_calls=True))
         run = only_run(self.paths("reference"))
         began, ended = (datetime.fromisoformat(text) for text in (run.state.started_utc, run.state.finished_utc))
         return Reference(outcome(run), self._killer.logged_calls(), (ended - began).total_seconds())
@@ -171,25 +166,19 @@ class Soak:
             *([] if pointer and pointer.run == run.id else ["not promoted"]),
         ]
 
-    def _must_succeed(self, ended: Ended) -> None:
-        if ended.status:
-            raise RuntimeError(_said(ended))
-
 
 def random_moments(chance: random.Random, reference: Reference) -> Iterator[tuple[Moment, ...]]:
     """Gives the moments of one kill after the other: by the clock and by a call in turn, now and then two."""
     while True:
-        for first in (_by_clock(chance, reference.seconds), _by_call(chance, reference.calls)):
-            again = _by_clock(chance, reference.seconds / 2)
+        by_clock = Moment(seconds=round(chance.uniform(0, reference.seconds), 3))
+        for first in (by_clock, Moment(call=chance.choice(reference.calls))):
+            again = Moment(seconds=round(chance.uniform(0, reference.seconds / 2), 3))
             yield (first, again) if chance.random() < _KILLED_AGAIN else (first,)
 
 
-def _by_clock(chance: random.Random, seconds: float) -> Moment:
-    return Moment(seconds=round(chance.uniform(0, seconds), 3))
-
-
-def _by_call(chance: random.Random, calls: list[str]) -> Moment:
-    return Moment(call=chance.choice(calls))
+def _must_succeed(ended: Ended) -> None:
+    if ended.status:
+        raise RuntimeError(_said(ended))
 
 
 def _said(ended: Ended) -> str:

@@ -3,8 +3,8 @@
 The server is a process of its own, and so is the load generator (web_load.py); all three share the machine's cores.
 """
 
+import argparse
 import contextlib
-import json
 import os
 import socket
 import statistics
@@ -14,24 +14,21 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
-import live_bench
 import psutil
+from live_bench import clip_640
 from rich.console import Console
+from sides import HERE, ROOT, SHIPPED, YUNET, Bench, Rows, measured, row
 
-ROOT = Path(__file__).parent.parent
 PICTURES = 5
 CLIENTS = 16
 _START_SECONDS = 60
 
-Rows = list[dict[str, object]]
 
-
-@dataclass(frozen=True)
-class Scene:
+class Scene(NamedTuple):
     """What the rows are measured with."""
 
     pictures: list[Path]
@@ -39,113 +36,99 @@ class Scene:
     yunet: Path
     models: Path
     console: Console
-    starts: int
-    soak_requests: int
+    options: argparse.Namespace
+
+    def load(self, url: str, *, clients: int, requests: int, path: str = "/api/v1/predict") -> dict:
+        """Returns what web_load.py measures, in a process of its own."""
+        amount = ("--clients", clients, "--requests", requests, "--path", path)
+        return measured(self.console, HERE / "web_load.py", url, *self.pictures, *amount)
 
 
-def web(
-    data: Path, scratch: Path, console: Console, *, rows: list[str] | None, starts: int, soak_requests: int
-) -> Rows:
-    """Returns the rows of the web section, or those of these names. `data` has faces/ and YuNet's file."""
-    clip = live_bench.clip_640(data / "faces" / "single_face_2.mp4", scratch / "clip.mp4")
-    scene = Scene(
-        pictures=_pictures(clip, scratch),
-        yunet=data / "face_detection_yunet_2026may.onnx",
-        models=scratch / "models",
-        console=console,
-        starts=starts,
-        soak_requests=soak_requests,
-    )
-    return [row for name in rows or ROWS for row in ROWS[name](scene)]
+def web(bench: Bench, options: argparse.Namespace) -> Rows:
+    """Start, answers, load, memory and overload of the web page, beside an application as tutorials write it."""
+    folder = bench.fresh_folder("web")
+    clip = clip_640(bench.data / "faces" / "single_face_2.mp4", folder / "clip.mp4")
+    scene = Scene(_pictures(clip, folder), bench.data / YUNET, folder / "models", bench.console, options)
+    return [row for name in options.web_rows or ROWS for row in ROWS[name](scene)]
 
 
 def _pictures(clip: Path, folder: Path) -> list[Path]:
     capture = cv2.VideoCapture(str(clip))
     step = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) // PICTURES
-    paths = []
-    for number in range(PICTURES):
+    paths = [folder / f"face_{number}.jpg" for number in range(PICTURES)]
+    for number, path in enumerate(paths):
         capture.set(cv2.CAP_PROP_POS_FRAMES, number * step)
-        path = folder / f"face_{number}.jpg"
         cv2.imwrite(str(path), capture.read()[1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-        paths.append(path)
     return paths
 
 
 def _start(scene: Scene) -> Rows:
     """From the start of the process to the first answer; the first try brings the files into memory."""
-    seconds = [_seconds_to_first_answer(scene) for _ in range(scene.starts + 1)][1:]
+    seconds = [_seconds_to_first_answer(scene) for _ in range(scene.options.starts + 1)][1:]
     scene.console.print(f"start: {seconds}")
     median = statistics.median(seconds)
-    return [_row("process start to first answer, s", median, None, bar="≤ 1.5", met=median <= 1.5)]
+    return [row("process start to first answer, s", median, bar="≤ 1.5", met=median <= 1.5)]
 
 
 def _seconds_to_first_answer(scene: Scene) -> float:
     began = time.perf_counter()
     with served(scene) as server:
-        load(scene, server.url, clients=1, requests=1)
+        scene.load(server.url, clients=1, requests=1)
         return time.perf_counter() - began
 
 
 def _alone(scene: Scene) -> Rows:
     with served(scene) as server:
-        load(scene, server.url, clients=1, requests=50)
-        found = load(scene, server.url, clients=1, requests=400)
+        scene.load(server.url, clients=1, requests=50)
+        found = scene.load(server.url, clients=1, requests=400)
     median = found["median_ms"]
     met = median <= 15 and _all_read(found)
-    return [_row("one request alone, 640×480, median, ms", median, None, bar="≤ 15", met=met)]
+    return [row("one request alone, 640×480, median, ms", median, bar="≤ 15", met=met)]
 
 
 def _load(scene: Scene) -> Rows:
     """16 clients, and the same against the tutorial's application, with the same pictures and network."""
     with served(scene) as server:
-        load(scene, server.url, clients=CLIENTS, requests=100)
-        ours = load(scene, server.url, clients=CLIENTS, requests=2000)
+        scene.load(server.url, clients=CLIENTS, requests=100)
+        ours = scene.load(server.url, clients=CLIENTS, requests=2000)
     with _tutorial() as url:
-        load(scene, url, clients=CLIENTS, requests=32, path="/predict")
-        theirs = load(scene, url, clients=CLIENTS, requests=200, path="/predict")
-    rate, p95 = ours["rate"], ours["p95_ms"]
-    is_whole = _all_read(ours)
+        scene.load(url, clients=CLIENTS, requests=32, path="/predict")
+        theirs = scene.load(url, clients=CLIENTS, requests=200, path="/predict")
+    rate, p95, whole = ours["rate"], ours["p95_ms"], _all_read(ours)
+    is_fast = rate >= 80 and rate >= 5 * theirs["rate"]
+    name = f"{CLIENTS} clients, 95th percentile, ms"
     return [
-        _row(
-            f"{CLIENTS} clients, requests/s",
-            rate,
-            theirs["rate"],
-            bar="≥ 80, ≥ 5 ×",
-            met=rate >= 80 and rate >= 5 * theirs["rate"] and is_whole,
-            ratio=rate / theirs["rate"],
-        ),
-        _row(
-            f"{CLIENTS} clients, 95th percentile, ms",
-            p95,
-            theirs["p95_ms"],
-            bar="≤ 300",
-            met=p95 <= 300 and is_whole,
-            ratio=theirs["p95_ms"] / p95,
-        ),
+        row(f"{CLIENTS} clients, requests/s", rate, theirs["rate"], bar="≥ 80, ≥ 5 ×", met=is_fast and whole),
+        row(name, p95, theirs["p95_ms"], bar="≤ 300", met=p95 <= 300 and whole, less_is_better=True),
     ]
 
 
 def _memory(scene: Scene) -> Rows:
+    requests = scene.options.soak_requests
     with served(scene) as server:
-        load(scene, server.url, clients=CLIENTS, requests=1000)
+        scene.load(server.url, clients=CLIENTS, requests=1000)
         after_1000 = server.megabytes
-        load(scene, server.url, clients=CLIENTS, requests=scene.soak_requests - 1000)
+        scene.load(server.url, clients=CLIENTS, requests=requests - 1000)
         grown = server.megabytes - after_1000
-    name = f"memory grown from request 1,000 to {scene.soak_requests:,}, MB"
-    row = _row(name, grown, None, bar="≤ 10", met=grown <= 10)
-    return [row | {"note": f"{after_1000:.0f} MB after 1,000 requests"}]
+    found = row(f"memory grown from request 1,000 to {requests:,}, MB", grown, bar="≤ 10", met=grown <= 10)
+    return [found | {"note": f"{after_1000:.0f} MB after 1,000 requests"}]
 
 
 def _overload(scene: Scene) -> Rows:
     """Far more clients than may wait: those that are too many are told to come again, and then all is as before."""
     with served(scene, "--waiting", "8") as server:
-        found = load(scene, server.url, clients=200, requests=4000)
-        after = load(scene, server.url, clients=4, requests=100)
+        found = scene.load(server.url, clients=200, requests=4000)
+        after = scene.load(server.url, clients=4, requests=100)
     refused = found["statuses"].get("503", 0)
     met = set(found["statuses"]) == {"200", "503"} and found["told_when"] == refused and _all_read(after)
-    share = 100 * refused / found["requests"]
-    row = _row("200 clients, 8 may wait: answers with 503, %", share, None, bar="> 0", met=met)
-    return [row | {"note": "all others were answered, and all 100 requests of 4 clients right after it"}]
+    fraction = 100 * refused / found["requests"]
+    note = "all others were answered, and all 100 requests of 4 clients right after it"
+    return [row("200 clients, 8 may wait: answers with 503, %", fraction, bar="> 0", met=met) | {"note": note}]
+
+
+def _all_read(found: dict) -> bool:
+    """Whether each request was answered, with the one face that is in each picture."""
+    return found["statuses"] == {"200": found["requests"]} and found["faces"] == found["requests"]
 
 
 ROWS: dict[str, Callable[[Scene], Rows]] = {
@@ -157,8 +140,7 @@ ROWS: dict[str, Callable[[Scene], Rows]] = {
 }
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """A server process that answers."""
 
     url: str
@@ -173,26 +155,27 @@ class Server:
 @contextlib.contextmanager
 def served(scene: Scene, *flags: str) -> Iterator[Server]:
     """Yields `python -m fer_core.web` with the project's own model and yunet, once it answers."""
-    port = str(free_port())
-    command = [sys.executable, "-m", "fer_core.web", "--models-dir", str(scene.models), "--port", port, *flags]
-    detector = ["--detector", "yunet", "--detector-model", str(scene.yunet)]
-    with _process([*command, *detector], f"http://127.0.0.1:{port}") as server:
+    folders = ["--models-dir", scene.models, "--detector", "yunet", "--detector-model", scene.yunet]
+    with _process("-m", "fer_core.web", *folders, *flags) as server:
         yield server
 
 
 @contextlib.contextmanager
 def _tutorial() -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, str(ROOT / "benchmarks" / "tutorial_web.py"), "--port", str(port)]
-    with _process([*command, "--model", str(live_bench.SHIPPED)], f"http://127.0.0.1:{port}") as server:
+    with _process(HERE / "tutorial_web.py", "--model", SHIPPED) as server:
         yield server.url
 
 
 @contextlib.contextmanager
-def _process(command: list[str], url: str) -> Iterator[Server]:
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.Popen(command, cwd=ROOT, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _process(*arguments: object) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, *map(str, arguments), "--port", str(port)]
+    quiet = {"env": os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, **quiet)
     try:
+        url = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(url, process)
         yield Server(url, psutil.Process(process.pid))
     finally:
@@ -211,28 +194,3 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen) -> None:
         except OSError:
             time.sleep(0.01)
     raise SystemExit(f"{url} does not answer.")
-
-
-def load(scene: Scene, url: str, *, clients: int, requests: int, path: str = "/api/v1/predict") -> dict:
-    """Returns what web_load.py measures, in a process of its own."""
-    amount = ["--clients", str(clients), "--requests", str(requests), "--path", path]
-    command = [sys.executable, "-m", "benchmarks.web_load", url, *map(str, scene.pictures), *amount]
-    output = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    scene.console.print(f"{clients} clients, {path}: {output.strip()}", markup=False)
-    return json.loads(output)
-
-
-def _all_read(found: dict) -> bool:
-    """Whether each request was answered, with the one face that is in each picture."""
-    return found["statuses"] == {"200": found["requests"]} and found["faces"] == found["requests"]
-
-
-def free_port() -> int:
-    """Returns a TCP port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _row(name: str, ours: float, plain: float | None, *, bar: str, met: bool, ratio: float | None = None) -> dict:
-    return {"name": name, "ours": ours, "plain": plain, "ratio": ratio, "bar": bar, "met": met}

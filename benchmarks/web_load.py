@@ -1,8 +1,9 @@
 """A load generator for the web page: so many clients, each sending its next picture when the last is answered.
 
-    python -m benchmarks.web_load http://127.0.0.1:5000 picture.jpg --clients 16 --requests 2000
+    python benchmarks/web_load.py http://127.0.0.1:5000 picture.jpg --clients 16 --requests 2000
 
-Plain sockets that stay open, so that it takes little of the two cores itself. Prints one line of JSON.
+Plain sockets that stay open, so that it takes little of the two cores itself. Prints one line of JSON: requests a
+second, milliseconds, how many answers of each status, faces in them, and answers that said when to come again.
 """
 
 import argparse
@@ -10,22 +11,12 @@ import asyncio
 import json
 import statistics
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 BOUNDARY = "----------------------------fer"
-
-
-class Load(NamedTuple):
-    """What was measured: seconds of each answer, and how many there were of each status."""
-
-    seconds: list[float]
-    statuses: dict[int, int]
-    faces: int
-    told_when: int
-    """Answers that said when to come again."""
-    wall: float
 
 
 def multipart(picture: bytes, *, host: str, path: str) -> bytes:
@@ -41,52 +32,54 @@ def multipart(picture: bytes, *, host: str, path: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-async def measured(url: str, pictures: list[bytes], *, path: str, clients: int, requests: int) -> Load:
-    """Returns what so many requests took, sent by so many clients at a time."""
-    address = urlsplit(url)
-    messages = [multipart(picture, host=address.netloc, path=path) for picture in pictures]
-    numbers = iter(range(requests))
-    load = Load([], {}, 0, 0, 0.0)
-    faces = told_when = 0
+class Load:
+    """Requests of clients that take turns with the messages, and what the answers were."""
 
-    async def client() -> None:
-        nonlocal faces, told_when
-        predictor = writer = None
+    def __init__(self, host: str, port: int, messages: list[bytes]):
+        self._address, self._messages = (host, port), messages
+        self.seconds: list[float] = []
+        self.statuses: Counter[int] = Counter()
+        self.faces = self.told_when = 0
+
+    async def client(self, numbers: Iterator[int]) -> None:
+        """Sends until the numbers, which all clients share, are used up."""
+        reader = writer = None
         for number in numbers:
             if writer is None:
-                predictor, writer = await asyncio.open_connection(address.hostname, address.port)
+                reader, writer = await asyncio.open_connection(*self._address)
             began = time.perf_counter()
-            writer.write(messages[number % len(messages)])
-            status, head, body = await _answer(predictor)
-            load.seconds.append(time.perf_counter() - began)
-            load.statuses[status] = load.statuses.get(status, 0) + 1
-            faces += body.count(b'"label"')
-            told_when += b"\r\nretry-after:" in head
+            writer.write(self._messages[number % len(self._messages)])
+            head = await self._answer(reader)
+            self.seconds.append(time.perf_counter() - began)
             if b"connection: close" in head:
                 writer.close()
                 writer = None
         if writer is not None:
             writer.close()
 
+    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
+        """Counts an answer and returns its head in small letters."""
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        body = await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+        self.statuses[int(head.split(b" ", 2)[1])] += 1
+        self.faces += body.count(b'"label"')
+        self.told_when += b"\r\nretry-after:" in head
+        return head
+
+
+async def measured(options: argparse.Namespace) -> dict[str, object]:
+    """Returns the figures that benchmarks show."""
+    address = urlsplit(options.url)
+    pictures = [path.read_bytes() for path in options.pictures]
+    messages = [multipart(picture, host=address.netloc, path=options.path) for picture in pictures]
+    load, numbers = Load(address.hostname, address.port, messages), iter(range(options.requests))
     began = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
-    return load._replace(wall=time.perf_counter() - began, faces=faces, told_when=told_when)
-
-
-async def _answer(predictor: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
-    """Returns status, head in small letters, and body."""
-    head = (await predictor.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-    body = await predictor.readexactly(length)
-    return int(head.split(b" ", 2)[1]), head, body
-
-
-def summary(load: Load) -> dict[str, object]:
-    """Returns the figures that benchmarks show; times in milliseconds."""
+    await asyncio.gather(*(load.client(numbers) for _ in range(options.clients)))
+    wall = time.perf_counter() - began
     ordered = sorted(load.seconds)
     return {
         "requests": len(ordered),
-        "rate": len(ordered) / load.wall,
+        "rate": len(ordered) / wall,
         "median_ms": statistics.median(ordered) * 1000,
         "p95_ms": ordered[int(len(ordered) * 0.95)] * 1000,
         "longest_ms": ordered[-1] * 1000,
@@ -104,10 +97,7 @@ def main() -> None:
     parser.add_argument("--path", default="/api/v1/predict")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--requests", type=int, default=300)
-    options = parser.parse_args()
-    pictures = [path.read_bytes() for path in options.pictures]
-    load = measured(options.url, pictures, path=options.path, clients=options.clients, requests=options.requests)
-    print(json.dumps(summary(asyncio.run(load))))
+    print(json.dumps(asyncio.run(measured(parser.parse_args()))))
 
 
 if __name__ == "__main__":

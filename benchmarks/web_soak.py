@@ -25,7 +25,8 @@ import psutil
 import requests
 from urllib3 import encode_multipart_formdata
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.sides import ROOT, TEST_DATA
+
 PATHS = ("/api/v1/predict", "/api/v1/predict", "/api/v1/live", "/", "/corrections", "/api/v1/jobs", "/nothing")
 _SESSION = {"session": "0123456789"}
 
@@ -53,18 +54,15 @@ def _cut_short(chance: random.Random, picture: bytes) -> bytes:
     return picture[: chance.randrange(len(picture))]
 
 
-def _changed(chance: random.Random, picture: bytes) -> bytes:
+def _changed(chance: random.Random, picture: bytes, *, first: int = 0, end: int | None = None) -> bytes:
     data = bytearray(picture)
     for _ in range(chance.randrange(1, 60)):
-        data[chance.randrange(len(data))] = chance.randrange(256)
+        data[chance.randrange(first, end or len(data))] = chance.randrange(256)
     return bytes(data)
 
 
 def _changed_head(chance: random.Random, picture: bytes) -> bytes:
-    data = bytearray(picture)
-    for _ in range(chance.randrange(1, 30)):
-        data[chance.randrange(2, min(600, len(data)))] = chance.randrange(256)
-    return bytes(data)
+    return _changed(chance, picture, first=2, end=600)
 
 
 def _random_bytes(chance: random.Random, picture: bytes) -> bytes:
@@ -111,27 +109,16 @@ def _strange_name(chance: random.Random, picture: bytes) -> tuple[bytes, dict[st
 
 
 _KINDS: tuple[Callable, ...] = (
-    _cut_short,
-    _changed,
-    _changed_head,
-    _random_bytes,
-    _bomb,
-    _wrong_type,
-    _broken_form,
-    _strange_json,
-    _strange_name,
+    *(_cut_short, _changed, _changed_head, _random_bytes, _bomb),
+    *(_wrong_type, _broken_form, _strange_json, _strange_name),
 )
 
 
 def _multipart(chance: random.Random, data: bytes, *, name: str = "a.jpg") -> tuple[bytes, dict[str, str]]:
-    body, kind = _form(chance, data, name)
-    return body, {"Content-Type": kind}
-
-
-def _form(chance: random.Random, data: bytes, name: str) -> tuple[bytes, str]:
     kind = chance.choice(("image/jpeg", "text/html", "x"))
     fields = {"image": (name, data, kind), "faces": chance.choice(("find", "given", "auto", "", "\x00"))}
-    return encode_multipart_formdata(fields | _SESSION, boundary="a-boundary-of-the-soak")
+    body, content_type = encode_multipart_formdata(fields | _SESSION, boundary="a-boundary-of-the-soak")
+    return body, {"Content-Type": content_type}
 
 
 def send(url: str, session: requests.Session, upload: Upload) -> int:
@@ -196,9 +183,8 @@ def _sent(url: str, process: subprocess.Popen, folder: Path, *, pictures: list[b
 
 def parse_options() -> argparse.Namespace:
     """Returns the command line."""
-    default_faces = Path(os.environ.get("FER_TEST_DATA") or ROOT.parent / "shared" / "data") / "faces"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, default=default_faces, help="default: %(default)s")
+    parser.add_argument("--faces", type=Path, default=TEST_DATA / "faces", help="default: %(default)s")
     parser.add_argument("--uploads", type=int, default=2000)
     return parser.parse_args()
 
