@@ -6,8 +6,6 @@
 relation  training images, enlarged 4x onto a picture without faces and found again: what FRAMING of each detector says
 choice    accuracy on training images that the model was not fitted on, by framing scale and detection width
 bar       the same on test images: accuracy cropped by the detector against classified directly (at most 3 points less)
-clips     faces found in real clips and photographs
-speed     milliseconds per frame at 640 x 480 on one thread, by detection width
 
 Test images only check: every choice was made on training images.
 """
@@ -15,8 +13,6 @@ Test images only check: every choice was made on training images.
 import argparse
 import os
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -160,33 +156,6 @@ class Comparison:
         return self._classifier.classify(pixels).argmax(axis=1) == self._labels[positions]
 
 
-def clips(bench: Bench) -> Rows:
-    """Yields how many faces are found in real clips and photographs."""
-    files = sorted(path for path in bench.options.faces.iterdir() if path.suffix in (".mp4", ".jpg"))
-    for detector in bench.detectors():
-        for path in files:
-            found = [detector.find(frame_bgr) for frame_bgr in frames_of(path)]
-            counted = ", ".join(f"{number}: {times}" for number, times in sorted(Counter(map(len, found)).items()))
-            lowest = min((face.score for some in found for face in some), default=0)
-            yield detector.name, path.name, str(len(found)), counted, f"{lowest:.2f}"
-
-
-def speed(bench: Bench) -> Rows:
-    """Yields milliseconds per frame (median; 95th percentile) on one thread."""
-    frames = [at_frame_size(frame) for frame in frames_of(bench.options.faces / bench.options.clip)]
-    for width in (*WIDTHS, None):
-        for detector in bench.detectors(width):
-            middle, high = np.percentile([milliseconds(detector, frame) for frame in frames], (50, 95))
-            yield detector.name, str(width or "default"), f"{middle:.1f}", f"{high:.1f}"
-
-
-def milliseconds(detector: faces.Detector, frame_bgr: np.ndarray) -> float:
-    """Returns how long one detection works on the one thread; what others do on the machine counts little."""
-    began = time.thread_time()
-    detector.find(frame_bgr)
-    return 1000 * (time.thread_time() - began)
-
-
 def held_out(options: argparse.Namespace) -> Split:
     """Returns the training images that the shipped model was not fitted on: those that its own settings hold out."""
     config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
@@ -228,26 +197,10 @@ def overlap(one: Box, other: Box) -> float:
     return common / (one.width * one.height + other.width * other.height - common)
 
 
-def frames_of(path: Path) -> Iterator[np.ndarray]:
-    """Yields the frames of a clip, or the one picture."""
-    if path.suffix == ".jpg":
-        yield cv2.imread(str(path))
-        return
-    capture = cv2.VideoCapture(str(path))
-    while (read := capture.read())[0]:
-        yield read[1]
-
-
-def at_frame_size(picture_bgr: np.ndarray) -> np.ndarray:
-    return cv2.resize(picture_bgr, FRAME_SIZE, interpolation=cv2.INTER_AREA)
-
-
 SECTIONS: dict[str, tuple[Callable[[Bench], Rows], str, tuple[str, ...]]] = {
     "relation": (relation, "Training images", ("length", "found", "scale", "spread", "right", "down")),
     "choice": (choice, "Held-out training images", ("width", "found", *(f"scale x {factor}" for factor in SCALES))),
     "bar": (bar, "Test images", ("images", "found", "direct", "cropped", "lost", "bar")),
-    "clips": (clips, "Real pictures", ("file", "frames", "faces: frames", "lowest score")),
-    "speed": (speed, "The clip, 640 x 480, one thread", ("width", "ms", "95 %")),
 }
 """Each with the title of its table, and its columns beside that of the detector."""
 
@@ -257,8 +210,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", help=f"{', '.join(SECTIONS)}; all of them if none is given")
     parser.add_argument("--data", required=True, help="fer2013.zip")
     parser.add_argument("--yunet", type=Path, help="YuNet's file; without it haar alone is measured")
-    parser.add_argument("--faces", type=Path, help="folder of clips and photographs; default: faces/ beside --data")
-    parser.add_argument("--clip", default="single_face_2.mp4", help="whose frames are timed")
+    parser.add_argument("--faces", type=Path, help="folder with mountain.jpg; default: faces/ beside --data")
     parser.add_argument("--per-class", type=int, default=500, help="images of each emotion, at most")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
@@ -268,7 +220,7 @@ def main() -> None:
     options.detectors = faces.names() if options.yunet or "FER_YUNET" in os.environ else ("haar",)
     cv2.setNumThreads(1)
     dataset = load_dataset(TrainConfig(data=options.data, validation="none"), options.paths, side=SIDE)
-    scene_bgr = at_frame_size(cv2.imread(str(options.faces / "mountain.jpg")))
+    scene_bgr = cv2.resize(cv2.imread(str(options.faces / "mountain.jpg")), FRAME_SIZE, interpolation=cv2.INTER_AREA)
     bench, console = Bench(options, dataset, scene_bgr), Console(width=120)
     for name in options.sections or SECTIONS:
         measure, title, columns = SECTIONS[name]

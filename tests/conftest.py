@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from filelock import FileLock
 
 from fer_core import networks
 from fer_core.config import TrainConfig
+from fer_core.data.dataset import load_dataset
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.promotion import promote
@@ -74,6 +76,13 @@ def once(tmp_path_factory, worker_id) -> Once:
         return folder
 
     return made
+
+
+@pytest.fixture(scope="session")
+def fer2013_cache(once, test_data) -> Path:
+    """The cache in which FER-2013 lies decoded; it is decoded once for the whole suite."""
+    config = TrainConfig(data=str(test_data / "fer2013.zip"))
+    return once("fer2013", lambda folder: load_dataset(config, replace(paths_in(folder), cache=folder), side=48))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -157,8 +158,8 @@ def test_the_audit_of_a_folder_and_of_its_zip_needs_no_keras(door, archive, path
     assert list_runs(paths) == []
 
 
-def test_the_audit_of_fer2013_has_its_known_figures(door, paths, test_data):
-    answer = door("--data", test_data / "fer2013.zip", "--audit-only")
+def test_the_audit_of_fer2013_has_its_known_figures(door, paths, test_data, fer2013_cache):
+    answer = door("--data", test_data / "fer2013.zip", "--audit-only", paths=replace(paths, cache=fer2013_cache))
     assert (answer.code, answer.err) == (0, "")
     assert re.search(r"1,236\b", answer.out)
     assert re.search(r"\b39\b", answer.out)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -208,7 +209,8 @@ def test_without_a_source_the_scores_come_first_and_then_the_missing_camera(path
     assert "camera" in answer.problem
 
 
-def test_analyze_prints_the_analysis_and_keeps_it(test_data, paths):
+def test_analyze_prints_the_analysis_and_keeps_it(test_data, paths, fer2013_cache):
+    paths = replace(paths, cache=fer2013_cache)
     data = test_data / "fer2013.zip"
     first = run_detector("--analyze", "--data", data, paths=paths)
     assert (first.code, first.err) == (0, "")

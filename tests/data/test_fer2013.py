@@ -1,7 +1,5 @@
 """Real FER-2013, where $FER_TEST_DATA has it."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -12,20 +10,9 @@ from fer_core.paths import Paths
 
 
 @pytest.fixture(scope="module")
-def cache_of_module(tmp_path_factory) -> Paths:
-    return Paths.from_environment({"FER_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))})
-
-
-@pytest.fixture(scope="module")
-def fer2013(test_data, cache_of_module) -> Dataset:
-    return load(test_data, cache_of_module, "from the zip")
-
-
-def load(test_data, paths: Paths, what: str, **settings) -> Dataset:
-    start = time.perf_counter()
-    dataset = load_dataset(TrainConfig(data=str(test_data / "fer2013.zip"), **settings), paths, side=48)
-    print(f"FER-2013 {what}: {time.perf_counter() - start:.2f} s")
-    return dataset
+def fer2013(test_data, fer2013_cache) -> Dataset:
+    paths = Paths.from_environment({"FER_CACHE_DIR": str(fer2013_cache)})
+    return load_dataset(TrainConfig(data=str(test_data / "fer2013.zip")), paths, side=48)
 
 
 def test_it_is_recognised_by_its_counts(fer2013):
@@ -55,11 +42,6 @@ def test_the_audit_has_the_known_figures(fer2013):
     assert (shared.part, shared.other, shared.images) == ("PublicTest", "Training", 280)
     assert len(found.blank) == 13
     assert found.unreadable == ()
-
-
-def test_from_the_cache_it_is_the_same(fer2013, test_data, cache_of_module):
-    again = load(test_data, cache_of_module, "from the cache")
-    assert (again.fingerprint, again.split_fingerprint) == (fer2013.fingerprint, fer2013.split_fingerprint)
 
 
 def test_images_are_those_of_the_archive(fer2013):

@@ -9,16 +9,18 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.faces.face import Box
 from fer_core.faces.framing import square_of
+from fer_core.paths import Paths
 
 PASTED = Box(224, 144, 192, 192)
 PICTURES = 120
 
 
 @pytest.fixture(scope="module")
-def training_pictures(test_data, session_paths) -> np.ndarray:
+def training_pictures(test_data, fer2013_cache) -> np.ndarray:
     """Some training images of FER-2013, uint8 (120, 48, 48)."""
     config = TrainConfig(data=str(test_data / "fer2013.zip"), validation="none")
-    split = load_dataset(config, session_paths, side=48).train
+    paths = Paths.from_environment({"FER_CACHE_DIR": str(fer2013_cache)})
+    split = load_dataset(config, paths, side=48).train
     return split.images(np.random.default_rng(1).permutation(len(split))[:PICTURES])[..., 0]
 
 
