@@ -1,14 +1,15 @@
 """The documents say what is there: each command, flag, recipe and path that they name, and the other way round."""
 
+import contextlib
+import io
 import json
 import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -97,39 +98,35 @@ def network_flags() -> set[str]:
     return {flag.replace("--", "--network-options.") for flag in flag_names(options)}
 
 
-def flags_in_help(*command: str) -> set[str]:
+def flags_in_help(show_help: Callable[[list[str]], object], *words: str) -> set[str]:
     """Returns all flags that --help lists."""
-    shown = subprocess.run(
-        [sys.executable, *command, "--help"],
-        cwd=PROJECT,
-        env=os.environ | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    lines = [line for line in shown.splitlines() if re.match(r"│ (-h, )?--", line)]
-    return {flag for line in lines for flag in FLAG.findall(re.split(r" {2,}", line)[0])}
+    shown = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        patch.setenv("COLUMNS", "200")
+        show_help([*words, "--help"])
+    lines = [line for line in shown.getvalue().splitlines() if re.match(r"[│ ] (-h, )?--", line)]
+    return {flag for line in lines for flag in FLAG.findall(re.split(r" {2,}", line.strip("│ "))[0])}
 
 
 @pytest.fixture(scope="module")
 def script_flags() -> set[str]:
-    return flags_in_help("train_emotion_model.py")
+    return flags_in_help(arguments.parse)
 
 
 @pytest.fixture(scope="module")
 def live_flags() -> set[str]:
-    return flags_in_help("realtime_emotion_detector.py")
+    return flags_in_help(live_arguments.parse)
 
 
 @pytest.fixture(scope="module")
 def job_flags() -> set[str]:
     documented = set(re.findall(r"python -m jobs (submit \w+|[a-z]+)", EVERYTHING))
-    return {flag for words in documented for flag in flags_in_help("-m", "jobs", *words.split())}
+    return {flag for words in documented for flag in flags_in_help(jobs_main.main, *words.split())}
 
 
 @pytest.fixture(scope="module")
 def web_flags() -> set[str]:
-    return flags_in_help("-m", "fer_core.web")
+    return flags_in_help(web_arguments.parse)
 
 
 @pytest.fixture
