@@ -25,29 +25,28 @@ def load(paths: Paths) -> Callable[..., Dataset]:
     return load
 
 
+def noise_picture(number: int, height: int = 48, width: int = 48) -> np.ndarray:
+    """Returns the same uint8 picture for the same number."""
+    return np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def fill_folder(folder: Path, per_class: int = 10, *, first: int = 0, emotions=EMOTIONS) -> Path:
+    """Makes class folders with PNG pictures, and returns the folder."""
+    for place, emotion in enumerate(emotions):
+        (folder / emotion).mkdir(parents=True, exist_ok=True)
+        for number in range(first + place * per_class, first + (place + 1) * per_class):
+            cv2.imwrite(str(folder / emotion / f"{number:05}.png"), noise_picture(number))
+    return folder
+
+
 @pytest.fixture
 def noise() -> Callable[..., np.ndarray]:
-    """Returns noise(number, height, width): the same uint8 picture for the same number."""
-
-    def noise(number: int, height: int = 48, width: int = 48) -> np.ndarray:
-        return np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
-
-    return noise
+    return noise_picture
 
 
 @pytest.fixture
-def fill(noise) -> Callable[..., Path]:
-    """Returns fill(folder, per_class, first=…, emotions=…): class folders with PNG pictures."""
-
-    def fill(folder: Path, per_class: int = 10, *, first: int = 0, emotions=EMOTIONS) -> Path:
-        for place, emotion in enumerate(emotions):
-            (folder / emotion).mkdir(parents=True, exist_ok=True)
-            for index in range(per_class):
-                number = first + place * per_class + index
-                cv2.imwrite(str(folder / emotion / f"{number:05}.png"), noise(number))
-        return folder
-
-    return fill
+def fill() -> Callable[..., Path]:
+    return fill_folder
 
 
 @pytest.fixture

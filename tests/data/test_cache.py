@@ -12,6 +12,7 @@ import pytest
 
 from fer_core.data.cache import check_free_space
 from fer_core.errors import DatasetError
+from tests.data.conftest import fill_folder
 
 LOAD = """
 import sys
@@ -29,10 +30,10 @@ print(dataset.fingerprint)
 """
 
 
-@pytest.fixture
-def many(fill, tmp_path) -> Path:
-    """A folder with more images than lie between two progress sentences."""
-    return fill(tmp_path / "many", 1400)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """A folder with more images than lie between two progress sentences; tests must not change it."""
+    return fill_folder(tmp_path_factory.mktemp("many"), 1400)
 
 
 @pytest.fixture
