@@ -42,7 +42,7 @@ def test_the_plain_script_trains_on_a_folder_and_logs_each_epoch(tmp_path):
     (line,) = log.read_text(encoding="utf-8").splitlines()
     epoch = json.loads(line)
     assert epoch["epoch"] == 1
-    assert epoch["images_per_second"] == pytest.approx(28 / epoch["seconds"], rel=0.01)
+    assert epoch["images_per_second"] == pytest.approx(28 / epoch["seconds"], rel=0.01, abs=0.06)
     assert epoch["since_start"] > epoch["seconds"]
     assert 0 <= epoch["val_accuracy"] <= 1
 
