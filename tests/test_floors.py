@@ -32,18 +32,6 @@ PRIVATE_WORDS = {
     *("twin", "lessons", "teaching", "goodness", "moments", "emotionreader"),
 }
 """What only this project called so; the field has words of its own for all of it."""
-STILL_PRIVATE = {
-    *("jobs.commands.desk", "jobs.keeper", "jobs.moments", "jobs.performing", "jobs.supervisor", "jobs.wishes"),
-    "fer_core.web.broker",
-}
-"""Modules that still have such names. The list only shrinks."""
-STILL_ABOVE_JOBS = {
-    *("fer_core.web.__main__", "fer_core.web.broker", "fer_core.web.forms"),
-    *("fer_core.web.api.jobs", "fer_core.web.pages.jobs"),
-    *(f"fer_core.web.queries.{name}" for name in ("comparing", "job_detail", "run_detail", "search_detail")),
-}
-"""Modules of fer_core that still import jobs. The list only shrinks."""
-
 
 FILES = [*PROJECT.glob("*.py"), *PROJECT.glob("fer_core/**/*.py"), *PROJECT.glob("jobs/**/*.py")]
 MODULES = {".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
@@ -110,7 +98,7 @@ def test_fer_core_never_imports_jobs():
         for module in MODULES
         if module.startswith("fer_core") and any(f"{name}.".startswith("jobs.") for name in imports(module))
     }
-    assert above <= STILL_ABOVE_JOBS
+    assert not above
 
 
 def private_names(module: str) -> list[str]:
@@ -127,7 +115,7 @@ def words_of(name: str) -> set[str]:
 
 def test_names_are_the_words_of_the_field():
     found = {module: names for module in MODULES if (names := private_names(module))}
-    assert found.keys() <= STILL_PRIVATE, found
+    assert not found
 
 
 def test_only_four_modules_know_tensorflow():
@@ -137,13 +125,6 @@ def test_only_four_modules_know_tensorflow():
 
 def test_the_package_itself_imports_nothing():
     assert imports("fer_core") == set()
-
-
-def test_only_jobs_import_jobs():
-    others = {name: path for name, path in modules().items() if not name.startswith("jobs")}
-    assert [
-        name for name, path in others.items() if {i.partition(".")[0] for i in imports(name, path)} & {"jobs"}
-    ] == []
 
 
 def test_jobs_never_import_keras():

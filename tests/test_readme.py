@@ -3,10 +3,10 @@
 import contextlib
 import io
 import json
-import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -15,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from jobs.wishes import checked_wish
 
 from fer_core import networks, recipes
 from fer_core.cli import arguments, live_arguments
@@ -24,6 +23,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.sample import draw_face
 from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
+from fer_core.job.arguments import validate
 from fer_core.web import arguments as web_arguments
 from jobs import __main__ as jobs_main
 
@@ -167,7 +167,7 @@ def test_each_job_of_the_documents_can_be_sent(command, example_folder, monkeypa
 def test_each_celery_call_of_the_documents_is_accepted(command):
     task, *flags = shlex.split(command, comments=True)[4:]
     assert flags[::2] in ([], ["--kwargs"])
-    assert checked_wish(task, json.loads(flags[1]) if flags else {})
+    assert validate(task, json.loads(flags[1]) if flags else {})
 
 
 @pytest.mark.parametrize("command", commands("python -m fer_core.web"))
