@@ -72,7 +72,7 @@ def _drawn(network: "keras.Model", model: ModelFiles, face: _Face, *, request: L
     """Writes the figure of a face, and returns a sentence that says what it shows and where it is."""
     from fer_core.evaluation.explain import explain
     from fer_core.evaluation.explain_figures import explain_figure
-    from fer_core.evaluation.plots import save
+    from fer_core.evaluation.look import save
 
     explanation = explain(
         network,

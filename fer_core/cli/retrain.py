@@ -154,14 +154,15 @@ def _train(console: Console, run: Run, dataset: "Dataset", paths: Paths) -> None
 
 def _keep_audit(run: Run, dataset: "Dataset") -> None:
     from fer_core.data.audit import audit
-    from fer_core.evaluation import plots
+    from fer_core.evaluation.figures import class_distribution_figure
+    from fer_core.evaluation.look import save
     from fer_core.store.files import write_json
 
     found = audit(dataset)
     write_json(run.audit_json, found.to_json())
     run.plots.mkdir(exist_ok=True)
     images = {part.name: part.images for part in found.parts}
-    plots.class_distribution(images, run.plots / "class_distribution.png", title=dataset.name)
+    save(class_distribution_figure(images, title=dataset.name), run.plots / "class_distribution.png")
 
 
 def _start_anew(run: Run, *, is_named: bool) -> None:

@@ -67,7 +67,8 @@ def _list_recipes(console: Console) -> None:
 
 def _show_history(console: Console, paths: Paths) -> None:
     from fer_core.cli.histories import histories
-    from fer_core.evaluation.plots import history_overview
+    from fer_core.evaluation.figures import overview_figure
+    from fer_core.evaluation.look import save
     from fer_core.training.history import print_histories
 
     found = histories(paths)
@@ -75,7 +76,7 @@ def _show_history(console: Console, paths: Paths) -> None:
     with_rows = [history for history in found if history.curve]
     if with_rows:
         path = paths.history / "overview.png"
-        history_overview(with_rows, path)
+        save(overview_figure(with_rows), path)
         console.print(f"Drawn: {path}", highlight=False, soft_wrap=True)
 
 
@@ -306,11 +307,12 @@ def _audit_folder(paths: Paths, source: str) -> Path:
 
 
 def _save_audit(audit: "Audit", json_path: Path, plot_path: Path) -> None:
-    from fer_core.evaluation import plots
+    from fer_core.evaluation.figures import class_distribution_figure
+    from fer_core.evaluation.look import save
 
     json_path.parent.mkdir(parents=True, exist_ok=True)
     write_json(json_path, audit.to_json())
-    plots.class_distribution({part.name: part.images for part in audit.parts}, plot_path, title=audit.name)
+    save(class_distribution_figure({part.name: part.images for part in audit.parts}, title=audit.name), plot_path)
 
 
 def _paths_flags(paths: Paths) -> list[str]:

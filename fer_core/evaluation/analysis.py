@@ -14,12 +14,20 @@ import numpy as np
 
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.analysis_figures import confidently_wrong_figure, precision_recall_figure, reliability_figure
 from fer_core.evaluation.analysis_result import Analysis, Calibration, ConfusedPair, WrongFace
 from fer_core.evaluation.answers import Answers, Classify, answers_of
-from fer_core.evaluation.calibration import error_of, reliability
-from fer_core.evaluation.look import load_matplotlib
-from fer_core.evaluation.metrics import Evaluation, cross_entropy, evaluate_probabilities, wilson_interval
-from fer_core.evaluation.precision_recall import PrecisionRecall, precision_recall
+from fer_core.evaluation.calibration import Bin, error_of, reliability
+from fer_core.evaluation.figures import confusion_figure
+from fer_core.evaluation.look import load_libraries, save
+from fer_core.evaluation.metrics import (
+    Evaluation,
+    PrecisionRecall,
+    cross_entropy,
+    evaluate_probabilities,
+    precision_recall,
+    wilson_interval,
+)
 from fer_core.paths import Paths
 from fer_core.store.files import write_json
 from fer_core.store.model_files import ModelFiles
@@ -55,7 +63,7 @@ def analyse(
         DatasetError: data and model do not have the same classes.
         ArtifactError: the outputs are no probabilities, or the folder cannot be written to.
     """
-    load_matplotlib()
+    load_libraries()
     began = clock()
     answers = answers_of(model, dataset, probabilities)
     analysis = analysis_of(model, dataset, answers)
@@ -197,17 +205,29 @@ def _curves(labels: tuple[str, ...], answers: Answers) -> dict[str, PrecisionRec
 
 
 def _draw(analysis: Analysis, answers: Answers, dataset: Dataset, folder: Path, model_name: str) -> None:
-    from fer_core.evaluation import analysis_plots
-
     evaluation = analysis.evaluation
-    accuracy = f"{evaluation.accuracy:.1%} right"
-    title = f"{model_name}: {evaluation.split}, {evaluation.images:,} images, {accuracy}"
-    curves = _curves(evaluation.labels, answers)
+    labels, images = evaluation.labels, {label: score.images for label, score in evaluation.per_class.items()}
+    title = f"{model_name}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right"
+    mistakes = f"{evaluation.images - int(np.trace(evaluation.confusion)):,} wrong answers"
+    words = "bold is what the model says, with its calibrated confidence"
+    heading = f"{title}\nThe {len(analysis.confidently_wrong)} surest of {mistakes}; {words}."
     faces = dataset.test.images(_confidently_wrong(answers))
-    analysis_plots.confusion(evaluation, folder / PLOTS[0], title=title)
-    analysis_plots.precision_recall(curves, evaluation, folder / PLOTS[1], title=title)
-    analysis_plots.reliability(analysis, folder / PLOTS[2], title=title)
-    analysis_plots.confidently_wrong(analysis, faces, folder / SHEET, title=title)
+    drawn = (
+        confusion_figure(evaluation.confusion, labels, title=title),
+        precision_recall_figure(_curves(labels, answers), images, title=title),
+        reliability_figure(_reliability_panels(analysis), title=title),
+        confidently_wrong_figure(analysis.confidently_wrong, faces, labels, title=heading),
+    )
+    for figure, name in zip(drawn, (*PLOTS, SHEET), strict=True):
+        save(figure, folder / name)
+
+
+def _reliability_panels(analysis: Analysis) -> dict[str, tuple[Bin, ...]]:
+    """Returns the bins before and, where the temperature is not 1, after temperature scaling, by their titles."""
+    panels = {"As the model says it": analysis.before}
+    if analysis.temperature != 1:
+        panels[f"With temperature {analysis.temperature:.2f}"] = analysis.after
+    return {f"{words}: calibration error (ECE) {part.error:.1%}": part.bins for words, part in panels.items()}
 
 
 def _read(path: Path) -> Analysis | None:

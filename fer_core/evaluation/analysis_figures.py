@@ -1,18 +1,20 @@
 """Builds the figures of an analysis: reliability before and after, precision over recall, confidently wrong faces.
 
-Returns matplotlib `Figure` objects in the look of `figures.py`; `plots.py` writes them. Few artists each: the sheet of
-faces is one picture, and a curve has no more points than can be told apart.
+Returns matplotlib `Figure` objects; `look.save` writes them. Few artists each: the sheet of faces is one picture, and a
+curve has no more points than can be told apart.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fer_core import emotions
+from fer_core.evaluation.analysis_result import WrongFace
 from fer_core.evaluation.calibration import Bin
-from fer_core.evaluation.look import DARK, QUIET, figure_title, head, new_figure, shortened, with_grid
-from fer_core.evaluation.precision_recall import PrecisionRecall
+from fer_core.evaluation.look import DARK, DOTS_PER_INCH, QUIET, figure_title, head, new_figure, shortened, with_grid
+from fer_core.evaluation.metrics import PrecisionRecall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,38 +27,22 @@ MOST_POINTS = 400
 
 _LEAST_WIDTH = 9.0
 """Inches: a title needs as much."""
-_DOTS = 150
-"""An inch, as `plots.py` writes."""
 _FACE, _CAPTION, _BETWEEN, _STRIP, _MARGIN, _TOP = 192, 104, 36, 7, 36, 136
 """Of the sheet of faces, in dots."""
 
 
-class Panel(NamedTuple):
-    """One half of the reliability diagram."""
+def reliability_figure(panels: Mapping[str, Sequence[Bin]], *, title: str) -> "Figure":
+    """Returns, side by side, how often the model was right at each confidence, above how many images there are.
 
-    title: str
-    bins: Sequence[Bin]
-
-
-class SheetFace(NamedTuple):
-    """One face of the sheet: uint8 (side, side), what its image is labelled, and what the model says of it."""
-
-    face_gray: np.ndarray
-    truth: str
-    predicted: str
-    confidence: float
-    name: str
-    colour: str
-
-
-def reliability_figure(panels: Sequence[Panel], *, title: str) -> "Figure":
-    """Returns, side by side, how often the model was right at each confidence, above how many images there are."""
+    Args:
+        panels: by their titles, the bins of `calibration.reliability`.
+    """
     figure = new_figure(max(4.9 * len(panels) + 0.6, _LEAST_WIDTH), 5.9)
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row", height_ratios=(4, 1))
-    most = max(part.images for panel in panels for part in panel.bins)
-    for column, panel in enumerate(panels):
-        _draw_reliability(grid[0, column], panel)
-        _draw_counts(grid[1, column], panel.bins, most=most)
+    most = max(part.images for bins in panels.values() for part in bins)
+    for column, (heading, bins) in enumerate(panels.items()):
+        _draw_reliability(grid[0, column], heading, bins)
+        _draw_counts(grid[1, column], bins, most=most)
     grid[0, 0].set_ylabel("share that is right", color=QUIET)
     grid[1, 0].set_ylabel("images", color=QUIET)
     grid[0, 0].legend(loc="upper left", fontsize=9, framealpha=0.9, edgecolor="none")
@@ -95,59 +81,69 @@ def precision_recall_figure(
     return figure
 
 
-def confidently_wrong_figure(faces: Sequence[SheetFace], *, title: str) -> "Figure":
-    """Returns a sheet of faces, six in a row, each with what the model says, its label in the data, and its name."""
-    rows = max(1, -(-len(faces) // SHEET_COLUMNS))
+def confidently_wrong_figure(
+    wrong: Sequence[WrongFace], faces: np.ndarray, labels: Sequence[str], *, title: str
+) -> "Figure":
+    """Returns a sheet of faces, six in a row, each with what the model says, its label in the data, and its name.
+
+    Args:
+        faces: uint8 (n, side, side, channels), of `wrong` in its order. labels: all of the model's.
+    """
+    rows = max(1, -(-len(wrong) // SHEET_COLUMNS))
     height, width = rows * (_FACE + _CAPTION), SHEET_COLUMNS * (_FACE + _BETWEEN) - _BETWEEN
-    figure = new_figure((width + 2 * _MARGIN) / _DOTS, (height + _TOP + _MARGIN) / _DOTS)
+    figure = new_figure((width + 2 * _MARGIN) / DOTS_PER_INCH, (height + _TOP + _MARGIN) / DOTS_PER_INCH)
     figure.set_layout_engine("none")
     axes = figure.add_axes(_placed(figure, _MARGIN, _MARGIN, width, height))
     axes.set_axis_off()
     head(axes, "Confidently wrong", title, rise=12)
-    if not faces:
+    if not wrong:
         axes.text(0.5, 0.5, "No image is wrong.", ha="center", color=QUIET)
         return figure
-    corners = [divmod(place, SHEET_COLUMNS) for place in range(len(faces))]
+    corners = [divmod(place, SHEET_COLUMNS) for place in range(len(wrong))]
     corners = [(row * (_FACE + _CAPTION), column * (_FACE + _BETWEEN)) for row, column in corners]
-    axes.imshow(_sheet(faces, corners, (height, width)), aspect="auto", interpolation="nearest")
-    for face, (top, left) in zip(faces, corners, strict=True):
+    colours = [emotions.colour(face.predicted.lower(), tuple(labels)) for face in wrong]
+    sheet = _sheet(faces, colours, corners, (height, width))
+    axes.imshow(sheet, aspect="auto", interpolation="nearest")
+    for face, (top, left) in zip(wrong, corners, strict=True):
         _caption(axes, face, left, top + _FACE + _STRIP)
     return figure
 
 
 def _placed(figure: "Figure", left: int, bottom: int, width: int, height: int) -> tuple[float, float, float, float]:
     """Returns dots as parts of the figure, so that one pixel of a picture becomes one dot of the file."""
-    whole_width, whole_height = figure.get_size_inches() * _DOTS
+    whole_width, whole_height = figure.get_size_inches() * DOTS_PER_INCH
     return left / whole_width, bottom / whole_height, width / whole_width, height / whole_height
 
 
-def _sheet(faces: Sequence[SheetFace], corners: Sequence[tuple[int, int]], size: tuple[int, int]) -> np.ndarray:
+def _sheet(
+    faces: np.ndarray, colours: Sequence[str], corners: Sequence[tuple[int, int]], size: tuple[int, int]
+) -> np.ndarray:
     """Returns all faces on one white picture, uint8 (height, width, 3) RGB, each over a strip in its colour."""
     import cv2
     from matplotlib.colors import to_rgb
 
     sheet = np.full((*size, 3), 255, np.uint8)
-    for face, (top, left) in zip(faces, corners, strict=True):
-        enlarged = cv2.resize(face.face_gray, (_FACE, _FACE), interpolation=cv2.INTER_CUBIC)
+    for face, colour, (top, left) in zip(faces, colours, corners, strict=True):
+        enlarged = cv2.resize(face[..., 0], (_FACE, _FACE), interpolation=cv2.INTER_CUBIC)
         sheet[top : top + _FACE, left : left + _FACE] = enlarged[..., np.newaxis]
         strip = sheet[top + _FACE : top + _FACE + _STRIP, left : left + _FACE]
-        strip[:] = np.round(255 * np.array(to_rgb(face.colour)))
+        strip[:] = np.round(255 * np.array(to_rgb(colour)))
     return sheet
 
 
-def _caption(axes: "Axes", face: SheetFace, left: int, top: int) -> None:
+def _caption(axes: "Axes", face: WrongFace, left: int, top: int) -> None:
     lines = (
         (f"{shortened(face.predicted, 14)} {face.confidence:.1%}", {"fontsize": 9, "fontweight": "bold"}),
         (f"labelled {shortened(face.truth, 16)}", {"fontsize": 9, "color": DARK}),
-        (shortened(face.name, 26), {"fontsize": 6.5, "color": QUIET}),
+        (shortened(PurePosixPath(face.name).name, 26), {"fontsize": 6.5, "color": QUIET}),
     )
     for number, (text, look) in enumerate(lines):
         axes.text(left, top + 6 + 23 * number, text, va="top", **look)
 
 
-def _draw_reliability(axes: "Axes", panel: Panel) -> None:
-    filled = [(place, part) for place, part in enumerate(panel.bins) if part.images]
-    width = 1 / len(panel.bins)
+def _draw_reliability(axes: "Axes", heading: str, bins: Sequence[Bin]) -> None:
+    filled = [(place, part) for place, part in enumerate(bins) if part.images]
+    width = 1 / len(bins)
     middles = [(place + 0.5) * width for place, _ in filled]
     right, confident = (np.array([getattr(part, name) for _, part in filled]) for name in ("accuracy", "confidence"))
     both = np.minimum(right, confident)
@@ -160,7 +156,7 @@ def _draw_reliability(axes: "Axes", panel: Panel) -> None:
         axes.bar(middles, heights, width * 0.92, bottom=bottom, color=colour, label=label)
     axes.plot([0, 1], [0, 1], color=DARK, linewidth=1, linestyle=(0, (4, 3)), label="as right as confident")
     _share_axes(axes)
-    axes.set_title(panel.title, loc="left", fontsize=11)
+    axes.set_title(heading, loc="left", fontsize=11)
 
 
 def _draw_counts(axes: "Axes", bins: Sequence[Bin], *, most: int) -> None:

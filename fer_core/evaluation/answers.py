@@ -10,7 +10,7 @@ import numpy as np
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis_data import Copies, class_numbers, copies_in_test, remark_on, training_hashes
-from fer_core.evaluation.calibration import ENOUGH_IMAGES, MANY_IMAGES, useful_temperature, with_temperature
+from fer_core.evaluation.calibration import ENOUGH_IMAGES, MANY_IMAGES, meaning_of, useful_temperature, with_temperature
 from fer_core.evaluation.metrics import check_outputs
 from fer_core.store.model_files import ModelFiles
 
@@ -21,7 +21,6 @@ SAME_TEMPERATURE = 0.02
 """Two temperatures that differ by less give the same percentages."""
 
 _OWN = "so the temperature is the model's own."
-_SUM_TOLERANCE = 0.01
 
 
 class Temperature(NamedTuple):
@@ -108,8 +107,8 @@ def _asked(model: ModelFiles, part: Split, probabilities: Classify) -> np.ndarra
     """Returns the outputs; a model from elsewhere may end without softmax, and its scores look like confidences."""
     outputs = np.asarray(probabilities(part), np.float32)
     check_outputs(outputs, part.labels, model.labels)
-    sums = outputs.sum(axis=1)
-    if outputs.min() < 0 or np.abs(sums - 1).max() > _SUM_TOLERANCE:
+    if meaning_of(outputs) != "probabilities":
+        sums = outputs.sum(axis=1)
         raise ArtifactError(
             f"The outputs of {model.name} are no probabilities: they are {outputs.min():.2f} to {outputs.max():.2f}, "
             f"and add up to {sums.min():.2f} to {sums.max():.2f}.",

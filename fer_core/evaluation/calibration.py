@@ -1,21 +1,24 @@
-"""How far a model's confidence can be believed, and one temperature that makes it more believable.
+"""Probabilities from a model's outputs, how far they can be believed, and one temperature that makes them believable.
 
 Works from probabilities, since that is what saved models and LiteRT give; scores no classes and draws nothing.
 Source: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks" (arXiv 1706.04599).
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from fer_core.errors import ArtifactError, DatasetError
+
+Outputs = Literal["probabilities", "scores", "logits"]
 
 BINS = 15
 """Of equal width, as in the paper: the i-th of confidences above (i - 1) / 15 and up to i / 15."""
 COLDEST, HOTTEST = 0.25, 10.0
 """A few validation images that are all right (or all wrong) would ask for a temperature of 0 (or infinity)."""
 
+_SUM_TOLERANCE = 1e-2
 _SMALLEST = float(np.finfo(np.float32).tiny)
 """float32 rounds what is less to 0, of which there is no logarithm."""
 _HALVINGS = 60
@@ -40,6 +43,21 @@ class Bin(NamedTuple):
     images: int
 
 
+def meaning_of(outputs: np.ndarray) -> Outputs:
+    """Returns what a model's outputs (float (n, labels)) are: probabilities, scores that do not sum to 1, or logits."""
+    if outputs.min() < 0 or outputs.max() > 1 + _SUM_TOLERANCE:
+        return "logits"
+    sums = outputs.sum(axis=1)
+    return "probabilities" if np.abs(sums - 1).max() <= _SUM_TOLERANCE else "scores"
+
+
+def as_probabilities(outputs: np.ndarray, meaning: Outputs) -> np.ndarray:
+    """Returns probabilities, float32 (n, labels), of outputs that mean this: a model from elsewhere may give others."""
+    if meaning == "scores":
+        return outputs / np.maximum(outputs.sum(axis=1, keepdims=True), np.float32(1e-9))
+    return _softmax(outputs) if meaning == "logits" else outputs
+
+
 def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Returns softmax(logits / temperature), from softmax(logits): float32 of the same shape.
 
@@ -58,9 +76,7 @@ def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarra
         )
     if temperature == 1:
         return probabilities
-    logits = _logits(probabilities) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return _softmax(_logits(probabilities) / temperature).astype(np.float32)
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -111,9 +127,9 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
     confidence = probabilities.max(axis=1)
     is_right = probabilities.argmax(axis=1) == labels
-    paths = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     images, confidences, rights = (
-        np.bincount(paths, weights=weights, minlength=bins) for weights in (None, confidence, is_right)
+        np.bincount(places, weights=weights, minlength=bins) for weights in (None, confidence, is_right)
     )
     whole = np.maximum(images, 1)
     columns = (confidences / whole, rights / whole, images)
@@ -145,6 +161,11 @@ def _gains(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         rows = np.arange(len(fold)), labels[fold]
         gains[fold] = _logits(tempered)[rows] - _logits(probabilities[fold])[rows]
     return gains
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

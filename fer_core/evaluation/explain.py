@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.evaluation.calibration import with_temperature
+from fer_core.evaluation.calibration import as_probabilities, meaning_of, with_temperature
 from fer_core.evaluation.layer_maps import (
     MapLayer,
     default_layer,
@@ -25,7 +25,6 @@ from fer_core.evaluation.layer_maps import (
     passing_through,
     replaced,
 )
-from fer_core.evaluation.outputs import as_probabilities, meaning_of
 from fer_core.store.pixels import PixelRange, in_range
 
 MOST_MAPS = 64

@@ -1,7 +1,7 @@
 """Builds the figure of an explanation: the face, what speaks for the emotion, and the feature maps beside them.
 
-Returns a matplotlib `Figure` in the look of `figures.py`; `plots.save` writes it. Placed in dots, so that every map is
-drawn pixel by pixel and all maps are one picture.
+Returns a matplotlib `Figure`; `look.save` writes it. Placed in dots, so that every map is drawn pixel by pixel and all
+maps are one picture.
 """
 
 import math
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fer_core import emotions
-from fer_core.evaluation.look import DARK, QUIET, head, new_figure, shortened
+from fer_core.evaluation.look import DARK, DOTS_PER_INCH, QUIET, head, new_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from fer_core.evaluation.explain import Explanation
 
-_DOTS = 150
-"""An inch, as `plots.py` writes."""
 _MARGIN, _TOP, _BETWEEN = 40, 150, 70
 _FACE, _GRID = 300, 960
 _CAPTION = 44
@@ -36,7 +34,7 @@ def explain_figure(explanation: "Explanation", *, title: str) -> "Figure":
         title: which picture and model.
     """
     width, height = 2 * _MARGIN + _FACE + _BETWEEN + _GRID, _TOP + _GRID + _MARGIN
-    figure = new_figure(width / _DOTS, height / _DOTS)
+    figure = new_figure(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
     figure.set_layout_engine("none")
     _draw_face(_axes(figure, _MARGIN, _TOP, _FACE, _FACE), explanation, title)
     second = _TOP + _FACE + _CAPTION
@@ -62,7 +60,7 @@ def overlay(face: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 def _axes(figure: "Figure", left: int, top: int, width: int, height: int) -> "Axes":
     """Returns axes without frame at dots from the upper left corner."""
-    whole_width, whole_height = figure.get_size_inches() * _DOTS
+    whole_width, whole_height = figure.get_size_inches() * DOTS_PER_INCH
     bottom = whole_height - top - height
     axes = figure.add_axes((left / whole_width, bottom / whole_height, width / whole_width, height / whole_height))
     axes.set_axis_off()

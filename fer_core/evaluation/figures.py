@@ -1,6 +1,6 @@
 """Builds the figures: training curves, class distribution, confusion matrix, the runs over each other.
 
-Returns matplotlib `Figure` objects, never pyplot and no global setting; `plots.py` writes them. Colours are those of
+Returns matplotlib `Figure` objects, never pyplot and no global setting; `look.save` writes them. Colours are those of
 Okabe and Ito (2008), which colour-blind people can tell apart. matplotlib is imported inside, because it is slow.
 """
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CURVES = ("accuracy", "loss", "precision", "recall")
+"""The columns of a history of which a curve is drawn."""
 TRAINING, VALIDATION, KEPT = "#0072B2", "#D55E00", DARK
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RUN_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)))
@@ -89,8 +91,8 @@ def class_distribution_figure(counts: Mapping[str, Mapping[str, int]], *, title:
     return figure
 
 
-def confusion_figure(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> "Figure":
-    """Returns two panels: images, and percent of each true class. `matrix`: integers (k, k), rows are the truth."""
+def confusion_figure(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, title: str) -> "Figure":
+    """Returns two panels: images, and percent of each true class. `matrix`: (k, k), rows are the truth."""
     matrix = np.asarray(matrix)
     totals = matrix.sum(axis=1, keepdims=True)
     percent = np.divide(100.0 * matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fer_core.evaluation.calibration import expected_calibration_error
-from fer_core.evaluation.metrics import Interval
+from fer_core.evaluation.metrics import Interval, macro_f1
 
 RESAMPLES = 2000
 
@@ -109,22 +109,16 @@ def compare(
     outside = (1 - confidence) / 2
     low, high = np.quantile((scores[1] - scores[0])[1:], (outside, 1 - outside), axis=0)
     columns = zip(scores[0][0], scores[1][0], low, high, strict=True)
-    macro_f1, *recall = (Difference(float(a), float(b), (float(c), float(d))) for a, b, c, d in columns)
-    return Comparison(macro_f1, tuple(recall))
+    of_macro_f1, *recall = (Difference(float(a), float(b), (float(c), float(d))) for a, b, c, d in columns)
+    return Comparison(of_macro_f1, tuple(recall))
 
 
 def _scores(rows: np.ndarray, truths: np.ndarray, guesses: np.ndarray, classes: int) -> np.ndarray:
-    """Returns macro F1 and the recall of each class, float64 (draws, 1 + classes), of counts of cells (draws, cells).
-
-    Macro F1 as in `metrics`: what is undefined is 0, and a class that neither occurs nor is guessed is left out.
-    """
+    """Returns macro F1 and the recall of each class, float64 (draws, 1 + classes), of counts (draws, cells)."""
     of_truth, of_guess = np.eye(classes)[truths], np.eye(classes)[guesses]
     images, guessed, right = rows @ of_truth, rows @ of_guess, rows @ (of_truth * of_guess)
-    both = images + guessed
-    f1 = np.divide(2 * right, both, out=np.zeros_like(both), where=both > 0)
-    macro_f1 = f1.sum(axis=1) / (both > 0).sum(axis=1)
     recall = np.divide(right, images, out=np.zeros_like(images), where=images > 0)
-    return np.column_stack([macro_f1, recall])
+    return np.column_stack([macro_f1(right, images, guessed), recall])
 
 
 def _objections(found: Comparison, errors: tuple[float, float], labels: Sequence[str], limits: Limits) -> Iterator[str]:

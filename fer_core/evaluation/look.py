@@ -1,27 +1,28 @@
-"""How the figures of this project look: what those of training, analysis and explanation share.
+"""What all figures of this project share: how they look, and how they are written as PNG.
 
 matplotlib is imported inside, because it is slow; pyplot and global settings never.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_core.store.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Annotation
 
+DOTS_PER_INCH = 150
 QUIET = "#6b6b6b"
 """Of what explains and is not the figure itself."""
 GRID = "#dedede"
 DARK = "#333333"
 
 
-def load_matplotlib() -> None:
-    """Imports what figures are made of: a second that is no part of the time that drawing takes."""
-    import matplotlib.backends.backend_agg
-    import matplotlib.figure
-    import matplotlib.ticker  # noqa: F401
+def load_libraries() -> None:
+    """Imports what figures and curves are made with: seconds that are no part of the time that an analysis takes."""
+    import sklearn.metrics  # noqa: F401
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -33,19 +34,22 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
+def save(figure: "Figure", path: Path) -> None:
+    """Writes the figure as PNG, under its name only when it is complete; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH)
+
+
 def figure_title(figure: "Figure", text: str, *, below: str = "") -> None:
     """Writes the figure's title above everything, on the left; and `below` it, smaller and grey, what it is of."""
+    from matplotlib.text import Annotation
+
     look = {"x": 0.015, "ha": "left", "fontsize": 13, "fontweight": "bold"}
     title = figure.suptitle(literal(text) + ("\n" if below else ""), **look)  # the empty line is the room for `below`
     if below:
         place = {"xy": (0, 0), "xytext": (0, 3), "xycoords": title, "textcoords": "offset points"}
-        figure.add_artist(_annotation(literal(below), **place, fontsize=9.5, color=QUIET))
-
-
-def _annotation(text: str, **look: Any) -> "Annotation":
-    from matplotlib.text import Annotation
-
-    return Annotation(text, **look)
+        figure.add_artist(Annotation(literal(below), **place, fontsize=9.5, color=QUIET))
 
 
 def head(axes: "Axes", heading: str, title: str, *, rise: float = 4) -> None:

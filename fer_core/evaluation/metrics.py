@@ -1,7 +1,7 @@
-"""Scores of a classifier, each with its sample size and 95 % interval. NumPy only; draws and prints nothing.
+"""Scores of a classifier, each with its sample size and 95 % interval. Draws and prints nothing.
 
-Precision, recall and macro F1 are macro averages of the argmax predictions, as scikit-learn's with `zero_division=0`:
-what is undefined counts as 0, a class that occurs neither in truth nor in the predictions is left out.
+The scores are scikit-learn's, which is imported inside because it is slow: macro averages of the argmax predictions,
+where what is undefined counts as 0 and a class that occurs neither in truth nor in the predictions is left out.
 """
 
 import math
@@ -27,6 +27,14 @@ class Summary(NamedTuple):
     precision: float
     recall: float
     macro_f1: float
+
+
+class PrecisionRecall(NamedTuple):
+    """Precision (m,) at each recall (m,), rising, 0..1; `average_precision` is None for a class without images."""
+
+    recall: np.ndarray
+    precision: np.ndarray
+    average_precision: float | None
 
 
 class ClassScore(BaseModel):
@@ -107,19 +115,55 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     Args:
         labels, predictions: integers (n,), 0..classes-1; anything else raises DatasetError.
     """
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if labels.shape != predictions.shape:
-        raise DatasetError(f"There are {labels.size:,} labels and {predictions.size:,} predictions.")
-    for values in (labels, predictions):
+    from sklearn import metrics
+
+    for values in map(np.asarray, (labels, predictions)):
         if values.size and (values.min() < 0 or values.max() >= classes):
             raise DatasetError(f"Class numbers are 0 to {classes - 1}, found {values.min()} to {values.max()}.")
-    cells = np.bincount(labels.astype(np.int64) * classes + predictions, minlength=classes * classes)
-    return cells.astype(np.int64).reshape(classes, classes)
+    return metrics.confusion_matrix(labels, predictions, labels=np.arange(classes))
 
 
 def summary(confusion: np.ndarray) -> Summary:
     """Returns accuracy and macro averages of a confusion matrix (rows are the truth); zeros if it is empty."""
-    return Summary(*(float(values[0]) for values in _summaries(np.asarray(confusion)[None])))
+    confusion = np.asarray(confusion)
+    if not confusion.any():
+        return Summary(0.0, 0.0, 0.0, 0.0)
+    return Summary(float(np.trace(confusion) / confusion.sum()), *map(float, _averaged(confusion, average="macro")[:3]))
+
+
+def class_scores(confusion: np.ndarray) -> list[ClassScore]:
+    """Returns one score per class of a confusion matrix (rows are the truth); what is undefined is 0."""
+    columns = _averaged(np.asarray(confusion), average=None, labels=np.arange(len(confusion)))
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [ClassScore(precision=row[0], recall=row[1], f1=row[2], images=int(row[3])) for row in rows]
+
+
+def _averaged(confusion: np.ndarray, **options: Any) -> tuple:
+    """Returns precision, recall, F1 and images of a confusion matrix, as scikit-learn has them."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    truth, predicted = np.nonzero(confusion)
+    counts = confusion[truth, predicted]
+    return precision_recall_fscore_support(truth, predicted, sample_weight=counts, zero_division=0, **options)
+
+
+def precision_recall(probabilities: np.ndarray, labels: np.ndarray) -> list[PrecisionRecall]:
+    """Returns one curve for each class against all others, a point for every different probability that occurs.
+
+    Args:
+        probabilities: float (n, classes). labels: integers (n,), 0..classes-1.
+    """
+    return [_curve(column, np.asarray(labels) == number) for number, column in enumerate(np.asarray(probabilities).T)]
+
+
+def _curve(probabilities: np.ndarray, is_class: np.ndarray) -> PrecisionRecall:
+    from sklearn.metrics import precision_recall_curve
+
+    if not is_class.any():
+        return PrecisionRecall(np.empty(0), np.empty(0), None)
+    # scikit-learn's curve falls, and ends with a point of its own at a recall of 0.
+    precision, recall = (values[-2::-1] for values in precision_recall_curve(is_class, probabilities)[:2])
+    return PrecisionRecall(recall, precision, float((np.diff(recall, prepend=0.0) * precision).sum()))
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
@@ -152,13 +196,13 @@ def macro_f1_interval(confusion: np.ndarray, *, confidence: float = 0.95, seed: 
     put together as in Zou and Donner 2008.
     """
     low, high = _bootstrap_interval(confusion, confidence=confidence, seed=seed)
-    macro_f1 = summary(confusion).macro_f1
+    middle = summary(confusion).macro_f1
     scores = [score for score in class_scores(confusion) if score.f1 in (0, 1) and score.images]
     classes = max(1, int(((np.sum(confusion, axis=0) + np.sum(confusion, axis=1)) > 0).sum()))
     ends = [wilson_interval(round(score.f1) * score.images, score.images, confidence) for score in scores]
-    down = math.hypot(macro_f1 - low, *((score.f1 - end[0]) / classes for score, end in zip(scores, ends, strict=True)))
-    up = math.hypot(high - macro_f1, *((end[1] - score.f1) / classes for score, end in zip(scores, ends, strict=True)))
-    return (max(0.0, macro_f1 - down), min(1.0, macro_f1 + up)) if scores else (low, high)
+    down = math.hypot(middle - low, *((score.f1 - end[0]) / classes for score, end in zip(scores, ends, strict=True)))
+    up = math.hypot(high - middle, *((end[1] - score.f1) / classes for score, end in zip(scores, ends, strict=True)))
+    return (max(0.0, middle - down), min(1.0, middle + up)) if scores else (low, high)
 
 
 def _bootstrap_interval(confusion: np.ndarray, *, confidence: float, seed: int) -> Interval:
@@ -174,9 +218,17 @@ def _bootstrap_interval(confusion: np.ndarray, *, confidence: float, seed: int) 
     shares = confusion[rows, columns] / images
     resamples = np.zeros((RESAMPLES, *confusion.shape), np.int32)
     resamples[:, rows, columns] = np.random.default_rng(seed).multinomial(images, shares, size=RESAMPLES)
+    right = np.diagonal(resamples, axis1=1, axis2=2)
     outside = (1 - confidence) / 2
-    low, high = np.quantile(_summaries(resamples).macro_f1, (outside, 1 - outside))
-    return float(low), float(high)
+    scores = macro_f1(right, resamples.sum(axis=2), resamples.sum(axis=1))
+    return tuple(np.quantile(scores, (outside, 1 - outside)).tolist())
+
+
+def macro_f1(right: np.ndarray, images: np.ndarray, guesses: np.ndarray) -> np.ndarray:
+    """Returns macro F1, float64 (m,), of many resamples at once, each given by its counts per class: (m, classes)."""
+    both = images + guesses
+    f1 = np.divide(2 * right, both, out=np.zeros(both.shape), where=both > 0)
+    return f1.sum(axis=1) / (both > 0).sum(axis=1)
 
 
 def evaluate_probabilities(
@@ -215,15 +267,6 @@ def evaluate_probabilities(
     )
 
 
-def class_scores(confusion: np.ndarray) -> list[ClassScore]:
-    """Returns one score per class of a confusion matrix (rows are the truth); what is undefined is 0."""
-    parts = _parts(np.asarray(confusion)[None])
-    return [
-        ClassScore(precision=precision, recall=recall, f1=f1, images=images)
-        for precision, recall, f1, images in zip(*(part[0].tolist() for part in parts), strict=True)
-    ]
-
-
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Returns the mean negative logarithm of the true class's probability; each is taken as 1e-7 at least."""
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
@@ -240,27 +283,6 @@ def _without_copies(is_right: np.ndarray, is_training_copy: np.ndarray | None) -
     return SubsetScore(
         images=kept.size, accuracy=right / kept.size, accuracy_interval=wilson_interval(right, kept.size)
     )
-
-
-def _parts(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns precision, recall, F1 and images, each (m, classes), of m confusion matrices."""
-    right = np.diagonal(confusions, axis1=1, axis2=2)
-    images, guesses = confusions.sum(axis=2), confusions.sum(axis=1)
-    return _ratio(right, guesses), _ratio(right, images), _ratio(2 * right, images + guesses), images
-
-
-def _summaries(confusions: np.ndarray) -> Summary:
-    """Returns the scores of m confusion matrices, each as float (m,)."""
-    precision, recall, f1, images = _parts(confusions)
-    occurs = (images + confusions.sum(axis=1)) > 0
-    classes = occurs.sum(axis=1)
-    right = np.diagonal(confusions, axis1=1, axis2=2).sum(axis=1)
-    averages = (_ratio((values * occurs).sum(axis=1), classes) for values in (precision, recall, f1))
-    return Summary(_ratio(right, images.sum(axis=1)), *averages)
-
-
-def _ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    return np.divide(parts, wholes, out=np.zeros(np.shape(parts), np.float64), where=wholes > 0)
 
 
 def check_outputs(probabilities: np.ndarray, labels: np.ndarray, label_names: tuple[str, ...]) -> None:

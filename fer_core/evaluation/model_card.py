@@ -1,4 +1,4 @@
-"""The model card of a model that comes with the project, in Markdown: the README of its folder."""
+"""Model cards: what a model must not be used for, and all of one that comes with the project, in Markdown."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,27 @@ from typing import Any, NamedTuple
 
 from fer_core import networks
 from fer_core.config import TrainConfig
+from fer_core.data.fer2013 import NAME as FER2013
 from fer_core.evaluation.analysis_result import Analysis
-from fer_core.evaluation.limits import LIMITS, licence_of
 from fer_core.evaluation.metrics import Evaluation, Interval, wilson_interval
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.manifest import Manifest
 
+LIMITS = (
+    "An expression is not a feeling. The model says which of a few words people would most likely write under a "
+    "picture of a face; it does not know what the person feels.",
+    "Expect worse results on faces, light and cameras unlike those that it was trained on. Nobody recorded age, gender "
+    "or origin of the people shown, so errors by group are not known.",
+    "Do not use it to decide about people: hiring, work, school, insurance, credit, police, border, justice, health, "
+    "or whether someone lies. Do not use it on people who do not know about it. In the European Union, reading "
+    "emotions at work and in education is forbidden, but for medical or safety reasons.",
+)
+_LICENCES = {
+    FER2013: "FER-2013 asks for a citation (Goodfellow et al. 2013); no licence for its pictures is known. They were "
+    "collected from the web and show real people: treat them as research data.",
+    "sample": "The sample's faces are drawn by this project and are under the MIT licence, like the program.",
+}
+_UNKNOWN = "The licence of these images is not known here: whoever brought them knows it."
 _OF_THE_MACHINE = {"data", "time_budget", "threads", "devices", "teacher"}
 """Settings that the command of a card leaves out or writes itself."""
 
@@ -37,6 +52,11 @@ class Known(NamedTuple):
     """Names of the models that it was distilled from."""
     teachers_runs: Sequence[Manifest]
     """Of those that do not come with the project, where their runs are still there."""
+
+
+def licence_of(data: str | None) -> str:
+    """Returns what is known of the licence of a data set's images."""
+    return _LICENCES.get(data or "", _UNKNOWN)
 
 
 def card_text(known: Known) -> str:

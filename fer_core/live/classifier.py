@@ -9,8 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.calibration import with_temperature
-from fer_core.evaluation.outputs import as_probabilities, meaning_of
+from fer_core.evaluation.calibration import as_probabilities, meaning_of, with_temperature
 from fer_core.faces import Detector
 from fer_core.faces.framing import Framing
 from fer_core.paths import Paths

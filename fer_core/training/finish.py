@@ -11,9 +11,10 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
-from fer_core.evaluation import plots
 from fer_core.evaluation.answers import fitted_on
 from fer_core.evaluation.calibration import MANY_IMAGES, useful_temperature
+from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure
+from fer_core.evaluation.look import save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
@@ -142,10 +143,7 @@ def _plot(run: Run, evaluation: Evaluation, rows: list[dict], kept: int) -> None
     images = manifest.splits["train"].images if manifest.splits else 0
     title = f"{manifest.recipe or manifest.config.network}: {manifest.data_name}, {images:,} training images"
     if rows:  # an ensemble has none
-        plots.training_curves(rows, run.plots, title=title, kept_epoch=kept)
-    plots.confusion_matrix(
-        np.array(evaluation.confusion),
-        evaluation.labels,
-        run.plots / "confusion_matrix.png",
-        title=f"{run.id}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right",
-    )
+        for column in CURVES:
+            save(curve_figure(rows, column, title=title, kept_epoch=kept), run.plots / f"training_{column}.png")
+    title = f"{run.id}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right"
+    save(confusion_figure(evaluation.confusion, evaluation.labels, title=title), run.plots / "confusion_matrix.png")

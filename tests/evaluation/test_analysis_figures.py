@@ -5,9 +5,9 @@ from matplotlib.colors import to_hex
 
 from fer_core import emotions
 from fer_core.evaluation import analysis_figures
-from fer_core.evaluation.analysis_figures import Panel, SheetFace
+from fer_core.evaluation.analysis_result import WrongFace
 from fer_core.evaluation.calibration import Bin, reliability
-from fer_core.evaluation.precision_recall import precision_recall
+from fer_core.evaluation.metrics import precision_recall
 from tests.evaluation.conftest import IMAGES, LABELS
 
 TITLE = "20260131-140212-attention-3f9a: PublicTest, 3,589 images, 64.3% right"
@@ -31,31 +31,29 @@ def nothing_is_cut_off(figure) -> bool:
     return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.width and box.y1 <= page.height
 
 
-def bars(axes) -> list:
+def bar_heights(axes) -> list:
     return [[bar.get_height() for bar in container] for container in axes.containers]
 
 
 def test_the_reliability_diagram_shows_accuracy_gap_and_counts_before_and_after(truth, probabilities):
-    panels = [
-        Panel("before", reliability(probabilities, truth)),
-        Panel("after", reliability(probabilities**2, truth)),
-    ]
+    panels = {"before": reliability(probabilities, truth), "after": reliability(probabilities**2, truth)}
     figure = analysis_figures.reliability_figure(panels, title=TITLE)
-    for axes, panel in zip(figure.axes[:2], panels, strict=True):
-        filled = [part for part in panel.bins if part.images]
-        right, confident, modest = (np.array(heights) for heights in bars(axes))
+    for axes, (heading, bins) in zip(figure.axes[:2], panels.items(), strict=True):
+        assert axes.get_title(loc="left") == heading
+        filled = [part for part in bins if part.images]
+        right, confident, modest = (np.array(heights) for heights in bar_heights(axes))
         np.testing.assert_allclose(right + modest, [part.accuracy for part in filled])
         np.testing.assert_allclose(right + confident, [part.confidence for part in filled])
         assert (np.minimum(confident, modest) == 0).all()
     counts = figure.axes[2]
-    assert bars(counts) == [[part.images for part in panels[0].bins]]
-    assert f"{max(part.images for part in panels[0].bins):,}" in all_texts(figure)
+    assert bar_heights(counts) == [[part.images for part in panels["before"]]]
+    assert f"{max(part.images for part in panels['before']):,}" in all_texts(figure)
     assert nothing_is_cut_off(figure)
 
 
 def test_a_reliability_diagram_of_hardly_any_image_can_be_drawn():
     empty = [Bin(0.0, 0.0, 0)] * 15
-    panels = [Panel("before", [*empty[:-1], Bin(1.0, 0.0, 1)]), Panel("after", empty)]
+    panels = {"before": [*empty[:-1], Bin(1.0, 0.0, 1)], "after": empty}
     figure = analysis_figures.reliability_figure(panels, title=TITLE)
     assert nothing_is_cut_off(figure)
 
@@ -97,15 +95,19 @@ def test_a_class_without_images_is_named_and_labels_are_no_formulas():
     assert "–  sad (0 images)" in all_texts(figure)
 
 
-def sheet_face(number: int, **fields) -> SheetFace:
-    face = np.full((48, 48), 10 * number, np.uint8)
-    metadata = {"truth": "sad", "predicted": "happy", "confidence": 0.99, "name": f"{number}.jpg", "colour": "#e6a700"}
-    return SheetFace(face_gray=face, **metadata | fields)
+def wrong_face(number: int, **fields) -> WrongFace:
+    metadata = {"truth": "sad", "predicted": "happy", "confidence": 0.99, "name": f"test/sad/{number}.jpg"}
+    return WrongFace(**metadata | fields)
+
+
+def sheet(wrong: list[WrongFace]):
+    """The figure of faces that are all of one grey value, ten times their number."""
+    faces = np.repeat(10 * np.arange(len(wrong), dtype=np.uint8), 48 * 48).reshape(-1, 48, 48, 1)
+    return analysis_figures.confidently_wrong_figure(wrong, faces, LABELS, title=f"{TITLE}\nThe surest.")
 
 
 def test_the_sheet_shows_every_face_pixel_by_pixel_with_its_labels_and_name():
-    faces = [sheet_face(number) for number in range(24)]
-    figure = analysis_figures.confidently_wrong_figure(faces, title=f"{TITLE}\nThe 24 surest.")
+    figure = sheet([wrong_face(number) for number in range(24)])
     pixels = drawn(figure)
     for number in (1, 6, 23):
         assert (pixels == (10 * number, 10 * number, 10 * number, 255)).all(axis=2).sum() >= 192 * 192
@@ -114,13 +116,11 @@ def test_the_sheet_shows_every_face_pixel_by_pixel_with_its_labels_and_name():
 
 
 def test_a_sheet_of_one_face_with_long_names_and_dollars_is_drawn():
-    figure = analysis_figures.confidently_wrong_figure(
-        [sheet_face(1, name="$" + "x" * 200 + "$.jpg", truth="y" * 60, predicted=r"$\frac$")], title=TITLE
-    )
-    assert nothing_is_cut_off(figure)
+    names = {"name": "$" + "x" * 200 + "$.jpg", "truth": "y" * 60, "predicted": r"$\frac$"}
+    assert nothing_is_cut_off(sheet([wrong_face(1, **names)]))
 
 
 def test_an_empty_sheet_says_so():
-    figure = analysis_figures.confidently_wrong_figure([], title=TITLE)
+    figure = sheet([])
     assert "No image is wrong." in all_texts(figure)
     assert nothing_is_cut_off(figure)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fer_core.evaluation import figures, plots
+from fer_core.evaluation import figures, look
 
 TITLE = "20260131-140212-attention-3f9a · FER-2013 · 2,871 validation images"
 
 
 def history(epochs: int, *, with_validation: bool = True) -> list[dict]:
-    rows = [{"epoch": epoch, **dict.fromkeys(plots.CURVES, epoch / (epochs + 1))} for epoch in range(1, epochs + 1)]
+    rows = [{"epoch": epoch, **dict.fromkeys(figures.CURVES, epoch / (epochs + 1))} for epoch in range(1, epochs + 1)]
     for row in rows if with_validation else []:
-        row.update({f"val_{name}": 0.9 * row[name] for name in plots.CURVES})
+        row.update({f"val_{name}": 0.9 * row[name] for name in figures.CURVES})
     return rows
 
 
@@ -52,7 +52,7 @@ def legend_is_beside_the_data(figure) -> bool:
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 100])
-@pytest.mark.parametrize("column", plots.CURVES)
+@pytest.mark.parametrize("column", figures.CURVES)
 def test_a_curve_shows_training_validation_and_the_kept_epoch(column, epochs):
     figure = figures.curve_figure(history(epochs), column, title=TITLE, kept_epoch=epochs)
     lines = drawn_lines(figure)
@@ -155,26 +155,21 @@ def test_an_overview_of_nothing_says_so():
     assert "No run with an accuracy yet." in all_texts(figures.overview_figure([]))
 
 
-def test_every_plot_is_written_whole_and_leaves_nothing_else(tmp_path):
-    curves = plots.training_curves(history(3), tmp_path, title=TITLE, kept_epoch=2)
-    plots.class_distribution({"train": {"happy": 3, "sad": 2}}, tmp_path / "class_distribution.png")
-    plots.confusion_matrix(np.eye(2, dtype=int), ["happy", "sad"], tmp_path / "confusion_matrix.png", title=TITLE)
-    plots.history_overview([past_run(1, best=0.5)], tmp_path / "new folder" / "overview.png")
-    written = sorted(path.name for path in tmp_path.rglob("*.png"))
-    names = ["accuracy", "loss", "precision", "recall"]
-    training = [f"training_{name}.png" for name in names]
-    assert [path.name for path in curves] == training
-    assert written == sorted([*training, "class_distribution.png", "confusion_matrix.png", "overview.png"])
-    picture = cv2.imread(str(curves[0]))
+def test_a_plot_is_written_whole_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "new folder" / "accuracy.png"
+    look.save(figures.curve_figure(history(3), "accuracy", title=TITLE, kept_epoch=2), path)
+    assert list(path.parent.iterdir()) == [path]
+    picture = cv2.imread(str(path))
     assert picture.shape == (720, 1200, 3)
     assert (picture[0] == 255).all()
 
 
 def test_drawing_does_not_touch_pyplot(tmp_path):
     program = (
-        "import sys, pathlib\nfrom fer_core.evaluation import plots\n"
+        "import sys, pathlib\nfrom fer_core.evaluation import figures, look\n"
         "light = 'matplotlib' not in sys.modules\n"
-        f"plots.class_distribution({{'train': {{'a': 1, 'b': 2}}}}, pathlib.Path({str(tmp_path / 'a.png')!r}))\n"
+        "figure = figures.class_distribution_figure({'train': {'a': 1, 'b': 2}})\n"
+        f"look.save(figure, pathlib.Path({str(tmp_path / 'a.png')!r}))\n"
         "sys.exit(0 if light and 'matplotlib.pyplot' not in sys.modules else 1)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

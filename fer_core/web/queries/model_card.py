@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fer_core.evaluation.limits import LIMITS, licence_of
+from fer_core.evaluation.model_card import LIMITS, licence_of
 from fer_core.store.model_files import ModelFiles
 from fer_core.store.run import Run
 from fer_core.web.queries.run_detail import evaluation, facts
