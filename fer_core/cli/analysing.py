@@ -12,7 +12,7 @@ from rich.console import Console
 from fer_core.cli.live_arguments import LiveRequest
 from fer_core.cli.output import say
 from fer_core.errors import ArtifactError, DatasetError, FerError
-from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, kept_analysis
+from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import FoundData, data_for
 from fer_core.evaluation.analysis_report import print_analysis
 from fer_core.evaluation.metrics import Evaluation
@@ -92,7 +92,7 @@ def _folder(model: ModelFiles, request: LiveRequest, split_fingerprint: str | No
 
 def _kept(model: ModelFiles, folder: Path, fingerprints: tuple[str | None, str | None], views: int) -> Analysis | None:
     data, split = fingerprints
-    return kept_analysis(
+    return saved_analysis(
         folder,
         model_sha256=model.sha256,
         data_fingerprint=data,

@@ -26,7 +26,6 @@ from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
 from fer_core.interruption import signals_wait
 from fer_core.paths import Paths
-from fer_core.store.keras_loading import load_keras
 from fer_core.store.run import Run
 from fer_core.training.retraining import RetrainSpec
 
@@ -139,7 +138,6 @@ def _train(console: Console, run: Run, dataset: "Dataset", paths: Paths) -> None
     choose_backend(run.manifest.backend)
     send_native_messages_to(run.log_txt)
     with signals_wait(), Display(console) as display:
-        load_keras()
         from fer_core.training.train import train
 
         result = train(run, dataset, paths=paths, report=display)

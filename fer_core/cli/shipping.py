@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.analysis_result import Analysis
-from fer_core.evaluation.model_card import Known, card_text, machine
+from fer_core.evaluation.model_card import ModelCard, card_text, machine
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import file_sha256, read_json, replacing, write_atomically, write_json
@@ -48,7 +48,7 @@ def ship(run: Run, folder: Path) -> None:
     shutil.copytree(run.plots, folder / "plots")
     shutil.copyfile(run.history_csv, folder / "history.csv")
     _write_reports(run, folder)
-    write_atomically(folder / "README.md", card_text(_known(run, Run(folder, folder), analysis)))
+    write_atomically(folder / "README.md", card_text(_model_card(run, Run(folder, folder), analysis)))
 
 
 def _analysis(path: Path) -> Analysis:
@@ -66,10 +66,10 @@ def _over_views(run: Run) -> Analysis | None:
     return max(found, key=lambda analysis: analysis.views, default=None)
 
 
-def _known(run: Run, shipped: Run, analysis: Analysis) -> Known:
+def _model_card(run: Run, shipped: Run, analysis: Analysis) -> ModelCard:
     models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
     costs = cost(shipped)
-    return Known(
+    return ModelCard(
         name=shipped.folder.name,
         manifest=shipped.manifest,
         analysis=analysis,

@@ -20,7 +20,6 @@ from fer_core.interruption import signals_wait
 from fer_core.paths import Paths
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
-from fer_core.store.keras_loading import load_keras
 from fer_core.store.litert import native_messages_hidden
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote
@@ -109,7 +108,6 @@ def _average(console: Console, request: Request) -> None:
     members = finished_members(request.ensemble, request.paths)
     dataset, audit = _checked_data(console, members[0].manifest.config, request.paths)
     choose_backend(None)
-    load_keras()
     from fer_core.evaluation.report import print_scores
     from fer_core.training.ensemble import begin_ensemble, finish_ensemble
 
@@ -228,7 +226,6 @@ def _fit(console: Console, run: Run, dataset: "Dataset", paths: Paths) -> None:
     try:
         send_native_messages_to(run.log_txt)
         with signals_wait(), Display(console) as display:
-            load_keras()
             from fer_core.training.train import train
 
             result = train(run, dataset, paths=paths, report=display)

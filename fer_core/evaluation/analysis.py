@@ -1,6 +1,6 @@
-"""`analyse`: what a model's answers on the test images tell, kept as evaluation.json, plots and a sheet of faces.
+"""`analyse`: what a model's answers on the test images tell, saved as evaluation.json, plots and a sheet of faces.
 
-Does not know which runtime gives the answers, and prints nothing. To read a kept analysis loads nothing heavy.
+Does not know which runtime gives the answers, and prints nothing. To read a saved analysis loads nothing heavy.
 """
 
 import contextlib
@@ -52,12 +52,12 @@ def analyse(
     views: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Analysis:
-    """Returns the analysis of a model on the test split, and keeps it with its figures in `folder`.
+    """Returns the analysis of a model on the test split, and saves it with its figures in `folder`.
 
     Args:
         dataset: what `data_for` found; its classes may stand in another order than the model's.
-        probabilities: asked for the test images, and for the validation images where these are others.
-        views: how many views of each image they are averaged over, to be kept with the analysis.
+        probabilities: called with the test images, and with the validation images where these are others.
+        views: how many views of each image they are averaged over, to be saved with the analysis.
 
     Raises:
         DatasetError: data and model do not have the same classes.
@@ -67,7 +67,7 @@ def analyse(
     began = clock()
     answers = answers_of(model, dataset, probabilities)
     analysis = analysis_of(model, dataset, answers)
-    with _kept_in(folder):
+    with _errors_named(folder):
         _draw(analysis, answers, dataset, folder, model.name)
         analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3), "views": views})
         # Last, since what is in it says that everything else is there.
@@ -76,7 +76,7 @@ def analyse(
 
 
 @contextlib.contextmanager
-def _kept_in(folder: Path) -> Iterator[None]:
+def _errors_named(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -84,7 +84,7 @@ def _kept_in(folder: Path) -> Iterator[None]:
         raise ArtifactError(f"The analysis cannot be written to {folder}: {reason}.", hint=_ELSEWHERE) from error
 
 
-def kept_analysis(
+def saved_analysis(
     folder: Path,
     *,
     model_sha256: str,
@@ -110,7 +110,7 @@ def kept_analysis(
 def analysis_folder(
     model: ModelFiles, paths: Paths, *, split_fingerprint: str | None = None, views: int = 1, int8: bool = False
 ) -> Path:
-    """Returns where the model's analysis is kept: the folder of its run, if it is analysed on the run's own images.
+    """Returns where the model's analysis is saved: the folder of its run, if it is analysed on the run's own images.
 
     Everything else gets a folder under analyses/: models from elsewhere, shipped ones (which are never written to), and
     runs on other images, over several views or in int8, whose own scores stay as they are.
@@ -131,7 +131,7 @@ def analysis_folder(
 
 
 def analysis_of(model: ModelFiles, dataset: Dataset, answers: Answers) -> Analysis:
-    """Returns what the answers tell; keeps and draws nothing."""
+    """Returns what the answers tell; saves and draws nothing."""
     evaluation = evaluate_probabilities(
         answers.outputs,
         answers.truth,
@@ -144,13 +144,13 @@ def analysis_of(model: ModelFiles, dataset: Dataset, answers: Answers) -> Analys
     return Analysis(
         evaluation=evaluation,
         temperature=answers.temperature.value,
-        temperature_from=answers.temperature.sentence,
+        temperature_from=answers.temperature.message,
         before=_calibration(answers.outputs, answers.truth),
         after=_calibration(answers.calibrated, answers.truth),
         average_precision={label: curve.average_precision for label, curve in _curves(model.labels, answers).items()},
         confused=most_confused(evaluation),
         confidently_wrong=_wrong_faces(model.labels, dataset, answers),
-        compared_with=answers.copies.sentence,
+        compared_with=answers.copies.message,
         remark=answers.remark,
         pixels=model.pixels,
         data=dataset.name,

@@ -35,7 +35,7 @@ class Copies(NamedTuple):
     """Which test images also occur in training: bool (n,), or None if that is not known; and with what was compared."""
 
     is_copy: np.ndarray | None
-    sentence: str
+    message: str
 
 
 def data_for(
@@ -121,10 +121,10 @@ def training_hashes(model: ModelFiles, dataset: Dataset) -> np.ndarray | None:
     manifest = model.manifest
     if manifest is None:
         return None
-    kept = kept_hashes(model.run_folder, manifest)
-    if kept is None and manifest.split_fingerprint == dataset.split_fingerprint:
+    saved = saved_hashes(model.run_folder, manifest)
+    if saved is None and manifest.split_fingerprint == dataset.split_fingerprint:
         return dataset.hashes_seen_before_test()
-    return kept
+    return saved
 
 
 def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None]) -> Dataset:
@@ -149,8 +149,8 @@ def _named_data(manifest: Manifest) -> str:
     return " ".join(filter(None, (manifest.data_name, f"({source})" if source else "")))
 
 
-def kept_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
-    """Returns the content hashes, uint64 (n,), that a run's folder keeps; None if they are not there or not its own."""
+def saved_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
+    """Returns the content hashes, uint64 (n,), saved in a run's folder; None if they are not there or not its own."""
     metadata = manifest.training_images
     path = None if run_folder is None else run_folder / "training_images.bin"
     if metadata is None or path is None or not path.is_file():

@@ -24,7 +24,7 @@ def print_analysis(console: "Console", analysis: Analysis, *, folder: Path | Non
     """Prints scores, confusion, the most confused pairs, calibration and the surest mistakes.
 
     Args:
-        folder: where the analysis is kept, to be named.
+        folder: where the analysis is saved, to be named.
     """
     evaluation = analysis.evaluation
     print_scores(
@@ -73,7 +73,7 @@ def _matrix(evaluation: Evaluation, what: str, room: int, cell: Callable[[int, i
 def _print_pairs(console: "Console", analysis: Analysis) -> None:
     say(console, "\nMost confused", style="bold")
     for pair in analysis.confused:
-        say(console, f"{pair.sentence}.")
+        say(console, f"{pair.message}.")
     if not analysis.confused:
         say(console, "No class is taken for another.")
 

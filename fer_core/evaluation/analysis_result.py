@@ -11,11 +11,11 @@ from fer_core.evaluation.metrics import Evaluation
 _AGAIN = "Analyse the model again: `python realtime_emotion_detector.py --analyze`."
 
 
-class _Metadata(BaseModel):
+class _Result(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class Calibration(_Metadata):
+class Calibration(_Result):
     """How far the confidence can be believed."""
 
     error: float
@@ -25,7 +25,7 @@ class Calibration(_Metadata):
     bins: tuple[Bin, ...]
 
 
-class ConfusedPair(_Metadata):
+class ConfusedPair(_Result):
     """How many of the images of one class are taken for another."""
 
     truth: str
@@ -34,13 +34,13 @@ class ConfusedPair(_Metadata):
     of: int
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """The pair in words."""
         share = self.images / max(self.of, 1)
         return f"{self.truth} is taken for {self.predicted}: {self.images:,} of {self.of:,}, {share:.1%}"
 
 
-class WrongFace(_Metadata):
+class WrongFace(_Result):
     """An image whose prediction is not its label; the confidence is that after temperature scaling."""
 
     name: str
@@ -49,7 +49,7 @@ class WrongFace(_Metadata):
     confidence: float
 
 
-class Analysis(_Metadata):
+class Analysis(_Result):
     """What a model's answers on one test split tell. Scores and average precision are of its own probabilities."""
 
     version: Literal[1] = 1

@@ -24,10 +24,10 @@ _OWN = "so the temperature is the model's own."
 
 
 class Temperature(NamedTuple):
-    """A temperature, and a sentence that says which images chose it."""
+    """A temperature, and which images chose it."""
 
     value: float
-    sentence: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def answers_of(model: ModelFiles, dataset: Dataset, probabilities: Classify) -> 
     remark = remark_on(model.manifest, dataset)
     scores = model.manifest.scores if model.manifest and not remark else None
     return Answers(
-        outputs=_asked(model, dataset.test, probabilities),
+        outputs=_probabilities(model, dataset.test, probabilities),
         truth=numbers[dataset.test.labels],
         temperature=_temperature(model, dataset, probabilities, numbers),
         copies=copies_in_test(model, dataset),
@@ -75,7 +75,7 @@ def _temperature(model: ModelFiles, dataset: Dataset, probabilities: Classify, n
     unseen, caveat = _unseen(model, dataset)
     if unseen.sum() < min(ENOUGH_IMAGES, len(part)):
         return Temperature(model.temperature, f"{part.name} may be known from training, {_OWN}")
-    value = useful_temperature(_asked(model, part, probabilities)[unseen], numbers[part.labels][unseen])
+    value = useful_temperature(_probabilities(model, part, probabilities)[unseen], numbers[part.labels][unseen])
     sentence = fitted_on(value, int(unseen.sum()), f"{part.name}{caveat}")
     is_same = abs(value - model.temperature) <= SAME_TEMPERATURE
     return Temperature(value, f"{sentence}." if is_same else f"{sentence}; readings use {model.temperature:.2f}.")
@@ -103,7 +103,7 @@ def _unseen(model: ModelFiles, dataset: Dataset) -> tuple[np.ndarray, str]:
     return ~np.isin(part.hashes, seen), " that do not occur in training"
 
 
-def _asked(model: ModelFiles, part: Split, probabilities: Classify) -> np.ndarray:
+def _probabilities(model: ModelFiles, part: Split, probabilities: Classify) -> np.ndarray:
     """Returns the outputs; a model from elsewhere may end without softmax, and its scores look like confidences."""
     outputs = np.asarray(probabilities(part), np.float32)
     check_outputs(outputs, part.labels, model.labels)

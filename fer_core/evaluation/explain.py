@@ -25,7 +25,7 @@ from fer_core.evaluation.layer_maps import (
     passing_through,
     replaced,
 )
-from fer_core.store.pixels import PixelRange, in_range
+from fer_core.store.model_metadata import PixelRange, in_range
 
 MOST_MAPS = 64
 
@@ -102,11 +102,11 @@ def feature_maps(model: keras.Model, layer: str, picture: np.ndarray) -> np.ndar
         layer: one of `layer_names`; ConfigError otherwise.
         picture: float32 (side, side, channels), in the grey values that the model takes.
     """
-    kept = []
+    outputs = []
     name = map_layer(model, layer).name
-    with passing_through(keras_layer(model, name), lambda output: kept.append(output) or output):
+    with passing_through(keras_layer(model, name), lambda output: outputs.append(output) or output):
         outputs_of(model, picture)
-    return np.asarray(keras.ops.convert_to_numpy(kept[-1])[0], np.float32)
+    return np.asarray(keras.ops.convert_to_numpy(outputs[-1])[0], np.float32)
 
 
 def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: int) -> np.ndarray:

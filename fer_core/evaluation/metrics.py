@@ -84,7 +84,7 @@ class Evaluation(BaseModel):
     """A sentence: which images chose the epoch and the temperature."""
     model_sha256: str | None = None
     analysis: dict[str, Any] | None = None
-    """What `analysis.py` adds to evaluation.json; `kept_analysis` reads it."""
+    """What `analysis.py` adds to evaluation.json; `saved_analysis` reads it."""
 
     @property
     def labels(self) -> tuple[str, ...]:

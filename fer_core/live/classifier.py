@@ -16,9 +16,8 @@ from fer_core.paths import Paths
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.model_checks import check_labels
 from fer_core.store.model_files import ModelFiles, ignore, int8_file, litert_file
-from fer_core.store.pixels import in_range
+from fer_core.store.model_metadata import check_labels, in_range
 
 Runtime = Literal["litert", "int8", "keras"]
 Answers = Callable[[np.ndarray], np.ndarray]

@@ -21,7 +21,7 @@ from fer_core.live.prediction import UNSURE_BELOW, Prediction
 from fer_core.live.predictor import FacePredictor, check_threshold
 from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
-from fer_core.store.pixels import PixelRange
+from fer_core.store.model_metadata import PixelRange
 
 Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
 Colour = Literal["bgr", "rgb", "gray"]

@@ -1,10 +1,12 @@
-"""What a model file may name: classes and functions of stock Keras that only compute, and nothing else.
+"""What the description of a network may hold: stock Keras that only computes, sizes that fit, and nothing else.
 
-Keras makes an object of whatever a file names, and its own safe mode lets more pass than a model of pictures needs.
-So what is not listed here is refused. Knows names alone; `objections.py` goes through a whole description with them.
+A description is what Keras keeps in a file, as parsed JSON: {"class_name": "Functional", "config": {"layers": …}}.
+Keras makes an object of whatever it names, and its own safe mode lets more pass than a model of pictures needs. So what
+is not listed here is refused, as are numbers that would have Keras take all memory, and nesting that no network has.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 
 def _names(text: str) -> frozenset[str]:
@@ -77,6 +79,33 @@ _OLDER_LAYERS = _names(
 _IS_CODE = {"Lambda": "a Lambda", "__lambda__": "a lambda", "__typespec__": "a type of TensorFlow"}
 
 
+_DEEPEST = 60
+_MOST_PARTS = 300_000
+_MOST_CALLS = 3_000
+"""Of layers. The largest networks in use have a thousand; a model in a model that is called twice has twice its own."""
+_LARGEST_NUMBER = 65_536
+_LARGEST = {
+    "units": 8192,
+    "filters": 8192,
+    "kernel_size": 512,
+    "depth_multiplier": 512,
+    "size": 64,
+    "padding": 2048,
+    "height": 2048,
+    "width": 2048,
+    "batch_shape": 2048,
+    "batch_input_shape": 2048,
+    # What a layer gets or gives, also a flattened picture.
+    "shape": 2**24,
+    "input_shape": 2**24,
+    "build_input_shape": 2**24,
+    "target_shape": 2**24,
+}
+_ANY_NUMBER = frozenset({"seed", "shared_object_id"})
+_LAYER_KEYS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "config"})
+"""Under these stand layers; under others things without a name of their own, such as initializers."""
+
+
 def _plain_name(name: str) -> str:
     return name.replace("_", "").lower()
 
@@ -89,25 +118,133 @@ _BY_TEXT = {
 }
 
 
-def class_objection(node: dict[str, Any]) -> str | None:
+class _Part(NamedTuple):
+    """One value of a description: under which setting it stands, of which layer, and how deep."""
+
+    value: Any
+    key: str
+    owner: str
+    depth: int
+    calls: int = 1
+    """How often the layer is called that it belongs to."""
+
+
+def first_objection(description: Any) -> str | None:
+    """Returns what must not be in a description, e.g. "the layer 'x' is a Lambda, which is code"; None if nothing."""
+    return next(_objections(description), None)
+
+
+def _objections(description: Any) -> Iterator[str]:
+    if not isinstance(description, dict) or not isinstance(description.get("config"), dict | list):
+        yield "it describes no network"
+        return
+    if description.get("class_name") not in MODELS:
+        named = description.get("registered_name") or description.get("class_name")
+        yield f"the model is of the class {_shown(named)}, which is no stock model of Keras"
+    # What the model itself was compiled with is never loaded; that of models inside it would be.
+    yield from _objections_inside({**description, "compile_config": None})
+
+
+def _objections_inside(description: dict[str, Any]) -> Iterator[str]:
+    waiting, calls = [_Part(description, "", "the model", 0)], 0
+    for _ in range(_MOST_PARTS):
+        if not waiting:
+            return
+        part = waiting.pop()
+        if part.depth > _DEEPEST:
+            yield f"it is nested more than {_DEEPEST} deep"
+            return
+        yield from _objections_to(part)
+        calls += _calls(part) if _is_layer_node(part) else 0
+        if calls > _MOST_CALLS:
+            yield f"its layers are called more than {_MOST_CALLS:,} times"
+            return
+        waiting.extend(_parts_of(part))
+    yield f"it has more than {_MOST_PARTS:,} parts"
+
+
+def _parts_of(part: _Part) -> Iterator[_Part]:
+    """The last comes first, since they are taken from the end."""
+    value, depth = part.value, part.depth + 1
+    if isinstance(value, list):
+        yield from (_Part(item, part.key, part.owner, depth, part.calls) for item in reversed(value))
+    elif isinstance(value, dict):
+        owner, calls = (_layer(value), _calls(part)) if _is_layer_node(part) else (part.owner, part.calls)
+        for key, item in reversed(value.items()):
+            # The items of a tuple or a shape stand for the setting that has it.
+            yield _Part(item, part.key if key == "items" else key, owner, depth, calls)
+
+
+def _objections_to(part: _Part) -> Iterator[str]:
+    value, kind = part.value, part.key.rpartition("_")[2]
+    found = None
+    if kind == "activation":
+        found = _activation_objection(value)
+    elif isinstance(value, dict) and "class_name" in value:
+        found = _class_objection(value)
+    elif isinstance(value, str):
+        found = _text_objection(kind, value)
+    elif isinstance(value, int | float):
+        found = _number_objection(part.key, value)
+    if part.key == "compile_config" and value:
+        found = "would be loaded too, an optimizer and losses"
+    if found:
+        yield f"{_place(part)} {found}"
+
+
+def _number_objection(key: str, number: float) -> str | None:
+    if key in _ANY_NUMBER or (isinstance(number, float) and key not in _LARGEST):
+        return None
+    largest = _LARGEST.get(key, _LARGEST_NUMBER)
+    return f"is {_shown(number)}; more than {largest:,} is refused" if abs(number) > largest else None
+
+
+def _place(part: _Part) -> str:
+    if _is_layer_node(part):
+        return _layer(part.value)
+    return f"the {part.key} of {part.owner}"
+
+
+def _is_layer_node(part: _Part) -> bool:
+    return isinstance(part.value, dict) and "class_name" in part.value and _is_layer(part)
+
+
+def _calls(part: _Part) -> int:
+    """Returns how often a layer is called, also in a model that is called several times itself."""
+    nodes = part.value.get("inbound_nodes")
+    return part.calls * max(1, len(nodes) if isinstance(nodes, list) else 1)
+
+
+def _is_layer(part: _Part) -> bool:
+    return part.key in _LAYER_KEYS or not part.key
+
+
+def _layer(node: dict[str, Any]) -> str:
+    config = node.get("config")
+    name = (config.get("name") if isinstance(config, dict) else None) or node.get("name")
+    what = "model" if node["class_name"] in MODELS else "layer"
+    return f"the {what} {_shown(name)}" if isinstance(name, str) else f"a {what} without a name"
+
+
+def _class_objection(node: dict[str, Any]) -> str | None:
     """Returns what is wrong with {"class_name": …, "module": …}, as the end of a sentence, e.g. "is a Lambda, …"."""
     name, module, registered = (_text(node.get(key)) for key in ("class_name", "module", "registered_name"))
     if name in _IS_CODE:
         return f"is {_IS_CODE[name]}, which is code"
     if name == "function":
-        return f"is the function {shown(node.get('config'))}, which is none of Keras' own"
+        return f"is the function {_shown(node.get('config'))}, which is none of Keras' own"
     if registered not in (None, "", name):
-        return f"is of the class {shown(registered)}, which is none of Keras' own"
+        return f"is of the class {_shown(registered)}, which is none of Keras' own"
     if name in _OLDER_LAYERS:
-        return f"is of the class {shown(name)} {OLDER}"
+        return f"is of the class {_shown(name)} {OLDER}"
     if (name, None) not in _CLASSES:
-        return f"is of the class {shown(name)}, which is not on the list of Keras' own that only compute"
+        return f"is of the class {_shown(name)}, which is not on the list of Keras' own that only compute"
     if (name, module) not in _CLASSES:
-        return f"is of the class {shown(name)} of {shown(module)}, which is not where Keras has it"
+        return f"is of the class {_shown(name)} of {_shown(module)}, which is not where Keras has it"
     return None
 
 
-def activation_objection(value: Any) -> str | None:
+def _activation_objection(value: Any) -> str | None:
     """Returns what is wrong with the value of a setting that names an activation, as the end of a sentence.
 
     A lambda has no class here: Keras writes it as {"value": [its code, …]}.
@@ -115,21 +252,21 @@ def activation_objection(value: Any) -> str | None:
     if value is None or (isinstance(value, str) and _plain_name(value) in _BY_TEXT["activation"]):
         return None
     if isinstance(value, str):
-        return f"is {shown(value)}, which is no activation of Keras"
+        return f"is {_shown(value)}, which is no activation of Keras"
     if isinstance(value, dict) and isinstance(value.get("class_name"), str):
         is_layer = value["class_name"] in _ACTIVATION_LAYERS
-        return class_objection(value) or (None if is_layer else "is no activation of Keras")
+        return _class_objection(value) or (None if is_layer else "is no activation of Keras")
     return "is a function of its own, which is code"
 
 
-def text_objection(kind: str, value: str) -> str | None:
+def _text_objection(kind: str, value: str) -> str | None:
     """Returns what is wrong with a string under a setting of this kind (initializer, regularizer, constraint)."""
     if _plain_name(value) in _BY_TEXT.get(kind, (_plain_name(value),)):
         return None
-    return f"is {shown(value)}, which is none of Keras' own"
+    return f"is {_shown(value)}, which is none of Keras' own"
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     """Returns a value out of a file as it can be printed: short, and without control characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
@@ -137,4 +274,4 @@ def shown(value: Any) -> str:
 
 def _text(value: Any) -> str | None:
     """Returns a name as text, also where a file has a list or a number in its place."""
-    return value if value is None or isinstance(value, str) else shown(value)
+    return value if value is None or isinstance(value, str) else _shown(value)

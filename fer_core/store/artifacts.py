@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 from fer_core.errors import ArtifactError
 from fer_core.store.files import read_json, replacing, write_atomically, write_json
-from fer_core.store.inspection import check_is_file
-from fer_core.store.inspection_child import inspect_apart
-from fer_core.store.keras_loading import load_keras
+from fer_core.store.inspection import check_is_file, inspect_apart
 from fer_core.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -68,7 +66,6 @@ def load_model(path: Path) -> "keras.Model":
     take all memory is refused before its weights are made.
     """
     inspect_apart(path)
-    load_keras()
     import keras
 
     from fer_core.store.model_size import check_size

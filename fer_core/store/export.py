@@ -5,8 +5,6 @@ Making it takes TensorFlow. Where this process has another backend, or none yet,
 """
 
 import importlib.util
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +13,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from fer_core.errors import ArtifactError, FerError
-from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.artifacts import load_model
+from fer_core.store.child import answer, run_child
 from fer_core.store.files import file_sha256, replacing
 from fer_core.store.litert import LiteRTModel, native_messages_hidden
 from fer_core.store.manifest import LiteRTMetadata
-from fer_core.store.pixels import PixelRange, in_range
+from fer_core.store.model_metadata import PixelRange, in_range
 from fer_core.store.run import Run
 
 if TYPE_CHECKING:
@@ -29,10 +27,7 @@ if TYPE_CHECKING:
 ALLOWED_DIFFERENCE = 1e-3
 """Of probabilities. Measured: under 1e-6 for float32; more than this means another model, not rounding."""
 
-_PROJECT = Path(__file__).parents[2]
 _EXPORT_SECONDS = 600
-_UNREADABLE = 3
-"""The exit code of a child that could not read the model, which is no matter of LiteRT."""
 _PROBES = 32
 
 
@@ -83,7 +78,7 @@ def export_int8(model: "keras.Model", path: Path) -> None:
 
 
 def export_in_child(model: Path, path: Path, *, pixels: PixelRange = "0..255") -> LiteRTMetadata:
-    """Writes the .tflite of a .h5 or .keras in a process of its own, and returns its facts.
+    """Writes the .tflite of a .h5 or .keras in a process of its own, and returns its metadata.
 
     `pixels` is what the model was trained on; in that range the two are compared. Raises ArtifactError.
     """
@@ -97,19 +92,13 @@ def export_int8_in_child(model: Path, path: Path) -> None:
 
 def _made_in_child(model: Path, path: Path, what: str) -> str:
     """Returns the last line that the process printed."""
-    command = [sys.executable, "-P", "-m", "fer_core.store.export", str(model.absolute()), str(path.absolute()), what]
-    environment = os.environ | {
-        "KERAS_BACKEND": "tensorflow",
-        "CUDA_VISIBLE_DEVICES": "",  # a conversion needs no GPU, and must not take a training's memory
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH")))),
-    }
+    arguments = (model.absolute(), path.absolute(), what)
+    # A conversion needs no GPU, and must not take a training's memory.
+    settings = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
     try:
-        child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS)
+        child = run_child("fer_core.store.export", *arguments, timeout_seconds=_EXPORT_SECONDS, **settings)
     except subprocess.TimeoutExpired:
         raise ArtifactError(f"{model} could not be exported to LiteRT in {_EXPORT_SECONDS} s.") from None
-    if child.returncode == _UNREADABLE:
-        told = json.loads(child.stdout.splitlines()[-1])
-        raise ArtifactError(told["problem"], hint=told["hint"])
     if child.returncode:
         last = (child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1]
         raise ArtifactError(
@@ -144,28 +133,18 @@ def _convert(model: "keras.Model", path: Path, **settings: object) -> None:
 
 
 def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
-    """Returns the facts of a float32 export as JSON, the hash of an int8 one."""
-    network = _loaded(model)
-    if what == "int8":
-        export_int8(network, path)
-        return file_sha256(path)
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
-    metadata = export_checked(network, path, images if what == "0..255" else in_range(images, what))
-    return metadata.model_dump_json()
-
-
-def _loaded(model: Path) -> "keras.Model":
+    """Returns the metadata of a float32 export as JSON, the hash of an int8 one."""
+    network = load_model(model)
     try:
-        return load_model(model)
-    except ArtifactError as error:
-        print(json.dumps({"problem": str(error), "hint": error.hint}))
-        sys.exit(_UNREADABLE)
+        if what == "int8":
+            export_int8(network, path)
+            return file_sha256(path)
+        images = np.random.default_rng(0).integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
+        probes = images if what == "0..255" else in_range(images, what)
+        return export_checked(network, path, probes).model_dump_json()
+    except FerError as error:  # no matter of the model, which could be read
+        sys.exit(f"{error} {error.hint}")
 
 
 if __name__ == "__main__":
-    limit_memory(memory_bytes() // 2)
-    try:
-        print(_export(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
-    except FerError as error:
-        sys.exit(f"{error} {error.hint}")
+    answer(lambda: _export(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))

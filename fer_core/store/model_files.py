@@ -16,13 +16,17 @@ from fer_core.paths import Paths
 from fer_core.store.artifacts import read_h5_manifest, read_labels
 from fer_core.store.export import can_export, export_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
-from fer_core.store.inspection import H5_SUFFIXES, MODEL_SUFFIXES
-from fer_core.store.inspection_child import inspect_apart
+from fer_core.store.inspection import H5_SUFFIXES, MODEL_SUFFIXES, inspect_apart
 from fer_core.store.litert import check_litert
 from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest
-from fer_core.store.model_checks import check_labels, labels_beside, picture_of
-from fer_core.store.model_metadata import ModelMetadata, fingerprints_of
-from fer_core.store.pixels import PixelRange
+from fer_core.store.model_metadata import (
+    ModelMetadata,
+    PixelRange,
+    check_labels,
+    labels_beside,
+    metadata_of,
+    picture_of,
+)
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import INT8_NAME, Run
 from fer_core.store.runs import open_run
@@ -127,7 +131,7 @@ def _is_whole(path: Path, metadata: LiteRTMetadata | Int8Metadata | None) -> boo
 
 def _cached_metadata(kept: Path) -> LiteRTMetadata | None:
     try:
-        return LiteRTMetadata.model_validate(read_json(kept.with_suffix(".json"), "facts of a kept conversion"))
+        return LiteRTMetadata.model_validate(read_json(kept.with_suffix(".json"), "metadata of a cached conversion"))
     except (ArtifactError, ValidationError):
         return None
 
@@ -194,7 +198,7 @@ def _of_run(folder: Path, paths: Paths) -> ModelFiles:
         )
     if _is_ours(folder, paths) and run.architecture_json.is_file():
         description = read_json(run.architecture_json, f"architecture of run {run.id}")
-        metadata = fingerprints_of(description, where=str(run.architecture_json))
+        metadata = metadata_of(description, where=str(run.architecture_json))
     else:
         metadata = inspect_apart(run.model_h5)
     return _own(run_name(run.folder), run.model_h5, manifest, metadata, run_folder=run.folder)

@@ -1,12 +1,20 @@
-"""What a network takes and gives, told from its description alone: no Keras, and no weights are looked at."""
+"""What a network takes and gives, by its description alone, and whether that tells emotions from faces. No Keras."""
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from fer_core.errors import ArtifactError
 from fer_core.store.allowed import MODELS
 
+PixelRange = Literal["0..255", "0..1", "-1..1"]
+"""The grey values that a model wants. Ours take them as they are, 0..255; models from elsewhere may not."""
+
+_SCALE_AND_OFFSET = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (2 / 255, -1.0)}
+_LABELS_BESIDE = ("{}_labels.json", "emotion_labels.json", "labels.json")
 _SCALING = ("Rescaling", "Normalization", "BatchNormalization")
 _KEEPS_WIDTH = (
     *("Activation", "BatchNormalization", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "Identity"),
@@ -27,8 +35,8 @@ class ModelMetadata(NamedTuple):
     """Whether a layer before the first convolution scales the pixels."""
 
 
-def fingerprints_of(description: dict[str, Any], *, where: str) -> ModelMetadata:
-    """Returns the facts of a description such as {"class_name": "Functional", "config": …}.
+def metadata_of(description: dict[str, Any], *, where: str) -> ModelMetadata:
+    """Returns the metadata of a description such as {"class_name": "Functional", "config": …}.
 
     `where` names its file in the error. Raises ArtifactError.
     """
@@ -39,6 +47,49 @@ def fingerprints_of(description: dict[str, Any], *, where: str) -> ModelMetadata
             f"{where} describes no network that can be used ({type(error).__name__}: {error}).",
             hint="It must take one picture and give one row of values; save it again with a present Keras.",
         ) from error
+
+
+def in_range(images: np.ndarray, pixels: PixelRange) -> np.ndarray:
+    """Returns images, uint8 0..255 of any shape, as float32 in the range that a model was trained on."""
+    scale, offset = _SCALE_AND_OFFSET[pixels]
+    return images.astype(np.float32) * np.float32(scale) + np.float32(offset)
+
+
+def labels_beside(path: Path) -> Path:
+    """Returns the file with the labels of a model that does not know them. Raises ArtifactError if there is none."""
+    names = [pattern.format(path.stem) for pattern in _LABELS_BESIDE]
+    for name in names:
+        if path.with_name(name).is_file():
+            return path.with_name(name)
+    raise ArtifactError(
+        f"{path} has no labels: no manifest is in it, and beside it is no {', no '.join(names)}.",
+        hint='Give --labels FILE, a JSON like {"0": "angry", "1": "disgust"} in the order of the outputs.',
+    )
+
+
+def picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
+    """Returns side and channels of a model's input. Raises ArtifactError if it takes no square pictures."""
+    match metadata.input_shape:
+        case (int(height), int(width), 1 | 3 as channels) if height == width:
+            return width, channels
+    raise ArtifactError(
+        f"{path} takes no square pictures with 1 or 3 channels, but {metadata.input_shape}.",
+        hint="Faces are given to a model as (side, side, 1) or (side, side, 3).",
+    )
+
+
+def check_labels(path: Path, labels: tuple[str, ...], *, outputs: int | None) -> None:
+    """Raises ArtifactError if labels are not one for each output; `outputs` None: not known yet."""
+    if outputs not in (None, len(labels)):
+        raise ArtifactError(
+            f"{path} and its labels are of two models: {len(labels)} labels, the model has {outputs} outputs.",
+            hint="Give the labels that it was trained with, in their order: --labels FILE.",
+        )
+    if len(set(labels)) < len(labels):
+        raise ArtifactError(
+            f"A label of {path} is there twice: {', '.join(labels)}.",
+            hint="Give labels of which each is another one, in the order of the outputs: --labels FILE.",
+        )
 
 
 def _input_shape(model: dict) -> tuple[int | None, ...]:

@@ -16,7 +16,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.data.views import FORMAT, view
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.analysis_data import kept_hashes
+from fer_core.evaluation.analysis_data import saved_hashes
 from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.predict import BATCH
 from fer_core.paths import Paths
@@ -75,7 +75,7 @@ def chosen_by_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> s
 def _of_teacher(path: Path, dataset: Dataset) -> str:
     manifest = _manifest(path)
     said = f"Its teacher {manifest.run_id}: {(manifest.scores or {}).get('chosen_on', 'not known.')}"
-    seen = kept_hashes(path.parent, manifest)
+    seen = saved_hashes(path.parent, manifest)
     if seen is None:
         return f"{said} Whether it was trained on test images is not known."
     # What the student is trained on too is counted elsewhere.

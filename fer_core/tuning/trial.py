@@ -15,7 +15,6 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import ArtifactError, NonFiniteLossError
 from fer_core.store.clock import Clock, utc_now
-from fer_core.store.keras_loading import load_keras
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.class_weights import class_weights
@@ -117,7 +116,6 @@ class _Training:
         return self._measured()
 
     def _train(self) -> None:
-        load_keras()
         from fer_core.training.train import train
 
         with self.run.hold():

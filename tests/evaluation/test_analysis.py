@@ -15,8 +15,8 @@ from fer_core.evaluation.analysis import (
     SHEET,
     analyse,
     analysis_folder,
-    kept_analysis,
     most_confused,
+    saved_analysis,
 )
 from fer_core.evaluation.analysis_result import Analysis
 from fer_core.evaluation.calibration import with_temperature
@@ -47,7 +47,7 @@ def kept(folder, model, dataset, **changes):
         "data_fingerprint": dataset.fingerprint,
         "split_fingerprint": dataset.split_fingerprint,
     }
-    return kept_analysis(folder, **wanted | changes)
+    return saved_analysis(folder, **wanted | changes)
 
 
 def test_everything_is_written_and_nothing_else(analysed):
@@ -181,7 +181,7 @@ def test_pairs_are_ranked_by_share_but_few_images_count_for_little(evaluation):
     names = ("angry", "fear", "disgust")
     per_class = dict(zip(names, list(evaluation.per_class.values())[:3], strict=True))
     pairs = most_confused(evaluation.model_copy(update={"confusion": confusion, "per_class": per_class}))
-    assert [pair.sentence for pair in pairs] == [
+    assert [pair.message for pair in pairs] == [
         "fear is taken for angry: 98 of 496, 19.8%",
         "disgust is taken for angry: 1 of 2, 50.0%",
         "angry is taken for fear: 10 of 100, 10.0%",
@@ -227,7 +227,7 @@ def test_the_name_of_a_model_from_elsewhere_is_no_path(make_model, paths):
     assert folder == paths.models / "analyses" / f"rtlich-{model.sha256[:8]}-12345678"
 
 
-def test_reading_a_kept_analysis_loads_nothing_heavy():
+def test_reading_a_saved_analysis_loads_nothing_heavy():
     program = (
         "import sys\nfrom fer_core.evaluation import analysis, analysis_report\n"
         "heavy = {'matplotlib', 'sklearn', 'keras', 'tensorflow', 'scipy', 'pandas'} & set(sys.modules)\n"

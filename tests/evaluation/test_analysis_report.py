@@ -54,7 +54,7 @@ def test_the_confusion_is_printed_as_counts_and_as_percent_of_each_row(analysis)
 
 def test_pairs_calibration_and_mistakes_are_said_in_words(analysis):
     text = in_one_line(printed(analysis, width=200))
-    assert f"{analysis.confused[0].sentence}." in text
+    assert f"{analysis.confused[0].message}." in text
     assert f"expected calibration error {analysis.before.error:.1%} {analysis.after.error:.1%}" in text
     assert f"as the model says temperature {analysis.temperature:.2f}" in text
     assert analysis.temperature_from in text

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -15,10 +16,10 @@ from hypothesis import strategies as some
 
 from fer_core.errors import ArtifactError
 from fer_core.store import weights
+from fer_core.store.allowed import first_objection
 from fer_core.store.artifacts import load_model
-from fer_core.store.inspection import inspect_model
+from fer_core.store.inspection import inspect_apart, inspect_model
 from fer_core.store.model_metadata import ModelMetadata
-from fer_core.store.objections import first_objection
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = PROJECT / "models" / "shipped" / "best"
@@ -542,3 +543,36 @@ def test_whatever_is_changed_in_a_description_it_passes_or_is_named(path, value)
 def test_wherever_code_is_put_into_a_description_it_is_refused(path, name):
     with pytest.raises(ArtifactError, match="is refused"):
         inspected(changed(DESCRIPTION, path, {"class_name": name, "config": {"name": "bad"}}))
+
+
+def test_the_metadata_is_that_which_is_found_without_a_child():
+    path = SHIPPED / "model.h5"
+    assert inspect_apart(path) == inspect_model(path)
+
+
+def test_a_refusal_is_told_with_the_same_words(tmp_path):
+    path = tmp_path / "weights.h5"
+    path.write_bytes(b"no model")
+    with pytest.raises(ArtifactError) as direct:
+        inspect_model(path)
+    with pytest.raises(ArtifactError) as apart:
+        inspect_apart(path)
+    assert (str(apart.value), apart.value.hint) == (str(direct.value), direct.value.hint)
+
+
+def test_a_file_that_does_not_exist_needs_no_child(tmp_path):
+    with pytest.raises(ArtifactError, match="There is no model file"):
+        inspect_apart(tmp_path / "none.h5")
+
+
+def test_a_reader_that_hangs_is_ended(tmp_path):
+    path = SHIPPED / "model.h5"
+    with pytest.raises(ArtifactError, match=r"took longer than 0\.01 s"):
+        inspect_apart(path, longest_seconds=0.01)
+
+
+def test_a_reader_that_crashes_is_told(tmp_path, monkeypatch):
+    (tmp_path / "h5py.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH")))))
+    with pytest.raises(ArtifactError, match=r"crashed \(exit code -11\)"):
+        inspect_apart(SHIPPED / "model.h5")

@@ -10,7 +10,7 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.store.litert import LiteRTModel, native_messages_hidden
-from fer_core.store.pixels import in_range
+from fer_core.store.model_metadata import in_range
 
 SHIPPED = Path(__file__).parents[2] / "models" / "shipped" / "best" / "model.tflite"
 FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), dtype=np.uint8)
