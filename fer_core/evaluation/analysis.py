@@ -4,7 +4,6 @@ Does not know which runtime gives the answers, and prints nothing. To read a sav
 """
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ from fer_core.evaluation.metrics import (
     wilson_interval,
 )
 from fer_core.paths import Paths
-from fer_core.store.files import write_json
+from fer_core.store.files import read_json, write_json
 from fer_core.store.model_files import ModelFiles
 
 EVALUATION, SHEET = "evaluation.json", "confidently_wrong.png"
@@ -38,7 +37,6 @@ PLOTS = ("plots/confusion_matrix.png", "plots/precision_recall.png", "plots/reli
 
 MOST_CONFUSED, MOST_WRONG = 6, 24
 
-_LARGEST_BYTES = 5_000_000
 _ELSEWHERE = "Make room or give yourself the right to write there, or take another --models-dir."
 _IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -232,8 +230,6 @@ def _reliability_panels(analysis: Analysis) -> dict[str, tuple[Bin, ...]]:
 
 def _read(path: Path) -> Analysis | None:
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            return None
-        return Analysis.from_json(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError, ArtifactError):
+        return Analysis.from_json(read_json(path, "analysis"))
+    except ArtifactError:
         return None

@@ -2,11 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import Bin
 from fer_core.evaluation.metrics import Evaluation
+from fer_core.store.stored_values import checked
 
 _AGAIN = "Analyse the model again: `python realtime_emotion_detector.py --analyze`."
 
@@ -98,9 +99,5 @@ class Analysis(_Result):
         if not isinstance(values, dict) or not isinstance(values.get("analysis"), dict):
             raise ArtifactError("It holds no analysis.", hint=_AGAIN)
         evaluation = Evaluation.from_json(values | {"analysis": None})
-        try:
-            return cls.model_validate(values["analysis"] | {"evaluation": evaluation})
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "the whole"
-            raise ArtifactError(f"It is no analysis of ours: {field}: {first['msg'].lower()}.", hint=_AGAIN) from None
+        fields = values["analysis"] | {"evaluation": evaluation}
+        return checked(cls, fields, otherwise="It is no analysis of ours", hint=_AGAIN)

@@ -9,10 +9,10 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from fer_core.errors import ArtifactError, DatasetError
-from fer_core.store.stored_values import Count
+from fer_core.store.stored_values import Count, checked
 
 Interval = tuple[float, float]
 RESAMPLES = 2000
@@ -20,7 +20,7 @@ SMALLEST_PROBABILITY = 1e-7
 """As in Keras: a probability of 0 for the true class gives a loss of 16.1 instead of infinity."""
 
 
-class Summary(NamedTuple):
+class MacroScores(NamedTuple):
     """Accuracy and macro averages, 0..1."""
 
     accuracy: float
@@ -98,15 +98,7 @@ class Evaluation(BaseModel):
     @classmethod
     def from_json(cls, values: dict) -> "Evaluation":
         """Returns what `to_json` wrote; raises ArtifactError where a field is missing or wrong."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise ArtifactError(
-                f"This is no evaluation of ours: {field or 'the whole'}: {first['msg'].lower()}.",
-                hint="Evaluate the model again.",
-            ) from None
+        return checked(cls, values, otherwise="This is no evaluation of ours", hint="Evaluate the model again.")
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
@@ -123,12 +115,14 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     return metrics.confusion_matrix(labels, predictions, labels=np.arange(classes))
 
 
-def summary(confusion: np.ndarray) -> Summary:
+def summary(confusion: np.ndarray) -> MacroScores:
     """Returns accuracy and macro averages of a confusion matrix (rows are the truth); zeros if it is empty."""
     confusion = np.asarray(confusion)
     if not confusion.any():
-        return Summary(0.0, 0.0, 0.0, 0.0)
-    return Summary(float(np.trace(confusion) / confusion.sum()), *map(float, _averaged(confusion, average="macro")[:3]))
+        return MacroScores(0.0, 0.0, 0.0, 0.0)
+    return MacroScores(
+        float(np.trace(confusion) / confusion.sum()), *map(float, _averaged(confusion, average="macro")[:3])
+    )
 
 
 def class_scores(confusion: np.ndarray) -> list[ClassScore]:

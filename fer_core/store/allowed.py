@@ -118,7 +118,7 @@ _BY_TEXT = {
 }
 
 
-class _Part(NamedTuple):
+class _Node(NamedTuple):
     """One value of a description: under which setting it stands, of which layer, and how deep."""
 
     value: Any
@@ -146,7 +146,7 @@ def _objections(description: Any) -> Iterator[str]:
 
 
 def _objections_inside(description: dict[str, Any]) -> Iterator[str]:
-    waiting, calls = [_Part(description, "", "the model", 0)], 0
+    waiting, calls = [_Node(description, "", "the model", 0)], 0
     for _ in range(_MOST_PARTS):
         if not waiting:
             return
@@ -163,19 +163,19 @@ def _objections_inside(description: dict[str, Any]) -> Iterator[str]:
     yield f"it has more than {_MOST_PARTS:,} parts"
 
 
-def _parts_of(part: _Part) -> Iterator[_Part]:
+def _parts_of(part: _Node) -> Iterator[_Node]:
     """The last comes first, since they are taken from the end."""
     value, depth = part.value, part.depth + 1
     if isinstance(value, list):
-        yield from (_Part(item, part.key, part.owner, depth, part.calls) for item in reversed(value))
+        yield from (_Node(item, part.key, part.owner, depth, part.calls) for item in reversed(value))
     elif isinstance(value, dict):
         owner, calls = (_layer(value), _calls(part)) if _is_layer_node(part) else (part.owner, part.calls)
         for key, item in reversed(value.items()):
             # The items of a tuple or a shape stand for the setting that has it.
-            yield _Part(item, part.key if key == "items" else key, owner, depth, calls)
+            yield _Node(item, part.key if key == "items" else key, owner, depth, calls)
 
 
-def _objections_to(part: _Part) -> Iterator[str]:
+def _objections_to(part: _Node) -> Iterator[str]:
     value, kind = part.value, part.key.rpartition("_")[2]
     found = None
     if kind == "activation":
@@ -199,23 +199,23 @@ def _number_objection(key: str, number: float) -> str | None:
     return f"is {_shown(number)}; more than {largest:,} is refused" if abs(number) > largest else None
 
 
-def _place(part: _Part) -> str:
+def _place(part: _Node) -> str:
     if _is_layer_node(part):
         return _layer(part.value)
     return f"the {part.key} of {part.owner}"
 
 
-def _is_layer_node(part: _Part) -> bool:
+def _is_layer_node(part: _Node) -> bool:
     return isinstance(part.value, dict) and "class_name" in part.value and _is_layer(part)
 
 
-def _calls(part: _Part) -> int:
+def _calls(part: _Node) -> int:
     """Returns how often a layer is called, also in a model that is called several times itself."""
     nodes = part.value.get("inbound_nodes")
     return part.calls * max(1, len(nodes) if isinstance(nodes, list) else 1)
 
 
-def _is_layer(part: _Part) -> bool:
+def _is_layer(part: _Node) -> bool:
     return part.key in _LAYER_KEYS or not part.key
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _ONE_AT_A_TIME = threading.RLock()
 """The process has one stderr: two threads that swap it could leave it swapped."""
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _KERAS_INSTEAD = "`--runtime keras` does without it."
 
 
@@ -30,6 +29,7 @@ class LiteRTModel:
 
     def __init__(self, path: Path, *, threads: int = 1):
         """Raises ArtifactError if LiteRT is not installed, or the file is no .tflite that takes one picture."""
+        self._path = path
         self._interpreter = _opened(path, threads)
         given, taken = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._input, self._output = given[0]["index"], taken[0]["index"]
@@ -59,19 +59,18 @@ class LiteRTModel:
             answers[place] = self._interpreter.get_tensor(self._output)[0]
         return answers
 
-    def multiply_adds(self) -> int | None:
-        """Returns the multiply-adds of all convolutions and dense layers for one picture; FLOPs are twice as many.
+    def multiply_adds(self) -> int:
+        """Returns the multiply-adds of all convolutions and dense layers for one picture; FLOPs are twice as many."""
+        from ai_edge_litert.schema_py_generated import BuiltinOperator, ModelT
 
-        None where this LiteRT does not tell its operations.
-        """
-        operations = getattr(self._interpreter, "_get_ops_details", None)
-        if operations is None:
-            return None
-        shapes = {tensor["index"]: tensor["shape"] for tensor in self._interpreter.get_tensor_details()}
+        weighted = (BuiltinOperator.CONV_2D, BuiltinOperator.DEPTHWISE_CONV_2D, BuiltinOperator.FULLY_CONNECTED)
+        model = ModelT.InitFromPackedBuf(self._path.read_bytes(), 0)
+        (graph,) = model.subgraphs
         return sum(
-            math.prod(map(int, shapes[one["outputs"][0]][:-1])) * math.prod(map(int, shapes[one["inputs"][1]]))
-            for one in operations()
-            if one["op_name"] in _WEIGHTED
+            math.prod(graph.tensors[one.outputs[0]].shape[:-1].tolist())
+            * math.prod(graph.tensors[one.inputs[1]].shape.tolist())
+            for one in graph.operators
+            if model.operatorCodes[one.opcodeIndex].builtinCode in weighted
         )
 
     def _check(self, images: np.ndarray) -> None:

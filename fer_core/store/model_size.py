@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_core.errors import ArtifactError
 from fer_core.resources import memory_bytes
@@ -65,12 +65,28 @@ def _size_of_file(path: Path) -> ModelSize:
 
 
 def _sizes(model: "keras.Model", *, calls: int) -> Iterator[ModelSize]:
-    """Yields the size of each layer; of one in a model that is called several times, for all calls."""
-    for layer in model.layers:
-        nodes = layer._inbound_nodes
-        shapes = [[size or 1 for size in tensor.shape[1:]] for node in nodes for tensor in node.output_tensors]
+    """Yields the size of each call of a layer; in a model that is called several times, for all its calls."""
+    import keras
+
+    for layer, outputs in _calls(model):
+        shapes = [[size or 1 for size in tensor.shape[1:]] for tensor in keras.tree.flatten(outputs)]
         for shape in shapes:
-            paths = math.prod(shape[:-1])
-            yield ModelSize(math.prod(shape), calls * math.prod(shape), calls * paths * layer.count_params())
-        if hasattr(layer, "layers"):
-            yield from _sizes(layer, calls=calls * len(nodes))
+            places = math.prod(shape[:-1])
+            yield ModelSize(math.prod(shape), calls * math.prod(shape), calls * places * layer.count_params())
+        if isinstance(layer, keras.Model):
+            yield from _sizes(layer, calls=calls)
+
+
+def _calls(model: "keras.Model") -> list[tuple["keras.layers.Layer", Any]]:
+    """Returns each call of a layer in the model's graph, and what comes out of it, as shapes without values."""
+    import keras
+
+    found = []
+
+    def call(layer: "keras.layers.Layer", *args: Any, **kwargs: Any) -> Any:
+        found.append((layer, layer(*args, **kwargs)))
+        return found[-1][1]
+
+    graph = keras.Model(model.inputs, model.outputs)  # a Sequential model has none that could be gone through
+    keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    return found

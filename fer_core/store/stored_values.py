@@ -6,15 +6,34 @@ a count end whoever shows it.
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, TypeVar
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
+
+from fer_core.errors import ArtifactError
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _HISTORY_PATH = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._ ()+-]*\.csv")
 _LONGEST_PATH = 260
 _LONGEST_TIMESTAMP = 40
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: Any, *, otherwise: str, hint: str) -> Model:
+    """Returns the values out of a file as a model. Raises ArtifactError that names the first field that is wrong.
+
+    Args:
+        otherwise: how its sentence begins, e.g. "This is no evaluation of ours".
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the whole"
+        raise ArtifactError(f"{otherwise}: {field}: {first['msg'].lower()}.", hint=hint) from None
 
 
 def is_run_id(text: str) -> bool:
