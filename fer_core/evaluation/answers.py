@@ -91,7 +91,7 @@ def fitted_on(temperature: float, images: int, part: str) -> str:
 
 
 def _unseen(model: ModelFiles, dataset: Dataset) -> tuple[np.ndarray, str]:
-    """Returns which validation images were not trained on, bool (n,), and what has to be said of them."""
+    """Returns which validation images were not trained on, bool (n,), and a remark on them."""
     part = dataset.validation
     if model.manifest is None:
         return np.ones(len(part), bool), ", which is too low if the model was trained on them"

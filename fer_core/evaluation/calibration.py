@@ -139,7 +139,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """Returns the mean gap between confidence and accuracy over the bins, weighted by their images: 0 is perfect.
 
-    "ECE" of the paper, of the highest probability alone, in 15 bins of equal width unless told otherwise.
+    "ECE" of the paper, of the highest probability alone, in 15 bins of equal width by default.
     """
     return error_of(reliability(probabilities, labels, bins))
 

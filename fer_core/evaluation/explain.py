@@ -99,7 +99,7 @@ def feature_maps(model: keras.Model, layer: str, picture: np.ndarray) -> np.ndar
     """Returns what a layer gives for one picture, float32 (height, width, maps).
 
     Args:
-        layer: one of `layer_names`; ConfigError otherwise.
+        layer: the name of one of `map_layers`; ConfigError otherwise.
         picture: float32 (side, side, channels), in the grey values that the model takes.
     """
     outputs = []

@@ -50,11 +50,6 @@ def map_layers(model: keras.Model) -> tuple[MapLayer, ...]:
     return tuple(found.values())
 
 
-def layer_names(model: keras.Model) -> tuple[str, ...]:
-    """Returns the names of the layers that have feature maps, in the order in which they are computed."""
-    return tuple(layer.name for layer in map_layers(model))
-
-
 def default_layer(model: keras.Model) -> str:
     """Returns the layer that Grad-CAM is best done on: the last convolution's, after its normalisation and ReLU.
 

@@ -1,6 +1,6 @@
 """Looks into a model file before Keras does, and refuses what is not a plain model: code, traps, and what is damaged.
 
-Two formats, told by the name as Keras tells them: .h5 (HDF5, the description is an attribute) and .keras (an archive).
+Two formats, by the file's name as Keras has it: .h5 (HDF5, the description is an attribute) and .keras (an archive).
 What may be described is in `allowed.py`. No Keras here: a file that is refused was never loaded.
 """
 

@@ -1,4 +1,4 @@
-"""How much memory and work a model takes, told by Keras before it makes a weight. Imports Keras.
+"""How much memory and work a model takes, counted by Keras before it makes a weight. Imports Keras.
 
 A file of some kilobytes can describe layers that fill all memory, or that are not done in a day. Keras is let put them
 together with shapes alone: it finds there whether the file holds the weights of each, and how large all is between.

@@ -22,7 +22,6 @@ from fer_core.evaluation.layer_maps import (
     MapLayer,
     default_layer,
     default_maps_layer,
-    layer_names,
     map_layer,
     map_layers,
     outputs_of,
@@ -111,7 +110,7 @@ def test_where_nothing_speaks_for_a_class_there_is_no_heat():
 @pytest.mark.parametrize("name", ["inner/maps", "inner/shown", "inner"])
 def test_layers_inside_a_nested_model_are_explained_like_any_other(half_bright, name):
     model = network(nested=True)
-    assert layer_names(model) == ("inner/maps", "inner/shown", "inner")
+    assert tuple(layer.name for layer in map_layers(model)) == ("inner/maps", "inner/shown", "inner")
     assert default_layer(model) == "inner/shown"
     np.testing.assert_allclose(grad_cam(model, name, half_bright, 1), by_hand(1), atol=1e-6)
 
@@ -120,7 +119,7 @@ def test_a_sequential_model_inside_a_sequential_one_is_explained(half_bright):
     steps = [layers.Conv2D(4, 3, activation="relu", name="conv"), layers.MaxPooling2D(name="pool")]
     inner = keras.Sequential(steps, name="inner")
     model = keras.Sequential([keras.Input((16, 16, 1)), inner, layers.Flatten(), layers.Dense(3, activation="softmax")])
-    assert layer_names(model) == ("inner/conv", "inner/pool", "inner")
+    assert tuple(layer.name for layer in map_layers(model)) == ("inner/conv", "inner/pool", "inner")
     heat = grad_cam(model, default_layer(model), half_bright, 2)
     assert heat.shape == (16, 16)
     assert 0 <= heat.min() <= heat.max() <= 1
@@ -259,10 +258,10 @@ def test_the_overlay_leaves_the_face_where_there_is_no_heat():
 IN_A_PROCESS = """
 import sys, keras, numpy as np
 from fer_core.evaluation.explain import grad_cam
-from fer_core.evaluation.layer_maps import default_layer, layer_names
+from fer_core.evaluation.layer_maps import default_layer, map_layers
 model = keras.models.load_model(sys.argv[1], compile=False)
 assert keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules
-layers = [default_layer(model), *layer_names(model)]
+layers = [default_layer(model), *(layer.name for layer in map_layers(model))]
 np.savez(sys.argv[3], *(grad_cam(model, layer, np.load(sys.argv[2]), 1) for layer in layers))
 """
 
