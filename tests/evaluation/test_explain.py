@@ -27,6 +27,8 @@ from fer_core.evaluation.layer_maps import (
     outputs_of,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 LABELS = ("angry", "happy", "sad")
 WEIGHTS = np.array([[3.0, 0.0, -2.0], [0.0, 2.0, 1.0]], np.float32)
 """From the maps 'bright' and 'dark' to the three classes."""

@@ -14,7 +14,10 @@ from fer_core.store import model_size
 from fer_core.store.artifacts import load_model
 from fer_core.store.model_size import check_size
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning"),
+]
 
 
 def saved(path, *more, side=16):
