@@ -4,7 +4,6 @@ import contextlib
 
 from fer_core.errors import ArtifactError
 from fer_core.store.clock import Clock, utc_now
-from fer_core.store.keras_loading import load_keras
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.folder import Search
@@ -51,7 +50,6 @@ def _complete_best(search: Search, state: SearchState, chosen: Standing | None) 
             run = open_run(search.paths, state.entries[entry].run)
             if not run.model_h5.is_file():
                 continue
-            load_keras()
             from fer_core.training.finish import complete
 
             complete(run)
