@@ -1,18 +1,19 @@
 """What the command lines of all scripts share: tyro's parse with our errors, and a look ahead at single flags."""
 
 import contextlib
+import inspect
 import io
-import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import tyro
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from fer_core.errors import ConfigError, did_you_mean
 
-_NUMBERS = {"to float": "a number", "for int() with base 10": "a whole number"}
-"""What Python says of text that is no such number, and what was wanted."""
+_NUMBERS = {"float_parsing": "a number", "int_parsing": "a whole number"}
+"""What pydantic calls text that is no such number, and what was wanted."""
 
 
 def parsed(
@@ -25,14 +26,14 @@ def parsed(
     Args:
         positional: the flag that is meant where a value stands alone; None where none is.
     """
-    said = io.StringIO()
+    message = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(message):
             result, unknown = tyro.cli(line, args=list(argv), prog=f"python {program}", return_unknown_args=True)
     except SystemExit as end:
         if end.code in (0, None):
             raise
-        raise _tyro_error(said.getvalue(), program) from None
+        raise _refusal(line, argv, program) from None
     if unknown and not unknown[0].startswith("-"):
         raise _lonely_value(unknown[0], positional, is_taken=bool(positional) and peek(argv, positional) is not None)
     if unknown:
@@ -52,29 +53,72 @@ def _lonely_value(value: str, flag: str | None, *, is_taken: bool) -> ConfigErro
     return ConfigError(f"There is no flag before {value!r}.", hint=hint)
 
 
-def _tyro_error(box: str, program: str) -> ConfigError:
-    """Returns the first sentence of tyro's framed message as an error of ours."""
-    lines = [line.strip(" │") for line in box.splitlines()]
-    # Where the output's encoding cannot draw a frame, the title is a line of its own, and the rules are minus signs.
-    rules = [place for place, line in enumerate(lines) if line.startswith(("╭", "─", "---", "╰"))]
-    sentence = " ".join(lines[rules[0] + 1 : rules[1]]) if len(rules) > 1 else ""
+class _Parameter(NamedTuple):
+    flag: str
+    kind: Any
+    is_required: bool = False
+    name: str = ""
+    help: str = ""
+
+
+def _refusal(line: Callable, argv: Sequence[str], program: str) -> ConfigError:
+    """Returns what is wrong with a command line that tyro refuses: the first value that is not of its flag's type."""
     hint = f"`python {program} --help` lists what each setting takes."
-    choices = re.search(r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*?)\)", sentence)
-    if choices:
-        value, flag, allowed = choices.groups()
-        names = re.findall(r"'([^']*)'", allowed)
-        if "None" in names:  # it may be left out, and then tyro gives the choices in no order
-            names = sorted(set(names) - {"None"})
-        return ConfigError(f"{flag} cannot be {value!r}.", hint=did_you_mean(value, names))
-    number = re.search(rf"Error parsing (\S+):.*?({'|'.join(map(re.escape, _NUMBERS))}): (['\"])(.*?)\3", sentence)
-    if number:
-        flag, wanted, _, value = number.groups()
-        return ConfigError(f"{flag} takes {_NUMBERS[wanted]}, not {value!r}.", hint=hint)
-    missing = re.search(r"^Missing from python (.*?): (\S+) (.*) \(required\)$", sentence)
-    if missing:
-        command, name, what = missing.groups()
-        return ConfigError(f"`python {command}` needs {name}: {what[:1].lower()}{what[1:]}", hint=hint)
-    return ConfigError(sentence or "The command line cannot be read.", hint=hint)
+    parameters = list(_parameters(line))
+    for parameter in parameters:
+        value = peek(argv, parameter.flag)
+        error = None if value is None or parameter.kind is bool else _type_error(value, parameter.kind)
+        if error is None:
+            continue
+        choices = [choice for choice in _choices(parameter.kind) if isinstance(choice, str)]
+        if choices:
+            return ConfigError(f"{parameter.flag} cannot be {value!r}.", hint=did_you_mean(value, choices))
+        wanted = _NUMBERS.get(error["type"], "another value")
+        return ConfigError(f"{parameter.flag} takes {wanted}, not {error['input']!r}.", hint=hint)
+    for parameter in parameters:
+        if parameter.is_required and peek(argv, parameter.flag) is None:
+            what = f"{parameter.help[:1].lower()}{parameter.help[1:]}"
+            return ConfigError(f"`python {program}` needs {parameter.name}: {what}", hint=hint)
+    return ConfigError("The command line cannot be read: a flag has no value, or one too many.", hint=hint)
+
+
+def _parameters(line: Callable) -> Iterator[_Parameter]:
+    kinds, annotated = get_type_hints(line), get_type_hints(line, include_extras=True)
+    for name, parameter in inspect.signature(line).parameters.items():
+        notes = getattr(annotated[name], "__metadata__", ())
+        shown = next((note.name for note in notes if getattr(note, "name", None) is not None), name)
+        if inspect.isclass(kinds[name]) and issubclass(kinds[name], BaseModel):
+            yield from _fields(kinds[name], f"{shown}." if shown else "")
+            continue
+        metavar = next((note.metavar for note in notes if getattr(note, "metavar", None)), shown.upper())
+        text = next((note.help for note in notes if getattr(note, "help", None)), "")
+        is_required = parameter.default is parameter.empty
+        yield _Parameter(_flag(shown), kinds[name], is_required, metavar, text)
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[_Parameter]:
+    for name, field in model.model_fields.items():
+        yield _Parameter(_flag(prefix + name), field.annotation)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _type_error(value: str, kind: Any) -> dict[str, Any] | None:
+    """Returns what pydantic has against the text of a flag, None where it fits; of a flag with many, the first."""
+    is_many = getattr(kind, "__origin__", None) is tuple
+    try:
+        TypeAdapter(kind).validate_python((value,) if is_many else value)
+    except ValidationError as error:
+        return error.errors()[0]
+    return None
+
+
+def _choices(kind: Any) -> tuple:
+    """Returns the values of a Literal, also of one that may be left out."""
+    parts = get_args(kind)
+    return tuple(choice for part in parts for choice in (_choices(part) or (part,) if part is not type(None) else ()))
 
 
 def peek(argv: Sequence[str], flag: str) -> str | None:

@@ -1,10 +1,31 @@
-"""The history CSVs together with the runs that wrote them."""
+"""`--history`: the history CSVs together with the runs that wrote them."""
 
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fer_core.cli.output import say
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.plots import history_overview
 from fer_core.paths import Paths
-from fer_core.store.run import Run
 from fer_core.store.runs import list_runs
 from fer_core.training.history import History, list_histories
+
+NARROW_COLUMNS = 112
+"""In a terminal with fewer, the run stands below its recipe."""
+
+
+def show_histories(console: Console, paths: Paths) -> None:
+    """Prints one line for each training so far, and draws their curves."""
+    found = histories(paths)
+    print_histories(console, found)
+    with_rows = [history for history in found if history.curve]
+    if with_rows:
+        path = paths.history / "overview.png"
+        history_overview(with_rows, path)
+        say(console, f"Drawn: {path}")
 
 
 def histories(paths: Paths) -> list[History]:
@@ -12,12 +33,60 @@ def histories(paths: Paths) -> list[History]:
     known = {}
     for run in list_runs(paths):
         try:
-            known[run.manifest.history_csv] = _metadata(run)
+            manifest = run.manifest
         except ArtifactError:  # a broken run must not hide the others; its CSV is listed as a file
             continue
+        known[manifest.history_csv] = run.id, manifest.recipe, (manifest.scores or {}).get("accuracy")
     return list_histories(paths.history, known)
 
 
-def _metadata(run: Run) -> tuple[str, str | None, float | None]:
-    scores = run.manifest.scores or {}
-    return run.id, run.manifest.recipe, scores.get("accuracy")
+def print_histories(console: Console, histories: Sequence[History]) -> None:
+    """Prints one line per history, and below the table what could not be read."""
+    is_narrow = console.width < NARROW_COLUMNS
+    table = Table(box=None, pad_edge=False, padding=(0, 1 if is_narrow else 2, 0, 0), header_style="bold")
+    table.add_column("date (UTC)", no_wrap=True)
+    table.add_column("recipe, run or file" if is_narrow else "recipe", overflow="fold")
+    for column in ("epochs", "best (epoch)", "last", "test"):
+        table.add_column(column, justify="right", no_wrap=True)
+    if not is_narrow:
+        table.add_column("run or file", overflow="fold")
+    readable = [history for history in histories if not history.problem]
+    for history in readable:
+        table.add_row(*map(Text, (_narrow_cells if is_narrow else _cells)(history)))
+    if readable:
+        console.print(table)
+    for note in _notes(histories):
+        say(console, note)
+
+
+def _cells(history: History) -> list[str]:
+    curve = history.curve
+    mark = "" if history.has_validation else "*"
+    best = f"{history.best[1]:.1%}{mark} ({history.best[0]:>2})" if history.best else "–"
+    test = history.run.test_accuracy if history.run else None
+    return [
+        f"{history.date:%Y-%m-%d %H:%M}",
+        (history.run and history.run.recipe) or "–",
+        str(len(history.rows)),
+        best,
+        f"{curve[-1][1]:.1%}{mark}" if curve else "–",
+        "–" if test is None else f"{test:.1%}",
+        history.run.run_id if history.run else history.path.name,
+    ]
+
+
+def _narrow_cells(history: History) -> list[str]:
+    """Returns the cells with the day alone, and the run below its recipe."""
+    date, recipe, *figures, source = _cells(history)
+    return [date.split()[0], source if recipe == "–" else f"{recipe}\n{source}", *figures]
+
+
+def _notes(histories: Sequence[History]) -> list[str]:
+    if not histories:
+        return ["No history yet. `python train_emotion_model.py --data sample` makes one."]
+    notes = []
+    if any(history.has_validation for history in histories):
+        notes.append("best, last: validation accuracy; test: accuracy of the epoch that was kept.")
+    if any(history.curve and not history.has_validation for history in histories):
+        notes.append("* training accuracy: the file has no val_accuracy.")
+    return notes + [f"Left out: {history.problem}" for history in histories if history.problem]

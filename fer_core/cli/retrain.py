@@ -5,7 +5,6 @@
 Started again with the same --run it goes on where it was, and comes to the same decision.
 """
 
-import contextlib
 import json
 import os
 import sys
@@ -16,17 +15,17 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import tyro
 from rich.console import Console
 
-from fer_core import networks
-from fer_core.cli.backend import choose_backend
+from fer_core.cli.child import run_in_child
 from fer_core.cli.command_line import parsed
 from fer_core.cli.exits import ended
 from fer_core.cli.native_messages import send_native_messages_to
 from fer_core.cli.output import say
+from fer_core.cli.train import train_and_print
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
-from fer_core.interruption import signals_wait
 from fer_core.paths import Paths
 from fer_core.store.run import Run
+from fer_core.store.runs import open_run
 from fer_core.training.retraining import RetrainSpec
 
 if TYPE_CHECKING:
@@ -63,12 +62,12 @@ def main(argv: Sequence[str]) -> None:
         )
     if run is None:
         return
-    dataset = _dataset(console, run, request.paths)
-    if run.state.status == "SUCCEEDED":
-        _decide(console, run, dataset, request)
-        return
-    _train(console, run, dataset, request.paths)
-    _start_anew(run, is_named=request.run is not None)
+    if run.state.status != "SUCCEEDED":
+        train_and_print(console, run, request.paths, dataset=_dataset(console, run, request.paths))
+    os.dup2(sys.stderr.fileno(), 2)  # native messages went to the run's log, where the child's errors would go as well
+    # The saved file must prove itself in a process that has never seen the network.
+    run_in_child(_decide, run.id, request.spec, request.paths)
+    send_native_messages_to(run.log_txt)
 
 
 def parse(argv: Sequence[str]) -> Request:
@@ -112,75 +111,29 @@ def _spec(text: str) -> RetrainSpec:
 
 
 def _dataset(console: Console, run: Run, paths: Paths) -> "Dataset":
-    """Returns the run's images, once it is noted (or, for a run that was begun, checked) which they are."""
-    from fer_core.data.dataset import load_dataset
-    from fer_core.training.record import record_data
+    from fer_core.training.train import training_data
 
-    config = run.manifest.config
-    side, channels = networks.input_shape(config)
     with console.status("Looking at the images …") as status:
-        dataset = load_dataset(config, paths, side=side, channels=channels, report=status.update)
+        dataset = training_data(run.manifest.config, paths, resumes=run.checkpoint.is_dir(), report=status.update)
     for note in dataset.notes:
         say(console, note)
-    with contextlib.ExitStack() as held:
-        if run.state.status != "SUCCEEDED":
-            held.enter_context(run.hold())
-        record_data(run, dataset)
     return dataset
 
 
-def _train(console: Console, run: Run, dataset: "Dataset", paths: Paths) -> None:
-    from fer_core.cli.display import Display
-    from fer_core.evaluation.report import print_evaluation
-
-    _keep_audit(run, dataset)
-    say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
-    choose_backend(run.manifest.backend)
-    send_native_messages_to(run.log_txt)
-    with signals_wait(), Display(console) as display:
-        from fer_core.training.train import train
-
-        result = train(run, dataset, paths=paths, report=display)
-    print_evaluation(
-        console,
-        result.evaluation,
-        images=(len(dataset.train), len(dataset.validation or ())),
-        last_epoch=result.progress.rows[-1],
-        kept_epoch=result.kept_epoch,
-    )
-
-
-def _keep_audit(run: Run, dataset: "Dataset") -> None:
-    from fer_core.data.audit import audit
-    from fer_core.evaluation.figures import class_distribution_figure
-    from fer_core.evaluation.look import save
-    from fer_core.store.files import write_json
-
-    found = audit(dataset)
-    write_json(run.audit_json, found.to_json())
-    run.plots.mkdir(exist_ok=True)
-    images = {part.name: part.images for part in found.parts}
-    save(class_distribution_figure(images, title=dataset.name), run.plots / "class_distribution.png")
-
-
-def _start_anew(run: Run, *, is_named: bool) -> None:
-    """The saved file must prove itself in a process that has never seen the network: the same one, begun anew.
-
-    Nothing is left of the old one but its number, so that who watches it notices nothing, and a GPU's memory is free.
-    """
-    named = [] if is_named else ["--run", run.id]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(sys.stderr.fileno(), 2)  # native messages went to the run's log
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *named])
-
-
-def _decide(console: Console, run: Run, dataset: "Dataset", request: Request) -> None:
+def _decide(run_id: str, spec: RetrainSpec, paths: Paths) -> None:
+    """Compares the finished run with the model in use, and promotes it if it is better; prints why or why not."""
     from fer_core.training.deciding import decide
+    from fer_core.training.machine import choose_backend
+    from fer_core.training.record import check_same_data
 
-    choose_backend(run.manifest.backend)
+    # The process that has trained may still hold most of a GPU's memory.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    console, run = Console(), open_run(paths, run_id)
+    dataset, manifest = _dataset(console, run, paths), run.manifest
+    check_same_data(manifest, dataset)
+    choose_backend(manifest.backend)
     send_native_messages_to(run.log_txt)
-    for sentence in decide(run, dataset, request.spec, request.paths).sentences():
+    for sentence in decide(run, dataset, spec, paths).sentences():
         say(console, sentence)
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, NamedTuple
 import tyro
 from rich.console import Console
 
-from fer_core.cli.backend import choose_backend
 from fer_core.cli.command_line import parsed, peek
 from fer_core.cli.display import Display
 from fer_core.cli.exits import ended
@@ -15,9 +14,10 @@ from fer_core.cli.native_messages import send_native_messages_to
 from fer_core.cli.output import say
 from fer_core.interruption import signals_wait
 from fer_core.paths import Paths
+from fer_core.training.machine import choose_backend
 from fer_core.tuning.folder import open_search
 
-PROGRAM = "python -m fer_core.cli.trial"
+PROGRAM = "-m fer_core.cli.trial"
 
 
 class TrialRequest(NamedTuple):

@@ -18,18 +18,19 @@ from fer_core.config import MOST_EPOCHS, TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ConfigError
 from fer_core.evaluation.predict import BATCH, predict
+from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
+from fer_core.training.callbacks import EpochBegin
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.class_weights import class_weights
 from fer_core.training.compiling import built, compiled
-from fer_core.training.feed import Epoch
-from fer_core.training.fit import for_backend
+from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
 from fer_core.training.machine import Machine
 from fer_core.training.training_model import Augmented
 
-_WARM_UP_STEPS, _TIMED_STEPS = 2, 6
-"""The first ones compile."""
+_STEPS = 8
+"""In each epoch that is measured."""
 _RESERVE = 1.05
 """Epochs take a little longer than planned where the machine has other work too."""
 
@@ -121,50 +122,59 @@ class _Seconds(NamedTuple):
 def _measured(
     config: TrainConfig, dataset: Dataset, machine: Machine, *, paths: Paths, soft_labels: np.ndarray | None
 ) -> _Seconds:
+    """Fits a model that is thrown away: two short epochs for each size of the pictures, the first of which compiles."""
     began = time.perf_counter()
-    sides = range(1, max(len(config.train_sides), 1) + 1)
-    # As many epochs as sides, so that each has one.
-    trial = config.model_copy(update={"epochs": len(sides), "warmup_epochs": 0.0, "fade": 0.0, "time_budget": None})
+    short = {"epochs": 2 * max(len(config.train_sides), 1), "warmup_epochs": 0.0, "fade": 0.0, "time_budget": None}
+    trial = config.model_copy(update=short)
     model = compiled(built(trial, dataset.labels), trial, dataset, machine, paths=paths)
     weights = class_weights(trial, dataset.train.labels, dataset.labels)
-    fed = {"class_weights": weights, "devices": model.devices, "soft_labels": soft_labels}
-    epochs = [Epoch(dataset.train, trial, epoch=epoch, **fed) for epoch in sides]
-    training = statistics.mean([_step_seconds(model, batches) for batches in epochs]) * len(epochs[0])
+    few = slice(0, _STEPS * whole_batch(dataset.train, config, devices=model.devices))
+    given = {"devices": model.devices, "soft_labels": None if soft_labels is None else soft_labels[few]}
+    batches = TrainingBatches(dataset.train.part(few), trial, class_weights=weights, **given)
+    stopwatch = _Stopwatch(temporary_beside(paths.models / "runs" / "checkpoint"))
+    callbacks = [EpochBegin(batches), stopwatch]
+    try:
+        model.fit(for_backend(batches), epochs=trial.epochs, shuffle=False, verbose=0, callbacks=callbacks)
+    finally:
+        shutil.rmtree(stopwatch.folder, ignore_errors=True)
     answer, validation = _answer_seconds(model, dataset.test), len(dataset.validation or ())
     start = time.perf_counter() - began
-    few = slice(0, epochs[0].batch_size)
-    fed["soft_labels"] = None if soft_labels is None else soft_labels[few]
-    one_step = Epoch(dataset.train.part(few), trial, epoch=1, **fed)
-    beside = _seconds_beside_steps(model, one_step, temporary_beside(paths.models / "runs" / "checkpoint"))
-    return _Seconds(start, training + beside + answer * validation, answer * (len(dataset.test) + validation))
+    steps = steps_per_epoch(dataset.train, config, devices=model.devices)
+    epoch = steps * stopwatch.step_seconds() + stopwatch.beside_steps + answer * validation
+    return _Seconds(start, epoch, answer * (len(dataset.test) + validation))
 
 
-def _step_seconds(model: Augmented, batches: Epoch) -> float:
-    """Returns the median of some steps, on real batches."""
-    model.begin_epoch(batches.epoch)
-    seconds = []
-    for step in range(_WARM_UP_STEPS + _TIMED_STEPS):
-        began = time.perf_counter()
-        pixels, targets, weights = batches[step % len(batches)]
-        model.train_on_batch(pixels, targets, sample_weight=weights)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[_WARM_UP_STEPS:])
+class _Stopwatch(keras.callbacks.Callback):
+    """Times the steps, and what an epoch takes beside them: it sets up its images, and leaves a checkpoint."""
 
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder = folder
+        self.beside_steps = 0.0
+        self._epochs: list[list[float]] = []
+        self._began = self._last = 0.0
 
-def _seconds_beside_steps(model: Augmented, one_step: Epoch, folder: Path) -> float:
-    """Returns what an epoch takes beside its steps and answers: it sets up its images, and leaves a checkpoint.
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._began = self._last = time.perf_counter()
+        self._epochs.append([])
 
-    One step is among it, which only matters where an epoch has few.
-    """
-    progress = Progress(best_weights=model.kept_weights())
-    try:
-        for _ in range(2):  # the first time, more is set up
-            began = time.perf_counter()
-            model.fit(for_backend(one_step), verbose=0, shuffle=False)
-            save_checkpoint(folder, model, progress)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return time.perf_counter() - began
+    def on_train_batch_end(self, batch, logs=None):
+        """Notes what the step took."""
+        check_interrupted()
+        now = time.perf_counter()
+        self._epochs[-1].append(now - self._last)
+        self._last = now
+
+    def on_epoch_end(self, epoch, logs=None):
+        """The last epoch's figure stays."""
+        save_checkpoint(self.folder, self.model, Progress(best_weights=self.model.kept_weights()))
+        steps = self._epochs[-1]
+        self.beside_steps = time.perf_counter() - self._began - len(steps) * statistics.median(steps)
+
+    def step_seconds(self) -> float:
+        """Returns the mean over the sizes of the median step of their second epochs."""
+        return statistics.mean(statistics.median(steps) for steps in self._epochs[1::2])
 
 
 def _answer_seconds(model: Augmented, split: Split) -> float:

@@ -11,12 +11,15 @@ import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from fer_core.errors import ArtifactError
 from fer_core.store.files import DiskFullError, replacing
+
+if TYPE_CHECKING:
+    import keras
 
 FILE_NAME = "checkpoint.npz"
 _ROOM_FOR_LOGS_AND_PLOTS = 20 * 2**20
@@ -36,7 +39,7 @@ class Progress:
     """Of the network, in the order of `get_weights`."""
 
 
-def save_checkpoint(folder: Path, model: keras.Model, progress: Progress) -> None:
+def save_checkpoint(folder: Path, model: "keras.Model", progress: Progress) -> None:
     """Replaces the checkpoint in one instant. Raises DiskFullError; the one before is then still whole."""
     folder.mkdir(exist_ok=True)
     arrays = _state_arrays(model) | {f"best{place:05d}": array for place, array in enumerate(progress.best_weights)}
@@ -49,7 +52,7 @@ def save_checkpoint(folder: Path, model: keras.Model, progress: Progress) -> Non
         temporary.write_bytes(content.getbuffer())
 
 
-def check_room(folder: Path, model: keras.Model) -> None:
+def check_room(folder: Path, model: "keras.Model") -> None:
     """Raises DiskFullError, before the first epoch, if the disk cannot hold what the training will write.
 
     That is the checkpoint twice (the old one goes when the new one is whole), the best weights, and the saved forms.
@@ -70,7 +73,7 @@ def has_checkpoint(folder: Path) -> bool:
     return (folder / FILE_NAME).is_file()
 
 
-def load_checkpoint(folder: Path, model: keras.Model) -> Progress:
+def load_checkpoint(folder: Path, model: "keras.Model") -> Progress:
     """Puts the checkpoint into the model and its optimizer, and returns how far it was; a new Progress without one.
 
     Raises:
@@ -110,11 +113,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+def _variables(model: "keras.Model") -> "dict[str, keras.Variable]":
     """Returns every variable by place: names that Keras makes up depend on what else the process has built."""
     both = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {f"{kind}{place:05d}": v for kind, variables in both.items() for place, v in enumerate(variables)}
 
 
-def _state_arrays(model: keras.Model) -> dict[str, np.ndarray]:
+def _state_arrays(model: "keras.Model") -> dict[str, np.ndarray]:
     return {name: np.asarray(variable) for name, variable in _variables(model).items()}

@@ -4,6 +4,8 @@ Imports Keras: only imported by training itself.
 """
 
 import keras
+import numpy as np
+from keras import ops
 
 from fer_core import networks
 from fer_core.config import TrainConfig
@@ -11,7 +13,6 @@ from fer_core.data.augment import Augmentation
 from fer_core.data.dataset import Dataset
 from fer_core.paths import Paths
 from fer_core.store.artifacts import check_saveable
-from fer_core.training.confusion import Confusion
 from fer_core.training.distillation import teachers
 from fer_core.training.feed import steps_per_epoch
 from fer_core.training.machine import Machine
@@ -52,3 +53,34 @@ def compiled(
     model.compile(optimizer=optimizer, loss=loss, loss_weights=of_labels, metrics=counts, jit_compile=jit)
     optimizer.build(model.trainable_variables)
     return model
+
+
+class Confusion(keras.metrics.Metric):
+    """Counts images by true class (rows) and predicted class (columns). Its result is the accuracy so far."""
+
+    def __init__(self, classes: int):
+        super().__init__(name="accuracy", dtype="float32")
+        self.classes = classes
+        self.counts = self.add_weight(shape=(classes, classes), initializer="zeros", name="counts")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch: labels and probabilities, both (batch, classes). Weights do not count.
+
+        A mixed or distilled label counts as the class that it has most of.
+        """
+        truths, guesses = (ops.one_hot(ops.argmax(y, axis=-1), self.classes, dtype="float32") for y in (y_true, y_pred))
+        self.counts.assign_add(ops.matmul(ops.transpose(truths), guesses))
+
+    def result(self):
+        """Returns the accuracy, a scalar."""
+        return ops.trace(self.counts) / ops.maximum(ops.sum(self.counts), 1.0)
+
+    def matrix(self) -> np.ndarray:
+        """Returns the counts, int64 (classes, classes)."""
+        return np.rint(np.asarray(self.counts)).astype(np.int64)
+
+
+def training_counts(model: keras.Model) -> np.ndarray:
+    """Returns the confusion matrix of the training images of this epoch, int64 (classes, classes)."""
+    metrics = (inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric]))
+    return next(metric for metric in metrics if isinstance(metric, Confusion)).matrix()

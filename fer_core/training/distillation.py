@@ -33,10 +33,13 @@ _KIND = "calibrated, half of it the mean"
 """Named anew whenever something else is made of the answers."""
 
 
-def record_teachers(run: Run, paths: Paths) -> None:
-    """Notes in the run's manifest who its teachers are. Raises ArtifactError if they were others when it was begun."""
-    found = {_manifest(path).run_id: file_sha256(path) for path in _files(run.manifest.config, paths)}
-    noted = run.manifest.teachers
+def record_teachers(run: Run, manifest: Manifest, paths: Paths) -> dict[str, str]:
+    """Notes in the run's manifest who its teachers are, and returns them: the SHA-256 of each by its run.
+
+    Raises ArtifactError if they were others when the run was begun.
+    """
+    found = {_manifest(path).run_id: file_sha256(path) for path in _files(manifest.config, paths)}
+    noted = manifest.teachers
     if noted is None and found:
         run.update_manifest(teachers=found)
     elif found != (noted or {}):
@@ -45,6 +48,7 @@ def record_teachers(run: Run, paths: Paths) -> None:
             f"The teacher {changed} of run {run.id} is not the one that it was begun with.",
             hint="Put the model back where it was, or start a new run.",
         )
+    return found
 
 
 class Teacher(NamedTuple):

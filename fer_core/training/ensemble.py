@@ -1,24 +1,49 @@
 """An ensemble: finished runs whose answers are averaged, as one stock Keras model in a run of its own.
 
-It is scored, calibrated, exported and promoted like any other run, and opens wherever its members do. Imports Keras.
+It is scored, calibrated, exported and promoted like any other run, and opens wherever its members do. Keras is imported
+where the members are averaged, to refuse before.
 """
 
 from collections.abc import Sequence
-
-import keras
+from typing import TYPE_CHECKING
 
 from fer_core.data.dataset import Dataset
+from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.paths import Paths
 from fer_core.store.artifacts import load_model
 from fer_core.store.run import Run
-from fer_core.store.runs import create_run
+from fer_core.store.runs import create_run, open_run
 from fer_core.training.checkpoint import Progress
-from fer_core.training.finish import finish
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.lifecycle import lifecycle
 from fer_core.training.record import check_same_data, record_data
-from fer_core.training.report import Report, ignore
+from fer_core.training.report import Report, ignore, reporting
+
+if TYPE_CHECKING:
+    import keras
+
+FEWEST = 2
+
+
+def finished_members(names: Sequence[str], paths: Paths) -> list[Run]:
+    """Returns the runs of an ensemble.
+
+    Raises:
+        ArtifactError: there are fewer than two, one is not finished, or they differ in labels, input or split.
+    """
+    members = [open_run(paths, name) for name in names]
+    if len({run.id for run in members}) < max(FEWEST, len(members)):
+        raise ArtifactError("An ensemble needs at least two different runs.", hint="Give --ensemble RUN RUN ….")
+    for run in members:
+        if run.state.status != "SUCCEEDED":
+            raise ArtifactError(f"Run {run.id} is not finished.", hint=f"Finish it: --resume {run.id}.")
+        for fact in ("labels", "side", "channels", "split_fingerprint"):
+            if getattr(run.manifest, fact) != getattr(members[0].manifest, fact):
+                raise ArtifactError(
+                    f"Runs {members[0].id} and {run.id} differ in {fact.replace('_', ' ')}.",
+                    hint="They need the same classes, input and data; train several seeds with --validation none.",
+                )
+    return members
 
 
 def begin_ensemble(members: Sequence[Run], dataset: Dataset, paths: Paths, *, promote: bool) -> Run:
@@ -34,10 +59,12 @@ def begin_ensemble(members: Sequence[Run], dataset: Dataset, paths: Paths, *, pr
 
 def finish_ensemble(run: Run, members: Sequence[Run], dataset: Dataset, *, report: Report = ignore) -> Evaluation:
     """Averages the members into one model, scores it on test and saves it; nothing is trained."""
-    with run.hold(), lifecycle(run, report) as told:
+    from fer_core.training.finish import finish
+
+    with run.hold(), reporting(run, report) as run_report:
         model = averaged([load_model(member.model_h5) for member in members])
         chosen = chosen_by_members(members, dataset)
-        return finish(run, model, dataset, progress=Progress(), chosen=chosen, told=told)
+        return finish(run, model, dataset, progress=Progress(), chosen=chosen, report=run_report)
 
 
 def chosen_by_members(members: Sequence[Run], dataset: Dataset) -> str:
@@ -48,9 +75,11 @@ def chosen_by_members(members: Sequence[Run], dataset: Dataset) -> str:
     return f"The ensemble's temperature was chosen on {own}. Of its members, {' '.join(said)}"
 
 
-def averaged(models: Sequence[keras.Model]) -> keras.Model:
+def averaged(models: Sequence["keras.Model"]) -> "keras.Model":
     """Returns one model that gives the mean of the models' probabilities, in stock layers."""
+    import keras
+
     pixels = keras.Input(models[0].input_shape[1:], name="pixels")
     for number, model in enumerate(models):
         model.name = f"member_{number + 1}"
-    return keras.Model(pixels, keras.layers.MovingAverage(name="probabilities")([model(pixels) for model in models]))
+    return keras.Model(pixels, keras.layers.Average(name="probabilities")([model(pixels) for model in models]))

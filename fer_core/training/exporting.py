@@ -23,7 +23,7 @@ _SIDE_BY_SIDE = 2
 _NO_TENSORFLOW = "TensorFlow is not installed here. The first machine that has it makes it."
 
 
-def export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) -> None:
+def export(run: Run, network: keras.Model, dataset: Dataset, report: RunReport) -> None:
     """Writes the exports of a finished network and notes them in the manifest; tells what came of each."""
     run.update_manifest(litert=None, int8=None)
     for path in (run.model_tflite, run.model_int8):
@@ -31,11 +31,11 @@ def export(run: Run, network: keras.Model, dataset: Dataset, told: RunReport) ->
     makers = {"LiteRT": _float32, "int8": _int8} if run.manifest.config.eight_bit else {"LiteRT": _float32}
     for name, make in makers.items():
         try:
-            told.event(make(run, network, dataset))
+            report.event(make(run, network, dataset))
         except ModuleNotFoundError as error:
-            told.event(f"No {name} export: {error.name} is not installed here.")
+            report.event(f"No {name} export: {error.name} is not installed here.")
         except ArtifactError as error:
-            told.event(f"No {name} export: {error}")
+            report.event(f"No {name} export: {error}")
 
 
 def _float32(run: Run, network: keras.Model, dataset: Dataset) -> str:

@@ -1,8 +1,10 @@
-"""Batches for one epoch, in an order that depends on nothing but the seed and the epoch.
+"""The batches of a training, in an order that depends on nothing but the seed and the epoch.
 
 So a resumed training sees the batches that the uninterrupted one saw, without any state to keep. Imports Keras: only
 imported by training itself.
 """
+
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,18 +14,18 @@ from fer_core.data.augment import strength
 from fer_core.data.dataset import Split
 from fer_core.data.views import views_in_turn
 from fer_core.errors import ConfigError
-from fer_core.training.mixup import draw_mixture
 
-_MIRROR_STREAM, _VIEW_STREAM = 2, 3
+_MIXUP_STREAM, _MIRROR_STREAM, _VIEW_STREAM = 1, 2, 3
 """Tell these draws from those of the order."""
 SMALLEST_WEIGHT = np.float32(1e-7)
 """Of an image: classes may weigh nothing."""
 
 
-class Epoch(keras.utils.PyDataset):
-    """The training images of one epoch as (pixels uint8, one-hot labels float32, class weights float32).
+class TrainingBatches(keras.utils.PyDataset):
+    """The training images of an epoch as (pixels uint8, one-hot labels float32, class weights float32).
 
-    With mixup, pixels come with each image's share and partner, for `Augmented`; labels and weights are mixed already.
+    `begin_epoch` comes before each epoch. With mixup, pixels come with each image's share and partner, for
+    `Augmented`; labels and weights are mixed already.
     Every batch is whole (one compiled step, all devices equally busy); the few images left over are others each epoch.
     """
 
@@ -32,20 +34,26 @@ class Epoch(keras.utils.PyDataset):
         split: Split,
         config: TrainConfig,
         *,
-        epoch: int,
         class_weights: np.ndarray,
+        epoch: int = 1,
         devices: int = 1,
         soft_labels: np.ndarray | None = None,
     ):
         """`soft_labels`: the teachers' predictions for fixed views, (images, views, labels), to train on."""
         super().__init__(workers=1, max_queue_size=8)
-        self.split, self.config, self.epoch, self.class_weights = split, config, epoch, class_weights
+        self.split, self.config, self.class_weights = split, config, class_weights
         self.devices, self.soft_labels = devices, soft_labels
         self.batch_size = whole_batch(split, config, devices=devices)
-        drawn = {"seed": config.seed, "epoch": epoch}
-        self._mirrored = mirrored(len(split), **drawn) if config.alternating_flip else None
-        self._views = None if soft_labels is None else views_of_epoch(len(split), soft_labels.shape[1], **drawn)
-        self.order = np.random.default_rng((config.seed, epoch)).permutation(len(split))
+        self.begin_epoch(epoch)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draws the order of the images for this epoch (from 1), and how each is shown."""
+        images, seed = len(self.split), self.config.seed
+        self.epoch = epoch
+        self._mirrored = mirrored(images, seed=seed, epoch=epoch) if self.config.alternating_flip else None
+        if self.soft_labels is not None:
+            self._views = views_of_epoch(images, self.soft_labels.shape[1], seed=seed, epoch=epoch)
+        self.order = np.random.default_rng((seed, epoch)).permutation(images)
 
     def __len__(self) -> int:
         return len(self.split) // self.batch_size
@@ -78,6 +86,15 @@ class Epoch(keras.utils.PyDataset):
         weighted = mixture.of(weights[:, None] * targets)
         weights = np.maximum(weighted.sum(axis=1), SMALLEST_WEIGHT)
         return {"pixels": pixels, **mixture._asdict()}, weighted / weights[:, None], weights
+
+
+def for_backend(batches: TrainingBatches):
+    """Returns the batches as `fit` of this backend takes them fastest; an epoch is begun before it is iterated."""
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    from fer_core.training.fast_tensorflow import as_tensorflow_dataset
+
+    return as_tensorflow_dataset(batches)
 
 
 def mirrored(images: int, *, seed: int, epoch: int) -> np.ndarray:
@@ -117,3 +134,30 @@ def whole_batch(split: Split, config: TrainConfig, *, devices: int = 1) -> int:
 def steps_per_epoch(split: Split, config: TrainConfig, *, devices: int = 1) -> int:
     """Returns the number of whole batches in an epoch, at least one."""
     return len(split) // whole_batch(split, config, devices=devices)
+
+
+class Mixture(NamedTuple):
+    """For each image of a batch: its own share, float32 (batch,), and who gives the rest, int32 (batch,)."""
+
+    share: np.ndarray
+    partner: np.ndarray
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Returns the values, (batch,) or (batch, n), mixed."""
+        share = self.share.reshape(-1, *[1] * (values.ndim - 1))
+        return (share * values + (1 - share) * values[self.partner]).astype(np.float32)
+
+
+def draw_mixture(config: TrainConfig, size: int, *, epoch: int, batch: int, strength: float, devices: int) -> Mixture:
+    """Returns what mixup (arXiv 1710.09412) does to a batch; partners are images of the same device's share of it.
+
+    Args:
+        strength: 0..1, how much of `mixup_part` is mixed.
+    """
+    chance = np.random.default_rng((config.seed, epoch, batch, _MIXUP_STREAM))
+    share = chance.beta(config.mixup, config.mixup, size)
+    # The larger share is the image's own: its label then stays what the training accuracy counts.
+    share = np.where(chance.random(size) < config.mixup_part * strength, np.maximum(share, 1 - share), 1)
+    of_device = size // devices
+    partner = [start + chance.permutation(of_device) for start in range(0, size, of_device)]
+    return Mixture(share.astype(np.float32), np.concatenate(partner).astype(np.int32))

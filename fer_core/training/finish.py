@@ -33,27 +33,27 @@ _MOST_HELD_OUT = 0.2
 
 
 def finish(
-    run: Run, network: keras.Model, dataset: Dataset, *, progress: Progress, chosen: str, told: RunReport
+    run: Run, network: keras.Model, dataset: Dataset, *, progress: Progress, chosen: str, report: RunReport
 ) -> Evaluation:
     """Returns the evaluation on test of the finished network (stock Keras, float32), and saves everything.
 
     `chosen` is a sentence: which images chose what; `chosen_on` makes it for a training.
     """
     write_history(run.history_csv, progress.rows)
-    kept = kept_epoch(progress)
+    kept, config = kept_epoch(progress), run.manifest.config
     evaluation, temperature = _evaluate(network, dataset, chosen)
     if dataset.validation is not None:
-        told.event(calibrated_on(temperature, run.manifest.config, dataset))
+        report.event(calibrated_on(temperature, config, dataset))
     check_interrupted()
-    run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
+    manifest = run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
     save_labels(run.labels_json, dataset.labels)
     save_architecture(network, run.architecture_json)
-    save_model(network, run.model_h5, manifest=run.manifest)
+    save_model(network, run.model_h5, manifest=manifest)
     evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
     write_json(run.evaluation_json, evaluation.to_json())
     check_interrupted()
-    if run.manifest.kind != "trial":
-        export(run, network, dataset, told)
+    if manifest.kind != "trial":
+        export(run, network, dataset, report)
         check_interrupted()
         _plot(run, evaluation, progress.rows, kept)
     return evaluation

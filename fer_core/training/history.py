@@ -1,24 +1,25 @@
 """The history of a training: one CSV, one row per epoch; and the list of all of them.
 
-Our own files and those of other programs are read by `history_csv.py`. Nothing here knows Keras or the run folders:
-which run a CSV belongs to is handed in.
+CSVs of others are read too: Keras's CSVLogger, pandas, a spreadsheet. Column names are brought to ours (`acc`, `lr`,
+`Val Acc` …), percent to fractions, epochs to count from 1; columns that we do not know are left out. Nothing here knows
+Keras or the run folders: which run a CSV belongs to is handed in.
 """
 
 import csv
 import io
+import itertools
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from fer_core.errors import FerError
-from fer_core.store.files import write_atomically
-from fer_core.training.history_csv import Row, read_rows
+from fer_core.errors import ArtifactError, FerError
+from fer_core.store.files import read_whole, write_atomically
 
-if TYPE_CHECKING:
-    from rich.console import Console
+Row = dict[str, float | None]
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -39,8 +40,20 @@ HISTORY_COLUMNS = (
 HISTORY_HEADER = ",".join(HISTORY_COLUMNS) + "\n"
 """What a history starts with: the file is reserved under its name before the first epoch."""
 
-NARROW_COLUMNS = 112
-"""In a terminal with fewer, the run stands below its recipe."""
+_OTHER_NAMES = {
+    "acc": "accuracy",
+    "categorical_accuracy": "accuracy",
+    "sparse_categorical_accuracy": "accuracy",
+    "binary_accuracy": "accuracy",
+    "f1": "macro_f1",
+    "f1_score": "macro_f1",
+    "f1_macro": "macro_f1",
+}
+_SHARES = ("accuracy", "precision", "recall", "macro_f1")
+_VALUES = ("loss", *_SHARES)
+_CURVES = {*_VALUES, *(f"val_{name}" for name in _VALUES)}
+_KNOWN = {*_CURVES, "epoch", "learning_rate", "seconds", "images_per_second"}
+_WHOLE_COLUMNS = {"epochs": "epoch", "lr": "learning_rate", "time": "seconds"}
 
 _TIME_IN_NAME = re.compile(r"(?<!\d)(\d{8})[_-](\d{6})(?!\d)")
 
@@ -114,28 +127,6 @@ def list_histories(
     return sorted(histories, key=lambda history: (history.date, history.path.name))
 
 
-def print_histories(console: "Console", histories: Sequence[History]) -> None:
-    """Prints one line per history, and below the table what could not be read."""
-    from rich.table import Table
-    from rich.text import Text
-
-    is_narrow = console.width < NARROW_COLUMNS
-    table = Table(box=None, pad_edge=False, padding=(0, 1 if is_narrow else 2, 0, 0), header_style="bold")
-    table.add_column("date (UTC)", no_wrap=True)
-    table.add_column("recipe, run or file" if is_narrow else "recipe", overflow="fold")
-    for column in ("epochs", "best (epoch)", "last", "test"):
-        table.add_column(column, justify="right", no_wrap=True)
-    if not is_narrow:
-        table.add_column("run or file", overflow="fold")
-    readable = [history for history in histories if not history.problem]
-    for history in readable:
-        table.add_row(*map(Text, (_narrow_cells if is_narrow else _cells)(history)))
-    if readable:
-        console.print(table)
-    for note in _notes(histories):
-        console.print(note, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
 def _listed(path: Path, run: tuple | None) -> History:
     try:
         return replace(read_history(path), run=run and RunOfHistory(*run))
@@ -157,38 +148,113 @@ def _changed(path: Path) -> datetime:
     return datetime.fromtimestamp(changed, UTC)
 
 
-def _cells(history: History) -> list[str]:
-    curve = history.curve
-    mark = "" if history.has_validation else "*"
-    best = f"{history.best[1]:.1%}{mark} ({history.best[0]:>2})" if history.best else "–"
-    test = history.run.test_accuracy if history.run else None
-    return [
-        f"{history.date:%Y-%m-%d %H:%M}",
-        (history.run and history.run.recipe) or "–",
-        str(len(history.rows)),
-        best,
-        f"{curve[-1][1]:.1%}{mark}" if curve else "–",
-        "–" if test is None else f"{test:.1%}",
-        history.run.run_id if history.run else history.path.name,
-    ]
-
-
-def _narrow_cells(history: History) -> list[str]:
-    """Returns the cells with the day alone, and the run below its recipe."""
-    date, recipe, *figures, source = _cells(history)
-    return [date.split()[0], source if recipe == "–" else f"{recipe}\n{source}", *figures]
-
-
-def _notes(histories: Sequence[History]) -> list[str]:
-    if not histories:
-        return ["No history yet. `python train_emotion_model.py --data sample` makes one."]
-    notes = []
-    if any(history.has_validation for history in histories):
-        notes.append("best, last: validation accuracy; test: accuracy of the epoch that was kept.")
-    if any(history.curve and not history.has_validation for history in histories):
-        notes.append("* training accuracy: the file has no val_accuracy.")
-    return notes + [f"Left out: {history.problem}" for history in histories if history.problem]
-
-
 def _is_nan(value: float | None) -> bool:
     return value is not None and value != value
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Returns one row per epoch, with those of our columns that the file has; missing values are None.
+
+    An incomplete last line (the program was killed while writing it) is left out. Raises ArtifactError, which names
+    the file and the line, for what is no history.
+    """
+    (_, header), *lines = _lines(path)
+    names = [_our_name(name) for name in header]
+    if not _CURVES.intersection(names):
+        found = ", ".join(name or "(no name)" for name in header[:8])
+        raise _problem(path, f"has no column of a training history (found: {found})")
+    records = [(number, cells) for number, cells in lines if cells != header]
+    if records and len(records[-1][1]) < len(names):
+        records.pop()
+    rows = [_row(path, number, names, cells) for number, cells in records]
+    _percent_to_shares(path, rows)
+    _count_epochs_from_one(rows)
+    return rows
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Returns the lines that are not blank, with their numbers; the first is the header."""
+    try:
+        text = read_whole(path).decode("utf-8-sig")
+    except OSError as error:
+        raise _problem(path, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise _problem(path, "is no text") from None
+    if "\0" in text:
+        raise _problem(path, "is no text")
+    first = next((line for line in text.splitlines() if line.strip(" \t,;")), None)
+    if first is None:
+        raise _problem(path, "is empty")
+    separator = max(",;\t", key=first.count)
+    try:
+        lines = [(number, cells) for number, cells in _numbered(text, separator) if any(cells)]
+    except csv.Error as error:
+        raise _problem(path, f"is no CSV: {error}") from None
+    if not lines:
+        raise _problem(path, "is empty")
+    return lines
+
+
+def _numbered(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    predictor = csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True)
+    for cells in predictor:
+        cells = [cell.strip() for cell in cells]
+        yield predictor.line_num, [cell.replace(",", ".") for cell in cells] if separator == ";" else cells
+
+
+def _our_name(name: str) -> str:
+    """Returns our name of a column: `Val Acc` → val_accuracy, `precision_1` (as Keras numbers metrics) → precision."""
+    name = re.sub(r"[\s\-.]+", "_", name.strip().lower())
+    name = re.sub(r"_\d+$", "", name)
+    name = re.sub(r"^(training|train)_", "", re.sub(r"^(validation|valid)_", "val_", name))
+    name = _WHOLE_COLUMNS.get(name, name)
+    part = "val_" if name.startswith("val_") else ""
+    name = name.removeprefix("val_")
+    return part + _OTHER_NAMES.get(name, name)
+
+
+def _row(path: Path, line: int, names: list[str], cells: list[str]) -> Row:
+    if len(cells) != len(names):
+        raise _problem(path, f"has {len(cells)} values in line {line}, its first line has {len(names)}")
+    row: Row = {}
+    for name, cell in zip(names, cells, strict=True):
+        if name in _KNOWN and name not in row:
+            row[name] = _number(path, line, name, cell)
+    return row
+
+
+def _number(path: Path, line: int, name: str, cell: str) -> float | None:
+    """Returns the value, None where it is empty or not finite; percent is marked by its sign, so divided here."""
+    if cell.lower() in ("", "none", "null", "n/a", "-"):
+        return None
+    try:
+        value = float(cell.rstrip("% ")) / (100 if cell.endswith("%") else 1)
+    except ValueError:
+        raise _problem(path, f"has {cell[:40]!r} as {name} in line {line}, which is no number") from None
+    return value if math.isfinite(value) else None
+
+
+def _percent_to_shares(path: Path, rows: list[Row]) -> None:
+    for name in (*_SHARES, *(f"val_{name}" for name in _SHARES)):
+        largest = max((row[name] for row in rows if row.get(name) is not None), default=0)
+        if largest > 100 or any((row.get(name) or 0) < 0 for row in rows):
+            raise _problem(path, f"has values of {name} that are neither shares nor percent")
+        if largest > 1:
+            for row in rows:
+                row[name] = None if row[name] is None else row[name] / 100
+
+
+def _count_epochs_from_one(rows: list[Row]) -> None:
+    """Epochs from 0 move up by one; missing ones, and those that do not rise, are numbered by their line."""
+    epochs = [row.get("epoch") for row in rows]
+    rising = None not in epochs and all(a < b for a, b in itertools.pairwise(epochs))
+    start = 1 if rising and epochs and epochs[0] == 0 else 0
+    for place, row in enumerate(rows):
+        row["epoch"] = int(row["epoch"]) + start if rising else place + 1
+
+
+def _problem(path: Path, what: str) -> ArtifactError:
+    return ArtifactError(
+        f"{path} {what}.",
+        hint="A history has a first line of names, such as epoch,loss,accuracy,val_accuracy, then a line per epoch.",
+    )

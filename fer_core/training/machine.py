@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from fer_core.config import TrainConfig
@@ -42,6 +43,23 @@ class Machine:
         """Returns one line for the run's output."""
         where = f"{len(self.devices)} x {self.devices[0]}" if len(self.devices) > 1 else self.devices[0]
         return f"{self.backend} on {where}, {self.threads} threads, {self.precision} ({self.precision_reason})"
+
+
+def choose_backend(recorded: str | None = None) -> None:
+    """Sets KERAS_BACKEND, if it is not set: Keras takes TensorFlow by itself, and fails where only JAX is installed.
+
+    Args:
+        recorded: what a run was begun with, which comes first.
+
+    Raises:
+        ConfigError: there is neither TensorFlow nor JAX.
+    """
+    installed = [name for name in (recorded, "tensorflow", "jax") if name and find_spec(name)]
+    if not installed and "KERAS_BACKEND" not in os.environ:
+        raise ConfigError(
+            "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
+        )
+    os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
 
 
 def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:

@@ -4,10 +4,11 @@ Without Keras, so that a command line can refuse before it is imported.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
-from fer_core.errors import ConfigError, DatasetError
+from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.faces import framings
 from fer_core.store.files import write_atomically
 from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
@@ -15,8 +16,8 @@ from fer_core.store.run import Run
 from fer_core.training.machine import Machine
 
 
-def record_data(run: Run, dataset: Dataset) -> None:
-    """Completes the manifest with what the data decides; for a resumed run, checks that it is the same data.
+def record_data(run: Run, dataset: Dataset) -> Manifest:
+    """Returns the manifest, completed with what the data decides; for a resumed run, checks that it is the same data.
 
     Raises:
         DatasetError: if the data is not what the run was begun with.
@@ -24,9 +25,9 @@ def record_data(run: Run, dataset: Dataset) -> None:
     manifest = run.manifest
     if manifest.split_fingerprint is not None:
         check_same_data(manifest, dataset)
-        return
+        return manifest
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    run.update_manifest(
+    return run.update_manifest(
         labels=dataset.labels,
         side=dataset.side,
         channels=dataset.channels,
@@ -40,9 +41,9 @@ def record_data(run: Run, dataset: Dataset) -> None:
     )
 
 
-def record_machine(run: Run, machine: Machine) -> None:
-    """Completes the manifest with how this machine trains."""
-    run.update_manifest(
+def record_machine(run: Run, machine: Machine) -> Manifest:
+    """Returns the manifest, completed with how this machine trains."""
+    return run.update_manifest(
         backend=machine.backend,
         devices=", ".join(machine.devices),
         threads=machine.threads,
@@ -92,3 +93,12 @@ def check_same_data(
         f"The images in {dataset.source} are not those that run {manifest.run_id} was begun with ({splits}).",
         hint=hint,
     )
+
+
+def check_is_no_ensemble(run_id: str, members: Sequence[str]) -> None:
+    """Raises ArtifactError for an ensemble: it has nothing to train, and is made anew where it was cut off."""
+    if members:
+        raise ArtifactError(
+            f"Run {run_id} is an ensemble that was not finished: it is not trained.",
+            hint=f"Make it again: --ensemble {' '.join(members)}",
+        )

@@ -1,13 +1,14 @@
-"""What a training tells while it runs: to its metrics.jsonl, its log.txt, its state.json, and to who started it."""
+"""What a training reports while it runs: to its metrics.jsonl, log.txt and state.json, and to who started it."""
 
 import contextlib
 import threading
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import ArtifactError, printable
+from fer_core.errors import ArtifactError, FerError, printable
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import DiskFullError, full_disk_named
 from fer_core.store.metrics import MetricsWriter, read_metrics
@@ -112,6 +113,41 @@ class RunReport:
         with full_disk_named(Path(self._log.name)):
             self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {printable(text)}\n")
             self._log.flush()
+
+
+@contextlib.contextmanager
+def reporting(run: Run, report: Report) -> Iterator[RunReport]:
+    """Keeps state.json true, from RUNNING to the end of the work, however it ends; gives what reports its events."""
+    state = run.update_state(
+        status="RUNNING",
+        attempt=run.state.attempt + 1,
+        message="",
+        started_utc=utc_text(utc_now()),
+        finished_utc=None,
+    )
+    with RunReport(run, state.attempt, report) as run_report:
+        try:
+            yield run_report
+        except (KeyboardInterrupt, BrokenPipeError):
+            _end(run, "INTERRUPTED", f"Interrupted after epoch {run.state.epoch}.")
+            raise
+        except DiskFullError as error:
+            # There may be no room for this either; whoever made room can go on with --resume latest.
+            with contextlib.suppress(DiskFullError):
+                _end(run, "INTERRUPTED", str(error))
+            raise
+        except FerError as error:
+            _end(run, "FAILED", str(error))
+            raise
+        except Exception as error:
+            _end(run, "FAILED", f"Internal error: {error!r}")
+            run_report.note(traceback.format_exc())
+            raise
+    _end(run, "SUCCEEDED", "")
+
+
+def _end(run: Run, status: str, message: str) -> None:
+    run.update_state(status=status, message=message, finished_utc=utc_text(utc_now()))
 
 
 def epoch_line(row: dict[str, Any]) -> str:

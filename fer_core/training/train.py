@@ -1,139 +1,131 @@
-"""`train()`: the only place in the project that compiles and fits a model. Scripts, jobs, trials and tests call it.
+"""`train`: the one path from a run to a trained, scored and saved model. Script, trial and retraining call it.
 
-It never promotes a model; that is for who called it.
+What a user can mend is found before Keras is loaded, which takes seconds. A model is never promoted here: that is for
+who called.
 """
 
-import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
-import numpy as np
-
-from fer_core.data.dataset import Dataset
+from fer_core import networks
+from fer_core.config import TrainConfig
+from fer_core.data.audit import Audit, audit
+from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.metrics import Evaluation
+from fer_core.evaluation.figures import class_distribution_figure
+from fer_core.evaluation.look import save
 from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths
+from fer_core.store.files import write_json
+from fer_core.store.litert import native_messages_hidden
 from fer_core.store.run import Run
-from fer_core.training.budget import planned, time_left
-from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, load_checkpoint
-from fer_core.training.compiling import built, compiled
-from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
-from fer_core.training.finish import chosen_on, finish, kept_epoch
-from fer_core.training.fit import IsStopped, fit, never
-from fer_core.training.lifecycle import lifecycle
-from fer_core.training.machine import Machine, prepare, single_or_many
-from fer_core.training.members import check_is_no_ensemble
-from fer_core.training.record import record_machine
-from fer_core.training.report import Report, RunReport, ignore
-from fer_core.training.starting import start_from, starting_model
+from fer_core.store.runs import create_run
+from fer_core.training.class_weights import class_weights
+from fer_core.training.distillation import check_teachers
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.machine import choose_backend, prepare
+from fer_core.training.record import check_is_no_ensemble, record_data, record_machine
+from fer_core.training.report import Report, ignore, reporting
+from fer_core.training.starting import starting_model, with_fixed_models
+
+if TYPE_CHECKING:
+    from fer_core.training.fit import TrainingResult
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training came to."""
+def never(rows: list[dict]) -> bool:
+    """Returns False: the training goes on for as long as its own settings say."""
+    return False
 
-    run_id: str
-    evaluation: Evaluation
-    progress: Progress
-    kept_epoch: int
+
+def training_data(
+    config: TrainConfig, paths: Paths, *, resumes: bool = False, report: Callable[[str], None] = lambda text: None
+) -> Dataset:
+    """Returns the images of a training, once its settings, starting weights and teachers are known to fit them.
+
+    Args:
+        resumes: there is a checkpoint, which makes the starting weights needless.
+        report: gets sentences about a long look.
+    """
+    networks.options(config)
+    if config.init_from and not resumes:
+        starting_model(config.init_from, paths)
+    for name in config.teacher:
+        starting_model(name, paths, flag="--teacher")
+    side, channels = networks.input_shape(config)
+    with native_messages_hidden():
+        dataset = load_dataset(config, paths, side=side, channels=channels, report=report)
+    class_weights(config, dataset.train.labels, dataset.labels)
+    check_teachers(config, dataset, paths)
+    return dataset
+
+
+def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool) -> Run:
+    """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
+    more = config.more_images
+    found_again = {
+        "data": dataset.source,
+        "more_images": str(Path(more).expanduser().resolve()) if more else None,
+    }
+    settings = with_fixed_models(networks.with_all_options(config), paths).model_copy(update=found_again)
+    return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
 
 
 def train(
-    run: Run, dataset: Dataset, *, paths: Paths, report: Report = ignore, is_stopped: IsStopped = never
-) -> TrainingResult:
+    run: Run,
+    dataset: Dataset | None = None,
+    *,
+    paths: Paths,
+    audited: Audit | None = None,
+    epochs: int | None = None,
+    report: Report = ignore,
+    is_stopped: Callable[[list[dict]], bool] = never,
+) -> "TrainingResult":
     """Trains, scores and saves the model of `run`; goes on from its checkpoint if there is one.
 
     Args:
-        dataset: what `load_dataset` gave for the run's config.
-        report: is told events, progress and epochs.
+        dataset: the images, where `training_data` has looked at them already. audited: likewise, what `audit` found.
+        epochs: more of them than the run was begun with.
+        report: gets events, progress and epochs.
         is_stopped: is asked after each epoch, with the rows so far; True ends the training there, as if it were whole.
 
     Raises:
         RunHeldError: another process trains this run. NonFiniteLossError: the loss is no number.
         FerError: settings, data or a saved file cannot be used. Interrupted: a signal asked for the end.
     """
+    if dataset is None:
+        dataset = training_data(run.manifest.config, paths, resumes=run.checkpoint.is_dir())
+        for note in dataset.notes:
+            report("event", {"text": note})
     with run.hold():
         _check_can_be_trained(run)
+        manifest = record_data(run, dataset)
+        if epochs is not None and epochs != manifest.config.epochs:
+            manifest = run.update_manifest(config=manifest.config.model_copy(update={"epochs": epochs}))
+            run.update_state(epochs=epochs)
+        if manifest.kind != "trial":
+            save_audit(audited or audit(dataset), run.audit_json, run.plots)
+        choose_backend(manifest.backend)
+        from fer_core.training.fit import Work, fit_and_finish
+
         check_interrupted()
         # Before the run counts as running: what this machine refuses, another one may go on with.
-        machine = prepare(run.manifest.config, recorded=run.manifest)
-        record_machine(run, machine)
-        with lifecycle(run, report) as told:
-            return _trained(run, dataset, machine, paths=paths, told=told, is_stopped=is_stopped)
+        machine = prepare(manifest.config, recorded=manifest)
+        manifest = record_machine(run, machine)
+        with reporting(run, report) as run_report:
+            return fit_and_finish(Work(run, dataset, machine, paths, run_report, is_stopped), manifest)
 
 
 def _check_can_be_trained(run: Run) -> None:
-    check_is_no_ensemble(run)
+    check_is_no_ensemble(run.id, run.manifest.members)
     if run.state.status == "SUCCEEDED":
         raise ArtifactError(f"Run {run.id} is finished: another process has trained it to its end.")
 
 
-def _trained(
-    run: Run, dataset: Dataset, machine: Machine, *, paths: Paths, told: RunReport, is_stopped: IsStopped
-) -> TrainingResult:
-    began = time.perf_counter()
-    told.event(f"Training {run.id}: {machine.sentence()}.")
-    with single_or_many(machine):
-        record_teachers(run, paths)
-        distilled = chosen_by_teachers(run.manifest.config, dataset, paths)  # while they are surely there
-        soft_labels = _soft_labels(run, dataset, paths, told)
-        _plan(run, dataset, machine, told, paths=paths, soft_labels=soft_labels, began=began)
-        network = _built(run, dataset.labels, paths, told)
-        model = compiled(network, run.manifest.config, dataset, machine, paths=paths)
-        check_room(run.folder, model)
-        progress = load_checkpoint(run.checkpoint, model)
-        _say_where_it_goes_on(run, progress, told)
-        budget = time_left(run.manifest.plan, progress.rows, began=began)
-        stops = {"is_stopped": is_stopped, "is_spent": budget.is_spent if budget else never}
-        fit(model, dataset, run, progress=progress, report=told, soft_labels=soft_labels, **stops)
-    network.set_weights(progress.best_weights or model.kept_weights())
-    chosen = f"{chosen_on(run.manifest.config, dataset)} {distilled}".strip()
-    evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, told=told)
-    return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
-
-
-def _plan(run: Run, dataset: Dataset, machine: Machine, told: RunReport, **so_far: Any) -> None:
-    """Writes the epochs that fit into --time-budget into the manifest, once: a resumed run keeps them."""
-    config = run.manifest.config
-    if config.time_budget is None or run.manifest.plan is not None:
-        return
-    plan = planned(config, dataset, machine, **so_far)
-    run.update_manifest(config=config.model_copy(update={"epochs": plan.epochs}), plan=plan._asdict())
-    told.has_estimate = True
-    told.event(
-        f"Planned: {plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s, to end within {config.time_budget}.",
-        epoch_seconds=plan.seconds_per_epoch,
-        total_seconds=round(plan.epochs * plan.seconds_per_epoch, 1),
-    )
-
-
-def _built(run: Run, labels: tuple[str, ...], paths: Paths, told: RunReport) -> keras.Model:
-    """Returns the stock network with its starting weights, which a checkpoint makes needless."""
-    config = run.manifest.config
-    network = built(config, labels)
-    if config.init_from and not has_checkpoint(run.checkpoint):
-        told.event(start_from(network, starting_model(config.init_from, paths), labels))
-    return network
-
-
-def _say_where_it_goes_on(run: Run, progress: Progress, told: RunReport) -> None:
-    config = run.manifest.config
-    run.update_state(epoch=progress.epoch, epochs=config.epochs)
-    if not progress.epoch:
-        return
-    told.catch_up(progress.rows)
-    told.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
-
-
-def _soft_labels(run: Run, dataset: Dataset, paths: Paths, told: RunReport) -> np.ndarray | None:
-    config = run.manifest.config
-    if not config.teacher_views:
-        return None
-    names = " and ".join(run.manifest.teachers)
-    told.event(f"Learns from the answers of {names} to {config.teacher_views} views of each image.")
-    soft_labels = cached_soft_labels(config, dataset, paths)
-    # Loading the teachers draws from the generators: the weights are to be the same where what they said is kept.
-    keras.utils.set_random_seed(config.seed)
-    return soft_labels
+def save_audit(found: Audit, json_path: Path, plots_folder: Path) -> None:
+    """Writes what the audit of the images found, and draws how many there are of each class."""
+    for folder in (json_path.parent, plots_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(json_path, found.to_json())
+    images = {part.name: part.images for part in found.parts}
+    save(class_distribution_figure(images, title=found.name), plots_folder / "class_distribution.png")

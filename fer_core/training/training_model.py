@@ -4,7 +4,8 @@ What is built is stock Keras in float32, and so is what is saved; in between, th
 the run and, on TensorFlow's CPU, faster layers. Imports Keras: only imported by training itself.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -14,7 +15,6 @@ from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.errors import ConfigError
 from fer_core.training.distillation import Teacher
-from fer_core.training.ema import MovingAverage
 from fer_core.training.machine import Machine
 
 
@@ -52,10 +52,9 @@ class Augmented(keras.Model):
         self.augmentation.begin_epoch(epoch)
         side = side_of(self._config, epoch)
         if side != self._side:
-            # The size is a constant of the compiled step. Keras makes it anew when the next batch is there: by then
-            # there are all metrics, whose number the step over several devices on JAX must know.
+            # The size is a constant of the compiled step, which is compiled again with the next batch.
             self._side = side
-            self.train_function = None
+            self.make_train_function(force=True)
 
     def call(self, inputs, training=False):
         """Returns probabilities (batch, labels), float32."""
@@ -114,6 +113,52 @@ def _mixed(pixels, share, partner):
     partner = partner % ops.shape(pixels)[0]
     share = ops.reshape(ops.cast(share, "float32"), (-1, 1, 1, 1))
     return share * pixels + (1 - share) * ops.take(pixels, partner, axis=0)
+
+
+class MovingAverage(keras.layers.Layer):
+    """An exponential moving average of all weights of a network, BatchNorm statistics among them.
+
+    A layer, so that its values are in the checkpoint and its update is in the compiled step of every backend. Each
+    update takes in what the step before has left.
+    """
+
+    def __init__(self, network: keras.Model, decay: float):
+        super().__init__(name="average", dtype="float32")
+        self._decay = decay
+        # A function, so that Keras does not count the weights as this layer's: they are the network's.
+        self._present = lambda: network.weights
+        self.updates = self.add_weight(name="updates", initializer="zeros", trainable=False)
+        self.values = [self._copy(place, weight) for place, weight in enumerate(network.weights)]
+
+    def _copy(self, place: int, weight: keras.Variable) -> keras.Variable:
+        copy = self.add_weight(name=f"value{place}", shape=weight.shape, initializer="zeros", trainable=False)
+        # By way of NumPy: JAX would share the memory, and give it away twice.
+        copy.assign(np.array(ops.convert_to_numpy(weight.value)))
+        return copy
+
+    def update(self) -> None:
+        """Takes the present weights in; the first updates count more, so that the start is soon forgotten."""
+        count = self.updates + 1
+        kept = ops.minimum(self._decay, count / (count + 9))
+        for value, weight in zip(self.values, self._present(), strict=True):
+            present = ops.stop_gradient(ops.convert_to_tensor(weight))
+            value.assign(value + (present - value) * (1 - kept))
+        self.updates.assign(count)
+
+    def arrays(self) -> list[np.ndarray]:
+        """Returns the averages, in the order of the network's `get_weights`."""
+        return [np.array(ops.convert_to_numpy(value)) for value in self.values]
+
+
+@contextlib.contextmanager
+def swapped_in(network: keras.Model, weights: list[np.ndarray]) -> Iterator[None]:
+    """Inside, the network has other weights."""
+    own = network.get_weights()
+    network.set_weights(weights)
+    try:
+        yield
+    finally:
+        network.set_weights(own)
 
 
 def make_training_model(network: keras.Model, machine: Machine, *, any_size: bool = False) -> keras.Model:

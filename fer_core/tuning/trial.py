@@ -10,17 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fer_core import networks
-from fer_core.config import TrainConfig
-from fer_core.data.dataset import Dataset, load_dataset
+from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, NonFiniteLossError
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.training.class_weights import class_weights
+from fer_core.training.checkpoint import read_progress
 from fer_core.training.history import read_history
-from fer_core.training.record import record_data
 from fer_core.training.report import Report, ignore
+from fer_core.training.train import train, training_data
 from fer_core.tuning import sentences
 from fer_core.tuning.asking import Asked, ask
 from fer_core.tuning.ending import end_if_over
@@ -62,7 +60,7 @@ def run_trial(
     Raises:
         FerError: data, code, settings or a file that cannot be used; the trial is not told and can be gone on with.
     """
-    dataset = _checked_data(search, search.base)
+    dataset = training_data(search.base, search.paths)
     _say(report, sentences.of_images(dataset))
     asked = ask(search, job_id, metadata=fingerprints_of(dataset), clock=clock)
     if load_state(search).other_code:
@@ -85,7 +83,7 @@ def _carry_out(
     if entry.status == "RUNNING":
         begin(open_run(search.paths, entry.run))
         if asked.config.seed != search.base.seed:  # the seed decides the split
-            dataset = _checked_data(search, asked.config)
+            dataset = training_data(asked.config, search.paths)
         outcome = _Training(search, entry, dataset, report, clock).outcome()
         entry = tell(search, entry.number, outcome, clock=clock).entries[entry.number]
     _say(report, sentences.of_outcome(search, load_state(search), entry))
@@ -116,10 +114,7 @@ class _Training:
         return self._measured()
 
     def _train(self) -> None:
-        from fer_core.training.train import train
-
         with self.run.hold():
-            record_data(self.run, self.dataset)
             self._drop_damaged_checkpoint()
         stopped = functools.partial(is_stopped, self.search, self.entry.number, clock=self.clock)
         train(self.run, self.dataset, paths=self.search.paths, report=self._with_estimate, is_stopped=stopped)
@@ -133,8 +128,6 @@ class _Training:
                 _say(self.report, sentences.of_duration(self.search, state))
 
     def _drop_damaged_checkpoint(self) -> None:
-        from fer_core.training.checkpoint import read_progress
-
         try:
             read_progress(self.run.checkpoint)
         except ArtifactError as error:
@@ -165,14 +158,6 @@ class _Training:
                 hint="Restore that file, and the trial is told when its job is resumed.",
             )
         return row[objective]
-
-
-def _checked_data(search: Search, config: TrainConfig) -> Dataset:
-    """Returns the images; all that can be wrong with them is found here, before Keras is loaded."""
-    side, channels = networks.input_shape(config)
-    dataset = load_dataset(config, search.paths, side=side, channels=channels)
-    class_weights(config, dataset.train.labels, dataset.labels)
-    return dataset
 
 
 def _say(report: Report, text: str) -> None:

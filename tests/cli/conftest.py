@@ -32,7 +32,7 @@ def door(paths, tmp_path, monkeypatch, capsys) -> Callable[..., Answer]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
-    for name in ("keras", "tensorflow", "fer_core.training.train"):
+    for name in ("keras", "tensorflow", "fer_core.training.fit"):
         monkeypatch.setitem(sys.modules, name, None)
 
     def ask(*arguments: object, paths: Paths = paths) -> Answer:

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from fer_core.training import fit as fitting
+from fer_core.training import callbacks
 
 
 class Killed(BaseException):
@@ -19,7 +19,7 @@ def killed_after(epoch, run, dataset, paths, *, copies=None):
     """
     from fer_core.training.train import train
 
-    save = fitting.save_checkpoint
+    save = callbacks.save_checkpoint
 
     def save_and_die(folder, model, progress):
         save(folder, model, progress)
@@ -29,7 +29,7 @@ def killed_after(epoch, run, dataset, paths, *, copies=None):
             raise Killed
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(fitting, "save_checkpoint", save_and_die)
+        patched.setattr(callbacks, "save_checkpoint", save_and_die)
         train(run, dataset, paths=paths)
     with np.load(run.checkpoint / "checkpoint.npz") as file:
         return {name: file[name] for name in file.files if name != "progress"}

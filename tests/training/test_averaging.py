@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from fer_core.training.ema import MovingAverage, swapped_in
+from fer_core.training.training_model import MovingAverage, swapped_in
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from fer_core.training.confusion import Confusion
+from fer_core.training.compiling import Confusion
 from fer_core.training.feed import one_hot
 
 

@@ -18,8 +18,7 @@ from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_json
 from fer_core.store.runs import create_run, latest_unfinished, open_run
 from fer_core.training import ensemble
-from fer_core.training.ensemble import averaged, begin_ensemble, finish_ensemble
-from fer_core.training.members import finished_members
+from fer_core.training.ensemble import averaged, begin_ensemble, finish_ensemble, finished_members
 from fer_core.training.train import train
 
 

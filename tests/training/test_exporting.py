@@ -14,9 +14,9 @@ from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256
 from fer_core.store.model_files import find_model
 from fer_core.training import exporting
-from fer_core.training.ema import MovingAverage
 from fer_core.training.exporting import export
 from fer_core.training.train import train
+from fer_core.training.training_model import MovingAverage
 
 
 def test_what_is_saved_is_the_average_and_its_int8_export_is_nearly_as_good(begun, paths, monkeypatch):

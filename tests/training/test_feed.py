@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_core.data.views import view
-from fer_core.training.feed import Epoch, one_hot, steps_per_epoch
+from fer_core.training.feed import TrainingBatches, one_hot, steps_per_epoch
 
 WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)
 
@@ -16,7 +16,7 @@ def epoch(small_dataset, small_config):
             name: settings.pop(name, default) for name, default in (("class_weights", WEIGHTS), ("soft_labels", None))
         }
         config = small_config.model_copy(update=settings)
-        return Epoch(small_dataset.train, config, epoch=number, **given)
+        return TrainingBatches(small_dataset.train, config, epoch=number, **given)
 
     return make
 

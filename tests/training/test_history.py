@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from fer_core.cli.histories import print_histories
 from fer_core.errors import ArtifactError
 from fer_core.training.history import (
     HISTORY_COLUMNS,
     HISTORY_HEADER,
     RunOfHistory,
     list_histories,
-    print_histories,
     read_history,
     write_history,
 )

@@ -37,15 +37,15 @@ class Without:
         return None if name.partition(".")[0] == "tensorflow" else self.finder.find_spec(name, *paths)
 
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
-from fer_core.training import fit
-write_history = fit.write_history
+from fer_core.training import callbacks
+write_history = callbacks.write_history
 
 def write_history_and_keep_a_copy(path, rows):
     write_history(path, rows)
     if len(rows) == 1 and "COPY_AFTER_ONE_EPOCH" in os.environ:
         shutil.copytree(Path.cwd(), os.environ["COPY_AFTER_ONE_EPOCH"])
 
-fit.write_history = write_history_and_keep_a_copy
+callbacks.write_history = write_history_and_keep_a_copy
 from fer_core.cli.exits import ended
 from fer_core.cli.train import main
 sys.exit(ended(lambda: main(sys.argv[1:])))

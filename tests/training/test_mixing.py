@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.training.mixup import draw_mixture
+from fer_core.training.feed import draw_mixture
 
 CONFIG = TrainConfig(mixup=0.3, mixup_part=0.5)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.training.schedules import Schedule
+from fer_core.training.optimizers import Schedule
 
 STEPS = 10
 """In an epoch."""

@@ -11,7 +11,7 @@ from fer_core.store.files import read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.training.setback import setback
+from fer_core.training.comparing import setback
 
 
 @pytest.fixture

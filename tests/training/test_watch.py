@@ -5,7 +5,7 @@ import math
 import pytest
 
 from fer_core.errors import NonFiniteLossError
-from fer_core.training.fit import Watch
+from fer_core.training.callbacks import Watch
 
 
 class FourBatches:

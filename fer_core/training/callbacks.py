@@ -1,0 +1,221 @@
+"""What happens around the steps of a training, as Keras callbacks; `fit` gives them in the order of this file.
+
+Keras' own leave out what a resumed training needs to come to the same bits: `ModelCheckpoint` and `BackupAndRestore`
+the seed generators and the best weights so far, `EarlyStopping` and `CSVLogger` what earlier attempts have seen, and
+`TerminateOnNaN` ends as if the training were whole. Imports Keras: only imported by training itself.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import Split
+from fer_core.errors import NonFiniteLossError
+from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, summary
+from fer_core.evaluation.predict import predict
+from fer_core.interruption import check_interrupted
+from fer_core.store.run import Run
+from fer_core.training.checkpoint import Progress, save_checkpoint
+from fer_core.training.compiling import training_counts
+from fer_core.training.feed import TrainingBatches
+from fer_core.training.history import write_history
+from fer_core.training.report import RunReport
+from fer_core.training.training_model import swapped_in
+
+ESTIMATE_AFTER_STEPS = 20
+_FIRST_TIMED_STEP = 5
+"""The first steps compile."""
+PROGRESS_SECONDS = 2.0
+
+IsStopped = Callable[[list[dict]], bool]
+"""Is asked with the rows of all epochs so far; True ends the training after them."""
+
+
+class EpochBegin(keras.callbacks.Callback):
+    """Gives images and model the epoch: order of the images, strength of the augmentation, size of the pictures."""
+
+    def __init__(self, batches: TrainingBatches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Keras counts epochs from 0."""
+        self.batches.begin_epoch(epoch + 1)
+        self.model.begin_epoch(epoch + 1)
+
+
+class Watch(keras.callbacks.Callback):
+    """Looks at every step: stops at a loss that is no number, times the training, reports how far it is."""
+
+    def __init__(self, batches: TrainingBatches, report: RunReport):
+        super().__init__()
+        self.batches, self.config, self.report, self.steps = batches, batches.config, report, len(batches)
+        self.seconds = 0.0
+        self._started = self._reported = self._timed_from = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._started = self._reported = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Checks the loss and for signals, and stops the clock."""
+        check_interrupted()
+        step, now = batch + 1, time.perf_counter()
+        if not math.isfinite(logs["loss"]):
+            where = f"epoch {self.batches.epoch}, batch {step} of {self.steps}"
+            raise _non_finite(f"the loss is {logs['loss']} in {where}")
+        self.seconds = now - self._started
+        if step == _FIRST_TIMED_STEP:
+            self._timed_from = now
+        if not self.report.has_estimate and step == min(ESTIMATE_AFTER_STEPS, self.steps):
+            self._estimate(step, now)
+        if now - self._reported >= PROGRESS_SECONDS or step == self.steps:
+            self._reported = now
+            self._progress(step, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds what the counts say of the training images, and how fast they went by."""
+        counts = summary(training_counts(self.model))
+        images = self.steps * self.batches.batch_size
+        logs |= counts._asdict() | {"learning_rate": float(self.model.optimizer.learning_rate)}
+        logs["images_per_second"] = round(images / self.seconds, 1)
+
+    def _progress(self, step: int, logs: dict) -> None:
+        self.report.progress(
+            epoch=self.batches.epoch,
+            epochs=self.config.epochs,
+            step=step,
+            steps=self.steps,
+            loss=float(logs["loss"]),
+            accuracy=float(logs["accuracy"]),
+            images_per_second=round(step * self.batches.batch_size / self.seconds, 1),
+        )
+
+    def _estimate(self, step: int, now: float) -> None:
+        timed = step - _FIRST_TIMED_STEP
+        each = (now - self._timed_from) / timed if timed > 0 else self.seconds / step
+        self.report.estimate(each * self.steps, self.config.epochs - self.batches.epoch + 1)
+
+
+class Validation(keras.callbacks.Callback):
+    """Scores the weights that would be saved, the average where there is one, on the validation images.
+
+    Not Keras' `validation_data`: the last batch would be a second compiled step, and its loss that of the batches.
+    """
+
+    def __init__(self, split: Split, batches: TrainingBatches):
+        super().__init__()
+        self.split = split
+        weights = batches.class_weights[split.labels]
+        self._image_weights = weights if batches.config.weighted_validation_loss else np.ones(len(split))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds val_loss, val_accuracy …"""
+        network = self.model.network
+        with swapped_in(network, self.model.kept_weights()):
+            probabilities = predict(network, self.split, devices=self.model.devices)
+            penalty = sum(float(loss) for loss in network.losses)
+        labels = self.split.labels
+        counts = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+        true_probabilities = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+        losses = -np.log(np.clip(true_probabilities, SMALLEST_PROBABILITY, 1)) * self._image_weights
+        scores = {"loss": float(losses.mean()) + penalty, **summary(counts)._asdict()}
+        logs |= {f"val_{name}": value for name, value in scores.items()}
+
+
+class Record(keras.callbacks.Callback):
+    """Ends an epoch: refuses what is no number, remembers the best weights, writes checkpoint and history, reports."""
+
+    def __init__(self, run: Run, config: TrainConfig, progress: Progress, report: RunReport):
+        super().__init__()
+        self.run, self.config, self.progress, self.report = run, config, progress, report
+        self._history_csv = run.history_csv
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """All that is on disk afterwards is of the same epoch; a kill in between leaves the checkpoint to decide."""
+        row = {"epoch": epoch + 1} | logs | {"seconds": round(time.perf_counter() - self._started, 3)}
+        self._check_finite(row)
+        self._remember(row)
+        save_checkpoint(self.run.checkpoint, self.model, self.progress)
+        write_history(self._history_csv, self.progress.rows)
+        self.report.epoch(row)
+
+    def _check_finite(self, row: dict) -> None:
+        end = f"at the end of epoch {row['epoch']}"
+        for name in ("loss", "val_loss"):
+            if not math.isfinite(row.get(name, 0.0)):
+                raise _non_finite(f"{name} is {row[name]} {end}")
+        if not all(np.isfinite(weight).all() for weight in self.model.network.get_weights()):
+            raise _non_finite(f"a weight is no number {end}")
+
+    def _remember(self, row: dict) -> None:
+        progress, value = self.progress, row.get(self.config.monitor)
+        progress.epoch = row["epoch"]
+        progress.rows.append(row)
+        if value is None:
+            progress.best_epoch = progress.epoch
+        elif progress.best_value is None or self._is_better(value):
+            progress.best_epoch, progress.best_value = progress.epoch, value
+            if self.config.keep != "last":
+                progress.best_weights = self.model.kept_weights()
+
+    def _is_better(self, value: float) -> bool:
+        best = self.progress.best_value
+        return value < best if self.config.monitor == "val_loss" else value > best
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the training before its last epoch: early stopping, a spent time budget, or whoever started it."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        progress: Progress,
+        report: RunReport,
+        *,
+        is_stopped: IsStopped,
+        is_spent: IsStopped | None,
+    ):
+        super().__init__()
+        self.config, self.progress, self.report = config, progress, report
+        self.is_stopped, self.is_spent = is_stopped, is_spent
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras looks at `stop_training` before it begins another epoch."""
+        self.model.stop_training = self.is_over()
+
+    def is_over(self) -> bool:
+        """Returns whether no other epoch is trained; to be asked before the first one of a resumed training, too.
+
+        Without any epoch there would be nothing to save.
+        """
+        config, progress = self.config, self.progress
+        patience = config.early_stopping_patience
+        if progress.epoch >= config.epochs or (patience > 0 and progress.epoch - progress.best_epoch >= patience):
+            return True
+        if not progress.rows:
+            return False
+        if self.is_stopped(progress.rows):
+            self.report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
+            return True
+        if self.is_spent and self.is_spent(progress.rows):
+            spent = f"the time budget of {config.time_budget} is spent"
+            self.report.event(f"Stopped after epoch {progress.epoch} of {config.epochs}: {spent}.")
+            return True
+        return False
+
+
+def _non_finite(what: str) -> NonFiniteLossError:
+    return NonFiniteLossError(
+        f"The training went wrong: {what}. The checkpoint of the epoch before is kept.",
+        hint="Start a new run with a smaller --learning-rate, or with --precision float32.",
+    )
