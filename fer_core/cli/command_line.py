@@ -91,7 +91,7 @@ def _parameters(line: Callable) -> Iterator[_Parameter]:
             yield from _fields(kinds[name], f"{shown}." if shown else "")
             continue
         metavar = next((note.metavar for note in notes if getattr(note, "metavar", None)), shown.upper())
-        text = next((note.help for note in notes if getattr(note, "help", None)), "")
+        text = next((note.help for note in notes if getattr(note, "help", None)), _described(line, name))
         is_required = parameter.default is parameter.empty
         yield _Parameter(_flag(shown), kinds[name], is_required, metavar, text)
 
@@ -99,6 +99,12 @@ def _parameters(line: Callable) -> Iterator[_Parameter]:
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[_Parameter]:
     for name, field in model.model_fields.items():
         yield _Parameter(_flag(prefix + name), field.annotation)
+
+
+def _described(line: Callable, name: str) -> str:
+    """Returns what the docstring says of a parameter."""
+    rows = (row.strip() for row in (line.__doc__ or "").splitlines())
+    return next((row.removeprefix(f"{name}: ") for row in rows if row.startswith(f"{name}: ")), "")
 
 
 def _flag(name: str) -> str:

@@ -43,7 +43,7 @@ def test_json_and_no_display_are_flags_without_a_value():
         (["--capture", "ten"], "--capture takes a whole number, not 'ten'.", "--help"),
         (["--detect-every", "ten"], "--detect-every takes a whole number, not 'ten'.", "--help"),
         (["--runtime", "litrt"], "--runtime cannot be 'litrt'.", "Did you mean 'litert'?"),
-        (["--pixels", "0-1"], "--pixels cannot be '0-1'.", "There are: -1..1, 0..1, 0..255."),
+        (["--pixels", "0-1"], "--pixels cannot be '0-1'.", "There are: 0..255, 0..1, -1..1."),
         (["--layer", "conv"], "--layer is used with --explain.", "Give --explain PICTURE."),
         (["--views", "10"], "--views is used with --analyze.", "Give --analyze too."),
         (["--analyze", "--emotion", "sad"], "--emotion is used with --explain.", "Give --explain PICTURE."),
