@@ -25,8 +25,8 @@ LEFT_OUT: dict[str, list[str]] = {
     "without squeeze and excitation": ["--network-options.squeeze", "0"],
     "without mixup": ["--mixup", "0"],
     "without erasing and camera": ["--erasing", "0", "--camera", "0"],
-    "without growing pictures": ["--train-sides", "44"],
-    "without fading": ["--fade", "0"],
+    "without growing pictures": ["--progressive-sizes", "44"],
+    "without fading": ["--annealing", "0"],
 }
 CURVES = ("accuracy", "loss", "val_accuracy", "val_macro_f1", "val_loss", "images_per_second")
 

@@ -29,7 +29,7 @@ from sides import Bench, Epoch, Rows
 
 BATCH_SIZES = {"baseline": 64, "attention": 32, "deep_l2": 64, "resnet": 128}
 """Of the recipes; the plain script gets the same."""
-SAME_SIZE = {"resnet": ["--crop", "48", "--train-sides", "48"]}
+SAME_SIZE = {"resnet": ["--crop", "48", "--progressive-sizes", "48"]}
 """Flags with which a recipe that trains on smaller pictures takes whole ones, as the plain script does."""
 OWN_SIZES = "pictures that grow"
 """The recipe as it is: one epoch of each size, all in one figure."""

@@ -33,7 +33,7 @@ def main() -> None:
     """Prints a line for each recipe and side."""
     for name in sys.argv[1:] or ["resnet", "tiny", "resnet_large"]:
         for side in (48, 44, 40, 32):
-            network = networks.build(recipe_config(name).model_copy(update={"side": side}), FER2013_LABELS)
+            network = networks.build(recipe_config(name).model_copy(update={"image_size": side}), FER2013_LABELS)
             print(
                 f"{name}, {side} pixels: {network.count_params():,} weights, {multiply_adds(network) / 1e6:.1f} million"
             )

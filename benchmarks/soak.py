@@ -43,7 +43,8 @@ DISTILLED = (
     *("--network-options.strides", "2", "2", "--network-options.head=0", "--network-options.stem=4"),
     *("--network-options.stochastic-depth=0.2", "--optimizer=sgd", "--weight-decay=0.001", "--schedule=one_cycle"),
     *("--warmup-epochs=1", "--learning-rate=0.05", "--keep=last", "--ema=0.9", "--mixup=0.4", "--rotation=10"),
-    *("--crop=44", "--erasing=0.3", "--camera=0.3", "--fade=0.5", "--train-sides", "24", "32", "--eight-bit"),
+    *("--crop=44", "--erasing=0.3", "--camera=0.3", "--annealing=0.5", "--eight-bit"),
+    *("--progressive-sizes", "24", "32"),
     *("--teacher-views=4",),
 )
 _KILLED_AGAIN = 0.3

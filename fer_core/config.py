@@ -25,10 +25,36 @@ class Searchable:
     """Only of use while another setting has one of these values: ("optimizer", ("adamw", "sgd"))."""
 
 
+RENAMED = {
+    "fade": "annealing",
+    "mixup_part": "mixup_probability",
+    "side": "image_size",
+    "train_sides": "progressive_sizes",
+}
+"""Former names of settings, which are read until the next release: flags, TOML files, manifests, arguments of jobs."""
+
+
+def with_present_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns settings with their present names as keys, also where they stand in `settings` or `start_from`."""
+    found = {RENAMED.get(name, name): value for name, value in values.items()}
+    if isinstance(found.get("settings"), dict):
+        found["settings"] = with_present_names(found["settings"])
+    if isinstance(found.get("start_from"), list | tuple):
+        found["start_from"] = [with_present_names(one) if isinstance(one, dict) else one for one in found["start_from"]]
+    if isinstance(found.get("space"), list | tuple):
+        found["space"] = [RENAMED.get(name, name) if isinstance(name, str) else name for name in found["space"]]
+    return found
+
+
 class Settings(BaseModel):
-    """A frozen set of settings that refuses names it does not know."""
+    """A frozen set of settings that refuses names it does not know, and knows former ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_names(cls, values: Any) -> Any:
+        return with_present_names(values) if isinstance(values, dict) else values
 
     @classmethod
     def checked(cls, values: dict[str, Any], *, where: str = "") -> "Settings":
@@ -66,8 +92,8 @@ class TrainConfig(Settings):
     """The network: the name of a file in fer_core/networks."""
     network_options: dict[str, Any] = {}
     """Settings of the network itself."""
-    side: Annotated[int, Field(ge=16, le=512)] | None = None
-    """Side of the network's input in pixels. Without it: what the network asks for (48)."""
+    image_size: Annotated[int, Field(ge=16, le=512)] | None = None
+    """Height and width of the network's input in pixels. Default: what the network asks for (48)."""
     init_from: str | None = None
     """Start from these weights: a run id, 'current' (the model in use) or a .h5 file."""
     train_layers: Literal["all", "head"] = "all"
@@ -118,8 +144,8 @@ class TrainConfig(Settings):
     """This much of each label is spread evenly over all labels."""
     mixup: Annotated[float, Field(ge=0, le=10), Searchable(low=0, high=0.5)] = 0.0
     """Train on mixtures of two images, with shares from Beta(mixup, mixup); 0 = not."""
-    mixup_part: Annotated[Fraction, Field(gt=0)] = 0.5
-    """This part of the images is mixed, where there is mixup."""
+    mixup_probability: Annotated[Fraction, Field(gt=0)] = 0.5
+    """How probable it is that an image is mixed, where there is mixup."""
 
     rotation: Annotated[float, Field(ge=0, le=180), Searchable(low=0, high=30)] = 0.0
     """Augmentation: turn by up to so many degrees."""
@@ -141,11 +167,11 @@ class TrainConfig(Settings):
     """Augmentation: how often a rectangle of 2 to 20 % of the picture is painted over."""
     camera: Annotated[Fraction, Searchable(low=0, high=0.3)] = 0.0
     """Augmentation: how often a picture is blurred, gets another gamma, or loses half its resolution: each of them."""
-    fade: Annotated[float, Field(ge=0, le=1), Searchable(low=0, high=0.5)] = 0.0
-    """Augmentation and mixup fade out in this last part of the epochs; mirroring stays."""
-    train_sides: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
-    """Train on pictures shrunk to these sides, one after the other for equal parts of the epochs: 32 40 48. Validation
-    sees them whole, so val_accuracy leaps with each: stop early only after the last."""
+    annealing: Annotated[float, Field(ge=0, le=1), Searchable(low=0, high=0.5)] = 0.0
+    """Augmentation and mixup are annealed to nothing over this last fraction of the epochs; mirroring stays."""
+    progressive_sizes: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
+    """Train on pictures shrunk to these sizes in pixels, one after the other for equal parts of the epochs: 32 40 48.
+    Validation sees them whole, so val_accuracy leaps with each: stop early only after the last."""
 
     eight_bit: bool = False
     """Also export an int8 LiteRT model; it is kept if it loses at most half a point on the validation images (where
@@ -206,7 +232,7 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
             config.flip and config.alternating_flip,
             "flip and alternating_flip exclude each other; set one of them to false",
         ),
-        (len(config.train_sides) > config.epochs, "train_sides are more than epochs"),
+        (len(config.progressive_sizes) > config.epochs, "progressive_sizes are more than epochs"),
         (config.teacher_views > 0 and not config.teacher, "teacher_views needs a teacher"),
         (config.teacher_views % 2 == 1, "teacher_views must be even: half of the views are mirrored"),
         (

@@ -134,7 +134,7 @@ _PATIENT = {
     "validation_fraction": 0.03,
     "ema": 0.998,
     "mixup": 0.2,
-    "mixup_part": 0.3,
+    "mixup_probability": 0.3,
     "contrast": 0.2,
     "brightness": 0.1,
     "camera": 0.1,
@@ -162,8 +162,8 @@ def resnet() -> TrainConfig:
         "shift": 0.04,
         "crop": 44,
         "erasing": 0.2,
-        "fade": 0.08,
-        "train_sides": (32, 40, 44),
+        "annealing": 0.08,
+        "progressive_sizes": (32, 40, 44),
     }
     return TrainConfig(**_PATIENT | own)
 
@@ -179,7 +179,7 @@ def born_again() -> TrainConfig:
         "epochs": 69,
         "alternating_flip": False,
         "crop": None,
-        "train_sides": (32, 40, 48),
+        "progressive_sizes": (32, 40, 48),
         "teacher": ("best",),
         "teacher_weight": 0.9,
         "teacher_views": 10,
@@ -199,12 +199,12 @@ def tiny() -> TrainConfig:
         "weight_decay": 2e-3,
         "epochs": 110,
         "mixup": 0.3,
-        "mixup_part": 0.5,
+        "mixup_probability": 0.5,
         "rotation": 10,
         "scale": 0.1,
         "erasing": 0.1,
-        "fade": 0.08,
-        "train_sides": (32, 40, 48),
+        "annealing": 0.08,
+        "progressive_sizes": (32, 40, 48),
         "eight_bit": True,
         "teacher": ("best",),
         "teacher_weight": 0.9,
@@ -239,14 +239,14 @@ def resnet_large() -> TrainConfig:
         "batch_size": 512,
         "ema": 0.999,
         "mixup": 0.4,
-        "mixup_part": 0.5,
+        "mixup_probability": 0.5,
         "rotation": 12,
         "scale": 0.15,
         "shift": 0.06,
         "contrast": 0.25,
         "erasing": 0.3,
-        "fade": 0.15,
-        "train_sides": (),
+        "annealing": 0.15,
+        "progressive_sizes": (),
     }
     return resnet().model_copy(update=own | {"network_options": _WIDE})
 
@@ -297,7 +297,7 @@ def fitted_to(config: TrainConfig, epochs: object) -> TrainConfig:
     if not isinstance(epochs, int) or epochs < 1:
         return config
     warmup = config.warmup_epochs if config.warmup_epochs < epochs else epochs / 2
-    return config.model_copy(update={"warmup_epochs": warmup, "train_sides": config.train_sides[-epochs:]})
+    return config.model_copy(update={"warmup_epochs": warmup, "progressive_sizes": config.progressive_sizes[-epochs:]})
 
 
 def recipe_config(name: str) -> TrainConfig:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fer_core import networks
 from fer_core.cli.command_line import parsed, peek
-from fer_core.config import Settings, TrainConfig, config_error
+from fer_core.config import RENAMED, Settings, TrainConfig, config_error, with_present_names
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
@@ -44,6 +44,7 @@ class Request(NamedTuple):
 
 def parse(argv: Sequence[str]) -> Request:
     """Returns the request, or raises ConfigError or ArtifactError; `--help` prints and exits with 0."""
+    argv = _with_present_flags(argv)
     paths = Paths.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
     resume, nothing_to_resume = _run_to_resume(peek(argv, "--resume"), paths)
     table = _table(peek(argv, "--config"))
@@ -57,6 +58,22 @@ def parse(argv: Sequence[str]) -> Request:
     if resume is not None:
         config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})
     return Request(config, paths, recipe, resume, nothing_to_resume, **cli)
+
+
+def _with_present_flags(argv: Sequence[str]) -> list[str]:
+    flags = {f"--{old.replace('_', '-')}": f"--{new.replace('_', '-')}" for old, new in RENAMED.items()}
+    present = []
+    for argument in argv:
+        name, equals, value = argument.partition("=")
+        new = flags.get(name.replace("_", "-"))
+        if new:
+            _tell_renamed(name, new)
+        present.append(f"{new}{equals}{value}" if new else argument)
+    return present
+
+
+def _tell_renamed(old: str, new: str) -> None:
+    print(f"{old} is called {new} now; the old name is read until the next release.", file=sys.stderr)
 
 
 def _check_trains_nothing(config: TrainConfig, start: TrainConfig) -> None:
@@ -107,9 +124,12 @@ def _table(path: str | None) -> dict[str, Any]:
         return {}
     try:
         checked_status(Path(path))
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path} cannot be read: {error}.", hint="It is a TOML file of settings.") from error
+    for old in RENAMED.keys() & table.keys():
+        _tell_renamed(old, RENAMED[old])
+    return with_present_names(table)
 
 
 def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:

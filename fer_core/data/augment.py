@@ -24,11 +24,12 @@ class Augmentation(keras.layers.Layer):
         self.config = config
         self.seed_generator = keras.random.SeedGenerator(config.seed)
         # A variable, so that the compiled step need not be compiled again for each epoch.
-        self.strength = self.add_weight(name="strength", initializer="ones", trainable=False) if config.fade else 1.0
+        anneals = config.annealing > 0
+        self.strength = self.add_weight(name="strength", initializer="ones", trainable=False) if anneals else 1.0
 
     def begin_epoch(self, epoch: int) -> None:
         """Sets how strong the changes are in this epoch (from 1)."""
-        if self.config.fade:
+        if self.config.annealing:
             self.strength.assign(strength(self.config, epoch))
 
     def call(self, pixels, training=False):
@@ -73,9 +74,9 @@ class Augmentation(keras.layers.Layer):
 
 def strength(config: TrainConfig, epoch: int) -> float:
     """Returns how strong augmentation is in an epoch (from 1): 1, and in the last part of them down to 0."""
-    if not config.fade:
+    if not config.annealing:
         return 1.0
-    return min(1.0, (config.epochs - epoch) / (config.fade * config.epochs))
+    return min(1.0, (config.epochs - epoch) / (config.annealing * config.epochs))
 
 
 def _transforms(draws, config: TrainConfig, *, side: int, strength=1.0):

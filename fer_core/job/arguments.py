@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from fer_core import networks
-from fer_core.config import Settings, TrainConfig, config_error
+from fer_core.config import Settings, TrainConfig, config_error, with_present_names
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
 from fer_core.training.retraining import RetrainSpec
@@ -111,6 +111,7 @@ def validate(task: str, arguments: dict[str, Any]) -> Settings:
     if task not in ARGUMENTS:
         raise JobError(f"There is no task {task!r}.", hint=did_you_mean(task, ARGUMENTS))
     check_texts(task, arguments)
+    arguments = with_present_names(arguments)
     if task == "train":
         arguments = _with_settings_apart(arguments)
     try:

@@ -55,7 +55,7 @@ def input_shape(config: TrainConfig) -> tuple[int, int]:
     Raises ConfigError for a crop or training side that is larger than the pictures it is taken from.
     """
     module = network_module(config.network)
-    side = config.side or getattr(module, "SIDE", 48)
+    side = config.image_size or getattr(module, "SIDE", 48)
     _check_shrinks(config, side)
     return side, getattr(module, "CHANNELS", 1)
 
@@ -64,13 +64,13 @@ def _check_shrinks(config: TrainConfig, side: int) -> None:
     if config.crop and config.crop > side:
         raise ConfigError(
             f"crop is {config.crop} pixels, and the pictures have {side}.",
-            hint=f"Take a --crop of at most {side}, or a larger --side.",
+            hint=f"Take a --crop of at most {side}, or a larger --image-size.",
         )
     shown = config.crop or side
-    if max(config.train_sides, default=0) > shown:
+    if max(config.progressive_sizes, default=0) > shown:
         raise ConfigError(
-            f"train_sides has {max(config.train_sides)} pixels, and the pictures have {shown}.",
-            hint=f"Pictures are only shrunk: take --train-sides of at most {shown}.",
+            f"progressive_sizes has {max(config.progressive_sizes)} pixels, and the pictures have {shown}.",
+            hint=f"Pictures are only shrunk: take --progressive-sizes of at most {shown}.",
         )
 
 
@@ -89,5 +89,5 @@ def build(config: TrainConfig, labels: tuple[str, ...]) -> "keras.Model":
             raise
         raise ConfigError(
             f"The network {config.network} cannot take pictures of {side} x {side} pixels: too many poolings for them.",
-            hint="Take a larger --side.",
+            hint="Take a larger --image-size.",
         ) from error

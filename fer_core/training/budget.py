@@ -96,7 +96,8 @@ def planned(
     """
     measured = _measured(config, dataset, machine, paths=paths, soft_labels=soft_labels)
     keras.utils.set_random_seed(config.seed)
-    budget, fewest = budget_seconds(config.time_budget), max(int(config.warmup_epochs) + 1, len(config.train_sides), 1)
+    budget = budget_seconds(config.time_budget)
+    fewest = max(int(config.warmup_epochs) + 1, len(config.progressive_sizes), 1)
     left = budget - measured.start - measured.end - (time.perf_counter() - began)
     epochs = min(int(left / (_RESERVE * measured.epoch)), MOST_EPOCHS)
     if epochs < fewest:
@@ -124,7 +125,8 @@ def _measured(
 ) -> _Seconds:
     """Fits a model that is thrown away: two short epochs for each size of the pictures, the first of which compiles."""
     began = time.perf_counter()
-    short = {"epochs": 2 * max(len(config.train_sides), 1), "warmup_epochs": 0.0, "fade": 0.0, "time_budget": None}
+    epochs = 2 * max(len(config.progressive_sizes), 1)
+    short = {"epochs": epochs, "warmup_epochs": 0.0, "annealing": 0.0, "time_budget": None}
     trial = config.model_copy(update=short)
     model = compiled(built(trial, dataset.labels), trial, dataset, machine, paths=paths)
     weights = class_weights(trial, dataset.train.labels, dataset.labels)

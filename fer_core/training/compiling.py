@@ -38,7 +38,7 @@ def compiled(
         ConfigError: the settings do not go with the network. ArtifactError: a teacher is not there, or does not fit.
     """
     augmentation = Augmentation(config)
-    training_model = make_training_model(network, machine, any_size=bool(config.crop or config.train_sides))
+    training_model = make_training_model(network, machine, any_size=bool(config.crop or config.progressive_sizes))
     asked = teachers(config, dataset, paths) if config.teacher and not config.teacher_views else []
     model = Augmented(training_model, augmentation, devices=len(machine.devices), teachers=asked)
     model.build((None, *network.input_shape[1:]))

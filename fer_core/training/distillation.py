@@ -150,7 +150,7 @@ def _fitting(path: Path, dataset: Dataset) -> Manifest:
         raise ArtifactError(
             f"The teacher {path} takes pictures of {manifest.side} pixels and {manifest.channels} channels; the network"
             f" that it is to teach takes {dataset.side} and {dataset.channels}.",
-            hint="Take another --teacher, or train a network with the teacher's --side.",
+            hint="Take another --teacher, or train a network with the teacher's --image-size.",
         )
     return manifest
 

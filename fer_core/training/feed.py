@@ -152,12 +152,12 @@ def draw_mixture(config: TrainConfig, size: int, *, epoch: int, batch: int, stre
     """Returns what mixup (arXiv 1710.09412) does to a batch; partners are images of the same device's share of it.
 
     Args:
-        strength: 0..1, how much of `mixup_part` is mixed.
+        strength: 0..1, how much of `mixup_probability` is mixed.
     """
     chance = np.random.default_rng((config.seed, epoch, batch, _MIXUP_STREAM))
     share = chance.beta(config.mixup, config.mixup, size)
     # The larger share is the image's own: its label then stays what the training accuracy counts.
-    share = np.where(chance.random(size) < config.mixup_part * strength, np.maximum(share, 1 - share), 1)
+    share = np.where(chance.random(size) < config.mixup_probability * strength, np.maximum(share, 1 - share), 1)
     of_device = size // devices
     partner = [start + chance.permutation(of_device) for start in range(0, size, of_device)]
     return Mixture(share.astype(np.float32), np.concatenate(partner).astype(np.int32))

@@ -103,9 +103,9 @@ def _resized(pixels, side: int):
 
 def side_of(config: TrainConfig, epoch: int) -> int | None:
     """Returns the side that pictures are shrunk to in an epoch (from 1); None: they stay as they are."""
-    if not config.train_sides:
+    if not config.progressive_sizes:
         return None
-    return config.train_sides[(epoch - 1) * len(config.train_sides) // config.epochs]
+    return config.progressive_sizes[(epoch - 1) * len(config.progressive_sizes) // config.epochs]
 
 
 def _mixed(pixels, share, partner):
@@ -191,7 +191,7 @@ def _cloned(network: keras.Model, copy_of: Callable, *, any_size: bool) -> keras
     except ValueError as error:
         raise ConfigError(
             f"The network {network.name} takes pictures of {network.input_shape[1]} pixels alone.",
-            hint="Leave crop and train_sides out, or take a network with global pooling such as resnet.",
+            hint="Leave crop and progressive_sizes out, or take a network with global pooling such as resnet.",
         ) from error
 
 

@@ -8,6 +8,7 @@ from fer_core.cli.arguments import parse
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config
+from fer_core.training.retraining import RetrainSpec
 
 
 @pytest.fixture
@@ -42,14 +43,14 @@ def test_without_a_recipe_it_is_the_resnet():
 def test_a_few_epochs_of_a_patient_recipe_have_a_warm_up_and_sizes_that_fit(flags, sides):
     config = parse(flags).config
     assert 0 < config.warmup_epochs < config.epochs
-    assert config.train_sides == sides
+    assert config.progressive_sizes == sides
 
 
 def test_what_is_asked_for_by_name_is_not_fitted():
     with pytest.raises(ConfigError, match="warmup_epochs must be less than epochs"):
         parse(["--epochs", "2", "--warmup-epochs", "2"])
-    with pytest.raises(ConfigError, match="train_sides are more than epochs"):
-        parse(["--epochs", "2", "--train-sides", "32", "40", "44"])
+    with pytest.raises(ConfigError, match="progressive_sizes are more than epochs"):
+        parse(["--epochs", "2", "--progressive-sizes", "32", "40", "44"])
 
 
 def test_beside_an_ensemble_no_setting_of_a_training_is_taken():
@@ -112,3 +113,20 @@ def test_folders_come_from_flags_or_from_the_environment(monkeypatch):
 @pytest.mark.parametrize("flag", ["--list-recipes", "--audit-only", "--history"])
 def test_a_question_is_no_training(flag):
     assert parse([flag]).wants == {"--audit-only": "audit"}.get(flag, flag.removeprefix("--"))
+
+
+def test_former_names_are_read_as_the_present_ones_and_said(tmp_path, capsys):
+    table = tmp_path / "settings.toml"
+    table.write_text('network = "resnet"\nfade = 0.25\nmixup_part = 0.75\n', encoding="utf-8")
+    config = parse(["--config", str(table), "--train-sides", "24", "32", "--side=64"]).config
+    assert (config.annealing, config.mixup_probability) == (0.25, 0.75)
+    assert (config.progressive_sizes, config.image_size) == ((24, 32), 64)
+    said = capsys.readouterr().err
+    for old, new in {"fade": "annealing", "--train-sides": "--progressive-sizes", "--side": "--image-size"}.items():
+        assert f"{old} is called {new} now" in said
+
+
+def test_former_names_in_manifests_and_in_arguments_of_jobs_are_read_too():
+    old = TrainConfig.model_validate(TrainConfig(epochs=9).model_dump() | {"fade": 0.5, "train_sides": [24, 32]})
+    assert (old.annealing, old.progressive_sizes) == (0.5, (24, 32))
+    assert RetrainSpec(settings={"mixup_part": 0.75}).settings == {"mixup_probability": 0.75}

@@ -67,14 +67,14 @@ def test_deep_l2_wants_a_dropout_for_each_block():
 
 
 def test_options_change_what_is_built():
-    config = TrainConfig(network="smoke", network_options={"filters": (4,)}, side=32)
+    config = TrainConfig(network="smoke", network_options={"filters": (4,)}, image_size=32)
     network = networks.build(config, LABELS)
     assert network.input_shape == (None, 32, 32, 1)
     assert network.layers[2].filters == 4
 
 
 def test_a_picture_too_small_for_the_network_is_refused_before_training():
-    config = TrainConfig(network="baseline", network_options={"filters": (4,) * 6}, side=16)
+    config = TrainConfig(network="baseline", network_options={"filters": (4,) * 6}, image_size=16)
     with pytest.raises(ConfigError, match="baseline cannot take pictures of 16 x 16") as caught:
         networks.build(config, LABELS)
-    assert caught.value.hint == "Take a larger --side."
+    assert caught.value.hint == "Take a larger --image-size."

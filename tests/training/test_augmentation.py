@@ -121,13 +121,13 @@ def test_a_window_in_the_corner_is_that_corner(faces):
 
 
 def test_augmentation_fades_out_in_the_last_part_of_the_epochs():
-    config = TrainConfig(epochs=10, fade=0.4)
+    config = TrainConfig(epochs=10, annealing=0.4)
     assert [strength(config, epoch) for epoch in (1, 6, 7, 8, 10)] == pytest.approx([1, 1, 0.75, 0.5, 0])
     assert strength(TrainConfig(epochs=10), 10) == 1
 
 
 def test_in_the_last_epoch_of_a_fading_training_only_mirroring_is_left(faces):
-    layer = Augmentation(TrainConfig(epochs=5, fade=0.5, crop=44, **EVERYTHING | {"flip": False}))
+    layer = Augmentation(TrainConfig(epochs=5, annealing=0.5, crop=44, **EVERYTHING | {"flip": False}))
     layer.begin_epoch(5)
     np.testing.assert_allclose(layer(faces, training=True), faces[:, 2:46, 2:46], atol=0.01)
     layer.begin_epoch(1)

@@ -82,7 +82,7 @@ def pixels_by_place(batches, small_dataset):
 def test_mixup_mixes_labels_and_weights_as_it_tells_the_model_to_mix_pixels(epoch):
     heavy = np.float32([1, 2, 3, 4, 0, 6, 7])
     plain_pixels, plain_labels, plain_weights = epoch(class_weights=heavy)[0]
-    given, labels, weights = epoch(class_weights=heavy, mixup=0.4, mixup_part=0.9)[0]
+    given, labels, weights = epoch(class_weights=heavy, mixup=0.4, mixup_probability=0.9)[0]
     share, partner = given["share"], given["partner"]
     np.testing.assert_array_equal(given["pixels"], plain_pixels)
     assert 0.5 <= share.min() < 0.95 and share.max() == 1
@@ -103,7 +103,7 @@ def test_labels_are_smoothed_and_what_teachers_say_is_not(epoch, small_dataset):
 
 
 def test_mixup_fades_out(epoch):
-    given, labels, _ = epoch(4, mixup=0.4, epochs=4, fade=0.5)[0]
+    given, labels, _ = epoch(4, mixup=0.4, epochs=4, annealing=0.5)[0]
     assert (given["share"] == 1).all()
     assert set(np.unique(labels)) == {0, 1}
 

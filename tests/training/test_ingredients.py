@@ -35,8 +35,8 @@ EVERYTHING = {
     "camera": 0.3,
     "rotation": 10,
     "contrast": 0.2,
-    "fade": 0.5,
-    "train_sides": (24, 32),
+    "annealing": 0.5,
+    "progressive_sizes": (24, 32),
     "sample_per_class": 10,
     "batch_size": 16,
 }
@@ -82,8 +82,8 @@ def test_a_distillation_over_fixed_views_that_sigkill_takes_in_mid_run_goes_on_t
     ("settings", "sentence"),
     [
         ({"crop": 64}, "crop is 64 pixels, and the pictures have 48."),
-        ({"crop": 44, "train_sides": (32, 48)}, "train_sides has 48 pixels, and the pictures have 44."),
-        ({"train_sides": (32, 52)}, "train_sides has 52 pixels, and the pictures have 48."),
+        ({"crop": 44, "progressive_sizes": (32, 48)}, "progressive_sizes has 48 pixels, and the pictures have 44."),
+        ({"progressive_sizes": (32, 52)}, "progressive_sizes has 52 pixels, and the pictures have 48."),
     ],
 )
 def test_a_window_that_is_larger_than_the_pictures_is_refused(settings, sentence):

@@ -17,10 +17,10 @@ SETTINGS = (
     *("--network-options.head=0", "--network-options.stem=4", "--network-options.stochastic-depth=0.2"),
 )
 EVERYTHING = (
-    *("--rotation=10", "--alternating-flip", "--erasing=0.3", "--camera=0.3", "--contrast=0.2", "--fade=0.5"),
+    *("--rotation=10", "--alternating-flip", "--erasing=0.3", "--camera=0.3", "--contrast=0.2", "--annealing=0.5"),
     *("--mixup=0.3", "--label-smoothing=0.1", "--ema=0.9", "--threads=1", "--precision=float32"),
     *("--optimizer=sgd", "--weight-decay=0.001", "--schedule=one_cycle", "--warmup-epochs=1"),
-    *("--crop=44", "--train-sides", "24"),
+    *("--crop=44", "--progressive-sizes", "24"),
 )
 """One side alone: XLA takes ten seconds to compile the step for another."""
 

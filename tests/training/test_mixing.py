@@ -6,7 +6,7 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.training.feed import draw_mixture
 
-CONFIG = TrainConfig(mixup=0.3, mixup_part=0.5)
+CONFIG = TrainConfig(mixup=0.3, mixup_probability=0.5)
 
 
 def drawn(size=256, *, epoch=1, batch=0, strength=1.0, devices=1, config=CONFIG):

@@ -33,7 +33,7 @@ def pixels():
 
 
 def test_pictures_grow_in_equal_parts_of_the_epochs():
-    config = TrainConfig(epochs=7, train_sides=(32, 40, 48))
+    config = TrainConfig(epochs=7, progressive_sizes=(32, 40, 48))
     assert [side_of(config, epoch) for epoch in range(1, 8)] == [32, 32, 32, 40, 40, 48, 48]
     assert side_of(TrainConfig(), 1) is None
 
@@ -49,11 +49,11 @@ def test_a_network_that_takes_one_size_alone_says_so():
     network, _ = small_network(network="baseline", network_options={})
     with pytest.raises(ConfigError, match="baseline takes pictures of 48 pixels alone") as caught:
         make_training_model(network, MACHINE, any_size=True)
-    assert "crop and train_sides" in caught.value.hint
+    assert "crop and progressive_sizes" in caught.value.hint
 
 
 def test_the_network_sees_the_side_of_the_epoch_and_validation_the_whole_picture(pixels):
-    network, config = small_network(train_sides=(16, 32), crop=40, epochs=4)
+    network, config = small_network(progressive_sizes=(16, 32), crop=40, epochs=4)
     model = augmented(config, network)
     model.compile(loss="categorical_crossentropy")
     seen = []

@@ -200,7 +200,7 @@ def test_a_short_trial_of_a_recipe_that_warms_up_has_valid_settings(recipe, make
     search = make_search(recipe=recipe, oracle="hyperband", max_epochs=3, settings=settings, space=("learning_rate",))
     asked = ask(search, job(search, 0), metadata=FINGERPRINTS)
     assert (asked.config.epochs, asked.config.warmup_epochs) == (1, 0.5)
-    assert asked.config.train_sides == recipe_config(recipe).train_sides[-1:]
+    assert asked.config.progressive_sizes == recipe_config(recipe).progressive_sizes[-1:]
 
 
 def test_when_the_time_is_over_no_trial_is_begun_and_the_best_are_confirmed(make_search):

@@ -52,12 +52,12 @@ def test_the_form_of_a_training_sends_another_network_with_that_network_s_own_se
 def test_what_a_recipe_has_is_switched_off_by_emptying_its_field():
     form = job_form("train", {"recipe": "resnet"}, {})
     has = {name: one.value for name, one in form.fields.items() if one.kind == "json" and one.empty == []}
-    assert has["train_sides"]
+    assert has["progressive_sizes"]
     sent = untouched(form)
-    sent["train_sides"] = ""
+    sent["progressive_sizes"] = ""
     arguments = arguments_of(form, sent)
-    assert arguments == {"train_sides": []}
-    assert train_config(validate("train", arguments)).train_sides == ()
+    assert arguments == {"progressive_sizes": []}
+    assert train_config(validate("train", arguments)).progressive_sizes == ()
 
 
 def test_what_is_changed_is_what_the_job_gets():
