@@ -2,6 +2,7 @@
 
 import signal
 
+import keras
 import pytest
 from remains import only_run
 from soak import Moment, Soak
@@ -13,7 +14,7 @@ from fer_core.errors import ConfigError
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.record import record_data
+from fer_core.training.train import train
 from tests.training.parts import assert_same_bits, killed_after
 
 SMALL = {"filters": (4, 8), "blocks": (1, 1), "strides": (2, 2), "head": 0, "stem": 4, "stochastic_depth": 0.2}
@@ -73,7 +74,6 @@ def test_a_distillation_over_fixed_views_that_sigkill_takes_in_mid_run_goes_on_t
     assert (cut.state.status, cut.state.epoch) == ("RUNNING", 2)
     dataset = load_dataset(cut.manifest.config, session_paths, side=48)
     whole = create_run(paths, cut.manifest.config, history_header=HISTORY_HEADER)
-    record_data(whole, dataset)
     found = killed_after(3, cut, dataset, killer.paths("killed"))
     assert_same_bits(found, killed_after(3, whole, dataset, paths))
 
@@ -91,3 +91,17 @@ def test_a_window_that_is_larger_than_the_pictures_is_refused(settings, sentence
         networks.input_shape(TrainConfig(network="resnet", **settings))
     assert str(caught.value) == sentence
     assert "at most" in caught.value.hint
+
+
+def test_keras_fits_once_in_each_attempt_though_sizes_and_augmentation_change_between_epochs(begun, paths, monkeypatch):
+    run, dataset = begun(**EVERYTHING | {"epochs": 3})
+    fit, begins = keras.Model.fit, []
+
+    def counted(model, *arguments, **settings):
+        begins.append(settings["initial_epoch"])
+        return fit(model, *arguments, **settings)
+
+    monkeypatch.setattr(keras.Model, "fit", counted)
+    killed_after(1, run, dataset, paths)
+    result = train(run, dataset, paths=paths)
+    assert (begins, [row["epoch"] for row in result.progress.rows]) == ([0, 1], [1, 2, 3])

@@ -11,7 +11,6 @@ from fer_core.interruption import signals_as_exceptions
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run
 from fer_core.training.history import HISTORY_HEADER, read_history
-from fer_core.training.record import record_data
 from fer_core.training.train import train
 
 
@@ -19,7 +18,6 @@ def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resume
     paths, session_paths, small_config, small_dataset
 ):
     run = create_run(paths, small_config.model_copy(update={"threads": 0}), history_header=HISTORY_HEADER)
-    record_data(run, small_dataset)
     asked = []
 
     def interrupt(rows):
@@ -45,7 +43,6 @@ def test_a_signal_that_a_library_swallows_ends_the_training_at_its_next_step(
     paths, session_paths, small_config, small_dataset
 ):
     run = create_run(paths, small_config.model_copy(update={"threads": 0}), history_header=HISTORY_HEADER)
-    record_data(run, small_dataset)
 
     def swallow(rows):
         with contextlib.suppress(KeyboardInterrupt):

@@ -17,7 +17,6 @@ from fer_core.store.runs import create_run
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.finish import calibrated_on
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.record import record_data
 from fer_core.training.train import train
 
 STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
@@ -31,7 +30,6 @@ def trained(paths, session_paths, small_config):
         config = small_config.model_validate(small_config.model_dump() | {"threads": 0} | settings)
         dataset = load_dataset(config, session_paths, side=48)
         run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
-        record_data(run, dataset)
         return run, train(run, dataset, paths=session_paths)
 
     return make
