@@ -137,10 +137,13 @@ def train_and_print(
     from fer_core.evaluation.report import print_evaluation
     from fer_core.training.train import train
 
-    say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
-    send_native_messages_to(run.log_txt)
+    def begin() -> None:
+        say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
+        send_native_messages_to(run.log_txt)
+
+    given = {"audited": audited, "epochs": epochs, "begin": begin}
     with signals_wait(), Display(console) as display:
-        result = train(run, dataset, paths=paths, audited=audited, epochs=epochs, report=display)
+        result = train(run, dataset, paths=paths, report=display, **given)
     print_evaluation(
         console,
         result.evaluation,

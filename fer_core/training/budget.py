@@ -157,12 +157,10 @@ class _Stopwatch(keras.callbacks.Callback):
         self._began = self._last = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Starts the clock."""
         self._began = self._last = time.perf_counter()
         self._epochs.append([])
 
     def on_train_batch_end(self, batch, logs=None):
-        """Notes what the step took."""
         check_interrupted()
         now = time.perf_counter()
         self._epochs[-1].append(now - self._last)

@@ -43,7 +43,6 @@ class EpochBegin(keras.callbacks.Callback):
         self.batches = batches
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Keras counts epochs from 0."""
         self.batches.begin_epoch(epoch + 1)
         self.model.begin_epoch(epoch + 1)
 
@@ -58,7 +57,6 @@ class Watch(keras.callbacks.Callback):
         self._started = self._reported = self._timed_from = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Starts the clock."""
         self._started = self._reported = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -114,7 +112,6 @@ class Validation(keras.callbacks.Callback):
         self._image_weights = weights if batches.config.weighted_validation_loss else np.ones(len(split))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds val_loss, val_accuracy …"""
         network = self.model.network
         with swapped_in(network, self.model.kept_weights()):
             probabilities = predict(network, self.split, devices=self.model.devices)
@@ -137,7 +134,6 @@ class Record(keras.callbacks.Callback):
         self._started = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Starts the clock."""
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):

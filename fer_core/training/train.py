@@ -19,6 +19,7 @@ from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths
 from fer_core.store.files import write_json
 from fer_core.store.litert import native_messages_hidden
+from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.training.class_weights import class_weights
@@ -78,6 +79,7 @@ def train(
     paths: Paths,
     audited: Audit | None = None,
     epochs: int | None = None,
+    begin: Callable[[], None] = lambda: None,
     report: Report = ignore,
     is_stopped: Callable[[list[dict]], bool] = never,
 ) -> "TrainingResult":
@@ -86,6 +88,7 @@ def train(
     Args:
         dataset: the images, where `training_data` has looked at them already. audited: likewise, what `audit` found.
         epochs: more of them than the run was begun with.
+        begin: is called when all that can be checked without Keras is, before it is loaded.
         report: gets events, progress and epochs.
         is_stopped: is asked after each epoch, with the rows so far; True ends the training there, as if it were whole.
 
@@ -95,16 +98,9 @@ def train(
     """
     if dataset is None:
         dataset = training_data(run.manifest.config, paths, resumes=run.checkpoint.is_dir())
-        for note in dataset.notes:
-            report("event", {"text": note})
     with run.hold():
-        _check_can_be_trained(run)
-        manifest = record_data(run, dataset)
-        if epochs is not None and epochs != manifest.config.epochs:
-            manifest = run.update_manifest(config=manifest.config.model_copy(update={"epochs": epochs}))
-            run.update_state(epochs=epochs)
-        if manifest.kind != "trial":
-            save_audit(audited or audit(dataset), run.audit_json, run.plots)
+        manifest = _recorded(run, dataset, audited, epochs)
+        begin()
         choose_backend(manifest.backend)
         from fer_core.training.fit import Work, fit_and_finish
 
@@ -116,10 +112,21 @@ def train(
             return fit_and_finish(Work(run, dataset, machine, paths, run_report, is_stopped), manifest)
 
 
-def _check_can_be_trained(run: Run) -> None:
+def _recorded(run: Run, dataset: Dataset, audited: Audit | None, epochs: int | None) -> Manifest:
+    """Returns the manifest, once it says what is trained on, and for how many epochs; writes the audit of the images.
+
+    A trial has none: all trials of a search have the same images.
+    """
     check_is_no_ensemble(run.id, run.manifest.members)
     if run.state.status == "SUCCEEDED":
         raise ArtifactError(f"Run {run.id} is finished: another process has trained it to its end.")
+    manifest = record_data(run, dataset)
+    if epochs is not None and epochs != manifest.config.epochs:
+        manifest = run.update_manifest(config=manifest.config.model_copy(update={"epochs": epochs}))
+        run.update_state(epochs=epochs)
+    if manifest.kind != "trial":
+        save_audit(audited or audit(dataset), run.audit_json, run.plots)
+    return manifest
 
 
 def save_audit(found: Audit, json_path: Path, plots_folder: Path) -> None:
