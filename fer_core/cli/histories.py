@@ -8,7 +8,8 @@ from rich.text import Text
 
 from fer_core.cli.output import say
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.plots import history_overview
+from fer_core.evaluation.figures import overview_figure
+from fer_core.evaluation.look import save
 from fer_core.paths import Paths
 from fer_core.store.runs import list_runs
 from fer_core.training.history import History, list_histories
@@ -24,7 +25,7 @@ def show_histories(console: Console, paths: Paths) -> None:
     with_rows = [history for history in found if history.curve]
     if with_rows:
         path = paths.history / "overview.png"
-        history_overview(with_rows, path)
+        save(overview_figure(with_rows), path)
         say(console, f"Drawn: {path}")
 
 
