@@ -19,8 +19,7 @@ import psutil
 from benchmarks.one_core import run_live_loop
 from benchmarks.sides import TEST_DATA
 from fer_core.live.log import PredictionLog
-from fer_core.live.sinks import LogSink, SummarySink
-from fer_core.live.summary import Summary
+from fer_core.live.record import Record
 from tests.live.camera_stream import CameraStream
 
 
@@ -69,7 +68,7 @@ def main() -> None:
         gauge = Gauge(camera, frames=options.frames, drops=options.drops)
 
         def sinks(labels: tuple[str, ...]) -> list:
-            return [LogSink(PredictionLog(log_csv, labels)), SummarySink(Summary(labels)), gauge]
+            return [PredictionLog(log_csv, labels), Record(labels), gauge]
 
         run_live_loop(camera.url, options.detector, sinks)
         logged = pd.read_csv(log_csv, usecols=["frame"])["frame"].nunique()

@@ -25,7 +25,7 @@ TENSORFLOW_ONLY_IN = {
     "fer_core.store.export",
     "fer_core.evaluation.explain",
 }
-HEAVY = ("tensorflow", "keras", "jax", "matplotlib", "sklearn", "pandas", "cv2", "h5py")
+HEAVY = ("tensorflow", "keras", "jax", "matplotlib", "sklearn", "pandas", "cv2", "av", "h5py")
 
 PRIVATE_WORDS = {
     *("doors", "places", "wish", "wishes", "desk", "looks", "performing", "performance", "supervisor", "keeper"),

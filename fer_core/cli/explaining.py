@@ -15,12 +15,12 @@ from fer_core.cli.native_messages import send_native_messages_to
 from fer_core.cli.output import say
 from fer_core.data.face_picture import gray, network_input
 from fer_core.errors import SourceError
-from fer_core.live.frame import Frame
+from fer_core.live.frame import Frame, Source
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output_path import make_folder
 from fer_core.live.predicting import PHOTO_WIDTH
 from fer_core.live.predictor import face_pictures
-from fer_core.live.sources import Source, open_source
+from fer_core.live.sources import open_source
 from fer_core.store.artifacts import load_model
 from fer_core.store.clock import utc_now
 from fer_core.store.model_files import ModelFiles

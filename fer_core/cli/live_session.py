@@ -10,26 +10,26 @@ from rich.console import Console
 
 from fer_core import faces
 from fer_core.cli.live_arguments import LiveRequest, LiveSettings
-from fer_core.cli.live_stills import in_words, print_line
+from fer_core.cli.live_stills import JsonLines, in_words
 from fer_core.cli.output import say
 from fer_core.errors import FerError, Interrupted
 from fer_core.live.capturing import ClipCapture, PictureCapture, Recorder, free_path
 from fer_core.live.classifier import Classifier, make_classifier
+from fer_core.live.frame import Shown, Sink, Source
 from fer_core.live.log import SUFFIXES as LOG_SUFFIXES
 from fer_core.live.log import PredictionLog
-from fer_core.live.loop import LiveLoop, NoScreen, Screen, Shown, Sink
+from fer_core.live.loop import LiveLoop, NoScreen, Screen
 from fer_core.live.model_watch import ModelWatch
 from fer_core.live.occlusion import HeatMaps
 from fer_core.live.output_path import check_output, make_folder
 from fer_core.live.overlay import Overlay
 from fer_core.live.predictor import LivePredictor
+from fer_core.live.record import Record
 from fer_core.live.screen import Annotator, View, WindowScreen
-from fer_core.live.sinks import JsonSink, LogSink, SummarySink, VideoSink
-from fer_core.live.sources import Source
-from fer_core.live.summary import Summary, print_summary
-from fer_core.live.timeline import save_timeline
+from fer_core.live.summary import print_summary
+from fer_core.live.timeline_figure import save_timeline
 from fer_core.live.video_output import SUFFIXES as VIDEO_SUFFIXES
-from fer_core.live.video_output import VideoOutput
+from fer_core.live.video_output import VideoOutput, VideoSink
 from fer_core.live.window import Window
 from fer_core.store.clock import utc_now
 
@@ -56,7 +56,7 @@ class Session:
             smoothing_seconds=settings.smoothing,
             detect_every=settings.detect_every,
         )
-        self._summary = Summary(classifier.labels, is_live=source.is_live)
+        self._record = Record(classifier.labels, is_live=source.is_live)
         self._recorder = Recorder(self._folder, rate=source.rate)
         self._captured: list[Path] = []
         self._watch = self._model_watch()
@@ -69,6 +69,7 @@ class Session:
         say(self._console, f"Reading {self._source.title} with {predictor.classifier.name}, {found_by}.")
         say(self._console, CONSENT)
         with _signals_noted() as signals, contextlib.ExitStack() as at_the_end:
+            at_the_end.enter_context(contextlib.closing(self._record))
             at_the_end.callback(self._sum_up)
             loop, screen = self._loop(at_the_end)
             for capture in self._captures():
@@ -96,18 +97,17 @@ class Session:
             self._predictor,
             draw=annotator.kept,
             screen=screen,
-            sinks=sinks,
+            sinks=[self._record, *sinks],
             before_each=self._before_each,
         )
         return loop, screen
 
     def _sinks(self) -> Iterator[Sink]:
         settings, labels = self._settings, self._predictor.classifier.labels
-        yield SummarySink(self._summary)
         if settings.json_lines:
-            yield JsonSink(print_line)
+            yield JsonLines()
         if settings.log is not None:
-            yield LogSink(PredictionLog(settings.log, labels, overwrite=settings.overwrite))
+            yield PredictionLog(settings.log, labels, overwrite=settings.overwrite)
         if settings.output is not None:
             video = VideoOutput(settings.output, self._source.size, self._source.rate, overwrite=settings.overwrite)
             say(self._console, f"Writing {settings.output} ({video.codec}): {video.players}")
@@ -192,8 +192,8 @@ class Session:
         say(self._console, text)
 
     def _sum_up(self) -> None:
-        if self._summary.frames:
-            print_summary(self._console, self._summary)
+        if self._record.count:
+            print_summary(self._console, self._record)
             self._draw_timeline()
         else:
             say(self._console, "No frame was read.")
@@ -206,7 +206,7 @@ class Session:
         path = free_path(self._folder, "timeline.png")
         try:
             title = f"{self._source.title}, {self._predictor.classifier.name}"
-            if save_timeline(self._summary.timeline, path, title=title):
+            if save_timeline(self._record, path, title=title):
                 say(self._console, f"Probabilities over time: {path}")
         except (FerError, OSError) as error:  # the readings are kept already; a plot is no reason to fail
             say(self._console, f"No timeline: {error}")

@@ -1,6 +1,7 @@
 """Pictures on the command line: the predictions of each are printed, and it is written or shown annotated if wanted."""
 
 import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,16 +14,15 @@ from fer_core.cli.live_arguments import LiveRequest
 from fer_core.cli.output import say
 from fer_core.live.capturing import save_picture
 from fer_core.live.classifier import Classifier
+from fer_core.live.frame import Shown, Sink, Source
 from fer_core.live.log import PredictionLog
-from fer_core.live.loop import Shown, Sink
 from fer_core.live.overlay import Overlay
 from fer_core.live.predicting import PHOTO_WIDTH
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import FacePredictor
-from fer_core.live.sinks import JsonSink, LogSink
-from fer_core.live.sources import Source
+from fer_core.live.record import Record
 from fer_core.live.stills import CANVAS, AnnotatedPictures, StillsScreen, annotated, read_stills
-from fer_core.live.summary import Summary, print_summary
+from fer_core.live.summary import print_summary
 from fer_core.live.window import Window
 from fer_core.store.clock import utc_now
 from fer_core.store.files import DiskFullError
@@ -48,19 +48,20 @@ class Stills:
         )
         self._predictor = FacePredictor(detector, classifier, threshold=settings.threshold)
         self._overlay = Overlay(classifier.labels) if settings.display or settings.output else None
-        self._summary = Summary(classifier.labels)
+        self._record = Record(classifier.labels)
         self._folder = settings.folder or request.paths.models / "live" / f"{utc_now():%Y%m%d-%H%M%S}"
 
     def run(self) -> None:
         """Reads all pictures, and sums them up; ends early after q or when the window is closed. Raises FerError."""
         with contextlib.ExitStack() as at_the_end:
+            at_the_end.enter_context(contextlib.closing(self._record))
             at_the_end.callback(self._sum_up)
             sinks = [at_the_end.enter_context(contextlib.closing(sink)) for sink in self._sinks()]
             screen = None
             if self._settings.display:
                 say(self._console, self._keys)
             for shown in read_stills(self._source, self._predictor, faces=self._settings.faces, overlay=self._overlay):
-                self._summary.add(shown.frame, shown.predictions, {})
+                self._record.write(shown)
                 self._tell(shown)
                 for sink in sinks:
                     sink.write(shown)
@@ -77,10 +78,10 @@ class Stills:
 
     def _sinks(self) -> list[Sink]:
         settings = self._settings
-        sinks: list[Sink] = [JsonSink(print_line)] if settings.json_lines else []
+        sinks: list[Sink] = [JsonLines()] if settings.json_lines else []
         if settings.log is not None:
             labels = self._predictor.classifier.labels
-            sinks.append(LogSink(PredictionLog(settings.log, labels, overwrite=settings.overwrite, of_pictures=True)))
+            sinks.append(PredictionLog(settings.log, labels, overwrite=settings.overwrite, of_pictures=True))
         return sinks
 
     def _screen(self, at_the_end: contextlib.ExitStack) -> StillsScreen:
@@ -103,8 +104,16 @@ class Stills:
         say(self._console, "\n".join(lines))
 
     def _sum_up(self) -> None:
-        if self._summary.frames > 1:
-            print_summary(self._console, self._summary)
+        if self._record.count > 1:
+            print_summary(self._console, self._record)
+
+
+class JsonLines(Sink):
+    """Prints one JSON object per frame."""
+
+    def write(self, shown: Shown) -> None:
+        """Prints the frame's predictions. Raises DiskFullError."""
+        _print_line(json.dumps(shown.to_json(), allow_nan=False))
 
 
 def in_words(predictions: tuple[Prediction, ...]) -> str:
@@ -115,7 +124,7 @@ def in_words(predictions: tuple[Prediction, ...]) -> str:
     return phrases[0] if len(phrases) == 1 else f"{len(phrases)} faces: {', '.join(phrases)}"
 
 
-def print_line(text: str) -> None:
+def _print_line(text: str) -> None:
     """Prints one JSON line at once, so that the next program in a pipe need not wait. Raises DiskFullError."""
     try:
         sys.stdout.write(text + "\n")

@@ -1,28 +1,53 @@
-"""Cameras of this machine, by number or device name."""
+"""Cameras of this machine, by number or device name, read by OpenCV."""
 
 import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from fer_core.errors import SourceError
-from fer_core.live.prediction_thread import ANSWER_SECONDS, NewestFrame, Wait, within
-from fer_core.live.video_capture import VideoCapture, open_capture
+from fer_core.live.frame_sources import ANSWER_SECONDS, NewestFrame, Pictures, Wait
 from fer_core.store.clock import Clock, utc_now
 
 NUMBERS = range(4)
 """The cameras that are looked for where the wanted one does not open."""
 
 Device = int | str
-OpenDevice = Callable[[Device], VideoCapture | None]
+OpenDevice = Callable[[Device], Pictures | None]
 
 
-def open_device(device: Device) -> VideoCapture | None:
+class Camera:
+    """An opened camera; what it could not read is not counted by OpenCV."""
+
+    passed_over = 0
+
+    def __init__(self, capture: cv2.VideoCapture):
+        self._capture = capture
+
+    def read(self) -> np.ndarray | None:
+        """Returns the next picture, uint8 BGR (height, width, 3); None when the camera is gone."""
+        try:
+            is_read, picture_bgr = self._capture.read()
+        except cv2.error:
+            return None
+        return picture_bgr if is_read else None
+
+    def release(self) -> None:
+        """Gives the device back."""
+        self._capture.release()
+
+
+def open_device(device: Device) -> Camera | None:
     """Returns an opened camera, or None."""
-    return open_capture(device, cv2.CAP_ANY if isinstance(device, int) else cv2.CAP_V4L2, title=_title(device))
+    if "OPENCV_LOG_LEVEL" not in os.environ:  # its remarks stay out of the terminal unless they are asked for
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    capture = cv2.VideoCapture(device, cv2.CAP_ANY if isinstance(device, int) else cv2.CAP_V4L2)
+    return Camera(capture) if capture.isOpened() else None
 
 
 def open_camera(
@@ -35,14 +60,23 @@ def open_camera(
     devices: Path = Path("/dev"),
 ) -> NewestFrame:
     """Returns a camera as a live source. Raises SourceError, which says what was tried and what there is."""
-    title = _title(device)
-    late = SourceError(
-        f"{title} does not answer within {ANSWER_SECONDS:.0f} s.", hint="Unplug it and plug it in again."
-    )
-    capture = within(ANSWER_SECONDS, lambda: open_device(device), late=late)
+    title = f"camera {device}" if isinstance(device, int) else device
+    capture = _opened(device, title, open_device)
     if capture is None:
         raise _no_camera(device, title, open_device=open_device, devices=devices)
     return NewestFrame(title, capture, lambda: open_device(device), noun="camera", clock=clock, now=now, wait=wait)
+
+
+def _opened(device: Device, title: str, open_device: OpenDevice) -> Pictures | None:
+    """Raises SourceError where the driver hangs: OpenCV cannot be told to stop, so that it is asked in a thread."""
+    outcome: Future[Pictures | None] = Future()
+    threading.Thread(target=lambda: outcome.set_result(open_device(device)), name="open", daemon=True).start()
+    try:
+        return outcome.result(ANSWER_SECONDS)
+    except TimeoutError:
+        raise SourceError(
+            f"{title} does not answer within {ANSWER_SECONDS:.0f} s.", hint="Unplug it and plug it in again."
+        ) from None
 
 
 def _no_camera(device: Device, title: str, *, open_device: OpenDevice, devices: Path) -> SourceError:
@@ -68,15 +102,10 @@ def _no_camera(device: Device, title: str, *, open_device: OpenDevice, devices: 
 
 
 def _opens(number: int, open_device: OpenDevice) -> bool:
-    """Returns whether a camera opens before long: a driver may hang."""
     try:
-        capture = within(ANSWER_SECONDS, lambda: open_device(number), late=SourceError(""))
+        capture = _opened(number, "", open_device)
     except SourceError:
         return False
     if capture is not None:
         capture.release()
     return capture is not None
-
-
-def _title(device: Device) -> str:
-    return f"camera {device}" if isinstance(device, int) else device

@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 
 from fer_core.errors import FerError, SourceError
+from fer_core.live.frame import Shown, Sink
 from fer_core.live.log import PredictionLog
-from fer_core.live.loop import Shown
 from fer_core.live.output_path import make_folder
-from fer_core.live.sinks import as_json
 from fer_core.live.video_output import VideoOutput
 from fer_core.store.files import write_atomically, write_json
 
@@ -38,7 +37,7 @@ def save_picture(shown: Shown, annotated_bgr: np.ndarray, folder: Path, *, kind:
     path = folder / f"{kind}_{number:03d}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path.with_suffix(".json"), as_json(shown))
+        write_json(path.with_suffix(".json"), shown.to_json())
         annotated = path.with_name(f"{path.stem}_annotated.png")
         for file, picture_bgr in ((annotated, annotated_bgr), (path, shown.frame.picture_bgr)):
             write_atomically(file, cv2.imencode(".png", picture_bgr)[1].tobytes())
@@ -47,10 +46,8 @@ def save_picture(shown: Shown, annotated_bgr: np.ndarray, folder: Path, *, kind:
     return path
 
 
-class Recorder:
+class Recorder(Sink):
     """Snapshots and recordings on demand, as numbered files in a folder that appears with the first one."""
-
-    is_done = False
 
     def __init__(self, folder: Path, *, rate: float | None):
         self._folder, self._rate = folder, rate
@@ -98,7 +95,7 @@ class Recorder:
             video.close()
 
 
-class PictureCapture:
+class PictureCapture(Sink):
     """Takes so many pictures, one a second of the source's time, each with its readings; then it is done."""
 
     needs_picture = True
@@ -123,9 +120,6 @@ class PictureCapture:
         self._due = shown.frame.seconds + self.EVERY_SECONDS
         self._report(shown, save_picture(shown, shown.picture_bgr, self._folder, kind="picture"))
 
-    def close(self) -> None:
-        """Has nothing to finish."""
-
     def check_complete(self) -> None:
         """Raises SourceError if the source ended too early; what was taken stays."""
         if not self.is_done:
@@ -135,7 +129,7 @@ class PictureCapture:
             )
 
 
-class ClipCapture:
+class ClipCapture(Sink):
     """Records so many seconds, the readings drawn in and as a CSV beside it; then it is done."""
 
     needs_picture = True
@@ -165,7 +159,7 @@ class ClipCapture:
         self._last = shown.frame.seconds
         if self._began is None:
             self._began = self._last
-        self._log.write(shown.frame, shown.predictions)
+        self._log.write(shown)
         self._video.write(shown.picture_bgr, self._seconds)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import SourceError
-from fer_core.live.frame import Frame
+from fer_core.live.frame import Frame, Shown, Sink
 from fer_core.live.output_path import check_output, disk_full
 from fer_core.live.prediction import Prediction
 from fer_core.store.clock import utc_text
@@ -29,7 +29,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Row = Mapping[str, Any]
 
 
-class PredictionLog:
+class PredictionLog(Sink):
     """A file with a row for every face of every frame; a frame without a face has a row too, with empty cells.
 
     Columns are `COLUMNS`, each label's probability and, for pictures, `NAME`. Every frame's rows are given to the
@@ -54,12 +54,12 @@ class PredictionLog:
         if path.suffix.lower() == ".csv":
             self._append(_csv_line(dict(zip(self._columns, self._columns, strict=True))))
 
-    def write(self, frame: Frame, predictions: Sequence[Prediction]) -> None:
+    def write(self, shown: Shown) -> None:
         """Writes a frame's rows; does nothing after `close` and after an error.
 
         Raises DiskFullError, and SourceError where the file cannot be written any more for another reason.
         """
-        self._append("".join(map(self._as_line, self._rows(frame, predictions))))
+        self._append("".join(map(self._as_line, self._rows(shown.frame, shown.predictions))))
 
     def close(self) -> None:
         """Closes the file. May be called again."""

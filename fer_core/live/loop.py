@@ -5,52 +5,19 @@ The source's own thread reads ahead; everything else happens here, in the thread
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from fer_core.live.frame import Frame
+from fer_core.live.frame import Frame, Shown, Sink, Source
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import LivePredictor
-from fer_core.live.sources import Source
 
 WAIT_SECONDS = 0.05
 """The longest wait for a frame: a key is obeyed and a message shown within this time, also when nothing arrives."""
 
 Clock = Callable[[], float]
-
-
-class Shown(NamedTuple):
-    """A frame and what was read in it.
-
-    `picture_bgr` is the annotated picture to be kept, None where no sink wants it; `rate` is frames a second of late;
-    `stage_seconds` says how long each stage took.
-    """
-
-    frame: Frame
-    predictions: tuple[Prediction, ...]
-    picture_bgr: np.ndarray | None
-    rate: float = 0.0
-    stage_seconds: Mapping[str, float] = {}
-
-
-class Sink(Protocol):
-    """Takes every frame that was read: a log, a video, the summary."""
-
-    @property
-    def needs_picture(self) -> bool:
-        """Whether `write` wants the annotated picture."""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it has all that it wanted, so that the loop may end."""
-
-    def write(self, shown: Shown) -> None:
-        """Takes one frame."""
-
-    def close(self) -> None:
-        """Finishes its files. May be called again."""
 
 
 class Screen(Protocol):

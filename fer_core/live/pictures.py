@@ -13,7 +13,7 @@ from fer_core.data.picture_header import is_picture
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame
-from fer_core.live.prediction_thread import EveryFrame
+from fer_core.live.frame_sources import EveryFrame
 from fer_core.store.clock import Clock, utc_now
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_core.errors import FerError
+from fer_core.live.canvas import Heat
 from fer_core.live.capturing import Recorder
-from fer_core.live.frame import Frame
-from fer_core.live.loop import Clock, Shown
+from fer_core.live.frame import Frame, Shown, Source
+from fer_core.live.loop import Clock
 from fer_core.live.occlusion import HeatMaps
-from fer_core.live.overlay import Heat, Overlay, Status
+from fer_core.live.overlay import Overlay, Status
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import LivePredictor
-from fer_core.live.sources import Source
 from fer_core.live.window import Window
 
 NOTICE_SECONDS = 4.0

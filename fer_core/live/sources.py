@@ -3,50 +3,26 @@
 import contextlib
 import difflib
 import re
+import shlex
 import stat
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
+import av
+
+from fer_core.data.picture_header import JPEG
 from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.camera import open_camera
-from fer_core.live.frame import Frame
+from fer_core.live.frame import Source
+from fer_core.live.frame_sources import EveryFrame, Wait
 from fer_core.live.pictures import looks_like_picture, open_folder, open_picture
-from fer_core.live.prediction_thread import Wait
 from fer_core.live.stream import SCHEMES, open_stream, without_password
-from fer_core.live.video_file import open_video_file
+from fer_core.live.video import ELSEWHERE, VideoReader, every_frame
 from fer_core.store.clock import Clock, utc_now
 
 _WHAT_THERE_IS = "A source is a camera (0), a video, a picture, a folder of pictures, or a stream (http://… rtsp://…)."
-
-
-class Source(Protocol):
-    """Frames, one after another.
-
-    `title` is for people and holds no password. A live source (camera, stream) gives the newest frame and counts in
-    `dropped` those that nobody took; any other gives every frame. `is_still` says that the frames are pictures which
-    have nothing to do with each other. `rate` is frames a second, None where the source is live or does not tell;
-    `size` is (width, height) of the first frame. `message` tells of a live source that is gone for the moment, else it
-    is empty. `skipped` names what was damaged.
-    """
-
-    title: str
-    is_live: bool
-    is_still: bool
-    rate: float | None
-    size: tuple[int, int]
-    ended: bool
-    message: str
-    dropped: int
-    skipped: list[str]
-
-    def read(self, timeout: float) -> Frame | None:
-        """Returns the next frame; None if there is none within `timeout` seconds, or if the source has ended."""
-
-    def close(self) -> None:
-        """Ends the source's thread and gives back what it holds. May be called again."""
 
 
 def open_source(
@@ -111,3 +87,39 @@ def _check_scheme(url: str, scheme: str) -> None:
             f"{without_password(url)}: {scheme}:// cannot be read.",
             hint=f"An address begins with {', '.join(f'{name}://' for name in SCHEMES)}; a file is given by its path.",
         )
+
+
+def open_video_file(path: Path, *, clock: Callable[[], float], now: Clock) -> EveryFrame:
+    """Returns a video file as a source. Raises SourceError if it cannot be opened or has no frame that can be read."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    try:
+        # FFmpeg takes what stands before a colon for a protocol; an absolute path has a slash before it.
+        container = av.open(str(path.absolute()))
+    except av.error.FFmpegError:
+        raise _refusal(path, head) from None
+    if _is_guess(container, head):
+        container.close()
+        raise _refusal(path, head)
+    return every_frame(VideoReader(container, title=str(path)), str(path), clock=clock, now=now)
+
+
+def _is_guess(container: av.container.InputContainer, head: bytes) -> bool:
+    """FFmpeg draws text as films of a terminal, zeros as karaoke without a codec, and finds JPEGs inside archives."""
+    if container.format.name == "mjpeg":
+        return not head.startswith(JPEG)
+    return container.format.name in ("tty", "cdg")
+
+
+def _refusal(path: Path, head: bytes) -> SourceError:
+    """Returns why a file is no video, and what can be done."""
+    if not head:
+        finding, hint = "is empty", "Record or download it again."
+    elif head.startswith((b"PK", b"\x1f\x8b", b"7z", b"Rar!")):
+        finding, hint = "is an archive: unpack it, and give the folder of the pictures", "Then: --source FOLDER"
+    elif head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3") or head[8:] == b"AVI ":
+        finding, hint = "is cut short or damaged, or has no pictures", ELSEWHERE
+    else:
+        finding = "is neither a video nor a picture that can be read"
+        hint = f"See what it is: file {shlex.quote(str(path))}"
+    return SourceError(f"{path} {finding}.", hint=hint)

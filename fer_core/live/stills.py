@@ -10,16 +10,15 @@ import cv2
 import numpy as np
 
 from fer_core.errors import ConfigError, FerError, SourceError
-from fer_core.live.frame import Frame
+from fer_core.live.frame import Frame, Shown, Source
 from fer_core.live.log import SUFFIXES as LOG_SUFFIXES
-from fer_core.live.loop import WAIT_SECONDS, Shown
+from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output_path import disk_full
 from fer_core.live.overlay import Overlay, Status
 from fer_core.live.pictures import SUFFIXES as PICTURE_SUFFIXES
 from fer_core.live.pictures import picture_names
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import FacePredictor
-from fer_core.live.sources import Source
 from fer_core.live.video_output import SUFFIXES as VIDEO_SUFFIXES
 from fer_core.live.video_output import fitted
 from fer_core.live.window import Window

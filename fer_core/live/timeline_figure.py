@@ -1,23 +1,25 @@
 """Draws probabilities over time, a panel for each person: stacked areas, and above them a strip of the label shown.
 
-Returns a matplotlib `Figure` in the look of `evaluation/figures.py`, without pyplot and without global settings.
+A matplotlib `Figure` in the look of `evaluation/figures.py`, without pyplot and without global settings.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fer_core.emotions import colour
 from fer_core.evaluation.look import QUIET, figure_title, new_figure, shortened, text_colour, with_grid
-from fer_core.live.lettering import font_file, in_dejavu, one_line, writable
+from fer_core.live.record import Record
+from fer_core.live.text import font_file, in_dejavu, one_line, writable
+from fer_core.live.timeline import Course, Timeline, make_timeline
+from fer_core.store.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
-
-    from fer_core.live.timeline import Course, Points, Timeline
 
 DOTS_PER_INCH = 150
 WIDTH, PANEL_HEIGHT, EDGES_HEIGHT = 11.0, 1.75, 1.35
@@ -38,12 +40,26 @@ TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 180
 MOST_TICKS = 11
 
 
-def timeline_figure(timeline: "Timeline", *, title: str) -> "Figure":
-    """Returns the courses of the people in `timeline.drawn`, one panel each; says so if there is nobody.
+def save_timeline(record: Record, path: Path, *, title: str) -> bool:
+    """Writes the plot, whole or not at all, and returns True; False if nobody was seen for a second.
+
+    `title`: of what and by which model. Raises DiskFullError.
+    """
+    timeline = make_timeline(record)
+    if not timeline.courses:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        timeline_figure(timeline, title=title).savefig(temporary, dpi=DOTS_PER_INCH)
+    return True
+
+
+def timeline_figure(timeline: Timeline, *, title: str) -> "Figure":
+    """Returns the courses, one panel each; says so if there is nobody.
 
     `title`: of what and by which model.
     """
-    courses = timeline.drawn
+    courses = timeline.courses
     figure = new_figure(WIDTH, EDGES_HEIGHT + PANEL_HEIGHT * max(1, len(courses)))
     figure.get_layout_engine().set(h_pad=0.05, hspace=0.0)
     figure_title(figure, f"Emotions over time – {in_dejavu(one_line(title))}")
@@ -56,22 +72,21 @@ def timeline_figure(timeline: "Timeline", *, title: str) -> "Figure":
     limits = _limits(courses)
     for course, strip, areas in zip(courses, panels[::2], panels[1::2], strict=True):
         _draw_strip(strip, course, timeline.labels, limits)
-        _draw_areas(areas, course.points, timeline.labels, limits)
+        _draw_areas(areas, course, timeline.labels, limits)
     _time_axis(panels[-1], limits)
     _legend(figure, timeline)
     return figure
 
 
-def _limits(courses: Sequence["Course"]) -> tuple[float, float]:
+def _limits(courses: Sequence[Course]) -> tuple[float, float]:
     """From the first to the last time that anybody in the plot was seen."""
-    points = [course.points for course in courses]
-    return min(p.seconds[0] - p.width / 2 for p in points), max(p.seconds[-1] + p.width / 2 for p in points)
+    return min(c.seconds[0] - c.width / 2 for c in courses), max(c.seconds[-1] + c.width / 2 for c in courses)
 
 
-def _draw_strip(axes: "Axes", course: "Course", labels: Sequence[str], limits: tuple[float, float]) -> None:
+def _draw_strip(axes: "Axes", course: Course, labels: Sequence[str], limits: tuple[float, float]) -> None:
     """Draws which label was shown when; grey where it was unsure."""
     spans, grounds = [], []
-    for left, right, label, unsure in _stretches(course.points):
+    for left, right, label, unsure in _stretches(course):
         spans.append((left, right - left))
         grounds.append(UNSURE_COLOUR if unsure else colour(labels[label], tuple(labels)))
         if right - left >= LEAST_STRIP * (limits[1] - limits[0]):
@@ -86,7 +101,7 @@ def _draw_strip(axes: "Axes", course: "Course", labels: Sequence[str], limits: t
     axes.set_title(heading, loc="left", fontsize=10.5, pad=4)
 
 
-def _draw_areas(axes: "Axes", points: "Points", labels: Sequence[str], limits: tuple[float, float]) -> None:
+def _draw_areas(axes: "Axes", points: Course, labels: Sequence[str], limits: tuple[float, float]) -> None:
     """Draws the probabilities, stacked from 0 to 100 %, in the order of the labels, the first on top."""
     from matplotlib.ticker import PercentFormatter
 
@@ -113,7 +128,7 @@ def _draw_areas(axes: "Axes", points: "Points", labels: Sequence[str], limits: t
     with_grid(axes, axis="x")
 
 
-def _points_across(points: "Points", limits: tuple[float, float]) -> float:
+def _points_across(points: Course, limits: tuple[float, float]) -> float:
     """Returns how many points there would be from the left to the right edge without gaps."""
     steps = np.diff(points.seconds)
     return (limits[1] - limits[0]) / np.median(steps) if len(steps) else 1.0
@@ -151,7 +166,7 @@ def _font(text: str, size: float = 8.5) -> "FontProperties":
     return FontProperties(size=size) if text.isascii() else FontProperties(fname=font_file(text), size=size)
 
 
-def _with_gaps(points: "Points") -> tuple[np.ndarray, np.ndarray]:
+def _with_gaps(points: Course) -> tuple[np.ndarray, np.ndarray]:
     """Returns times (m,) and probabilities (m, k), NaN between stretches.
 
     A stretch reaches half a point's width beyond its first and last point, so that a single point is seen too.
@@ -171,7 +186,7 @@ def _with_gaps(points: "Points") -> tuple[np.ndarray, np.ndarray]:
     return np.array(seconds), np.array(shares)
 
 
-def _stretches(points: "Points") -> list[tuple[float, float, int, bool]]:
+def _stretches(points: Course) -> list[tuple[float, float, int, bool]]:
     """Returns from when to when which label was shown, and whether it was unsure."""
     edges = (points.seconds[1:] + points.seconds[:-1]) / 2
     half = points.width / 2
@@ -199,7 +214,7 @@ def _time_axis(axes: "Axes", limits: tuple[float, float]) -> None:
     axes.set_xlabel("minutes" if is_long else "seconds", color=QUIET)
 
 
-def _legend(figure: "Figure", timeline: "Timeline") -> None:
+def _legend(figure: "Figure", timeline: Timeline) -> None:
     from matplotlib.patches import Patch
 
     labels = timeline.labels
@@ -224,10 +239,9 @@ def _legend(figure: "Figure", timeline: "Timeline") -> None:
         text.set_font_properties(_font(text.get_text(), 9))
 
 
-def _left_out(timeline: "Timeline") -> str:
-    short, others = timeline.left_out
-    parts = [f"{short:,} seen for less than a second"] if short else []
-    parts += [f"{others:,} seen for a shorter time than these"] if others else []
+def _left_out(timeline: Timeline) -> str:
+    parts = [f"{timeline.short:,} seen for less than a second"] if timeline.short else []
+    parts += [f"{timeline.others:,} seen for a shorter time than these"] if timeline.others else []
     return f"People left out: {', '.join(parts)}." if parts else ""
 
 

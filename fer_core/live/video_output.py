@@ -1,26 +1,21 @@
 """An annotated video: frames in, a file out that plays, at a constant rate and in the source's own time."""
 
 import contextlib
+import errno
 import math
-import shutil
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
-from fer_core.errors import FerError
-from fer_core.live.encoders import (
-    H264,
-    MPEG4,
-    Encoder,
-    FfmpegEncoder,
-    OpenCVEncoder,
-    VideoShape,
-    has_h264,
-    opencv_has_h264,
-)
-from fer_core.live.output_path import check_output
-from fer_core.live.video_capture import plausible_rate
+from fer_core.errors import FerError, SourceError
+from fer_core.live.frame import Shown, Sink
+from fer_core.live.output_path import check_output, disk_full
+from fer_core.live.video import plausible_rate
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".mov")
 
@@ -32,13 +27,25 @@ LONGEST_HOLE_SECONDS = 10.0
 
 _SMALLEST_SIDE, _LARGEST_SIDE = 16, 7680
 
-_PLAYERS = {
-    (H264, ".mp4"): "plays in browsers, on phones, in VLC, QuickTime and on Windows.",
-    (H264, ".mov"): "plays in QuickTime, Safari, VLC and on phones.",
-    (H264, ".mkv"): "plays in VLC, mpv, Chrome and on Windows, not in QuickTime and Safari.",
-    (H264, ".avi"): "plays in VLC, mpv and on Windows; browsers and QuickTime want .mp4.",
+_ENCODERS = {
+    "libx264": {"preset": "superfast", "crf": "20"},
+    "libopenh264": {},
+    "mpeg4": {"q:v": "3"},
 }
-_PLAYERS_OF_MPEG4 = "plays in VLC, mpv and most programs, not in browsers; with ffmpeg installed it becomes H.264."
+"""The best one that PyAV was built with is taken; its wheels have the first."""
+_FRAGMENTS = {"movflags": "+empty_moov+default_base_moof+frag_keyframe", "frag_duration": "500000"}
+"""MP4 and MOV grow in pieces of half a second which play by themselves, also where this process is killed."""
+_SMPTE170M = 6
+"""FFmpeg's number of the matrix that its converter knows as ITU-R 601."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_PLAYERS = {
+    ".mp4": "plays in browsers, on phones, in VLC, QuickTime and on Windows.",
+    ".mov": "plays in QuickTime, Safari, VLC and on phones.",
+    ".mkv": "plays in VLC, mpv, Chrome and on Windows, not in QuickTime and Safari.",
+    ".avi": "plays in VLC, mpv and on Windows; browsers and QuickTime want .mp4.",
+}
+_PLAYERS_OF_MPEG4 = "plays in VLC, mpv and most programs, not in browsers: this PyAV was built without H.264."
 
 
 class VideoOutput:
@@ -56,7 +63,6 @@ class VideoOutput:
         rate: float | None,
         *,
         overwrite: bool = False,
-        ffmpeg: str | None = "ffmpeg",
     ):
         """Raises ConfigError if the file cannot be written, or is there, not empty and not to be overwritten.
 
@@ -64,18 +70,15 @@ class VideoOutput:
             path: .mp4, .mkv, .avi or .mov.
             size: (width, height) of the pictures in pixels; odd ones get one more row or column.
             rate: frames a second; None where nobody knows.
-            ffmpeg: the program, or None to do without it.
         """
         check_output(path, suffixes=SUFFIXES, overwrite=overwrite)
         self.path = path
-        self._program = shutil.which(ffmpeg) if ffmpeg else None
-        if self._program and not has_h264(self._program):
-            self._program = None
-        suffix = path.suffix.lower()
-        self.codec = H264 if self._program or opencv_has_h264(suffix) else MPEG4
-        self.players = _PLAYERS[H264, suffix] if self.codec == H264 else _PLAYERS_OF_MPEG4
-        self._shape = VideoShape(_encodable(size), plausible_rate(rate) or USUAL_RATE)
-        self._encoder: Encoder | None = None
+        self._encoder_name = next(name for name in _ENCODERS if _is_there(name))
+        is_h264 = self._encoder_name != "mpeg4"
+        self.codec = "H.264" if is_h264 else "MPEG-4 Part 2"
+        self.players = _PLAYERS[path.suffix.lower()] if is_h264 else _PLAYERS_OF_MPEG4
+        self._size, self._rate = _encodable(size), plausible_rate(rate) or USUAL_RATE
+        self._encoder: _Encoder | None = None
         self._is_closed = False
         self._last: np.ndarray | None = None
         self._frames = 0
@@ -99,7 +102,7 @@ class VideoOutput:
             return
         for _ in range(self._frames, due):
             self._encode(self._last)
-        self._last = fitted(picture_bgr, self._shape.size)
+        self._last = fitted(picture_bgr, self._size)
         self._encode(self._last)
 
     def close(self) -> None:
@@ -119,25 +122,86 @@ class VideoOutput:
         elif seconds < self._last_seconds:
             self._zero -= self._last_seconds - seconds
         self._last_seconds = seconds
-        hole = seconds - self._zero - self._frames / self._shape.rate
+        hole = seconds - self._zero - self._frames / self._rate
         self._zero += max(0.0, hole - LONGEST_HOLE_SECONDS)
-        return math.floor((seconds - self._zero) * self._shape.rate + 0.5)
+        return math.floor((seconds - self._zero) * self._rate + 0.5)
 
     def _encode(self, picture_bgr: np.ndarray) -> None:
         try:
             if self._encoder is None:
-                self._encoder = self._make_encoder()
-            self._encoder.write(picture_bgr)
+                self._encoder = _Encoder(self._encoder_name, self.path, self._size, self._rate)
+            self._encoder.write(picture_bgr, self._frames)
         except FerError:
             with contextlib.suppress(FerError):
                 self.close()
             raise
         self._frames += 1
 
-    def _make_encoder(self) -> Encoder:
-        if self._program:
-            return FfmpegEncoder(self.path, self._shape, self._program)
-        return OpenCVEncoder(self.path, self._shape, self.codec)
+
+class VideoSink(Sink):
+    """Writes the annotated pictures, each at its time in the source."""
+
+    needs_picture = True
+
+    def __init__(self, video: VideoOutput):
+        self._video = video
+
+    def write(self, shown: Shown) -> None:
+        """Writes the picture. Raises SourceError, DiskFullError."""
+        self._video.write(shown.picture_bgr, shown.frame.seconds)
+
+    def close(self) -> None:
+        """Finishes the file, so that it plays."""
+        self._video.close()
+
+
+class _Encoder:
+    """Takes pictures, uint8 BGR of one even size, one a frame, and makes a file that plays."""
+
+    def __init__(self, name: str, path: Path, size: tuple[int, int], rate: float):
+        self._path = path
+        suffix = path.suffix.lower()
+        fragments = _FRAGMENTS if suffix in (".mp4", ".mov") else {}
+        with self._told():
+            self._container = av.open(str(path.absolute()), "w", options={"flush_packets": "1", **fragments})
+            options = _ENCODERS[name] | {"g": str(max(1, round(2 * rate)))} | ({"bf": "0"} if suffix == ".avi" else {})
+            exact = Fraction(rate).limit_denominator(1001)
+            self._stream = self._container.add_stream(name, rate=exact, options=options)
+        codec = self._stream.codec_context
+        codec.width, codec.height = size
+        codec.pix_fmt = "yuv420p"
+        # Untagged, players guess by the size of the picture how colours become brightness and two differences.
+        codec.colorspace, codec.color_range = _SMPTE170M, ColorRange.MPEG
+        codec.color_primaries, codec.color_trc = ColorPrimaries.SMPTE170M, ColorTrc.SMPTE170M
+        self._to_yuv = VideoReformatter()
+
+    def write(self, picture_bgr: np.ndarray, number: int) -> None:
+        """Encodes one frame. Raises DiskFullError, SourceError."""
+        frame = av.VideoFrame.from_ndarray(picture_bgr, format="bgr24")
+        frame = self._to_yuv.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU601)
+        frame.pts, frame.time_base = number, 1 / self._stream.codec_context.framerate
+        with self._told():
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finishes the file. Raises DiskFullError, SourceError."""
+        with self._told():
+            try:
+                self._container.mux(self._stream.encode(None))
+            finally:
+                self._container.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except av.error.FFmpegError as error:
+            if error.errno in _FULL:
+                raise disk_full(self._path) from None
+            raise SourceError(
+                f"{self._path} cannot be written any more: {error.strerror}.",
+                hint="What was written before it plays. Is its disk still there?",
+            ) from None
 
 
 def fitted(picture_bgr: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -163,3 +227,11 @@ def _encodable(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, _LARGEST_SIDE / max(size))
     width, height = (max(_SMALLEST_SIDE, math.ceil(side * scale / 2 - 1e-6) * 2) for side in size)
     return width, height
+
+
+def _is_there(encoder: str) -> bool:
+    try:
+        av.Codec(encoder, "w")
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True

@@ -14,8 +14,8 @@ from itsdangerous import TimestampSigner
 from fer_core.data.face_picture import gray, network_input
 from fer_core.faces.face import Box
 from fer_core.faces.framing import crop_face, square_of
+from fer_core.live.canvas import Heat, blend_heat
 from fer_core.live.classifier import framing_for
-from fer_core.live.heat_marks import Heat, blend_heat
 from fer_core.live.occlusion import occlusion_map
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import FacePredictor

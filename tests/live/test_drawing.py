@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.live.drawing import Stamp, StampCache, paste, tinted
+from fer_core.live.canvas import WHITE, Stamp, Stamps, paste, sizes_for, tinted
 from fer_core.live.layout import Obstacle, Rect, beside, best_place, corners, rect_of, wrapped
-from fer_core.live.lettering import Lettering, font_file, has_characters, in_dejavu, one_line, shortened, writable
-from fer_core.live.pen import sizes_for
+from fer_core.live.text import font_file, has_characters, in_dejavu, one_line, shortened, writable
 
 NOBODY_HAS_IT = "\U000f1234"
 """A character for private use."""
@@ -38,21 +37,14 @@ def test_text_is_put_on_one_line():
     assert in_dejavu(f"clip {NOBODY_HAS_IT} – é.mp4") == "clip ? – é.mp4"
 
 
-def test_rendered_text_is_kept_but_never_more_than_the_cache_takes():
-    cache = StampCache(most_bytes=200_000)
-    letters = Lettering(cache)
-    first = letters.stamp("happy", size=14, colour_bgr=(255, 255, 255))
-    assert letters.stamp("happy", size=14, colour_bgr=(255, 255, 255)) is first
-    for number in range(500):
-        letters.stamp(f"{number} frames/s", size=14, colour_bgr=(255, 255, 255))
-        assert cache.bytes <= 200_000
-    assert letters.stamp("happy", size=14, colour_bgr=(255, 255, 255)) is not first
-
-
-def test_a_stamp_larger_than_the_cache_is_made_all_the_same():
-    cache = StampCache(most_bytes=10)
-    large = cache.get("large", lambda: tinted(np.full((50, 50), 255, np.uint8), (1, 2, 3)))
-    assert large.colour_bgr[0, 0].tolist() == [1, 2, 3]
+def test_rendered_text_is_kept_but_never_more_than_so_many_lines_of_it():
+    stamps = Stamps(most_texts=20)
+    first = stamps.text("happy", 14, WHITE, False)
+    assert stamps.text("happy", 14, WHITE, False) is first
+    for number in range(50):
+        stamps.text(f"{number} frames/s", 14, WHITE, False)
+    assert stamps.text.cache_info().currsize == 20
+    assert stamps.text("happy", 14, WHITE, False) is not first
 
 
 @pytest.mark.parametrize(("left", "top"), [(-3, -2), (8, 7), (-50, 0), (0, 50), (2, 2)])
@@ -122,8 +114,7 @@ def test_sizes_grow_with_the_picture(size):
 
 
 def test_the_written_digits_look_different():
-    letters = Lettering(StampCache())
-    one, two = (letters.stamp(text, size=13, colour_bgr=(255, 255, 255)) for text in ("11 %", "22 %"))
+    one, two = (Stamps().text(text, 13, WHITE, False) for text in ("11 %", "22 %"))
     assert one.keep.shape == two.keep.shape
     assert (one.keep != two.keep).any()
     assert cv2.countNonZero(one.colour_bgr[:, :, 0]) > 20

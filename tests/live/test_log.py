@@ -15,7 +15,7 @@ import pytest
 
 from fer_core.errors import ConfigError, FerError
 from fer_core.faces.face import Box
-from fer_core.live.frame import Frame
+from fer_core.live.frame import Frame, Shown
 from fer_core.live.log import COLUMNS, PredictionLog
 from fer_core.live.prediction import Prediction
 from fer_core.store.files import DiskFullError
@@ -30,6 +30,10 @@ PICTURE = np.zeros((48, 64, 3), np.uint8)
 def frame(number: int = 0) -> Frame:
     seconds = number / 25
     return Frame(PICTURE, number, seconds, NOON + timedelta(seconds=seconds), seconds)
+
+
+def shown(taken: Frame, predictions) -> Shown:
+    return Shown(taken, tuple(predictions), None)
 
 
 def prediction(label: str = "happy", share: float = 0.75, *, person: int | None = 1, **others: float) -> Prediction:
@@ -50,7 +54,7 @@ def write_log(path: Path, *frames: list[Prediction], labels: tuple[str, ...] = L
     """Writes one frame for each list of readings, and returns the rows."""
     log = PredictionLog(path, labels)
     for number, predictions in enumerate(frames):
-        log.write(frame(number), predictions)
+        log.write(shown(frame(number), predictions))
     log.close()
     return rows_of(path)
 
@@ -77,8 +81,8 @@ def test_json_lines_have_the_same_columns_as_values(tmp_path):
 def test_a_log_of_pictures_says_in_its_last_column_which_picture_a_row_belongs_to(tmp_path, suffix):
     labels = (*LABELS, "name")
     log = PredictionLog(tmp_path / f"log{suffix}", labels, of_pictures=True)
-    log.write(frame(0)._replace(name="a b.jpg"), [prediction(name=0.0), prediction(person=None)])
-    log.write(frame(1)._replace(name="=1.png"), [])
+    log.write(shown(frame(0)._replace(name="a b.jpg"), [prediction(name=0.0), prediction(person=None)]))
+    log.write(shown(frame(1)._replace(name="=1.png"), []))
     log.close()
     rows = rows_of(log.path)
     assert tuple(rows[0]) == (*COLUMNS, "angry", "happy", "emotion_name", "name")
@@ -95,7 +99,7 @@ def test_a_log_of_a_video_has_no_names_and_may_have_an_emotion_of_that_name(tmp_
 def test_a_number_that_is_none_is_never_written_as_json(tmp_path):
     log = PredictionLog(tmp_path / "log.jsonl", LABELS)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        log.write(frame(), [prediction(share=float("nan"))])
+        log.write(shown(frame(), [prediction(share=float("nan"))]))
     log.close()
     assert (tmp_path / "log.jsonl").read_bytes() == b""
 
@@ -103,11 +107,11 @@ def test_a_number_that_is_none_is_never_written_as_json(tmp_path):
 @pytest.mark.parametrize("name", ["log.csv", "log.CSV", "log.jsonl"])
 def test_a_frame_is_on_the_disk_when_write_returns(tmp_path, name):
     log = PredictionLog(tmp_path / name, LABELS)
-    log.write(frame(), [prediction()])
+    log.write(shown(frame(), [prediction()]))
     assert (tmp_path / name).read_text().count("happy") >= 1
     log.close()
     log.close()
-    log.write(frame(1), [prediction()])
+    log.write(shown(frame(1), [prediction()]))
     assert "12:00:00.040" not in (tmp_path / name).read_text()
 
 
@@ -126,9 +130,11 @@ def test_hostile_labels_stay_in_their_cells_and_are_no_formulas(tmp_path):
 
 def test_a_model_that_changes_to_other_labels_keeps_the_columns_and_says_so(tmp_path):
     log = PredictionLog(tmp_path / "log.csv", LABELS)
-    log.write(frame(), [prediction()])
+    log.write(shown(frame(), [prediction()]))
     assert log.note == ""
-    log.write(frame(1), [Prediction(Box(0, 0, 9, 9), "contempt", 0.6, {"happy": 0.4, "contempt": 0.6}, False, 1)])
+    log.write(
+        shown(frame(1), [Prediction(Box(0, 0, 9, 9), "contempt", 0.6, {"happy": 0.4, "contempt": 0.6}, False, 1)])
+    )
     log.close()
     last = rows_of(tmp_path / "log.csv")[-1]
     assert (last["label"], last["confidence"], last["angry"], last["happy"]) == ("contempt", "0.6", "", "0.4")
@@ -172,10 +178,10 @@ def test_a_full_disk_is_told_once_and_leaves_whole_rows(tmp_path, name):
     log = PredictionLog(tmp_path / name, LABELS)
     with largest_file(5000), pytest.raises(DiskFullError) as caught:
         for number in range(1000):
-            log.write(frame(number), [prediction(), prediction()])
+            log.write(shown(frame(number), [prediction(), prediction()]))
     assert str(caught.value) == f"No room to go on writing {log.path}; what was written before is kept."
     assert caught.value.hint
-    log.write(frame(2000), [prediction()])
+    log.write(shown(frame(2000), [prediction()]))
     log.close()
     rows = rows_of(log.path)
     assert 20 < len(rows) < 100 and {len(row) for row in rows} == {len(COLUMNS) + 2}
@@ -194,13 +200,14 @@ import itertools, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from fer_core.faces.face import Box
-from fer_core.live.frame import Frame
+from fer_core.live.frame import Frame, Shown
 from fer_core.live.log import PredictionLog
 from fer_core.live.prediction import Prediction
 prediction = Prediction(Box(1, 2, 30, 40), "happy", 0.75, {"angry": 0.25, "happy": 0.75}, False, 1)
 log = PredictionLog(Path(sys.argv[1]), ("angry", "happy"))
 for number in itertools.count():
-    log.write(Frame(None, number, number / 25, datetime.now(UTC), 0.0), [prediction, prediction])
+    frame = Frame(None, number, number / 25, datetime.now(UTC), 0.0)
+    log.write(Shown(frame, (prediction, prediction), None))
     if number == 100:
         print("running", flush=True)
 """

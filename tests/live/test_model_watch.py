@@ -12,13 +12,13 @@ from tests.live.fakes import FakeClock
 
 @pytest.fixture
 def two_runs(trained_run, paths):
-    """Two finished runs in one models folder, the first in use."""
+    """Two finished runs in one models folder, the first in use, where no shipped model stands above them."""
     runs = []
     for suffix in ("aaaa", "bbbb"):
         name = f"{trained_run.id[:-4]}{suffix}"
         shutil.copytree(trained_run.folder, paths.models / "runs" / name)
         runs.append(open_run(paths, name))
-    promote(paths, runs[0])
+    promote(paths, runs[0], shipped=paths.models)
     return runs
 
 
@@ -46,7 +46,7 @@ def test_nothing_is_loaded_while_the_same_model_is_in_use(two_runs, paths):
 
 def test_a_promoted_model_is_loaded_once_and_told(two_runs, paths):
     watched = Watched(paths, two_runs[0].id)
-    promote(paths, two_runs[1])
+    promote(paths, two_runs[1], shipped=paths.models)
     classifier = watched.next_check()
     assert classifier.name == two_runs[1].id
     assert watched.said == [f"Now reading with {two_runs[1].id}, which was promoted just now."]
@@ -55,7 +55,7 @@ def test_a_promoted_model_is_loaded_once_and_told(two_runs, paths):
 
 def test_it_is_looked_at_most_once_a_second(two_runs, paths):
     watched = Watched(paths, two_runs[0].id)
-    promote(paths, two_runs[1])
+    promote(paths, two_runs[1], shipped=paths.models)
     watched.clock.now += CHECK_SECONDS / 2
     assert watched.watch.poll() is None
     assert watched.watch._thread is None
@@ -63,7 +63,7 @@ def test_it_is_looked_at_most_once_a_second(two_runs, paths):
 
 def test_a_promoted_model_that_cannot_be_read_is_told_and_the_old_one_stays(two_runs, paths):
     watched = Watched(paths, two_runs[0].id)
-    promote(paths, two_runs[1])
+    promote(paths, two_runs[1], shipped=paths.models)
     two_runs[1].model_h5.write_bytes(b"not a model")
     two_runs[1].model_tflite.unlink()
     assert watched.next_check() is None
@@ -72,7 +72,7 @@ def test_a_promoted_model_that_cannot_be_read_is_told_and_the_old_one_stays(two_
 
 def test_one_that_could_not_be_read_is_tried_again_later(two_runs, paths):
     watched = Watched(paths, two_runs[0].id)
-    promote(paths, two_runs[1])
+    promote(paths, two_runs[1], shipped=paths.models)
     whole = two_runs[1].model_h5.read_bytes()
     two_runs[1].model_h5.unlink()
     assert watched.next_check() is None
@@ -83,7 +83,7 @@ def test_one_that_could_not_be_read_is_tried_again_later(two_runs, paths):
 
 
 def test_a_model_promoted_before_the_first_frame_is_not_missed(two_runs, paths):
-    promote(paths, two_runs[1])
+    promote(paths, two_runs[1], shipped=paths.models)
     assert Watched(paths, two_runs[0].id).next_check().name == two_runs[1].id
 
 

@@ -8,12 +8,9 @@ import pytest
 
 from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
 from fer_core.faces.face import Box
-from fer_core.live import status_marks, window
-from fer_core.live.drawing import bgr, readable_on
-from fer_core.live.face_marks import MOST_PANELS
-from fer_core.live.face_panel import TRACK
-from fer_core.live.overlay import Heat, Overlay, Status
-from fer_core.live.pen import sizes_for
+from fer_core.live import status, window
+from fer_core.live.canvas import Heat, bgr, readable_on, sizes_for
+from fer_core.live.overlay import TRACK, Overlay, Status
 from fer_core.live.prediction import Prediction
 
 QUIET = Status(model="", detector="", frames_per_second=0.0, delay_seconds=0.0)
@@ -127,30 +124,36 @@ def test_where_a_face_fills_the_picture_the_panel_still_leaves_its_label_alone(b
     assert len(rows[rows > 0]) % 6 == 0
 
 
-def test_no_panel_hides_another_face():
-    frame = picture()
-    boxes = [(20, 60, 90, 90), (150, 90, 100, 100), (290, 50, 85, 85), (410, 100, 90, 90), (530, 70, 80, 80)]
-    result = drawn([prediction(box, person=number) for number, box in enumerate(boxes)], BUSY, on=frame)
-    for x, y, width, height in boxes[1:]:
-        assert not changed(frame, result)[y + 25 : y + height - 25, x + 15 : x + width - 15].any()
+FIVE = [(20, 60, 90, 90), (150, 90, 100, 100), (290, 50, 85, 85), (410, 100, 90, 90), (530, 70, 80, 80)]
+SIDE_BY_SIDE = [(10 + 62 * column, 60 + 100 * row, 44, 44) for column in range(10) for row in range(4)]
+TOUCHING = [(100 * column, 30 + 110 * row, 100, 110) for column in range(6) for row in range(3)]
 
 
-def test_a_crowd_gets_labels_few_panels_and_bars_at_the_foot_of_the_boxes():
-    frame = picture()
-    boxes = [(10 + 62 * column, 60 + 100 * row, 44, 44) for column in range(10) for row in range(4)]
-    result = drawn([prediction(box, person=number) for number, box in enumerate(boxes)], on=frame)
+@pytest.mark.parametrize("boxes", [FIVE[:2], FIVE, SIDE_BY_SIDE, TOUCHING])
+def test_of_several_people_no_bars_hide_a_face(boxes):
+    result = drawn([prediction(box, person=number) for number, box in enumerate(boxes)])
+    there = changed(picture(), result)
     for x, y, width, height in boxes:
-        assert not changed(frame, result)[y + 5 : y + height * 3 // 4, x + 5 : x + width - 5].any()
-        assert is_colour(result[y : y + height, x : x + 4], COLOURS["happy"]).any()
+        edge = 27 if boxes is TOUCHING else 6  # their labels have no other place than a neighbour's chin
+        assert not there[y + edge : y + height - edge, x + 6 : x + width - 6].any()
+        assert is_colour(result[y : y + height, x : x + 5], COLOURS["happy"]).any()
 
 
-def test_in_a_crowd_every_face_has_its_bars_those_without_a_panel_inside_the_box():
-    crowd = [prediction((10 + 105 * (n % 6), 40 + 160 * (n // 6), 90, 110), person=n + 1) for n in range(12)]
-    result = drawn(crowd)
-    boxes = [tuple(map(int, one.box)) for one in crowd]
-    feet = [result[y + height * 4 // 5 : y + height - 4, x + 5 : x + width - 5] for x, y, width, height in boxes]
-    with_bars = sum(bool(is_colour(foot, COLOURS["happy"]).any()) for foot in feet)
-    assert with_bars >= len(crowd) - MOST_PANELS
+@pytest.mark.parametrize("boxes", [FIVE[:2], FIVE])
+def test_of_several_people_each_has_bars_as_high_as_the_probabilities(boxes):
+    shares = dict(zip(FER2013_LABELS, (0.0, 0.0, 0.0, 0.5, 0.0, 1.0, 0.0), strict=True))
+    result = drawn([Prediction(Box(*box), "sad", 1.0, shares, False, 1) for box in boxes])
+    for x, y, width, height in boxes:
+        below = result[y + height + 1 : y + height + 40, x : x + width]
+        half, whole = (is_colour(below, COLOURS[label]).any(axis=1).sum() for label in ("happy", "sad"))
+        assert whole > 15 and abs(half - whole / 2) <= 1
+
+
+def test_where_several_people_have_bars_their_colours_are_named():
+    one, two = (drawn([prediction(box, "happy") for box in FIVE[:count]]) for count in (1, 2))
+    corner = slice(440, 480), slice(0, 400)
+    assert not is_colour(one[corner], COLOURS["surprise"]).any()
+    assert all(is_colour(two[corner], COLOURS[label]).any() for label in FER2013_LABELS)
 
 
 def test_a_panel_stays_on_its_side_while_the_face_moves_a_little():
@@ -283,7 +286,7 @@ def test_a_heat_map_may_reach_outside_the_frame(square, is_seen):
 
 
 def test_the_keys_in_the_help_are_those_that_the_window_knows():
-    assert "".join(status_marks.KEYS) == window.KEYS
+    assert "".join(status.KEYS) == window.KEYS
 
 
 def test_drawing_loads_no_matplotlib():

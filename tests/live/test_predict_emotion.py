@@ -186,7 +186,7 @@ def foreign(paths, tmp_path) -> Path:
 def test_a_model_from_elsewhere_gets_its_labels_and_grey_values_and_says_so_at_the_callers_line(
     foreign, happy, paths, tmp_path
 ):
-    settings = {"model": str(foreign), "labels_file": tmp_path / "letters.json", "detector": "haar", "places": paths}
+    settings = {"model": str(foreign), "labels_file": tmp_path / "letters.json", "detector": "haar", "paths": paths}
     save_labels(settings["labels_file"], tuple("abcdefg"))
     with pytest.warns(UserWarning, match=r"other\.h5 has no manifest: its labels are from letters\.json\.") as told:
         (prediction,) = predict_emotion(happy, **settings)
@@ -210,7 +210,7 @@ def test_importing_the_package_loads_nothing():
 
 def test_predict_emotion_loads_neither_tensorflow_nor_keras(happy):
     program = (
-        "import sys; from fer_core import predict_emotion; from fer_core.paths import Places; "
+        "import sys; from fer_core import predict_emotion; from fer_core.paths import Paths; "
         f"assert predict_emotion({str(happy)!r}, detector='haar'); "
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
@@ -220,6 +220,6 @@ def test_predict_emotion_loads_neither_tensorflow_nor_keras(happy):
 
 
 def test_the_package_knows_its_public_names_and_no_others():
-    assert {"predict_emotion", "EmotionPredictor", "Reading"} <= set(dir(fer_core))
+    assert {"predict_emotion", "EmotionPredictor", "Prediction"} <= set(dir(fer_core))
     with pytest.raises(AttributeError, match="no attribute 'predict_emotions'"):
         fer_core.predict_emotions  # noqa: B018

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_core.live.capturing import Recorder
-from fer_core.live.loop import Shown
+from fer_core.live.frame import Shown
 from fer_core.live.overlay import Overlay
 from fer_core.live.screen import NOTICE_SECONDS, Annotator, View, WindowScreen
 from fer_core.store.files import DiskFullError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, SourceError
-from fer_core.live.loop import Shown
+from fer_core.live.frame import Shown
 from fer_core.live.stills import AnnotatedPictures, StillsScreen
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import frames, happy_face

@@ -1,7 +1,6 @@
 """Annotated videos: they play, in the source's own time, whatever ends the program."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,20 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
 import pytest
 
 from fer_core.errors import ConfigError, FerError
-from fer_core.live.encoders import has_h264, opencv_has_h264
 from fer_core.live.sources import open_source
 from fer_core.live.video_output import SUFFIXES, USUAL_RATE, VideoOutput, fitted
 from tests.conftest import PROJECT
 from tests.store.conftest import largest_file
-
-ENCODERS = ["ffmpeg", None] if shutil.which("ffmpeg") and has_h264("ffmpeg") else [None]
-"""With the program ffmpeg where there is one, and always without."""
-
-needs_ffmpeg = pytest.mark.skipif("ffmpeg" not in ENCODERS, reason="ffmpeg with libx264 is not installed")
 
 
 def picture(brightness: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -45,46 +37,34 @@ def brightness(path: Path) -> list[int]:
     return [round(float(frame.mean()), -1) for frame in played(path)]
 
 
-@pytest.mark.parametrize("ffmpeg", ENCODERS)
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_video_plays_with_its_frames_and_its_rate(tmp_path, suffix, ffmpeg):
-    video = VideoOutput(tmp_path / f"out{suffix}", (64, 48), 12.5, ffmpeg=ffmpeg)
+def test_a_video_plays_with_its_frames_and_its_rate(tmp_path, suffix):
+    video = VideoOutput(tmp_path / f"out{suffix}", (64, 48), 12.5)
     for place in range(20):
         video.write(picture(10 * place))
     video.close()
     video.close()
     assert brightness(video.path) == [10 * place for place in range(20)]
     assert cv2.VideoCapture(str(video.path)).get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
-    assert video.codec in video_codecs(ffmpeg, suffix)
+    assert video.codec == "H.264"
     assert video.players.startswith("plays in ")
 
 
-def test_where_there_is_no_room_to_try_opencv_has_no_h264(monkeypatch):
-    monkeypatch.setattr("fer_core.live.encoders._ROOM_BYTES", 2**62)
-    assert opencv_has_h264(".mp4") is False
-
-
-def video_codecs(ffmpeg: str | None, suffix: str) -> tuple[str, ...]:
-    return ("H.264",) if ffmpeg or opencv_has_h264(suffix) else ("MPEG-4 Part 2",)
-
-
-@pytest.mark.parametrize("ffmpeg", ENCODERS)
-def test_colours_come_back_as_they_were(tmp_path, ffmpeg):
+def test_colours_come_back_as_they_were(tmp_path):
     stripes = np.zeros((96, 192, 3), np.uint8)
     colours = [(200, 60, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128), (20, 200, 220), (240, 240, 240)]
     for place, colour in enumerate(colours):
         stripes[:, 32 * place : 32 * place + 32] = colour
-    video = VideoOutput(tmp_path / "out.mp4", (192, 96), 25, ffmpeg=ffmpeg)
+    video = VideoOutput(tmp_path / "out.mp4", (192, 96), 25)
     video.write(stripes)
     video.close()
     shown = played(video.path)[0][48, 16::32].astype(int)
     assert np.abs(shown - colours).max() <= 12
 
 
-@pytest.mark.parametrize("ffmpeg", ENCODERS)
-def test_a_real_clip_keeps_every_frame_and_its_length(test_data, tmp_path, ffmpeg):
+def test_a_real_clip_keeps_every_frame_and_its_length(test_data, tmp_path):
     source = open_source(str(test_data / "faces" / "no_face.mp4"))
-    video = VideoOutput(tmp_path / "out.mp4", source.size, source.rate, ffmpeg=ffmpeg)
+    video = VideoOutput(tmp_path / "out.mp4", source.size, source.rate)
     while not source.ended:
         frame = source.read(5)
         if frame is not None:
@@ -100,10 +80,9 @@ def test_a_real_clip_keeps_every_frame_and_its_length(test_data, tmp_path, ffmpe
     again.close()
 
 
-@pytest.mark.parametrize("ffmpeg", ENCODERS)
 @pytest.mark.parametrize("size", [(63, 47), (1, 1), (641, 16)])
-def test_odd_and_tiny_sizes_are_encoded(tmp_path, size, ffmpeg):
-    video = VideoOutput(tmp_path / "out.mp4", size, 25, ffmpeg=ffmpeg)
+def test_odd_and_tiny_sizes_are_encoded(tmp_path, size):
+    video = VideoOutput(tmp_path / "out.mp4", size, 25)
     video.write(picture(100, *size))
     video.close()
     (frame,) = played(video.path)
@@ -112,7 +91,7 @@ def test_odd_and_tiny_sizes_are_encoded(tmp_path, size, ffmpeg):
 
 
 def test_an_enormous_picture_becomes_a_video_that_can_be_encoded(tmp_path):
-    video = VideoOutput(tmp_path / "out.mp4", (16_000, 1600), 25, ffmpeg=None)
+    video = VideoOutput(tmp_path / "out.mp4", (16_000, 1600), 25)
     video.write(picture(100, 16_000, 1600))
     video.close()
     assert played(video.path)[0].shape == (768, 7680, 3)
@@ -134,7 +113,7 @@ def test_an_odd_picture_gets_its_last_row_and_column_twice():
 
 def frames_shown(tmp_path: Path, seconds: list[float], rate: float | None = 10.0) -> list[int]:
     """Returns which of the pictures written at these times each frame shows."""
-    video = VideoOutput(tmp_path / "out.mp4", (64, 48), rate, ffmpeg=None)
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), rate)
     for place, at in enumerate(seconds):
         video.write(picture(20 * place), at)
     video.close()
@@ -164,20 +143,19 @@ def test_a_clock_that_jumps_back_does_not_stop_the_video(tmp_path):
 
 @pytest.mark.parametrize("rate", [None, 0.0, 1000.0, float("nan")])
 def test_an_unknown_rate_becomes_the_usual_one(tmp_path, rate):
-    video = VideoOutput(tmp_path / "out.mp4", (64, 48), rate, ffmpeg=None)
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), rate)
     video.write(picture(10))
     video.close()
     assert cv2.VideoCapture(str(video.path)).get(cv2.CAP_PROP_FPS) == USUAL_RATE
 
 
-@pytest.mark.parametrize("ffmpeg", ENCODERS)
-def test_without_a_picture_there_is_no_file(tmp_path, ffmpeg):
-    VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg=ffmpeg).close()
+def test_without_a_picture_there_is_no_file(tmp_path):
+    VideoOutput(tmp_path / "out.mp4", (64, 48), 25).close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_after_close_nothing_is_written_any_more(tmp_path):
-    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg=None)
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25)
     video.close()
     video.write(picture(10))
     assert list(tmp_path.iterdir()) == []
@@ -185,7 +163,7 @@ def test_after_close_nothing_is_written_any_more(tmp_path):
 
 def refusal(path: Path, **options) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        VideoOutput(path, (64, 48), 25, ffmpeg=None, **options)
+        VideoOutput(path, (64, 48), 25, **options)
     return caught.value
 
 
@@ -218,7 +196,7 @@ def test_a_file_that_is_there_is_kept_unless_it_may_be_overwritten(tmp_path):
     assert str(error) == f"{path} is already there, and is not replaced."
     assert error.hint == "Give another name, or --overwrite."
     assert path.read_bytes() == b"the only copy"
-    video = VideoOutput(path, (64, 48), 25, overwrite=True, ffmpeg=None)
+    video = VideoOutput(path, (64, 48), 25, overwrite=True)
     assert path.read_bytes() == b"the only copy"
     video.write(picture(50))
     video.close()
@@ -227,20 +205,12 @@ def test_a_file_that_is_there_is_kept_unless_it_may_be_overwritten(tmp_path):
 
 def test_an_empty_file_may_be_filled(tmp_path):
     (tmp_path / "out.mp4").touch()
-    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg=None)
+    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25)
     video.write(picture(50))
     video.close()
     assert brightness(video.path) == [50]
 
 
-def test_a_program_that_is_no_ffmpeg_is_done_without(tmp_path):
-    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25, ffmpeg="/bin/true")
-    video.write(picture(50))
-    video.close()
-    assert brightness(video.path) == [50]
-
-
-@needs_ffmpeg
 def test_a_disk_that_fills_up_ends_the_video_with_one_error_and_what_was_written_plays(tmp_path):
     video = VideoOutput(tmp_path / "out.mp4", (640, 360), 25)
     noise = np.random.default_rng(1)
@@ -251,18 +221,6 @@ def test_a_disk_that_fills_up_ends_the_video_with_one_error_and_what_was_written
     video.write(picture(10, 640, 360))
     video.close()
     assert played(video.path)
-
-
-@needs_ffmpeg
-def test_ffmpeg_that_is_killed_ends_the_video_with_an_error(tmp_path):
-    video = VideoOutput(tmp_path / "out.mp4", (64, 48), 25)
-    video.write(picture(10))
-    (child,) = [child for child in psutil.Process().children() if child.name() == "ffmpeg"]
-    child.kill()
-    with pytest.raises(FerError, match=r"out\.mp4 cannot be written any more: ffmpeg ended"):
-        for _ in range(100):
-            video.write(picture(10))
-    video.close()
 
 
 WRITES_FOR_EVER = """
@@ -281,7 +239,6 @@ finally:
 """
 
 
-@needs_ffmpeg
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_video_plays_after_ctrl_c_and_after_kill_9(tmp_path, number):
     """Ctrl-C goes to the whole process group, as a terminal sends it."""
@@ -291,9 +248,6 @@ def test_a_video_plays_after_ctrl_c_and_after_kill_9(tmp_path, number):
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
     assert child.stdout.readline() == b"running\n"
-    encoders = psutil.Process(child.pid).children(recursive=True)
     os.killpg(child.pid, number)
     child.communicate(timeout=20)
-    _, alive = psutil.wait_procs(encoders, timeout=20)
-    assert alive == []
-    assert len(played(tmp_path / "out.mp4")) >= 190
+    assert len(played(tmp_path / "out.mp4")) >= 150

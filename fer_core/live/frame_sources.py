@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
@@ -34,11 +34,9 @@ _CLOSE_SECONDS = 0.5
 Wait = Callable[[threading.Event, float], bool]
 """Waits until the event is set or the seconds are over, and returns whether it is set."""
 
-Result = TypeVar("Result")
-
 
 class Pictures(Protocol):
-    """What is read by `NewestFrame`: a VideoCapture, or a double of it."""
+    """What is read by `NewestFrame`: a camera, a video, or a double of them."""
 
     passed_over: int
 
@@ -170,7 +168,7 @@ class NewestFrame:
             self._news.notify_all()
         self._thread.join(_CLOSE_SECONDS)
         if self._thread.is_alive():
-            # It hangs in OpenCV until its time limit. Python aborts if that call returns while the process ends.
+            # It hangs in a library until its time limit. Python aborts if that call returns while the process ends.
             atexit.register(self._thread.join, self._answer_seconds + 1)
 
     def _first_size(self) -> tuple[int, int]:
@@ -231,23 +229,6 @@ class NewestFrame:
             return self._connect()
         except SourceError:
             return None
-
-
-def within(seconds: float, call: Callable[[], Result], *, late: SourceError) -> Result:
-    """Returns what `call` returns or raises, or raises `late` when it takes longer: OpenCV cannot be told to stop."""
-    outcome: Future[Result] = Future()
-
-    def answer() -> None:
-        try:
-            outcome.set_result(call())
-        except SourceError as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=answer, name="open", daemon=True).start()
-    try:
-        return outcome.result(seconds)
-    except TimeoutError:
-        raise late from None
 
 
 def _done(frame: Frame) -> Future[Frame | None]:

@@ -1,4 +1,4 @@
-"""Text as stamps: DejaVu Sans, the font that matplotlib ships, rendered once per text, size and colour.
+"""Text as pictures, in DejaVu Sans, the font that matplotlib ships.
 
 OpenCV's own lettering knows ASCII only. Where DejaVu lacks a character (Chinese, Japanese, Korean …), a font of the
 system that has it is looked for once.
@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from fer_core.live.drawing import Colour, Stamp, StampCache, tinted
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -33,19 +31,14 @@ MOST_LETTERS = 200
 
 
 class Lettering:
-    """Makes stamps of text and keeps them in the cache that it is given."""
+    """Renders one line of text after another, and keeps the fonts."""
 
-    def __init__(self, stamps: StampCache):
-        self._stamps = stamps
+    def __init__(self):
         self._fonts: dict[tuple[Path | None, int], FreeTypeFont] = {}
         self._files: dict[tuple[str, bool], Path | None] = {}
 
-    def stamp(self, text: str, *, size: int, colour_bgr: Colour, bold: bool = False) -> Stamp:
-        """Returns one line of text. `size`: of the letters in pixels, as fonts count it (ascent and descent)."""
-        key = (text, size, colour_bgr, bold)
-        return self._stamps.get(key, lambda: tinted(self._opacity(text, size, bold=bold), colour_bgr))
-
-    def _opacity(self, text: str, size: int, *, bold: bool) -> np.ndarray:
+    def opacity(self, text: str, size: int, *, bold: bool = False) -> np.ndarray:
+        """Returns uint8 (height, width). `size`: of the letters in pixels, as fonts count it (ascent and descent)."""
         from PIL import Image, ImageDraw
 
         line = one_line(text)
