@@ -78,8 +78,6 @@ def _check_fits(settings: LiveSettings, *, is_still: bool) -> None:
 
 
 def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
-    from fer_core.cli.live_session import Session
-    from fer_core.cli.live_stills import Stills
     from fer_core.live.classifier import make_classifier
     from fer_core.live.sources import open_source
 
@@ -95,7 +93,10 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
     classifier = make_classifier(model, request.paths, runtime=settings.runtime, report=lambda text: say(console, text))
     with contextlib.closing(open_source(settings.source or DEFAULT_SOURCE)) as source:
         _check_fits(settings, is_still=source.is_still)
-        kind = Stills if source.is_still else Session
-        kind(console, request, classifier, source).run()
+        if source.is_still:
+            from fer_core.cli.live_stills import Stills as Kind
+        else:
+            from fer_core.cli.live_session import Session as Kind
+        Kind(console, request, classifier, source).run()
         for problem in source.skipped:
             say(console, f"Skipped: {problem}")

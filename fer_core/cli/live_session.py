@@ -10,27 +10,23 @@ from rich.console import Console
 
 from fer_core import faces
 from fer_core.cli.live_arguments import LiveRequest, LiveSettings
-from fer_core.cli.live_stills import JsonLines, in_words
+from fer_core.cli.live_lines import JsonLines, in_words
 from fer_core.cli.output import say
 from fer_core.errors import FerError, Interrupted
-from fer_core.live.capturing import ClipCapture, PictureCapture, Recorder, free_path
+from fer_core.live.capturing import ClipCapture, PictureCapture, Recorder
 from fer_core.live.classifier import Classifier, make_classifier
 from fer_core.live.frame import Shown, Sink, Source
 from fer_core.live.log import SUFFIXES as LOG_SUFFIXES
 from fer_core.live.log import PredictionLog
 from fer_core.live.loop import LiveLoop, NoScreen, Screen
 from fer_core.live.model_watch import ModelWatch
-from fer_core.live.occlusion import HeatMaps
-from fer_core.live.output_path import check_output, make_folder
+from fer_core.live.output_path import check_output, free_path, make_folder
 from fer_core.live.overlay import Overlay
 from fer_core.live.predictor import LivePredictor
 from fer_core.live.record import Record
-from fer_core.live.screen import Annotator, View, WindowScreen
-from fer_core.live.summary import print_summary
-from fer_core.live.timeline_figure import save_timeline
+from fer_core.live.screen import Annotator, View
 from fer_core.live.video_output import SUFFIXES as VIDEO_SUFFIXES
 from fer_core.live.video_output import VideoOutput, VideoSink
-from fer_core.live.window import Window
 from fer_core.store.clock import utc_now
 
 Capture = PictureCapture | ClipCapture
@@ -57,7 +53,7 @@ class Session:
             detect_every=settings.detect_every,
         )
         self._record = Record(classifier.labels, is_live=source.is_live)
-        self._recorder = Recorder(self._folder, rate=source.rate)
+        self._recorder = Recorder(self._folder, rate=source.rate) if settings.display else None
         self._captured: list[Path] = []
         self._watch = self._model_watch()
         self._said_of_source = ""
@@ -112,12 +108,14 @@ class Session:
             video = VideoOutput(settings.output, self._source.size, self._source.rate, overwrite=settings.overwrite)
             say(self._console, f"Writing {settings.output} ({video.codec}): {video.players}")
             yield VideoSink(video)
-        if settings.display:
+        if self._recorder is not None:
             yield self._recorder
 
     def _annotator(self, at_the_end: contextlib.ExitStack) -> Annotator:
         heat_maps = None
         if self._settings.display:
+            from fer_core.live.occlusion import HeatMaps
+
             heat_maps = at_the_end.enter_context(contextlib.closing(HeatMaps(self._another_classifier)))
         overlay = Overlay(self._predictor.classifier.labels)
         return Annotator(
@@ -127,6 +125,9 @@ class Session:
     def _screen(self, at_the_end: contextlib.ExitStack, annotator: Annotator) -> Screen:
         if not self._settings.display:
             return NoScreen()
+        from fer_core.live.screen import WindowScreen
+        from fer_core.live.window import Window
+
         window = at_the_end.enter_context(contextlib.closing(Window(self._source.title, self._source.size)))
         return WindowScreen(
             window,
@@ -193,6 +194,8 @@ class Session:
 
     def _sum_up(self) -> None:
         if self._record.count:
+            from fer_core.live.summary import print_summary
+
             print_summary(self._console, self._record)
             self._draw_timeline()
         else:
@@ -203,6 +206,8 @@ class Session:
             self._folder.rmdir()  # where nothing came into it
 
     def _draw_timeline(self) -> None:
+        from fer_core.live.timeline_figure import save_timeline
+
         path = free_path(self._folder, "timeline.png")
         try:
             title = f"{self._source.title}, {self._predictor.classifier.name}"
@@ -212,7 +217,8 @@ class Session:
             say(self._console, f"No timeline: {error}")
 
     def _written(self) -> list[Path]:
-        wanted = (self._settings.log, self._settings.output, *self._captured, *self._recorder.paths)
+        recorded = self._recorder.paths if self._recorder else []
+        wanted = (self._settings.log, self._settings.output, *self._captured, *recorded)
         return [path for path in wanted if path is not None and path.exists()]
 
 

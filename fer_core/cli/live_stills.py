@@ -1,9 +1,6 @@
 """Pictures on the command line: the predictions of each are printed, and it is written or shown annotated if wanted."""
 
 import contextlib
-import json
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ from rich.console import Console
 
 from fer_core import faces
 from fer_core.cli.live_arguments import LiveRequest
+from fer_core.cli.live_lines import JsonLines, in_words
 from fer_core.cli.output import say
 from fer_core.live.capturing import save_picture
 from fer_core.live.classifier import Classifier
@@ -18,14 +16,12 @@ from fer_core.live.frame import Shown, Sink, Source
 from fer_core.live.log import PredictionLog
 from fer_core.live.overlay import Overlay
 from fer_core.live.predicting import PHOTO_WIDTH
-from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import FacePredictor
 from fer_core.live.record import Record
 from fer_core.live.stills import CANVAS, AnnotatedPictures, StillsScreen, annotated, read_stills
 from fer_core.live.summary import print_summary
 from fer_core.live.window import Window
 from fer_core.store.clock import utc_now
-from fer_core.store.files import DiskFullError
 
 
 class Stills:
@@ -106,40 +102,3 @@ class Stills:
     def _sum_up(self) -> None:
         if self._record.count > 1:
             print_summary(self._console, self._record)
-
-
-class JsonLines(Sink):
-    """Prints one JSON object per frame."""
-
-    def write(self, shown: Shown) -> None:
-        """Prints the frame's predictions. Raises DiskFullError."""
-        _print_line(json.dumps(shown.to_json(), allow_nan=False))
-
-
-def in_words(predictions: tuple[Prediction, ...]) -> str:
-    """Returns the readings of one picture as a phrase: 'no face', 'happy 97%', '2 faces: sad 61%, …'."""
-    if not predictions:
-        return "no face"
-    phrases = [_phrase(prediction) for prediction in predictions]
-    return phrases[0] if len(phrases) == 1 else f"{len(phrases)} faces: {', '.join(phrases)}"
-
-
-def _print_line(text: str) -> None:
-    """Prints one JSON line at once, so that the next program in a pipe need not wait. Raises DiskFullError."""
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        with contextlib.suppress(OSError):  # Python would complain once more when it flushes at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise DiskFullError(
-            f"No more lines can be written to the standard output: {error.strerror}.",
-            hint="Make room where it goes, or write to another place.",
-        ) from None
-
-
-def _phrase(prediction: Prediction) -> str:
-    phrase = f"{prediction.label} {prediction.confidence:.0%}"
-    return f"unsure ({phrase})" if prediction.unsure else phrase

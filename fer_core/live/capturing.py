@@ -9,21 +9,12 @@ import numpy as np
 from fer_core.errors import FerError, SourceError
 from fer_core.live.frame import Shown, Sink
 from fer_core.live.log import PredictionLog
-from fer_core.live.output_path import make_folder
+from fer_core.live.output_path import free_path, make_folder
 from fer_core.live.video_output import VideoOutput
 from fer_core.store.files import write_atomically, write_json
 
 LIVE_RATE = 25.0
 """About what a camera has: a clip may end half a frame early."""
-
-
-def free_path(folder: Path, name: str) -> Path:
-    """Returns folder/name, or with _2, _3 … before the suffix: nothing that is there is written over."""
-    path, number = folder / name, 1
-    while path.exists():
-        number += 1
-        path = folder / f"{Path(name).stem}_{number}{Path(name).suffix}"
-    return path
 
 
 def save_picture(shown: Shown, annotated_bgr: np.ndarray, folder: Path, *, kind: str) -> Path:

@@ -44,6 +44,15 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
+def free_path(folder: Path, name: str) -> Path:
+    """Returns folder/name, or with _2, _3 … before the suffix: nothing that is there is written over."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{Path(name).stem}_{number}{Path(name).suffix}"
+    return path
+
+
 def disk_full(path: Path) -> DiskFullError:
     """Returns the error of a file for which there is no more room."""
     return DiskFullError(

@@ -15,11 +15,10 @@ from fer_core.faces import DETECT_EVERY, Detector
 from fer_core.faces.face import Box, Face
 from fer_core.faces.framing import crop_face, square_of
 from fer_core.live.classifier import Classifier, framing_for
-from fer_core.live.flow import Flow
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import UNSURE_BELOW, Prediction, Shown, make_prediction, shown_of
 from fer_core.live.smoothing import SteadyBox, SteadyLabel, SteadyProbabilities
-from fer_core.live.tracker import Track, Tracker
+from fer_core.live.tracker import Flow, Track, Tracker
 
 SMOOTHING_SECONDS = 0.5
 

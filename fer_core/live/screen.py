@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +12,13 @@ from fer_core.live.canvas import Heat
 from fer_core.live.capturing import Recorder
 from fer_core.live.frame import Frame, Shown, Source
 from fer_core.live.loop import Clock
-from fer_core.live.occlusion import HeatMaps
 from fer_core.live.overlay import Overlay, Status
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import LivePredictor
-from fer_core.live.window import Window
+
+if TYPE_CHECKING:
+    from fer_core.live.occlusion import HeatMaps
+    from fer_core.live.window import Window
 
 NOTICE_SECONDS = 4.0
 """How long a sentence about a key, a snapshot or a new model stays on the screen."""
@@ -48,8 +51,8 @@ class Annotator:
         source: Source,
         predictor: LivePredictor,
         *,
-        recorder: Recorder,
-        heat_maps: HeatMaps | None = None,
+        recorder: Recorder | None,
+        heat_maps: "HeatMaps | None" = None,
         clock: Clock = time.monotonic,
     ):
         self._overlay, self._view, self._source, self._predictor = overlay, view, source, predictor
@@ -76,7 +79,7 @@ class Annotator:
             frames_per_second=shown.rate,
             delay_seconds=0.0 if self._view.is_paused else now - frame.read_at,
             message=self._message(now),
-            recording=self._recorder.is_recording,
+            recording=self._recorder is not None and self._recorder.is_recording,
             paused=self._view.is_paused,
             help=self._view.shows_help,
             heat=self._view.shows_heat,
@@ -99,7 +102,7 @@ class WindowScreen:
 
     def __init__(
         self,
-        window: Window,
+        window: "Window",
         annotator: Annotator,
         view: View,
         source: Source,

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, SourceError
-from fer_core.live.capturing import ClipCapture, PictureCapture, Recorder, free_path
+from fer_core.live.capturing import ClipCapture, PictureCapture, Recorder
 from fer_core.live.frame import Shown
+from fer_core.live.output_path import free_path
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import LABELS, frames, happy_face
 from tests.live.videos import frames_in
