@@ -269,6 +269,13 @@ def test_a_name_with_a_colon_is_a_file_and_no_protocol(clips, tmp_path, monkeypa
     assert len(all_frames(source)) == 72
 
 
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="File names are text there.")
+def test_a_video_whose_name_is_no_text_is_read(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    save_with_pyav(tmp_path / "clip.mp4", range(0, 400, 40)).rename(path)
+    assert len(all_frames(open_source(str(path)))) == 10
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
 def test_a_picture_is_a_source_of_one_frame(tmp_path, suffix):
     path = tmp_path / f"photo{suffix}"
