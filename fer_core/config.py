@@ -93,7 +93,7 @@ class TrainConfig(Settings):
     network_options: dict[str, Any] = {}
     """Settings of the network itself."""
     image_size: Annotated[int, Field(ge=16, le=512)] | None = None
-    """Height and width of the network's input in pixels. Default: what the network asks for (48)."""
+    """Height and width of the network's input in pixels. Without it: what the network asks for (48)."""
     init_from: str | None = None
     """Start from these weights: a run id, 'current' (the model in use) or a .h5 file."""
     train_layers: Literal["all", "head"] = "all"
