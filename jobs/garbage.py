@@ -19,6 +19,7 @@ from fer_core.store.files import file_sha256, read_json
 from fer_core.store.promotion import current, model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import UNFINISHED, list_runs
+from fer_core.store.shipped import SHIPPED
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.ranking import ranked
@@ -113,11 +114,11 @@ class _Search:
                 yield from _found("what teachers said", path)
 
     def _temporary(self) -> Iterator[Garbage]:
-        shipped = self._paths.models / "shipped"
         for folder in (self._paths.models, self._paths.history):
             for path in sorted(folder.rglob(_TEMPORARY)):
                 is_inside = any(Path(part).match(_TEMPORARY) for part in path.relative_to(folder).parts[:-1])
-                if not is_inside and shipped not in path.parents and _changed(path) < self._now - _TEMPORARY_SECONDS:
+                is_shipped = SHIPPED.resolve() in path.resolve().parents
+                if not (is_inside or is_shipped) and _changed(path) < self._now - _TEMPORARY_SECONDS:
                     yield from _found("abandoned temporary file", path)
 
     def _tasks(self) -> Iterator[Garbage]:

@@ -15,7 +15,7 @@ class JsonLines(Sink):
 
     def write(self, shown: Shown) -> None:
         """Prints the frame's predictions. Raises DiskFullError."""
-        _print_line(json.dumps(shown.to_json(), allow_nan=False))
+        print_line(json.dumps(shown.to_json(), allow_nan=False))
 
 
 def in_words(predictions: tuple[Prediction, ...]) -> str:
@@ -26,7 +26,7 @@ def in_words(predictions: tuple[Prediction, ...]) -> str:
     return phrases[0] if len(phrases) == 1 else f"{len(phrases)} faces: {', '.join(phrases)}"
 
 
-def _print_line(text: str) -> None:
+def print_line(text: str) -> None:
     """Prints one JSON line at once, so that the next program in a pipe need not wait. Raises DiskFullError."""
     try:
         sys.stdout.write(text + "\n")

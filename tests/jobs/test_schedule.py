@@ -59,7 +59,7 @@ def start(environment, paths):
 
 
 @pytest.mark.parametrize(
-    ("days", "timestamp", "expected"),
+    ("days", "moment", "expected"),
     [
         ("daily", "2026-02-01 02:30", "20260201"),
         ("daily", "2026-02-01 02:29", "20260131"),

@@ -20,9 +20,9 @@ from fer_core.paths import Paths
 from fer_core.store.runs import create_run, open_run
 paths = Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2])
 """
-CREATE = PATHS + f"create_run(places, TrainConfig(), recipe='smoke', history_header={HEADER!r})"
+CREATE = PATHS + f"create_run(paths, TrainConfig(), recipe='smoke', history_header={HEADER!r})"
 UPDATE = PATHS + (
-    "run = open_run(places, sys.argv[3])\n"
+    "run = open_run(paths, sys.argv[3])\n"
     "with run.hold():\n"
     "    epoch = run.state.epoch + 1\n"
     "    run.update_state(status='RUNNING', epoch=epoch, message=f'epoch {epoch}')\n"
@@ -31,7 +31,7 @@ UPDATE = PATHS + (
 PROMOTE = PATHS + (
     "from fer_core.store.promotion import promote\n"
     "for run_id in sys.argv[3:]:\n"
-    "    promote(places, open_run(places, run_id))\n"
+    "    promote(paths, open_run(paths, run_id))\n"
 )
 ROLL_BACK = PATHS + "from fer_core.store.promotion import rollback\nrollback(paths)\n"
 

@@ -20,7 +20,8 @@ SPACE = ("learning_rate", "optimizer", "weight_decay", "batch_size", "flip", "fi
 def plan_of(**settings) -> Plan:
     spec = SearchSpec(**{"recipe": "smoke", "space": SPACE, "max_trials": 30} | settings)
     first = first_values(spec, [])
-    return Plan(created_utc="", spec=spec, base=base_config(spec), parameters=space_of(spec), first_values=first)
+    settings = {"base": base_config(spec), "parameters": space_of(spec), "first_values": first}
+    return Plan(created_utc="2026-01-31T12:00:00.000Z", spec=spec, **settings)
 
 
 def entry(number: int, values: dict, status: str = "COMPLETED", score: float | None = None) -> Entry:

@@ -306,7 +306,10 @@ def test_enough_failures_one_after_the_other_end_the_search(make_search):
 
 
 HEAVY = {"keras", "tensorflow", "jax", "cv2", "keras_tuner", "matplotlib", "sklearn", "pandas", "numpy"}
-LIGHT = ("spec", "space", "folder", "entries", "notes", "state", "stage", "slots", "facts", "telling", "progress")
+LIGHT = (
+    *("spec", "space", "folder", "entries", "notes", "state", "stage", "slots"),
+    *("fingerprints", "telling", "progress"),
+)
 
 
 def test_what_the_tasks_need_of_a_search_is_light():

@@ -21,7 +21,7 @@ _DETAIL = ("arguments", "result", "crashes")
 def job_lines(paths: Paths, clock: Clock) -> list[dict[str, Any]]:
     """Returns the jobs that are open, oldest first, and then those that ended last, newest first."""
     look = Look(paths)
-    lines = [_line(job, look.facts(job), clock) for job in look.recent(ENDED_SHOWN)]
+    lines = [_line(job, look.metadata(job), clock) for job in look.recent(ENDED_SHOWN)]
     ended = [line for line in lines if not line["is_open"]]
     return [*(line for line in lines if line["is_open"]), *reversed(ended)]
 
@@ -29,7 +29,7 @@ def job_lines(paths: Paths, clock: Clock) -> list[dict[str, Any]]:
 def job_detail(paths: Paths, name: str, clock: Clock) -> dict[str, Any]:
     """Returns what is shown of a job. Raises JobError if there is none."""
     job = find_job(paths, name)
-    facts = Look(paths).facts(job)
+    facts = Look(paths).metadata(job)
     owner = facts["owner"]
     more = {"worker": owner["worker"] if owner else None, "log": log_tail(_log(job))}
     return _line(job, facts, clock) | {name: facts[name] for name in _DETAIL} | more

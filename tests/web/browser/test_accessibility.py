@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from fer_core.emotions import FER2013_LABELS
 from fer_core.store.artifacts import save_labels
 from tests.conftest import paths_in
-from tests.jobs.parts import make_job, make_run, make_search, write_epochs
+from tests.jobs.parts import end_job, make_job, make_run, make_search, write_epochs
 from tests.web.browser.conftest import watched, web_server
 from tests.web.conftest import finished_run
 
@@ -28,8 +28,8 @@ def addresses(site) -> dict[str, str]:
     finished_run(site.paths, RUN)
     running = make_run(site.paths)
     write_epochs(running, 3)
-    make_job(site.paths, JOB, status="RUNNING", run=running.id)
-    make_job(site.paths, "train-20260131-120000-bbbb", status="FAILED", message="The disk is full.")
+    make_job(site.paths, job_id=JOB)
+    end_job(make_job(site.paths, job_id="train-20260131-120000-bbbb"), "FAILED", "The disk is full.")
     search = make_search(site.paths, [0.2, 0.5, 0.4, None], status="RUNNING")
     site.paths.history.mkdir(parents=True, exist_ok=True)
     (site.paths.history / "training_history_20240310_101500.csv").write_text(
@@ -106,7 +106,7 @@ def test_long_names_of_classes_and_runs_fit_into_every_window(browser, test_data
     evaluation["per_class"] = {renamed[label]: scores for label, scores in evaluation["per_class"].items()}
     run.evaluation_json.write_text(json.dumps(evaluation))
     save_labels(run.labels_json, long)
-    make_job(paths, f"train-20260131-120000-{'x' * 50}", status="FAILED", run=run_id, message="n" * 70)
+    end_job(make_job(paths, job_id=f"train-20260131-120000-{'x' * 50}"), "FAILED", "n" * 70)
     with web_server(paths, test_data, model=run_id) as site:
         context = browser.new_context(base_url=site.url, permissions=["camera"])
         page = context.new_page()

@@ -6,6 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from fer_core.job.job import open_ids, open_job
 from fer_core.tuning.state import changing
 from tests.jobs.conftest import (  # noqa: F401
     TINY_TRAINING,
@@ -15,7 +16,7 @@ from tests.jobs.conftest import (  # noqa: F401
     redis_url,
     worker,
 )
-from tests.jobs.parts import jobs_of, make_job, make_search
+from tests.jobs.parts import make_job, make_search
 from tests.web.browser.conftest import watched, web_server
 
 SEARCH_MS = 200_000
@@ -31,28 +32,28 @@ def test_without_a_broker_the_page_says_how_to_start_one_and_a_job_is_stored(pag
     expect(page.get_by_role("status").filter(has_text="The job is stored.")).to_contain_text("python -m jobs up")
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.locator("#doing")).to_have_text("stored, waits for the broker")
-    assert len(jobs_of(site.paths).open_jobs()) == 1
+    assert len(open_ids(site.paths)) == 1
 
 
 def test_images_that_are_not_there_are_said_before_a_job_is_sent(page, site, tmp_path):
-    before = len(jobs_of(site.paths).open_jobs())
+    before = len(open_ids(site.paths))
     page.goto("/jobs/new/tune")
     page.get_by_label("data").fill(str(tmp_path / "fotos"))
     page.get_by_role("button", name="Start it").click()
     expect(page.get_by_role("alert")).to_contain_text(f"There is no {tmp_path / 'fotos'} on this server.")
-    assert len(jobs_of(site.paths).open_jobs()) == before
+    assert len(open_ids(site.paths)) == before
     page.get_by_role("button", name="Send it all the same").click()
     expect(page.get_by_text("The job is stored.")).to_be_visible()
-    assert len(jobs_of(site.paths).open_jobs()) == before + 1
+    assert len(open_ids(site.paths)) == before + 1
 
 
 def test_a_job_is_cancelled_after_a_question_only(page, site):
-    job = make_job(site.paths, "train-20260131-120000-cccc")
+    job = make_job(site.paths, job_id="train-20260131-120000-cccc")
     page.goto("/jobs")
     page.get_by_role("link", name=f"Cancel … {job.id}").click()
     expect(page.get_by_text("Resume goes on from the last finished epoch.")).to_be_visible()
     page.get_by_role("link", name="Let it go on").click()
-    assert jobs_of(site.paths).read(job.id).status == "QUEUED"
+    assert open_job(site.paths, job.id).status == "QUEUED"
     page.get_by_role("link", name="Cancel …").click()
     page.get_by_role("button", name="Cancel the job").click()
     expect(page.get_by_text("It is cancelled.")).to_be_visible()
