@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
 from fer_core.store.allowed import MODELS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PixelRange = Literal["0..255", "0..1", "-1..1"]
 """The grey values that a model wants. Ours take them as they are, 0..255; models from elsewhere may not."""
@@ -49,10 +50,11 @@ def metadata_of(description: dict[str, Any], *, where: str) -> ModelMetadata:
         ) from error
 
 
-def in_range(images: np.ndarray, pixels: PixelRange) -> np.ndarray:
+def in_range(images: "np.ndarray", pixels: PixelRange) -> "np.ndarray":
     """Returns images, uint8 0..255 of any shape, as float32 in the range that a model was trained on."""
     scale, offset = _SCALE_AND_OFFSET[pixels]
-    return images.astype(np.float32) * np.float32(scale) + np.float32(offset)
+    float32 = images.astype("float32")
+    return float32 * float32.dtype.type(scale) + float32.dtype.type(offset)
 
 
 def labels_beside(path: Path) -> Path:

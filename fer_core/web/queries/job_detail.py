@@ -41,7 +41,7 @@ def _line(job: Job, facts: dict[str, Any], clock: Clock) -> dict[str, Any]:
     waits = "stored, waits for the broker" if waits_for_broker else f"waits in the queue {job.queue}"
     return {name: facts[name] for name in _LINE} | {
         "about": about(job),
-        "doing": facts["doing"] or (waits if facts["status"] == "QUEUED" else ""),
+        "doing": waits if facts["status"] == "QUEUED" else facts["doing"],
         "waits_for_broker": waits_for_broker,
         "is_open": is_open,
         "share": _share(job),

@@ -179,7 +179,7 @@ def serious_problems(page, name: str) -> dict[str, list[str]]:
     """Returns what axe finds on a page in light and in dark, each with the elements; nothing where all is well."""
     found = {}
     for theme in THEMES:
-        page.emulate_media(color_scheme=theme)
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # colours change at once
         for problem in Axe().run(page, options=TAGS | {"resultTypes": ["violations"]}).response["violations"]:
             if problem["impact"] in SERIOUS:
                 elements = [node["html"][:160] for node in problem["nodes"][:5]]
