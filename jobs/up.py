@@ -21,7 +21,7 @@ from tyro.conf import arg
 from fer_core.errors import JobError
 from fer_core.job.broker import Broker, socket_url
 from fer_core.job.broker_address import hidden_password
-from fer_core.job.job import open_ids
+from fer_core.job.job import job_ids, open_ids
 from fer_core.job.progress import Look
 from fer_core.resources import core_numbers
 from jobs.children import Child, Plan, ended, signals_noted
@@ -82,6 +82,7 @@ class _Everything:
         self._context, self._workers, self._beats, self._signals = context, workers, beats, signals
         self._all = [*server, *workers, *beats]
         self._statuses: dict[str, str] | None = None
+        self._known: set[str] = set()
         self._next_check = 0.0
         is_screen = context.console.is_terminal
         self._live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
@@ -117,7 +118,11 @@ class _Everything:
 
     def _tell_changes(self, look: Look) -> None:
         """One line for each job that has another status than the last time; none for those found at the start."""
-        names = dict.fromkeys((*(self._statuses or ()), *open_ids(self._context.paths)))
+        every = set(job_ids(self._context.paths))
+        # A short one may have begun and ended since the last time.
+        new = sorted(every - self._known) if self._statuses is not None else []
+        names = dict.fromkeys((*(self._statuses or ()), *open_ids(self._context.paths), *new))
+        self._known = every
         before, self._statuses = self._statuses, {name: line for name in names if (line := look.line(name))}
         if before is None:
             self._context.say(f"Jobs that have not ended: {len(self._statuses)}.")
