@@ -51,14 +51,17 @@ def test_what_earlier_attempts_took_counts():
     assert budget.time_left(None, rows, began=0.0) is None
 
 
-def test_validation_checkpoints_and_compiling_are_measured(begun, paths):
+def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeypatch):
+    monkeypatch.setattr(budget, "_answer_seconds", lambda *_: 1.0)
     run, dataset = begun(time_budget="5m")
     machine = prepare(run.manifest.config, recorded=run.manifest)
     found = budget._measured(run.manifest.config, dataset, machine, paths=paths, soft_labels=None)
     without = replace(dataset, validation=None)
     steps_alone = budget._measured(run.manifest.config, without, machine, paths=paths, soft_labels=None)
-    assert found.start > 5 * found.epoch
-    assert found.end > steps_alone.end
+    assert found.start > 0
+    assert found.end == len(dataset.test) + len(dataset.validation)
+    assert steps_alone.end == len(dataset.test)
+    assert found.epoch > len(dataset.validation) > steps_alone.epoch > 0
     assert list((paths.models / "runs").glob(".checkpoint*")) == []
 
 
