@@ -1,4 +1,4 @@
-"""A zip or tar of pictures, or with fer2013.csv in it, as a source. Nothing is unpacked onto the disk."""
+"""A zip or tar of pictures, or with fer2013.csv in it, as a source; and what a file is. Nothing is unpacked to disk."""
 
 import hashlib
 import re
@@ -14,27 +14,39 @@ from typing import BinaryIO
 import numpy as np
 
 from fer_core.data import layout
+from fer_core.data.contents import Listing, Picture, Source
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
-from fer_core.data.listing import Listing, Picture, Source
-from fer_core.data.no_emotions import MOST_TABLES_READ, TABLE_BYTES_READ, may_be_labels
-from fer_core.data.pixel_csv import csv_listing
-from fer_core.data.tar_members import Member, members
-from fer_core.data.unpacking import UNPACKING_ERRORS, EntryBudget, check_zip, opened_unpacked, read_entry
+from fer_core.data.fer2013 import csv_listing, looks_like_csv, opened_csv
+from fer_core.data.folder_names import MOST_TABLES_READ, TABLE_BYTES_READ, may_be_labels
+from fer_core.data.regular_file import checked_status
+from fer_core.data.unpacking import (
+    UNPACKING_ERRORS,
+    EntryBudget,
+    check_zip,
+    is_compressed,
+    looks_like_tar,
+    opened_unpacked,
+    tar_members,
+)
 from fer_core.errors import DatasetError
 
 Opener = Callable[[Path], AbstractContextManager[Listing]]
 
-_TAR_ERRORS = (tarfile.TarError, MemoryError, *UNPACKING_ERRORS)
+_ZIP_START = b"PK"
+_START_BYTES = 512
 _TAIL_BYTES = 64 * 1024
 _LONGEST_SHOWN = 200
 _UTF8_NAME = 0x800
 _BOXES = re.compile("[\u2500-\u259f]")
 """What letters of other encodings become in cp437."""
-_BROKEN_HINT = "Download or pack it again; `unzip -t` or `tar -tf` shows what is damaged."
 
 
-def file_source(path: Path, opened: Opener) -> Source:
-    """Returns one file (zip, tar or csv) as a source that `opened` opens. A change shows in its size, time or tail."""
+def file_source(path: Path) -> Source:
+    """Returns one file (zip, tar or csv) as a source. A change shows in its size, time or tail.
+
+    Raises DatasetError where it is none of these, OSError.
+    """
+    opened = opener(path)
     path = path.resolve()
     status = path.stat()
     with path.open("rb") as stream:
@@ -42,6 +54,35 @@ def file_source(path: Path, opened: Opener) -> Source:
         tail = stream.read(_TAIL_BYTES)
     identity = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns} ".encode() + tail)
     return Source(path.name, str(path), str(path), identity.hexdigest(), partial(opened, path))
+
+
+def opener(path: Path) -> Opener:
+    """Returns what opens the file, by its content. Its name decides nothing that its first bytes do not leave open.
+
+    Raises DatasetError where it is no zip, tar or table of pixels, compressed or not; OSError.
+    """
+    checked_status(path)
+    with path.open("rb") as stream:
+        start = stream.read(_START_BYTES)
+    if zipfile.is_zipfile(path) or start.startswith(_ZIP_START):
+        return opened_zip
+    packed = is_compressed(start)
+    if packed:
+        try:
+            with opened_unpacked(path) as stream:
+                start = stream.read(_START_BYTES)
+        except UNPACKING_ERRORS:
+            start = b""  # whoever opens it says what is damaged
+    if looks_like_tar(start):
+        return opened_tar
+    if looks_like_csv(start) or ".csv" in map(str.lower, path.suffixes):
+        return opened_csv
+    if packed or ".tar" in path.suffixes:
+        return opened_tar
+    raise DatasetError(
+        f"{path} is no folder, zip, tar or csv of images.",
+        hint="Give a folder of pictures, a zip or tar of one, or fer2013.csv.",
+    )
 
 
 @contextmanager
@@ -55,21 +96,18 @@ def opened_zip(path: Path) -> Iterator[Listing]:
 
 
 def _zip_listing(archive: zipfile.ZipFile, path: Path) -> Listing:
-    entries = archive.infolist()
-    for entry in entries:
-        _refuse_outside(entry.filename, path)
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise _link_error(entry.filename, path)
-    files = {_clean(_name(entry)): entry for entry in entries if not entry.is_dir()}
+    for entry in archive.infolist():
+        _check_name(entry.filename, path, is_link=stat.S_ISLNK(entry.external_attr >> 16))
+    files = {_clean(_name(entry)): entry for entry in archive.infolist() if not entry.is_dir()}
+    folders = [_clean(_name(entry)) for entry in archive.infolist() if entry.is_dir()]
     if any(entry.flag_bits & 1 for entry in files.values()):
         raise DatasetError(f"{path} is encrypted.", hint="Pack it again without a password.")
     check_zip(archive, path)
     table, notes = layout.fer_csv_among(files)
     if table:
         return csv_listing(archive.open(files[table]), name=table, notes=notes)
-    folders = [_clean(_name(entry)) for entry in entries if entry.is_dir()]
     placed, notes = layout.place(
-        list(files), folders, source=str(path), read=lambda name: _start(archive.open(files[name]))
+        list(files), folders, source=str(path), read=lambda name: archive.open(files[name]).read(TABLE_BYTES_READ)
     )
     pictures = (
         Picture(one.name, one.part, one.label, partial(_read_zipped, archive, files[one.name])) for one in placed
@@ -94,9 +132,11 @@ def _name(entry: zipfile.ZipInfo) -> str:
 
 def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     if entry.file_size > MAX_FILE_BYTES:
-        raise _too_large()
+        _refuse_large()
     try:
-        return decode_picture(read_entry(archive, entry))
+        with archive.open(entry) as stream:
+            # Never more than it declares: who made the zip may have lied about that.
+            return decode_picture(stream.read(entry.file_size))
     except UNPACKING_ERRORS as error:
         raise UnreadablePictureError(f"damaged in the zip: {error}") from None
 
@@ -107,7 +147,7 @@ def opened_tar(path: Path) -> Iterator[Listing]:
     try:
         with opened_unpacked(path) as stream:
             yield _tar_listing(stream, path)
-    except _TAR_ERRORS as error:
+    except (tarfile.TarError, MemoryError, *UNPACKING_ERRORS) as error:
         raise _broken(path, "tar", error) from None
 
 
@@ -115,7 +155,7 @@ def _tar_listing(stream: BinaryIO, path: Path) -> Listing:
     numbers, folders, starts = _tar_contents(path)
     table, notes = layout.fer_csv_among(numbers)
     if table:
-        data = next(member.data for number, member in enumerate(members(stream)) if number == numbers[table])
+        data = next(data for number, (_, data) in enumerate(tar_members(stream)) if number == numbers[table])
         return csv_listing(data, name=table, notes=notes)
     placed, notes = layout.place(list(numbers), folders, source=str(path), read=lambda name: starts.get(name, b""))
     return Listing(_tarred(stream, {numbers[one.name]: one for one in placed}), len(placed), notes)
@@ -128,51 +168,32 @@ def _tar_contents(path: Path) -> tuple[dict[str, int], list[str], dict[str, byte
     starts: dict[str, bytes] = {}
     budget = EntryBudget(path)
     with opened_unpacked(path) as stream:
-        for number, member in enumerate(members(stream)):
-            budget.take(member.name)
-            _refuse_outside(member.name, path)
-            name = _clean(member.name)
-            if member.is_link:
-                raise _link_error(member.name, path)
-            if member.is_folder:
+        for number, (info, data) in enumerate(tar_members(stream)):
+            budget.take(info.name)
+            _check_name(info.name, path, is_link=info.issym() or info.islnk())
+            name = _clean(info.name)
+            if info.isdir():
                 folders.append(name)
-            elif member.is_file:
+            elif info.isreg():
                 numbers[name] = number
                 if may_be_labels(name) and len(starts) < MOST_TABLES_READ:
-                    starts[name] = _start(member.data)
+                    starts[name] = data.read(TABLE_BYTES_READ)
     return numbers, folders, starts
 
 
 def _tarred(stream: BinaryIO, placed: dict[int, layout.Placed]) -> Iterator[Picture]:
     """Reads in the archive's own order: going back in a compressed stream means unpacking it from its start again."""
-    for number, member in enumerate(members(stream)):
+    for number, (info, data) in enumerate(tar_members(stream)):
         one = placed.get(number)
-        if one is None:
-            continue
-        if member.size > MAX_FILE_BYTES:
-            yield Picture(one.name, one.part, one.label, _raise_too_large)
-        else:
-            decode = partial(decode_picture, _whole(member))
-            yield Picture(one.name, one.part, one.label, decode, held_bytes=member.size)
+        if one is not None and info.size > MAX_FILE_BYTES:
+            yield Picture(one.name, one.part, one.label, _refuse_large)
+        elif one is not None:
+            content = b"".join(iter(partial(data.read, info.size), b""))
+            yield Picture(one.name, one.part, one.label, partial(decode_picture, content), held_bytes=info.size)
 
 
-def _whole(member: Member) -> bytes:
-    parts = []
-    while part := member.data.read(member.size):
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _start(stream: BinaryIO) -> bytes:
-    return stream.read(TABLE_BYTES_READ) or b""
-
-
-def _too_large() -> UnreadablePictureError:
-    return UnreadablePictureError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-
-
-def _raise_too_large() -> np.ndarray:
-    raise _too_large()
+def _refuse_large() -> np.ndarray:
+    raise UnreadablePictureError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
 
 
 def _clean(name: str) -> str:
@@ -180,20 +201,21 @@ def _clean(name: str) -> str:
     return str(PurePosixPath(name.replace("\\", "/")))
 
 
-def _refuse_outside(name: str, path: Path) -> None:
+def _check_name(name: str, path: Path, *, is_link: bool) -> None:
     if name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
         raise DatasetError(
             f"{path} has an entry that points outside of it: {name[:_LONGEST_SHOWN]!r}.",
             hint="Such archives are made to overwrite files. Get the data from where its authors publish it.",
         )
-
-
-def _link_error(name: str, path: Path) -> DatasetError:
-    return DatasetError(
-        f"{path} has a link instead of a file: {name[:_LONGEST_SHOWN]!r}.",
-        hint="Pack it again with the files themselves: `tar --dereference --hard-dereference -cf …`.",
-    )
+    if is_link:
+        raise DatasetError(
+            f"{path} has a link instead of a file: {name[:_LONGEST_SHOWN]!r}.",
+            hint="Pack it again with the files themselves: `tar --dereference --hard-dereference -cf …`.",
+        )
 
 
 def _broken(path: Path, kind: str, error: Exception) -> DatasetError:
-    return DatasetError(f"{path} is a broken {kind}: {error}.", hint=_BROKEN_HINT)
+    return DatasetError(
+        f"{path} is a broken {kind}: {error}.",
+        hint="Download or pack it again; `unzip -t` or `tar -tf` shows what is damaged.",
+    )

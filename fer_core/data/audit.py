@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fer_core.data.contents import Contents
+from fer_core.data.contents import BadImage, Contents
 from fer_core.data.dataset import Dataset, Unsplit
-from fer_core.data.decoding import BadImage
 from fer_core.data.fer2013 import fer2013_titles
-from fer_core.data.partition import PART_ORDER
+from fer_core.data.splits import PART_ORDER
 
 BLANK_DEVIATION = 3.0
 """A picture whose gray values have a smaller standard deviation (of 0..255) shows nothing."""
@@ -64,14 +63,14 @@ def audit(dataset: Dataset | Unsplit) -> Audit:
     return Audit(
         name=dataset.name,
         source=dataset.source,
-        fingerprint=dataset.fingerprint,
-        labels=dataset.labels,
+        fingerprint=contents.fingerprint,
+        labels=contents.labels,
         parts=tuple(_part(contents, part, titles[part]) for part in parts),
         shared=tuple(
             _shared(contents, (part, other), titles) for later, part in enumerate(parts) for other in parts[:later]
         ),
         blank=tuple(sorted(contents.names[i] for i in np.flatnonzero(contents.deviations < BLANK_DEVIATION))),
-        unreadable=dataset.bad_images,
+        unreadable=contents.bad_images,
     )
 
 
@@ -85,12 +84,10 @@ def _part(contents: Contents, part: str, title: str) -> PartAudit:
         name=title,
         images=contents.counts()[part],
         extra_copies=int((sizes - 1).sum()),
-        conflicting=tuple(sorted((_names_and_labels(contents, group) for group in conflicting), key=min)),
+        conflicting=tuple(
+            sorted(({contents.names[i]: contents.label(i) for i in group} for group in conflicting), key=min)
+        ),
     )
-
-
-def _names_and_labels(contents: Contents, positions: np.ndarray) -> dict[str, str]:
-    return {contents.names[i]: contents.labels[contents.label_numbers[i]] for i in positions}
 
 
 def _shared(contents: Contents, pair: tuple[str, str], titles: dict[str, str]) -> SharedImages:

@@ -8,7 +8,9 @@ import hashlib
 import os
 import shutil
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,20 @@ import cv2
 import filelock
 import numpy as np
 
-from fer_core.data.checks import check_classes
-from fer_core.data.contents import Contents, ContentsBuilder, load_contents, save_contents
-from fer_core.data.decoding import BadImage, decode_all
-from fer_core.data.listing import Listing, Source
-from fer_core.errors import DatasetError
+from fer_core.data.contents import (
+    BadImage,
+    Contents,
+    DecodedImage,
+    Listing,
+    Picture,
+    Source,
+    load_contents,
+    save_contents,
+    sorted_contents,
+)
+from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
+from fer_core.errors import DatasetError, printable
+from fer_core.resources import available_cores
 
 FORMAT = 3
 """Raised whenever the same file would be decoded, hashed or stored in another way."""
@@ -30,9 +41,14 @@ _PIXELS = "pixels.u8"
 _BUILDING = ".building"
 _BYTES_PER_IMAGE_BESIDES_PIXELS = 200
 _REPORT_EVERY = 4000
+_PICTURES_AT_ONCE = 64
+_HELD_BYTES_AT_ONCE = 8 * 1024 * 1024
+_MOST_WORKERS = 16
+_ROOM_HINT = "Make room there, or set FER_CACHE_DIR to a folder on another disk."
 
 Report = Callable[[str], None]
-Check = Callable[[Contents, str], None]
+Decoded = tuple[DecodedImage, np.ndarray] | BadImage
+"""An image and its pixels as the network's input, uint8 (side, side); or one that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +60,12 @@ class CachedImages:
 
 
 def cached_images(
-    source: Source, cache: Path, *, side: int, report: Report, check: Check = check_classes
+    source: Source, cache: Path, *, side: int, report: Report, needs_classes: bool = True
 ) -> CachedImages:
     """Returns the source's images from the cache, decoding them first where they are not there or have changed.
 
     Args:
-        check: gets the contents and where they are from, before they are kept; raises what it has against them.
+        needs_classes: whether images without classes to tell apart are refused.
 
     Raises:
         DatasetError: the source is not usable, or the cache cannot be written. Nothing is kept then.
@@ -61,7 +77,7 @@ def cached_images(
         images = _opened(finished, side)
         if images is None:
             _remove(folder.glob(f"{mine}-*{_BUILDING}"))
-            _build(source, finished, check, side=side, report=report)
+            _build(source, finished, needs_classes, side=side, report=report)
             _remove(other for other in folder.glob(f"{mine}-*") if other != finished)
             images = _opened(finished, side)
     if images is None:
@@ -76,62 +92,102 @@ def check_free_space(folder: Path, needed_bytes: int) -> None:
         raise DatasetError(
             f"Too little disk for the decoded images: {_megabytes(needed_bytes)} needed, {folder} has "
             f"{_megabytes(free)} free.",
-            hint="Make room there, or set FER_CACHE_DIR to a folder on another disk.",
+            hint=_ROOM_HINT,
         )
+
+
+def decode_all(pictures: Iterable[Picture], *, side: int) -> Iterator[Decoded]:
+    """Yields every picture decoded on several threads, in the listing's order, a bounded number at a time."""
+    workers = min(available_cores(), _MOST_WORKERS)
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        running: deque[Future] = deque()
+        try:
+            for group in _grouped(pictures):
+                running.append(pool.submit(lambda group: [_decode(picture, side) for picture in group], group))
+                if len(running) > 2 * workers:
+                    yield from running.popleft().result()
+            while running:
+                yield from running.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _grouped(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    """Yields groups that are worth a thread's while and do not fill the memory."""
+    group: list[Picture] = []
+    held = 0
+    for picture in pictures:
+        group.append(picture)
+        held += picture.held_bytes
+        if len(group) == _PICTURES_AT_ONCE or held > _HELD_BYTES_AT_ONCE:
+            yield group
+            group, held = [], 0
+    yield group
+
+
+def _decode(picture: Picture, side: int) -> Decoded:
+    name = printable(picture.name, kept="")
+    try:
+        face_gray = np.ascontiguousarray(gray(picture.read()))
+    except UnreadablePictureError as error:
+        return BadImage(name, printable(str(error)))
+    _, deviation = cv2.meanStdDev(face_gray)
+    digest = hashlib.blake2b(np.array(face_gray.shape, "<u4").tobytes(), digest_size=8)
+    digest.update(face_gray)
+    content = int.from_bytes(digest.digest(), "big")
+    known = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]))
+    return known, network_input(face_gray, side=side)[:, :, 0]
 
 
 def _opened(folder: Path, side: int) -> CachedImages | None:
     """Returns the images, or None where they are not there or not whole (a disk that lost power)."""
     try:
         contents = load_contents(folder)
-        pixels = _mapped(folder / _PIXELS, (len(contents), side, side))
+        shape = (len(contents), side, side)
+        # An empty file cannot be mapped.
+        pixels = np.memmap(folder / _PIXELS, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile):
         return None
     return CachedImages(contents, pixels)
 
 
-def _mapped(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    # An empty file cannot be mapped.
-    return np.memmap(path, np.uint8, mode="r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
-
-
-def _build(source: Source, finished: Path, check: Check, *, side: int, report: Report) -> None:
+def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, report: Report) -> None:
     building = finished.with_name(finished.name + _BUILDING)
     try:
         with source.open() as listing:
             with _writing(building):
                 building.mkdir()
-                _check_space_for(listing, building, side)
+                if listing.count is not None:
+                    check_free_space(building, listing.count * (side * side + _BYTES_PER_IMAGE_BESIDES_PIXELS))
             contents = _decode_into(building / _PIXELS, listing, side=side, report=report)
-        check(contents, source.location)
+        if needs_classes:
+            contents.check_classes(source.location)
         with _writing(building):
             save_contents(contents, building)
-            _sync(building)
+            for path in (*building.iterdir(), building):
+                _sync(path)
             _remove([finished])
             building.rename(finished)
-            _sync_folder(finished.parent)
+            _sync(finished.parent)
     finally:
         _remove([building])
 
 
-def _check_space_for(listing: Listing, building: Path, side: int) -> None:
-    if listing.count is not None:
-        check_free_space(building, listing.count * (side * side + _BYTES_PER_IMAGE_BESIDES_PIXELS))
-
-
 def _decode_into(path: Path, listing: Listing, *, side: int, report: Report) -> Contents:
-    builder = ContentsBuilder()
+    images: list[DecodedImage] = []
+    bad_images: list[BadImage] = []
     whole = f" of {listing.count:,}" if listing.count is not None else ""
     with _writing(path), path.open("wb") as stream:
-        for number, image in enumerate(decode_all(listing.pictures, side=side), start=1):
-            if isinstance(image, BadImage):
-                builder.add_bad(image)
+        for number, decoded in enumerate(decode_all(listing.pictures, side=side), start=1):
+            if isinstance(decoded, BadImage):
+                bad_images.append(decoded)
             else:
-                stream.write(image.pixels)
-                builder.add(image)
+                image, pixels = decoded
+                stream.write(pixels)
+                images.append(image)
             if number % _REPORT_EVERY == 0:
                 report(f"decoding {number:,}{whole} images")
-    return builder.finished(listing.notes)
+    return sorted_contents(images, bad_images, listing.notes)
 
 
 @contextmanager
@@ -140,10 +196,11 @@ def _writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        free = _megabytes(shutil.disk_usage(_existing(place)).free)
+        existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+        free = _megabytes(shutil.disk_usage(existing).free)
         raise DatasetError(
             f"The cache of decoded images cannot be written to {place}: {error.strerror or error} ({free} free).",
-            hint="Make room there, or set FER_CACHE_DIR to a folder on another disk.",
+            hint=_ROOM_HINT,
         ) from None
 
 
@@ -152,32 +209,21 @@ def _locked(folder: Path, name: str, report: Report) -> Iterator[None]:
     lock = filelock.FileLock(folder / f"{name}.lock")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, report)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            report("waiting for another process that decodes the same images")
+            lock.acquire()
     try:
         yield
     finally:
         lock.release()
 
 
-def _acquire(lock: filelock.FileLock, report: Report) -> None:
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        report("waiting for another process that decodes the same images")
-        lock.acquire()
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # cannot be opened there
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -187,10 +233,6 @@ def _sync_folder(folder: Path) -> None:
 def _remove(folders: Iterable[Path]) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
 
 
 def _short_hash(text: str) -> str:

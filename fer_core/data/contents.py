@@ -1,18 +1,99 @@
-"""`Contents`: everything known of a source's images but their pixels, and how it is kept on disk beside them."""
+"""The images of a source: how it hands them to the decoder, and what is known of them once they are decoded."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from fer_core.data.decoding import BadImage, Decoded
 from fer_core.emotions import in_model_order
-from fer_core.errors import printable
+from fer_core.errors import DatasetError
+
+ALL_IMAGES = "all images"
+"""The part of every image of a source that is not split into train and test."""
+MORE_IMAGES = "more images"
+"""The part of the images that were added to a source: they train and validate, and never test."""
 
 _ARRAYS, _WORDS = "contents.npz", "contents.json"
+_CLASSES_HINT = "At least two emotions are needed, each a folder of pictures (or a number in fer2013.csv)."
+_PARTS_HINT = "Put images of every emotion in both, or give one folder without train/ and test/ to split it."
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of a source, not read yet.
+
+    `read` returns uint8 gray, BGR or BGRA of any size, or raises UnreadablePictureError; any thread may call it.
+    `held_bytes` is what it keeps in memory until it is read (a picture out of a stream; otherwise 0).
+    """
+
+    name: str
+    part: str
+    label: str
+    read: Callable[[], np.ndarray]
+    held_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of an opened source; `count` is None where only reading them tells."""
+
+    pictures: Iterable[Picture]
+    count: int | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images that can be loaded.
+
+    `name` and `location` are for people; `place` tells sources apart; `identity` changes whenever an image changes and
+    is found without decoding or unpacking.
+    """
+
+    name: str
+    location: str
+    place: str
+    identity: str
+    open: Callable[[], AbstractContextManager[Listing]]
+
+
+class DecodedImage(NamedTuple):
+    """What is kept of an image beside its pixels, in the order of the columns that images are sorted by.
+
+    `content` is a 64-bit hash of size and gray pixels at their own size, `deviation` their standard deviation.
+    """
+
+    part: str
+    label: str
+    content: int
+    name: str
+    deviation: float
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """A picture that could not be read, and why."""
+
+    name: str
+    reason: str
+
+
+class UnreadableImagesError(DatasetError):
+    """Some images cannot be read; `bad_images` are all of them."""
+
+    def __init__(self, bad_images: tuple[BadImage, ...]):
+        first = "; ".join(f"{bad.name} ({bad.reason})" for bad in bad_images[:3])
+        more = f"; and {len(bad_images) - 3:,} more" if len(bad_images) > 3 else ""
+        super().__init__(
+            f"{len(bad_images):,} {'images' if len(bad_images) > 1 else 'image'} cannot be read: {first}{more}.",
+            hint="Repair or remove them, or go on without them with --skip-bad-images.",
+        )
+        self.bad_images = bad_images
 
 
 @dataclass(frozen=True)
@@ -38,6 +119,10 @@ class Contents:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def label(self, position: int) -> str:
+        """Returns the label of the image at this position."""
+        return self.labels[self.label_numbers[position]]
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Returns images per part and label."""
         table = np.zeros((len(self.parts), len(self.labels)), np.int64)
@@ -49,49 +134,51 @@ class Contents:
         """Returns the positions of the part's images, int64."""
         return np.flatnonzero(self.part_numbers == self.parts.index(part))
 
+    def check_readable(self) -> None:
+        """Raises UnreadableImagesError where some image could not be decoded."""
+        if self.bad_images:
+            raise UnreadableImagesError(self.bad_images)
 
-class ContentsBuilder:
-    """Collects what the decoder passes on, without the pixels."""
+    def check_classes(self, source: str) -> None:
+        """Raises DatasetError where there are no images, fewer than two classes, or a class that one part lacks."""
+        if not len(self):
+            self.check_readable()
+            raise DatasetError(f"{source} has no images.", hint=_CLASSES_HINT)
+        if len(self.labels) < 2:
+            raise DatasetError(f"{source} has one class only, {self.labels[0]!r}.", hint=_CLASSES_HINT)
+        counts = self.counts()
+        for part, of_part in counts.items():
+            missing = [label for label, count in of_part.items() if count == 0]
+            if missing:
+                having = next(other for other, of_other in counts.items() if of_other[missing[0]])
+                raise DatasetError(
+                    f"{source}: {part} has no images of {', '.join(missing)}; {having} has.",
+                    hint=_PARTS_HINT,
+                )
 
-    def __init__(self):
-        self._images: list[tuple[str, str, int, str, float]] = []
-        self._bad: list[BadImage] = []
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def add(self, decoded: Decoded) -> None:
-        """Takes the next image; its row is the number of images before it."""
-        picture = decoded.picture
-        name = printable(picture.name, kept="")
-        self._images.append((picture.part, picture.label, decoded.content, name, decoded.deviation))
-
-    def add_bad(self, bad: BadImage) -> None:
-        """Takes an image that could not be read."""
-        self._bad.append(BadImage(printable(bad.name, kept=""), printable(bad.reason)))
-
-    def finished(self, notes: tuple[str, ...]) -> Contents:
-        """Returns the contents, sorted and fingerprinted."""
-        order = sorted(range(len(self._images)), key=self._images.__getitem__)
-        images = [self._images[row] for row in order]
-        parts = tuple(sorted({image[0] for image in images}))
-        labels = in_model_order(image[1] for image in images)
-        part_numbers = _positions(parts, [image[0] for image in images])
-        label_numbers = _positions(labels, [image[1] for image in images])
-        hashes = np.array([image[2] for image in images], np.uint64)
-        return Contents(
-            parts=parts,
-            labels=labels,
-            names=[image[3] for image in images],
-            part_numbers=part_numbers,
-            label_numbers=label_numbers,
-            hashes=hashes,
-            deviations=np.array([image[4] for image in images], np.float32),
-            rows=np.array(order, np.int64),
-            bad_images=tuple(sorted(self._bad, key=lambda bad: bad.name)),
-            notes=notes,
-            fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (labels, parts)),
-        )
+def sorted_contents(images: Sequence[DecodedImage], bad_images: Iterable[BadImage], notes: tuple[str, ...]) -> Contents:
+    """Returns the contents of a source, sorted and fingerprinted, whose images were decoded in this order."""
+    order = sorted(range(len(images)), key=images.__getitem__)
+    ordered = [images[row] for row in order]
+    parts = tuple(sorted({image.part for image in images}))
+    labels = in_model_order(image.label for image in images)
+    part_numbers = np.array([parts.index(image.part) for image in ordered], np.int64)
+    label_numbers = np.array([labels.index(image.label) for image in ordered], np.int64)
+    hashes = np.array([image.content for image in ordered], np.uint64)
+    return Contents(
+        parts=parts,
+        labels=labels,
+        names=[image.name for image in ordered],
+        part_numbers=part_numbers,
+        label_numbers=label_numbers,
+        hashes=hashes,
+        deviations=np.array([image.deviation for image in ordered], np.float32),
+        rows=np.array(order, np.int64),
+        bad_images=tuple(sorted(bad_images, key=lambda bad: bad.name)),
+        notes=notes,
+        fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (labels, parts)),
+    )
 
 
 def fingerprint(hashes: np.ndarray, numbers: Sequence[np.ndarray], names: Sequence[Sequence[str]]) -> str:
@@ -122,8 +209,3 @@ def load_contents(folder: Path) -> Contents:
         words[name] = tuple(words[name])
     words["bad_images"] = tuple(BadImage(**bad) for bad in words["bad_images"])
     return Contents(**words)
-
-
-def _positions(names: tuple[str, ...], column: list[str]) -> np.ndarray:
-    numbers = {name: number for number, name in enumerate(names)}
-    return np.array([numbers[name] for name in column], np.int64)

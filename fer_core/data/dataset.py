@@ -7,21 +7,19 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.cache import CachedImages, cached_images
-from fer_core.data.checks import check_readable
-from fer_core.data.contents import Contents
-from fer_core.data.decoding import BadImage
+from fer_core.data.contents import MORE_IMAGES, BadImage, Contents, Source, fingerprint
 from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
-from fer_core.data.listing import Source
-from fer_core.data.more_images import labelled_images, with_more_images
-from fer_core.data.partition import Partition, Role, partition, split_fingerprint
+from fer_core.data.folder import labelled_source
 from fer_core.data.sources import open_source
-from fer_core.errors import DatasetError
+from fer_core.data.splits import Role, partition, split_fingerprint
+from fer_core.errors import DatasetError, did_you_mean
 from fer_core.paths import Paths
 
 
@@ -90,16 +88,12 @@ class Dataset:
         return np.unique(np.concatenate(parts))
 
 
-@dataclass(frozen=True)
-class Unsplit:
+class Unsplit(NamedTuple):
     """What is known of images that cannot be split into train, validation and test."""
 
     name: str
     source: str
-    labels: tuple[str, ...]
-    fingerprint: str
-    bad_images: tuple[BadImage, ...]
-    contents: Contents = field(repr=False)
+    contents: Contents
 
 
 class UnsplitError(DatasetError):
@@ -108,6 +102,25 @@ class UnsplitError(DatasetError):
     def __init__(self, error: DatasetError, images: Unsplit):
         super().__init__(str(error), hint=error.hint)
         self.images = images
+
+
+@dataclass(frozen=True)
+class _JoinedPixels:
+    """Two files of pixels as one: the rows of `more` follow on those of `own`."""
+
+    own: np.ndarray
+    more: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.own) + len(self.more), *self.own.shape[1:]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        pixels = np.empty((len(rows), *self.own.shape[1:]), np.uint8)
+        is_more = rows >= len(self.own)
+        pixels[~is_more] = self.own[rows[~is_more]]
+        pixels[is_more] = self.more[rows[is_more] - len(self.own)]
+        return pixels
 
 
 def load_dataset(
@@ -124,33 +137,37 @@ def load_dataset(
         DatasetError: the data is not usable as it is; the text says what was found.
     """
     source = open_source(find_source(config.data, os.environ), config, paths)
-    images = cached_images(source, paths.cache, side=side, report=report)
+    images, notes = cached_images(source, paths.cache, side=side, report=report), ()
     if not config.skip_bad_images:
-        check_readable(images.contents)
-    return _put_together(source, *_with_more(images, config, paths, report), config=config, shape=(side, channels))
+        images.contents.check_readable()
+    if config.more_images is not None:
+        images, notes = _with_more_images(images, config, paths, report)
+    return _divided(source, images, config, channels=channels, notes=notes)
 
 
-def _put_together(
-    source: Source, images: CachedImages, notes: tuple[str, ...], *, config: TrainConfig, shape: tuple[int, int]
+def _divided(
+    source: Source, images: CachedImages, config: TrainConfig, *, channels: int, notes: tuple[str, ...]
 ) -> Dataset:
-    contents, (side, channels) = images.contents, shape
-    titles = fer2013_titles(contents)
+    contents = images.contents
+    titles = fer2013_titles(contents) or {}
     name = NAME if titles else source.name
     try:
         chosen = partition(contents, config)
     except DatasetError as error:
-        metadata = (name, source.location, contents.labels, contents.fingerprint, contents.bad_images)
-        raise UnsplitError(error, Unsplit(*metadata, contents)) from None
-    train, validation, test = _splits(images, chosen, channels, titles or {})
+        raise UnsplitError(error, Unsplit(name, source.location, contents)) from None
+    roles = {"train": chosen.train, "test": chosen.test, "validation": chosen.validation}
+    splits = {name: _split(images, role, channels, titles, name) for name, role in roles.items() if role is not None}
+    if chosen.validation is chosen.test:
+        splits["validation"] = splits["test"]
     return Dataset(
         name=name,
         source=source.location,
         labels=contents.labels,
-        side=side,
+        side=images.pixels.shape[1],
         channels=channels,
-        train=train,
-        validation=validation,
-        test=test,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits["test"],
         fingerprint=contents.fingerprint,
         split_fingerprint=split_fingerprint(contents, chosen),
         bad_images=contents.bad_images,
@@ -159,46 +176,72 @@ def _put_together(
     )
 
 
-def _with_more(
-    images: CachedImages, config: TrainConfig, paths: Paths, report: Callable[[str], None]
-) -> tuple[CachedImages, tuple[str, ...]]:
-    if config.more_images is None:
-        return images, ()
-    folder = Path(config.more_images).expanduser()
-    if not folder.is_dir():
-        raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
-    more = labelled_images(folder, paths.cache, side=images.pixels.shape[1], report=report)
-    if not config.skip_bad_images:
-        check_readable(more.contents)
-    images, note = with_more_images(images, more, source=str(folder))
-    return images, (note,)
-
-
-def _splits(
-    images: CachedImages, chosen: Partition, channels: int, titles: dict[str, str]
-) -> tuple[Split, Split | None, Split]:
-    train, test = (
-        _split(images, role, channels, _title(role, titles, default))
-        for role, default in ((chosen.train, "train"), (chosen.test, "test"))
-    )
-    if chosen.validation is None or chosen.validation is chosen.test:
-        return train, test if chosen.validation else None, test
-    title = _title(chosen.validation, titles, "validation")
-    return train, _split(images, chosen.validation, channels, title), test
-
-
-def _title(role: Role, titles: dict[str, str], default: str) -> str:
-    return " + ".join(titles.get(part, part) for part in role.parts) or default
-
-
-def _split(images: CachedImages, role: Role, channels: int, name: str) -> Split:
+def _split(images: CachedImages, role: Role, channels: int, titles: dict[str, str], default: str) -> Split:
     contents, positions = images.contents, role.positions
     return Split(
-        name=name,
+        name=" + ".join(titles.get(part, part) for part in role.parts) or default,
         labels=contents.label_numbers[positions],
         hashes=contents.hashes[positions],
         channels=channels,
         _names=[contents.names[position] for position in positions],
         _pixels=images.pixels,
         _rows=contents.rows[positions],
+    )
+
+
+def _with_more_images(
+    own: CachedImages, config: TrainConfig, paths: Paths, report: Callable[[str], None]
+) -> tuple[CachedImages, tuple[str]]:
+    """Returns a data set's images and those of --more-images that it does not have, and a note on how many these are.
+
+    They train and validate, and are never tested on. What the data set has already is left out, wherever it has it: so
+    no test image comes back as a training image, and the test images are the same with and without them.
+    """
+    folder = Path(config.more_images).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
+    side = own.pixels.shape[1]
+    more = cached_images(labelled_source(folder), paths.cache, side=side, report=report, needs_classes=False)
+    contents = more.contents
+    if not config.skip_bad_images:
+        contents.check_readable()
+    _check_labels(contents, own.contents.labels, folder)
+    is_new = ~np.isin(contents.hashes, own.contents.hashes)
+    added = int(is_new.sum())
+    known = f" {len(contents) - added:,} are left out, as the data has them already." if added < len(contents) else ""
+    note = f"More images: {added:,} of {folder}, for training and validation.{known}"
+    if not added:
+        return own, (note,)
+    joined = _joined(own.contents, contents, is_new, len(own.pixels))
+    return CachedImages(joined, _JoinedPixels(own.pixels, more.pixels)), (note,)
+
+
+def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None:
+    if not len(more):
+        raise DatasetError(f"{folder} holds no pictures in folders of emotions.", hint="Expected is <emotion>/….")
+    unknown = next((label for label in more.labels if label not in labels), None)
+    if unknown is not None:
+        raise DatasetError(
+            f"{folder} has a folder {unknown!r}; the data has no such class.", hint=did_you_mean(unknown, labels)
+        )
+
+
+def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) -> Contents:
+    parts = (*own.parts, MORE_IMAGES)
+    numbers = np.array([own.labels.index(label) for label in more.labels], np.int64)
+    label_numbers = np.concatenate([own.label_numbers, numbers[more.label_numbers[is_new]]])
+    part_numbers = np.concatenate([own.part_numbers, np.full(is_new.sum(), len(own.parts), np.int64)])
+    hashes = np.concatenate([own.hashes, more.hashes[is_new]])
+    return replace(
+        own,
+        parts=parts,
+        names=[*own.names, *(more.names[position] for position in np.flatnonzero(is_new))],
+        part_numbers=part_numbers,
+        label_numbers=label_numbers,
+        hashes=hashes,
+        deviations=np.concatenate([own.deviations, more.deviations[is_new]]),
+        rows=np.concatenate([own.rows, more.rows[is_new] + own_rows]),
+        bad_images=(*own.bad_images, *more.bad_images),
+        notes=(*own.notes, *more.notes),
+        fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (own.labels, parts)),
     )

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from fer_core.data import layout
+from fer_core.data.archive import opener
+from fer_core.data.contents import MORE_IMAGES, Listing, Picture, Source
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
-from fer_core.data.file_kind import opener
-from fer_core.data.folder_names import is_hidden, is_picture
-from fer_core.data.listing import Listing, Picture, Source
-from fer_core.data.no_emotions import TABLE_BYTES_READ
+from fer_core.data.folder_names import TABLE_BYTES_READ, is_hidden, is_picture, label_of
 from fer_core.data.regular_file import checked_status
-from fer_core.errors import DatasetError
+from fer_core.errors import DatasetError, printable
+
+_MORE_PLACE = "more images"
+"""One for all such folders: each retraining has a new one, and the cache of the one before is of no use any more."""
 
 
 def folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
@@ -27,32 +29,32 @@ def folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
         DatasetError: the folder cannot be listed.
     """
     folder = folder.resolve()
-    files, folders = listed(folder, left_out.resolve() if left_out else None)
+    files, folders = _listed(folder, left_out.resolve() if left_out else None)
     table, notes = layout.fer_csv_among(files)
     used = [table] if table else list(files)
     # What is no picture is only looked at by its name, so that a changed README decodes nothing again.
     told_apart = [f"{name}\0{files[name] if name == table or is_picture(name) else ''}" for name in sorted(used)]
-    identity = hashlib.sha256("\0".join([*told_apart, *sorted(folders)]).encode(errors="surrogateescape"))
-    return Source(
-        name=folder.name,
-        location=str(folder),
-        place=str(folder),
-        identity=identity.hexdigest(),
-        open=partial(_opened_table, folder / table, notes) if table else partial(_opened, folder, used, folders),
-    )
+    opened = partial(_opened_table, folder / table, notes) if table else partial(_opened, folder, used, folders)
+    return Source(folder.name, str(folder), str(folder), _identity([*told_apart, *sorted(folders)]), opened)
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Returns the decoded picture; raises UnreadablePictureError."""
-    try:
-        if checked_status(path).st_size > MAX_FILE_BYTES:
-            raise UnreadablePictureError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        return decode_picture(path.read_bytes())
-    except OSError as error:
-        raise UnreadablePictureError(error.strerror or str(error)) from None
+def labelled_source(folder: Path) -> Source:
+    """Returns the pictures in the folders of a folder as a source of one part; the folders' names are the labels.
+
+    Pictures that lie in no folder of a label are left out. Raises DatasetError: the folder cannot be listed.
+    """
+    folder = folder.resolve()
+    files, _ = _listed(folder)
+    names = sorted(name for name in files if is_picture(name) and "/" in name)
+    identity = _identity([str(folder), *(f"{name}\0{files[name]}" for name in names)])
+    return Source(folder.name, str(folder), _MORE_PLACE, identity, partial(_opened_labelled, folder, names))
 
 
-def listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str], list[str]]:
+def _identity(told_apart: list[str]) -> str:
+    return hashlib.sha256("\0".join(told_apart).encode(errors="surrogateescape")).hexdigest()
+
+
+def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str], list[str]]:
     """Returns the visible files with size and time, and the folders, both relative to `folder`."""
     files: dict[str, str] = {}
     folders: list[str] = []
@@ -102,6 +104,13 @@ def _opened_table(path: Path, notes: tuple[str, ...]) -> Iterator[Listing]:
         yield replace(listing, notes=(*notes, *listing.notes))
 
 
+@contextmanager
+def _opened(folder: Path, names: list[str], folders: list[str]) -> Iterator[Listing]:
+    placed, notes = layout.place(names, folders, source=str(folder), read=lambda name: _start(folder / name))
+    pictures = (Picture(one.name, one.part, one.label, partial(_read_picture, folder / one.name)) for one in placed)
+    yield Listing(pictures, len(placed), notes)
+
+
 def _start(path: Path) -> bytes:
     """Returns how a file begins; nothing of one that cannot be read, as it is only looked at beside the pictures."""
     try:
@@ -113,7 +122,23 @@ def _start(path: Path) -> bytes:
 
 
 @contextmanager
-def _opened(folder: Path, names: list[str], folders: list[str]) -> Iterator[Listing]:
-    placed, notes = layout.place(names, folders, source=str(folder), read=lambda name: _start(folder / name))
-    pictures = (Picture(one.name, one.part, one.label, partial(read_picture, folder / one.name)) for one in placed)
-    yield Listing(pictures, len(placed), notes)
+def _opened_labelled(folder: Path, names: list[str]) -> Iterator[Listing]:
+    labels = ((name, label_of(name.partition("/")[0], str(folder))) for name in names)
+    pictures = (Picture(name, MORE_IMAGES, label, partial(_read_named, folder, name)) for name, label in labels)
+    yield Listing(pictures, len(names))
+
+
+def _read_named(folder: Path, name: str) -> np.ndarray:
+    """Names go into records and come back from there as paths: what cannot be written down is not taken."""
+    if printable(name, kept="") != name:
+        raise UnreadablePictureError("its name has control characters, or bytes that are no UTF-8")
+    return _read_picture(folder / name)
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    try:
+        if checked_status(path).st_size > MAX_FILE_BYTES:
+            raise UnreadablePictureError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+        return decode_picture(path.read_bytes())
+    except OSError as error:
+        raise UnreadablePictureError(error.strerror or str(error)) from None

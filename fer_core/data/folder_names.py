@@ -1,7 +1,15 @@
-"""What names of files and folders say: a split, an emotion, a picture, or what a system left behind."""
+"""What names of files and folders say: a split, an emotion, a picture, or what a system left behind.
+
+Folders that are no emotions are refused: kinds of pictures, persons, splits, or labels that lie elsewhere. Classes may
+have any names ("bored", "frustrated"). Only where none is that of an emotion, it is looked at what else there is: that
+lists name the pictures, that file names say emotions, that pictures lie deeper.
+"""
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from fer_core.errors import DatasetError, printable
 
@@ -12,6 +20,9 @@ OTHER_PICTURE_SUFFIXES = (
 )
 """Of pictures that are not read here: they are counted and named."""
 PICTURES_READ = "JPEG, PNG, BMP or WebP"
+TABLE_BYTES_READ = 2**16
+MOST_TABLES_READ = 20
+"""So many files are looked into, and this far, to see whether they are lists of labels."""
 
 _SYSTEM_FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 _FER2013_CSV = re.compile(r"(fer2013|icml_face_data)( ?\(\d+\)|[ _-]copy)?\.csv(\.(gz|bz2|xz))?")
@@ -32,6 +43,47 @@ _EMOTION_WORDS = {
     *("happy", "happiness", "joy", "joyful", "smile", "smiling", "sad", "sadness", "surprise", "surprised"),
     *("neutral", "calm", "contempt", "contemptuous"),
 }
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".xml", ".yaml", ".yml")
+_LABEL_SUFFIXES = (*_TABLE_SUFFIXES, ".npy", ".npz", ".mat", ".pts")
+_KINDS_OF_PICTURES = {
+    *("aligned", "original", "originals", "cropped", "crop", "raw", "processed", "gray", "grey", "color", "colour"),
+    *("rgb", "image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "face", "faces", "data"),
+    *("frame", "frames", "video", "videos", "annotations", "labels"),
+}
+_CODE_IN_NAME = re.compile(r"(AN|DI|AF|FE|HA|NE|SA|SU)(S|HL|HR|FL|FR)?")
+"""How KDEF and others write the emotion into file names: AF01ANS.JPG."""
+_EMOTIONS_IN_NAMES = 3
+_DIGITS_OF_A_PERSON = 3
+"""Classes may be numbers, as of a csv; folders 001 to 118 are persons."""
+_HINT = (
+    "Arrange the pictures as <emotion>/…, or as train/<emotion>/… and test/<emotion>/…. If these folders are your "
+    "classes nonetheless, rename or remove what is named here."
+)
+
+Read = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class InClass:
+    """A picture in a class folder, which stands at `place` in its path."""
+
+    path: PurePosixPath
+    place: int
+
+    @property
+    def folder(self) -> str:
+        """The class folder's name."""
+        return self.path.parts[self.place]
+
+    @property
+    def split(self) -> str | None:
+        """The split that the folder around the class folder is named after."""
+        return split_of(self.path.parts[self.place - 1]) if self.place else None
+
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """The folders inside of the class folder that the picture lies in."""
+        return self.path.parts[self.place + 1 : -1]
 
 
 def is_picture(name: str) -> bool:
@@ -49,27 +101,21 @@ def is_fer2013_csv(name: str) -> bool:
     return _FER2013_CSV.fullmatch(name.lower()) is not None
 
 
-def words_of(name: str) -> list[str]:
-    """Returns the words in a name in lower case: those of "FER2013Train" are fer, 2013 and train."""
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", apart)]
+def may_be_labels(name: str) -> bool:
+    """Returns whether a file could be a list of labels that is worth looking into."""
+    return name.lower().endswith(_TABLE_SUFFIXES)
 
 
 def split_of(folder: str) -> str | None:
     """Returns the split that a folder is named after ("train_set", "valid", "Testing"), or None."""
     return _SPLIT_OF.get(
-        "".join(word for word in words_of(folder) if word not in _SAY_NOTHING and not word.isdecimal())
+        "".join(word for word in _words_of(folder) if word not in _SAY_NOTHING and not word.isdecimal())
     )
-
-
-def mentions_split(folder: str) -> bool:
-    """Returns whether a word of the name is that of a split."""
-    return any(word in _SPLIT_OF for word in words_of(folder))
 
 
 def is_emotion(folder: str) -> bool:
     """Returns whether the name has a word for one of the emotions that data sets of faces have, in English."""
-    return any(word in _EMOTION_WORDS for word in words_of(folder))
+    return any(word in _EMOTION_WORDS for word in _words_of(folder))
 
 
 def label_of(folder: str, source: str) -> str:
@@ -84,3 +130,96 @@ def label_of(folder: str, source: str) -> str:
             hint="Rename it.",
         )
     return unicodedata.normalize("NFC", folder).strip().lower()
+
+
+def check_emotions(pictures: Sequence[InClass], others: Sequence[str], *, source: str, read: Read) -> list[str]:
+    """Returns a sentence on what is guessed where no class is named after an emotion that is known, else nothing.
+
+    Args:
+        others: the files that are no pictures.
+        read: returns how a file begins.
+
+    Raises:
+        DatasetError: these are no emotions; says by what that was seen.
+    """
+    classes: dict[str, list[PurePosixPath]] = {}
+    for picture in pictures:
+        classes.setdefault(picture.folder, []).append(picture.path)
+    is_known = any(map(is_emotion, classes))
+    if is_known:
+        reasons = _of_splits(pictures, classes)
+    elif all(name.isdecimal() and len(name) < _DIGITS_OF_A_PERSON for name in classes):
+        reasons = _of_deeper_pictures(pictures)
+    else:
+        reasons = _of_unknown_classes(pictures, classes, others, read)
+    reason = next(reasons, None)
+    if reason:
+        are = "folder {} is" if len(classes) == 1 else "folders {} are"
+        raise DatasetError(
+            f"{source}: the {are.format(_listed(classes))} not taken for emotions: {reason}.", hint=_HINT
+        )
+    names = {unicodedata.normalize("NFC", name) for name in classes}
+    return [] if is_known else [f"Guessed: the classes are {_listed(names)}. None is named after a known emotion."]
+
+
+def _of_splits(pictures: Sequence[InClass], classes: Mapping[str, object]) -> Iterator[str]:
+    for name in filter(split_of, classes):
+        yield f"{name} is the name of a split and has no class folders in it"
+    for one in pictures:
+        if any(map(split_of, one.inner)):
+            yield f"the splits lie inside of them ({one.path.parent}) and not around them"
+
+
+def _of_deeper_pictures(pictures: Sequence[InClass]) -> Iterator[str]:
+    return (f"pictures lie in folders inside of them ({one.path.parent})" for one in pictures if one.inner)
+
+
+def _of_unknown_classes(
+    pictures: Sequence[InClass], classes: Mapping[str, Sequence[PurePosixPath]], others: Sequence[str], read: Read
+) -> Iterator[str]:
+    yield from _of_labels_elsewhere([picture.path for picture in pictures], others, read)
+    for name, paths in classes.items():
+        if len({said for path in paths for said in _emotions_in(path.stem.removeprefix(name))}) >= _EMOTIONS_IN_NAMES:
+            yield f"the file names in {name} say several emotions ({paths[0].name})"
+    for name in classes:
+        if any(word in _SPLIT_OF for word in _words_of(name)):
+            yield f"{name} is named like a split and has no class folders in it"
+    if all(set(_words_of(name)) <= _KINDS_OF_PICTURES for name in classes):
+        yield "such names say what pictures are, not what they show"
+    yield from _of_deeper_pictures(pictures)
+
+
+def _of_labels_elsewhere(pictures: Sequence[PurePosixPath], others: Sequence[str], read: Read) -> Iterator[str]:
+    """Finds a file that is named after a picture in another folder, or a list that names pictures."""
+    stems, folders = {path.stem for path in pictures}, {path.parent for path in pictures}
+    for path in map(PurePosixPath, others):
+        if path.suffix.lower() in _LABEL_SUFFIXES and path.parent not in folders and _beginnings(path.stem) & stems:
+            yield f"{path} seems to hold the label of a picture"
+    names = {path.name for path in pictures} | {stem for stem in stems if len(stem) > 3 and not stem.isdecimal()}
+    for name in [name for name in others if may_be_labels(name)][:MOST_TABLES_READ]:
+        if names & set(re.findall(r"[\w.-]+", read(name).decode(errors="replace"))):
+            yield f"{name} seems to hold the labels, as it names pictures"
+
+
+def _beginnings(stem: str) -> set[str]:
+    """Returns the stem itself, and what is left of it without its last parts: "36" of "36_exp"."""
+    parts = stem.split("_")
+    return {"_".join(parts[:count]) for count in range(1, len(parts) + 1)}
+
+
+def _emotions_in(stem: str) -> list[str]:
+    code = _CODE_IN_NAME.fullmatch(stem)
+    return [code[1]] if code else [word for word in _words_of(stem) if is_emotion(word)]
+
+
+def _words_of(name: str) -> list[str]:
+    """Returns the words in a name in lower case: those of "FER2013Train" are fer, 2013 and train."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", apart)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    names = sorted(names)
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3:,} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_core.data.cache import Report
+from fer_core.data.cache import Report, cached_images
 from fer_core.data.contents import Contents
 from fer_core.data.dataset import Dataset, ignore
-from fer_core.data.more_images import labelled_images
+from fer_core.data.folder import labelled_source
 from fer_core.errors import did_you_mean
 
 Objection = Callable[[int], str]
@@ -64,7 +64,9 @@ def read_inbox(
     """
     if not inbox.is_dir():
         return InboxContents((), ())
-    contents = labelled_images(inbox, cache, side=dataset.side, report=report).contents
+    # One picture of one class is enough.
+    source = labelled_source(inbox)
+    contents = cached_images(source, cache, side=dataset.side, report=report, needs_classes=False).contents
     objections = (_of_labels(contents, dataset), _of_the_data(contents, dataset), _of_each_other(contents, dataset))
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
     is_new = ~np.isin(contents.hashes, known)
@@ -74,7 +76,7 @@ def read_inbox(
             refused.append(RefusedImage(name, reason))
         else:
             content = int(contents.hashes[position])
-            accepted.append(AcceptedImage(name, _label(contents, position), content, bool(is_new[position])))
+            accepted.append(AcceptedImage(name, contents.label(position), content, bool(is_new[position])))
     return InboxContents(*(tuple(sorted(images, key=lambda image: image.name)) for images in (accepted, refused)))
 
 
@@ -86,12 +88,13 @@ def sentences(found: InboxContents, inbox: Path) -> Iterator[str]:
 
 
 def _of_labels(contents: Contents, dataset: Dataset) -> Objection:
-    reasons = {
-        label: f"the data has no class {label!r}. {did_you_mean(label, dataset.labels).rstrip('.')}"
-        for label in contents.labels
-        if label not in dataset.labels
-    }
-    return lambda position: reasons.get(_label(contents, position), "")
+    def objection(position: int) -> str:
+        label = contents.label(position)
+        if label in dataset.labels:
+            return ""
+        return f"the data has no class {label!r}. {did_you_mean(label, dataset.labels).rstrip('.')}"
+
+    return objection
 
 
 def _of_the_data(contents: Contents, dataset: Dataset) -> Objection:
@@ -111,18 +114,14 @@ def _of_each_other(contents: Contents, dataset: Dataset) -> Objection:
     """Of several copies under one label the first is taken; under several labels none, since nobody knows which."""
     copies: dict[int, list[int]] = {}
     for position, content in enumerate(contents.hashes.tolist()):
-        if _label(contents, position) in dataset.labels:
+        if contents.label(position) in dataset.labels:
             copies.setdefault(content, []).append(position)
 
     def objection(position: int) -> str:
         group = copies[int(contents.hashes[position])]
-        others = sorted({_label(contents, other) for other in group} - {_label(contents, position)})
+        others = sorted({contents.label(other) for other in group} - {contents.label(position)})
         if others:
             return f"the same picture also lies under {', '.join(others)}"
         return "" if position == group[0] else f"a copy of {contents.names[group[0]]}"
 
     return objection
-
-
-def _label(contents: Contents, position: int) -> str:
-    return contents.labels[contents.label_numbers[position]]

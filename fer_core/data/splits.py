@@ -1,12 +1,85 @@
-"""Which images train, validate and test, where the source leaves that open. Byte-identical copies stay on one side.
+"""Who trains, validates and tests: from the parts that the source has, the settings and the seed.
 
-The choice depends on the images' contents, their labels and the seed alone: not on names, order or place. A few more
-images move few of the others to another side.
+Byte-identical copies stay on one side. What is held out depends on the images' contents, their labels and the seed
+alone: not on names, order or place. A few more images move few of the others to another side.
 """
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
+
+from fer_core.config import TrainConfig
+from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Contents, fingerprint
+from fer_core.errors import DatasetError
+
+_TRAIN, _VALIDATION, _TEST = ("train", "Training"), ("validation", "PublicTest"), ("test", "PrivateTest")
+PART_ORDER = (*_TRAIN, *_VALIDATION, *_TEST, ALL_IMAGES, MORE_IMAGES)
+"""How parts are listed for people."""
+
+_TRAINS, _VALIDATES, _TESTS = 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Role:
+    """The images of one role: `positions` in the contents (int64), and the source's parts that they are (if any)."""
+
+    positions: np.ndarray
+    parts: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The three roles. `notes` say where each comes from."""
+
+    train: Role
+    validation: Role | None
+    test: Role
+    notes: tuple[str, ...]
+
+
+def partition(contents: Contents, config: TrainConfig) -> Partition:
+    """Returns which images train, validate and test.
+
+    Raises:
+        DatasetError: there is nothing to train on, or a class is left without a training image.
+    """
+    train, own_validation, test = (_role(contents, parts) for parts in (_TRAIN, _VALIDATION, _TEST))
+    notes: list[str] = []
+    divided = _roles_to_fill(config, has_validation=own_validation is not None, has_test=test is not None)
+    if test is None and own_validation is not None:
+        test, own_validation = own_validation, None
+        notes.append(f"Test: {len(test):,} images of {' + '.join(test.parts)}, as there is no other test part.")
+    if train is None and ALL_IMAGES not in contents.parts:
+        raise DatasetError(
+            f"The data has {' and '.join(contents.parts)} but nothing to train on.",
+            hint="Add a train/ folder (in a csv: rows with Usage Training).",
+        )
+    if test is None:
+        whole = train or _role(contents, (ALL_IMAGES,))
+        train, test = _split(whole, contents, config.test_split, f"test {config.seed}")
+        notes.append(f"Test: {len(test):,} of {len(whole):,} images, held out by seed {config.seed}.")
+    more = _role(contents, (MORE_IMAGES,))
+    if more is not None:  # only now: which images test must not depend on them
+        train = Role(np.concatenate([train.positions, more.positions]), train.parts)
+    train, validation, note = _with_validation(contents, config, (train, own_validation, test))
+    _refuse_missing_classes(contents, train)
+    for role, name in ((validation, "validation"), (test, "test")):
+        if role is not None and not len(role):
+            raise _too_few(contents, name, divided)
+    return Partition(train, validation, test, (*notes, note))
+
+
+def split_fingerprint(contents: Contents, chosen: Partition) -> str:
+    """Returns a sha256 (hex) over the images as a set, each with its label and what it is used for."""
+    uses = np.zeros(len(contents), np.int64)
+    for role, use in ((chosen.train, _TRAINS), (chosen.validation, _VALIDATES), (chosen.test, _TESTS)):
+        if role is not None:
+            uses[role.positions] |= use
+    return fingerprint(contents.hashes, (contents.label_numbers, uses), (contents.labels,))
 
 
 def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: str) -> np.ndarray:
@@ -23,7 +96,8 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         larger where every group is.
     """
     contents, group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
-    label_of_group = _smallest_labels(labels, group_of)
+    label_of_group = np.full(len(contents), np.iinfo(np.int64).max)
+    np.minimum.at(label_of_group, group_of, labels)  # the smallest does not depend on the images' order
     order = np.argsort(_mixed(contents, key), kind="stable")
     chosen = np.zeros(len(contents), bool)
     for label in np.unique(labels):
@@ -35,17 +109,9 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
     return chosen[group_of]
 
 
-def _smallest_labels(labels: np.ndarray, group_of: np.ndarray) -> np.ndarray:
-    """Returns the smallest label in each group of copies: one that does not depend on the images' order."""
-    by_group = np.lexsort((labels, group_of))
-    return labels[by_group[np.flatnonzero(np.diff(group_of[by_group], prepend=-1))]]
-
-
 def _filling(groups: np.ndarray, sizes: np.ndarray, wanted: int) -> list[int]:
     taken: list[int] = []
     for group in groups:
-        if wanted == 0:
-            break
         if sizes[group] <= wanted:
             taken.append(group)
             wanted -= sizes[group]
@@ -59,3 +125,63 @@ def _mixed(hashes: np.ndarray, key: str) -> np.ndarray:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))
+
+
+def _role(contents: Contents, parts: tuple[str, ...]) -> Role | None:
+    parts = tuple(part for part in parts if part in contents.parts)
+    if not parts:
+        return None
+    return Role(np.sort(np.concatenate([contents.in_part(part) for part in parts])), parts)
+
+
+def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[Role, Role]:
+    labels, hashes = contents.label_numbers[whole.positions], contents.hashes[whole.positions]
+    out = held_out(labels, hashes, fraction=fraction, key=key)
+    parts = tuple(part for part in whole.parts if part != ALL_IMAGES)
+    return Role(whole.positions[~out], parts), Role(whole.positions[out])
+
+
+def _with_validation(
+    contents: Contents, config: TrainConfig, roles: tuple[Role, Role | None, Role]
+) -> tuple[Role, Role | None, str]:
+    train, own, test = roles
+    unused = f" The {len(own):,} images of {' + '.join(own.parts)} are not used." if own else ""
+    if config.validation == "none":
+        return train, None, f"Validation: none; trained on all {len(train):,} training images.{unused}"
+    if config.validation == "test":
+        note = f"Validation: the {len(test):,} test images themselves (--validation test)"
+        return train, test, f"{note}, so scores on them are not independent.{unused}"
+    if own:
+        return train, own, f"Validation: {len(own):,} images of {' + '.join(own.parts)}."
+    rest, out = _split(train, contents, config.validation_fraction, f"validation {config.seed}")
+    note = f"Validation: {len(out):,} of {len(train):,} training images, held out by seed {config.seed}."
+    return rest, out, note
+
+
+def _roles_to_fill(config: TrainConfig, *, has_validation: bool, has_test: bool) -> tuple[str, ...]:
+    """Returns what the images of one class are divided among."""
+    test = () if has_test or has_validation else ("test",)  # validation is test where there is no test
+    validation = ("validation",) if config.validation == "split" and not (has_validation and has_test) else ()
+    return ("training", *validation, *test)
+
+
+def _too_few(contents: Contents, name: str, divided: tuple[str, ...]) -> DatasetError:
+    positions = _role(contents, (*_TRAIN, ALL_IMAGES, MORE_IMAGES)).positions
+    labels, hashes = contents.label_numbers[positions], contents.hashes[positions]
+    different = [len(np.unique(hashes[labels == number])) for number in range(len(contents.labels))]
+    counts = ", ".join(f"{label} has {count}" for label, count in zip(contents.labels, different, strict=True))
+    each = " and ".join(filter(None, (", ".join(divided[:-1]), divided[-1])))
+    return DatasetError(
+        f"No image is left for {name}: too few different images, copies not counted ({counts}).",
+        hint=f"Each class needs at least {len(divided)} different images: one each for {each}.",
+    )
+
+
+def _refuse_missing_classes(contents: Contents, train: Role) -> None:
+    left = np.bincount(contents.label_numbers[train.positions], minlength=len(contents.labels))
+    for number in np.flatnonzero(left == 0):
+        whole = int((contents.label_numbers == number).sum())
+        raise DatasetError(
+            f"{contents.labels[number]} has no training image left after splitting ({whole:,} in all).",
+            hint="Add images of it, or train with a smaller test_split or validation_fraction.",
+        )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fer_core.data.archive import opened_zip
-from fer_core.data.checks import UnreadableImagesError
+from fer_core.data.contents import UnreadableImagesError
 from fer_core.errors import DatasetError
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.data.checks import UnreadableImagesError
+from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.unpacking import EntryBudget
 from fer_core.errors import DatasetError
 from fer_core.resources import memory_bytes

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_core.data.damage import as_seen_by_a_camera, erased
+from fer_core.data.augment import as_seen_by_a_camera, erased
 
 NEVER, ALWAYS = 1.0, -1.0
 """Draws that are above and below every probability."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.data.checks import UnreadableImagesError
+from fer_core.data.contents import UnreadableImagesError
 from fer_core.errors import DatasetError
 
 

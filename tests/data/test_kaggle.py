@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fer_core.data.kaggle import HANDLE
+from fer_core.data.sources import KAGGLE_HANDLE
 from fer_core.errors import DatasetError
 
 
@@ -14,7 +14,7 @@ def kaggle_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    return tmp_path / "kagglehub" / "datasets" / HANDLE
+    return tmp_path / "kagglehub" / "datasets" / KAGGLE_HANDLE
 
 
 def test_a_downloaded_copy_is_used_without_the_network(load, fill, kaggle_cache):

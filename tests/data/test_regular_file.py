@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fer_core.cli.arguments import parse
-from fer_core.data.checks import UnreadableImagesError
+from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.live.pictures import read_picture

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from fer_core.data.audit import Audit, PartAudit, SharedImages
-from fer_core.data.decoding import BadImage
+from fer_core.data.contents import BadImage
 from fer_core.evaluation.report import overfitting_sentence, print_audit, print_evaluation
 
 IMAGES = (25_838, 2_871)
