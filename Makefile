@@ -49,20 +49,20 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 bench-peers: $(READY)
-	$(BIN)/python benchmarks/peers.py $(ARGS)
+	$(BIN)/python benchmarks/live_bench.py $(ARGS)
 
 bench-jobs: $(READY)
 	$(BIN)/python benchmarks/jobs_scale.py $(ARGS)
-	$(BIN)/python benchmarks/jobs_speedup.py
+	$(BIN)/python benchmarks/jobs_scale.py speedup
 
 soak: $(READY)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 soak-live: $(READY)
-	$(BIN)/python -m benchmarks.live_soak $(ARGS)
+	$(BIN)/python benchmarks/measure.py soak $(ARGS)
 
 soak-web: $(READY)
-	$(BIN)/python -m benchmarks.web_soak $(ARGS)
+	$(BIN)/python benchmarks/web_soak.py $(ARGS)
 
 soak-jobs: $(READY)
 	$(BIN)/python benchmarks/jobs_soak.py $(ARGS)

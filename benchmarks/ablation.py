@@ -7,7 +7,6 @@ Scores are of images held out of Training, never of the test images. What is fin
 was interrupted goes on. Each training leaves a file in docs/runs/ablation.
 """
 
-import argparse
 import json
 import math
 import os
@@ -16,9 +15,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from sides import ROOT, TEST_DATA
+import tyro
+from harness import ROOT, TEST_DATA
 
-EPOCHS, SEEDS = 8, (0, 1)
+SEEDS = (0, 1)
 HELD_OUT = 0.1
 LEFT_OUT: dict[str, list[str]] = {
     "everything": [],
@@ -36,17 +36,17 @@ def run_file(folder: Path, name: str, seed: int) -> Path:
     return folder / f"{name.replace(' ', '_')}-seed{seed}.json"
 
 
-def train(name: str, seed: int, options: argparse.Namespace) -> dict:
+def train(name: str, seed: int, *, data: Path, epochs: int, work: Path) -> dict:
     """Trains one variant, or goes on with it, and returns its figures."""
-    work = options.work / run_file(Path(), name, seed).stem
-    paths = ["--models-dir", work / "models", "--history-dir", work / "history"]
-    settings = ["--recipe", "resnet", "--data", options.data, "--epochs", options.epochs, "--seed", seed]
+    folder = work / run_file(Path(), name, seed).stem
+    paths = ["--models-dir", folder / "models", "--history-dir", folder / "history"]
+    settings = ["--recipe", "resnet", "--data", data, "--epochs", epochs, "--seed", seed]
     settings += ["--validation-fraction", HELD_OUT, "--warmup-epochs", 1, "--no-promote", *LEFT_OUT[name]]
-    begun = next((work / "models").glob("runs/[!.]*/manifest.json"), None)
+    begun = next((folder / "models").glob("runs/[!.]*/manifest.json"), None)
     command = ["train_emotion_model.py", *(["--resume", begun.parent.name] if begun else settings), *paths]
-    environment = os.environ | {"FER_CACHE_DIR": str(options.work / "cache")}
+    environment = os.environ | {"FER_CACHE_DIR": str(work / "cache")}
     subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=environment, check=True)
-    return figures(next((work / "models").glob("runs/[!.]*")), name, LEFT_OUT[name])
+    return figures(next((folder / "models").glob("runs/[!.]*")), name, LEFT_OUT[name])
 
 
 def figures(run: Path, name: str, flags: list[str]) -> dict:
@@ -63,7 +63,7 @@ def figures(run: Path, name: str, flags: list[str]) -> dict:
     }
 
 
-def table(folder: Path) -> str:
+def table_of(folder: Path) -> str:
     """Returns the table of all finished trainings in Markdown: held-out accuracy after the last epoch.
 
     Differences are means over the seeds that a variant and `everything` have in common.
@@ -84,42 +84,40 @@ def table(folder: Path) -> str:
         lines.append(
             f"| {name} | {len(percent[name])} | {percent[name].mean():.1f} % ({each}) | {difference} | {f1:.3f} |"
         )
-    return "\n".join([*lines, "", _caption(results, ends["val_accuracy"].mean())])
-
-
-def _caption(results: list[dict], accuracy: float) -> str:
     epochs = sorted({len(result["epochs"]) for result in results})
-    images = results[0]["splits"]["validation"]["images"]
+    images, accuracy = results[0]["splits"]["validation"]["images"], ends["val_accuracy"].mean()
     points = 196 * math.sqrt(accuracy * (1 - accuracy) / images)
-    return (
+    caption = (
         f"{' or '.join(map(str, epochs))} epochs each; {images:,} images held out of Training; "
         f"the 95 % interval of one accuracy is ± {points:.1f} points."
     )
+    return "\n".join([*lines, "", caption])
 
 
-def main() -> None:
-    """Trains what is not there yet, seed after seed, and prints the table."""
-    options = parse_options()
-    options.output.mkdir(parents=True, exist_ok=True)
-    for seed in [] if options.table else SEEDS:
+def main(
+    data: Path = TEST_DATA / "fer2013.zip",
+    epochs: int = 8,
+    work: Path = ROOT / "models" / "ablation",
+    output: Path = ROOT / "docs" / "runs" / "ablation",
+    table: bool = False,
+) -> None:
+    """Trains what is not there yet, seed after seed, and prints the table.
+
+    Args:
+        data: FER-2013.
+        epochs: of each training.
+        work: for runs that are under way.
+        table: train nothing.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    for seed in [] if table else SEEDS:
         for name in LEFT_OUT:
-            path = run_file(options.output, name, seed)
+            path = run_file(output, name, seed)
             if not path.exists():
-                path.write_text(json.dumps(train(name, seed, options), indent=1) + "\n", encoding="utf-8")
-    print(table(options.output))
-
-
-def parse_options() -> argparse.Namespace:
-    """Returns the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    archive = TEST_DATA / "fer2013.zip"
-    parser.add_argument("--data", type=Path, default=archive, help="FER-2013 (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each training (default: %(default)s)")
-    parser.add_argument("--work", type=Path, default=ROOT / "models" / "ablation", help="for runs that are under way")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "runs" / "ablation")
-    parser.add_argument("--table", action="store_true", help="train nothing, print the table")
-    return parser.parse_args()
+                kept = train(name, seed, data=data, epochs=epochs, work=work)
+                path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    print(table_of(output))
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

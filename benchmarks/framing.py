@@ -1,4 +1,4 @@
-"""How each face detector's boxes relate to FER-2013's pictures, and what accuracy the way through a detector costs.
+"""What lies between a frame and the network costs: each detector's framing, and LiteRT in place of Keras.
 
     python benchmarks/framing.py --data ../shared/data/fer2013.zip --yunet FILE         # everything: some minutes
     python benchmarks/framing.py --data … --yunet FILE relation bar                     # single sections
@@ -6,25 +6,24 @@
 relation  training images, enlarged 4x onto a picture without faces and found again: what FRAMING of each detector says
 choice    accuracy on training images that the model was not fitted on, by framing scale and detection width
 bar       the same on test images: accuracy cropped by the detector against classified directly (at most 3 points less)
+agreement of LiteRT and Keras on all test images: no probability may differ by more than 0.001
 
 Test images only check: every choice was made on training images.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
+import tyro
+from harness import SHIPPED, TEST_DATA
 from rich.console import Console
 from rich.table import Table
-from sides import ROOT, SHIPPED
-
-sys.path.insert(0, str(ROOT))
 
 from fer_core import faces
 from fer_core.config import TrainConfig
@@ -40,7 +39,7 @@ from fer_core.store.model_files import find_model
 SIDE = 48
 FRAME_SIZE = (640, 480)
 PASTED = Box(224, 144, 4 * SIDE, 4 * SIDE)
-MIN_OVERLAP, BAR_POINTS = 0.2, 3.0
+MIN_OVERLAP, BAR_POINTS, MOST_APART = 0.2, 3.0, 1e-3
 WIDTHS = (240, 320, 400, 480, 640)
 SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
 MODEL = SHIPPED.parent
@@ -54,18 +53,37 @@ LENGTHS = {
 """What a box's reference length could be."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line."""
+
+    sections: tyro.conf.Positional[tuple[Literal["relation", "choice", "bar", "agreement"], ...]] = ()
+    """All of them if none is given."""
+    data: Path = TEST_DATA / "fer2013.zip"
+    """FER-2013."""
+    yunet: Path | None = None
+    """YuNet's file; without it haar alone is measured."""
+    faces: Path | None = None
+    """Folder with mountain.jpg; default: faces/ beside --data."""
+    per_class: int = 500
+    """Images of each emotion, at most."""
+    model: str = str(SHIPPED.parent)
+    """A run id or a file, for the agreement."""
+
+
 class Bench(NamedTuple):
     """What all sections work with."""
 
-    options: argparse.Namespace
+    options: Options
+    paths: Paths
     dataset: Dataset
     scene_bgr: np.ndarray
 
     def detectors(self, width: int | None = None) -> Iterator[faces.Detector]:
         """Yields every detector there is a file for."""
-        for name in faces.names():
-            if name in self.options.detectors:
-                yield faces.make_detector(name, paths=self.options.paths, model_file=self.options.yunet, width=width)
+        has_yunet = self.options.yunet or "FER_YUNET" in os.environ
+        for name in faces.names() if has_yunet else ("haar",):
+            yield faces.make_detector(name, paths=self.paths, model_file=self.options.yunet, width=width)
 
 
 def relation(bench: Bench) -> Rows:
@@ -92,7 +110,7 @@ def placed(boxes: np.ndarray, length: Callable) -> tuple[np.ndarray, np.ndarray,
 
 def choice(bench: Bench) -> Rows:
     """Yields what cropping costs on images held out of the training images, by detection width and framing scale."""
-    compare = Comparison(bench, held_out(bench.options))
+    compare = Comparison(bench, held_out(bench))
     for width in WIDTHS:
         for detector in bench.detectors(width):
             boxes = found_again(bench, detector, compare.pictures)
@@ -107,8 +125,22 @@ def bar(bench: Bench) -> Rows:
     for detector in bench.detectors():
         cost = compare.cropped(found_again(bench, detector, compare.pictures), detector.framing)
         fractions = (f"{fraction:.1%}" for fraction in (cost.found, cost.direct, cost.cropped))
-        verdict = "held" if cost.lost <= BAR_POINTS else "MISSED"
-        yield detector.name, str(len(compare.pictures)), *fractions, cost.points, verdict
+        yield detector.name, str(len(compare.pictures)), *fractions, cost.points, _verdict(cost.lost <= BAR_POINTS)
+
+
+def agreement(bench: Bench) -> Rows:
+    """Yields how far the two runtimes are apart on all test images."""
+    model, images = find_model(bench.options.model, bench.paths), bench.dataset.test.images(slice(None))
+    by_litert, by_keras = (
+        make_classifier(model, bench.paths, runtime=name).classify(images) for name in ("litert", "keras")
+    )
+    difference = np.abs(by_litert - by_keras).max()
+    same = (by_litert.argmax(axis=1) == by_keras.argmax(axis=1)).sum()
+    yield model.name, str(len(images)), f"{difference:.1e}", f"{same:,}", _verdict(difference <= MOST_APART)
+
+
+def _verdict(is_held: bool) -> str:
+    return "held" if is_held else "MISSED"
 
 
 class Cost(NamedTuple):
@@ -132,7 +164,7 @@ class Comparison:
     """Images of one split, classified directly once, and then from any detector's crops."""
 
     def __init__(self, bench: Bench, split: Split):
-        self._classifier = make_classifier(find_model(str(MODEL), bench.options.paths), bench.options.paths)
+        self._classifier = make_classifier(find_model(str(MODEL), bench.paths), bench.paths)
         if bench.dataset.labels != self._classifier.labels:
             raise SystemExit(f"{MODEL} has other labels than {bench.dataset.source}.")
         positions = picked(split, bench.options.per_class, bench.dataset.labels)
@@ -156,11 +188,11 @@ class Comparison:
         return self._classifier.classify(pixels).argmax(axis=1) == self._labels[positions]
 
 
-def held_out(options: argparse.Namespace) -> Split:
+def held_out(bench: Bench) -> Split:
     """Returns the training images that the shipped model was not fitted on: those that its own settings hold out."""
     config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
-    config = config.model_copy(update={"data": options.data})
-    return load_dataset(config, options.paths, side=SIDE).validation
+    config = config.model_copy(update={"data": str(bench.options.data)})
+    return load_dataset(config, bench.paths, side=SIDE).validation
 
 
 def picked(split: Split, per_class: int, labels: Sequence[str]) -> np.ndarray:
@@ -201,34 +233,27 @@ SECTIONS: dict[str, tuple[Callable[[Bench], Rows], str, tuple[str, ...]]] = {
     "relation": (relation, "Training images", ("length", "found", "scale", "spread", "right", "down")),
     "choice": (choice, "Held-out training images", ("width", "found", *(f"scale x {factor}" for factor in SCALES))),
     "bar": (bar, "Test images", ("images", "found", "direct", "cropped", "lost", "bar")),
+    "agreement": (agreement, "Runtimes", ("images", "largest difference", "the same label", "bar")),
 }
-"""Each with the title of its table, and its columns beside that of the detector."""
+"""Each with the title of its table, and its columns beside that of the detector or model."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sections", nargs="*", help=f"{', '.join(SECTIONS)}; all of them if none is given")
-    parser.add_argument("--data", required=True, help="fer2013.zip")
-    parser.add_argument("--yunet", type=Path, help="YuNet's file; without it haar alone is measured")
-    parser.add_argument("--faces", type=Path, help="folder with mountain.jpg; default: faces/ beside --data")
-    parser.add_argument("--per-class", type=int, default=500, help="images of each emotion, at most")
-    options = parser.parse_args()
-    if unknown := set(options.sections) - set(SECTIONS):
-        parser.error(f"There are no sections {', '.join(sorted(unknown))}.")
-    options.faces = options.faces or Path(options.data).parent / "faces"
-    options.paths = Paths.from_environment()
-    options.detectors = faces.names() if options.yunet or "FER_YUNET" in os.environ else ("haar",)
+def main(options: Options) -> None:
+    """Measures the chosen sections; exit code 1 where a bar was missed."""
     cv2.setNumThreads(1)
-    dataset = load_dataset(TrainConfig(data=options.data, validation="none"), options.paths, side=SIDE)
-    scene_bgr = cv2.resize(cv2.imread(str(options.faces / "mountain.jpg")), FRAME_SIZE, interpolation=cv2.INTER_AREA)
-    bench, console = Bench(options, dataset, scene_bgr), Console(width=120)
+    paths, folder = Paths.from_environment(), options.faces or options.data.parent / "faces"
+    dataset = load_dataset(TrainConfig(data=str(options.data), validation="none"), paths, side=SIDE)
+    scene_bgr = cv2.resize(cv2.imread(str(folder / "mountain.jpg")), FRAME_SIZE, interpolation=cv2.INTER_AREA)
+    bench, console, is_missed = Bench(options, paths, dataset, scene_bgr), Console(width=120), False
     for name in options.sections or SECTIONS:
         measure, title, columns = SECTIONS[name]
-        table = Table("detector", *columns, title=title, title_justify="left")
+        table = Table("of", *columns, title=title, title_justify="left")
         for row in measure(bench):
             table.add_row(*row)
+            is_missed |= row[-1] == _verdict(False)
         console.print(table)
+    sys.exit(is_missed)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Options, description=__doc__))

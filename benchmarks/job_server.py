@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from harness import ROOT
 
 from fer_core.errors import FerError
 from fer_core.job.broker import socket_url
@@ -25,7 +26,6 @@ from fer_core.paths import Paths
 from jobs.server import answers, find_server
 from jobs.trainer import told_of_death
 
-ROOT = Path(__file__).parents[1]
 BROKER, BEAT = "redis", "beat"
 
 _MARK = "FER_BENCHMARK_MARK"
@@ -48,10 +48,10 @@ class JobServer:
         self.folder = folder.resolve()
         self.broker_socket = self.folder / "redis.sock"
         self._processes: dict[str, subprocess.Popen] = {}
-        ours = {f"FER_{place.upper()}_DIR": str(self.folder / place) for place in ("models", "history", "state")}
+        folders = {f"FER_{place.upper()}_DIR": place for place in ("models", "history", "state", "cache")}
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
-        self.environment |= ours | {
-            "FER_CACHE_DIR": str(self.folder / "cache"),
+        self.environment |= {name: str(self.folder / place) for name, place in folders.items()}
+        self.environment |= {
             "FER_INBOX": str(self.folder / "inbox"),
             "FER_BROKER_URL": socket_url(self.broker_socket),
             "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -64,61 +64,43 @@ class JobServer:
     def start(self, *names: str) -> None:
         """Starts parts of the server, the broker until it answers. Their output goes to the end of their logs."""
         for name in names:
+            command = told_of_death(self._command(name))
             with self.log(name).open("ab") as log:
+                pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
                 self._processes[name] = subprocess.Popen(
-                    told_of_death(self._command(name)),
-                    cwd=ROOT,
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
+                    command, cwd=ROOT, env=self.environment, start_new_session=True, **pipes
                 )
             if name == BROKER:
                 wait_until(lambda: answers(self.broker_socket), seconds=30, what="a broker that answers")
 
-    def kill(self, name: str) -> None:
-        """Ends one part with SIGKILL, and waits until it is gone."""
+    def kill(self, name: str, *, with_its_data: bool = False) -> None:
+        """Ends one part with SIGKILL, and waits until it is gone; the broker also with all that it has stored."""
         process = self._processes.pop(name)
         process.kill()
         process.wait()
-
-    def forget_messages(self) -> None:
-        """Deletes what a broker that does not run has stored."""
-        shutil.rmtree(self.folder / "redis")
+        if with_its_data:
+            shutil.rmtree(self.folder / "redis")
 
     def stop(self, seconds: float = 90) -> dict[str, int | None]:
         """Asks workers and scheduler to end, then the broker; returns exit codes, None for what had to be killed."""
-        others = [name for name in self._processes if name != BROKER]
-        codes = self._ended(others, seconds)
-        return codes | self._ended([name for name in self._processes if name == BROKER], seconds)
-
-    def _ended(self, names: list[str], seconds: float) -> dict[str, int | None]:
-        for name in names:
-            self._processes[name].send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + seconds
         codes: dict[str, int | None] = {}
-        for name in names:
-            process = self._processes.pop(name)
-            try:
-                codes[name] = process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                codes[name] = None
+        for names in ([name for name in self._processes if name != BROKER], [BROKER]):
+            ending = {name: self._processes.pop(name) for name in names if name in self._processes}
+            for process in ending.values():
+                process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + seconds
+            for name, process in ending.items():
+                try:
+                    codes[name] = process.wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                    codes[name] = None
         return codes
-
-    def pid(self, name: str) -> int:
-        """Returns the process number of a part that runs."""
-        return self._processes[name].pid
-
-    def running(self) -> list[str]:
-        """Returns the names of the parts that run."""
-        return [name for name, process in self._processes.items() if process.poll() is None]
 
     def workers(self) -> list[str]:
         """Returns the names of the workers that run."""
-        return [name for name in self.running() if name not in (BROKER, BEAT)]
+        return [name for name, it in self._processes.items() if it.poll() is None and name not in (BROKER, BEAT)]
 
     def pool_children(self) -> list[psutil.Process]:
         """Returns the processes of the workers that carry out tasks."""
@@ -130,16 +112,13 @@ class JobServer:
 
     def left_over(self) -> list[psutil.Process]:
         """Returns all living processes that this server has ever started, or that those have; none after `stop`."""
-        return list(self._marked())
-
-    def _marked(self) -> Iterator[psutil.Process]:
+        found = []
         for process in psutil.process_iter():
-            try:
+            with contextlib.suppress(psutil.Error):
                 is_ours = process.environ().get(_MARK) == self.environment[_MARK]
                 if is_ours and process.status() != psutil.STATUS_ZOMBIE:
-                    yield process
-            except psutil.Error:
-                continue
+                    found.append(process)
+        return found
 
     def call(self, task: str, **arguments: object) -> str:
         """Sends a job with `celery call`, as a user does, and returns its id. Raises RuntimeError if that fails."""
@@ -187,7 +166,6 @@ def wait_until(is_so: Callable[[], bool], *, seconds: float, what: str) -> None:
 
 
 def _children(pid: int) -> list[psutil.Process]:
-    try:
+    with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).children()
-    except psutil.Error:
-        return []
+    return []

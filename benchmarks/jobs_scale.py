@@ -2,53 +2,149 @@
 
     python benchmarks/jobs_scale.py                          # random and hyperband to 2,000 trials, bayesian to 300
     python benchmarks/jobs_scale.py random --trials 200
+    python benchmarks/jobs_scale.py speedup                  # eight real trials with one worker, and with two
 
 The workers are light ones: light_worker.py says what is real about them. Measured are the seconds that `ask` and `tell`
 keep the lock of the search at its end, reading and writing its state included: alone, and while all are at work. Then
-it is looked whether a trial was lost, counted or trained twice. Writes jobs_scale.json beside this file.
+it is looked whether a trial was lost, counted or trained twice. Writes jobs_scale.json beside this file. `speedup` has
+real workers and trainings on drawn faces, and needs two cores that nobody else uses.
 """
 
-import argparse
 import json
+import multiprocessing
 import os
-import platform
+import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+import tyro
+from harness import HERE, ROOT, conditions
+from job_server import BROKER, JobServer, wait_until
 
-from job_server import BROKER, JobServer
-from rich.console import Console
-from rich.table import Table
-from sides import processor
+from fer_core.job.arguments import QUEUES
+from fer_core.job.broker import Broker
+from fer_core.job.create import create_job
+from fer_core.store.runs import list_runs
+from fer_core.tuning.folder import Search, list_searches
+from fer_core.tuning.state import load_state
+from jobs.server import client
 
-HERE = Path(__file__).parent
 TRIALS = {"random": 2000, "hyperband": 2000, "bayesian": 300}
 BARS = {"random": 0.3, "hyperband": 0.3, "bayesian": 3.0}
 """Seconds, for each of ask and tell, alone."""
-COLUMNS = (
-    *("oracle", "trials", "workers killed", "minutes", "ask alone, ms", "ask at work, ms (95 %)"),
-    *("tell alone, ms", "tell at work, ms (95 %)", "bar, ms", "broker, MB", "lost or doubled"),
-)
+SETTINGS = {"recipe": "compact", "data": "sample", "confirm_top": 0, "stop_early": False}
+PARTS = ("ask", "tell")
+LONGEST_TRIALS = 2187
+"""Epochs: so that one pass of Hyperband has more than 2,000 trials."""
+_LAST = 0.95
+"""The end of a search is its last twentieth; the first trials of its last tenth still meet those that are short."""
+
+SPEEDUP_BAR, SPEEDUP_TRIALS = 1.7, 8
+SPEEDUP_SEARCH = {
+    "recipe": "quick",
+    "data": "sample",
+    "max_trials": SPEEDUP_TRIALS,
+    "parallelism": 2,
+    "confirm_top": 0,
+    "stop_early": False,
+    "space": ["learning_rate"],  # so that no trial has more to compute than another
+    "settings": {"sample_per_class": 300, "epochs": 6, "threads": 1},
+}
 
 
-def measure(options: dict) -> dict:
-    """Returns the figures of one search; what it leaves is deleted if it went well."""
-    folder = Path(tempfile.mkdtemp(prefix=f"fer-scale-{options['oracle']}-"))
+@dataclass(frozen=True)
+class Options:
+    """The command line."""
+
+    what: tyro.conf.Positional[tuple[Literal["random", "hyperband", "bayesian", "speedup"], ...]] = tuple(TRIALS)
+    trials: int | None = None
+    """2,000 where it is not given, bayesian 300."""
+    workers: int = 32
+    trial_seconds: float = 1.0
+    """How long a stub sleeps instead of training."""
+    last_seconds: float = 20.0
+    """The same, in the last tenth of the search."""
+    kill_every: float = 1.0
+    """Seconds."""
+    rounds: int = 1
+    """speedup: how often one worker and two take turns."""
+    seed: int = 0
+    limit_minutes: float = 60
+    output: Path = HERE / "jobs_scale.json"
+
+
+class Crowd:
+    """So many light workers, forked from one process that has loaded what they need; kills only those."""
+
+    def __init__(self, folder: Path, options: Options):
+        self._folder, self._seconds = folder, (options.trial_seconds, options.last_seconds)
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["light_worker"])
+        self.started = self.killed = 0
+        self.problems: list[str] = []
+        self._workers = [self._start() for _ in range(options.workers)]
+
+    def _start(self) -> multiprocessing.Process:
+        import light_worker  # which wants the environment of the job server
+
+        self.started += 1
+        name = f"light{self.started}"
+        arguments = (name, self._folder / name, self._seconds)
+        worker = self._context.Process(target=light_worker.run, args=arguments, name=name)
+        worker.start()
+        return worker
+
+    def kill_one(self, chance: random.Random) -> None:
+        """Kills a worker, wherever it is, and starts another one; also for one that has ended by itself."""
+        for place, worker in enumerate(self._workers):
+            if not worker.is_alive():
+                self.problems.append(f"{worker.name} ended by itself: {worker.exitcode}")
+                self._workers[place] = self._start()
+        place = chance.randrange(len(self._workers))
+        self._end(self._workers[place])
+        self._workers[place] = self._start()
+        self.killed += 1
+
+    def end(self) -> None:
+        """Kills all that are left."""
+        for worker in self._workers:
+            self._end(worker)
+
+    def _end(self, worker: multiprocessing.Process) -> None:
+        worker.kill()
+        worker.join()
+
+    def noted(self, suffix: str) -> list[str]:
+        """Returns all lines of one kind that the workers have noted."""
+        return [line for path in self._folder.glob(f"light*{suffix}") for line in path.read_text().splitlines()]
+
+    def times(self) -> list[dict]:
+        """Returns what they have noted of each trial; the last line of a killed one may be torn."""
+        return [json.loads(line) for line in self.noted(".times") if line.startswith("{") and line.endswith("}")]
+
+
+def measured_by_itself(options: Options) -> dict:
+    """Returns the figures of one search, measured in a process of its own; deletes what it leaves if it went well."""
+    (oracle,) = options.what
+    folder = Path(tempfile.mkdtemp(prefix=f"fer-scale-{oracle}-"))
     # With NumPy as its backend, Keras Tuner needs no TensorFlow. What forks the workers finds them by this path only.
-    path = os.pathsep.join([str(HERE.parent), str(HERE)])
-    server = JobServer(folder, KERAS_BACKEND="numpy", PYTHONPATH=path)
+    server = JobServer(folder, KERAS_BACKEND="numpy", PYTHONPATH=os.pathsep.join([str(ROOT), str(HERE)]))
     server.start(BROKER)
+    measure_it = "import json, sys, jobs_scale as it; it.measure(sys.argv[1], it.Options(**json.loads(sys.argv[2])))"
+    command = [sys.executable, "-c", measure_it, str(folder), json.dumps(asdict(options), default=str)]
     try:
-        command = [sys.executable, str(HERE / "scale_search.py"), str(folder), json.dumps(options)]
         subprocess.run(command, env=server.environment, check=True)
     finally:
         server.stop()
-    figures = json.loads((folder / "figures.json").read_text())
+    figures = json.loads((folder / "figures.json").read_text()) | conditions()
     if figures["problems"]:
         print(f"See {folder}")
     else:
@@ -56,28 +152,138 @@ def measure(options: dict) -> dict:
     return figures
 
 
-def table(results: list[dict]) -> Table:
-    """Returns the figures as they are printed."""
-    shown = Table(*COLUMNS)
-    for result in results:
-        broker = result["broker"]
-        shown.add_row(
-            result["oracle"],
-            f"{result['told']:,}",
-            f"{result['killed']:,}",
-            f"{result['seconds'] / 60:.1f}",
-            *(cell for part in ("ask", "tell") for cell in _milliseconds(result, part)),
-            f"{1000 * BARS[result['oracle']]:,.0f}",
-            f"{broker[0]['megabytes']:.1f} to {broker[-1]['megabytes']:.1f}",
-            "; ".join(result["problems"]) or "none",
-        )
-    return shown
+def measure(folder: str, options: Options) -> None:
+    """Writes the figures of one search with a crowd of workers into its folder, whose job server this process has."""
+    import light_worker
+
+    place = Path(folder)
+    server, crowd, began = JobServer(place), Crowd(place, options), time.monotonic()
+    try:
+        search = _begun(server, options)
+        broker = _until_over(search, server, crowd, options)
+        seconds = time.monotonic() - began
+        wait_until(lambda: not server.open_jobs(), seconds=180, what="the last jobs to end")
+        wait_until(lambda: server.ended(search.id) is not None, seconds=60, what="the end to be told")
+    finally:
+        crowd.end()
+    times, trials = crowd.times(), len(load_state(search).trials)
+    at_work = {
+        part: [line[part][1] for line in times if part in line and line["trial"] >= trials * _LAST] for part in PARTS
+    }
+    figures = asdict(options) | {
+        "oracle": options.what[0],
+        "told": trials,
+        "seconds": round(seconds, 1),
+        "killed": crowd.killed,
+        "broker": [*broker, _broker(server, trials)],
+        "problems": [*crowd.problems, *crowd.noted(".problems"), *_lost_or_doubled(search, server, times)],
+        "at_work": {part: _of_the_lock(held) for part, held in at_work.items() if held},
+        "alone": {part: _of_the_lock(held) for part, held in light_worker.alone(search, place / "alone").items()},
+    }
+    (place / "figures.json").write_text(json.dumps(figures, default=str))
 
 
-def _milliseconds(result: dict, part: str) -> tuple[str, str]:
+def _begun(server: JobServer, options: Options) -> Search:
+    wanted = {"oracle": options.what[0], "max_trials": options.trials, "parallelism": options.workers}
+    longest = {"max_epochs": LONGEST_TRIALS} if options.what[0] == "hyperband" else {}
+    job = create_job(server.paths, "tune", SETTINGS | wanted | longest, environ=server.environment)
+    Broker(server.paths, server.environment).send(job)
+    return job.search
+
+
+def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Options) -> list[dict]:
+    """Waits for the search's end, killing workers meanwhile; returns the broker's memory at each quarter of it."""
+    chance, points = random.Random(options.seed), [_broker(server, 0)]
+    deadline = time.monotonic() + options.limit_minutes * 60
+    while (state := load_state(search)).status == "RUNNING":
+        told = sum(entry.status != "RUNNING" for entry in state.trials)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{told} of {options.trials} trials told in {options.limit_minutes:g} minutes.")
+        if told >= options.trials * len(points) / 4:
+            points.append(_broker(server, told))
+            print(f"{options.what[0]}: {told} trials told, {crowd.killed} workers killed", flush=True)
+        time.sleep(options.kill_every)
+        crowd.kill_one(chance)
+    return points
+
+
+def _broker(server: JobServer, told: int) -> dict:
+    with client(server.broker_socket) as broker:
+        waiting = sum(broker.llen(name) for name in QUEUES)
+        megabytes = round(broker.info("memory")["used_memory"] / 2**20, 2)
+        return {"told": told, "megabytes": megabytes, "keys": broker.dbsize(), "waiting": waiting}
+
+
+def _of_the_lock(seconds: list[float]) -> dict[str, float]:
+    held = sorted(seconds)
+    p95 = held[max(0, int(len(held) * 0.95) - 1)]
+    return {"calls": len(held), "lock_median": statistics.median(held), "lock_p95": p95, "lock_most": held[-1]}
+
+
+def _lost_or_doubled(search: Search, server: JobServer, times: list[dict]) -> list[str]:
+    """Returns a sentence for each thing that is not as it must be."""
+    state = load_state(search)
+    runs = [run.id for run in list_runs(server.paths) if run.manifest.parent == search.id]
+    trials_by_job = Counter(entry.job for entry in state.entries)
+    expected = {
+        "the search succeeded": state.status == "SUCCEEDED",
+        "as many trials as were asked for": len(state.trials) == search.spec.max_trials,
+        "every trial is completed": all(entry.status == "COMPLETED" for entry in state.entries),
+        "a run for each trial and none besides": sorted(runs) == sorted(entry.run for entry in state.entries),
+        "no job has two trials": max(trials_by_job.values()) == 1,
+        "its end was told": server.ended(search.id) is not None,
+        "no message waits": _broker(server, 0)["waiting"] == 0,
+        "the times of most trials are known": len({line.get("trial") for line in times}) > len(state.trials) / 2,
+    }
+    return [f"not so: {sentence}" for sentence, is_so in expected.items() if not is_so]
+
+
+def speedup(rounds: int) -> float:
+    """Returns how many times sooner a search is over with two workers than with one, and prints the seconds of each."""
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    with tempfile.TemporaryDirectory(prefix="fer-speedup-cache-") as cache:
+        for workers in list(seconds) * rounds:
+            seconds[workers].append(_seconds_with(workers, cache))
+            print(f"{workers} at work: {seconds[workers][-1]:.1f} s (load {os.getloadavg()[0]:.1f})", flush=True)
+    one, two = (statistics.median(values) for values in seconds.values())
+    gain = f"{one / two:.2f} × (bar: {SPEEDUP_BAR} ×)"
+    print(f"{SPEEDUP_TRIALS} trials: {one:.1f} s with one worker, {two:.1f} s with two: {gain}. {conditions()}")
+    return one / two
+
+
+def _seconds_with(workers: int, cache: str) -> float:
+    with tempfile.TemporaryDirectory(prefix="fer-speedup-") as folder:
+        server = JobServer(Path(folder), FER_CACHE_DIR=cache)
+        names = [f"worker{number}" for number in range(workers)]
+        server.start(BROKER, *names)
+        try:
+            logs = [server.log(name) for name in names]
+            wait_until(lambda: all("ready." in log.read_text() for log in logs), seconds=60, what="the workers")
+            began = time.monotonic()
+            server.call("tune", **SPEEDUP_SEARCH)
+            (search,) = list_searches(server.paths)
+            wait_until(lambda: load_state(search).status != "RUNNING", seconds=1800, what="the end of the search")
+            seconds, state = time.monotonic() - began, load_state(search)
+            if [entry.status for entry in state.entries] != ["COMPLETED"] * SPEEDUP_TRIALS:
+                raise RuntimeError(f"{state.status}: {state.message} {[entry.message for entry in state.entries]}")
+        finally:
+            server.stop()
+    return seconds
+
+
+def summary(result: dict) -> str:
+    """Returns the figures of one search as they are printed: milliseconds under the lock, and what was lost."""
+    lock = ", ".join(f"{part} {_milliseconds(result, part)}" for part in PARTS)
+    head = f"{result['oracle']}: {result['told']:,} trials, {result['killed']:,} workers killed"
+    broker = max(point["megabytes"] for point in result["broker"])
+    lost = "; ".join(result["problems"]) or "none"
+    return f"{head}, {result['seconds'] / 60:.1f} minutes; {lock}; broker {broker} MB at most; lost or doubled: {lost}"
+
+
+def _milliseconds(result: dict, part: str) -> str:
     alone, at_work = result["alone"][part], result["at_work"][part]
-    crowd = f"{1000 * at_work['lock_median']:,.0f} ({1000 * at_work['lock_p95']:,.0f})"
-    return f"{1000 * alone['lock_median']:,.0f}", crowd
+    shown = (1000 * seconds for seconds in (alone["lock_median"], at_work["lock_median"], at_work["lock_p95"]))
+    return "{:,.0f} ms alone, {:,.0f} ({:,.0f}) at work".format(*shown)
 
 
 def is_slow(result: dict) -> bool:
@@ -85,41 +291,20 @@ def is_slow(result: dict) -> bool:
     return max(times["lock_median"] for times in result["alone"].values()) > BARS[result["oracle"]]
 
 
-def main() -> None:
-    """Measures the chosen oracles; exit code 1 where something was lost, doubled or too slow."""
-    options = parse_options()
-    results = []
-    for oracle in options.oracles or TRIALS:
-        chosen = {name: value for name, value in vars(options).items() if name not in ("oracles", "output", "trials")}
-        results.append(measure(chosen | {"oracle": oracle, "trials": options.trials or TRIALS[oracle]}) | _conditions())
-    Console(width=None if sys.stdout.isatty() else 200).print(table(results))
-    options.output.write_text(json.dumps(results, indent=2) + "\n")
-    sys.exit(any(result["problems"] or is_slow(result) for result in results))
-
-
-def _conditions() -> dict[str, str]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    machine = f"{processor()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
-    return {"measured": now, "machine": machine}
-
-
-def parse_options() -> argparse.Namespace:
-    """Returns the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("oracles", nargs="*", metavar="oracle", help=f"{', '.join(TRIALS)}; default: all of them")
-    parser.add_argument("--trials", type=int, help="default: 2,000, bayesian 300")
-    parser.add_argument("--workers", type=int, default=32)
-    parser.add_argument("--trial-seconds", type=float, default=1.0, help="how long a stub sleeps instead of training")
-    parser.add_argument("--last-seconds", type=float, default=20.0, help="the same, in the last tenth of the search")
-    parser.add_argument("--kill-every", type=float, default=1.0, metavar="SECONDS")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit-minutes", type=float, default=60)
-    parser.add_argument("--output", type=Path, default=HERE / "jobs_scale.json")
-    options = parser.parse_args()
-    if unknown := set(options.oracles) - set(TRIALS):
-        parser.error(f"there is no oracle {unknown.pop()!r}; there are: {', '.join(TRIALS)}")
-    return options
+def main(options: Options) -> None:
+    """Measures what was chosen; exit code 1 where something was lost, doubled or too slow."""
+    results, is_bad = [], False
+    for what in options.what:
+        if what == "speedup":
+            is_bad |= speedup(options.rounds) < SPEEDUP_BAR
+            continue
+        result = measured_by_itself(replace(options, what=(what,), trials=options.trials or TRIALS[what]))
+        print(summary(result), flush=True)
+        is_bad |= bool(result["problems"]) or is_slow(result)
+        results.append(result)
+        options.output.write_text(json.dumps(results, indent=2) + "\n")
+    sys.exit(is_bad)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Options, description=__doc__))

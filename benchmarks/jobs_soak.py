@@ -10,26 +10,53 @@ checkpoint and history of each training and of each trial of a random search, by
 twice, no run trained by two at once, no file left torn, no process left behind. Exit code 0 if all of it holds.
 """
 
-import argparse
 import contextlib
 import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+import tyro
 from job_server import BEAT, BROKER, JobServer
-from soak_round import ROUND, Came, came_of, differences
+from kills import Outcome, leftovers, outcome, torn_files
 
+from fer_core.errors import FerError
 from fer_core.job.lock import read_notes
-from fer_core.tuning.folder import list_searches
+from fer_core.store.metrics import read_metrics
+from fer_core.store.run import Run
+from fer_core.store.runs import list_runs, open_run
+from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.state import load_state
+
+_SETTINGS = {"sample_per_class": 40, "batch_size": 16, "epochs": 8, "threads": 1, "devices": "cpu"}
+_SETTINGS |= {"rotation": 15, "shift": 0.1, "flip": True, "contrast": 0.2, "class_weights": "balanced"}
+_SEARCH = {"recipe": "smoke", "data": "sample", "settings": _SETTINGS | {"epochs": 4}}
+_SEARCH |= {"keep_top_k": 100}
+ROUND = {
+    "train": ("train", {"recipe": "smoke", "data": "sample"} | _SETTINGS),
+    "random": ("tune", _SEARCH | {"max_trials": 4, "stop_early": False, "confirm_top": 1}),
+    "hyperband": ("tune", _SEARCH | {"oracle": "hyperband", "max_epochs": 4, "max_trials": 6, "confirm_top": 0}),
+}
+"""By name: each task with its arguments."""
+COMPARED = "random"
+"""Which search has the same trials in whatever order they end."""
+
+
+@dataclass
+class Came:
+    """What a round came to."""
+
+    runs: dict[str, Outcome] = field(default_factory=dict)
+    """Of the training, and of each trial of the random search by its number."""
+    trials: dict[str, int] = field(default_factory=dict)
+    """How many each search has completed."""
+    problems: list[str] = field(default_factory=list)
+
 
 WORKERS = ("worker1", "worker2")
 TARGETS = ("trainer", "pool child", "worker", BEAT, BROKER)
@@ -43,6 +70,7 @@ class Soak:
     """One job server, which is disturbed, or not."""
 
     def __init__(self, folder: Path, *, seed: int):
+        folder.mkdir()
         self.server = JobServer(folder)
         self.server.start(BROKER, *WORKERS, BEAT)
         self.kills: list[str] = []
@@ -119,8 +147,7 @@ class Soak:
 
     def _lose_all_messages(self) -> None:
         """Kills the broker and deletes what it has stored."""
-        self.server.kill(BROKER)
-        self.server.forget_messages()
+        self.server.kill(BROKER, with_its_data=True)
         self._wait_short()
         self.server.start(BROKER)
         print("      the broker, with all that it had stored", flush=True)
@@ -136,67 +163,109 @@ class Soak:
         return [*left, *(f"{name} ended with {code}" for name, code in codes.items() if code != 0)]
 
 
-def soak(folder: Path, *, kills: int, seed: int, mean_seconds: float) -> int:
-    """Kills so often, prints a line for each kill and round, and returns how many rounds were not as they must be."""
-    reference = Soak(folder / "undisturbed", seed=seed)
-    began = time.monotonic()
-    expected = reference.round(kills=0, mean_seconds=mean_seconds)
-    problems = [*expected.problems, *reference.end()]
+def came_of(server: JobServer, sent: dict[str, str]) -> Came:
+    """Returns what the jobs of a round came to, all of which have ended.
+
+    Args:
+        sent: their ids, by name.
+    """
+    came = Came(problems=[*torn_files(server.paths), *leftovers(server.paths)])
+    for name, job_id in sent.items():
+        job = server.ended(job_id)
+        if job.end.status != "SUCCEEDED":
+            came.problems.append(f"{name} is {job.end.status}: {job.end.message}")
+        elif job.search is None:
+            came.runs[name] = _outcome(job.run, came)
+        else:
+            _note_search(job.search, name, came)
+    return came
+
+
+def differences(came: Came, expected: Came) -> Iterator[str]:
+    """Gives a sentence for each thing that is not as in the undisturbed round."""
+    yield from came.problems
+    for name, count in expected.trials.items():
+        if came.trials.get(name) != count:
+            yield f"{name}: {came.trials.get(name)} trainings, undisturbed {count}"
+    for name, one in expected.runs.items():
+        other = came.runs.get(name)
+        if other is None or one is None:
+            yield f"{name}: missing"
+            continue
+        for part in vars(one):
+            if getattr(other, part) != getattr(one, part):
+                yield f"{name}: another {part}"
+
+
+def _note_search(search: Search, name: str, came: Came) -> None:
+    state = load_state(search)
+    completed = [entry for entry in state.entries if entry.status == "COMPLETED"]
+    came.trials[name] = len(completed)
+    runs = sorted(run.id for run in list_runs(search.paths) if run.manifest.parent == search.id)
+    rows = len(search.trials_csv.read_text(encoding="utf-8").splitlines()) - 1
+    checks = {
+        f"it is {state.status}: {state.message}": state.status == "SUCCEEDED",
+        f"{len(completed)} of {len(state.entries)} are completed": len(completed) == len(state.entries),
+        "its runs are not its entries": runs == sorted(entry.run for entry in state.entries),
+        "two entries have one job": len({entry.job for entry in state.entries}) == len(state.entries),
+        f"{rows} rows in trials.csv": rows == len(state.entries),
+    }
+    came.problems += [f"{name}: {sentence}" for sentence, is_so in checks.items() if not is_so]
+    for entry in completed:
+        found = _outcome(open_run(search.paths, entry.run), came)
+        if name == COMPARED:
+            came.runs[f"{name} {entry.number}"] = found
+
+
+def _outcome(run: Run, came: Came) -> Outcome | None:
+    attempts = [line["attempt"] for line in read_metrics(run.metrics_jsonl) if line["kind"] == "epoch"]
+    if attempts != sorted(attempts):
+        came.problems.append(f"run {run.id} was trained by two at once: attempts {attempts}")
+    try:
+        return outcome(run)
+    except (OSError, KeyError, FerError) as error:
+        came.problems.append(f"run {run.id}: {error!r}")
+        return None
+
+
+def main(kills: int = 30, seed: int | None = None, mean_seconds: float = 8.0) -> None:
+    """Compares an undisturbed round with rounds under so many kills, and prints a line for each kill and round.
+
+    In the second round the broker loses all that it has stored as well. Keeps the folders where something failed.
+
+    Args:
+        seed: by chance where it is not given.
+        mean_seconds: between two kills.
+    """
+    seed = random.SystemRandom().randrange(10_000) if seed is None else seed
+    folder = Path(tempfile.mkdtemp(prefix="fer-jobs-soak-"))
+    undisturbed, began = Soak(folder / "undisturbed", seed=seed), time.monotonic()
+    expected = undisturbed.round(kills=0, mean_seconds=mean_seconds)
+    problems = [*expected.problems, *undisturbed.end()]
     print(
         f"Seed {seed}. Undisturbed: {len(expected.runs)} trainings compared, {time.monotonic() - began:.0f} s a round."
     )
-    if problems:
-        print(*problems, sep="\n")
-        return 1
-    return disturbed(folder, expected, kills=kills, seed=seed, mean_seconds=mean_seconds)
-
-
-def disturbed(folder: Path, expected: Came, *, kills: int, seed: int, mean_seconds: float) -> int:
-    """Goes on with rounds until there were so many kills; in the second round the broker loses everything as well."""
-    soaked = Soak(folder / "disturbed", seed=seed)
-    number = failed = 0
-    while len(soaked.kills) < kills:
-        number += 1
-        began = time.monotonic()
-        most = min(KILLS_A_ROUND, kills - len(soaked.kills))
-        came = soaked.round(kills=most, mean_seconds=mean_seconds, loses_messages=number == 2)
+    disturbed, number = Soak(folder / "disturbed", seed=seed), 0
+    while not problems and len(disturbed.kills) < kills:
+        number, began = number + 1, time.monotonic()
+        most = min(KILLS_A_ROUND, kills - len(disturbed.kills))
+        came = disturbed.round(kills=most, mean_seconds=mean_seconds, loses_messages=number == 2)
         problems = list(differences(came, expected))
-        failed += bool(problems)
         text = "; ".join(problems) or "all the same as undisturbed"
         print(f"Round {number}: {text} ({time.monotonic() - began:.0f} s)", flush=True)
-        if problems:
-            break
-    left = soaked.end()
-    print(*left, sep="\n", end="\n" if left else "")
-    counts = ", ".join(f"{soaked.kills.count(target)} {target}" for target in TARGETS)
-    print(f"{len(soaked.kills)} kills ({counts}) in {number} rounds.")
-    print(f"{number - failed} passed, {failed + bool(left)} failed")
-    return failed + bool(left)
-
-
-def main() -> None:
-    """Reads the command line. Keeps the folders where something failed, and says where they are."""
-    options = parse_options()
-    folder = Path(tempfile.mkdtemp(prefix="fer-jobs-soak-"))
-    for name in ("undisturbed", "disturbed"):
-        (folder / name).mkdir()
-    failed = soak(folder, kills=options.kills, seed=options.seed, mean_seconds=options.mean_seconds)
-    if failed:
-        again = f"python benchmarks/jobs_soak.py --kills {options.kills} --seed {options.seed}"
-        print(f"See {folder}, and again with: {again}")
-    else:
-        shutil.rmtree(folder)
-    sys.exit(bool(failed))
-
-
-def parse_options() -> argparse.Namespace:
-    """Returns the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
-    parser.add_argument("--mean-seconds", type=float, default=8.0, help="between two kills")
-    return parser.parse_args()
+    left = disturbed.end()
+    counts = ", ".join(f"{disturbed.kills.count(target)} {target}" for target in TARGETS)
+    print(*left, f"{len(disturbed.kills)} kills ({counts}) in {number} rounds.", sep="\n")
+    if problems or left:
+        print(
+            *problems,
+            f"See {folder}; again with: python benchmarks/jobs_soak.py --kills {kills} --seed {seed}",
+            sep="\n",
+        )
+        sys.exit(1)
+    print(f"{number} passed, 0 failed")
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

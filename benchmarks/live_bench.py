@@ -1,126 +1,122 @@
-"""The live section of `make bench`: start, classification, the whole pipeline and memory, beside a tutorial's loop."""
+"""The live section of `make bench`: start, classification, the whole pipeline and memory, beside a tutorial's loop.
 
-import argparse
+    python benchmarks/live_bench.py --data ../shared/data
+
+`make bench-peers` runs this file itself: the live view beside the package `fer`, in a throw-away environment of its
+own. `fer` brings its weights (mini-Xception) and by default finds faces with OpenCV's Haar cascade on the full frame.
+Both read the same 640×480 clip on one core. Writes peers.md beside this file.
+"""
+
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import venv
 from pathlib import Path
 
 import cv2
-from rich.console import Console
-from sides import HERE, ROOT, SHIPPED, YUNET, Bench, Rows, measured, row
+import tyro
+from harness import HERE, ROOT, SHIPPED, TEST_DATA, Bench, Row, conditions, measured, row, saved_network
 
 SIZE = (640, 480)
 ONE_CORE = ("taskset", "-c", "0")
-SAVE_BASELINE = """
-import json, pathlib, sys
-from fer_core import networks
-from fer_core.recipes import recipe_config
-folder, labels = pathlib.Path(sys.argv[1]), "angry disgust fear happy neutral sad surprise".split()
-networks.build(recipe_config("baseline"), tuple(labels)).save(folder / "baseline.h5")
-(folder / "labels.json").write_text(json.dumps(labels))
+PACKAGE = "fer==25.10.3"
+BESIDE = ("tensorflow", "opencv-python", "requests", "Pillow")
+SETUPTOOLS = "setuptools<81"
+"""Later releases have no pkg_resources, which `fer` imports."""
+READER = """
+import json, sys, time
+import cv2
+from fer.fer import FER
+predictor = FER()
+capture = cv2.VideoCapture(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    began = time.perf_counter()
+    readable, frame = capture.read()
+    if not readable:
+        break
+    faces = predictor.detect_emotions(frame)
+    labels = [max(face["emotions"], key=face["emotions"].get) for face in faces]
+    print(json.dumps({"seconds": time.perf_counter() - began, "labels": labels}), flush=True)
 """
-"""With fresh weights: the network's speed does not depend on them."""
 
 
-def live(bench: Bench, options: argparse.Namespace) -> Rows:
+def live(bench: Bench, options) -> list[Row]:
     """Start, classification, pipeline and memory of the live view, beside a loop as tutorials write it."""
     folder = bench.fresh_folder("live")
-    clip = clip_640(bench.data / "faces" / "single_face_2.mp4", folder / "clip.mp4")
+    clip = clip_640(bench.clip, folder / "clip.mp4")
+    loop = [sys.executable, HERE / "tutorial.py", SHIPPED, "loop", clip]
+    mine, theirs = median_starts(clip, loop, options.starts)
+    start = row("process start to first reading, s", mine, theirs, bar="≤ 1.0", met=mine <= 1.0, less_is_better=True)
+    soak = ("soak", "--faces", bench.clip.parent, "--frames", options.soak_frames)
+    found = measured(HERE / "measure.py", *soak)
+    grown = found["megabytes_at_end"] - found["megabytes_after_1000"]
+    name = f"memory grown from frame 1,000 to {found['frames']:,}, MB"
     return [
-        _start_row(bench.console, clip, options.starts),
-        *_classify_rows(bench.console, folder),
-        *_pipeline_rows(bench, clip),
-        _memory_row(bench, options.soak_frames),
+        start,
+        *_classify_rows(folder),
+        *_pipeline_rows(bench, clip, frame_rate([*ONE_CORE, *loop, 90])),
+        row(name, grown, bar="≤ 5", met=grown <= 5),
     ]
 
 
-def _start_row(console: Console, clip: Path, starts: int) -> dict:
-    tutorial = [sys.executable, HERE / "tutorial_loop.py", clip, "--model", SHIPPED]
-    mine, theirs = median_starts(console, (live_command(clip), "faces"), (tutorial, "labels"), starts)
-    return row("process start to first reading, s", mine, theirs, bar="≤ 1.0", met=mine <= 1.0, less_is_better=True)
+def _classify_rows(folder: Path) -> list[Row]:
+    model = saved_network("baseline", folder)  # with fresh weights: the network's speed does not depend on them
+    ours, theirs = (_on_one_core("classify", what, model) for what in ("ours", "predict"))
+    names = {name: f"classify {name}, baseline, one core, ms" for name in ours}
+    return [
+        row(names[name], ours[name], theirs[name], bar=f"≤ {bar}", met=ours[name] <= bar, less_is_better=True)
+        for name, bar in {"one": 1, "eight": 5}.items()
+    ]
 
 
-def median_starts(console: Console, ours: tuple, peer: tuple, times: int) -> tuple[float, float]:
-    """Returns the seconds to the first face of both sides, in turn; the first try only fills the page cache."""
-    pairs = [(seconds_to_first_face(*ours), seconds_to_first_face(*peer)) for _ in range(times + 1)][1:]
-    console.print(f"start: {pairs}")
-    return tuple(statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+def _pipeline_rows(bench: Bench, clip: Path, peer: float) -> list[Row]:
+    rows = []
+    for detector, bar in (("haar", 30), ("yunet", 60)):
+        found = _on_one_core("pipeline", detector, clip, "--detector-model", bench.yunet)
+        rate = found["frames_per_second"]
+        name = f"pipeline with {detector}, 640×480, one core, frames/s"
+        note = f"a face was read in {found['with_face'] / found['frames']:.0%} of its {found['frames']} frames"
+        met = rate >= bar and rate >= 5 * peer
+        rows.append(row(name, rate, peer, bar=f"≥ {bar}, ≥ 5 ×", met=met) | {"note": note})
+    return rows
 
 
-def live_command(clip: Path) -> list:
-    """Returns the command line that reads a clip with the project's own model and prints JSON."""
-    return [sys.executable, ROOT / "realtime_emotion_detector.py", "--source", clip, "--no-display", "--json"]
+def median_starts(clip: Path, peer: list, times: int) -> tuple[float, float]:
+    """Returns the seconds to the first face of ours and the peer, in turn; the first try only fills the page cache."""
+    ours = [sys.executable, ROOT / "realtime_emotion_detector.py", "--source", clip, "--no-display", "--json"]
+    pairs = [(seconds_to_first_face(ours, "faces"), seconds_to_first_face(peer, "labels")) for _ in range(times + 1)]
+    print(f"start: {pairs[1:]}", flush=True)
+    return tuple(statistics.median(seconds) for seconds in zip(*pairs[1:], strict=True))
 
 
 def seconds_to_first_face(command: list, key: str) -> float:
     """Returns the seconds from the start of a process to its first JSON line with a face under `key`."""
     began = time.perf_counter()
-    process = subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, text=True
-    )
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT, **quiet)
     try:
         for line in process.stdout:
             if line.startswith("{") and json.loads(line)[key]:
                 return time.perf_counter() - began
-        raise SystemExit(f"{command} found no face.")
     finally:
         process.kill()
-        process.wait()
-
-
-def _classify_rows(console: Console, folder: Path) -> Rows:
-    subprocess.run([sys.executable, "-c", SAVE_BASELINE, folder], cwd=ROOT, check=True, capture_output=True)
-    ours, theirs = (one_core(console, "classify", side, folder / "baseline.h5") for side in ("ours", "predict"))
-    bars = {"one": 1.0, "eight": 5.0}
-    return [
-        row(
-            f"classify {name}, baseline, one core, ms",
-            ours[name],
-            theirs[name],
-            bar=f"≤ {bar:.0f}",
-            met=ours[name] <= bar,
-            less_is_better=True,
-        )
-        for name, bar in bars.items()
-    ]
-
-
-def _pipeline_rows(bench: Bench, clip: Path) -> Rows:
-    loop = [sys.executable, HERE / "tutorial_loop.py", clip, "--model", SHIPPED, "--frames", 90]
-    tutorial = frame_rate([*ONE_CORE, *loop])
-    bench.console.print(f"tutorial loop: {tutorial:.1f} frames/s")
-    rows = []
-    for detector, bar in (("haar", 30.0), ("yunet", 60.0)):
-        found = one_core(bench.console, "pipeline", detector, clip, "--detector-model", bench.data / YUNET)
-        rate = found["frames_per_second"]
-        name = f"pipeline with {detector}, 640×480, one core, frames/s"
-        met = rate >= bar and rate >= 5 * tutorial
-        note = f"a face was read in {found['with_face'] / found['frames']:.0%} of its {found['frames']} frames"
-        rows.append(row(name, rate, tutorial, bar=f"≥ {bar:.0f}, ≥ 5 ×", met=met) | {"note": note})
-    return rows
+        process.communicate()
+    raise SystemExit(f"No face was found by {' '.join(map(str, command))}.")
 
 
 def frame_rate(command: list) -> float:
     """Returns the frames a second of a loop that prints the seconds of each as JSON, without its first ten."""
     ended = subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     seconds = [json.loads(line)["seconds"] for line in ended.stdout.splitlines() if line.startswith("{")][10:]
+    print(f"peer: {len(seconds) / sum(seconds):.1f} frames/s", flush=True)
     return len(seconds) / sum(seconds)
 
 
-def _memory_row(bench: Bench, frames: int) -> dict:
-    soak = ("-m", "benchmarks.live_soak", "--faces", bench.data / "faces", "--frames", frames)
-    found = measured(bench.console, *soak)
-    grown = found["megabytes_at_end"] - found["megabytes_after_1000"]
-    name = f"memory grown from frame 1,000 to {found['frames']:,}, MB"
-    return row(name, grown, bar="≤ 5", met=grown <= 5)
-
-
-def one_core(console: Console, *arguments: object) -> dict:
-    """Returns what one_core.py measures, in a process on one core."""
-    return measured(console, HERE / "one_core.py", *arguments, prefix=ONE_CORE)
+def _on_one_core(*arguments: object) -> dict:
+    return measured(HERE / "measure.py", *arguments, prefix=ONE_CORE)
 
 
 def clip_640(source: Path, target: Path) -> Path:
@@ -134,3 +130,37 @@ def clip_640(source: Path, target: Path) -> Path:
         writer.write(larger[: SIZE[1], left : left + SIZE[0]])
     writer.release()
     return target
+
+
+def _installed(folder: Path) -> Path:
+    print(f"Installing {PACKAGE} into a throw-away environment …", flush=True)
+    venv.create(folder, with_pip=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for packages in (["-c", ROOT / "requirements.lock", *BESIDE], [SETUPTOOLS], ["--no-deps", PACKAGE]):
+        subprocess.run([*pip, *packages], check=True)
+    return pip[0]
+
+
+def peers(data: Path = TEST_DATA, starts: int = 3) -> None:
+    """Installs the package `fer`, measures both and writes the table.
+
+    Args:
+        data: a folder with faces/ and YuNet's file.
+    """
+    with tempfile.TemporaryDirectory(prefix="fer-peers-") as folder:
+        bench = Bench(data / "fer2013.zip", Path(folder))
+        clip = clip_640(bench.clip, Path(folder) / "clip.mp4")
+        peer = [_installed(Path(folder) / "environment"), "-c", READER, clip]
+        first = row("", *median_starts(clip, [*peer, 10**9], starts), bar="", met=True, less_is_better=True)
+        rows = [first | {"name": "process start to first reading, s (less is better)"}]
+        rows += _pipeline_rows(bench, clip, frame_rate([*ONE_CORE, *peer, 200]))
+    lines = [f"| measured | ours | {PACKAGE} | ratio |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| {row['name']} | {row['ours']:,.3g} | {row['plain']:,.3g} | {row['ratio']:.1f} × |" for row in rows]
+    where = conditions()
+    text = "\n".join(lines) + f"\n\n`make bench-peers` on {where['machine']}, {where['measured'][:10]}.\n"
+    (HERE / "peers.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    tyro.cli(peers, description=__doc__)

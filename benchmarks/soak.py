@@ -10,7 +10,6 @@ call of those that put files in place, so that saving, export and promotion get 
 under final names must be whole; some resumed trainings are killed again. Exit code 0 if all came to the same.
 """
 
-import argparse
 import os
 import random
 import shutil
@@ -23,14 +22,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+import tyro
+from harness import ROOT
+from kills import Ended, KilledAtCall, Outcome, leftovers, only_run, outcome, run_until, torn_files
 
-from kills import Ended, KilledAtCall, run_until  # noqa: E402
-from remains import Outcome, leftovers, only_run, outcome, torn_files  # noqa: E402
-
-from fer_core.paths import Paths  # noqa: E402
-from fer_core.store.promotion import current  # noqa: E402
+from fer_core.paths import Paths
+from fer_core.store.promotion import current
 
 SETTINGS = (
     *("--data=sample", "--sample-per-class=40", "--recipe=smoke", "--batch-size=16", "--epochs=8", "--devices=cpu"),
@@ -187,8 +184,15 @@ def _said(ended: Ended) -> str:
     return f"exit code {ended.status}: {' / '.join(ended.output.strip().splitlines()[-3:])}"
 
 
-def soak(scratch: Path, *, kills: int, seed: int, distilled: bool) -> int:
-    """Kills so many trainings, prints a line for each, and returns how many did not come to the same."""
+def main(kills: int = 20, seed: int | None = None, distilled: bool = False) -> None:
+    """Kills so many trainings and prints a line for each; keeps the folders of those that did not come to the same.
+
+    Args:
+        seed: by chance where it is not given.
+        distilled: all ingredients, and learning from another model.
+    """
+    seed = random.SystemRandom().randrange(10_000) if seed is None else seed
+    scratch = Path(tempfile.mkdtemp(prefix="fer-soak-"))
     training = Soak(scratch).distilled() if distilled else Soak(scratch)
     reference = training.reference()
     print(f"Seed {seed}. Uninterrupted: {len(reference.outcome.history)} epochs in {reference.seconds:.1f} s.")
@@ -207,20 +211,8 @@ def soak(scratch: Path, *, kills: int, seed: int, distilled: bool) -> int:
         if not verdict.problems:
             shutil.rmtree(scratch / name)
     print(f"{kills - failed} passed, {failed} failed")
-    return failed
-
-
-def main() -> None:
-    """Reads the command line. Keeps the folders of failed trainings, and says where they are."""
-    parser = argparse.ArgumentParser(description="Kill a training at random moments, resume it, compare.")
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
-    parser.add_argument("--distilled", action="store_true", help="all ingredients, and learning from another model")
-    options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="fer-soak-"))
-    failed = soak(scratch, kills=options.kills, seed=options.seed, distilled=options.distilled)
     if failed:
-        again = f"--kills {options.kills} --seed {options.seed}{' --distilled' if options.distilled else ''}"
+        again = f"--kills {kills} --seed {seed}{' --distilled' if distilled else ''}"
         print(f"See {scratch}, and again with: python benchmarks/soak.py {again}")
     else:
         shutil.rmtree(scratch)
@@ -228,4 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

@@ -1,10 +1,13 @@
 """The web section of `make bench`: start, one request, 16 clients, memory, overload, beside a tutorial's Flask app.
 
-The server is a process of its own, and so is the load generator (web_load.py); all three share the machine's cores.
+    python benchmarks/web_bench.py http://127.0.0.1:5000 picture.jpg --clients 16 --requests 2000
+
+The server is a process of its own, and so is the load generator, which this file is when it is run: so many clients,
+each sending its next picture when the last is answered. All three processes share the machine's cores.
 """
 
-import argparse
 import contextlib
+import json
 import os
 import socket
 import statistics
@@ -13,15 +16,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import cv2
 import psutil
+import tyro
+from harness import HERE, ROOT, SHIPPED, Bench, Row, measured, row
 from live_bench import clip_640
-from rich.console import Console
-from sides import HERE, ROOT, SHIPPED, YUNET, Bench, Rows, measured, row
+from tyro.conf import Positional
+from urllib3 import encode_multipart_formdata
 
 PICTURES = 5
 CLIENTS = 16
@@ -35,20 +44,21 @@ class Scene(NamedTuple):
     """640 x 480 JPEGs with one face each."""
     yunet: Path
     models: Path
-    console: Console
-    options: argparse.Namespace
+    starts: int
+    soak_requests: int
 
     def load(self, url: str, *, clients: int, requests: int, path: str = "/api/v1/predict") -> dict:
-        """Returns what web_load.py measures, in a process of its own."""
+        """Returns what the load generator measures, in a process of its own."""
         amount = ("--clients", clients, "--requests", requests, "--path", path)
-        return measured(self.console, HERE / "web_load.py", url, *self.pictures, *amount)
+        return measured(HERE / "web_bench.py", url, *self.pictures, *amount)
 
 
-def web(bench: Bench, options: argparse.Namespace) -> Rows:
+def web(bench: Bench, options) -> list[Row]:
     """Start, answers, load, memory and overload of the web page, beside an application as tutorials write it."""
     folder = bench.fresh_folder("web")
-    clip = clip_640(bench.data / "faces" / "single_face_2.mp4", folder / "clip.mp4")
-    scene = Scene(_pictures(clip, folder), bench.data / YUNET, folder / "models", bench.console, options)
+    clip = clip_640(bench.clip, folder / "clip.mp4")
+    pictures = _pictures(clip, folder)
+    scene = Scene(pictures, bench.yunet, folder / "models", options.starts, options.soak_requests)
     return [row for name in options.web_rows or ROWS for row in ROWS[name](scene)]
 
 
@@ -62,23 +72,21 @@ def _pictures(clip: Path, folder: Path) -> list[Path]:
     return paths
 
 
-def _start(scene: Scene) -> Rows:
+def _start(scene: Scene) -> list[Row]:
     """From the start of the process to the first answer; the first try brings the files into memory."""
-    seconds = [_seconds_to_first_answer(scene) for _ in range(scene.options.starts + 1)][1:]
-    scene.console.print(f"start: {seconds}")
-    median = statistics.median(seconds)
+    seconds = []
+    for _ in range(scene.starts + 1):
+        began = time.perf_counter()
+        with _served(scene) as server:
+            scene.load(server.url, clients=1, requests=1)
+            seconds.append(time.perf_counter() - began)
+    print(f"start: {seconds[1:]}", flush=True)
+    median = statistics.median(seconds[1:])
     return [row("process start to first answer, s", median, bar="≤ 1.5", met=median <= 1.5)]
 
 
-def _seconds_to_first_answer(scene: Scene) -> float:
-    began = time.perf_counter()
-    with served(scene) as server:
-        scene.load(server.url, clients=1, requests=1)
-        return time.perf_counter() - began
-
-
-def _alone(scene: Scene) -> Rows:
-    with served(scene) as server:
+def _alone(scene: Scene) -> list[Row]:
+    with _served(scene) as server:
         scene.load(server.url, clients=1, requests=50)
         found = scene.load(server.url, clients=1, requests=400)
     median = found["median_ms"]
@@ -86,14 +94,14 @@ def _alone(scene: Scene) -> Rows:
     return [row("one request alone, 640×480, median, ms", median, bar="≤ 15", met=met)]
 
 
-def _load(scene: Scene) -> Rows:
+def _load(scene: Scene) -> list[Row]:
     """16 clients, and the same against the tutorial's application, with the same pictures and network."""
-    with served(scene) as server:
+    with _served(scene) as server:
         scene.load(server.url, clients=CLIENTS, requests=100)
         ours = scene.load(server.url, clients=CLIENTS, requests=2000)
-    with _tutorial() as url:
-        scene.load(url, clients=CLIENTS, requests=32, path="/predict")
-        theirs = scene.load(url, clients=CLIENTS, requests=200, path="/predict")
+    with _process(HERE / "tutorial.py", SHIPPED, "web") as server:
+        scene.load(server.url, clients=CLIENTS, requests=32, path="/predict")
+        theirs = scene.load(server.url, clients=CLIENTS, requests=200, path="/predict")
     rate, p95, whole = ours["rate"], ours["p95_ms"], _all_read(ours)
     is_fast = rate >= 80 and rate >= 5 * theirs["rate"]
     name = f"{CLIENTS} clients, 95th percentile, ms"
@@ -103,9 +111,9 @@ def _load(scene: Scene) -> Rows:
     ]
 
 
-def _memory(scene: Scene) -> Rows:
-    requests = scene.options.soak_requests
-    with served(scene) as server:
+def _memory(scene: Scene) -> list[Row]:
+    requests = scene.soak_requests
+    with _served(scene) as server:
         scene.load(server.url, clients=CLIENTS, requests=1000)
         after_1000 = server.megabytes
         scene.load(server.url, clients=CLIENTS, requests=requests - 1000)
@@ -114,15 +122,15 @@ def _memory(scene: Scene) -> Rows:
     return [found | {"note": f"{after_1000:.0f} MB after 1,000 requests"}]
 
 
-def _overload(scene: Scene) -> Rows:
+def _overload(scene: Scene) -> list[Row]:
     """Far more clients than may wait: those that are too many are told to come again, and then all is as before."""
-    with served(scene, "--waiting", "8") as server:
+    with _served(scene, "--waiting", "8") as server:
         found = scene.load(server.url, clients=200, requests=4000)
         after = scene.load(server.url, clients=4, requests=100)
     refused = found["statuses"].get("503", 0)
     met = set(found["statuses"]) == {"200", "503"} and found["told_when"] == refused and _all_read(after)
-    fraction = 100 * refused / found["requests"]
     note = "all others were answered, and all 100 requests of 4 clients right after it"
+    fraction = 100 * refused / found["requests"]
     return [row("200 clients, 8 may wait: answers with 503, %", fraction, bar="> 0", met=met) | {"note": note}]
 
 
@@ -131,7 +139,7 @@ def _all_read(found: dict) -> bool:
     return found["statuses"] == {"200": found["requests"]} and found["faces"] == found["requests"]
 
 
-ROWS: dict[str, Callable[[Scene], Rows]] = {
+ROWS: dict[str, Callable[[Scene], list[Row]]] = {
     "start": _start,
     "alone": _alone,
     "load": _load,
@@ -152,26 +160,19 @@ class Server(NamedTuple):
         return self.process.memory_info().rss / 2**20
 
 
-@contextlib.contextmanager
-def served(scene: Scene, *flags: str) -> Iterator[Server]:
+def _served(scene: Scene, *flags: str) -> contextlib.AbstractContextManager[Server]:
     """Yields `python -m fer_core.web` with the project's own model and yunet, once it answers."""
-    folders = ["--models-dir", scene.models, "--detector", "yunet", "--detector-model", scene.yunet]
-    with _process("-m", "fer_core.web", *folders, *flags) as server:
-        yield server
-
-
-@contextlib.contextmanager
-def _tutorial() -> Iterator[str]:
-    with _process(HERE / "tutorial_web.py", "--model", SHIPPED) as server:
-        yield server.url
+    detector = ("--detector", "yunet", "--detector-model", scene.yunet)
+    return _process("-m", "fer_core.web", "--models-dir", scene.models, *detector, *flags, "--port")
 
 
 @contextlib.contextmanager
 def _process(*arguments: object) -> Iterator[Server]:
+    """Yields a server; the last of its arguments is its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, *map(str, arguments), "--port", str(port)]
+    command = [sys.executable, *map(str, arguments), str(port)]
     quiet = {"env": os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, **quiet)
     try:
@@ -194,3 +195,41 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen) -> None:
         except OSError:
             time.sleep(0.01)
     raise SystemExit(f"{url} does not answer.")
+
+
+def main(
+    url: Positional[str],
+    pictures: Positional[tuple[Path, ...]],
+    path: str = "/api/v1/predict",
+    clients: int = 1,
+    requests: int = 300,
+) -> None:
+    """Prints a line of JSON: requests a second, milliseconds, how many answers of each status, faces in them."""
+    forms = [encode_multipart_formdata({"image": ("a.jpg", file.read_bytes(), "image/jpeg")}) for file in pictures]
+    numbers, seconds, answers = iter(range(requests)), [], Counter()
+
+    def client(_: int) -> None:
+        connection = HTTPConnection(urlsplit(url).netloc)
+        for number in numbers:  # which all clients share
+            body, content_type = forms[number % len(forms)]
+            began = time.perf_counter()
+            connection.request("POST", path, body, {"Content-Type": content_type})
+            answer = connection.getresponse()
+            text = answer.read()
+            seconds.append(time.perf_counter() - began)
+            told_when = answer.getheader("Retry-After") is not None
+            answers.update({str(answer.status): 1, "faces": text.count(b'"label"'), "told_when": told_when})
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(client, range(clients)))
+    rate = len(seconds) / (time.perf_counter() - began)
+    milliseconds = [1000 * value for value in sorted(seconds)]
+    figures = {"requests": len(seconds), "rate": rate, "median_ms": statistics.median(milliseconds)}
+    figures |= {"p95_ms": milliseconds[int(len(seconds) * 0.95)], "longest_ms": milliseconds[-1]}
+    figures |= {name: answers.pop(name, 0) for name in ("faces", "told_when")}
+    print(json.dumps(figures | {"statuses": dict(sorted(answers.items()))}))
+
+
+if __name__ == "__main__":
+    tyro.cli(main, description=__doc__)

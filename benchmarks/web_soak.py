@@ -1,12 +1,12 @@
 """A soak of the web page: thousands of malformed uploads and bodies. No 500, no growth, no file left behind.
 
-    python -m benchmarks.web_soak --faces ../shared/data/faces --uploads 2000
+    python benchmarks/web_soak.py --faces ../shared/data/faces --uploads 2000
 
 Each upload is made from its number alone, so that one that fails can be sent again. The last line is JSON; the exit
 code is 1 where something did not hold.
 """
 
-import argparse
+import contextlib
 import json
 import os
 import random
@@ -17,15 +17,15 @@ import tempfile
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 import requests
+import tyro
+from harness import ROOT, TEST_DATA
 from urllib3 import encode_multipart_formdata
-
-from benchmarks.sides import ROOT, TEST_DATA
 
 PATHS = ("/api/v1/predict", "/api/v1/predict", "/api/v1/live", "/", "/corrections", "/api/v1/jobs", "/nothing")
 _SESSION = {"session": "0123456789"}
@@ -127,24 +127,8 @@ def send(url: str, session: requests.Session, upload: Upload) -> int:
     return answer.status_code
 
 
-def files_under(folder: Path) -> set[str]:
-    """Returns every file under a folder."""
-    return {str(path) for path in folder.rglob("*") if path.is_file()}
-
-
-def main() -> None:
-    """Runs the soak."""
-    options = parse_options()
-    pictures = [(options.faces / name).read_bytes() for name in ("photo_happy.jpg", "mountain.jpg")]
-    with tempfile.TemporaryDirectory(prefix="fer-soak-") as folder:
-        result = soak(Path(folder), pictures, options.uploads)
-    print(json.dumps(result))
-    holds = not result["server_errors"] and not result["files_left"] and result["megabytes_grown"] <= 10
-    sys.exit(0 if holds and result["still_answers"] else 1)
-
-
-def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
-    """Returns what became of so many uploads to a server of its own."""
+@contextlib.contextmanager
+def _served(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     (folder / "tmp").mkdir()
     paths = {"FER_CACHE_DIR": "cache", "FER_INBOX": "inbox", "TMPDIR": "tmp", "FER_STATE_DIR": "state"}
     environment = os.environ | {name: str(folder / place) for name, place in paths.items()}
@@ -153,41 +137,45 @@ def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
     try:
         url = next(line.split()[2] for line in process.stderr if line.startswith("Serving on "))
         threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would hold the server up
-        return _sent(url, process, folder, pictures=pictures, uploads=uploads)
+        yield url, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait()
 
 
-def _sent(url: str, process: subprocess.Popen, folder: Path, *, pictures: list[bytes], uploads: int) -> dict:
-    session, statuses, wrong = requests.Session(), Counter(), []
-    before, memory = files_under(folder), 0.0
-    for number in range(uploads):
-        upload = malformed(number, pictures)
-        status = send(url, session, upload)
-        statuses[status] += 1
-        if status >= 500:
-            wrong.append(f"{number} {upload.kind} {upload.path}: {status}")
-        if number == uploads // 4:  # what a library sets aside once is there by then
-            memory = psutil.Process(process.pid).memory_info().rss
-    answer = session.post(f"{url}/api/v1/predict", files={"image": pictures[0]}, timeout=60)
-    return {
-        "uploads": uploads,
-        "statuses": {str(status): count for status, count in sorted(statuses.items())},
-        "server_errors": wrong,
-        "files_left": sorted(files_under(folder) - before),
-        "megabytes_grown": round((psutil.Process(process.pid).memory_info().rss - memory) / 2**20, 1),
-        "still_answers": answer.status_code == 200 and len(answer.json()["images"][0]["faces"]) == 1,
-    }
+def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
+    """Returns what became of so many uploads to a server of its own."""
+    session, statuses, wrong, memory = requests.Session(), Counter(), [], 0
+    with _served(folder) as (url, server):
+        before = set(folder.rglob("*"))
+        for number in range(uploads):
+            upload = malformed(number, pictures)
+            status = send(url, session, upload)
+            statuses[status] += 1
+            if status >= 500:
+                wrong.append(f"{number} {upload.kind} {upload.path}: {status}")
+            if number == uploads // 4:  # what a library sets aside once is there by then
+                memory = server.memory_info().rss
+        answer = session.post(f"{url}/api/v1/predict", files={"image": pictures[0]}, timeout=60)
+        return {
+            "uploads": uploads,
+            "statuses": {str(status): count for status, count in sorted(statuses.items())},
+            "server_errors": wrong,
+            "files_left": sorted(str(path) for path in set(folder.rglob("*")) - before if path.is_file()),
+            "megabytes_grown": round((server.memory_info().rss - memory) / 2**20, 1),
+            "still_answers": answer.status_code == 200 and len(answer.json()["images"][0]["faces"]) == 1,
+        }
 
 
-def parse_options() -> argparse.Namespace:
-    """Returns the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, default=TEST_DATA / "faces", help="default: %(default)s")
-    parser.add_argument("--uploads", type=int, default=2000)
-    return parser.parse_args()
+def main(faces: Path = TEST_DATA / "faces", uploads: int = 2000) -> None:
+    """Runs the soak."""
+    pictures = [(faces / name).read_bytes() for name in ("photo_happy.jpg", "mountain.jpg")]
+    with tempfile.TemporaryDirectory(prefix="fer-soak-") as folder:
+        result = soak(Path(folder), pictures, uploads)
+    print(json.dumps(result))
+    holds = not result["server_errors"] and not result["files_left"] and result["megabytes_grown"] <= 10
+    sys.exit(0 if holds and result["still_answers"] else 1)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

@@ -4,7 +4,7 @@ import signal
 
 import keras
 import pytest
-from remains import only_run
+from kills import only_run
 from soak import Moment, Soak
 
 from fer_core import networks

@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from remains import outcome
+from kills import outcome
 
 from fer_core.store.files import file_sha256
 from fer_core.store.runs import list_runs

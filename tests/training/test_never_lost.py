@@ -8,7 +8,7 @@ import signal
 import sys
 
 import pytest
-from remains import leftovers, only_run, outcome, torn_files
+from kills import leftovers, only_run, outcome, torn_files
 from soak import SETTINGS, Moment, Soak
 
 from fer_core.store.promotion import promote

@@ -1,4 +1,7 @@
-"""What the benchmarks share: data, scratch folders, and processes of ours and of a peer, each measured by itself."""
+"""What the benchmarks share: data, scratch folders, rows of tables, and programs measured in processes of their own.
+
+Imported first, it also makes the project's packages importable for scripts of this folder.
+"""
 
 import csv
 import json
@@ -9,22 +12,31 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 import psutil
-from rich.console import Console
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
 TEST_DATA = Path(os.environ.get("FER_TEST_DATA") or ROOT.parent / "shared" / "data")
 YUNET = "face_detection_yunet_2026may.onnx"
 SHIPPED = ROOT / "models" / "shipped" / "best" / "model.h5"
 
+_SAVE = """
+import json, pathlib, sys
+from fer_core import networks
+from fer_core.recipes import recipe_config
+recipe, folder, labels = sys.argv[1], pathlib.Path(sys.argv[2]), "angry disgust fear happy neutral sad surprise".split()
+networks.build(recipe_config(recipe), tuple(labels)).save(folder / f"{recipe}.h5")
+(folder / "labels.json").write_text(json.dumps(labels))
+"""
+
 Epoch = dict[str, float]
 """epoch, images_per_second, val_accuracy; since_start in seconds from the start of the process."""
-Rows = list[dict[str, object]]
+Row = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -34,12 +46,16 @@ class Bench:
     archive: Path
     """FER-2013 as a zip; beside it lie faces/ and YuNet's file."""
     scratch: Path
-    console: Console
 
     @property
-    def data(self) -> Path:
-        """The folder with faces/ and YuNet's file."""
-        return self.archive.parent
+    def clip(self) -> Path:
+        """A video of one face."""
+        return self.archive.parent / "faces" / "single_face_2.mp4"
+
+    @property
+    def yunet(self) -> Path:
+        """YuNet's file."""
+        return self.archive.parent / YUNET
 
     @property
     def cache(self) -> Path:
@@ -58,19 +74,19 @@ class Bench:
         return Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=self.scratch))
 
 
-def row(name: str, ours: float, plain: float | None = None, *, bar: str, met: bool, less_is_better=False) -> dict:
+def row(name: str, ours: float, peer: float | None = None, *, bar: str, met: bool, less_is_better=False) -> Row:
     """Returns a row of the tables, with the ratio to the peer where there is one."""
-    ratio = None if plain is None else plain / ours if less_is_better else ours / plain
-    return {"name": name, "ours": ours, "plain": plain, "ratio": ratio, "bar": bar, "met": met}
+    ratio = None if peer is None else peer / ours if less_is_better else ours / peer
+    return {"name": name, "ours": ours, "plain": peer, "ratio": ratio, "bar": bar, "met": met}
 
 
-def measured(console: Console, *arguments: object, prefix: tuple = (), cache: Path | None = None) -> dict:
+def measured(*arguments: object, prefix: tuple = (), cache: Path | None = None) -> dict:
     """Returns the JSON object that a Python program prints last, run in a process of its own."""
     command = [*prefix, sys.executable, *map(str, arguments)]
     environment = _environment(cache) if cache else None
     ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     last_line = ended.stdout.splitlines()[-1]
-    console.print(f"{' '.join(Path(part).name for part in command[len(prefix) + 1 :])}: {last_line}", markup=False)
+    print(f"{' '.join(Path(part).name for part in command[len(prefix) + 1 :])}: {last_line}", flush=True)
     return json.loads(last_line)
 
 
@@ -80,7 +96,7 @@ def train_ours(bench: Bench, recipe: str, *flags: str, epochs: int | None = None
     command = ["train_emotion_model.py", "--data", bench.archive, "--recipe", recipe, "--validation", "test"]
     command += ["--no-promote", "--models-dir", folder / "models", "--history-dir", folder / "history"]
     command += ["--epochs", epochs] if epochs else []
-    return read_our_epochs(folder, began=_run(bench, [*command, *flags], cache=cache))
+    return read_our_epochs(folder, began=_run([*command, *flags], cache=cache))
 
 
 def read_our_epochs(folder: Path, *, began: float) -> list[Epoch]:
@@ -95,31 +111,34 @@ def read_our_epochs(folder: Path, *, began: float) -> list[Epoch]:
 
 def train_plain(bench: Bench, network: str, *, epochs: int, batch_size: int, stop_at: float = 2.0) -> list[Epoch]:
     """Returns the epochs of a run of plain_keras.py."""
-    log = bench.fresh_folder("plain") / "log.jsonl"
-    command = [HERE / "plain_keras.py", "--data", bench.unpacked, "--network", network, "--epochs", epochs]
-    _run(bench, [*command, "--batch-size", batch_size, "--stop-at", stop_at, "--log", log], cache=bench.cache)
+    folder = bench.fresh_folder("plain")
+    log = folder / "log.jsonl"
+    command = [HERE / "plain_keras.py", saved_network(network, folder), "--data", bench.unpacked, "--network", network]
+    command += ["--epochs", epochs, "--batch-size", batch_size, "--stop-at", stop_at, "--log", log]
+    _run(command, cache=bench.cache)
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def machine() -> str:
-    """Returns what a benchmark was measured on, as its table says it."""
-    return f"{processor()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
+def saved_network(recipe: str, folder: Path) -> Path:
+    """Returns the file in which a recipe's network is saved, with fresh weights; its labels lie beside it."""
+    subprocess.run([sys.executable, "-c", _SAVE, recipe, str(folder)], cwd=ROOT, check=True)
+    return folder / f"{recipe}.h5"
 
 
-def processor() -> str:
-    """Returns the name of the CPU, as well as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
+def conditions() -> dict[str, str]:
+    """Returns when and on what a benchmark is measured."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    processor = names[0] if names else platform.processor() or platform.machine()
+    machine = f"{processor}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
+    return {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine}
 
 
-def _run(bench: Bench, arguments: list, *, cache: Path) -> float:
+def _run(arguments: list, *, cache: Path) -> float:
     """Runs a Python script from the root of the project; returns when it began. Its output goes to the terminal."""
     command = [sys.executable, *map(str, arguments)]
-    bench.console.print(" ".join(command[1:]), style="dim", soft_wrap=True)
+    print(*command[1:], flush=True)
     process = subprocess.Popen(command, env=_environment(cache), cwd=ROOT)
     began = psutil.Process(process.pid).create_time()
     if process.wait():
