@@ -168,7 +168,8 @@ def measure(folder: str, options: Options) -> None:
         crowd.end()
     times, trials = crowd.times(), len(load_state(search).trials)
     at_work = {
-        part: [line[part][1] for line in times if part in line and line["trial"] >= trials * _LAST] for part in PARTS
+        part: [line[part][1] for line in times if part in line and line["trial"] >= min(trials * _LAST, trials - 1)]
+        for part in PARTS
     }
     figures = asdict(options) | {
         "oracle": options.what[0],

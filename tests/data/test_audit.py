@@ -23,51 +23,36 @@ def flawed(train_and_test):
     return train_and_test
 
 
-def test_images_are_counted_per_part_before_validation_is_taken_out(load, train_and_test):
-    parts = audit(load(train_and_test)).parts
-    assert [(part.name, part.images) for part in parts] == [
-        ("train", {"angry": 10, "happy": 10, "sad": 10}),
-        ("test", {"angry": 4, "happy": 4, "sad": 4}),
-    ]
-
-
-def test_copies_and_contradictions_within_a_part_are_found(load, flawed):
-    train, test = audit(load(flawed, skip_bad_images=True)).parts
-    assert (train.extra_copies, test.extra_copies) == (2, 0)
-    assert test.conflicting == ()
+def test_copies_contradictions_shared_blank_and_unreadable_images_are_found(load, flawed):
+    found = audit(load(flawed, skip_bad_images=True))
+    train, test = found.parts
+    assert (train.extra_copies, test.extra_copies, test.conflicting) == (2, 0, ())
     assert train.conflicting == (
         {"train/happy/copy.png": "happy", "train/sad/00029.png": "sad", "train/sad/copy.png": "sad"},
     )
-
-
-def test_images_that_two_parts_share_are_counted(load, flawed):
-    (shared,) = audit(load(flawed, skip_bad_images=True)).shared
+    (shared,) = found.shared
     assert (shared.part, shared.other, shared.images, shared.other_label) == ("test", "train", 2, 1)
-
-
-def test_the_same_pixels_in_another_file_format_are_a_copy(load, train_and_test):
-    one = train_and_test / "train" / "sad" / "00029.png"
-    cv2.imwrite(str(one.with_suffix(".bmp")), cv2.imread(str(one), cv2.IMREAD_GRAYSCALE))
-    assert audit(load(train_and_test)).parts[0].extra_copies == 1
-
-
-def test_blank_and_unreadable_images_are_named(load, flawed):
-    found = audit(load(flawed, skip_bad_images=True))
     assert found.blank == ("test/sad/blank.png",)
-    assert [bad.name for bad in found.unreadable] == ["train/angry/bad.jpg"]
-
-
-def test_data_without_parts_is_audited_whole(load, fill, tmp_path):
-    found = audit(load(fill(tmp_path / "own", 10)))
-    assert [(part.name, sum(part.images.values())) for part in found.parts] == [("all images", 30)]
-    assert found.shared == ()
-
-
-def test_the_audit_can_be_written_as_json(load, flawed):
-    found = audit(load(flawed, skip_bad_images=True))
     written = json.loads(json.dumps(found.to_json()))
     assert written["parts"][0]["extra_copies"] == 2
     assert written["unreadable"] == [
         {"name": "train/angry/bad.jpg", "reason": "not a JPEG, PNG, BMP or WebP picture, or damaged"}
     ]
     assert written["fingerprint"] == found.fingerprint
+
+
+def test_images_are_counted_per_part_before_validation_is_taken_out(load, fill, train_and_test, tmp_path):
+    parts = audit(load(train_and_test)).parts
+    assert [(part.name, part.images) for part in parts] == [
+        ("train", {"angry": 10, "happy": 10, "sad": 10}),
+        ("test", {"angry": 4, "happy": 4, "sad": 4}),
+    ]
+    found = audit(load(fill(tmp_path / "own", 10)))
+    assert [(part.name, sum(part.images.values())) for part in found.parts] == [("all images", 30)]
+    assert found.shared == ()
+
+
+def test_the_same_pixels_in_another_file_format_are_a_copy(load, train_and_test):
+    one = train_and_test / "train" / "sad" / "00029.png"
+    cv2.imwrite(str(one.with_suffix(".bmp")), cv2.imread(str(one), cv2.IMREAD_GRAYSCALE))
+    assert audit(load(train_and_test)).parts[0].extra_copies == 1

@@ -1,4 +1,4 @@
-"""Split and emotion from folder names alone."""
+"""Split and emotion from folder names alone; folders that are no emotions are not trained on as if they were."""
 
 import pytest
 
@@ -10,48 +10,57 @@ def placed(*names: str, folders=()) -> set[tuple[str, str, str]]:
     return {(one.name, one.part, one.label) for one in place(names, folders, source="faces")[0]}
 
 
-def test_train_and_test_folders_are_parts_in_any_letter_case():
-    assert placed("Train/Happy/a.JPG", "TEST/happy/b.png") == {
-        ("Train/Happy/a.JPG", "train", "happy"),
-        ("TEST/happy/b.png", "test", "happy"),
-    }
+def look(*names: str, files: dict[str, bytes] | None = None) -> tuple[set[str], tuple[str, ...]]:
+    """Returns the labels of these pictures beside these files, and the notes."""
+    files = files or {}
+    pictures, notes = place([*names, *files], (), source="faces", read=lambda name: files[name])
+    return {one.label for one in pictures}, notes
 
 
-@pytest.mark.parametrize("name", ["val", "validation", "Validation"])
-def test_val_and_validation_are_the_validation_part(name):
-    assert (f"{name}/sad/c.bmp", "validation", "sad") in placed(
-        "train/sad/a.jpg", "test/sad/b.jpg", f"{name}/sad/c.bmp"
-    )
+def refused(*names: str, files: dict[str, bytes] | None = None) -> str:
+    """Returns what is said of these pictures beside these files."""
+    with pytest.raises(DatasetError) as caught:
+        look(*names, files=files)
+    assert "<emotion>/" in caught.value.hint
+    return str(caught.value)
 
 
-def test_class_folders_alone_are_one_part():
-    assert placed("happy/a.jpg", "sad/b.webp") == {
-        ("happy/a.jpg", "all images", "happy"),
-        ("sad/b.webp", "all images", "sad"),
-    }
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("Train/Happy/a.JPG", "TEST/happy/b.png"), [("train", "happy"), ("test", "happy")]),
+        (("train/sad/a.jpg", "Validation/sad/b.bmp"), [("train", "sad"), ("validation", "sad")]),
+        (("FER2013Train/sad/a.jpg", "FER2013Valid/sad/b.jpg"), [("train", "sad"), ("validation", "sad")]),
+        (("happy/a.jpg", "sad/b.webp"), [("all images", "happy"), ("all images", "sad")]),
+        (("a/fer2013/train/sad/a.jpg", "a/fer2013/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
+        (("test/train/sad/a.jpg", "test/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
+        (("train/train/sad/a.jpg", "test/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
+        (("train/sad/person 1/a.jpg", "test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
+        (("fr\u00f6hlich/a.jpg", "fro\u0308hlich/b.jpg"), [("all images", "fr\u00f6hlich")] * 2),
+    ],
+)
+def test_a_picture_has_the_split_and_the_label_of_its_folders(names, parts):
+    others = ("sad/z.jpg",) if parts[0][1].startswith("fr") else ()
+    found = {name: (part, label) for name, part, label in placed(*names, *others) if name not in others}
+    assert [found[name] for name in names] == parts
+    assert len(found) == 2
 
 
-def test_folders_around_the_whole_do_not_matter():
-    assert placed("archive/fer2013/train/sad/a.jpg", "archive/fer2013/test/sad/b.jpg") == {
-        ("archive/fer2013/train/sad/a.jpg", "train", "sad"),
-        ("archive/fer2013/test/sad/b.jpg", "test", "sad"),
-    }
+def test_a_folder_beside_train_is_the_split_that_its_name_says():
+    names = dict.fromkeys(("valid", "val_set", "eval", "validate", "validation-set", "dev"), "validation")
+    names |= {"testing": "test", "Test Set": "test", "test_public": "PublicTest", "PrivateTest": "PrivateTest"}
+    for name, part in names.items():
+        found = placed("train_set/sad/a.jpg", "train_set/happy/a.jpg", f"{name}/sad/b.jpg")
+        assert (f"{name}/sad/b.jpg", part, "sad") in found
 
 
-def test_a_folder_around_the_whole_may_be_called_test():
-    assert ("test/train/sad/a.jpg", "train", "sad") in placed("test/train/sad/a.jpg", "test/test/sad/b.jpg")
+def test_what_is_hidden_left_behind_or_no_picture_is_ignored():
+    names = ("train/happy/a.jpg", "train/sad/b.jpg", "__MACOSX/train/sad/._a.jpg", "train/sad/.c.jpg", ".git/x/y.jpg")
+    left = ("train/@eaDir/SYNOPHOTO.jpg", "train/sad/@eaDir/b.jpg/SYNO.jpg", "train/sad/Thumbs.db")
+    assert {one[0] for one in placed(*names, *left, folders=("train/@eaDir",))} == set(names[:2])
 
 
-def test_pictures_may_lie_deeper_in_a_class_folder():
-    assert ("train/sad/person 1/a.jpg", "train", "sad") in placed("train/sad/person 1/a.jpg", "test/sad/b.jpg")
-
-
-def test_hidden_files_and_what_is_no_picture_are_ignored():
-    names = ("sad/a.jpg", "happy/b.jpg", "__MACOSX/sad/._a.jpg", "sad/.c.jpg", ".git/x/y.jpg", "sad/Thumbs.db")
-    assert {one[0] for one in placed(*names)} == {"sad/a.jpg", "happy/b.jpg"}
-
-
-def test_pictures_outside_of_class_folders_are_left_out_with_a_note():
+def test_pictures_outside_of_class_folders_are_left_out_with_a_note_in_any_order():
     names = ["train/sad/a.jpg", "test/sad/b.jpg", "train/stray.jpg", "cover.png", "other/sad/c.jpg"]
     pictures, notes = place(names, (), source="faces")
     assert [one.name for one in pictures] == ["test/sad/b.jpg", "train/sad/a.jpg"]
@@ -60,67 +69,7 @@ def test_pictures_outside_of_class_folders_are_left_out_with_a_note():
         "Left out, as beside test and train: 1 in the top folder.",
         "Left out, as in no class folder: 1 in train.",
     )
-
-
-def test_the_order_of_the_names_does_not_matter():
-    names = ["train/sad/b.jpg", "train/happy/a.jpg", "test/sad/c.jpg"]
-    assert place(names, (), source="faces") == place(names[::-1], (), source="faces")
-
-
-@pytest.mark.parametrize("empty", ["fear", "train/fear", "test"])
-def test_an_empty_class_folder_is_refused(empty):
-    names = ("happy/a.jpg", "sad/b.jpg") if empty == "fear" else ("train/happy/a.jpg", "train/sad/b.jpg")
-    with pytest.raises(DatasetError, match=f"faces: the folder {empty} holds no pictures") as caught:
-        placed(*names, folders=(*{name.rsplit("/", 1)[0] for name in names}, empty))
-    assert caught.value.hint == "Put pictures in it, or remove the folder."
-
-
-def test_an_empty_folder_elsewhere_does_not_matter():
-    placed("archive/happy/a.jpg", "archive/sad/b.jpg", folders=("archive/happy", "archive/sad", "other/happy"))
-
-
-def test_no_pictures_at_all_is_refused():
-    with pytest.raises(DatasetError, match="faces holds no pictures") as caught:
-        placed("README.txt")
-    assert "train/<emotion>/" in caught.value.hint
-
-
-def test_pictures_without_folders_are_refused():
-    with pytest.raises(DatasetError, match="faces has pictures but no class folders"):
-        placed("a.jpg", "b.jpg")
-
-
-def test_a_csv_is_taken_where_no_folder_of_a_split_or_emotion_has_pictures():
-    assert fer_csv_among(["x/fer2013.csv", "x/README"]) == ("x/fer2013.csv", ())
-    assert fer_csv_among(["icml_face_data.csv", "train.csv"])[0] == "icml_face_data.csv"
-    assert fer_csv_among(["fer2013 (1).csv"])[0] == "fer2013 (1).csv"
-    assert fer_csv_among(["fer2013.csv", "train/sad/a.jpg"]) == (None, ())
-    assert fer_csv_among(["other.csv"]) == (None, ())
-
-
-def test_a_picture_beside_a_csv_is_left_out_with_a_note():
-    table, notes = fer_csv_among(["fer2013.csv", "docs/screenshot.png"])
-    assert (table, notes) == ("fer2013.csv", ("Left out, as beside fer2013.csv: 1 in docs.",))
-
-
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        *((name, "validation") for name in ("valid", "dev", "eval", "validate", "val_set", "validation-set")),
-        *(("testing", "test"), ("Test Set", "test"), ("test_public", "PublicTest"), ("PrivateTest", "PrivateTest")),
-    ],
-)
-def test_a_folder_beside_train_is_the_split_that_its_name_says(name, part):
-    assert (f"{name}/sad/b.jpg", part, "sad") in placed(
-        "train_set/sad/a.jpg", "train_set/happy/a.jpg", f"{name}/sad/b.jpg"
-    )
-
-
-def test_a_split_that_is_repeated_is_one():
-    assert placed("train/train/sad/a.jpg", "test/test/sad/b.jpg") == {
-        ("train/train/sad/a.jpg", "train", "sad"),
-        ("test/test/sad/b.jpg", "test", "sad"),
-    }
+    assert place(names[::-1], (), source="faces") == (pictures, notes)
 
 
 @pytest.mark.parametrize(
@@ -137,25 +86,24 @@ def test_a_lone_picture_beside_the_data_changes_nothing(beside, inside, classes)
     assert any(note.startswith("Left out, as beside ") for note in notes)
 
 
-def test_a_folder_with_a_lone_picture_between_class_folders_is_no_class():
-    names = [f"{label}/{number}.jpg" for label in ("happy", "sad") for number in range(12)]
+def test_a_folder_with_a_lone_picture_between_class_folders_is_no_class_but_a_person_is_kept():
+    names = [f"{label}/{person}/{n}.jpg" for label in ("happy", "sad") for person in ("anna", "ben") for n in range(12)]
+    assert len(placed(*names, "sad/carl/1.jpg")) == len(names) + 1
     pictures, notes = place([*names, "misc/screenshot.png", "docs/1.png"], ("docs", "misc"), source="faces")
     assert {one.label for one in pictures} == {"happy", "sad"}
     assert len(notes) == 2
 
 
-def test_a_person_with_few_pictures_of_an_emotion_is_kept():
-    names = [f"{label}/{person}/{n}.jpg" for label in ("happy", "sad") for person in ("anna", "ben") for n in range(12)]
-    assert len(placed(*names, "sad/carl/1.jpg")) == len(names) + 1
+@pytest.mark.parametrize("empty", ["fear", "train/fear", "test"])
+def test_an_empty_class_folder_is_refused(empty):
+    names = ("happy/a.jpg", "sad/b.jpg") if empty == "fear" else ("train/happy/a.jpg", "train/sad/b.jpg")
+    with pytest.raises(DatasetError, match=f"faces: the folder {empty} holds no pictures") as caught:
+        placed(*names, folders=(*{name.rsplit("/", 1)[0] for name in names}, empty))
+    assert caught.value.hint == "Put pictures in it, or remove the folder."
 
 
-def test_several_data_sets_are_refused_by_name():
-    with pytest.raises(DatasetError, match=r"faces could be 2 data sets, .*: fold1, fold2\.") as caught:
-        placed(*(f"fold{fold}/{label}/{fold}.jpg" for fold in (1, 2) for label in ("happy", "sad")))
-    assert "Give one of them" in caught.value.hint
-
-
-def test_a_folder_of_something_else_is_no_empty_class():
+def test_an_empty_folder_elsewhere_or_of_something_else_does_not_matter():
+    placed("archive/happy/a.jpg", "archive/sad/b.jpg", folders=("archive/happy", "archive/sad", "other/happy"))
     folders = ("happy", "sad", "docs", "annotations")
     assert len(placed("happy/a.jpg", "sad/b.jpg", "docs/README.md", "annotations/1.npy", folders=folders)) == 2
 
@@ -168,29 +116,86 @@ def test_other_kinds_of_pictures_are_counted_and_named():
 
 
 @pytest.mark.parametrize(
-    ("names", "instead"),
+    ("names", "message", "hint"),
     [
-        ([f"sad/{number}.tiff" for number in range(20)], "holds no pictures, but 20 .tiff"),
-        (["a/train.csv", "a/test.csv"], "holds no pictures, but test.csv and train.csv"),
+        (["README.txt"], "faces holds no pictures", "train/<emotion>/"),
+        (["a.jpg", "b.jpg"], "faces has pictures but no class folders", "train/<emotion>/"),
+        ([f"sad/{number}.tiff" for number in range(20)], "holds no pictures, but 20 .tiff", "train/<emotion>/"),
+        (["a/train.csv", "a/test.csv"], "holds no pictures, but test.csv and train.csv", "give that file itself"),
+        (
+            [f"fold{fold}/{label}/{fold}.jpg" for fold in (1, 2) for label in ("happy", "sad")],
+            r"faces could be 2 data sets, .*: fold1, fold2\.",
+            "Give one of them",
+        ),
+        *((["happy/b.jpg", f"{name}/a.jpg"], "has control characters, or bytes that are no UTF-8", "Rename")
+          for name in ("sad\x1b[2J", "sad\nError", "sa\udcf6d")),
+    ],
+)  # fmt: skip
+def test_what_is_no_data_set_is_refused_with_what_there_is_instead(names, message, hint):
+    with pytest.raises(DatasetError, match=message) as caught:
+        placed(*names)
+    assert hint in caught.value.hint
+    assert str(caught.value).isprintable()
+
+
+def test_a_csv_is_taken_where_no_folder_of_a_split_or_emotion_has_pictures():
+    assert fer_csv_among(["x/fer2013.csv", "x/README"]) == ("x/fer2013.csv", ())
+    assert fer_csv_among(["icml_face_data.csv", "train.csv"])[0] == "icml_face_data.csv"
+    assert fer_csv_among(["fer2013 (1).csv"])[0] == "fer2013 (1).csv"
+    assert fer_csv_among(["fer2013.csv", "train/sad/a.jpg"]) == (None, ())
+    assert fer_csv_among(["other.csv"]) == (None, ())
+    assert fer_csv_among(["fer2013.csv", "docs/a.png"])[1] == ("Left out, as beside fer2013.csv: 1 in docs.",)
+
+
+def test_labels_in_lists_and_files_beside_the_pictures_are_not_overlooked():
+    kinds = (("aligned", "_aligned"), ("original", ""))
+    pictures = [f"Image/{kind}/train_{n:05}{end}.jpg" for n in range(9) for kind, end in kinds]
+    listed = {"EmoLabel/list.txt": b"train_00001.jpg 5\ntrain_00002.jpg 4\n"}
+    said = "the folders aligned and original are not taken for emotions: EmoLabel/list.txt"
+    assert said in refused(*pictures, files=listed)
+    pictures = [f"data/FER2013{part}/fer{n}.png" for n, part in enumerate(("Train", "Valid", "Test"))]
+    table = {"data/FER2013Train/label.csv": b"fer0.png,(0, 0, 48, 48),4,0,0\n"}
+    assert "FER2013Train/label.csv seems to hold the labels" in refused(*pictures, files=table)
+    pictures = [f"{part}_set/images/{n}.jpg" for part in ("train", "val") for n in range(5)]
+    said = "the folder images is not taken for emotions: train_set/annotations/1_exp.npy"
+    assert said in refused(*pictures, files={"train_set/annotations/1_exp.npy": b""})
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            [f"KDEF/{who}/{who}{code}S.JPG" for who in ("AF01", "AM02") for code in ("AN", "DI", "AF", "HA", "NE")],
+            "the file names in AF01 say several emotions (AF01ANS.JPG)",
+        ),
+        ([f"ck/{s}/{t}/{n}.png" for s in ("S5", "S6") for t in "12" for n in "ab"], "could be 2 data sets"),
+        (["001/1/a.png", "002/1/a.png"], "pictures lie in folders inside of them"),
+        (["cropped/a.jpg", "original/a.jpg"], "such names say what pictures are"),
+        (["d/FER2013Train/1.png", "d/FER2013Test/2.png"], "FER2013Train is named like a split"),
+        (["happy/a.jpg", "sad/b.jpg", "test/c.jpg"], "test is the name of a split"),
+        (["happy/train/a.jpg", "sad/train/b.jpg", "happy/test/c.jpg"], "the splits lie inside of them"),
     ],
 )
-def test_what_there_is_instead_of_pictures_is_named(names, instead):
-    with pytest.raises(DatasetError, match=instead):
-        placed(*names)
+def test_persons_kinds_of_pictures_and_splits_are_no_classes(names, said):
+    assert said in refused(*names)
 
 
-def test_leftovers_of_file_servers_are_no_classes():
-    names = ("train/happy/a.jpg", "train/@eaDir/SYNOPHOTO.jpg", "train/sad/@eaDir/b.jpg/SYNO.jpg", "train/sad/b.jpg")
-    assert {one[0] for one in placed(*names, folders=("train/@eaDir",))} == {"train/happy/a.jpg", "train/sad/b.jpg"}
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("protest/a.jpg", "restrained/b.jpg", "invalidated/c.jpg"),
+        ("engaged/anna1.jpg", "engaged/ben1.jpg", "confused/anna1.jpg", "confused/ben1.jpg"),
+        ("positive/Training_1.jpg", "positive/PublicTest_2.jpg", "negative/Training_3.jpg", "negative/Private_1.jpg"),
+        ("train/0/1.jpg", "train/1/1.jpg", "test/0/1.jpg", "test/1/1.jpg"),
+    ],
+)
+def test_own_classes_may_look_like_this(names):
+    assert len(look(*names)[0]) in (2, 3)
 
 
-def test_composed_and_decomposed_names_are_one_label():
-    composed, decomposed = "fr\u00f6hlich", "fro\u0308hlich"
-    assert {one[2] for one in placed(f"{composed}/a.jpg", f"{decomposed}/b.jpg", "sad/c.jpg")} == {composed, "sad"}
-
-
-@pytest.mark.parametrize("name", ["sad\x1b[2J", "sad\nError", "sa\udcf6d"])
-def test_a_label_that_no_terminal_and_no_file_could_take_is_refused(name):
-    with pytest.raises(DatasetError, match="has control characters, or bytes that are no UTF-8") as caught:
-        placed(f"{name}/a.jpg", "happy/b.jpg")
-    assert str(caught.value).isprintable()
+def test_it_is_said_that_own_classes_are_a_guess_and_emotions_are_never_doubted():
+    labels, notes = look("bored/1.jpg", "frustrated/1.jpg", files={"labels.txt": b"0 bored\n1 frustrated\n"})
+    assert labels == {"bored", "frustrated"}
+    assert notes == ("Guessed: the classes are bored and frustrated. None is named after a known emotion.",)
+    listed = {"labels.csv": b"1.jpg,anger\nx.jpg,joy\n"}
+    assert look("anger/1.jpg", "joy/x.jpg", files=listed) == ({"anger", "joy"}, ())

@@ -1,10 +1,14 @@
-"""Holding images out: copies together, every class in proportion, the same choice for the same seed."""
+"""Who trains, validates and tests, and what the run is told about it: copies together, by seed, in proportion."""
+
+import shutil
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_core.data.splits import held_out
+from fer_core.errors import DatasetError
 
 images = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60)), min_size=1, max_size=200)
 fractions = st.floats(0.01, 0.89)
@@ -17,23 +21,16 @@ def arrays(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return table[:, 0], (table[:, 1].astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
 
 
-@given(images, fractions, st.text(max_size=5))
+@given(images, fractions, st.randoms(use_true_random=False), st.text(max_size=5))
 @thorough
-def test_copies_stay_on_one_side(pairs, fraction, key):
-    labels, hashes = arrays(pairs)
-    out = held_out(labels, hashes, fraction=fraction, key=key)
-    assert not np.isin(hashes[out], hashes[~out]).any()
-
-
-@given(images, fractions, st.randoms(use_true_random=False))
-@thorough
-def test_the_choice_does_not_depend_on_the_order_of_the_images(pairs, fraction, random):
+def test_copies_stay_on_one_side_and_the_order_of_the_images_does_not_matter(pairs, fraction, random, key):
     shuffled = list(pairs)
     random.shuffle(shuffled)
     chosen = []
     for some in (pairs, shuffled):
         labels, hashes = arrays(some)
-        out = held_out(labels, hashes, fraction=fraction, key="seed 0")
+        out = held_out(labels, hashes, fraction=fraction, key=key)
+        assert not np.isin(hashes[out], hashes[~out]).any()
         chosen.append(sorted(zip(labels[out].tolist(), hashes[out].tolist(), strict=True)))
     assert chosen[0] == chosen[1]
 
@@ -49,18 +46,143 @@ def test_without_copies_each_class_gives_its_rounded_share_and_at_least_one(coun
         assert out[labels == label].sum() == expected
 
 
-def many(count: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.arange(count) % 7, np.random.default_rng(1).integers(0, 2**64, count, dtype=np.uint64)
-
-
-def test_another_key_holds_out_other_images():
-    labels, hashes = many(7000)
+def test_another_key_holds_out_other_images_and_a_few_more_images_move_few_of_the_others():
+    labels, hashes = np.arange(7000) % 7, np.random.default_rng(1).integers(0, 2**64, 7000, dtype=np.uint64)
     first, second = (held_out(labels, hashes, fraction=0.1, key=key) for key in ("seed 0", "seed 1"))
     assert abs((first & second).sum() - 70) < 35
+    fewer = held_out(labels[:6900], hashes[:6900], fraction=0.1, key="seed 0")
+    assert (fewer != first[:6900]).sum() < 60
 
 
-def test_a_few_more_images_move_few_of_the_others():
-    labels, hashes = many(7000)
-    before = held_out(labels[:6900], hashes[:6900], fraction=0.1, key="seed 0")
-    after = held_out(labels, hashes, fraction=0.1, key="seed 0")[:6900]
-    assert (before != after).sum() < 60
+def contents_of(*splits) -> list[int]:
+    return sorted(int(value) for split in splits for value in split.hashes)
+
+
+def sizes(dataset) -> list[int]:
+    return [len(split) if split is not None else 0 for split in (dataset.train, dataset.validation, dataset.test)]
+
+
+def copied(folder, copies):
+    """Puts copies of each picture beside it, as many as `copies` says of its number."""
+    for file in list(folder.rglob("*.png")):
+        for copy in range(copies(int(file.stem))):
+            shutil.copy(file, file.with_name(f"copy {copy} of {file.name}"))
+    return folder
+
+
+def test_a_part_of_train_is_held_out_by_seed(load, train_and_test):
+    dataset = load(train_and_test, seed=3)
+    assert (dataset.train.name, dataset.validation.name, dataset.test.name) == ("train", "validation", "test")
+    assert np.bincount(dataset.validation.labels).tolist() == [1, 1, 1]
+    assert dataset.notes == ("Validation: 3 of 30 training images, held out by seed 3.",)
+
+
+def test_one_folder_of_classes_gives_test_and_then_validation_and_leaves_none_out(load, fill, tmp_path):
+    dataset = load(fill(tmp_path / "own", 20), test_split=0.25, validation_fraction=0.2)
+    assert sizes(dataset) == [36, 9, 15]
+    assert len(set(contents_of(dataset.train, dataset.validation, dataset.test))) == 60
+    assert dataset.notes == (
+        "Test: 15 of 60 images, held out by seed 0.",
+        "Validation: 9 of 45 training images, held out by seed 0.",
+    )
+    fill(tmp_path / "trained" / "train", 20)
+    assert len(load(tmp_path / "trained").test) == 12
+
+
+def test_the_folder_val_is_validation_where_it_exists(load, fill, train_and_test):
+    fill(train_and_test / "val", 5, first=2000)
+    dataset = load(train_and_test)
+    assert sizes(dataset) == [30, 15, 12]
+    assert dataset.notes == ("Validation: 15 images of validation.",)
+    unused = load(train_and_test, validation="none")
+    assert unused.validation is None
+    assert unused.notes == (
+        "Validation: none; trained on all 30 training images. The 15 images of validation are not used.",
+    )
+
+
+def test_the_only_part_besides_train_is_test_and_the_run_says_so(load, train_and_test):
+    (train_and_test / "test").rename(train_and_test / "validation")
+    dataset = load(train_and_test)
+    assert sizes(dataset) == [27, 3, 12]
+    assert dataset.notes[0] == "Test: 12 images of validation, as there is no other test part."
+
+
+def test_validation_on_the_test_images_is_said_to_be_that(load, train_and_test):
+    dataset = load(train_and_test, validation="test")
+    assert dataset.validation is dataset.test
+    assert len(dataset.train) == 30
+    assert dataset.notes == (
+        "Validation: the 12 test images themselves (--validation test), so scores on them are not independent.",
+    )
+
+
+def test_the_split_fingerprint_follows_seed_and_kind_of_validation_and_the_other_one_does_not(load, train_and_test):
+    first, again, other = (load(train_and_test, seed=seed) for seed in (1, 1, 2))
+    assert contents_of(first.validation) == contents_of(again.validation) != contents_of(other.validation)
+    assert first.split_fingerprint == again.split_fingerprint != other.split_fingerprint
+    kinds = [load(train_and_test, validation=kind) for kind in ("split", "test", "none")]
+    assert len({dataset.split_fingerprint for dataset in kinds}) == 3
+    assert {dataset.fingerprint for dataset in kinds} == {first.fingerprint} == {other.fingerprint}
+
+
+def test_names_and_places_change_neither_the_fingerprints_nor_the_order(load, train_and_test, tmp_path):
+    before = load(train_and_test)
+    moved = shutil.move(train_and_test, tmp_path / "moved")
+    for file in (tmp_path / "moved").rglob("*.png"):
+        file.rename(file.with_name(f"renamed {99999 - int(file.stem):05}.png"))
+    after = load(moved)
+    assert (after.fingerprint, after.split_fingerprint) == (before.fingerprint, before.split_fingerprint)
+    assert np.array_equal(after.train.images(slice(None)), before.train.images(slice(None)))
+
+
+@pytest.mark.parametrize("target", ["train/happy/00029.png", "test/sad/00029.png"])
+def test_another_label_or_part_changes_the_fingerprint(load, train_and_test, target):
+    before = load(train_and_test).fingerprint
+    (train_and_test / "train/sad/00029.png").rename(train_and_test / target)
+    assert load(train_and_test).fingerprint != before
+
+
+def test_copies_stay_on_one_side_of_our_splits(load, fill, tmp_path):
+    dataset = load(copied(fill(tmp_path / "own", 12), lambda number: number % 4))
+    sides = [set(split.hashes.tolist()) for split in (dataset.train, dataset.validation, dataset.test)]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    # Of three pictures with many copies, each goes to a side of its own.
+    assert sizes(load(copied(fill(tmp_path / "few", 3, emotions=("happy", "sad")), lambda _: 5))) == [12, 12, 12]
+
+
+def test_a_class_without_a_training_image_left_is_refused(load, fill, tmp_path):
+    fill(tmp_path / "own", 20)
+    fill(tmp_path / "own", 2, first=900, emotions=("disgust",))
+    with pytest.raises(DatasetError, match=r"disgust has no training image left .* \(2 in all\)") as caught:
+        load(tmp_path / "own", test_split=0.85)
+    assert "test_split" in caught.value.hint
+    assert "--" not in caught.value.hint  # an analysis, which may meet it too, has no such flags
+
+
+@pytest.mark.parametrize(
+    ("count", "settings", "name", "needed"),
+    [
+        (1, {}, "validation", "at least 3 different images: one each for training, validation and test."),
+        (2, {}, "validation", "at least 3 different images"),
+        (1, {"validation": "none"}, "test", "at least 2 different images: one each for training and test."),
+    ],
+)
+def test_too_few_images_are_refused_with_how_many_a_class_needs(load, fill, tmp_path, count, settings, name, needed):
+    copied(fill(tmp_path / "own", count, emotions=("happy", "sad")), lambda _: 5)
+    said = rf"No image is left for {name}: .*copies not counted \(happy has {count}, sad has {count}\)"
+    with pytest.raises(DatasetError, match=said) as caught:
+        load(tmp_path / "own", **settings)
+    assert needed in caught.value.hint
+    fill(tmp_path / "enough", int(needed.split()[2]), emotions=("happy", "sad"))
+    assert load(tmp_path / "enough", **settings).test
+
+
+def test_the_sample_is_drawn_the_same_for_every_seed_and_more_of_it_contains_less(load):
+    first, other = (load("sample", sample_per_class=10, seed=seed) for seed in (0, 1))
+    assert first.fingerprint == other.fingerprint
+    assert (first.name, first.source, len(first.labels)) == ("sample", "sample", 7)
+    assert sizes(first) == [49, 7, 14]
+    assert contents_of(first.test) != contents_of(other.test)
+    few, more = (load("sample", sample_per_class=count, validation="none") for count in (10, 12))
+    assert set(contents_of(few.train, few.test)) < set(contents_of(more.train, more.test))
