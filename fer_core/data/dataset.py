@@ -16,8 +16,7 @@ from fer_core.data.cache import CachedImages, cached_images
 from fer_core.data.contents import MORE_IMAGES, BadImage, Contents, Source, fingerprint
 from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
-from fer_core.data.folder import labelled_source
-from fer_core.data.sources import open_source
+from fer_core.data.sources import labelled_source, open_source
 from fer_core.data.splits import Role, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
 from fer_core.paths import Paths

@@ -3,7 +3,7 @@
 Looks only: copies, moves and deletes nothing. Images are told apart by their decoded pixels, not by their names.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,8 @@ import numpy as np
 from fer_core.data.cache import Report, cached_images
 from fer_core.data.contents import Contents
 from fer_core.data.dataset import Dataset, ignore
-from fer_core.data.folder import labelled_source
+from fer_core.data.sources import labelled_source
 from fer_core.errors import did_you_mean
-
-Objection = Callable[[int], str]
-"""Returns what there is against an image (by its position in the contents), or ''."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +64,13 @@ def read_inbox(
     # One picture of one class is enough.
     source = labelled_source(inbox)
     contents = cached_images(source, cache, side=dataset.side, report=report, needs_classes=False).contents
-    objections = (_of_labels(contents, dataset), _of_the_data(contents, dataset), _of_each_other(contents, dataset))
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
     is_new = ~np.isin(contents.hashes, known)
-    for position, name in enumerate(contents.names):
-        reason = next(filter(None, (objection(position) for objection in objections)), "")
-        if reason:
-            refused.append(RefusedImage(name, reason))
+    for position, objection in enumerate(_objections(contents, dataset)):
+        name, content = contents.names[position], int(contents.hashes[position])
+        if objection:
+            refused.append(RefusedImage(name, objection))
         else:
-            content = int(contents.hashes[position])
             accepted.append(AcceptedImage(name, contents.label(position), content, bool(is_new[position])))
     return InboxContents(*(tuple(sorted(images, key=lambda image: image.name)) for images in (accepted, refused)))
 
@@ -87,41 +82,27 @@ def sentences(found: InboxContents, inbox: Path) -> Iterator[str]:
     yield from (f"Refused: {image.name}: {image.reason}." for image in found.refused)
 
 
-def _of_labels(contents: Contents, dataset: Dataset) -> Objection:
-    def objection(position: int) -> str:
-        label = contents.label(position)
-        if label in dataset.labels:
-            return ""
-        return f"the data has no class {label!r}. {did_you_mean(label, dataset.labels).rstrip('.')}"
+def _objections(contents: Contents, dataset: Dataset) -> Iterator[str]:
+    """Yields what there is against each image, or ''.
 
-    return objection
-
-
-def _of_the_data(contents: Contents, dataset: Dataset) -> Objection:
+    Of several copies under one label the first is taken; under several labels none, since nobody knows which is right.
+    """
     tested = set(dataset.test.hashes.tolist())
     own = dict(zip(dataset.contents.hashes.tolist(), dataset.contents.label_numbers.tolist(), strict=True))
-
-    def objection(position: int) -> str:
-        content = int(contents.hashes[position])
-        if content in tested:
-            return "a copy of a test image"
-        return f"the data has it already, as {dataset.labels[own[content]]}" if content in own else ""
-
-    return objection
-
-
-def _of_each_other(contents: Contents, dataset: Dataset) -> Objection:
-    """Of several copies under one label the first is taken; under several labels none, since nobody knows which."""
     copies: dict[int, list[int]] = {}
     for position, content in enumerate(contents.hashes.tolist()):
         if contents.label(position) in dataset.labels:
             copies.setdefault(content, []).append(position)
-
-    def objection(position: int) -> str:
-        group = copies[int(contents.hashes[position])]
-        others = sorted({contents.label(other) for other in group} - {contents.label(position)})
-        if others:
-            return f"the same picture also lies under {', '.join(others)}"
-        return "" if position == group[0] else f"a copy of {contents.names[group[0]]}"
-
-    return objection
+    for position, content in enumerate(contents.hashes.tolist()):
+        label, group = contents.label(position), copies.get(content, [])
+        others = sorted({contents.label(other) for other in group} - {label})
+        if label not in dataset.labels:
+            yield f"the data has no class {label!r}. {did_you_mean(label, dataset.labels).rstrip('.')}"
+        elif content in tested:
+            yield "a copy of a test image"
+        elif content in own:
+            yield f"the data has it already, as {dataset.labels[own[content]]}"
+        elif others:
+            yield f"the same picture also lies under {', '.join(others)}"
+        else:
+            yield "" if position == group[0] else f"a copy of {contents.names[group[0]]}"

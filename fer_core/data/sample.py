@@ -29,31 +29,20 @@ CIRCLE = np.array([np.cos(turn := np.linspace(0, 2 * np.pi, 32, endpoint=False))
 class Expression:
     """What the muscles do. Lengths in half heights of the head; 0 = at rest where nothing else is said."""
 
-    brow_height: float = 0.25
-    """Of the brow above the middle of the eye."""
-    brow_inner: float = 0.0
-    """Inner ends of the brows: above 0 raised (fear, sadness), below 0 lowered (anger)."""
+    brow_height: float = 0.25  # above the middle of the eye
+    brow_inner: float = 0.0  # its inner ends: above 0 raised (fear, sadness), below 0 lowered (anger)
     brow_arch: float = 0.05
-    upper_lid: float = 0.09
-    """Of the upper lid above the middle of the eye."""
+    upper_lid: float = 0.09  # above the middle of the eye
     lower_lid: float = 0.06
-    lid_droop: float = 0.0
-    """Outer corners of the eyes lowered."""
-    wrinkles: float = 0.0
-    """Of the nose: 0 none to 1 deep."""
-    frown: float = 0.0
-    """Creases between the brows: 0 none to 1 deep."""
+    lid_droop: float = 0.0  # outer corners of the eyes lowered
+    wrinkles: float = 0.0  # of the nose: 0 none to 1 deep
+    frown: float = 0.0  # creases between the brows: 0 none to 1 deep
     mouth_width: float = 0.27
-    corners: float = 0.0
-    """Of the mouth: above 0 raised, below 0 lowered."""
-    upper_lip: float = 0.0
-    """Middle of the upper lip raised."""
-    lower_lip: float = 0.0
-    """Middle of the lower lip lowered."""
-    sneer: float = 0.0
-    """One side of the upper lip raised."""
-    teeth: float = 0.0
-    """Height of the upper teeth that an open mouth shows."""
+    corners: float = 0.0  # of the mouth: above 0 raised, below 0 lowered
+    upper_lip: float = 0.0  # its middle raised
+    lower_lip: float = 0.0  # its middle lowered
+    sneer: float = 0.0  # one side of the upper lip raised
+    teeth: float = 0.0  # height of the upper teeth that an open mouth shows
     lip_fullness: float = 0.05
 
 

@@ -1,6 +1,7 @@
 """What --data is, found by looking at it: drawn faces, a download, a folder or a file."""
 
 import hashlib
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +12,22 @@ from pathlib import Path
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data.archive import file_source
-from fer_core.data.contents import ALL_IMAGES, Listing, Picture, Source
+from fer_core.data import layout
+from fer_core.data.archive import file_source, opener
+from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Listing, Picture, Source
 from fer_core.data.default_source import SAMPLE_HINT
-from fer_core.data.folder import folder_source
+from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
+from fer_core.data.folder_names import TABLE_BYTES_READ, is_hidden, is_picture, label_of
 from fer_core.data.regular_file import checked_status
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
-from fer_core.errors import DatasetError
+from fer_core.errors import DatasetError, printable
 from fer_core.paths import Paths
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""
 _DRAWING_SEED = 0
+_MORE_PLACE = "more images"
+"""One for all such folders: each retraining has a new one, and the cache of the one before is of no use any more."""
 
 
 def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
@@ -38,7 +43,7 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
     path = Path(data).expanduser()
     try:
         if stat.S_ISDIR(checked_status(path).st_mode):
-            return folder_source(path, left_out=paths.inbox)
+            return _folder_source(path, left_out=paths.inbox)
         return file_source(path)
     except FileNotFoundError:
         raise DatasetError(f"There is no {data}.", hint=SAMPLE_HINT) from None
@@ -87,4 +92,126 @@ def _kaggle_source() -> Source:
             f"FER-2013 could not be downloaded from Kaggle: {error}",
             hint="Download the zip from https://www.kaggle.com/datasets/msambare/fer2013 and give it as --data.",
         ) from None
-    return replace(folder_source(folder), name="fer2013", location="kaggle")
+    return replace(_folder_source(folder), name="fer2013", location="kaggle")
+
+
+def _folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
+    """Returns the folder as a source; `left_out` (the inbox) is never part of it.
+
+    Raises:
+        DatasetError: the folder cannot be listed.
+    """
+    folder = folder.resolve()
+    files, folders = _listed(folder, left_out.resolve() if left_out else None)
+    table, notes = layout.fer_csv_among(files)
+    used = [table] if table else list(files)
+    # What is no picture is only looked at by its name, so that a changed README decodes nothing again.
+    told_apart = [f"{name}\0{files[name] if name == table or is_picture(name) else ''}" for name in sorted(used)]
+    opened = partial(_opened_table, folder / table, notes) if table else partial(_opened, folder, used, folders)
+    return Source(folder.name, str(folder), str(folder), _identity([*told_apart, *sorted(folders)]), opened)
+
+
+def labelled_source(folder: Path) -> Source:
+    """Returns the pictures in the folders of a folder as a source of one part; the folders' names are the labels.
+
+    Pictures that lie in no folder of a label are left out. Raises DatasetError: the folder cannot be listed.
+    """
+    folder = folder.resolve()
+    files, _ = _listed(folder)
+    names = sorted(name for name in files if is_picture(name) and "/" in name)
+    identity = _identity([str(folder), *(f"{name}\0{files[name]}" for name in names)])
+    return Source(folder.name, str(folder), _MORE_PLACE, identity, partial(_opened_labelled, folder, names))
+
+
+def _identity(told_apart: list[str]) -> str:
+    return hashlib.sha256("\0".join(told_apart).encode(errors="surrogateescape")).hexdigest()
+
+
+def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str], list[str]]:
+    """Returns the visible files with size and time, and the folders, both relative to `folder`."""
+    files: dict[str, str] = {}
+    folders: list[str] = []
+    waiting = [""]
+    while waiting:
+        here = waiting.pop()
+        for entry in _entries(folder / here):
+            name = f"{here}/{entry.name}" if here else entry.name
+            if is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
+                continue
+            if entry.is_dir():
+                folders.append(name)
+                waiting.append(name)
+            else:
+                files[name] = _size_and_time(entry)
+    return files, folders
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
+
+
+def _leads_back(entry: os.DirEntry) -> bool:
+    """Returns whether this is a link to a folder around it, which would be listed for ever."""
+    return entry.is_symlink() and Path(entry.path).is_relative_to(Path(entry.path).resolve())
+
+
+def _size_and_time(entry: os.DirEntry) -> str:
+    try:
+        status = entry.stat()
+    except OSError:
+        return "unreadable"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+@contextmanager
+def _opened_table(path: Path, notes: tuple[str, ...]) -> Iterator[Listing]:
+    try:
+        opened = opener(path)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
+    with opened(path) as listing:
+        yield replace(listing, notes=(*notes, *listing.notes))
+
+
+@contextmanager
+def _opened(folder: Path, names: list[str], folders: list[str]) -> Iterator[Listing]:
+    placed, notes = layout.place(names, folders, source=str(folder), read=lambda name: _start(folder / name))
+    pictures = (Picture(one.name, one.part, one.label, partial(_read_picture, folder / one.name)) for one in placed)
+    yield Listing(pictures, len(placed), notes)
+
+
+def _start(path: Path) -> bytes:
+    """Returns how a file begins; nothing of one that cannot be read, as it is only looked at beside the pictures."""
+    try:
+        checked_status(path)
+        with path.open("rb") as stream:
+            return stream.read(TABLE_BYTES_READ)
+    except OSError:
+        return b""
+
+
+@contextmanager
+def _opened_labelled(folder: Path, names: list[str]) -> Iterator[Listing]:
+    labels = ((name, label_of(name.partition("/")[0], str(folder))) for name in names)
+    pictures = (Picture(name, MORE_IMAGES, label, partial(_read_named, folder, name)) for name, label in labels)
+    yield Listing(pictures, len(names))
+
+
+def _read_named(folder: Path, name: str) -> np.ndarray:
+    """Names go into records and come back from there as paths: what cannot be written down is not taken."""
+    if printable(name, kept="") != name:
+        raise UnreadablePictureError("its name has control characters, or bytes that are no UTF-8")
+    return _read_picture(folder / name)
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    try:
+        if checked_status(path).st_size > MAX_FILE_BYTES:
+            raise UnreadablePictureError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+        return decode_picture(path.read_bytes())
+    except OSError as error:
+        raise UnreadablePictureError(error.strerror or str(error)) from None

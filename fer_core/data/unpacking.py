@@ -121,6 +121,8 @@ def tar_members(stream: BinaryIO) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
 
 
 class _Unpacked(io.RawIOBase):
+    """The bytes of a file before compression. Raises DatasetError where they are far too many."""
+
     def __init__(self, path: Path):
         self._path, self._file = path, path.open("rb")
         start = self._file.read(6)
@@ -146,7 +148,7 @@ class _Unpacked(io.RawIOBase):
 
 
 class _Data(io.RawIOBase):
-    """The bytes of one member. Raises tarfile.ReadError where the archive ends before them."""
+    """The bytes of one member of a tar. Raises tarfile.ReadError where the archive ends before them."""
 
     def __init__(self, stream: BinaryIO, size: int):
         self._stream, self._left = stream, size

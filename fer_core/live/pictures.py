@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, is_picture, on_background
+from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, on_background
+from fer_core.data.picture_header import is_picture
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 
-from fer_core.data.face_picture import JPEG
+from fer_core.data.picture_header import JPEG
 from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.camera import open_camera
 from fer_core.live.frame import Source

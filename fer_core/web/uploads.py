@@ -11,14 +11,8 @@ import cv2
 import numpy as np
 from flask import Flask, Request, request
 
-from fer_core.data.face_picture import (
-    JPEG,
-    UnreadablePictureError,
-    bytes_per_pixel,
-    declared_size,
-    decode_picture,
-    gray,
-)
+from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
+from fer_core.data.picture_header import JPEG, bytes_per_pixel, declared_size
 from fer_core.errors import FerError
 
 MOST_PICTURES = 32

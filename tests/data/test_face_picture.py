@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_core.data.face_picture import (
-    UnreadablePictureError,
-    declared_size,
-    decode_picture,
-    gray,
-    is_picture,
-    network_input,
-)
+from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray, network_input
+from fer_core.data.picture_header import declared_size, is_picture
 
 
 def encoded(picture: np.ndarray, suffix: str = ".png") -> bytes:
