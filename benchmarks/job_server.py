@@ -23,6 +23,9 @@ from fer_core.job.broker import socket_url
 from fer_core.job.job import Job, open_job
 from fer_core.job.progress import Look
 from fer_core.paths import Paths
+from fer_core.store.runs import list_runs
+from fer_core.tuning.folder import Search
+from fer_core.tuning.state import load_state
 from jobs.server import answers, find_server
 from jobs.trainer import told_of_death
 
@@ -154,6 +157,22 @@ class JobServer:
             return [*celery, "beat", "--loglevel", "INFO"]
         quiet = ("--without-gossip", "--without-mingle")
         return [*celery, "worker", "--loglevel", "INFO", *quiet, "--hostname", f"{name}@%h"]
+
+
+def search_problems(search: Search) -> list[str]:
+    """Returns a sentence for each thing that is not as it must be after a search: lost, doubled or not completed."""
+    state = load_state(search)
+    completed = [entry for entry in state.entries if entry.status == "COMPLETED"]
+    runs = sorted(run.id for run in list_runs(search.paths) if run.manifest.parent == search.id)
+    rows = len(search.trials_csv.read_text(encoding="utf-8").splitlines()) - 1
+    checks = {
+        f"it is {state.status}: {state.message}": state.status == "SUCCEEDED",
+        f"{len(completed)} of {len(state.entries)} are completed": len(completed) == len(state.entries),
+        "its runs are not its entries": runs == sorted(entry.run for entry in state.entries),
+        "two entries have one job": len({entry.job for entry in state.entries}) == len(state.entries),
+        f"{rows} rows in trials.csv": rows == len(state.entries),
+    }
+    return [sentence for sentence, is_so in checks.items() if not is_so]
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float, what: str) -> None:

@@ -20,19 +20,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import tyro
 from harness import HERE, ROOT, conditions
-from job_server import BROKER, JobServer, wait_until
+from job_server import BROKER, JobServer, search_problems, wait_until
 
 from fer_core.job.arguments import QUEUES
 from fer_core.job.broker import Broker
 from fer_core.job.create import create_job
-from fer_core.store.runs import list_runs
 from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.state import load_state
 from jobs.server import client
@@ -160,7 +158,7 @@ def measure(folder: str, options: Options) -> None:
     server, crowd, began = JobServer(place), Crowd(place, options), time.monotonic()
     try:
         search = _begun(server, options)
-        broker = _until_over(search, server, crowd, options)
+        megabytes = _until_over(search, server, crowd, options)
         seconds = time.monotonic() - began
         wait_until(lambda: not server.open_jobs(), seconds=180, what="the last jobs to end")
         wait_until(lambda: server.ended(search.id) is not None, seconds=60, what="the end to be told")
@@ -176,7 +174,7 @@ def measure(folder: str, options: Options) -> None:
         "told": trials,
         "seconds": round(seconds, 1),
         "killed": crowd.killed,
-        "broker": [*broker, _broker(server, trials)],
+        "broker_megabytes": megabytes,
         "problems": [*crowd.problems, *crowd.noted(".problems"), *_lost_or_doubled(search, server, times)],
         "at_work": {part: _of_the_lock(held) for part, held in at_work.items() if held},
         "alone": {part: _of_the_lock(held) for part, held in light_worker.alone(search, place / "alone").items()},
@@ -192,27 +190,20 @@ def _begun(server: JobServer, options: Options) -> Search:
     return job.search
 
 
-def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Options) -> list[dict]:
-    """Waits for the search's end, killing workers meanwhile; returns the broker's memory at each quarter of it."""
-    chance, points = random.Random(options.seed), [_broker(server, 0)]
+def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Options) -> float:
+    """Waits for the search's end, killing workers meanwhile; returns the most memory that the broker took, in MB."""
+    chance, megabytes = random.Random(options.seed), 0.0
     deadline = time.monotonic() + options.limit_minutes * 60
     while (state := load_state(search)).status == "RUNNING":
         told = sum(entry.status != "RUNNING" for entry in state.trials)
         if time.monotonic() > deadline:
             raise TimeoutError(f"{told} of {options.trials} trials told in {options.limit_minutes:g} minutes.")
-        if told >= options.trials * len(points) / 4:
-            points.append(_broker(server, told))
-            print(f"{options.what[0]}: {told} trials told, {crowd.killed} workers killed", flush=True)
+        with client(server.broker_socket) as broker:
+            megabytes = max(megabytes, broker.info("memory")["used_memory"] / 2**20)
+        print(f"{told} trials told, {crowd.killed} workers killed", end="\r", flush=True)
         time.sleep(options.kill_every)
         crowd.kill_one(chance)
-    return points
-
-
-def _broker(server: JobServer, told: int) -> dict:
-    with client(server.broker_socket) as broker:
-        waiting = sum(broker.llen(name) for name in QUEUES)
-        megabytes = round(broker.info("memory")["used_memory"] / 2**20, 2)
-        return {"told": told, "megabytes": megabytes, "keys": broker.dbsize(), "waiting": waiting}
+    return round(megabytes, 2)
 
 
 def _of_the_lock(seconds: list[float]) -> dict[str, float]:
@@ -223,20 +214,16 @@ def _of_the_lock(seconds: list[float]) -> dict[str, float]:
 
 def _lost_or_doubled(search: Search, server: JobServer, times: list[dict]) -> list[str]:
     """Returns a sentence for each thing that is not as it must be."""
-    state = load_state(search)
-    runs = [run.id for run in list_runs(server.paths) if run.manifest.parent == search.id]
-    trials_by_job = Counter(entry.job for entry in state.entries)
-    expected = {
-        "the search succeeded": state.status == "SUCCEEDED",
-        "as many trials as were asked for": len(state.trials) == search.spec.max_trials,
-        "every trial is completed": all(entry.status == "COMPLETED" for entry in state.entries),
-        "a run for each trial and none besides": sorted(runs) == sorted(entry.run for entry in state.entries),
-        "no job has two trials": max(trials_by_job.values()) == 1,
-        "its end was told": server.ended(search.id) is not None,
-        "no message waits": _broker(server, 0)["waiting"] == 0,
-        "the times of most trials are known": len({line.get("trial") for line in times}) > len(state.trials) / 2,
+    trials = load_state(search).trials
+    with client(server.broker_socket) as broker:
+        waiting = sum(broker.llen(name) for name in QUEUES)
+    checks = {
+        f"{len(trials)} trials": len(trials) == search.spec.max_trials,
+        "its end was not told": server.ended(search.id) is not None,
+        f"{waiting} messages wait": waiting == 0,
+        "the times of most trials are not known": len({line["trial"] for line in times}) > len(trials) / 2,
     }
-    return [f"not so: {sentence}" for sentence, is_so in expected.items() if not is_so]
+    return [*search_problems(search), *(sentence for sentence, is_so in checks.items() if not is_so)]
 
 
 def speedup(rounds: int) -> float:
@@ -264,9 +251,9 @@ def _seconds_with(workers: int, cache: str) -> float:
             server.call("tune", **SPEEDUP_SEARCH)
             (search,) = list_searches(server.paths)
             wait_until(lambda: load_state(search).status != "RUNNING", seconds=1800, what="the end of the search")
-            seconds, state = time.monotonic() - began, load_state(search)
-            if [entry.status for entry in state.entries] != ["COMPLETED"] * SPEEDUP_TRIALS:
-                raise RuntimeError(f"{state.status}: {state.message} {[entry.message for entry in state.entries]}")
+            seconds = time.monotonic() - began
+            if problems := search_problems(search):
+                raise RuntimeError("; ".join(problems))
         finally:
             server.stop()
     return seconds
@@ -276,9 +263,9 @@ def summary(result: dict) -> str:
     """Returns the figures of one search as they are printed: milliseconds under the lock, and what was lost."""
     lock = ", ".join(f"{part} {_milliseconds(result, part)}" for part in PARTS)
     head = f"{result['oracle']}: {result['told']:,} trials, {result['killed']:,} workers killed"
-    broker = max(point["megabytes"] for point in result["broker"])
     lost = "; ".join(result["problems"]) or "none"
-    return f"{head}, {result['seconds'] / 60:.1f} minutes; {lock}; broker {broker} MB at most; lost or doubled: {lost}"
+    tail = f"broker {result['broker_megabytes']} MB at most; lost or doubled: {lost}"
+    return f"{head}, {result['seconds'] / 60:.1f} minutes; {lock}; {tail}"
 
 
 def _milliseconds(result: dict, part: str) -> str:

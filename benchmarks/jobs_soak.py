@@ -22,14 +22,14 @@ from pathlib import Path
 
 import psutil
 import tyro
-from job_server import BEAT, BROKER, JobServer
+from job_server import BEAT, BROKER, JobServer, search_problems
 from kills import Outcome, leftovers, outcome, torn_files
 
 from fer_core.errors import FerError
 from fer_core.job.lock import read_notes
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run
-from fer_core.store.runs import list_runs, open_run
+from fer_core.store.runs import open_run
 from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.state import load_state
 
@@ -198,19 +198,9 @@ def differences(came: Came, expected: Came) -> Iterator[str]:
 
 
 def _note_search(search: Search, name: str, came: Came) -> None:
-    state = load_state(search)
-    completed = [entry for entry in state.entries if entry.status == "COMPLETED"]
+    completed = [entry for entry in load_state(search).entries if entry.status == "COMPLETED"]
     came.trials[name] = len(completed)
-    runs = sorted(run.id for run in list_runs(search.paths) if run.manifest.parent == search.id)
-    rows = len(search.trials_csv.read_text(encoding="utf-8").splitlines()) - 1
-    checks = {
-        f"it is {state.status}: {state.message}": state.status == "SUCCEEDED",
-        f"{len(completed)} of {len(state.entries)} are completed": len(completed) == len(state.entries),
-        "its runs are not its entries": runs == sorted(entry.run for entry in state.entries),
-        "two entries have one job": len({entry.job for entry in state.entries}) == len(state.entries),
-        f"{rows} rows in trials.csv": rows == len(state.entries),
-    }
-    came.problems += [f"{name}: {sentence}" for sentence, is_so in checks.items() if not is_so]
+    came.problems += [f"{name}: {sentence}" for sentence in search_problems(search)]
     for entry in completed:
         found = _outcome(open_run(search.paths, entry.run), came)
         if name == COMPARED:

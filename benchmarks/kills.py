@@ -221,7 +221,7 @@ def _checks(paths: Paths) -> Iterator[tuple[Path, Callable[[Path], object]]]:
     for folder in sorted((paths.models / "runs").glob("[!.]*")):
         yield folder, lambda folder: (open_run(paths, folder.name).manifest, open_run(paths, folder.name).state)
         for path in sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".txt"):
-            yield path, _CHECKS.get(path.suffix, _refuse_unknown)
+            yield path, _CHECKS.get(path.suffix, lambda _: _require(False, "is a file that nobody checks"))
     copies = {model_copy(paths): _check_h5, labels_copy(paths): read_labels}
     copies |= {paths.models / "current.json": lambda _: _check_pointer(paths)}
     yield from ((path, check) for path, check in copies.items() if path.exists())
@@ -230,27 +230,18 @@ def _checks(paths: Paths) -> Iterator[tuple[Path, Callable[[Path], object]]]:
 def _check_csv(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     widths = {line.count(",") for line in text.splitlines()}
-    if not text.endswith("\n") or len(widths) != 1:
-        raise ValueError("has a torn line")
+    _require(text.endswith("\n") and len(widths) == 1, "has a torn line")
 
 
 def _check_lines(path: Path) -> None:
     """A kill may tear the end of a line that is being appended; none may begin in the middle."""
     lines = [line for line in path.read_bytes().split(b"\n")[:-1] if line]
-    torn = [line for line in lines if not line.startswith(b'{"kind"')]
-    if torn:
-        raise ValueError(f"has a line that begins in the middle: {torn[0][:60]!r}")
-
-
-def _check_png(path: Path) -> None:
-    if not path.read_bytes().endswith(_PNG_END):
-        raise ValueError("is cut off")
+    _require(all(line.startswith(b'{"kind"') for line in lines), "has a line that begins in the middle")
 
 
 def _check_npz(path: Path) -> None:
     with zipfile.ZipFile(path) as file:
-        if file.testzip():
-            raise ValueError(f"{file.testzip()} is damaged")
+        _require(not file.testzip(), "is damaged")
 
 
 def _check_h5(path: Path) -> None:
@@ -265,32 +256,27 @@ def _check_tflite(path: Path) -> None:
     Interpreter(model_path=str(path)).allocate_tensors()
 
 
-def _check_hashes(path: Path) -> None:
-    if path.stat().st_size % 8:
-        raise ValueError("has no whole number of hashes")
-
-
 def _check_pointer(paths: Paths) -> None:
     pointer = current(paths)
     run = open_run(paths, pointer.run)
-    if run.state.status != "SUCCEEDED" or file_sha256(run.model_h5) != pointer.sha256:
-        raise ValueError(f"points to run {run.id}, which is {run.state.status} or has another model")
-    if file_sha256(model_copy(paths)) != pointer.sha256:
-        raise ValueError("the copy beside it is of another model")
+    is_whole = run.state.status == "SUCCEEDED" and file_sha256(run.model_h5) == pointer.sha256
+    _require(is_whole, f"points to run {run.id}, which is {run.state.status} or has another model")
+    _require(file_sha256(model_copy(paths)) == pointer.sha256, "the copy beside it is of another model")
 
 
-def _refuse_unknown(path: Path) -> None:
-    raise ValueError("is a file that nobody checks")
+def _require(is_so: bool, otherwise: str) -> None:
+    if not is_so:
+        raise ValueError(otherwise)
 
 
 _CHECKS = {
     ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
     ".jsonl": _check_lines,
-    ".png": _check_png,
+    ".png": lambda path: _require(path.read_bytes().endswith(_PNG_END), "is cut off"),
     ".npz": _check_npz,
     ".h5": _check_h5,
     ".tflite": _check_tflite,
-    ".bin": _check_hashes,
+    ".bin": lambda path: _require(path.stat().st_size % 8 == 0, "has no whole number of hashes"),
 }
 
 

@@ -50,19 +50,16 @@ def malformed(number: int, pictures: list[bytes]) -> Upload:
     return Upload(path, body, headers, kind.__name__.strip("_"))
 
 
-def _cut_short(chance: random.Random, picture: bytes) -> bytes:
-    return picture[: chance.randrange(len(picture))]
+def _cut_short(chance: random.Random, data: bytes) -> bytes:
+    return data[: chance.randrange(len(data))]
 
 
-def _changed(chance: random.Random, picture: bytes, *, first: int = 0, end: int | None = None) -> bytes:
-    data = bytearray(picture)
+def _changed(chance: random.Random, picture: bytes) -> bytes:
+    """Somewhere, or in its head alone."""
+    data, end = bytearray(picture), chance.choice((600, len(picture)))
     for _ in range(chance.randrange(1, 60)):
-        data[chance.randrange(first, end or len(data))] = chance.randrange(256)
+        data[chance.randrange(2, end)] = chance.randrange(256)
     return bytes(data)
-
-
-def _changed_head(chance: random.Random, picture: bytes) -> bytes:
-    return _changed(chance, picture, first=2, end=600)
 
 
 def _random_bytes(chance: random.Random, picture: bytes) -> bytes:
@@ -91,7 +88,7 @@ def _wrong_type(chance: random.Random, picture: bytes) -> tuple[bytes, dict[str,
 
 def _broken_form(chance: random.Random, picture: bytes) -> tuple[bytes, dict[str, str]]:
     body, headers = _multipart(chance, picture)
-    return body[: chance.randrange(len(body))], headers
+    return _cut_short(chance, body), headers
 
 
 def _strange_json(chance: random.Random, picture: bytes) -> tuple[bytes, dict[str, str]]:
@@ -109,7 +106,7 @@ def _strange_name(chance: random.Random, picture: bytes) -> tuple[bytes, dict[st
 
 
 _KINDS: tuple[Callable, ...] = (
-    *(_cut_short, _changed, _changed_head, _random_bytes, _bomb),
+    *(_cut_short, _changed, _random_bytes, _bomb),
     *(_wrong_type, _broken_form, _strange_json, _strange_name),
 )
 

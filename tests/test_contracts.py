@@ -1,4 +1,4 @@
-"""Every network and every recipe, found by listing, through the same checks: a new file is tested for free."""
+"""Every network, recipe and emotion, found by listing, through the same checks: a new file is tested for free."""
 
 import json
 import tomllib
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from fer_core import networks
 from fer_core.config import Searchable, Settings, TrainConfig
+from fer_core.emotions import COLOURS, SPARE_COLOURS, colour
 from fer_core.recipes import RECIPES, recipe_config
 
 LABELS = ("angry", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -142,3 +143,11 @@ def as_toml(config: TrainConfig) -> str:
     for name, table in tables.items():
         lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines)
+
+
+def test_an_emotion_has_its_colour_and_another_class_a_spare_one_by_its_place():
+    for label in ("happy", "Happy", " HAPPY "):
+        assert colour(label) == colour(label, ("sad", label)) == COLOURS["happy"]
+    labels = tuple(f"class {number}" for number in range(len(SPARE_COLOURS) + 1))
+    assert [colour(label, labels) for label in labels] == [*SPARE_COLOURS, SPARE_COLOURS[0]]
+    assert colour("elsewhere", labels) == SPARE_COLOURS[0]

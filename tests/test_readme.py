@@ -45,9 +45,10 @@ JOB_COMMANDS = [name for group in jobs_main.COMMANDS.values() for name in group]
 FLAG = re.compile(r"--[a-z][a-z-]*(?:\.[a-z-]+)?")
 PATH = re.compile(r"(?:fer_core|jobs|tests|docs|benchmarks)/[\w./-]*|[\w-]+\.(?:py|lock|toml)|Makefile")
 MADE_BY_THE_READER = {"run.toml", "plain.py", "best.toml"}
+PYTEST = "python -m pytest"
 OTHERS = (
     *("CUDA_VISIBLE_DEVICES=", "celery -A jobs worker", "`docker compose", "systemctl", "docker compose", "cp "),
-    "python -m pytest",
+    PYTEST,
 )
 """Lines of commands that are not ours, with flags of their own."""
 SET_BY_JOBS = {"FER_JOB_OWNER", "FER_EVENT", "FER_JOB", "FER_MESSAGE"}
@@ -85,17 +86,8 @@ def table(text: str, first_heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("|")]
 
 
-def script_commands() -> list[str]:
-    return [command for script in SCRIPTS for command in commands(script)]
-
-
 def flag_names(fields) -> set[str]:
     return {f"--{name.replace('_', '-')}" for name in fields}
-
-
-def network_flags() -> set[str]:
-    options = {name for network in networks.names() for name in networks.network_module(network).Options.model_fields}
-    return {flag.replace("--", "--network-options.") for flag in flag_names(options)}
 
 
 def flags_in_help(show_help: Callable[[list[str]], object], *words: str) -> set[str]:
@@ -109,24 +101,12 @@ def flags_in_help(show_help: Callable[[list[str]], object], *words: str) -> set[
 
 
 @pytest.fixture(scope="module")
-def script_flags() -> set[str]:
-    return flags_in_help(arguments.parse)
-
-
-@pytest.fixture(scope="module")
-def live_flags() -> set[str]:
-    return flags_in_help(live_arguments.parse)
-
-
-@pytest.fixture(scope="module")
-def job_flags() -> set[str]:
+def flags() -> dict[str, set[str]]:
+    """The flags of the programs, by what they are for."""
     documented = set(re.findall(r"python -m jobs (submit \w+|[a-z]+)", EVERYTHING))
-    return {flag for words in documented for flag in flags_in_help(jobs_main.main, *words.split())}
-
-
-@pytest.fixture(scope="module")
-def web_flags() -> set[str]:
-    return flags_in_help(web_arguments.parse)
+    of_jobs = {flag for words in documented for flag in flags_in_help(jobs_main.main, *words.split())}
+    parsers = {"training": arguments.parse, "live": live_arguments.parse, "web": web_arguments.parse}
+    return {name: flags_in_help(parse_script) for name, parse_script in parsers.items()} | {"jobs": of_jobs}
 
 
 @pytest.fixture
@@ -145,7 +125,7 @@ def example_folder(tmp_path, monkeypatch) -> Iterator[Path]:
     sys.modules.pop("fer_core.networks.plain", None)
 
 
-@pytest.mark.parametrize("command", script_commands())
+@pytest.mark.parametrize("command", [command for script in SCRIPTS for command in commands(script)])
 def test_each_command_of_the_documents_is_understood(command, example_folder):
     parse_script = next(parse_script for script, parse_script in SCRIPTS.items() if command.startswith(script))
     flags = shlex.split(command, comments=True)[2:]
@@ -163,47 +143,38 @@ def test_each_job_of_the_documents_can_be_sent(command, example_folder, monkeypa
     assert "Not sent" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", commands("celery -A jobs call"))
-def test_each_celery_call_of_the_documents_is_accepted(command):
-    task, *flags = shlex.split(command, comments=True)[4:]
-    assert flags[::2] in ([], ["--kwargs"])
-    assert validate(task, json.loads(flags[1]) if flags else {})
+def test_each_celery_call_each_command_for_the_web_page_and_each_selection_of_tests_works(example_folder):
+    calls, pages, selections = (commands(it) for it in ("celery -A jobs call", "python -m fer_core.web", PYTEST))
+    assert all((calls, pages, selections))
+    for command in calls:
+        task, *flags = shlex.split(command, comments=True)[4:]
+        assert flags[::2] in ([], ["--kwargs"])
+        assert validate(task, json.loads(flags[1]) if flags else {})
+    for command in pages:
+        assert web_arguments.parse(shlex.split(command, comments=True)[3:])
+    for command in selections:
+        flags = shlex.split(command)[3:]
+        subprocess.run([sys.executable, "-m", "pytest", *flags, "--collect-only"], cwd=PROJECT, check=True)
 
 
-@pytest.mark.parametrize("command", commands("python -m fer_core.web"))
-def test_each_command_for_the_web_page_is_understood(command, example_folder):
-    assert web_arguments.parse(shlex.split(command, comments=True)[3:])
-
-
-@pytest.mark.parametrize("command", commands("python -m pytest"))
-def test_each_selection_of_tests_in_the_documents_finds_some(command):
-    flags = shlex.split(command)[3:]
-    subprocess.run([sys.executable, "-m", "pytest", *flags, "--collect-only"], cwd=PROJECT, check=True)
-
-
-def test_each_flag_in_the_documents_exists(script_flags, live_flags, job_flags, web_flags):
+def test_each_flag_in_the_documents_exists(flags):
     lines = [line for line in EVERYTHING.splitlines() if not line.strip().startswith(OTHERS)]
     named = {flag for line in lines for flag in FLAG.findall(line)}
-    assert named <= script_flags | live_flags | job_flags | web_flags | network_flags() | OTHERS_FLAGS
+    options = {name for network in networks.names() for name in networks.network_module(network).Options.model_fields}
+    of_networks = {flag.replace("--", "--network-options.") for flag in flag_names(options)}
+    assert named <= set().union(*flags.values()) | of_networks | OTHERS_FLAGS
 
 
 def test_each_command_of_the_jobs_is_documented_and_the_other_way_round():
     assert set(re.findall(r"python -m jobs (\w+)", EVERYTHING)) == set(JOB_COMMANDS)
 
 
-def test_each_flag_of_the_detector_is_documented(live_flags):
-    assert live_flags - {"--help", "--models-dir"} <= set(FLAG.findall(DOCUMENTS["docs/live.md"]))
-
-
-def test_each_flag_of_the_web_page_is_documented(web_flags):
-    assert web_flags - {"--help", "--models-dir", "--history-dir"} <= set(
-        FLAG.findall(DOCUMENTS["docs/web-and-api.md"])
-    )
-
-
-def test_each_flag_of_the_training_that_is_no_setting_is_documented(script_flags):
+def test_each_flag_but_those_of_settings_is_documented(flags):
+    everywhere = {"--help", "--models-dir", "--history-dir"}
+    for name, document in (("live", "docs/live.md"), ("web", "docs/web-and-api.md")):
+        assert flags[name] - everywhere <= set(FLAG.findall(DOCUMENTS[document]))
     of_settings = flag_names(TrainConfig.model_fields)
-    others = {flag.replace("--no-", "--") for flag in script_flags if not flag.startswith("--network-options.")}
+    others = {flag.replace("--no-", "--") for flag in flags["training"] if not flag.startswith("--network-options.")}
     assert {"--resume", "--promote"} <= others - of_settings <= set(FLAG.findall(TRAINING))
 
 
@@ -213,6 +184,8 @@ def test_each_recipe_has_a_row_with_its_settings():
     for name, row in rows.items():
         config = recipes.recipe_config(name)
         assert row[3:6] == [f"{config.learning_rate:g}", str(config.epochs), str(config.batch_size)], name
+    results = {code_spans(row[0])[0] for row in table(section("README.md", "Results"), "recipe")}
+    assert {"resnet", "tiny"} <= results <= set(recipes.RECIPES)
 
 
 # A training sets the threads up, which Keras allows only before its first operation: so the shared run comes first.
@@ -221,11 +194,6 @@ def test_the_number_of_weights_of_each_recipe_is_right():
     for name, _, weights, *_ in table(section("docs/training.md", "Recipes"), "recipe"):
         config = recipes.recipe_config(name.strip("`"))
         assert f"{networks.build(config, FER2013_LABELS).count_params():,}" == weights, name
-
-
-def test_the_results_are_those_of_recipes():
-    named = {code_spans(row[0])[0] for row in table(section("README.md", "Results"), "recipe")}
-    assert {"resnet", "tiny"} <= named <= set(recipes.RECIPES)
 
 
 def test_each_make_target_exists_and_each_target_is_documented():
@@ -254,18 +222,11 @@ def test_each_link_leads_somewhere(document):
         assert not anchor or anchor in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings], target
 
 
-def test_the_readme_is_short():
-    assert len((PROJECT / "README.md").read_bytes()) <= README_BYTES
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_a_document_is_read_in_ten_minutes(document):
-    assert len(DOCUMENTS[document].split()) <= WORDS_IN_TEN_MINUTES
-
-
-def test_the_readme_leads_to_every_document():
+def test_the_readme_is_short_and_leads_to_every_document_which_is_read_in_ten_minutes():
+    assert len(README.encode()) <= README_BYTES
     linked = re.findall(r"\]\(([\w./-]+\.md)[#)]", README)
     assert set(DOCUMENTS) - {"README.md"} <= set(linked)
+    assert [name for name, text in DOCUMENTS.items() if len(text.split()) > WORDS_IN_TEN_MINUTES] == []
 
 
 def test_each_kind_of_change_names_the_place_to_touch():
@@ -288,15 +249,12 @@ def test_the_settings_example_is_valid(example_folder):
     assert config.model_dump(include=set(settings)) == settings
 
 
-def test_the_variables_in_the_readme_are_those_that_the_code_reads():
+def test_the_variables_and_exit_codes_in_the_documents_are_those_of_the_code():
     sources = [*(PROJECT / "fer_core").rglob("*.py"), *(PROJECT / "jobs").rglob("*.py")]
     read = {name for path in sources for name in re.findall(r"\"(FER_[A-Z_]+)\"", path.read_text(encoding="utf-8"))}
     rows = table(DOCUMENTS["docs/troubleshooting.md"], "environment variable")
     named = {span for row in rows for span in code_spans(row[0])}
     assert named == read - SET_BY_JOBS | {"FER_TEST_DATA", "KERAS_BACKEND"}
-
-
-def test_the_exit_codes_are_those_of_the_errors():
     codes = section("docs/troubleshooting.md", "Exit codes")
     assert f"{NonFiniteLossError.exit_code} the loss became NaN" in codes
     assert f"{RunHeldError.exit_code} another process is training" in codes
@@ -336,9 +294,6 @@ def test_the_versions_to_install_are_the_locked_ones():
     pinned = re.findall(r"\"([\w-]+)(?:\[[\w-]+\])?==([\w.]+)\"", EVERYTHING)
     assert {"tensorflow", "jax"} <= {name for name, _ in pinned}
     assert set(pinned) <= locked
-
-
-def test_the_lock_files_to_install_from_are_there():
     named = set(re.findall(r"-r ([\w-]+\.lock)", EVERYTHING))
     assert named
     assert [name for name in named if not (PROJECT / name).is_file()] == []
