@@ -10,15 +10,18 @@ import contextlib
 import ctypes
 import hashlib
 import json
+import logging
+import platform
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
-import keras_tuner  # noqa: F401 (loaded once, before the workers are forked)
+import keras_tuner  # noqa: F401 (these three are loaded once, before the workers are forked)
+from celery.concurrency import solo  # noqa: F401
+from celery.worker.consumer import Consumer  # noqa: F401
 
 from fer_core.errors import RunHeldError
 from fer_core.store.runs import open_run
@@ -83,9 +86,9 @@ def run(name: str, notes: Path, seconds: tuple[float, float]) -> None:
     filelock.FileLock = TimedLock
     tasks.work_of_trial = lambda job, trial: LightTrial(job.search, trial.id, notes, seconds)
     tasks.Attempts = lambda trial, *_, **__: trial
-    sys.stdout = sys.stderr = notes.with_suffix(".log").open("a", buffering=1)
-    quiet = ("--loglevel", "ERROR", "--without-gossip", "--without-mingle", "--hostname", f"{name}@%h")
-    app.worker_main(["worker", "--pool", "solo", *quiet])
+    logging.disable()
+    quiet = {"quiet": True, "without_gossip": True, "without_mingle": True}
+    app.Worker(hostname=f"{name}@{platform.node()}", pool="solo", **quiet).start()
 
 
 class LightTrial:
