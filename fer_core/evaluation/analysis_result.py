@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import Bin
 from fer_core.evaluation.metrics import Evaluation
-from fer_core.store.stored_values import checked
+from fer_core.store.manifest import checked
 
 _AGAIN = "Analyse the model again: `python realtime_emotion_detector.py --analyze`."
 

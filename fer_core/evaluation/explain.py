@@ -25,7 +25,7 @@ from fer_core.evaluation.layer_maps import (
     passing_through,
     replaced,
 )
-from fer_core.store.model_metadata import PixelRange, in_range
+from fer_core.store.architecture import PixelRange, in_range
 
 MOST_MAPS = 64
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from fer_core.errors import ArtifactError, DatasetError
-from fer_core.store.stored_values import Count, checked
+from fer_core.store.manifest import Count, checked
 
 Interval = tuple[float, float]
 RESAMPLES = 2000

@@ -20,7 +20,7 @@ from fer_core.store.files import file_sha256, write_json
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import find_model
 from fer_core.store.run import Run
-from fer_core.store.shipped import shipped_models
+from fer_core.store.runs import shipped_models
 from tests.conftest import paths_in
 
 PROJECT = Path(__file__).parents[2]
