@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from fer_core.errors import ArtifactError, FerError
-from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.analysis import Analysis
 from fer_core.evaluation.model_card import ModelCard, card_text, machine
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
 from fer_core.store.export import ensure_litert

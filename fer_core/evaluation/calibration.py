@@ -136,6 +136,15 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     return [Bin(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
+def fitted_on(temperature: float, images: int, part: str) -> str:
+    """Returns, without its full stop, the sentence of how many images of which part chose a temperature."""
+    of_part = f"{images:,} images of {part}"
+    if temperature != 1:
+        return f"The temperature was fitted on {of_part}"
+    few = f"; at least {MANY_IMAGES:,} would tell more" if images < MANY_IMAGES else ""
+    return f"The temperature stays 1, since no other one surely helps on {of_part}{few}"
+
+
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """Returns the mean gap between confidence and accuracy over the bins, weighted by their images: 0 is perfect.
 

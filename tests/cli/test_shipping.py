@@ -12,8 +12,7 @@ import pytest
 from fer_core.cli.shipping import ship
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.analysis import analyse, analysis_folder
-from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder
 from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, write_json
