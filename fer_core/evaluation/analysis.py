@@ -281,7 +281,6 @@ def _calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
 
 
 def _confidently_wrong(answers: "Answers") -> np.ndarray:
-    """Returns the positions of the wrong answers, int64, the most confident first."""
     wrong = np.flatnonzero(answers.predictions != answers.truth)
     confidence = answers.calibrated[wrong].max(axis=1)
     return wrong[np.argsort(-confidence, kind="stable")][:MOST_WRONG]

@@ -1,7 +1,4 @@
-"""Which images a model is analysed with, how they relate to those that it was trained on, and what it answers on them.
-
-Without --data these are the images that the model's manifest names, if they are still there and still the same.
-"""
+"""Which images a model is analysed with, how they relate to those that it was trained on, and its answers on them."""
 
 import hashlib
 from collections.abc import Callable
@@ -26,8 +23,7 @@ if TYPE_CHECKING:
 Classify = Callable[["Split"], np.ndarray]
 """Returns the model's probabilities, float32 (images, classes), in the order of the split and of its outputs."""
 
-SAME_TEMPERATURE = 0.02
-"""Two temperatures that differ by less give the same percentages."""
+SAME_TEMPERATURE = 0.02  # two temperatures that differ by less give the same percentages
 
 _NEEDED = "The analysis needs the test images: give them with --data PATH."
 
@@ -203,7 +199,6 @@ def _copies_in_test(model: ModelFiles, dataset: "Dataset") -> tuple[np.ndarray |
 def _temperature(
     model: ModelFiles, dataset: "Dataset", probabilities: Classify, numbers: np.ndarray
 ) -> tuple[float, str]:
-    """Returns the temperature that validation images ask for, and a sentence that says which."""
     part, own = dataset.validation, "so the temperature is the model's own."
     if part is None or part is dataset.test:
         which = "There are no validation images" if part is None else "The validation images are the test images"

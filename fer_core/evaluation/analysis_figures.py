@@ -1,8 +1,4 @@
-"""Builds the figures of an analysis: reliability, precision over recall, confidently wrong faces; and of an explanation.
-
-Returns matplotlib `Figure` objects. Few artists each: the faces of a sheet and the maps of a layer are one picture, and
-a curve has no more points than can be told apart.
-"""
+"""Builds the figures of an analysis (reliability, precision over recall, wrong faces) and of an explanation."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_core import emotions
-from fer_core.evaluation.analysis import Analysis, WrongFace
 from fer_core.evaluation.calibration import Bin
 from fer_core.evaluation.figures import (
     DARK,
@@ -32,25 +27,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from fer_core.evaluation.analysis import Analysis, WrongFace
     from fer_core.evaluation.explain import Explanation
 
 RIGHT, TOO_CONFIDENT, TOO_MODEST = "#0072B2", "#F0B48C", "#8CC6EC"
 SHEET_COLUMNS = 6
-MOST_POINTS = 400
-"""Of a curve: about as many as the figure has pixels for it."""
+MOST_POINTS = 400  # of a curve: about as many as the figure has pixels for it
 
-_LEAST_WIDTH = 9.0
-"""Inches: a title needs as much."""
+_LEAST_WIDTH = 9.0  # inches: a title needs as much
 # In dots, so that one pixel of a picture becomes one dot of the file.
 _FACE, _CAPTION, _BETWEEN, _STRIP, _MARGIN, _TOP = 192, 104, 36, 7, 36, 136
 _EXPLAINED, _MAPS, _GAP = 300, 960, 44
 _MAP_GAP, _MAP_TITLE = 8, 20
-_STRONGEST = 0.6
-"""Of the heat over the face, which stays visible beneath."""
+_STRONGEST = 0.6  # of the heat over the face, which stays visible beneath
 
 
 def draw_analysis(
-    analysis: Analysis,
+    analysis: "Analysis",
     curves: Mapping[str, PrecisionRecall],
     faces: np.ndarray,
     *,
@@ -65,9 +58,9 @@ def draw_analysis(
     evaluation = analysis.evaluation
     images = {label: score.images for label, score in evaluation.per_class.items()}
     title = f"{model_name}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right"
-    wrong = f"{evaluation.images - int(np.trace(evaluation.confusion)):,} wrong answers"
+    surest, wrong = len(analysis.confidently_wrong), evaluation.images - int(np.trace(evaluation.confusion))
     words = "bold is what the model says, with its calibrated confidence"
-    heading = f"{title}\nThe {len(analysis.confidently_wrong)} surest of {wrong}; {words}."
+    heading = f"{title}\nThe {surest} surest of {wrong:,} wrong answers; {words}."
     panels = {"As the model says it": analysis.before}
     if analysis.temperature != 1:
         panels[f"With temperature {analysis.temperature:.2f}"] = analysis.after
@@ -127,7 +120,7 @@ def precision_recall_figure(
 
 
 def confidently_wrong_figure(
-    wrong: Sequence[WrongFace], faces: np.ndarray, labels: Sequence[str], *, title: str
+    wrong: "Sequence[WrongFace]", faces: np.ndarray, labels: Sequence[str], *, title: str
 ) -> "Figure":
     """Returns a sheet of faces, six in a row, each with what the model says, its label in the data, and its name.
 
@@ -153,13 +146,12 @@ def confidently_wrong_figure(
         sheet[top : top + _FACE, left : left + _FACE] = enlarged[..., np.newaxis]
         colour = to_rgb(emotions.colour(face.predicted.lower(), tuple(labels)))
         sheet[top + _FACE : top + _FACE + _STRIP, left : left + _FACE] = np.round(255 * np.array(colour))
-        for number, (text, look) in enumerate(
-            (
-                (f"{shortened(face.predicted, 14)} {face.confidence:.1%}", {"fontsize": 9, "fontweight": "bold"}),
-                (f"labelled {shortened(face.truth, 16)}", {"fontsize": 9, "color": DARK}),
-                (shortened(PurePosixPath(face.name).name, 26), {"fontsize": 6.5, "color": QUIET}),
-            )
-        ):
+        texts = {
+            f"{shortened(face.predicted, 14)} {face.confidence:.1%}": {"fontsize": 9, "fontweight": "bold"},
+            f"labelled {shortened(face.truth, 16)}": {"fontsize": 9, "color": DARK},
+            shortened(PurePosixPath(face.name).name, 26): {"fontsize": 6.5, "color": QUIET},
+        }
+        for number, (text, look) in enumerate(texts.items()):
             axes.text(left, top + _FACE + _STRIP + 6 + 23 * number, text, va="top", **look)
     axes.imshow(sheet, aspect="auto", interpolation="nearest")
     return figure
@@ -180,8 +172,7 @@ def explain_figure(explanation: "Explanation", *, title: str) -> "Figure":
     _show(axes, np.repeat(explanation.face[..., :1], 3, axis=2), f"what it sees, {side} × {side}")
     what = "Grad-CAM for" if explanation.heat.any() else "nothing speaks for"
     caption = f"{what} {shortened(explanation.emotion, 12)}, {shortened(explanation.heat_layer.name, 16)}"
-    heat = _axes(figure, _MARGIN, tops[1], _EXPLAINED, _EXPLAINED)
-    _show(heat, overlay(explanation.face, explanation.heat), caption)
+    _show(_axes(figure, _MARGIN, tops[1], _EXPLAINED, _EXPLAINED), overlay(explanation.face, explanation.heat), caption)
     _draw_probabilities(_axes(figure, _MARGIN, tops[2], _EXPLAINED, _TOP + _MAPS - tops[2]), explanation)
     _draw_maps(_axes(figure, _MARGIN + _EXPLAINED + 2 * _BETWEEN, _TOP, _MAPS, _MAPS), explanation)
     return figure
@@ -207,7 +198,6 @@ def _figure_of_dots(width: int, height: int) -> "Figure":
 
 
 def _axes(figure: "Figure", left: int, top: int, width: int, height: int) -> "Axes":
-    """Returns axes without frame at dots from the upper left corner."""
     whole_width, whole_height = figure.get_size_inches() * DOTS_PER_INCH
     bottom = whole_height - top - height
     axes = figure.add_axes((left / whole_width, bottom / whole_height, width / whole_width, height / whole_height))
@@ -234,8 +224,7 @@ def _draw_reliability(axes: "Axes", heading: str, bins: Sequence[Bin]) -> None:
 
 
 def _draw_counts(axes: "Axes", bins: Sequence[Bin], *, most: int) -> None:
-    width = 1 / len(bins)
-    images = [part.images for part in bins]
+    images, width = [part.images for part in bins], 1 / len(bins)
     bars = axes.bar([(place + 0.5) * width for place in range(len(bins))], images, width * 0.92, color="#b4b4b4")
     axes.bar_label(bars, [f"{count:,}" if count else "" for count in images], padding=1, fontsize=7, color=DARK)
     axes.set_ylim(0, 1.35 * max(most, 1))
@@ -265,8 +254,8 @@ def _drawn_points(curve: PrecisionRecall) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw_probabilities(axes: "Axes", explanation: "Explanation") -> None:
     labels, shares = explanation.labels, explanation.probabilities
-    colours = [emotions.colour(label.lower(), labels) for label in labels]
-    bars = axes.barh(range(len(labels)), shares, color=colours, height=0.7)
+    look = {"color": [emotions.colour(label.lower(), labels) for label in labels], "height": 0.7}
+    bars = axes.barh(range(len(labels)), shares, **look)
     names = [f"{shortened(label, 14)} {share:.1%}" for label, share in zip(labels, shares, strict=True)]
     axes.bar_label(bars, names, padding=3, fontsize=7.5 if len(labels) <= 8 else 5.5, color=DARK)
     axes.set(xlim=(0, 1.7), ylim=(len(labels) - 0.4, -0.6))
@@ -293,8 +282,8 @@ def _draw_maps(axes: "Axes", explanation: "Explanation") -> None:
         sheet[top + _MAP_TITLE : top + _MAP_TITLE + size, left : left + size] = colours
         axes.text(left, top + _MAP_TITLE - 4, f"{number}", fontsize=6.5, color=QUIET, va="bottom")
     axes.imshow(sheet, aspect="auto", interpolation="nearest")
-    few, all_ = f"the {shown} most active of {layer.maps} maps", f"its {shown} maps, most active first"
-    which = few if shown < layer.maps else all_
+    which = f"its {shown} maps, most active first"
+    which = which if shown == layer.maps else f"the {shown} most active of {layer.maps} maps"
     _caption(axes, f"{shortened(layer.name)} ({layer.kind}, {layer.height} × {layer.width}): {which}")
 
 

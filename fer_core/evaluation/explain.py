@@ -1,13 +1,13 @@
-"""What a model looks at: the feature maps of a layer, and Grad-CAM for an emotion. Imports Keras.
+"""What a model looks at: the feature maps of a layer, and Grad-CAM for an emotion. Imports Keras, draws nothing.
 
-A layer's output is taken where it is computed, so layers inside nested models and beside residual branches are no
-different, and nothing is built or copied. While that lasts, the model must not be used elsewhere. Draws nothing.
+A layer's output is taken where it is computed, also in nested models; meanwhile the model must not be used elsewhere.
 """
 
 import contextlib
 import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -20,8 +20,7 @@ from fer_core.store.architecture import PixelRange, in_range
 
 MOST_MAPS = 64
 
-_SMALLEST = 1e-30
-"""No logarithm of 0."""
+_SMALLEST = 1e-30  # no logarithm of 0
 _BELONG_TO_CONVOLUTION = (
     *("Activation", "Add", "BatchNormalization", "Concatenate", "ELU", "GroupNormalization", "LayerNormalization"),
     *("LeakyReLU", "Multiply", "PReLU", "ReLU"),
@@ -103,22 +102,9 @@ def explain(
 
 def map_layers(model: keras.Model) -> tuple[MapLayer, ...]:
     """Returns the layers that have feature maps, in the order in which they are computed."""
-    found: dict[str, MapLayer] = {}
-
-    def note(name: str, layer: keras.layers.Layer) -> Callable:
-        def noted(output: Any) -> Any:
-            shape = getattr(output, "shape", ())
-            if len(shape) == 4 and min(shape[1:3]) > 1:
-                found[name] = MapLayer(name, type(layer).__name__, *map(int, shape[1:]))
-            return output
-
-        return noted
-
-    with contextlib.ExitStack() as changed:
-        for name, layer in _all_layers(model).items():
-            changed.enter_context(_output_through(layer, note(name, layer)))
-        outputs_of(model, np.zeros(model.input_shape[1:], np.float32))
-    return tuple(found.values())
+    layers, nothing = _all_layers(model), np.zeros(model.input_shape[1:], np.float32)
+    found = _all_feature_maps(model, nothing).items()
+    return tuple(MapLayer(name, type(layers[name]).__name__, *maps.shape) for name, maps in found)
 
 
 def default_layer(model: keras.Model) -> str:
@@ -160,11 +146,7 @@ def feature_maps(model: keras.Model, layer: str, picture: np.ndarray) -> np.ndar
         layer: the name of one of `map_layers`; ConfigError otherwise.
         picture: float32 (side, side, channels), in the grey values that the model takes.
     """
-    outputs = []
-    name = map_layer(model, layer).name
-    with _output_through(_all_layers(model)[name], lambda output: outputs.append(output) or output):
-        outputs_of(model, picture)
-    return np.asarray(keras.ops.convert_to_numpy(outputs[-1])[0], np.float32)
+    return _all_feature_maps(model, picture)[map_layer(model, layer).name]
 
 
 def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: int) -> np.ndarray:
@@ -190,8 +172,24 @@ def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: 
     return np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
+def _all_feature_maps(model: keras.Model, picture: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns what each layer gives that gives a stack of pictures, float32 (height, width, maps), as computed."""
+    found: dict[str, np.ndarray] = {}
+
+    def note(name: str, output: Any) -> Any:
+        shape = getattr(output, "shape", ())
+        if len(shape) == 4 and min(shape[1:3]) > 1:
+            found[name] = np.asarray(keras.ops.convert_to_numpy(output)[0], np.float32)
+        return output
+
+    with contextlib.ExitStack() as changed:
+        for name, layer in _all_layers(model).items():
+            changed.enter_context(_output_through(layer, partial(note, name)))
+        outputs_of(model, picture)
+    return found
+
+
 def _gradient(score: Callable, at: np.ndarray) -> np.ndarray:
-    """Returns the gradient of a score, by what Keras runs on."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -225,11 +223,10 @@ def _before_softmax(last: keras.layers.Layer) -> Iterator[Callable]:
     """While open, the model gives scores before the softmax; yields what turns other outputs into scores."""
     activation = getattr(last, "activation", None)
     is_softmax = activation is keras.activations.softmax
-    if isinstance(last, keras.layers.Softmax) or (isinstance(last, keras.layers.Activation) and is_softmax):
-        with _call_replaced(last, lambda scores, *args, **kwargs: scores):
-            yield lambda scores: scores
-    elif isinstance(last, keras.layers.Dense) and is_softmax:
-        with _call_replaced(last, lambda features, *args, **kwargs: _linear(last, features)):
+    is_own_layer = isinstance(last, keras.layers.Softmax) or (isinstance(last, keras.layers.Activation) and is_softmax)
+    if is_own_layer or (isinstance(last, keras.layers.Dense) and is_softmax):
+        scores_of = (lambda scores: scores) if is_own_layer else partial(_linear, last)
+        with _call_replaced(last, lambda inputs, *args, **kwargs: scores_of(inputs)):
             yield lambda scores: scores
     elif activation is keras.activations.linear:
         yield lambda scores: scores
@@ -244,7 +241,6 @@ def _linear(layer: keras.layers.Dense, features: Any) -> Any:
 
 @contextlib.contextmanager
 def _call_replaced(layer: keras.layers.Layer, call: Callable) -> Iterator[None]:
-    """While open, the layer does `call` instead of its own."""
     layer.call = call
     try:
         yield
@@ -253,13 +249,11 @@ def _call_replaced(layer: keras.layers.Layer, call: Callable) -> Iterator[None]:
 
 
 def _output_through(layer: keras.layers.Layer, change: Callable[[Any], Any]) -> contextlib.AbstractContextManager[None]:
-    """While open, what the layer gives passes through `change`."""
     own = layer.call
     return _call_replaced(layer, lambda *args, **kwargs: change(own(*args, **kwargs)))
 
 
 def _last_layer(model: keras.Model) -> keras.layers.Layer:
-    """Returns the layer that gives the model's output, also where it lies in a nested model."""
     last = model.layers[-1]
     return _last_layer(last) if hasattr(last, "layers") else last
 

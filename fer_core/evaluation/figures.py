@@ -1,7 +1,6 @@
 """Builds the figures: training curves, class distribution, confusion matrix, the runs over each other; how all look.
 
-Returns matplotlib `Figure` objects; `save` writes them. Never pyplot and no global setting. Colours are those of Okabe
-and Ito (2008), which colour-blind people can tell apart. matplotlib is imported inside, because it is slow.
+Never pyplot and no global setting. Colours that colour-blind people can tell apart are those of Okabe and Ito (2008).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,15 +22,12 @@ QUIET = "#6b6b6b"
 """Of what explains and is not the figure itself."""
 GRID = "#dedede"
 DARK = "#333333"
-CURVES = ("accuracy", "loss", "precision", "recall")
-"""The columns of a history of which a curve is drawn."""
+CURVES = ("accuracy", "loss", "precision", "recall")  # the columns of a history of which a curve is drawn
 TRAINING, VALIDATION, KEPT = "#0072B2", "#D55E00", DARK
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RUN_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)))
-LEAST_SPAN = 0.2
-"""Of an axis of shares: a curve that moves by one point shall not look like a mountain."""
-MOST_MARKED_EPOCHS = 25
-"""Above this the points of a curve run into each other, so only the line is drawn."""
+LEAST_SPAN = 0.2  # of an axis of shares: a curve that moves by one point shall not look like a mountain
+MOST_MARKED_EPOCHS = 25  # above this the points of a curve run into each other, so only the line is drawn
 
 
 def new_figure(width: float, height: float) -> "Figure":

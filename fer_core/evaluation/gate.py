@@ -1,7 +1,6 @@
 """The gate of a retraining: whether another model is measurably better than the one in use, and why or why not.
 
-Both answer on the same images, and the images are drawn again in pairs (Efron and Tibshirani 1993, "An Introduction to
-the Bootstrap"): what is easy or hard for both cancels out, so smaller differences can be told from chance.
+On images that are drawn again in pairs (Efron and Tibshirani 1993): what is easy or hard for both cancels out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,10 @@ from fer_core.evaluation.metrics import (
     Interval,
     confusion_matrix,
     difference_interval,
-    macro_f1,
-    macro_f1_difference_interval,
+    macro_f1_interval,
+    resampled_scores,
+    summary,
+    wilson_interval,
 )
 
 ENOUGH_DIFFERENT = 6
@@ -120,31 +121,24 @@ def compare(
     drawn = np.random.default_rng(seed).multinomial(len(truth), counts / len(truth), size=RESAMPLES)
     # The first row is what was seen, so that it is scored in the same way as what was drawn.
     rows = np.concatenate([counts[np.newaxis], drawn]).astype(np.float64)
-    first, second = (_scores(rows, truths, of_model, classes) for of_model in guesses)
+    first, second = (resampled_scores(rows, truths, of_model, classes) for of_model in guesses)
     outside = (1 - confidence) / 2
     low, high = np.quantile((second - first)[1:], (outside, 1 - outside), axis=0)
     differences = [
         Difference(float(one), float(other), (float(least), float(most)))
         for one, other, least, most in zip(first[0], second[0], low, high, strict=True)
     ]
+    # Where the two answer hardly any image differently, drawing shows no spread.
     is_different = np.bincount(truth[champion != challenger], minlength=classes)
-    before, after = (confusion_matrix(truth, predictions, classes) for predictions in (champion, challenger))
+    after, before = (confusion_matrix(truth, predictions, classes) for predictions in (challenger, champion))
     if is_different.sum() < ENOUGH_DIFFERENT:
-        interval = macro_f1_difference_interval(after, before, confidence)
-        differences[0] = differences[0]._replace(interval=interval)
+        pair = [(summary(one).macro_f1, macro_f1_interval(one, confidence=confidence)) for one in (after, before)]
+        differences[0] = differences[0]._replace(interval=difference_interval(*pair))
     for number in np.flatnonzero(is_different < ENOUGH_DIFFERENT):
-        shares = ((int(matrix[number, number]), int(matrix[number].sum())) for matrix in (after, before))
-        interval = difference_interval(*shares, confidence)
-        differences[1 + number] = differences[1 + number]._replace(interval=interval)
+        found = [(int(one[number, number]), int(one[number].sum())) for one in (after, before)]
+        pair = [(right / max(images, 1), wilson_interval(right, images, confidence)) for right, images in found]
+        differences[1 + number] = differences[1 + number]._replace(interval=difference_interval(*pair))
     return Comparison(differences[0], tuple(differences[1:]))
-
-
-def _scores(rows: np.ndarray, truths: np.ndarray, guesses: np.ndarray, classes: int) -> np.ndarray:
-    """Returns macro F1 and the recall of each class, float64 (draws, 1 + classes), of counts (draws, cells)."""
-    of_truth, of_guess = np.eye(classes)[truths], np.eye(classes)[guesses]
-    images, guessed, right = rows @ of_truth, rows @ of_guess, rows @ (of_truth * of_guess)
-    recall = np.divide(right, images, out=np.zeros_like(images), where=images > 0)
-    return np.column_stack([macro_f1(right, images, guessed), recall])
 
 
 def _objections(found: Comparison, errors: tuple[float, float], labels: Sequence[str], limits: Limits) -> Iterator[str]:

@@ -1,7 +1,4 @@
-"""Says in the terminal what a model scores, what an analysis found and what a data set holds.
-
-Readable at 80 columns and in a log file.
-"""
+"""Says in the terminal what a model scores, what an analysis found and what a data set holds, also at 80 columns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -9,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core.errors import printable
-from fer_core.evaluation.metrics import Evaluation, difference_interval
+from fer_core.evaluation.metrics import Evaluation, difference_interval, wilson_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,10 +19,8 @@ SMALL_GAP_POINTS = 3.0
 LARGE_GAP_POINTS = 10.0
 """Training minus validation accuracy, in percentage points: under the small gap none, over the large one a lot."""
 
-FIRST_NAMES = 3
-"""So many images are named; audit.json has them all."""
-FIRST_WRONG = 5
-"""So many are named; the sheet shows all."""
+FIRST_NAMES = 3  # so many images are named; audit.json has them all
+FIRST_WRONG = 5  # so many are named; the sheet shows all
 
 _GAP = 2
 _LEAST_HEADER = 4
@@ -114,15 +109,14 @@ def overfitting_sentence(training: float | None, validation: float | None, *, im
     """
     if training is None or validation is None:
         return "There were no validation images, so overfitting cannot be judged."
-    right = (round(training * images[0]), images[0]), (round(validation * images[1]), images[1])
-    low, high = (100 * end for end in difference_interval(*right))
+    measured = ((training, images[0]), (validation, images[1]))
+    low, high = difference_interval(*((share, wilson_interval(round(share * n), n)) for share, n in measured))
     gap = 100 * (training - validation)
     figures = f"Last epoch: {training:.1%} of the training images right, {validation:.1%} of the validation images"
-    return f"{figures}: {_gap_in_words(gap, low, high)}"
+    return f"{figures}: {_gap_in_words(gap, 100 * low, 100 * high)}"
 
 
 def _gap_in_words(gap: float, low: float, high: float) -> str:
-    """Returns what a gap with its 95 % interval means, in percentage points."""
     measured = f"a gap of {gap:.1f} points ({low:.1f} to {high:.1f})"
     if low > LARGE_GAP_POINTS:
         return (
@@ -156,7 +150,6 @@ def say(console: "Console", text: str, *, style: str | None = None) -> None:
 
 
 def _table(*headers: str, **options: object) -> "Table":
-    """Returns a table without lines: a column that may wrap, and one for each further header, for numbers."""
     from rich.table import Table
     from rich.text import Text
 

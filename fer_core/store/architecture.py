@@ -1,12 +1,9 @@
 """The description of a network in a model file: what may stand in it, and what the network takes and gives. No Keras.
 
-A description is parsed JSON such as {"class_name": "Functional", "config": {"layers": …}}. Keras makes an object of
-whatever it names, and its own safe mode lets more pass than a model of pictures needs. So what is not listed here is
-refused, as are numbers that would have Keras take all memory, and nesting that no network has.
+Keras makes an object of whatever a description names, also under its safe mode: what is not listed here is refused.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
@@ -63,15 +60,7 @@ _MODULES = _names(
     keras.layers keras.mixed_precision keras.models keras.regularizers keras.src.engine.functional
     keras.src.engine.sequential keras.src.models.functional keras.src.models.model keras.src.models.sequential
     """
-)
-"""Where a file may say that a class is from; older files say nothing."""
-_OLDER_LAYERS = _names(
-    """
-    AtrousConvolution1D AtrousConvolution2D Convolution1D Convolution2D CuDNNGRU CuDNNLSTM Deconvolution2D Highway
-    LocallyConnected1D LocallyConnected2D MaxoutDense Merge SeparableConvolution2D ThresholdedReLU TimeDistributedDense
-    """
-)
-_MIGRATE = "load it with that one, give its weights to the same network of Keras 3, and save that"
+)  # where a file may say that a class is from; older files say nothing
 _IS_CODE = {"Lambda": "a Lambda", "__lambda__": "a lambda", "__typespec__": "a type of TensorFlow"}
 
 _DEEPEST = 60
@@ -104,33 +93,6 @@ _BY_TEXT = {
 }
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One value: under which setting it stands, of which layer, how deep, and how often that layer is called."""
-
-    value: Any
-    key: str = ""
-    owner: str = "the model"
-    depth: int = 0
-    calls: int = 1
-
-    @property
-    def is_layer(self) -> bool:
-        return self.key in _LAYER_KEYS and isinstance(self.value, dict) and "class_name" in self.value
-
-    def parts(self) -> Iterator["_Part"]:
-        value, owner, calls = self.value, self.owner, self.calls
-        if isinstance(value, list):
-            yield from (_Part(item, self.key, owner, self.depth + 1, calls) for item in value)
-        elif isinstance(value, dict):
-            if self.is_layer:
-                nodes = value.get("inbound_nodes")
-                owner, calls = _layer_name(value), calls * max(1, len(nodes) if isinstance(nodes, list) else 1)
-            for key, item in value.items():
-                # The items of a tuple or a shape stand for the setting that has it.
-                yield _Part(item, self.key if key == "items" else key, owner, self.depth + 1, calls)
-
-
 def first_objection(description: Any) -> str | None:
     """Returns what must not be in a description, e.g. "the layer 'x' is a Lambda, which is code"; None if nothing."""
     if not isinstance(description, dict) or not isinstance(description.get("config"), dict | list):
@@ -139,20 +101,29 @@ def first_objection(description: Any) -> str | None:
         named = description.get("registered_name") or description.get("class_name")
         return f"the model is of the class {_shown(named)}, which is no stock model of Keras"
     # What the model itself was compiled with is never loaded; that of models inside it would be.
-    waiting, calls = [_Part({**description, "compile_config": None})], 0
+    waiting, calls = [("", "the model", 0, 1, {**description, "compile_config": None})], 0
     for _ in range(_MOST_PARTS):
         if not waiting:
             return None
-        part = waiting.pop()
-        calls += part.calls if part.is_layer else 0
-        if part.depth > _DEEPEST:
+        key, owner, depth, times, value = waiting.pop()
+        place = f"the {key} of {owner}"
+        if key in _LAYER_KEYS and isinstance(value, dict) and "class_name" in value:
+            place = owner = _layer_name(value)
+            nodes = value.get("inbound_nodes")
+            times *= max(1, len(nodes) if isinstance(nodes, list) else 1)
+            calls += times
+        if depth > _DEEPEST:
             return f"it is nested more than {_DEEPEST} deep"
         if calls > _MOST_CALLS:
             return f"its layers are called more than {_MOST_CALLS:,} times"
-        if objection := _objection(part.key, part.value):
-            place = _layer_name(part.value) if part.is_layer else f"the {part.key} of {part.owner}"
+        if objection := _objection(key, value):
             return f"{place} {objection}"
-        waiting.extend(part.parts())
+        if isinstance(value, dict):
+            # The items of a tuple or a shape stand for the setting that has it.
+            items = [(key if name == "items" else name, item) for name, item in value.items()]
+        else:
+            items = [(key, item) for item in value] if isinstance(value, list) else []
+        waiting += [(name, owner, depth + 1, times, item) for name, item in items]
     return f"it has more than {_MOST_PARTS:,} parts"
 
 
@@ -164,7 +135,6 @@ def _layer_name(node: dict[str, Any]) -> str:
 
 
 def _objection(key: str, value: Any) -> str | None:
-    """Returns what is wrong with the value of a setting, as the end of a sentence."""
     kind = key.rpartition("_")[2]
     if key == "compile_config" and value:
         return "would be loaded too, an optimizer and losses"
@@ -182,18 +152,14 @@ def _objection(key: str, value: Any) -> str | None:
 
 
 def _class_objection(node: dict[str, Any]) -> str | None:
-    """Returns what is wrong with {"class_name": …, "module": …}."""
-    name, module, registered = (_text(node.get(key)) for key in ("class_name", "module", "registered_name"))
+    given = [node.get(key) for key in ("class_name", "module", "registered_name")]
+    name, module, registered = (one if one is None or isinstance(one, str) else _shown(one) for one in given)
     if name in _IS_CODE:
         return f"is {_IS_CODE[name]}, which is code"
     if name == "function":
         return f"is the function {_shown(node.get('config'))}, which is none of Keras' own"
-    if registered not in (None, "", name):
-        return f"is of the class {_shown(registered)}, which is none of Keras' own"
-    if name in _OLDER_LAYERS:
-        return f"is of the class {_shown(name)} of an older Keras: {_MIGRATE}"
-    if name not in _CLASSES:
-        return f"is of the class {_shown(name)}, which is not on the list of Keras' own that only compute"
+    if registered not in (None, "", name) or name not in _CLASSES:
+        return f"is of the class {_shown(registered or name)}, which is not on the list of Keras' own that only compute"
     if module is not None and module not in _MODULES:
         return f"is of the class {_shown(name)} of {_shown(module)}, which is not where Keras has it"
     return None
@@ -214,10 +180,6 @@ def _shown(value: Any) -> str:
     """Returns a value out of a file as it can be printed: short, and without control characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else _shown(value)
 
 
 class ModelMetadata(NamedTuple):

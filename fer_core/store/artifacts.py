@@ -1,7 +1,6 @@
 """Finished models as files: stock Keras in one .h5 that carries its manifest, labels and architecture as JSON.
 
-What is saved is never compiled, has no class of ours in it and is float32, whatever it was trained in. Does not know
-runs. The LiteRT form of a model is in `export.py`.
+What is saved is never compiled, has no class of ours in it and is float32, whatever it was trained in.
 """
 
 import contextlib
@@ -10,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import ArtifactError
 from fer_core.resources import memory_bytes
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
 
 MANIFEST_ATTRIBUTE = "fer_manifest"
 
-_MOST_MULTIPLY_ADDS = 2 * 10**11
-"""For one picture: a whole VGG-16 of 224 pixels takes a twelfth of it."""
-_MOST_VALUES = 2**29
-"""Between all layers, for one picture: the same VGG-16 has 15 million."""
+_MOST_MULTIPLY_ADDS = 2 * 10**11  # for one picture: a whole VGG-16 of 224 pixels takes a twelfth of it
+_MOST_VALUES = 2**29  # between all layers, for one picture: the same VGG-16 has 15 million
 _BATCH_BYTES = 32 * 4 * 4
 """For a value between two layers: 32 pictures at once, as float32, a layer's input and output and as much again."""
 
@@ -79,9 +76,7 @@ def load_model(path: Path) -> "keras.Model":
 
     path = path.absolute()  # Keras takes some beginnings of a path for an address; it goes by the name, so not resolved
     try:
-        with ThreadPoolExecutor(1) as thread:  # whose state of Keras ends with it
-            size = thread.submit(_size_of_file, path).result()
-        _check_size(path, size)
+        _check_size(path)
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except ArtifactError:
         raise
@@ -127,59 +122,48 @@ def save_architecture(model: "keras.Model", path: Path) -> None:
     write_atomically(path, json.dumps(json.loads(model.to_json()), indent=2) + "\n")
 
 
-class _Size(NamedTuple):
-    """What one picture takes: the values that one layer gives, those that all give, and the multiply-adds."""
-
-    largest: int
-    values: int
-    multiply_adds: int
-
-
-def _check_size(path: Path, size: _Size) -> None:
-    """Raises ArtifactError for a model that takes too much memory or work."""
-    if size.largest * _BATCH_BYTES > memory_bytes() // 4:
-        finding = f"one layer gives {size.largest:,} values for one picture"
-    elif size.values > _MOST_VALUES:
-        finding = f"its layers give {size.values:,} values for one picture"
-    elif size.multiply_adds > _MOST_MULTIPLY_ADDS:
-        finding = f"one picture takes about {size.multiply_adds:,} multiplications"
-    else:
-        return
-    raise ArtifactError(f"{path} is refused: {finding}.", hint="Take a smaller model: no runtime here would carry it.")
-
-
-def _size_of_file(path: Path) -> _Size:
-    """Has Keras put the layers together with shapes alone, and find whether the file holds the weights of each.
+def _check_size(path: Path) -> None:
+    """Raises ArtifactError for a model that takes too much memory or work, before its weights are made.
 
     A file of some kilobytes can describe layers that fill all memory, or that are not done in a day.
     """
+    with ThreadPoolExecutor(1) as thread:  # whose state of Keras ends with it
+        sizes = thread.submit(_sizes_in_file, path).result()
+    largest, values, multiply_adds = zip(*sizes, strict=True) if sizes else ((0,), (0,), (0,))
+    for number, most, finding in (
+        (max(largest), memory_bytes() // 4 // _BATCH_BYTES, "one layer gives {:,} values for one picture"),
+        (sum(values), _MOST_VALUES, "its layers give {:,} values for one picture"),
+        (sum(multiply_adds), _MOST_MULTIPLY_ADDS, "one picture takes about {:,} multiplications"),
+    ):
+        if number > most:
+            hint = "Take a smaller model: no runtime here would carry it."
+            raise ArtifactError(f"{path} is refused: {finding.format(number)}.", hint=hint)
+
+
+def _sizes_in_file(path: Path) -> list[tuple[int, int, int]]:
     import keras
 
     with keras.StatelessScope(initialize_variables=False):
-        return _size(keras.models.load_model(path, compile=False, safe_mode=True))
+        return list(_sizes(keras.models.load_model(path, compile=False, safe_mode=True), calls=1))
 
 
-def _size(model: "keras.Model") -> _Size:
-    sizes = list(_sizes(model, calls=1)) or [_Size(0, 0, 0)]
-    largest, values, multiply_adds = zip(*sizes, strict=True)
-    return _Size(max(largest), sum(values), sum(multiply_adds))
+def _sizes(model: "keras.Model", *, calls: int) -> Iterator[tuple[int, int, int]]:
+    """Yields of each call of a layer how many values it gives, how many all its calls give, and their multiply-adds.
 
-
-def _sizes(model: "keras.Model", *, calls: int) -> Iterator[_Size]:
-    """Yields the size of each call of a layer; in a model that is called several times, for all its calls."""
+    `calls` is how often the model is called itself.
+    """
     import keras
 
     for layer, outputs in _calls(model):
         for tensor in keras.tree.flatten(outputs):
             shape = [size or 1 for size in tensor.shape[1:]]
             values = math.prod(shape)
-            yield _Size(values, calls * values, calls * math.prod(shape[:-1]) * layer.count_params())
+            yield values, calls * values, calls * math.prod(shape[:-1]) * layer.count_params()
         if isinstance(layer, keras.Model):
             yield from _sizes(layer, calls=calls)
 
 
 def _calls(model: "keras.Model") -> list[tuple["keras.layers.Layer", Any]]:
-    """Returns each call of a layer in the model's graph, and what comes out of it, as shapes without values."""
     import keras
 
     found = []

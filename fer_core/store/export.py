@@ -1,7 +1,6 @@
 """The LiteRT form of a model, which classifies without TensorFlow: made, and compared with Keras.
 
-Making it takes TensorFlow. Where this process has another backend, or none yet, it is made in a process of its own
-(`python -m fer_core.store.export MODEL TFLITE PIXELS|int8`), since Keras keeps one backend for a process's life.
+Where this process has no TensorFlow as its backend, one of its own makes it: `python -m fer_core.store.export`.
 """
 
 import importlib.util
@@ -106,7 +105,6 @@ def _convert(model: "keras.Model", path: Path, **settings: object) -> None:
 
 
 def _made_in_child(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
-    """Returns the last line that the process printed."""
     # A conversion needs no GPU, and must not take a training's memory.
     settings = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
     arguments = (model.absolute(), path.absolute(), what)

@@ -1,7 +1,6 @@
-"""Writing files so that a kill at any instant leaves the old content or the new, never a part of one.
+"""Writing files so that a kill at any instant leaves the old content or the new: a temporary name, fsync, rename.
 
-Everything goes to a temporary name beside its place, is flushed to the disk and then renamed. Temporary names say which
-process made them, so that what a killed one left behind can be told from what a living one is writing.
+Temporary names say which process made them, so that what a killed one left can be told from what a living one writes.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ import shutil
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +40,17 @@ class DiskFullError(FerError):
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, put: Callable[[Path, Path], object] = Path.replace) -> Iterator[Path]:
     """Yields a temporary path of the same suffix beside `path`; what is written there becomes `path` in one instant.
 
-    After an error `path` is as it was and the temporary file is gone. Raises DiskFullError.
+    After an error `path` is as it was and the temporary file is gone. Raises DiskFullError, and what `put` raises.
     """
     temporary = temporary_beside(path)
     try:
         with full_disk_named(path):
             yield temporary
             sync(temporary)
-            temporary.replace(path)
+            put(temporary, path)
             sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -68,15 +67,8 @@ def create_atomically(path: Path, data: bytes | str) -> None:
 
     Raises FileExistsError if the name is taken, DiskFullError.
     """
-    temporary = temporary_beside(path)
-    try:
-        with full_disk_named(path):
-            temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-            sync(temporary)
-            _link(temporary, path)
-            sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, put=_link) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -188,20 +180,15 @@ def full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if not _means_full(error):
+        # HDF5 reports the errno in its text only, and as a RuntimeError when it happens while closing.
+        in_text = any(f"errno = {number}," in str(error) for number in _DISK_IS_FULL)
+        if not in_text and getattr(error, "errno", None) not in _DISK_IS_FULL:
             raise
         free = shutil.disk_usage(path.parent).free / 2**20
         raise DiskFullError(
             f"No room to write {path}: {free:,.1f} MB are free there. What was saved before is kept.",
             hint="Make room on that disk; a training goes on with `python train_emotion_model.py --resume latest`.",
         ) from error
-
-
-def _means_full(error: Exception) -> bool:
-    """HDF5 reports the errno in its text only, and as a RuntimeError when it happens while closing."""
-    if getattr(error, "errno", None) in _DISK_IS_FULL:
-        return True
-    return any(f"errno = {number}," in str(error) for number in _DISK_IS_FULL)
 
 
 def _link(temporary: Path, path: Path) -> None:

@@ -1,7 +1,6 @@
 """Looks into a model file before Keras does, and refuses what is not a plain model: code, traps, and what is damaged.
 
-Two formats, by the file's name as Keras has it: .h5 (HDF5, the description is an attribute) and .keras (an archive).
-What may be described is in `architecture.py`. No Keras here: a file that is refused was never loaded.
+Two formats, by the name as Keras has it: .h5 (HDF5, the description is an attribute) and .keras (an archive). No Keras.
 """
 
 import io
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 H5_SUFFIXES = (".h5", ".hdf5")
 MODEL_SUFFIXES = (*H5_SUFFIXES, ".keras")
 
-LONGEST_SECONDS = 30.0
-"""The largest file that is allowed is read in a few seconds."""
+LONGEST_SECONDS = 30.0  # the largest file that is allowed is read in a few seconds
 
 _MEMBERS = {"config.json": 2**24, "metadata.json": 2**20, "model.weights.h5": 2**30}
 """What a .keras archive holds, and how many bytes each may have."""
@@ -38,22 +36,18 @@ _SURELY_SMALL = 2**26
 _MOST_COMPRESSION = 100
 _LARGEST_DESCRIPTION = _LARGEST_ATTRIBUTE = 2**24
 _LARGEST_H5 = 2**31
-_LARGEST_ARRAY = 150_000_000
-"""Numbers. A whole VGG-16 with its dense layers has 138 million."""
-_LARGEST_FILE = 500_000_000
-"""Numbers: as many, with the two moments that an optimizer keeps of each."""
+_LARGEST_ARRAY = 150_000_000  # numbers. A whole VGG-16 with its dense layers has 138 million.
+_LARGEST_FILE = 500_000_000  # numbers: as many, with the two moments that an optimizer keeps of each
 _MOST_OBJECTS = 50_000
-_LARGEST_NUMBER = 8
-"""Bytes: a float64. HDF5 knows larger ones, of which Keras has no use."""
+_LARGEST_NUMBER = 8  # bytes: a float64. HDF5 knows larger ones, of which Keras has no use.
 _DAMAGED = (
     *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
-)
-"""What h5py, zipfile and json raise for files that were cut off or changed; RecursionError is a RuntimeError."""
+)  # what h5py, zipfile and json raise for files that were cut off or changed; RecursionError is a RuntimeError
 
 _WHOLE = (
-    "It must be a whole model of stock layers of Keras alone, as `model.save(path)` writes it, e.g. with Rescaling in"
-    " place of a Lambda."
+    "It must be a whole model of stock layers of Keras 3 alone, as `model.save(path)` writes it, e.g. with Rescaling in"
+    " place of a Lambda. Load one of an older Keras with that, and give its weights to the same network."
 )
 _BROKEN = "It is damaged; get it once more from its maker."
 _PROJECT = Path(__file__).parents[2]
@@ -152,8 +146,12 @@ def _inspected_archive(path: Path) -> dict[str, Any]:
         missing = sorted({"config.json", "model.weights.h5"}.difference(archive.namelist()))
         if missing:
             raise _unreadable(path, f"it has no {' and no '.join(missing)}")
-        description = _harmless(path, _member(archive, "config.json"))
-        with h5py.File(io.BytesIO(_member(archive, "model.weights.h5")), "r") as file:
+        # No more than was declared is read: whoever made the archive may have lied about the size.
+        config, weights = (
+            archive.open(name).read(archive.getinfo(name).file_size) for name in ("config.json", "model.weights.h5")
+        )
+        description = _harmless(path, config)
+        with h5py.File(io.BytesIO(weights), "r") as file:
             _refuse(path, _weights_objection(file))
     return description
 
@@ -170,12 +168,6 @@ def _members_objection(members: list[zipfile.ZipInfo]) -> str | None:
         if is_bomb or member.file_size > _MEMBERS[member.filename]:
             return f"{member.filename} in it is too large ({member.file_size:,} bytes)"
     return None
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Reads no more than was declared: whoever made the archive may have lied about the size."""
-    with archive.open(name) as stream:
-        return stream.read(archive.getinfo(name).file_size)
 
 
 def _harmless(path: Path, text: Any) -> dict[str, Any]:
@@ -230,7 +222,18 @@ def _weights_objection(file: "h5py.File") -> str | None:
         return objection
     if sum(item.size or 0 for item in datasets) > _LARGEST_FILE or len(addresses) > _MOST_OBJECTS:
         return f"it has more than {_LARGEST_FILE:,} weights, or more than {_MOST_OBJECTS:,} parts"
-    return next(_names_objections(groups), None) or _memory_objection(file, groups, datasets)
+    named = []
+    for group, names in _lists_of_names(groups):
+        if objection := _names_objection(names):
+            return f"the names in {group.name!r} {objection}"
+        named += [group.get(name) for name in names]
+    # What is announced and never written takes no room in a file; what is named in several groups is read for each.
+    held = max(sum(array.nbytes for array in arrays if hasattr(array, "nbytes")) for arrays in (datasets, named))
+    if held > max(_SURELY_SMALL, _MOST_COMPRESSION * file.id.get_filesize()):
+        return f"its weights have {held:,} bytes, most of which are not in it"
+    if held > memory_bytes() // 3:
+        return f"its weights have {held:,} bytes, more than a third of this machine's memory"
+    return None
 
 
 def _array_objection(array: "h5py.Dataset") -> str | None:
@@ -243,40 +246,23 @@ def _array_objection(array: "h5py.Dataset") -> str | None:
     return f"the weights {array.name!r} are {array.size:,} numbers" if (array.size or 0) > _LARGEST_ARRAY else None
 
 
-def _names_objections(groups: "list[h5py.Group]") -> Iterator[str]:
+def _names_objection(names: list[str]) -> str | None:
     """Keras reads whatever stands in a list of names: nothing is to stand there twice, or to be counted nowhere."""
+    if len(names) > _MOST_OBJECTS or len(set(names)) < len(names):
+        return f"are more than {_MOST_OBJECTS:,}, or one of them is there twice"
+    leads_elsewhere = any(part in ("", ".", "..") for name in names for part in name.split("/"))
+    return "lead elsewhere" if leads_elsewhere else None
+
+
+def _lists_of_names(groups: "list[h5py.Group]") -> Iterator[tuple["h5py.Group", list[str]]]:
     for group in groups:
-        for attribute in filter(_is_list_of_names, group.attrs):
-            names = _names(group, attribute)
-            if len(names) > _MOST_OBJECTS or len(set(names)) < len(names):
-                yield f"the names in {group.name!r} are more than {_MOST_OBJECTS:,}, or one of them is there twice"
-            if any(part in ("", ".", "..") for name in names for part in name.split("/")):
-                yield f"the names in {group.name!r} lead elsewhere"
-
-
-def _memory_objection(file: "h5py.File", groups: "list[h5py.Group]", datasets: "list[h5py.Dataset]") -> str | None:
-    """What is announced and never written takes no room in a file; what is named in several groups is read for each."""
-    lists = [(group, attribute) for group in groups for attribute in filter(_is_list_of_names, group.attrs)]
-    named = [group.get(name) for group, attribute in lists for name in _names(group, attribute)]
-    held = max(sum(array.nbytes for array in arrays if hasattr(array, "nbytes")) for arrays in (datasets, named))
-    if held > max(_SURELY_SMALL, _MOST_COMPRESSION * file.id.get_filesize()):
-        return f"its weights have {held:,} bytes, most of which are not in it"
-    if held > memory_bytes() // 3:
-        return f"its weights have {held:,} bytes, more than a third of this machine's memory"
-    return None
-
-
-def _is_list_of_names(attribute: str) -> bool:
-    return attribute.rstrip("0123456789") in ("layer_names", "weight_names")
-
-
-def _names(group: "h5py.Group", attribute: str) -> list[str]:
-    names = np.ravel(group.attrs[attribute])[: _MOST_OBJECTS + 1].tolist()
-    return [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
+        for attribute in group.attrs:
+            if attribute.rstrip("0123456789") in ("layer_names", "weight_names"):
+                names = np.ravel(group.attrs[attribute])[: _MOST_OBJECTS + 1].tolist()
+                yield group, [one.decode(errors="replace") if isinstance(one, bytes) else str(one) for one in names]
 
 
 def _refuse(path: Path, objection: str | None) -> None:
-    """Raises ArtifactError if there is an objection."""
     if objection:
         raise ArtifactError(f"{path} is refused: {objection}.", hint=_WHOLE)
 

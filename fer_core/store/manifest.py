@@ -1,8 +1,6 @@
 """`Manifest`: all that is known about a run, as `manifest.json` and as an attribute of its `.h5`.
 
-Written when the run is created and completed while it trains; fields that are known only later are None until then.
-A run's folder may come from elsewhere, and any file may be damaged: the types here are checked wherever one is read, so
-that no id leads out of a folder, and no date or count ends whoever shows it.
+May come from elsewhere: its types see to it that no id leads out of a folder, and no date or count ends who shows it.
 """
 
 import contextlib
@@ -25,8 +23,7 @@ from fer_core.store.files import plain
 Kind = Literal["train", "trial", "retrain", "ensemble"]
 
 SCHEMA = 1
-LARGEST_BYTES = 60_000
-"""The whole manifest is an attribute of the .h5, and HDF5 promises no more than 64 KB for one."""
+LARGEST_BYTES = 60_000  # the whole manifest is an attribute of the .h5, and HDF5 promises no more than 64 KB for one
 
 _RUN_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,120}"
 _HISTORY_PATH = r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._ ()+-]*\.csv"
@@ -70,12 +67,10 @@ def _timestamp(text: str) -> str:
     return text
 
 
-RunId = Annotated[str, StringConstraints(pattern=f"^{_RUN_ID}$")]
-"""The id of a run or search."""
+RunId = Annotated[str, StringConstraints(pattern=f"^{_RUN_ID}$")]  # the id of a run or search
 Timestamp = Annotated[str, AfterValidator(_timestamp)]
 """A date and time with its offset, as `clock.utc_text` writes it."""
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
-"""Of epochs, attempts, images."""
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]  # of epochs, attempts, images
 Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 """What logits are divided by: far more than is ever fitted, and never so little that what comes out is no number."""

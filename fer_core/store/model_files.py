@@ -1,7 +1,6 @@
-"""Finding the model to use, with all that must be known to use it: labels, input, calibration, framing.
+"""Finding the model to use, with all that must be known to use it: labels, input, calibration, framing. No Keras.
 
-Our own models know it themselves, from their run's manifest or from the one inside the .h5. For a model from elsewhere
-the labels are looked for beside it. Never imports Keras; a .h5 is opened only where no run folder says the same.
+Our own models know it themselves; for a model from elsewhere the labels are looked for beside it.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
 )
+_TRUST = "If you trust who made it, copy its folder into {0.models}/runs."
 _GETS_GRAY = (
     " It takes three colours, and gets the same gray three times: one that was trained in colour reads it badly."
 )
@@ -94,9 +94,9 @@ def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None
     It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
     """
     check_litert()
-    own = model.run_folder / "model.tflite" if _is_ours(model.run_folder, paths) else None
-    if own and model.manifest and _is_whole(own, model.manifest.litert):
-        return own
+    own = _own_folder(model, paths)
+    if own and model.manifest and _is_whole(own / "model.tflite", model.manifest.litert):
+        return own / "model.tflite"
     cached = paths.cache / "litert" / f"{model.sha256}.tflite"
     if not _is_whole(cached, _cached_metadata(cached)):
         report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
@@ -107,11 +107,12 @@ def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None
 def int8_file(model: ModelFiles, paths: Paths) -> Path:
     """Returns the int8 export of a run made here. Raises ArtifactError where there is none, or not as it was made."""
     check_litert()
-    own = model.run_folder / "model_int8.tflite" if _is_ours(model.run_folder, paths) else None
-    if own and model.manifest and _is_whole(own, model.manifest.int8):
-        return own
+    own = _own_folder(model, paths)
+    if own and model.manifest and _is_whole(own / "model_int8.tflite", model.manifest.int8):
+        return own / "model_int8.tflite"
     if model.run_folder and not own:
-        raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=_trust_hint(paths))
+        hint = _TRUST.format(paths)
+        raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=hint)
     raise ArtifactError(f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out.")
 
 
@@ -129,15 +130,13 @@ def check_labels(path: Path, labels: tuple[str, ...], *, outputs: int | None) ->
         )
 
 
-def _trust_hint(paths: Paths) -> str:
-    return f"If you trust who made it, copy its folder into {paths.models}/runs."
-
-
-def _is_ours(folder: Path | None, paths: Paths) -> bool:
+def _is_ours(folder: Path, paths: Paths) -> bool:
     """What lies among the runs was trained here, or came with the project: nothing in it is foreign."""
-    if folder is None:
-        return False
     return folder.resolve().parent == (paths.models / "runs").resolve() or came_with_the_project(folder)
+
+
+def _own_folder(model: ModelFiles, paths: Paths) -> Path | None:
+    return model.run_folder if model.run_folder and _is_ours(model.run_folder, paths) else None
 
 
 def _is_whole(path: Path, metadata: LiteRTMetadata | Int8Metadata | None) -> bool:
@@ -155,7 +154,7 @@ def _cached_metadata(cached: Path) -> LiteRTMetadata | None:
 def _convert(model: ModelFiles, cached: Path, paths: Paths) -> None:
     """Two processes may do so at once: each puts a whole file in place."""
     if not can_export():
-        own_export = f" {_trust_hint(paths)}" if model.run_folder and model.manifest else ""
+        own_export = f" {_TRUST.format(paths)}" if model.run_folder and model.manifest else ""
         raise ArtifactError(
             f"{model.name} has no LiteRT form yet, and TensorFlow, which makes it, is not installed here.",
             hint=f"`--runtime keras` does without it.{own_export}",
@@ -173,7 +172,6 @@ def _convert(model: ModelFiles, cached: Path, paths: Paths) -> None:
 
 
 def _path(given: str | None, paths: Paths) -> Path:
-    """Returns the file or folder that is meant. Raises ArtifactError."""
     if given is None:
         folder = model_in_use(paths)
         if folder is None:
@@ -251,7 +249,13 @@ def _without_manifest(
     path: Path, metadata: ModelMetadata, labels_file: Path | None, pixels: PixelRange | None
 ) -> ModelFiles:
     side, channels = _picture_of(path, metadata)
-    file = labels_file or _labels_beside(path)
+    names = [pattern.format(path.stem) for pattern in _LABELS_BESIDE]
+    file = labels_file or next(filter(Path.is_file, map(path.with_name, names)), None)
+    if file is None:
+        raise ArtifactError(
+            f"{path} has no labels: no manifest is in it, and beside it is no {', no '.join(names)}.",
+            hint='Give --labels FILE, a JSON like {"0": "angry", "1": "disgust"} in the order of the outputs.',
+        )
     labels = read_labels(file)
     check_labels(path, labels, outputs=metadata.outputs)
     note = f"{path.name} has no manifest: its labels are from {file.name}."
@@ -262,19 +266,7 @@ def _without_manifest(
     return ModelFiles(path.name, path, None, labels, side, channels, pixels=pixels or "0..255", note=note)
 
 
-def _labels_beside(path: Path) -> Path:
-    names = [pattern.format(path.stem) for pattern in _LABELS_BESIDE]
-    for name in names:
-        if path.with_name(name).is_file():
-            return path.with_name(name)
-    raise ArtifactError(
-        f"{path} has no labels: no manifest is in it, and beside it is no {', no '.join(names)}.",
-        hint='Give --labels FILE, a JSON like {"0": "angry", "1": "disgust"} in the order of the outputs.',
-    )
-
-
 def _picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
-    """Returns side and channels of a model's input. Raises ArtifactError if it takes no square pictures."""
     match metadata.input_shape:
         case (int(height), int(width), 1 | 3 as channels) if height == width:
             return width, channels
@@ -285,7 +277,6 @@ def _picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
 
 
 def _check_needs_nothing(model: ModelFiles, labels_file: Path | None, pixels: PixelRange | None) -> None:
-    """Raises ArtifactError if a flag contradicts what one of our own models knows itself."""
     if pixels not in (None, "0..255"):
         raise ArtifactError(
             f"{model.name} scales its pixels itself: --pixels {pixels} is for models from elsewhere.",

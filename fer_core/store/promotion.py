@@ -106,9 +106,12 @@ def promote(paths: Paths, run: Run, *, shipped: Path = SHIPPED_BEST, clock: Cloc
     """
     manifest = _checked_manifest(run)
     with _promoting(paths, shipped):
-        if _is_of_drawn_faces(manifest) and _photographs_are_in_use(paths, shipped):
-            reason = f"run {run.id} was trained on the sample's drawn faces. Its model is {run.model_h5}."
-            return Promotion(False, f"The model in use was trained on photographs and stays: {reason}")
+        if _is_of_drawn_faces(manifest):
+            with contextlib.suppress(ArtifactError):  # the model in use is gone already
+                in_use = _folder_in_use(paths, shipped)
+                if in_use and not _is_of_drawn_faces(Run(in_use, paths.history).manifest):
+                    reason = f"run {run.id} was trained on the sample's drawn faces. Its model is {run.model_h5}."
+                    return Promotion(False, f"The model in use was trained on photographs and stays: {reason}")
         pointer = current(paths)
         before = (pointer.run, *pointer.previous) if pointer else ()
         _put_into_use(paths, run, previous=[run_id for run_id in before if run_id != run.id], clock=clock)
@@ -163,7 +166,14 @@ def rollback(
                 hint=f"Look again, and decide anew: the one before it is {step.end}.",
             )
         if step.end == SHIPPED_NAME:
-            return _put_shipped_into_use(paths, shipped)
+            unfinished = temporary_beside(_pointer_path(paths))
+            unfinished.touch()
+            try:
+                _write_copies(paths, shipped)
+                _pointer_path(paths).unlink()
+            finally:
+                unfinished.unlink()
+            return None
         previous = current(paths).previous
         later = previous[previous.index(step.end) + 1 :]
         return _put_into_use(paths, open_run(paths, step.end), previous=later, clock=clock)
@@ -184,7 +194,6 @@ def _checked_manifest(run: Run) -> Manifest:
 
 
 def _complete_manifest(paths: Paths, run_id: str) -> Manifest | None:
-    """Returns the manifest of a finished run that is there whole."""
     try:
         return _checked_manifest(open_run(paths, run_id))
     except ArtifactError:
@@ -193,14 +202,6 @@ def _complete_manifest(paths: Paths, run_id: str) -> Manifest | None:
 
 def _is_of_drawn_faces(manifest: Manifest) -> bool:
     return "sample" in (manifest.data_name, manifest.config.data)
-
-
-def _photographs_are_in_use(paths: Paths, shipped: Path) -> bool:
-    try:
-        in_use = _folder_in_use(paths, shipped)
-        return in_use is not None and not _is_of_drawn_faces(Run(in_use, paths.history).manifest)
-    except ArtifactError:  # the model in use is gone already
-        return False
 
 
 def _put_into_use(paths: Paths, run: Run, *, previous: list[str] | tuple[str, ...], clock: Clock) -> Pointer:
@@ -215,16 +216,6 @@ def _put_into_use(paths: Paths, run: Run, *, previous: list[str] | tuple[str, ..
         pointer_file.write_text(pointer.model_dump_json(indent=2) + "\n", encoding="utf-8")
         _write_copies(paths, run.folder)
     return pointer
-
-
-def _put_shipped_into_use(paths: Paths, shipped: Path) -> None:
-    unfinished = temporary_beside(_pointer_path(paths))
-    unfinished.touch()
-    try:
-        _write_copies(paths, shipped)
-        _pointer_path(paths).unlink()
-    finally:
-        unfinished.unlink()
 
 
 def _write_copies(paths: Paths, folder: Path) -> None:

@@ -18,8 +18,7 @@ from fer_core.store.manifest import Count, Manifest, Timestamp, checked
 
 Status = Literal["QUEUED", "RUNNING", "INTERRUPTED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"]
 
-_HOLD_SECONDS = 0.5
-"""Longer than anybody needs to look whether a run is held; shorter than a person notices."""
+_HOLD_SECONDS = 0.5  # longer than anybody needs to look whether a run is held; shorter than a person notices
 
 
 class State(BaseModel):

@@ -1,7 +1,6 @@
 """The runs under models/runs: making one, opening one by its id, finding the one to go on with; and the shipped models.
 
-The models that come with the project are run folders in its own models/shipped, each named shipped/NAME. They are found
-from the package, wherever the models folder of a user is.
+Those are run folders in the project's own models/shipped, named shipped/NAME, wherever the models folder of a user is.
 """
 
 import contextlib
@@ -11,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from fer_core.config import TrainConfig
@@ -32,14 +32,9 @@ from fer_core.store.run import Run, State
 UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
 
 SHIPPED = Path(__file__).parents[2] / "models" / "shipped"
-SHIPPED_BEST = SHIPPED / "best"
-"""The most accurate one: in use where nothing has been promoted."""
-SHIPPED_NAME = "shipped/best"
-"""How it is named where others are named by their run's id."""
-
-
-def _four_hex_digits() -> str:
-    return secrets.token_hex(2)
+SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
+SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
+_FOUR_HEX_DIGITS = partial(secrets.token_hex, 2)
 
 
 def create_run(
@@ -54,7 +49,7 @@ def create_run(
     history_header: str = "",
     run_id: str | None = None,
     clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _four_hex_digits,
+    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
 ) -> Run:
     """Returns a new run that waits to be trained: its folder with manifest and state, and its history CSV.
 
@@ -105,7 +100,7 @@ def new_run_id(
     *,
     recipe: str | None = None,
     clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _four_hex_digits,
+    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
 ) -> str:
     """Returns an id for a run that `create_run` makes later, so that it can be noted before there is a folder."""
     slug = re.sub(r"[^A-Za-z0-9_]+", "_", recipe or config.network).strip("_")[:60] or "run"

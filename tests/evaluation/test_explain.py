@@ -87,13 +87,10 @@ def test_grad_cam_is_what_is_worked_out_by_hand(half_bright, ending, class_numbe
     found = grad_cam(network(ending), "shown", half_bright, class_number)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, by_hand(class_number), atol=1e-6)
-
-
-def test_an_answer_of_which_the_model_is_certain_can_be_explained(half_bright):
-    """Behind a softmax that gives 1.0 every gradient is 0; the score before it still has one."""
-    certain = network(scale=1000)
-    assert outputs_of(certain, half_bright)[0] == 1.0
-    np.testing.assert_allclose(grad_cam(certain, "shown", half_bright, 0), by_hand(0), atol=1e-6)
+    # Behind a softmax that gives 1.0 every gradient is 0; the score before it still has one.
+    certain = network(ending, scale=1000)
+    assert outputs_of(certain, half_bright).max() >= 1.0
+    np.testing.assert_allclose(grad_cam(certain, "shown", half_bright, class_number), by_hand(class_number), atol=1e-6)
 
 
 def test_without_a_softmax_the_logarithm_of_the_probability_is_explained_and_where_nothing_speaks_nothing(half_bright):
@@ -130,11 +127,8 @@ def test_both_branches_of_a_sum_reach_the_gradient(half_bright):
     maps = bright_and_dark()(pixels)
     opposite = layers.Conv2D(2, 1, kernel_initializer=Constant(-2 * np.eye(2)[None, None]))(maps)
     x = layers.GlobalAveragePooling2D()(layers.Add(name="sum")([maps, opposite]))
-    model = keras.Model(pixels, head("dense")[0](x))
-    turned = np.maximum(-WEIGHTS[:, 2], 0)
-    heat = grad_cam(model, "maps", half_bright, 2)
-    np.testing.assert_allclose(heat[:, 0] > 0.5, np.full(16, turned[0] > 0))
-    np.testing.assert_allclose(heat[:, 15] > 0.5, np.full(16, turned[1] > 0))
+    heat = grad_cam(keras.Model(pixels, head("dense")[0](x)), "maps", half_bright, 2)
+    np.testing.assert_allclose(heat[:, [0, 15]] > 0.5, np.tile(-WEIGHTS[:, 2] > 0, (16, 1)))
 
 
 def test_the_feature_maps_are_what_the_layer_gives(half_bright):
@@ -219,30 +213,25 @@ def test_of_many_maps_the_most_active_come_first_and_not_more_than_can_be_seen()
     assert (np.diff(spread) <= 1e-6).all()
 
 
-@pytest.mark.parametrize("emotion", [None, "sad"])
-def test_the_figure_shows_face_heat_probabilities_and_maps(emotion):
-    found = explain(network(), face(), labels=LABELS, emotion=emotion)
+def test_the_figure_shows_face_heat_probabilities_and_maps():
+    found = explain(network(), face(), labels=LABELS, emotion="sad")
     figure = explain_figure(found, title="photo.jpg, 20260131-140212-smoke-3f9a")
-    texts = all_texts(figure)
     share = found.probabilities.max()
-    assert f"The model says {LABELS[found.probabilities.argmax()]} {share:.1%}" in texts
-    assert f"Grad-CAM for {found.emotion}, shown" in texts
-    assert "shown (ReLU, 16 × 16): its 2 maps, most active first" in texts
+    assert {
+        f"The model says {LABELS[found.probabilities.argmax()]} {share:.1%}",
+        "Grad-CAM for sad, shown",
+        "shown (ReLU, 16 × 16): its 2 maps, most active first",
+    } <= set(all_texts(figure))
     assert nothing_is_cut_off(figure)
-
-
-def test_the_overlay_leaves_the_face_where_there_is_no_heat():
-    heat = np.zeros((16, 16), np.float32)
-    heat[:, 8:] = 1
-    found = overlay(face(), heat)
-    assert (found[:, :8] == face()[:, :8]).all()
-    assert (np.ptp(found[:, 8:].astype(int), axis=2) > 0).all()
+    half = np.repeat([[0, 1]], 8, axis=1).repeat(16, axis=0).astype(np.float32)
+    drawn = overlay(face(), half)
+    assert (drawn[:, :8] == face()[:, :8]).all(), "the face stays where there is no heat"
+    assert (np.ptp(drawn[:, 8:].astype(int), axis=2) > 0).all()
 
 
 IN_A_PROCESS = """
 import sys, keras, numpy as np
-from fer_core.evaluation.explain import grad_cam
-from fer_core.evaluation.explain import default_layer, map_layers
+from fer_core.evaluation.explain import default_layer, grad_cam, map_layers
 model = keras.models.load_model(sys.argv[1], compile=False)
 assert keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules
 layers = [default_layer(model), *(layer.name for layer in map_layers(model))]

@@ -6,6 +6,8 @@ import os
 import shutil
 import tempfile
 import zipfile
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import h5py
@@ -136,19 +138,17 @@ def test_our_own_networks_and_the_shipped_model_pass(model_zoo):
     [
         (with_node(class_name="TFSMLayer"), "the layer 'answer' is of the class 'TFSMLayer'"),
         (with_node(class_name="deserialize"), "the layer 'answer' is of the class 'deserialize'"),
-        (with_node(class_name="add"), "the layer 'answer' is of the class 'add'"),
         (with_node(class_name=["Dense"]), r"the layer 'answer' is of the class \"\['Dense'\]\""),
+        (with_node(module=["keras.layers"]), "is of the class 'Dense' of "),
         (with_node(class_name=None), "the layer 'answer' is of the class None"),
         (with_node(module="os"), "the layer 'answer' is of the class 'Dense' of 'os'"),
         (with_node(module="keras.src.ops.numpy", class_name="Add"), "'Add' of 'keras.src.ops.numpy'"),
-        (with_node(module=["keras.layers"]), "is of the class 'Dense' of "),
         (with_node(registered_name="mine>Dense"), "the layer 'answer' is of the class 'mine>Dense'"),
         (with_node(class_name="function", config="system", module="os"), "is the function 'system'"),
         (with_node(compile_config={"loss": "mse"}), "the compile_config of the layer 'answer' would be loaded too"),
         (with_node(inbound_nodes=[[["flat", 0, 0, {"mask": {"class_name": "Lambda"}}]]]), "the mask of .* is a Lambda"),
         (small(activation="system"), "the activation of the layer 'answer' is 'system', which is no activation"),
         (small(activation={"value": ["4wEAAAA", None, None]}), "the activation of the layer 'answer' is a function of"),
-        (small(activation=["relu"]), "the activation of the layer 'answer' is a function of its own"),
         (small(activation={"class_name": "Dense", "config": {"units": 3}}), "answer' is no activation of Keras"),
         (small(activation={"class_name": "function", "config": "f", "module": "builtins"}), "is the function 'f'"),
         (small(recurrent_activation="mine"), "the recurrent_activation of the layer 'answer' is 'mine'"),
@@ -157,9 +157,7 @@ def test_our_own_networks_and_the_shipped_model_pass(model_zoo):
         (small(bias_constraint={"class_name": "__lambda__"}), "the bias_constraint .* is a lambda, which"),
         (small(dtype={"class_name": "MyPolicy", "config": {}}), "the dtype of the layer 'answer' is of"),
         (small(anything={"class_name": "__typespec__", "config": []}), "the anything of .* is a type of TensorFlow"),
-        (small(anything={"class_name": "CompositeTensor", "spec": {}}), "the anything of .* 'CompositeTensor'"),
         (small(units=10**12), "the units of the layer 'answer' is 1000000000000; more than 8,192 is refused"),
-        (small(units=1e12), "the units of the layer 'answer' is 1000000000000.0; more than 8,192"),
         (small(kernel_size={"class_name": "__tuple__", "items": [3, 10**6]}), "the kernel_size .* more than 512"),
         (small(layer=0, batch_shape=[None, 10**5, 10**5, 1]), "the batch_shape of the layer 'picture' is 100000"),
         (small(n=-(10**30)), "the n of the layer 'answer' is -1000"),
@@ -168,10 +166,9 @@ def test_our_own_networks_and_the_shipped_model_pass(model_zoo):
         ({"class_name": "MyModel", "config": {}, "registered_name": "mine>MyModel"}, "of the class 'mine>MyModel'"),
         ({"class_name": "Sequential", "config": [{"class_name": "Lambda"}]}, "a layer without a name is a"),
         ([], "it describes no network"),
-        ({"class_name": "Sequential"}, "it describes no network"),
         ("text", "it describes no network"),
     ],
-    ids=range(36),
+    ids=range(31),
 )
 def test_what_is_not_on_the_list_is_refused_by_name(tmp_path, description, objection):
     path = write_h5(tmp_path / "model.h5", json.dumps(description))
@@ -219,16 +216,13 @@ def test_a_network_that_cannot_be_used_is_named(tmp_path):
     refused(write_h5(tmp_path / "none.h5", none), match=r"none\.h5 describes no network that can be used .*'layers'")
 
 
-def test_weights_without_a_network_are_named_as_that(model_zoo):
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5", "model.keras", "model.bin", "model"])
+def test_a_file_that_is_no_model_or_weights_only_is_named(model_zoo, tmp_path, name):
+    for content in (b"", b"no model", b"\x89HDF\r\n\x1a\n torn", b"PK\x03\x04 torn"):
+        (tmp_path / name).write_bytes(content)
+        refused(tmp_path / name, match=rf"{name} cannot be read as a Keras model: ")
     error = refused(model_zoo / "only.weights.h5", match="it holds weights only, without the network")
     assert "model.save(path)" in error.hint
-
-
-@pytest.mark.parametrize("content", [b"", b"no model", b"\x89HDF\r\n\x1a\n torn", b"PK\x03\x04 torn"])
-@pytest.mark.parametrize("name", ["model.h5", "model.hdf5", "model.keras", "model.bin", "model"])
-def test_a_file_that_is_no_model_is_named(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    refused(tmp_path / name, match=rf"{name} cannot be read as a Keras model: ")
 
 
 @pytest.mark.parametrize("name", ["many_layers.h5", "many_layers.keras"])
@@ -360,19 +354,21 @@ def test_weights_that_are_more_than_numbers_of_this_file_or_read_often_are_refus
     refused(path, match=f"is refused: {objection}")
 
 
-def test_weights_beyond_a_third_of_the_memory_are_refused(tmp_path, monkeypatch):
-    path = write_h5(tmp_path / "model.h5", SMALL, model_weights=np.ones(1000))
+def test_weights_beyond_a_third_of_the_memory_and_a_description_that_is_no_text_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "model.h5"
+    for description, objection in (
+        (
+            lambda file: add_lists(file, "model_config"),
+            "the attribute 'model_config' in it is neither text nor numbers",
+        ),
+        (lambda file: file.attrs.__setitem__("model_config", [1, 2]), "what should describe its network is no text"),
+    ):
+        with h5py.File(path, "w") as file:
+            description(file)
+        refused(path, match=objection)
     monkeypatch.setattr(inspection, "memory_bytes", lambda: 20_000)
+    write_h5(path, SMALL, model_weights=np.ones(1000))
     refused(path, match="8,000 bytes, more than a third of this machine's memory")
-
-
-def test_a_description_that_is_no_text_is_refused_before_it_is_read(tmp_path):
-    with h5py.File(tmp_path / "lists.h5", "w") as file:
-        add_lists(file, "model_config")
-    refused(tmp_path / "lists.h5", match="the attribute 'model_config' in it is neither text nor numbers")
-    with h5py.File(tmp_path / "numbers.h5", "w") as file:
-        file.attrs["model_config"] = [1, 2]
-    refused(tmp_path / "numbers.h5", match="what should describe its network is no text")
 
 
 def paths_in(tree, path=()):
@@ -391,33 +387,24 @@ JSON = some.recursive(
 NAMES = some.sampled_from(["Dense", "Functional", "__tuple__", "TensorShape", "Activation", "function", "Conv2D", "x"])
 
 
-def inspected_with(path, value):
-    """Inspects the shipped model's description with another value at a path."""
-    tree = copy.deepcopy(DESCRIPTION)
-    inside = tree
-    for key in path[:-1]:
-        inside = inside[key]
-    inside[path[-1]] = value
-    with tempfile.TemporaryDirectory() as folder:
-        return inspect_model(write_h5(Path(folder, "model.h5"), tree))
-
-
 @settings(max_examples=100, deadline=None, database=None)
-@given(some.sampled_from(PATHS), JSON | NAMES | some.fixed_dictionaries({"class_name": NAMES, "config": JSON}))
-def test_whatever_is_changed_in_a_description_it_passes_or_is_named(path, value):
-    try:
-        metadata = inspected_with(path, value)
-    except ArtifactError as error:
-        assert str(error).endswith(".") and error.hint
-    else:
-        assert isinstance(metadata, ModelMetadata)
-
-
-@settings(max_examples=50, deadline=None, database=None)
-@given(some.sampled_from(PATHS), some.sampled_from(["Lambda", "__lambda__", "Own", "mine>Own", "os.system"]))
-def test_wherever_code_is_put_into_a_description_it_is_refused(path, name):
-    with pytest.raises(ArtifactError, match="is refused"):
-        inspected_with(path, {"class_name": name, "config": {"name": "bad"}})
+@given(
+    some.sampled_from(PATHS),
+    JSON | NAMES | some.fixed_dictionaries({"class_name": NAMES, "config": JSON}),
+    some.sampled_from(["Lambda", "__lambda__", "Own", "mine>Own", "os.system"]),
+)
+def test_whatever_is_changed_in_a_description_passes_or_is_named_and_code_is_refused(path, value, code):
+    *outer, last = path
+    for changed in (value, {"class_name": code, "config": {"name": "bad"}}):
+        tree = copy.deepcopy(DESCRIPTION)
+        reduce(getitem, outer, tree)[last] = changed
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                metadata, error = inspect_model(write_h5(Path(folder, "model.h5"), tree)), None
+            except ArtifactError as caught:
+                error = caught
+        assert isinstance(metadata, ModelMetadata) if error is None else str(error).endswith(".") and error.hint
+    assert "is refused" in str(error)
 
 
 def test_a_process_of_its_own_finds_and_refuses_the_same(tmp_path):

@@ -41,16 +41,12 @@ def test_a_promoted_run_is_the_model_in_use(paths, make_finished_run, noon):
         "sha256": file_sha256(run.model_h5),
     }
     assert model_in_use(paths) == run.folder
-
-
-def test_promoting_twice_changes_nothing_and_repairs_the_copies(paths, make_finished_run):
-    first, second = make_finished_run(), make_finished_run()
-    promote(paths, first)
-    promote(paths, second)
-    model_copy(paths).unlink()
-    assert promote(paths, second).promoted
-    assert current(paths).previous == (first.id,)
-    assert model_copy(paths).read_bytes() == second.model_h5.read_bytes()
+    second = make_finished_run()
+    for _ in range(2):  # the second time it repairs the copies
+        assert promote(paths, second).promoted
+        assert current(paths).previous == (run.id,)
+        assert model_copy(paths).read_bytes() == second.model_h5.read_bytes()
+        model_copy(paths).unlink()
 
 
 def test_rolling_back_goes_one_model_back_each_time_and_passes_over_what_is_gone(paths, make_finished_run):
