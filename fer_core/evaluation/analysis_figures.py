@@ -146,12 +146,12 @@ def confidently_wrong_figure(
         sheet[top : top + _FACE, left : left + _FACE] = enlarged[..., np.newaxis]
         colour = to_rgb(emotions.colour(face.predicted.lower(), tuple(labels)))
         sheet[top + _FACE : top + _FACE + _STRIP, left : left + _FACE] = np.round(255 * np.array(colour))
-        texts = {
-            f"{shortened(face.predicted, 14)} {face.confidence:.1%}": {"fontsize": 9, "fontweight": "bold"},
-            f"labelled {shortened(face.truth, 16)}": {"fontsize": 9, "color": DARK},
-            shortened(PurePosixPath(face.name).name, 26): {"fontsize": 6.5, "color": QUIET},
-        }
-        for number, (text, look) in enumerate(texts.items()):
+        texts = (
+            (f"{shortened(face.predicted, 14)} {face.confidence:.1%}", {"fontsize": 9, "fontweight": "bold"}),
+            (f"labelled {shortened(face.truth, 16)}", {"fontsize": 9, "color": DARK}),
+            (shortened(PurePosixPath(face.name).name, 26), {"fontsize": 6.5, "color": QUIET}),
+        )
+        for number, (text, look) in enumerate(texts):
             axes.text(left, top + _FACE + _STRIP + 6 + 23 * number, text, va="top", **look)
     axes.imshow(sheet, aspect="auto", interpolation="nearest")
     return figure

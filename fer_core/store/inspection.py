@@ -129,7 +129,7 @@ def _inspected_h5(path: Path) -> dict[str, Any]:
         _refuse(path, _attributes_objection(file))
         if "model_config" not in file.attrs:
             raise _unreadable(path, "it holds weights only, without the network that they belong to")
-        description = _harmless(path, file.attrs["model_config"])
+        description = _allowed_description(path, file.attrs["model_config"])
         _refuse(path, _weights_objection(file))
     return description
 
@@ -150,7 +150,7 @@ def _inspected_archive(path: Path) -> dict[str, Any]:
         config, weights = (
             archive.open(name).read(archive.getinfo(name).file_size) for name in ("config.json", "model.weights.h5")
         )
-        description = _harmless(path, config)
+        description = _allowed_description(path, config)
         with h5py.File(io.BytesIO(weights), "r") as file:
             _refuse(path, _weights_objection(file))
     return description
@@ -170,7 +170,7 @@ def _members_objection(members: list[zipfile.ZipInfo]) -> str | None:
     return None
 
 
-def _harmless(path: Path, text: Any) -> dict[str, Any]:
+def _allowed_description(path: Path, text: Any) -> dict[str, Any]:
     if not isinstance(text, str | bytes) or len(text) > _LARGEST_DESCRIPTION:
         raise _unreadable(path, "what should describe its network is no text, or far too long")
     description = json.loads(text)
@@ -228,11 +228,11 @@ def _weights_objection(file: "h5py.File") -> str | None:
             return f"the names in {group.name!r} {objection}"
         named += [group.get(name) for name in names]
     # What is announced and never written takes no room in a file; what is named in several groups is read for each.
-    held = max(sum(array.nbytes for array in arrays if hasattr(array, "nbytes")) for arrays in (datasets, named))
-    if held > max(_SURELY_SMALL, _MOST_COMPRESSION * file.id.get_filesize()):
-        return f"its weights have {held:,} bytes, most of which are not in it"
-    if held > memory_bytes() // 3:
-        return f"its weights have {held:,} bytes, more than a third of this machine's memory"
+    total_bytes = max(sum(array.nbytes for array in arrays if hasattr(array, "nbytes")) for arrays in (datasets, named))
+    if total_bytes > max(_SURELY_SMALL, _MOST_COMPRESSION * file.id.get_filesize()):
+        return f"its weights have {total_bytes:,} bytes, most of which are not in it"
+    if total_bytes > memory_bytes() // 3:
+        return f"its weights have {total_bytes:,} bytes, more than a third of this machine's memory"
     return None
 
 

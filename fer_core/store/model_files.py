@@ -83,7 +83,7 @@ def find_model(
     else:
         found = _of_file(path, paths, labels_file, pixels)
     if found.manifest is not None:
-        _check_needs_nothing(found, labels_file, pixels)
+        _check_flags(found, labels_file, pixels)
     return found
 
 
@@ -276,7 +276,7 @@ def _picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
     )
 
 
-def _check_needs_nothing(model: ModelFiles, labels_file: Path | None, pixels: PixelRange | None) -> None:
+def _check_flags(model: ModelFiles, labels_file: Path | None, pixels: PixelRange | None) -> None:
     if pixels not in (None, "0..255"):
         raise ArtifactError(
             f"{model.name} scales its pixels itself: --pixels {pixels} is for models from elsewhere.",

@@ -84,10 +84,10 @@ def create_run(
         while True:
             id_ = run_id or new_run_id(config, recipe=recipe, clock=lambda: timestamp, random_mark=random_mark)
             folder, manifest = runs / id_, Manifest(run_id=id_, **fields)
-            if _appears(folder, manifest):
+            if _create_folder(folder, manifest):
                 break
             if run_id is not None:  # a job's folder is there already
-                _fill(folder, manifest)
+                _write_files(folder, manifest)
                 break
     except BaseException:
         history_csv.unlink(missing_ok=True)
@@ -179,7 +179,7 @@ def _reserve_history(folder: Path, header: str, timestamp: datetime) -> Path:
         number += 1
 
 
-def _appears(folder: Path, manifest: Manifest) -> bool:
+def _create_folder(folder: Path, manifest: Manifest) -> bool:
     """Makes a run's folder in one instant; False if the name is taken."""
     if folder.exists():
         return False
@@ -187,7 +187,7 @@ def _appears(folder: Path, manifest: Manifest) -> bool:
     try:
         with full_disk_named(folder):
             temporary.mkdir()
-            _fill(temporary, manifest)
+            _write_files(temporary, manifest)
             temporary.rename(folder)
             sync(folder.parent)
     except OSError:
@@ -199,7 +199,7 @@ def _appears(folder: Path, manifest: Manifest) -> bool:
     return True
 
 
-def _fill(folder: Path, manifest: Manifest) -> None:
+def _write_files(folder: Path, manifest: Manifest) -> None:
     """Writes the manifest last, since a folder that has one is a run; leaves one that is there already as it is."""
     if not (folder / "manifest.json").is_file():
         write_json(folder / "state.json", State(epochs=manifest.config.epochs).model_dump())
