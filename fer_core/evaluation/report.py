@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fer_core.data.audit import Audit, SharedImages
+    from fer_core.data.audit import Audit
     from fer_core.evaluation.analysis import Analysis
 
 SMALL_GAP_POINTS = 3.0
@@ -138,7 +138,9 @@ def print_audit(console: "Console", audit: "Audit") -> None:
     console.print(_audit_table(audit))
     console.print()
     for shared in audit.shared:
-        say(console, _shared_sentence(shared))
+        other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
+        count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
+        say(console, count if shared.images else f"No image of {shared.part} occurs in {shared.other} too.")
     say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
     say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
 
@@ -186,13 +188,6 @@ def _counts_and_shares(counts: Sequence[int], totals: Sequence[int]) -> Iterator
     for count, total in zip_longest(counts, totals):
         yield f"{count:,}"
         yield f"{count / total:.1%}" if total else ""
-
-
-def _shared_sentence(shared: "SharedImages") -> str:
-    if shared.images == 0:
-        return f"No image of {shared.part} occurs in {shared.other} too."
-    other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
-    return f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
 
 
 def _named_images(what: str, names: Sequence[str]) -> str:

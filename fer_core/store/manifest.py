@@ -31,12 +31,10 @@ _LONGEST_TIMESTAMP = 40
 
 _PROJECT = Path(__file__).parents[2]
 _DISTRIBUTIONS = {
-    "keras": ("keras",),
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "jax": ("jax",),
-    "numpy": ("numpy",),
-    "opencv": ("opencv-python", "opencv-python-headless"),
-    "fer-workbench": ("fer-workbench",),
+    **{name: name for name in ("keras", "tensorflow", "jax", "numpy", "fer-workbench")},
+    "tensorflow-cpu": "tensorflow",
+    "opencv-python": "opencv",
+    "opencv-python-headless": "opencv",
 }
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -211,10 +209,9 @@ class Manifest(_Metadata):
 def installed_versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that decide a training, without importing them."""
     found = {"python": platform.python_version()}
-    for name, distributions in _DISTRIBUTIONS.items():
-        for distribution in distributions:
-            with contextlib.suppress(metadata.PackageNotFoundError):
-                found.setdefault(name, metadata.version(distribution))
+    for distribution, name in _DISTRIBUTIONS.items():
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.setdefault(name, metadata.version(distribution))
     # The checkout's own version counts, since it is run without being installed.
     with contextlib.suppress(OSError, tomllib.TOMLDecodeError, KeyError):
         project = tomllib.loads((_PROJECT / "pyproject.toml").read_text(encoding="utf-8"))

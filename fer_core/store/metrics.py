@@ -81,8 +81,5 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     if entry["kind"] == "epoch" and (type(epoch) is not int or not 0 < epoch <= _LARGEST_EPOCH):
         return None
     figures = (value for name, value in entry.items() if name not in ("kind", "time"))
-    return entry if entry["kind"] == "event" or all(map(_is_figure, figures)) else None
-
-
-def _is_figure(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST)
+    are_numbers = all(one is None or (isinstance(one, int | float) and abs(one) <= _LARGEST) for one in figures)
+    return entry if entry["kind"] == "event" or are_numbers else None

@@ -34,6 +34,7 @@ UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
 SHIPPED = Path(__file__).parents[2] / "models" / "shipped"
 SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
 SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
+_NO_RUNS = "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
 _FOUR_HEX_DIGITS = partial(secrets.token_hex, 2)
 
 
@@ -111,9 +112,13 @@ def open_run(paths: Paths, run_id: str) -> Run:
     """Returns an existing run. Raises ArtifactError if there is none of that id, or it is no id."""
     _check_name(run_id, "run id")
     folder = paths.models / "runs" / run_id
-    if not (folder / "manifest.json").is_file():
-        raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=_other_runs(paths, run_id))
-    return Run(folder, paths.history)
+    if (folder / "manifest.json").is_file():
+        return Run(folder, paths.history)
+    ids = [run.id for run in list_runs(paths)]
+    near = difflib.get_close_matches(run_id, ids, n=1)
+    newest = f"The newest are: {', '.join(ids[:-6:-1])}." if ids else _NO_RUNS
+    hint = did_you_mean(run_id, near) if near else newest
+    raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=hint)
 
 
 def list_runs(paths: Paths) -> list[Run]:
@@ -209,11 +214,3 @@ def _write_files(folder: Path, manifest: Manifest) -> None:
 def _check_name(name: str, what: str) -> None:
     if not is_run_id(name):
         raise ArtifactError(f"{name[:200]!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")
-
-
-def _other_runs(paths: Paths, run_id: str) -> str:
-    ids = [run.id for run in list_runs(paths)]
-    if not ids:
-        return "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
-    near = difflib.get_close_matches(run_id, ids, n=1)
-    return did_you_mean(run_id, near) if near else f"The newest are: {', '.join(ids[:-6:-1])}."
