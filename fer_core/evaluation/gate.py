@@ -128,17 +128,31 @@ def compare(
         Difference(float(one), float(other), (float(least), float(most)))
         for one, other, least, most in zip(first[0], second[0], low, high, strict=True)
     ]
-    # Where the two answer hardly any image differently, drawing shows no spread.
+    alike = _intervals_where_alike(truth, champion, challenger, classes=classes, confidence=confidence)
+    of_macro_f1, *recall = (
+        one._replace(interval=alike.get(place, one.interval)) for place, one in enumerate(differences)
+    )
+    return Comparison(of_macro_f1, tuple(recall))
+
+
+def _intervals_where_alike(
+    truth: np.ndarray, champion: np.ndarray, challenger: np.ndarray, *, classes: int, confidence: float
+) -> dict[int, Interval]:
+    """Returns Newcombe's intervals where the two answer hardly any image differently, so that drawing shows no spread.
+
+    By place: 0 for macro F1, 1 and the class's number for a recall.
+    """
     is_different = np.bincount(truth[champion != challenger], minlength=classes)
-    after, before = (confusion_matrix(truth, predictions, classes) for predictions in (challenger, champion))
+    matrices = [confusion_matrix(truth, predictions, classes) for predictions in (challenger, champion)]
+    intervals = {}
     if is_different.sum() < ENOUGH_DIFFERENT:
-        pair = [(summary(one).macro_f1, macro_f1_interval(one, confidence=confidence)) for one in (after, before)]
-        differences[0] = differences[0]._replace(interval=difference_interval(*pair))
+        scores = ((summary(one).macro_f1, macro_f1_interval(one, confidence=confidence)) for one in matrices)
+        intervals[0] = difference_interval(*scores)
     for number in np.flatnonzero(is_different < ENOUGH_DIFFERENT):
-        found = [(int(one[number, number]), int(one[number].sum())) for one in (after, before)]
-        pair = [(right / max(images, 1), wilson_interval(right, images, confidence)) for right, images in found]
-        differences[1 + number] = differences[1 + number]._replace(interval=difference_interval(*pair))
-    return Comparison(differences[0], tuple(differences[1:]))
+        found = [(int(one[number, number]), int(one[number].sum())) for one in matrices]
+        shares = ((right / max(images, 1), wilson_interval(right, images, confidence)) for right, images in found)
+        intervals[1 + int(number)] = difference_interval(*shares)
+    return intervals
 
 
 def _objections(found: Comparison, errors: tuple[float, float], labels: Sequence[str], limits: Limits) -> Iterator[str]:

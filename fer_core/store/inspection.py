@@ -222,6 +222,11 @@ def _weights_objection(file: "h5py.File") -> str | None:
         return objection
     if sum(item.size or 0 for item in datasets) > _LARGEST_FILE or len(addresses) > _MOST_OBJECTS:
         return f"it has more than {_LARGEST_FILE:,} weights, or more than {_MOST_OBJECTS:,} parts"
+    return _lists_objection(file, groups, datasets)
+
+
+def _lists_objection(file: "h5py.File", groups: "list[h5py.Group]", datasets: "list[h5py.Dataset]") -> str | None:
+    """Returns what is wrong with the lists by which Keras finds weights, and with how much it would read."""
     named = []
     for group, names in _lists_of_names(groups):
         if objection := _names_objection(names):
