@@ -18,8 +18,7 @@ from fer_core.paths import Paths
 from fer_core.store.files import file_sha256, read_json
 from fer_core.store.promotion import current, model_in_use
 from fer_core.store.run import Run
-from fer_core.store.runs import UNFINISHED, list_runs
-from fer_core.store.shipped import SHIPPED
+from fer_core.store.runs import SHIPPED, UNFINISHED, list_runs
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.ranking import ranked

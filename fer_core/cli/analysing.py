@@ -14,10 +14,9 @@ from fer_core.cli.output import say
 from fer_core.errors import ArtifactError, DatasetError, FerError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import FoundData, data_for
-from fer_core.evaluation.analysis_report import print_analysis
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
-from fer_core.evaluation.report import print_scores
+from fer_core.evaluation.report import print_analysis, print_scores
 from fer_core.live.classifier import make_classifier
 from fer_core.resources import available_cores
 from fer_core.store.files import read_json

@@ -43,7 +43,7 @@ def list_layers(model: ModelFiles, request: LiveRequest) -> None:
     """Prints the layers that have feature maps, and which of them are shown where none is named."""
     console = _console(request)
     network = _quietly_loaded(console, model)
-    from fer_core.evaluation.layer_maps import default_layer, default_maps_layer, map_layers
+    from fer_core.evaluation.explain import default_layer, default_maps_layer, map_layers
 
     defaults = {"maps": default_maps_layer(network), "Grad-CAM": default_layer(network)}
     for layer in map_layers(network):
@@ -70,9 +70,9 @@ def explain_pictures(model: ModelFiles, request: LiveRequest) -> None:
 
 def _drawn(network: "keras.Model", model: ModelFiles, face: _Face, *, request: LiveRequest, folder: Path) -> str:
     """Writes the figure of a face, and returns a sentence that says what it shows and where it is."""
+    from fer_core.evaluation.analysis_figures import explain_figure
     from fer_core.evaluation.explain import explain
-    from fer_core.evaluation.explain_figures import explain_figure
-    from fer_core.evaluation.look import save
+    from fer_core.evaluation.figures import save
 
     explanation = explain(
         network,

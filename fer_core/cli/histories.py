@@ -8,8 +8,7 @@ from rich.text import Text
 
 from fer_core.cli.output import say
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.figures import overview_figure
-from fer_core.evaluation.look import save
+from fer_core.evaluation.figures import overview_figure, save
 from fer_core.paths import Paths
 from fer_core.store.runs import list_runs
 from fer_core.training.history import History, list_histories

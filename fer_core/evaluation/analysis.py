@@ -3,25 +3,19 @@
 Does not know which runtime gives the answers, and prints nothing. To read a saved analysis loads nothing heavy.
 """
 
-import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.analysis_figures import confidently_wrong_figure, precision_recall_figure, reliability_figure
-from fer_core.evaluation.analysis_result import Analysis, Calibration, ConfusedPair, WrongFace
-from fer_core.evaluation.answers import Answers, Classify, answers_of
 from fer_core.evaluation.calibration import Bin, error_of, reliability
-from fer_core.evaluation.figures import confusion_figure
-from fer_core.evaluation.look import load_libraries, save
 from fer_core.evaluation.metrics import (
     Evaluation,
-    PrecisionRecall,
     cross_entropy,
     evaluate_probabilities,
     precision_recall,
@@ -29,7 +23,12 @@ from fer_core.evaluation.metrics import (
 )
 from fer_core.paths import Paths
 from fer_core.store.files import read_json, write_json
-from fer_core.store.model_files import ModelFiles
+from fer_core.store.manifest import checked
+
+if TYPE_CHECKING:
+    from fer_core.data.dataset import Dataset
+    from fer_core.evaluation.analysis_data import Answers, Classify
+    from fer_core.store.model_files import ModelFiles
 
 EVALUATION, SHEET = "evaluation.json", "confidently_wrong.png"
 PLOTS = ("plots/confusion_matrix.png", "plots/precision_recall.png", "plots/reliability.png")
@@ -37,15 +36,106 @@ PLOTS = ("plots/confusion_matrix.png", "plots/precision_recall.png", "plots/reli
 
 MOST_CONFUSED, MOST_WRONG = 6, 24
 
+_AGAIN = "Analyse the model again: `python realtime_emotion_detector.py --analyze`."
 _ELSEWHERE = "Make room or give yourself the right to write there, or take another --models-dir."
 _IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Calibration(_Result):
+    """How far the confidence can be believed."""
+
+    error: float
+    """Expected calibration error over 15 bins of equal width, 0..1."""
+    loss: float
+    """Mean cross-entropy."""
+    bins: tuple[Bin, ...]
+
+
+class ConfusedPair(_Result):
+    """How many of the images of one class are taken for another."""
+
+    truth: str
+    predicted: str
+    images: int
+    of: int
+
+    @property
+    def message(self) -> str:
+        """The pair in words."""
+        share = self.images / max(self.of, 1)
+        return f"{self.truth} is taken for {self.predicted}: {self.images:,} of {self.of:,}, {share:.1%}"
+
+
+class WrongFace(_Result):
+    """An image whose prediction is not its label; the confidence is that after temperature scaling."""
+
+    name: str
+    truth: str
+    predicted: str
+    confidence: float
+
+
+class Analysis(_Result):
+    """What a model's answers on one test split tell. Scores and average precision are of its own probabilities."""
+
+    version: Literal[1] = 1
+    evaluation: Evaluation
+    temperature: float
+    """What makes the confidence on validation images most believable."""
+    temperature_from: str
+    """A sentence: which images chose it."""
+    before: Calibration
+    after: Calibration
+    average_precision: dict[str, float | None]
+    """By class; None for one without images."""
+    confused: tuple[ConfusedPair, ...]
+    """The most confused first."""
+    confidently_wrong: tuple[WrongFace, ...]
+    """The most confident first."""
+    compared_with: str
+    """A sentence: which images count as training images."""
+    remark: str = ""
+    """A sentence, if these are not the images or not the split of the training."""
+    pixels: str = "0..255"
+    """The grey values that the model was given."""
+    views: int = 1
+    """Of each image, over which the answers were averaged."""
+    data: str
+    data_fingerprint: str
+    split_fingerprint: str
+    seconds: float
+    """From the first question to the last figure, imports not counted."""
+
+    @model_validator(mode="after")
+    def _is_of_one_set_of_classes(self) -> "Analysis":
+        labels, confusion = self.evaluation.labels, self.evaluation.confusion
+        widths = {len(confusion), *map(len, confusion)}
+        if not labels or tuple(self.average_precision) != labels or widths != {len(labels)}:
+            raise ValueError("its tables are not of the same classes")
+        return self
+
+    def to_json(self) -> dict:
+        """Returns what evaluation.json holds: the evaluation, and all else as one field of it."""
+        return self.evaluation.to_json() | {"analysis": self.model_dump(mode="json", exclude={"evaluation"})}
+
+    @classmethod
+    def from_json(cls, values: object) -> "Analysis":
+        """Returns what `to_json` gave. Raises ArtifactError if it holds no analysis, or a field is wrong."""
+        if not isinstance(values, dict) or not isinstance(values.get("analysis"), dict):
+            raise ArtifactError("It holds no analysis.", hint=_AGAIN)
+        fields = values["analysis"] | {"evaluation": values | {"analysis": None}}
+        return checked(cls, fields, otherwise="It is no analysis of ours", hint=_AGAIN)
+
+
 def analyse(
-    model: ModelFiles,
-    dataset: Dataset,
+    model: "ModelFiles",
+    dataset: "Dataset",
     *,
-    probabilities: Classify,
+    probabilities: "Classify",
     folder: Path,
     views: int = 1,
     clock: Callable[[], float] = time.perf_counter,
@@ -61,25 +151,26 @@ def analyse(
         DatasetError: data and model do not have the same classes.
         ArtifactError: the outputs are no probabilities, or the folder cannot be written to.
     """
-    load_libraries()
+    # Imports take seconds that are no part of the time of an analysis.
+    import sklearn.metrics  # noqa: F401
+
+    from fer_core.evaluation.analysis_data import answers_of
+    from fer_core.evaluation.analysis_figures import draw_analysis
+
     began = clock()
     answers = answers_of(model, dataset, probabilities)
     analysis = analysis_of(model, dataset, answers)
-    with _errors_named(folder):
-        _draw(analysis, answers, dataset, folder, model.name)
+    try:
+        faces = dataset.test.images(_confidently_wrong(answers))
+        curves = dict(zip(model.labels, precision_recall(answers.outputs, answers.truth), strict=True))
+        draw_analysis(analysis, curves, faces, model_name=model.name, paths=[folder / name for name in (*PLOTS, SHEET)])
         analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3), "views": views})
         # Last, since what is in it says that everything else is there.
         write_json(folder / EVALUATION, analysis.to_json())
-    return analysis
-
-
-@contextlib.contextmanager
-def _errors_named(folder: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
         reason = error.strerror or error
         raise ArtifactError(f"The analysis cannot be written to {folder}: {reason}.", hint=_ELSEWHERE) from error
+    return analysis
 
 
 def saved_analysis(
@@ -96,8 +187,9 @@ def saved_analysis(
 
     `labels` and `pixels`, where given, must be its own too: for a model from elsewhere both can be chosen.
     """
-    analysis = _read(folder / EVALUATION)
-    if analysis is None:
+    try:
+        analysis = Analysis.from_json(read_json(folder / EVALUATION, "analysis"))
+    except ArtifactError:
         return None
     own = (analysis.evaluation.model_sha256, analysis.data_fingerprint, analysis.split_fingerprint)
     is_same = own == (model_sha256, data_fingerprint, split_fingerprint) and views == analysis.views
@@ -106,7 +198,7 @@ def saved_analysis(
 
 
 def analysis_folder(
-    model: ModelFiles, paths: Paths, *, split_fingerprint: str | None = None, views: int = 1, int8: bool = False
+    model: "ModelFiles", paths: Paths, *, split_fingerprint: str | None = None, views: int = 1, int8: bool = False
 ) -> Path:
     """Returns where the model's analysis is saved: the folder of its run, if it is analysed on the run's own images.
 
@@ -128,27 +220,37 @@ def analysis_folder(
     return paths.models / "analyses" / "-".join([name, *marks])
 
 
-def analysis_of(model: ModelFiles, dataset: Dataset, answers: Answers) -> Analysis:
+def analysis_of(model: "ModelFiles", dataset: "Dataset", answers: "Answers") -> Analysis:
     """Returns what the answers tell; saves and draws nothing."""
     evaluation = evaluate_probabilities(
         answers.outputs,
         answers.truth,
         label_names=model.labels,
         split=dataset.test.name,
-        is_training_copy=answers.copies.is_copy,
+        is_training_copy=answers.is_copy,
         chosen_on=answers.chosen_on,
         model_sha256=model.sha256,
     )
+    curves, positions = precision_recall(answers.outputs, answers.truth), _confidently_wrong(answers)
+    wrong = [
+        WrongFace(
+            name=name,
+            truth=model.labels[answers.truth[position]],
+            predicted=model.labels[answers.predictions[position]],
+            confidence=float(answers.calibrated[position].max()),
+        )
+        for name, position in zip(dataset.test.names(positions), positions, strict=True)
+    ]
     return Analysis(
         evaluation=evaluation,
-        temperature=answers.temperature.value,
-        temperature_from=answers.temperature.message,
+        temperature=answers.temperature,
+        temperature_from=answers.temperature_from,
         before=_calibration(answers.outputs, answers.truth),
         after=_calibration(answers.calibrated, answers.truth),
-        average_precision={label: curve.average_precision for label, curve in _curves(model.labels, answers).items()},
+        average_precision={label: one.average_precision for label, one in zip(model.labels, curves, strict=True)},
         confused=most_confused(evaluation),
-        confidently_wrong=_wrong_faces(model.labels, dataset, answers),
-        compared_with=answers.copies.message,
+        confidently_wrong=tuple(wrong),
+        compared_with=answers.compared_with,
         remark=answers.remark,
         pixels=model.pixels,
         data=dataset.name,
@@ -178,58 +280,7 @@ def _calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
     return Calibration(error=error_of(bins), loss=cross_entropy(probabilities, truth), bins=tuple(bins))
 
 
-def _confidently_wrong(answers: Answers) -> np.ndarray:
-    """Returns the positions of the wrong answers, int64, the most confident first."""
+def _confidently_wrong(answers: "Answers") -> np.ndarray:
     wrong = np.flatnonzero(answers.predictions != answers.truth)
     confidence = answers.calibrated[wrong].max(axis=1)
     return wrong[np.argsort(-confidence, kind="stable")][:MOST_WRONG]
-
-
-def _wrong_faces(labels: tuple[str, ...], dataset: Dataset, answers: Answers) -> tuple[WrongFace, ...]:
-    positions = _confidently_wrong(answers)
-    return tuple(
-        WrongFace(
-            name=name,
-            truth=labels[answers.truth[position]],
-            predicted=labels[answers.predictions[position]],
-            confidence=float(answers.calibrated[position].max()),
-        )
-        for name, position in zip(dataset.test.names(positions), positions, strict=True)
-    )
-
-
-def _curves(labels: tuple[str, ...], answers: Answers) -> dict[str, PrecisionRecall]:
-    return dict(zip(labels, precision_recall(answers.outputs, answers.truth), strict=True))
-
-
-def _draw(analysis: Analysis, answers: Answers, dataset: Dataset, folder: Path, model_name: str) -> None:
-    evaluation = analysis.evaluation
-    labels, images = evaluation.labels, {label: score.images for label, score in evaluation.per_class.items()}
-    title = f"{model_name}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right"
-    mistakes = f"{evaluation.images - int(np.trace(evaluation.confusion)):,} wrong answers"
-    words = "bold is what the model says, with its calibrated confidence"
-    heading = f"{title}\nThe {len(analysis.confidently_wrong)} surest of {mistakes}; {words}."
-    faces = dataset.test.images(_confidently_wrong(answers))
-    drawn = (
-        confusion_figure(evaluation.confusion, labels, title=title),
-        precision_recall_figure(_curves(labels, answers), images, title=title),
-        reliability_figure(_reliability_panels(analysis), title=title),
-        confidently_wrong_figure(analysis.confidently_wrong, faces, labels, title=heading),
-    )
-    for figure, name in zip(drawn, (*PLOTS, SHEET), strict=True):
-        save(figure, folder / name)
-
-
-def _reliability_panels(analysis: Analysis) -> dict[str, tuple[Bin, ...]]:
-    """Returns the bins before and, where the temperature is not 1, after temperature scaling, by their titles."""
-    panels = {"As the model says it": analysis.before}
-    if analysis.temperature != 1:
-        panels[f"With temperature {analysis.temperature:.2f}"] = analysis.after
-    return {f"{words}: calibration error (ECE) {part.error:.1%}": part.bins for words, part in panels.items()}
-
-
-def _read(path: Path) -> Analysis | None:
-    try:
-        return Analysis.from_json(read_json(path, "analysis"))
-    except ArtifactError:
-        return None

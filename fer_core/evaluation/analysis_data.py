@@ -1,41 +1,65 @@
-"""Which images a model is analysed with, and how they relate to those that it was trained on.
-
-Without --data these are the images that the model's manifest names, if they are still there and still the same.
-"""
+"""Which images a model is analysed with, how they relate to those that it was trained on, and its answers on them."""
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data.dataset import Dataset, ignore, load_dataset
-from fer_core.errors import DatasetError
+from fer_core.errors import ArtifactError, DatasetError
+from fer_core.evaluation.calibration import ENOUGH_IMAGES, fitted_on, meaning_of, useful_temperature, with_temperature
+from fer_core.evaluation.metrics import check_outputs
 from fer_core.paths import Paths
 from fer_core.store.manifest import Manifest
-from fer_core.store.model_files import ModelFiles
+from fer_core.store.model_files import ModelFiles, ignore
+
+if TYPE_CHECKING:
+    from fer_core.data.dataset import Dataset, Split
+
+Classify = Callable[["Split"], np.ndarray]
+"""Returns the model's probabilities, float32 (images, classes), in the order of the split and of its outputs."""
+
+SAME_TEMPERATURE = 0.02  # two temperatures that differ by less give the same percentages
 
 _NEEDED = "The analysis needs the test images: give them with --data PATH."
-_COMPARED = "Compared with the {:,} different images that training and its choices saw."
-_ALL_SEEN = "Each of these images is among the {:,} that training and its choices saw."
-_NO_PATHS = ("kaggle",)
-"""What may have to be downloaded first is only used where it is asked for."""
 
 
 class FoundData(NamedTuple):
     """The images to analyse with; None where there are none, and then a sentence says what it would need."""
 
-    dataset: Dataset | None
+    dataset: "Dataset | None"
     reason: str = ""
 
 
-class Copies(NamedTuple):
-    """Which test images also occur in training: bool (n,), or None if that is not known; and with what was compared."""
+@dataclass(frozen=True)
+class Answers:
+    """Outputs float32 (n, classes) on the test images, the truth int64 (n,) as positions in the model's labels."""
 
+    outputs: np.ndarray
+    truth: np.ndarray
+    temperature: float
+    temperature_from: str
+    """A sentence: which images chose the temperature."""
     is_copy: np.ndarray | None
-    message: str
+    """Which test images also occur in training: bool (n,), None if that is not known."""
+    compared_with: str
+    """A sentence: what they were compared with."""
+    chosen_on: str
+    remark: str
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """The most probable classes, int64 (n,)."""
+        return self.outputs.argmax(axis=1)
+
+    @cached_property
+    def calibrated(self) -> np.ndarray:
+        """The outputs after temperature scaling, float32 (n, classes)."""
+        return with_temperature(self.outputs, self.temperature)
 
 
 def data_for(
@@ -45,31 +69,48 @@ def data_for(
 
     Args:
         given: what --data says; None: what the model's manifest names, if it is there and its fingerprint is equal.
-        report: gets progress sentences, e.g. of decoding.
+        report: gets progress messages, e.g. of decoding.
 
     Raises:
         DatasetError: the given data is not usable, or its classes are not those of the model.
     """
     if given is not None:
-        dataset = _loaded(model, given, paths, report)
-        class_numbers(model.labels, dataset.labels)
-        return FoundData(dataset)
+        return FoundData(_loaded(model, given, paths, report))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
-    source = _still_there(manifest)
+    names = [name for name in dict.fromkeys((manifest.data_source, manifest.config.data)) if name]
+    source = next(filter(_is_there, names), None)
     if source is None:
-        return FoundData(None, f"{_named_data(manifest)} is not here. {_NEEDED}")
+        named = " ".join(filter(None, (manifest.data_name, f"({names[0]})" if names else "")))
+        return FoundData(None, f"{named} is not here. {_NEEDED}")
     try:
         dataset = _loaded(model, source, paths, report)
-        class_numbers(model.labels, dataset.labels)
     except DatasetError as error:
         return FoundData(None, f"{error} {_NEEDED}")
     if dataset.fingerprint != manifest.data_fingerprint:
-        return FoundData(
-            None, f"{source} does not hold the images any more that {model.name} was trained on. {_NEEDED}"
-        )
+        reason = f"{source} does not hold the images any more that {model.name} was trained on. {_NEEDED}"
+        return FoundData(None, reason)
     return FoundData(dataset)
+
+
+def answers_of(model: ModelFiles, dataset: "Dataset", probabilities: Classify) -> Answers:
+    """Returns what the model says of the test images. Raises DatasetError, ArtifactError as `analyse` does."""
+    numbers = class_numbers(model.labels, dataset.labels)
+    remark = _remark_on(model.manifest, dataset)
+    scores = model.manifest.scores if model.manifest and not remark else None
+    temperature, temperature_from = _temperature(model, dataset, probabilities, numbers)
+    is_copy, compared_with = _copies_in_test(model, dataset)
+    return Answers(
+        outputs=_probabilities(model, dataset.test, probabilities),
+        truth=numbers[dataset.test.labels],
+        temperature=temperature,
+        temperature_from=temperature_from,
+        is_copy=is_copy,
+        compared_with=compared_with,
+        chosen_on=str((scores or {}).get("chosen_on", "")),
+        remark=remark,
+    )
 
 
 def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...]) -> np.ndarray:
@@ -83,40 +124,19 @@ def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...]) -
         raise DatasetError(
             f"The model has a label twice: {', '.join(model_labels)}.", hint="Give its own --labels FILE."
         )
-    unknown = [label for label in data_labels if label not in outputs]
-    unused = [label for label in outputs if label not in data_labels]
-    if unknown or unused:
-        sides = (("the model does not know", unknown), ("the data does not have", unused))
-        found = " and ".join(f"{words} {', '.join(labels)}" for words, labels in sides if labels)
+    unknown = ", ".join(label for label in data_labels if label not in outputs)
+    unused = ", ".join(label for label in outputs if label not in data_labels)
+    found = [f"the model does not know {unknown}"] if unknown else []
+    found += [f"the data does not have {unused}"] if unused else []
+    if found:
         raise DatasetError(
-            f"Data and model do not have the same classes: {found}.",
+            f"Data and model do not have the same classes: {' and '.join(found)}.",
             hint="Give --data with the classes that the model was trained on, or its own --labels FILE.",
         )
     return np.array([outputs[label] for label in data_labels], np.int64)
 
 
-def remark_on(manifest: Manifest | None, dataset: Dataset) -> str:
-    """Returns a sentence if these are not images and split of the training; '' if they are, or nothing is known."""
-    if manifest is None or manifest.split_fingerprint in (None, dataset.split_fingerprint):
-        return ""
-    if manifest.data_fingerprint == dataset.fingerprint:
-        return "These images are split in another way than when the model was trained: it may know some of them."
-    return "These are other images than the model was trained and scored with."
-
-
-def copies_in_test(model: ModelFiles, dataset: Dataset) -> Copies:
-    """Returns which test images also occur in training, and a sentence that says with what they were compared."""
-    seen = training_hashes(model, dataset)
-    if seen is not None:
-        is_copy = np.isin(dataset.test.hashes, seen)
-        return Copies(is_copy, (_ALL_SEEN if is_copy.all() else _COMPARED).format(len(seen)))
-    if model.manifest is not None:
-        return Copies(None, "Which of them also occur in training is not known: training_images.bin is missing.")
-    sentence = f"What this model was trained on is not known; compared with the training images of {dataset.name}."
-    return Copies(np.isin(dataset.test.hashes, dataset.hashes_seen_before_test()), sentence)
-
-
-def training_hashes(model: ModelFiles, dataset: Dataset) -> np.ndarray | None:
+def training_hashes(model: ModelFiles, dataset: "Dataset") -> np.ndarray | None:
     """Returns the content hashes, uint64 (n,), of what the model's training and its choices saw; None if not known."""
     manifest = model.manifest
     if manifest is None:
@@ -127,35 +147,92 @@ def training_hashes(model: ModelFiles, dataset: Dataset) -> np.ndarray | None:
     return saved
 
 
-def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None]) -> Dataset:
+def saved_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
+    """Returns the content hashes, uint64 (n,), saved in a run's folder; None if they are not there or not its own."""
+    path = run_folder and run_folder / "training_images.bin"
+    if manifest.training_images is None or path is None or not path.is_file():
+        return None
+    content = path.read_bytes()
+    is_own = hashlib.sha256(content).hexdigest() == manifest.training_images.sha256
+    return np.frombuffer(content, np.uint64) if is_own else None
+
+
+def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None]) -> "Dataset":
+    from fer_core.data.dataset import load_dataset
+
     config = model.manifest.config if model.manifest else TrainConfig()
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
     config = config.model_copy(update={"data": data, "more_images": more, "skip_bad_images": True})
-    return load_dataset(config, paths, side=model.side, channels=model.channels, report=report)
+    dataset = load_dataset(config, paths, side=model.side, channels=model.channels, report=report)
+    class_numbers(model.labels, dataset.labels)
+    return dataset
 
 
-def _still_there(manifest: Manifest) -> str | None:
-    names = dict.fromkeys(filter(None, (manifest.data_source, manifest.config.data)))
-    return next((name for name in names if name == "sample" or _is_path(name)), None)
+def _is_there(name: str) -> bool:
+    """Whether data can be had without a download, which is only made where it is asked for."""
+    return name == "sample" or (name != "kaggle" and Path(name).expanduser().exists())
 
 
-def _is_path(name: str) -> bool:
-    return name not in _NO_PATHS and Path(name).expanduser().exists()
+def _remark_on(manifest: Manifest | None, dataset: "Dataset") -> str:
+    """Returns a sentence if these are not images and split of the training; '' if they are, or nothing is known."""
+    if manifest is None or manifest.split_fingerprint in (None, dataset.split_fingerprint):
+        return ""
+    if manifest.data_fingerprint == dataset.fingerprint:
+        return "These images are split in another way than when the model was trained: it may know some of them."
+    return "These are other images than the model was trained and scored with."
 
 
-def _named_data(manifest: Manifest) -> str:
-    source = manifest.data_source or manifest.config.data
-    return " ".join(filter(None, (manifest.data_name, f"({source})" if source else "")))
+def _copies_in_test(model: ModelFiles, dataset: "Dataset") -> tuple[np.ndarray | None, str]:
+    seen = training_hashes(model, dataset)
+    if seen is not None:
+        is_copy = np.isin(dataset.test.hashes, seen)
+        which = "Each of these images is among the" if is_copy.all() else "Compared with the"
+        different = "" if is_copy.all() else "different images "
+        return is_copy, f"{which} {len(seen):,} {different}that training and its choices saw."
+    if model.manifest is not None:
+        return None, "Which of them also occur in training is not known: training_images.bin is missing."
+    sentence = f"What this model was trained on is not known; compared with the training images of {dataset.name}."
+    return np.isin(dataset.test.hashes, dataset.hashes_seen_before_test()), sentence
 
 
-def saved_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | None:
-    """Returns the content hashes, uint64 (n,), saved in a run's folder; None if they are not there or not its own."""
-    metadata = manifest.training_images
-    path = None if run_folder is None else run_folder / "training_images.bin"
-    if metadata is None or path is None or not path.is_file():
-        return None
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != metadata.sha256:
-        return None
-    return np.frombuffer(content, np.uint64)
+def _temperature(
+    model: ModelFiles, dataset: "Dataset", probabilities: Classify, numbers: np.ndarray
+) -> tuple[float, str]:
+    part, own = dataset.validation, "so the temperature is the model's own."
+    if part is None or part is dataset.test:
+        which = "There are no validation images" if part is None else "The validation images are the test images"
+        return model.temperature, f"{which}, {own}"
+    unseen, caveat = _unseen(model, dataset, part)
+    if unseen.sum() < min(ENOUGH_IMAGES, len(part)):
+        return model.temperature, f"{part.name} may be known from training, {own}"
+    value = useful_temperature(_probabilities(model, part, probabilities)[unseen], numbers[part.labels][unseen])
+    is_same = abs(value - model.temperature) <= SAME_TEMPERATURE
+    difference = "" if is_same else f"; readings use {model.temperature:.2f}"
+    return value, f"{fitted_on(value, int(unseen.sum()), f'{part.name}{caveat}')}{difference}."
+
+
+def _unseen(model: ModelFiles, dataset: "Dataset", part: "Split") -> tuple[np.ndarray, str]:
+    """Returns which validation images were not trained on, bool (n,), and a remark on them."""
+    if model.manifest is None:
+        return np.ones(len(part), bool), ", which is too low if the model was trained on them"
+    if model.manifest.split_fingerprint == dataset.split_fingerprint:
+        return np.ones(len(part), bool), ""
+    seen = training_hashes(model, dataset)
+    if seen is None:
+        return np.zeros(len(part), bool), ""
+    return ~np.isin(part.hashes, seen), " that do not occur in training"
+
+
+def _probabilities(model: ModelFiles, part: "Split", probabilities: Classify) -> np.ndarray:
+    """Returns the outputs; a model from elsewhere may end without softmax, and its scores look like confidences."""
+    outputs = np.asarray(probabilities(part), np.float32)
+    check_outputs(outputs, part.labels, model.labels)
+    if meaning_of(outputs) != "probabilities":
+        sums = outputs.sum(axis=1)
+        raise ArtifactError(
+            f"The outputs of {model.name} are no probabilities: they are {outputs.min():.2f} to {outputs.max():.2f}, "
+            f"and add up to {sums.min():.2f} to {sums.max():.2f}.",
+            hint="Its last layer must be a softmax.",
+        )
+    return outputs

@@ -1,34 +1,78 @@
-"""Builds the figures of an analysis: reliability before and after, precision over recall, confidently wrong faces.
+"""Builds the figures of an analysis (reliability, precision over recall, wrong faces) and of an explanation."""
 
-Returns matplotlib `Figure` objects; `look.save` writes them. Few artists each: the sheet of faces is one picture, and a
-curve has no more points than can be told apart.
-"""
-
+import math
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fer_core import emotions
-from fer_core.evaluation.analysis_result import WrongFace
 from fer_core.evaluation.calibration import Bin
-from fer_core.evaluation.look import DARK, DOTS_PER_INCH, QUIET, figure_title, head, new_figure, shortened, with_grid
+from fer_core.evaluation.figures import (
+    DARK,
+    DOTS_PER_INCH,
+    QUIET,
+    confusion_figure,
+    figure_title,
+    head,
+    new_figure,
+    save,
+    shortened,
+    with_grid,
+)
 from fer_core.evaluation.metrics import PrecisionRecall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RIGHT, TOO_CONFIDENT, TOO_MODEST = "#0072B2", "#F0B48C", "#8CC6EC"
-SHEET_COLUMNS, SHEET_ROWS = 6, 4
-MOST_POINTS = 400
-"""Of a curve: about as many as the figure has pixels for it."""
+    from fer_core.evaluation.analysis import Analysis, WrongFace
+    from fer_core.evaluation.explain import Explanation
 
-_LEAST_WIDTH = 9.0
-"""Inches: a title needs as much."""
+RIGHT, TOO_CONFIDENT, TOO_MODEST = "#0072B2", "#F0B48C", "#8CC6EC"
+SHEET_COLUMNS = 6
+MOST_POINTS = 400  # of a curve: about as many as the figure has pixels for it
+
+_LEAST_WIDTH = 9.0  # inches: a title needs as much
+# In dots, so that one pixel of a picture becomes one dot of the file.
 _FACE, _CAPTION, _BETWEEN, _STRIP, _MARGIN, _TOP = 192, 104, 36, 7, 36, 136
-"""Of the sheet of faces, in dots."""
+_EXPLAINED, _MAPS, _GAP = 300, 960, 44
+_MAP_GAP, _MAP_TITLE = 8, 20
+_STRONGEST = 0.6  # of the heat over the face, which stays visible beneath
+
+
+def draw_analysis(
+    analysis: "Analysis",
+    curves: Mapping[str, PrecisionRecall],
+    faces: np.ndarray,
+    *,
+    model_name: str,
+    paths: Sequence[Path],
+) -> None:
+    """Writes the figures of an analysis: confusion matrix, precision over recall, reliability, confidently wrong faces.
+
+    Args:
+        curves: by class. faces: uint8 (n, side, side, channels), of `analysis.confidently_wrong`. paths: of the four.
+    """
+    evaluation = analysis.evaluation
+    images = {label: score.images for label, score in evaluation.per_class.items()}
+    title = f"{model_name}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right"
+    surest, wrong = len(analysis.confidently_wrong), evaluation.images - int(np.trace(evaluation.confusion))
+    words = "bold is what the model says, with its calibrated confidence"
+    heading = f"{title}\nThe {surest} surest of {wrong:,} wrong answers; {words}."
+    panels = {"As the model says it": analysis.before}
+    if analysis.temperature != 1:
+        panels[f"With temperature {analysis.temperature:.2f}"] = analysis.after
+    panels = {f"{name}: calibration error (ECE) {part.error:.1%}": part.bins for name, part in panels.items()}
+    figures = (
+        confusion_figure(evaluation.confusion, evaluation.labels, title=title),
+        precision_recall_figure(curves, images, title=title),
+        reliability_figure(panels, title=title),
+        confidently_wrong_figure(analysis.confidently_wrong, faces, evaluation.labels, title=heading),
+    )
+    for figure, path in zip(figures, paths, strict=True):
+        save(figure, path)
 
 
 def reliability_figure(panels: Mapping[str, Sequence[Bin]], *, title: str) -> "Figure":
@@ -60,85 +104,105 @@ def precision_recall_figure(
     """
     figure = new_figure(9.6, 5.6)
     axes = figure.add_subplot()
-    labels = tuple(curves)
     for label, curve in sorted(curves.items(), key=lambda item: -(item[1].average_precision or -1)):
-        legend = f"{_share(curve.average_precision)}  {shortened(label, 18)} ({images[label]:,} images)"
-        colour = emotions.colour(label.lower(), labels)
+        share = "–" if curve.average_precision is None else f"{curve.average_precision:.1%}"
+        legend = f"{share}  {shortened(label, 18)} ({images[label]:,} images)"
+        colour = emotions.colour(label.lower(), tuple(curves))
         # A precision is that of all finds up to its recall, so it holds from the recall before.
         axes.plot(*_drawn_points(curve), color=colour, label=legend, linewidth=1.9, drawstyle="steps-pre")
     _share_axes(axes)
     axes.set_xlabel("recall: share of the class's images that are found", color=QUIET)
     axes.set_ylabel("precision: share of the finds that are right", color=QUIET)
-    axes.legend(
-        title="average precision",
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        frameon=False,
-        labelspacing=0.8,
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+    axes.legend(**place, title="average precision", alignment="left", frameon=False, labelspacing=0.8)
     head(axes, "Precision and recall of each class", title)
     return figure
 
 
 def confidently_wrong_figure(
-    wrong: Sequence[WrongFace], faces: np.ndarray, labels: Sequence[str], *, title: str
+    wrong: "Sequence[WrongFace]", faces: np.ndarray, labels: Sequence[str], *, title: str
 ) -> "Figure":
     """Returns a sheet of faces, six in a row, each with what the model says, its label in the data, and its name.
 
     Args:
         faces: uint8 (n, side, side, channels), of `wrong` in its order. labels: all of the model's.
     """
+    import cv2
+    from matplotlib.colors import to_rgb
+
     rows = max(1, -(-len(wrong) // SHEET_COLUMNS))
     height, width = rows * (_FACE + _CAPTION), SHEET_COLUMNS * (_FACE + _BETWEEN) - _BETWEEN
-    figure = new_figure((width + 2 * _MARGIN) / DOTS_PER_INCH, (height + _TOP + _MARGIN) / DOTS_PER_INCH)
-    figure.set_layout_engine("none")
-    axes = figure.add_axes(_placed(figure, _MARGIN, _MARGIN, width, height))
-    axes.set_axis_off()
+    figure = _figure_of_dots(width + 2 * _MARGIN, height + _TOP + _MARGIN)
+    axes = _axes(figure, _MARGIN, _TOP, width, height)
     head(axes, "Confidently wrong", title, rise=12)
     if not wrong:
         axes.text(0.5, 0.5, "No image is wrong.", ha="center", color=QUIET)
         return figure
-    corners = [divmod(place, SHEET_COLUMNS) for place in range(len(wrong))]
-    corners = [(row * (_FACE + _CAPTION), column * (_FACE + _BETWEEN)) for row, column in corners]
-    colours = [emotions.colour(face.predicted.lower(), tuple(labels)) for face in wrong]
-    sheet = _sheet(faces, colours, corners, (height, width))
+    sheet = np.full((height, width, 3), 255, np.uint8)
+    for place, (face, picture) in enumerate(zip(wrong, faces, strict=True)):
+        row, column = divmod(place, SHEET_COLUMNS)
+        top, left = row * (_FACE + _CAPTION), column * (_FACE + _BETWEEN)
+        enlarged = cv2.resize(picture[..., 0], (_FACE, _FACE), interpolation=cv2.INTER_CUBIC)
+        sheet[top : top + _FACE, left : left + _FACE] = enlarged[..., np.newaxis]
+        colour = to_rgb(emotions.colour(face.predicted.lower(), tuple(labels)))
+        sheet[top + _FACE : top + _FACE + _STRIP, left : left + _FACE] = np.round(255 * np.array(colour))
+        texts = (
+            (f"{shortened(face.predicted, 14)} {face.confidence:.1%}", {"fontsize": 9, "fontweight": "bold"}),
+            (f"labelled {shortened(face.truth, 16)}", {"fontsize": 9, "color": DARK}),
+            (shortened(PurePosixPath(face.name).name, 26), {"fontsize": 6.5, "color": QUIET}),
+        )
+        for number, (text, look) in enumerate(texts):
+            axes.text(left, top + _FACE + _STRIP + 6 + 23 * number, text, va="top", **look)
     axes.imshow(sheet, aspect="auto", interpolation="nearest")
-    for face, (top, left) in zip(wrong, corners, strict=True):
-        _caption(axes, face, left, top + _FACE + _STRIP)
     return figure
 
 
-def _placed(figure: "Figure", left: int, bottom: int, width: int, height: int) -> tuple[float, float, float, float]:
-    """Returns dots as parts of the figure, so that one pixel of a picture becomes one dot of the file."""
+def explain_figure(explanation: "Explanation", *, title: str) -> "Figure":
+    """Returns the face, the same under its heat map, the probabilities, and up to 64 feature maps, most active first.
+
+    Args:
+        title: which picture and model.
+    """
+    side = explanation.face.shape[0]
+    figure = _figure_of_dots(2 * _MARGIN + _EXPLAINED + 2 * _BETWEEN + _MAPS, _TOP + _MAPS + _MARGIN)
+    tops = [_TOP + number * (_EXPLAINED + _GAP) for number in range(3)]
+    axes = _axes(figure, _MARGIN, tops[0], _EXPLAINED, _EXPLAINED)
+    number = int(explanation.probabilities.argmax())
+    head(axes, f"The model says {explanation.labels[number]} {explanation.probabilities[number]:.1%}", title, rise=30)
+    _show(axes, np.repeat(explanation.face[..., :1], 3, axis=2), f"what it sees, {side} × {side}")
+    what = "Grad-CAM for" if explanation.heat.any() else "nothing speaks for"
+    caption = f"{what} {shortened(explanation.emotion, 12)}, {shortened(explanation.heat_layer.name, 16)}"
+    _show(_axes(figure, _MARGIN, tops[1], _EXPLAINED, _EXPLAINED), overlay(explanation.face, explanation.heat), caption)
+    _draw_probabilities(_axes(figure, _MARGIN, tops[2], _EXPLAINED, _TOP + _MAPS - tops[2]), explanation)
+    _draw_maps(_axes(figure, _MARGIN + _EXPLAINED + 2 * _BETWEEN, _TOP, _MAPS, _MAPS), explanation)
+    return figure
+
+
+def overlay(face: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Returns the face with its heat over it, uint8 (side, side, 3) RGB: dark violet to yellow, nothing where it is 0.
+
+    Args:
+        face: uint8 (side, side, channels). heat: float (side, side), 0..1.
+    """
+    from matplotlib import colormaps
+
+    colours = 255 * colormaps["inferno"](heat)[..., :3]
+    share = _STRONGEST * heat[..., np.newaxis]
+    return np.round((1 - share) * face[..., :1] + share * colours).astype(np.uint8)
+
+
+def _figure_of_dots(width: int, height: int) -> "Figure":
+    figure = new_figure(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
+    figure.set_layout_engine("none")
+    return figure
+
+
+def _axes(figure: "Figure", left: int, top: int, width: int, height: int) -> "Axes":
     whole_width, whole_height = figure.get_size_inches() * DOTS_PER_INCH
-    return left / whole_width, bottom / whole_height, width / whole_width, height / whole_height
-
-
-def _sheet(
-    faces: np.ndarray, colours: Sequence[str], corners: Sequence[tuple[int, int]], size: tuple[int, int]
-) -> np.ndarray:
-    """Returns all faces on one white picture, uint8 (height, width, 3) RGB, each over a strip in its colour."""
-    import cv2
-    from matplotlib.colors import to_rgb
-
-    sheet = np.full((*size, 3), 255, np.uint8)
-    for face, colour, (top, left) in zip(faces, colours, corners, strict=True):
-        enlarged = cv2.resize(face[..., 0], (_FACE, _FACE), interpolation=cv2.INTER_CUBIC)
-        sheet[top : top + _FACE, left : left + _FACE] = enlarged[..., np.newaxis]
-        strip = sheet[top + _FACE : top + _FACE + _STRIP, left : left + _FACE]
-        strip[:] = np.round(255 * np.array(to_rgb(colour)))
-    return sheet
-
-
-def _caption(axes: "Axes", face: WrongFace, left: int, top: int) -> None:
-    lines = (
-        (f"{shortened(face.predicted, 14)} {face.confidence:.1%}", {"fontsize": 9, "fontweight": "bold"}),
-        (f"labelled {shortened(face.truth, 16)}", {"fontsize": 9, "color": DARK}),
-        (shortened(PurePosixPath(face.name).name, 26), {"fontsize": 6.5, "color": QUIET}),
-    )
-    for number, (text, look) in enumerate(lines):
-        axes.text(left, top + 6 + 23 * number, text, va="top", **look)
+    bottom = whole_height - top - height
+    axes = figure.add_axes((left / whole_width, bottom / whole_height, width / whole_width, height / whole_height))
+    axes.set_axis_off()
+    return axes
 
 
 def _draw_reliability(axes: "Axes", heading: str, bins: Sequence[Bin]) -> None:
@@ -160,8 +224,7 @@ def _draw_reliability(axes: "Axes", heading: str, bins: Sequence[Bin]) -> None:
 
 
 def _draw_counts(axes: "Axes", bins: Sequence[Bin], *, most: int) -> None:
-    width = 1 / len(bins)
-    images = [part.images for part in bins]
+    images, width = [part.images for part in bins], 1 / len(bins)
     bars = axes.bar([(place + 0.5) * width for place in range(len(bins))], images, width * 0.92, color="#b4b4b4")
     axes.bar_label(bars, [f"{count:,}" if count else "" for count in images], padding=1, fontsize=7, color=DARK)
     axes.set_ylim(0, 1.35 * max(most, 1))
@@ -185,9 +248,52 @@ def _drawn_points(curve: PrecisionRecall) -> tuple[np.ndarray, np.ndarray]:
     if not len(curve.recall):
         return curve.recall, curve.precision
     finds = np.flatnonzero(np.diff(curve.recall, prepend=0.0))
-    kept = finds[np.unique(np.linspace(0, len(finds) - 1, min(len(finds), MOST_POINTS)).astype(int))]
-    return np.append(0.0, curve.recall[kept]), np.append(curve.precision[kept[0]], curve.precision[kept])
+    chosen = finds[np.unique(np.linspace(0, len(finds) - 1, min(len(finds), MOST_POINTS)).astype(int))]
+    return np.append(0.0, curve.recall[chosen]), np.append(curve.precision[chosen[0]], curve.precision[chosen])
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+def _draw_probabilities(axes: "Axes", explanation: "Explanation") -> None:
+    labels, shares = explanation.labels, explanation.probabilities
+    look = {"color": [emotions.colour(label.lower(), labels) for label in labels], "height": 0.7}
+    bars = axes.barh(range(len(labels)), shares, **look)
+    names = [f"{shortened(label, 14)} {share:.1%}" for label, share in zip(labels, shares, strict=True)]
+    axes.bar_label(bars, names, padding=3, fontsize=7.5 if len(labels) <= 8 else 5.5, color=DARK)
+    axes.set(xlim=(0, 1.7), ylim=(len(labels) - 0.4, -0.6))
+    _caption(axes, "probabilities, calibrated")
+
+
+def _draw_maps(axes: "Axes", explanation: "Explanation") -> None:
+    """Draws all maps as one picture, each in its own range from dark (its least value) to bright."""
+    import cv2
+    from matplotlib import colormaps
+
+    layer, maps = explanation.maps_layer, explanation.maps
+    shown = maps.shape[2]
+    columns = max(1, math.ceil(math.sqrt(shown)))
+    cell = _MAPS // columns
+    size = cell - _MAP_TITLE - _MAP_GAP
+    low, high = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
+    shares = (maps - low) / np.where(high > low, high - low, 1)
+    sheet = np.full((_MAPS, _MAPS, 3), 255, np.uint8)
+    for place, number in enumerate(explanation.map_numbers):
+        top, left = (part * cell for part in divmod(place, columns))
+        enlarged = cv2.resize(shares[..., place], (size, size), interpolation=cv2.INTER_NEAREST)
+        colours = np.round(255 * colormaps["viridis"](enlarged)[..., :3])
+        sheet[top + _MAP_TITLE : top + _MAP_TITLE + size, left : left + size] = colours
+        axes.text(left, top + _MAP_TITLE - 4, f"{number}", fontsize=6.5, color=QUIET, va="bottom")
+    axes.imshow(sheet, aspect="auto", interpolation="nearest")
+    which = f"its {shown} maps, most active first"
+    which = which if shown == layer.maps else f"the {shown} most active of {layer.maps} maps"
+    _caption(axes, f"{shortened(layer.name)} ({layer.kind}, {layer.height} × {layer.width}): {which}")
+
+
+def _show(axes: "Axes", picture_rgb: np.ndarray, caption: str) -> None:
+    import cv2
+
+    enlarged = cv2.resize(picture_rgb, (_EXPLAINED, _EXPLAINED), interpolation=cv2.INTER_CUBIC)
+    axes.imshow(enlarged, aspect="auto", interpolation="nearest")
+    _caption(axes, caption)
+
+
+def _caption(axes: "Axes", text: str) -> None:
+    axes.annotate(text, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=DARK)

@@ -1,6 +1,5 @@
 """Probabilities from a model's outputs, how far they can be believed, and one temperature that makes them believable.
 
-Works from probabilities, since that is what saved models and LiteRT give; scores no classes and draws nothing.
 Source: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks" (arXiv 1706.04599).
 """
 
@@ -13,17 +12,14 @@ from fer_core.errors import ArtifactError, DatasetError
 
 Outputs = Literal["probabilities", "scores", "logits"]
 
-BINS = 15
-"""Of equal width, as in the paper: the i-th of confidences above (i - 1) / 15 and up to i / 15."""
+BINS = 15  # of equal width, as in the paper
 COLDEST, HOTTEST = 0.25, 10.0
 """A few validation images that are all right (or all wrong) would ask for a temperature of 0 (or infinity)."""
 
 _SUM_TOLERANCE = 1e-2
-_SMALLEST = float(np.finfo(np.float32).tiny)
-"""float32 rounds what is less to 0, of which there is no logarithm."""
+_SMALLEST = float(np.finfo(np.float32).tiny)  # float32 rounds what is less to 0, of which there is no logarithm
 _HALVINGS = 60
-IMAGINED = 20
-"""Images that speak for a temperature of 1."""
+IMAGINED = 20  # images that speak for a temperature of 1
 ENOUGH_IMAGES, MANY_IMAGES = 100, 2000
 """Of validation: fewer than the first tell nothing; with fewer than the second, only a clear gain counts."""
 
@@ -109,15 +105,21 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def useful_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Returns the fitted temperature if it helps on images that it was not fitted on, otherwise 1.0.
 
-    Whether it helps is found by cross-validation: on each fifth of the images, the mean loss with the temperature that
-    the other four ask for is compared with that without. Of few images, a gain that may be chance does not count.
+    That is found by cross-validation over five parts. Of few images, a gain that may be chance does not count.
 
     Args:
         probabilities, labels: of validation images, as `fit_temperature` takes them.
     """
     if 0 < len(labels) < ENOUGH_IMAGES:
         return 1.0
-    temperature, gains = fit_temperature(probabilities, labels), _gains(probabilities, labels)
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    temperature = fit_temperature(probabilities, labels)
+    order = np.random.default_rng(0).permutation(len(labels))
+    gains = np.empty(len(labels))
+    for fold in np.array_split(order, _FOLDS):
+        others, rows = np.setdiff1d(order, fold), (np.arange(len(fold)), labels[fold])
+        tempered = with_temperature(probabilities[fold], fit_temperature(probabilities[others], labels[others]))
+        gains[fold] = _logits(tempered)[rows] - _logits(probabilities[fold])[rows]
     chance = _CLEAR * gains.std() / math.sqrt(len(gains)) if len(gains) < MANY_IMAGES else 0.0
     return temperature if gains.mean() > chance else 1.0
 
@@ -136,6 +138,15 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     return [Bin(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
+def fitted_on(temperature: float, images: int, part: str) -> str:
+    """Returns, without its full stop, the sentence of how many images of which part chose a temperature."""
+    of_part = f"{images:,} images of {part}"
+    if temperature != 1:
+        return f"The temperature was fitted on {of_part}"
+    few = f"; at least {MANY_IMAGES:,} would tell more" if images < MANY_IMAGES else ""
+    return f"The temperature stays 1, since no other one surely helps on {of_part}{few}"
+
+
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
     """Returns the mean gap between confidence and accuracy over the bins, weighted by their images: 0 is perfect.
 
@@ -148,19 +159,6 @@ def error_of(bins: list[Bin]) -> float:
     """Returns the expected calibration error of these bins; 0.0 without any image."""
     images = sum(part.images for part in bins)
     return sum(part.images * abs(part.accuracy - part.confidence) for part in bins) / max(images, 1)
-
-
-def _gains(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns, for each image, how much lower its loss is with a temperature that was fitted on others."""
-    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
-    order = np.random.default_rng(0).permutation(len(labels))
-    gains = np.empty(len(labels))
-    for fold in np.array_split(order, _FOLDS):
-        others = np.setdiff1d(order, fold)
-        tempered = with_temperature(probabilities[fold], fit_temperature(probabilities[others], labels[others]))
-        rows = np.arange(len(fold)), labels[fold]
-        gains[fold] = _logits(tempered)[rows] - _logits(probabilities[fold])[rows]
-    return gains
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

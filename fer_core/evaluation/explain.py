@@ -1,12 +1,14 @@
-"""What a model looks at: the feature maps of a layer, and Grad-CAM for an emotion. Imports Keras.
+"""What a model looks at: the feature maps of a layer, and Grad-CAM for an emotion. Imports Keras, draws nothing.
 
-For a process of its own. Finds no faces and draws nothing.
+A layer's output is taken where it is computed, also in nested models; meanwhile the model must not be used elsewhere.
 """
 
 import contextlib
+import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import cv2
 import keras
@@ -14,23 +16,25 @@ import numpy as np
 
 from fer_core.errors import ConfigError, did_you_mean
 from fer_core.evaluation.calibration import as_probabilities, meaning_of, with_temperature
-from fer_core.evaluation.layer_maps import (
-    MapLayer,
-    default_layer,
-    default_maps_layer,
-    keras_layer,
-    last_layer,
-    map_layer,
-    outputs_of,
-    passing_through,
-    replaced,
-)
-from fer_core.store.model_metadata import PixelRange, in_range
+from fer_core.store.architecture import PixelRange, in_range
 
 MOST_MAPS = 64
 
-_SMALLEST = 1e-30
-"""No logarithm of 0."""
+_SMALLEST = 1e-30  # no logarithm of 0
+_BELONG_TO_CONVOLUTION = (
+    *("Activation", "Add", "BatchNormalization", "Concatenate", "ELU", "GroupNormalization", "LayerNormalization"),
+    *("LeakyReLU", "Multiply", "PReLU", "ReLU"),
+)
+
+
+class MapLayer(NamedTuple):
+    """A layer whose output is a stack of pictures; inside a nested model its name is 'model/layer'."""
+
+    name: str
+    kind: str
+    height: int
+    width: int
+    maps: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def explain(
     maps_layer = map_layer(model, layer or default_maps_layer(model))
     heat_layer = map_layer(model, layer or default_layer(model))
     maps = feature_maps(model, maps_layer.name, picture)
-    numbers = _most_active(maps)
+    # Those first whose values differ most over the picture.
+    numbers = np.argsort(-maps.std(axis=(0, 1)), kind="stable")[:MOST_MAPS]
     return Explanation(
         face=face,
         labels=labels,
@@ -95,6 +100,45 @@ def explain(
     )
 
 
+def map_layers(model: keras.Model) -> tuple[MapLayer, ...]:
+    """Returns the layers that have feature maps, in the order in which they are computed."""
+    layers, nothing = _all_layers(model), np.zeros(model.input_shape[1:], np.float32)
+    found = _all_feature_maps(model, nothing).items()
+    return tuple(MapLayer(name, type(layers[name]).__name__, *maps.shape) for name, maps in found)
+
+
+def default_layer(model: keras.Model) -> str:
+    """Returns the layer that Grad-CAM is best done on: the last convolution's, after its normalisation and ReLU.
+
+    Raises ConfigError for a model without convolutions.
+    """
+    return _ends_of_convolutions(model)[-1].name
+
+
+def default_maps_layer(model: keras.Model) -> str:
+    """Returns the deepest layer whose maps still have half of the input's side, so that a face is seen in them.
+
+    Raises ConfigError for a model without convolutions.
+    """
+    ends = _ends_of_convolutions(model)
+    return next((layer.name for layer in reversed(ends) if 2 * layer.height >= model.input_shape[1]), ends[0].name)
+
+
+def map_layer(model: keras.Model, name: str) -> MapLayer:
+    """Returns the layer of that name. Raises ConfigError (with "did you mean") if there is none with feature maps."""
+    by_name = {layer.name: layer for layer in map_layers(model)}
+    if name not in by_name:
+        is_near = difflib.get_close_matches(name, by_name, n=1)
+        hint = did_you_mean(name, by_name) if is_near else "--list-layers lists them."
+        raise ConfigError(f"The model has no layer {name!r} with feature maps.", hint=hint)
+    return by_name[name]
+
+
+def outputs_of(model: keras.Model, picture: np.ndarray) -> np.ndarray:
+    """Returns what the model gives for one picture (side, side, channels): float32 (classes,)."""
+    return np.asarray(keras.ops.convert_to_numpy(model(picture[np.newaxis], training=False))[0], np.float32)
+
+
 def feature_maps(model: keras.Model, layer: str, picture: np.ndarray) -> np.ndarray:
     """Returns what a layer gives for one picture, float32 (height, width, maps).
 
@@ -102,11 +146,7 @@ def feature_maps(model: keras.Model, layer: str, picture: np.ndarray) -> np.ndar
         layer: the name of one of `map_layers`; ConfigError otherwise.
         picture: float32 (side, side, channels), in the grey values that the model takes.
     """
-    outputs = []
-    name = map_layer(model, layer).name
-    with passing_through(keras_layer(model, name), lambda output: outputs.append(output) or output):
-        outputs_of(model, picture)
-    return np.asarray(keras.ops.convert_to_numpy(outputs[-1])[0], np.float32)
+    return _all_feature_maps(model, picture)[map_layer(model, layer).name]
 
 
 def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: int) -> np.ndarray:
@@ -119,22 +159,37 @@ def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: 
         layer, picture: as of `feature_maps`.
     """
     maps = feature_maps(model, layer, picture)
-    target, last = keras_layer(model, layer), last_layer(model)
+    target, last = _all_layers(model)[layer], _last_layer(model)
 
     def score(shift):
-        with passing_through(target, lambda output: output + shift), _before_softmax(last) as as_score:
+        with _output_through(target, lambda output: output + shift), _before_softmax(last) as as_score:
             return as_score(model(picture[np.newaxis], training=False))[0, class_number]
 
     gradient = _gradient(score, np.zeros((1, *maps.shape), np.float32))[0]
     heat = np.maximum((maps * gradient.mean(axis=(0, 1))).sum(axis=2), 0)
-    if heat.max() > 0:
-        heat = heat / heat.max()
+    heat = heat / heat.max() if heat.max() > 0 else heat
     height, width = picture.shape[:2]
     return np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
+def _all_feature_maps(model: keras.Model, picture: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns what each layer gives that gives a stack of pictures, float32 (height, width, maps), as computed."""
+    found: dict[str, np.ndarray] = {}
+
+    def note(name: str, output: Any) -> Any:
+        shape = getattr(output, "shape", ())
+        if len(shape) == 4 and min(shape[1:3]) > 1:
+            found[name] = np.asarray(keras.ops.convert_to_numpy(output)[0], np.float32)
+        return output
+
+    with contextlib.ExitStack() as changed:
+        for name, layer in _all_layers(model).items():
+            changed.enter_context(_output_through(layer, partial(note, name)))
+        outputs_of(model, picture)
+    return found
+
+
 def _gradient(score: Callable, at: np.ndarray) -> np.ndarray:
-    """Returns the gradient of a score, by what Keras runs on."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -156,11 +211,6 @@ def _gradient(score: Callable, at: np.ndarray) -> np.ndarray:
     return gradient(tf.constant(at)).numpy()
 
 
-def _most_active(maps: np.ndarray) -> np.ndarray:
-    """Returns the places of at most 64 maps, int64: those first whose values differ most over the picture."""
-    return np.argsort(-maps.std(axis=(0, 1)), kind="stable")[:MOST_MAPS]
-
-
 def _class_number(emotion: str, labels: tuple[str, ...]) -> int:
     lowered = [label.lower() for label in labels]
     if emotion.strip().lower() not in lowered:
@@ -171,15 +221,14 @@ def _class_number(emotion: str, labels: tuple[str, ...]) -> int:
 @contextlib.contextmanager
 def _before_softmax(last: keras.layers.Layer) -> Iterator[Callable]:
     """While open, the model gives scores before the softmax; yields what turns other outputs into scores."""
-    if isinstance(last, keras.layers.Softmax) or (
-        isinstance(last, keras.layers.Activation) and last.activation is keras.activations.softmax
-    ):
-        with replaced(last, lambda scores, *args, **kwargs: scores):
+    activation = getattr(last, "activation", None)
+    is_softmax = activation is keras.activations.softmax
+    is_own_layer = isinstance(last, keras.layers.Softmax) or (isinstance(last, keras.layers.Activation) and is_softmax)
+    if is_own_layer or (isinstance(last, keras.layers.Dense) and is_softmax):
+        scores_of = (lambda scores: scores) if is_own_layer else partial(_linear, last)
+        with _call_replaced(last, lambda inputs, *args, **kwargs: scores_of(inputs)):
             yield lambda scores: scores
-    elif isinstance(last, keras.layers.Dense) and last.activation is keras.activations.softmax:
-        with replaced(last, lambda features, *args, **kwargs: _linear(last, features)):
-            yield lambda scores: scores
-    elif getattr(last, "activation", None) is keras.activations.linear:
+    elif activation is keras.activations.linear:
         yield lambda scores: scores
     else:
         yield lambda outputs: keras.ops.log(keras.ops.maximum(outputs, _SMALLEST))
@@ -188,3 +237,57 @@ def _before_softmax(last: keras.layers.Layer) -> Iterator[Callable]:
 def _linear(layer: keras.layers.Dense, features: Any) -> Any:
     scores = keras.ops.matmul(features, layer.kernel)
     return scores + layer.bias if layer.use_bias else scores
+
+
+@contextlib.contextmanager
+def _call_replaced(layer: keras.layers.Layer, call: Callable) -> Iterator[None]:
+    layer.call = call
+    try:
+        yield
+    finally:
+        del layer.call
+
+
+def _output_through(layer: keras.layers.Layer, change: Callable[[Any], Any]) -> contextlib.AbstractContextManager[None]:
+    own = layer.call
+    return _call_replaced(layer, lambda *args, **kwargs: change(own(*args, **kwargs)))
+
+
+def _last_layer(model: keras.Model) -> keras.layers.Layer:
+    last = model.layers[-1]
+    return _last_layer(last) if hasattr(last, "layers") else last
+
+
+def _all_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Returns each layer once, by its name, those inside nested models before the models themselves."""
+    found: dict[int, tuple[str, keras.layers.Layer]] = {}
+    for name, layer in _walked(model, ""):
+        found.setdefault(id(layer), (name, layer))
+    return dict(found.values())
+
+
+def _walked(model: keras.Model, prefix: str) -> Iterator[tuple[str, keras.layers.Layer]]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _walked(layer, f"{prefix}{layer.name}/")
+        yield f"{prefix}{layer.name}", layer
+
+
+def _ends_of_convolutions(model: keras.Model) -> list[MapLayer]:
+    """Returns, for each convolution, the last layer of what belongs to it: normalisation, activation, sums."""
+    layers = map_layers(model)
+    ends = []
+    for place, end in enumerate(layers):
+        if "Conv2D" not in end.kind:
+            continue
+        for layer in layers[place + 1 :]:
+            if layer.kind not in _BELONG_TO_CONVOLUTION or (layer.height, layer.width) != (end.height, end.width):
+                break
+            end = layer
+        ends.append(end)
+    if not ends:
+        raise ConfigError(
+            f"The model {model.name} has no convolutions with feature maps, so there is nothing to show.",
+            hint="Explain a convolutional model.",
+        )
+    return ends

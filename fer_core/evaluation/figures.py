@@ -1,40 +1,90 @@
-"""Builds the figures: training curves, class distribution, confusion matrix, the runs over each other.
+"""Builds the figures: training curves, class distribution, confusion matrix, the runs over each other; how all look.
 
-Returns matplotlib `Figure` objects, never pyplot and no global setting; `look.save` writes them. Colours are those of
-Okabe and Ito (2008), which colour-blind people can tell apart. matplotlib is imported inside, because it is slow.
+Never pyplot and no global setting. Colours that colour-blind people can tell apart are those of Okabe and Ito (2008).
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from fer_core.evaluation.look import (
-    DARK,
-    QUIET,
-    figure_title,
-    head,
-    new_figure,
-    shortened,
-    text_colour,
-    with_grid,
-)
+from fer_core.store.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CURVES = ("accuracy", "loss", "precision", "recall")
-"""The columns of a history of which a curve is drawn."""
+DOTS_PER_INCH = 150
+QUIET = "#6b6b6b"
+"""Of what explains and is not the figure itself."""
+GRID = "#dedede"
+DARK = "#333333"
+CURVES = ("accuracy", "loss", "precision", "recall")  # the columns of a history of which a curve is drawn
 TRAINING, VALIDATION, KEPT = "#0072B2", "#D55E00", DARK
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RUN_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)))
-LEAST_SPAN = 0.2
-"""Of an axis of shares: a curve that moves by one point shall not look like a mountain."""
-MOST_MARKED_EPOCHS = 25
-"""Above this the points of a curve run into each other, so only the line is drawn."""
+LEAST_SPAN = 0.2  # of an axis of shares: a curve that moves by one point shall not look like a mountain
+MOST_MARKED_EPOCHS = 25  # above this the points of a curve run into each other, so only the line is drawn
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Returns an empty white figure, in inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
+    return figure
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Writes the figure as PNG, under its name only when it is complete; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH)
+
+
+def figure_title(figure: "Figure", text: str, *, below: str = "") -> None:
+    """Writes the figure's title above everything, on the left; and `below` it, smaller and grey, what it is of."""
+    from matplotlib.text import Annotation
+
+    look = {"x": 0.015, "ha": "left", "fontsize": 13, "fontweight": "bold"}
+    title = figure.suptitle(literal(text) + ("\n" if below else ""), **look)  # the empty line is the room for `below`
+    if below:
+        place = {"xy": (0, 0), "xytext": (0, 3), "xycoords": title, "textcoords": "offset points"}
+        figure.add_artist(Annotation(literal(below), **place, fontsize=9.5, color=QUIET))
+
+
+def head(axes: "Axes", heading: str, title: str, *, rise: float = 4) -> None:
+    """Writes the heading and, smaller and grey, what it is of (a line or two), `rise` points above the axes."""
+    place = {"xy": (0, 1), "xytext": (0, rise), "xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(literal(title), **place, fontsize=9.5, color=QUIET)
+    axes.set_title(literal(heading), loc="left", fontsize=13, fontweight="bold", pad=rise + 17 + 14 * title.count("\n"))
+
+
+def with_grid(axes: "Axes", *, axis: str = "both") -> None:
+    """Draws a pale grid behind what is drawn, and no frame above and on the right."""
+    axes.grid(axis=axis, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def text_colour(background: Sequence[float]) -> str:
+    """Returns black or white, whichever has more contrast by WCAG 2 (relative luminance 0.18 lies between them)."""
+    red, green, blue = (float(part) ** 2.2 for part in background[:3])
+    return "#1a1a1a" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
+
+
+def literal(text: str) -> str:
+    """Returns the text so that it is drawn as it is: between two dollar signs matplotlib would read a formula."""
+    return text.replace("$", r"\$")
+
+
+def shortened(text: str, most: int = 34) -> str:
+    """Returns the text to draw, cut to so many characters with an ellipsis where it is longer."""
+    return literal(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
 class Curve(Protocol):
@@ -56,21 +106,19 @@ def curve_figure(rows: Sequence[Mapping], column: str, *, title: str, kept_epoch
     """
     figure = new_figure(8, 4.8)
     axes = figure.add_subplot()
-    drawn = [
-        _draw_curve(
-            axes, _points(rows, name), label=label, colour=colour, marker=marker, marked_up_to=MOST_MARKED_EPOCHS
-        )
-        for name, label, colour, marker in (
-            (column, "training", TRAINING, "o"),
-            (f"val_{column}", "validation", VALIDATION, "s"),
-        )
-    ]
-    _mark_kept(axes, _points(rows, f"val_{column}") or _points(rows, column), kept_epoch, is_share=column != "loss")
+    training, validation = _points(rows, column), _points(rows, f"val_{column}")
+    for points, label, colour, marker in (
+        (training, "training", TRAINING, "o"),
+        (validation, "validation", VALIDATION, "s"),
+    ):
+        _draw_curve(axes, points, label=label, color=colour, marker=marker if len(points) <= MOST_MARKED_EPOCHS else "")
+    _mark_kept(axes, dict(validation or training), kept_epoch, is_share=column != "loss")
     _epoch_axis(axes, [int(row["epoch"]) for row in rows])
     _value_axis(axes, column)
     what = column if column in ("loss", "accuracy") else f"{column} (macro average)"
-    head(axes, f"{what[0].upper()}{what[1:]} per epoch", title, rise=24 if any(drawn) else 4)
-    if any(drawn):
+    is_drawn = bool(training or validation)
+    head(axes, f"{what[0].upper()}{what[1:]} per epoch", title, rise=24 if is_drawn else 4)
+    if is_drawn:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, frameon=False, borderaxespad=0.2)
     else:
         axes.text(0.5, 0.5, f"The history has no {column}.", transform=axes.transAxes, ha="center", color=QUIET)
@@ -118,17 +166,22 @@ def overview_figure(curves: Sequence[Curve]) -> "Figure":
     measured = [curve for curve in curves if curve.best]
     ranked = sorted(measured, key=lambda curve: (not curve.has_validation, -curve.best[1]))
     named, others = ranked[: len(RUN_COLOURS)], ranked[len(RUN_COLOURS) :]
+    for curve, colour, dashes in zip(named, RUN_COLOURS, RUN_DASHES, strict=False):
+        _draw_named(axes, curve, colour, dashes)
     for place, curve in enumerate(others):
-        label = _others_label(others) if place == 0 else None
-        _draw_curve(axes, curve.curve, label=label, colour="#b9b9b9", width=0.9)
-    for place in reversed(range(len(named))):
-        _draw_named(axes, named[place], place)
+        best = [other.best[1] for other in others]
+        label = f"{len(others):,} others\nbest {min(best):.1%} to {max(best):.1%}" if place == 0 else None
+        _draw_curve(axes, curve.curve, label=label, color="#b9b9b9", linewidth=0.9, zorder=1)
     _epoch_axis(axes, [epoch for curve in ranked for epoch, _ in curve.curve])
     _value_axis(axes, "accuracy")
-    head(
-        axes, "Validation accuracy of the runs", f"{len(ranked):,} {'run' if len(ranked) == 1 else 'runs'}, best first"
-    )
-    _legend_beside(axes, best_first=len(named))
+    count = f"{len(ranked):,} {'run' if len(ranked) == 1 else 'runs'}, best first"
+    head(axes, "Validation accuracy of the runs", count)
+    if ranked:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+        axes.legend(**place, frameon=False, fontsize=9, labelspacing=0.9, handlelength=3)
+    else:
+        axes.set_ylim(0, 1)
+        axes.text(0.5, 0.5, "No run with an accuracy yet.", transform=axes.transAxes, ha="center", color=QUIET)
     return figure
 
 
@@ -137,81 +190,30 @@ def _points(rows: Sequence[Mapping], column: str) -> list[tuple[int, float]]:
     return [(epoch, value) for epoch, value in values if value is not None and np.isfinite(value)]
 
 
-def _draw_curve(
-    axes: "Axes",
-    points: Sequence[tuple[int, float]],
-    *,
-    label: str | None,
-    colour: str,
-    marker="o",
-    dashes="-",
-    width=1.8,
-    marked_up_to=1,
-) -> bool:
-    """Draws a curve, with markers if it is short, and returns whether there was anything to draw."""
-    if not points:
-        return False
-    epochs, values = zip(*points, strict=True)
-    shown = marker if len(points) <= marked_up_to else ""
-    size = 7 if len(points) == 1 else 4
-    axes.plot(
-        epochs, values, linestyle=dashes, color=colour, label=label, marker=shown, markersize=size, linewidth=width
-    )
-    return True
+def _draw_curve(axes: "Axes", points: Sequence[tuple[int, float]], **look: object) -> None:
+    if points:
+        axes.plot(*zip(*points, strict=True), **{"linewidth": 1.8, "markersize": 7 if len(points) == 1 else 4} | look)
 
 
-def _draw_named(axes: "Axes", curve: Curve, place: int) -> None:
+def _draw_named(axes: "Axes", curve: Curve, colour: str, dashes: str | tuple) -> None:
     best_epoch, best = curve.best
     which = "" if curve.has_validation else ", on training images"
     label = f"{curve.date:%Y-%m-%d %H:%M}  {shortened(curve.name)}\nbest {best:.1%} (epoch {best_epoch}{which})"
-    _draw_curve(axes, curve.curve, label=label, colour=RUN_COLOURS[place], dashes=RUN_DASHES[place])
-    axes.plot(best_epoch, best, "o", color=RUN_COLOURS[place], markersize=8, markeredgecolor="white", zorder=5)
+    marker = "o" if len(curve.curve) == 1 else ""
+    # The better ones lie above the others.
+    look = {"color": colour, "zorder": 2 + best}
+    _draw_curve(axes, curve.curve, label=label, linestyle=dashes, marker=marker, **look)
+    axes.plot(best_epoch, best, "o", color=colour, markersize=8, markeredgecolor="white", zorder=5)
 
 
-def _others_label(others: Sequence[Curve]) -> str:
-    best = [curve.best[1] for curve in others]
-    return f"{len(others):,} others\nbest {min(best):.1%} to {max(best):.1%}"
-
-
-def _legend_beside(axes: "Axes", *, best_first: int) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if not handles:
-        axes.set_ylim(0, 1)
-        axes.text(0.5, 0.5, "No run with an accuracy yet.", transform=axes.transAxes, ha="center", color=QUIET)
-        return
-    others = len(handles) - best_first
-    order = [*range(len(handles) - 1, others - 1, -1), *range(others)]
-    handles, labels = [handles[place] for place in order], [labels[place] for place in order]
-    axes.legend(
-        handles,
-        labels,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        frameon=False,
-        fontsize=9,
-        labelspacing=0.9,
-        handlelength=3,
-    )
-
-
-def _mark_kept(axes: "Axes", points: Sequence[tuple[int, float]], kept_epoch: int | None, *, is_share: bool) -> None:
-    value = dict(points).get(kept_epoch)
+def _mark_kept(axes: "Axes", points: Mapping[int, float], kept_epoch: int | None, *, is_share: bool) -> None:
+    value = points.get(kept_epoch)
     if value is None:
         return
-    text = f"{value:.1%}" if is_share else f"{value:.3f}"
+    label = f"kept: epoch {kept_epoch} ({f'{value:.1%}' if is_share else f'{value:.3f}'})"
+    ring = {"markersize": 12, "markerfacecolor": "none", "markeredgecolor": KEPT, "markeredgewidth": 1.6}
     axes.axvline(kept_epoch, color=KEPT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    axes.plot(
-        kept_epoch,
-        value,
-        "o",
-        markersize=12,
-        markerfacecolor="none",
-        markeredgecolor=KEPT,
-        markeredgewidth=1.6,
-        linestyle="none",
-        label=f"kept: epoch {kept_epoch} ({text})",
-        zorder=4,
-    )
+    axes.plot(kept_epoch, value, "o", **ring, linestyle="none", label=label, zorder=4)
 
 
 def _epoch_axis(axes: "Axes", epochs: Sequence[int]) -> None:

@@ -1,18 +1,16 @@
 """Scores of a classifier, each with its sample size and 95 % interval. Draws and prints nothing.
 
-The scores are scikit-learn's, which is imported inside because it is slow: macro averages of the argmax predictions,
-where what is undefined counts as 0 and a class that occurs neither in truth nor in the predictions is left out.
+Macro averages as scikit-learn has them: what is undefined counts as 0, and a class that never occurs is left out.
 """
 
 import math
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from fer_core.errors import ArtifactError, DatasetError
-from fer_core.store.stored_values import Count, checked
+from fer_core.store.manifest import Count, checked
 
 Interval = tuple[float, float]
 RESAMPLES = 2000
@@ -101,130 +99,6 @@ class Evaluation(BaseModel):
         return checked(cls, values, otherwise="This is no evaluation of ours", hint="Evaluate the model again.")
 
 
-def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """Returns int64 (classes, classes): images of class `row` that were taken for class `column`.
-
-    Args:
-        labels, predictions: integers (n,), 0..classes-1; anything else raises DatasetError.
-    """
-    from sklearn import metrics
-
-    for values in map(np.asarray, (labels, predictions)):
-        if values.size and (values.min() < 0 or values.max() >= classes):
-            raise DatasetError(f"Class numbers are 0 to {classes - 1}, found {values.min()} to {values.max()}.")
-    return metrics.confusion_matrix(labels, predictions, labels=np.arange(classes))
-
-
-def summary(confusion: np.ndarray) -> MacroScores:
-    """Returns accuracy and macro averages of a confusion matrix (rows are the truth); zeros if it is empty."""
-    confusion = np.asarray(confusion)
-    if not confusion.any():
-        return MacroScores(0.0, 0.0, 0.0, 0.0)
-    return MacroScores(
-        float(np.trace(confusion) / confusion.sum()), *map(float, _averaged(confusion, average="macro")[:3])
-    )
-
-
-def class_scores(confusion: np.ndarray) -> list[ClassScore]:
-    """Returns one score per class of a confusion matrix (rows are the truth); what is undefined is 0."""
-    columns = _averaged(np.asarray(confusion), average=None, labels=np.arange(len(confusion)))
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [ClassScore(precision=row[0], recall=row[1], f1=row[2], images=int(row[3])) for row in rows]
-
-
-def _averaged(confusion: np.ndarray, **options: Any) -> tuple:
-    """Returns precision, recall, F1 and images of a confusion matrix, as scikit-learn has them."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    truth, predicted = np.nonzero(confusion)
-    counts = confusion[truth, predicted]
-    return precision_recall_fscore_support(truth, predicted, sample_weight=counts, zero_division=0, **options)
-
-
-def precision_recall(probabilities: np.ndarray, labels: np.ndarray) -> list[PrecisionRecall]:
-    """Returns one curve for each class against all others, a point for every different probability that occurs.
-
-    Args:
-        probabilities: float (n, classes). labels: integers (n,), 0..classes-1.
-    """
-    return [_curve(column, np.asarray(labels) == number) for number, column in enumerate(np.asarray(probabilities).T)]
-
-
-def _curve(probabilities: np.ndarray, is_class: np.ndarray) -> PrecisionRecall:
-    from sklearn.metrics import precision_recall_curve
-
-    if not is_class.any():
-        return PrecisionRecall(np.empty(0), np.empty(0), None)
-    # scikit-learn's curve falls, and ends with a point of its own at a recall of 0.
-    precision, recall = (values[-2::-1] for values in precision_recall_curve(is_class, probabilities)[:2])
-    return PrecisionRecall(recall, precision, float((np.diff(recall, prepend=0.0) * precision).sum()))
-
-
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Returns Wilson's interval of the share `successes / n` (Wilson 1927); (0, 1) where nothing was observed."""
-    if n == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, spread = successes / n, z * z / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * ((share * (1 - share) + spread / 4) / n) ** 0.5 / (1 + spread)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def difference_interval(first: tuple[int, int], second: tuple[int, int]) -> Interval:
-    """Returns the 95 % interval of the first share minus the second (Newcombe 1998, his tenth method).
-
-    Args:
-        first, second: how many of how many images, of two different sets.
-    """
-    one, other = (successes / n for successes, n in (first, second))
-    (low_one, high_one), (low_other, high_other) = wilson_interval(*first), wilson_interval(*second)
-    gap = one - other
-    return gap - math.hypot(one - low_one, high_other - other), gap + math.hypot(high_one - one, other - low_other)
-
-
-def macro_f1_interval(confusion: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Returns the interval of macro F1: by bootstrap, and for classes that are always or never right by Wilson's.
-
-    Drawing the images again never draws an error that was not made, so it knows no spread of such classes. The two are
-    put together as in Zou and Donner 2008.
-    """
-    low, high = _bootstrap_interval(confusion, confidence=confidence, seed=seed)
-    middle = summary(confusion).macro_f1
-    scores = [score for score in class_scores(confusion) if score.f1 in (0, 1) and score.images]
-    classes = max(1, int(((np.sum(confusion, axis=0) + np.sum(confusion, axis=1)) > 0).sum()))
-    ends = [wilson_interval(round(score.f1) * score.images, score.images, confidence) for score in scores]
-    down = math.hypot(middle - low, *((score.f1 - end[0]) / classes for score, end in zip(scores, ends, strict=True)))
-    up = math.hypot(high - middle, *((end[1] - score.f1) / classes for score, end in zip(scores, ends, strict=True)))
-    return (max(0.0, middle - down), min(1.0, middle + up)) if scores else (low, high)
-
-
-def _bootstrap_interval(confusion: np.ndarray, *, confidence: float, seed: int) -> Interval:
-    """Returns the interval from drawing the images again with replacement, 2,000 times.
-
-    Drawing images is drawing cells of the confusion matrix from a multinomial, which takes milliseconds.
-    """
-    confusion = np.asarray(confusion)
-    images = int(confusion.sum())
-    if images == 0:
-        return 0.0, 1.0
-    rows, columns = np.nonzero(confusion)
-    shares = confusion[rows, columns] / images
-    resamples = np.zeros((RESAMPLES, *confusion.shape), np.int32)
-    resamples[:, rows, columns] = np.random.default_rng(seed).multinomial(images, shares, size=RESAMPLES)
-    right = np.diagonal(resamples, axis1=1, axis2=2)
-    outside = (1 - confidence) / 2
-    scores = macro_f1(right, resamples.sum(axis=2), resamples.sum(axis=1))
-    return tuple(np.quantile(scores, (outside, 1 - outside)).tolist())
-
-
-def macro_f1(right: np.ndarray, images: np.ndarray, guesses: np.ndarray) -> np.ndarray:
-    """Returns macro F1, float64 (m,), of many resamples at once, each given by its counts per class: (m, classes)."""
-    both = images + guesses
-    f1 = np.divide(2 * right, both, out=np.zeros(both.shape), where=both > 0)
-    return f1.sum(axis=1) / (both > 0).sum(axis=1)
-
-
 def evaluate_probabilities(
     probabilities: np.ndarray,
     labels: np.ndarray,
@@ -261,24 +135,6 @@ def evaluate_probabilities(
     )
 
 
-def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the mean negative logarithm of the true class's probability; each is taken as 1e-7 at least."""
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1)).mean())
-
-
-def _without_copies(is_right: np.ndarray, is_training_copy: np.ndarray | None) -> SubsetScore | None:
-    if is_training_copy is None:
-        return None
-    kept = is_right[~np.asarray(is_training_copy, bool)]
-    if kept.size == 0:
-        return None
-    right = int(kept.sum())
-    return SubsetScore(
-        images=kept.size, accuracy=right / kept.size, accuracy_interval=wilson_interval(right, kept.size)
-    )
-
-
 def check_outputs(probabilities: np.ndarray, labels: np.ndarray, label_names: tuple[str, ...]) -> None:
     """Raises ArtifactError unless there is a row of finite numbers for each label, DatasetError where there is none."""
     if labels.size == 0:
@@ -296,3 +152,148 @@ def check_outputs(probabilities: np.ndarray, labels: np.ndarray, label_names: tu
             f"The model gave probabilities that are no numbers (NaN or infinite) for {bad} of {labels.size} images.",
             hint="Train again with a smaller --learning-rate, or take an earlier run.",
         )
+
+
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the mean negative logarithm of the true class's probability; each is taken as 1e-7 at least."""
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1)).mean())
+
+
+def _without_copies(is_right: np.ndarray, is_training_copy: np.ndarray | None) -> SubsetScore | None:
+    if is_training_copy is None or is_training_copy.all():
+        return None
+    rest = is_right[~is_training_copy]
+    right, images = int(rest.sum()), len(rest)
+    return SubsetScore(images=images, accuracy=right / images, accuracy_interval=wilson_interval(right, images))
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Returns int64 (classes, classes): images of class `row` that were taken for class `column`.
+
+    Args:
+        labels, predictions: integers (n,), 0..classes-1; anything else raises DatasetError.
+    """
+    from sklearn import metrics
+
+    for values in map(np.asarray, (labels, predictions)):
+        if values.size and (values.min() < 0 or values.max() >= classes):
+            raise DatasetError(f"Class numbers are 0 to {classes - 1}, found {values.min()} to {values.max()}.")
+    return metrics.confusion_matrix(labels, predictions, labels=np.arange(classes))
+
+
+def summary(confusion: np.ndarray) -> MacroScores:
+    """Returns accuracy and macro averages of a confusion matrix (rows are the truth); zeros if it is empty."""
+    if not confusion.any():
+        return MacroScores(0.0, 0.0, 0.0, 0.0)
+    accuracy = np.trace(confusion) / confusion.sum()
+    return MacroScores(float(accuracy), *map(float, _averaged(confusion, average="macro")[:3]))
+
+
+def class_scores(confusion: np.ndarray) -> list[ClassScore]:
+    """Returns one score per class of a confusion matrix (rows are the truth); what is undefined is 0."""
+    columns = _averaged(confusion, average=None, labels=np.arange(len(confusion)))
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [ClassScore(precision=row[0], recall=row[1], f1=row[2], images=int(row[3])) for row in rows]
+
+
+def _averaged(confusion: np.ndarray, **options: Any) -> tuple:
+    """Returns precision, recall, F1 and images of a confusion matrix, as scikit-learn has them."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    truth, predicted = np.nonzero(confusion)
+    counts = confusion[truth, predicted]
+    return precision_recall_fscore_support(truth, predicted, sample_weight=counts, zero_division=0, **options)
+
+
+def precision_recall(probabilities: np.ndarray, labels: np.ndarray) -> list[PrecisionRecall]:
+    """Returns one curve for each class against all others, a point for every different probability that occurs.
+
+    Args:
+        probabilities: float (n, classes). labels: integers (n,), 0..classes-1.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    curves = []
+    for number, column in enumerate(probabilities.T):
+        is_class = labels == number
+        if not is_class.any():
+            curves.append(PrecisionRecall(np.empty(0), np.empty(0), None))
+            continue
+        # scikit-learn's curve falls, and ends with a point of its own at a recall of 0.
+        precision, recall = (values[-2::-1] for values in precision_recall_curve(is_class, column)[:2])
+        curves.append(PrecisionRecall(recall, precision, float(average_precision_score(is_class, column))))
+    return curves
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Returns Wilson's interval of the share `successes / n` (Wilson 1927); (0, 1) where nothing was observed."""
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return 0.0, 1.0
+    low, high = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return float(low), float(high)
+
+
+def difference_interval(first: tuple[float, Interval], second: tuple[float, Interval]) -> Interval:
+    """Returns the interval of the first score minus the second (Newcombe 1998, his tenth method; Zou and Donner 2008).
+
+    Args:
+        first, second: each with its own interval, of two different sets of images.
+    """
+    (one, (low_one, high_one)), (other, (low_other, high_other)) = first, second
+    gap = one - other
+    return gap - math.hypot(one - low_one, high_other - other), gap + math.hypot(high_one - one, other - low_other)
+
+
+def macro_f1_interval(confusion: np.ndarray, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+    """Returns the interval of macro F1: by bootstrap, and for classes that are always or never right by Wilson's.
+
+    Drawing the images again never draws an error that was not made, so it knows no spread of such classes. The two are
+    put together as in Zou and Donner 2008.
+    """
+    confusion = np.asarray(confusion)
+    low, high = _bootstrap_interval(confusion, confidence=confidence, seed=seed)
+    scores = [score for score in class_scores(confusion) if score.f1 in (0, 1) and score.images]
+    if not scores:
+        return low, high
+    middle = summary(confusion).macro_f1
+    classes = int(((confusion.sum(axis=0) + confusion.sum(axis=1)) > 0).sum())
+    ends = np.array([wilson_interval(round(score.f1) * score.images, score.images, confidence) for score in scores])
+    spreads = np.abs(ends - [[score.f1] for score in scores]) / classes
+    down, up = math.hypot(middle - low, *spreads[:, 0]), math.hypot(high - middle, *spreads[:, 1])
+    return max(0.0, middle - down), min(1.0, middle + up)
+
+
+def _bootstrap_interval(confusion: np.ndarray, *, confidence: float, seed: int) -> Interval:
+    """Returns the interval from drawing the images again with replacement, 2,000 times.
+
+    Drawing images is drawing cells of the confusion matrix from a multinomial, which takes milliseconds.
+    """
+    images = int(confusion.sum())
+    if images == 0:
+        return 0.0, 1.0
+    truths, guesses = np.nonzero(confusion)
+    shares = confusion[truths, guesses] / images
+    drawn = np.random.default_rng(seed).multinomial(images, shares, size=RESAMPLES)
+    outside = (1 - confidence) / 2
+    scores = resampled_scores(drawn, truths, guesses, len(confusion))[:, 0]
+    return tuple(np.quantile(scores, (outside, 1 - outside)).tolist())
+
+
+def resampled_scores(counts: np.ndarray, truths: np.ndarray, guesses: np.ndarray, classes: int) -> np.ndarray:
+    """Returns macro F1 and the recall of each class of many resamples at once, float64 (resamples, 1 + classes).
+
+    Args:
+        counts: (resamples, cells), how many images of each cell were drawn.
+        truths, guesses: integers (cells,), what those images are and what they are taken for.
+    """
+    of_truth, of_guess = np.eye(classes)[truths], np.eye(classes)[guesses]
+    images, guessed, right = counts @ of_truth, counts @ of_guess, counts @ (of_truth * of_guess)
+    recall, f1 = (
+        np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+        for part, whole in ((right, images), (2 * right, images + guessed))
+    )
+    macro_f1 = f1.sum(axis=1) / (images + guessed > 0).sum(axis=1)
+    return np.column_stack([macro_f1, recall])

@@ -20,8 +20,12 @@ BATCH = 256
 def predict(model: "keras.Model", split: "Split", *, devices: int = 1) -> np.ndarray:
     """Returns the model's probabilities, float32 (images, labels), in the order of the split."""
     size = -(-BATCH // devices) * devices
-    starts = range(0, len(split), size)
-    return np.concatenate([_batch(model, split.images(slice(start, start + size)), size) for start in starts])
+    answers = []
+    for start in range(0, len(split), size):
+        images = split.images(slice(start, start + size))
+        padded = np.pad(images, [(0, size - len(images)), (0, 0), (0, 0), (0, 0)])
+        answers.append(np.asarray(model.predict_on_batch(padded), np.float32)[: len(images)])
+    return np.concatenate(answers)
 
 
 def predict_side_by_side(classifiers: Sequence[Callable[[np.ndarray], np.ndarray]], split: "Split") -> np.ndarray:
@@ -46,9 +50,3 @@ def over_views(classify: Callable[[np.ndarray], np.ndarray], count: int) -> Call
 def _share(split: "Split", ask: Callable[[np.ndarray], np.ndarray], positions: np.ndarray) -> np.ndarray:
     parts = np.array_split(positions, -(-len(positions) // BATCH))
     return np.concatenate([ask(split.images(part)) for part in parts])
-
-
-def _batch(model: "keras.Model", images: np.ndarray, size: int) -> np.ndarray:
-    missing = size - len(images)
-    padded = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else images
-    return np.asarray(model.predict_on_batch(padded), np.float32)[: len(images)]

@@ -1,24 +1,30 @@
-"""Says in the terminal what a model scores and what a data set holds; readable at 80 columns and in a log file."""
+"""Says in the terminal what a model scores, what an analysis found and what a data set holds, also at 80 columns."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core.errors import printable
-from fer_core.evaluation.metrics import Evaluation, Interval, difference_interval
+from fer_core.evaluation.metrics import Evaluation, difference_interval, wilson_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fer_core.data.audit import Audit, SharedImages
+    from fer_core.data.audit import Audit
+    from fer_core.evaluation.analysis import Analysis
 
 SMALL_GAP_POINTS = 3.0
 LARGE_GAP_POINTS = 10.0
 """Training minus validation accuracy, in percentage points: under the small gap none, over the large one a lot."""
 
-FIRST_NAMES = 3
-"""So many images are named; audit.json has them all."""
+FIRST_NAMES = 3  # so many images are named; audit.json has them all
+FIRST_WRONG = 5  # so many are named; the sheet shows all
+
+_GAP = 2
+_LEAST_HEADER = 4
+_LONGEST_LABEL = 14
 
 
 def print_evaluation(
@@ -57,11 +63,42 @@ def print_scores(
         compared_with: a sentence: which images count as training images.
     """
     say(console, f"\nScore on {evaluation.split} ({evaluation.images:,} images)", style="bold")
-    console.print(_score_table(evaluation))
+    table = _table("", "")
+    table.add_column(overflow="fold")
+    table.add_row("loss", f"{evaluation.loss:.3f}", "")
+    for name, score, (low, high) in (
+        ("accuracy", evaluation.accuracy, evaluation.accuracy_interval),
+        ("macro F1", evaluation.macro_f1, evaluation.macro_f1_interval),
+    ):
+        table.add_row(name, f"{score:.1%}", f"95% interval {low:.1%} to {high:.1%}")
+    console.print(table)
     say(console, " ".join(filter(None, (_copies_sentence(evaluation), compared_with))))
     console.print()
     console.print(_class_table(evaluation, average_precision))
-    say(console, _not_measured_sentence(evaluation))
+    missing = ", ".join(label for label, score in evaluation.per_class.items() if not score.images)
+    say(console, f"Not measured, as there is no image of it: {missing}." if missing else "")
+
+
+def print_analysis(console: "Console", analysis: "Analysis", *, folder: Path | None = None) -> None:
+    """Prints scores, confusion, the most confused pairs, calibration and the surest mistakes.
+
+    Args:
+        folder: where the analysis is saved, to be named.
+    """
+    evaluation, precision = analysis.evaluation, analysis.average_precision
+    print_scores(console, evaluation, average_precision=precision, compared_with=analysis.compared_with)
+    console.print()
+    views = f"Answers are the mean over {analysis.views} views of each image." if analysis.views > 1 else ""
+    say(console, " ".join(filter(None, (analysis.remark, evaluation.chosen_on, views))))
+    _print_confusion(console, evaluation)
+    say(console, "\nMost confused", style="bold")
+    for pair in analysis.confused:
+        say(console, f"{pair.message}.")
+    say(console, "" if analysis.confused else "No class is taken for another.")
+    _print_calibration(console, analysis)
+    _print_wrong(console, analysis)
+    if folder is not None:
+        say(console, f"\nKept with its figures in {folder}")
 
 
 def overfitting_sentence(training: float | None, validation: float | None, *, images: tuple[int, int]) -> str:
@@ -72,15 +109,14 @@ def overfitting_sentence(training: float | None, validation: float | None, *, im
     """
     if training is None or validation is None:
         return "There were no validation images, so overfitting cannot be judged."
-    right = (round(training * images[0]), images[0]), (round(validation * images[1]), images[1])
-    low, high = (100 * end for end in difference_interval(*right))
+    measured = ((training, images[0]), (validation, images[1]))
+    low, high = difference_interval(*((share, wilson_interval(round(share * n), n)) for share, n in measured))
     gap = 100 * (training - validation)
     figures = f"Last epoch: {training:.1%} of the training images right, {validation:.1%} of the validation images"
-    return f"{figures}: {_gap_in_words(gap, low, high)}"
+    return f"{figures}: {_gap_in_words(gap, 100 * low, 100 * high)}"
 
 
 def _gap_in_words(gap: float, low: float, high: float) -> str:
-    """Returns what a gap with its 95 % interval means, in percentage points."""
     measured = f"a gap of {gap:.1f} points ({low:.1f} to {high:.1f})"
     if low > LARGE_GAP_POINTS:
         return (
@@ -102,28 +138,49 @@ def print_audit(console: "Console", audit: "Audit") -> None:
     console.print(_audit_table(audit))
     console.print()
     for shared in audit.shared:
-        say(console, _shared_sentence(shared))
+        other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
+        count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
+        say(console, count if shared.images else f"No image of {shared.part} occurs in {shared.other} too.")
     say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
     say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
 
 
-def _audit_table(audit: "Audit") -> "Table":
+def say(console: "Console", text: str, *, style: str | None = None) -> None:
+    """Prints a sentence, control characters written out, wrapped at the terminal's width; nothing where it is empty."""
+    if text:
+        console.print(printable(text), style=style, markup=False, highlight=False, emoji=False)
+
+
+def _table(*headers: str, **options: object) -> "Table":
+    from rich.table import Table
     from rich.text import Text
 
-    table = new_table(header_style="bold")
-    table.add_column("class", overflow="fold")
-    for part in audit.parts:
-        table.add_column(Text(part.name), justify="right", no_wrap=True)
-        table.add_column("", justify="right", no_wrap=True)
+    has_header = any(headers)
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=has_header, header_style="bold", **options
+    )
+    table.add_column(Text(headers[0]), overflow="fold")
+    for header in headers[1:]:
+        table.add_column(Text(header), justify="right", no_wrap=True)
+    return table
+
+
+def _add_row(table: "Table", label: str, *cells: str, **options: object) -> None:
+    """Adds a row whose label is from elsewhere: no markup."""
+    from rich.text import Text
+
+    table.add_row(Text(label), *cells, **options)
+
+
+def _audit_table(audit: "Audit") -> "Table":
+    headers = [header for part in audit.parts for header in (part.name, "")]
+    table = _table("class", *headers, caption="* pictures that occur with more than one label", caption_justify="left")
     totals = [sum(part.images.values()) for part in audit.parts]
     for label in audit.labels:
-        counts = [part.images.get(label, 0) for part in audit.parts]
-        table.add_row(Text(label), *_counts_and_shares(counts, totals))
+        _add_row(table, label, *_counts_and_shares([part.images.get(label, 0) for part in audit.parts], totals))
     table.add_row("all", *_counts_and_shares(totals, []), style="bold")
     table.add_row("extra copies", *_counts_and_shares([part.extra_copies for part in audit.parts], totals))
     table.add_row("contradictions*", *_counts_and_shares([len(part.conflicting) for part in audit.parts], []))
-    table.caption = "* pictures that occur with more than one label"
-    table.caption_justify = "left"
     return table
 
 
@@ -133,29 +190,11 @@ def _counts_and_shares(counts: Sequence[int], totals: Sequence[int]) -> Iterator
         yield f"{count / total:.1%}" if total else ""
 
 
-def _shared_sentence(shared: "SharedImages") -> str:
-    if shared.images == 0:
-        return f"No image of {shared.part} occurs in {shared.other} too."
-    other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
-    return f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
-
-
 def _named_images(what: str, names: Sequence[str]) -> str:
     if not names:
         return f"No image is {what}."
     first = ", ".join(names[:FIRST_NAMES]) + (" …" if len(names) > FIRST_NAMES else "")
     return f"{len(names):,} {'image is' if len(names) == 1 else 'images are'} {what}: {first}"
-
-
-def _score_table(evaluation: Evaluation) -> "Table":
-    table = new_table()
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(overflow="fold")
-    table.add_row("loss", f"{evaluation.loss:.3f}", "")
-    table.add_row("accuracy", f"{evaluation.accuracy:.1%}", _interval_text(evaluation.accuracy_interval))
-    table.add_row("macro F1", f"{evaluation.macro_f1:.1%}", _interval_text(evaluation.macro_f1_interval))
-    return table
 
 
 def _copies_sentence(evaluation: Evaluation) -> str:
@@ -173,54 +212,70 @@ def _copies_sentence(evaluation: Evaluation) -> str:
 
 
 def _class_table(evaluation: Evaluation, average_precision: Mapping[str, float | None] | None) -> "Table":
-    from rich.text import Text
-
-    headers = ["precision", "recall", "F1"]
+    averages = [evaluation.precision, evaluation.recall, evaluation.macro_f1]
     rows = {
         label: [score.precision, score.recall, score.f1] if score.images else [None, None, None]
         for label, score in evaluation.per_class.items()
     }
-    averages = [evaluation.precision, evaluation.recall, evaluation.macro_f1]
     if average_precision:
-        headers.append("avg. precision")
         rows = {label: [*shares, average_precision[label]] for label, shares in rows.items()}
-        averages.append(_mean(average_precision.values()))
-    table = new_table(header_style="bold")
-    table.add_column("class", overflow="fold")
-    for header in (*headers, "images"):
-        table.add_column(header, justify="right", no_wrap=True)
+        known = [value for value in average_precision.values() if value is not None]
+        averages.append(sum(known) / len(known) if known else None)
+    table = _table("class", "precision", "recall", "F1", *(["avg. precision"] if average_precision else []), "images")
     for label, shares in rows.items():
-        table.add_row(Text(label), *map(_share, shares), f"{evaluation.per_class[label].images:,}")
+        _add_row(table, label, *map(_share, shares), f"{evaluation.per_class[label].images:,}")
     table.add_row("macro average", *map(_share, averages), f"{evaluation.images:,}", style="bold")
     return table
-
-
-def _not_measured_sentence(evaluation: Evaluation) -> str:
-    missing = [label for label, score in evaluation.per_class.items() if not score.images]
-    return f"Not measured, as there is no image of it: {', '.join(missing)}." if missing else ""
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
-def _interval_text(interval: Interval) -> str:
-    return f"95% interval {interval[0]:.1%} to {interval[1]:.1%}"
+def _print_confusion(console: "Console", evaluation: Evaluation) -> None:
+    say(console, "\nConfusion: rows are the true class, columns the prediction", style="bold")
+    first = min(_LONGEST_LABEL, max(map(len, evaluation.labels)))
+    room = (console.width - first) // len(evaluation.labels) - _GAP
+    if room < max(_LEAST_HEADER, len(f"{evaluation.images:,}")):
+        say(console, f"The terminal is too narrow for {len(evaluation.labels)} classes; confusion_matrix.png shows it.")
+        return
+    console.print(_matrix(evaluation, "images", room, lambda images, row: f"{images:,}"))
+    console.print()
+    console.print(_matrix(evaluation, "percent", room, lambda images, row: f"{100 * images / max(row, 1):.1f}"))
 
 
-def new_table(**options) -> "Table":
-    """Returns an empty table without lines; with a `header_style` it has a header."""
-    from rich.table import Table
+def _matrix(evaluation: Evaluation, what: str, room: int, cell: Callable[[int, int], str]) -> "Table":
+    table = _table(what, *(_cut(label, room) for label in evaluation.labels))
+    for number, (label, row) in enumerate(zip(evaluation.labels, evaluation.confusion, strict=True)):
+        cells = [cell(images, sum(row)) for images in row]
+        cells[number] = f"[bold]{cells[number]}[/bold]"
+        _add_row(table, _cut(label, _LONGEST_LABEL), *cells)
+    return table
 
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header="header_style" in options, **options)
+
+def _print_calibration(console: "Console", analysis: "Analysis") -> None:
+    say(console, "\nCalibration: how far the confidence can be believed", style="bold")
+    table = _table("", "as the model says", f"temperature {analysis.temperature:.2f}")
+    both = (analysis.before, analysis.after)
+    table.add_row("expected calibration error", *(f"{part.error:.1%}" for part in both))
+    table.add_row("loss", *(f"{part.loss:.3f}" for part in both))
+    console.print(table)
+    say(console, f"{analysis.temperature_from} The error is over {len(analysis.before.bins)} equally wide bins.")
 
 
-def say(console: "Console", text: str, *, style: str | None = None) -> None:
-    """Prints a sentence, control characters written out, wrapped at the terminal's width; nothing where it is empty."""
-    if text:
-        console.print(printable(text), style=style, markup=False, highlight=False, emoji=False)
+def _print_wrong(console: "Console", analysis: "Analysis") -> None:
+    from rich.text import Text
+
+    if not analysis.confidently_wrong:
+        return
+    say(console, "\nConfidently wrong", style="bold")
+    table = _table("")
+    for _ in range(2):
+        table.add_column(overflow="fold")
+    for face in analysis.confidently_wrong[:FIRST_WRONG]:
+        table.add_row(Text(f"{face.predicted} {face.confidence:.1%}"), Text(f"labelled {face.truth}"), Text(face.name))
+    console.print(table)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -14,10 +14,10 @@ from fer_core.faces import Detector
 from fer_core.faces.framing import Framing
 from fer_core.paths import Paths
 from fer_core.resources import limit_memory, memory_bytes
+from fer_core.store.architecture import in_range
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.model_files import ModelFiles, ignore, int8_file, litert_file
-from fer_core.store.model_metadata import check_labels, in_range
+from fer_core.store.model_files import ModelFiles, check_labels, ignore, int8_file, litert_file
 
 Runtime = Literal["litert", "int8", "keras"]
 Answers = Callable[[np.ndarray], np.ndarray]

@@ -20,8 +20,8 @@ from fer_core.live.classifier import Runtime, make_classifier
 from fer_core.live.prediction import UNSURE_BELOW, Prediction
 from fer_core.live.predictor import FacePredictor, check_threshold
 from fer_core.paths import Paths
+from fer_core.store.architecture import PixelRange
 from fer_core.store.model_files import find_model
-from fer_core.store.model_metadata import PixelRange
 
 Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
 Colour = Literal["bgr", "rgb", "gray"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_core.emotions import colour
-from fer_core.evaluation.look import QUIET, figure_title, new_figure, shortened, text_colour, with_grid
+from fer_core.evaluation.figures import QUIET, figure_title, new_figure, shortened, text_colour, with_grid
 from fer_core.live.record import Record
 from fer_core.live.text import font_file, in_dejavu, one_line, writable
 from fer_core.live.timeline import Course, Timeline, make_timeline

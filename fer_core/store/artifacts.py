@@ -1,17 +1,18 @@
 """Finished models as files: stock Keras in one .h5 that carries its manifest, labels and architecture as JSON.
 
-What is saved is never compiled, has no class of ours in it and is float32, whatever it was trained in. Does not know
-runs. The LiteRT form of a model is in `export.py`.
+What is saved is never compiled, has no class of ours in it and is float32, whatever it was trained in.
 """
 
 import contextlib
 import json
-import re
+import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import ArtifactError
+from fer_core.resources import memory_bytes
 from fer_core.store.files import read_json, replacing, write_atomically, write_json
 from fer_core.store.inspection import check_is_file, inspect_apart
 from fer_core.store.manifest import Manifest
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     import keras
 
 MANIFEST_ATTRIBUTE = "fer_manifest"
+
+_MOST_MULTIPLY_ADDS = 2 * 10**11  # for one picture: a whole VGG-16 of 224 pixels takes a twelfth of it
+_MOST_VALUES = 2**29  # between all layers, for one picture: the same VGG-16 has 15 million
+_BATCH_BYTES = 32 * 4 * 4
+"""For a value between two layers: 32 pictures at once, as float32, a layer's input and output and as much again."""
 
 
 def check_saveable(model: "keras.Model") -> None:
@@ -68,17 +74,15 @@ def load_model(path: Path) -> "keras.Model":
     inspect_apart(path)
     import keras
 
-    from fer_core.store.model_size import check_size
-
     path = path.absolute()  # Keras takes some beginnings of a path for an address; it goes by the name, so not resolved
     try:
-        check_size(path)
+        _check_size(path)
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except ArtifactError:
         raise
     except Exception as error:  # Keras and what is under it raise whatever they come upon
         raise ArtifactError(
-            f"{path} cannot be read as a Keras model: {_reason(error)}",
+            f"{path} cannot be read as a Keras model: {_first_line(_first_cause(error))}",
             hint="It must be a whole model of stock Keras layers, as `model.save(path)` of Keras 3 writes it.",
         ) from error
 
@@ -118,6 +122,61 @@ def save_architecture(model: "keras.Model", path: Path) -> None:
     write_atomically(path, json.dumps(json.loads(model.to_json()), indent=2) + "\n")
 
 
+def _check_size(path: Path) -> None:
+    """Raises ArtifactError for a model that takes too much memory or work, before its weights are made.
+
+    A file of some kilobytes can describe layers that fill all memory, or that are not done in a day.
+    """
+    with ThreadPoolExecutor(1) as thread:  # whose state of Keras ends with it
+        sizes = thread.submit(_sizes_in_file, path).result()
+    largest, values, multiply_adds = zip(*sizes, strict=True) if sizes else ((0,), (0,), (0,))
+    for number, most, finding in (
+        (max(largest), memory_bytes() // 4 // _BATCH_BYTES, "one layer gives {:,} values for one picture"),
+        (sum(values), _MOST_VALUES, "its layers give {:,} values for one picture"),
+        (sum(multiply_adds), _MOST_MULTIPLY_ADDS, "one picture takes about {:,} multiplications"),
+    ):
+        if number > most:
+            hint = "Take a smaller model: no runtime here would carry it."
+            raise ArtifactError(f"{path} is refused: {finding.format(number)}.", hint=hint)
+
+
+def _sizes_in_file(path: Path) -> list[tuple[int, int, int]]:
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        return list(_sizes(keras.models.load_model(path, compile=False, safe_mode=True), calls=1))
+
+
+def _sizes(model: "keras.Model", *, calls: int) -> Iterator[tuple[int, int, int]]:
+    """Yields of each call of a layer how many values it gives, how many all its calls give, and their multiply-adds.
+
+    `calls` is how often the model is called itself.
+    """
+    import keras
+
+    for layer, outputs in _calls(model):
+        for tensor in keras.tree.flatten(outputs):
+            shape = [size or 1 for size in tensor.shape[1:]]
+            values = math.prod(shape)
+            yield values, calls * values, calls * math.prod(shape[:-1]) * layer.count_params()
+        if isinstance(layer, keras.Model):
+            yield from _sizes(layer, calls=calls)
+
+
+def _calls(model: "keras.Model") -> list[tuple["keras.layers.Layer", Any]]:
+    import keras
+
+    found = []
+
+    def call(layer: "keras.layers.Layer", *args: Any, **kwargs: Any) -> Any:
+        found.append((layer, layer(*args, **kwargs)))
+        return found[-1][1]
+
+    graph = keras.Model(model.inputs, model.outputs)  # a Sequential model has none that could be gone through
+    keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    return found
+
+
 def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
     for layer in model.layers:
         yield layer
@@ -125,14 +184,14 @@ def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
             yield from _all_layers(layer)
 
 
-def _reason(error: Exception) -> str:
-    """Returns why Keras cannot read a model, without the settings that it quotes: whole pages, which end anywhere."""
-    innermost = str(error).rpartition("Exception encountered: ")[2].strip()
-    first_line = (innermost or type(error).__name__).splitlines()[0]
-    return re.split(r"\s*(?:using config=|Full object config:|Received: config=|config=)", first_line)[0][:300]
+def _first_cause(error: BaseException) -> BaseException:
+    """Keras wraps an error in others that quote all settings of each model and layer around it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 

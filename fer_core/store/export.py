@@ -1,7 +1,6 @@
 """The LiteRT form of a model, which classifies without TensorFlow: made, and compared with Keras.
 
-Making it takes TensorFlow. Where this process has another backend, or none yet, it is made in a process of its own
-(`python -m fer_core.store.export MODEL TFLITE PIXELS|int8`), since Keras keeps one backend for a process's life.
+Where this process has no TensorFlow as its backend, one of its own makes it: `python -m fer_core.store.export`.
 """
 
 import importlib.util
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from fer_core.errors import ArtifactError, FerError
+from fer_core.store.architecture import PixelRange, in_range
 from fer_core.store.artifacts import load_model
-from fer_core.store.child import answer, run_child
 from fer_core.store.files import file_sha256, replacing
+from fer_core.store.inspection import answer, run_child
 from fer_core.store.litert import LiteRTModel, native_messages_hidden
 from fer_core.store.manifest import LiteRTMetadata
-from fer_core.store.model_metadata import PixelRange, in_range
 from fer_core.store.run import Run
 
 if TYPE_CHECKING:
@@ -36,16 +35,6 @@ def can_export() -> bool:
     return importlib.util.find_spec("tensorflow") is not None
 
 
-def litert_difference(path: Path, images: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the largest difference between a .tflite's probabilities and those that Keras gave.
-
-    Args:
-        images: uint8 or float32 (n, side, side, channels).
-        probabilities: float (n, classes), of the same images.
-    """
-    return float(np.abs(LiteRTModel(path).probabilities(images) - probabilities).max())
-
-
 def export_checked(model: "keras.Model", path: Path, images: np.ndarray) -> LiteRTMetadata:
     """Writes a .tflite that takes float32 (1, side, side, channels), and returns its hash and how far it is from Keras.
 
@@ -58,7 +47,7 @@ def export_checked(model: "keras.Model", path: Path, images: np.ndarray) -> Lite
     expected = keras.ops.convert_to_numpy(model(images.astype(np.float32), training=False))
     with replacing(path) as temporary:
         _convert(model, temporary)
-        difference = litert_difference(temporary, images, expected)
+        difference = float(np.abs(LiteRTModel(temporary).probabilities(images) - expected).max())
         largest = max(1.0, float(np.abs(expected).max()))  # more than 1 where a model gives no probabilities
         if not difference <= ALLOWED_DIFFERENCE * largest:  # not >, which NaN would pass
             raise ArtifactError(f"The LiteRT export differs from Keras by {difference:.2g} on {len(images)} images.")
@@ -90,23 +79,6 @@ def export_int8_in_child(model: Path, path: Path) -> None:
     _made_in_child(model, path, "int8")
 
 
-def _made_in_child(model: Path, path: Path, what: str) -> str:
-    """Returns the last line that the process printed."""
-    arguments = (model.absolute(), path.absolute(), what)
-    # A conversion needs no GPU, and must not take a training's memory.
-    settings = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
-    try:
-        child = run_child("fer_core.store.export", *arguments, timeout_seconds=_EXPORT_SECONDS, **settings)
-    except subprocess.TimeoutExpired:
-        raise ArtifactError(f"{model} could not be exported to LiteRT in {_EXPORT_SECONDS} s.") from None
-    if child.returncode:
-        last = (child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1]
-        raise ArtifactError(
-            f"{model} could not be exported to LiteRT: {last}", hint="`--runtime keras` needs no export."
-        )
-    return child.stdout.splitlines()[-1]
-
-
 def ensure_litert(run: Run) -> bool:
     """Returns whether the run has its .tflite, making it now if this machine can. Raises ArtifactError."""
     if run.model_tflite.is_file() and run.manifest.litert is not None:
@@ -132,6 +104,21 @@ def _convert(model: "keras.Model", path: Path, **settings: object) -> None:
         raise ArtifactError(f"The converter refuses the model: {str(error).strip()[:300]}") from error
 
 
+def _made_in_child(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
+    # A conversion needs no GPU, and must not take a training's memory.
+    settings = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
+    arguments = (model.absolute(), path.absolute(), what)
+    try:
+        child = run_child("fer_core.store.export", *arguments, timeout_seconds=_EXPORT_SECONDS, **settings)
+    except subprocess.TimeoutExpired:
+        raise ArtifactError(f"{model} could not be exported to LiteRT in {_EXPORT_SECONDS} s.") from None
+    if child.returncode:
+        last = (child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1]
+        hint = "`--runtime keras` needs no export."
+        raise ArtifactError(f"{model} could not be exported to LiteRT: {last}", hint=hint)
+    return child.stdout.splitlines()[-1]
+
+
 def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
     """Returns the metadata of a float32 export as JSON, the hash of an int8 one."""
     network = load_model(model)
@@ -140,8 +127,7 @@ def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
             export_int8(network, path)
             return file_sha256(path)
         images = np.random.default_rng(0).integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
-        probes = images if what == "0..255" else in_range(images, what)
-        return export_checked(network, path, probes).model_dump_json()
+        return export_checked(network, path, in_range(images, what)).model_dump_json()
     except FerError as error:  # no matter of the model, which could be read
         sys.exit(f"{error} {error.hint}")
 

@@ -1,7 +1,6 @@
-"""Writing files so that a kill at any instant leaves the old content or the new, never a part of one.
+"""Writing files so that a kill at any instant leaves the old content or the new: a temporary name, fsync, rename.
 
-Everything goes to a temporary name beside its place, is flushed to the disk and then renamed. Temporary names say which
-process made them, so that what a killed one left behind can be told from what a living one is writing.
+Temporary names say which process made them, so that what a killed one left can be told from what a living one writes.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ import shutil
 import socket
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +40,26 @@ class DiskFullError(FerError):
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, put: Callable[[Path, Path], object] = Path.replace) -> Iterator[Path]:
     """Yields a temporary path of the same suffix beside `path`; what is written there becomes `path` in one instant.
 
-    After an error `path` is as it was and the temporary file is gone. Raises DiskFullError.
+    After an error `path` is as it was and the temporary file is gone. Raises DiskFullError, and what `put` raises.
     """
     temporary = temporary_beside(path)
-    with full_disk_named(path), _removed_at_last(temporary):
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
+    try:
+        with full_disk_named(path):
+            yield temporary
+            sync(temporary)
+            put(temporary, path)
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Writes a whole file (text as UTF-8). Raises DiskFullError."""
     with replacing(path) as temporary:
-        temporary.write_bytes(_as_bytes(data))
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def create_atomically(path: Path, data: bytes | str) -> None:
@@ -65,12 +67,8 @@ def create_atomically(path: Path, data: bytes | str) -> None:
 
     Raises FileExistsError if the name is taken, DiskFullError.
     """
-    temporary = temporary_beside(path)
-    with full_disk_named(path), _removed_at_last(temporary):
-        temporary.write_bytes(_as_bytes(data))
-        sync(temporary)
-        _link(temporary, path)
-        sync(path.parent)
+    with replacing(path, put=_link) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -86,7 +84,7 @@ def read_json(path: Path, what: str) -> Any:
         raise ArtifactError(f"There is no {what}: {path} is missing.", hint="Check the path.") from None
     except OSError as error:
         raise ArtifactError(f"The {what} cannot be read: {path}: {error.strerror}.", hint=_MEND) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ArtifactError(f"The {what} cannot be read: {path} is not whole JSON ({error}).", hint=_MEND) from error
 
 
@@ -109,15 +107,23 @@ def parse_json(content: bytes | str) -> Any:
     Whatever is done with values that are nested deeper would end in a RecursionError.
     """
     try:
-        value = json.loads(content, parse_constant=_no_number, parse_float=_finite)
+        value = json.loads(content, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     level = [value]
     for _ in range(_DEEPEST_JSON):
-        level = [part for one in level if isinstance(one, dict | list) for part in _parts(one)]
+        values = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [part for parts in values for part in parts]
         if not level:
             return value
     raise ValueError("it is nested too deep")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} in it is no number")
+    return value
 
 
 def file_sha256(path: Path) -> str:
@@ -127,11 +133,13 @@ def file_sha256(path: Path) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value as JSON knows it: NumPy numbers and arrays as Python's, NaN and infinity as None."""
+    """Returns a value as JSON knows it: NumPy's and pydantic's as Python's, NaN and infinity as None."""
     if isinstance(value, dict):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -147,8 +155,12 @@ def sweep(folder: Path) -> None:
     """Removes the temporary files and folders that killed processes left in `folder`."""
     for entry in list(folder.iterdir()) if folder.is_dir() else ():
         match = _LEFTOVER.match(entry.name)
-        if match and _is_abandoned(entry, match):
-            _remove(entry)
+        if match is None or not _is_abandoned(entry, match):
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
@@ -168,7 +180,9 @@ def full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if not _means_full(error):
+        # HDF5 reports the errno in its text only, and as a RuntimeError when it happens while closing.
+        in_text = any(f"errno = {number}," in str(error) for number in _DISK_IS_FULL)
+        if not in_text and getattr(error, "errno", None) not in _DISK_IS_FULL:
             raise
         free = shutil.disk_usage(path.parent).free / 2**20
         raise DiskFullError(
@@ -177,36 +191,16 @@ def full_disk_named(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def _removed_at_last(temporary: Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _means_full(error: Exception) -> bool:
-    """HDF5 reports the errno in its text only, and as a RuntimeError when it happens while closing."""
-    if getattr(error, "errno", None) in _DISK_IS_FULL:
-        return True
-    return any(f"errno = {number}," in str(error) for number in _DISK_IS_FULL)
-
-
 def _link(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
     except OSError as error:
         if error.errno not in _HARD_LINKS_UNKNOWN:
             raise
-        _rename_to_free_name(temporary, path)
-
-
-def _rename_to_free_name(temporary: Path, path: Path) -> None:
-    """What os.link does, for file systems without hard links."""
-    with FileLock(path.with_name(".names.lock")):
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        temporary.replace(path)
+        with FileLock(path.with_name(".names.lock")):
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            temporary.replace(path)
 
 
 def _is_abandoned(entry: Path, match: re.Match[str]) -> bool:
@@ -217,29 +211,5 @@ def _is_abandoned(entry: Path, match: re.Match[str]) -> bool:
     return False
 
 
-def _remove(entry: Path) -> None:
-    if entry.is_dir():
-        shutil.rmtree(entry, ignore_errors=True)
-    else:
-        entry.unlink(missing_ok=True)
-
-
 def _host_mark() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
-
-
-def _parts(one: dict | list) -> Iterable[Any]:
-    return one.values() if isinstance(one, dict) else one
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text[:20]} in it is no number")
-
-
-def _as_bytes(data: bytes | str) -> bytes:
-    return data.encode() if isinstance(data, str) else data

@@ -1,53 +1,57 @@
 """Looks into a model file before Keras does, and refuses what is not a plain model: code, traps, and what is damaged.
 
-Two formats, by the file's name as Keras has it: .h5 (HDF5, the description is an attribute) and .keras (an archive).
-What may be described is in `allowed.py`. No Keras here: a file that is refused was never loaded.
+Two formats, by the name as Keras has it: .h5 (HDF5, the description is an attribute) and .keras (an archive). No Keras.
 """
 
-import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fer_core.errors import ArtifactError
-from fer_core.store.allowed import OLDER, first_objection
-from fer_core.store.child import answer, run_child
-from fer_core.store.model_metadata import ModelMetadata, metadata_of
-from fer_core.store.weights import attributes_objection, weights_objection
+from fer_core.resources import limit_memory, memory_bytes
+from fer_core.store.architecture import ModelMetadata, first_objection, metadata_of
+
+if TYPE_CHECKING:
+    import h5py
 
 H5_SUFFIXES = (".h5", ".hdf5")
 MODEL_SUFFIXES = (*H5_SUFFIXES, ".keras")
 
-LONGEST_SECONDS = 30.0
-"""The largest file that is allowed is read in a few seconds."""
+LONGEST_SECONDS = 30.0  # the largest file that is allowed is read in a few seconds
 
 _MEMBERS = {"config.json": 2**24, "metadata.json": 2**20, "model.weights.h5": 2**30}
 """What a .keras archive holds, and how many bytes each may have."""
-_PACKED = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """What Keras writes. Of others Python unpacks far more than is asked for, whatever size they declare."""
 _SURELY_SMALL = 2**26
 _MOST_COMPRESSION = 100
-_LARGEST_DESCRIPTION = 2**24
+_LARGEST_DESCRIPTION = _LARGEST_ATTRIBUTE = 2**24
 _LARGEST_H5 = 2**31
+_LARGEST_ARRAY = 150_000_000  # numbers. A whole VGG-16 with its dense layers has 138 million.
+_LARGEST_FILE = 500_000_000  # numbers: as many, with the two moments that an optimizer keeps of each
+_MOST_OBJECTS = 50_000
+_LARGEST_NUMBER = 8  # bytes: a float64. HDF5 knows larger ones, of which Keras has no use.
 _DAMAGED = (
     *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
-)
-"""What h5py, zipfile and json raise for files that were cut off or changed; RecursionError is a RuntimeError."""
+)  # what h5py, zipfile and json raise for files that were cut off or changed; RecursionError is a RuntimeError
 
-_WHOLE = "It must be a whole model of stock Keras layers, as `model.save(path)` writes it."
-_PLAIN = (
-    "What is not Keras' own could run its maker's code here. Use a model of stock layers, e.g. Rescaling in place of a"
-    " Lambda."
+_WHOLE = (
+    "It must be a whole model of stock layers of Keras 3 alone, as `model.save(path)` writes it, e.g. with Rescaling in"
+    " place of a Lambda. Load one of an older Keras with that, and give its weights to the same network."
 )
 _BROKEN = "It is damaged; get it once more from its maker."
-_OLDER = "Load it with the Keras that wrote it, give its weights to the same network of Keras 3, and save that."
+_PROJECT = Path(__file__).parents[2]
+_REFUSED = 2
 
 
 def inspect_model(path: Path) -> ModelMetadata:
@@ -56,8 +60,11 @@ def inspect_model(path: Path) -> ModelMetadata:
     Raises ArtifactError that names what is in it that must not be: a Lambda, a class or a function outside the list.
     """
     check_is_file(path)
-    with _damage_named(path):
+    try:
         description = _inspected_h5(path) if path.suffix in H5_SUFFIXES else _inspected_archive(path)
+    except _DAMAGED as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise _unreadable(path, f"it is damaged ({first_line})") from error
     return metadata_of(description, where=str(path))
 
 
@@ -73,14 +80,42 @@ def inspect_apart(path: Path, *, longest_seconds: float = LONGEST_SECONDS) -> Mo
         raise _unreadable(path, f"reading it took longer than {longest_seconds:g} s", hint=_BROKEN) from None
     if child.returncode:
         raise _unreadable(path, f"reading it crashed (exit code {child.returncode})", hint=_BROKEN)
-    found = json.loads(child.stdout.splitlines()[-1])
-    return ModelMetadata(tuple(found["input_shape"]), found["outputs"], found["has_scaling"])
+    input_shape, outputs, has_scaling = json.loads(child.stdout.splitlines()[-1])
+    return ModelMetadata(tuple(input_shape), outputs, has_scaling)
 
 
 def check_is_file(path: Path) -> None:
     """Raises ArtifactError if there is no such file."""
     if not path.is_file():
         raise ArtifactError(f"There is no model file {path}.", hint="`python train_emotion_model.py` makes one.")
+
+
+def run_child(
+    module: str, *arguments: object, timeout_seconds: float, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Returns how `python -m MODULE ARGUMENTS` ended, whose `__main__` calls `answer`, with all that it printed.
+
+    What reads foreign files may crash, hang, or take all memory there. Raises the ArtifactError that was raised there,
+    and subprocess.TimeoutExpired.
+    """
+    command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
+    folders = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | environment | {"PYTHONPATH": folders}
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_seconds)
+    if child.returncode == _REFUSED:
+        problem, hint = json.loads(child.stdout.splitlines()[-1])
+        raise ArtifactError(problem, hint=hint)
+    return child
+
+
+def answer(task: Callable[[], str]) -> None:
+    """In the child: prints what the task returns, or the ArtifactError that it raises. Gets half of the memory."""
+    limit_memory(memory_bytes() // 2)
+    try:
+        print(task())
+    except ArtifactError as error:
+        print(json.dumps([str(error), error.hint]))
+        sys.exit(_REFUSED)
 
 
 def _inspected_h5(path: Path) -> dict[str, Any]:
@@ -91,12 +126,11 @@ def _inspected_h5(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _LARGEST_H5:
         raise _unreadable(path, f"it has more than {_LARGEST_H5 // 2**30} GB")
     with h5py.File(path, "r") as file:
-        _refuse(path, attributes_objection(file))
+        _refuse(path, _attributes_objection(file))
         if "model_config" not in file.attrs:
             raise _unreadable(path, "it holds weights only, without the network that they belong to")
-        text = file.attrs["model_config"]
-        description = _harmless(path, text.decode() if isinstance(text, bytes) else text)
-        _refuse(path, weights_objection(file))
+        description = _allowed_description(path, file.attrs["model_config"])
+        _refuse(path, _weights_objection(file))
     return description
 
 
@@ -108,68 +142,134 @@ def _inspected_archive(path: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):
         raise _unreadable(path, "it is no .keras archive")
     with zipfile.ZipFile(path) as archive:
-        _check_members(path, archive.infolist())
-        description = _harmless(path, _member(archive, "config.json"))
-        with h5py.File(io.BytesIO(_member(archive, "model.weights.h5")), "r") as file:
-            _refuse(path, weights_objection(file))
+        _refuse(path, _members_objection(archive.infolist()))
+        missing = sorted({"config.json", "model.weights.h5"}.difference(archive.namelist()))
+        if missing:
+            raise _unreadable(path, f"it has no {' and no '.join(missing)}")
+        # No more than was declared is read: whoever made the archive may have lied about the size.
+        config, weights = (
+            archive.open(name).read(archive.getinfo(name).file_size) for name in ("config.json", "model.weights.h5")
+        )
+        description = _allowed_description(path, config)
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            _refuse(path, _weights_objection(file))
     return description
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+def _members_objection(members: list[zipfile.ZipInfo]) -> str | None:
     names = [member.filename for member in members]
     other = sorted(set(names) - set(_MEMBERS))
     if other or len(names) > len(set(names)):
-        raise _refused(path, f"it holds more than a model: {other[0] if other else 'two files of one name'!r}")
-    missing = sorted(set(_MEMBERS) - set(names) - {"metadata.json"})
-    if missing:
-        raise _unreadable(path, f"it has no {' and no '.join(missing)}")
+        return f"it holds more than a model: {other[0] if other else 'two files of one name'!r}"
     for member in members:
         if member.compress_type not in _PACKED:
-            raise _refused(path, f"{member.filename} in it is packed in a way that Keras does not use")
+            return f"{member.filename} in it is packed in a way that Keras does not use"
         is_bomb = member.file_size > max(_SURELY_SMALL, _MOST_COMPRESSION * member.compress_size)
         if is_bomb or member.file_size > _MEMBERS[member.filename]:
-            raise _refused(path, f"{member.filename} in it is too large ({member.file_size:,} bytes)")
+            return f"{member.filename} in it is too large ({member.file_size:,} bytes)"
+    return None
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Reads no more than was declared: whoever made the archive may have lied about the size."""
-    declared = archive.getinfo(name).file_size
-    with archive.open(name) as stream:
-        return stream.read(declared)
-
-
-def _harmless(path: Path, text: Any) -> dict[str, Any]:
+def _allowed_description(path: Path, text: Any) -> dict[str, Any]:
     if not isinstance(text, str | bytes) or len(text) > _LARGEST_DESCRIPTION:
         raise _unreadable(path, "what should describe its network is no text, or far too long")
     description = json.loads(text)
-    if objection := first_objection(description):
-        raise _refused(path, objection, hint=_hint(objection))
+    _refuse(path, first_objection(description))
     return description
 
 
-def _hint(objection: str) -> str:
-    if OLDER in objection:
-        return _OLDER
-    return _PLAIN if "code" in objection or "Keras" in objection else _WHOLE
+def _attributes_objection(item: "h5py.Group | h5py.Dataset") -> str | None:
+    """Looks at types and sizes only: HDF5 reads some types beyond its memory where a file was tampered with."""
+    from h5py import h5a, h5t
+
+    for number in range(h5a.get_num_attrs(item.id)):
+        attribute = h5a.open(item.id, index=number)
+        name, kind = attribute.name.decode(errors="replace"), attribute.get_type()
+        if kind.get_class() not in (h5t.STRING, h5t.INTEGER, h5t.FLOAT, h5t.ENUM):
+            return f"the attribute {name!r} in it is neither text nor numbers"
+        if attribute.get_space().get_simple_extent_npoints() * kind.get_size() > _LARGEST_ATTRIBUTE:
+            return f"the attribute {name!r} in it is far too long"
+    return None
+
+
+def _weights_objection(file: "h5py.File") -> str | None:
+    """Returns what is in an open HDF5 file that plain weights have not; None if there is nothing.
+
+    HDF5 can point to other files, announce arrays far larger than the file, and give one object many names, by each of
+    which Keras would read it again.
+    """
+    import h5py
+
+    groups, datasets, addresses = [file], [], {h5py.h5o.get_info(file.id).addr}
+
+    def check(name: str, link: object) -> str | None:
+        if not isinstance(link, h5py.HardLink):
+            return f"{name!r} in it points elsewhere ({type(link).__name__})"
+        item = file[name]
+        address = h5py.h5o.get_info(item.id).addr
+        if address in addresses:
+            return f"{item.name!r} in it is there under another name too"
+        addresses.add(address)
+        if isinstance(item, h5py.Group):
+            groups.append(item)
+        elif isinstance(item, h5py.Dataset):
+            datasets.append(item)
+        else:
+            return f"{item.name!r} in it is no weights"
+        return _attributes_objection(item) or (_array_objection(item) if isinstance(item, h5py.Dataset) else None)
+
+    if objection := file.visititems_links(check):  # ends where there is one
+        return objection
+    if sum(item.size or 0 for item in datasets) > _LARGEST_FILE or len(addresses) > _MOST_OBJECTS:
+        return f"it has more than {_LARGEST_FILE:,} weights, or more than {_MOST_OBJECTS:,} parts"
+    return _lists_objection(file, groups, datasets)
+
+
+def _lists_objection(file: "h5py.File", groups: "list[h5py.Group]", datasets: "list[h5py.Dataset]") -> str | None:
+    """Returns what is wrong with the lists by which Keras finds weights, and with how much it would read."""
+    named = []
+    for group, names in _lists_of_names(groups):
+        if objection := _names_objection(names):
+            return f"the names in {group.name!r} {objection}"
+        named += [group.get(name) for name in names]
+    # What is announced and never written takes no room in a file; what is named in several groups is read for each.
+    total_bytes = max(sum(array.nbytes for array in arrays if hasattr(array, "nbytes")) for arrays in (datasets, named))
+    if total_bytes > max(_SURELY_SMALL, _MOST_COMPRESSION * file.id.get_filesize()):
+        return f"its weights have {total_bytes:,} bytes, most of which are not in it"
+    if total_bytes > memory_bytes() // 3:
+        return f"its weights have {total_bytes:,} bytes, more than a third of this machine's memory"
+    return None
+
+
+def _array_objection(array: "h5py.Dataset") -> str | None:
+    if array.external or array.is_virtual:
+        return f"the weights {array.name!r} lie in another file"
+    if array.dtype.kind not in "biuf":
+        return f"the weights {array.name!r} are no numbers"
+    if array.dtype.itemsize > _LARGEST_NUMBER:
+        return f"the weights {array.name!r} are numbers of {array.dtype.itemsize} bytes"
+    return f"the weights {array.name!r} are {array.size:,} numbers" if (array.size or 0) > _LARGEST_ARRAY else None
+
+
+def _names_objection(names: list[str]) -> str | None:
+    """Keras reads whatever stands in a list of names: nothing is to stand there twice, or to be counted nowhere."""
+    if len(names) > _MOST_OBJECTS or len(set(names)) < len(names):
+        return f"are more than {_MOST_OBJECTS:,}, or one of them is there twice"
+    leads_elsewhere = any(part in ("", ".", "..") for name in names for part in name.split("/"))
+    return "lead elsewhere" if leads_elsewhere else None
+
+
+def _lists_of_names(groups: "list[h5py.Group]") -> Iterator[tuple["h5py.Group", list[str]]]:
+    for group in groups:
+        for attribute in group.attrs:
+            if attribute.rstrip("0123456789") in ("layer_names", "weight_names"):
+                names = np.ravel(group.attrs[attribute])[: _MOST_OBJECTS + 1].tolist()
+                yield group, [one.decode(errors="replace") if isinstance(one, bytes) else str(one) for one in names]
 
 
 def _refuse(path: Path, objection: str | None) -> None:
-    """Raises ArtifactError if there is an objection."""
     if objection:
-        raise _refused(path, objection)
-
-
-@contextlib.contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGED as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise _unreadable(path, f"it is damaged ({first_line})") from error
-
-
-def _refused(path: Path, finding: str, *, hint: str = _WHOLE) -> ArtifactError:
-    return ArtifactError(f"{path} is refused: {finding}.", hint=hint)
+        raise ArtifactError(f"{path} is refused: {objection}.", hint=_WHOLE)
 
 
 def _unreadable(path: Path, finding: str, *, hint: str = _WHOLE) -> ArtifactError:
@@ -177,4 +277,4 @@ def _unreadable(path: Path, finding: str, *, hint: str = _WHOLE) -> ArtifactErro
 
 
 if __name__ == "__main__":
-    answer(lambda: json.dumps(inspect_model(Path(sys.argv[1]))._asdict()))
+    answer(lambda: json.dumps(inspect_model(Path(sys.argv[1]))))

@@ -16,8 +16,7 @@ from fer_core.errors import ArtifactError
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
-_ONE_AT_A_TIME = threading.RLock()
-"""The process has one stderr: two threads that swap it could leave it swapped."""
+_ONE_AT_A_TIME = threading.RLock()  # the process has one stderr: two threads that swap it could leave it swapped
 _KERAS_INSTEAD = "`--runtime keras` does without it."
 
 
@@ -51,7 +50,11 @@ class LiteRTModel:
 
         Raises ArtifactError for another shape or type.
         """
-        self._check(images)
+        if images.shape[1:] != self.input_shape or images.dtype not in (np.uint8, np.float32):
+            raise ArtifactError(
+                f"The model takes pictures of {self.input_shape}, many at a time, as uint8 or float32;"
+                f" got {images.shape} as {images.dtype}."
+            )
         answers = np.empty((len(images), self.outputs), np.float32)
         for place, image in enumerate(images):
             self._interpreter.set_tensor(self._input, image[np.newaxis].astype(np.float32))
@@ -72,13 +75,6 @@ class LiteRTModel:
             for one in graph.operators
             if model.operatorCodes[one.opcodeIndex].builtinCode in weighted
         )
-
-    def _check(self, images: np.ndarray) -> None:
-        if images.shape[1:] != self.input_shape or images.dtype not in (np.uint8, np.float32):
-            raise ArtifactError(
-                f"The model takes pictures of {self.input_shape}, many at a time, as uint8 or float32;"
-                f" got {images.shape} as {images.dtype}."
-            )
 
 
 def check_litert() -> None:

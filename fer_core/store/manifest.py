@@ -1,36 +1,96 @@
 """`Manifest`: all that is known about a run, as `manifest.json` and as an attribute of its `.h5`.
 
-Written when the run is created and completed while it trains; fields that are known only later are None until then.
+May come from elsewhere: its types see to it that no id leads out of a folder, and no date or count ends who shows it.
 """
 
+import contextlib
 import platform
+import re
 import subprocess
 import tomllib
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.store.files import plain
-from fer_core.store.stored_values import Count, HistoryPath, RunId, Scores, Temperature, Timestamp
 
 Kind = Literal["train", "trial", "retrain", "ensemble"]
 
 SCHEMA = 1
-LARGEST_BYTES = 60_000
-"""The whole manifest is an attribute of the .h5, and HDF5 promises no more than 64 KB for one."""
+LARGEST_BYTES = 60_000  # the whole manifest is an attribute of the .h5, and HDF5 promises no more than 64 KB for one
+
+_RUN_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,120}"
+_HISTORY_PATH = r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._ ()+-]*\.csv"
+_LONGEST_TIMESTAMP = 40
 
 _PROJECT = Path(__file__).parents[2]
 _DISTRIBUTIONS = {
-    "keras": ("keras",),
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "jax": ("jax",),
-    "numpy": ("numpy",),
-    "opencv": ("opencv-python", "opencv-python-headless"),
+    **{name: name for name in ("keras", "tensorflow", "jax", "numpy", "fer-workbench")},
+    "tensorflow-cpu": "tensorflow",
+    "opencv-python": "opencv",
+    "opencv-python-headless": "opencv",
 }
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: Any, *, otherwise: str, hint: str = "") -> Model:
+    """Returns what a file holds, as JSON or parsed, as a model. Raises ArtifactError that names the first wrong field.
+
+    Args:
+        otherwise: how its message begins, e.g. "This is no evaluation of ours".
+    """
+    validate = model.model_validate_json if isinstance(values, str | bytes) else model.model_validate
+    try:
+        return validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the whole"
+        raise ArtifactError(f"{otherwise}: {field}: {first['msg'].lower()}.", hint=hint) from None
+
+
+def is_run_id(text: str) -> bool:
+    """Whether it can be the id of a run or search: a name in one folder, never a path out of it."""
+    return re.fullmatch(_RUN_ID, text) is not None
+
+
+def _timestamp(text: str) -> str:
+    if len(text) > _LONGEST_TIMESTAMP or datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("it is no moment such as 2026-01-31T14:02:12.345Z")
+    return text
+
+
+RunId = Annotated[str, StringConstraints(pattern=f"^{_RUN_ID}$")]  # the id of a run or search
+Timestamp = Annotated[str, AfterValidator(_timestamp)]
+"""A date and time with its offset, as `clock.utc_text` writes it."""
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]  # of epochs, attempts, images
+Share = Annotated[float, Field(ge=0, le=1)]
+Temperature = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
+"""What logits are divided by: far more than is ever fitted, and never so little that what comes out is no number."""
+HistoryPath = Annotated[str, StringConstraints(pattern=f"^{_HISTORY_PATH}$", max_length=260)]
+"""A CSV in the history folder, or in one of the folders in it that are named by a search."""
+
+
+class _Scores(TypedDict):
+    split: NotRequired[str | None]
+    images: NotRequired[Count | None]
+    accuracy: NotRequired[Share | None]
+    accuracy_interval: NotRequired[tuple[Share, Share] | None]
+    macro_f1: NotRequired[Share | None]
+    chosen_on: NotRequired[str]
+    kept_epoch: NotRequired[Count | None]
+    epochs: NotRequired[Count | None]
+
+
+def _scores(values: dict[str, Any]) -> dict[str, Any]:
+    """Checks those that are shown, and returns all as they are, in their order."""
+    TypeAdapter(_Scores).validate_python(values)
+    return values
 
 
 class _Metadata(BaseModel):
@@ -120,7 +180,8 @@ class Manifest(_Metadata):
 
     versions: dict[str, str] = {}
     git_commit: str | None = None
-    scores: Scores | None = None
+    scores: Annotated[dict[str, Any], AfterValidator(_scores)] | None = None
+    """The summary figures of a finished run."""
     litert: LiteRTMetadata | None = None
     int8: Int8Metadata | None = None
 
@@ -137,50 +198,25 @@ class Manifest(_Metadata):
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str) -> "Manifest":
         """Returns the manifest; `where` names its file in the error. Raises ArtifactError if it is not one of ours."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "JSON"
-            raise ArtifactError(
-                f"{where} is no manifest of this version ({field}: {first['msg']}).",
-                hint=f"This version reads schema {SCHEMA}; a file of a newer version needs that version.",
-            ) from None
+        hint = f"This version reads schema {SCHEMA}; a file of a newer version needs that version."
+        return checked(cls, text, otherwise=f"{where} is no manifest of this version", hint=hint)
 
     def completed(self, fields: dict[str, Any]) -> "Manifest":
         """Returns a copy with other fields, checked; NumPy numbers become Python's, NaN becomes None."""
-        changed = {name: plain(_as_values(value)) for name, value in fields.items()}
-        return Manifest.model_validate(self.model_dump(by_alias=True) | changed)
-
-
-def _as_values(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _as_values(part) for name, part in value.items()}
-    return value.model_dump() if isinstance(value, BaseModel) else value
+        return Manifest.model_validate(self.model_dump(by_alias=True) | plain(fields))
 
 
 def installed_versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that decide a training, without importing them."""
-    found = {name: _version(distributions) for name, distributions in _DISTRIBUTIONS.items()}
-    found["fer-workbench"] = _project_version()
-    return {"python": platform.python_version()} | {name: version for name, version in found.items() if version}
-
-
-def _project_version() -> str | None:
-    """The checkout's own, since it is run without being installed; else that of the installed package."""
-    try:
-        return tomllib.loads((_PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError):
-        return _version(("fer-workbench",))
-
-
-def _version(distributions: tuple[str, ...]) -> str | None:
-    for distribution in distributions:
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+    found = {"python": platform.python_version()}
+    for distribution, name in _DISTRIBUTIONS.items():
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.setdefault(name, metadata.version(distribution))
+    # The checkout's own version counts, since it is run without being installed.
+    with contextlib.suppress(OSError, tomllib.TOMLDecodeError, KeyError):
+        project = tomllib.loads((_PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+        found["fer-workbench"] = project["project"]["version"]
+    return found
 
 
 def checkout_commit(project: Path = _PROJECT) -> str | None:

@@ -1,8 +1,7 @@
-"""`metrics.jsonl`: what a training tells while it runs, one JSON object a line. The wire to jobs and the web page."""
+"""`metrics.jsonl`: what a training reports while it runs, one JSON object a line. The wire to jobs and the web page."""
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,6 @@ from fer_core.store.files import full_disk_named, parse_json, plain, read_whole
 
 MetricKind = Literal["epoch", "progress", "event"]
 
-_TEXTS = ("kind", "time")
 _LARGEST = 1e18
 _LARGEST_EPOCH = 1_000_000_000
 
@@ -47,13 +45,10 @@ class MetricsWriter:
 
     def _close_torn_line(self) -> None:
         """Also before each line: an earlier write may have stopped halfway at a full disk."""
-        end = self._file.seek(0, os.SEEK_END)
-        if end and self._last_byte(end) != b"\n":
-            self._append(b"\n")
-
-    def _last_byte(self, end: int) -> bytes:
-        self._file.seek(end - 1)
-        return self._file.read(1)
+        if self._file.seek(0, os.SEEK_END):
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._append(b"\n")
 
     def _append(self, data: bytes) -> None:
         while data:
@@ -66,38 +61,25 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     An entry of an epoch has the epoch's number; all other values of it are numbers, or None. Raises ArtifactError.
     """
     try:
-        return list(_entries(read_whole(path).split(b"\n")))
+        lines = read_whole(path).split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
+    return [entry for entry in map(_entry, lines) if entry is not None]
 
 
-def _entries(lines: list[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            entry = parse_json(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and _is_ours(entry):
-            yield entry
-
-
-def _is_ours(entry: dict[str, Any]) -> bool:
-    """Whether a training may have written it: who shows it reckons with its numbers."""
-    figures = {name: value for name, value in entry.items() if name not in _TEXTS}
-    match entry.get("kind"):
-        case "epoch":
-            return _is_count(entry.get("epoch")) and all(map(_is_figure, figures.values()))
-        case "progress":
-            return all(map(_is_figure, figures.values()))
-        case kind:
-            return kind == "event"
-
-
-def _is_figure(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 < value <= _LARGEST_EPOCH
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """Returns what a training may have written: who shows it reckons with its numbers."""
+    try:
+        entry = parse_json(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or entry.get("kind") not in ("epoch", "progress", "event"):
+        return None
+    epoch = entry.get("epoch")
+    if entry["kind"] == "epoch" and (type(epoch) is not int or not 0 < epoch <= _LARGEST_EPOCH):
+        return None
+    figures = (value for name, value in entry.items() if name not in ("kind", "time"))
+    are_numbers = all(one is None or (isinstance(one, int | float) and abs(one) <= _LARGEST) for one in figures)
+    return entry if entry["kind"] == "event" or are_numbers else None

@@ -1,7 +1,6 @@
-"""Finding the model to use, with all that must be known to use it: labels, input, calibration, framing.
+"""Finding the model to use, with all that must be known to use it: labels, input, calibration, framing. No Keras.
 
-Our own models know it themselves, from their run's manifest or from the one inside the .h5. For a model from elsewhere
-the labels are looked for beside it. Never imports Keras; a .h5 is opened only where no run folder tells the same.
+Our own models know it themselves; for a model from elsewhere the labels are looked for beside it.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,42 +8,32 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
+from fer_core.store.architecture import ModelMetadata, PixelRange, metadata_of
 from fer_core.store.artifacts import read_h5_manifest, read_labels
 from fer_core.store.export import can_export, export_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
 from fer_core.store.inspection import H5_SUFFIXES, MODEL_SUFFIXES, inspect_apart
 from fer_core.store.litert import check_litert
-from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest
-from fer_core.store.model_metadata import (
-    ModelMetadata,
-    PixelRange,
-    check_labels,
-    labels_beside,
-    metadata_of,
-    picture_of,
-)
+from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest, checked
 from fer_core.store.promotion import model_in_use
-from fer_core.store.run import INT8_NAME, Run
-from fer_core.store.runs import open_run
-from fer_core.store.shipped import came_with_the_project, run_name, shipped_folder
+from fer_core.store.run import Run
+from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
 
+_LABELS_BESIDE = ("{}_labels.json", "emotion_labels.json", "labels.json")
 _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
 )
 _TRUST = "If you trust who made it, copy its folder into {0.models}/runs."
-_COLOURS = 3
 _GETS_GRAY = (
     " It takes three colours, and gets the same gray three times: one that was trained in colour reads it badly."
 )
 
 
 def ignore(text: str) -> None:
-    """Takes a sentence and says nothing."""
+    """Takes a message and shows it nowhere."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +74,16 @@ def find_model(
     other labels than outputs, it does not take square pictures, or what is in the file is refused.
     """
     path = _path(given, paths)
-    folder = _run_folder(path)
-    found = _of_run(folder, paths) if folder else _of_file(path, paths, labels_file, pixels)
+    folder = path if path.is_dir() else path.parent
+    has_manifest = (folder / "manifest.json").is_file()
+    if path.is_dir() and not has_manifest:
+        raise ArtifactError(f"{path} is no run's folder: it has no manifest.json.", hint="Give its .h5 or .keras.")
+    if has_manifest and path in (folder, folder / "model.h5"):
+        found = _of_run(folder, paths)
+    else:
+        found = _of_file(path, paths, labels_file, pixels)
     if found.manifest is not None:
-        _check_needs_nothing(found, labels_file, pixels)
+        _check_flags(found, labels_file, pixels)
     return found
 
 
@@ -99,29 +94,48 @@ def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None
     It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
     """
     check_litert()
-    manifest, own = model.manifest, _own_folder(model, paths)
-    if own and manifest and _is_whole(own / "model.tflite", manifest.litert):
+    own = _own_folder(model, paths)
+    if own and model.manifest and _is_whole(own / "model.tflite", model.manifest.litert):
         return own / "model.tflite"
-    kept = paths.cache / "litert" / f"{model.sha256}.tflite"
-    if not _is_whole(kept, _cached_metadata(kept)):
+    cached = paths.cache / "litert" / f"{model.sha256}.tflite"
+    if not _is_whole(cached, _cached_metadata(cached)):
         report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
-        _convert(model, kept, paths)
-    return kept
+        _convert(model, cached, paths)
+    return cached
 
 
 def int8_file(model: ModelFiles, paths: Paths) -> Path:
     """Returns the int8 export of a run made here. Raises ArtifactError where there is none, or not as it was made."""
     check_litert()
     own = _own_folder(model, paths)
-    if own and model.manifest and _is_whole(own / INT8_NAME, model.manifest.int8):
-        return own / INT8_NAME
+    if own and model.manifest and _is_whole(own / "model_int8.tflite", model.manifest.int8):
+        return own / "model_int8.tflite"
     if model.run_folder and not own:
-        raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=_TRUST.format(paths))
+        hint = _TRUST.format(paths)
+        raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=hint)
     raise ArtifactError(f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out.")
 
 
+def check_labels(path: Path, labels: tuple[str, ...], *, outputs: int | None) -> None:
+    """Raises ArtifactError if labels are not one for each output; `outputs` None: not known yet."""
+    if outputs not in (None, len(labels)):
+        raise ArtifactError(
+            f"{path} and its labels are of two models: {len(labels)} labels, the model has {outputs} outputs.",
+            hint="Give the labels that it was trained with, in their order: --labels FILE.",
+        )
+    if len(set(labels)) < len(labels):
+        raise ArtifactError(
+            f"A label of {path} is there twice: {', '.join(labels)}.",
+            hint="Give labels of which each is another one, in the order of the outputs: --labels FILE.",
+        )
+
+
+def _is_ours(folder: Path, paths: Paths) -> bool:
+    """What lies among the runs was trained here, or came with the project: nothing in it is foreign."""
+    return folder.resolve().parent == (paths.models / "runs").resolve() or came_with_the_project(folder)
+
+
 def _own_folder(model: ModelFiles, paths: Paths) -> Path | None:
-    """Returns the model's run folder if nothing in it is foreign."""
     return model.run_folder if model.run_folder and _is_ours(model.run_folder, paths) else None
 
 
@@ -129,35 +143,35 @@ def _is_whole(path: Path, metadata: LiteRTMetadata | Int8Metadata | None) -> boo
     return metadata is not None and path.is_file() and file_sha256(path) == metadata.sha256
 
 
-def _cached_metadata(kept: Path) -> LiteRTMetadata | None:
+def _cached_metadata(cached: Path) -> LiteRTMetadata | None:
+    what = "metadata of a cached conversion"
     try:
-        return LiteRTMetadata.model_validate(read_json(kept.with_suffix(".json"), "metadata of a cached conversion"))
-    except (ArtifactError, ValidationError):
+        return checked(LiteRTMetadata, read_json(cached.with_suffix(".json"), what), otherwise=what)
+    except ArtifactError:
         return None
 
 
-def _convert(model: ModelFiles, kept: Path, paths: Paths) -> None:
+def _convert(model: ModelFiles, cached: Path, paths: Paths) -> None:
     """Two processes may do so at once: each puts a whole file in place."""
     if not can_export():
+        own_export = f" {_TRUST.format(paths)}" if model.run_folder and model.manifest else ""
         raise ArtifactError(
             f"{model.name} has no LiteRT form yet, and TensorFlow, which makes it, is not installed here.",
-            hint="`--runtime keras` does without it."
-            + (f" {_TRUST.format(paths)}" if model.run_folder and model.manifest else ""),
+            hint=f"`--runtime keras` does without it.{own_export}",
         )
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        sweep(kept.parent)
-        metadata = export_in_child(model.model, kept, pixels=model.pixels)
-        write_json(kept.with_suffix(".json"), metadata.model_dump())
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        sweep(cached.parent)
+        metadata = export_in_child(model.model, cached, pixels=model.pixels)
+        write_json(cached.with_suffix(".json"), metadata.model_dump())
     except OSError as error:
         raise ArtifactError(
-            f"The converted model cannot be kept in {kept.parent}: {error.strerror}.",
+            f"The converted model cannot be kept in {cached.parent}: {error.strerror}.",
             hint="Set $FER_CACHE_DIR to a folder that can be written to.",
         ) from error
 
 
 def _path(given: str | None, paths: Paths) -> Path:
-    """Returns the file or folder that is meant. Raises ArtifactError."""
     if given is None:
         folder = model_in_use(paths)
         if folder is None:
@@ -179,15 +193,6 @@ def _path(given: str | None, paths: Paths) -> Path:
     return open_run(paths, given).folder
 
 
-def _run_folder(path: Path) -> Path | None:
-    """Returns the run's folder that is meant, None for a file outside of one. Raises ArtifactError."""
-    folder = path if path.is_dir() else path.parent
-    has_manifest = (folder / "manifest.json").is_file()
-    if path.is_dir() and not has_manifest:
-        raise ArtifactError(f"{path} is no run's folder: it has no manifest.json.", hint="Give its .h5 or .keras.")
-    return folder if has_manifest and path in (folder, folder / "model.h5") else None
-
-
 def _of_run(folder: Path, paths: Paths) -> ModelFiles:
     run = Run(folder.absolute(), paths.history)
     manifest = run.manifest
@@ -201,37 +206,25 @@ def _of_run(folder: Path, paths: Paths) -> ModelFiles:
         metadata = metadata_of(description, where=str(run.architecture_json))
     else:
         metadata = inspect_apart(run.model_h5)
-    return _own(run_name(run.folder), run.model_h5, manifest, metadata, run_folder=run.folder)
-
-
-def _is_ours(folder: Path, paths: Paths) -> bool:
-    """What lies among the runs was trained here, or came with the project: nothing in it is foreign."""
-    return folder.resolve().parent == (paths.models / "runs").resolve() or came_with_the_project(folder)
+    return _with_manifest(run_name(run.folder), run.model_h5, manifest, metadata, run_folder=run.folder)
 
 
 def _of_file(path: Path, paths: Paths, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
     metadata = inspect_apart(path)
     manifest = read_h5_manifest(path) if path.suffix in H5_SUFFIXES else None
     if manifest is None:
-        return _foreign(path, metadata, labels_file, pixels)
-    folder = _folder_of_copy(path, manifest, paths)
-    return _of_run(folder, paths) if folder else _own(path.name, path, manifest, metadata)
+        return _without_manifest(path, metadata, labels_file, pixels)
+    copied = paths.models / "runs" / manifest.run_id
+    is_whole = (copied / "manifest.json").is_file() and (copied / "model.h5").is_file()
+    if is_whole and file_sha256(copied / "model.h5") == file_sha256(path):
+        return _of_run(copied, paths)  # where the model's LiteRT form and analysis are
+    return _with_manifest(path.name, path, manifest, metadata)
 
 
-def _folder_of_copy(path: Path, manifest: Manifest, paths: Paths) -> Path | None:
-    """Returns the folder of the run that a .h5 is a copy of: the model's LiteRT form and analysis are there."""
-    try:
-        run = open_run(paths, manifest.run_id)
-    except ArtifactError:
-        return None
-    is_same = run.model_h5.is_file() and file_sha256(run.model_h5) == file_sha256(path)
-    return run.folder if is_same else None
-
-
-def _own(
+def _with_manifest(
     name: str, model: Path, manifest: Manifest, metadata: ModelMetadata, *, run_folder: Path | None = None
 ) -> ModelFiles:
-    side, channels = picture_of(model, metadata)
+    side, channels = _picture_of(model, metadata)
     if manifest.labels is None or (manifest.side, manifest.channels) != (side, channels):
         raise ArtifactError(
             f"The manifest of {model} does not fit it: the model takes ({side}, {side}, {channels}),"
@@ -247,26 +240,43 @@ def _own(
         side=side,
         channels=channels,
         temperature=manifest.temperature,
-        framing={name: metadata.model_dump() for name, metadata in (manifest.framing or {}).items()} or None,
+        framing={detector: one.model_dump() for detector, one in (manifest.framing or {}).items()} or None,
         manifest=manifest,
     )
 
 
-def _foreign(path: Path, metadata: ModelMetadata, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
-    side, channels = picture_of(path, metadata)
-    file = labels_file or labels_beside(path)
+def _without_manifest(
+    path: Path, metadata: ModelMetadata, labels_file: Path | None, pixels: PixelRange | None
+) -> ModelFiles:
+    side, channels = _picture_of(path, metadata)
+    names = [pattern.format(path.stem) for pattern in _LABELS_BESIDE]
+    file = labels_file or next(filter(Path.is_file, map(path.with_name, names)), None)
+    if file is None:
+        raise ArtifactError(
+            f"{path} has no labels: no manifest is in it, and beside it is no {', no '.join(names)}.",
+            hint='Give --labels FILE, a JSON like {"0": "angry", "1": "disgust"} in the order of the outputs.',
+        )
     labels = read_labels(file)
     check_labels(path, labels, outputs=metadata.outputs)
     note = f"{path.name} has no manifest: its labels are from {file.name}."
     if not metadata.has_scaling and pixels is None:
         note += _NOT_SCALED
-    if channels == _COLOURS:
+    if channels > 1:
         note += _GETS_GRAY
     return ModelFiles(path.name, path, None, labels, side, channels, pixels=pixels or "0..255", note=note)
 
 
-def _check_needs_nothing(model: ModelFiles, labels_file: Path | None, pixels: PixelRange | None) -> None:
-    """Raises ArtifactError if a flag contradicts what one of our own models knows itself."""
+def _picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
+    match metadata.input_shape:
+        case (int(height), int(width), 1 | 3 as channels) if height == width:
+            return width, channels
+    raise ArtifactError(
+        f"{path} takes no square pictures with 1 or 3 channels, but {metadata.input_shape}.",
+        hint="Faces are given to a model as (side, side, 1) or (side, side, 3).",
+    )
+
+
+def _check_flags(model: ModelFiles, labels_file: Path | None, pixels: PixelRange | None) -> None:
     if pixels not in (None, "0..255"):
         raise ArtifactError(
             f"{model.name} scales its pixels itself: --pixels {pixels} is for models from elsewhere.",

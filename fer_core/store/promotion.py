@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import DiskFullError, file_sha256, read_json, replacing, sweep, temporary_beside
-from fer_core.store.manifest import Manifest
+from fer_core.store.manifest import Manifest, RunId, Timestamp, checked
 from fer_core.store.run import Run
-from fer_core.store.runs import list_runs, open_run
-from fer_core.store.shipped import SHIPPED_BEST, SHIPPED_NAME
-from fer_core.store.stored_values import RunId, Timestamp
+from fer_core.store.runs import SHIPPED_BEST, SHIPPED_NAME, list_runs, open_run
 
 _LONGEST_HISTORY = 50
 
@@ -44,6 +42,13 @@ class Promotion(NamedTuple):
     sentence: str
 
 
+class Step(NamedTuple):
+    """A way back: from the model in use to the one before, by their runs' ids or `SHIPPED_NAME`."""
+
+    start: str
+    end: str
+
+
 def model_copy(paths: Paths) -> Path:
     """Returns where the copy of the model in use lies, as the classic scripts know it."""
     return paths.models / "emotion_recognition_modelfer.h5"
@@ -54,18 +59,18 @@ def labels_copy(paths: Paths) -> Path:
     return paths.models / "emotion_labels.json"
 
 
+def _pointer_path(paths: Paths) -> Path:
+    return paths.models / "current.json"
+
+
 def current(paths: Paths) -> Pointer | None:
     """Returns what has been promoted last, None if nothing has. Raises ArtifactError for a broken pointer."""
     path = _pointer_path(paths)
     if not path.exists():
         return None
-    try:
-        return Pointer.model_validate(read_json(path, "pointer to the model in use"))
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path} is no pointer to a run ({error.errors()[0]['msg']}).",
-            hint="Delete it, and promote the run that should be in use.",
-        ) from None
+    hint = "Delete it, and promote the run that should be in use."
+    content = read_json(path, "pointer to the model in use")
+    return checked(Pointer, content, otherwise=f"{path} is no pointer to a run", hint=hint)
 
 
 def model_in_use(paths: Paths, *, shipped: Path = SHIPPED_BEST) -> Path | None:
@@ -99,32 +104,28 @@ def promote(paths: Paths, run: Run, *, shipped: Path = SHIPPED_BEST, clock: Cloc
     A model of drawn faces does not take the place of one of photographs, be it the one that comes with the project.
     Raises ArtifactError, DiskFullError.
     """
-    _check_is_complete(run)
+    manifest = _checked_manifest(run)
     with _promoting(paths, shipped):
-        if _would_lose_photographs(paths, run, shipped):
-            return Promotion(False, _KEPT.format(run.id, run.model_h5))
+        if _is_of_drawn_faces(manifest):
+            with contextlib.suppress(ArtifactError):  # the model in use is gone already
+                in_use = _folder_in_use(paths, shipped)
+                if in_use and not _is_of_drawn_faces(Run(in_use, paths.history).manifest):
+                    reason = f"run {run.id} was trained on the sample's drawn faces. Its model is {run.model_h5}."
+                    return Promotion(False, f"The model in use was trained on photographs and stays: {reason}")
         pointer = current(paths)
-        before = [pointer.run, *pointer.previous] if pointer else []
-        previous = [run_id for run_id in before if run_id != run.id][:_LONGEST_HISTORY]
-        _put_into_use(paths, run, previous=previous, clock=clock)
+        before = (pointer.run, *pointer.previous) if pointer else ()
+        _put_into_use(paths, run, previous=[run_id for run_id in before if run_id != run.id], clock=clock)
     return Promotion(True, f"Run {run.id} is the model in use now: {model_copy(paths)}.")
 
 
 def awaiting_promotion(paths: Paths) -> Run | None:
     """Returns the newest run if it is finished and should be in use but never was: a kill came in between."""
     run = next(reversed(list_runs(paths)), None)
-    if run is None or not _is_complete(paths, run.id) or _is_of_drawn_faces(run.manifest):
+    manifest = run and _complete_manifest(paths, run.id)
+    if not manifest or not manifest.promote or _is_of_drawn_faces(manifest):
         return None
     pointer = current(paths)
-    has_been = pointer is not None and run.id in (pointer.run, *pointer.previous)
-    return run if run.manifest.promote and not has_been else None
-
-
-class Step(NamedTuple):
-    """A way back: from the model in use to the one before, by their runs' ids or `SHIPPED_NAME`."""
-
-    start: str
-    end: str
+    return None if pointer is not None and run.id in (pointer.run, *pointer.previous) else run
 
 
 def step_back(paths: Paths, *, shipped: Path = SHIPPED_BEST) -> Step | None:
@@ -135,7 +136,7 @@ def step_back(paths: Paths, *, shipped: Path = SHIPPED_BEST) -> Step | None:
     pointer = current(paths)
     if pointer is None:
         return None
-    before = next((run_id for run_id in pointer.previous if _is_complete(paths, run_id)), None)
+    before = next((run_id for run_id in pointer.previous if _complete_manifest(paths, run_id)), None)
     if before is None and (shipped / "model.h5").is_file():
         before = SHIPPED_NAME
     return Step(pointer.run, before) if before else None
@@ -165,19 +166,21 @@ def rollback(
                 hint=f"Look again, and decide anew: the one before it is {step.end}.",
             )
         if step.end == SHIPPED_NAME:
-            return _put_shipped_into_use(paths, shipped)
-        previous = list(current(paths).previous)
+            unfinished = temporary_beside(_pointer_path(paths))
+            unfinished.touch()
+            try:
+                _write_copies(paths, shipped)
+                _pointer_path(paths).unlink()
+            finally:
+                unfinished.unlink()
+            return None
+        previous = current(paths).previous
         later = previous[previous.index(step.end) + 1 :]
         return _put_into_use(paths, open_run(paths, step.end), previous=later, clock=clock)
 
 
-_KEPT = (
-    "The model in use was trained on photographs and stays: run {} was trained on the sample's drawn faces. "
-    "Its model is {}."
-)
-
-
-def _check_is_complete(run: Run) -> None:
+def _checked_manifest(run: Run) -> Manifest:
+    """Returns the manifest of a finished run. Raises ArtifactError if it is not finished, or not all of it is there."""
     status = run.state.status
     if status != "SUCCEEDED":
         raise ArtifactError(
@@ -187,51 +190,32 @@ def _check_is_complete(run: Run) -> None:
     missing = [path.name for path in (run.model_h5, run.labels_json) if not path.is_file()]
     if missing:
         raise ArtifactError(f"Run {run.id} cannot be put into use: {run.folder} has no {' and no '.join(missing)}.")
+    return run.manifest
 
 
-def _is_complete(paths: Paths, run_id: str) -> bool:
-    """False too for one of which anything cannot be read."""
+def _complete_manifest(paths: Paths, run_id: str) -> Manifest | None:
     try:
-        run = open_run(paths, run_id)
-        _check_is_complete(run)
-        return run.manifest is not None
+        return _checked_manifest(open_run(paths, run_id))
     except ArtifactError:
-        return False
-
-
-def _would_lose_photographs(paths: Paths, run: Run, shipped: Path) -> bool:
-    if not _is_of_drawn_faces(run.manifest):
-        return False
-    try:
-        in_use = _folder_in_use(paths, shipped)
-        return in_use is not None and not _is_of_drawn_faces(Run(in_use, paths.history).manifest)
-    except ArtifactError:  # the model in use is gone already
-        return False
+        return None
 
 
 def _is_of_drawn_faces(manifest: Manifest) -> bool:
     return "sample" in (manifest.data_name, manifest.config.data)
 
 
-def _put_into_use(paths: Paths, run: Run, *, previous: list[str], clock: Clock) -> Pointer:
+def _put_into_use(paths: Paths, run: Run, *, previous: list[str] | tuple[str, ...], clock: Clock) -> Pointer:
     pointer = Pointer(
-        run=run.id, previous=tuple(previous), promoted_utc=utc_text(clock()), sha256=file_sha256(run.model_h5)
+        run=run.id,
+        previous=tuple(previous[:_LONGEST_HISTORY]),
+        promoted_utc=utc_text(clock()),
+        sha256=file_sha256(run.model_h5),
     )
     # Renamed last: until then its temporary file says that the copies may be of two models.
     with replacing(_pointer_path(paths)) as pointer_file:
         pointer_file.write_text(pointer.model_dump_json(indent=2) + "\n", encoding="utf-8")
         _write_copies(paths, run.folder)
     return pointer
-
-
-def _put_shipped_into_use(paths: Paths, shipped: Path) -> None:
-    unfinished = temporary_beside(_pointer_path(paths))
-    unfinished.touch()
-    try:
-        _write_copies(paths, shipped)
-        _pointer_path(paths).unlink()
-    finally:
-        unfinished.unlink()
 
 
 def _write_copies(paths: Paths, folder: Path) -> None:
@@ -246,23 +230,17 @@ def _was_cut_off(paths: Paths) -> bool:
     return any(paths.models.glob(".current.*.part.json"))
 
 
-def _mend_copies(paths: Paths, shipped: Path) -> None:
-    with contextlib.suppress(ArtifactError):  # what is in use is gone: there is nothing to copy
-        folder = _folder_in_use(paths, shipped)
-        if folder is not None:
-            _write_copies(paths, folder)
-
-
-def _pointer_path(paths: Paths) -> Path:
-    return paths.models / "current.json"
-
-
 @contextlib.contextmanager
 def _promoting(paths: Paths, shipped: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
-    """One process at a time; `timeout_seconds` -1: however long it takes. Raises filelock.Timeout, an OSError."""
+    """One process at a time; `timeout_seconds` -1: however long it takes. Raises filelock.Timeout, an OSError.
+
+    Puts the copies right that a killed process left.
+    """
     paths.models.mkdir(parents=True, exist_ok=True)
     with FileLock(paths.models / ".promotion.lock", timeout=timeout_seconds):
         if _was_cut_off(paths):
-            _mend_copies(paths, shipped)
+            with contextlib.suppress(ArtifactError):  # what is in use is gone: there is nothing to copy
+                if (folder := _folder_in_use(paths, shipped)) is not None:
+                    _write_copies(paths, folder)
         sweep(paths.models)
         yield

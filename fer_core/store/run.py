@@ -9,20 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import filelock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from fer_core.errors import ArtifactError, RunHeldError
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import plain, read_json, read_whole, sweep, write_atomically, write_json
-from fer_core.store.manifest import Manifest
-from fer_core.store.stored_values import Count, Timestamp
+from fer_core.store.manifest import Count, Manifest, Timestamp, checked
 
 Status = Literal["QUEUED", "RUNNING", "INTERRUPTED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"]
 
-INT8_NAME = "model_int8.tflite"
-
-_HOLD_SECONDS = 0.5
-"""Longer than anybody needs to look whether a run is held; shorter than a person notices."""
+_HOLD_SECONDS = 0.5  # longer than anybody needs to look whether a run is held; shorter than a person notices
 
 
 class State(BaseModel):
@@ -43,6 +39,10 @@ class State(BaseModel):
     finished_utc: Timestamp | None = None
 
 
+def _in_folder(name: str) -> property:
+    return property(lambda run: run.folder / name)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run on disk. Nothing is kept in memory: manifest and state are read anew each time."""
@@ -51,9 +51,26 @@ class Run:
     history: Path
     """The folder of all runs' history CSVs."""
 
+    model_h5 = _in_folder("model.h5")
+    model_tflite = _in_folder("model.tflite")
+    model_int8 = _in_folder("model_int8.tflite")
+    architecture_json = _in_folder("model.json")
+    labels_json = _in_folder("labels.json")
+    metrics_jsonl = _in_folder("metrics.jsonl")
+    log_txt = _in_folder("log.txt")
+    checkpoint = _in_folder("checkpoint")
+    plots = _in_folder("plots")
+    evaluation_json = _in_folder("evaluation.json")
+    audit_json = _in_folder("audit.json")
+    training_images = _in_folder("training_images.bin")
+
     @property
     def id(self) -> str:
         return self.folder.name
+
+    @property
+    def history_csv(self) -> Path:
+        return self.history / self.manifest.history_csv
 
     @property
     def manifest(self) -> Manifest:
@@ -68,10 +85,7 @@ class Run:
     def state(self) -> State:
         """How far the run is. Raises ArtifactError if the file is missing or not ours."""
         path = self.folder / "state.json"
-        try:
-            return State.model_validate(read_json(path, f"state of run {self.id}"))
-        except ValidationError as error:
-            raise ArtifactError(f"{path} is no state of a run ({error.errors()[0]['msg']}).") from None
+        return checked(State, read_json(path, f"state of run {self.id}"), otherwise=f"{path} is no state of a run")
 
     def update_state(self, **fields: Any) -> State:
         """Changes some fields of state.json in one instant and returns the new state. Raises DiskFullError."""
@@ -103,92 +117,32 @@ class Run:
         try:
             lock.acquire(timeout=_HOLD_SECONDS)
         except filelock.Timeout:
-            raise self._held_error() from None
+            state = self.state
+            raise RunHeldError(
+                f"Run {self.id} is being trained by process {state.pid} on {state.host}.",
+                hint="Wait until it ends, or stop it with Ctrl-C or `kill` there; then start it again with --resume.",
+            ) from None
         try:
-            self._take_over()
+            for folder in (self.folder, self.checkpoint, self.plots, self.history_csv.parent):
+                sweep(folder)
+            self.update_state(host=socket.gethostname(), pid=os.getpid(), heartbeat_utc=utc_text(utc_now()))
             yield
         finally:
             lock.release()
 
-    def _take_over(self) -> None:
-        for folder in (self.folder, self.checkpoint, self.plots, self.history_csv.parent):
-            sweep(folder)
-        self.update_state(host=socket.gethostname(), pid=os.getpid(), heartbeat_utc=utc_text(utc_now()))
-
     def is_held(self) -> bool:
         """Returns whether a living process trains this run."""
-        lock = self._lock()
         try:
-            lock.acquire(timeout=0)
+            with self._lock().acquire(timeout=0):
+                return False
         except filelock.Timeout:
             return True
         except OSError:  # in a folder that cannot be written to, nobody trains
             return False
-        lock.release()
-        return False
 
     def _lock(self) -> filelock.BaseFileLock:
         return filelock.FileLock(self.folder / ".trainer.lock", poll_interval=0.02)
 
     def _writing(self) -> filelock.BaseFileLock:
-        """Reading, changing and writing back is one step, for the trainer and for a supervisor beside it."""
+        """Reading, changing and writing back is one step, for the trainer and for a process that watches it."""
         return filelock.FileLock(self.folder / ".writing.lock", poll_interval=0.01)
-
-    def _held_error(self) -> RunHeldError:
-        state = self.state
-        return RunHeldError(
-            f"Run {self.id} is being trained by process {state.pid} on {state.host}.",
-            hint="Wait until it ends, or stop it with Ctrl-C or `kill` there; then start it again with --resume.",
-        )
-
-    @property
-    def history_csv(self) -> Path:
-        return self.history / self.manifest.history_csv
-
-    @property
-    def model_h5(self) -> Path:
-        return self.folder / "model.h5"
-
-    @property
-    def model_tflite(self) -> Path:
-        return self.folder / "model.tflite"
-
-    @property
-    def model_int8(self) -> Path:
-        return self.folder / INT8_NAME
-
-    @property
-    def architecture_json(self) -> Path:
-        return self.folder / "model.json"
-
-    @property
-    def labels_json(self) -> Path:
-        return self.folder / "labels.json"
-
-    @property
-    def metrics_jsonl(self) -> Path:
-        return self.folder / "metrics.jsonl"
-
-    @property
-    def log_txt(self) -> Path:
-        return self.folder / "log.txt"
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint"
-
-    @property
-    def plots(self) -> Path:
-        return self.folder / "plots"
-
-    @property
-    def evaluation_json(self) -> Path:
-        return self.folder / "evaluation.json"
-
-    @property
-    def audit_json(self) -> Path:
-        return self.folder / "audit.json"
-
-    @property
-    def training_images(self) -> Path:
-        return self.folder / "training_images.bin"

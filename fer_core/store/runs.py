@@ -1,11 +1,16 @@
-"""The runs under models/runs: making a new one, opening one by its id, finding the one to go on with."""
+"""The runs under models/runs: making one, opening one by its id, finding the one to go on with; and the shipped models.
+
+Those are run folders in the project's own models/shipped, named shipped/NAME, wherever the models folder of a user is.
+"""
 
 import contextlib
+import difflib
 import re
 import secrets
 import shutil
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from fer_core.config import TrainConfig
@@ -21,15 +26,16 @@ from fer_core.store.files import (
     write_atomically,
     write_json,
 )
-from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions
+from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions, is_run_id
 from fer_core.store.run import Run, State
-from fer_core.store.stored_values import is_run_id
 
 UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
 
-
-def _four_hex_digits() -> str:
-    return secrets.token_hex(2)
+SHIPPED = Path(__file__).parents[2] / "models" / "shipped"
+SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
+SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
+_NO_RUNS = "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
+_FOUR_HEX_DIGITS = partial(secrets.token_hex, 2)
 
 
 def create_run(
@@ -44,7 +50,7 @@ def create_run(
     history_header: str = "",
     run_id: str | None = None,
     clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _four_hex_digits,
+    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
 ) -> Run:
     """Returns a new run that waits to be trained: its folder with manifest and state, and its history CSV.
 
@@ -53,9 +59,10 @@ def create_run(
     Args:
         run_id: from `new_run_id`, where somebody has noted it before: if there is such a run already, it is returned.
     """
+    runs = paths.models / "runs"
     if run_id is not None:
         _check_name(run_id, "run id")
-        if (paths.models / "runs" / run_id / "manifest.json").is_file():
+        if (runs / run_id / "manifest.json").is_file():
             return open_run(paths, run_id)
     timestamp = clock()
     history_csv = _reserve_history(_history_folder(paths, kind, parent), history_header, timestamp)
@@ -72,9 +79,17 @@ def create_run(
         "versions": installed_versions(),
         "git_commit": checkout_commit(),
     }
-    make_id = _id_maker(timestamp, recipe or config.network, random_mark)
     try:
-        folder = _create_folder(paths.models / "runs", fields, make_id, run_id=run_id)
+        runs.mkdir(parents=True, exist_ok=True)
+        sweep(runs)
+        while True:
+            id_ = run_id or new_run_id(config, recipe=recipe, clock=lambda: timestamp, random_mark=random_mark)
+            folder, manifest = runs / id_, Manifest(run_id=id_, **fields)
+            if _create_folder(folder, manifest):
+                break
+            if run_id is not None:  # a job's folder is there already
+                _write_files(folder, manifest)
+                break
     except BaseException:
         history_csv.unlink(missing_ok=True)
         raise
@@ -86,19 +101,24 @@ def new_run_id(
     *,
     recipe: str | None = None,
     clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _four_hex_digits,
+    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
 ) -> str:
     """Returns an id for a run that `create_run` makes later, so that it can be noted before there is a folder."""
-    return _id_maker(clock(), recipe or config.network, random_mark)()
+    slug = re.sub(r"[^A-Za-z0-9_]+", "_", recipe or config.network).strip("_")[:60] or "run"
+    return f"{clock():%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
 
 
 def open_run(paths: Paths, run_id: str) -> Run:
     """Returns an existing run. Raises ArtifactError if there is none of that id, or it is no id."""
     _check_name(run_id, "run id")
     folder = paths.models / "runs" / run_id
-    if not (folder / "manifest.json").is_file():
-        raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=_other_runs(paths, run_id))
-    return Run(folder, paths.history)
+    if (folder / "manifest.json").is_file():
+        return Run(folder, paths.history)
+    ids = [run.id for run in list_runs(paths)]
+    near = difflib.get_close_matches(run_id, ids, n=1)
+    newest = f"The newest are: {', '.join(ids[:-6:-1])}." if ids else _NO_RUNS
+    hint = did_you_mean(run_id, near) if near else newest
+    raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=hint)
 
 
 def list_runs(paths: Paths) -> list[Run]:
@@ -110,6 +130,28 @@ def list_runs(paths: Paths) -> list[Run]:
 def latest_unfinished(paths: Paths) -> Run | None:
     """Returns the newest run that was started by hand, is not finished and is trained by no living process."""
     return next((run for run in reversed(list_runs(paths)) if _can_be_resumed(run)), None)
+
+
+def shipped_models() -> list[Path]:
+    """Returns the folders of all models that come with the project, the most accurate first."""
+    found = {path.parent for path in SHIPPED.glob("[!.]*/manifest.json")}
+    return sorted(found, key=lambda folder: (folder != SHIPPED_BEST, folder.name))
+
+
+def shipped_folder(given: str) -> Path | None:
+    """Returns the folder that a name means, with or without `shipped/`; None if no such model is there."""
+    name = given.removeprefix("shipped/")
+    return next((folder for folder in shipped_models() if folder.name == name), None)
+
+
+def came_with_the_project(folder: Path) -> bool:
+    """Whether a folder is one of the shipped ones, so that nothing in it is foreign."""
+    return folder.resolve().parent == SHIPPED.resolve()
+
+
+def run_name(folder: Path) -> str:
+    """Returns how the model in a run's folder is named: by the run's id, or by shipped/NAME."""
+    return f"shipped/{folder.name}" if came_with_the_project(folder) else folder.name
 
 
 def _can_be_resumed(run: Run) -> bool:
@@ -142,31 +184,15 @@ def _reserve_history(folder: Path, header: str, timestamp: datetime) -> Path:
         number += 1
 
 
-def _id_maker(timestamp: datetime, name: str, random_mark: Callable[[], str]) -> Callable[[], str]:
-    slug = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:60] or "run"
-    return lambda: f"{timestamp:%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
-
-
-def _create_folder(runs: Path, fields: dict, make_id: Callable[[], str], *, run_id: str | None) -> Path:
-    runs.mkdir(parents=True, exist_ok=True)
-    sweep(runs)
-    if run_id is not None:
-        manifest = Manifest(run_id=run_id, **fields)
-        if not _appears(runs / run_id, manifest):
-            _complete(runs / run_id, manifest)
-        return runs / run_id
-    while True:
-        folder = runs / make_id()
-        if not folder.exists() and _appears(folder, Manifest(run_id=folder.name, **fields)):
-            return folder
-
-
-def _appears(folder: Path, manifest: Manifest) -> bool:
-    """Makes a run's folder in one instant; False if another process took the name meanwhile."""
+def _create_folder(folder: Path, manifest: Manifest) -> bool:
+    """Makes a run's folder in one instant; False if the name is taken."""
+    if folder.exists():
+        return False
     temporary = temporary_beside(folder)
     try:
         with full_disk_named(folder):
-            _fill(temporary, manifest)
+            temporary.mkdir()
+            _write_files(temporary, manifest)
             temporary.rename(folder)
             sync(folder.parent)
     except OSError:
@@ -178,28 +204,13 @@ def _appears(folder: Path, manifest: Manifest) -> bool:
     return True
 
 
-def _complete(folder: Path, manifest: Manifest) -> None:
-    """Makes a run of a folder that is there: a job's, or another process has just made it."""
+def _write_files(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest last, since a folder that has one is a run; leaves one that is there already as it is."""
     if not (folder / "manifest.json").is_file():
         write_json(folder / "state.json", State(epochs=manifest.config.epochs).model_dump())
         write_atomically(folder / "manifest.json", manifest.to_json())
 
 
-def _fill(folder: Path, manifest: Manifest) -> None:
-    folder.mkdir()
-    (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-    sync(folder / "manifest.json")
-    write_json(folder / "state.json", State(epochs=manifest.config.epochs).model_dump())
-
-
 def _check_name(name: str, what: str) -> None:
     if not is_run_id(name):
         raise ArtifactError(f"{name[:200]!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")
-
-
-def _other_runs(paths: Paths, run_id: str) -> str:
-    ids = [run.id for run in list_runs(paths)]
-    if not ids:
-        return "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
-    hint = did_you_mean(run_id, ids)
-    return hint if hint.startswith("Did") else f"The newest are: {', '.join(ids[:-6:-1])}."

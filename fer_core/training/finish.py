@@ -11,10 +11,8 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset
-from fer_core.evaluation.answers import fitted_on
-from fer_core.evaluation.calibration import MANY_IMAGES, useful_temperature
-from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure
-from fer_core.evaluation.look import save
+from fer_core.evaluation.calibration import MANY_IMAGES, fitted_on, useful_temperature
+from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted

@@ -8,8 +8,7 @@ from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.promotion import model_in_use
-from fer_core.store.runs import open_run
-from fer_core.store.shipped import shipped_folder
+from fer_core.store.runs import open_run, shipped_folder
 
 if TYPE_CHECKING:
     import keras

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from fer_core.store.stored_values import Count, RunId, Timestamp
+from fer_core.store.manifest import Count, RunId, Timestamp
 
 EntryKind = Literal["trial", "confirm"]
 EntryStatus = Literal["RUNNING", "COMPLETED", "FAILED"]

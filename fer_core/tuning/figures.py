@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from fer_core.evaluation.look import DARK, QUIET, head, new_figure, with_grid
+from fer_core.evaluation.figures import DARK, QUIET, head, new_figure, with_grid
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.ranking import is_finished, latencies, objective_value, pareto, ranked, winner
 

@@ -18,7 +18,7 @@ from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import full_disk_named, read_json, sweep, sync, temporary_beside, write_atomically
-from fer_core.store.stored_values import Timestamp, is_run_id
+from fer_core.store.manifest import Timestamp, is_run_id
 from fer_core.training.starting import with_fixed_models
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.ranking import ranked

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fer_core.evaluation.look import save
+from fer_core.evaluation.figures import save
 from fer_core.tuning import figures, setting_figures
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.folder import Search

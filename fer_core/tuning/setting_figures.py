@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core.evaluation.look import DARK, GRID, QUIET, figure_title, head, literal, new_figure, shortened, with_grid
+from fer_core.evaluation.figures import DARK, GRID, QUIET, figure_title, head, literal, new_figure, shortened, with_grid
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.figures import BEST, SCORES, STOPPED, WHOLE, score_text, score_ticks, tick_text
 from fer_core.tuning.ranking import objective_value, ranked

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from fer_core.store.shipped import SHIPPED_BEST
+from fer_core.store.runs import SHIPPED_BEST
 from tests.conftest import PROJECT
 from tests.script import run_detector
 

@@ -12,15 +12,14 @@ import pytest
 from fer_core.cli.shipping import ship
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.analysis import analyse, analysis_folder
-from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder
 from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, write_json
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import find_model
 from fer_core.store.run import Run
-from fer_core.store.shipped import shipped_models
+from fer_core.store.runs import shipped_models
 from tests.conftest import paths_in
 
 PROJECT = Path(__file__).parents[2]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split, load_dataset
@@ -64,6 +65,16 @@ def load_drawn(drawn_places) -> Callable[..., Dataset]:
 @pytest.fixture(scope="session")
 def drawn(load_drawn) -> Dataset:
     return load_drawn()
+
+
+def all_texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text"))]
+
+
+def nothing_is_cut_off(figure) -> bool:
+    FigureCanvasAgg(figure).draw()
+    box, page = figure.get_tightbbox(), figure.bbox_inches
+    return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.width and box.y1 <= page.height
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.errors import DatasetError
-from fer_core.evaluation.analysis_data import class_numbers, data_for
-from tests.evaluation.conftest import LABELS
+from fer_core.emotions import FER2013_CSV_ORDER
+from fer_core.errors import ArtifactError, DatasetError
+from fer_core.evaluation.analysis import analysis_of
+from fer_core.evaluation.analysis_data import answers_of, class_numbers, data_for
+from fer_core.evaluation.calibration import expected_calibration_error, fit_temperature, with_temperature
+from tests.evaluation.conftest import LABELS, drawn_answers
 
 SETTINGS = {"validation_fraction": 0.2, "seed": 7}
 
@@ -43,78 +46,50 @@ def of_folder(make_model, drawn, folder, drawn_places):
     return replace(model, manifest=model.manifest.model_copy(update=metadata))
 
 
-def test_the_data_of_the_manifest_is_found_and_split_as_it_was(of_folder, drawn_places):
+def test_the_data_of_the_manifest_is_found_split_as_it_was_in_the_size_of_the_model(
+    of_folder, make_model, drawn, drawn_places
+):
     found = data_for(of_folder, None, drawn_places)
     assert found.reason == ""
     assert found.dataset.split_fingerprint == of_folder.manifest.split_fingerprint
     assert (len(found.dataset.validation), len(found.dataset.test)) == (14, 28)
-
-
-def test_the_drawn_faces_are_always_there(make_model, drawn, drawn_places):
+    small = replace(of_folder, side=32, channels=3)
+    assert data_for(small, None, drawn_places).dataset.test.images(slice(0, 2)).shape == (2, 32, 32, 3)
     assert data_for(make_model(drawn), None, drawn_places).dataset.split_fingerprint == drawn.split_fingerprint
 
 
-def test_the_images_are_those_that_the_model_takes(of_folder, drawn_places):
-    small = replace(of_folder, side=32, channels=3)
-    assert data_for(small, None, drawn_places).dataset.test.images(slice(0, 2)).shape == (2, 32, 32, 3)
+def test_data_that_is_gone_changed_or_of_no_use_is_named_with_what_is_needed(of_folder, folder, drawn_places):
+    def reason(model=of_folder):
+        found = data_for(model, None, drawn_places)
+        assert found.dataset is None
+        assert found.reason.endswith("The analysis needs the test images: give them with --data PATH.")
+        return found.reason
 
-
-def test_data_that_is_gone_is_named_with_what_is_needed(of_folder, folder, drawn_places):
-    shutil.rmtree(folder)
-    found = data_for(of_folder, None, drawn_places)
-    assert found.dataset is None
-    assert found.reason == (
-        f"faces ({folder}) is not here. The analysis needs the test images: give them with --data PATH."
-    )
-
-
-def test_data_that_has_changed_is_not_taken(of_folder, folder, drawn_places):
+    assert "the model does not know surprise" in reason(replace(of_folder, labels=(*LABELS[:-1], "contempt")))
+    metadata = {"data_source": "kaggle", "config": TrainConfig(data="kaggle")}
+    kaggle = replace(of_folder, manifest=of_folder.manifest.model_copy(update=metadata))
+    assert "(kaggle) is not here" in reason(kaggle), "nothing is downloaded unasked"
     (folder / "test" / "happy" / "0.png").unlink()
-    found = data_for(of_folder, None, drawn_places)
-    assert found.dataset is None
-    assert "does not hold the images any more that model was trained on" in found.reason
-
-
-def test_data_that_cannot_be_used_any_more_is_no_error(of_folder, folder, drawn_places):
+    assert "does not hold the images any more that model was trained on" in reason()
     shutil.rmtree(folder / "train")
     shutil.rmtree(folder / "test")
-    found = data_for(of_folder, None, drawn_places)
-    assert found.dataset is None
-    assert found.reason.endswith("give them with --data PATH.")
+    assert reason()
+    shutil.rmtree(folder)
+    assert reason().startswith(f"faces ({folder}) is not here. ")
 
 
-def test_labels_that_are_not_those_of_the_data_are_no_error_without_data_being_given(of_folder, drawn_places):
-    found = data_for(replace(of_folder, labels=(*LABELS[:-1], "contempt")), None, drawn_places)
-    assert found.dataset is None
-    assert "the model does not know surprise" in found.reason
-
-
-def test_nothing_is_downloaded_unasked(of_folder, drawn_places):
-    metadata = {"data_source": "kaggle", "config": TrainConfig(data="kaggle")}
-    model = replace(of_folder, manifest=of_folder.manifest.model_copy(update=metadata))
-    assert "(kaggle) is not here" in data_for(model, None, drawn_places).reason
-
-
-def test_of_a_model_from_elsewhere_nothing_is_known(make_model, drawn_places):
+def test_a_model_from_elsewhere_needs_data_to_be_given(make_model, folder, drawn_places):
     found = data_for(make_model(), None, drawn_places)
-    assert found == (None, "It is not known what other was trained on. " + found.reason.partition(". ")[2])
-
-
-def test_given_data_is_taken_also_for_a_model_from_elsewhere(make_model, folder, drawn_places):
-    found = data_for(make_model(), str(folder), drawn_places)
-    assert len(found.dataset.test) == 28
+    assert (found.dataset, found.reason[:51]) == (None, "It is not known what other was trained on. The anal")
+    (folder / "test" / "happy" / "0.png").write_bytes(b"no picture")
+    dataset = data_for(make_model(), str(folder), drawn_places).dataset
+    assert (len(dataset.test), len(dataset.bad_images)) == (27, 1), "what cannot be read is left out"
 
 
 def test_given_data_is_split_by_the_models_own_settings(of_folder, folder, drawn_places):
     copy = shutil.copytree(folder, folder.with_name("moved"))
     found = data_for(of_folder, str(copy), drawn_places)
     assert found.dataset.split_fingerprint == of_folder.manifest.split_fingerprint
-
-
-def test_given_data_with_an_unreadable_picture_is_analysed_without_it(make_model, folder, drawn_places):
-    (folder / "test" / "happy" / "0.png").write_bytes(b"no picture")
-    found = data_for(make_model(), str(folder), drawn_places)
-    assert (len(found.dataset.test), len(found.dataset.bad_images)) == (27, 1)
 
 
 def test_given_data_must_be_there_and_have_the_models_classes(make_model, folder, drawn_places):
@@ -126,8 +101,133 @@ def test_given_data_must_be_there_and_have_the_models_classes(make_model, folder
 
 def test_classes_are_mapped_by_name_whatever_their_case_and_order():
     assert class_numbers(("Sad ", "HAPPY"), ("happy", "sad")).tolist() == [1, 0]
-
-
-def test_a_model_with_a_label_twice_is_refused():
     with pytest.raises(DatasetError, match="has a label twice: sad, Sad"):
         class_numbers(("sad", "Sad"), ("sad",))
+
+
+def analysed(model, dataset, probabilities=drawn_answers):
+    """The analysis, without its files."""
+    return analysis_of(model, dataset, answers_of(model, dataset, probabilities))
+
+
+def test_a_model_in_another_order_of_classes_is_mapped_by_name(make_model, drawn):
+    """Three of seven classes stand elsewhere in the order of FER-2013's csv."""
+    paths = [LABELS.index(label) for label in FER2013_CSV_ORDER]
+    names = tuple(label.title() for label in FER2013_CSV_ORDER)
+    model = make_model(labels=names)
+    found = analysed(model, drawn, lambda part: drawn_answers(part)[:, paths])
+    same = analysed(make_model(), drawn)
+    assert found.evaluation.labels == names
+    assert found.evaluation.accuracy == same.evaluation.accuracy
+    assert found.evaluation.per_class["Sad"] == same.evaluation.per_class["sad"]
+    assert found.average_precision["Neutral"] == pytest.approx(same.average_precision["neutral"])
+    assert found.temperature == pytest.approx(same.temperature, rel=1e-5)
+    matrix = np.array(same.evaluation.confusion)
+    assert (np.array(found.evaluation.confusion) == matrix[np.ix_(paths, paths)]).all()
+
+
+def test_other_classes_are_refused_before_the_model_is_asked(make_model, drawn):
+    def never(part):
+        pytest.fail("asked")
+
+    with pytest.raises(DatasetError, match="the model does not know surprise and the data does not have contempt"):
+        model = make_model(labels=(*LABELS[:-1], "contempt"))
+        analysed(model, drawn, never)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (np.log, "The outputs of other are no probabilities: they are"),
+        (lambda p: p / 2, "The outputs of other are no probabilities: they are"),
+        (lambda p: p[:-1], "probabilities for"),
+        (lambda p: p * np.nan, "no numbers"),
+    ],
+    ids=range(4),
+)
+def test_outputs_that_are_no_probabilities_are_refused(make_model, drawn, spoil, words):
+    with pytest.raises(ArtifactError, match=words):
+        analysed(make_model(), drawn, lambda part: spoil(drawn_answers(part)))
+
+
+def test_the_temperature_is_fitted_on_validation_images_and_makes_confidence_honest(make_model, load_drawn):
+    data = load_drawn(sample_per_class=150, validation_fraction=0.4)
+    asked = []
+
+    def sharp(part):
+        asked.append(part.name)
+        return drawn_answers(part, sharpness=3)
+
+    found = analysed(make_model(data), data, sharp)
+    assert sorted(asked) == ["test", "validation"]
+    own = fit_temperature(drawn_answers(data.validation), data.validation.labels)
+    assert found.temperature == pytest.approx(3 * own, rel=0.06)
+    assert found.temperature_from == (
+        f"The temperature was fitted on {len(data.validation)} images of validation; readings use 1.00."
+    )
+    assert found.after.error < found.before.error / 2
+    assert found.after.loss < found.before.loss == found.evaluation.loss
+    same = analysed(make_model(data, temperature=found.temperature), data, sharp)
+    assert "readings" not in same.temperature_from
+    calibrated = with_temperature(sharp(data.test), found.temperature)
+    assert found.after.error == pytest.approx(expected_calibration_error(calibrated, data.test.labels))
+
+
+@pytest.mark.parametrize(
+    ("validation", "words"), [("none", "no validation images"), ("test", "validation images are the test images")]
+)
+def test_the_test_images_never_choose_the_temperature(make_model, load_drawn, drawn, validation, words):
+    data = load_drawn(validation=validation)
+    asked = []
+    model = make_model(drawn, temperature=1.5)
+    found = analysed(model, data, lambda part: asked.append(part) or drawn_answers(part))
+    assert (asked, found.temperature) == ([data.test], 1.5)
+    assert words in found.temperature_from
+    assert "the temperature is the model's own" in found.temperature_from
+
+
+def test_validation_images_that_were_trained_on_choose_no_temperature(make_model, load_drawn, drawn):
+    other_seed = load_drawn(seed=5)
+    found = analysed(make_model(drawn, temperature=1.5), other_seed)
+    assert found.temperature == 1.5
+    assert found.temperature_from.startswith("validation may be known from training")
+    assert found.remark.startswith("These images are split in another way")
+    assert found.evaluation.chosen_on == ""
+
+
+def test_a_model_from_elsewhere_may_know_the_validation_images(make_model, drawn):
+    found = analysed(make_model(), drawn)
+    assert "which is too low if the model was trained on them" in found.temperature_from
+    assert found.compared_with.startswith("What this model was trained on is not known; compared with")
+    assert found.evaluation.without_training_copies.images == len(drawn.test)
+
+
+def test_the_score_without_copies_needs_the_runs_own_list_of_training_images(make_model, drawn):
+    model = make_model(drawn)
+    own = model.run_folder / "training_images.bin"
+    hashes = np.append(drawn.train.hashes[:4], drawn.test.hashes[4:])
+    other = replace(drawn, test=replace(drawn.test, hashes=hashes))
+    found = analysed(model, other)
+    assert found.evaluation.without_training_copies.images == len(drawn.test) - 4
+    assert "different images that training and its choices saw" in found.compared_with
+    own.write_bytes(b"12345678")
+    unknown = analysed(model, replace(other, split_fingerprint="0" * 64))
+    assert unknown.evaluation.without_training_copies is None
+    assert "is not known: training_images.bin is missing" in unknown.compared_with
+
+
+def test_test_images_that_were_all_seen_give_no_score_without_copies(make_model, drawn):
+    data = replace(drawn, test=replace(drawn.test, hashes=np.resize(drawn.train.hashes, len(drawn.test))))
+    found = analysed(make_model(drawn), data)
+    assert found.evaluation.without_training_copies is None
+    assert found.compared_with.startswith("Each of these images is among the")
+    copied_h5 = replace(make_model(drawn), run_folder=None)
+    assert "different images that training and its choices saw" in analysed(copied_h5, drawn).compared_with
+
+
+def test_what_chose_the_epoch_is_said_of_the_runs_own_split_alone(make_model, load_drawn, drawn):
+    own = analysed(make_model(drawn), drawn)
+    assert (own.evaluation.chosen_on, own.remark) == ("Chosen on validation: the epoch.", "")
+    other = analysed(make_model(drawn), load_drawn(sample_per_class=21))
+    assert other.remark == "These are other images than the model was trained and scored with."
+    assert other.evaluation.chosen_on == ""

@@ -51,17 +51,15 @@ def better(random, truth, champion) -> np.ndarray:
     return np.where(random.random(len(truth)) < 0.33, truth, champion)
 
 
-def test_the_scores_are_those_of_scikit_learn(truth, champion, better):
+def test_the_scores_are_those_of_scikit_learn_and_a_class_that_nobody_has_does_not_count(truth, champion, better):
     found = compared(truth, champion, better)
     for name, predictions in (("champion", champion), ("challenger", better)):
         assert getattr(found.macro_f1, name) == pytest.approx(f1_score(truth, predictions, average="macro"))
         recalls = [getattr(recall, name) for recall in found.recall]
         assert recalls == pytest.approx(recall_score(truth, predictions, average=None))
-
-
-def test_a_class_that_nobody_has_or_guesses_does_not_count_in_macro_f1(truth, champion, better):
-    three, four = compared(truth, champion, better), compared(truth, champion, better, classes=4)
-    assert (four.macro_f1.champion, four.macro_f1.challenger) == three.macro_f1[:2]
+    four = compared(truth, champion, better, classes=4)
+    assert four.macro_f1[:2] == found.macro_f1[:2]
+    assert four.recall[3] == (0, 0, (-1, 1))
 
 
 def test_the_intervals_are_those_of_drawing_the_images_again_in_pairs(truth, champion, better):
@@ -97,6 +95,20 @@ def test_pairing_tells_a_small_gain_from_chance_that_separate_intervals_could_no
     assert high_of_other - low_of_other > 3 * (high - low)
 
 
+def test_two_that_answer_nearly_all_images_alike_are_not_told_apart():
+    truth = np.repeat([0, 1, 2], (10, 500, 490))
+    champion = np.where(np.arange(1000) < 5, 1, truth)
+    mended = np.where(np.arange(1000) < 1, 1, truth)
+    for pair in ((champion, champion), (truth, truth), (champion, mended), (mended, champion)):
+        found = compared(truth, *pair)
+        assert found.macro_f1.interval[0] < 0 < found.macro_f1.interval[1]
+        assert not judged(truth, *pair).better
+    low, high = compared(truth, truth, truth).recall[0].interval
+    assert (low, high) == pytest.approx((-0.2775, 0.2775), abs=1e-4), "ten images carry no certainty"
+    lost = compared(truth, truth, champion).recall[0]
+    assert lost[:2] == (1, 0.5) and lost.interval[1] < 0, "but half of a class lost is seen"
+
+
 def test_the_same_seed_gives_the_same_figures_and_another_one_nearly_the_same(truth, champion, better):
     first, again, other = (compared(truth, champion, better, seed=seed) for seed in (0, 0, 1))
     assert first == again != other
@@ -113,15 +125,11 @@ def test_a_better_model_is_let_through_and_the_gain_is_said(truth, champion, bet
     assert list(verdict.figures["recall"]) == list(LABELS)
 
 
-@pytest.mark.parametrize("order", ["the same model", "the other way round"])
-def test_a_model_that_is_as_good_or_worse_is_not(truth, champion, better, order):
-    pair = (champion, champion) if order == "the same model" else (better, champion)
-    verdict = judged(truth, *pair)
-    assert not verdict.better
-    assert verdict.reasons[0].startswith("Macro F1 is not measurably higher: ")
-
-
-def test_a_gain_that_is_smaller_than_asked_for_is_not_enough(truth, champion, better):
+def test_a_model_that_is_as_good_worse_or_not_better_by_what_is_asked_for_is_not(truth, champion, better):
+    for pair in ((champion, champion), (better, champion)):
+        verdict = judged(truth, *pair)
+        assert not verdict.better
+        assert verdict.reasons[0].startswith("Macro F1 is not measurably higher: ")
     verdict = judged(truth, champion, better, min_gain=0.5)
     assert "not measurably higher by more than +50.0 points" in verdict.reasons[0]
 
@@ -165,8 +173,8 @@ def test_of_two_equally_good_models_one_in_forty_is_let_through_at_most():
     """By chance the interval lies above zero in 2.5 % of all cases; the other rules make it fewer."""
     random = np.random.default_rng(11)
     let_through = 0
-    for _ in range(400):
+    for _ in range(200):
         truth = random.choice(3, 600, p=(0.1, 0.5, 0.4))
         pair = (guesses(random, truth, right=0.5) for _ in range(2))
         let_through += judged(truth, *pair, max_calibration_loss=1.0).better
-    assert let_through <= 16
+    assert let_through <= 9

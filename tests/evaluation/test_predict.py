@@ -1,4 +1,5 @@
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,36 +9,27 @@ from fer_core.data.views import view
 from fer_core.evaluation.predict import over_views, predict_side_by_side
 
 
-def split_of(images: int):
-    pixels = np.arange(images, dtype=np.uint8).reshape(-1, 1, 1, 1)
+class Split(SimpleNamespace):
+    """So many images of one pixel, each with its position as its grey value."""
 
-    class Split(SimpleNamespace):
-        def __len__(self):
-            return images
+    def __len__(self):
+        return self.count
 
-    return Split(images=lambda positions: pixels[positions])
-
-
-def classifier(threads: set[int], most: list[int]):
-    def classify(images: np.ndarray) -> np.ndarray:
-        threads.add(threading.get_ident())
-        most.append(len(images))
-        return np.concatenate([images[:, 0, 0], 255 - images[:, 0, 0]], axis=1).astype(np.float32)
-
-    return classify
+    def images(self, positions):
+        return np.arange(self.count, dtype=np.uint8).reshape(-1, 1, 1, 1)[positions]
 
 
 @pytest.mark.parametrize(("images", "classifiers"), [(1, 1), (1, 3), (7, 2), (255, 2)])
-def test_the_answers_stand_in_the_order_of_the_images(images, classifiers):
-    found = predict_side_by_side([classifier(set(), []) for _ in range(classifiers)], split_of(images))
+def test_the_answers_stand_in_the_order_of_the_images_and_each_classifier_has_one_thread(images, classifiers):
+    threads = [set() for _ in range(classifiers)]
+
+    def classify(of_one, pictures):
+        of_one.add(threading.get_ident())
+        return np.concatenate([pictures[:, 0, 0], 255 - pictures[:, 0, 0]], axis=1).astype(np.float32)
+
+    found = predict_side_by_side([partial(classify, of_one) for of_one in threads], Split(count=images))
     assert found[:, 0].tolist() == list(range(images))
-
-
-def test_each_classifier_is_asked_by_one_thread_alone():
-    threads, most = [set(), set()], []
-    predict_side_by_side([classifier(of_one, most) for of_one in threads], split_of(200))
-    assert [len(of_one) for of_one in threads] == [1, 1]
-    assert sum(most) == 200
+    assert all(len(of_one) == 1 for of_one in threads[:images])
 
 
 def test_answers_over_views_are_the_mean_over_the_picture_its_mirror_image_and_moved_ones():

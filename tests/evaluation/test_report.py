@@ -1,23 +1,36 @@
 import io
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from fer_core.data.audit import Audit, PartAudit, SharedImages
+<<<<<<< HEAD
 from fer_core.data.contents import BadImage
 from fer_core.evaluation.report import overfitting_sentence, print_audit, print_evaluation
+=======
+from fer_core.data.decoding import BadImage
+from fer_core.evaluation.analysis import analysis_of
+from fer_core.evaluation.analysis_data import answers_of
+from fer_core.evaluation.report import overfitting_sentence, print_analysis, print_audit, print_evaluation
+from tests.evaluation.conftest import LABELS, drawn_answers, model_files
+>>>>>>> cut-store
 
 IMAGES = (25_838, 2_871)
 LAST_EPOCH = {"epoch": 15, "accuracy": 0.68, "val_accuracy": 0.63}
 
 
-def printed(evaluation, *, width: int = 80, last_epoch=LAST_EPOCH, kept_epoch=12) -> str:
+def printed(show: Callable, *values, width: int = 80, **options) -> str:
     text = io.StringIO()
-    print_evaluation(
-        Console(file=text, width=width), evaluation, images=IMAGES, last_epoch=last_epoch, kept_epoch=kept_epoch
-    )
+    show(Console(file=text, width=width), *values, **options)
     return text.getvalue()
+
+
+def printed_evaluation(evaluation, *, width: int = 80, last_epoch=LAST_EPOCH, kept_epoch=12) -> str:
+    options = {"images": IMAGES, "last_epoch": last_epoch, "kept_epoch": kept_epoch}
+    return printed(print_evaluation, evaluation, width=width, **options)
 
 
 def in_one_line(text: str) -> str:
@@ -25,7 +38,7 @@ def in_one_line(text: str) -> str:
 
 
 def test_scores_stand_with_split_sample_size_and_interval(evaluation):
-    text = in_one_line(printed(evaluation))
+    text = in_one_line(printed_evaluation(evaluation))
     low, high = evaluation.accuracy_interval
     assert "Score on PublicTest (3,589 images)" in text
     assert f"loss {evaluation.loss:.3f}" in text
@@ -35,24 +48,21 @@ def test_scores_stand_with_split_sample_size_and_interval(evaluation):
     assert "Kept: epoch 12. 2,871 validation images chose the epoch." in text
 
 
-def test_every_class_has_a_row(evaluation):
-    lines = [line.split() for line in printed(evaluation).splitlines()]
+def test_every_class_has_a_row_and_one_without_images_is_not_measured(evaluation):
+    lines = [line.split() for line in printed_evaluation(evaluation).splitlines()]
     for label, score in evaluation.per_class.items():
         shares = [f"{value:.1%}" for value in (score.precision, score.recall, score.f1)]
         assert [label, *shares, f"{score.images:,}"] in lines
-
-
-def test_a_class_without_images_is_not_measured(evaluation):
     missing = evaluation.per_class["happy"].model_copy(update={"images": 0})
-    text = printed(evaluation.model_copy(update={"per_class": evaluation.per_class | {"happy": missing}}))
+    text = printed_evaluation(evaluation.model_copy(update={"per_class": evaluation.per_class | {"happy": missing}}))
     assert ["happy", "–", "–", "–", "0"] in [line.split() for line in text.splitlines()]
     assert "Not measured, as there is no image of it: happy." in text
-    assert "Not measured" not in printed(evaluation)
+    assert "Not measured" not in printed_evaluation(evaluation)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_is_wider_than_the_terminal_and_a_file_has_no_colour_codes(evaluation, width):
-    text = printed(evaluation, width=width)
+    text = printed_evaluation(evaluation, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text
 
@@ -77,9 +87,9 @@ def test_the_gap_between_training_and_validation_is_judged_as_far_as_its_interva
     assert words in overfitting_sentence(training, validation, images=images)
 
 
-def test_what_is_unknown_is_not_printed(evaluation):
+def test_what_is_unknown_is_not_printed_evaluation(evaluation):
     bare = evaluation.model_copy(update={"without_training_copies": None, "chosen_on": ""})
-    text = printed(bare, last_epoch={"accuracy": 0.7}, kept_epoch=None)
+    text = printed_evaluation(bare, last_epoch={"accuracy": 0.7}, kept_epoch=None)
     assert "Kept" not in text
     assert "also occur" not in text
     assert "cannot be judged" in text
@@ -100,14 +110,8 @@ AUDIT = Audit(
 )
 
 
-def printed_audit(audit: Audit, width: int = 80) -> str:
-    text = io.StringIO()
-    print_audit(Console(file=text, width=width), audit)
-    return text.getvalue()
-
-
 def test_an_audit_counts_images_per_class_and_part():
-    lines = [" ".join(line.split()) for line in printed_audit(AUDIT).splitlines()]
+    lines = [" ".join(line.split()) for line in printed(print_audit, AUDIT).splitlines()]
     assert lines[1:9] == [
         "Images of FER-2013",
         "class Training PublicTest",
@@ -121,15 +125,75 @@ def test_an_audit_counts_images_per_class_and_part():
 
 
 def test_an_audit_names_what_is_shared_blank_and_unreadable():
-    text = in_one_line(printed_audit(AUDIT))
+    text = in_one_line(printed(print_audit, AUDIT))
     assert "280 images of PublicTest also occur in Training, 7 of them only with another label." in text
     assert "No image of PrivateTest occurs in Training too." in text
     assert "4 images are blank" in text
     assert "train/sad/3.jpg …" in text
     assert "1 image is unreadable: train/sad/broken.jpg" in text
+    clean = in_one_line(printed(print_audit, replace(AUDIT, blank=(), unreadable=())))
+    assert "No image is blank" in clean and "No image is unreadable." in clean
 
 
-def test_a_clean_data_set_is_said_to_be_clean():
-    text = in_one_line(printed_audit(replace(AUDIT, blank=(), unreadable=())))
-    assert "No image is blank" in text
-    assert "No image is unreadable." in text
+@pytest.fixture(scope="module")
+def analysis(drawn, tmp_path_factory):
+    model = model_files(tmp_path_factory.mktemp("model"), drawn)
+    return analysis_of(model, drawn, answers_of(model, drawn, drawn_answers))
+
+
+def rows(text: str, first: str) -> list[list[str]]:
+    """The cells of the table of confusion whose header begins with `first`."""
+    lines = [line.split() for line in text.splitlines()]
+    start = next(number for number, cells in enumerate(lines) if cells[:2] == [first, LABELS[0]])
+    return lines[start : start + 8]
+
+
+def test_scores_come_first_with_average_precision_per_class(analysis):
+    text = in_one_line(printed(print_analysis, analysis))
+    assert f"accuracy {analysis.evaluation.accuracy:.1%} 95% interval" in text
+    happy, score = analysis.average_precision["happy"], analysis.evaluation.per_class["happy"]
+    assert f"happy {score.precision:.1%} {score.recall:.1%} {score.f1:.1%} {happy:.1%} {score.images}" in text
+    mean = sum(analysis.average_precision.values()) / 7
+    assert f"{analysis.evaluation.macro_f1:.1%} {mean:.1%} {analysis.evaluation.images}" in text
+    assert analysis.compared_with in text
+    assert "Chosen on validation: the epoch." in text
+
+
+def test_the_confusion_is_printed_as_counts_and_as_percent_of_each_row(analysis):
+    text = printed(print_analysis, analysis)
+    counts, percent = rows(text, "images"), rows(text, "percent")
+    for number, (label, row) in enumerate(zip(analysis.evaluation.labels, analysis.evaluation.confusion, strict=True)):
+        assert counts[number + 1] == [label, *map(str, row)]
+        assert percent[number + 1] == [label, *(f"{100 * images / sum(row):.1f}" for images in row)]
+
+
+def test_pairs_calibration_and_mistakes_are_said_in_words(analysis):
+    text = in_one_line(printed(print_analysis, analysis, width=200))
+    assert f"{analysis.confused[0].message}." in text
+    assert f"expected calibration error {analysis.before.error:.1%} {analysis.after.error:.1%}" in text
+    assert f"as the model says temperature {analysis.temperature:.2f}" in text
+    assert analysis.temperature_from in text
+    assert "over 15 equally wide bins" in text
+    first, last = analysis.confidently_wrong[0], analysis.confidently_wrong[-1]
+    assert f"{first.predicted} {first.confidence:.1%} labelled {first.truth} {first.name}" in text
+    assert last.name not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_an_analysis_fits_the_terminal_and_a_file_has_no_colour_codes(analysis, width):
+    text = printed(print_analysis, analysis, width=width, folder=Path("models/runs/x"))
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text
+    assert "Kept with its figures in models/runs/x" in text
+    if width == 80:
+        assert rows(text, "images")[0] == ["images", *analysis.evaluation.labels], "with whole names"
+    narrow = in_one_line(printed(print_analysis, analysis, width=44))
+    assert "The terminal is too narrow for 7 classes; confusion_matrix.png shows it." in narrow
+
+
+def test_what_there_is_not_is_not_printed(analysis):
+    changes = {"confused": (), "confidently_wrong": (), "remark": "These are other images."}
+    text = in_one_line(printed(print_analysis, analysis.model_copy(update=changes)))
+    assert "No class is taken for another." in text
+    assert "Confidently wrong" not in text and "Kept" not in text
+    assert "These are other images. Chosen on" in text

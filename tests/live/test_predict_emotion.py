@@ -17,7 +17,7 @@ from fer_core.errors import ArtifactError, ConfigError, SourceError
 from fer_core.live.predicting import picture_of
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
-from fer_core.store.shipped import SHIPPED_BEST
+from fer_core.store.runs import SHIPPED_BEST
 from tests.live.prediction_parts import fer_faces, shipped_classifier
 
 PROJECT = Path(__file__).parents[2]

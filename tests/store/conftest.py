@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,16 +84,12 @@ def make_finished_run(paths: Paths) -> Callable[..., Run]:
     return make
 
 
-def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs code in a child process that can import the project."""
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-
-
 @pytest.fixture
 def python() -> Callable[..., subprocess.CompletedProcess[str]]:
-    return run_python
+    """A function that runs code in a child process that can import the project."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    options = {"env": environment, "capture_output": True, "text": True, "timeout": 120}
+    return lambda code, *arguments: subprocess.run([sys.executable, "-c", code, *map(str, arguments)], **options)
 
 
 @pytest.fixture
@@ -119,6 +116,20 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(scope="session")
+def at_once() -> Callable[..., None]:
+    """A function that calls others at the same time, each in a thread of its own."""
+
+    def call(*functions: Callable[[], None], times: int = 1) -> None:
+        threads = [threading.Thread(target=function) for function in functions * times]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return call
 
 
 @pytest.fixture

@@ -26,26 +26,10 @@ def ended(x):
     return layers.Dense(3, activation="softmax", name="answer")(layers.Flatten()(x))
 
 
-def spy(marker):
+def spy(marker, shape=(16, 16, 1)):
     """Code that leaves a file behind when it runs. The path stands in the code, which is all that a .h5 keeps of it."""
-    return eval(f"lambda x: (open({str(marker)!r}, 'w').close(), x)[1]")
-
-
-def lambda_at_top(marker):
-    x = picture()
-    return keras.Model(x, ended(layers.Lambda(spy(marker), output_shape=(16, 16, 1), name="bad")(x)))
-
-
-def lambda_in_a_nested_model(marker):
-    x, inner = picture(), keras.Input((16, 16, 1))
-    nested = keras.Model(inner, layers.Lambda(spy(marker), output_shape=(16, 16, 1), name="bad")(inner), name="nested")
-    return keras.Model(x, ended(nested(x)))
-
-
-def lambda_in_a_wrapper(marker):
-    x = picture()
-    bad = layers.Lambda(spy(marker), output_shape=(16, 1), name="bad")
-    return keras.Model(x, ended(layers.TimeDistributed(bad, name="wrapper")(x)))
+    code = eval(f"lambda x: (open({str(marker)!r}, 'w').close(), x)[1]")
+    return layers.Lambda(code, output_shape=shape, name="bad")
 
 
 class Own(layers.Layer):
@@ -63,27 +47,25 @@ class Own(layers.Layer):
         return super().get_config() | {"marker": self.marker}
 
 
-def custom_class(marker):
-    x = picture()
-    return keras.Model(x, ended(Own(str(marker), name="bad")(x)))
-
-
-def activation_lambda(marker):
-    x = picture()
-    return keras.Model(x, ended(layers.Conv2D(2, 3, activation=lambda value: value * 2.0, name="bad")(x)))
-
-
 def own_initializer(shape, dtype=None):
     return keras.ops.zeros(shape, dtype)
 
 
-def initializer_function(marker):
-    x = picture()
-    return keras.Model(x, ended(layers.Conv2D(2, 3, kernel_initializer=own_initializer, name="bad")(x)))
+def in_a_model(marker):
+    inner = keras.Input((16, 16, 1))
+    return keras.Model(inner, spy(marker)(inner), name="nested")
 
 
-HOSTILE = (lambda_at_top, lambda_in_a_nested_model, lambda_in_a_wrapper, custom_class)
-REFUSED = (activation_lambda, initializer_function)
+HOSTILE = {
+    "lambda_at_top": spy,
+    "lambda_in_a_nested_model": in_a_model,
+    "lambda_in_a_wrapper": lambda marker: layers.TimeDistributed(spy(marker, (16, 1)), name="wrapper"),
+    "custom_class": lambda marker: Own(str(marker), name="bad"),
+}
+REFUSED = {
+    "activation_lambda": lambda _: layers.Conv2D(2, 3, activation=lambda value: value * 2.0, name="bad"),
+    "initializer_function": lambda _: layers.Conv2D(2, 3, kernel_initializer=own_initializer, name="bad"),
+}
 """Keras itself would not run these."""
 
 
@@ -163,13 +145,14 @@ def write_keras_2(path):
 def main(folder):
     (folder / "ran").mkdir()
     ran = {}
-    for make in (*HOSTILE, *REFUSED):
+    for name, make in (HOSTILE | REFUSED).items():
         for suffix in (".h5", ".keras"):
-            name = make.__name__ + suffix
-            marker = folder / "ran" / name
-            make(marker).save(folder / name)
+            path = folder / (name + suffix)
+            marker = folder / "ran" / path.name
+            x = picture()
+            keras.Model(x, ended(make(marker)(x))).save(path)
             marker.unlink(missing_ok=True)
-            ran[name] = make in HOSTILE and runs(folder / name, marker)
+            ran[path.name] = name in HOSTILE and runs(path, marker)
     (folder / "ran.json").write_text(json.dumps(ran))
     for make in (many_layers, nested):
         for suffix in (".h5", ".keras"):

@@ -1,12 +1,17 @@
+"""Models, labels and exports as files; models that take too much are refused before their weights are made."""
+
 import json
 import zipfile
+from collections.abc import Callable
 
+import h5py
 import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.store import export
+from fer_core.resources import memory_bytes
+from fer_core.store import artifacts, export
 from fer_core.store.artifacts import (
     check_saveable,
     load_model,
@@ -16,10 +21,13 @@ from fer_core.store.artifacts import (
     save_labels,
     save_model,
 )
-from fer_core.store.export import can_export, ensure_litert, export_checked, litert_difference
+from fer_core.store.export import can_export, ensure_litert, export_checked
 from fer_core.store.files import file_sha256
+from fer_core.store.litert import LiteRTModel
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import create_run
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 1), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +56,11 @@ def run(paths):
     return run
 
 
-IMAGES = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 1), dtype=np.uint8)
-
-
-def probabilities(model):
-    import keras
-
-    return keras.ops.convert_to_numpy(model(IMAGES.astype(np.float32), training=False))
+@pytest.fixture
+def saved(model, run):
+    """The run with the model in it."""
+    save_model(model, run.model_h5, manifest=run.manifest)
+    return run
 
 
 OPEN_WITH_KERAS_ALONE = """
@@ -67,8 +73,6 @@ assert not any(name.startswith("fer_core") for name in sys.modules)
 assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
 numpy.save(sys.argv[2], keras.ops.convert_to_numpy(model(images.astype("float32"), training=False)))
 """
-
-
 SAVE_AGAIN = """
 from pathlib import Path
 from fer_core.store.artifacts import save_model
@@ -79,30 +83,28 @@ save_model(model, run.model_h5, manifest=run.manifest)
 """
 
 
-def test_plain_keras_opens_what_was_saved_and_a_kill_while_it_is_saved_again_keeps_it(model, run, tmp_path, killed_at):
-    save_model(model, run.model_h5, manifest=run.manifest)
-    before = run.model_h5.read_bytes()
-    killed_at("fsync:1", OPEN_WITH_KERAS_ALONE + SAVE_AGAIN, run.model_h5, tmp_path / "probabilities.npy", run.folder)
-    np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy"), probabilities(model), atol=1e-6)
-    assert run.model_h5.read_bytes() == before
-    assert len(list(run.folder.glob(".model.*.part.h5"))) == 1
-    with run.hold():
-        assert list(run.folder.glob(".*.part*")) == []
+def test_plain_keras_opens_what_was_saved_and_a_kill_while_it_is_saved_again_keeps_it(
+    model, saved, tmp_path, killed_at
+):
+    before = saved.model_h5.read_bytes()
+    code = OPEN_WITH_KERAS_ALONE + SAVE_AGAIN
+    killed_at("fsync:1", code, saved.model_h5, tmp_path / "probabilities.npy", saved.folder)
+    expected = np.asarray(model(IMAGES.astype(np.float32), training=False))
+    np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy"), expected, atol=1e-6)
+    assert saved.model_h5.read_bytes() == before
+    assert len(list(saved.folder.glob(".model.*.part.h5"))) == 1
+    with saved.hold():
+        assert list(saved.folder.glob(".*.part*")) == []
 
 
-def test_a_copied_h5_still_knows_its_manifest(model, paths, run):
+def test_saving_is_quiet_and_a_copied_h5_still_knows_its_manifest(model, paths, run, capfd):
     save_model(model, run.model_h5, manifest=run.manifest)
+    assert capfd.readouterr() == ("", "")
+    assert [path.name for path in run.folder.glob("*.h5")] == ["model.h5"]
     save_labels(run.labels_json, run.manifest.labels)
     run.update_state(status="SUCCEEDED")
     promote(paths, run)
     assert read_h5_manifest(model_copy(paths)) == run.manifest
-
-
-def test_saving_is_quiet_and_leaves_one_file(model, run, capfd):
-    save_model(model, run.model_h5, manifest=run.manifest)
-    assert capfd.readouterr() == ("", "")
-    assert [path.name for path in run.folder.glob("*.h5")] == ["model.h5"]
-    assert list(run.folder.glob(".*.part*")) == []
 
 
 def test_a_compiled_model_is_saved_without_its_losses(run):
@@ -117,129 +119,159 @@ def test_a_compiled_model_is_saved_without_its_losses(run):
     assert not load_model(run.model_h5).compiled
 
 
-def test_a_network_with_steps_that_no_h5_can_hold_is_refused(run):
-    import keras
-
-    picture = keras.Input((4,))
-    model = keras.Model(picture, keras.layers.Dense(2)(picture * 2.0))
-    with pytest.raises(ArtifactError, match="steps that are no stock Keras layers") as caught:
-        save_model(model, run.model_h5, manifest=run.manifest)
-    assert "keras.layers.Multiply" in caught.value.hint
-    assert not run.model_h5.exists()
-
-
-def test_a_layer_of_ones_own_is_refused_also_inside_another_model():
+def test_a_network_that_keras_could_not_read_back_is_refused(run):
     import keras
 
     class Own(keras.layers.Dense):
         pass
 
+    picture = keras.Input((4,))
+    with pytest.raises(ArtifactError, match="steps that are no stock Keras layers") as caught:
+        save_model(keras.Model(picture, keras.layers.Dense(2)(picture * 2.0)), run.model_h5, manifest=run.manifest)
+    assert "keras.layers.Multiply" in caught.value.hint
+    assert not run.model_h5.exists()
     inner = keras.Sequential([keras.Input((4,)), Own(2, name="own")])
     with pytest.raises(ArtifactError, match=r"no stock Keras layers \(own\)"):
         check_saveable(keras.Sequential([keras.Input((4,)), inner]))
-
-
-def test_a_network_that_is_not_float32_is_refused():
-    import keras
-
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, dtype="mixed_bfloat16", name="narrow")])
+    narrow = keras.layers.Dense(2, dtype="mixed_bfloat16", name="narrow")
     with pytest.raises(ArtifactError, match=r"not float32 throughout \(narrow\)"):
-        check_saveable(model)
+        check_saveable(keras.Sequential([keras.Input((4,)), narrow]))
 
 
-def test_the_architecture_can_be_built_again(model, run):
-    import keras
-
-    save_architecture(model, run.architecture_json)
-    again = keras.models.model_from_json(run.architecture_json.read_text())
-    assert again.count_params() == model.count_params()
-
-
-@pytest.mark.parametrize("content", [b"", b"no model", b"\x89HDF\r\n\x1a\n torn"])
-def test_a_file_that_is_no_model_is_named(tmp_path, content):
-    (tmp_path / "broken.h5").write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"broken\.h5 cannot be read as a Keras model"):
-        load_model(tmp_path / "broken.h5")
-    with pytest.raises(ArtifactError, match=r"broken\.h5 is no HDF5 file"):
-        read_h5_manifest(tmp_path / "broken.h5")
-
-
-def test_other_files_than_models_are_named(tmp_path):
-    import h5py
-
+def test_files_that_are_no_models_or_missing_are_named(tmp_path):
+    (tmp_path / "torn.h5").write_bytes(b"\x89HDF\r\n\x1a\n torn")
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         file["weights"] = np.ones(3)
     with zipfile.ZipFile(tmp_path / "archive.keras", "w") as archive:
         archive.writestr("config.json", "{}")
-    for name in ("weights.h5", "archive.keras"):
-        with pytest.raises(ArtifactError, match="cannot be read as a Keras model"):
+    for name in ("torn.h5", "weights.h5", "archive.keras"):
+        with pytest.raises(ArtifactError, match=rf"{name} cannot be read as a Keras model"):
             load_model(tmp_path / name)
     assert read_h5_manifest(tmp_path / "weights.h5") is None
-
-
-def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(ArtifactError, match=r"torn\.h5 is no HDF5 file"):
+        read_h5_manifest(tmp_path / "torn.h5")
     for read in (load_model, read_h5_manifest):
         with pytest.raises(ArtifactError, match=r"There is no model file .*none\.h5"):
             read(tmp_path / "none.h5")
 
 
-def test_a_model_whose_weights_do_not_fit_is_named(model, run):
-    import h5py
+def test_a_model_is_read_through_a_link_to_a_file_of_another_name_and_its_architecture_alone(model, saved, tmp_path):
+    import keras
 
-    save_model(model, run.model_h5, manifest=run.manifest)
-    with h5py.File(run.model_h5, "r+") as file:
-        file.attrs["model_config"] = file.attrs["model_config"].replace('"units": 3', '"units": 4')
-    with pytest.raises(ArtifactError, match=r"model\.h5 cannot be read as a Keras model: .*\(4, 4\)") as caught:
-        load_model(run.model_h5)
+    save_architecture(model, saved.architecture_json)
+    again = keras.models.model_from_json(saved.architecture_json.read_text())
+    (tmp_path / "link.h5").symlink_to(saved.model_h5.rename(tmp_path / "blob"))
+    assert load_model(tmp_path / "link.h5").count_params() == model.count_params() == again.count_params()
+
+
+def with_setting(path, layer, **settings):
+    """Changes the settings of all layers of a class in a saved model."""
+    with h5py.File(path, "r+") as file:
+        description = json.loads(file.attrs["model_config"])
+        for one in description["config"]["layers"]:
+            one["config"] |= settings if one["class_name"] == layer else {}
+        file.attrs["model_config"] = json.dumps(description)
+    return path
+
+
+@pytest.mark.parametrize(("setting", "reason"), [({"units": 4}, r"\(4, 4\)"), ({"nonsense": 3}, "nonsense")])
+def test_a_model_that_does_not_fit_together_is_named_with_the_reason_alone(saved, setting, reason):
+    with_setting(saved.model_h5, "Dense", **setting)
+    with pytest.raises(ArtifactError, match=rf"model\.h5 cannot be read as a Keras model: .*{reason}") as caught:
+        load_model(saved.model_h5)
     assert "as `model.save(path)` of Keras 3 writes it" in caught.value.hint
+    assert "kernel_initializer" not in str(caught.value)
 
 
-def test_a_model_is_read_through_a_link_to_a_file_of_another_name(model, run, tmp_path):
-    save_model(model, run.model_h5, manifest=run.manifest)
-    (tmp_path / "link.h5").symlink_to(run.model_h5.rename(tmp_path / "blob"))
-    assert load_model(tmp_path / "link.h5").count_params() == model.count_params()
+@pytest.fixture
+def build(tmp_path) -> Callable:
+    """A function that saves a model of such layers."""
+
+    def build(*steps):
+        import keras
+
+        made = [getattr(keras.layers, name)(*settings) for name, *settings in (*steps, ("Flatten",), ("Dense", 3))]
+        keras.Sequential([keras.Input((16, 16, 1)), *made]).save(tmp_path / "built.h5")
+        return tmp_path / "built.h5"
+
+    return build
 
 
-def test_labels_read_back_in_the_order_of_the_outputs(tmp_path):
-    labels = tuple(f"class {number}" for number in range(12))
-    save_labels(tmp_path / "labels.json", labels)
-    assert json.loads((tmp_path / "labels.json").read_text())["11"] == "class 11"
-    assert read_labels(tmp_path / "labels.json") == labels
-    (tmp_path / "labels.json").write_text('["b", "a"]')
-    assert read_labels(tmp_path / "labels.json") == ("b", "a")
+@pytest.mark.parametrize(
+    ("steps", "layer", "settings"),
+    [
+        ([("Embedding", 8, 2)], "Embedding", {"input_dim": 65536, "output_dim": 65536}),
+        ([], "Dense", {"units": 8192, "kernel_initializer": {"class_name": "Orthogonal", "config": {"seed": 1}}}),
+    ],
+    ids=["embedding", "dense"],
+)
+def test_weights_that_the_file_does_not_hold_are_never_made(build, monkeypatch, steps, layer, settings):
+    import keras
+
+    path, made = with_setting(build(*steps), layer, **settings), []
+    for name in ("RandomUniform", "Orthogonal"):
+        monkeypatch.setattr(getattr(keras.initializers, name), "__call__", lambda *_, **__: made.append("weights"))
+    with pytest.raises(ArtifactError, match="cannot be read as a Keras model"):
+        load_model(path)
+    assert made == []
 
 
-@pytest.mark.parametrize("content", ['{"0": "a", "2": "b"}', '{"a": 0, "b": 1}', "[1, 2]", '"angry"', "{}", '["one"]'])
-def test_labels_that_are_none_are_refused(tmp_path, content):
-    (tmp_path / "labels.json").write_text(content)
-    with pytest.raises(ArtifactError, match=r"labels\.json has no labels of a model"):
-        read_labels(tmp_path / "labels.json")
+def test_values_between_layers_beyond_the_memory_are_refused(build):
+    path = build(*[("UpSampling2D", 2)] * 3, ("GlobalMaxPooling2D",))
+    with_setting(path, "UpSampling2D", size=[64, 64])
+    with pytest.raises(ArtifactError, match="one layer gives 17,592,186,044,416 values for one picture"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("limit", "finding"), [("_MOST_VALUES", "its layers give"), ("_MOST_MULTIPLY_ADDS", "one picture takes about")]
+)
+def test_work_without_end_is_refused(saved, monkeypatch, limit, finding):
+    monkeypatch.setattr(artifacts, limit, 100)
+    with pytest.raises(ArtifactError, match=finding):
+        load_model(saved.model_h5)
+
+
+def test_the_work_of_a_model_in_a_model_counts_for_each_call(tmp_path, monkeypatch):
+    import keras
+
+    convolution = keras.layers.Conv2D(1, 3, padding="same", use_bias=False)
+    inner, first = keras.Sequential([keras.Input((8, 8, 1)), convolution]), keras.Input((8, 8, 1))
+    keras.Model(first, inner(inner(first))).save(tmp_path / "twice.h5")
+    monkeypatch.setattr(artifacts, "_MOST_MULTIPLY_ADDS", 2 * 8 * 8 * 9 - 1)
+    with pytest.raises(ArtifactError, match="one picture takes about"):
+        load_model(tmp_path / "twice.h5")
+
+
+def test_a_process_fails_where_it_takes_more_memory_than_it_may(python):
+    code = "import sys; from fer_core.resources import limit_memory; limit_memory(2**28); bytearray(2**30)"
+    answer = python(code)
+    assert (answer.returncode, answer.stderr.splitlines()[-1]) == (1, "MemoryError")
+    assert 2**28 < memory_bytes() < 2**50
+
+
+def test_labels_read_back_in_the_order_of_the_outputs_and_what_is_none_is_refused(tmp_path):
+    path, labels = tmp_path / "labels.json", tuple(f"class {number}" for number in range(12))
+    save_labels(path, labels)
+    assert json.loads(path.read_text())["11"] == "class 11"
+    assert read_labels(path) == labels
+    path.write_text('["b", "a"]')
+    assert read_labels(path) == ("b", "a")
+    for content in ('{"0": "a", "2": "b"}', '{"a": 0, "b": 1}', "[1, 2]", '"angry"', "{}", '["one"]'):
+        path.write_text(content)
+        with pytest.raises(ArtifactError, match=r"labels\.json has no labels of a model"):
+            read_labels(path)
 
 
 def test_the_export_is_the_same_model_and_says_how_close(model, tmp_path, capfd):
     assert can_export()
     metadata = export_checked(model, tmp_path / "model.tflite", IMAGES)
     assert capfd.readouterr() == ("", "")
-    assert metadata.largest_difference < 1e-5
+    expected = np.asarray(model(IMAGES.astype(np.float32), training=False))
+    differences = np.abs(LiteRTModel(tmp_path / "model.tflite").probabilities(IMAGES) - expected)
+    assert metadata.largest_difference == differences.max() < 1e-5
     assert metadata.sha256 == file_sha256(tmp_path / "model.tflite")
-    other = np.roll(probabilities(model), 1, axis=1)
-    assert litert_difference(tmp_path / "model.tflite", IMAGES, other) > 0.01
     assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
-
-
-def test_a_run_trained_elsewhere_gets_its_export_on_a_machine_that_has_tensorflow(model, run, monkeypatch):
-    save_model(model, run.model_h5, manifest=run.manifest)
-    run.update_state(status="SUCCEEDED")
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert ensure_litert(run)
-    assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
-    assert run.manifest.litert.largest_difference < 1e-5
-
-
-def test_an_export_that_fails_says_why(run):
-    run.model_h5.write_bytes(b"no model")
-    with pytest.raises(ArtifactError, match=r"model\.h5 cannot be read as a Keras model"):
-        ensure_litert(run)
 
 
 def test_an_export_that_is_another_model_is_refused_and_removed(model, tmp_path, monkeypatch):
@@ -249,6 +281,17 @@ def test_an_export_that_is_another_model_is_refused_and_removed(model, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_tensorflow_a_run_waits_for_its_export(run, monkeypatch):
-    monkeypatch.setattr(export, "can_export", lambda: False)
-    assert not ensure_litert(run)
+def test_a_run_trained_elsewhere_gets_its_export_on_a_machine_that_has_tensorflow(saved, tmp_path, monkeypatch):
+    saved.update_state(status="SUCCEEDED")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with monkeypatch.context() as without_tensorflow:
+        without_tensorflow.setattr(export, "can_export", lambda: False)
+        assert not ensure_litert(saved)
+    saved.model_h5.rename(tmp_path / "kept")
+    saved.model_h5.write_bytes(b"no model")
+    with pytest.raises(ArtifactError, match=r"model\.h5 cannot be read as a Keras model"):
+        ensure_litert(saved)
+    (tmp_path / "kept").rename(saved.model_h5)
+    assert ensure_litert(saved)
+    assert saved.manifest.litert.sha256 == file_sha256(saved.model_tflite)
+    assert saved.manifest.litert.largest_difference < 1e-5

@@ -22,10 +22,19 @@ def manifest():
     )
 
 
+def with_changes(manifest, **changes):
+    text = json.dumps(json.loads(manifest.to_json()) | changes)
+    return Manifest.from_json(text, where="here")
+
+
 def test_a_manifest_reads_back_as_it_was(manifest):
-    whole = manifest.completed({"training_images": TrainingImages(count=3, sha256="ab"), "labels": ("a", "b")})
+    framing = {"haar": {"scale": 1.2, "right": 0.1, "down": -0.1}}
+    images = TrainingImages(count=3, sha256="ab")
+    whole = manifest.completed({"training_images": images, "labels": ("a", "b"), "framing": framing})
     assert Manifest.from_json(whole.to_json(), where="manifest.json") == whole
-    assert json.loads(whole.to_json())["schema"] == 1
+    values = json.loads(whole.to_json())
+    assert (values["schema"], values["framing"]) == (1, framing)
+    assert with_changes(manifest, config={}).config == TrainConfig()
 
 
 def test_an_unknown_field_and_a_frozen_one_are_refused(manifest):
@@ -35,26 +44,11 @@ def test_an_unknown_field_and_a_frozen_one_are_refused(manifest):
         manifest.side = 48
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [({"schema": 2}, "schema"), ({"new_field": 1}, "new_field"), ({"seed": "x"}, "seed"), ({"config": {}}, None)],
-)
-def test_a_manifest_of_another_version_is_named(manifest, change, reason):
-    text = json.dumps(json.loads(manifest.to_json()) | change)
-    if reason is None:
-        assert Manifest.from_json(text, where="here").config == TrainConfig()
-        return
-    with pytest.raises(ArtifactError, match=rf"here is no manifest of this version \({reason}: ") as caught:
-        Manifest.from_json(text, where="here")
+@pytest.mark.parametrize("change", [{"schema": 2}, {"new_field": 1}, {"seed": "x"}], ids=str)
+def test_a_manifest_of_another_version_is_named(manifest, change):
+    with pytest.raises(ArtifactError, match=rf"here is no manifest of this version: {next(iter(change))}: ") as caught:
+        with_changes(manifest, **change)
     assert "schema 1" in caught.value.hint
-
-
-def test_the_framings_are_kept_and_may_be_missing(manifest):
-    assert Manifest.from_json(manifest.to_json(), where="here").framing is None
-    framing = {"haar": {"scale": 1.2, "right": 0.1, "down": -0.1}}
-    whole = manifest.completed({"framing": framing})
-    assert Manifest.from_json(whole.to_json(), where="here") == whole
-    assert json.loads(whole.to_json())["framing"] == framing
 
 
 @pytest.mark.parametrize(
@@ -65,40 +59,25 @@ def test_the_framings_are_kept_and_may_be_missing(manifest):
         {"haar": {"right": 0.0}},
         {"haar": {"scale": 1.0, "up": 0.0}},
         {"haar": {"scale": 0.0}},
-        {"haar": {"scale": -1.0}},
         {"haar": {"scale": 1e9}},
         {"haar": {"scale": float("inf")}},
         {"haar": {"scale": "nan"}},
         {"haar": {"scale": 1.0, "right": float("nan")}},
-        {"haar": {"scale": 1.0, "down": -1e9}},
     ],
     ids=str,
 )
 def test_a_framing_that_cuts_out_nothing_is_refused(manifest, framing):
-    text = json.dumps(json.loads(manifest.to_json()) | {"framing": framing})
     with pytest.raises(ArtifactError, match="here is no manifest of this version"):
-        Manifest.from_json(text, where="here")
+        with_changes(manifest, framing=framing)
 
 
-def test_a_torn_manifest_is_named(manifest):
-    with pytest.raises(ArtifactError, match=r"here is no manifest of this version \(JSON: Invalid JSON"):
-        Manifest.from_json(manifest.to_json()[:100], where="here")
-
-
-def test_a_manifest_that_would_not_fit_into_an_h5_is_refused(manifest):
+def test_a_manifest_that_would_not_fit_into_an_h5_is_refused_and_one_of_a_hundred_classes_fits(manifest):
     with pytest.raises(ArtifactError, match="bytes; at most 60,000 fit") as caught:
         manifest.completed({"scores": {"note": "x" * 60_000}}).to_json()
     assert "evaluation.json" in caught.value.hint
-
-
-def test_a_hundred_classes_fit(manifest):
     labels = [f"class_{number:03}" for number in range(100)]
     per_class = {label: {"precision": 0.12345678, "recall": 0.12345678, "f1": 0.12345678} for label in labels}
     assert len(manifest.completed({"labels": labels, "scores": per_class}).to_json()) < 30_000
-
-
-def test_the_versions_name_what_decides_a_training():
-    assert {"python", "keras", "numpy", "opencv", "fer-workbench"} <= set(installed_versions())
 
 
 def git(folder, *arguments):
@@ -107,7 +86,8 @@ def git(folder, *arguments):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_the_commit_is_that_of_the_projects_own_checkout(tmp_path):
+def test_the_versions_and_the_commit_of_the_projects_own_checkout_are_noted(tmp_path, monkeypatch):
+    assert {"python", "keras", "numpy", "opencv", "fer-workbench"} <= set(installed_versions())
     assert checkout_commit(tmp_path) is None
     git(tmp_path, "init", "-q")
     assert checkout_commit(tmp_path) is None
@@ -116,8 +96,5 @@ def test_the_commit_is_that_of_the_projects_own_checkout(tmp_path):
     inside = tmp_path / "site-packages"
     inside.mkdir()
     assert checkout_commit(inside) is None
-
-
-def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert checkout_commit(tmp_path) is None
+    monkeypatch.setenv("PATH", str(inside))
+    assert checkout_commit(tmp_path) is None, "there is no git"

@@ -22,7 +22,8 @@ def test_a_line_says_what_when_and_in_which_attempt(tmp_path):
     }
 
 
-def test_a_line_can_be_read_at_once(tmp_path):
+def test_a_line_can_be_read_at_once_and_a_run_without_metrics_has_none(tmp_path):
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
     with MetricsWriter(tmp_path / "metrics.jsonl") as metrics:
         metrics.write("progress", step=20)
         assert [entry["step"] for entry in read_metrics(tmp_path / "metrics.jsonl")] == [20]
@@ -45,10 +46,6 @@ def test_a_whole_last_line_without_its_line_break_counts(tmp_path):
     MetricsWriter(tmp_path / "metrics.jsonl").close()
     assert (tmp_path / "metrics.jsonl").read_bytes() == b'{"kind": "event"}\n'
     assert len(read_metrics(tmp_path / "metrics.jsonl")) == 1
-
-
-def test_a_run_without_metrics_has_none(tmp_path):
-    assert read_metrics(tmp_path / "metrics.jsonl") == []
 
 
 def test_a_line_that_does_not_fit_on_the_disk_costs_only_itself(small_disk):

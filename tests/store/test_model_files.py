@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import threading
 from pathlib import Path
 
 import h5py
@@ -13,14 +12,13 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
-from fer_core.store import model_files, shipped
+from fer_core.store import model_files, runs
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import find_model, int8_file, litert_file
 from fer_core.store.promotion import model_copy, promote
-from fer_core.store.runs import create_run
-from fer_core.store.shipped import SHIPPED_BEST
+from fer_core.store.runs import SHIPPED_BEST, create_run
 
 LABELS = ("angry", "happy", "sad")
 FRAMING = {"haar": {"scale": 1.2, "right": 0.0, "down": 0.0}}
@@ -65,13 +63,6 @@ def test_where_nothing_was_promoted_the_shipped_model_is_in_use(paths):
     assert not paths.cache.exists()
 
 
-def test_without_any_model_the_next_step_is_named(paths, monkeypatch):
-    monkeypatch.setattr(model_files, "model_in_use", lambda paths: None)
-    with pytest.raises(ArtifactError, match="There is no model in ") as caught:
-        find_model(None, paths)
-    assert "train_emotion_model.py" in caught.value.hint
-
-
 def test_the_model_in_use_is_found_without_opening_it(paths, python):
     code = """
 import sys, time
@@ -91,21 +82,14 @@ print(sorted({"keras", "tensorflow", "pandas", "h5py", "cv2", "matplotlib"} & se
     assert answer.stdout == "[]\n"
 
 
-def test_a_run_is_found_by_its_id_its_folder_and_its_file(paths, run):
+def test_a_run_is_found_by_its_id_its_folder_its_file_and_its_promoted_copy(paths, run):
     found = find_model(run.id, paths)
     assert (found.name, found.run_folder, found.model) == (run.id, run.folder.absolute(), run.model_h5.absolute())
-    assert (found.labels, found.temperature, found.framing) == (
-        LABELS,
-        1.5,
-        FRAMING,
-    )
+    assert (found.labels, found.temperature, found.framing) == (LABELS, 1.5, FRAMING)
     assert found.manifest == run.manifest
     assert found == find_model(str(run.folder), paths) == find_model(str(run.model_h5), paths)
-
-
-def test_the_promoted_run_is_found_also_by_its_copy(paths, run):
     promote(paths, run)
-    assert find_model(None, paths) == find_model(str(model_copy(paths)), paths) == find_model(run.id, paths)
+    assert find_model(None, paths) == find_model(str(model_copy(paths)), paths) == found
 
 
 def test_a_copied_file_is_enough(paths, run, tmp_path):
@@ -113,20 +97,19 @@ def test_a_copied_file_is_enough(paths, run, tmp_path):
     shutil.rmtree(run.folder)
     found = find_model(str(alone), paths)
     assert (found.name, found.run_folder, found.model) == ("mine.h5", None, alone)
-    assert (found.labels, found.temperature, found.framing) == (
-        LABELS,
-        1.5,
-        FRAMING,
-    )
+    assert (found.labels, found.temperature, found.framing) == (LABELS, 1.5, FRAMING)
 
 
 def test_a_copied_run_folder_is_looked_into(paths, run, model_zoo, tmp_path):
-    folder = tmp_path / "from_elsewhere"
-    shutil.copytree(run.folder, folder)
+    folder = shutil.copytree(run.folder, tmp_path / "from_elsewhere")
     assert find_model(str(folder), paths).name == "from_elsewhere"
     shutil.copy(model_zoo / "lambda_at_top.h5", folder / "model.h5")
-    with pytest.raises(ArtifactError, match="the layer 'bad' is a Lambda, which is code"):
-        find_model(str(folder), paths)
+    hostile = Path(shutil.copy(model_zoo / "custom_class.keras", tmp_path))
+    save_labels(tmp_path / "labels.json", LABELS)
+    for given in (folder, hostile):
+        with pytest.raises(ArtifactError, match="is refused: the layer 'bad' is "):
+            find_model(str(given), paths)
+    assert list((model_zoo / "ran").iterdir()) == []
 
 
 def with_another_export(run, folder):
@@ -141,7 +124,7 @@ def with_another_export(run, folder):
     return folder
 
 
-def test_the_export_in_a_folder_from_elsewhere_is_never_run(paths, run, tmp_path):
+def test_the_export_in_a_folder_from_elsewhere_is_never_run_and_that_of_a_run_made_here_is(paths, run, tmp_path):
     elsewhere = with_another_export(run, tmp_path / "from_elsewhere")
     (paths.models / "runs" / "linked").symlink_to(elsewhere)
     with_another_export(run, paths.models / "copied_here")
@@ -150,40 +133,26 @@ def test_the_export_in_a_folder_from_elsewhere_is_never_run(paths, run, tmp_path
         assert litert_file(found, paths).parent == paths.cache / "litert"
         with pytest.raises(ArtifactError, match="is from elsewhere: its int8 export is not run"):
             int8_file(found, paths)
-
-
-def test_the_export_of_a_run_made_here_is_run(paths, run):
     own = with_another_export(run, paths.models / "runs" / "own")
     found = find_model("own", paths)
     assert (litert_file(found, paths), int8_file(found, paths)) == (own / "model.tflite", own / "model_int8.tflite")
 
 
-def test_labels_that_are_not_those_of_the_model_are_refused(paths, run, tmp_path):
-    run.update_state(status="RUNNING")
-    run.update_manifest(labels=("happy", "sad"))
-    with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
-        find_model(run.id, paths)
-    run.architecture_json.unlink()
-    with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
-        find_model(run.id, paths)
-    with h5py.File(shutil.copy(run.model_h5, tmp_path / "mine.h5"), "r+") as file:
-        file.attrs[MANIFEST_ATTRIBUTE] = run.manifest.to_json()
-    with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
-        find_model(str(tmp_path / "mine.h5"), paths)
-
-
-def test_a_manifest_with_another_input_than_the_model_is_refused(paths, run):
+def test_a_manifest_with_other_labels_or_another_input_than_the_model_is_refused(paths, run, tmp_path):
     run.update_state(status="RUNNING")
     run.update_manifest(side=64)
     with pytest.raises(ArtifactError, match=r"takes \(48, 48, 1\), the manifest says \(64, 64, 1\)"):
         find_model(run.id, paths)
-
-
-def test_a_run_that_has_no_model_yet_says_how_to_go_on(paths):
-    run = create_run(paths, TrainConfig())
-    with pytest.raises(ArtifactError, match=f"Run {run.id} has no model yet") as caught:
+    run.update_manifest(labels=("happy", "sad"), side=48)
+    path = shutil.copy(run.model_h5, tmp_path / "mine.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs[MANIFEST_ATTRIBUTE] = run.manifest.to_json()
+    for given in (run.id, str(path)):
+        with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
+            find_model(given, paths)
+    run.architecture_json.unlink()
+    with pytest.raises(ArtifactError, match="2 labels, the model has 3 outputs"):
         find_model(run.id, paths)
-    assert f"--resume {run.id}" in caught.value.hint
 
 
 def test_our_own_models_need_no_flags(paths, run, tmp_path):
@@ -196,38 +165,31 @@ def test_our_own_models_need_no_flags(paths, run, tmp_path):
     assert find_model(run.id, paths, labels_file=tmp_path / "same.json", pixels="0..255").labels == LABELS
 
 
-def test_a_foreign_model_gets_the_nearest_labels(paths, foreign, tmp_path):
-    files = [foreign.with_name(name) for name in ("labels.json", "emotion_labels.json", "other_labels.json")]
-    for number, file in enumerate([*files, tmp_path / "given.json"]):
-        save_labels(file, ("a", "b", str(number)))
-        found = find_model(str(foreign), paths, labels_file=file if number == 3 else None)
-        assert (found.labels, found.name, found.run_folder, found.manifest) == (
-            ("a", "b", str(number)),
-            "other.h5",
-            None,
-            None,
-        )
-        assert found.note == f"other.h5 has no manifest: its labels are from {file.name}."
-
-
-def test_a_foreign_model_without_labels_is_refused_and_what_was_looked_for_is_named(paths, foreign, tmp_path):
-    with pytest.raises(
-        ArtifactError, match=r"no other_labels\.json, no emotion_labels\.json, no labels\.json"
-    ) as caught:
+def test_a_foreign_model_gets_the_nearest_labels_and_without_any_is_refused(paths, foreign, tmp_path):
+    looked_for = r"no other_labels\.json, no emotion_labels\.json, no labels\.json"
+    with pytest.raises(ArtifactError, match=looked_for) as caught:
         find_model(str(foreign), paths)
     assert "--labels FILE" in caught.value.hint
     with pytest.raises(ArtifactError, match=r"There is no labels file: .*none\.json is missing"):
         find_model(str(foreign), paths, labels_file=tmp_path / "none.json")
+    files = [foreign.with_name(name) for name in ("labels.json", "emotion_labels.json", "other_labels.json")]
+    for number, file in enumerate([*files, tmp_path / "given.json"]):
+        save_labels(file, ("a", "b", str(number)))
+        found = find_model(str(foreign), paths, labels_file=file if number == 3 else None)
+        assert found.labels == ("a", "b", str(number))
+        assert (found.name, found.run_folder, found.manifest) == ("other.h5", None, None)
+        assert found.note == f"other.h5 has no manifest: its labels are from {file.name}."
 
 
 def test_foreign_labels_that_do_not_fit_are_refused(paths, with_labels):
-    save_labels(with_labels.with_name("labels.json"), SEVEN)
-    with pytest.raises(ArtifactError, match="7 labels, the model has 3 outputs") as caught:
-        find_model(str(with_labels), paths)
-    assert "--labels FILE" in caught.value.hint
-    save_labels(with_labels.with_name("labels.json"), ("happy", "sad", "happy"))
-    with pytest.raises(ArtifactError, match=r"A label of .* is there twice: happy, sad, happy"):
-        find_model(str(with_labels), paths)
+    for labels, message in (
+        (SEVEN, "7 labels, the model has 3 outputs"),
+        (("happy", "sad", "happy"), r"A label of .* is there twice: happy, sad, happy"),
+    ):
+        save_labels(with_labels.with_name("labels.json"), labels)
+        with pytest.raises(ArtifactError, match=message) as caught:
+            find_model(str(with_labels), paths)
+        assert "--labels FILE" in caught.value.hint
 
 
 def test_a_foreign_model_that_does_not_scale_its_pixels_is_told_of(paths, model_zoo, tmp_path):
@@ -251,44 +213,33 @@ def save_description(path: Path, shape: list[int | None]) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("channels", "is_told"), [(1, False), (3, True)])
-def test_a_foreign_model_of_three_colours_is_told_to_get_gray(paths, tmp_path, channels, is_told):
-    path = save_description(tmp_path / "other.h5", [None, 48, 48, channels])
+def test_a_foreign_model_of_three_colours_gets_gray_and_one_of_no_square_pictures_is_refused(paths, tmp_path):
     save_labels(tmp_path / "labels.json", LABELS)
-    found = find_model(str(path), paths)
-    assert found.channels == channels
-    assert ("gets the same gray three times" in found.note) == is_told
+    for channels in (1, 3):
+        found = find_model(str(save_description(tmp_path / "other.h5", [None, 48, 48, channels])), paths)
+        assert found.channels == channels
+        assert ("gets the same gray three times" in found.note) == (channels == 3)
+    for shape in ([None, 48, 32, 1], [None, 48, 48, 2], [None, None, None, 1], [None, 48]):
+        with pytest.raises(ArtifactError, match="takes no square pictures with 1 or 3 channels, but"):
+            find_model(str(save_description(tmp_path / "other.h5", shape)), paths)
 
 
-@pytest.mark.parametrize("shape", [[None, 48, 32, 1], [None, 48, 48, 2], [None, None, None, 1], [None, 48]])
-def test_a_model_that_takes_no_square_pictures_is_refused(paths, tmp_path, shape):
-    save_description(tmp_path / "other.h5", shape)
-    with pytest.raises(ArtifactError, match="takes no square pictures with 1 or 3 channels, but"):
-        find_model(str(tmp_path / "other.h5"), paths)
+def test_names_that_mean_no_model_are_answered_with_what_there_is(paths, run, tmp_path, monkeypatch):
+    def hint(given, message):
+        with pytest.raises(ArtifactError, match=message) as caught:
+            find_model(given, paths)
+        return caught.value.hint
 
-
-@pytest.mark.parametrize("suffix", [".h5", ".keras"])
-@pytest.mark.parametrize("name", ["lambda_at_top", "lambda_in_a_nested_model", "lambda_in_a_wrapper", "custom_class"])
-def test_a_hostile_model_with_labels_beside_it_is_refused_and_does_not_run(paths, model_zoo, tmp_path, name, suffix):
-    path = Path(shutil.copy(model_zoo / (name + suffix), tmp_path))
-    save_labels(tmp_path / "labels.json", LABELS)
-    with pytest.raises(ArtifactError, match="is refused: the layer 'bad' is "):
-        find_model(str(path), paths)
-    assert list((model_zoo / "ran").iterdir()) == []
-
-
-def test_names_that_mean_no_model_are_answered_with_what_there_is(paths, run, tmp_path):
-    with pytest.raises(ArtifactError, match="There is no run") as caught:
-        find_model(run.id[:-1] + "x", paths)
-    assert caught.value.hint == f"Did you mean {run.id!r}?"
-    with pytest.raises(ArtifactError, match=r"There is no model file none\.h5"):
-        find_model("none.h5", paths)
-    with pytest.raises(ArtifactError, match=r"is no run's folder: it has no manifest\.json"):
-        find_model(str(tmp_path), paths)
+    assert hint(run.id[:-1] + "x", "There is no run") == f"Did you mean {run.id!r}?"
+    hint("none.h5", r"There is no model file none\.h5")
+    hint(str(tmp_path), r"is no run's folder: it has no manifest\.json")
     (tmp_path / "picture.png").touch()
     for given in (str(tmp_path / "picture.png"), "some/where"):
-        with pytest.raises(ArtifactError, match=r"is no model: it is no run's folder, and ends in none of \.h5"):
-            find_model(given, paths)
+        hint(given, r"is no model: it is no run's folder, and ends in none of \.h5")
+    run.model_h5.unlink()
+    assert f"--resume {run.id}" in hint(run.id, f"Run {run.id} has no model yet")
+    monkeypatch.setattr(model_files, "model_in_use", lambda paths: None)
+    assert "train_emotion_model.py" in hint(None, "There is no model in ")
 
 
 def test_a_run_id_in_a_file_does_not_lead_out_of_the_models_folder(paths, run, tmp_path):
@@ -297,7 +248,7 @@ def test_a_run_id_in_a_file_does_not_lead_out_of_the_models_folder(paths, run, t
     path = shutil.copy(run.model_h5, tmp_path / "mine.h5")
     with h5py.File(path, "r+") as file:
         file.attrs[MANIFEST_ATTRIBUTE] = manifest.to_json()
-    with pytest.raises(ArtifactError, match=r"is no manifest of this version \(run_id"):
+    with pytest.raises(ArtifactError, match=r"is no manifest of this version: run_id"):
         find_model(str(path), paths)
 
 
@@ -305,7 +256,7 @@ def test_a_run_id_in_a_file_does_not_lead_out_of_the_models_folder(paths, run, t
 
 
 @pytest.fixture(scope="module")
-def converted(model_zoo, tmp_path_factory):
+def converted(model_zoo, tmp_path_factory, at_once):
     """Places, a foreign model, and what two threads got that asked at the same time for its LiteRT form.
 
     There was one already, but damaged.
@@ -319,11 +270,7 @@ def converted(model_zoo, tmp_path_factory):
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"damaged")
     write_json(kept.with_suffix(".json"), {"sha256": "0" * 64, "largest_difference": 0.0})
-    ask = [threading.Thread(target=lambda: files.append(litert_file(model, paths, report=said.append))) for _ in "ab"]
-    for thread in ask:
-        thread.start()
-    for thread in ask:
-        thread.join()
+    at_once(lambda: files.append(litert_file(model, paths, report=said.append)), times=2)
     return paths, model, files, said
 
 
@@ -351,7 +298,7 @@ def test_a_kept_conversion_is_used_again_and_is_the_same_model(converted):
 def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache(converted, run, monkeypatch):
     paths, model, *_ = converted
     folder = paths.models / "shipped" / "other"
-    monkeypatch.setattr(shipped, "SHIPPED", folder.parent)
+    monkeypatch.setattr(runs, "SHIPPED", folder.parent)
     shutil.copytree(run.folder, folder)
     shutil.copy(model.model, folder / "model.h5")
     for content in (b"damaged", None):
@@ -364,21 +311,18 @@ def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache
         assert sorted(folder.iterdir()) == before
 
 
-def test_a_model_that_cannot_be_converted_says_why(paths, with_labels):
+def test_a_model_that_cannot_be_converted_or_kept_says_why(paths, with_labels):
     model = find_model(str(with_labels), paths)
+    paths.cache.write_text("in the way")
+    with pytest.raises(ArtifactError, match="The converted model cannot be kept in") as caught:
+        litert_file(model, paths)
+    assert "$FER_CACHE_DIR" in caught.value.hint
+    paths.cache.unlink()
     with_labels.write_bytes(b"changed meanwhile")
     with pytest.raises(ArtifactError, match=r"^\S*other\.h5 cannot be read as a Keras model") as caught:
         litert_file(model, paths)
     assert "--runtime keras" not in caught.value.hint, "that would fail alike"
     assert list((paths.cache / "litert").iterdir()) == []
-
-
-def test_a_cache_that_cannot_be_written_is_named(paths, with_labels):
-    paths.cache.parent.mkdir(parents=True, exist_ok=True)
-    paths.cache.write_text("in the way")
-    with pytest.raises(ArtifactError, match="The converted model cannot be kept in") as caught:
-        litert_file(find_model(str(with_labels), paths), paths)
-    assert "$FER_CACHE_DIR" in caught.value.hint
 
 
 def test_without_tensorflow_or_litert_the_other_runtime_is_named(paths, with_labels, monkeypatch):

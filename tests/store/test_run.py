@@ -75,23 +75,21 @@ def test_one_process_cannot_hold_a_run_twice(run, paths):
         pass
 
 
-def test_looking_whether_a_run_is_held_turns_no_trainer_away(run):
+def test_looking_whether_a_run_is_held_turns_no_trainer_away(run, at_once):
     stop = threading.Event()
 
     def look():
-        while not stop.is_set():
+        while not stop.wait(0.001):
             run.is_held()
-            stop.wait(0.001)
 
-    looker = threading.Thread(target=look)
-    looker.start()
-    try:
+    def train():
         for _ in range(20):
             with run.hold():
                 pass
-    finally:
         stop.set()
-        looker.join()
+
+    at_once(look, train)
+    assert stop.is_set()
 
 
 def test_the_state_changes_field_by_field(run):
@@ -99,38 +97,28 @@ def test_the_state_changes_field_by_field(run):
     state = run.update_state(epoch=1)
     assert (state.status, state.attempt, state.message, state.epoch) == ("RUNNING", 1, "epoch 1 of 3", 1)
     assert run.state == state
+    for fields in ({"status": "DONE"}, {"progress": 1}, {"epoch": "many"}):
+        with pytest.raises(ValidationError):
+            run.update_state(**fields)
+    assert run.state == state
 
 
-def test_two_that_change_the_state_at_once_lose_nothing(run):
+def test_two_that_change_the_state_at_once_lose_nothing(run, at_once):
     def change(field):
         for number in range(1, 31):
             run.update_state(**{field: number})
 
-    threads = [threading.Thread(target=change, args=(field,)) for field in ("epoch", "attempt")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(lambda: change("epoch"), lambda: change("attempt"))
     assert (run.state.epoch, run.state.attempt) == (30, 30)
 
 
-@pytest.mark.parametrize("fields", [{"status": "DONE"}, {"progress": 1}, {"epoch": "many"}])
-def test_a_state_that_there_is_not_is_refused(run, fields):
-    with pytest.raises(ValidationError):
-        run.update_state(**fields)
-    assert run.state.status == "QUEUED"
-
-
-def test_a_torn_state_is_named(run):
+def test_a_torn_state_and_a_missing_manifest_are_named(run):
     (run.folder / "state.json").write_text('{"status": "RUN')
     with pytest.raises(ArtifactError, match=rf"The state of run {run.id} cannot be read: .* is not whole JSON"):
         _ = run.state
     (run.folder / "state.json").write_text('{"status": "DONE"}')
     with pytest.raises(ArtifactError, match=r"state\.json is no state of a run"):
         _ = run.state
-
-
-def test_a_missing_manifest_is_named(run):
     (run.folder / "manifest.json").unlink()
     with pytest.raises(ArtifactError, match=f"Run {run.id} has no readable manifest"):
         _ = run.manifest
@@ -142,6 +130,8 @@ def test_the_manifest_is_completed_while_training(run):
     assert (manifest.labels, manifest.side, manifest.backend) == (("angry", "happy"), 48, "tensorflow")
     assert manifest.scores == {"test": {"loss": None, "images": 3589}}
     assert run.manifest == manifest
+    config = manifest.config.model_copy(update={"epochs": 90})
+    assert run.update_manifest(config=config).config.epochs == 90
 
 
 def test_the_manifest_of_a_finished_run_takes_a_later_export_and_nothing_else(run):
@@ -150,8 +140,3 @@ def test_the_manifest_of_a_finished_run_takes_a_later_export_and_nothing_else(ru
         run.update_manifest(temperature=2.0)
     metadata = LiteRTMetadata(sha256="ab", largest_difference=1e-7)
     assert run.update_manifest(litert=metadata).litert == metadata
-
-
-def test_a_resumed_run_may_get_more_epochs_in_its_config(run):
-    config = run.manifest.config.model_copy(update={"epochs": 90})
-    assert run.update_manifest(config=config).config.epochs == 90

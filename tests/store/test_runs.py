@@ -24,25 +24,18 @@ def make_run(paths, noon):
     return make
 
 
-def test_a_run_id_sorts_by_time_and_says_what_it_is(make_run):
-    assert make_run().id == "20260131-120000-smoke-0000"
-    assert make_run(recipe=None).id == "20260131-120000-baseline-0001"
-
-
-def test_a_new_run_waits_to_be_trained(make_run):
+def test_a_new_run_is_named_by_its_time_and_waits_to_be_trained(make_run, paths):
     run = make_run(history_header="epoch,loss\n")
+    assert run.id == "20260131-120000-smoke-0000"
     assert (run.state.status, run.state.epoch, run.state.epochs, run.state.attempt) == ("QUEUED", 0, 7, 0)
     assert run.manifest.config == TrainConfig(epochs=7)
     assert run.manifest.created_utc == "2026-01-31T12:00:00.000Z"
     assert run.history_csv.name == "training_history_20260131_120000.csv"
     assert run.history_csv.read_text() == "epoch,loss\n"
-
-
-def test_only_whole_files_are_left_in_a_new_run(make_run, paths):
-    run = make_run()
     assert sorted(path.name for path in run.folder.iterdir()) == ["manifest.json", "state.json"]
     assert [path.name for path in run.folder.parent.iterdir()] == [run.id]
     assert [path.name for path in paths.history.iterdir()] == [run.history_csv.name]
+    assert make_run(recipe=None).id == "20260131-120000-baseline-0001"
 
 
 def test_an_id_that_is_taken_is_not_taken_again(make_run, paths):
@@ -62,11 +55,6 @@ def test_a_run_whose_id_was_noted_before_is_made_once(make_run, paths, noon):
     assert len(list(paths.history.iterdir())) == 1
 
 
-def test_a_noted_id_cannot_leave_the_folder(make_run):
-    with pytest.raises(ArtifactError, match="is no run id"):
-        make_run(run_id="../elsewhere")
-
-
 def test_histories_of_one_second_are_numbered(make_run):
     assert [make_run().history_csv.name for _ in range(3)] == [
         "training_history_20260131_120000.csv",
@@ -79,14 +67,6 @@ def test_the_history_of_a_trial_lies_in_the_folder_of_its_search(make_run, paths
     run = make_run(kind="trial", parent="20260131-nightly")
     assert run.history_csv.parent == paths.history / "search_20260131-nightly"
     assert not run.manifest.promote
-
-
-def test_a_run_that_cannot_be_made_leaves_no_history(make_run, paths):
-    paths.models.mkdir()
-    (paths.models / "runs").write_text("in the way")
-    with pytest.raises(FileExistsError):
-        make_run()
-    assert list(paths.history.iterdir()) == []
 
 
 CREATE_RUNS = """
@@ -116,27 +96,24 @@ def test_two_processes_that_create_runs_in_one_second_get_their_own(paths, proje
 def test_a_hostile_run_id_is_refused(paths, name):
     (paths.models / "outside").mkdir(parents=True)
     (paths.models / "outside" / "manifest.json").write_text("{}")
-    with pytest.raises(ArtifactError, match="is no run id"):
-        open_run(paths, name)
+    for look in (open_run, lambda paths, name: create_run(paths, TrainConfig(), run_id=name)):
+        with pytest.raises(ArtifactError, match="is no run id"):
+            look(paths, name)
     with pytest.raises(ArtifactError, match="is no search id"):
         create_run(paths, TrainConfig(), kind="trial", parent=name)
 
 
-def test_a_misspelt_run_id_is_answered_with_the_nearest(make_run, paths):
-    make_run()
-    with pytest.raises(ArtifactError, match="There is no run '20260131-120000-smoke-0001'") as caught:
-        open_run(paths, "20260131-120000-smoke-0001")
-    assert caught.value.hint == "Did you mean '20260131-120000-smoke-0000'?"
-    with pytest.raises(ArtifactError) as caught:
-        open_run(paths, "something")
-    assert caught.value.hint == "The newest are: 20260131-120000-smoke-0000."
+def test_an_id_of_no_run_is_answered_with_the_nearest_the_newest_or_how_to_make_one(make_run, paths):
+    def hint(run_id):
+        with pytest.raises(ArtifactError, match=f"There is no run '{run_id}'") as caught:
+            open_run(paths, run_id)
+        return caught.value.hint
 
-
-def test_where_there_are_no_runs_the_hint_makes_one(paths):
-    with pytest.raises(ArtifactError) as caught:
-        open_run(paths, "something")
-    assert "--data sample" in caught.value.hint
+    assert "--data sample" in hint("something")
     assert list_runs(paths) == [] and latest_unfinished(paths) is None
+    make_run()
+    assert hint("20260131-120000-smoke-0001") == "Did you mean '20260131-120000-smoke-0000'?"
+    assert hint("something") == "The newest are: 20260131-120000-smoke-0000."
 
 
 def test_runs_are_listed_oldest_first_without_what_is_none(make_run, paths):
@@ -157,12 +134,9 @@ def test_the_latest_unfinished_run_is_the_newest_that_was_started_by_hand(make_r
     for status in ("QUEUED", "RUNNING", "INTERRUPTED"):
         wanted.update_state(status=status)
         assert latest_unfinished(paths) == wanted
-
-
-def test_a_run_that_is_being_trained_is_not_the_latest_unfinished(make_run, paths):
-    idle, busy = make_run(), make_run()
+    busy = make_run()
     with busy.hold():
-        assert latest_unfinished(paths) == idle
+        assert latest_unfinished(paths) == wanted
     assert latest_unfinished(paths) == busy
 
 
@@ -171,6 +145,14 @@ def test_relative_places_work(make_run, tmp_path, monkeypatch):
     run = create_run(Paths.from_environment({}), TrainConfig(), history_header="epoch\n")
     assert run.history_csv.read_text() == "epoch\n"
     assert json.loads((tmp_path / run.folder / "manifest.json").read_text())["run_id"] == run.id
+
+
+def test_a_run_that_cannot_be_made_leaves_no_history(make_run, paths):
+    paths.models.mkdir()
+    (paths.models / "runs").write_text("in the way")
+    with pytest.raises(FileExistsError):
+        make_run()
+    assert list(paths.history.iterdir()) == []
 
 
 CREATE_AND_CHANGE_WITHOUT_ROOM = """

@@ -16,8 +16,7 @@ from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.files import file_sha256, read_json, write_json
 from fer_core.store.run import Run
-from fer_core.store.runs import list_runs
-from fer_core.store.shipped import SHIPPED
+from fer_core.store.runs import SHIPPED, list_runs
 from fer_core.training.begin_retraining import begin_retraining
 from fer_core.training.retraining import RetrainSpec, challenger_config
 from tests.conftest import PROJECT

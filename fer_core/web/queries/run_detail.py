@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.analysis import Analysis
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.job.progress import run_progress
 from fer_core.store.files import read_json
