@@ -4,18 +4,16 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 
 from fer_core import faces
 from fer_core.cli.live_arguments import LiveRequest
-from fer_core.cli.native_messages import send_native_messages_to
-from fer_core.cli.output import say
+from fer_core.cli.output import say, send_native_messages_to
 from fer_core.data.face_picture import gray, network_input
 from fer_core.errors import SourceError
-from fer_core.live.frame import Frame, Source
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output_path import make_folder
 from fer_core.live.predicting import PHOTO_WIDTH
@@ -32,17 +30,10 @@ Cut = Callable[[np.ndarray], Sequence[np.ndarray]]
 """Takes a picture, uint8 BGR (height, width, 3), and gives what the network sees of each face in it."""
 
 
-class _Face(NamedTuple):
-    """The name of a figure, and what the network sees: uint8 (side, side, channels)."""
-
-    name: str
-    picture: np.ndarray
-
-
 def list_layers(model: ModelFiles, request: LiveRequest) -> None:
     """Prints the layers that have feature maps, and which of them are shown where none is named."""
     console = _console(request)
-    network = _quietly_loaded(console, model)
+    network = _loaded(console, model)
     from fer_core.evaluation.layer_maps import default_layer, default_maps_layer, map_layers
 
     defaults = {"maps": default_maps_layer(network), "Grad-CAM": default_layer(network)}
@@ -63,31 +54,30 @@ def explain_pictures(model: ModelFiles, request: LiveRequest) -> None:
             hint="Where the picture is a face already: --faces given. Another detector may find it: --detector yunet.",
         )
     with _folder(request) as folder:
-        network = _quietly_loaded(console, model)
-        for face in found:
-            say(console, _drawn(network, model, face, request=request, folder=folder))
+        network = _loaded(console, model)
+        for name, picture in found.items():
+            say(console, _drawn(network, model, picture, path=folder / f"{name}.png", request=request))
 
 
-def _drawn(network: "keras.Model", model: ModelFiles, face: _Face, *, request: LiveRequest, folder: Path) -> str:
-    """Writes the figure of a face, and returns a sentence that says what it shows and where it is."""
+def _drawn(network: "keras.Model", model: ModelFiles, picture: np.ndarray, *, path: Path, request: LiveRequest) -> str:
+    """Writes the figure of a face, and returns a message that says what it shows and where it is."""
     from fer_core.evaluation.explain import explain
     from fer_core.evaluation.explain_figures import explain_figure
     from fer_core.evaluation.look import save
 
     explanation = explain(
         network,
-        face.picture,
+        picture,
         labels=model.labels,
         temperature=model.temperature,
         pixels=model.pixels,
         layer=request.settings.layer,
         emotion=request.settings.emotion,
     )
-    path = folder / f"{face.name}.png"
-    save(explain_figure(explanation, title=f"{face.name}, {model.name}"), path)
+    save(explain_figure(explanation, title=f"{path.stem}, {model.name}"), path)
     number = int(explanation.probabilities.argmax())
-    said = f"{model.labels[number]} {explanation.probabilities[number]:.0%}"
-    return f"{face.name}: {said}; Grad-CAM for {explanation.emotion}: {path}"
+    predicted = f"{model.labels[number]} {explanation.probabilities[number]:.0%}"
+    return f"{path.stem}: {predicted}; Grad-CAM for {explanation.emotion}: {path}"
 
 
 def _console(request: LiveRequest) -> Console:
@@ -96,7 +86,7 @@ def _console(request: LiveRequest) -> Console:
     return Console(stderr=request.settings.json_lines)
 
 
-def _quietly_loaded(console: Console, model: ModelFiles) -> "keras.Model":
+def _loaded(console: Console, model: ModelFiles) -> "keras.Model":
     with console.status("Loading the model …"):
         return load_model(model.model)
 
@@ -115,35 +105,30 @@ def _folder(request: LiveRequest) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _faces(console: Console, model: ModelFiles, request: LiveRequest) -> list[_Face]:
-    """Returns every face in the pictures; says which pictures have none, and which cannot be read."""
-    found: list[_Face] = []
-    taken: set[str] = set()
+def _faces(console: Console, model: ModelFiles, request: LiveRequest) -> dict[str, np.ndarray]:
+    """Returns every face in the pictures by its name; says which pictures have none, and which cannot be read.
+
+    A face is what the network sees: uint8 (side, side, channels).
+    """
+    found: dict[str, np.ndarray] = {}
     with contextlib.closing(open_source(str(request.settings.explain))) as source:
-        _check_is_still(source)
+        if not source.is_still:
+            hint = "--explain takes a picture or a folder of pictures."
+            raise SourceError(f"{source.title} is no picture.", hint=hint)
         cut = _cut(model, request)
-        for frame in _frames(source):
+        while not source.ended:
+            frame = source.read(WAIT_SECONDS)
+            if frame is None:
+                continue
             pictures = cut(frame.picture_bgr)
             if not len(pictures):
                 say(console, f"{frame.name}: no face")
             for place, picture in enumerate(pictures, start=1):
                 name = Path(frame.name).stem + (f"_face{place}" if len(pictures) > 1 else "")
-                found.append(_Face(_free_name(name, taken), picture))
+                found[_free_name(name, found)] = picture
         for problem in source.skipped:
             say(console, f"Skipped: {problem}")
     return found
-
-
-def _check_is_still(source: Source) -> None:
-    if not source.is_still:
-        raise SourceError(f"{source.title} is no picture.", hint="--explain takes a picture or a folder of pictures.")
-
-
-def _frames(source: Source) -> Iterator[Frame]:
-    while not source.ended:
-        frame = source.read(WAIT_SECONDS)
-        if frame is not None:
-            yield frame
 
 
 def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
@@ -165,11 +150,11 @@ def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
     return cut
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    """Returns the name, with _2, _3 … behind it if it is taken, and takes it. Not all disks tell A.png from a.png."""
-    free, number = name, 1
-    while free.casefold() in taken:
+def _free_name(name: str, taken: dict[str, np.ndarray]) -> str:
+    """Returns the name, with _2, _3 … behind it if it is taken. Not all disks tell A.png from a.png."""
+    names, number = {one.casefold() for one in taken}, 1
+    free = name
+    while free.casefold() in names:
         number += 1
         free = f"{name}_{number}"
-    taken.add(free.casefold())
     return free

@@ -20,25 +20,21 @@ NARROW_COLUMNS = 112
 
 def show_histories(console: Console, paths: Paths) -> None:
     """Prints one line for each training so far, and draws their curves."""
-    found = histories(paths)
-    print_histories(console, found)
-    with_rows = [history for history in found if history.curve]
-    if with_rows:
-        path = paths.history / "overview.png"
-        save(overview_figure(with_rows), path)
-        say(console, f"Drawn: {path}")
-
-
-def histories(paths: Paths) -> list[History]:
-    """Returns every history CSV, oldest first, with run, recipe and test score where one of our runs wrote it."""
     known = {}
     for run in list_runs(paths):
         try:
             manifest = run.manifest
         except ArtifactError:  # a broken run must not hide the others; its CSV is listed as a file
             continue
-        known[manifest.history_csv] = run.id, manifest.recipe, (manifest.scores or {}).get("accuracy")
-    return list_histories(paths.history, known)
+        accuracy = (manifest.scores or {}).get("accuracy")
+        known[manifest.history_csv] = {"run_id": run.id, "recipe": manifest.recipe, "test_accuracy": accuracy}
+    found = list_histories(paths.history, known)
+    print_histories(console, found)
+    with_rows = [history for history in found if history.curve]
+    if with_rows:
+        path = paths.history / "overview.png"
+        save(overview_figure(with_rows), path)
+        say(console, f"Drawn: {path}")
 
 
 def print_histories(console: Console, histories: Sequence[History]) -> None:
@@ -53,7 +49,12 @@ def print_histories(console: Console, histories: Sequence[History]) -> None:
         table.add_column("run or file", overflow="fold")
     readable = [history for history in histories if not history.problem]
     for history in readable:
-        table.add_row(*map(Text, (_narrow_cells if is_narrow else _cells)(history)))
+        date, recipe, *figures, source = _cells(history)
+        if is_narrow:
+            cells = [date.split()[0], source if recipe == "–" else f"{recipe}\n{source}", *figures]
+        else:
+            cells = [date, recipe, *figures, source]
+        table.add_row(*map(Text, cells))
     if readable:
         console.print(table)
     for note in _notes(histories):
@@ -63,23 +64,15 @@ def print_histories(console: Console, histories: Sequence[History]) -> None:
 def _cells(history: History) -> list[str]:
     curve = history.curve
     mark = "" if history.has_validation else "*"
-    best = f"{history.best[1]:.1%}{mark} ({history.best[0]:>2})" if history.best else "–"
-    test = history.run.test_accuracy if history.run else None
     return [
         f"{history.date:%Y-%m-%d %H:%M}",
-        (history.run and history.run.recipe) or "–",
+        history.recipe or "–",
         str(len(history.rows)),
-        best,
+        f"{history.best[1]:.1%}{mark} ({history.best[0]:>2})" if history.best else "–",
         f"{curve[-1][1]:.1%}{mark}" if curve else "–",
-        "–" if test is None else f"{test:.1%}",
-        history.run.run_id if history.run else history.path.name,
+        "–" if history.test_accuracy is None else f"{history.test_accuracy:.1%}",
+        history.run_id or history.path.name,
     ]
-
-
-def _narrow_cells(history: History) -> list[str]:
-    """Returns the cells with the day alone, and the run below its recipe."""
-    date, recipe, *figures, source = _cells(history)
-    return [date.split()[0], source if recipe == "–" else f"{recipe}\n{source}", *figures]
 
 
 def _notes(histories: Sequence[History]) -> list[str]:

@@ -8,8 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fer_core.cli.live_arguments import DEFAULT_SOURCE, LiveRequest, LiveSettings, parse
-from fer_core.cli.native_messages import send_native_messages_to
-from fer_core.cli.output import say
+from fer_core.cli.output import say, send_native_messages_to
 from fer_core.errors import ConfigError, SourceError
 from fer_core.store.model_files import ModelFiles, find_model
 
@@ -29,7 +28,7 @@ def main(argv: Sequence[str]) -> None:
 
         analyse_or_fail(console, model, request)
     else:
-        from fer_core.cli.child import run_in_child
+        from fer_core.cli.exits import run_in_child
         from fer_core.cli.explaining import explain_pictures, list_layers
 
         run_in_child(list_layers if request.wants == "list-layers" else explain_pictures, model, request)

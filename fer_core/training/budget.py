@@ -1,4 +1,4 @@
-"""`--time-budget`: measures the first steps on this machine, plans the epochs that fit into the time, and ends in time.
+"""`--time-budget`: measures the first steps on this machine, and plans the epochs that fit into the time.
 
 What is measured on is thrown away, so that the training is the one that `--epochs` with the same number gives.
 """
@@ -7,7 +7,6 @@ import re
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +22,9 @@ from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
 from fer_core.training.callbacks import EpochBegin
 from fer_core.training.checkpoint import Progress, save_checkpoint
-from fer_core.training.class_weights import class_weights
 from fer_core.training.compiling import built, compiled
 from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
 from fer_core.training.machine import Machine
-from fer_core.training.training_model import Augmented
 
 _STEPS = 8
 """In each epoch that is measured."""
@@ -45,71 +42,39 @@ class Plan(NamedTuple):
     """Of the scoring after the last epoch."""
 
 
-class TimeBudget(NamedTuple):
-    """The time that a training has, over all its attempts."""
-
-    budget_seconds: float
-    end_seconds: float
-    began: float
-    """When this attempt began, by `time.perf_counter`."""
-    earlier_seconds: float
-    """What earlier attempts took."""
-
-    def is_spent(self, rows: Sequence[dict]) -> bool:
-        """Returns whether another epoch like the last one, and the end, would take longer than there is time."""
-        spent = self.earlier_seconds + time.perf_counter() - self.began
-        return spent + rows[-1]["seconds"] + self.end_seconds > self.budget_seconds
-
-
-def time_left(plan: dict[str, float] | None, rows: Sequence[dict], *, began: float) -> TimeBudget | None:
-    """Returns the budget of an attempt that goes on after the epochs `rows`; None where nothing was planned."""
-    if plan is None:
-        return None
-    earlier = sum(row["seconds"] for row in rows)
-    return TimeBudget(plan["budget_seconds"], plan.get("end_seconds", 0.0), began, earlier)
-
-
 def budget_seconds(text: str) -> float:
     """Returns the seconds of '2h', '90m', '1h30m' or '45s'."""
     hours, minutes, seconds = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text).groups(default="0")
     return 3600 * int(hours) + 60 * int(minutes) + int(seconds)
 
 
-def planned(
-    config: TrainConfig,
-    dataset: Dataset,
-    machine: Machine,
-    *,
-    paths: Paths,
-    began: float,
-    soft_labels: np.ndarray | None = None,
-) -> Plan:
+def planned(config: TrainConfig, dataset: Dataset, machine: Machine, *, began: float, **given) -> Plan:
     """Returns the plan for `config.time_budget`; leaves the random generators as they were set up.
 
     What is over by now counts, and so does the scoring of the kept weights; plots and exports, some seconds, do not.
 
     Args:
-        began: when the training began, by `time.perf_counter`. soft_labels: as `fit` takes them.
+        began: when the training began, by `time.perf_counter`. given: the other arguments of `measured`.
 
     Raises:
-        ConfigError: the time is too short for the warm-up, or for the sides that the pictures are to have.
+        ConfigError: the time is too short for the warm-up, or for the sizes that the pictures are to have.
     """
-    measured = _measured(config, dataset, machine, paths=paths, soft_labels=soft_labels)
+    took = measured(config, dataset, machine, **given)
     keras.utils.set_random_seed(config.seed)
     budget = budget_seconds(config.time_budget)
     fewest = max(int(config.warmup_epochs) + 1, len(config.progressive_sizes), 1)
-    left = budget - measured.start - measured.end - (time.perf_counter() - began)
-    epochs = min(int(left / (_RESERVE * measured.epoch)), MOST_EPOCHS)
+    left = budget - took.start - took.end - (time.perf_counter() - began)
+    epochs = min(int(left / (_RESERVE * took.epoch)), MOST_EPOCHS)
     if epochs < fewest:
         raise ConfigError(
-            f"In {config.time_budget} this machine trains {max(epochs, 0)} epochs of {measured.epoch:,.1f} s; "
+            f"In {config.time_budget} this machine trains {max(epochs, 0)} epochs of {took.epoch:,.1f} s; "
             f"these settings need at least {fewest}.",
             hint="Give more --time-budget, or take a smaller network.",
         )
-    return Plan(epochs, round(measured.epoch, 3), budget, round(measured.end, 3))
+    return Plan(epochs, round(took.epoch, 3), budget, round(took.end, 3))
 
 
-class _Seconds(NamedTuple):
+class Seconds(NamedTuple):
     """What takes how long."""
 
     start: float
@@ -117,33 +82,42 @@ class _Seconds(NamedTuple):
     epoch: float
     """With its validation and its checkpoint."""
     end: float
-    """Answering all parts again."""
+    """Predicting all splits again."""
 
 
-def _measured(
-    config: TrainConfig, dataset: Dataset, machine: Machine, *, paths: Paths, soft_labels: np.ndarray | None
-) -> _Seconds:
-    """Fits a model that is thrown away: two short epochs for each size of the pictures, the first of which compiles."""
+def measured(
+    config: TrainConfig,
+    dataset: Dataset,
+    machine: Machine,
+    *,
+    paths: Paths,
+    class_weights: np.ndarray,
+    soft_labels: np.ndarray | None = None,
+) -> Seconds:
+    """Fits a model that is thrown away: two short epochs for each size of the pictures, the first of which compiles.
+
+    Args:
+        class_weights, soft_labels: as `TrainingBatches` takes them.
+    """
     began = time.perf_counter()
     epochs = 2 * max(len(config.progressive_sizes), 1)
     short = {"epochs": epochs, "warmup_epochs": 0.0, "annealing": 0.0, "time_budget": None}
     trial = config.model_copy(update=short)
     model = compiled(built(trial, dataset.labels), trial, dataset, machine, paths=paths)
-    weights = class_weights(trial, dataset.train.labels, dataset.labels)
     few = slice(0, _STEPS * whole_batch(dataset.train, config, devices=model.devices))
     given = {"devices": model.devices, "soft_labels": None if soft_labels is None else soft_labels[few]}
-    batches = TrainingBatches(dataset.train.part(few), trial, class_weights=weights, **given)
+    batches = TrainingBatches(dataset.train.part(few), trial, class_weights=class_weights, **given)
     stopwatch = _Stopwatch(temporary_beside(paths.models / "runs" / "checkpoint"))
     callbacks = [EpochBegin(batches), stopwatch]
     try:
         model.fit(for_backend(batches), epochs=trial.epochs, shuffle=False, verbose=0, callbacks=callbacks)
     finally:
         shutil.rmtree(stopwatch.folder, ignore_errors=True)
-    answer, validation = _answer_seconds(model, dataset.test), len(dataset.validation or ())
+    image, validation = _prediction_seconds(model, dataset.test), len(dataset.validation or ())
     start = time.perf_counter() - began
     steps = steps_per_epoch(dataset.train, config, devices=model.devices)
-    epoch = steps * stopwatch.step_seconds() + stopwatch.beside_steps + answer * validation
-    return _Seconds(start, epoch, answer * (len(dataset.test) + validation))
+    epoch = steps * stopwatch.step_seconds() + stopwatch.beside_steps + image * validation
+    return Seconds(start, epoch, image * (len(dataset.test) + validation))
 
 
 class _Stopwatch(keras.callbacks.Callback):
@@ -177,7 +151,7 @@ class _Stopwatch(keras.callbacks.Callback):
         return statistics.mean(statistics.median(steps) for steps in self._epochs[1::2])
 
 
-def _answer_seconds(model: Augmented, split: Split) -> float:
+def _prediction_seconds(model: keras.Model, split: Split) -> float:
     """Returns the seconds for one image."""
     few = split.part(slice(0, 2 * BATCH))
     predict(model, few)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from fer_core.cli.child import run_in_child
+from fer_core.cli.exits import run_in_child
 from fer_core.errors import ArtifactError, ConfigError
 
 

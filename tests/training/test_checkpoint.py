@@ -9,7 +9,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.errors import ArtifactError
 from fer_core.training.checkpoint import Progress, load_checkpoint, read_progress, save_checkpoint
-from fer_core.training.optimizers import make_optimizer
+from fer_core.training.compiling import make_optimizer
 from fer_core.training.training_model import Augmented
 
 LABELS = ("angry", "happy", "sad")
