@@ -8,23 +8,24 @@ import shutil
 import statistics
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
 
 from fer_core.config import MOST_EPOCHS, TrainConfig
-from fer_core.data.dataset import Dataset, Split
+from fer_core.data.dataset import Split
 from fer_core.errors import ConfigError
 from fer_core.evaluation.predict import BATCH, predict
 from fer_core.interruption import check_interrupted
-from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
 from fer_core.training.callbacks import EpochBegin
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.compiling import built, compiled
 from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
-from fer_core.training.machine import Machine
+
+if TYPE_CHECKING:
+    from fer_core.training.fit import Training
 
 _STEPS = 8
 """In each epoch that is measured."""
@@ -42,38 +43,6 @@ class Plan(NamedTuple):
     """Of the scoring after the last epoch."""
 
 
-def budget_seconds(text: str) -> float:
-    """Returns the seconds of '2h', '90m', '1h30m' or '45s'."""
-    hours, minutes, seconds = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text).groups(default="0")
-    return 3600 * int(hours) + 60 * int(minutes) + int(seconds)
-
-
-def planned(config: TrainConfig, dataset: Dataset, machine: Machine, *, began: float, **given) -> Plan:
-    """Returns the plan for `config.time_budget`; leaves the random generators as they were set up.
-
-    What is over by now counts, and so does the scoring of the kept weights; plots and exports, some seconds, do not.
-
-    Args:
-        began: when the training began, by `time.perf_counter`. given: the other arguments of `measured`.
-
-    Raises:
-        ConfigError: the time is too short for the warm-up, or for the sizes that the pictures are to have.
-    """
-    took = measured(config, dataset, machine, **given)
-    keras.utils.set_random_seed(config.seed)
-    budget = budget_seconds(config.time_budget)
-    fewest = max(int(config.warmup_epochs) + 1, len(config.progressive_sizes), 1)
-    left = budget - took.start - took.end - (time.perf_counter() - began)
-    epochs = min(int(left / (_RESERVE * took.epoch)), MOST_EPOCHS)
-    if epochs < fewest:
-        raise ConfigError(
-            f"In {config.time_budget} this machine trains {max(epochs, 0)} epochs of {took.epoch:,.1f} s; "
-            f"these settings need at least {fewest}.",
-            hint="Give more --time-budget, or take a smaller network.",
-        )
-    return Plan(epochs, round(took.epoch, 3), budget, round(took.end, 3))
-
-
 class Seconds(NamedTuple):
     """What takes how long."""
 
@@ -85,28 +54,45 @@ class Seconds(NamedTuple):
     """Predicting all splits again."""
 
 
-def measured(
-    config: TrainConfig,
-    dataset: Dataset,
-    machine: Machine,
-    *,
-    paths: Paths,
-    class_weights: np.ndarray,
-    soft_labels: np.ndarray | None = None,
-) -> Seconds:
-    """Fits a model that is thrown away: two short epochs for each size of the pictures, the first of which compiles.
+def budget_seconds(text: str) -> float:
+    """Returns the seconds of '2h', '90m', '1h30m' or '45s'."""
+    hours, minutes, seconds = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text).groups(default="0")
+    return 3600 * int(hours) + 60 * int(minutes) + int(seconds)
 
-    Args:
-        class_weights, soft_labels: as `TrainingBatches` takes them.
+
+def planned(training: "Training", config: TrainConfig, soft_labels: np.ndarray | None) -> Plan:
+    """Returns the plan for `config.time_budget`; leaves the random generators as they were set up.
+
+    What is over by now counts, and so does the scoring of the kept weights; plots and exports, some seconds, do not.
+
+    Raises:
+        ConfigError: the time is too short for the warm-up, or for the sizes that the pictures are to have.
     """
-    began = time.perf_counter()
+    took = measured(training, config, soft_labels)
+    keras.utils.set_random_seed(config.seed)
+    budget = budget_seconds(config.time_budget)
+    fewest = max(int(config.warmup_epochs) + 1, len(config.progressive_sizes), 1)
+    left = budget - took.start - took.end - (time.perf_counter() - training.began)
+    epochs = min(int(left / (_RESERVE * took.epoch)), MOST_EPOCHS)
+    if epochs < fewest:
+        raise ConfigError(
+            f"In {config.time_budget} this machine trains {max(epochs, 0)} epochs of {took.epoch:,.1f} s; "
+            f"these settings need at least {fewest}.",
+            hint="Give more --time-budget, or take a smaller network.",
+        )
+    return Plan(epochs, round(took.epoch, 3), budget, round(took.end, 3))
+
+
+def measured(training: "Training", config: TrainConfig, soft_labels: np.ndarray | None = None) -> Seconds:
+    """Fits a model that is thrown away: two short epochs for each size of the pictures, the first of which compiles."""
+    began, dataset, paths = time.perf_counter(), training.dataset, training.paths
     epochs = 2 * max(len(config.progressive_sizes), 1)
     short = {"epochs": epochs, "warmup_epochs": 0.0, "annealing": 0.0, "time_budget": None}
     trial = config.model_copy(update=short)
-    model = compiled(built(trial, dataset.labels), trial, dataset, machine, paths=paths)
+    model = compiled(built(trial, dataset.labels), trial, dataset, training.machine, paths=paths)
     few = slice(0, _STEPS * whole_batch(dataset.train, config, devices=model.devices))
     given = {"devices": model.devices, "soft_labels": None if soft_labels is None else soft_labels[few]}
-    batches = TrainingBatches(dataset.train.part(few), trial, class_weights=class_weights, **given)
+    batches = TrainingBatches(dataset.train.part(few), trial, class_weights=training.class_weights, **given)
     stopwatch = _Stopwatch(temporary_beside(paths.models / "runs" / "checkpoint"))
     callbacks = [EpochBegin(batches), stopwatch]
     try:

@@ -102,15 +102,7 @@ class Training:
         config = manifest.config
         if config.time_budget is None or manifest.plan is not None:
             return config
-        plan = planned(
-            config,
-            self.dataset,
-            self.machine,
-            paths=self.paths,
-            class_weights=self.class_weights,
-            soft_labels=soft_labels,
-            began=self.began,
-        )
+        plan = planned(self, config, soft_labels)
         report.has_estimate = True
         pace = f"{plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s"
         report.event(

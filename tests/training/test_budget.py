@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fer_core.store.metrics import read_metrics
 from fer_core.training import budget
 from fer_core.training.callbacks import Record
 from fer_core.training.checkpoint import Progress
+from fer_core.training.fit import Training
 from fer_core.training.history import read_history
 from fer_core.training.machine import prepare
 from fer_core.training.train import train
@@ -33,7 +35,7 @@ def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for
 
 def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, paths, monkeypatch):
     run, dataset = begun(time_budget="10s", keep="last")
-    monkeypatch.setattr(budget, "measured", lambda *_, **__: budget.Seconds(0.0, 0.001, 0.5))
+    monkeypatch.setattr(budget, "measured", lambda *_: budget.Seconds(0.0, 0.001, 0.5))
     began = time.perf_counter()
     train(run, dataset, paths=paths)
     texts = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
@@ -50,29 +52,23 @@ def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_plann
 def test_what_earlier_attempts_took_counts(begun, seconds, is_over):
     run, _ = begun(epochs=9, time_budget="1m")
     run.update_manifest(plan={"epochs": 9, "seconds_per_epoch": 10.0, "budget_seconds": 60.0, "end_seconds": 5.0})
-    rows = [{"epoch": epoch, "seconds": 10.0} for epoch in range(1, 5)]
-    progress, silent = Progress(epoch=4, rows=rows), begun_report()
-    record = Record(run, progress, silent, is_stopped=lambda rows: False, began=time.perf_counter())
+    progress = Progress(epoch=4, rows=[{"epoch": epoch, "seconds": 10.0} for epoch in range(1, 5)])
+    report = SimpleNamespace(event=lambda text: None)
+    record = Record(run, progress, report, is_stopped=lambda rows: False, began=time.perf_counter())
     progress.rows.append({"epoch": 5, "seconds": seconds})
     assert record.is_over() == is_over
-
-
-def begun_report():
-    class Silent:
-        def event(self, text):
-            pass
-
-    return Silent()
 
 
 def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeypatch):
     monkeypatch.setattr(budget, "_prediction_seconds", lambda *_: 1.0)
     run, dataset = begun(time_budget="5m")
-    config = run.manifest.config
-    given = {"paths": paths, "class_weights": np.ones(7, np.float32)}
-    machine = prepare(config, recorded=run.manifest)
-    found = budget.measured(config, dataset, machine, **given)
-    steps_alone = budget.measured(config, replace(dataset, validation=None), machine, **given)
+    machine = prepare(run.manifest.config, recorded=run.manifest)
+
+    def measured(dataset):
+        training = Training(run, dataset, machine, paths, None, np.ones(7, np.float32))
+        return budget.measured(training, run.manifest.config)
+
+    found, steps_alone = measured(dataset), measured(replace(dataset, validation=None))
     assert found.start > 0
     assert found.end == len(dataset.test) + len(dataset.validation)
     assert steps_alone.end == len(dataset.test)
@@ -80,14 +76,14 @@ def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeyp
     assert list((paths.models / "runs").glob(".checkpoint*")) == []
 
 
-def test_what_is_over_and_what_comes_at_the_end_count_and_too_short_a_time_is_refused(begun, monkeypatch):
-    monkeypatch.setattr(budget, "measured", lambda *_, **__: budget.Seconds(10.0, 40.0, 25.0))
-    plan = budget.planned(TrainConfig(time_budget="10m"), None, None, began=time.perf_counter() - 310)
-    assert plan.epochs == int(255 / 42)
-    short = TrainConfig(time_budget="1m20s", warmup_epochs=1.5)
+def test_what_is_over_and_what_comes_at_the_end_count_and_too_short_a_time_is_refused(monkeypatch):
+    monkeypatch.setattr(budget, "measured", lambda *_: budget.Seconds(10.0, 40.0, 25.0))
+    begun = SimpleNamespace(began=time.perf_counter() - 310)
+    assert budget.planned(begun, TrainConfig(time_budget="10m"), None).epochs == int(255 / 42)
+    short, begins = TrainConfig(time_budget="1m20s", warmup_epochs=1.5), SimpleNamespace(began=time.perf_counter())
     problem = r"In 1m20s this machine trains 1 epochs of 40\.0 s; .* need at least 2"
     with pytest.raises(ConfigError, match=problem) as caught:
-        budget.planned(short, None, None, began=time.perf_counter())
+        budget.planned(begins, short, None)
     assert caught.value.hint == "Give more --time-budget, or take a smaller network."
 
 

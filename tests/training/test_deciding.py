@@ -99,16 +99,13 @@ def test_a_worse_one_is_kept_and_the_reason_is_written_down(finished, decided, i
     assert read_json(run.folder / "promotion.json", "decision")["reasons"] == list(decision.reasons)
 
 
-def test_decided_again_it_is_the_same_decision_and_no_model_is_asked(finished, decided, in_use, poor, good):
+@pytest.mark.parametrize("killed", ["before it was carried out", "after"])
+def test_decided_again_also_after_a_kill_it_is_the_same_decision_and_no_model_is_asked(
+    finished, decided, in_use, paths, poor, good, killed
+):
     run = finished(good)
     first = decided(run, {in_use.id: poor, run.id: good})
     assert decided(run, {}) == first
-
-
-@pytest.mark.parametrize("killed", ["before it was carried out", "after"])
-def test_a_kill_while_it_is_carried_out_changes_nothing(finished, decided, in_use, paths, poor, good, killed):
-    run = finished(good)
-    first = decided(run, {in_use.id: poor, run.id: good})
     write_json(run.folder / "promotion.json", first.model_dump(mode="json") | {"promoted": False})
     if killed == "before it was carried out":
         rollback(paths)
@@ -161,28 +158,26 @@ def test_a_model_with_other_labels_cannot_be_compared_and_stays(finished, decide
     assert "Data and model do not have the same classes" in decision.reasons[0]
 
 
-def test_a_saved_model_that_scores_something_else_is_not_put_into_use(finished, decided, in_use, paths, poor, good):
-    run = finished(good)
+def test_a_saved_file_that_scores_something_else_is_another_or_cannot_be_read_is_not_put_into_use(
+    finished, decided, in_use, paths, poor, good
+):
     other = good.copy()
     other[0] = np.roll(other[0], 1)
-    decision = decided(run, {in_use.id: poor, run.id: other})
+    decision = decided(finished(good, "scores-else"), {in_use.id: poor, "scores-else": other})
     assert not decision.promoted
     assert decision.reasons[0].startswith("The saved model, loaded anew, has accuracy 0.")
 
-
-def test_another_file_than_was_scored_is_not_put_into_use(finished, decided, in_use, poor, good):
-    run = finished(good)
+    run = finished(good, "another")
     run.model_h5.write_bytes(b"another")
-    decision = decided(run, {in_use.id: poor, run.id: good})
+    decision = decided(run, {in_use.id: poor, "another": good})
     assert decision.reasons == (f"{run.model_h5} is not the file that was scored when it was saved.",)
 
-
-def test_a_saved_model_that_cannot_be_read_is_not_put_into_use(finished, decided, in_use, good):
     def predict(model, dataset):
         raise ArtifactError(f"{model.name} is damaged.")
 
     decision = decided(finished(good), {}, predict=predict)
     assert decision.reasons == ("The saved model cannot be read again: challenger is damaged.",)
+    assert current(paths).run == in_use.id
 
 
 def test_drawn_faces_do_not_take_the_place_of_photographs(finished, decided, in_use, paths, poor, good):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fer_core.cli.histories import print_histories
+from fer_core.cli.train import print_histories
 from fer_core.errors import ArtifactError
 from fer_core.training.history import (
     HISTORY_COLUMNS,
