@@ -13,7 +13,6 @@ from fer_core import networks
 from fer_core.cli.arguments import Request, command
 from fer_core.cli.display import Display
 from fer_core.cli.output import say, send_native_messages_to
-from fer_core.cli.paired import setback
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.checks import UnreadableImagesError
@@ -29,7 +28,6 @@ from fer_core.store.model_files import find_model
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
 from fer_core.training import train as training
-from fer_core.training.ensemble import begin_ensemble, finish_ensemble, finished_members
 from fer_core.training.machine import choose_backend
 
 
@@ -48,6 +46,8 @@ def audit_only(console: Console, request: Request) -> None:
 
 def average(console: Console, request: Request) -> None:
     """Makes an ensemble of finished runs, on the data of the first."""
+    from fer_core.training.ensemble import begin_ensemble, finish_ensemble, finished_members
+
     members = finished_members(request.ensemble, request.paths)
     dataset, found = _audited_data(console, members[0].manifest.config, request.paths)
     choose_backend()
@@ -188,6 +188,8 @@ def _put_into_use(console: Console, run: Run, paths: Paths) -> None:
     say(console, promotion.sentence)
     if not promotion.promoted or before is None:
         return
+    from fer_core.cli.paired import setback
+
     with console.status(f"Comparing it with {before.name} …"):
         message = setback(run, before, paths)
     if message:

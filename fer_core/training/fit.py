@@ -31,7 +31,6 @@ from fer_core.training.starting import start_from, starting_model
 class TrainingResult:
     """What a training came to."""
 
-    run_id: str
     evaluation: Evaluation
     progress: Progress
     kept_epoch: int
@@ -79,7 +78,7 @@ class Training:
         network.set_weights(progress.best_weights or model.kept_weights())
         chosen = f"{chosen_on(config, dataset)} {teachers_choices}".strip()
         evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, report=report)
-        return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
+        return TrainingResult(evaluation, progress, kept_epoch(progress))
 
     def _fit(self, model: keras.Model, config: TrainConfig, record: Record, soft_labels: np.ndarray | None) -> None:
         batches = TrainingBatches(

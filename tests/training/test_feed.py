@@ -82,6 +82,8 @@ def test_mixup_mixes_labels_and_weights_as_it_tells_the_model_to_mix_pixels(epoc
         weights[:, None] * labels, share[:, None] * own + (1 - share[:, None]) * others, rtol=1e-6, atol=1e-7
     )
     np.testing.assert_allclose(labels.sum(axis=1)[weights > 1e-6], 1, rtol=1e-6)
+    annealed, labels, _ = epoch(4, mixup=0.4, epochs=4, annealing=0.5)[0]
+    assert (annealed["share"] == 1).all() and set(np.unique(labels)) == {0, 1}
 
 
 def test_labels_are_smoothed_and_what_teachers_say_is_not(epoch, small_dataset):
