@@ -10,10 +10,9 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.store.metrics import read_metrics
-from fer_core.training import budget
+from fer_core.training import fit
 from fer_core.training.callbacks import Record
 from fer_core.training.checkpoint import Progress
-from fer_core.training.fit import Training
 from fer_core.training.history import read_history
 from fer_core.training.machine import prepare
 from fer_core.training.train import train
@@ -35,7 +34,7 @@ def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for
 
 def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, paths, monkeypatch):
     run, dataset = begun(time_budget="10s", keep="last")
-    monkeypatch.setattr(budget, "measured", lambda *_: budget.Seconds(0.0, 0.001, 0.5))
+    monkeypatch.setattr(fit, "measured", lambda *_: fit.Seconds(0.0, 0.001, 0.5))
     began = time.perf_counter()
     train(run, dataset, paths=paths)
     texts = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
@@ -60,13 +59,13 @@ def test_what_earlier_attempts_took_counts(begun, seconds, is_over):
 
 
 def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeypatch):
-    monkeypatch.setattr(budget, "_prediction_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(fit, "_prediction_seconds", lambda *_: 1.0)
     run, dataset = begun(time_budget="5m")
     machine = prepare(run.manifest.config, recorded=run.manifest)
 
     def measured(dataset):
-        training = Training(run, dataset, machine, paths, None, np.ones(7, np.float32))
-        return budget.measured(training, run.manifest.config)
+        training = fit.Training(run, dataset, machine, paths, None, np.ones(7, np.float32))
+        return fit.measured(training, run.manifest.config)
 
     found, steps_alone = measured(dataset), measured(replace(dataset, validation=None))
     assert found.start > 0
@@ -77,19 +76,19 @@ def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeyp
 
 
 def test_what_is_over_and_what_comes_at_the_end_count_and_too_short_a_time_is_refused(monkeypatch):
-    monkeypatch.setattr(budget, "measured", lambda *_: budget.Seconds(10.0, 40.0, 25.0))
+    monkeypatch.setattr(fit, "measured", lambda *_: fit.Seconds(10.0, 40.0, 25.0))
     begun = SimpleNamespace(began=time.perf_counter() - 310)
-    assert budget.planned(begun, TrainConfig(time_budget="10m"), None).epochs == int(255 / 42)
+    assert fit.planned(begun, TrainConfig(time_budget="10m"), None).epochs == int(255 / 42)
     short, begins = TrainConfig(time_budget="1m20s", warmup_epochs=1.5), SimpleNamespace(began=time.perf_counter())
     problem = r"In 1m20s this machine trains 1 epochs of 40\.0 s; .* need at least 2"
     with pytest.raises(ConfigError, match=problem) as caught:
-        budget.planned(begins, short, None)
+        fit.planned(begins, short, None)
     assert caught.value.hint == "Give more --time-budget, or take a smaller network."
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("90m", 5400), ("1h30m", 5400), ("45s", 45)])
 def test_a_time_budget_is_hours_minutes_and_seconds(text, seconds):
-    assert budget.budget_seconds(text) == seconds
+    assert fit.budget_seconds(text) == seconds
     assert TrainConfig(time_budget=text).time_budget == text
 
 
