@@ -66,6 +66,7 @@ class Settings(BaseModel):
 
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+FilterCounts = tuple[Annotated[int, Field(ge=1, le=2048)], ...]
 MOST_EPOCHS = 100_000
 _HOURS_MINUTES_SECONDS = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 

@@ -2,6 +2,7 @@
 
 The first five are the published systems that this project succeeds, as faithfully as they are described; where they
 are silent: 50 epochs, batch 64, filters 32/64/128(/256). `python train_emotion_model.py --list-recipes` lists them all.
+What each is expected to score is the README row of its name (measured, with machine and date).
 """
 
 from collections.abc import Callable
@@ -28,7 +29,6 @@ def baseline() -> TrainConfig:
     """Three convolutions and a wide dense layer: what tutorials begin with.
 
     Run:     python train_emotion_model.py --recipe baseline
-    Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(network="baseline", optimizer="adam", learning_rate=1e-3, epochs=100, early_stopping_patience=15)
 
@@ -40,7 +40,6 @@ def weighted_loss() -> TrainConfig:
     The weights are part of the loss (val_loss has them too). Other weights: --class-weights angry=3.5,disgust=6.5
 
     Run:     python train_emotion_model.py --recipe weighted_loss
-    Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(
         network="weighted_loss",
@@ -60,7 +59,6 @@ def tapered() -> TrainConfig:
     """Four convolutions that narrow from 256 to 64 filters, with balanced class weights.
 
     Run:     python train_emotion_model.py --recipe tapered
-    Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(network="tapered", optimizer="adam", class_weights="balanced", rotation=30, flip=True)
 
@@ -70,7 +68,6 @@ def attention() -> TrainConfig:
     """Four blocks with spatial attention after the second.
 
     Run:     python train_emotion_model.py --recipe attention
-    Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(
         network="attention",
@@ -88,7 +85,6 @@ def deep_l2() -> TrainConfig:
     """Four blocks up to 512 filters with L2 and strong dropout; the learning rate falls in steps.
 
     Run:     python train_emotion_model.py --recipe deep_l2
-    Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(
         network="deep_l2",
@@ -105,7 +101,6 @@ def compact() -> TrainConfig:
     """A small residual network, trained patiently with augmentation: the best of these under 3 MB.
 
     Run:     python train_emotion_model.py --recipe compact
-    Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(
         network="compact",
@@ -149,7 +144,6 @@ def resnet() -> TrainConfig:
     Pictures grow from 32 to 44 pixels, and what makes them harder fades out in the last epochs.
 
     Run:     python train_emotion_model.py --recipe resnet
-    Expect:  the README row of this name (measured, with machine and date)
     """
     own = {
         "network": "resnet",
@@ -173,7 +167,6 @@ def born_again() -> TrainConfig:
     """The network of `resnet` trained anew by one that was trained before (arXiv 1805.04770), to be better than it.
 
     Run:     python train_emotion_model.py --recipe born_again --teacher RUN
-    Expect:  the README row of this name (measured, with machine and date)
     """
     own = {
         "epochs": 69,
@@ -192,7 +185,6 @@ def tiny() -> TrainConfig:
     """A network of 0.4 M weights for live use, distilled from the best that comes along, or --teacher.
 
     Run:     python train_emotion_model.py --recipe tiny
-    Expect:  the README row of this name (measured, with machine and date)
     """
     own = {
         "network": "tiny",
@@ -256,7 +248,6 @@ def quick() -> TrainConfig:
     """The baseline network in ten epochs, mirrored faces, less dropout, a cosine: 60 % in minutes on a laptop.
 
     Run:     python train_emotion_model.py --recipe quick
-    Expect:  the README row of this name (measured, with machine and date)
     """
     return TrainConfig(
         network="baseline",

@@ -13,7 +13,7 @@ import tyro
 from pydantic import ValidationError
 
 from fer_core import networks
-from fer_core.cli.command_line import parsed, peek
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, peek
 from fer_core.config import RENAMED, Settings, TrainConfig, config_error, with_present_names
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
@@ -44,45 +44,48 @@ class Request(NamedTuple):
 
 def parse(argv: Sequence[str]) -> Request:
     """Returns the request, or raises ConfigError or ArtifactError; `--help` prints and exits with 0."""
-    argv = _with_present_flags(argv)
+    argv = [_present_flag(argument) for argument in argv]
     paths = Paths.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
-    resume, nothing_to_resume = _run_to_resume(peek(argv, "--resume"), paths)
+    name = peek(argv, "--resume")
+    resume = None
+    if name is not None:
+        resume = latest_unfinished(paths) or awaiting_promotion(paths) if name == "latest" else open_run(paths, name)
     table = _table(peek(argv, "--config"))
     network = peek(argv, "--network") or table.get("network")
-    recipe = _recipe(argv, resume, network)
-    start = resume.manifest.config if resume is not None else _start(argv, table, recipe, network)
+    recipe = _recipe(peek(argv, "--recipe"), resume, network)
+    if resume is not None:
+        start = resume.manifest.config
+    else:
+        epochs = peek(argv, "--epochs")
+        epochs = int(epochs) if epochs and epochs.isdecimal() else table.get("epochs")
+        start = fitted_to(starting_config(recipe, network), epochs)
     base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
     config, cli = _flags(argv, base)
-    if cli["ensemble"]:
-        _check_trains_nothing(config, start)
+    changed = next((field for field in TrainConfig.model_fields if getattr(config, field) != getattr(start, field)), "")
+    if cli["ensemble"] and changed:
+        raise ConfigError(
+            f"{changed} has no effect beside --ensemble: its members are trained already, each with its own settings.",
+            hint="Leave it out.",
+        )
     if resume is not None:
-        config = config.model_copy(update={name: _whole_path(argv, name, config) for name in ("data", "more_images")})
-    return Request(config, paths, recipe, resume, nothing_to_resume, **cli)
+        config = config.model_copy(
+            update={field: _whole_path(argv, field, config) for field in ("data", "more_images")}
+        )
+    return Request(config, paths, recipe, resume, name is not None and resume is None, **cli)
 
 
-def _with_present_flags(argv: Sequence[str]) -> list[str]:
+def _present_flag(argument: str) -> str:
     flags = {f"--{old.replace('_', '-')}": f"--{new.replace('_', '-')}" for old, new in RENAMED.items()}
-    present = []
-    for argument in argv:
-        name, equals, value = argument.partition("=")
-        new = flags.get(name.replace("_", "-"))
-        if new:
-            _tell_renamed(name, new)
-        present.append(f"{new}{equals}{value}" if new else argument)
-    return present
+    name, equals, value = argument.partition("=")
+    new = flags.get(name.replace("_", "-"))
+    if new is None:
+        return argument
+    _say_renamed(name, new)
+    return f"{new}{equals}{value}"
 
 
-def _tell_renamed(old: str, new: str) -> None:
+def _say_renamed(old: str, new: str) -> None:
     print(f"{old} is called {new} now; the old name is read until the next release.", file=sys.stderr)
-
-
-def _check_trains_nothing(config: TrainConfig, start: TrainConfig) -> None:
-    for name in TrainConfig.model_fields:
-        if getattr(config, name) != getattr(start, name):
-            raise ConfigError(
-                f"{name} has no effect beside --ensemble: its members are trained already, each with its own settings.",
-                hint="Leave it out.",
-            )
 
 
 def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | None:
@@ -92,30 +95,16 @@ def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | No
     return str(Path(given).resolve()) if is_path else getattr(config, name)
 
 
-def _run_to_resume(name: str | None, paths: Paths) -> tuple[Run | None, bool]:
-    if name is None:
-        return None, False
-    run = latest_unfinished(paths) or awaiting_promotion(paths) if name == "latest" else open_run(paths, name)
-    return run, run is None
-
-
-def _recipe(argv: Sequence[str], resume: Run | None, network: str | None) -> str | None:
+def _recipe(given: str | None, resume: Run | None, network: str | None) -> str | None:
     """Returns the recipe that the run is named after; None where a network is named instead."""
-    asked = peek(argv, "--recipe")
     if resume is None:
-        return asked or (None if network else DEFAULT_RECIPE)
+        return given or (None if network else DEFAULT_RECIPE)
     own = resume.manifest.recipe
-    if asked not in (None, own):
+    if given not in (None, own):
         raise ConfigError(
-            f"Run {resume.id} is of recipe {own}, not {asked}.", hint="Leave --recipe out beside --resume."
+            f"Run {resume.id} is of recipe {own}, not {given}.", hint="Leave --recipe out beside --resume."
         )
     return own
-
-
-def _start(argv: Sequence[str], table: dict[str, Any], recipe: str | None, network: str | None) -> TrainConfig:
-    epochs = peek(argv, "--epochs")
-    asked = int(epochs) if epochs and epochs.isdecimal() else table.get("epochs")
-    return fitted_to(starting_config(recipe, network), asked)
 
 
 def _table(path: str | None) -> dict[str, Any]:
@@ -128,7 +117,7 @@ def _table(path: str | None) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path} cannot be read: {error}.", hint="It is a TOML file of settings.") from error
     for old in RENAMED.keys() & table.keys():
-        _tell_renamed(old, RENAMED[old])
+        _say_renamed(old, RENAMED[old])
     return with_present_names(table)
 
 
@@ -137,19 +126,16 @@ def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[st
     options = networks.network_module(network).Options
     own_options = base.network_options if network == base.network else {}
     start = base.model_copy(update={"network": network, "network_options": {}})
-    settings, chosen, cli = _parsed(argv, start, options.checked(own_options, where=f"network {network}"))
+    line = _command_line(start, options.checked(own_options, where=f"network {network}"))
+    flags = (name for name in line.__annotations__ if name not in ("settings", "network_options"))
+    names = (*TrainConfig.model_fields, *flags, *(f"network-options.{name}" for name in options.model_fields))
+    try:
+        settings, chosen, cli = parsed(line, argv, program=PROGRAM, names=names)
+    except ValidationError as error:
+        raise config_error(error, TrainConfig) from None
     changed = {name for name in options.model_fields if getattr(chosen, name) != getattr(options(), name)}
     own = chosen.model_dump(mode="json", include=changed)
     return TrainConfig.checked(settings.model_dump() | {"network_options": own}), cli
-
-
-def _parsed(argv: Sequence[str], start: TrainConfig, options: Settings) -> tuple[TrainConfig, Settings, dict[str, Any]]:
-    line = _command_line(start, options)
-    of_network = (f"network-options.{name}" for name in type(options).model_fields)
-    try:
-        return parsed(line, argv, program=PROGRAM, names=(*TrainConfig.model_fields, *_cli_flags(line), *of_network))
-    except ValidationError as error:
-        raise config_error(error, TrainConfig) from None
 
 
 def _command_line(start: TrainConfig, options: Settings) -> Callable:
@@ -162,8 +148,8 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
         config: Annotated[str | None, _Named(help="TOML file of settings; wins over the recipe.")] = None,
         resume: Annotated[str | None, _Named(help="Go on with a run: its id, or 'latest'.")] = None,
         promote: Annotated[bool, _Named(help="Make the finished model the one in use.")] = True,
-        models_dir: Annotated[str | None, _Named(help="Where runs go. Default: $FER_MODELS_DIR, models.")] = None,
-        history_dir: Annotated[str | None, _Named(help="Where CSVs go. Default: $FER_HISTORY_DIR, history.")] = None,
+        models_dir: MODELS_DIR = None,
+        history_dir: HISTORY_DIR = None,
         list_recipes: Annotated[bool, _Named(help="List the recipes, and end.")] = False,
         audit_only: Annotated[bool, _Named(help="Look at the images, say what is wrong with them, and end.")] = False,
         history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
@@ -175,10 +161,6 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
         return settings, network_options, {"promote": promote, "wants": wants, "ensemble": ensemble}
 
     return train
-
-
-def _cli_flags(train) -> list[str]:
-    return [name for name in train.__annotations__ if name not in ("settings", "network_options")]
 
 
 def command(*arguments: str) -> str:

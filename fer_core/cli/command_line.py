@@ -5,12 +5,15 @@ import inspect
 import io
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import tyro
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from fer_core.errors import ConfigError, did_you_mean
+
+MODELS_DIR = Annotated[str | None, tyro.conf.arg(help="Where runs are. Default: $FER_MODELS_DIR, models.")]
+HISTORY_DIR = Annotated[str | None, tyro.conf.arg(help="Where CSVs are. Default: $FER_HISTORY_DIR, history.")]
 
 _NUMBERS = {"float_parsing": "a number", "int_parsing": "a whole number"}
 """What pydantic calls text that is no such number, and what was wanted."""
@@ -26,9 +29,8 @@ def parsed(
     Args:
         positional: the flag that is meant where a value stands alone; None where none is.
     """
-    message = io.StringIO()
     try:
-        with contextlib.redirect_stderr(message):
+        with contextlib.redirect_stderr(io.StringIO()):
             result, unknown = tyro.cli(line, args=list(argv), prog=f"python {program}", return_unknown_args=True)
     except SystemExit as end:
         if end.code in (0, None):
@@ -37,10 +39,8 @@ def parsed(
     if unknown and not unknown[0].startswith("-"):
         raise _lonely_value(unknown[0], positional, is_taken=bool(positional) and peek(argv, positional) is not None)
     if unknown:
-        flags = [f"--{name.replace('_', '-')}" for name in names]
-        raise ConfigError(
-            f"There is no setting {unknown[0]!r}.", hint=did_you_mean(unknown[0].partition("=")[0], flags)
-        )
+        hint = did_you_mean(unknown[0].partition("=")[0], map(_flag, names))
+        raise ConfigError(f"There is no setting {unknown[0]!r}.", hint=hint)
     return result
 
 
@@ -56,55 +56,46 @@ def _lonely_value(value: str, flag: str | None, *, is_taken: bool) -> ConfigErro
 class _Parameter(NamedTuple):
     flag: str
     kind: Any
-    is_required: bool = False
-    name: str = ""
-    help: str = ""
+    missing: str = ""
+    """What is needed, where it is required."""
 
 
 def _refusal(line: Callable, argv: Sequence[str], program: str) -> ConfigError:
     """Returns what is wrong with a command line that tyro refuses: the first value that is not of its flag's type."""
     hint = f"`python {program} --help` lists what each setting takes."
     parameters = list(_parameters(line))
-    for parameter in parameters:
-        value = peek(argv, parameter.flag)
-        error = None if value is None or parameter.kind is bool else _type_error(value, parameter.kind)
+    for flag, kind, _ in parameters:
+        value = peek(argv, flag)
+        error = None if value is None or kind is bool else _type_error(value, kind)
         if error is None:
             continue
-        choices = [choice for choice in _choices(parameter.kind) if isinstance(choice, str)]
+        choices = [choice for choice in _choices(kind) if isinstance(choice, str)]
         if choices:
-            return ConfigError(f"{parameter.flag} cannot be {value!r}.", hint=did_you_mean(value, choices))
+            return ConfigError(f"{flag} cannot be {value!r}.", hint=did_you_mean(value, choices))
         wanted = _NUMBERS.get(error["type"], "another value")
-        return ConfigError(f"{parameter.flag} takes {wanted}, not {error['input']!r}.", hint=hint)
-    for parameter in parameters:
-        if parameter.is_required and peek(argv, parameter.flag) is None:
-            what = f"{parameter.help[:1].lower()}{parameter.help[1:]}"
-            return ConfigError(f"`python {program}` needs {parameter.name}: {what}", hint=hint)
+        return ConfigError(f"{flag} takes {wanted}, not {error['input']!r}.", hint=hint)
+    for flag, _, missing in parameters:
+        if missing and peek(argv, flag) is None:
+            return ConfigError(f"`python {program}` needs {missing}", hint=hint)
     return ConfigError("The command line cannot be read: a flag has no value, or one too many.", hint=hint)
 
 
 def _parameters(line: Callable) -> Iterator[_Parameter]:
     kinds, annotated = get_type_hints(line), get_type_hints(line, include_extras=True)
+    rows = [row.strip() for row in (line.__doc__ or "").splitlines()]
     for name, parameter in inspect.signature(line).parameters.items():
         notes = getattr(annotated[name], "__metadata__", ())
         shown = next((note.name for note in notes if getattr(note, "name", None) is not None), name)
-        if inspect.isclass(kinds[name]) and issubclass(kinds[name], BaseModel):
-            yield from _fields(kinds[name], f"{shown}." if shown else "")
+        kind = kinds[name]
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            prefix = f"{shown}." if shown else ""
+            yield from (_Parameter(_flag(prefix + key), field.annotation) for key, field in kind.model_fields.items())
             continue
         metavar = next((note.metavar for note in notes if getattr(note, "metavar", None)), shown.upper())
-        text = next((note.help for note in notes if getattr(note, "help", None)), _described(line, name))
+        described = next((row.removeprefix(f"{name}: ") for row in rows if row.startswith(f"{name}: ")), "")
+        text = next((note.help for note in notes if getattr(note, "help", None)), described)
         is_required = parameter.default is parameter.empty
-        yield _Parameter(_flag(shown), kinds[name], is_required, metavar, text)
-
-
-def _fields(model: type[BaseModel], prefix: str) -> Iterator[_Parameter]:
-    for name, field in model.model_fields.items():
-        yield _Parameter(_flag(prefix + name), field.annotation)
-
-
-def _described(line: Callable, name: str) -> str:
-    """Returns what the docstring says of a parameter."""
-    rows = (row.strip() for row in (line.__doc__ or "").splitlines())
-    return next((row.removeprefix(f"{name}: ") for row in rows if row.startswith(f"{name}: ")), "")
+        yield _Parameter(_flag(shown), kind, f"{metavar}: {text[:1].lower()}{text[1:]}" if is_required else "")
 
 
 def _flag(name: str) -> str:

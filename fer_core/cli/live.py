@@ -8,8 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fer_core.cli.live_arguments import DEFAULT_SOURCE, LiveRequest, LiveSettings, parse
-from fer_core.cli.native_messages import send_native_messages_to
-from fer_core.cli.output import say
+from fer_core.cli.output import say, send_native_messages_to
 from fer_core.errors import ConfigError, SourceError
 from fer_core.store.model_files import ModelFiles, find_model
 
@@ -25,12 +24,12 @@ def main(argv: Sequence[str]) -> None:
     if request.wants == "live":
         _live(console, request, model)
     elif request.wants == "analyze":
-        from fer_core.cli.analysing import analyse_or_fail
+        from fer_core.cli.inspecting import analyse_or_fail
 
         analyse_or_fail(console, model, request)
     else:
-        from fer_core.cli.child import run_in_child
-        from fer_core.cli.explaining import explain_pictures, list_layers
+        from fer_core.cli.exits import run_in_child
+        from fer_core.cli.inspecting import explain_pictures, list_layers
 
         run_in_child(list_layers if request.wants == "list-layers" else explain_pictures, model, request)
 
@@ -83,7 +82,7 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
 
     settings = request.settings
     if settings.source is None:
-        from fer_core.cli.analysing import analyse_if_possible
+        from fer_core.cli.inspecting import analyse_if_possible
 
         analyse_if_possible(console, model, request)
     if settings.display:

@@ -1,6 +1,9 @@
-"""How the command lines print."""
+"""How the command lines print, and keep the chatter of C++ libraries out of the terminal."""
 
+import os
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -30,3 +33,16 @@ def say(console: Console, text: str) -> None:
     Control characters, which may be in names that are from elsewhere, are written out.
     """
     console.print(printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def send_native_messages_to(path: Path) -> None:
+    """From now on, what native code writes to stderr goes to the end of a file; what Python writes, to the terminal.
+
+    C++ libraries write to file descriptor 2 behind Python's back. For the rest of the process: TensorFlow also
+    complains while it is torn down after an error.
+    """
+    sys.stderr.flush()
+    kept = os.dup(sys.stderr.fileno())  # not 2, which may lead to a file since an earlier call
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)

@@ -1,19 +1,25 @@
-"""The difference of two models on the same test images, image by image: chance in the choice of images cancels out."""
+"""Two models on the same test images, image by image: chance in the choice of images cancels out."""
 
 import io
+import shlex
 import zipfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fer_core.errors import DatasetError
-from fer_core.evaluation.gate import Comparison, compare
+from fer_core import networks
+from fer_core.data.dataset import Dataset, load_dataset
+from fer_core.errors import DatasetError, FerError
+from fer_core.evaluation.analysis_data import class_numbers, data_for, training_hashes
+from fer_core.evaluation.gate import Comparison, Difference, compare
+from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.files import write_atomically
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run
+from fer_core.training.deciding import in_its_size
 
 CONFIDENCE = 0.95
 
@@ -31,8 +37,7 @@ class Paired(NamedTuple):
     def sentence(self) -> str:
         """Returns the difference for people."""
         low, high = self.comparison.macro_f1.interval
-        is_clear = low > 0 or high < 0
-        judged = "more than chance" if is_clear else "no more than chance"
+        judged = "more than chance" if low > 0 or high < 0 else "no more than chance"
         return (
             f"On the same {self.images:,} images: macro F1 {self.comparison.macro_f1.sentence()}, {judged}. "
             f"Only the first is right on {self.only_first:,}, only the second on {self.only_second:,}."
@@ -45,68 +50,105 @@ class Paired(NamedTuple):
         return counts | {"macro_f1": _plain(self.comparison.macro_f1), "recall": named}
 
 
-class _Answers(NamedTuple):
-    truth: np.ndarray
-    predictions: np.ndarray
-    """Both integers (n,), positions in the model's labels."""
-
-
 def paired_difference(paths: Paths, first: Run, second: Run) -> Paired:
     """Returns how two runs of the same split differ on its test images.
 
     Raises:
-        ArtifactError: a model is missing or cannot be asked. DatasetError: the images are not there any more.
+        ArtifactError: a model is missing or cannot be loaded. DatasetError: the images are not there any more.
     """
-    models = _model(first, paths), _model(second, paths)
-    answers = [_kept_or_asked(model, paths) for model in models]
+    models = [find_model(str(run.folder), paths) for run in (first, second)]
+    (truth, ours), (_, theirs) = (_cached_predictions(model, paths) for model in models)
     labels = models[0].labels
-    order = np.array([labels.index(label) for label in models[1].labels])
-    truth, ours, theirs = answers[0].truth, answers[0].predictions, order[answers[1].predictions]
+    theirs = np.array([labels.index(label) for label in models[1].labels])[theirs]
     comparison = compare(truth, ours, theirs, classes=len(labels), confidence=CONFIDENCE, seed=0)
-    right = ours == truth, theirs == truth
-    counts = [int((right[side] & ~right[1 - side]).sum()) for side in (0, 1)]
-    return Paired(len(truth), labels, comparison, *counts)
+    only_first, only_second = ((a == truth) & (b != truth) for a, b in ((ours, theirs), (theirs, ours)))
+    return Paired(len(truth), labels, comparison, int(only_first.sum()), int(only_second.sum()))
 
 
-def _plain(difference: Any) -> dict[str, Any]:
+def _plain(difference: Difference) -> dict[str, Any]:
     return {"first": difference.champion, "second": difference.challenger, "interval": list(difference.interval)}
 
 
-def _model(run: Run, paths: Paths) -> ModelFiles:
-    return find_model(str(run.folder), paths)
+def _cached_predictions(model: ModelFiles, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the true classes of the test images and those predicted: integers (n,), positions in the model's labels.
 
-
-def _kept_or_asked(model: ModelFiles, paths: Paths) -> _Answers:
-    """The same model gives the same answers to the same images, so they are asked for once."""
+    The same model predicts the same for the same images, so it does once.
+    """
     split = model.manifest.split_fingerprint or ""
     path = paths.cache / "answers" / f"{model.sha256}-{split[:16]}.npz"
-    kept = _read(path)
-    if kept is None:
-        kept = _asked(model, paths)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        np.savez(content, **kept._asdict())
-        write_atomically(path, content.getvalue())
-    return kept
-
-
-def _read(path: Path) -> _Answers | None:
     try:
         with np.load(path, allow_pickle=False) as content:
-            return _Answers(content["truth"], content["predictions"])
+            return content["truth"], content["predictions"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def _asked(model: ModelFiles, paths: Paths) -> _Answers:
-    from fer_core.evaluation.analysis_data import class_numbers, data_for
-    from fer_core.evaluation.predict import predict_side_by_side
-    from fer_core.live.classifier import make_classifier
-
+        pass
     found = data_for(model, None, paths)
     if found.dataset is None:
         raise DatasetError(found.reason)
-    classifiers = [make_classifier(model, paths).classify for _ in range(available_cores())]
-    predictions = predict_side_by_side(classifiers, found.dataset.test).argmax(axis=1)
+    predictions = probabilities(model, found.dataset, paths).argmax(axis=1)
     truth = class_numbers(model.labels, found.dataset.labels)[found.dataset.test.labels]
-    return _Answers(truth, predictions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    np.savez(content, truth=truth, predictions=predictions)
+    write_atomically(path, content.getvalue())
+    return truth, predictions
+
+
+def probabilities(model: ModelFiles, dataset: Dataset, paths: Paths) -> np.ndarray:
+    """Returns the model's probabilities for the test images, float32 (n, outputs), computed on all cores."""
+    from fer_core.live.classifier import make_classifier
+
+    classifiers = [make_classifier(model, paths).classify for _ in range(available_cores())]
+    return predict_side_by_side(classifiers, dataset.test)
+
+
+def setback(
+    run: Run,
+    before: ModelFiles,
+    paths: Paths,
+    *,
+    predict: Callable[[ModelFiles, Dataset, Paths], np.ndarray] = probabilities,
+) -> str:
+    """Returns a sentence if a finished run is measurably worse than the model before it, or cannot be compared.
+
+    Otherwise ''. Both predict the run's test images, but for those that either has seen in its training.
+    """
+    config = run.manifest.config
+    try:
+        columns = _columns(before, run.manifest.labels)
+        side, channels = networks.input_shape(config)
+        dataset = load_dataset(config, paths, side=side, channels=channels)
+        unseen = _unseen(before, dataset)
+        old = predict(before, in_its_size(run, dataset, before, paths), paths)[:, columns].argmax(axis=1)
+        new = predict(find_model(str(run.folder), paths), dataset, paths).argmax(axis=1)
+    except FerError as error:
+        reason = str(error).rstrip(".")
+        return f"It cannot be compared with {before.name}, which was in use before: {reason}."
+    both = (part[unseen] for part in (dataset.test.labels, old, new))
+    difference = compare(*both, classes=len(columns), confidence=CONFIDENCE, seed=0).macro_f1
+    if difference.interval[1] >= 0:
+        return ""
+    is_usual = paths.models == Paths.from_environment().models
+    way_back = f"{'' if is_usual else f'FER_MODELS_DIR={shlex.quote(str(paths.models))} '}python -m jobs rollback"
+    return (
+        f"It is measurably worse than {before.name}, which was in use before: macro F1 goes from "
+        f"{difference.sentence()} on {unseen.sum():,} images of {dataset.test.name} that neither has seen. "
+        f"`{way_back}` goes back."
+    )
+
+
+def _columns(before: ModelFiles, labels: tuple[str, ...]) -> np.ndarray:
+    try:
+        return class_numbers(before.labels, labels)
+    except DatasetError:
+        raise DatasetError("their labels differ") from None
+
+
+def _unseen(before: ModelFiles, dataset: Dataset) -> np.ndarray:
+    """Returns which test images neither model has seen, bool (n,). Raises DatasetError if none, or it is not known."""
+    seen = training_hashes(before, dataset)
+    if seen is None:
+        raise DatasetError("which of the test images that one has seen is not known")
+    unseen = ~np.isin(dataset.test.hashes, np.union1d(seen, dataset.hashes_seen_before_test()))
+    if not unseen.any():
+        raise DatasetError("one of them has seen all of the test images")
+    return unseen

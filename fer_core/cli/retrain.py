@@ -9,18 +9,16 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import tyro
 from rich.console import Console
 
-from fer_core.cli.child import run_in_child
-from fer_core.cli.command_line import parsed
-from fer_core.cli.exits import ended
-from fer_core.cli.native_messages import send_native_messages_to
-from fer_core.cli.output import say
-from fer_core.cli.train import train_and_print
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
+from fer_core.cli.exits import ended, run_in_child
+from fer_core.cli.output import say, send_native_messages_to
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 PROGRAM = "-m fer_core.cli.retrain"
 _OF_THE_MESSAGE = "queue"
 """Stands in a job's arguments, and says nothing about the training."""
+_HINT = 'It is like {"min_new_images": 50}.'
 
 _Named = tyro.conf.arg
 
@@ -48,73 +47,58 @@ class Request(NamedTuple):
 
 def main(argv: Sequence[str]) -> None:
     """Does what the command line asks for. Raises FerError for what the user can mend."""
+    spec, paths, run_id = parse(argv)
+    from fer_core.cli.training import train_and_print
     from fer_core.training.begin_retraining import begin_retraining
 
-    request = parse(argv)
     console = Console()
     with console.status("Looking at the images …") as status:
-        run = begin_retraining(
-            request.spec,
-            request.paths,
-            run_id=request.run,
-            say=lambda sentence: say(console, sentence),
-            report=status.update,
-        )
+        run = begin_retraining(spec, paths, run_id=run_id, say=partial(say, console), report=status.update)
     if run is None:
         return
     if run.state.status != "SUCCEEDED":
-        train_and_print(console, run, request.paths, dataset=_dataset(console, run, request.paths))
+        train_and_print(console, run, paths, dataset=_dataset(console, run, paths))
     os.dup2(sys.stderr.fileno(), 2)  # native messages went to the run's log, where the child's errors would go as well
     # The saved file must prove itself in a process that has never seen the network.
-    run_in_child(_decide, run.id, request.spec, request.paths)
+    run_in_child(_decide, run.id, spec, paths)
     send_native_messages_to(run.log_txt)
 
 
 def parse(argv: Sequence[str]) -> Request:
     """Returns the request, or raises ConfigError; `--help` prints and exits with 0."""
-    spec, run, paths = parsed(_command_line, argv, program=PROGRAM, names=_flags(), positional="--run")
-    return Request(spec, paths, run)
+    names = [name for name in _command_line.__annotations__ if name != "return"]
+    return parsed(_command_line, argv, program=PROGRAM, names=names, positional="--run")
 
 
 def _command_line(
     job: Annotated[str | None, _Named(help="The job that this is done for; only shown in lists of processes.")] = None,
     spec: Annotated[str, _Named(help="What is asked for, as JSON or as the path of a file of it.")] = "{}",
     run: Annotated[str | None, _Named(help="The run to make or to go on with. Default: a new one.")] = None,
-    models_dir: Annotated[str | None, _Named(help="Where runs go. Default: $FER_MODELS_DIR, models.")] = None,
-    history_dir: Annotated[str | None, _Named(help="Where CSVs go. Default: $FER_HISTORY_DIR, history.")] = None,
-) -> tuple[RetrainSpec, str | None, Paths]:
+    models_dir: MODELS_DIR = None,
+    history_dir: HISTORY_DIR = None,
+) -> Request:
     """Train again on all images so far, and put the result into use if it is measurably better."""
-    paths = Paths.from_environment(
-        models=Path(models_dir) if models_dir else None, history=Path(history_dir) if history_dir else None
-    )
-    return _spec(spec), run, paths
-
-
-def _flags() -> list[str]:
-    return [name for name in _command_line.__annotations__ if name != "return"]
-
-
-def _text_of(path: Path) -> str:
-    checked_status(path)
-    return path.read_text(encoding="utf-8")
+    return Request(_spec(spec), Paths.from_environment(models=models_dir, history=history_dir), run)
 
 
 def _spec(text: str) -> RetrainSpec:
     try:
-        values = json.loads(text if text.lstrip().startswith("{") else _text_of(Path(text)))
+        if not text.lstrip().startswith("{"):
+            checked_status(Path(text))
+            text = Path(text).read_text(encoding="utf-8")
+        values = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--spec cannot be read: {error}.", hint='It is like {"min_new_images": 50}.') from None
+        raise ConfigError(f"--spec cannot be read: {error}.", hint=_HINT) from None
     if not isinstance(values, dict):
-        raise ConfigError(f"--spec is no table of settings: {text}.", hint='It is like {"min_new_images": 50}.')
+        raise ConfigError(f"--spec is no table of settings: {text}.", hint=_HINT)
     values.pop(_OF_THE_MESSAGE, None)
     return RetrainSpec.checked(values, where="--spec")
 
 
 def _dataset(console: Console, run: Run, paths: Paths) -> "Dataset":
-    from fer_core.training.train import training_data
+    from fer_core.cli.training import loaded_data
 
-    with console.status("Looking at the images …") as status:
-        dataset = training_data(run.manifest.config, paths, resumes=run.checkpoint.is_dir(), report=status.update)
+    dataset = loaded_data(console, run.manifest.config, paths, resumes=run.checkpoint.is_dir())
     for note in dataset.notes:
         say(console, note)
     return dataset
@@ -124,18 +108,18 @@ def _decide(run_id: str, spec: RetrainSpec, paths: Paths) -> None:
     """Compares the finished run with the model in use, and promotes it if it is better; prints why or why not."""
     from fer_core.training.deciding import decide
     from fer_core.training.machine import choose_backend
-    from fer_core.training.record import check_same_data
+    from fer_core.training.train import check_same_data
 
     # The process that has trained may still hold most of a GPU's memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     console, run = Console(), open_run(paths, run_id)
-    dataset, manifest = _dataset(console, run, paths), run.manifest
-    check_same_data(manifest, dataset)
-    choose_backend(manifest.backend)
+    dataset = _dataset(console, run, paths)
+    check_same_data(run.manifest, dataset)
+    choose_backend(run.manifest.backend)
     send_native_messages_to(run.log_txt)
     for sentence in decide(run, dataset, spec, paths).sentences():
         say(console, sentence)
 
 
 if __name__ == "__main__":
-    sys.exit(ended(lambda: main(sys.argv[1:])))
+    sys.exit(ended(main, sys.argv[1:]))

@@ -40,11 +40,13 @@ def ship(run: Run, folder: Path) -> None:
     manifest = _without_paths(run.manifest)
     write_atomically(folder / "manifest.json", manifest.to_json())
     _copy_model(run.model_h5, folder / "model.h5", manifest)
-    for name in _COPIED:
-        shutil.copyfile(run.folder / name, folder / name)
-    if run.model_int8.is_file():
-        shutil.copyfile(run.model_int8, folder / run.model_int8.name)
-    _copy_metrics(run.metrics_jsonl, folder / "metrics.jsonl")
+    for path in (*(run.folder / name for name in _COPIED), run.model_int8):
+        if path != run.model_int8 or path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    # Without the heartbeats, which only mattered while it was trained and are most of the lines.
+    lines = run.metrics_jsonl.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = "".join(line for line in lines if json.loads(line)["kind"] != "progress")
+    write_atomically(folder / "metrics.jsonl", kept)
     shutil.copytree(run.plots, folder / "plots")
     shutil.copyfile(run.history_csv, folder / "history.csv")
     _write_reports(run, folder)
@@ -59,21 +61,16 @@ def _analysis(path: Path) -> Analysis:
         raise ArtifactError(f"{path} cannot be shipped. {error}", hint=hint) from error
 
 
-def _over_views(run: Run) -> Analysis | None:
-    """Returns what the model scores over the most views, if that has been measured."""
-    marks = f"{run.id}-{file_sha256(run.model_h5)[:8]}-*views"
-    found = [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"analyses/{marks}")]
-    return max(found, key=lambda analysis: analysis.views, default=None)
-
-
 def _model_card(run: Run, shipped: Run, analysis: Analysis) -> ModelCard:
     models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
+    marks = f"{run.id}-{file_sha256(run.model_h5)[:8]}-*views"
+    over_views = [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"analyses/{marks}")]
     costs = cost(shipped)
     return ModelCard(
         name=shipped.folder.name,
         manifest=shipped.manifest,
         analysis=analysis,
-        over_views=_over_views(run),
+        over_views=max(over_views, key=lambda found: found.views, default=None),
         parameters=costs.parameters,
         flops=costs.flops,
         milliseconds={path.name: latency_ms(path) for path in models},
@@ -124,12 +121,6 @@ def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:
             new.attrs[name] = manifest.to_json() if name == MANIFEST_ATTRIBUTE else value
         for name in old:
             old.copy(name, new)
-
-
-def _copy_metrics(source: Path, target: Path) -> None:
-    """Without the signs of life, which only mattered while it was trained and are most of the lines."""
-    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
-    write_atomically(target, "".join(line for line in lines if json.loads(line)["kind"] != "progress"))
 
 
 def _write_reports(run: Run, folder: Path) -> None:

@@ -2,16 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
-from fer_core.cli.command_line import parsed, peek
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
 from fer_core.cli.display import Display
 from fer_core.cli.exits import ended
-from fer_core.cli.native_messages import send_native_messages_to
-from fer_core.cli.output import say
+from fer_core.cli.output import say, send_native_messages_to
 from fer_core.interruption import signals_wait
 from fer_core.paths import Paths
 from fer_core.training.machine import choose_backend
@@ -20,18 +19,10 @@ from fer_core.tuning.folder import open_search
 PROGRAM = "-m fer_core.cli.trial"
 
 
-class TrialRequest(NamedTuple):
-    """What the command line asks for."""
-
-    search: str
-    job: str
-
-
 def main(argv: Sequence[str]) -> None:
     """Does what the search asks of this job. Raises FerError for what the user can mend."""
-    request = parsed(_command_line, argv, program=PROGRAM, names=("job", "models_dir", "history_dir"))
-    paths = Paths.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
-    search = open_search(paths, request.search)
+    name, job, paths = parsed(_command_line, argv, program=PROGRAM, names=("job", "models_dir", "history_dir"))
+    search = open_search(paths, name)
     console = Console()
     choose_backend()
     send_native_messages_to(search.folder / "log.txt")  # until it is known which run is trained
@@ -39,21 +30,21 @@ def main(argv: Sequence[str]) -> None:
         with signals_wait(), Display(console) as display:
             from fer_core.tuning.trial import run_trial
 
-            run_trial(search, request.job, report=display, begin=lambda run: send_native_messages_to(run.log_txt))
+            run_trial(search, job, report=display, begin=lambda run: send_native_messages_to(run.log_txt))
     except KeyboardInterrupt:
-        say(console, f"\nInterrupted. Nothing before it is lost: job {request.job} goes on with it when it is resumed.")
+        say(console, f"\nInterrupted. Nothing before it is lost: job {job} goes on with it when it is resumed.")
         raise
 
 
 def _command_line(
     search: tyro.conf.Positional[str],
     job: Annotated[str, tyro.conf.arg(help="Who asks; the same job gets the same trial again.")],
-    models_dir: Annotated[str | None, tyro.conf.arg(help="Where runs are. Default: $FER_MODELS_DIR, models.")] = None,
-    history_dir: Annotated[str | None, tyro.conf.arg(help="Where CSVs go. Default: $FER_HISTORY_DIR, history.")] = None,
-) -> TrialRequest:
+    models_dir: MODELS_DIR = None,
+    history_dir: HISTORY_DIR = None,
+) -> tuple[str, str, Paths]:
     """Train one trial of a search."""
-    return TrialRequest(search, job)
+    return search, job, Paths.from_environment(models=models_dir, history=history_dir)
 
 
 if __name__ == "__main__":
-    sys.exit(ended(lambda: main(sys.argv[1:])))
+    sys.exit(ended(main, sys.argv[1:]))

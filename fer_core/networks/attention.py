@@ -4,15 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fer_core.config import Fraction, Searchable, Settings
+from fer_core.config import FilterCounts, Fraction, Searchable, Settings
 
 
 class Options(Settings):
     """Settings of the attention network."""
 
     filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
-        Searchable(choices=((16, 32, 64, 128), (32, 64, 128, 256), (64, 128, 256, 512))),
+        FilterCounts, Searchable(choices=((16, 32, 64, 128), (32, 64, 128, 256), (64, 128, 256, 512)))
     ] = (32, 64, 128, 256)
     """Of the convolutions, one block each."""
     l2: Annotated[float, Field(ge=0, le=1), Searchable(low=1e-6, high=1e-2, log=True)] = 1e-4

@@ -4,16 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fer_core.config import Fraction, Searchable, Settings
+from fer_core.config import FilterCounts, Fraction, Searchable, Settings
 
 
 class Options(Settings):
     """Settings of the baseline network."""
 
-    filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
-        Searchable(choices=((16, 32, 64), (32, 64, 128), (64, 128, 256))),
-    ] = (32, 64, 128)
+    filters: Annotated[FilterCounts, Searchable(choices=((16, 32, 64), (32, 64, 128), (64, 128, 256)))] = (32, 64, 128)
     """Of the convolutions, one block each."""
     block_dropout: Annotated[Fraction, Searchable(low=0, high=0.5)] = 0.25
     """After each block."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fer_core.config import Fraction, Searchable, Settings
+from fer_core.config import FilterCounts, Fraction, Searchable, Settings
 
 
 class Options(Settings):
@@ -12,10 +12,7 @@ class Options(Settings):
 
     stem: Annotated[int, Field(ge=1, le=2048)] = 32
     """Filters of the first convolution, which halves the side."""
-    filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
-        Searchable(choices=((32, 64, 128), (48, 96, 192), (64, 128, 256))),
-    ] = (48, 96, 192)
+    filters: Annotated[FilterCounts, Searchable(choices=((32, 64, 128), (48, 96, 192), (64, 128, 256)))] = (48, 96, 192)
     """Of the stages; each but the first halves the side."""
     dropout: Annotated[Fraction, Searchable(low=0, high=0.5)] = 0.2
     """Before the last layer."""

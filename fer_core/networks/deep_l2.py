@@ -4,16 +4,18 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from fer_core.config import Fraction, Searchable, Settings
+from fer_core.config import FilterCounts, Fraction, Searchable, Settings
 
 
 class Options(Settings):
     """Settings of the deep network."""
 
-    filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
-        Searchable(choices=((32, 64, 128, 256), (64, 128, 256, 512))),
-    ] = (64, 128, 256, 512)
+    filters: Annotated[FilterCounts, Searchable(choices=((32, 64, 128, 256), (64, 128, 256, 512)))] = (
+        64,
+        128,
+        256,
+        512,
+    )
     """Of the convolutions, one block each."""
     block_dropouts: Annotated[
         tuple[Fraction, ...],

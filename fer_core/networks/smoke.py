@@ -2,18 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
-from fer_core.config import Searchable, Settings
+from fer_core.config import FilterCounts, Searchable, Settings
 
 
 class Options(Settings):
     """Settings of the smoke network."""
 
-    filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
-        Searchable(choices=((8, 16, 32), (16, 32, 64), (32, 64, 128))),
-    ] = (16, 32, 64)
+    filters: Annotated[FilterCounts, Searchable(choices=((8, 16, 32), (16, 32, 64), (32, 64, 128)))] = (16, 32, 64)
     """Of the convolutions, one block each."""
 
 

@@ -4,16 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fer_core.config import Fraction, Searchable, Settings
+from fer_core.config import FilterCounts, Fraction, Searchable, Settings
 
 
 class Options(Settings):
     """Settings of the tapered network."""
 
-    filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
-        Searchable(choices=((128, 64, 64, 32), (256, 128, 128, 64))),
-    ] = (256, 128, 128, 64)
+    filters: Annotated[FilterCounts, Searchable(choices=((128, 64, 64, 32), (256, 128, 128, 64)))] = (256, 128, 128, 64)
     """Of the convolutions, one block each."""
     dense: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8192)], ...],

@@ -4,16 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fer_core.config import Searchable, Settings
+from fer_core.config import FilterCounts, Searchable, Settings
 
 
 class Options(Settings):
     """Settings of the network of the weighted loss."""
 
-    filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2048)], ...],
-        Searchable(choices=((16, 32, 64), (32, 64, 128), (64, 128, 256))),
-    ] = (32, 64, 128)
+    filters: Annotated[FilterCounts, Searchable(choices=((16, 32, 64), (32, 64, 128), (64, 128, 256)))] = (32, 64, 128)
     """Of the convolutions, one block each."""
     dense: Annotated[int, Field(ge=1, le=8192), Searchable(choices=(64, 128, 256))] = 128
     """Units of the hidden layer."""

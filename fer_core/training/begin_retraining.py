@@ -6,10 +6,9 @@ Done again after a kill it goes on with the same run, and with the same images o
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.data.default_source import find_source
-from fer_core.data.inbox import AcceptedImage, InboxContents, read_inbox, sentences
+from fer_core.data.inbox import InboxContents, read_inbox, sentences
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
 from fer_core.paths import Paths
@@ -35,14 +34,6 @@ Say = Callable[[str], None]
 _WITHOUT_A_FILE = ("sample", "kaggle")
 
 
-class _Found(NamedTuple):
-    """What a retraining starts from."""
-
-    config: TrainConfig
-    champion: ModelFiles | None
-    inbox: InboxContents
-
-
 def begin_retraining(
     spec: RetrainSpec, paths: Paths, *, run_id: str | None = None, say: Say, report: Say
 ) -> Run | None:
@@ -52,55 +43,46 @@ def begin_retraining(
 
     Args:
         run_id: the run to make or to go on with; None: a new one.
-        say: gets sentences for the output. report: gets progress sentences.
+        say: gets messages for the output. report: gets progress messages.
 
     Raises:
         FerError: there is no data, the settings do not fit, or a model cannot be read.
     """
-    run = _existing(paths, run_id)
-    if run is not None and _has_its_images(run):
-        return run
-    found = _look(spec, paths, report)
-    for sentence in (*sentences(found.inbox, paths.inbox), *_left_behind(found.champion, paths)):
-        say(sentence)
+    run = None
+    if run_id is not None and (paths.models / "runs" / run_id / "manifest.json").is_file():
+        run = open_run(paths, run_id)
+        images = run.manifest.config.more_images
+        if images is None or Path(images).is_dir():
+            return run
+    champion = find_model(None, paths) if model_in_use(paths) else None
+    config, inbox = _with_data(spec, champion, paths, report)
+    for message in sentences(inbox, paths.inbox):
+        say(message)
+    more = champion.manifest.config.more_images if champion else None
+    # What was in an inbox is there still; images of another folder would be left out without a word.
+    if more and not Path(more).is_relative_to((paths.models / "runs").resolve()):
+        say(f"{champion.name} was also trained on {more}: put its images into the inbox to train on them again.")
     if run is None:
-        if found.inbox.new < spec.min_new_images:
+        if inbox.new < spec.min_new_images:
             waits_for = f"a retraining waits for {spec.min_new_images:,}"
-            say(f"Nothing is trained: {found.inbox.new:,} new images, and {waits_for}.")
+            say(f"Nothing is trained: {inbox.new:,} new images, and {waits_for}.")
             return None
-        run = _made(spec, found, paths, run_id)
-    _keep_images(run, found.inbox, paths.inbox)
+        run = _made(spec, config, champion, paths, run_id or new_run_id(config, recipe="retrain"), bool(inbox.accepted))
+    _copy_images(run, inbox, paths.inbox)
     return run
 
 
-def _existing(paths: Paths, run_id: str | None) -> Run | None:
-    if run_id is None or not (paths.models / "runs" / run_id / "manifest.json").is_file():
-        return None
-    return open_run(paths, run_id)
-
-
-def _has_its_images(run: Run) -> bool:
-    folder = run.manifest.config.more_images
-    return folder is None or Path(folder).is_dir()
-
-
-def _look(spec: RetrainSpec, paths: Paths, report: Say) -> _Found:
-    champion = find_model(None, paths) if model_in_use(paths) else None
+def _with_data(
+    spec: RetrainSpec, champion: ModelFiles | None, paths: Paths, report: Say
+) -> tuple[TrainConfig, InboxContents]:
     config = challenger_config(spec, champion.manifest if champion else None)
     config = config.model_copy(update={"data": _data(spec, champion)})
     side, channels = networks.input_shape(config)
     dataset = load_dataset(config, paths, side=side, channels=channels, report=report)
     known = training_hashes(champion, dataset) if champion else None
-    nothing = np.empty(0, np.uint64)
-    inbox = read_inbox(paths.inbox, dataset, nothing if known is None else known, cache=paths.cache, report=report)
-    return _Found(config.model_copy(update={"data": dataset.source}), champion, inbox)
-
-
-def _left_behind(champion: ModelFiles | None, paths: Paths) -> Iterator[str]:
-    """Images that were in an inbox are there still; those of another folder would be left out without a word."""
-    folder = champion.manifest.config.more_images if champion else None
-    if folder and not Path(folder).is_relative_to((paths.models / "runs").resolve()):
-        yield f"{champion.name} was also trained on {folder}: put its images into the inbox to train on them again."
+    known = np.empty(0, np.uint64) if known is None else known
+    inbox = read_inbox(paths.inbox, dataset, known, cache=paths.cache, report=report)
+    return config.model_copy(update={"data": dataset.source}), inbox
 
 
 def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:
@@ -120,36 +102,31 @@ def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:
         ) from None
 
 
-def _made(spec: RetrainSpec, found: _Found, paths: Paths, run_id: str | None) -> Run:
-    run_id = run_id or new_run_id(found.config, recipe="retrain")
-    more = (paths.models / "runs" / run_id / "new_images").resolve() if found.inbox.accepted else None
-    settings = {
-        "init_from": _start(spec, found.champion, paths),
-        "more_images": str(more) if more else None,
-    }
+def _made(
+    spec: RetrainSpec, config: TrainConfig, champion: ModelFiles | None, paths: Paths, run_id: str, has_images: bool
+) -> Run:
+    start = spec.init_from
+    if start == "current" and champion is not None:  # under a name that means the same when another model is in use
+        start = champion.name if (paths.models / "runs" / champion.name).is_dir() else str(champion.model.resolve())
+    elif start:
+        start = fixed_model(start, paths)
+    more = str((paths.models / "runs" / run_id / "new_images").resolve()) if has_images else None
+    config = config.model_copy(update={"init_from": start, "more_images": more})
     # An ensemble is no recipe: what is trained is what its first member was.
-    own = found.champion.manifest.recipe if found.champion and not found.champion.manifest.members else None
+    own = champion.manifest.recipe if champion and not champion.manifest.members else None
     return create_run(
         paths,
-        with_fixed_models(found.config.model_copy(update=settings), paths),
+        with_fixed_models(config, paths),
         recipe=spec.recipe or own,
         kind="retrain",
-        parent=found.champion.name if found.champion else None,
+        parent=champion.name if champion else None,
         promote=False,
         history_header=HISTORY_HEADER,
         run_id=run_id,
     )
 
 
-def _start(spec: RetrainSpec, champion: ModelFiles | None, paths: Paths) -> str | None:
-    """Returns the starting weights under a name that means the same later, when another model may be in use."""
-    if spec.init_from != "current" or champion is None:
-        return spec.init_from and fixed_model(spec.init_from, paths)
-    is_run = (paths.models / "runs" / champion.name).is_dir()
-    return champion.name if is_run else str(champion.model.resolve())
-
-
-def _keep_images(run: Run, found: InboxContents, inbox: Path) -> None:
+def _copy_images(run: Run, found: InboxContents, inbox: Path) -> None:
     """Notes what was accepted and refused, and copies what was accepted; the folder appears whole, and last."""
     write_json(run.folder / "new_images.json", asdict(found))
     folder = run.manifest.config.more_images
@@ -161,16 +138,12 @@ def _keep_images(run: Run, found: InboxContents, inbox: Path) -> None:
         with full_disk_named(target):
             temporary.mkdir()
             for image in found.accepted:
-                _copy(inbox, image, temporary)
+                copy = temporary / image.label / f"{image.content:016x}{Path(image.name).suffix.lower()}"
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # taken out of the inbox since it was looked at
+                    shutil.copyfile(inbox / image.name, copy)
+                    sync(copy)
             temporary.rename(target)
             sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _copy(inbox: Path, image: AcceptedImage, folder: Path) -> None:
-    copy = folder / image.label / f"{image.content:016x}{Path(image.name).suffix.lower()}"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):  # taken out of the inbox since it was looked at
-        shutil.copyfile(inbox / image.name, copy)
-        sync(copy)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from fer_core.config import TrainConfig
 from fer_core.data.dataset import Split
 from fer_core.errors import NonFiniteLossError
 from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, summary
@@ -30,9 +29,6 @@ ESTIMATE_AFTER_STEPS = 20
 _FIRST_TIMED_STEP = 5
 """The first steps compile."""
 PROGRESS_SECONDS = 2.0
-
-IsStopped = Callable[[list[dict]], bool]
-"""Is asked with the rows of all epochs so far; True ends the training after them."""
 
 
 class EpochBegin(keras.callbacks.Callback):
@@ -70,10 +66,20 @@ class Watch(keras.callbacks.Callback):
         if step == _FIRST_TIMED_STEP:
             self._timed_from = now
         if not self.report.has_estimate and step == min(ESTIMATE_AFTER_STEPS, self.steps):
-            self._estimate(step, now)
+            timed = step - _FIRST_TIMED_STEP
+            each = (now - self._timed_from) / timed if timed > 0 else self.seconds / step
+            self.report.estimate(each * self.steps, self.config.epochs - self.batches.epoch + 1)
         if now - self._reported >= PROGRESS_SECONDS or step == self.steps:
             self._reported = now
-            self._progress(step, logs)
+            self.report.progress(
+                epoch=self.batches.epoch,
+                epochs=self.config.epochs,
+                step=step,
+                steps=self.steps,
+                loss=float(logs["loss"]),
+                accuracy=float(logs["accuracy"]),
+                images_per_second=round(step * self.batches.batch_size / self.seconds, 1),
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds what the counts say of the training images, and how fast they went by."""
@@ -81,22 +87,6 @@ class Watch(keras.callbacks.Callback):
         images = self.steps * self.batches.batch_size
         logs |= counts._asdict() | {"learning_rate": float(self.model.optimizer.learning_rate)}
         logs["images_per_second"] = round(images / self.seconds, 1)
-
-    def _progress(self, step: int, logs: dict) -> None:
-        self.report.progress(
-            epoch=self.batches.epoch,
-            epochs=self.config.epochs,
-            step=step,
-            steps=self.steps,
-            loss=float(logs["loss"]),
-            accuracy=float(logs["accuracy"]),
-            images_per_second=round(step * self.batches.batch_size / self.seconds, 1),
-        )
-
-    def _estimate(self, step: int, now: float) -> None:
-        timed = step - _FIRST_TIMED_STEP
-        each = (now - self._timed_from) / timed if timed > 0 else self.seconds / step
-        self.report.estimate(each * self.steps, self.config.epochs - self.batches.epoch + 1)
 
 
 class Validation(keras.callbacks.Callback):
@@ -125,25 +115,68 @@ class Validation(keras.callbacks.Callback):
 
 
 class Record(keras.callbacks.Callback):
-    """Ends an epoch: refuses what is no number, remembers the best weights, writes checkpoint and history, reports."""
+    """Ends an epoch: refuses what is no number, remembers the best weights, writes checkpoint and history, reports.
 
-    def __init__(self, run: Run, config: TrainConfig, progress: Progress, report: RunReport):
+    Ends the training, too, before its last epoch: early stopping, a spent time budget, or whoever started it.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        progress: Progress,
+        report: RunReport,
+        *,
+        is_stopped: Callable[[list[dict]], bool],
+        began: float,
+    ):
+        """`is_stopped` is called with the rows of all epochs so far; `began`: this attempt, by `time.perf_counter`."""
         super().__init__()
-        self.run, self.config, self.progress, self.report = run, config, progress, report
-        self._history_csv = run.history_csv
-        self._started = 0.0
+        manifest = run.manifest
+        self.run, self.config, self.progress, self.report = run, manifest.config, progress, report
+        self._plan, self._is_stopped, self._history_csv = manifest.plan, is_stopped, run.history_csv
+        self._began = began - sum(row["seconds"] for row in progress.rows)  # as if all attempts had been one
+        self._epoch_began = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._started = time.perf_counter()
+        self._epoch_began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        """All that is on disk afterwards is of the same epoch; a kill in between leaves the checkpoint to decide."""
-        row = {"epoch": epoch + 1} | logs | {"seconds": round(time.perf_counter() - self._started, 3)}
+        """All that is on disk afterwards is of the same epoch; a kill in between leaves the checkpoint to decide.
+
+        Keras looks at `stop_training` before it begins another epoch.
+        """
+        row = {"epoch": epoch + 1} | logs | {"seconds": round(time.perf_counter() - self._epoch_began, 3)}
         self._check_finite(row)
         self._remember(row)
         save_checkpoint(self.run.checkpoint, self.model, self.progress)
         write_history(self._history_csv, self.progress.rows)
         self.report.epoch(row)
+        self.model.stop_training = self.is_over()
+
+    def is_over(self) -> bool:
+        """Returns whether no other epoch is trained; also before the first one of a resumed training.
+
+        Without any epoch there would be nothing to save.
+        """
+        config, progress = self.config, self.progress
+        patience = config.early_stopping_patience
+        if progress.epoch >= config.epochs or (patience > 0 and progress.epoch - progress.best_epoch >= patience):
+            return True
+        if not progress.rows:
+            return False
+        if self._is_stopped(progress.rows):
+            self.report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
+            return True
+        if self._plan is not None and self._is_time_spent(self._plan):
+            spent = f"the time budget of {config.time_budget} is spent"
+            self.report.event(f"Stopped after epoch {progress.epoch} of {config.epochs}: {spent}.")
+            return True
+        return False
+
+    def _is_time_spent(self, plan: dict[str, float]) -> bool:
+        """Returns whether another epoch like the last one, and the end, would take longer than there is time."""
+        wanted = self.progress.rows[-1]["seconds"] + plan.get("end_seconds", 0.0)
+        return time.perf_counter() - self._began + wanted > plan["budget_seconds"]
 
     def _check_finite(self, row: dict) -> None:
         end = f"at the end of epoch {row['epoch']}"
@@ -154,60 +187,16 @@ class Record(keras.callbacks.Callback):
             raise _non_finite(f"a weight is no number {end}")
 
     def _remember(self, row: dict) -> None:
-        progress, value = self.progress, row.get(self.config.monitor)
+        progress, monitor = self.progress, self.config.monitor
+        value, best = row.get(monitor), progress.best_value
         progress.epoch = row["epoch"]
         progress.rows.append(row)
         if value is None:
             progress.best_epoch = progress.epoch
-        elif progress.best_value is None or self._is_better(value):
+        elif best is None or (value < best if monitor == "val_loss" else value > best):
             progress.best_epoch, progress.best_value = progress.epoch, value
             if self.config.keep != "last":
                 progress.best_weights = self.model.kept_weights()
-
-    def _is_better(self, value: float) -> bool:
-        best = self.progress.best_value
-        return value < best if self.config.monitor == "val_loss" else value > best
-
-
-class Stop(keras.callbacks.Callback):
-    """Ends the training before its last epoch: early stopping, a spent time budget, or whoever started it."""
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        progress: Progress,
-        report: RunReport,
-        *,
-        is_stopped: IsStopped,
-        is_spent: IsStopped | None,
-    ):
-        super().__init__()
-        self.config, self.progress, self.report = config, progress, report
-        self.is_stopped, self.is_spent = is_stopped, is_spent
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Keras looks at `stop_training` before it begins another epoch."""
-        self.model.stop_training = self.is_over()
-
-    def is_over(self) -> bool:
-        """Returns whether no other epoch is trained; to be asked before the first one of a resumed training, too.
-
-        Without any epoch there would be nothing to save.
-        """
-        config, progress = self.config, self.progress
-        patience = config.early_stopping_patience
-        if progress.epoch >= config.epochs or (patience > 0 and progress.epoch - progress.best_epoch >= patience):
-            return True
-        if not progress.rows:
-            return False
-        if self.is_stopped(progress.rows):
-            self.report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
-            return True
-        if self.is_spent and self.is_spent(progress.rows):
-            spent = f"the time budget of {config.time_budget} is spent"
-            self.report.event(f"Stopped after epoch {progress.epoch} of {config.epochs}: {spent}.")
-            return True
-        return False
 
 
 def _non_finite(what: str) -> NonFiniteLossError:

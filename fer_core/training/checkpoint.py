@@ -42,7 +42,8 @@ class Progress:
 def save_checkpoint(folder: Path, model: "keras.Model", progress: Progress) -> None:
     """Replaces the checkpoint in one instant. Raises DiskFullError; the one before is then still whole."""
     folder.mkdir(exist_ok=True)
-    arrays = _state_arrays(model) | {f"best{place:05d}": array for place, array in enumerate(progress.best_weights)}
+    arrays = {name: np.asarray(variable) for name, variable in _variables(model).items()}
+    arrays |= {f"best{place:05d}": array for place, array in enumerate(progress.best_weights)}
     metadata = {name: value for name, value in vars(progress).items() if name != "best_weights"}
     arrays["progress"] = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
     # Not np.savez(file): on a full disk its zip writer fails again while closing, and hides the reason.
@@ -68,26 +69,21 @@ def check_room(folder: Path, model: "keras.Model") -> None:
         )
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Returns whether an epoch was finished."""
-    return (folder / FILE_NAME).is_file()
-
-
 def load_checkpoint(folder: Path, model: "keras.Model") -> Progress:
     """Puts the checkpoint into the model and its optimizer, and returns how far it was; a new Progress without one.
 
     Raises:
         ArtifactError: for a file that is damaged or of another network.
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
+    arrays = _read(folder)
+    if arrays is None:
         return Progress()
     model.optimizer.build(model.trainable_variables)
-    arrays = _read(path)
-    wanted = _variables(model)
     metadata = json.loads(arrays.pop("progress").tobytes())
     best = [arrays.pop(name) for name in sorted(name for name in arrays if name.startswith("best"))]
+    wanted = _variables(model)
     if {name: array.shape for name, array in arrays.items()} != {n: tuple(v.shape) for n, v in wanted.items()}:
+        path = folder / FILE_NAME
         raise ArtifactError(f"{path} is a checkpoint of another network or optimizer.", hint="Start a new run.")
     for name, variable in wanted.items():
         variable.assign(arrays[name])
@@ -96,13 +92,14 @@ def load_checkpoint(folder: Path, model: "keras.Model") -> Progress:
 
 def read_progress(folder: Path) -> Progress:
     """Returns how far the checkpoint in `folder` is, without weights; a new Progress where there is none."""
+    arrays = _read(folder)
+    return Progress() if arrays is None else Progress(**json.loads(arrays["progress"].tobytes()))
+
+
+def _read(folder: Path) -> dict[str, np.ndarray] | None:
     path = folder / FILE_NAME
     if not path.is_file():
-        return Progress()
-    return Progress(**json.loads(_read(path)["progress"].tobytes()))
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
+        return None
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -117,7 +114,3 @@ def _variables(model: "keras.Model") -> "dict[str, keras.Variable]":
     """Returns every variable by place: names that Keras makes up depend on what else the process has built."""
     both = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {f"{kind}{place:05d}": v for kind, variables in both.items() for place, v in enumerate(variables)}
-
-
-def _state_arrays(model: "keras.Model") -> dict[str, np.ndarray]:
-    return {name: np.asarray(variable) for name, variable in _variables(model).items()}

@@ -1,26 +1,39 @@
 """The end of a retraining: compares the finished model with the one in use, and puts the better one into use.
 
 To be called in a process that has not trained the model: what is judged is the saved file. The decision is written
-before it is carried out, and done again after a kill it is the same one.
+before it is carried out, and done again after a kill it is the same one. Imports Keras when it loads the models.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fer_core.data.dataset import Dataset
-from fer_core.errors import ArtifactError
+from fer_core.data.dataset import Dataset, load_dataset
+from fer_core.errors import ArtifactError, DatasetError
+from fer_core.evaluation.analysis_data import class_numbers, training_hashes
+from fer_core.evaluation.calibration import with_temperature
+from fer_core.evaluation.gate import Limits, Verdict, judge
+from fer_core.evaluation.metrics import Evaluation, confusion_matrix, summary
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import plain, read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
+<<<<<<< HEAD
 from fer_core.store.runs import SHIPPED_BEST
 from fer_core.training.comparing import Ask, Compared, asked_by_keras, compare_models, files_of
+=======
+from fer_core.store.shipped import SHIPPED_BEST
+>>>>>>> cut-training
 from fer_core.training.retraining import RetrainSpec
+
+Predict = Callable[[ModelFiles, Dataset], np.ndarray]
+"""Returns a saved model's probabilities for the test images, float32 (n, outputs), not calibrated."""
 
 
 class Decision(BaseModel):
@@ -54,7 +67,7 @@ def decide(
     spec: RetrainSpec,
     paths: Paths,
     *,
-    ask: Ask | None = None,
+    predict: Predict | None = None,
     shipped: Path = SHIPPED_BEST,
     clock: Clock = utc_now,
 ) -> Decision:
@@ -65,21 +78,31 @@ def decide(
 
     Args:
         dataset: of the run's own settings.
-        ask: how a saved model is asked; None: by Keras.
+        predict: how a saved model predicts; None: by Keras.
 
     Raises:
         ArtifactError: the model in use cannot be read. DiskFullError.
     """
+    path = run.folder / "promotion.json"
     with FileLock(paths.models / ".deciding.lock"):
-        champion = _champion(run, paths, shipped)
-        decision = _kept(run, champion)
+        challenger, champion = find_model(str(run.folder), paths), _champion(run, paths, shipped)
+        decision = _made_before(path, challenger, champion)
         if decision is None:
-            compared = compare_models(run, dataset, champion, spec, paths, ask=ask or asked_by_keras(run))
-            decision = _made(run, champion, compared, clock)
-            _keep(run, decision)
+            pair = _Pair(run, dataset, challenger, champion, paths)
+            verdict, remarks = pair.compared(spec, predict or _keras_predict(run))
+            decision = Decision(
+                run=run.id,
+                model_sha256=challenger.sha256,
+                champion=champion.name if champion else None,
+                champion_sha256=champion.sha256 if champion else None,
+                remarks=remarks,
+                decided_utc=utc_text(clock()),
+                **plain(verdict._asdict()),
+            )
+            write_json(path, decision.model_dump(mode="json"))
         if decision.better and not decision.promoted:
             decision = _carried_out(run, decision, paths, shipped)
-            _keep(run, decision)
+            write_json(path, decision.model_dump(mode="json"))
     return decision
 
 
@@ -92,33 +115,17 @@ def _champion(run: Run, paths: Paths, shipped: Path) -> ModelFiles | None:
     return find_model(str(shipped), paths) if (shipped / "model.h5").is_file() else None
 
 
-def _kept(run: Run, champion: ModelFiles | None) -> Decision | None:
+def _made_before(path: Path, challenger: ModelFiles, champion: ModelFiles | None) -> Decision | None:
     """Returns the decision that was written before, if it is whole and of the same two files.
 
     One that was carried out stands, whatever is in use since then: somebody may have taken the run out of use.
     """
     try:
-        decision = Decision.model_validate(read_json(run.folder / "promotion.json", "decision"))
+        decision = Decision.model_validate(read_json(path, "decision"))
     except (ArtifactError, ValidationError):
         return None
     is_of_both = decision.promoted or decision.champion_sha256 == (champion.sha256 if champion else None)
-    return decision if is_of_both and decision.model_sha256 == files_of(run).sha256 else None
-
-
-def _keep(run: Run, decision: Decision) -> None:
-    write_json(run.folder / "promotion.json", decision.model_dump(mode="json"))
-
-
-def _made(run: Run, champion: ModelFiles | None, compared: Compared, clock: Clock) -> Decision:
-    return Decision(
-        run=run.id,
-        model_sha256=files_of(run).sha256,
-        champion=champion.name if champion else None,
-        champion_sha256=champion.sha256 if champion else None,
-        remarks=compared.remarks,
-        decided_utc=utc_text(clock()),
-        **plain(compared.verdict._asdict()),
-    )
+    return decision if is_of_both and decision.model_sha256 == challenger.sha256 else None
 
 
 def _carried_out(run: Run, decision: Decision, paths: Paths, shipped: Path) -> Decision:
@@ -131,3 +138,95 @@ def _carried_out(run: Run, decision: Decision, paths: Paths, shipped: Path) -> D
         return decision.model_copy(update={"promoted": True})
     reasons = (*(reason for reason in decision.reasons if reason != promotion.sentence), promotion.sentence)
     return decision.model_copy(update={"reasons": reasons})
+
+
+def _keras_predict(run: Run) -> Predict:
+    """With the threads and devices that the run was trained with; raises ConfigError where the machine is another."""
+    from fer_core.evaluation.predict import predict
+    from fer_core.store.artifacts import load_model
+    from fer_core.training.machine import prepare
+
+    prepare(run.manifest.config, recorded=run.manifest)
+    return lambda model, dataset: predict(load_model(model.model), dataset.test)
+
+
+class _Pair(NamedTuple):
+    """A run's saved model, and the model in use, if there is one, which it is to beat."""
+
+    run: Run
+    dataset: Dataset
+    challenger: ModelFiles
+    champion: ModelFiles | None
+    paths: Paths
+
+    def compared(self, spec: RetrainSpec, predict: Predict) -> tuple[Verdict, tuple[str, ...]]:
+        """Returns whether the challenger is measurably better, and sentences on how the two were compared."""
+        dataset, champion = self.dataset, self.champion
+        try:
+            ours = predict(self.challenger, dataset)
+        except ArtifactError as error:
+            return Verdict(False, (f"The saved model cannot be read again: {error}",), {}), ()
+        objection, figures = self._reload_objection(ours, spec.max_reload_difference)
+        if objection:
+            return Verdict(False, (objection,), figures), ()
+        if champion is None:
+            return Verdict(True, ("There is no model in use that it would have to beat.",), figures), ()
+        try:
+            columns = class_numbers(champion.labels, dataset.labels)
+        except DatasetError as error:
+            reason = f"It cannot be compared with {champion.name}, the model in use. {error}"
+            return Verdict(False, (reason,), figures), ()
+        theirs = predict(champion, in_its_size(self.run, dataset, champion, self.paths))[:, columns]
+        chosen, remarks = fair_images(champion, dataset)
+        verdict = judge(
+            dataset.test.labels[chosen],
+            with_temperature(theirs, champion.temperature)[chosen],
+            with_temperature(ours, self.challenger.temperature)[chosen],
+            labels=dataset.labels,
+            limits=Limits(spec.min_gain, spec.max_recall_loss, spec.max_calibration_loss, spec.confidence),
+        )
+        whom = f"Compared with {champion.name}, the model in use, on {dataset.test.name}."
+        return verdict._replace(figures=verdict.figures | figures), (whom, *remarks)
+
+    def _reload_objection(self, outputs: np.ndarray, allowed: float) -> tuple[str, dict[str, Any]]:
+        """Returns what there is against the saved file ('' = nothing), and its scores beside the recorded ones."""
+        recorded = Evaluation.from_json(read_json(self.run.evaluation_json, f"evaluation of run {self.run.id}"))
+        truth = self.dataset.test.labels
+        found = summary(confusion_matrix(truth, outputs.argmax(axis=1), len(self.dataset.labels)))
+        pairs = {name: (getattr(recorded, name), getattr(found, name)) for name in ("accuracy", "macro_f1")}
+        figures = {"reloaded": {name: {"recorded": was, "found": now} for name, (was, now) in pairs.items()}}
+        if recorded.model_sha256 != self.challenger.sha256:
+            return f"{self.challenger.model} is not the file that was scored when it was saved.", figures
+        for name, (was, now) in pairs.items():
+            if abs(was - now) > allowed:
+                return f"The saved model, loaded anew, has {name} {now:.6f}; recorded is {was:.6f}.", figures
+        return "", figures
+
+
+def fair_images(champion: ModelFiles, dataset: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns which test images two models are compared on, bool (n,), and sentences on what they have seen of them.
+
+    Those are left out that only one of the two has seen in its training. Where that is not known of the champion, none
+    is: what it has seen can only speak for it.
+    """
+    tested = dataset.test.hashes
+    every = np.ones(len(tested), bool)
+    if champion.manifest.config.validation == "test":
+        return every, (f"{champion.name} was chosen on its test images: its score may be too good.",)
+    seen = training_hashes(champion, dataset)
+    if seen is None:
+        return every, (f"Which of these images {champion.name} has seen in its training is not known.",)
+    by_champion, by_challenger = np.isin(tested, seen), np.isin(tested, dataset.hashes_seen_before_test())
+    is_fair = by_champion == by_challenger
+    counts = {
+        "{:,} of these {:,} test images occur in the training of both models.": (by_champion & by_challenger).sum(),
+        "{:,} of these {:,} test images are left out: only one of the models has seen them.": (~is_fair).sum(),
+    }
+    return is_fair, tuple(text.format(count, len(tested)) for text, count in counts.items() if count)
+
+
+def in_its_size(run: Run, dataset: Dataset, model: ModelFiles, paths: Paths) -> Dataset:
+    """Returns the run's images as another model takes them; their order does not depend on the size."""
+    if (model.side, model.channels) == (dataset.side, dataset.channels):
+        return dataset
+    return load_dataset(run.manifest.config, paths, side=model.side, channels=model.channels)

@@ -1,8 +1,8 @@
-"""Distillation: what finished models, the teachers, say of the training images becomes part of the labels.
+"""Distillation: what finished models, the teachers, predict for the training images becomes part of the labels.
 
-Either the teachers are asked once about fixed views of every image, and what they say is kept, or they are asked about
-each picture just as it is trained on. What is learnt from is their calibrated answer, which is the best estimate of how
-probable each label is. Source: arXiv 1503.02531. Imports Keras where it asks.
+Either the teachers predict once for fixed views of every image, and their predictions are cached, or they predict for
+each picture just as it is trained on. What is learnt from is their calibrated prediction, which is the best estimate of
+how probable each label is. Source: arXiv 1503.02531. Imports Keras where they predict.
 """
 
 import hashlib
@@ -30,14 +30,23 @@ if TYPE_CHECKING:
     import keras
 
 _KIND = "calibrated, half of it the mean"
-"""Named anew whenever something else is made of the answers."""
+"""Named anew whenever something else is made of the predictions."""
+_OF_OURS = "Take a model that this program has trained on the same classes."
 
 
-def record_teachers(run: Run, manifest: Manifest, paths: Paths) -> dict[str, str]:
+class Teacher(NamedTuple):
+    """A finished model, and the temperature that calibrates it."""
+
+    model: "keras.Model"
+    temperature: float
+
+
+def record_teachers(run: Run, paths: Paths) -> dict[str, str]:
     """Notes in the run's manifest who its teachers are, and returns them: the SHA-256 of each by its run.
 
     Raises ArtifactError if they were others when the run was begun.
     """
+    manifest = run.manifest
     found = {_manifest(path).run_id: file_sha256(path) for path in _files(manifest.config, paths)}
     noted = manifest.teachers
     if noted is None and found:
@@ -51,26 +60,32 @@ def record_teachers(run: Run, manifest: Manifest, paths: Paths) -> dict[str, str
     return found
 
 
-class Teacher(NamedTuple):
-    """A finished model, and the temperature that calibrates it."""
-
-    model: "keras.Model"
-    temperature: float
-
-
 def check_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> None:
     """Raises ArtifactError for a teacher that is not there, or has other labels or takes other pictures."""
     for path in _files(config, paths):
-        _fitting(path, dataset)
+        manifest, labels = _manifest(path), dataset.labels
+        if manifest.labels != labels:
+            names = ", ".join(labels)
+            raise ArtifactError(f"The teacher {path} does not have the labels {names}, in this order.", hint=_OF_OURS)
+        if (manifest.side, manifest.channels) != (dataset.side, dataset.channels):
+            raise ArtifactError(
+                f"The teacher {path} takes pictures of {manifest.side} pixels and {manifest.channels} channels; the "
+                f"network that it is to teach takes {dataset.side} and {dataset.channels}.",
+                hint="Take another --teacher, or train a network with the teacher's --image-size.",
+            )
 
 
 def teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> list[Teacher]:
     """Returns the teachers, as they were saved. Raises ArtifactError as `check_teachers` does."""
-    return [_loaded(path, dataset) for path in _files(config, paths)]
+    check_teachers(config, dataset, paths)
+    loaded = [Teacher(load_model(path), _manifest(path).temperature) for path in _files(config, paths)]
+    for teacher in loaded:
+        teacher.model.trainable = False
+    return loaded
 
 
 def chosen_by_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> str:
-    """Returns sentences: which images chose what in each teacher, and whether it knows test images."""
+    """Returns which images chose what in each teacher, and whether it knows test images, in sentences."""
     said = dict.fromkeys(_of_teacher(path, dataset) for path in _files(config, paths))
     # A teacher of a teacher is spoken of there.
     return " ".join(text for text in said if not any(text in other for other in said if other != text))
@@ -89,92 +104,61 @@ def _of_teacher(path: Path, dataset: Dataset) -> str:
 
 
 def cached_soft_labels(config: TrainConfig, dataset: Dataset, paths: Paths) -> np.ndarray:
-    """Returns what the teachers say of the fixed views, float16 (images, views, labels).
+    """Returns the teachers' predictions for the fixed views, float16 (images, views, labels).
 
-    Half of it is their mean answer to the view itself, half that to all views of the image, which is right more often.
-    They are asked once; what they said is kept in the cache, under a name that says who was asked about what. Raises
-    ArtifactError as `teachers` does.
+    Half of it is their mean prediction for the view itself, half that for all views of the image, which is right more
+    often. They are cached under a name that says whose they are, for what; what is not whole there is made again.
+    Raises ArtifactError as `teachers` does.
     """
     train, views = dataset.train, config.teacher_views
-    path = paths.cache / "lessons" / f"{_name(_files(config, paths), train, views)}.npy"
-    soft_labels = _kept(path, (len(train), views, len(dataset.labels)))
-    if soft_labels is None:
-        soft_labels = _asked(teachers(config, dataset, paths), train, views)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, soft_labels)
+    path = paths.cache / "lessons" / f"{_cache_name(_files(config, paths), train, views)}.npy"
+    try:
+        soft_labels = np.load(path, allow_pickle=False)
+        if soft_labels.shape == (len(train), views, len(dataset.labels)):
+            return soft_labels
+    except (OSError, ValueError, EOFError):
+        pass
+    soft_labels = _predicted(teachers(config, dataset, paths), train, views)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, soft_labels)
     return soft_labels
+
+
+def _cache_name(files: Sequence[Path], train: Split, views: int) -> str:
+    import keras
+
+    shape = train.images(slice(0, 1)).shape[1:]
+    parts = [FORMAT, _KIND, views, shape, keras.backend.backend(), [file_sha256(path) for path in files]]
+    digest = hashlib.sha256(repr(parts).encode())
+    digest.update(np.ascontiguousarray(train.hashes).tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _predicted(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:
+    """In batches of one size, so that a step is compiled once."""
+    soft_labels = []
+    for start in range(0, len(train), BATCH):
+        images = train.images(slice(start, start + BATCH))
+        missing = BATCH - len(images)
+        images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
+        each = np.stack([_mean_prediction(asked, view(images, number)) for number in range(views)], axis=1)
+        each = (each + each.mean(axis=1, keepdims=True)) / 2
+        soft_labels.append(each[: BATCH - missing].astype(np.float16))
+    return np.concatenate(soft_labels)
+
+
+def _mean_prediction(asked: Sequence[Teacher], images: np.ndarray) -> np.ndarray:
+    each = (with_temperature(model.predict_on_batch(images), temperature) for model, temperature in asked)
+    return np.mean(list(each), axis=0)
 
 
 def _files(config: TrainConfig, paths: Paths) -> list[Path]:
     return [starting_model(name, paths, flag="--teacher") for name in config.teacher]
 
 
-def _name(files: Sequence[Path], train: Split, views: int) -> str:
-    import keras
-
-    shape = train.images(slice(0, 1)).shape[1:]
-    asked = [FORMAT, _KIND, views, shape, keras.backend.backend(), [file_sha256(path) for path in files]]
-    digest = hashlib.sha256(repr(asked).encode())
-    digest.update(np.ascontiguousarray(train.hashes).tobytes())
-    return digest.hexdigest()[:24]
-
-
-def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Returns what was kept; None where there is nothing, or nothing whole: then the teachers are asked again."""
-    try:
-        soft_labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return soft_labels if soft_labels.shape == shape else None
-
-
 def _manifest(path: Path) -> Manifest:
     manifest = read_h5_manifest(path) if path.suffix != ".keras" else None
     if manifest is None:
-        raise ArtifactError(
-            f"The teacher {path} is not known to this program: it has no manifest.",
-            hint="Take a model that this program has trained on the same classes.",
-        )
+        raise ArtifactError(f"The teacher {path} is not known to this program: it has no manifest.", hint=_OF_OURS)
     return manifest
-
-
-def _fitting(path: Path, dataset: Dataset) -> Manifest:
-    manifest, labels = _manifest(path), dataset.labels
-    if manifest.labels != labels:
-        raise ArtifactError(
-            f"The teacher {path} does not have the labels {', '.join(labels)}, in this order.",
-            hint="Take a model that this program has trained on the same classes.",
-        )
-    if (manifest.side, manifest.channels) != (dataset.side, dataset.channels):
-        raise ArtifactError(
-            f"The teacher {path} takes pictures of {manifest.side} pixels and {manifest.channels} channels; the network"
-            f" that it is to teach takes {dataset.side} and {dataset.channels}.",
-            hint="Take another --teacher, or train a network with the teacher's --image-size.",
-        )
-    return manifest
-
-
-def _loaded(path: Path, dataset: Dataset) -> Teacher:
-    temperature = _fitting(path, dataset).temperature
-    model = load_model(path)
-    model.trainable = False
-    return Teacher(model, temperature)
-
-
-def _asked(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:
-    """Asks in batches of one size, so that a step is compiled once."""
-    soft_labels = []
-    for start in range(0, len(train), BATCH):
-        images = train.images(slice(start, start + BATCH))
-        missing = BATCH - len(images)
-        images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
-        said = np.stack([_mean_answer(asked, view(images, number)) for number in range(views)], axis=1)
-        said = (said + said.mean(axis=1, keepdims=True)) / 2
-        soft_labels.append(said[: BATCH - missing].astype(np.float16))
-    return np.concatenate(soft_labels)
-
-
-def _mean_answer(asked: Sequence[Teacher], images: np.ndarray) -> np.ndarray:
-    answers = (with_temperature(model.predict_on_batch(images), temperature) for model, temperature in asked)
-    return np.mean(list(answers), axis=0)

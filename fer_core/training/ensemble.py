@@ -1,4 +1,4 @@
-"""An ensemble: finished runs whose answers are averaged, as one stock Keras model in a run of its own.
+"""An ensemble: finished runs whose predictions are averaged, as one stock Keras model in a run of its own.
 
 It is scored, calibrated, exported and promoted like any other run, and opens wherever its members do. Keras is imported
 where the members are averaged, to refuse before.
@@ -16,13 +16,11 @@ from fer_core.store.run import Run
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.checkpoint import Progress
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.record import check_same_data, record_data
 from fer_core.training.report import Report, ignore, reporting
+from fer_core.training.train import check_same_data, record_data
 
 if TYPE_CHECKING:
     import keras
-
-FEWEST = 2
 
 
 def finished_members(names: Sequence[str], paths: Paths) -> list[Run]:
@@ -32,15 +30,15 @@ def finished_members(names: Sequence[str], paths: Paths) -> list[Run]:
         ArtifactError: there are fewer than two, one is not finished, or they differ in labels, input or split.
     """
     members = [open_run(paths, name) for name in names]
-    if len({run.id for run in members}) < max(FEWEST, len(members)):
+    if len({run.id for run in members}) < max(2, len(members)):
         raise ArtifactError("An ensemble needs at least two different runs.", hint="Give --ensemble RUN RUN ….")
     for run in members:
         if run.state.status != "SUCCEEDED":
             raise ArtifactError(f"Run {run.id} is not finished.", hint=f"Finish it: --resume {run.id}.")
-        for fact in ("labels", "side", "channels", "split_fingerprint"):
-            if getattr(run.manifest, fact) != getattr(members[0].manifest, fact):
+        for name in ("labels", "side", "channels", "split_fingerprint"):
+            if getattr(run.manifest, name) != getattr(members[0].manifest, name):
                 raise ArtifactError(
-                    f"Runs {members[0].id} and {run.id} differ in {fact.replace('_', ' ')}.",
+                    f"Runs {members[0].id} and {run.id} differ in {name.replace('_', ' ')}.",
                     hint="They need the same classes, input and data; train several seeds with --validation none.",
                 )
     return members
@@ -61,18 +59,13 @@ def finish_ensemble(run: Run, members: Sequence[Run], dataset: Dataset, *, repor
     """Averages the members into one model, scores it on test and saves it; nothing is trained."""
     from fer_core.training.finish import finish
 
-    with run.hold(), reporting(run, report) as run_report:
-        model = averaged([load_model(member.model_h5) for member in members])
-        chosen = chosen_by_members(members, dataset)
-        return finish(run, model, dataset, progress=Progress(), chosen=chosen, report=run_report)
-
-
-def chosen_by_members(members: Sequence[Run], dataset: Dataset) -> str:
-    """Returns sentences: which images chose what in each member, and in the ensemble itself."""
     part = dataset.validation
     own = f"{part.name} ({len(part):,} images)" if part is not None else "no images: it stays 1"
-    said = [f"{member.id}: {(member.manifest.scores or {}).get('chosen_on', 'not known.')}" for member in members]
-    return f"The ensemble's temperature was chosen on {own}. Of its members, {' '.join(said)}"
+    each = [f"{member.id}: {(member.manifest.scores or {}).get('chosen_on', 'not known.')}" for member in members]
+    chosen = f"The ensemble's temperature was chosen on {own}. Of its members, {' '.join(each)}"
+    with run.hold(), reporting(run, report) as run_report:
+        model = averaged([load_model(member.model_h5) for member in members])
+        return finish(run, model, dataset, progress=Progress(), chosen=chosen, report=run_report)
 
 
 def averaged(models: Sequence["keras.Model"]) -> "keras.Model":

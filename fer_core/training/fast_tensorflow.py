@@ -43,7 +43,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         activations = tf.cast(inputs, self.compute_dtype)
         flat = len(inputs.shape) == 2
         outputs, mean, variance = self._normalised(activations[:, None, None, :] if flat else activations)
-        self._move(mean, variance)
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + value * (1 - self.momentum))
         return outputs[:, 0, 0, :] if flat else outputs
 
     def _normalised(self, activations):
@@ -59,11 +60,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         )
         # The kernel returns the sample variance (n - 1); Keras keeps the population variance (n).
         return outputs, mean, variance * (count - 1) / count
-
-    def _move(self, mean, variance):
-        kept = self.momentum
-        self.moving_mean.assign(self.moving_mean * kept + mean * (1 - kept))
-        self.moving_variance.assign(self.moving_variance * kept + variance * (1 - kept))
 
 
 class ByteDropout(keras.layers.Dropout):

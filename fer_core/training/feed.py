@@ -50,9 +50,13 @@ class TrainingBatches(keras.utils.PyDataset):
         """Draws the order of the images for this epoch (from 1), and how each is shown."""
         images, seed = len(self.split), self.config.seed
         self.epoch = epoch
-        self._mirrored = mirrored(images, seed=seed, epoch=epoch) if self.config.alternating_flip else None
-        if self.soft_labels is not None:
-            self._views = views_of_epoch(images, self.soft_labels.shape[1], seed=seed, epoch=epoch)
+        if self.config.alternating_flip:  # each image in every second epoch
+            first = np.random.default_rng((seed, 0, _MIRROR_STREAM)).random(images) < 0.5
+            self._mirrored = first ^ (epoch % 2 == 0)
+        if self.soft_labels is not None:  # each image in all views in turn
+            views = self.soft_labels.shape[1]
+            first = np.random.default_rng((seed, 0, _VIEW_STREAM)).integers(views, size=images)
+            self._views = (first + epoch) % views
         self.order = np.random.default_rng((seed, epoch)).permutation(images)
 
     def __len__(self) -> int:
@@ -63,21 +67,16 @@ class TrainingBatches(keras.utils.PyDataset):
         positions = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
         pixels, labels = self.split.images(positions), self.split.labels[positions]
         targets, weights = one_hot(labels, len(self.class_weights)), self.class_weights[labels]
-        # Here and not in the loss, which would smooth what teachers say as well.
-        targets = smoothed(targets, self.config.label_smoothing)
+        if smoothing := self.config.label_smoothing:  # arXiv 1512.00567; the loss would smooth soft labels as well
+            targets = (1 - np.float32(smoothing)) * targets + np.float32(smoothing / targets.shape[1])
         if self.config.alternating_flip:
             turn = self._mirrored[positions]
             pixels = np.where(turn[:, None, None, None], pixels[:, :, ::-1], pixels)
         if self.soft_labels is not None:
-            pixels, targets = self._distilled(positions, pixels, targets)
+            views, weight = self._views[positions], np.float32(self.config.teacher_weight)
+            pixels = views_in_turn(pixels, views)
+            targets = (1 - weight) * targets + weight * self.soft_labels[positions, views].astype(np.float32)
         return self._mixed(index, pixels, targets, weights) if self.config.mixup else (pixels, targets, weights)
-
-    def _distilled(
-        self, positions: np.ndarray, pixels: np.ndarray, targets: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        numbers = self._views[positions]
-        said, weight = self.soft_labels[positions, numbers].astype(np.float32), np.float32(self.config.teacher_weight)
-        return views_in_turn(pixels, numbers), (1 - weight) * targets + weight * said
 
     def _mixed(self, index: int, pixels: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple:
         where = {"epoch": self.epoch, "batch": index, "devices": self.devices}
@@ -97,24 +96,9 @@ def for_backend(batches: TrainingBatches):
     return as_tensorflow_dataset(batches)
 
 
-def mirrored(images: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Returns which images are mirrored in this epoch where each is in every second one: bool (images,)."""
-    return (np.random.default_rng((seed, 0, _MIRROR_STREAM)).random(images) < 0.5) ^ (epoch % 2 == 0)
-
-
-def views_of_epoch(images: int, views: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Returns the number of the view in which each image is shown where it is shown in all in turn: int (images,)."""
-    return (np.random.default_rng((seed, 0, _VIEW_STREAM)).integers(views, size=images) + epoch) % views
-
-
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     """Returns float32 (n, classes)."""
     return np.eye(classes, dtype=np.float32)[labels]
-
-
-def smoothed(targets: np.ndarray, part: float) -> np.ndarray:
-    """Returns the targets with `part` of each label spread evenly over all labels (arXiv 1512.00567)."""
-    return (1 - np.float32(part)) * targets + np.float32(part / targets.shape[1]) if part else targets
 
 
 def whole_batch(split: Split, config: TrainConfig, *, devices: int = 1) -> int:
@@ -143,8 +127,8 @@ class Mixture(NamedTuple):
     partner: np.ndarray
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Returns the values, (batch,) or (batch, n), mixed."""
-        share = self.share.reshape(-1, *[1] * (values.ndim - 1))
+        """Returns the values, (batch, n), mixed."""
+        share = self.share[:, None]
         return (share * values + (1 - share) * values[self.partner]).astype(np.float32)
 
 

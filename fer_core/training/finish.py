@@ -10,24 +10,38 @@ import keras
 import numpy as np
 
 from fer_core.config import TrainConfig
+<<<<<<< HEAD
 from fer_core.data.dataset import Dataset
 from fer_core.evaluation.calibration import MANY_IMAGES, fitted_on, useful_temperature
 from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
+=======
+from fer_core.data.dataset import Dataset, Split
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.answers import fitted_on
+from fer_core.evaluation.calibration import MANY_IMAGES, useful_temperature
+from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure
+from fer_core.evaluation.look import save
+>>>>>>> cut-training
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
-from fer_core.evaluation.predict import predict
+from fer_core.evaluation.predict import predict, predict_side_by_side
 from fer_core.interruption import check_interrupted
 from fer_core.store.artifacts import load_model, save_architecture, save_labels, save_model
-from fer_core.store.export import ensure_litert, export_checked
+from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, write_json
+from fer_core.store.litert import LiteRTModel
+from fer_core.store.manifest import Int8Metadata
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress
-from fer_core.training.exporting import export
 from fer_core.training.history import read_history, write_history
 from fer_core.training.report import RunReport
 
 _PROBES = 32
+_EXPORT_PROBES = 256
 _MOST_HELD_OUT = 0.2
 """Of the images that could be trained on, for calibration."""
+_INT8_MAY_LOSE = 0.005
+"""Of the accuracy on the validation images."""
+_SIDE_BY_SIDE = 2
 
 
 def finish(
@@ -35,7 +49,7 @@ def finish(
 ) -> Evaluation:
     """Returns the evaluation on test of the finished network (stock Keras, float32), and saves everything.
 
-    `chosen` is a sentence: which images chose what; `chosen_on` makes it for a training.
+    `chosen` says which images chose what; `chosen_on` makes it for a training.
     """
     write_history(run.history_csv, progress.rows)
     kept, config = kept_epoch(progress), run.manifest.config
@@ -75,7 +89,7 @@ def kept_epoch(progress: Progress) -> int:
 
 
 def chosen_on(config: TrainConfig, dataset: Dataset) -> str:
-    """Returns a sentence: which images chose the epoch, the temperature, and whether the int8 export is kept."""
+    """Returns which images chose the epoch, the temperature, and whether the int8 export is kept, for people."""
     if dataset.validation is None:
         return "No images chose the epoch: the last one is kept. None chose the temperature: it stays 1."
     chose_epoch = config.keep != "last" or config.early_stopping_patience > 0
@@ -109,25 +123,19 @@ def _evaluate(network: keras.Model, dataset: Dataset, chosen: str) -> tuple[Eval
 
 
 def calibrated_on(temperature: float, config: TrainConfig, dataset: Dataset) -> str:
-    """Returns a sentence: what chose the temperature, and how more images would where the data has them."""
+    """Returns what chose the temperature, and how more images would where the data has them, for people."""
     part = dataset.validation
-    sentence, fraction = fitted_on(temperature, len(part), part.name), MANY_IMAGES / (len(part) + len(dataset.train))
+    message, fraction = fitted_on(temperature, len(part), part.name), MANY_IMAGES / (len(part) + len(dataset.train))
     could_hold_out_more = config.validation == "split" and part.name == "validation" and fraction <= _MOST_HELD_OUT
     if temperature == 1 and len(part) < MANY_IMAGES and could_hold_out_more:
-        return f"{sentence}: --validation-fraction {math.ceil(100 * fraction) / 100:g} holds out as many."
-    return f"{sentence}."
+        return f"{message}: --validation-fraction {math.ceil(100 * fraction) / 100:g} holds out as many."
+    return f"{message}."
 
 
 def _scores(evaluation: Evaluation, progress: Progress, kept: int) -> dict:
     row = progress.rows[kept - 1] if progress.rows else {}
-    return {
-        "split": evaluation.split,
-        "images": evaluation.images,
-        "accuracy": evaluation.accuracy,
-        "accuracy_interval": evaluation.accuracy_interval,
-        "macro_f1": evaluation.macro_f1,
-        "loss": evaluation.loss,
-        "chosen_on": evaluation.chosen_on,
+    own = ("split", "images", "accuracy", "accuracy_interval", "macro_f1", "loss", "chosen_on")
+    return {name: getattr(evaluation, name) for name in own} | {
         "kept_epoch": kept,
         "epochs": progress.epoch,
         "val_accuracy": row.get("val_accuracy"),
@@ -145,3 +153,60 @@ def _plot(run: Run, evaluation: Evaluation, rows: list[dict], kept: int) -> None
             save(curve_figure(rows, column, title=title, kept_epoch=kept), run.plots / f"training_{column}.png")
     title = f"{run.id}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right"
     save(confusion_figure(evaluation.confusion, evaluation.labels, title=title), run.plots / "confusion_matrix.png")
+
+
+def export(run: Run, network: keras.Model, dataset: Dataset, report: RunReport) -> None:
+    """Writes the LiteRT export, and with `eight_bit` the int8 one, notes them in the manifest and reports on each.
+
+    A model without them is still a model: what hinders an export is reported, and nothing is lost.
+    """
+    run.update_manifest(litert=None, int8=None)
+    for path in (run.model_tflite, run.model_int8):
+        path.unlink(missing_ok=True)
+    makers = {"LiteRT": _float32, "int8": _int8} if run.manifest.config.eight_bit else {"LiteRT": _float32}
+    for name, make in makers.items():
+        try:
+            report.event(make(run, network, dataset))
+        except ModuleNotFoundError as error:
+            report.event(f"No {name} export: {error.name} is not installed here.")
+        except ArtifactError as error:
+            report.event(f"No {name} export: {error}")
+
+
+def _float32(run: Run, network: keras.Model, dataset: Dataset) -> str:
+    if keras.backend.backend() == "tensorflow":
+        probes = dataset.test.images(slice(0, _EXPORT_PROBES))
+        run.update_manifest(litert=export_checked(network, run.model_tflite, probes))
+    elif not ensure_litert(run):
+        return "No LiteRT export: TensorFlow is not installed here. The first machine that has it makes it."
+    difference = run.manifest.litert.largest_difference
+    return f"LiteRT export agrees with Keras: largest difference of a probability {difference:.1e}."
+
+
+def _int8(run: Run, network: keras.Model, dataset: Dataset) -> str:
+    """Keeps the export if it is nearly as good on the validation images; where there are none, whatever it loses."""
+    if keras.backend.backend() == "tensorflow":
+        export_int8(network, run.model_int8)
+    elif can_export():
+        export_int8_in_child(run.model_h5, run.model_int8)
+    else:
+        return "No int8 export: TensorFlow is not installed here."
+    part = dataset.validation
+    lost = 0.0 if part is None else _accuracy(predict(network, part), part) - _int8_accuracy(run, part)
+    if lost > _INT8_MAY_LOSE:
+        run.model_int8.unlink()
+        return f"No int8 export: it loses {100 * lost:.1f} points on {part.name} ({len(part):,} images)."
+    accuracy = _int8_accuracy(run, dataset.test)
+    run.update_manifest(int8=Int8Metadata(sha256=file_sha256(run.model_int8), accuracy=accuracy))
+    of_test = f"{accuracy:.2%} of {dataset.test.name} right, {100 * (accuracy - run.manifest.scores['accuracy']):+.2f}"
+    why = "kept unseen, without validation images" if part is None else f"{-100 * lost:+.2f} points on {part.name}"
+    return f"Int8 export: {why}; {of_test} points."
+
+
+def _int8_accuracy(run: Run, part: Split) -> float:
+    classifiers = [LiteRTModel(run.model_int8).probabilities for _ in range(_SIDE_BY_SIDE)]
+    return _accuracy(predict_side_by_side(classifiers, part), part)
+
+
+def _accuracy(outputs: np.ndarray, part: Split) -> float:
+    return float((outputs.argmax(axis=1) == part.labels).mean())

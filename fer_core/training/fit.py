@@ -1,148 +1,250 @@
 """From a run and its images to a trained, scored and saved model: builds, compiles, fits. Only called by `train`.
 
-Imports Keras.
+With `--time-budget` it measures the first steps on this machine, and plans the epochs that fit into the time. What is
+measured on is thrown away, so that the training is the one that `--epochs` with the same number gives. Imports Keras.
 """
 
+import re
+import shutil
+import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from fer_core.config import TrainConfig
-from fer_core.data.dataset import Dataset
+from fer_core.config import MOST_EPOCHS, TrainConfig
+from fer_core.data.dataset import Dataset, Split
+from fer_core.errors import ConfigError
 from fer_core.evaluation.metrics import Evaluation
+from fer_core.evaluation.predict import BATCH, predict
+from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths
-from fer_core.store.manifest import Manifest
+from fer_core.store.files import temporary_beside
 from fer_core.store.run import Run
-from fer_core.training.budget import planned, time_left
-from fer_core.training.callbacks import EpochBegin, IsStopped, Record, Stop, Validation, Watch
-from fer_core.training.checkpoint import Progress, check_room, has_checkpoint, load_checkpoint
-from fer_core.training.class_weights import class_weights
+from fer_core.training.callbacks import EpochBegin, Record, Validation, Watch
+from fer_core.training.checkpoint import FILE_NAME, Progress, check_room, load_checkpoint, save_checkpoint
 from fer_core.training.compiling import built, compiled
 from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
-from fer_core.training.feed import TrainingBatches, for_backend
+from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
 from fer_core.training.finish import chosen_on, finish, kept_epoch
 from fer_core.training.machine import Machine, single_or_many
 from fer_core.training.report import RunReport
 from fer_core.training.starting import start_from, starting_model
-from fer_core.training.training_model import Augmented
+
+_STEPS = 8
+"""In each epoch that is measured."""
+_RESERVE = 1.05
+"""Epochs take a little longer than planned where the machine has other work too."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
     """What a training came to."""
 
-    run_id: str
     evaluation: Evaluation
     progress: Progress
     kept_epoch: int
 
 
 @dataclass(frozen=True)
-class Work:
-    """What one attempt at a training works with."""
+class Training:
+    """One attempt at a run's training."""
 
     run: Run
     dataset: Dataset
     machine: Machine
     paths: Paths
     report: RunReport
-    is_stopped: IsStopped
+    class_weights: np.ndarray
+    """Of each label, float32 (labels,)."""
+    began: float = field(default_factory=time.perf_counter)
+
+    def fit_and_finish(self, is_stopped: Callable[[list[dict]], bool]) -> TrainingResult:
+        """Trains the run's model from its last checkpoint on, scores it and saves it.
+
+        Raises:
+            NonFiniteLossError: with epoch and batch; the checkpoint is then that of the last good epoch.
+        """
+        run, dataset, report = self.run, self.dataset, self.report
+        report.event(f"Training {run.id}: {self.machine.sentence()}.")
+        with single_or_many(self.machine):
+            teachers = record_teachers(run, self.paths)
+            teachers_choices = chosen_by_teachers(run.manifest.config, dataset, self.paths)  # while they are there
+            soft_labels = self._soft_labels(run.manifest.config, teachers)
+            config = self._planned(soft_labels)
+            network = built(config, dataset.labels)
+            if config.init_from and not (run.checkpoint / FILE_NAME).is_file():
+                report.event(start_from(network, starting_model(config.init_from, self.paths), dataset.labels))
+            model = compiled(network, config, dataset, self.machine, paths=self.paths)
+            check_room(run.folder, model)
+            progress = load_checkpoint(run.checkpoint, model)
+            run.update_state(epoch=progress.epoch, epochs=config.epochs)
+            if progress.epoch:
+                report.catch_up(progress.rows)
+                report.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
+            record = Record(run, progress, report, is_stopped=is_stopped, began=self.began)
+            if not record.is_over():
+                self._fit(model, config, record, soft_labels)
+        network.set_weights(progress.best_weights or model.kept_weights())
+        chosen = f"{chosen_on(config, dataset)} {teachers_choices}".strip()
+        evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, report=report)
+        return TrainingResult(evaluation, progress, kept_epoch(progress))
+
+    def _fit(self, model: keras.Model, config: TrainConfig, record: Record, soft_labels: np.ndarray | None) -> None:
+        batches = TrainingBatches(
+            self.dataset.train,
+            config,
+            class_weights=self.class_weights,
+            epoch=record.progress.epoch + 1,
+            devices=model.devices,
+            soft_labels=soft_labels,
+        )
+        callbacks = [EpochBegin(batches), Watch(batches, self.report)]
+        if self.dataset.validation is not None:
+            callbacks.append(Validation(self.dataset.validation, batches))
+        epochs = {"initial_epoch": record.progress.epoch, "epochs": config.epochs}
+        model.fit(for_backend(batches), **epochs, shuffle=False, verbose=0, callbacks=[*callbacks, record])
+
+    def _planned(self, soft_labels: np.ndarray | None) -> TrainConfig:
+        """Returns the settings; with --time-budget, of as many epochs as fit, which a resumed run keeps."""
+        manifest, report = self.run.manifest, self.report
+        config = manifest.config
+        if config.time_budget is None or manifest.plan is not None:
+            return config
+        plan = planned(self, config, soft_labels)
+        report.has_estimate = True
+        pace = f"{plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s"
+        report.event(
+            f"Planned: {pace}, to end within {config.time_budget}.",
+            epoch_seconds=plan.seconds_per_epoch,
+            total_seconds=round(plan.epochs * plan.seconds_per_epoch, 1),
+        )
+        config = config.model_copy(update={"epochs": plan.epochs})
+        return self.run.update_manifest(config=config, plan=plan._asdict()).config
+
+    def _soft_labels(self, config: TrainConfig, teachers: dict[str, str]) -> np.ndarray | None:
+        if not config.teacher_views:
+            return None
+        names = " and ".join(teachers)
+        self.report.event(f"Learns from the answers of {names} to {config.teacher_views} views of each image.")
+        soft_labels = cached_soft_labels(config, self.dataset, self.paths)
+        # Loading the teachers draws from the generators: the weights are to be the same where the labels are cached.
+        keras.utils.set_random_seed(config.seed)
+        return soft_labels
 
 
-def fit_and_finish(work: Work, manifest: Manifest) -> TrainingResult:
-    """Trains the run's model from its last checkpoint on, scores it and saves it.
+class Plan(NamedTuple):
+    """How many epochs fit into the time, and what that was reckoned from."""
+
+    epochs: int
+    seconds_per_epoch: float
+    budget_seconds: float
+    end_seconds: float
+    """Of the scoring after the last epoch."""
+
+
+class Seconds(NamedTuple):
+    """What takes how long."""
+
+    start: float
+    """Compiling: once for each size of the pictures."""
+    epoch: float
+    """With its validation and its checkpoint."""
+    end: float
+    """Predicting all splits again."""
+
+
+def budget_seconds(text: str) -> float:
+    """Returns the seconds of '2h', '90m', '1h30m' or '45s'."""
+    hours, minutes, seconds = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text).groups(default="0")
+    return 3600 * int(hours) + 60 * int(minutes) + int(seconds)
+
+
+def planned(training: Training, config: TrainConfig, soft_labels: np.ndarray | None) -> Plan:
+    """Returns the plan for `config.time_budget`; leaves the random generators as they were set up.
+
+    What is over by now counts, and so does the scoring of the kept weights; plots and exports, some seconds, do not.
 
     Raises:
-        NonFiniteLossError: with epoch and batch; the checkpoint is then that of the last good epoch.
+        ConfigError: the time is too short for the warm-up, or for the sizes that the pictures are to have.
     """
-    began = time.perf_counter()
-    run, dataset, report = work.run, work.dataset, work.report
-    report.event(f"Training {run.id}: {work.machine.sentence()}.")
-    with single_or_many(work.machine):
-        teachers = record_teachers(run, manifest, work.paths)
-        distilled = chosen_by_teachers(manifest.config, dataset, work.paths)  # while they are surely there
-        soft_labels = _soft_labels(work, manifest.config, teachers)
-        manifest = _with_plan(work, manifest, soft_labels, began)
-        config = manifest.config
-        network = _network(work, config)
-        model = compiled(network, config, dataset, work.machine, paths=work.paths)
-        check_room(run.folder, model)
-        progress = load_checkpoint(run.checkpoint, model)
-        _report_start(work, config, progress)
-        _fit(work, manifest, model, progress, soft_labels=soft_labels, began=began)
-    network.set_weights(progress.best_weights or model.kept_weights())
-    chosen = f"{chosen_on(config, dataset)} {distilled}".strip()
-    evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, report=report)
-    return TrainingResult(run.id, evaluation, progress, kept_epoch(progress))
-
-
-def _fit(
-    work: Work,
-    manifest: Manifest,
-    model: Augmented,
-    progress: Progress,
-    *,
-    soft_labels: np.ndarray | None,
-    began: float,
-) -> None:
-    """Trains until the last epoch or until `Stop` ends it; `progress` and the run's files follow."""
-    config, dataset, report = manifest.config, work.dataset, work.report
-    budget = time_left(manifest.plan, progress.rows, began=began)
-    stop = Stop(config, progress, report, is_stopped=work.is_stopped, is_spent=budget.is_spent if budget else None)
-    if stop.is_over():
-        return
-    weights = class_weights(config, dataset.train.labels, dataset.labels)
-    given = {"class_weights": weights, "devices": model.devices, "soft_labels": soft_labels}
-    batches = TrainingBatches(dataset.train, config, epoch=progress.epoch + 1, **given)
-    callbacks = [EpochBegin(batches), Watch(batches, report)]
-    if dataset.validation is not None:
-        callbacks.append(Validation(dataset.validation, batches))
-    callbacks += [Record(work.run, config, progress, report), stop]
-    epochs = {"initial_epoch": progress.epoch, "epochs": config.epochs}
-    model.fit(for_backend(batches), **epochs, shuffle=False, verbose=0, callbacks=callbacks)
-
-
-def _with_plan(work: Work, manifest: Manifest, soft_labels: np.ndarray | None, began: float) -> Manifest:
-    """Writes the epochs that fit into --time-budget into the manifest, once: a resumed run keeps them."""
-    config = manifest.config
-    if config.time_budget is None or manifest.plan is not None:
-        return manifest
-    so_far = {"paths": work.paths, "soft_labels": soft_labels, "began": began}
-    plan = planned(config, work.dataset, work.machine, **so_far)
-    work.report.has_estimate = True
-    work.report.event(
-        f"Planned: {plan.epochs} epochs of about {plan.seconds_per_epoch:,.1f} s, to end within {config.time_budget}.",
-        epoch_seconds=plan.seconds_per_epoch,
-        total_seconds=round(plan.epochs * plan.seconds_per_epoch, 1),
-    )
-    settings = config.model_copy(update={"epochs": plan.epochs})
-    return work.run.update_manifest(config=settings, plan=plan._asdict())
-
-
-def _network(work: Work, config: TrainConfig) -> keras.Model:
-    """Returns the stock network with its starting weights, which a checkpoint makes needless."""
-    network = built(config, work.dataset.labels)
-    if config.init_from and not has_checkpoint(work.run.checkpoint):
-        path = starting_model(config.init_from, work.paths)
-        work.report.event(start_from(network, path, work.dataset.labels))
-    return network
-
-
-def _report_start(work: Work, config: TrainConfig, progress: Progress) -> None:
-    work.run.update_state(epoch=progress.epoch, epochs=config.epochs)
-    if progress.epoch:
-        work.report.catch_up(progress.rows)
-        work.report.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
-
-
-def _soft_labels(work: Work, config: TrainConfig, teachers: dict[str, str]) -> np.ndarray | None:
-    if not config.teacher_views:
-        return None
-    names = " and ".join(teachers)
-    work.report.event(f"Learns from the answers of {names} to {config.teacher_views} views of each image.")
-    soft_labels = cached_soft_labels(config, work.dataset, work.paths)
-    # Loading the teachers draws from the generators: the weights are to be the same where the labels are cached.
+    took = measured(training, config, soft_labels)
     keras.utils.set_random_seed(config.seed)
-    return soft_labels
+    budget = budget_seconds(config.time_budget)
+    fewest = max(int(config.warmup_epochs) + 1, len(config.progressive_sizes), 1)
+    left = budget - took.start - took.end - (time.perf_counter() - training.began)
+    epochs = min(int(left / (_RESERVE * took.epoch)), MOST_EPOCHS)
+    if epochs < fewest:
+        raise ConfigError(
+            f"In {config.time_budget} this machine trains {max(epochs, 0)} epochs of {took.epoch:,.1f} s; "
+            f"these settings need at least {fewest}.",
+            hint="Give more --time-budget, or take a smaller network.",
+        )
+    return Plan(epochs, round(took.epoch, 3), budget, round(took.end, 3))
+
+
+def measured(training: Training, config: TrainConfig, soft_labels: np.ndarray | None = None) -> Seconds:
+    """Fits a model that is thrown away: two short epochs for each size of the pictures, the first of which compiles."""
+    began, dataset, paths = time.perf_counter(), training.dataset, training.paths
+    epochs = 2 * max(len(config.progressive_sizes), 1)
+    short = {"epochs": epochs, "warmup_epochs": 0.0, "annealing": 0.0, "time_budget": None}
+    trial = config.model_copy(update=short)
+    model = compiled(built(trial, dataset.labels), trial, dataset, training.machine, paths=paths)
+    few = slice(0, _STEPS * whole_batch(dataset.train, config, devices=model.devices))
+    given = {"devices": model.devices, "soft_labels": None if soft_labels is None else soft_labels[few]}
+    batches = TrainingBatches(dataset.train.part(few), trial, class_weights=training.class_weights, **given)
+    stopwatch = _Stopwatch(temporary_beside(paths.models / "runs" / "checkpoint"))
+    callbacks = [EpochBegin(batches), stopwatch]
+    try:
+        model.fit(for_backend(batches), epochs=trial.epochs, shuffle=False, verbose=0, callbacks=callbacks)
+    finally:
+        shutil.rmtree(stopwatch.folder, ignore_errors=True)
+    image, validation = _prediction_seconds(model, dataset.test), len(dataset.validation or ())
+    start = time.perf_counter() - began
+    steps = steps_per_epoch(dataset.train, config, devices=model.devices)
+    epoch = steps * stopwatch.step_seconds() + stopwatch.beside_steps + image * validation
+    return Seconds(start, epoch, image * (len(dataset.test) + validation))
+
+
+class _Stopwatch(keras.callbacks.Callback):
+    """Times the steps, and what an epoch takes beside them: it sets up its images, and leaves a checkpoint."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder = folder
+        self.beside_steps = 0.0
+        self._epochs: list[list[float]] = []
+        self._began = self._last = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = self._last = time.perf_counter()
+        self._epochs.append([])
+
+    def on_train_batch_end(self, batch, logs=None):
+        check_interrupted()
+        now = time.perf_counter()
+        self._epochs[-1].append(now - self._last)
+        self._last = now
+
+    def on_epoch_end(self, epoch, logs=None):
+        """The last epoch's figure stays."""
+        save_checkpoint(self.folder, self.model, Progress(best_weights=self.model.kept_weights()))
+        steps = self._epochs[-1]
+        self.beside_steps = time.perf_counter() - self._began - len(steps) * statistics.median(steps)
+
+    def step_seconds(self) -> float:
+        """Returns the mean over the sizes of the median step of their second epochs."""
+        return statistics.mean(statistics.median(steps) for steps in self._epochs[1::2])
+
+
+def _prediction_seconds(model: keras.Model, split: Split) -> float:
+    """Returns the seconds for one image."""
+    few = split.part(slice(0, 2 * BATCH))
+    predict(model, few)
+    began = time.perf_counter()
+    predict(model, few)
+    return (time.perf_counter() - began) / len(few)

@@ -18,6 +18,9 @@ from fer_core.store.manifest import Manifest
 _BFLOAT16_CPU_FLAGS = ("avx512_bf16", "amx_bf16")
 _BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
 
+_Devices = tuple[tuple[str, ...], bool | None]
+"""Their names, and whether they compute in bfloat16; None for CPUs."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -74,16 +77,23 @@ def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
     import keras
 
     backend = keras.backend.backend()
-    _check_backend(backend, recorded)
-    wanted = recorded.threads or config.threads or available_cores()
-    threads = _tensorflow_threads(wanted) if backend == "tensorflow" else _jax_threads(wanted)
+    if backend not in ("tensorflow", "jax"):
+        raise ConfigError(
+            f"The Keras backend {backend!r} is not supported.", hint="Set KERAS_BACKEND=tensorflow or jax."
+        )
+    if recorded.backend not in (None, backend):
+        raise ConfigError(
+            f"The run was begun on {recorded.backend}; this is {backend}.",
+            hint=f"Set KERAS_BACKEND={recorded.backend} and resume again.",
+        )
+    set_threads, set_devices = _SETUP[backend]
+    threads = set_threads(recorded.threads or config.threads or available_cores())
     if recorded.threads not in (None, threads):
         raise ConfigError(
             f"The run was begun with {recorded.threads} threads; this process already computes with {threads}.",
             hint="Resume it in a process of its own.",
         )
-    setup = _prepare_tensorflow if backend == "tensorflow" else _prepare_jax
-    devices, gpu_has_bfloat16 = setup(config)
+    devices, gpu_has_bfloat16 = set_devices(config)
     keras.utils.set_random_seed(config.seed)
     precision, reason = choose_precision(config.precision, gpu_has_bfloat16, backend=backend)
     if recorded.precision:
@@ -102,30 +112,14 @@ def single_or_many(machine: Machine) -> Iterator[None]:
         with tf.distribute.MirroredStrategy(list(machine.devices)).scope():
             yield
     else:
-        yield from _jax_data_parallel(machine)
+        from keras import distribution
 
-
-def _jax_data_parallel(machine: Machine) -> Iterator[None]:
-    import keras
-
-    before = keras.distribution.distribution()
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=[d.lower() for d in machine.devices]))
-    try:
-        yield
-    finally:
-        keras.distribution.set_distribution(before)
-
-
-def _check_backend(backend: str, recorded: Manifest) -> None:
-    if backend not in ("tensorflow", "jax"):
-        raise ConfigError(
-            f"The Keras backend {backend!r} is not supported.", hint="Set KERAS_BACKEND=tensorflow or jax."
-        )
-    if recorded.backend not in (None, backend):
-        raise ConfigError(
-            f"The run was begun on {recorded.backend}; this is {backend}.",
-            hint=f"Set KERAS_BACKEND={recorded.backend} and resume again.",
-        )
+        before = distribution.distribution()
+        distribution.set_distribution(distribution.DataParallel(devices=[name.lower() for name in machine.devices]))
+        try:
+            yield
+        finally:
+            distribution.set_distribution(before)
 
 
 def choose_precision(wanted: str, gpu_has_bfloat16: bool | None, *, backend: str = "tensorflow") -> tuple[str, str]:
@@ -137,21 +131,17 @@ def choose_precision(wanted: str, gpu_has_bfloat16: bool | None, *, backend: str
     if backend == "jax":
         return "float32", "on a CPU, JAX is no faster in bfloat16"
     flags = [flag for flag in _BFLOAT16_CPU_FLAGS if flag in cpu_flags()]
-    if flags:
-        return "bfloat16", f"the CPU has {flags[0]}"
-    return "float32", "the CPU has no bfloat16 instructions"
+    return ("bfloat16", f"the CPU has {flags[0]}") if flags else ("float32", "the CPU has no bfloat16 instructions")
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
     """Returns the CPU's feature flags as Linux names them; an empty set elsewhere."""
-    if not path.is_file():
-        return set()
-    lines = (line for line in path.read_text().splitlines() if line.startswith("flags"))
-    return set(next(lines, "").split(":")[-1].split())
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return set(next((line for line in lines if line.startswith("flags")), "").split(":")[-1].split())
 
 
-def _tensorflow_threads(wanted: int) -> int:
-    """Sets the threads and returns how many there are: TensorFlow keeps those of its first operation in a process."""
+def _set_tensorflow_threads(wanted: int) -> int:
+    """Returns how many there are: TensorFlow keeps those of its first operation in a process."""
     import tensorflow as tf
 
     try:
@@ -162,14 +152,14 @@ def _tensorflow_threads(wanted: int) -> int:
     return wanted
 
 
-def _jax_threads(wanted: int) -> int:
+def _set_jax_threads(wanted: int) -> int:
     """Lets the process use so many cores, after which XLA makes as many threads; returns how many there are."""
     if hasattr(os, "sched_setaffinity") and wanted < len(core_numbers()):
         os.sched_setaffinity(0, core_numbers()[:wanted])
     return min(wanted, len(core_numbers()))
 
 
-def _prepare_tensorflow(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
+def _set_tensorflow_devices(config: TrainConfig) -> _Devices:
     import tensorflow as tf
 
     if config.deterministic:
@@ -189,11 +179,21 @@ def _prepare_tensorflow(config: TrainConfig) -> tuple[tuple[str, ...], bool | No
     return tuple(f"GPU:{number}" for number in range(count)), capability >= _BFLOAT16_COMPUTE_CAPABILITY
 
 
-def _prepare_jax(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
+def _set_jax_devices(config: TrainConfig) -> _Devices:
+    """CPUs not by environment variables: JAX reads them when it is imported, which Keras did."""
     import jax
 
     if config.devices.startswith("cpu"):
-        _settle_jax_cpus(int(config.devices.partition(":")[2] or 1))
+        wanted = int(config.devices.partition(":")[2] or 1)
+        try:
+            jax.config.update("jax_platforms", "cpu")
+            jax.config.update("jax_num_cpu_devices", wanted)
+        except RuntimeError:  # JAX has computed in this process already, with the devices that it has
+            if (present := len(jax.devices("cpu"))) < wanted:
+                raise ConfigError(
+                    f"devices is 'cpu:{wanted}', and JAX already computes with {present} in this process.",
+                    hint="Train in a process of its own.",
+                ) from None
     found = jax.devices()
     gpus = [device for device in found if device.platform == "gpu"]
     kind, count = _wanted_devices(config.devices, len(gpus))
@@ -202,21 +202,6 @@ def _prepare_jax(config: TrainConfig) -> tuple[tuple[str, ...], bool | None]:
     if kind == "cpu":
         return names, None
     return names, float(getattr(chosen[0], "compute_capability", "0")) >= _BFLOAT16_COMPUTE_CAPABILITY[0]
-
-
-def _settle_jax_cpus(count: int) -> None:
-    """Makes so many CPU devices. Not by environment variables: JAX reads them when it is imported, which Keras did."""
-    import jax
-
-    try:
-        jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", count)
-    except RuntimeError:  # JAX has computed in this process already, with the devices that it has
-        if len(jax.devices("cpu")) < count:
-            raise ConfigError(
-                f"devices is 'cpu:{count}', and JAX already computes with {len(jax.devices('cpu'))} in this process.",
-                hint="Train in a process of its own.",
-            ) from None
 
 
 def _wanted_devices(devices: str, gpus: int) -> tuple[str, int]:
@@ -230,3 +215,9 @@ def _wanted_devices(devices: str, gpus: int) -> tuple[str, int]:
             hint="Use --devices auto, or check the GPU's driver.",
         )
     return kind, count
+
+
+_SETUP = {
+    "tensorflow": (_set_tensorflow_threads, _set_tensorflow_devices),
+    "jax": (_set_jax_threads, _set_jax_devices),
+}

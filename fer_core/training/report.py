@@ -17,17 +17,16 @@ from fer_core.store.run import Run
 Report = Callable[[str, dict[str, Any]], None]
 """Called with the kind ("event", "progress", "epoch") and its fields, as they stand in metrics.jsonl."""
 
+PULSE_SECONDS = 4.0
+"""Who watches a run may take it for dead after somewhat more silence than this."""
+
 
 def ignore(kind: str, fields: dict[str, Any]) -> None:
     """A report that nobody reads."""
 
 
-PULSE_SECONDS = 4.0
-"""Who watches a run may take it for dead after somewhat more silence than this."""
-
-
 class RunReport:
-    """Writes a run's telling, and a sign of life while there is nothing to tell (compiling, validating, exporting)."""
+    """Writes what happens in a run, and a heartbeat while there is nothing else (compiling, validating, exporting)."""
 
     def __init__(self, run: Run, attempt: int, forward: Report):
         self._run, self._forward = run, forward
@@ -36,7 +35,6 @@ class RunReport:
         self._writing = threading.Lock()
         self._ended = threading.Event()
         self._pulse = threading.Thread(target=self._beat, daemon=True)
-        self._trouble = ""
         self.has_estimate = False
 
     def __enter__(self) -> "RunReport":
@@ -50,58 +48,59 @@ class RunReport:
         self._log.close()
 
     def _beat(self) -> None:
+        """A folder that cannot be written to for a while (a network drive) must not end the heartbeat for good."""
+        trouble = ""
         while not self._ended.wait(PULSE_SECONDS):
-            # A full disk is for the training to meet, in its own thread.
-            with contextlib.suppress(DiskFullError):
-                self._try_to_beat()
-
-    def _try_to_beat(self) -> None:
-        """A folder that cannot be written to for a while (a network drive) must not end the signs of life for good."""
-        try:
-            with self._writing:
-                self._metrics.write("progress", alive=True)
-                self._run.update_state(heartbeat_utc=utc_text(utc_now()))
-        except (ArtifactError, OSError) as error:
-            if str(error) != self._trouble:  # once, not every few seconds; and not to the files that cannot be written
-                self._trouble = str(error)
-                self._forward("event", {"text": f"The sign of life cannot be written; it is tried again: {error}"})
+            try:
+                with self._writing:
+                    self._metrics.write("progress", alive=True)
+                    self._run.update_state(heartbeat_utc=utc_text(utc_now()))
+            except DiskFullError:
+                continue  # for the training to meet, in its own thread
+            except (ArtifactError, OSError) as error:
+                if str(error) != trouble:  # once, not every few seconds; and not to the files that cannot be written
+                    trouble = str(error)
+                    text = f"The sign of life cannot be written; it is tried again: {error}"
+                    self._forward("event", {"text": text})
 
     def event(self, text: str, **fields: Any) -> None:
         """Something that happened, as a sentence."""
-        self._tell("event", {"text": text} | fields)
-        self._write_log(text)
+        self._report("event", {"text": text} | fields)
+        self.note(text)
 
     def estimate(self, epoch_seconds: float, epochs: int) -> None:
-        """How long it will take, told once."""
+        """How long it will take, reported once."""
         self.has_estimate = True
         total = epoch_seconds * epochs
-        times = f"{duration(epoch_seconds)} an epoch: {duration(total)} for {_epochs(epochs)}"
-        text = f"About {times}, less if it stops early."
+        whole = f"{duration(total)} for {'1 epoch' if epochs == 1 else f'{epochs} epochs'}"
+        text = f"About {duration(epoch_seconds)} an epoch: {whole}, less if it stops early."
         self.event(text, epoch_seconds=round(epoch_seconds, 3), total_seconds=round(total, 1))
-
-    def note(self, text: str) -> None:
-        """Something for the log alone."""
-        self._write_log(text)
 
     def progress(self, **fields: Any) -> None:
         """How far the epoch is."""
-        self._tell("progress", fields)
+        self._report("progress", fields)
         self._run.update_state(heartbeat_utc=utc_text(utc_now()))
 
     def epoch(self, row: dict[str, Any]) -> None:
         """A finished epoch, as its row in the history."""
-        self._tell("epoch", row)
-        self._write_log(epoch_line(row))
+        self._report("epoch", row)
+        self.note(epoch_line(row))
         self._run.update_state(epoch=row["epoch"], heartbeat_utc=utc_text(utc_now()))
 
     def catch_up(self, rows: list[dict[str, Any]]) -> None:
-        """Writes the epochs that a kill kept from being told after they were saved."""
-        told = {entry["epoch"] for entry in read_metrics(self._run.metrics_jsonl) if entry["kind"] == "epoch"}
+        """Writes the epochs that were saved before a kill, which came before they were reported."""
+        reported = {entry["epoch"] for entry in read_metrics(self._run.metrics_jsonl) if entry["kind"] == "epoch"}
         for row in rows:
-            if row["epoch"] not in told:
+            if row["epoch"] not in reported:
                 self._write_metrics("epoch", row)
 
-    def _tell(self, kind: str, fields: dict[str, Any]) -> None:
+    def note(self, text: str) -> None:
+        """Something for the log alone."""
+        with full_disk_named(Path(self._log.name)):
+            self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {printable(text)}\n")
+            self._log.flush()
+
+    def _report(self, kind: str, fields: dict[str, Any]) -> None:
         self._write_metrics(kind, fields)
         self._forward(kind, fields)
 
@@ -109,45 +108,35 @@ class RunReport:
         with self._writing:
             self._metrics.write(kind, **fields)
 
-    def _write_log(self, text: str) -> None:
-        with full_disk_named(Path(self._log.name)):
-            self._log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {printable(text)}\n")
-            self._log.flush()
-
 
 @contextlib.contextmanager
 def reporting(run: Run, report: Report) -> Iterator[RunReport]:
-    """Keeps state.json true, from RUNNING to the end of the work, however it ends; gives what reports its events."""
-    state = run.update_state(
-        status="RUNNING",
-        attempt=run.state.attempt + 1,
-        message="",
-        started_utc=utc_text(utc_now()),
-        finished_utc=None,
-    )
+    """Keeps state.json true, from RUNNING to the end of the work, however it ends; yields what reports its events."""
+
+    def end(status: str, message: str) -> None:
+        run.update_state(status=status, message=message, finished_utc=utc_text(utc_now()))
+
+    started = {"message": "", "started_utc": utc_text(utc_now()), "finished_utc": None}
+    state = run.update_state(status="RUNNING", attempt=run.state.attempt + 1, **started)
     with RunReport(run, state.attempt, report) as run_report:
         try:
             yield run_report
         except (KeyboardInterrupt, BrokenPipeError):
-            _end(run, "INTERRUPTED", f"Interrupted after epoch {run.state.epoch}.")
+            end("INTERRUPTED", f"Interrupted after epoch {run.state.epoch}.")
             raise
         except DiskFullError as error:
             # There may be no room for this either; whoever made room can go on with --resume latest.
             with contextlib.suppress(DiskFullError):
-                _end(run, "INTERRUPTED", str(error))
+                end("INTERRUPTED", str(error))
             raise
         except FerError as error:
-            _end(run, "FAILED", str(error))
+            end("FAILED", str(error))
             raise
         except Exception as error:
-            _end(run, "FAILED", f"Internal error: {error!r}")
+            end("FAILED", f"Internal error: {error!r}")
             run_report.note(traceback.format_exc())
             raise
-    _end(run, "SUCCEEDED", "")
-
-
-def _end(run: Run, status: str, message: str) -> None:
-    run.update_state(status=status, message=message, finished_utc=utc_text(utc_now()))
+    end("SUCCEEDED", "")
 
 
 def epoch_line(row: dict[str, Any]) -> str:
@@ -159,15 +148,9 @@ def epoch_line(row: dict[str, Any]) -> str:
     return "  ".join([*parts, f"{row['seconds']:.1f} s", f"{row['images_per_second']:,.0f} images/s"])
 
 
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"
-
-
 def duration(seconds: float) -> str:
     """Returns a time for people: 3.2 s, 41 s, 12 min, 3 h 20 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

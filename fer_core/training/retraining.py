@@ -18,11 +18,8 @@ _OF_THE_SPLIT = ("test_split", "validation", "validation_fraction", "sample_per_
 _MIRRORING = ("flip", "alternating_flip")
 _MOST_VIEWS_MOVED = 0.04
 """Of a teacher's fixed views (`fer_core.data.views`), by two of 48 pixels."""
-_DECIDED_HERE = {
-    "data": "Give data itself.",
-    "init_from": "Give init_from itself.",
-    "seed": "Give seed itself.",
-    "more_images": "The images of the inbox are added by themselves.",
+_DECIDED_HERE = {name: f"Give {name} itself." for name in ("data", "init_from", "seed")} | {
+    "more_images": "The images of the inbox are added by themselves."
 }
 
 
@@ -73,14 +70,12 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
     use), also where another recipe is trained. Only `validation='test'` is not taken over: a model that was chosen on
     the test images cannot be judged on them.
     """
-    base = (
-        champion.config
-        if champion and spec.recipe is None
-        else starting_config(spec.recipe, spec.settings.get("network"))
-    )
-    values = fitted_to(base, spec.settings.get("epochs")).model_dump()
-    if champion is not None and spec.recipe is None:
-        values |= _untaught(base, spec)
+    settings = spec.settings
+    repeats = champion is not None and spec.recipe is None
+    base = champion.config if repeats else starting_config(spec.recipe, settings.get("network"))
+    values = fitted_to(base, settings.get("epochs")).model_dump()
+    if repeats:
+        values |= _without_teachers(base, settings)
     if champion is not None:
         values |= {name: getattr(champion.config, name) for name in _OF_THE_SPLIT}
     if values["validation"] == "test":
@@ -90,24 +85,20 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
     values |= {"data": None, "more_images": None, "init_from": spec.init_from}
     if spec.seed is not None:
         values["seed"] = spec.seed
-    values |= spec.settings | {"network_options": _network_options(spec, base)}
+    # Another network does not know the options of the base's own.
+    own_options = base.network_options if settings.get("network", base.network) == base.network else {}
+    values |= settings | {"network_options": own_options | settings.get("network_options", {})}
     return networks.with_all_options(TrainConfig.checked(values, where="settings"))
 
 
-def _untaught(config: TrainConfig, spec: RetrainSpec) -> dict[str, Any]:
+def _without_teachers(config: TrainConfig, settings: dict[str, Any]) -> dict[str, Any]:
     """Returns what stands for the teachers.
 
     Half of their views are mirrored and most are moved, so that such a training has no mirroring of its own and may do
     without shifts; one without them needs both.
     """
     alone: dict[str, Any] = {"teacher": (), "teacher_views": 0}
-    if not config.teacher_views or spec.settings.get("teacher_views"):
+    if not config.teacher_views or settings.get("teacher_views"):
         return alone
     alone["shift"] = max(config.shift, _MOST_VIEWS_MOVED)
-    return alone if spec.settings.keys() & {*_MIRRORING} else alone | {"alternating_flip": True}
-
-
-def _network_options(spec: RetrainSpec, base: TrainConfig) -> dict[str, Any]:
-    """Another network does not know the options of the base's own."""
-    is_same = spec.settings.get("network", base.network) == base.network
-    return (base.network_options if is_same else {}) | spec.settings.get("network_options", {})
+    return alone if settings.keys() & {*_MIRRORING} else alone | {"alternating_flip": True}

@@ -19,19 +19,16 @@ def starting_model(name: str, paths: Paths, *, flag: str = "--init-from") -> Pat
 
     Raises ArtifactError that names the flag.
     """
-    if name == "current":
-        folder = model_in_use(paths)
-        if folder is None:
-            raise ArtifactError("There is no model in use yet.", hint=f"Train one first, or give {flag} a .h5 file.")
+    folder = model_in_use(paths) if name == "current" else shipped_folder(name)
+    if folder is not None:
         return folder / "model.h5"
-    shipped = shipped_folder(name)
-    if shipped is not None:
-        return shipped / "model.h5"
+    if name == "current":
+        raise ArtifactError("There is no model in use yet.", hint=f"Train one first, or give {flag} a .h5 file.")
     path = Path(name)
-    if path.suffix in (".h5", ".hdf5", ".keras") or path.is_file():
-        if not path.is_file():
-            raise ArtifactError(f"There is no model file {path}.", hint=f"{flag} takes a .h5, a run id or 'current'.")
+    if path.is_file():
         return path
+    if path.suffix in (".h5", ".hdf5", ".keras"):
+        raise ArtifactError(f"There is no model file {path}.", hint=f"{flag} takes a .h5, a run id or 'current'.")
     run = open_run(paths, name)
     if not run.model_h5.is_file():
         raise ArtifactError(f"Run {run.id} has no model yet ({run.state.status}).", hint="Take a finished run.")
@@ -55,7 +52,7 @@ def fixed_model(name: str, paths: Paths, *, flag: str = "--init-from") -> str:
 
 
 def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> str:
-    """Copies the weights of a saved model into `network` and returns a sentence that says what was taken.
+    """Copies the weights of a saved model into `network` and returns a message that says what was taken.
 
     The last layer is taken only if it is known to have the same labels in the same order.
 
@@ -64,12 +61,18 @@ def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> s
     """
     manifest = read_h5_manifest(path) if path.suffix != ".keras" else None
     with_head = manifest is not None and manifest.labels == labels
-    theirs, ours = load_model(path).weights, network.weights
     head = 0 if with_head else len(network.layers[-1].weights)
-    their_head = 0 if with_head else len(ours) - head
-    _check_shapes(path, [w.shape for w in theirs[: their_head or None]], [w.shape for w in ours[: len(ours) - head]])
-    for mine, weight in zip(ours[: len(ours) - head], theirs, strict=False):
-        mine.assign(weight)
+    theirs, ours = load_model(path).weights, network.weights[: len(network.weights) - head]
+    theirs = theirs if with_head else theirs[: len(ours)]
+    shapes = [(their.shape, our.shape) for their, our in zip(theirs, ours, strict=False)]
+    if len(theirs) != len(ours) or any(their != our for their, our in shapes):
+        unlike = (f"weight {n} is {their}, not {our}" for n, (their, our) in enumerate(shapes, 1) if their != our)
+        raise ArtifactError(
+            f"{path} is of another architecture: {next(unlike, 'another number of layers')}.",
+            hint="Give the --network and --network-options that it was trained with.",
+        )
+    for our, their in zip(ours, theirs, strict=True):
+        our.assign(their)
     part = "all layers" if with_head else "all layers but the last (its labels are others, or not known)"
     return f"Started from {short_name(path)}: {part}."
 
@@ -77,23 +80,3 @@ def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> s
 def short_name(path: Path) -> str:
     """Returns how a model is named where its folder is nobody's business: by its run, or by its file."""
     return path.parent.name if path.name == "model.h5" else path.name
-
-
-def freeze_all_but_head(network: "keras.Model", config: TrainConfig) -> None:
-    """Leaves only the last layer trainable where `train_layers` is 'head'."""
-    for layer in network.layers[:-1]:
-        layer.trainable = config.train_layers == "all"
-
-
-def _check_shapes(path: Path, theirs: list, ours: list) -> None:
-    if theirs != ours:
-        place = next((i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]), None)
-        found = (
-            f"weight {place + 1} is {theirs[place]}, not {ours[place]}"
-            if place is not None
-            else "another number of layers"
-        )
-        raise ArtifactError(
-            f"{path} is of another architecture: {found}.",
-            hint="Give the --network and --network-options that it was trained with.",
-        )

@@ -4,38 +4,41 @@ What a user can mend is found before Keras is loaded, which takes seconds. A mod
 who called.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, load_dataset
+<<<<<<< HEAD
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.figures import class_distribution_figure, save
+=======
+from fer_core.errors import ArtifactError, ConfigError, DatasetError, did_you_mean
+from fer_core.evaluation.figures import class_distribution_figure
+from fer_core.evaluation.look import save
+from fer_core.faces import framings
+>>>>>>> cut-training
 from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths
-from fer_core.store.files import write_json
+from fer_core.store.files import write_atomically, write_json
 from fer_core.store.litert import native_messages_hidden
-from fer_core.store.manifest import Manifest
+from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
-from fer_core.training.class_weights import class_weights
 from fer_core.training.distillation import check_teachers
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import choose_backend, prepare
-from fer_core.training.record import check_is_no_ensemble, record_data, record_machine
 from fer_core.training.report import Report, ignore, reporting
 from fer_core.training.starting import starting_model, with_fixed_models
 
 if TYPE_CHECKING:
     from fer_core.training.fit import TrainingResult
-
-
-def never(rows: list[dict]) -> bool:
-    """Returns False: the training goes on for as long as its own settings say."""
-    return False
 
 
 def training_data(
@@ -45,7 +48,7 @@ def training_data(
 
     Args:
         resumes: there is a checkpoint, which makes the starting weights needless.
-        report: gets sentences about a long look.
+        report: gets progress messages.
     """
     networks.options(config)
     if config.init_from and not resumes:
@@ -60,14 +63,34 @@ def training_data(
     return dataset
 
 
+def class_weights(config: TrainConfig, train_labels: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
+    """Returns a weight for each label, float32 (labels,).
+
+    'balanced' is n / (classes x images of the class), as in scikit-learn.
+
+    Args:
+        train_labels: integers (n,), 0..labels-1, every class at least once.
+
+    Raises:
+        ConfigError: for a weight of a class that the data does not have.
+    """
+    if config.class_weights == "balanced":
+        counts = np.bincount(train_labels, minlength=len(labels))
+        return (len(train_labels) / (len(labels) * counts)).astype(np.float32)
+    table = config.class_weight_table()
+    unknown = next((name for name in table if name not in labels), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"class_weights names {unknown!r}; the data has no such class.", hint=did_you_mean(unknown, labels)
+        )
+    return np.array([table.get(label, 1.0) for label in labels], np.float32)
+
+
 def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool) -> Run:
     """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
-    more = config.more_images
-    found_again = {
-        "data": dataset.source,
-        "more_images": str(Path(more).expanduser().resolve()) if more else None,
-    }
-    settings = with_fixed_models(networks.with_all_options(config), paths).model_copy(update=found_again)
+    more = config.more_images and str(Path(config.more_images).expanduser().resolve())
+    settings = with_fixed_models(networks.with_all_options(config), paths)
+    settings = settings.model_copy(update={"data": dataset.source, "more_images": more})
     return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
 
 
@@ -80,16 +103,16 @@ def train(
     epochs: int | None = None,
     begin: Callable[[], None] = lambda: None,
     report: Report = ignore,
-    is_stopped: Callable[[list[dict]], bool] = never,
+    is_stopped: Callable[[list[dict]], bool] = lambda rows: False,
 ) -> "TrainingResult":
     """Trains, scores and saves the model of `run`; goes on from its checkpoint if there is one.
 
     Args:
-        dataset: the images, where `training_data` has looked at them already. audited: likewise, what `audit` found.
+        dataset: the images, where `training_data` has loaded them already. audited: likewise, their audit.
         epochs: more of them than the run was begun with.
         begin: is called when all that can be checked without Keras is, before it is loaded.
         report: gets events, progress and epochs.
-        is_stopped: is asked after each epoch, with the rows so far; True ends the training there, as if it were whole.
+        is_stopped: is called after each epoch with the rows so far; True ends the training there, as if it were whole.
 
     Raises:
         RunHeldError: another process trains this run. NonFiniteLossError: the loss is no number.
@@ -99,16 +122,23 @@ def train(
         dataset = training_data(run.manifest.config, paths, resumes=run.checkpoint.is_dir())
     with run.hold():
         manifest = _recorded(run, dataset, audited, epochs)
+        weights = class_weights(manifest.config, dataset.train.labels, dataset.labels)
         begin()
         choose_backend(manifest.backend)
-        from fer_core.training.fit import Work, fit_and_finish
+        from fer_core.training.fit import Training
 
         check_interrupted()
         # Before the run counts as running: what this machine refuses, another one may go on with.
         machine = prepare(manifest.config, recorded=manifest)
-        manifest = record_machine(run, machine)
+        run.update_manifest(
+            backend=machine.backend,
+            devices=", ".join(machine.devices),
+            threads=machine.threads,
+            precision=machine.precision,
+            precision_reason=machine.precision_reason,
+        )
         with reporting(run, report) as run_report:
-            return fit_and_finish(Work(run, dataset, machine, paths, run_report, is_stopped), manifest)
+            return Training(run, dataset, machine, paths, run_report, weights).fit_and_finish(is_stopped)
 
 
 def _recorded(run: Run, dataset: Dataset, audited: Audit | None, epochs: int | None) -> Manifest:
@@ -135,3 +165,66 @@ def save_audit(found: Audit, json_path: Path, plots_folder: Path) -> None:
     write_json(json_path, found.to_json())
     images = {part.name: part.images for part in found.parts}
     save(class_distribution_figure(images, title=found.name), plots_folder / "class_distribution.png")
+
+
+def record_data(run: Run, dataset: Dataset) -> Manifest:
+    """Returns the manifest, completed with what the data decides; for a resumed run, checks that it is the same data.
+
+    Raises:
+        DatasetError: if the data is not what the run was begun with.
+    """
+    manifest = run.manifest
+    if manifest.split_fingerprint is not None:
+        check_same_data(manifest, dataset)
+        return manifest
+    hashes = dataset.hashes_seen_before_test()
+    write_atomically(run.training_images, hashes.tobytes())
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return run.update_manifest(
+        labels=dataset.labels,
+        side=dataset.side,
+        channels=dataset.channels,
+        framing=framings(),
+        data_name=dataset.name,
+        data_source=dataset.source,
+        data_fingerprint=dataset.fingerprint,
+        split_fingerprint=dataset.split_fingerprint,
+        splits={part: SplitMetadata(name=s.name, images=len(s)) for part, s in parts.items() if s is not None},
+        training_images=TrainingImages(count=len(hashes), sha256=hashlib.sha256(hashes.tobytes()).hexdigest()),
+    )
+
+
+def check_same_data(
+    manifest: Manifest, dataset: Dataset, *, hint: str = "Put the old images back, or start a new run without --resume."
+) -> None:
+    """Raises DatasetError, with the hint, unless the images and the split are those that a run was begun with."""
+    if manifest.split_fingerprint == dataset.split_fingerprint:
+        return
+    splits = ", ".join(f"{s.images:,} {part}" for part, s in (manifest.splits or {}).items())
+    raise DatasetError(
+        f"The images in {dataset.source} are not those that run {manifest.run_id} was begun with ({splits}).", hint=hint
+    )
+
+
+def check_same_config(own: TrainConfig, given: TrainConfig) -> None:
+    """Raises ConfigError for settings given beside --resume that are not the run's own; only epochs may be more."""
+    changed = [name for name in TrainConfig.model_fields if getattr(own, name) != getattr(given, name)]
+    other = next((name for name in changed if name != "epochs"), None)
+    if other is not None:
+        raise ConfigError(
+            f"The run was begun with {other} = {getattr(own, other)!r}, not {getattr(given, other)!r}.",
+            hint="Leave that setting out beside --resume, or start a new run. Only --epochs may grow.",
+        )
+    if given.epochs < own.epochs:
+        raise ConfigError(
+            f"The run has {own.epochs} epochs; --epochs {given.epochs} is less.", hint="It may only grow."
+        )
+
+
+def check_is_no_ensemble(run_id: str, members: Sequence[str]) -> None:
+    """Raises ArtifactError for an ensemble: it has nothing to train, and is made anew where it was cut off."""
+    if members:
+        raise ArtifactError(
+            f"Run {run_id} is an ensemble that was not finished: it is not trained.",
+            hint=f"Make it again: --ensemble {' '.join(members)}",
+        )

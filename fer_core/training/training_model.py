@@ -5,7 +5,7 @@ the run and, on TensorFlow's CPU, faster layers. Imports Keras: only imported by
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -21,18 +21,13 @@ from fer_core.training.machine import Machine
 class Augmented(keras.Model):
     """The network behind what only training sees: augmentation, mixup, size, teachers, the average of its weights.
 
-    Takes pixels 0..255 (batch, side, side, channels); while training with mixup, what `Epoch` gives.
+    Takes pixels 0..255 (batch, side, side, channels); while training with mixup, what `TrainingBatches` gives.
     """
 
     def __init__(
-        self,
-        network: keras.Model,
-        augmentation: Augmentation,
-        *,
-        devices: int = 1,
-        teachers: Sequence[Teacher] = (),
+        self, network: keras.Model, augmentation: Augmentation, *, devices: int = 1, teachers: Sequence[Teacher] = ()
     ):
-        """`teachers` are asked about every picture that the network is trained on."""
+        """`teachers` predict for every picture that the network is trained on."""
         super().__init__(name="augmented")
         self.devices = devices
         self.augmentation = augmentation
@@ -67,21 +62,21 @@ class Augmented(keras.Model):
         if mixes:
             pixels = _mixed(pixels, inputs["share"], inputs["partner"])
         small = _resized(pixels, self._side) if self._side else pixels
-        answers = self.network(small, training=True)
+        predictions = self.network(small, training=True)
         if self.teachers:
-            self.add_loss(self._config.teacher_weight * self._distance_to_teachers(pixels, answers))
-        return answers
+            self.add_loss(self._config.teacher_weight * self._distance_to_teachers(pixels, predictions))
+        return predictions
 
-    def _distance_to_teachers(self, pixels, answers):
-        """Returns the cross-entropy of the answers with what the teachers say of the same pictures, a scalar.
+    def _distance_to_teachers(self, pixels, predictions):
+        """Returns the cross-entropy with what the teachers predict for the same pictures, a scalar.
 
         Without class weights: they are about the labels that the data has.
         """
         pixels = _resized(pixels, self.teachers[0].input_shape[1])
-        asked = zip(self.teachers, self._temperatures, strict=True)
-        said = [_calibrated(teacher(pixels, training=False), temperature) for teacher, temperature in asked]
-        said = ops.stop_gradient(sum(said) / len(said))
-        return ops.mean(keras.losses.categorical_crossentropy(said, answers))
+        each = zip(self.teachers, self._temperatures, strict=True)
+        theirs = [_calibrated(teacher(pixels, training=False), temperature) for teacher, temperature in each]
+        theirs = ops.stop_gradient(sum(theirs) / len(theirs))
+        return ops.mean(keras.losses.categorical_crossentropy(theirs, predictions))
 
     def kept_weights(self) -> list[np.ndarray]:
         """Returns the weights to validate and to save, in the order of the network's `get_weights`."""
@@ -128,13 +123,12 @@ class MovingAverage(keras.layers.Layer):
         # A function, so that Keras does not count the weights as this layer's: they are the network's.
         self._present = lambda: network.weights
         self.updates = self.add_weight(name="updates", initializer="zeros", trainable=False)
-        self.values = [self._copy(place, weight) for place, weight in enumerate(network.weights)]
-
-    def _copy(self, place: int, weight: keras.Variable) -> keras.Variable:
-        copy = self.add_weight(name=f"value{place}", shape=weight.shape, initializer="zeros", trainable=False)
-        # By way of NumPy: JAX would share the memory, and give it away twice.
-        copy.assign(np.array(ops.convert_to_numpy(weight.value)))
-        return copy
+        self.values = []
+        for place, weight in enumerate(network.weights):
+            value = self.add_weight(name=f"value{place}", shape=weight.shape, initializer="zeros", trainable=False)
+            # By way of NumPy: JAX would share the memory, and give it away twice.
+            value.assign(np.array(ops.convert_to_numpy(weight.value)))
+            self.values.append(value)
 
     def update(self) -> None:
         """Takes the present weights in; the first updates count more, so that the start is soon forgotten."""
@@ -167,7 +161,14 @@ def make_training_model(network: keras.Model, machine: Machine, *, any_size: boo
     Args:
         any_size: the copy takes pictures of every size. Raises ConfigError if the network cannot.
     """
-    faster = _faster_layers(machine)
+    faster = {}
+    if is_fast(machine):
+        from fer_core.training import fast_tensorflow
+
+        faster = {
+            keras.layers.BatchNormalization: fast_tensorflow.FusedBatchNormalization,
+            keras.layers.Dropout: fast_tensorflow.ByteDropout,
+        }
 
     def copy_of(layer: keras.layers.Layer) -> keras.layers.Layer:
         settings = layer.get_config()
@@ -175,37 +176,22 @@ def make_training_model(network: keras.Model, machine: Machine, *, any_size: boo
         settings["dtype"] = "float32" if settings.get("activation") == "softmax" else machine.policy
         return faster.get(type(layer), type(layer)).from_config(settings)
 
-    training_model = _cloned(network, copy_of, any_size=any_size)
+    pixels = keras.Input((None, None, network.input_shape[-1]), name="pixels") if any_size else None
+    try:
+        training_model = keras.models.clone_model(network, input_tensors=pixels, clone_function=copy_of)
+    except ValueError as error:
+        if not any_size:
+            raise
+        raise ConfigError(
+            f"The network {network.name} takes pictures of {network.input_shape[1]} pixels alone.",
+            hint="Leave crop and progressive_sizes out, or take a network with global pooling such as resnet.",
+        ) from error
     training_model.set_weights(network.get_weights())
     for mine, theirs in zip(training_model.layers, network.layers, strict=True):
         mine.trainable = theirs.trainable
     return training_model
 
 
-def _cloned(network: keras.Model, copy_of: Callable, *, any_size: bool) -> keras.Model:
-    if not any_size:
-        return keras.models.clone_model(network, clone_function=copy_of)
-    pixels = keras.Input((None, None, network.input_shape[-1]), name="pixels")
-    try:
-        return keras.models.clone_model(network, input_tensors=pixels, clone_function=copy_of)
-    except ValueError as error:
-        raise ConfigError(
-            f"The network {network.name} takes pictures of {network.input_shape[1]} pixels alone.",
-            hint="Leave crop and progressive_sizes out, or take a network with global pooling such as resnet.",
-        ) from error
-
-
 def is_fast(machine: Machine) -> bool:
     """Whether this machine trains with the faster parts: TensorFlow on one CPU."""
     return machine.backend == "tensorflow" and not machine.on_gpu and len(machine.devices) == 1
-
-
-def _faster_layers(machine: Machine) -> dict[type, type]:
-    if not is_fast(machine):
-        return {}
-    from fer_core.training import fast_tensorflow
-
-    return {
-        keras.layers.BatchNormalization: fast_tensorflow.FusedBatchNormalization,
-        keras.layers.Dropout: fast_tensorflow.ByteDropout,
-    }

@@ -14,7 +14,7 @@ import waitress
 from flask import Flask
 from waitress.server import BaseWSGIServer
 
-from fer_core.cli.native_messages import send_native_messages_to
+from fer_core.cli.output import send_native_messages_to
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
 from fer_core.web.app import make_app

@@ -18,7 +18,7 @@ from fer_core.recipes import recipe_config
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.record import record_data
+from fer_core.training.train import record_data
 from tests.conftest import paths_in
 from tests.script import Answer
 

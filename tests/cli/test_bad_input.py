@@ -18,67 +18,64 @@ PIXELS = " ".join(["7"] * 48 * 48)
 
 
 def empty_class_folder(folder):
-    save_faces(folder / "data")
-    (folder / "data" / "train" / "fear").mkdir()
-    return folder / "data"
+    save_faces(folder)
+    (folder / "train" / "fear").mkdir()
 
 
 def one_class(folder):
     for number in range(10):
-        save_noise(folder / "data" / "sad" / f"{number}.png", number)
-    return folder / "data"
+        save_noise(folder / "sad" / f"{number}.png", number)
 
 
 def class_without_test(folder):
-    save_faces(folder / "data")
-    save_noise(folder / "data" / "train" / "fear" / "a.png", 9999)
-    return folder / "data"
-
-
-def text_file(folder):
-    (folder / "notes.txt").write_text("no images\n")
-    return folder / "notes.txt"
+    save_faces(folder)
+    save_noise(folder / "train" / "fear" / "a.png", 9999)
 
 
 def csv_with(row):
-    def make(folder):
-        (folder / "fer2013.csv").write_text(f"{CSV_HEADER}0,Training,{PIXELS}\n{row}\n")
-        return folder / "fer2013.csv"
-
-    return make
+    return lambda path: path.write_text(f"{CSV_HEADER}0,Training,{PIXELS}\n{row}\n")
 
 
-def broken_zip(folder):
-    (folder / "archive.zip").write_bytes(b"PK\x03\x04 and then the download stopped")
-    return folder / "archive.zip"
-
-
-def zip_that_points_outside(folder):
-    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+def zip_that_points_outside(path):
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../../outside.png", b"picture")
-    return folder / "archive.zip"
 
 
 BAD_DATA = {
-    "no such path": (lambda folder: folder / "none.zip", "There is no ", "--data sample"),
-    "empty class folder": (empty_class_folder, "the folder train/fear holds no pictures", "remove the folder"),
-    "one class only": (one_class, "has one class only, 'sad'", "At least two emotions"),
-    "class without test images": (class_without_test, "test has no images of fear; train has", "of every emotion"),
-    "no images": (text_file, "is no folder, zip, tar or csv of images", "Give a folder of pictures"),
-    "pixel count": (csv_with("1,Training,1 2 3"), "line 3: 3 pixels instead of 2,304", "48 x 48"),
-    "label": (csv_with(f"9,Training,{PIXELS}"), "line 3: the emotion is '9'", "0 angry, 1 disgust"),
-    "broken zip": (broken_zip, "is a broken zip", "Download or pack it again"),
-    "zip that points outside": (zip_that_points_outside, "points outside of it: '../../outside.png'", "overwrite"),
+    "no such path": ("none.zip", lambda path: None, "There is no ", "--data sample"),
+    "empty class folder": ("data", empty_class_folder, "folder train/fear holds no pictures", "remove the folder"),
+    "one class only": ("data", one_class, "has one class only, 'sad'", "At least two emotions"),
+    "class without test images": (
+        "data",
+        class_without_test,
+        "test has no images of fear; train has",
+        "of every emotion",
+    ),
+    "no images": (
+        "notes.txt",
+        lambda path: path.write_text("no\n"),
+        "is no folder, zip, tar or csv",
+        "Give a folder of",
+    ),
+    "pixel count": ("fer2013.csv", csv_with("1,Training,1 2 3"), "line 3: 3 pixels instead of 2,304", "48 x 48"),
+    "label": ("fer2013.csv", csv_with(f"9,Training,{PIXELS}"), "line 3: the emotion is '9'", "0 angry, 1 disgust"),
+    "broken zip": (
+        "a.zip",
+        lambda path: path.write_bytes(b"PK\x03\x04 cut"),
+        "is a broken zip",
+        "Download or pack it again",
+    ),
+    "zip that points outside": ("a.zip", zip_that_points_outside, "outside of it: '../../outside.png'", "overwrite"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_DATA)
 @pytest.mark.parametrize("flag", ["--recipe=smoke", "--audit-only"])
 def test_data_that_cannot_be_used_is_refused_before_there_is_a_run(door, paths, tmp_path, case, flag):
-    make, problem, hint = BAD_DATA[case]
-    data = make(tmp_path)
+    name, make, problem, hint = BAD_DATA[case]
+    make(tmp_path / name)
     before = everything_in(tmp_path)
-    answer = door("--data", data, flag)
+    answer = door("--data", tmp_path / name, flag)
     assert answer.code == 2
     assert answer.problem.startswith("Error: ") and problem in answer.problem
     assert hint in answer.hint

@@ -37,22 +37,14 @@ def training(archive, tmp_path_factory):
     return paths, run_script("--data", archive, *settings, paths=paths)
 
 
-def test_a_training_ends_with_0_and_says_nothing_on_stderr(training):
+def test_a_training_says_what_was_found_and_what_comes_next_in_plain_lines_and_not_many(training):
     paths, answer = training
     assert (answer.code, answer.err) == (0, "")
-    assert [run.state.status for run in list_runs(paths)] == ["SUCCEEDED"]
-
-
-def test_the_output_in_a_file_is_plain_lines_and_not_many(training):
-    _, answer = training
+    (run,) = list_runs(paths)
+    assert run.state.status == "SUCCEEDED"
     assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f]", answer.out) == []
     assert len(answer.out.splitlines()) < 80
     assert len(re.findall(r"^epoch   [12]  loss", answer.out, re.MULTILINE)) == 2
-
-
-def test_the_output_says_what_was_found_and_what_comes_next(training):
-    paths, answer = training
-    (run,) = list_runs(paths)
     assert re.search(r"^accuracy +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
     assert re.search(r"^macro F1 +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
     assert "Chosen on validation (6 images): the epoch, by val_accuracy" in answer.out
@@ -63,7 +55,7 @@ def test_the_output_says_what_was_found_and_what_comes_next(training):
     assert "--history" in answer.out.splitlines()[-1]
 
 
-def test_the_run_leaves_all_its_files(training):
+def test_the_run_leaves_all_its_files_and_is_in_use_under_its_classic_names(training, archive):
     paths, _ = training
     (run,) = list_runs(paths)
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
@@ -74,8 +66,14 @@ def test_the_run_leaves_all_its_files(training):
     for name in (*PLOTS, "class_distribution"):
         assert cv2.imread(str(run.plots / f"{name}.png")) is not None
     assert read_labels(run.labels_json) == EMOTIONS
-    assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
+    manifest = run.manifest
+    assert manifest.litert.sha256 == file_sha256(run.model_tflite)
     assert read_h5_manifest(run.model_h5).run_id == run.id
+    # The data is found from anywhere.
+    assert (manifest.config.data, manifest.config.class_weights) == (archive, "happy=2")
+    assert current(paths).run == run.id
+    assert model_copy(paths).read_bytes() == run.model_h5.read_bytes()
+    assert json.loads(labels_copy(paths).read_text()) == dict(zip("012", EMOTIONS, strict=True))
 
 
 def test_the_history_csv_has_a_row_per_epoch_with_every_column(training):
@@ -87,21 +85,6 @@ def test_the_history_csv_has_a_row_per_epoch_with_every_column(training):
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert tuple(rows[0]) == HISTORY_COLUMNS
     assert all(value for row in rows for value in row.values())
-
-
-def test_the_model_is_in_use_under_its_classic_names(training):
-    paths, _ = training
-    (run,) = list_runs(paths)
-    assert current(paths).run == run.id
-    assert model_copy(paths).read_bytes() == run.model_h5.read_bytes()
-    assert json.loads(labels_copy(paths).read_text()) == dict(zip("012", EMOTIONS, strict=True))
-
-
-def test_the_data_is_recorded_so_that_it_is_found_from_anywhere(training, archive):
-    paths, _ = training
-    (run,) = list_runs(paths)
-    assert run.manifest.config.data == archive
-    assert run.manifest.config.class_weights == "happy=2"
 
 
 def test_the_history_lists_our_runs_and_those_of_other_programs_and_draws_them(training, door, tmp_path):
@@ -123,10 +106,8 @@ def test_the_history_lists_our_runs_and_those_of_other_programs_and_draws_them(t
 
 def test_the_history_of_nothing_says_how_to_begin(door, paths):
     answer = door("--history")
-    assert (answer.code, answer.out) == (
-        0,
-        "No history yet. `python train_emotion_model.py --data sample` makes one.\n",
-    )
+    assert answer.code == 0
+    assert answer.out == "No history yet. `python train_emotion_model.py --data sample` makes one.\n"
     assert not paths.history.exists()
 
 

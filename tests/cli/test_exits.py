@@ -1,5 +1,6 @@
-"""How a door ends: exit codes, two lines for what the user can mend, a traceback for what is ours."""
+"""How a command line ends and prints: exit codes, two lines for what can be mended, a traceback for what is ours."""
 
+import io
 import os
 import signal
 import subprocess
@@ -8,33 +9,47 @@ import warnings
 from pathlib import Path
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
-from fer_core.cli.exits import ended
+from fer_core.cli.exits import ended, run_in_child
 from fer_core.cli.output import Output, say
-from fer_core.errors import ConfigError, NonFiniteLossError, RunHeldError
+from fer_core.errors import ArtifactError, ConfigError, NonFiniteLossError, RunHeldError
 from fer_core.evaluation.report import say as console_say
 from tests.conftest import PROJECT
 from tests.script import run_script
 
+HOSTILE = "\x1b[2Jname\x1b]0;title\x07\x9b31m\x7f\r"
 
-def raising(error):
-    def run():
-        raise error
 
-    return run
+def refuse(error: Exception) -> None:
+    raise error
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(ConfigError("Wrong."), 2), (NonFiniteLossError("Wrong."), 3), (RunHeldError("Wrong."), 75)]
+    ("error", "code", "hint"),
+    [
+        (ConfigError("Wrong.", hint="Do this."), 2, "Do this."),
+        (NonFiniteLossError("Wrong."), 3, "See README.md."),
+        (RunHeldError("Wrong."), 75, "See README.md."),
+    ],
 )
-def test_an_error_of_ours_is_two_lines_and_its_own_exit_code(capsys, error, code):
-    assert ended(raising(error)) == code
-    assert capsys.readouterr().err == "Error: Wrong.\nSee README.md.\n"
+def test_an_error_of_ours_is_two_lines_with_the_next_step_and_its_own_exit_code(capsys, error, code, hint):
+    assert ended(refuse, error) == code
+    assert capsys.readouterr().err == f"Error: Wrong.\n{hint}\n"
 
 
-def test_the_second_line_is_the_next_step(capsys):
-    ended(raising(ConfigError("Wrong.", hint="Do this.")))
-    assert capsys.readouterr().err.splitlines() == ["Error: Wrong.", "Do this."]
+def test_a_folder_that_may_not_be_written_to_is_two_lines(capsys):
+    assert ended(Path("/sys/kernel/fer").mkdir) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("Error: /sys/kernel/fer cannot be read or written: ")
+    assert "FER_MODELS_DIR" in second
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), FileNotFoundError(2, "missing")])
+def test_what_is_our_bug_keeps_its_traceback(bug):
+    with pytest.raises(type(bug)):
+        ended(refuse, bug)
 
 
 def test_what_libraries_remark_is_not_printed_unless_it_is_asked_for(monkeypatch):
@@ -48,28 +63,18 @@ def test_what_libraries_remark_is_not_printed_unless_it_is_asked_for(monkeypatch
         assert len(remarks) == 1
 
 
-def test_what_is_our_bug_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        ended(lambda: 1 / 0)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_door_with_128_and_its_number_and_is_as_before_afterwards(number, code):
+def test_a_signal_ends_it_with_128_and_its_number_and_is_as_before_afterwards(number, code):
     before = signal.getsignal(number)
     assert ended(lambda: os.kill(os.getpid(), number)) == code
     assert signal.getsignal(number) == before
 
 
 def test_a_reader_that_has_gone_ends_the_script_without_a_word():
-    prediction, writing = os.pipe()
-    os.close(prediction)
-    child = subprocess.run(
-        [sys.executable, str(PROJECT / "train_emotion_model.py"), "--list-recipes"],
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(PROJECT / "train_emotion_model.py"), "--list-recipes"]
+    child = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
     assert (child.returncode, child.stderr) == (141, "")
 
@@ -83,21 +88,47 @@ def test_a_terminal_that_is_not_utf_8_gets_question_marks_and_readable_errors(pa
     assert (child.returncode, child.stdout.strip()) == (0, b"Keras ?")
 
 
-def test_a_folder_that_may_not_be_written_to_is_two_lines(capsys):
-    assert ended(lambda: Path("/sys/kernel/fer").mkdir()) == 2
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("Error: /sys/kernel/fer cannot be read or written: ")
-    assert "FER_MODELS_DIR" in second
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT"])
+def test_a_process_that_native_code_ends_is_reported(name):
+    with pytest.raises(ArtifactError, match=rf"ended the process that ran the model \({name}\)") as caught:
+        run_in_child(signal.raise_signal, getattr(signal, name))
+    assert "TF_ENABLE_ONEDNN_OPTS=0" in caught.value.hint
 
 
-def test_what_else_fails_keeps_its_traceback(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        ended(lambda: (tmp_path / "missing").read_bytes())
+def test_the_child_prints_for_itself_and_its_exit_code_is_passed_on(capfd):
+    run_in_child(print, "Hello.")
+    with pytest.raises(SystemExit) as ending:
+        run_in_child(refuse, NonFiniteLossError("Wrong."))
+    assert ending.value.code == 3
+    assert capfd.readouterr() == ("Hello.\n", "Error: Wrong.\nSee README.md.\n")
+
+
+def printed(*parts: object) -> str:
+    """Returns what goes to a terminal with colours."""
+    terminal = {"force_terminal": True, "color_system": "standard", "markup": False, "highlight": False}
+    console = Output(file=io.StringIO(), width=80, **terminal)
+    console.print(*parts)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("part", [HOSTILE, Text(HOSTILE)], ids=["text", "styled"])
+def test_control_characters_are_written_out_and_tabs_and_lines_stay(part):
+    assert printed(part) == r"\x1b[2Jname\x1b]0;title\x9b31m\x7f" + "\n"
+    assert printed("a\nb\tc").splitlines()[0] == "a"
+
+
+def test_nor_are_those_in_a_table_obeyed_whose_colours_stay():
+    table = Table(box=None)
+    table.add_column("job")
+    table.add_row(Text(HOSTILE, style="red"))
+    shown = printed(table)
+    assert "\x1b[31m\\x1b[2Jname" in shown
+    assert shown.count("\x1b[2J") == shown.count("\x07") == shown.count("\x9b") == 0
 
 
 def test_control_characters_of_names_never_reach_the_terminal(capsys):
     hostile = "sad\x1b[2J\x1b]0;title\x07\u202e\udcf6.jpg"
-    ended(raising(ConfigError(f"Wrong: {hostile}", hint=hostile)))
+    ended(refuse, ConfigError(f"Wrong: {hostile}", hint=hostile))
     say(Output(), hostile)
     console_say(Output(), hostile)
     said = capsys.readouterr()

@@ -32,15 +32,12 @@ def analysed_run(trained_run, session_paths, tmp_path_factory):
     run = Run(shutil.copytree(trained_run.folder, paths.models / "runs" / trained_run.id), trained_run.history)
     dataset = load_dataset(run.manifest.config, session_paths, side=48)
     ask = partial(predict_side_by_side, [LiteRTModel(run.model_tflite).probabilities])
-    for folder, views in ((run.folder, 1), (_over_ten_views(run, paths), 10)):
-        analyse(find_model(run.id, paths), dataset, probabilities=ask, folder=folder, views=views)
+    model = find_model(run.id, paths)
+    for views in (1, 10):
+        folder = analysis_folder(model, paths, views=views)
+        folder.mkdir(parents=True, exist_ok=True)
+        analyse(model, dataset, probabilities=ask, folder=folder, views=views)
     return run
-
-
-def _over_ten_views(run, paths):
-    folder = analysis_folder(find_model(run.id, paths), paths, views=10)
-    folder.mkdir(parents=True)
-    return folder
 
 
 @pytest.fixture
@@ -63,11 +60,13 @@ def test_its_card_says_what_it_is_and_what_it_is_not_for(analysed_run, shipped):
     assert "under the MIT licence" in card
 
 
-def test_a_run_that_was_not_analysed_is_refused(trained_run, tmp_path):
+def test_a_run_that_was_not_analysed_and_a_taken_name_are_refused(trained_run, analysed_run, shipped, tmp_path):
     with pytest.raises(ArtifactError, match="It holds no analysis") as caught:
-        ship(trained_run, tmp_path / "shipped")
+        ship(trained_run, tmp_path / "other")
     assert "--analyze" in caught.value.hint
-    assert not (tmp_path / "shipped").exists()
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(ArtifactError, match="exists already"):
+        ship(analysed_run, shipped)
 
 
 def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
@@ -83,12 +82,19 @@ def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
     assert "progress" not in kinds
 
 
+def with_manifest(run, folder, **changed):
+    """Returns a copy of a run with another manifest."""
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    copy = shutil.copytree(run.folder, folder)
+    write_json(copy / "manifest.json", manifest | changed)
+    return Run(copy, run.history)
+
+
 def test_other_models_are_named_by_their_runs_in_it(analysed_run, tmp_path):
-    in_use = Run(shutil.copytree(analysed_run.folder, tmp_path / "models" / "runs" / "run"), analysed_run.history)
-    manifest = json.loads((in_use.folder / "manifest.json").read_text())
-    config = manifest["config"] | {"init_from": "/home/of/start.h5", "teacher": ["/home/of/A-RUN/model.h5", "B-RUN"]}
-    write_json(in_use.folder / "manifest.json", manifest | {"config": config, "teachers": {"A-RUN": "ab"}})
-    ship(in_use, tmp_path / "distilled")
+    config = analysed_run.manifest.config.model_dump(mode="json")
+    config |= {"init_from": "/home/of/start.h5", "teacher": ["/home/of/A-RUN/model.h5", "B-RUN"]}
+    run = with_manifest(analysed_run, tmp_path / "models" / "runs" / "run", config=config, teachers={"A-RUN": "ab"})
+    ship(run, tmp_path / "distilled")
     shipped = Run(tmp_path / "distilled", tmp_path).manifest
     assert (shipped.config.init_from, shipped.config.teacher) == ("start.h5", ("A-RUN", "B-RUN"))
     assert shipped.teachers == {"A-RUN": "ab"}
@@ -96,20 +102,17 @@ def test_other_models_are_named_by_their_runs_in_it(analysed_run, tmp_path):
 
 
 def test_its_card_says_how_teachers_were_trained_that_do_not_come_along(analysed_run, tmp_path):
-    names, runs = ("A-FIRST", "B-TAUGHT", "C-RUN"), tmp_path / "models" / "runs"
-    teachers = (None, {"A-FIRST": "ab"}, {"B-TAUGHT": "ab", "A-FIRST": "ab", "GONE": "cd"})
-    manifest = json.loads((analysed_run.folder / "manifest.json").read_text())
-    for name, distilled in zip(names, teachers, strict=True):
-        folder = shutil.copytree(analysed_run.folder, runs / name)
-        write_json(folder / "manifest.json", manifest | {"run_id": name, "teachers": distilled})
-    ship(Run(runs / "C-RUN", analysed_run.history), tmp_path / "distilled")
+    teachers = {"A-FIRST": None, "B-TAUGHT": {"A-FIRST": "ab"}}
+    teachers["C-RUN"] = {"B-TAUGHT": "ab", "A-FIRST": "ab", "GONE": "cd"}
+    for name, distilled in teachers.items():
+        run = with_manifest(analysed_run, tmp_path / "models" / "runs" / name, run_id=name, teachers=distilled)
+    ship(run, tmp_path / "distilled")
     card = (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
     ours = "    python train_emotion_model.py --recipe smoke --data FILE"
-    commands = [line.removeprefix(ours) for line in card.splitlines() if line.startswith(ours)]
-    assert [command.rpartition("  # ")[2] for command in commands[:2]] == ["A-FIRST", "B-TAUGHT"]
-    assert "--teacher A-FIRST " in commands[1]
-    assert "--teacher B-TAUGHT A-FIRST GONE" in commands[2]
-    assert len(commands) == 3
+    first, second, own = (line.removeprefix(ours) for line in card.splitlines() if line.startswith(ours))
+    assert (first.rpartition("  # ")[2], second.rpartition("  # ")[2]) == ("A-FIRST", "B-TAUGHT")
+    assert "--teacher A-FIRST " in second
+    assert "--teacher B-TAUGHT A-FIRST GONE" in own
 
 
 def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
@@ -119,11 +122,6 @@ def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
     for path in files:
         assert not any(name in path.read_bytes() for name in private), path
     assert not (shipped / "checkpoint").exists()
-
-
-def test_a_taken_name_is_refused(analysed_run, shipped):
-    with pytest.raises(ArtifactError, match="exists already"):
-        ship(analysed_run, shipped)
 
 
 @pytest.mark.parametrize("folder", shipped_models(), ids=lambda folder: folder.name)

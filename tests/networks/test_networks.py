@@ -78,3 +78,18 @@ def test_a_picture_too_small_for_the_network_is_refused_before_training():
     with pytest.raises(ConfigError, match="baseline cannot take pictures of 16 x 16") as caught:
         networks.build(config, LABELS)
     assert caught.value.hint == "Take a larger --image-size."
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"crop": 64}, "crop is 64 pixels, and the pictures have 48."),
+        ({"crop": 44, "progressive_sizes": (32, 48)}, "progressive_sizes has 48 pixels, and the pictures have 44."),
+        ({"progressive_sizes": (32, 52)}, "progressive_sizes has 52 pixels, and the pictures have 48."),
+    ],
+)
+def test_a_window_that_is_larger_than_the_pictures_is_refused(settings, sentence):
+    with pytest.raises(ConfigError) as caught:
+        networks.input_shape(TrainConfig(network="resnet", **settings))
+    assert str(caught.value) == sentence
+    assert "at most" in caught.value.hint

@@ -9,7 +9,7 @@ from fer_core.data.dataset import load_dataset
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.record import record_data
+from fer_core.training.train import record_data
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,17 @@
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.store.metrics import read_metrics
-from fer_core.training import budget
+from fer_core.training import fit
+from fer_core.training.callbacks import Record
+from fer_core.training.checkpoint import Progress
 from fer_core.training.history import read_history
 from fer_core.training.machine import prepare
 from fer_core.training.train import train
@@ -30,7 +34,7 @@ def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for
 
 def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, paths, monkeypatch):
     run, dataset = begun(time_budget="10s", keep="last")
-    monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(0.0, 0.001, 0.5))
+    monkeypatch.setattr(fit, "measured", lambda *_: fit.Seconds(0.0, 0.001, 0.5))
     began = time.perf_counter()
     train(run, dataset, paths=paths)
     texts = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
@@ -43,21 +47,27 @@ def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_plann
     assert run.state.status == "SUCCEEDED"
 
 
-def test_what_earlier_attempts_took_counts():
-    plan, rows = {"budget_seconds": 60.0, "end_seconds": 5.0}, [{"seconds": 10.0}] * 4
-    left = budget.time_left(plan, rows, began=time.perf_counter())
-    assert not left.is_spent([{"seconds": 14.0}])
-    assert left.is_spent([{"seconds": 16.0}])
-    assert budget.time_left(None, rows, began=0.0) is None
+@pytest.mark.parametrize(("seconds", "is_over"), [(14.0, False), (16.0, True)])
+def test_what_earlier_attempts_took_counts(begun, seconds, is_over):
+    run, _ = begun(epochs=9, time_budget="1m")
+    run.update_manifest(plan={"epochs": 9, "seconds_per_epoch": 10.0, "budget_seconds": 60.0, "end_seconds": 5.0})
+    progress = Progress(epoch=4, rows=[{"epoch": epoch, "seconds": 10.0} for epoch in range(1, 5)])
+    report = SimpleNamespace(event=lambda text: None)
+    record = Record(run, progress, report, is_stopped=lambda rows: False, began=time.perf_counter())
+    progress.rows.append({"epoch": 5, "seconds": seconds})
+    assert record.is_over() == is_over
 
 
 def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeypatch):
-    monkeypatch.setattr(budget, "_answer_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(fit, "_prediction_seconds", lambda *_: 1.0)
     run, dataset = begun(time_budget="5m")
     machine = prepare(run.manifest.config, recorded=run.manifest)
-    found = budget._measured(run.manifest.config, dataset, machine, paths=paths, soft_labels=None)
-    without = replace(dataset, validation=None)
-    steps_alone = budget._measured(run.manifest.config, without, machine, paths=paths, soft_labels=None)
+
+    def measured(dataset):
+        training = fit.Training(run, dataset, machine, paths, None, np.ones(7, np.float32))
+        return fit.measured(training, run.manifest.config)
+
+    found, steps_alone = measured(dataset), measured(replace(dataset, validation=None))
     assert found.start > 0
     assert found.end == len(dataset.test) + len(dataset.validation)
     assert steps_alone.end == len(dataset.test)
@@ -65,26 +75,20 @@ def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeyp
     assert list((paths.models / "runs").glob(".checkpoint*")) == []
 
 
-def test_what_is_over_and_what_comes_at_the_end_count(begun, paths, monkeypatch):
-    run, dataset = begun(time_budget="10m")
-    monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(10.0, 40.0, 25.0))
-    began = time.perf_counter() - 310
-    assert budget.planned(run.manifest.config, dataset, None, paths=paths, began=began).epochs == int(255 / 42)
-
-
-def test_a_time_budget_that_is_too_short_is_refused(begun, paths, monkeypatch):
-    run, dataset = begun(time_budget="1m", warmup_epochs=1.5)
-    monkeypatch.setattr(budget, "_measured", lambda *_, **__: budget._Seconds(0.0, 40.0, 5.0))
-    with pytest.raises(
-        ConfigError, match=r"In 1m this machine trains 1 epochs of 40\.0 s; .* need at least 2"
-    ) as caught:
-        budget.planned(run.manifest.config, dataset, None, paths=paths, began=time.perf_counter())
+def test_what_is_over_and_what_comes_at_the_end_count_and_too_short_a_time_is_refused(monkeypatch):
+    monkeypatch.setattr(fit, "measured", lambda *_: fit.Seconds(10.0, 40.0, 25.0))
+    begun = SimpleNamespace(began=time.perf_counter() - 310)
+    assert fit.planned(begun, TrainConfig(time_budget="10m"), None).epochs == int(255 / 42)
+    short, begins = TrainConfig(time_budget="1m20s", warmup_epochs=1.5), SimpleNamespace(began=time.perf_counter())
+    problem = r"In 1m20s this machine trains 1 epochs of 40\.0 s; .* need at least 2"
+    with pytest.raises(ConfigError, match=problem) as caught:
+        fit.planned(begins, short, None)
     assert caught.value.hint == "Give more --time-budget, or take a smaller network."
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("90m", 5400), ("1h30m", 5400), ("45s", 45)])
 def test_a_time_budget_is_hours_minutes_and_seconds(text, seconds):
-    assert budget.budget_seconds(text) == seconds
+    assert fit.budget_seconds(text) == seconds
     assert TrainConfig(time_budget=text).time_budget == text
 
 

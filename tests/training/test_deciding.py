@@ -1,6 +1,6 @@
 """The decision about a finished retraining: what is better is put into use, once, and the reason is written down.
 
-The models' answers are given here; that Keras gives them is shown in tests/cli/test_retrain.py.
+The models' predictions are given here; that Keras makes them is shown in tests/cli/test_retrain.py.
 """
 
 import json
@@ -16,10 +16,10 @@ from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import evaluate_probabilities
 from fer_core.store.files import file_sha256, read_json, write_json
+from fer_core.store.model_files import find_model
 from fer_core.store.promotion import current, promote, rollback
 from fer_core.store.run import Run
-from fer_core.training.comparing import fair_images, files_of
-from fer_core.training.deciding import Decision, decide
+from fer_core.training.deciding import Decision, decide, fair_images
 from fer_core.training.retraining import RetrainSpec
 
 NOWHERE = Path("nowhere")
@@ -64,8 +64,8 @@ def decided(in_use, paths, small_dataset) -> Callable[..., Decision]:
 
     def decided(run: Run, given: dict[str, np.ndarray], **options) -> Decision:
         spec = RetrainSpec(max_calibration_loss=1, **options.pop("spec", {}))
-        ask = options.pop("ask", lambda model, dataset: given[model.name])
-        return decide(run, small_dataset, spec, paths, ask=ask, **{"shipped": NOWHERE} | options)
+        predict = options.pop("predict", lambda model, dataset: given[model.name])
+        return decide(run, small_dataset, spec, paths, predict=predict, **{"shipped": NOWHERE} | options)
 
     return decided
 
@@ -99,16 +99,13 @@ def test_a_worse_one_is_kept_and_the_reason_is_written_down(finished, decided, i
     assert read_json(run.folder / "promotion.json", "decision")["reasons"] == list(decision.reasons)
 
 
-def test_decided_again_it_is_the_same_decision_and_no_model_is_asked(finished, decided, in_use, poor, good):
+@pytest.mark.parametrize("killed", ["before it was carried out", "after"])
+def test_decided_again_also_after_a_kill_it_is_the_same_decision_and_no_model_is_asked(
+    finished, decided, in_use, paths, poor, good, killed
+):
     run = finished(good)
     first = decided(run, {in_use.id: poor, run.id: good})
     assert decided(run, {}) == first
-
-
-@pytest.mark.parametrize("killed", ["before it was carried out", "after"])
-def test_a_kill_while_it_is_carried_out_changes_nothing(finished, decided, in_use, paths, poor, good, killed):
-    run = finished(good)
-    first = decided(run, {in_use.id: poor, run.id: good})
     write_json(run.folder / "promotion.json", first.model_dump(mode="json") | {"promoted": False})
     if killed == "before it was carried out":
         rollback(paths)
@@ -161,28 +158,26 @@ def test_a_model_with_other_labels_cannot_be_compared_and_stays(finished, decide
     assert "Data and model do not have the same classes" in decision.reasons[0]
 
 
-def test_a_saved_model_that_scores_something_else_is_not_put_into_use(finished, decided, in_use, paths, poor, good):
-    run = finished(good)
+def test_a_saved_file_that_scores_something_else_is_another_or_cannot_be_read_is_not_put_into_use(
+    finished, decided, in_use, paths, poor, good
+):
     other = good.copy()
     other[0] = np.roll(other[0], 1)
-    decision = decided(run, {in_use.id: poor, run.id: other})
+    decision = decided(finished(good, "scores-else"), {in_use.id: poor, "scores-else": other})
     assert not decision.promoted
     assert decision.reasons[0].startswith("The saved model, loaded anew, has accuracy 0.")
 
-
-def test_another_file_than_was_scored_is_not_put_into_use(finished, decided, in_use, poor, good):
-    run = finished(good)
+    run = finished(good, "another")
     run.model_h5.write_bytes(b"another")
-    decision = decided(run, {in_use.id: poor, run.id: good})
+    decision = decided(run, {in_use.id: poor, "another": good})
     assert decision.reasons == (f"{run.model_h5} is not the file that was scored when it was saved.",)
 
-
-def test_a_saved_model_that_cannot_be_read_is_not_put_into_use(finished, decided, in_use, good):
-    def ask(model, dataset):
+    def predict(model, dataset):
         raise ArtifactError(f"{model.name} is damaged.")
 
-    decision = decided(finished(good), {}, ask=ask)
+    decision = decided(finished(good), {}, predict=predict)
     assert decision.reasons == ("The saved model cannot be read again: challenger is damaged.",)
+    assert current(paths).run == in_use.id
 
 
 def test_drawn_faces_do_not_take_the_place_of_photographs(finished, decided, in_use, paths, poor, good):
@@ -214,25 +209,21 @@ def with_seen(run: Run, hashes: np.ndarray, **config) -> Run:
     return run
 
 
-def test_test_images_that_only_one_model_was_trained_on_are_left_out(in_use, small_dataset):
+def test_test_images_that_only_one_model_was_trained_on_are_left_out(in_use, paths, small_dataset):
     own, tested = small_dataset.hashes_seen_before_test(), small_dataset.test.hashes
-    fair = fair_images(files_of(with_seen(in_use, np.append(own, tested[:5]))), small_dataset)
-    assert np.flatnonzero(~fair.chosen).tolist() == [0, 1, 2, 3, 4]
-    assert fair.remarks == (
-        f"5 of these {len(tested)} test images are left out: only one of the models has seen them.",
-    )
+    with_seen(in_use, np.append(own, tested[:5]))
+    chosen, remarks = fair_images(find_model(in_use.id, paths), small_dataset)
+    assert np.flatnonzero(~chosen).tolist() == [0, 1, 2, 3, 4]
+    assert remarks == (f"5 of these {len(tested)} test images are left out: only one of the models has seen them.",)
 
 
-def test_what_is_not_known_of_the_model_in_use_is_said(in_use, small_dataset):
-    with_seen(in_use, small_dataset.train.hashes)
-    in_use.training_images.unlink()
-    fair = fair_images(files_of(in_use), small_dataset)
-    assert fair.chosen.all()
-    assert "is not known" in fair.remarks[0]
-
-
-def test_a_model_that_was_chosen_on_its_test_images_is_compared_on_all_of_them(in_use, small_dataset):
-    with_seen(in_use, small_dataset.test.hashes, validation="test")
-    fair = fair_images(files_of(in_use), small_dataset)
-    assert fair.chosen.all()
-    assert "may be too good" in fair.remarks[0]
+@pytest.mark.parametrize(("classic", "remark"), [(False, "is not known"), (True, "may be too good")])
+def test_where_it_is_not_known_or_chosen_on_test_all_are_compared_and_it_is_said(
+    in_use, paths, small_dataset, classic, remark
+):
+    with_seen(in_use, small_dataset.test.hashes, **({"validation": "test"} if classic else {}))
+    if not classic:
+        in_use.training_images.unlink()
+    chosen, remarks = fair_images(find_model(in_use.id, paths), small_dataset)
+    assert chosen.all()
+    assert remark in remarks[0]

@@ -75,11 +75,11 @@ def test_a_training_does_not_go_on_with_another_teacher(begun, paths, trained_ru
     teacher = tmp_path / "teacher.h5"
     shutil.copy(trained_run.model_h5, teacher)
     run, _ = begun(teacher=(str(teacher),))
-    record_teachers(run, run.manifest, paths)
+    record_teachers(run, paths)
     assert run.manifest.teachers == {trained_run.id: file_sha256(trained_run.model_h5)}
-    record_teachers(run, run.manifest, paths)
+    record_teachers(run, paths)
     with teacher.open("ab") as file:
         file.write(b"others")
     with pytest.raises(ArtifactError, match=f"teacher {trained_run.id} of run {run.id} is not the one") as caught:
-        record_teachers(run, run.manifest, paths)
+        record_teachers(run, paths)
     assert caught.value.hint == "Put the model back where it was, or start a new run."

@@ -92,20 +92,14 @@ def test_an_ensemble_that_is_cut_off_says_so_and_is_not_trained_when_it_is_resum
         assert caught.value.hint == f"Make it again: --ensemble {' '.join(twice)}"
 
 
-def test_an_ensemble_has_at_least_two_different_runs(in_use, paths):
+def test_an_ensemble_has_at_least_two_different_finished_runs_of_the_same_labels(twice, in_use, paths, small_config):
     for names in ((in_use.id,), (in_use.id, in_use.id)):
         with pytest.raises(ArtifactError, match="at least two different runs"):
             finished_members(names, paths)
-
-
-def test_a_member_that_is_not_finished_is_refused(in_use, paths, small_config):
     waiting = create_run(paths, small_config)
     with pytest.raises(ArtifactError, match=f"Run {waiting.id} is not finished") as caught:
         finished_members((in_use.id, waiting.id), paths)
     assert caught.value.hint == f"Finish it: --resume {waiting.id}."
-
-
-def test_members_with_other_labels_are_refused(twice, paths):
     path = open_run(paths, twice[1]).folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     write_json(path, manifest | {"labels": manifest["labels"][::-1]})

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from fer_core.config import TrainConfig
 from fer_core.data.views import view
-from fer_core.training.feed import TrainingBatches, one_hot, steps_per_epoch
+from fer_core.training.feed import TrainingBatches, draw_mixture, one_hot, steps_per_epoch
 
 WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)
 
@@ -29,34 +30,24 @@ def test_batches_are_whole_and_as_many_as_fit(epoch, small_dataset, small_config
         assert (labels.shape, labels.dtype) == ((32, 7), np.float32)
         assert (weights.shape, weights.dtype) == ((32,), np.float32)
 
+    whole = epoch(batch_size=65_536)
+    assert (len(whole), whole.batch_size) == (1, len(small_dataset.train))
+
 
 def test_labels_and_weights_belong_to_the_pixels(epoch, small_dataset):
     batches = epoch()
-    paths = np.sort(batches.order[: batches.batch_size])
+    positions = np.sort(batches.order[: batches.batch_size])
     pixels, labels, weights = batches[0]
-    np.testing.assert_array_equal(pixels, small_dataset.train.images(paths))
-    np.testing.assert_array_equal(labels.argmax(axis=1), small_dataset.train.labels[paths])
+    np.testing.assert_array_equal(pixels, small_dataset.train.images(positions))
+    np.testing.assert_array_equal(labels.argmax(axis=1), small_dataset.train.labels[positions])
     np.testing.assert_array_equal(weights, WEIGHTS[labels.argmax(axis=1)])
 
 
-def test_every_epoch_has_every_image_once_in_another_order(epoch, small_dataset):
+def test_every_epoch_has_every_image_once_in_an_order_of_seed_and_epoch_alone(epoch, small_dataset):
     first, second = epoch(1).order, epoch(2).order
     assert sorted(first) == sorted(second) == list(range(len(small_dataset.train)))
-    assert first.tolist() != second.tolist()
-
-
-def test_the_order_depends_on_seed_and_epoch_alone(epoch):
-    assert epoch(3).order.tolist() == epoch(3, batch_size=16).order.tolist()
-    assert epoch(3).order.tolist() != epoch(3, seed=1).order.tolist()
-
-
-def test_fewer_images_than_a_batch_are_one_batch(epoch, small_dataset):
-    batches = epoch(batch_size=65_536)
-    assert (len(batches), batches.batch_size) == (1, len(small_dataset.train))
-
-
-def test_one_hot_labels():
-    assert one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert first.tolist() == epoch(1, batch_size=16).order.tolist() != second.tolist()
+    assert first.tolist() != epoch(1, seed=1).order.tolist()
 
 
 def test_with_alternating_flip_each_image_is_mirrored_in_every_second_epoch(epoch, small_dataset):
@@ -91,6 +82,8 @@ def test_mixup_mixes_labels_and_weights_as_it_tells_the_model_to_mix_pixels(epoc
         weights[:, None] * labels, share[:, None] * own + (1 - share[:, None]) * others, rtol=1e-6, atol=1e-7
     )
     np.testing.assert_allclose(labels.sum(axis=1)[weights > 1e-6], 1, rtol=1e-6)
+    annealed, labels, _ = epoch(4, mixup=0.4, epochs=4, annealing=0.5)[0]
+    assert (annealed["share"] == 1).all() and set(np.unique(labels)) == {0, 1}
 
 
 def test_labels_are_smoothed_and_what_teachers_say_is_not(epoch, small_dataset):
@@ -102,13 +95,31 @@ def test_labels_are_smoothed_and_what_teachers_say_is_not(epoch, small_dataset):
     np.testing.assert_allclose(distilled, 0.5 * (0.9 * labels + 0.1 / 7), atol=1e-6)
 
 
-def test_mixup_fades_out(epoch):
-    given, labels, _ = epoch(4, mixup=0.4, epochs=4, annealing=0.5)[0]
-    assert (given["share"] == 1).all()
-    assert set(np.unique(labels)) == {0, 1}
+MIXUP = TrainConfig(mixup=0.3, mixup_probability=0.5)
 
 
-def test_taught_images_are_shown_in_fixed_views_with_what_the_teacher_says_of_each(epoch, small_dataset):
+def drawn(size=256, *, epoch=1, batch=0, strength=1.0, devices=1, config=MIXUP):
+    return draw_mixture(config, size, epoch=epoch, batch=batch, strength=strength, devices=devices)
+
+
+def test_mixtures_depend_on_seed_epoch_and_batch_alone_and_partners_are_of_the_same_device():
+    first = drawn()
+    for again, is_same in ((drawn(), True), (drawn(epoch=2), False), (drawn(batch=1), False)):
+        assert np.array_equal(first.partner, again.partner) == np.array_equal(first.share, again.share) == is_same
+    assert not np.array_equal(first.share, drawn(config=MIXUP.model_copy(update={"seed": 1})).share)
+    partner = drawn(64, devices=4).partner
+    assert (partner // 16 == np.arange(64) // 16).all()
+    assert sorted(partner) == list(range(64))
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.4, 0.0])
+def test_a_fraction_of_the_images_is_mixed_as_strong_as_augmentation_is(strength):
+    share = drawn(20_000, strength=strength).share
+    assert (share < 1).mean() == pytest.approx(0.5 * strength, abs=0.02)
+    assert share.min() >= 0.5
+
+
+def test_distilled_images_are_shown_in_fixed_views_with_the_teachers_prediction_of_each(epoch, small_dataset):
     count, views = len(small_dataset.train), 4
     soft_labels = np.random.default_rng(0).dirichlet(np.ones(7), (count, views)).astype(np.float16)
     batches = epoch(soft_labels=soft_labels, teacher_weight=0.75)
@@ -123,7 +134,7 @@ def test_taught_images_are_shown_in_fixed_views_with_what_the_teacher_says_of_ea
     np.testing.assert_allclose(targets, 0.25 * labels + 0.75 * said, atol=1e-6)
 
 
-def test_each_taught_image_is_shown_in_another_view_in_the_next_epoch(epoch, small_dataset):
+def test_each_distilled_image_is_shown_in_another_view_in_the_next_epoch(epoch, small_dataset):
     soft_labels = np.zeros((len(small_dataset.train), 4, 7), np.float16)
     seen = [pixels_by_place(epoch(number, soft_labels=soft_labels), small_dataset) for number in (1, 2, 5)]
     both = seen[0].keys() & seen[1].keys() & seen[2].keys()

@@ -3,14 +3,15 @@
 import signal
 
 import keras
+<<<<<<< HEAD
 import pytest
 from kills import only_run
+=======
+from remains import only_run
+>>>>>>> cut-training
 from soak import Moment, Soak
 
-from fer_core import networks
-from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.errors import ConfigError
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.training.history import HISTORY_HEADER
@@ -76,21 +77,6 @@ def test_a_distillation_over_fixed_views_that_sigkill_takes_in_mid_run_goes_on_t
     whole = create_run(paths, cut.manifest.config, history_header=HISTORY_HEADER)
     found = killed_after(3, cut, dataset, killer.paths("killed"))
     assert_same_bits(found, killed_after(3, whole, dataset, paths))
-
-
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ({"crop": 64}, "crop is 64 pixels, and the pictures have 48."),
-        ({"crop": 44, "progressive_sizes": (32, 48)}, "progressive_sizes has 48 pixels, and the pictures have 44."),
-        ({"progressive_sizes": (32, 52)}, "progressive_sizes has 52 pixels, and the pictures have 48."),
-    ],
-)
-def test_a_window_that_is_larger_than_the_pictures_is_refused(settings, sentence):
-    with pytest.raises(ConfigError) as caught:
-        networks.input_shape(TrainConfig(network="resnet", **settings))
-    assert str(caught.value) == sentence
-    assert "at most" in caught.value.hint
 
 
 def test_keras_fits_once_in_each_attempt_though_sizes_and_augmentation_change_between_epochs(begun, paths, monkeypatch):

@@ -18,35 +18,24 @@ def run(paths):
     return create_run(paths, TrainConfig(), recipe="baseline")
 
 
-def test_everything_goes_to_metrics_and_to_who_listens(run):
+def test_everything_goes_to_metrics_log_state_and_who_listens(run):
     heard = []
     with RunReport(run, 2, lambda kind, fields: heard.append((kind, fields))) as report:
         report.event("Begins.")
         report.progress(epoch=3, step=1, steps=9, loss=1.5)
+        beat = run.state.heartbeat_utc
         report.epoch(ROW)
     entries = read_metrics(run.metrics_jsonl)
     assert [entry["kind"] for entry in entries] == [kind for kind, _ in heard] == ["event", "progress", "epoch"]
     assert {entry["attempt"] for entry in entries} == {2}
     assert entries[2].items() >= ROW.items()
-
-
-def test_the_log_has_events_and_epochs_for_people(run):
-    with RunReport(run, 1, lambda *_: None) as report:
-        report.event("Begins.")
-        report.progress(epoch=3)
-        report.epoch(ROW)
     first, second = run.log_txt.read_text(encoding="utf-8").splitlines()
     assert first.endswith("  Begins.")
     assert second.endswith("  epoch   3  loss 1.2346  accuracy 50.0%  12.3 s  2,346 images/s")
-
-
-def test_every_line_is_a_heartbeat_and_an_epoch_is_counted(run):
-    with RunReport(run, 1, lambda *_: None) as report:
-        report.progress(epoch=3)
-        beat = run.state.heartbeat_utc
-        report.epoch(ROW)
     assert beat is not None
     assert (run.state.epoch, run.state.heartbeat_utc >= beat) == (3, True)
+    with_validation = ROW | {"val_loss": 1.5, "val_accuracy": 0.25, "val_macro_f1": 0.2}
+    assert "val_loss 1.5000  val_accuracy 25.0%  val_macro_f1 0.200" in epoch_line(with_validation)
 
 
 def wait_until(is_so) -> None:
@@ -78,11 +67,6 @@ def test_how_long_it_takes_is_said_in_words_and_numbers(run):
         assert report.has_estimate
     assert heard[0]["text"] == "About 30 s an epoch: 51 min for 100 epochs, less if it stops early."
     assert (heard[0]["epoch_seconds"], heard[0]["total_seconds"]) == (30.5, 3050)
-
-
-def test_an_epoch_with_validation_shows_it():
-    row = ROW | {"val_loss": 1.5, "val_accuracy": 0.25, "val_macro_f1": 0.2}
-    assert "val_loss 1.5000  val_accuracy 25.0%  val_macro_f1 0.200" in epoch_line(row)
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,6 @@ from fer_core.training.retraining import RetrainSpec, challenger_config
 from tests.conftest import PROJECT
 
 
-def said_nothing(text: str) -> None:
-    """Takes a sentence."""
-
-
 def fill_inbox(paths: Paths, count: int, label: str = "happy") -> None:
     """Puts so many new pictures into the inbox."""
     folder = paths.inbox / label
@@ -40,8 +36,8 @@ def begin(paths) -> Callable[..., Run | None]:
     """Returns begin(spec…, run_id=…, said=[]): the start of a retraining, without training."""
 
     def begin(*, run_id: str | None = None, said: list[str] | None = None, **spec) -> Run | None:
-        say = said_nothing if said is None else said.append
-        return begin_retraining(RetrainSpec(**spec), paths, run_id=run_id, say=say, report=said_nothing)
+        say = ([] if said is None else said).append
+        return begin_retraining(RetrainSpec(**spec), paths, run_id=run_id, say=say, report=lambda text: None)
 
     return begin
 
@@ -70,21 +66,17 @@ def test_a_misspelt_argument_is_named(arguments, sentence, hint):
     assert caught.value.hint == hint
 
 
-def test_by_default_the_settings_are_those_of_the_model_in_use(in_use):
-    config = challenger_config(RetrainSpec(settings={"epochs": 7}), in_use.manifest)
-    own = in_use.manifest.config
-    assert config == own.model_copy(update={"epochs": 7, "data": None})
-
-
-def test_with_another_recipe_the_same_images_still_test(in_use):
-    config = challenger_config(RetrainSpec(recipe="deep_l2"), in_use.manifest)
+def test_the_settings_are_those_of_the_model_in_use_or_of_another_recipe_or_network_on_the_same_images(in_use):
+    manifest = in_use.manifest
+    own = manifest.config
+    assert challenger_config(RetrainSpec(settings={"epochs": 7}), manifest) == own.model_copy(
+        update={"epochs": 7, "data": None}
+    )
+    config = challenger_config(RetrainSpec(recipe="deep_l2"), manifest)
     assert (config.network, config.batch_size) == ("deep_l2", recipe_config("deep_l2").batch_size)
-    assert config.sample_per_class == in_use.manifest.config.sample_per_class != 200
-
-
-def test_with_another_network_its_own_options_are_taken(in_use):
-    config = challenger_config(RetrainSpec(settings={"network": "tapered"}), in_use.manifest)
-    assert "filters" in in_use.manifest.config.network_options
+    assert config.sample_per_class == own.sample_per_class != 200
+    config = challenger_config(RetrainSpec(settings={"network": "tapered"}), manifest)
+    assert "filters" in own.network_options
     assert config.network_options == challenger_config(RetrainSpec(recipe="tapered"), None).network_options
 
 
@@ -109,12 +101,8 @@ def test_the_run_takes_a_copy_of_what_lies_in_the_inbox(in_use, begin, paths):
     fill_inbox(paths, 1, label="hapy")
     run = begin(min_new_images=3)
     manifest = run.manifest
-    assert (manifest.kind, manifest.parent, manifest.promote, run.state.status) == (
-        "retrain",
-        in_use.id,
-        False,
-        "QUEUED",
-    )
+    assert (manifest.kind, manifest.parent, manifest.promote) == ("retrain", in_use.id, False)
+    assert run.state.status == "QUEUED"
     assert manifest.config.more_images == str((run.folder / "new_images").resolve())
     copies = sorted((run.folder / "new_images" / "happy").iterdir())
     assert sorted(map(file_sha256, copies)) == sorted(map(file_sha256, (paths.inbox / "happy").iterdir()))
@@ -148,22 +136,12 @@ def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, be
 def test_started_again_it_goes_on_with_the_same_run_and_the_same_images(in_use, begin, paths):
     fill_inbox(paths, 2)
     run = begin(run_id="noted-before")
+    shutil.rmtree(run.folder / "new_images")  # a kill came before they were copied
+    assert begin(run_id="noted-before") == run
     fill_inbox(paths, 5)
     assert begin(run_id="noted-before", min_new_images=99) == run
     assert len(list((run.folder / "new_images" / "happy").iterdir())) == 2
     assert len(list_runs(paths)) == 2
-
-
-def test_a_kill_before_the_images_were_copied_is_made_up_for(in_use, begin, paths):
-    fill_inbox(paths, 2)
-    run = begin(run_id="killed")
-    shutil.rmtree(run.folder / "new_images")
-    assert begin(run_id="killed") == run
-    assert len(list((run.folder / "new_images" / "happy").iterdir())) == 2
-
-
-def test_starting_weights_are_noted_by_the_run_that_they_are_of(in_use, begin):
-    assert begin(init_from="current").manifest.config.init_from == in_use.id
 
 
 def test_a_retraining_has_no_teacher_of_the_model_in_use_which_may_be_gone_by_now(in_use):
@@ -171,6 +149,8 @@ def test_a_retraining_has_no_teacher_of_the_model_in_use_which_may_be_gone_by_no
     distilled = in_use.manifest.model_copy(update={"config": config})
     challenger = challenger_config(RetrainSpec(), distilled)
     assert (challenger.teacher, challenger.teacher_views) == ((), 0)
+    at_every_step = in_use.manifest.model_copy(update={"config": config.model_copy(update={"teacher_views": 0})})
+    assert challenger_config(RetrainSpec(), at_every_step) == in_use.manifest.config.model_copy(update={"data": None})
     distilled = challenger_config(RetrainSpec(settings={"teacher": ["current"]}), distilled)
     assert (distilled.teacher, distilled.teacher_views) == (("current",), 0)
 
@@ -202,16 +182,12 @@ def test_what_was_asked_for_decides_about_mirroring(settings, mirroring):
     assert (config.flip, config.alternating_flip) == mirroring
 
 
-def test_a_teacher_that_is_asked_at_every_step_leaves_the_augmentation_as_it_is(in_use):
-    config = in_use.manifest.config.model_copy(update={"teacher": ("gone.h5",)})
-    challenger = challenger_config(RetrainSpec(), in_use.manifest.model_copy(update={"config": config}))
-    assert challenger == in_use.manifest.config.model_copy(update={"data": None})
-
-
 def test_without_anything_in_the_inbox_it_trains_on_the_data_alone(in_use, begin):
     run = begin()
     assert run.manifest.config == in_use.manifest.config
     assert not (run.folder / "new_images").exists()
+    # Starting weights are noted by the run that they are of.
+    assert begin(init_from="current").manifest.config.init_from == in_use.id
 
 
 def test_data_that_is_not_here_is_named(paths, begin, monkeypatch, tmp_path):

@@ -38,30 +38,29 @@ def test_what_is_not_there_is_refused_with_what_there_is(trained_run, session_pa
         starting_model(run.id, paths)
 
 
-def test_with_the_same_labels_all_layers_are_taken(trained_run):
-    labels = trained_run.manifest.labels
-    network = networks.build(SMOKE, labels)
-    assert start_from(network, trained_run.model_h5, labels).endswith("all layers.")
-    for mine, theirs in zip(network.get_weights(), load_model(trained_run.model_h5).get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+OTHERS = ("a", "b", "c", "d", "e", "f", "g")
 
 
-@pytest.mark.parametrize("labels", [("angry", "happy"), ("a", "b", "c", "d", "e", "f", "g")])
-def test_with_other_labels_the_last_layer_stays_new(trained_run, labels):
+@pytest.mark.parametrize(
+    ("labels", "is_foreign"),
+    [(None, False), (("angry", "happy"), False), (OTHERS, False), (None, True)],
+    ids=["same labels", "fewer labels", "other labels", "no manifest"],
+)
+def test_all_layers_are_taken_or_all_but_the_last_where_its_labels_are_others_or_not_known(
+    trained_run, tmp_path, labels, is_foreign
+):
+    is_same, source = labels is None and not is_foreign, trained_run.model_h5
+    labels = labels or trained_run.manifest.labels
+    theirs = load_model(source).get_weights()
+    if is_foreign:
+        load_model(source).save(tmp_path / "foreign.h5")
+        source = tmp_path / "foreign.h5"
     network = networks.build(SMOKE, labels)
-    before = network.layers[-1].get_weights()[0]
-    assert "all layers but the last" in start_from(network, trained_run.model_h5, labels)
-    np.testing.assert_array_equal(network.layers[-1].get_weights()[0], before)
-    theirs = load_model(trained_run.model_h5).get_weights()
-    for mine, their in zip(network.get_weights()[:-2], theirs[:-2], strict=True):
+    before = network.get_weights()
+    assert ("all layers." if is_same else "all layers but the last") in start_from(network, source, labels)
+    expected = theirs if is_same else [*theirs[:-2], *before[-2:]]
+    for mine, their in zip(network.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(mine, their)
-
-
-def test_a_model_without_our_manifest_gives_all_but_its_last_layer(trained_run, tmp_path):
-    foreign = tmp_path / "foreign.h5"
-    load_model(trained_run.model_h5).save(foreign)
-    labels = trained_run.manifest.labels
-    assert "but the last" in start_from(networks.build(SMOKE, labels), foreign, labels)
 
 
 @pytest.mark.parametrize("options", [{"filters": (4, 4, 4)}, {"filters": (4,)}, {"filters": (16, 32, 64, 64)}])

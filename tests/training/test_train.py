@@ -1,23 +1,31 @@
-"""What one training does: which epoch it keeps, when it stops, which images choose, where it starts."""
+"""What one training does: which epoch it keeps, when it stops, which images choose, what it records."""
 
+import contextlib
 import dataclasses
+import math
+import os
+import signal
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
+from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.errors import RunHeldError
+from fer_core.errors import ConfigError, DatasetError, Interrupted, NonFiniteLossError, RunHeldError
 from fer_core.evaluation.calibration import useful_temperature
+from fer_core.interruption import signals_as_exceptions
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run
+from fer_core.training.callbacks import Watch
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.finish import calibrated_on
-from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.train import train
+from fer_core.training.history import HISTORY_HEADER, read_history
+from fer_core.training.train import check_same_config, class_weights, record_data, train
 
 STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
 
@@ -47,12 +55,6 @@ def test_the_best_epoch_is_kept_and_early_stopping_ends_after_its_patience(train
         np.testing.assert_array_equal(kept, saved)
 
 
-def test_the_lowest_val_loss_is_the_best(trained):
-    _, result = trained(monitor="val_loss")
-    losses = [row["val_loss"] for row in result.progress.rows]
-    assert result.kept_epoch == losses.index(min(losses)) + 1
-
-
 def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained):
     run, result = trained(validation="none", epochs=2, **STANDING_STILL)
     assert result.kept_epoch == 2
@@ -80,13 +82,16 @@ def test_the_last_epoch_is_kept_where_it_is_asked_for(trained):
     )
 
 
-def test_weighted_validation_loss_weighs_each_class(trained, session_paths):
+def test_the_lowest_val_loss_is_the_best_and_weighs_each_class_where_that_is_asked_for(trained, session_paths):
     weights = "angry=3,happy=3,sad=3,fear=3,disgust=3,surprise=3,neutral=3"
-    run, result = trained(class_weights=weights, weighted_validation_loss=True, precision="float32", epochs=1)
+    settings = {"class_weights": weights, "weighted_validation_loss": True, "precision": "float32"}
+    run, result = trained(monitor="val_loss", epochs=2, **settings)
+    losses = [row["val_loss"] for row in result.progress.rows]
+    assert result.kept_epoch == losses.index(min(losses)) + 1
     part = load_dataset(run.manifest.config, session_paths, side=48).validation
     probabilities = load_model(run.model_h5).predict(part.images(slice(None)).astype(np.float32), verbose=0)
     plain_loss = -np.log(probabilities[np.arange(len(part)), part.labels]).mean()
-    assert result.progress.rows[0]["val_loss"] == pytest.approx(3 * plain_loss, rel=1e-4)
+    assert min(losses) == pytest.approx(3 * plain_loss, rel=1e-4)
 
 
 def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
@@ -157,20 +162,122 @@ def test_what_is_our_bug_leaves_a_failed_run_with_its_traceback_in_the_log(paths
     assert run.state.message.startswith("Internal error: TypeError")
 
 
-def test_a_training_starts_from_the_weights_of_another_run(trained, trained_run):
-    run, _ = trained(init_from=trained_run.id, epochs=1, **STANDING_STILL)
-    assert f"Started from {trained_run.id}: all layers." in run.log_txt.read_text(encoding="utf-8")
-    for mine, theirs in zip(kernels(run), kernels(trained_run), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
-
-
-def test_with_the_head_alone_all_other_layers_stay(trained, trained_run):
+def test_a_training_starts_from_the_weights_of_another_run_and_with_the_head_alone_all_other_layers_stay(
+    trained, trained_run
+):
     run, _ = trained(init_from=trained_run.id, train_layers="head", epochs=1, learning_rate=0.1)
+    assert f"Started from {trained_run.id}: all layers." in run.log_txt.read_text(encoding="utf-8")
     mine, theirs = (load_model(path.model_h5).get_weights() for path in (run, trained_run))
     for place, (new, old) in enumerate(zip(mine, theirs, strict=True)):
         assert np.array_equal(new, old) == (place < len(mine) - 2)
 
 
-def kernels(run):
-    model = load_model(run.model_h5)
-    return [weight.numpy() for layer in model.layers for weight in layer.trainable_weights]
+# How it ends early
+
+
+def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resumed(begun, paths):
+    run, dataset = begun()
+    asked = []
+
+    def interrupt(rows):
+        raise Interrupted(15)
+
+    def stop(rows):
+        asked.append([row["epoch"] for row in rows])
+        return True
+
+    with pytest.raises(Interrupted):
+        train(run, dataset, paths=paths, is_stopped=interrupt)
+    assert (run.state.status, run.state.epoch) == ("INTERRUPTED", 1)
+    result = train(run, dataset, paths=paths, is_stopped=stop)
+    assert asked == [[1]]
+    assert (run.state.status, run.state.epoch, result.kept_epoch) == ("SUCCEEDED", 1, 1)
+    assert len(read_history(run.history_csv).rows) == 1
+    assert run.model_h5.is_file()
+    events = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
+    assert "Stopped early after epoch 1 of 3, by whoever started it." in events
+
+
+def test_a_signal_that_a_library_swallows_ends_the_training_at_its_next_step(begun, paths):
+    run, dataset = begun()
+
+    def swallow(rows):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+    with signals_as_exceptions():
+        with pytest.raises(Interrupted):
+            train(run, dataset, paths=paths, is_stopped=swallow)
+        with pytest.raises(Interrupted):
+            train(run, dataset, paths=paths)
+    assert (run.state.status, run.state.epoch, run.state.attempt) == ("INTERRUPTED", 1, 1)
+
+
+class FourBatches:
+    batch_size, epoch = 8, 5
+
+    def __init__(self, config):
+        self.config = config
+
+    def __len__(self):
+        return 4
+
+
+class Silent:
+    has_estimate = True
+
+    def progress(self, **fields):
+        pass
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_the_epoch_at_its_batch(small_config, loss):
+    watch = Watch(FourBatches(small_config), Silent())
+    watch.on_epoch_begin(4)
+    watch.on_train_batch_end(0, {"loss": 1.0, "accuracy": 0.5})
+    with pytest.raises(NonFiniteLossError, match=f"the loss is {loss} in epoch 5, batch 2 of 4") as caught:
+        watch.on_train_batch_end(1, {"loss": loss, "accuracy": 0.5})
+    assert "smaller --learning-rate" in caught.value.hint
+
+
+# What is checked and recorded without Keras
+
+
+@pytest.mark.parametrize(("setting", "weights"), [("none", [1, 1, 1]), ("Disgust=6.5, angry=3.5", [3.5, 6.5, 1])])
+def test_classes_weigh_what_was_given_and_otherwise_one(setting, weights):
+    images, labels = np.array([0] * 7 + [1] + [2] * 12), ("angry", "disgust", "happy")
+    assert class_weights(TrainConfig(class_weights=setting), images, labels).tolist() == weights
+    balanced = compute_class_weight("balanced", classes=np.arange(3), y=images)
+    found = class_weights(TrainConfig(class_weights="balanced"), images, labels)
+    np.testing.assert_allclose(found, balanced, rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_only_more_epochs_may_be_asked_for():
+    own = TrainConfig(epochs=10, flip=True)
+    check_same_config(own, own.model_copy(update={"epochs": 12}))
+    with pytest.raises(ConfigError, match="The run has 10 epochs; --epochs 9 is less"):
+        check_same_config(own, own.model_copy(update={"epochs": 9}))
+    with pytest.raises(ConfigError, match="The run was begun with flip = True, not False") as caught:
+        check_same_config(own, own.model_copy(update={"flip": False, "epochs": 12}))
+    assert "Only --epochs may grow." in caught.value.hint
+
+
+def test_the_manifest_knows_labels_splits_and_hashes_and_a_run_goes_on_with_the_same_images_only(
+    begun, small_dataset, small_config, session_paths
+):
+    run, _ = begun()
+    manifest = run.manifest
+    assert (manifest.labels, manifest.side, manifest.channels) == (small_dataset.labels, 48, 1)
+    parts = ("train", "validation", "test")
+    assert {part: manifest.splits[part].images for part in parts} == {p: len(getattr(small_dataset, p)) for p in parts}
+    hashes = np.fromfile(run.training_images, np.uint64)
+    np.testing.assert_array_equal(hashes, small_dataset.hashes_seen_before_test())
+    assert manifest.training_images.count == len(hashes)
+    assert not np.isin(small_dataset.test.hashes, hashes).any()
+    assert record_data(run, small_dataset) == manifest
+    others = load_dataset(small_config.model_copy(update={"sample_per_class": 20}), session_paths, side=48)
+    with pytest.raises(DatasetError, match=r"The images in .* are not those that run .* was begun with") as caught:
+        record_data(run, others)
+    assert "start a new run" in caught.value.hint

@@ -1,4 +1,4 @@
-"""What is said of a training whose model has taken the place of a better one."""
+"""What is said of a training whose model has taken the place of a better one; test_comparing of jobs has the rest."""
 
 import shutil
 from dataclasses import replace
@@ -6,38 +6,37 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_core.paths import Paths
+from fer_core.cli.paired import setback
 from fer_core.store.files import read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.training.comparing import setback
 
 
 @pytest.fixture
-def before(in_use, paths) -> ModelFiles:
-    return find_model(in_use.id, paths)
+def before(finished_run, paths) -> ModelFiles:
+    return find_model(finished_run.id, paths)
 
 
 @pytest.fixture
-def run(in_use, paths) -> Run:
+def run(finished_run, paths) -> Run:
     """Another finished run on the same images."""
-    folder = shutil.copytree(in_use.folder, in_use.folder.with_name("another"))
+    folder = shutil.copytree(finished_run.folder, finished_run.folder.with_name("another"))
     write_json(folder / "manifest.json", read_json(folder / "manifest.json", "manifest") | {"run_id": "another"})
     return open_run(paths, "another")
 
 
 @pytest.fixture
-def said(run, before, paths, small_dataset):
-    """A function that returns what is said where both are right in these shares of the test images."""
-    truth = small_dataset.test.labels
+def said(run, before, paths):
+    """A function that returns what is said where both are right in these fractions of the test images."""
 
-    def say(*, now: float, then: float, before: ModelFiles = before, paths: Paths = paths) -> str:
-        def ask(model, dataset):
+    def say(*, now: float, then: float, before: ModelFiles = before) -> str:
+        def predict(model, dataset, paths):
+            truth = dataset.test.labels
             right = np.arange(len(truth)) % 25 < 25 * (now if model.name == run.id else then)
             return np.eye(7)[np.where(right, truth, (truth + 1) % 7)]
 
-        return setback(run, before, paths, ask=ask)
+        return setback(run, before, paths, predict=predict)
 
     return say
 
@@ -55,19 +54,13 @@ def test_of_one_that_is_better_or_not_measurably_worse_nothing_is_said(said, now
     assert said(now=now, then=then) == ""
 
 
-def test_where_the_labels_differ_no_comparison_is_possible(said, before):
+def test_where_no_comparison_is_possible_the_reason_is_said(said, run, before):
     other = replace(before, labels=(*before.labels[:-1], "contempt"))
     assert said(now=0.1, then=0.9, before=other) == (
         f"It cannot be compared with {before.name}, which was in use before: their labels differ."
     )
-
-
-def test_where_it_is_not_known_what_the_other_has_seen_no_comparison_is_possible(said, before):
     foreign = replace(before, manifest=None, run_folder=None)
     assert said(now=0.1, then=0.9, before=foreign).endswith("that one has seen is not known.")
-
-
-def test_the_test_images_of_a_run_that_has_seen_them_are_no_measure(said, run):
     manifest = read_json(run.folder / "manifest.json", "manifest")
     classic = manifest["config"] | {"validation": "test"}
     write_json(run.folder / "manifest.json", manifest | {"config": classic})

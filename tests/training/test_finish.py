@@ -1,4 +1,4 @@
-"""The exports of a finished training: what is kept, on which images that is decided, and what a failure costs."""
+"""What a finished training saves: the average, its calibration, and its exports, as the validation images decide."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,8 +13,7 @@ from fer_core.live.classifier import make_classifier
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256
 from fer_core.store.model_files import find_model
-from fer_core.training import exporting
-from fer_core.training.exporting import export
+from fer_core.training import finish
 from fer_core.training.train import train
 from fer_core.training.training_model import MovingAverage
 
@@ -46,30 +45,30 @@ def test_the_validation_images_decide_about_the_int8_export(begun, monkeypatch):
     run, dataset = begun(eight_bit=True)
     run.update_manifest(scores={"accuracy": 0.5})
     network = networks.build(run.manifest.config, dataset.labels)
-    said = []
-    told = SimpleNamespace(event=said.append)
-    monkeypatch.setattr(exporting, "_int8_accuracy", lambda run, part: 0.0)
+    events = []
+    report = SimpleNamespace(event=events.append)
+    monkeypatch.setattr(finish, "_int8_accuracy", lambda run, part: 0.0)
     part = dataset.train
     accuracy = (predict(network, part).argmax(axis=1) == part.labels).mean()
     assert accuracy > 0.005
-    export(run, network, replace(dataset, validation=part), told)
-    assert said[-1] == f"No int8 export: it loses {100 * accuracy:.1f} points on train ({len(part):,} images)."
+    finish.export(run, network, replace(dataset, validation=part), report)
+    assert events[-1] == f"No int8 export: it loses {100 * accuracy:.1f} points on train ({len(part):,} images)."
     assert not run.model_int8.exists() and run.manifest.int8 is None
-    export(run, network, replace(dataset, validation=None), told)
-    assert said[-1] == ("Int8 export: kept unseen, without validation images; 0.00% of test right, -50.00 points.")
+    finish.export(run, network, replace(dataset, validation=None), report)
+    assert events[-1] == "Int8 export: kept unseen, without validation images; 0.00% of test right, -50.00 points."
     assert run.manifest.int8.sha256 == file_sha256(run.model_int8)
 
 
 def test_a_converter_that_fails_costs_an_export_and_not_the_training(begun, monkeypatch):
     run, dataset = begun(eight_bit=True)
     run.model_int8.write_bytes(b"of an attempt before")
-    said = []
+    events = []
 
     def refuse(*_):
         raise ArtifactError("The converter refuses the model: no.")
 
-    monkeypatch.setattr(exporting, "export_checked", refuse)
-    monkeypatch.setattr(exporting, "export_int8", refuse)
-    export(run, None, dataset, SimpleNamespace(event=said.append))
-    assert said == [f"No {name} export: The converter refuses the model: no." for name in ("LiteRT", "int8")]
+    monkeypatch.setattr(finish, "export_checked", refuse)
+    monkeypatch.setattr(finish, "export_int8", refuse)
+    finish.export(run, None, dataset, SimpleNamespace(event=events.append))
+    assert events == [f"No {name} export: The converter refuses the model: no." for name in ("LiteRT", "int8")]
     assert not run.model_int8.exists()

@@ -1,0 +1,267 @@
+"""What is done with a model beside reading faces: `--analyze`, `--explain` and `--list-layers`.
+
+An analysis is saved with the run, and only printed again while nothing has changed. To explain uses Keras.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+
+from fer_core import faces
+from fer_core.cli.live_arguments import LiveRequest
+from fer_core.cli.output import say, send_native_messages_to
+from fer_core.data.face_picture import gray, network_input
+from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
+from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis
+from fer_core.evaluation.analysis_data import data_for
+from fer_core.evaluation.analysis_report import print_analysis
+from fer_core.evaluation.metrics import Evaluation
+from fer_core.evaluation.predict import over_views, predict_side_by_side
+from fer_core.evaluation.report import print_scores
+from fer_core.live.classifier import make_classifier
+from fer_core.live.loop import WAIT_SECONDS
+from fer_core.live.output_path import make_folder
+from fer_core.live.predicting import PHOTO_WIDTH
+from fer_core.live.predictor import face_pictures
+from fer_core.live.sources import open_source
+from fer_core.resources import available_cores
+from fer_core.store.artifacts import load_model
+from fer_core.store.clock import utc_now
+from fer_core.store.files import read_json
+from fer_core.store.model_files import ModelFiles
+
+if TYPE_CHECKING:
+    import keras
+
+Classify = Callable[[np.ndarray], np.ndarray]
+"""Probabilities, float32 (n, labels), for faces uint8 (n, side, side, channels)."""
+Cut = Callable[[np.ndarray], Sequence[np.ndarray]]
+"""Takes a picture, uint8 BGR (height, width, 3), and gives what the network sees of each face in it."""
+
+
+def analyse_or_fail(console: Console, model: ModelFiles, request: LiveRequest) -> None:
+    """Prints the analysis, or the saved one where the images are not there. Raises FerError for neither."""
+    if reason := _print_analysis(console, model, request):
+        raise DatasetError(reason, hint="For example: --analyze --data archive.zip")
+
+
+def analyse_if_possible(console: Console, model: ModelFiles, request: LiveRequest) -> None:
+    """Prints the analysis, or the saved one, or else the scores that the model came with, and says why.
+
+    Raises FerError only where --data was given.
+    """
+    try:
+        reason = _print_analysis(console, model, request)
+        if not reason:
+            return
+    except FerError as error:
+        if request.settings.data is not None:
+            raise
+        say(console, " ".join(filter(None, ("There is no new analysis.", str(error), error.hint))))
+        reason = ""
+        if _print_saved(console, model, request):
+            return
+    _print_own_scores(console, model)
+    if reason:
+        say(console, reason)
+
+
+def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -> str:
+    """Prints the analysis, or the saved one where the images are not there; returns why there is neither, or ''."""
+    views = request.settings.views
+    with console.status("Looking at the test images …") as status:
+        dataset, reason = data_for(model, request.settings.data, request.paths, report=status.update)
+    if dataset is None:
+        return "" if _print_saved(console, model, request) else reason
+    folder = _analysis_folder(model, request, dataset.split_fingerprint)
+    analysis = _saved(model, folder, (dataset.fingerprint, dataset.split_fingerprint), views)
+    if analysis is None:
+        classifiers = [over_views(classify, views) for classify in _classifiers(console, model, request)]
+        with console.status("Asking the model about the test images …"):
+            probabilities = partial(predict_side_by_side, classifiers)
+            analysis = analyse(model, dataset, probabilities=probabilities, folder=folder, views=views)
+    print_analysis(console, analysis, folder=folder)
+    return ""
+
+
+def _print_saved(console: Console, model: ModelFiles, request: LiveRequest) -> bool:
+    """Prints what was saved for the images that the model's manifest names; returns whether there is any."""
+    manifest = model.manifest
+    if manifest is None or manifest.data_fingerprint is None:
+        return False
+    folder, fingerprints = _analysis_folder(model, request), (manifest.data_fingerprint, manifest.split_fingerprint)
+    analysis = _saved(model, folder, fingerprints, request.settings.views)
+    if analysis is not None:
+        print_analysis(console, analysis, folder=folder)
+    return analysis is not None
+
+
+def _analysis_folder(model: ModelFiles, request: LiveRequest, split_fingerprint: str | None = None) -> Path:
+    kind = {"views": request.settings.views, "int8": request.settings.runtime == "int8"}
+    return analysis_folder(model, request.paths, split_fingerprint=split_fingerprint, **kind)
+
+
+def _saved(model: ModelFiles, folder: Path, fingerprints: tuple[str | None, str | None], views: int) -> Analysis | None:
+    data, split = fingerprints
+    own = {"model_sha256": model.sha256, "labels": model.labels, "pixels": model.pixels}
+    return saved_analysis(folder, data_fingerprint=data, split_fingerprint=split, views=views, **own)
+
+
+def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> list[Classify]:
+    """Returns one for each core: LiteRT runs on one, Keras on all by itself."""
+    runtime = request.settings.runtime
+    # Uncalibrated: the analysis fits the temperature itself.
+    make = partial(make_classifier, dataclasses.replace(model, temperature=1.0), request.paths, runtime=runtime)
+    # The first one reports a conversion and the like; the others find it done.
+    first = make(report=partial(say, console))
+    others = 0 if runtime == "keras" else available_cores() - 1
+    return [classifier.classify for classifier in (first, *(make() for _ in range(others)))]
+
+
+def _print_own_scores(console: Console, model: ModelFiles) -> None:
+    """Where scores lie beside the model."""
+    if model.run_folder is None:
+        return
+    try:
+        evaluation = Evaluation.from_json(read_json(model.run_folder / "evaluation.json", "scores"))
+    except ArtifactError:
+        return
+    print_scores(console, evaluation)
+    say(console, f"\n{model.name} was scored like this when it was trained. {evaluation.chosen_on}")
+
+
+def list_layers(model: ModelFiles, request: LiveRequest) -> None:
+    """Prints the layers that have feature maps, and which of them are shown where none is named."""
+    console = _console(request)
+    network = _loaded(console, model)
+    from fer_core.evaluation.layer_maps import default_layer, default_maps_layer, map_layers
+
+    defaults = {"maps": default_maps_layer(network), "Grad-CAM": default_layer(network)}
+    for layer in map_layers(network):
+        size, maps = f"{layer.height} x {layer.width}", "1 map" if layer.maps == 1 else f"{layer.maps} maps"
+        used_for = " and ".join(use for use, name in defaults.items() if name == layer.name)
+        mark = f"   default for {used_for}" if used_for else ""
+        say(console, f"{layer.name:<32} {layer.kind:<24} {size:>9}  {maps:>9}{mark}")
+
+
+def explain_pictures(model: ModelFiles, request: LiveRequest) -> None:
+    """Draws feature maps and Grad-CAM of every face, and says where. Raises SourceError, ConfigError, ArtifactError."""
+    console = _console(request)
+    found = _faces(console, model, request)
+    if not found:
+        raise SourceError(
+            f"No face was found in {request.settings.explain}.",
+            hint="Where the picture is a face already: --faces given. Another detector may find it: --detector yunet.",
+        )
+    with _folder(request) as folder:
+        network = _loaded(console, model)
+        for name, picture in found.items():
+            say(console, _drawn(network, model, picture, path=folder / f"{name}.png", request=request))
+
+
+def _drawn(network: "keras.Model", model: ModelFiles, picture: np.ndarray, *, path: Path, request: LiveRequest) -> str:
+    """Writes the figure of a face, and returns a message that says what it shows and where it is."""
+    from fer_core.evaluation.explain import explain
+    from fer_core.evaluation.explain_figures import explain_figure
+    from fer_core.evaluation.look import save
+
+    explanation = explain(
+        network,
+        picture,
+        labels=model.labels,
+        temperature=model.temperature,
+        pixels=model.pixels,
+        layer=request.settings.layer,
+        emotion=request.settings.emotion,
+    )
+    save(explain_figure(explanation, title=f"{path.stem}, {model.name}"), path)
+    number = int(explanation.probabilities.argmax())
+    predicted = f"{model.labels[number]} {explanation.probabilities[number]:.0%}"
+    return f"{path.stem}: {predicted}; Grad-CAM for {explanation.emotion}: {path}"
+
+
+def _console(request: LiveRequest) -> Console:
+    """libpng and TensorFlow report on file descriptor 2 what they find; errors still come as exceptions."""
+    send_native_messages_to(Path(os.devnull))
+    return Console(stderr=request.settings.json_lines)
+
+
+def _loaded(console: Console, model: ModelFiles) -> "keras.Model":
+    with console.status("Loading the model …"):
+        return load_model(model.model)
+
+
+@contextlib.contextmanager
+def _folder(request: LiveRequest) -> Iterator[Path]:
+    """Yields the folder of the figures; one that was made for them and stays empty, since an error came, is removed."""
+    folder = request.settings.folder or request.paths.models / "explanations" / f"{utc_now():%Y%m%d-%H%M%S}"
+    is_new = not folder.exists()
+    make_folder(folder)
+    try:
+        yield folder
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _faces(console: Console, model: ModelFiles, request: LiveRequest) -> dict[str, np.ndarray]:
+    """Returns every face in the pictures by its name; says which pictures have none, and which cannot be read.
+
+    A face is what the network sees: uint8 (side, side, channels).
+    """
+    found: dict[str, np.ndarray] = {}
+    with contextlib.closing(open_source(str(request.settings.explain))) as source:
+        if not source.is_still:
+            hint = "--explain takes a picture or a folder of pictures."
+            raise SourceError(f"{source.title} is no picture.", hint=hint)
+        cut = _cut(model, request)
+        while not source.ended:
+            frame = source.read(WAIT_SECONDS)
+            if frame is None:
+                continue
+            pictures = cut(frame.picture_bgr)
+            if not len(pictures):
+                say(console, f"{frame.name}: no face")
+            for place, picture in enumerate(pictures, start=1):
+                name = Path(frame.name).stem + (f"_face{place}" if len(pictures) > 1 else "")
+                found[_free_name(name, found)] = picture
+        for problem in source.skipped:
+            say(console, f"Skipped: {problem}")
+    return found
+
+
+def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
+    """Returns what cuts the faces out of a picture. Raises FerError where the detector cannot be had."""
+    settings = request.settings
+    if settings.faces == "given":
+        return lambda picture_bgr: [network_input(picture_bgr, side=model.side, channels=model.channels)]
+    detector = faces.make_detector(
+        settings.detector,
+        paths=request.paths,
+        model_file=settings.detector_model,
+        width=settings.detection_width or PHOTO_WIDTH,
+    )
+
+    def cut(picture_bgr: np.ndarray) -> Sequence[np.ndarray]:
+        boxes = [face.box for face in detector.find(picture_bgr)]
+        return face_pictures(gray(picture_bgr), boxes, detector, model) if boxes else []
+
+    return cut
+
+
+def _free_name(name: str, taken: dict[str, np.ndarray]) -> str:
+    """Returns the name, with _2, _3 … behind it if it is taken. Not all disks tell A.png from a.png."""
+    names, number = {one.casefold() for one in taken}, 1
+    free = name
+    while free.casefold() in names:
+        number += 1
+        free = f"{name}_{number}"
+    return free

@@ -1,0 +1,196 @@
+"""The trainings of the command line: audits the images, trains, reports the scores, and puts the model into use.
+
+Keras is imported when all that can be refused without it has been looked at.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from fer_core import networks
+from fer_core.cli.arguments import Request, command
+from fer_core.cli.display import Display
+from fer_core.cli.output import say, send_native_messages_to
+from fer_core.config import TrainConfig
+from fer_core.data.audit import Audit, audit
+from fer_core.data.checks import UnreadableImagesError
+from fer_core.data.dataset import Dataset, UnsplitError
+from fer_core.data.default_source import find_source
+from fer_core.errors import ArtifactError, ConfigError, DatasetError
+from fer_core.evaluation.report import print_audit, print_evaluation, print_scores
+from fer_core.interruption import signals_wait
+from fer_core.paths import Paths
+from fer_core.store.export import ensure_litert
+from fer_core.store.files import write_json
+from fer_core.store.model_files import find_model
+from fer_core.store.promotion import current, promote
+from fer_core.store.run import Run
+from fer_core.training import train as training
+from fer_core.training.machine import choose_backend
+
+
+def audit_only(console: Console, request: Request) -> None:
+    """Prints the audit of images that may be unreadable or impossible to split, and writes it into a folder."""
+    paths = request.paths
+    try:
+        _, found = _audited_data(console, request.config.model_copy(update={"skip_bad_images": True}), paths)
+    except UnsplitError as error:
+        found = audit(error.images)
+        print_audit(console, found)
+        _write_audit(console, found, paths)
+        raise
+    _write_audit(console, found, paths)
+
+
+def average(console: Console, request: Request) -> None:
+    """Makes an ensemble of finished runs, on the data of the first."""
+    from fer_core.training.ensemble import begin_ensemble, finish_ensemble, finished_members
+
+    members = finished_members(request.ensemble, request.paths)
+    dataset, found = _audited_data(console, members[0].manifest.config, request.paths)
+    choose_backend()
+    run = begin_ensemble(members, dataset, request.paths, promote=request.promote)
+    training.save_audit(found, run.audit_json, run.plots)
+    send_native_messages_to(run.log_txt)
+    say(console, f"Run {run.id} in {run.folder}: the mean of {', '.join(member.id for member in members)}.")
+    print_scores(console, finish_ensemble(run, members, dataset))
+    _use(console, run, request.paths)
+
+
+def train(console: Console, request: Request) -> None:
+    """Trains a new run, or goes on with one, and puts it into use."""
+    run, paths, epochs = request.resume, request.paths, request.config.epochs
+    if request.nothing_to_resume:
+        raise ConfigError("There is no unfinished run to go on with.", hint=f"`{command('--history')}` lists all runs.")
+    if run is not None and _is_finished(run, request):
+        say(console, f"Run {run.id} is finished.")
+        if run.manifest.litert is None and ensure_litert(run):
+            # It was trained without TensorFlow; this is the first machine that has it.
+            say(console, f"Its LiteRT export is made: {run.model_tflite}")
+    else:
+        resumes = run is not None and run.checkpoint.is_dir()
+        dataset, found = _audited_data(console, request.config, paths, resumes=resumes)
+        if run is None:
+            run = training.begin_run(request.config, dataset, paths, recipe=request.recipe, promote=request.promote)
+        try:
+            train_and_print(console, run, paths, dataset=dataset, audited=found, epochs=epochs)
+        except KeyboardInterrupt:
+            usual = Paths.from_environment()
+            flags = (("--models-dir", paths.models, usual.models), ("--history-dir", paths.history, usual.history))
+            given = (part for flag, path, default in flags if path != default for part in (flag, str(path)))
+            lost = f"Interrupted after epoch {run.state.epoch}. Nothing before it is lost."
+            say(console, f"\n{lost} Go on with: {command('--resume', run.id, *given)}")
+            raise
+    _use(console, run, paths)
+
+
+def _is_finished(run: Run, request: Request) -> bool:
+    """Returns whether the run to resume is finished. Raises ConfigError if other settings or more epochs are asked."""
+    manifest, state = run.manifest, run.state
+    own, given = networks.with_all_options(manifest.config), networks.with_all_options(request.config)
+    training.check_same_config(own, given)
+    if state.status != "SUCCEEDED":
+        training.check_is_no_ensemble(run.id, manifest.members)
+        return False
+    if given.epochs > own.epochs:
+        raise ConfigError(
+            f"Run {run.id} is finished, after {state.epoch} of {own.epochs} epochs; it gets no more.",
+            hint=f"Start a new run from its weights: {command('--init-from', run.id)} …",
+        )
+    return True
+
+
+def train_and_print(
+    console: Console,
+    run: Run,
+    paths: Paths,
+    *,
+    dataset: Dataset,
+    audited: Audit | None = None,
+    epochs: int | None = None,
+) -> None:
+    """Trains a run, shows how far it is, and prints its scores."""
+
+    def begin() -> None:
+        say(console, f"Run {run.id} in {run.folder}. Preparing Keras …")
+        send_native_messages_to(run.log_txt)
+
+    given = {"audited": audited, "epochs": epochs, "begin": begin}
+    with signals_wait(), Display(console) as display:
+        result = training.train(run, dataset, paths=paths, report=display, **given)
+    print_evaluation(
+        console,
+        result.evaluation,
+        images=(len(dataset.train), len(dataset.validation or ())),
+        last_epoch=result.progress.rows[-1],
+        kept_epoch=result.kept_epoch,
+    )
+
+
+def loaded_data(console: Console, config: TrainConfig, paths: Paths, *, resumes: bool) -> Dataset:
+    """Returns the images of a training, and shows meanwhile what is done. Raises FerError, as `training_data` does."""
+    with console.status("Looking at the images …") as status:
+        return training.training_data(config, paths, resumes=resumes, report=status.update)
+
+
+def _audited_data(
+    console: Console, config: TrainConfig, paths: Paths, *, resumes: bool = False
+) -> tuple[Dataset, Audit]:
+    """Returns the images and their audit, which is printed."""
+    try:
+        dataset = loaded_data(console, config, paths, resumes=resumes)
+    except UnreadableImagesError as error:
+        path = _audit_folder(paths, find_source(config.data, os.environ)) / "audit.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"unreadable": [asdict(image) for image in error.bad_images]})
+        raise DatasetError(f"{error} All are named in {path}.", hint=error.hint) from None
+    found = audit(dataset)
+    print_audit(console, found)
+    for note in dataset.notes:
+        say(console, note)
+    return dataset, found
+
+
+def _write_audit(console: Console, found: Audit, paths: Paths) -> None:
+    folder = _audit_folder(paths, found.source)
+    training.save_audit(found, folder / "audit.json", folder)
+    say(console, f"Written: {folder / 'audit.json'} and {folder / 'class_distribution.png'}")
+
+
+def _audit_folder(paths: Paths, source: str) -> Path:
+    return paths.models / "audits" / (Path(source).stem or "data")
+
+
+def _use(console: Console, run: Run, paths: Paths) -> None:
+    """Promotes a finished run where that was asked for, and says where everything is and what comes next."""
+    say(console, "")
+    pointer = current(paths)
+    has_been_in_use = pointer is not None and run.id in (pointer.run, *pointer.previous)
+    if run.manifest.promote and not has_been_in_use:
+        _put_into_use(console, run, paths)
+    say(console, f"Model:    {run.model_h5}")
+    say(console, f"Labels:   {run.labels_json}")
+    say(console, f"History:  {run.history_csv}")
+    say(console, f"Plots:    {run.plots}")
+    say(console, f"Figures:  {run.evaluation_json}")
+    say(console, f"Next:     {command('--history')} compares all runs; --recipe NAME trains another network.")
+
+
+def _put_into_use(console: Console, run: Run, paths: Paths) -> None:
+    """What is trained is used from now on; that it is worse than the model before it is only said."""
+    try:
+        before = find_model(None, paths)
+    except ArtifactError:  # there is none, or it is broken
+        before = None
+    promotion = promote(paths, run)
+    say(console, promotion.sentence)
+    if not promotion.promoted or before is None:
+        return
+    from fer_core.cli.paired import setback
+
+    with console.status(f"Comparing it with {before.name} …"):
+        message = setback(run, before, paths)
+    if message:
+        say(console, message)
