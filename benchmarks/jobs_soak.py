@@ -28,8 +28,7 @@ from job_server import BEAT, BROKER, JobServer
 from soak_round import ROUND, Came, came_of, differences
 
 from fer_core.job.lock import read_notes
-from fer_core.tuning.folder import list_searches
-from fer_core.tuning.state import load_state
+from fer_core.tuning.state import list_searches, load_state
 
 WORKERS = ("worker1", "worker2")
 TARGETS = ("trainer", "pool child", "worker", BEAT, BROKER)

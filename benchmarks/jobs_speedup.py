@@ -24,8 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from job_server import BROKER, JobServer, wait_until
 from sides import processor
 
-from fer_core.tuning.folder import list_searches
-from fer_core.tuning.state import load_state
+from fer_core.tuning.state import list_searches, load_state
 
 BAR = 1.7
 TRIALS = 8

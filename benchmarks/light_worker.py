@@ -24,14 +24,9 @@ from fer_core.errors import FerError, RunHeldError
 from fer_core.job.job import Job, open_job
 from fer_core.paths import Paths
 from fer_core.store.runs import open_run
-from fer_core.tuning.asking import Asked, ask
-from fer_core.tuning.ending import end_if_over
-from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
-from fer_core.tuning.folder import Search
-from fer_core.tuning.keeping import drop_weights
-from fer_core.tuning.state import load_state
-from fer_core.tuning.tables import write_trials
-from fer_core.tuning.telling import Outcome, tell
+from fer_core.tuning.results import drop_weights, end_if_over, write_trials
+from fer_core.tuning.state import Search, load_state
+from fer_core.tuning.trials import Asked, Fingerprints, Outcome, ask, code_fingerprint, tell
 from jobs.celery import app, broker
 from jobs.searching import free_slot, has_work
 from jobs.sweep import PERIOD_SECONDS, look_through

@@ -1,13 +1,13 @@
-"""What is known of a search: an `Entry` for each training that was asked for, and the `SearchState` that holds them.
-
-Values only: no files, no Keras. The oracle itself is not kept; it is made anew from the entries whenever it is asked.
-"""
+"""What state.json of a search holds: its plan, and an `Entry` for each training. Values only: no files, no Keras."""
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_serializer, model_validator
 
+from fer_core.config import TrainConfig
 from fer_core.store.stored_values import Count, RunId, Timestamp
+from fer_core.tuning.space import NOTE, Parameter
+from fer_core.tuning.spec import SearchSpec
 
 EntryKind = Literal["trial", "confirm"]
 EntryStatus = Literal["RUNNING", "COMPLETED", "FAILED"]
@@ -17,6 +17,23 @@ CONTINUES = "tuner/trial_id"
 """Among the values of a Hyperband trial: the number of the trial that it goes on with."""
 EPOCHS = "tuner/epochs"
 """Among the values of a Hyperband trial: how many epochs it has in all."""
+INITIAL_EPOCH = "tuner/initial_epoch"
+"""Among the values of a Hyperband trial: how many of its epochs the trial has had that it goes on with."""
+BRACKET, ROUND = "tuner/bracket", "tuner/round"
+
+
+class Plan(BaseModel):
+    """What a search was asked for and what follows from it, fixed when it is made, whatever the code says later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    created_utc: Timestamp
+    spec: SearchSpec
+    base: TrainConfig
+    """What every trial starts from."""
+    parameters: tuple[Parameter, ...]
+    first_values: tuple[dict[str, Any], ...]
+    """What is tried before the oracle is asked; the recipe's own values come first."""
 
 
 class Entry(BaseModel):
@@ -54,14 +71,20 @@ class Entry(BaseModel):
     @property
     def settings(self) -> dict[str, Any]:
         """The values without Hyperband's notes."""
-        return {name: value for name, value in self.values.items() if not name.startswith("tuner/")}
+        return {name: value for name, value in self.values.items() if not name.startswith(NOTE)}
+
+    @property
+    def title(self) -> str:
+        """How the training is called."""
+        return f"Trial {self.number}" if self.kind == "trial" else f"Trial {self.of} with seed {self.seed}"
 
 
 class SearchState(BaseModel):
-    """How far a search is."""
+    """A search: its plan and how far it is."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
+    plan: Plan
     status: SearchStatus = "RUNNING"
     message: str = ""
     data_fingerprint: str | None = None
@@ -87,7 +110,16 @@ class SearchState(BaseModel):
     """So many trainings had ended when the oracle last had to wait for another one."""
     refused_by: dict[str, str] = {}
     """The workers that could not begin a trial, each with its reason: other data, or a crash before."""
+    rungs: dict[int, dict[int, float]] = {}
+    """By epoch and trial: the best objective so far; more is better."""
+    stopped: dict[int, str] = {}
+    """The trials that were stopped early, each with the reason."""
     entries: list[Entry] = []
+
+    @field_serializer("plan")
+    def _whole_plan(self, plan: Plan) -> dict[str, Any]:
+        """With its defaults, which may be others in a later version."""
+        return plan.model_dump(mode="json")
 
     @model_validator(mode="after")
     def _numbers_have_no_gap(self) -> "SearchState":
@@ -115,5 +147,5 @@ class SearchState(BaseModel):
         return self.entries[number]
 
     def to_json(self) -> bytes:
-        """Returns the state as one line of JSON, without what is as by default."""
+        """Returns the state as one line of JSON, without defaults."""
         return self.model_dump_json(exclude_defaults=True).encode() + b"\n"

@@ -5,21 +5,26 @@ from collections.abc import Callable
 from typing import Any
 
 from fer_core.errors import ConfigError
-from fer_core.tuning.asking import Asked, ask
 from fer_core.tuning.entries import Entry, SearchState
-from fer_core.tuning.fingerprints import Fingerprints
-from fer_core.tuning.folder import Search
-from fer_core.tuning.progress import cancel_search, note_refusal, reopen_search, trial_failed
-from fer_core.tuning.slots import running_slots, slot_count, trial_of
-from fer_core.tuning.stage import is_over, work_left
-from fer_core.tuning.state import changing, load_state
-from fer_core.tuning.telling import Outcome, tell
+from fer_core.tuning.stage import running_slots, slot_count, stage, trial_of, work_left
+from fer_core.tuning.state import Search, changing, load_state
+from fer_core.tuning.trials import (
+    Asked,
+    Fingerprints,
+    Outcome,
+    ask,
+    cancel_search,
+    note_refusal,
+    reopen_search,
+    tell,
+    trial_failed,
+)
 from tests.tuning.conftest import FINGERPRINTS, NOON
 
 WORKERS = 3
 
 
-def timestamp():
+def now():
     return NOON
 
 
@@ -45,7 +50,7 @@ class Workers:
         if abandoned:
             return abandoned[0]
         free = (slot for slot in range(slot_count(self.search)) if slot not in self.training)
-        return next(free, None) if work_left(self.search.spec, state, timestamp()) > 0 else None
+        return next(free, None) if work_left(state, now()) > 0 else None
 
     def begin(self, *, metadata: Fingerprints = FINGERPRINTS) -> None:
         """A worker takes a slot, and its process asks."""
@@ -54,7 +59,7 @@ class Workers:
             return
         name = trial_of(load_state(self.search), self.search.id, slot)
         try:
-            asked = ask(self.search, name.id, metadata=metadata, clock=timestamp)
+            asked = ask(self.search, name.id, metadata=metadata, clock=now)
         except ConfigError as error:
             note_refusal(self.search, "bad/1", str(error))
             return
@@ -67,18 +72,18 @@ class Workers:
         """A training ends, and its process tells and leaves."""
         entry = self._left(place)
         score = None if fails else self.score(entry.values)
-        tell(self.search, entry.number, Outcome("FAILED" if fails else "COMPLETED", score), clock=timestamp)
+        tell(self.search, entry.number, Outcome("FAILED" if fails else "COMPLETED", score), clock=now)
         self._leave()
 
     def die(self, place: int = 0, *, told: bool = False) -> None:
         """A worker is killed, before or after its process has told."""
         entry = self._left(place)
         if told:
-            tell(self.search, entry.number, Outcome("COMPLETED", self.score(entry.values)), clock=timestamp)
+            tell(self.search, entry.number, Outcome("COMPLETED", self.score(entry.values)), clock=now)
 
     def give_up(self, place: int = 0) -> None:
         """A training has crashed too often."""
-        trial_failed(self.search, self._left(place).job, "It crashed.", clock=timestamp)
+        trial_failed(self.search, self._left(place).job, "It crashed.", clock=now)
 
     def stop(self) -> None:
         """The search is cancelled, and its processes end."""
@@ -101,5 +106,5 @@ class Workers:
 
     def _leave(self) -> None:
         with changing(self.search) as state:
-            if state.status == "RUNNING" and is_over(self.search.spec, state, timestamp()):
+            if stage(state, now()) == "done":
                 state.status = "SUCCEEDED"

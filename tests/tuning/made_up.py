@@ -8,14 +8,20 @@ from fer_core.store.clock import utc_text
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.training.history import write_history
-from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import Search, create_search
+from fer_core.tuning.entries import Entry, Plan
 from fer_core.tuning.space import with_values
-from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import changing
+from fer_core.tuning.spec import SearchSpec, base_config, first_values, space_of
+from fer_core.tuning.state import Search, changing, create_search
 
 BEGIN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 OBJECTIVE = "val_macro_f1"
+
+
+def plan_of(**settings) -> Plan:
+    """Returns the plan of a search around the smallest recipe."""
+    spec = SearchSpec(**{"recipe": "smoke"} | settings)
+    known = {"base": base_config(spec), "parameters": space_of(spec), "first_values": first_values(spec, [])}
+    return Plan(created_utc=utc_text(BEGIN), spec=spec, **known)
 
 
 def minutes(number: float) -> datetime:

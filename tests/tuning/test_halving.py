@@ -1,16 +1,14 @@
 """Successive halving across trials: who is stopped, and that the answer stays the same."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from fer_core.errors import Interrupted
-from fer_core.tuning.halving import is_stopped, why_stopped
-from fer_core.tuning.rungs import rungs_up_to
-from fer_core.tuning.state import changing
-from tests.tuning.made_up import confirmation, made_up_search, minutes, rows, run_of, trial
+from fer_core.tuning.halving import is_stopped, rungs_up_to
+from fer_core.tuning.state import changing, load_state
+from tests.tuning.made_up import confirmation, made_up_search, minutes, rows, trial
 
 
 @pytest.fixture
@@ -21,6 +19,10 @@ def make_search(paths):
         return made_up_search(paths, [trial(number) for number in range(trials)], **spec)
 
     return make
+
+
+def why_stopped(search, number: int) -> str:
+    return load_state(search).stopped.get(number, "")
 
 
 def asked_in_order(search, scores: dict[int, float]) -> dict[int, bool]:
@@ -109,7 +111,7 @@ def test_a_trial_killed_between_two_rungs_and_resumed_is_asked_about_both(make_s
 def test_nobody_is_compared_where_that_was_not_asked_for(make_search, spec):
     search = make_search(**spec)
     assert not any(asked_in_order(search, {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.1, 5: 0.1}).values())
-    assert not search.rungs_json.exists()
+    assert load_state(search).rungs == {}
 
 
 def test_a_confirmation_is_trained_to_its_end(paths):
@@ -135,29 +137,13 @@ def test_a_cancelled_search_interrupts_its_trials_so_that_they_can_go_on(make_se
     assert not is_stopped(search, 1, rows(0.5))
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-9])])
-def test_without_the_file_the_histories_of_the_runs_say_who_came_how_far(paths, damage):
-    entries = [*(trial(n, 0.9, stopped_early=n == 5) for n in range(6)), *(trial(n) for n in range(6, 9))]
-    search = made_up_search(paths, entries)
-    for entry in entries:
-        history = rows(*(0.1 * entry.number + 0.01 * epoch for epoch in range(1 if entry.number > 4 else 4)))
-        run_of(search, entry, history)
-        for epochs in range(1, len(history) + 1):
-            is_stopped(search, entry.number, history[:epochs])
-    before = json.loads(search.rungs_json.read_bytes())
-    damage(search.rungs_json)
-    answers = {number: is_stopped(search, number, rows(0.1 * number)) for number in (6, 7, 8)}
-    assert json.loads(search.rungs_json.read_bytes())["goodness"] == before["goodness"]
-    assert answers == {6: False, 7: False, 8: False}
-
-
 def test_many_trials_that_come_at_once_are_all_noted(make_search):
     search = make_search(24)
     with ThreadPoolExecutor(8) as pool:
         stopped = list(pool.map(lambda number: is_stopped(search, number, rows(number / 24)), range(24)))
-    noted = json.loads(search.rungs_json.read_bytes())
-    assert sorted(map(int, noted["goodness"]["1"])) == list(range(24))
-    assert sorted(map(int, noted["stopped"])) == [number for number in range(24) if stopped[number]]
+    state = load_state(search)
+    assert sorted(state.rungs[1]) == list(range(24))
+    assert sorted(state.stopped) == [number for number in range(24) if stopped[number]]
     assert not stopped[23]
 
 

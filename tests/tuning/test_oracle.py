@@ -6,22 +6,18 @@ import math
 
 import pytest
 
-from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import Plan
+from fer_core.tuning.entries import Entry, Plan
 from fer_core.tuning.oracle import propose
 from fer_core.tuning.space import with_values
-from fer_core.tuning.spec import SearchSpec, base_config, first_values, space_of
 from tests.tuning.driving import hill
+from tests.tuning.made_up import plan_of
 
 EVERY_ORACLE = pytest.mark.parametrize("oracle", ["random", "hyperband", "bayesian", "grid"])
 SPACE = ("learning_rate", "optimizer", "weight_decay", "batch_size", "flip", "filters")
 
 
-def plan_of(**settings) -> Plan:
-    spec = SearchSpec(**{"recipe": "smoke", "space": SPACE, "max_trials": 30} | settings)
-    first = first_values(spec, [])
-    settings = {"base": base_config(spec), "parameters": space_of(spec), "first_values": first}
-    return Plan(created_utc="2026-01-31T12:00:00.000Z", spec=spec, **settings)
+def make_plan(**settings) -> Plan:
+    return plan_of(**{"space": SPACE, "max_trials": 30} | settings)
 
 
 def entry(number: int, values: dict, status: str = "COMPLETED", score: float | None = None) -> Entry:
@@ -49,8 +45,8 @@ def settings_of(trials: list[Entry]) -> list[str]:
 
 @EVERY_ORACLE
 def test_each_proposal_gives_valid_settings_and_is_json(oracle):
-    plan = plan_of(oracle=oracle)
-    for trial in tried(plan, 15):
+    plan = make_plan(oracle=oracle)
+    for trial in tried(plan, 12):
         assert with_values(plan.base, trial.values)
         assert json.loads(json.dumps(trial.values)) == trial.values
 
@@ -58,7 +54,7 @@ def test_each_proposal_gives_valid_settings_and_is_json(oracle):
 @EVERY_ORACLE
 def test_the_recipes_own_values_come_first_and_then_what_is_given(oracle):
     given = ({"learning_rate": 0.005, "flip": True}, {"optimizer": "sgd"})
-    plan = plan_of(oracle=oracle, start_from=given)
+    plan = make_plan(oracle=oracle, start_from=given)
     trials = tried(plan, 5)
     assert tuple(trial.settings for trial in trials[:3]) == plan.first_values
     assert len(set(settings_of(trials))) == 5
@@ -66,21 +62,21 @@ def test_the_recipes_own_values_come_first_and_then_what_is_given(oracle):
 
 @EVERY_ORACLE
 def test_only_values_that_are_of_use_are_proposed(oracle):
-    for trial in tried(plan_of(oracle=oracle), 20):
+    for trial in tried(make_plan(oracle=oracle), 12):
         assert ("weight_decay" in trial.values) == (trial.values["optimizer"] in ("adamw", "sgd"))
 
 
 @EVERY_ORACLE
 def test_the_same_search_proposes_the_same_and_another_seed_something_else(oracle):
-    first, second = (settings_of(tried(plan_of(oracle=oracle), 8)) for _ in range(2))
+    first, second = (settings_of(tried(make_plan(oracle=oracle), 8)) for _ in range(2))
     assert first == second
-    others = settings_of(tried(plan_of(oracle=oracle, seed=1), 8))
+    others = settings_of(tried(make_plan(oracle=oracle, seed=1), 8))
     assert (others == first) == (oracle == "grid")
 
 
 @pytest.mark.parametrize("oracle", ["random", "grid"])
 def test_what_a_trial_tries_depends_on_its_number_alone(oracle):
-    plan = plan_of(oracle=oracle)
+    plan = make_plan(oracle=oracle)
     told = tried(plan, 12)
     untold = [entry(trial.number, trial.values, "RUNNING") for trial in told]
     failed = [entry(trial.number, trial.values, "FAILED") for trial in told]
@@ -91,18 +87,16 @@ def test_what_a_trial_tries_depends_on_its_number_alone(oracle):
 
 @EVERY_ORACLE
 def test_nothing_is_tried_twice_until_there_is_nothing_left(oracle):
-    plan = plan_of(oracle=oracle, space=("optimizer", "flip", "batch_size"), settings={"epochs": 1})
+    plan = make_plan(oracle=oracle, space=("flip", "batch_size"), settings={"epochs": 1}, max_trials=9)
     trials = tried(plan, 30)
-    combinations = itertools.product(("adam", "adamw", "sgd"), (False, True), (32, 64, 128))
-    possible = {(optimizer, flip, size) for optimizer, flip, size in combinations}
-    found = [(trial.values["optimizer"], trial.values["flip"], trial.values["batch_size"]) for trial in trials]
-    assert len(found) == len(set(found)) and set(found) <= possible
+    found = [(trial.values["flip"], trial.values["batch_size"]) for trial in trials]
+    assert len(found) == len(set(found)) and set(found) <= set(itertools.product((False, True), (32, 64, 128)))
     assert propose(plan, trials) == "exhausted"
-    assert len(found) == 18 or oracle != "grid"
+    assert len(found) == 6 or oracle != "grid"
 
 
 def test_a_grid_tries_every_combination_with_both_ends_of_each_range():
-    plan = plan_of(oracle="grid", space=("learning_rate", "optimizer", "weight_decay"), max_trials=1000)
+    plan = make_plan(oracle="grid", space=("learning_rate", "optimizer", "weight_decay"), max_trials=1000)
     trials = tried(plan, 1000)
     rates = {trial.values["learning_rate"] for trial in trials}
     decays = {trial.values["weight_decay"] for trial in trials if "weight_decay" in trial.values}
@@ -113,9 +107,9 @@ def test_a_grid_tries_every_combination_with_both_ends_of_each_range():
 
 
 def test_a_grid_goes_on_after_what_was_given():
-    alone = tried(plan_of(oracle="grid", space=("batch_size", "flip")), 10)
+    alone = tried(make_plan(oracle="grid", space=("batch_size", "flip")), 10)
     given = ({"batch_size": 128, "flip": True},)
-    trials = tried(plan_of(oracle="grid", space=("batch_size", "flip"), start_from=given), 10)
+    trials = tried(make_plan(oracle="grid", space=("batch_size", "flip"), start_from=given), 10)
     assert settings_of(trials)[1] == settings_of([entry(0, given[0])])[0]
     assert sorted(settings_of(trials)) == sorted(settings_of(alone)) and len(alone) == 6
 
@@ -146,7 +140,7 @@ def promotions_are_right(trials: list[Entry], told_before: dict[int, set[int]]) 
 
 
 def test_hyperband_trains_the_best_of_each_bracket_longer():
-    plan = plan_of(oracle="hyperband", max_epochs=9, max_trials=100)
+    plan = make_plan(oracle="hyperband", max_epochs=9, max_trials=100)
     trials = tried(plan, 100)
     sizes: dict[tuple, int] = {}
     for trial in trials:
@@ -158,7 +152,7 @@ def test_hyperband_trains_the_best_of_each_bracket_longer():
 
 
 def test_hyperband_waits_for_trials_that_are_needed_to_choose():
-    plan = plan_of(oracle="hyperband", max_epochs=9, max_trials=100)
+    plan = make_plan(oracle="hyperband", max_epochs=9, max_trials=100)
     trials: list[Entry] = []
     while not isinstance(values := propose(plan, trials), str):
         trials.append(entry(len(trials), values, "RUNNING"))
@@ -170,7 +164,7 @@ def test_hyperband_waits_for_trials_that_are_needed_to_choose():
 
 
 def test_hyperband_comes_to_an_end_where_trials_fail():
-    plan = plan_of(oracle="hyperband", max_epochs=9, max_trials=100)
+    plan = make_plan(oracle="hyperband", max_epochs=9, max_trials=100)
     trials: list[Entry] = []
     while not isinstance(values := propose(plan, trials), str):
         trials.append(entry(len(trials), values, "FAILED" if len(trials) % 4 == 1 else "COMPLETED"))
@@ -185,37 +179,37 @@ def valley(values: dict) -> float:
 
 
 def best_of(oracle: str, seed: int) -> float:
-    """Returns the best score of a search of 20 trials."""
+    """Returns the best score of a search of 18 trials."""
     space = ("learning_rate", "rotation")
-    plan = plan_of(oracle=oracle, seed=seed, space=space, recipe="weighted_loss", max_trials=20)
+    plan = make_plan(oracle=oracle, seed=seed, space=space, recipe="weighted_loss", max_trials=18)
     trials: list[Entry] = []
-    while len(trials) < 20:
+    while len(trials) < 18:
         values = propose(plan, trials)
         trials.append(entry(len(trials), values, score=valley(values)))
     return max(trial.score for trial in trials)
 
 
 def test_bayesian_comes_closer_to_the_best_settings_than_chance():
-    distances = {oracle: [-best_of(oracle, seed) for seed in range(3)] for oracle in ("bayesian", "random")}
+    distances = {oracle: [-best_of(oracle, seed) for seed in range(2)] for oracle in ("bayesian", "random")}
     assert sum(distances["bayesian"]) < 0.2 * sum(distances["random"])
 
 
 def test_bayesian_learns_before_most_of_its_trials_are_over_and_repeats_none_that_runs():
-    plan = plan_of(oracle="bayesian", max_trials=20)
-    trials = tried(plan, 20, running=4)
-    assert len(set(settings_of(trials))) == 20
+    plan = make_plan(oracle="bayesian", max_trials=12, space=("learning_rate", "batch_size"))
+    trials = tried(plan, 12, running=4)
+    assert len(set(settings_of(trials))) == 12
 
 
 def test_bayesian_bears_scores_that_are_all_alike_and_trials_that_fail():
-    plan = plan_of(oracle="bayesian", max_trials=12)
-    values = [trial.values for trial in tried(plan_of(oracle="random"), 8)]
+    plan = make_plan(oracle="bayesian", max_trials=12)
+    values = [trial.values for trial in tried(make_plan(oracle="random"), 8)]
     alike = [entry(number, one, "FAILED" if number % 3 == 2 else "COMPLETED", 0.5) for number, one in enumerate(values)]
     alike = [trial if trial.status == "COMPLETED" else trial.model_copy(update={"score": None}) for trial in alike]
     assert isinstance(propose(plan, alike), dict)
 
 
 def test_a_loss_is_made_small():
-    plan = plan_of(oracle="hyperband", max_epochs=3, objective="val_loss", space=("learning_rate",))
+    plan = make_plan(oracle="hyperband", max_epochs=3, objective="val_loss", space=("learning_rate",))
     trials: list[Entry] = []
     for number, score in enumerate((0.9, 0.2, 0.5)):
         trials.append(entry(number, propose(plan, trials), score=score))

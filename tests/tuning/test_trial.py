@@ -1,7 +1,6 @@
 """Trials in real processes, on drawn faces: carried out, killed in the middle, stopped early, and gone wrong."""
 
 import csv
-import json
 import re
 import signal
 import subprocess
@@ -17,11 +16,10 @@ from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.history import read_history
-from fer_core.tuning.folder import Search, create_search
 from fer_core.tuning.plots import NAMES
 from fer_core.tuning.ranking import ranked
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import changing, load_state
+from fer_core.tuning.state import Search, changing, create_search, load_state
 from tests.conftest import PROJECT, paths_in
 from tests.script import Answer, clean_environment, run_script
 from tests.tuning.made_up import failed, made_up_search, rows, run_of, trial
@@ -233,7 +231,7 @@ def test_a_trial_that_cannot_keep_up_is_stopped_and_counts_with_what_it_came_to(
     assert entry.message in said
     assert "Stopped early after epoch 1 of 2" in said
     assert runs_of(search)[4].state.status == "SUCCEEDED"
-    assert json.loads(search.rungs_json.read_bytes())["stopped"] == {"4": entry.message}
+    assert load_state(search).stopped == {4: entry.message}
 
 
 def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
