@@ -4,31 +4,15 @@ The stopping form of ASHA (Li et al., arXiv 1810.05934): no trial waits for anot
 continue. Decisions are saved in the search's state, so that a resumed trial gets the same answer. No Keras.
 """
 
-import math
 import signal
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
-from fer_core.config import TrainConfig
 from fer_core.errors import Interrupted
 from fer_core.store.clock import Clock, utc_now
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.ranking import objective_value
-from fer_core.tuning.stage import is_out_of_time
+from fer_core.tuning.stage import FACTOR, is_out_of_time, rungs_up_to
 from fer_core.tuning.state import Search, changing, load_state
-
-FACTOR = 3
-
-
-def rungs_up_to(epochs: int, base: TrainConfig) -> Iterator[int]:
-    """Yields the epochs at which trials are compared, among the first `epochs` of a search around `base`.
-
-    While the learning rate still rises, the order of trials is noise: the first rung is an epoch after that, and each
-    later one at FACTOR times that.
-    """
-    rung = math.ceil(base.warmup_epochs) + 1
-    while rung <= epochs:
-        yield rung
-        rung *= FACTOR
 
 
 def is_stopped(search: Search, number: int, rows: Sequence[dict], *, clock: Clock = utc_now) -> bool:

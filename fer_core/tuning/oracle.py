@@ -27,10 +27,8 @@ _DRAWS = 20
 _GRID_POINTS = 5
 """Of a range."""
 
-Proposal = dict[str, Any] | Literal["wait", "exhausted"]
 
-
-def propose(plan: Plan, trials: Sequence[Entry]) -> Proposal:
+def propose(plan: Plan, trials: Sequence[Entry]) -> dict[str, Any] | Literal["wait", "exhausted"]:
     """Returns the values of the next trial; 'wait' if some trial must end before, 'exhausted' if there is no more.
 
     Args:
@@ -42,14 +40,14 @@ def propose(plan: Plan, trials: Sequence[Entry]) -> Proposal:
         return dict(first[0])
     space = _Space(plan)
     tried = {_key(trial.values) for trial in trials}
-    for values in _proposals(plan, space, trials, drawn):
-        if isinstance(values, str):
-            return values
-        if CONTINUES in values:
-            return values
-        if first:
+    answers = {"random": _random, "hyperband": _hyperband, "bayesian": _bayesian, "grid": _grid}[plan.spec.oracle]
+    for answer in answers(plan, space, trials):
+        if answer["status"] != "RUNNING":
+            return "wait" if answer["status"] == "IDLE" else "exhausted"
+        values = space.decode(answer["values"])
+        if first and CONTINUES not in values:
             return {name: value for name, value in values.items() if name.startswith(NOTE)} | first[0]
-        if _key(values) not in tried:
+        if CONTINUES in values or _key(values) not in tried:
             return values
     is_needed = plan.spec.oracle == "hyperband" and any(trial.status == "RUNNING" for trial in trials)
     return "wait" if is_needed else "exhausted"
@@ -59,13 +57,10 @@ class _Space:
     """The parameters of a search as Keras Tuner's. What is chosen goes by its text: a choice may be a list."""
 
     def __init__(self, plan: Plan):
-        is_grid = plan.spec.oracle == "grid"
-        self._choices = {
-            parameter.name: {str(value): value for value in parameter.choices or _points(parameter)}
-            for parameter in plan.parameters
-            if parameter.choices or is_grid
-        }
         self._parameters = {parameter.name: parameter for parameter in plan.parameters}
+        self._choices = {one.name: {str(value): value for value in one.choices} for one in plan.parameters}
+        if plan.spec.oracle == "grid":
+            self._choices = {one.name: {str(value): value for value in _points(one)} for one in plan.parameters}
         self.hyperparameters = keras_tuner.HyperParameters()
         for parameter in plan.parameters:
             self._add(parameter)
@@ -79,109 +74,96 @@ class _Space:
         return {name: self._choices.get(name, {}).get(value, value) for name, value in plain(dict(values)).items()}
 
     def _encode(self, name: str, value: Any) -> Any:
-        """The recipe's 0 has no place in a logarithmic range: for the oracle it is the lowest value."""
         parameter = self._parameters[name]
         value = value if parameter.choices else _within(parameter, value)
-        return str(value) if name in self._choices else value
+        return str(value) if self._choices[name] else value
 
     def _add(self, parameter: Parameter) -> None:
         own = {"name": parameter.name, "default": self._encode(parameter.name, parameter.default)}
         if parameter.when is not None:
             own |= {"parent_name": parameter.when[0], "parent_values": list(map(str, parameter.when[1]))}
-        if parameter.name in self._choices:
-            self.hyperparameters.Choice(values=list(self._choices[parameter.name]), **own)
-            return
-        add = self.hyperparameters.Int if parameter.kind == "int" else self.hyperparameters.Float
-        low, high = _within(parameter, parameter.low), _within(parameter, parameter.high)
-        add(min_value=low, max_value=high, sampling="log" if parameter.log else "linear", **own)
+        if choices := list(self._choices[parameter.name]):
+            self.hyperparameters.Choice(values=choices, **own)
+        else:
+            add = self.hyperparameters.Int if parameter.kind == "int" else self.hyperparameters.Float
+            low, high = _within(parameter, parameter.low), _within(parameter, parameter.high)
+            add(min_value=low, max_value=high, sampling="log" if parameter.log else "linear", **own)
 
 
-def _proposals(plan: Plan, space: _Space, trials: Sequence[Entry], drawn: int) -> Iterator[Proposal]:
-    """Yields what may be tried next, the best first; 'wait' or 'exhausted' where that is the oracle's answer."""
-    if plan.spec.oracle == "grid":
-        yield from _grid(plan, space, trials[len(plan.first_values) :])
-        return
-    ask = {"random": _random, "hyperband": _hyperband, "bayesian": _bayesian}[plan.spec.oracle]
-    for draw in range(_DRAWS):
-        if draw and ask is _bayesian:  # its best guess is the same each time
-            ask = _random
-        digest = hashlib.sha256(f"{plan.spec.seed} {drawn} {draw}".encode()).digest()
-        common = _common(space) | {"seed": int.from_bytes(digest[:4]) or 1}  # Keras Tuner takes 0 for "any"
-        answer = ask(plan, space, trials, common)
-        none = "wait" if answer["status"] == "IDLE" else "exhausted"
-        yield space.decode(answer["values"]) if answer["status"] == "RUNNING" else none
+def _random(plan: Plan, space: _Space, trials: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+    oracle = oracles.RandomSearchOracle(max_trials=plan.spec.max_trials, **_settings(plan, space, trials))
+    return (oracle.populate_space(str(len(trials))) for _ in range(_DRAWS))
 
 
-def _common(space: _Space) -> dict[str, Any]:
-    objective = keras_tuner.Objective("objective", "max")
-    fixed = {"allow_new_entries": False, "tune_new_entries": False}
-    return {"objective": objective, "hyperparameters": space.hyperparameters} | fixed
+def _bayesian(plan: Plan, space: _Space, trials: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+    """Yields what a Gaussian process over the finished trials promises most of. Running ones count as average.
 
-
-def _random(plan: Plan, space: _Space, trials: Sequence[Entry], common: dict[str, Any]) -> dict[str, Any]:
-    return oracles.RandomSearchOracle(max_trials=plan.spec.max_trials, **common).populate_space(str(len(trials)))
-
-
-def _bayesian(plan: Plan, space: _Space, trials: Sequence[Entry], common: dict[str, Any]) -> dict[str, Any]:
-    """Asks a Gaussian process over what has come to a score. Running trials count as average ones until they end.
-
-    So they are not proposed again. Ginsbourger et al. (2010) call it the constant liar.
+    So they are not proposed again; Ginsbourger et al. (2010) call it the constant liar.
     """
     finished = [trial for trial in trials if is_finished(trial)]
     # Keras Tuner's three a dimension would leave most searches of the usual length nothing but random trials.
-    if len(finished) < max(3, min(3 * len(plan.parameters), plan.spec.max_trials // 3)):
-        return _random(plan, space, trials, common)
-    average = fmean(trial.score for trial in finished)
-    guess = {"status": "COMPLETED", "score": average}
-    running = [trial.model_copy(update=guess) for trial in trials if trial.status == "RUNNING"]
-    oracle = oracles.BayesianOptimizationOracle(max_trials=plan.spec.max_trials, num_initial_points=1, **common)
-    oracle.trials = _trials(plan, space, [*finished, *running])
-    with warnings.catch_warnings(), threadpool_limits(1):  # on so little, threads are in each other's way
-        warnings.simplefilter("ignore")  # where all scores are alike, any length scale will do
-        return oracle.populate_space(str(len(trials)))
+    if len(finished) >= max(3, min(3 * len(plan.parameters), plan.spec.max_trials // 3)):
+        guess = {"status": "COMPLETED", "score": fmean(trial.score for trial in finished)}
+        running = [trial.model_copy(update=guess) for trial in trials if trial.status == "RUNNING"]
+        own = {"max_trials": plan.spec.max_trials, "num_initial_points": 1}
+        oracle = oracles.BayesianOptimizationOracle(**own, **_settings(plan, space, trials))
+        oracle.trials = _trials(plan, space, [*finished, *running])
+        with warnings.catch_warnings(), threadpool_limits(1):  # on so little, threads are in each other's way
+            warnings.simplefilter("ignore")  # where all scores are alike, any length scale will do
+            yield oracle.populate_space(str(len(trials)))
+    yield from _random(plan, space, trials)
 
 
-def _hyperband(plan: Plan, space: _Space, trials: Sequence[Entry], common: dict[str, Any]) -> dict[str, Any]:
-    """Asks Hyperband (Li et al., JMLR 18 (2018), 1-52), whose brackets are read off the trials."""
-    oracle = oracles.HyperbandOracle(max_epochs=plan.base.epochs, factor=plan.spec.factor, **common)
-    oracle.trials = _trials(plan, space, trials)
-    state = oracle.get_state()
-    top = state["current_bracket"]
-    newest = min((trial.values[BRACKET] for trial in trials), default=top)
-    rounds = {number: [[] for _ in range(number + 1)] for number in range(top, newest - 1, -1)}
-    for trial in trials:
-        place = {"past_id": trial.values.get(CONTINUES), "id": str(trial.number)}
-        rounds[trial.values[BRACKET]][trial.values[ROUND]].append(place)
-    brackets = [{"bracket_num": number, "rounds": places} for number, places in rounds.items()]
-    running = {str(trial.number): str(trial.number) for trial in trials if trial.status == "RUNNING"}
-    oracle.set_state(state | {"brackets": brackets, "current_bracket": newest, "ongoing_trials": running})
-    answer = oracle.populate_space(str(len(trials)))
-    if answer["status"] == "RUNNING":  # it names the newest bracket, whichever the trial is in
-        answer["values"][BRACKET] = _bracket_of(str(len(trials)), oracle.get_state()["brackets"])
-    return answer
+def _hyperband(plan: Plan, space: _Space, trials: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+    """Yields what Hyperband (Li et al., JMLR 18 (2018), 1-52) asks for. Its brackets are read off the trials."""
+    for draw in range(_DRAWS):
+        own = {"max_epochs": plan.base.epochs, "factor": plan.spec.factor}
+        oracle = oracles.HyperbandOracle(**own, **_settings(plan, space, trials, draw))
+        oracle.trials = _trials(plan, space, trials)
+        state = oracle.get_state()
+        top = state["current_bracket"]
+        newest = min((trial.values[BRACKET] for trial in trials), default=top)
+        rounds = {number: [[] for _ in range(number + 1)] for number in range(top, newest - 1, -1)}
+        for trial in trials:
+            place = {"past_id": trial.values.get(CONTINUES), "id": str(trial.number)}
+            rounds[trial.values[BRACKET]][trial.values[ROUND]].append(place)
+        brackets = [{"bracket_num": number, "rounds": places} for number, places in rounds.items()]
+        running = {str(trial.number): str(trial.number) for trial in trials if trial.status == "RUNNING"}
+        oracle.set_state(state | {"brackets": brackets, "current_bracket": newest, "ongoing_trials": running})
+        answer = oracle.populate_space(str(len(trials)))
+        for bracket in oracle.get_state()["brackets"] if answer["status"] == "RUNNING" else ():
+            if any(place["id"] == str(len(trials)) for places in bracket["rounds"] for place in places):
+                answer["values"][BRACKET] = bracket["bracket_num"]  # it names the newest one instead
+        yield answer
 
 
-def _bracket_of(trial_id: str, brackets: list[dict[str, Any]]) -> int:
-    places = ((bracket["bracket_num"], place) for bracket in brackets for one in bracket["rounds"] for place in one)
-    return next(number for number, place in places if place["id"] == trial_id)
-
-
-def _grid(plan: Plan, space: _Space, trials: Sequence[Entry]) -> Iterator[Proposal]:
+def _grid(plan: Plan, space: _Space, trials: Sequence[Entry]) -> Iterator[dict[str, Any]]:
     """Yields the combinations after the last one, each made by an oracle that knows only the one before.
 
     A living one waits for trials to end before it goes on, and does not save its place.
     """
-    values = space.encode(trials[-1].values) if trials else None
+    before = space.encode(trials[-1].values) if len(trials) > len(plan.first_values) else None
     while True:
-        oracle = oracles.GridSearchOracle(max_trials=plan.spec.max_trials, seed=1, **_common(space))
+        oracle = oracles.GridSearchOracle(max_trials=plan.spec.max_trials, **_settings(plan, space, trials))
         answer = oracle.populate_space("before")  # the first combination; the next call has the one after "before"
-        if values is not None:
-            oracle.start_order, oracle.trials = ["before"], {"before": _trial("before", values, "COMPLETED")}
+        if before is not None:
+            oracle.start_order, oracle.trials = ["before"], {"before": _trial("before", before, "COMPLETED")}
             answer = oracle.populate_space("next")
-        values = answer["values"]
-        if values is None:
-            return
-        yield space.decode(values)
+        before = answer["values"]
+        yield answer
+
+
+def _settings(plan: Plan, space: _Space, trials: Sequence[Entry], draw: int = 0) -> dict[str, Any]:
+    """Returns what every oracle needs. The random numbers depend on how many trials were drawn before."""
+    drawn = sum(CONTINUES not in trial.values for trial in trials)
+    digest = hashlib.sha256(f"{plan.spec.seed} {drawn} {draw}".encode()).digest()
+    return {
+        "objective": keras_tuner.Objective("objective", "max"),
+        "hyperparameters": space.hyperparameters,
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "seed": int.from_bytes(digest[:4]) or 1,  # Keras Tuner takes 0 for "any"
+    }
 
 
 def _trials(plan: Plan, space: _Space, entries: Iterable[Entry]) -> dict[str, Trial]:
@@ -199,14 +181,17 @@ def _trial(trial_id: str, values: dict[str, Any], status: str) -> Trial:
     return Trial(hyperparameters, trial_id=trial_id, status=status)
 
 
-def _points(parameter: Parameter) -> list[int | float]:
-    """Returns what a grid tries of a range: both ends, points evenly between them, and the recipe's own value."""
+def _points(parameter: Parameter) -> list[Any]:
+    """Returns what a grid tries: each choice; of a range both ends, points between them, and the recipe's own value."""
+    if parameter.choices:
+        return list(parameter.choices)
     spaced = np.geomspace if parameter.log else np.linspace
     found = {float(f"{value:.6g}") for value in spaced(parameter.low, parameter.high, _GRID_POINTS)}
     return sorted({_within(parameter, value) for value in (*found, parameter.default)})
 
 
 def _within(parameter: Parameter, value: float) -> int | float:
+    """Returns the number nearest to the value: the recipe's 0 has no place in a logarithmic range."""
     number = min(max(value, parameter.low), parameter.high)
     return int(number) if parameter.kind == "int" else float(number)
 

@@ -92,12 +92,10 @@ def latencies(entries: Iterable[Entry]) -> dict[int, float]:
     whatever else the machine did then can only have made it slower.
     """
     known = [entry for entry in entries if entry.latency_ms is not None]
-    # By its own number where the parameters are not known.
-    least: dict[object, float] = defaultdict(lambda: math.inf)
+    least: dict[int | None, float] = defaultdict(lambda: math.inf)
     for entry in known:
-        network = entry.parameters or f"trial {entry.number}"
-        least[network] = min(entry.latency_ms, least[network])
-    return {entry.number: least[entry.parameters or f"trial {entry.number}"] for entry in known}
+        least[entry.parameters] = min(entry.latency_ms, least[entry.parameters])
+    return {entry.number: least[entry.parameters] for entry in known}
 
 
 def milliseconds_text(milliseconds: float) -> str:

@@ -3,9 +3,7 @@
 import contextlib
 import shlex
 import shutil
-import tomllib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas
 import tomli_w
@@ -13,12 +11,11 @@ from filelock import FileLock
 
 from fer_core import networks
 from fer_core.config import TrainConfig
-from fer_core.errors import ArtifactError, ConfigError
+from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import write_atomically
 from fer_core.store.promotion import current
-from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState
 from fer_core.tuning.measuring import latency_ms
@@ -92,15 +89,8 @@ def write_best(search: Search, standing: Standing) -> None:
 
 
 def settings_toml(config: TrainConfig) -> str:
-    """Returns every setting as TOML, but for those that are None, which TOML does not know and which is their default.
-
-    Raises ConfigError if what is written would not be read as the same settings.
-    """
-    text = tomli_w.dumps(_without_none(networks.with_all_options(config).model_dump(mode="json")))
-    read = TrainConfig.checked(tomllib.loads(text), where="best.toml")
-    if networks.with_all_options(read) != networks.with_all_options(config):
-        raise ConfigError("These settings cannot be written as TOML.", hint="The manifest.json of the run has them.")
-    return text
+    """Returns every setting as TOML, but for those that are None, which is their default and unknown to TOML."""
+    return tomli_w.dumps(networks.with_all_options(config).model_dump(mode="json", exclude_none=True))
 
 
 def drop_weights(search: Search, state: SearchState) -> list[str]:
@@ -139,10 +129,10 @@ def _may_be_continued(search: Search, state: SearchState) -> set[int]:
     """Hyperband copies a trial's checkpoint when it asks for the longer one, and needs it until that has ended."""
     if search.spec.oracle != "hyperband" or state.status == "SUCCEEDED":
         return set()
-    longer = [entry for entry in state.trials if CONTINUES in entry.values and entry.status != "RUNNING"]
-    continued = {entry.values[CONTINUES] for entry in longer}
-    short = (entry for entry in state.trials if entry.values.get(EPOCHS, search.base.epochs) < search.base.epochs)
-    return {entry.number for entry in short if str(entry.number) not in continued}
+    whole = state.plan.base.epochs
+    short = {entry.number for entry in state.trials if entry.values.get(EPOCHS, whole) < whole}
+    longer = (entry for entry in state.trials if CONTINUES in entry.values and entry.status != "RUNNING")
+    return short - {int(entry.values[CONTINUES]) for entry in longer}
 
 
 def _promoted(paths: Paths) -> set[str]:
@@ -154,21 +144,12 @@ def _promoted(paths: Paths) -> set[str]:
 
 def _drop(search: Search, entry: Entry) -> bool:
     with contextlib.suppress(ArtifactError):  # somebody has removed the run, or broken it: it is left as it is
-        run: Run = open_run(search.paths, entry.run)
-        weights = [path for path in (run.model_h5, run.model_tflite, run.checkpoint) if path.exists()]
-        if weights:
+        run = open_run(search.paths, entry.run)
+        if any(path.exists() for path in (run.model_h5, run.model_tflite, run.checkpoint)):
             best = search.spec.keep_top_k
             run.update_state(message=f"Its weights are deleted: it is not among the best {best} of search {search.id}.")
             run.model_h5.unlink(missing_ok=True)
             run.model_tflite.unlink(missing_ok=True)
             shutil.rmtree(run.checkpoint, ignore_errors=True)
-        return bool(weights)
+            return True
     return False
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_none(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-        if value is not None
-    }

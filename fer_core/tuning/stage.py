@@ -1,4 +1,4 @@
-"""Where a search stands: what is left to train, and in which slots. Knows entries alone, and no oracle.
+"""Where a search stands: what is left to train, how long that takes, and in which slots it is done. No files.
 
 Only the oracle knows whether it has more to try; until it has said that it has not, there is taken to be more.
 Slots are the places in which trials are trained side by side. The n-th training of slot s is always called the same,
@@ -6,11 +6,16 @@ and who works in a slot holds its lock.
 """
 
 import json
+import math
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fer_core.tuning.entries import Entry, SearchState
+from fer_core.config import TrainConfig
+from fer_core.store.clock import utc_text
+from fer_core.tuning.entries import INITIAL_EPOCH, Entry, Plan, SearchState
 from fer_core.tuning.ranking import ranked
 
 if TYPE_CHECKING:
@@ -21,7 +26,11 @@ if TYPE_CHECKING:
 Stage = Literal["trials", "waiting", "confirmations", "done", "ended"]
 
 CONFIRMATION_SEEDS = 3
+FACTOR = 3
+"""Of successive halving: one trial of so many continues, for so many times the epochs."""
 MOST_SLOTS = 1024
+_BESIDE_SECONDS = 20.0
+"""Of a training beside its epochs (start, images, Keras, scoring, export), until the first one has ended."""
 _JOB = re.compile(r"(?P<search>.+)\.s(?P<slot>\d{1,6})\.(?P<n>\d{1,9})")
 
 
@@ -76,6 +85,59 @@ def confirmations_left(state: SearchState) -> list[tuple[Entry, int]]:
     ]
 
 
+def rungs_up_to(epochs: int, base: TrainConfig) -> Iterator[int]:
+    """Yields the epochs at which trials are compared, among the first `epochs` of a search around `base`.
+
+    While the learning rate still rises, the order of trials is noise: the first rung is an epoch after that, and each
+    later one at FACTOR times that.
+    """
+    rung = math.ceil(base.warmup_epochs) + 1
+    while rung <= epochs:
+        yield rung
+        rung *= FACTOR
+
+
+def update_estimate(state: SearchState, now: datetime) -> None:
+    """Writes into the state when the search will have ended."""
+    if state.status != "RUNNING" or state.started_utc is None:
+        return
+    left = seconds_left(state, now)
+    if left is None:
+        return
+    state.ends_utc = utc_text(now + timedelta(seconds=left))
+    if state.first_estimate_seconds is None:
+        state.first_estimate_seconds = round(left + _seconds_between(state.started_utc, now), 1)
+
+
+def seconds_left(state: SearchState, now: datetime) -> float | None:
+    """Returns the seconds to the search's end, with as many trainings side by side as it may have, or has now.
+
+    Early stopping and hyperband count as they are expected; a grid that is smaller than `max_trials` ends earlier. None
+    as long as no epoch was measured.
+    """
+    spec, base = state.plan.spec, state.plan.base
+    measured = [entry for entry in state.entries if entry.seconds is not None and entry.epochs]
+    epoch, beside = state.epoch_seconds, _BESIDE_SECONDS
+    if measured:
+        # Without those of the shorter trial that one of hyperband continues.
+        own_epochs = (max(1, entry.epochs - int(entry.values.get(INITIAL_EPOCH, 0))) for entry in measured)
+        epoch = sum(entry.seconds for entry in measured) / sum(own_epochs)
+        beside = fmean(map(_seconds_beside, measured))
+    if epoch is None:
+        return None
+    trials_are_over = state.exhausted or len(state.trials) < len(state.entries)
+    wanted = len(state.trials) if trials_are_over else spec.max_trials
+    done = sum(entry.status != "RUNNING" for entry in state.trials)
+    epochs = _expected_epochs(state.plan, wanted) - _expected_epochs(state.plan, done)
+    workers = spec.parallelism or max(1, sum(entry.status == "RUNNING" for entry in state.entries))
+    trials = (epochs * epoch + (wanted - done) * beside) / workers
+    if spec.max_hours is not None:
+        trials = min(trials, max(0.0, 3600 * spec.max_hours - _seconds_between(state.started_utc, now)))
+    confirmed = sum(entry.kind == "confirm" and entry.status != "RUNNING" for entry in state.entries)
+    confirmations = CONFIRMATION_SEEDS * min(spec.confirm_top, wanted) - confirmed
+    return trials + confirmations * (base.epochs * epoch + beside) / workers
+
+
 class TrialName(NamedTuple):
     """What the name of a search's training says."""
 
@@ -128,3 +190,25 @@ def _trials_left(state: SearchState, now: datetime) -> int:
     if state.exhausted or is_out_of_time(state, now) or is_confirming:
         return 0
     return state.plan.spec.max_trials - len(state.trials)
+
+
+def _expected_epochs(plan: Plan, trials: int) -> float:
+    """Returns the epochs of the first so many trials: at a rung the first ones continue, then one of FACTOR."""
+    if plan.spec.oracle == "hyperband":
+        return trials * plan.base.epochs / plan.spec.factor
+    epochs, alive, before = 0.0, float(trials), 0
+    for rung in rungs_up_to(plan.base.epochs, plan.base) if plan.spec.stops_early else ():
+        epochs += alive * (rung - before)
+        alive, before = min(alive, FACTOR) + max(0.0, alive - FACTOR) / FACTOR, rung
+    return epochs + alive * (plan.base.epochs - before)
+
+
+def _seconds_beside(entry: Entry) -> float:
+    if entry.asked_utc is None or entry.told_utc is None:
+        return _BESIDE_SECONDS
+    ended = datetime.fromisoformat(entry.told_utc)
+    return max(0.0, _seconds_between(entry.asked_utc, ended) - entry.seconds)
+
+
+def _seconds_between(earlier_utc: str, later: datetime) -> float:
+    return (later - datetime.fromisoformat(earlier_utc)).total_seconds()

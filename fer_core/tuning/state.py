@@ -7,9 +7,7 @@ read once it has ended.
 import contextlib
 import functools
 import json
-import os
 import secrets
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +17,10 @@ from typing import Any, NamedTuple
 import filelock
 from pydantic import ValidationError
 
-from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import create_atomically, full_disk_named, read_whole, replacing, sweep, write_atomically
+from fer_core.store.files import create_atomically, full_disk_named, read_whole, sweep, write_atomically
 from fer_core.store.stored_values import is_run_id
 from fer_core.training.starting import with_fixed_models
 from fer_core.tuning.entries import Plan, SearchState
@@ -57,10 +54,6 @@ class Search:
         return self.plan.spec
 
     @property
-    def base(self) -> TrainConfig:
-        return self.plan.base
-
-    @property
     def parameters(self) -> tuple[Parameter, ...]:
         return self.plan.parameters
 
@@ -76,6 +69,10 @@ class Search:
     def exists(self) -> bool:
         """Whether there is a search, and no folder alone."""
         return self.state_json.is_file() or self.state_backup.is_file()
+
+    @property
+    def is_of_earlier_version(self) -> bool:
+        return (self.folder / "spec.json").is_file()
 
     @property
     def trials_csv(self) -> Path:
@@ -147,11 +144,8 @@ def open_search(paths: Paths, search_id: str) -> Search:
     if search.exists:
         return search
     ids = [one.id for one in list_searches(paths)]
-    hint = (
-        did_you_mean(search_id, ids) if ids else "There are no searches yet; `python -m jobs submit tune` starts one."
-    )
-    if ids and not hint.startswith("Did"):
-        hint = f"The newest are: {', '.join(ids[:-6:-1])}."
+    none = "There are no searches yet; `python -m jobs submit tune` starts one."
+    hint = did_you_mean(search_id, ids) if ids else none
     raise NoSuchArtifactError(f"There is no search {search_id!r} in {search.folder.parent}.", hint=hint)
 
 
@@ -171,15 +165,14 @@ def changing(search: Search) -> Iterator[SearchState]:
         ArtifactError: the state is lost, or of an earlier version. DiskFullError.
     """
     with filelock.FileLock(search.folder / ".state.lock", poll_interval=0.01):
-        if _is_of_earlier_version(search):
-            raise _earlier_version(search)
+        _refuse_earlier_version(search)
         state, before = _read(search)
         yield state
         after = state.to_json()
         if after != before:
             sweep(search.folder)
             if before is not None:
-                _back_up(search)
+                write_atomically(search.state_backup, before)
             write_atomically(search.state_json, after)
 
 
@@ -189,8 +182,8 @@ def load_state(search: Search) -> SearchState:
     Raises ArtifactError if that is lost, or an earlier version began the search and it has not ended.
     """
     state, _ = _read(search)
-    if state.status == "RUNNING" and _is_of_earlier_version(search):
-        raise _earlier_version(search)
+    if state.status == "RUNNING":
+        _refuse_earlier_version(search)
     return state
 
 
@@ -263,29 +256,18 @@ def _read(search: Search) -> tuple[SearchState, bytes | None]:
 
 
 def _parsed(search: Search, content: bytes) -> SearchState:
-    if _is_of_earlier_version(search):
+    if search.is_of_earlier_version:
         plan = json.loads(read_whole(search.folder / "spec.json"))
         return SearchState.model_validate(json.loads(content) | {"plan": plan}, context=STORED)
     return SearchState.model_validate_json(content, context=STORED)
 
 
-def _is_of_earlier_version(search: Search) -> bool:
-    return (search.folder / "spec.json").is_file()
-
-
-def _earlier_version(search: Search) -> ArtifactError:
-    return ArtifactError(
-        f"Search {search.id} was begun by an earlier version and has not succeeded.",
-        hint=f"The checkout that began it resumes it; or start a new search with warm_start {search.id!r}.",
-    )
-
-
-def _back_up(search: Search) -> None:
-    with replacing(search.state_backup) as temporary:
-        try:
-            os.link(search.state_json, temporary)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(search.state_json, temporary)
+def _refuse_earlier_version(search: Search) -> None:
+    if search.is_of_earlier_version:
+        raise ArtifactError(
+            f"Search {search.id} was begun by an earlier version and has not succeeded.",
+            hint=f"The checkout that began it resumes it; or start a new search with warm_start {search.id!r}.",
+        )
 
 
 def _checked_name(name: str) -> str:

@@ -6,8 +6,7 @@ has been loaded. A process that was killed anywhere in between is simply started
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +49,7 @@ def run_trial(
     Raises:
         FerError: data, code, settings or a file that cannot be used; the trial has no outcome and can be continued.
     """
-    dataset = training_data(search.base, search.paths)
+    dataset = training_data(search.plan.base, search.paths)
     _say(report, _images_text(dataset))
     metadata = Fingerprints(dataset.fingerprint, code_fingerprint(), dataset.source)
     asked = ask(search, job_id, metadata=metadata, clock=clock)
@@ -84,80 +83,60 @@ def _carry_out(
     entry = asked.entry
     _say(report, _entry_text(search, entry))
     if entry.status == "RUNNING":
-        begin(open_run(search.paths, entry.run))
-        if asked.config.seed != search.base.seed:  # the seed decides the split
+        run = open_run(search.paths, entry.run)
+        begin(run)
+        if asked.config.seed != search.plan.base.seed:  # the seed decides the split
             dataset = training_data(asked.config, search.paths)
-        outcome = _Training(search, entry, dataset, report, clock).outcome()
+        try:
+            if run.state.status != "SUCCEEDED":  # else it was finished before, and its outcome not saved
+                _train(search, entry, run, dataset, report=report, clock=clock)
+            outcome = _outcome(search, entry, run)
+        except NonFiniteLossError as error:
+            outcome = Outcome("FAILED", epochs=run.state.epoch, message=str(error))
         entry = tell(search, entry.number, outcome, clock=clock).entries[entry.number]
     _say(report, _outcome_text(load_state(search), entry))
     write_trials(search)
 
 
-@dataclass(frozen=True)
-class _Training:
-    """One training of a search, from whatever there is of it to its outcome."""
+def _train(search: Search, entry: Entry, run: Run, dataset: Dataset, *, report: Report, clock: Clock) -> None:
+    with run.hold():
+        try:
+            read_progress(run.checkpoint)
+        except ArtifactError as error:
+            shutil.rmtree(run.checkpoint, ignore_errors=True)
+            _say(report, f"{error} It is removed, and the training begins again.")
 
-    search: Search
-    entry: Entry
-    dataset: Dataset
-    report: Report
-    clock: Clock
-
-    @property
-    def run(self) -> Run:
-        return open_run(self.search.paths, self.entry.run)
-
-    def outcome(self) -> Outcome:
-        """Returns what came of the training; one that was finished before is not trained again."""
-        if self.run.state.status != "SUCCEEDED":
-            try:
-                self._train()
-            except NonFiniteLossError as error:
-                return Outcome("FAILED", epochs=self.run.state.epoch, message=str(error))
-        return self._measured()
-
-    def _train(self) -> None:
-        with self.run.hold():
-            try:
-                read_progress(self.run.checkpoint)
-            except ArtifactError as error:
-                shutil.rmtree(self.run.checkpoint, ignore_errors=True)
-                _say(self.report, f"{error} It is removed, and the training begins again.")
-        stopped = functools.partial(is_stopped, self.search, self.entry.number, clock=self.clock)
-        train(self.run, self.dataset, paths=self.search.paths, report=self._report, is_stopped=stopped)
-
-    def _report(self, kind: str, fields: dict[str, Any]) -> None:
-        """Passes on what the training reports; its first estimate of an epoch gives that of the search."""
-        self.report(kind, fields)
+    def with_estimate(kind: str, fields: dict[str, Any]) -> None:
+        report(kind, fields)
         if "epoch_seconds" in fields:
-            state = tell_speed(self.search, fields["epoch_seconds"], clock=self.clock)
+            state = tell_speed(search, fields["epoch_seconds"], clock=clock)
             if state is not None and state.ends_utc is not None:
-                _say(self.report, duration_text(self.search, state))
+                _say(report, duration_text(search, state))
 
-    def _measured(self) -> Outcome:
-        rows = read_history(self.run.history_csv).rows
-        reason = load_state(self.search).stopped.get(self.entry.number, "")
-        own_rows = rows[self.entry.values.get(INITIAL_EPOCH, 0) :]
-        return Outcome(
-            "COMPLETED",
-            score=self._score(rows),
-            epochs=len(rows),
-            stopped_early=bool(reason),
-            message=reason,
-            parameters=parameters(self.run),
-            seconds=round(sum(row.get("seconds") or 0.0 for row in own_rows), 3),
+    stopped = functools.partial(is_stopped, search, entry.number, clock=clock)
+    train(run, dataset, paths=search.paths, report=with_estimate, is_stopped=stopped)
+
+
+def _outcome(search: Search, entry: Entry, run: Run) -> Outcome:
+    """Returns what came of a training. Its score is that of the epoch whose weights are saved."""
+    rows, objective = read_history(run.history_csv).rows, search.spec.objective
+    epoch = (run.manifest.scores or {}).get("kept_epoch")
+    score = next((row.get(objective) for row in rows if row["epoch"] == epoch), None)
+    if score is None:
+        raise ArtifactError(
+            f"{run.history_csv} does not say {objective} of epoch {epoch}, which the run has kept.",
+            hint="Restore that file, and resume the job of the trial.",
         )
-
-    def _score(self, rows: Sequence[dict]) -> float:
-        """Returns the objective of the epoch whose weights are saved: what a trial is worth is what it leaves."""
-        objective, epoch = self.search.spec.objective, (self.run.manifest.scores or {}).get("kept_epoch")
-        row = next((row for row in rows if row["epoch"] == epoch), {})
-        if row.get(objective) is None:
-            raise ArtifactError(
-                f"{self.run.history_csv} does not say {objective} of epoch {epoch}, which the run has kept.",
-                hint="Restore that file, and resume the job of the trial.",
-            )
-        return row[objective]
+    reason = load_state(search).stopped.get(entry.number, "")
+    return Outcome(
+        "COMPLETED",
+        score=score,
+        epochs=len(rows),
+        stopped_early=bool(reason),
+        message=reason,
+        parameters=parameters(run),
+        seconds=round(sum(row.get("seconds") or 0.0 for row in rows[entry.values.get(INITIAL_EPOCH, 0) :]), 3),
+    )
 
 
 def _say(report: Report, text: str) -> None:

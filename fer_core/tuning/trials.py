@@ -20,9 +20,8 @@ from fer_core.store.files import replacing
 from fer_core.store.runs import create_run, new_run_id
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState
-from fer_core.tuning.estimate import update_estimate
 from fer_core.tuning.space import with_values
-from fer_core.tuning.stage import confirmations_left, stage
+from fer_core.tuning.stage import confirmations_left, stage, update_estimate
 from fer_core.tuning.state import Search, changing, load_state
 
 _PACKAGE = Path(__file__).parents[1]
@@ -74,7 +73,7 @@ def ask(search: Search, job_id: str, *, metadata: Fingerprints, clock: Clock = u
         answer = _entry_for(search, state, job_id, metadata, now)
     if isinstance(answer, str):
         return answer
-    config = config_of(search, answer).model_copy(update={"data": metadata.data_source or search.base.data})
+    config = config_of(search, answer).model_copy(update={"data": metadata.data_source or search.plan.base.data})
     if answer.status == "RUNNING":
         _make_run(search, state, answer, config, clock)
     return Asked(answer, config)
@@ -143,9 +142,9 @@ def reopen_search(search: Search) -> None:
 
 def config_of(search: Search, entry: Entry) -> TrainConfig:
     """Returns the settings that an entry is trained with."""
-    epochs = entry.values.get(EPOCHS, search.base.epochs)
+    epochs = entry.values.get(EPOCHS, search.plan.base.epochs)
     # A short trial of Hyperband may have fewer epochs than the recipe warms up for.
-    base = fitted_to(search.base, epochs).model_copy(update={"epochs": epochs, "seed": entry.seed})
+    base = fitted_to(search.plan.base, epochs).model_copy(update={"epochs": epochs, "seed": entry.seed})
     return with_values(base, entry.values)
 
 
@@ -181,7 +180,10 @@ def _entry_for(search: Search, state: SearchState, job_id: str, metadata: Finger
     answer = _next(state, now)
     if isinstance(answer, str):
         return answer
-    run = _free_run_id(search, state, now)
+    names = {"recipe": search.spec.recipe, "clock": lambda: now}
+    run = new_run_id(search.plan.base, **names)
+    while run in {entry.run for entry in state.entries} or search.run_folder(run).exists():
+        run = new_run_id(search.plan.base, **names)  # other trials of this second may not have their folders yet
     entry = Entry(number=len(state.entries), run=run, job=job_id, asked_utc=utc_text(now), **answer)
     state.entries.append(entry)
     return entry
@@ -206,15 +208,6 @@ def _next(state: SearchState, now: datetime) -> dict[str, Any] | str:
     if next_stage == "waiting":
         return "The last trials of the search are being trained."
     return "The search has nothing left to train."
-
-
-def _free_run_id(search: Search, state: SearchState, now: datetime) -> str:
-    """Other trials of this second have their folders only soon."""
-    taken = {entry.run for entry in state.entries}
-    while True:
-        run_id = new_run_id(search.base, recipe=search.spec.recipe, clock=lambda: now)
-        if run_id not in taken and not search.run_folder(run_id).exists():
-            return run_id
 
 
 def _make_run(search: Search, state: SearchState, entry: Entry, config: TrainConfig, clock: Clock) -> None:

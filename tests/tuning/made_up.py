@@ -70,7 +70,7 @@ def rows(*scores: float, objective: str = OBJECTIVE) -> list[dict]:
 
 def run_of(search: Search, entry: Entry, history: list[dict]) -> Run:
     """Makes the run of a trial, with the history of so many epochs."""
-    config = with_values(search.base, entry.values)
+    config = with_values(search.plan.base, entry.values)
     run = create_run(search.paths, config, recipe="smoke", kind="trial", parent=search.id, run_id=entry.run)
     write_history(run.history_csv, history)
     run.update_state(epoch=len(history))

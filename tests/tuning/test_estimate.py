@@ -6,7 +6,7 @@ import pytest
 
 from fer_core.store.clock import utc_text
 from fer_core.tuning.entries import SearchState
-from fer_core.tuning.estimate import seconds_left
+from fer_core.tuning.stage import seconds_left
 from fer_core.tuning.state import load_state, summary
 from fer_core.tuning.trial import duration_text
 from fer_core.tuning.trials import Outcome, tell, tell_speed

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fer_core.errors import Interrupted
-from fer_core.tuning.halving import is_stopped, rungs_up_to
+from fer_core.tuning.halving import is_stopped
+from fer_core.tuning.stage import rungs_up_to
 from fer_core.tuning.state import changing, load_state
 from tests.tuning.made_up import confirmation, made_up_search, minutes, rows, trial
 
@@ -70,12 +71,12 @@ def test_the_recipes_own_settings_are_trained_to_their_end(make_search):
 )
 def test_the_first_rung_lies_after_the_warm_up(make_search, recipe, rungs):
     search = make_search(recipe=recipe, settings={})
-    assert list(rungs_up_to(search.base.epochs, search.base)) == rungs
-    history = rows(*[0.5] * search.base.epochs)
+    assert list(rungs_up_to(search.plan.base.epochs, search.plan.base)) == rungs
+    history = rows(*[0.5] * search.plan.base.epochs)
     for number in (1, 2, 3):
         is_stopped(search, number, history)
     stopped = [epochs for epochs in range(1, rungs[-1] + 1) if is_stopped(search, 4, rows(*[0.1] * epochs))]
-    assert stopped[0] == rungs[0] > search.base.warmup_epochs
+    assert stopped[0] == rungs[0] > search.plan.base.warmup_epochs
 
 
 def test_nobody_is_stopped_between_the_rungs(make_search):

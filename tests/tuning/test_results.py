@@ -162,7 +162,7 @@ def test_best_toml_is_what_the_training_script_takes_and_says_whose_settings_it_
     own = [trial(0, 0.5), *(confirmation(1 + seed, 0, 0.5 + seed / 10) for seed in range(3))]
     search = made_up_search(paths, own)
     for entry in own:
-        config = search.base.model_copy(update={"seed": entry.seed, RATE: 0.0123})
+        config = search.plan.base.model_copy(update={"seed": entry.seed, RATE: 0.0123})
         run_of(search, entry, rows(0.5)).update_manifest(config=config)
     write_best(search, winner(own, OBJECTIVE))
     request = parse(["--config", str(search.best_toml), "--models-dir", str(paths.models)])

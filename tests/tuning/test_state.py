@@ -36,7 +36,7 @@ def test_a_new_search_has_its_plan_and_nothing_more(paths):
     assert [path.name for path in search.folder.iterdir()] == ["state.json"]
     again = open_search(paths, search.id)
     assert load_state(again) == SearchState(plan=again.plan)
-    assert (again.spec, again.base.data, again.plan.created_utc) == (spec, "sample", "2026-01-31T12:00:00.000Z")
+    assert (again.spec, again.plan.base.data, again.plan.created_utc) == (spec, "sample", "2026-01-31T12:00:00.000Z")
     assert [parameter.name for parameter in again.parameters] == ["flip"]
     assert again.plan.first_values == ({"flip": False},)
 
@@ -53,7 +53,7 @@ def test_data_is_named_so_that_it_is_found_from_anywhere(paths, tmp_path, monkey
     (tmp_path / "faces").mkdir()
     monkeypatch.chdir(tmp_path)
     search = create_search(paths, SearchSpec(recipe="smoke", data="faces"))
-    assert search.spec.data == search.base.data == str(tmp_path / "faces")
+    assert search.spec.data == search.plan.base.data == str(tmp_path / "faces")
 
 
 def test_an_earlier_search_gives_its_best_to_try_first(make_search, paths):
@@ -62,7 +62,7 @@ def test_an_earlier_search_gives_its_best_to_try_first(make_search, paths):
         add_entry(earlier, values={"learning_rate": rate}, status="COMPLETED", score=place / 10)
     later = make_search(space=("learning_rate", "flip"), warm_start=earlier.id)
     rates = [values["learning_rate"] for values in later.plan.first_values]
-    assert rates == [later.base.learning_rate, 5e-3, 2e-3, 1e-4]
+    assert rates == [later.plan.base.learning_rate, 5e-3, 2e-3, 1e-4]
     with pytest.raises(ArtifactError, match="There is no search 'none'") as caught:
         make_search(warm_start="none")
     assert earlier.id in caught.value.hint

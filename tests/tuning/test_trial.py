@@ -97,6 +97,7 @@ def outranked(search: Search) -> None:
         run_of(search, entry, rows(0.995))
     with changing(search) as state:
         state.entries, state.started_utc = entries, entries[0].asked_utc
+        state.rungs = {1: dict.fromkeys(range(4), 0.995)}
 
 
 def runs_of(search: Search) -> list[Run]:
@@ -122,7 +123,7 @@ def test_the_log_of_a_trial_reads_like_that_of_a_training(searched):
 def test_the_first_trial_has_the_recipes_own_settings(searched):
     search = searched.search("whole")
     run, *_ = runs_of(search)
-    assert run.manifest.config.model_copy(update={"data": "sample"}) == search.base
+    assert run.manifest.config.model_copy(update={"data": "sample"}) == search.plan.base
     assert (run.manifest.kind, run.manifest.parent, run.manifest.promote) == ("trial", "whole", False)
 
 

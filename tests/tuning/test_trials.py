@@ -50,7 +50,7 @@ def test_the_first_trial_is_the_recipe_itself(make_search):
     search = make_search()
     asked = begin(search)
     assert (asked.entry.number, asked.entry.kind, asked.entry.status) == (0, "trial", "RUNNING")
-    assert asked.config == search.base == config_of(search, asked.entry)
+    assert asked.config == search.plan.base == config_of(search, asked.entry)
 
 
 def test_the_run_of_a_trial_waits_to_be_trained_with_its_settings(make_search, paths):
