@@ -2,23 +2,15 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from fer_core.config import TrainConfig
 from fer_core.store.stored_values import Count, RunId, Timestamp
 from fer_core.tuning.space import NOTE, Parameter
 from fer_core.tuning.spec import SearchSpec
 
-EntryKind = Literal["trial", "confirm"]
-EntryStatus = Literal["RUNNING", "COMPLETED", "FAILED"]
-SearchStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
-
-CONTINUES = "tuner/trial_id"
-"""Among the values of a Hyperband trial: the number of the trial that it goes on with."""
-EPOCHS = "tuner/epochs"
-"""Among the values of a Hyperband trial: how many epochs it has in all."""
-INITIAL_EPOCH = "tuner/initial_epoch"
-"""Among the values of a Hyperband trial: how many of its epochs the trial has had that it goes on with."""
+CONTINUES, EPOCHS, INITIAL_EPOCH = "tuner/trial_id", "tuner/epochs", "tuner/initial_epoch"
+"""Among the values of a Hyperband trial: which trial it continues, its epochs in all, and those which that one had."""
 BRACKET, ROUND = "tuner/bracket", "tuner/round"
 
 
@@ -43,7 +35,7 @@ class Entry(BaseModel):
 
     number: Count
     """From 0, without gaps; the confirmations go on after the trials."""
-    kind: EntryKind = "trial"
+    kind: Literal["trial", "confirm"] = "trial"
     """'confirm' trains the settings of an earlier trial again, with another seed."""
     of: int | None = None
     """The trial that is confirmed."""
@@ -54,7 +46,7 @@ class Entry(BaseModel):
     run: RunId
     job: str | None = None
     """The slot that trains it, and which of its trainings this is."""
-    status: EntryStatus = "RUNNING"
+    status: Literal["RUNNING", "COMPLETED", "FAILED"] = "RUNNING"
     score: float | None = None
     """The objective at the epoch whose weights are kept: the best one, unless the recipe keeps the last."""
     epochs: Count = 0
@@ -85,21 +77,20 @@ class SearchState(BaseModel):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     plan: Plan
-    status: SearchStatus = "RUNNING"
+    status: Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] = "RUNNING"
     message: str = ""
     data_fingerprint: str | None = None
-    """Of the first trial; None before it."""
     code_fingerprint: str | None = None
-    """Of the first trial, too."""
+    """Both of the first trial."""
     other_code: list[str] = []
     """Fingerprints of the code of later trials, where it had changed."""
     started_utc: Timestamp | None = None
     epoch_seconds: float | None = None
-    """Of the first trial, as it reckoned in its first epoch."""
+    """Of the first trial, as estimated in its first epoch."""
     first_estimate_seconds: float | None = None
     """How long the search was to take in all, when an epoch was measured for the first time."""
     ends_utc: Timestamp | None = None
-    """When the search will have ended, as reckoned last."""
+    """When the search will have ended, by the last estimate."""
     winner: RunId | None = None
     """The run."""
     exhausted: bool = False
@@ -120,12 +111,6 @@ class SearchState(BaseModel):
     def _whole_plan(self, plan: Plan) -> dict[str, Any]:
         """With its defaults, which may be others in a later version."""
         return plan.model_dump(mode="json")
-
-    @model_validator(mode="after")
-    def _numbers_have_no_gap(self) -> "SearchState":
-        if any(entry.number != place for place, entry in enumerate(self.entries)):
-            raise ValueError("the numbers of the entries have a gap")
-        return self
 
     @property
     def ended(self) -> int:

@@ -17,8 +17,11 @@ class Standing(NamedTuple):
     trial: Entry
     confirmations: tuple[Entry, ...]
     """Those that were finished."""
-    score: float
-    """The mean of the confirmations; the trial's own where there are none."""
+
+    @property
+    def score(self) -> float:
+        """The mean of the confirmations; the trial's own where there are none."""
+        return fmean(entry.score for entry in self.confirmations or (self.trial,))
 
     @property
     def mean_of(self) -> str:
@@ -57,10 +60,7 @@ def standings(entries: Sequence[Entry], objective: str) -> list[Standing]:
     for entry in entries:
         if entry.kind == "confirm" and is_finished(entry):
             confirmations[entry.of].append(entry)
-    found = []
-    for trial in ranked(entries, objective):
-        own = confirmations[trial.number]
-        found.append(Standing(trial, tuple(own), fmean(entry.score for entry in own) if own else trial.score))
+    found = [Standing(trial, tuple(confirmations[trial.number])) for trial in ranked(entries, objective)]
     return sorted(
         found, key=lambda one: (-len(one.confirmations), -objective_value(objective, one.score), _size(one.trial))
     )

@@ -192,30 +192,25 @@ def summary(search: Search) -> Summary:
     state = load_state(search)
     spec, counts = state.plan.spec, Counter(entry.status for entry in state.trials)
     best = next(iter(ranked(state.entries, spec.objective)), None)
-    confirmations = [entry for entry in state.entries if entry.kind == "confirm"]
-    is_confirming = state.status == "RUNNING" and confirmations
+    again = [entry for entry in state.entries if entry.kind == "confirm"]
+    is_confirming = state.status == "RUNNING" and again
+    known = {name: getattr(spec, name) for name in ("recipe", "oracle", "objective", "max_trials")}
+    known |= {name: getattr(state, name) for name in ("status", "winner", "started_utc", "message")}
     return Summary(
         id=search.id,
-        status=state.status,
-        recipe=spec.recipe,
-        oracle=spec.oracle,
-        objective=spec.objective,
-        max_trials=spec.max_trials,
         asked=counts.total(),
         running=counts["RUNNING"],
         completed=counts["COMPLETED"],
         failed=counts["FAILED"],
-        confirmations=sum(entry.status == "COMPLETED" for entry in confirmations),
-        confirming=len(confirmations) + len(confirmations_left(state)) if is_confirming else 0,
+        confirmations=sum(entry.status == "COMPLETED" for entry in again),
+        confirming=len(again) + len(confirmations_left(state)) if is_confirming else 0,
         best_score=best and best.score,
         best_trial=best and best.number,
         best_run=best and best.run,
-        winner=state.winner,
         created_utc=state.plan.created_utc,
-        started_utc=state.started_utc,
         first_estimate_seconds=state.first_estimate_seconds,
         ends_utc=state.ends_utc if state.status == "RUNNING" else None,
-        message=state.message,
+        **known,
     )
 
 

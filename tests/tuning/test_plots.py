@@ -93,7 +93,9 @@ def test_each_setting_that_varies_has_a_panel_with_a_point_for_each_trial_that_u
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.axison and axes.get_title(loc="left")}
     assert len(panels) == (0 if count == 1 else 8 if count > 2 else len(panels))
     for name, axes in panels.items():
-        points = {line.get_label(): len(line.get_xdata()) for line in axes.get_lines() if line.get_linestyle() == "None"}
+        points = {
+            line.get_label(): len(line.get_xdata()) for line in axes.get_lines() if line.get_linestyle() == "None"
+        }
         is_winner_there = points.pop(f"the winner: trial {chosen(state).trial.number}", 0) == 1
         assert is_winner_there == (name in chosen(state).trial.values)
         assert sum(points.values()) == sum(name in entry.values for entry in finished)
