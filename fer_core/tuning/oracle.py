@@ -108,6 +108,7 @@ def _bayesian(plan: Plan, space: _Space, trials: Sequence[Entry]) -> Iterator[di
         own = {"max_trials": plan.spec.max_trials, "num_initial_points": 1}
         oracle = oracles.BayesianOptimizationOracle(**own, **_settings(plan, space, trials))
         oracle.trials = _trials(plan, space, [*finished, *running])
+        oracle.gpr.set_params(n_restarts_optimizer=4)  # for 20, all others wait twice as long from 300 trials on
         with warnings.catch_warnings(), threadpool_limits(1):  # on so little, threads are in each other's way
             warnings.simplefilter("ignore")  # where all scores are alike, any length scale will do
             yield oracle.populate_space(str(len(trials)))

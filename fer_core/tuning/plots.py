@@ -27,14 +27,14 @@ _COLUMNS = 4
 
 
 def write_plots(search: Search, state: SearchState, chosen: Standing | None = None) -> list[Path]:
-    """Writes NAMES into the search's plots/ and returns their paths.
+    """Writes NAMES into the search's folder plots/ and returns their paths.
 
     Args:
         state: what is drawn; of a search that still runs, what there is so far.
         chosen: the setting that stands out as the winner.
     """
     figures = (best_score_figure(state, chosen), settings_figure(state, chosen), pareto_figure(state, chosen))
-    paths = [search.plots / f"{name}.png" for name in NAMES]
+    paths = [search.folder / "plots" / f"{name}.png" for name in NAMES]
     spec, count = state.plan.spec, len(state.trials)
     trials = "1 trial" if count == 1 else f"{count:,} trials"
     for figure, path, heading in zip(figures, paths, _HEADINGS, strict=True):

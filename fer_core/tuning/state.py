@@ -1,7 +1,6 @@
 """`Search`: a search in its folder models/searches/<id>, whose state.json is read and changed as a whole, under a lock.
 
-state.json.bak is the state before the last change. A search of earlier versions, which had their plan in spec.json, is
-read once it has ended.
+state.json.bak is the state before the last change.
 """
 
 import contextlib
@@ -29,6 +28,8 @@ from fer_core.tuning.space import Parameter
 from fer_core.tuning.spec import STORED, SearchSpec, base_config, first_values, space_of
 from fer_core.tuning.stage import confirmations_left
 
+_EARLIER_PLAN = "spec.json"
+"""Of earlier versions, whose searches are read once they have ended. Now the plan is part of the state."""
 _WARM_STARTS = 5
 """So many of an earlier search's settings are tried first: enough to hold on to what it found."""
 
@@ -71,20 +72,12 @@ class Search:
         return self.state_json.is_file() or self.state_backup.is_file()
 
     @property
-    def is_of_earlier_version(self) -> bool:
-        return (self.folder / "spec.json").is_file()
-
-    @property
     def trials_csv(self) -> Path:
         return self.folder / "trials.csv"
 
     @property
     def best_toml(self) -> Path:
         return self.folder / "best.toml"
-
-    @property
-    def plots(self) -> Path:
-        return self.folder / "plots"
 
     def run_folder(self, run_id: str) -> Path:
         """Returns where the run of a trial lies, also before there is one."""
@@ -251,14 +244,15 @@ def _read(search: Search) -> tuple[SearchState, bytes | None]:
 
 
 def _parsed(search: Search, content: bytes) -> SearchState:
-    if search.is_of_earlier_version:
-        plan = json.loads(read_whole(search.folder / "spec.json"))
-        return SearchState.model_validate(json.loads(content) | {"plan": plan}, context=STORED)
+    plan = search.folder / _EARLIER_PLAN
+    if plan.is_file():
+        values = json.loads(content) | {"plan": json.loads(read_whole(plan))}
+        return SearchState.model_validate(values, context=STORED)
     return SearchState.model_validate_json(content, context=STORED)
 
 
 def _refuse_earlier_version(search: Search) -> None:
-    if search.is_of_earlier_version:
+    if (search.folder / _EARLIER_PLAN).is_file():
         raise ArtifactError(
             f"Search {search.id} was begun by an earlier version and has not succeeded.",
             hint=f"The checkout that began it resumes it; or start a new search with warm_start {search.id!r}.",

@@ -1,7 +1,9 @@
 """Searches that were never trained: entries as trials leave them, in a search's folder, and runs with a history."""
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fer_core.paths import Paths
 from fer_core.store.clock import utc_text
@@ -22,6 +24,12 @@ def plan_of(**settings) -> Plan:
     spec = SearchSpec(**{"recipe": "smoke"} | settings)
     known = {"base": base_config(spec), "parameters": space_of(spec), "first_values": first_values(spec, [])}
     return Plan(created_utc=utc_text(BEGIN), spec=spec, **known)
+
+
+def hill(values: dict[str, Any]) -> float:
+    """Returns a score, 0..1, that is best at a learning rate of 1e-3 and grows with the epochs of a trial."""
+    distance = abs(math.log10(values.get("learning_rate", 1e-3)) + 3) / 2
+    return max(0.0, 1 - distance) * (1 - 0.5 / values.get("tuner/epochs", 100))
 
 
 def minutes(number: float) -> datetime:

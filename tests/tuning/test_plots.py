@@ -129,7 +129,7 @@ def test_all_plots_are_written_whole_and_say_of_which_search_they_are(paths):
     entries = searched(12).entries
     search = made_up_search(paths, entries, recipe="attention", settings={"sample_per_class": 20}, space=("all",))
     written = write_plots(search, load_state(search), winner(entries, OBJECTIVE))
-    assert sorted(path.name for path in search.plots.iterdir()) == sorted(f"{name}.png" for name in NAMES)
+    assert sorted(path.name for path in (search.folder / "plots").iterdir()) == sorted(f"{name}.png" for name in NAMES)
     assert all(cv2.imread(str(path)).shape[0] > 500 for path in written)
 
 

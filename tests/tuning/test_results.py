@@ -25,7 +25,6 @@ from fer_core.tuning.results import (
     settings_toml,
     trials_csv,
     write_best,
-    write_trials,
 )
 from fer_core.tuning.state import changing, load_state
 from tests.conftest import PROJECT
@@ -64,12 +63,20 @@ def check_is_whole(search) -> None:
     assert (state.status, state.winner, state.message) == ("SUCCEEDED", "run-4", "")
     assert tomllib.loads(search.best_toml.read_text())[RATE] == 0.01
     assert len(search.trials_csv.read_text().splitlines()) == 1 + len(ENTRIES)
-    assert all(cv2.imread(str(search.plots / f"{name}.png")) is not None for name in NAMES)
+    assert all(cv2.imread(str(search.folder / "plots" / f"{name}.png")) is not None for name in NAMES)
 
 
-@pytest.mark.parametrize("entries", [(), ENTRIES[:1], ENTRIES[:4], (*ENTRIES[:4], confirmation(4, 1))])
-def test_a_search_of_which_something_is_left_goes_on(paths, entries):
-    search = made_up_search(paths, entries, **SMALL)
+@pytest.mark.parametrize(
+    ("entries", "status"),
+    [
+        ((), "RUNNING"),
+        (ENTRIES[:4], "RUNNING"),
+        ((*ENTRIES[:4], confirmation(4, 1)), "RUNNING"),
+        (ENTRIES, "CANCELLED"),
+    ],
+)
+def test_a_search_of_which_something_is_left_or_that_was_ended_by_others_stays_as_it_is(paths, entries, status):
+    search = made_up_search(paths, entries, status=status, **SMALL)
     before = search.state_json.read_bytes()
     assert end_if_over(search) is None
     assert search.state_json.read_bytes() == before
@@ -82,13 +89,6 @@ def test_a_search_of_which_no_trial_was_finished_has_failed(paths):
     assert (state.status, state.winner) == ("FAILED", None)
     assert state.message == "None of its trials was finished. The last one: The loss became no number."
     assert not search.best_toml.exists()
-
-
-@pytest.mark.parametrize("status", ["CANCELLED", "FAILED"])
-def test_a_search_that_was_ended_by_others_stays_as_it_is(paths, status):
-    search = made_up_search(paths, ENTRIES, status=status, **SMALL)
-    assert end_if_over(search) is None
-    assert load_state(search).status == status
 
 
 def test_of_three_processes_at_once_one_ends_the_search(over):
@@ -142,13 +142,6 @@ def test_the_table_has_a_line_for_each_training_with_its_settings():
     assert [line["optimizer"] for line in lines] == ["", "sgd", "", ""]
     assert (lines[0]["parameters"], lines[0]["latency_ms"], lines[3]["of"]) == ("1200", "0.25", "0")
     assert lines[1]["message"] == "The process was killed. Last lines: Killed"
-
-
-def test_the_table_is_written_of_a_search_that_has_not_begun(paths):
-    search = made_up_search(paths)
-    write_trials(search)
-    names = [parameter.name for parameter in search.parameters]
-    assert search.trials_csv.read_text().splitlines() == [",".join([*COLUMNS, *names])]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
