@@ -25,6 +25,7 @@ from celery.worker.consumer import Consumer  # noqa: F401
 
 from fer_core.errors import RunHeldError
 from fer_core.store.runs import open_run
+<<<<<<< HEAD
 from fer_core.tuning.asking import Asked, ask
 from fer_core.tuning.ending import end_if_over
 from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
@@ -35,6 +36,16 @@ from fer_core.tuning.tables import write_trials
 from fer_core.tuning.telling import Outcome, tell
 from jobs import attempts, tasks
 from jobs.celery import app
+=======
+from fer_core.tuning.results import drop_weights, end_if_over, write_trials
+from fer_core.tuning.state import Search, load_state
+from fer_core.tuning.trials import Asked, Fingerprints, Outcome, ask, code_fingerprint, tell
+from jobs.celery import app, broker
+from jobs.searching import free_slot, has_work
+from jobs.sweep import PERIOD_SECONDS, look_through
+
+_PR_SET_PDEATHSIG = 1
+>>>>>>> cut-tuning
 
 PARTS = ("ask", "tell")
 METADATA = Fingerprints("stub", code_fingerprint())

@@ -20,9 +20,8 @@ from fer_core.store.promotion import current, model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import SHIPPED, UNFINISHED, list_runs
 from fer_core.tuning.entries import SearchState
-from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.ranking import ranked
-from fer_core.tuning.state import load_state
+from fer_core.tuning.state import Search, list_searches, load_state
 
 _TEMPORARY = ".*.part*"
 _DAY = 86_400.0

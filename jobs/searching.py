@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from fer_core.job.job import Job
 from fer_core.job.lock import Held, is_taken, taken
 from fer_core.store.clock import utc_now
-from fer_core.tuning.slots import TrialName, running_slots, slot_count, slot_lock, trial_of
-from fer_core.tuning.stage import work_left
+from fer_core.tuning.stage import TrialName, running_slots, slot_count, slot_lock, trial_of, work_left
 from fer_core.tuning.state import load_state
 
 Slot = tuple[TrialName, Held]
@@ -28,7 +27,7 @@ def has_work(job: Job, *, beside: TrialName | None = None) -> bool:
     begun = running_slots(state)
     not_begun = len(taken_slots - begun)
     is_free = begun - taken_slots - ({beside.slot} if beside else set())
-    return bool(is_free) or work_left(search.spec, state, utc_now()) > not_begun
+    return bool(is_free) or work_left(state, utc_now()) > not_begun
 
 
 @contextlib.contextmanager

@@ -23,8 +23,8 @@ from fer_core.job.create import create_job, job_of_message, new_id, prepare
 from fer_core.job.job import Job, checked_id, mark_of, open_job
 from fer_core.job.lock import Held, taken
 from fer_core.store.files import DiskFullError
-from fer_core.tuning.progress import note_refusal, trial_failed
 from fer_core.tuning.state import load_state
+from fer_core.tuning.trials import note_refusal, trial_failed
 from jobs.attempts import Attempts, Outcome, Worker
 from jobs.celery import app, broker, is_stop_asked, paths
 from jobs.notify import notify

@@ -15,9 +15,8 @@ from fer_core.store.clock import utc_now
 from fer_core.store.files import read_json
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.tuning.folder import Search
-from fer_core.tuning.slots import TrialName
-from fer_core.tuning.state import load_state
+from fer_core.tuning.stage import TrialName
+from fer_core.tuning.state import Search, load_state
 from jobs.attempts import Work
 from jobs.garbage import find_garbage, remove_garbage
 from jobs.process import PROJECT, last_lines

@@ -14,7 +14,7 @@ from fer_core.cli.output import say, send_native_messages_to
 from fer_core.interruption import signals_wait
 from fer_core.paths import Paths
 from fer_core.training.machine import choose_backend
-from fer_core.tuning.folder import open_search
+from fer_core.tuning.state import open_search
 
 PROGRAM = "-m fer_core.cli.trial"
 

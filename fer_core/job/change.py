@@ -9,8 +9,8 @@ from fer_core.job.lock import taken
 from fer_core.paths import Paths
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import full_disk_named, write_json
-from fer_core.tuning.progress import cancel_search, reopen_search
 from fer_core.tuning.state import load_state
+from fer_core.tuning.trials import cancel_search, reopen_search
 
 
 def cancel_job(job: Job, message: str = "Cancelled.") -> None:

@@ -21,8 +21,8 @@ from fer_core.store.files import full_disk_named, sweep, sync, temporary_beside,
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.starting import with_fixed_models
-from fer_core.tuning.folder import create_search
 from fer_core.tuning.spec import SearchSpec
+from fer_core.tuning.state import create_search
 
 _PATHS = ("data", "init_from", "run", "teacher")
 _NOT_PATHS = ("sample", "kaggle", "current")

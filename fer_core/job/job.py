@@ -31,8 +31,7 @@ from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import read_json, write_json
 from fer_core.store.run import Run, Status
 from fer_core.tuning.entries import SearchState
-from fer_core.tuning.folder import Search
-from fer_core.tuning.state import load_state
+from fer_core.tuning.state import Search, load_state
 
 TaskName = Literal["tune", "train", "retrain", "evaluate", "gc"]
 FOLDERS: dict[TaskName, str] = {
@@ -101,7 +100,8 @@ class Job:
     @property
     def search(self) -> Search | None:
         """The search that it is, once that has a plan; None for other jobs."""
-        return Search(self.folder, self.paths) if (self.folder / "spec.json").is_file() else None
+        search = Search(self.folder, self.paths)
+        return search if self.folder.parent.name == "searches" and search.exists else None
 
     @property
     def lock(self) -> Path:

@@ -15,10 +15,8 @@ from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import Entry, SearchState
-from fer_core.tuning.folder import Search
-from fer_core.tuning.slots import parse_trial_name, slot_count, slot_lock
-from fer_core.tuning.stage import work_left
-from fer_core.tuning.state import Summary, load_state, summary
+from fer_core.tuning.stage import parse_trial_name, slot_count, slot_lock, work_left
+from fer_core.tuning.state import Search, Summary, load_state, summary
 
 ALIVE = ("QUEUED", "RUNNING", "INTERRUPTED")
 """What has not ended: of jobs, runs and searches."""
@@ -172,7 +170,7 @@ def wanted_workers(paths: Paths) -> dict[str, int]:
         if search is not None:
             state = load_state(search)
             begun = sum(entry.status == "RUNNING" for entry in state.entries)
-            count = max(1, min(slot_count(search), begun + work_left(search.spec, state, utc_now())))
+            count = max(1, min(slot_count(search), begun + work_left(state, utc_now())))
         counts[job.queue] = counts.get(job.queue, 0) + count
     return counts
 

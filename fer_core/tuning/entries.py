@@ -1,22 +1,35 @@
-"""What is known of a search: an `Entry` for each training that was asked for, and the `SearchState` that holds them.
-
-Values only: no files, no Keras. The oracle itself is not kept; it is made anew from the entries whenever it is asked.
-"""
+"""What state.json of a search holds: its plan, and an `Entry` for each training. Values only: no files, no Keras."""
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_serializer
 
+<<<<<<< HEAD
 from fer_core.store.manifest import Count, RunId, Timestamp
+=======
+from fer_core.config import TrainConfig
+from fer_core.store.stored_values import Count, RunId, Timestamp
+from fer_core.tuning.space import NOTE, Parameter
+from fer_core.tuning.spec import SearchSpec
+>>>>>>> cut-tuning
 
-EntryKind = Literal["trial", "confirm"]
-EntryStatus = Literal["RUNNING", "COMPLETED", "FAILED"]
-SearchStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+CONTINUES, EPOCHS, INITIAL_EPOCH = "tuner/trial_id", "tuner/epochs", "tuner/initial_epoch"
+"""Among the values of a Hyperband trial: which trial it continues, its epochs in all, and those which that one had."""
+BRACKET, ROUND = "tuner/bracket", "tuner/round"
 
-CONTINUES = "tuner/trial_id"
-"""Among the values of a Hyperband trial: the number of the trial that it goes on with."""
-EPOCHS = "tuner/epochs"
-"""Among the values of a Hyperband trial: how many epochs it has in all."""
+
+class Plan(BaseModel):
+    """What a search was asked for and what follows from it, fixed when it is made, whatever the code says later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    created_utc: Timestamp
+    spec: SearchSpec
+    base: TrainConfig
+    """What every trial starts from."""
+    parameters: tuple[Parameter, ...]
+    first_values: tuple[dict[str, Any], ...]
+    """What is tried before the oracle is asked; the recipe's own values come first."""
 
 
 class Entry(BaseModel):
@@ -26,7 +39,7 @@ class Entry(BaseModel):
 
     number: Count
     """From 0, without gaps; the confirmations go on after the trials."""
-    kind: EntryKind = "trial"
+    kind: Literal["trial", "confirm"] = "trial"
     """'confirm' trains the settings of an earlier trial again, with another seed."""
     of: int | None = None
     """The trial that is confirmed."""
@@ -37,7 +50,7 @@ class Entry(BaseModel):
     run: RunId
     job: str | None = None
     """The slot that trains it, and which of its trainings this is."""
-    status: EntryStatus = "RUNNING"
+    status: Literal["RUNNING", "COMPLETED", "FAILED"] = "RUNNING"
     score: float | None = None
     """The objective at the epoch whose weights are kept: the best one, unless the recipe keeps the last."""
     epochs: Count = 0
@@ -54,29 +67,34 @@ class Entry(BaseModel):
     @property
     def settings(self) -> dict[str, Any]:
         """The values without Hyperband's notes."""
-        return {name: value for name, value in self.values.items() if not name.startswith("tuner/")}
+        return {name: value for name, value in self.values.items() if not name.startswith(NOTE)}
+
+    @property
+    def title(self) -> str:
+        """How the training is called."""
+        return f"Trial {self.number}" if self.kind == "trial" else f"Trial {self.of} with seed {self.seed}"
 
 
 class SearchState(BaseModel):
-    """How far a search is."""
+    """A search: its plan and how far it is."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
-    status: SearchStatus = "RUNNING"
+    plan: Plan
+    status: Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] = "RUNNING"
     message: str = ""
     data_fingerprint: str | None = None
-    """Of the first trial; None before it."""
     code_fingerprint: str | None = None
-    """Of the first trial, too."""
+    """Both of the first trial."""
     other_code: list[str] = []
     """Fingerprints of the code of later trials, where it had changed."""
     started_utc: Timestamp | None = None
     epoch_seconds: float | None = None
-    """Of the first trial, as it reckoned in its first epoch."""
+    """Of the first trial, as estimated in its first epoch."""
     first_estimate_seconds: float | None = None
     """How long the search was to take in all, when an epoch was measured for the first time."""
     ends_utc: Timestamp | None = None
-    """When the search will have ended, as reckoned last."""
+    """When the search will have ended, by the last estimate."""
     winner: RunId | None = None
     """The run."""
     exhausted: bool = False
@@ -87,13 +105,16 @@ class SearchState(BaseModel):
     """So many trainings had ended when the oracle last had to wait for another one."""
     refused_by: dict[str, str] = {}
     """The workers that could not begin a trial, each with its reason: other data, or a crash before."""
+    rungs: dict[int, dict[int, float]] = {}
+    """By epoch and trial: the best objective so far; more is better."""
+    stopped: dict[int, str] = {}
+    """The trials that were stopped early, each with the reason."""
     entries: list[Entry] = []
 
-    @model_validator(mode="after")
-    def _numbers_have_no_gap(self) -> "SearchState":
-        if any(entry.number != place for place, entry in enumerate(self.entries)):
-            raise ValueError("the numbers of the entries have a gap")
-        return self
+    @field_serializer("plan")
+    def _whole_plan(self, plan: Plan) -> dict[str, Any]:
+        """With its defaults, which may be others in a later version."""
+        return plan.model_dump(mode="json")
 
     @property
     def ended(self) -> int:
@@ -115,5 +136,5 @@ class SearchState(BaseModel):
         return self.entries[number]
 
     def to_json(self) -> bytes:
-        """Returns the state as one line of JSON, without what is as by default."""
+        """Returns the state as one line of JSON, without defaults."""
         return self.model_dump_json(exclude_defaults=True).encode() + b"\n"

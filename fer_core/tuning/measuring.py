@@ -59,12 +59,9 @@ def latency_ms(export: Path, *, calls: int = CALLS) -> float | None:
     except ArtifactError:  # there is no LiteRT for every machine, and a trial counts without this figure too
         return None
     face = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape), dtype=np.uint8)
-    for _ in range(WARM_UP_CALLS):
+    seconds = []
+    for _ in range(WARM_UP_CALLS + calls):
+        began = time.perf_counter()
         model.probabilities(face)
-    return round(1000 * median(_seconds(model, face) for _ in range(calls)), 3)
-
-
-def _seconds(model: LiteRTModel, face: np.ndarray) -> float:
-    started = time.perf_counter()
-    model.probabilities(face)
-    return time.perf_counter() - started
+        seconds.append(time.perf_counter() - began)
+    return round(1000 * median(seconds[WARM_UP_CALLS:]), 3)

@@ -1,9 +1,7 @@
-"""Which trials of a search are good: their order, the winner, and those that no other beats in score and cost both.
-
-Knows entries alone: no files, no Keras.
-"""
+"""Which trials of a search are good: their order, the winner, and those that no other beats in score and cost both."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
@@ -19,8 +17,17 @@ class Standing(NamedTuple):
     trial: Entry
     confirmations: tuple[Entry, ...]
     """Those that were finished."""
-    score: float
-    """The mean of the confirmations; the trial's own where there are none."""
+
+    @property
+    def score(self) -> float:
+        """The mean of the confirmations; the trial's own where there are none."""
+        return fmean(entry.score for entry in self.confirmations or (self.trial,))
+
+    @property
+    def mean_of(self) -> str:
+        """What the score is the mean of, to follow it in a sentence; nothing where it is no mean."""
+        trainings = len(self.confirmations)
+        return f", the mean of {trainings} trainings with other seeds" if trainings > 1 else ""
 
     def best_run(self, objective: str) -> Entry:
         """Returns the entry whose run stands for the setting: its best confirmation, else the trial."""
@@ -49,8 +56,11 @@ def standings(entries: Sequence[Entry], objective: str) -> list[Standing]:
     A setting that was trained again with more seeds stands before one with fewer, whatever the scores: of many
     trainings, the best single one is the luckiest.
     """
-    confirmations = _confirmations(entries)
-    found = [_standing(trial, confirmations.get(trial.number, ())) for trial in ranked(entries, objective)]
+    confirmations = defaultdict(list)
+    for entry in entries:
+        if entry.kind == "confirm" and is_finished(entry):
+            confirmations[entry.of].append(entry)
+    found = [Standing(trial, tuple(confirmations[trial.number])) for trial in ranked(entries, objective)]
     return sorted(
         found, key=lambda one: (-len(one.confirmations), -objective_value(objective, one.score), _size(one.trial))
     )
@@ -82,27 +92,15 @@ def latencies(entries: Iterable[Entry]) -> dict[int, float]:
     whatever else the machine did then can only have made it slower.
     """
     known = [entry for entry in entries if entry.latency_ms is not None]
-    least: dict[int | None, float] = {}
+    least: dict[int | None, float] = defaultdict(lambda: math.inf)
     for entry in known:
-        least[entry.parameters] = min(entry.latency_ms, least.get(entry.parameters, entry.latency_ms))
-    return {entry.number: entry.latency_ms if entry.parameters is None else least[entry.parameters] for entry in known}
+        least[entry.parameters] = min(entry.latency_ms, least[entry.parameters])
+    return {entry.number: least[entry.parameters] for entry in known}
 
 
 def milliseconds_text(milliseconds: float) -> str:
     """Returns a latency as people read it: 0.039, 0.25, 3.1, 12."""
     return f"{milliseconds:.2g}" if milliseconds < 10 else f"{milliseconds:.0f}"
-
-
-def _confirmations(entries: Iterable[Entry]) -> dict[int, tuple[Entry, ...]]:
-    found: dict[int, tuple[Entry, ...]] = {}
-    for entry in entries:
-        if entry.kind == "confirm" and is_finished(entry):
-            found[entry.of] = (*found.get(entry.of, ()), entry)
-    return found
-
-
-def _standing(trial: Entry, own: tuple[Entry, ...]) -> Standing:
-    return Standing(trial, own, fmean(entry.score for entry in own) if own else trial.score)
 
 
 def _place(entry: Entry, objective: str) -> tuple[float, float, int, int]:

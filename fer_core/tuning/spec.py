@@ -95,19 +95,22 @@ def base_config(spec: SearchSpec) -> TrainConfig:
     Raises:
         ConfigError: for a recipe or setting that there is not, or settings that a search cannot have.
     """
-    _check_settings(spec)
+    for name in _SET_ELSEWHERE.keys() & spec.settings.keys():
+        raise ConfigError(f"settings has {name!r}.", hint=f"That is the search's own {_SET_ELSEWHERE[name]!r}.")
+    if spec.max_epochs is not None and spec.oracle != "hyperband":
+        hint = 'Give settings {"epochs": …} instead.'
+        raise ConfigError(f"max_epochs is of hyperband; the oracle is {spec.oracle}.", hint=hint)
     recipe = recipe_config(spec.recipe)
     network = spec.settings.get("network", recipe.network)
     if network != recipe.network:
         recipe = networks.with_all_options(recipe.model_copy(update={"network": network, "network_options": {}}))
-    fixed = {"monitor": spec.objective, "data": spec.data}
     if spec.recipe == DEFAULT_RECIPE:
         recipe = fitted_to(recipe, DEFAULT_EPOCHS).model_copy(update={"epochs": DEFAULT_EPOCHS})
-    if spec.oracle == "hyperband" and spec.max_epochs is not None:
-        fixed["epochs"] = spec.max_epochs
-    settings = spec.settings | fixed
     held_out = {"validation_fraction": max(recipe.validation_fraction, LEAST_HELD_OUT)}
-    config = with_settings(fitted_to(recipe, settings.get("epochs")), held_out | settings)
+    settings = held_out | spec.settings | {"monitor": spec.objective, "data": spec.data}
+    if spec.max_epochs is not None:
+        settings["epochs"] = spec.max_epochs
+    config = with_settings(fitted_to(recipe, settings.get("epochs")), settings)
     if config.validation_fraction < LEAST_HELD_OUT:
         raise ConfigError(
             f"A search chooses by at least {LEAST_HELD_OUT:.0%} of the training images; validation_fraction is "
@@ -124,12 +127,14 @@ def base_config(spec: SearchSpec) -> TrainConfig:
 
 def space_of(spec: SearchSpec) -> tuple[Parameter, ...]:
     """Returns what the search varies. Raises ConfigError for names that there are not, or that have no range."""
-    base = base_config(spec)
-    found = _varied(base, spec.space)
+    base, names = base_config(spec), spec.space
+    if names is None:
+        of_use = values_of(base, parameters(base))
+        names = tuple(name for name in MAIN_SETTINGS if name in of_use)
+    space = parameters(base, None if names == ALL_SETTINGS else names)
     for settings in spec.start_from:
-        config = _started(base, settings, found)
-        found = widened(found, values_of(config, found))
-    return found
+        space = widened(space, values_of(_starting_with(base, settings, space), space))
+    return space
 
 
 def first_values(spec: SearchSpec, earlier: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -139,38 +144,20 @@ def first_values(spec: SearchSpec, earlier: list[dict[str, Any]]) -> tuple[dict[
         earlier: values of another search's trials, best first; what this space has no place for is left out.
     """
     base, space = base_config(spec), space_of(spec)
-    given = [values_of(_started(base, settings, space), space) for settings in spec.start_from]
-    warm = [values_of(with_values(base, _fitting(values, space)), space) for values in earlier]
-    every = [values_of(base, space), *given, *warm]
+    fitting = [
+        {one.name: values[one.name] for one in space if one.name in values and one.allows(values[one.name])}
+        for values in earlier
+    ]
+    configs = [base, *(_starting_with(base, settings, space) for settings in spec.start_from)]
+    configs += [with_values(base, values) for values in fitting]
+    every = [values_of(config, space) for config in configs]
     return tuple(values for place, values in enumerate(every) if values not in every[:place])
 
 
-def _varied(base: TrainConfig, space: tuple[str, ...] | None) -> tuple[Parameter, ...]:
-    if space is None:
-        of_use = values_of(base, parameters(base))
-        return parameters(base, tuple(name for name in MAIN_SETTINGS if name in of_use))
-    return parameters(base, None if space == ALL_SETTINGS else space)
-
-
-def _check_settings(spec: SearchSpec) -> None:
-    taken = next((name for name in _SET_ELSEWHERE if name in spec.settings), None)
-    if taken:
-        raise ConfigError(f"settings has {taken!r}.", hint=f"That is the search's own {_SET_ELSEWHERE[taken]!r}.")
-    if spec.max_epochs is not None and spec.oracle != "hyperband":
-        raise ConfigError(
-            f"max_epochs is of hyperband; the oracle is {spec.oracle}.", hint='Give settings {"epochs": …} instead.'
-        )
-
-
-def _started(base: TrainConfig, settings: dict[str, Any], space: tuple[Parameter, ...]) -> TrainConfig:
+def _starting_with(base: TrainConfig, settings: dict[str, Any], space: tuple[Parameter, ...]) -> TrainConfig:
     varied = [parameter.name for parameter in space]
     for name in settings:
         if setting_name(name, base) not in varied:
-            raise ConfigError(
-                f"start_from sets {name!r}, which the search does not vary.", hint=did_you_mean(name, varied)
-            )
+            hint = did_you_mean(name, varied)
+            raise ConfigError(f"start_from sets {name!r}, which the search does not vary.", hint=hint)
     return with_values(base, settings)
-
-
-def _fitting(values: dict[str, Any], space: tuple[Parameter, ...]) -> dict[str, Any]:
-    return {one.name: values[one.name] for one in space if one.name in values and one.allows(values[one.name])}

@@ -1,13 +1,13 @@
-"""One trial in its own process: looks at the data, asks what to train, trains it, measures it, tells what came of it.
+"""One trial in its own process: loads the data, asks what to train, trains it, measures it, tells what came of it.
 
 Whoever finds that nothing is left to train ends the search. Keras is imported when the oracle is asked, after the data
-has been looked at. A process that was killed anywhere in between is simply started again with the same job.
+has been loaded. A process that was killed anywhere in between is simply started again with the same job.
 """
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from fer_core.data.dataset import Dataset
@@ -17,27 +17,16 @@ from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.history import read_history
-from fer_core.training.report import Report, ignore
+from fer_core.training.report import Report, duration, ignore
 from fer_core.training.train import train, training_data
-from fer_core.tuning import sentences
-from fer_core.tuning.asking import Asked, ask
-from fer_core.tuning.ending import end_if_over
-from fer_core.tuning.entries import Entry
-from fer_core.tuning.fingerprints import fingerprints_of
-from fer_core.tuning.folder import Search
-from fer_core.tuning.halving import is_stopped, why_stopped
-from fer_core.tuning.keeping import drop_weights
+from fer_core.tuning.entries import INITIAL_EPOCH, Entry, SearchState
+from fer_core.tuning.halving import is_stopped
 from fer_core.tuning.measuring import parameters
-from fer_core.tuning.state import load_state
-from fer_core.tuning.tables import write_trials
-from fer_core.tuning.telling import Outcome, tell, tell_speed
-
-_INITIAL = "tuner/initial_epoch"
-"""Among the values of a Hyperband trial: the epochs that the trial had which it goes on with."""
-
-
-def _nothing(run: Run) -> None:
-    """Is told which run is trained, and does nothing."""
+from fer_core.tuning.ranking import ranked, winner
+from fer_core.tuning.results import drop_weights, end_if_over, write_trials
+from fer_core.tuning.stage import CONFIRMATION_SEEDS
+from fer_core.tuning.state import Search, load_state
+from fer_core.tuning.trials import Asked, Fingerprints, Outcome, ask, code_fingerprint, tell, tell_speed
 
 
 def run_trial(
@@ -45,7 +34,7 @@ def run_trial(
     job_id: str,
     *,
     report: Report = ignore,
-    begin: Callable[[Run], None] = _nothing,
+    begin: Callable[[Run], None] = lambda run: None,
     clock: Clock = utc_now,
 ) -> None:
     """Does what the search asks of this job: a trial, a confirmation, or nothing; and ends the search after the last.
@@ -54,111 +43,135 @@ def run_trial(
 
     Args:
         job_id: who asks. The same job gets the same trial again, however often it is started.
-        report: is told sentences, progress and epochs.
-        begin: is told the run, before Keras does anything for it.
+        report: gets messages, progress and epochs.
+        begin: gets the run, before Keras does anything for it.
 
     Raises:
-        FerError: data, code, settings or a file that cannot be used; the trial is not told and can be gone on with.
+        FerError: data, code, settings or a file that cannot be used; the trial has no outcome and can be continued.
     """
-    dataset = training_data(search.base, search.paths)
-    _say(report, sentences.of_images(dataset))
-    asked = ask(search, job_id, metadata=fingerprints_of(dataset), clock=clock)
+    dataset = training_data(search.plan.base, search.paths)
+    _say(report, _images_text(dataset))
+    metadata = Fingerprints(dataset.fingerprint, code_fingerprint(), dataset.source)
+    asked = ask(search, job_id, metadata=metadata, clock=clock)
     if load_state(search).other_code:
         _say(report, "The code has changed since the search began: its trials may not compare exactly.")
     if isinstance(asked, Asked):
         _carry_out(search, asked, dataset, report=report, begin=begin, clock=clock)
     else:
-        _say(report, asked.message)
+        _say(report, asked)
     ended = end_if_over(search, clock=clock)
     if ended is not None:
-        _say(report, sentences.of_end(search, ended))
+        _say(report, _end_text(search, ended))
     drop_weights(search, load_state(search))
+
+
+def duration_text(search: Search, state: SearchState) -> str:
+    """Returns how long the search will take in all, by its first estimate, and of what that is made."""
+    spec, again = state.plan.spec, CONFIRMATION_SEEDS * min(state.plan.spec.confirm_top, state.plan.spec.max_trials)
+    trials = f"at most {spec.max_trials} trials of up to {state.plan.base.epochs} epochs"
+    confirmed = f" and {again} trainings of the best again" if again else ""
+    ends = datetime.fromisoformat(state.ends_utc).astimezone()
+    return (
+        f"The search takes about {duration(state.first_estimate_seconds)}, until {ends:%a %H:%M}: {trials}{confirmed}, "
+        f"{duration(state.epoch_seconds)} an epoch. `python -m jobs status {search.id}` shows how far it is."
+    )
 
 
 def _carry_out(
     search: Search, asked: Asked, dataset: Dataset, *, report: Report, begin: Callable[[Run], None], clock: Clock
 ) -> None:
     entry = asked.entry
-    _say(report, sentences.of_entry(search, entry))
+    _say(report, _entry_text(search, entry))
     if entry.status == "RUNNING":
-        begin(open_run(search.paths, entry.run))
-        if asked.config.seed != search.base.seed:  # the seed decides the split
+        run = open_run(search.paths, entry.run)
+        begin(run)
+        if asked.config.seed != search.plan.base.seed:  # the seed decides the split
             dataset = training_data(asked.config, search.paths)
-        outcome = _Training(search, entry, dataset, report, clock).outcome()
+        try:
+            if run.state.status != "SUCCEEDED":  # else it was finished before, and its outcome not saved
+                _train(search, entry, run, dataset, report=report, clock=clock)
+            outcome = _outcome(search, entry, run)
+        except NonFiniteLossError as error:
+            outcome = Outcome("FAILED", epochs=run.state.epoch, message=str(error))
         entry = tell(search, entry.number, outcome, clock=clock).entries[entry.number]
-    _say(report, sentences.of_outcome(search, load_state(search), entry))
+    _say(report, _outcome_text(load_state(search), entry))
     write_trials(search)
 
 
-@dataclass(frozen=True)
-class _Training:
-    """One training of a search, from whatever there is of it to its outcome."""
-
-    search: Search
-    entry: Entry
-    dataset: Dataset
-    report: Report
-    clock: Clock
-
-    @property
-    def run(self) -> Run:
-        return open_run(self.search.paths, self.entry.run)
-
-    def outcome(self) -> Outcome:
-        """Returns what came of the training; one that was finished before and only not told is not trained again."""
-        if self.run.state.status != "SUCCEEDED":
-            try:
-                self._train()
-            except NonFiniteLossError as error:
-                return Outcome("FAILED", epochs=self.run.state.epoch, message=str(error))
-        return self._measured()
-
-    def _train(self) -> None:
-        with self.run.hold():
-            self._drop_damaged_checkpoint()
-        stopped = functools.partial(is_stopped, self.search, self.entry.number, clock=self.clock)
-        train(self.run, self.dataset, paths=self.search.paths, report=self._with_estimate, is_stopped=stopped)
-
-    def _with_estimate(self, kind: str, fields: dict[str, Any]) -> None:
-        """Tells on; where the training has reckoned what an epoch takes, also how long the search will."""
-        self.report(kind, fields)
-        if "epoch_seconds" in fields:
-            state = tell_speed(self.search, fields["epoch_seconds"], clock=self.clock)
-            if state is not None and state.ends_utc is not None:
-                _say(self.report, sentences.of_duration(self.search, state))
-
-    def _drop_damaged_checkpoint(self) -> None:
+def _train(search: Search, entry: Entry, run: Run, dataset: Dataset, *, report: Report, clock: Clock) -> None:
+    with run.hold():
         try:
-            read_progress(self.run.checkpoint)
+            read_progress(run.checkpoint)
         except ArtifactError as error:
-            shutil.rmtree(self.run.checkpoint, ignore_errors=True)
-            _say(self.report, f"{error} It is removed, and the training begins again.")
+            shutil.rmtree(run.checkpoint, ignore_errors=True)
+            _say(report, f"{error} It is removed, and the training begins again.")
 
-    def _measured(self) -> Outcome:
-        rows = read_history(self.run.history_csv).rows
-        why = why_stopped(self.search, self.entry.number)
-        own_rows = rows[self.entry.values.get(_INITIAL, 0) :]
-        return Outcome(
-            "COMPLETED",
-            score=self._score(rows),
-            epochs=len(rows),
-            stopped_early=bool(why),
-            message=why,
-            parameters=parameters(self.run),
-            seconds=round(sum(row.get("seconds") or 0.0 for row in own_rows), 3),
+    def with_estimate(kind: str, fields: dict[str, Any]) -> None:
+        report(kind, fields)
+        if "epoch_seconds" in fields:
+            state = tell_speed(search, fields["epoch_seconds"], clock=clock)
+            if state is not None and state.ends_utc is not None:
+                _say(report, duration_text(search, state))
+
+    stopped = functools.partial(is_stopped, search, entry.number, clock=clock)
+    train(run, dataset, paths=search.paths, report=with_estimate, is_stopped=stopped)
+
+
+def _outcome(search: Search, entry: Entry, run: Run) -> Outcome:
+    """Returns what came of a training. Its score is that of the epoch whose weights are saved."""
+    rows, objective = read_history(run.history_csv).rows, search.spec.objective
+    epoch = (run.manifest.scores or {}).get("kept_epoch")
+    score = next((row.get(objective) for row in rows if row["epoch"] == epoch), None)
+    if score is None:
+        raise ArtifactError(
+            f"{run.history_csv} does not say {objective} of epoch {epoch}, which the run has kept.",
+            hint="Restore that file, and resume the job of the trial.",
         )
-
-    def _score(self, rows: Sequence[dict]) -> float:
-        """Returns the objective of the epoch whose weights are saved: what a trial is worth is what it leaves."""
-        objective, kept = self.search.spec.objective, (self.run.manifest.scores or {}).get("kept_epoch")
-        row = next((row for row in rows if row["epoch"] == kept), {})
-        if row.get(objective) is None:
-            raise ArtifactError(
-                f"{self.run.history_csv} does not say {objective} of epoch {kept}, which the run has kept.",
-                hint="Restore that file, and the trial is told when its job is resumed.",
-            )
-        return row[objective]
+    reason = load_state(search).stopped.get(entry.number, "")
+    return Outcome(
+        "COMPLETED",
+        score=score,
+        epochs=len(rows),
+        stopped_early=bool(reason),
+        message=reason,
+        parameters=parameters(run),
+        seconds=round(sum(row.get("seconds") or 0.0 for row in rows[entry.values.get(INITIAL_EPOCH, 0) :]), 3),
+    )
 
 
 def _say(report: Report, text: str) -> None:
     report("event", {"text": text})
+
+
+def _images_text(dataset: Dataset) -> str:
+    parts = ((dataset.train, "train"), (dataset.validation, "validate"), (dataset.test, "test"))
+    return f"{dataset.name}: {', '.join(f'{len(part):,} images {verb}' for part, verb in parts if part is not None)}."
+
+
+def _entry_text(search: Search, entry: Entry) -> str:
+    texts = (
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in entry.settings.items()
+    )
+    return f"{entry.title} of search {search.id}, run {entry.run}: {', '.join(texts)}."
+
+
+def _outcome_text(state: SearchState, entry: Entry) -> str:
+    if entry.score is None:
+        return f"{entry.title} has failed: {entry.message}"
+    objective = state.plan.spec.objective
+    epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
+    size = "" if entry.parameters is None else f", {entry.parameters:,} parameters"
+    text = f"{entry.title}: {objective} {entry.score:.4f}, {epochs}{size}."
+    best = ranked(state.entries, objective) if entry.kind == "trial" else ()
+    so_far = f"Best so far: trial {best[0].number}, {best[0].score:.4f}." if best else ""
+    return " ".join(filter(None, (entry.message, text, so_far)))
+
+
+def _end_text(search: Search, state: SearchState) -> str:
+    chosen = winner(state.entries, search.spec.objective)
+    if chosen is None:
+        return f"Search {search.id} is over. {state.message}"
+    return (
+        f"Search {search.id} is over. Trial {chosen.trial.number} has won: {search.spec.objective} {chosen.score:.4f}"
+        f"{chosen.mean_of}. Its run: {state.winner}. Its settings: {search.best_toml}"
+    )

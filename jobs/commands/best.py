@@ -8,9 +8,8 @@ from rich.text import Text
 
 from fer_core.errors import JobError
 from fer_core.tuning.entries import Entry, SearchState
-from fer_core.tuning.folder import Search
 from fer_core.tuning.ranking import Standing, latencies, milliseconds_text, pareto, standings
-from fer_core.tuning.state import load_state
+from fer_core.tuning.state import Search, load_state
 from jobs.commands.context import Context, new_table, settings_text
 from jobs.commands.subject import find_subject
 

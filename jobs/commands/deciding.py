@@ -12,8 +12,8 @@ from fer_core.job.lock import is_taken
 from fer_core.recipes import RECIPES
 from fer_core.store import promotion
 from fer_core.store.runs import open_run
-from fer_core.tuning.slots import parse_trial_name
 from fer_core.tuning.space import with_settings
+from fer_core.tuning.stage import parse_trial_name
 from jobs.commands.context import Context
 from jobs.commands.submitting import consumers_sentence, say_sent, send, settings_given
 

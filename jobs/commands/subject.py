@@ -9,9 +9,8 @@ from fer_core.job.job import ENDED, Job, find_job
 from fer_core.job.progress import Look, run_progress, search_progress
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.tuning.folder import Search, open_search
-from fer_core.tuning.slots import TrialName, parse_trial_name
-from fer_core.tuning.state import load_state
+from fer_core.tuning.stage import TrialName, parse_trial_name
+from fer_core.tuning.state import Search, load_state, open_search
 from jobs.commands.context import Context
 
 

@@ -20,8 +20,8 @@ from fer_core.job.progress import Look, RunProgress, SearchProgress, about, in_w
 from fer_core.job.progress import trial_facts as trials_of
 from fer_core.store.run import Run, Status
 from fer_core.training.report import duration, epoch_line
-from fer_core.tuning.folder import Search, list_searches
-from fer_core.tuning.slots import parse_trial_name
+from fer_core.tuning.stage import parse_trial_name
+from fer_core.tuning.state import Search, list_searches
 from jobs.commands.context import Context, age, new_table, settings_text, status_text
 from jobs.commands.subject import Subject, find_subject, metadata
 

@@ -23,9 +23,8 @@ from fer_core.store.metrics import MetricsWriter
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import Search, create_search
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import changing
+from fer_core.tuning.state import Search, changing, create_search
 from jobs.__main__ import main
 from tests.script import Answer
 

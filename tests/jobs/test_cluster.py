@@ -15,7 +15,7 @@ from fer_core.job.change import cancel_job, resume_job
 from fer_core.job.create import create_job
 from fer_core.job.job import open_ids, open_job
 from fer_core.job.lock import is_taken
-from fer_core.tuning.slots import slot_lock
+from fer_core.tuning.stage import slot_lock
 from fer_core.tuning.state import load_state
 from jobs.commands.context import Context
 from jobs.doctor import find_all

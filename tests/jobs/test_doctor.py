@@ -7,7 +7,7 @@ import pytest
 
 from fer_core.job.lock import taken
 from fer_core.store.promotion import model_copy, promote
-from fer_core.tuning.progress import note_refusal
+from fer_core.tuning.trials import note_refusal
 from jobs.commands.context import Context
 from jobs.doctor import CHECKS, Finding, clock_finding
 from jobs.server import write_broker

@@ -1,13 +1,13 @@
 """Searches to ask and tell, without training anything."""
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from fer_core.tuning.fingerprints import Fingerprints
-from fer_core.tuning.folder import create_search
 from fer_core.tuning.spec import SearchSpec
+from fer_core.tuning.state import create_search
+from fer_core.tuning.trials import Fingerprints
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 FINGERPRINTS = Fingerprints("images", "code")
@@ -23,15 +23,3 @@ def make_search(paths):
         return create_search(paths, SearchSpec(**usual | settings), search_id=f"search-{next(numbers)}")
 
     return make
-
-
-@pytest.fixture
-def metadata() -> Fingerprints:
-    return FINGERPRINTS
-
-
-@pytest.fixture
-def ticking():
-    """A clock that goes on by a second each time it is looked at."""
-    seconds = itertools.count()
-    return lambda: NOON + timedelta(seconds=next(seconds))

@@ -1,21 +1,35 @@
 """Searches that were never trained: entries as trials leave them, in a search's folder, and runs with a history."""
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fer_core.paths import Paths
 from fer_core.store.clock import utc_text
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.training.history import write_history
-from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import Search, create_search
+from fer_core.tuning.entries import Entry, Plan
 from fer_core.tuning.space import with_values
-from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import changing
+from fer_core.tuning.spec import SearchSpec, base_config, first_values, space_of
+from fer_core.tuning.state import Search, changing, create_search
 
 BEGIN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 OBJECTIVE = "val_macro_f1"
+
+
+def plan_of(**settings) -> Plan:
+    """Returns the plan of a search around the smallest recipe."""
+    spec = SearchSpec(**{"recipe": "smoke"} | settings)
+    known = {"base": base_config(spec), "parameters": space_of(spec), "first_values": first_values(spec, [])}
+    return Plan(created_utc=utc_text(BEGIN), spec=spec, **known)
+
+
+def hill(values: dict[str, Any]) -> float:
+    """Returns a score, 0..1, that is best at a learning rate of 1e-3 and grows with the epochs of a trial."""
+    distance = abs(math.log10(values.get("learning_rate", 1e-3)) + 3) / 2
+    return max(0.0, 1 - distance) * (1 - 0.5 / values.get("tuner/epochs", 100))
 
 
 def minutes(number: float) -> datetime:
@@ -64,7 +78,7 @@ def rows(*scores: float, objective: str = OBJECTIVE) -> list[dict]:
 
 def run_of(search: Search, entry: Entry, history: list[dict]) -> Run:
     """Makes the run of a trial, with the history of so many epochs."""
-    config = with_values(search.base, entry.values)
+    config = with_values(search.plan.base, entry.values)
     run = create_run(search.paths, config, recipe="smoke", kind="trial", parent=search.id, run_id=entry.run)
     write_history(run.history_csv, history)
     run.update_state(epoch=len(history))

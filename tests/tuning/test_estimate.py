@@ -6,21 +6,20 @@ import pytest
 
 from fer_core.store.clock import utc_text
 from fer_core.tuning.entries import SearchState
-from fer_core.tuning.estimate import seconds_left
-from fer_core.tuning.sentences import of_duration
-from fer_core.tuning.spec import SearchSpec, base_config
+from fer_core.tuning.stage import seconds_left
 from fer_core.tuning.state import load_state, summary
-from fer_core.tuning.telling import Outcome, tell, tell_speed
-from tests.tuning.made_up import BEGIN, confirmation, made_up_search, minutes, trial
+from fer_core.tuning.trial import duration_text
+from fer_core.tuning.trials import Outcome, tell, tell_speed
+from tests.tuning.made_up import BEGIN, confirmation, made_up_search, minutes, plan_of, trial
 
 TEN_EPOCHS = {"recipe": "smoke", "settings": {"epochs": 10}, "max_trials": 6, "confirm_top": 2}
 
 
 def left(spec: dict, entries=(), *, epoch_seconds: float | None = 30.0, at: float = 0, **state) -> float | None:
     """Returns the seconds left of a search around the smoke recipe, so many minutes after its start."""
-    made = SearchSpec(**TEN_EPOCHS | spec)
-    state = SearchState(started_utc=utc_text(BEGIN), epoch_seconds=epoch_seconds, entries=list(entries), **state)
-    return seconds_left(made, base_config(made), state, minutes(at))
+    plan = plan_of(**TEN_EPOCHS | spec)
+    known = {"started_utc": utc_text(BEGIN), "epoch_seconds": epoch_seconds, "entries": list(entries)}
+    return seconds_left(SearchState(plan=plan, **known, **state), minutes(at))
 
 
 def test_before_an_epoch_was_measured_nothing_is_known():
@@ -66,8 +65,8 @@ def test_the_first_measured_epoch_says_how_long_the_search_takes_and_the_ends_of
     state = tell_speed(search, 10.0, clock=lambda: minutes(1))
     assert state.first_estimate_seconds == 60 + 2 * (12 * 10 + 20)
     assert datetime.fromisoformat(state.ends_utc) == minutes(1 + 280 / 60)
-    assert of_duration(search, state).startswith("The search takes about 6 min, until ")
-    assert "at most 2 trials of up to 12 epochs, 10 s an epoch." in of_duration(search, state)
+    assert duration_text(search, state).startswith("The search takes about 6 min, until ")
+    assert "at most 2 trials of up to 12 epochs, 10 s an epoch." in duration_text(search, state)
     assert tell_speed(search, 99.0) is None
     tell(search, 0, Outcome("COMPLETED", 0.5, epochs=12, seconds=480.0), clock=lambda: minutes(10))
     found = summary(search)

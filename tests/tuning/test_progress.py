@@ -2,189 +2,129 @@
 
 import contextlib
 import itertools
-import json
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fer_core.errors import JobError
+from fer_core.errors import ConfigError
 from fer_core.store import files, runs
 from fer_core.store.runs import list_runs
-from fer_core.tuning import asking
-from fer_core.tuning.asking import Idle, ask
-from fer_core.tuning.entries import SearchState
-from fer_core.tuning.fingerprints import Fingerprints
-from fer_core.tuning.folder import Search, create_search
-from fer_core.tuning.progress import cancel_search, note_refusal, reopen_search, trial_failed
-from fer_core.tuning.slots import TrialName, parse_trial_name, running_slots, slot_count, trial_of
+from fer_core.tuning import trials
+from fer_core.tuning.entries import Entry, SearchState
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.stage import work_left
-from fer_core.tuning.state import load_state
-from fer_core.tuning.telling import Outcome, tell
+from fer_core.tuning.stage import running_slots, slot_count, stage, trial_of, work_left
+from fer_core.tuning.state import Search, changing, create_search, load_state
+from fer_core.tuning.trials import Asked, Outcome, ask, cancel_search, note_refusal, reopen_search, tell, trial_failed
 from tests.conftest import paths_in
 from tests.tuning.conftest import FINGERPRINTS, NOON
-from tests.tuning.driving import Workers
+from tests.tuning.made_up import hill
 
-ORACLES = ("random", "hyperband", "bayesian", "grid")
-EVERY_ORACLE = pytest.mark.parametrize("oracle", ORACLES)
-
-
-@pytest.fixture
-def search(make_search):
-    return make_search(max_trials=3, confirm_top=1)
-
-
-def begin(search, slot: int):
-    return ask(search, trial_of(load_state(search), search.id, slot).id, metadata=FINGERPRINTS)
-
-
-def end(search, number: int, score: float = 0.5) -> SearchState:
-    return tell(search, number, Outcome("COMPLETED", score))
-
-
-def left(search) -> int:
-    return work_left(search.spec, load_state(search), NOON)
-
-
-def test_the_names_of_trainings_say_search_slot_and_number():
-    assert parse_trial_name("20260131-a.s1.2-x.s3.14") == TrialName("20260131-a.s1.2-x", 3, 14)
-    assert TrialName("s", 3, 14).id == "s.s3.14"
-    for other in ("tune-1", "x.s1", "x.s1.", ".s1.2", "x.s-1.2", "x.s1.2\n"):
-        assert parse_trial_name(other) is None
-
-
-def test_there_are_as_many_slots_as_workers_come_unless_fewer_are_wanted(make_search):
-    assert slot_count(make_search()) > 1000
-    assert slot_count(make_search(parallelism=3)) == 3
-
-
-def test_a_slot_goes_on_with_what_it_has_begun_and_then_begins_the_next(search):
-    first = begin(search, 0)
-    assert begin(search, 0) == first and begin(search, 1) != first
-    end(search, 0)
-    assert trial_of(load_state(search), search.id, 0).id == "search-0.s0.1"
-    assert running_slots(load_state(search)) == {1}
-
-
-def test_what_is_left_counts_down_to_confirmations_and_to_the_naming_of_the_winner(search):
-    assert left(search) == 3
-    for slot in range(3):
-        begin(search, slot)
-    assert left(search) == 0
-    for number in range(3):
-        end(search, number, 0.1 * number)
-    assert left(search) == 3
-    assert [begin(search, slot).entry.seed for slot in range(3)] == [1, 2, 3]
-    assert left(search) == 0
-    for number in range(3, 6):
-        end(search, number)
-    assert left(search) == 1
-
-
-def test_a_worker_that_found_nothing_to_do_is_not_sent_again_before_a_trial_has_ended(make_search):
-    search = make_search(oracle="hyperband", max_epochs=3, max_trials=9)
-    slot = 0
-    while not isinstance(begin(search, slot), Idle):
-        slot += 1
-    assert left(search) == 0
-    end(search, 0)
-    assert left(search) > 0
-
-
-def test_a_training_that_has_failed_for_good_costs_its_trial(search):
-    entry = begin(search, 0).entry
-    trial_failed(search, entry.job, "It crashed.")
-    trial_failed(search, entry.job, "again")
-    failed = load_state(search).entries[0]
-    assert (failed.status, failed.message) == ("FAILED", "It crashed.")
-    note = json.loads((search.run_folder(entry.run) / "trial.json").read_text())
-    assert note["entry"]["message"] == "It crashed."
-
-
-def test_what_was_told_before_its_process_failed_stays(search):
-    entry = begin(search, 0).entry
-    end(search, 0)
-    trial_failed(search, entry.job, "It crashed afterwards.")
-    assert load_state(search).entries[0].status == "COMPLETED"
-
-
-def test_a_search_that_no_worker_can_begin_fails_with_the_reason_and_goes_on_when_it_is_reopened(search):
-    note_refusal(search, "bad/1", "The images are others.")
-    assert load_state(search).status == "RUNNING"
-    trial_failed(search, "search-0.s0.0", "The images are others.")
-    state = load_state(search)
-    assert (state.status, state.message, state.entries) == ("FAILED", "The images are others.", [])
-    reopen_search(search)
-    assert load_state(search).refused_by == {}
-    assert len(Workers(search).run_to_the_end().entries) == 6
-
-
-def test_a_cancelled_search_goes_on_where_it_was(search):
-    begun = begin(search, 0)
-    cancel_search(search)
-    with pytest.raises(JobError, match=r"has ended already \(CANCELLED\)"):
-        cancel_search(search)
-    reopen_search(search)
-    assert begin(search, 0) == begun
-
-
-def test_a_search_that_has_succeeded_is_not_opened_again(search):
-    Workers(search).run_to_the_end()
-    with pytest.raises(JobError, match="Search search-0 is finished") as caught:
-        reopen_search(search)
-    assert "python -m jobs best search-0" in caught.value.hint
-
-
-@EVERY_ORACLE
-def test_two_slots_and_one_try_as_many(make_search, oracle):
-    usual = {"oracle": oracle, "max_trials": 8, "confirm_top": 1, "max_epochs": 3 if oracle == "hyperband" else None}
-    one, two = (Workers(make_search(parallelism=slots, **usual)).run_to_the_end() for slots in (1, 2))
-    assert one.status == two.status == "SUCCEEDED"
-    assert [(e.kind, e.status) for e in one.entries] == [(e.kind, e.status) for e in two.entries]
-    if oracle in ("random", "grid"):
-        assert [entry.values for entry in one.trials] == [entry.values for entry in two.trials]
+WORKERS = 3
+ORACLES = ("random", "hyperband", "grid")
+BEGINNINGS = ("begin", "begin", "die asking", "begin elsewhere")
+ENDINGS = ("end", "end", "die", "die told", "fail", "give up")
+EVENTS = st.lists(st.tuples(st.sampled_from((*BEGINNINGS, *ENDINGS, "stop")), st.integers(0, 5)), max_size=40)
+ELSEWHERE = FINGERPRINTS._replace(data_fingerprint="other images")
+MORE_SETTINGS = {"hyperband": {"max_epochs": 3, "max_trials": 9}, "grid": {"space": ("batch_size", "flip")}}
 
 
 class Killed(BaseException):
     """What a kill looks like from inside."""
 
 
-@contextlib.contextmanager
-def killed_before_the_run_is_made():
-    """A process that dies when the state is saved and the run is not."""
+class Workers:
+    """The workers of one search, without training. Whoever comes takes a slot, if there is work."""
 
-    def killed(*_, **__):
-        raise Killed
+    def __init__(self, search: Search):
+        self.search = search
+        self.training: dict[int, Entry] = {}
 
-    make_run, asking.create_run = asking.create_run, killed
-    try:
-        yield
-    finally:
-        asking.create_run = make_run
+    def happen(self, event: str, place: int) -> None:
+        """Lets something happen to the search, or to one of the workers."""
+        if load_state(self.search).status == "FAILED":
+            reopen_search(self.search)
+        if event == "stop" and load_state(self.search).status == "RUNNING":
+            cancel_search(self.search)
+            self.training.clear()
+            reopen_search(self.search)
+        elif event in BEGINNINGS:
+            killed = mock.patch.object(trials, "create_run", side_effect=Killed)
+            with contextlib.suppress(Killed), killed if event == "die asking" else contextlib.nullcontext():
+                self.begin(metadata=ELSEWHERE if event == "begin elsewhere" else FINGERPRINTS)
+        elif event in ENDINGS and self.training:
+            self.end(event, self.training.pop(sorted(self.training)[place % len(self.training)]))
+
+    def free_slot(self) -> int | None:
+        """Returns the slot that a worker would take now."""
+        state = load_state(self.search)
+        if state.status != "RUNNING" or len(self.training) >= WORKERS:
+            return None
+        abandoned = sorted(running_slots(state) - set(self.training))
+        free = (slot for slot in range(slot_count(self.search)) if slot not in self.training)
+        return next(iter(abandoned), next(free, None) if work_left(state, NOON) > 0 else None)
+
+    def begin(self, metadata=FINGERPRINTS) -> None:
+        """A worker takes a slot, and its process asks."""
+        slot = self.free_slot()
+        if slot is None:
+            return
+        name = trial_of(load_state(self.search), self.search.id, slot)
+        try:
+            asked = ask(self.search, name.id, metadata=metadata, clock=lambda: NOON)
+        except ConfigError as error:
+            note_refusal(self.search, "bad/1", str(error))
+            return
+        if isinstance(asked, Asked) and asked.entry.status == "RUNNING":
+            self.training[slot] = asked.entry
+        else:
+            self.leave()
+
+    def end(self, event: str, entry: Entry) -> None:
+        """A training ends, and its process tells and leaves; or it is killed, or has crashed too often."""
+        if event == "give up":
+            trial_failed(self.search, entry.job, "It crashed.")
+        elif event != "die":
+            outcome = Outcome("FAILED") if event == "fail" else Outcome("COMPLETED", hill(entry.values))
+            tell(self.search, entry.number, outcome, clock=lambda: NOON)
+        if event in ("end", "fail"):
+            self.leave()
+
+    def leave(self) -> None:
+        with changing(self.search) as state:
+            if stage(state, NOON) == "done":
+                state.status = "SUCCEEDED"
+
+    def run_to_the_end(self) -> SearchState:
+        """Lets every training end well; a search that has failed is reopened."""
+        while (state := load_state(self.search)).status != "SUCCEEDED":
+            if state.status != "RUNNING":
+                reopen_search(self.search)
+            elif self.free_slot() is not None:
+                self.begin()
+            else:
+                self.happen("end", 0)
+        return state
 
 
-@pytest.fixture(scope="module")
-def quick_disk():
-    """No waiting for the disk, and no look at git for each run: what is killed here are no machines."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "sync", lambda path: None)
-        patch.setattr(runs, "sync", lambda path: None)
-        patch.setattr(runs, "checkout_commit", lambda: None)
-        yield
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_two_slots_and_one_try_as_many(make_search, oracle):
+    usual = {"oracle": oracle, "max_trials": 5, "confirm_top": 1, "max_epochs": 3 if oracle == "hyperband" else None}
+    one, two = (Workers(make_search(parallelism=slots, **usual)).run_to_the_end() for slots in (1, 2))
+    assert [(e.kind, e.status) for e in one.entries] == [(e.kind, e.status) for e in two.entries]
+    if oracle in ("random", "grid"):
+        assert [entry.values for entry in one.trials] == [entry.values for entry in two.trials]
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    return (tmp_path_factory.mktemp(f"search-{number}") for number in itertools.count())
-
-
-BEGINNINGS = ("begin", "begin", "die asking", "begin elsewhere")
-ENDINGS = ("end", "end", "die", "die told", "fail", "give up")
-EVENTS = st.lists(st.tuples(st.sampled_from((*BEGINNINGS, *ENDINGS, "stop")), st.integers(0, 5)), max_size=40)
-ELSEWHERE = Fingerprints("other images", "code")
-MORE_SETTINGS = {"hyperband": {"max_epochs": 3, "max_trials": 9}, "grid": {"space": ("batch_size", "flip")}}
+    """New folders. No waiting for the disk, and no look at git for each run: what is killed here are no machines."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((files, "sync"), (runs, "sync"), (runs, "checkout_commit")):
+            patch.setattr(module, name, lambda *_: None)
+        yield (tmp_path_factory.mktemp(f"search-{number}") for number in itertools.count())
 
 
 def searched(folder: Path, oracle: str, slots: int) -> Search:
@@ -193,70 +133,36 @@ def searched(folder: Path, oracle: str, slots: int) -> Search:
     return create_search(paths_in(folder), SearchSpec(**usual | more), search_id="search")
 
 
-def happen(workers: Workers, event: str, place: int) -> None:
-    if load_state(workers.search).status == "FAILED":
-        reopen_search(workers.search)
-    if event == "stop" and load_state(workers.search).status == "RUNNING":
-        workers.stop()
-        reopen_search(workers.search)
-    elif event in BEGINNINGS:
-        begin_somehow(workers, event)
-    elif event in ENDINGS and workers.training:
-        if event in ("end", "fail"):
-            workers.end(place, fails=event == "fail")
-        elif event == "give up":
-            workers.give_up(place)
-        else:
-            workers.die(place, told=event == "die told")
-
-
-def begin_somehow(workers: Workers, event: str) -> None:
-    killed = killed_before_the_run_is_made() if event == "die asking" else contextlib.nullcontext()
-    with contextlib.suppress(Killed), killed:
-        workers.begin(metadata=ELSEWHERE if event == "begin elsewhere" else FINGERPRINTS)
-
-
 @pytest.fixture(scope="module")
-def undisturbed(folders, quick_disk):
+def undisturbed(folders):
     """The trials of searches that nothing has happened to, by oracle."""
     return {oracle: Workers(searched(next(folders), oracle, 1)).run_to_the_end().trials for oracle in ORACLES}
 
 
-@EVERY_ORACLE
+@pytest.mark.parametrize("oracle", ORACLES)
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=EVENTS, slots=st.integers(1, 3))
 def test_whatever_happens_no_trial_is_lost_or_counted_twice(folders, undisturbed, oracle, events, slots):
     workers = Workers(searched(next(folders), oracle, slots))
     workers.begin()
     for event, place in events:
-        happen(workers, event, place)
+        workers.happen(event, place)
     state = workers.run_to_the_end()
-    assert state.status == "SUCCEEDED"
     assert {entry.status for entry in state.entries} <= {"COMPLETED", "FAILED"}
-    assert len({entry.run for entry in state.entries}) == len(state.entries)
+    assert (
+        len({entry.run for entry in state.entries}) == len({entry.job for entry in state.entries}) == len(state.entries)
+    )
     assert sorted(run.id for run in list_runs(workers.search.paths)) == sorted(entry.run for entry in state.entries)
-    jobs = [entry.job for entry in state.entries]
-    assert len(set(jobs)) == len(jobs)
     if oracle in ("random", "grid"):
         assert [entry.values for entry in state.trials] == [entry.values for entry in undisturbed[oracle]]
-    elif oracle == "bayesian" or all(entry.status == "COMPLETED" for entry in state.trials):
+    elif all(entry.status == "COMPLETED" for entry in state.trials):
         assert len(state.trials) == len(undisturbed[oracle])
-    completed = any(entry.status == "COMPLETED" for entry in state.trials)
-    assert len(state.entries) - len(state.trials) == (3 if completed else 0)
     confirmed = [state.entries[entry.of] for entry in state.entries[len(state.trials) :]]
     assert all(entry.status == "COMPLETED" for entry in confirmed)
-    check_promotions(state)
-
-
-def check_promotions(state: SearchState) -> None:
-    """Each trial that goes on does so with one of the round before that nobody else goes on with."""
+    assert len(confirmed) == (3 if any(entry.status == "COMPLETED" for entry in state.trials) else 0)
     continued = [trial for trial in state.trials if "tuner/trial_id" in trial.values]
     sources = [state.trials[int(trial.values["tuner/trial_id"])] for trial in continued]
-    assert len({source.number for source in sources}) == len(sources)
+    assert len({source.number for source in sources}) == len(sources)  # nobody is continued twice
     for trial, source in zip(continued, sources, strict=True):
         assert source.status == "COMPLETED" and source.number < trial.number
-        assert source.settings == trial.settings
-        assert source.values["tuner/bracket"] == trial.values["tuner/bracket"]
         assert source.values["tuner/round"] == trial.values["tuner/round"] - 1
-    firsts = [trial for trial in state.trials if trial.values.get("tuner/round") == 0]
-    assert len(firsts) + len(continued) in (0, len(state.trials))

@@ -13,8 +13,8 @@ from fer_core.tuning.space import parameters, setting_name, values_of, widened, 
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES)
 
 
-def extremes(parameter) -> list:
-    return list(parameter.choices) or [parameter.low, parameter.high]
+def names_of(config: TrainConfig, names=None) -> list[str]:
+    return [parameter.name for parameter in parameters(config, names)]
 
 
 @EVERY_RECIPE
@@ -34,39 +34,29 @@ def test_each_value_that_a_search_may_try_gives_valid_settings_beside_each_choic
     space = {parameter.name: parameter for parameter in parameters(config)}
     for optimizer, schedule in itertools.product(space["optimizer"].choices, space["schedule"].choices):
         for parameter in space.values():
-            for value in extremes(parameter):
-                chosen = {"optimizer": optimizer, "schedule": schedule} | {parameter.name: value}
-                tried = with_values(config, {name: chosen[name] for name in chosen})
-                assert networks.options(tried)
+            for value in parameter.choices or (parameter.low, parameter.high):
+                assert networks.options(
+                    with_values(config, {"optimizer": optimizer, "schedule": schedule, parameter.name: value})
+                )
 
 
 def test_every_network_lets_a_search_vary_its_width():
-    for name in networks.names():
-        assert "network_options.filters" in [parameter.name for parameter in parameters(TrainConfig(network=name))]
+    assert all("network_options.filters" in names_of(TrainConfig(network=name)) for name in networks.names())
 
 
 def test_a_condition_names_an_earlier_setting_with_those_choices():
     names = list(TrainConfig.model_fields)
-    conditional = [
-        (name, part)
+    ranges = {
+        name: part
         for name, field in TrainConfig.model_fields.items()
         for part in field.metadata
-        if isinstance(part, Searchable) and part.when is not None
-    ]
+        if isinstance(part, Searchable)
+    }
+    conditional = {name: part.when for name, part in ranges.items() if part.when is not None}
     assert len(conditional) == 2
-    for name, ranges in conditional:
-        other, allowed = ranges.when
+    for name, (other, allowed) in conditional.items():
         assert names.index(other) < names.index(name)
-        (of_other,) = (part for part in TrainConfig.model_fields[other].metadata if isinstance(part, Searchable))
-        assert set(allowed) < set(of_other.choices)
-
-
-def test_what_goes_with_no_other_value_is_left_out_and_refused_by_name():
-    names = [parameter.name for parameter in parameters(recipe_config("resnet_large"))]
-    assert "flip" not in names
-    assert "network_options.filters" not in names
-    with pytest.raises(ConfigError, match="flip can have no other value beside the settings of this recipe"):
-        parameters(recipe_config("resnet"), ("flip",))
+        assert set(allowed) < set(ranges[other].choices)
 
 
 def test_kinds_and_ranges_are_those_that_are_declared():
@@ -76,19 +66,30 @@ def test_kinds_and_ranges_are_those_that_are_declared():
     assert (flip.kind, flip.choices, flip.default) == ("bool", (False, True), False)
     assert (filters.kind, filters.default) == ("choice", [32, 64, 128])
     assert space["weight_decay"].when == ("optimizer", ("adamw", "sgd"))
+    (decay,) = parameters(TrainConfig(optimizer="sgd"), ("weight_decay",))
+    assert (decay.low, decay.default) == (1e-6, 0.0)  # a logarithmic range does not reach 0
+    assert widened((decay,), {"weight_decay": 0.5})[0].high == 0.5
 
 
-def test_names_narrow_the_space_and_the_short_ones_of_a_network_are_enough():
-    space = parameters(recipe_config("attention"), ("l2", "network_options.dense", "rotation"))
-    assert [parameter.name for parameter in space] == ["rotation", "network_options.l2", "network_options.dense"]
+def test_a_name_may_be_whole_or_short_and_narrows_the_space():
+    config = recipe_config("attention")
+    wanted = ("l2", "network_options.dense", "rotation")
+    assert names_of(config, wanted) == ["rotation", "network_options.l2", "network_options.dense"]
+    assert setting_name("l2", config) == setting_name("network_options.l2", config) == "network_options.l2"
+    assert setting_name("epochs", config) == "epochs"
+    assert with_settings(config, {"network_options": {"l2": 0.5}}) == with_settings(config, {"l2": 0.5})
+
+
+def test_what_goes_with_no_other_value_is_left_out_and_refused_by_name():
+    assert {"flip", "network_options.filters"}.isdisjoint(names_of(recipe_config("resnet_large")))
+    with pytest.raises(ConfigError, match="flip can have no other value beside the settings of this recipe"):
+        parameters(recipe_config("resnet"), ("flip",))
 
 
 def test_what_depends_on_a_fixed_setting_is_varied_only_where_it_is_of_use():
-    adamw = TrainConfig(optimizer="adamw", weight_decay=0.02)
-    (decay,) = parameters(adamw, ("weight_decay",))
+    (decay,) = parameters(TrainConfig(optimizer="adamw", weight_decay=0.02), ("weight_decay",))
     assert (decay.when, decay.high) == (None, 0.02)
-    names = [parameter.name for parameter in parameters(TrainConfig())]
-    assert "weight_decay" in names and "momentum" in names
+    assert {"weight_decay", "momentum"} <= set(names_of(TrainConfig()))
     with pytest.raises(ConfigError, match="weight_decay has no effect here: it needs optimizer to be adamw or sgd"):
         parameters(TrainConfig(), ("weight_decay",))
 
@@ -96,35 +97,12 @@ def test_what_depends_on_a_fixed_setting_is_varied_only_where_it_is_of_use():
 def test_what_is_of_no_use_with_the_chosen_values_goes_back_to_its_default():
     compact, deep = recipe_config("compact"), recipe_config("deep_l2")
     assert with_values(compact, {"optimizer": "adam"}).weight_decay == 0
-    assert with_values(compact, {"optimizer": "sgd"}).weight_decay == 0.02
+    assert with_values(compact, {"optimizer": "sgd", "tuner/epochs": 3}).weight_decay == 0.02
     assert with_values(deep, {"schedule": "cosine"}).step_epochs == ()
     assert with_values(deep, {"schedule": "step"}).step_epochs == (20, 30)
     with pytest.raises(ConfigError, match="adam has no weight_decay"):
         with_settings(compact, {"optimizer": "adam"})
-
-
-def test_only_values_that_are_of_use_belong_to_a_trial():
     space = parameters(TrainConfig(), ("optimizer", "weight_decay", "momentum"))
     assert values_of(TrainConfig(), space) == {"optimizer": "adam"}
-    assert values_of(TrainConfig(optimizer="sgd", momentum=0.5), space) == {
-        "optimizer": "sgd",
-        "momentum": 0.5,
-        "weight_decay": 0.0,
-    }
-
-
-def test_hyperbands_notes_are_no_settings():
-    assert with_values(TrainConfig(), {"tuner/epochs": 3, "rotation": 4.0}).rotation == 4
-
-
-def test_a_name_may_be_whole_or_short():
-    config = recipe_config("attention")
-    assert setting_name("l2", config) == setting_name("network_options.l2", config) == "network_options.l2"
-    assert setting_name("epochs", config) == "epochs"
-    assert with_settings(config, {"network_options": {"l2": 0.5}}) == with_settings(config, {"l2": 0.5})
-
-
-def test_a_logarithmic_range_does_not_reach_zero():
-    (decay,) = parameters(TrainConfig(optimizer="sgd"), ("weight_decay",))
-    assert (decay.low, decay.default) == (1e-6, 0.0)
-    assert widened((decay,), {"weight_decay": 0.5})[0].high == 0.5
+    sgd = {"optimizer": "sgd", "momentum": 0.5, "weight_decay": 0.0}
+    assert values_of(TrainConfig(**sgd), space) == sgd

@@ -7,20 +7,9 @@ from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.clock import utc_text
 from fer_core.tuning.entries import SearchState
-from fer_core.tuning.estimate import seconds_left
 from fer_core.tuning.spec import SearchSpec, base_config, first_values, space_of
-from tests.tuning.made_up import BEGIN
-
-
-def test_a_search_of_nothing_but_defaults_is_valid():
-    spec = SearchSpec()
-    assert (spec.recipe, spec.oracle, spec.objective, spec.seed, spec.confirm_top) == (
-        "compact",
-        "random",
-        "val_macro_f1",
-        0,
-        3,
-    )
+from fer_core.tuning.stage import seconds_left
+from tests.tuning.made_up import BEGIN, plan_of
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -37,15 +26,10 @@ def test_every_recipe_can_be_searched(recipe):
 
 def test_a_search_of_nothing_but_defaults_is_something_for_an_evening():
     spec = SearchSpec()
-    assert (base_config(spec).epochs, base_config(SearchSpec(settings={"epochs": 50})).epochs) == (10, 50)
-    state = SearchState(started_utc=utc_text(BEGIN), epoch_seconds=60.0)  # of a laptop; here it is 25
-    assert 2.5 < seconds_left(spec, base_config(spec), state, BEGIN) / 3600 < 3.5
-
-
-def test_a_search_holds_out_at_least_a_tenth():
-    assert recipe_config("resnet").validation_fraction < 0.1
-    assert base_config(SearchSpec(recipe="resnet")).validation_fraction == 0.1
-    assert base_config(SearchSpec(settings={"validation_fraction": 0.3})).validation_fraction == 0.3
+    assert (spec.recipe, spec.oracle, spec.objective, spec.confirm_top) == ("compact", "random", "val_macro_f1", 3)
+    assert (base_config(SearchSpec()).epochs, base_config(SearchSpec(settings={"epochs": 50})).epochs) == (10, 50)
+    state = SearchState(plan=plan_of(recipe="compact"), started_utc=utc_text(BEGIN), epoch_seconds=60.0)  # of a laptop
+    assert 2.5 < seconds_left(state, BEGIN) / 3600 < 3.5
 
 
 def test_a_search_survives_json():
@@ -54,18 +38,15 @@ def test_a_search_survives_json():
     assert SearchSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
-def test_fixed_settings_lie_over_the_recipe_and_short_names_are_enough():
+def test_fixed_settings_lie_over_the_recipe_and_the_searchs_own_over_those():
     config = base_config(SearchSpec(recipe="attention", settings={"epochs": 5, "l2": 0.5}, data="sample"))
     assert (config.epochs, config.network_options["l2"], config.data, config.learning_rate) == (5, 0.5, "sample", 5e-5)
-
-
-def test_another_network_comes_with_its_own_options():
-    config = base_config(SearchSpec(recipe="quick", settings={"network": "smoke"}))
+    config = base_config(SearchSpec(recipe="quick", settings={"network": "smoke"}, objective="val_loss"))
     assert (config.network, config.network_options) == ("smoke", {"filters": [16, 32, 64]})
-
-
-def test_the_objective_chooses_the_epoch_too():
-    assert base_config(SearchSpec(objective="val_loss")).monitor == "val_loss"
+    assert config.monitor == "val_loss"
+    assert recipe_config("resnet").validation_fraction < 0.1
+    assert base_config(SearchSpec(recipe="resnet")).validation_fraction == 0.1
+    assert base_config(SearchSpec(settings={"validation_fraction": 0.3})).validation_fraction == 0.3
 
 
 def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
@@ -126,29 +107,19 @@ def test_a_job_adds_its_own_fields_to_a_search():
     assert Wish.checked({"queue": "cpu", "recipe": "smoke"}).queue == "cpu"
 
 
-def test_the_recipes_own_values_are_tried_first_and_then_what_is_given():
+def test_the_recipes_own_values_are_tried_first_and_then_what_is_given_and_what_fits_of_an_earlier_search():
     given = ({"rotation": 7, "optimizer": "sgd"}, {"rotation": 0.0})
     spec = SearchSpec(recipe="smoke", space=("rotation", "optimizer", "momentum"), start_from=given)
-    assert first_values(spec, []) == (
-        {"optimizer": "adam", "rotation": 0.0},
-        {"optimizer": "sgd", "momentum": 0.9, "rotation": 7.0},
-    )
-
-
-def test_of_an_earlier_search_only_what_fits_is_tried():
-    spec = SearchSpec(recipe="smoke", space=("rotation", "flip"))
-    earlier = [{"rotation": 5.0, "flip": True, "batch_size": 32}, {"rotation": 1e6, "flip": True}, {"rotation": 0.0}]
-    assert first_values(spec, earlier) == (
-        {"rotation": 0.0, "flip": False},
-        {"rotation": 5.0, "flip": True},
-        {"rotation": 0.0, "flip": True},
-    )
+    own = {"optimizer": "adam", "rotation": 0.0}
+    assert first_values(spec, []) == (own, {"optimizer": "sgd", "momentum": 0.9, "rotation": 7.0})
+    earlier = [{"rotation": 5.0, "optimizer": "adam", "batch_size": 32}, {"rotation": 1e6, "optimizer": "adam"}, own]
+    spec = SearchSpec(recipe="smoke", space=("rotation", "optimizer"))
+    assert first_values(spec, earlier) == (own, {"optimizer": "adam", "rotation": 5.0})
 
 
 def test_ranges_reach_as_far_as_what_is_given():
-    spec = SearchSpec(
-        recipe="smoke", space=("all",), start_from=({"rotation": 90, "batch_size": 7, "filters": [2, 3]},)
-    )
+    given = ({"rotation": 90, "batch_size": 7, "filters": [2, 3]},)
+    spec = SearchSpec(recipe="smoke", space=("all",), start_from=given)
     space = {parameter.name: parameter for parameter in space_of(spec)}
     assert space["rotation"].high == 90
     assert space["batch_size"].choices == (7, 32, 64, 128)

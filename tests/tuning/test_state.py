@@ -1,5 +1,6 @@
-"""The state of a search on disk: changed by one at a time, whole after a kill, rebuilt when it is lost."""
+"""The state of a search on disk: changed by one at a time, whole after a kill, made good from its earlier copy."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,24 +9,19 @@ import pytest
 from kills import KilledAtCall
 
 from fer_core.errors import ArtifactError
-from fer_core.store.runs import create_run
 from fer_core.tuning.entries import Entry, SearchState
-from fer_core.tuning.folder import create_search, list_searches, new_search_id, open_search
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import changing, load_state, summary
-from fer_core.tuning.telling import Outcome, tell
+from fer_core.tuning.state import changing, create_search, list_searches, load_state, open_search, summary
+from fer_core.tuning.trials import ask, reopen_search
 from tests.conftest import PROJECT
 from tests.tuning.conftest import FINGERPRINTS, NOON
 
 
-def entry(number: int, **fields) -> Entry:
-    usual = {"seed": 0, "values": {"learning_rate": 0.1}, "run": f"run-{number}", "job": f"job-{number}"}
-    return Entry(**usual | {"number": number} | fields)
-
-
 def add_entry(search, **fields) -> None:
     with changing(search) as state:
-        state.entries.append(entry(len(state.entries), **fields))
+        number = len(state.entries)
+        usual = {"seed": 0, "values": {"learning_rate": 0.1}, "run": f"run-{number}", "job": f"job-{number}"}
+        state.entries.append(Entry(**usual | {"number": number} | fields))
 
 
 @pytest.fixture
@@ -33,28 +29,16 @@ def search(make_search):
     return make_search()
 
 
-@pytest.fixture
-def asked_search(make_search):
-    """A search with three trials in their runs; the first is told."""
-    from fer_core.tuning.asking import ask
-
-    search = make_search()
-    for number in range(3):
-        ask(search, f"{search.id}.s{number}.0", metadata=FINGERPRINTS)
-    tell(search, 0, Outcome("COMPLETED", 0.5))
-    return search
-
-
-def test_a_new_search_has_its_plan_and_an_empty_state(paths):
+def test_a_new_search_has_its_plan_and_nothing_more(paths):
     spec = SearchSpec(recipe="smoke", oracle="grid", space=("flip",), data="sample")
     search = create_search(paths, spec, clock=lambda: NOON)
     assert search.id.startswith("20260131-120000-smoke-grid-")
-    assert sorted(path.name for path in search.folder.iterdir()) == ["spec.json", "state.json"]
-    assert load_state(search) == SearchState()
+    assert [path.name for path in search.folder.iterdir()] == ["state.json"]
     again = open_search(paths, search.id)
-    assert (again.spec, again.base.data, again.plan.created_utc) == (spec, "sample", "2026-01-31T12:00:00.000Z")
+    assert load_state(again) == SearchState(plan=again.plan)
+    assert (again.spec, again.plan.base.data, again.plan.created_utc) == (spec, "sample", "2026-01-31T12:00:00.000Z")
     assert [parameter.name for parameter in again.parameters] == ["flip"]
-    assert again.first_values == ({"flip": False},)
+    assert again.plan.first_values == ({"flip": False},)
 
 
 def test_a_search_of_one_id_is_made_once(paths):
@@ -69,7 +53,7 @@ def test_data_is_named_so_that_it_is_found_from_anywhere(paths, tmp_path, monkey
     (tmp_path / "faces").mkdir()
     monkeypatch.chdir(tmp_path)
     search = create_search(paths, SearchSpec(recipe="smoke", data="faces"))
-    assert search.spec.data == search.base.data == str(tmp_path / "faces")
+    assert search.spec.data == search.plan.base.data == str(tmp_path / "faces")
 
 
 def test_an_earlier_search_gives_its_best_to_try_first(make_search, paths):
@@ -77,11 +61,11 @@ def test_an_earlier_search_gives_its_best_to_try_first(make_search, paths):
     for place, rate in enumerate((1e-4, 2e-3, 5e-3)):
         add_entry(earlier, values={"learning_rate": rate}, status="COMPLETED", score=place / 10)
     later = make_search(space=("learning_rate", "flip"), warm_start=earlier.id)
-    rates = [values["learning_rate"] for values in later.first_values]
-    assert rates == [later.base.learning_rate, 5e-3, 2e-3, 1e-4]
-    with pytest.raises(ArtifactError, match="There is no search 'none'") as caught:
-        make_search(warm_start="none")
-    assert earlier.id in caught.value.hint
+    rates = [values["learning_rate"] for values in later.plan.first_values]
+    assert rates == [later.plan.base.learning_rate, 5e-3, 2e-3, 1e-4]
+    with pytest.raises(ArtifactError, match="There is no search 'serch-0'") as caught:
+        make_search(warm_start="serch-0")
+    assert caught.value.hint == "Did you mean 'search-0'?"
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", "..", "", ".hidden", "a\0b", "a" * 300])
@@ -93,72 +77,35 @@ def test_a_hostile_search_id_is_refused(paths, name):
             create_search(paths, SearchSpec(), search_id=name)
 
 
-def test_a_misspelt_search_is_answered_with_the_nearest(paths, search):
-    with pytest.raises(ArtifactError, match="There is no search 'serch-0'") as caught:
-        open_search(paths, "serch-0")
-    assert caught.value.hint == "Did you mean 'search-0'?"
-
-
-def test_ids_sort_by_time_and_say_what_they_are():
-    spec = SearchSpec(recipe="attention", oracle="bayesian")
-    assert new_search_id(spec, lambda: NOON, lambda: "3f9a") == "20260131-120000-attention-bayesian-3f9a"
-
-
-def test_what_is_changed_is_saved_once_at_the_end(search):
+def test_a_change_is_saved_once_at_the_end_and_not_at_all_after_an_exception_or_where_nothing_changes(search):
     with changing(search) as state:
         state.message = "changed"
         assert load_state(search).message == ""
     assert load_state(search).message == "changed"
-
-
-def test_after_an_exception_nothing_is_saved(search):
-    before = search.state_json.read_bytes()
-    with pytest.raises(ZeroDivisionError), changing(search) as state:
-        state.message = str(1 / 0)
-    assert search.state_json.read_bytes() == before
-    add_entry(search)
-    assert len(load_state(search).entries) == 1
-
-
-def test_where_nothing_changes_nothing_is_written(search):
-    add_entry(search)
-    before = search.state_json.stat().st_ino, search.state_backup.stat().st_ino
+    before = search.state_json.stat().st_ino
     with changing(search):
         pass
-    assert (search.state_json.stat().st_ino, search.state_backup.stat().st_ino) == before
-
-
-def test_the_state_before_the_last_change_is_kept(search):
-    add_entry(search)
-    first = search.state_json.read_bytes()
-    add_entry(search)
-    assert search.state_backup.read_bytes() == first != search.state_json.read_bytes()
-    names = sorted(path.name for path in search.folder.iterdir())
-    assert names == [".state.lock", "spec.json", "state.json", "state.json.bak"]
+    with pytest.raises(ZeroDivisionError), changing(search) as state:
+        state.message = str(1 / 0)
+    assert search.state_json.stat().st_ino == before
 
 
 def test_a_state_survives_json_and_is_compact(search):
-    told = {
-        "status": "COMPLETED",
-        "score": 0.5,
-        "epochs": 3,
-        "parameters": 12,
-        "latency_ms": 0.5,
-        "stopped_early": True,
-    }
-    for kind in ({}, told, {"kind": "confirm", "of": 1, "seed": 1}):
-        add_entry(search, **kind)
+    empty = search.state_json.read_bytes()
+    ended = {"status": "COMPLETED", "score": 0.5, "epochs": 3, "parameters": 12, "stopped_early": True}
+    for fields in ({}, ended, {"kind": "confirm", "of": 1, "seed": 1}):
+        add_entry(search, **fields)
     with changing(search) as state:
         state.waits_after, state.refused_by = 1, {"w/1": "no images"}
+        state.rungs, state.stopped = {1: {1: 0.5}}, {1: "It was outranked."}
     assert load_state(search) == state
-    assert len(search.state_json.read_bytes()) < 700
+    assert len(search.state_json.read_bytes()) < len(empty) + 600
 
 
 CHANGE_TWENTY_TIMES = """
 import sys
 from fer_core.paths import Paths
-from fer_core.tuning.folder import open_search
-from fer_core.tuning.state import changing
+from fer_core.tuning.state import changing, open_search
 search = open_search(Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2]), sys.argv[3])
 for _ in range(20):
     with changing(search) as state:
@@ -177,21 +124,19 @@ ASK_AND_TELL = """
 import sys
 from fer_core.paths import Paths
 from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import open_search
-from fer_core.tuning.state import changing
-from fer_core.tuning.telling import Outcome, tell
+from fer_core.tuning.state import changing, open_search
+from fer_core.tuning.trials import Outcome, tell
 search = open_search(Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2]), sys.argv[3])
 with changing(search) as state:
     number = len(state.entries)
-    state.entries.append(Entry(number=number, seed=0, values={}, run=sys.argv[4]))
+    state.entries.append(Entry(number=number, seed=0, values={}, run="run"))
 tell(search, number, Outcome("COMPLETED", 0.5, epochs=number))
 """
 
 
 def test_a_kill_at_any_call_leaves_the_state_before_or_after(search, paths, tmp_path):
-    run = create_run(paths, search.base, kind="trial", parent=search.id)
     killer = KilledAtCall(tmp_path, with_strace=False)
-    command = [sys.executable, "-c", ASK_AND_TELL, str(paths.models), str(paths.history), search.id, run.id]
+    command = [sys.executable, "-c", ASK_AND_TELL, str(paths.models), str(paths.history), search.id]
     calls = killer.calls_of(command)
     assert len(calls) >= 12
     for call in calls:
@@ -200,62 +145,63 @@ def test_a_kill_at_any_call_leaves_the_state_before_or_after(search, paths, tmp_
         entries = load_state(search).entries
         assert len(entries) in (before, before + 1)
         assert all(one.score == 0.5 and one.epochs == one.number for one in entries if one.status == "COMPLETED")
-        assert SearchState.model_validate_json(search.state_backup.read_bytes()) is not None
+        assert b'"plan"' in search.state_backup.read_bytes()
     add_entry(search)
     assert list(search.folder.glob(".*.part*")) == []
 
 
-@pytest.mark.parametrize("damage", ["truncated", "emptied", "removed", "of something else"])
-def test_a_damaged_state_is_made_good_from_the_one_before_and_the_runs(asked_search, damage):
-    whole = load_state(asked_search)
-    content = asked_search.state_json.read_bytes()
-    if damage == "removed":
-        asked_search.state_json.unlink()
+DAMAGE = pytest.mark.parametrize("content", [None, b"", b"{", b"[1, 2]", b'{"plan": 1}'])
+
+
+def damage(path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink()
     else:
-        new = {"truncated": content[: len(content) // 2], "emptied": b"", "of something else": b"[1, 2]"}[damage]
-        asked_search.state_json.write_bytes(new)
-    assert load_state(asked_search) == whole
-    with changing(asked_search) as state:
-        state.message = "goes on"
-    assert load_state(asked_search).entries == whole.entries
-    assert load_state(asked_search).message == "goes on"
+        path.write_bytes(content)
 
 
-def test_a_state_that_is_lost_with_the_one_before_is_rebuilt_from_the_runs(asked_search):
-    whole = load_state(asked_search)
-    asked_search.state_json.unlink()
-    asked_search.state_backup.write_bytes(b"{")
-    found = load_state(asked_search)
-    assert found.entries == whole.entries
-    assert (found.data_fingerprint, found.code_fingerprint) == (
-        FINGERPRINTS.data_fingerprint,
-        FINGERPRINTS.code_fingerprint,
-    )
-    assert found.started_utc == whole.started_utc
+@DAMAGE
+def test_a_damaged_state_is_made_good_from_the_one_before_and_without_that_it_is_one_clear_sentence(search, content):
+    add_entry(search)
+    before = load_state(search)
+    add_entry(search)
+    damage(search.state_json, content)
+    assert load_state(open_search(search.paths, search.id)) == before
+    add_entry(search, run="run-9")
+    assert [entry.run for entry in load_state(search).entries] == ["run-0", "run-9"]
+    damage(search.state_json, content)
+    assert load_state(search) == before
+    assert create_search(search.paths, SearchSpec(), search_id=search.id).spec.recipe == "smoke"
+    damage(search.state_backup, content)
+    with pytest.raises(ArtifactError, match=r"state\.json is no state of a search of this version"):
+        load_state(search)
 
 
-def test_a_trial_that_is_in_no_file_any_more_is_named(asked_search):
-    lost = load_state(asked_search).entries[1].run
-    (asked_search.run_folder(lost) / "trial.json").unlink()
-    asked_search.state_json.unlink()
-    asked_search.state_backup.unlink()
-    with pytest.raises(ArtifactError, match="The state of search search-0 is lost, and trial 1 is in no run") as caught:
-        load_state(asked_search)
-    assert "warm_start 'search-0'" in caught.value.hint
+def make_earlier(search, status: str) -> None:
+    """Makes the files of a search as earlier versions left them: the plan in a file of its own."""
+    state = json.loads(search.state_json.read_bytes())
+    (search.folder / "spec.json").write_text(json.dumps(state.pop("plan")))
+    search.state_json.write_text(json.dumps(state | {"status": status, "slots": {}}))
 
 
-def test_runs_of_other_searches_are_not_taken_for_its_own(asked_search, make_search, paths):
-    other = make_search()
-    other.state_json.unlink()
-    create_run(paths, other.base, kind="trial", parent=other.id)
-    assert load_state(other) == SearchState()
+@pytest.mark.parametrize("status", ["SUCCEEDED", "CANCELLED"])
+def test_a_search_of_an_earlier_version_that_has_ended_is_read_and_never_changed(search, status):
+    add_entry(search, status="COMPLETED", score=0.4)
+    make_earlier(search, status)
+    again = open_search(search.paths, search.id)
+    assert (summary(again).status, summary(again).best_score, again.spec.recipe) == (status, 0.4, "smoke")
+    with pytest.raises(ArtifactError, match="was begun by an earlier version"):
+        reopen_search(again)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"spec": 1}'])
-def test_a_damaged_plan_is_one_clear_sentence(search, paths, content):
-    search.spec_json.write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"spec\.json"):
-        print(open_search(paths, search.id).spec)
+def test_a_search_of_an_earlier_version_that_has_not_ended_is_refused_with_what_resumes_it(search, make_search):
+    add_entry(search, status="COMPLETED", score=0.4, values={"learning_rate": 0.005})
+    make_earlier(search, "RUNNING")
+    for action in (load_state, summary, lambda search: ask(search, "job", metadata=FINGERPRINTS)):
+        with pytest.raises(ArtifactError, match="was begun by an earlier version") as caught:
+            action(search)
+    assert "The checkout that began it resumes it" in caught.value.hint
+    assert make_search(warm_start=search.id).plan.first_values[1]["learning_rate"] == 0.005
 
 
 def test_a_state_that_is_no_file_is_one_clear_sentence(search):
@@ -277,39 +223,8 @@ def test_the_summary_counts_trials_and_names_the_best(search):
     assert (found.id, found.status, found.oracle, found.max_trials) == ("search-0", "RUNNING", "random", 6)
 
 
-def test_the_first_thing_told_of_a_trial_stays(search):
-    add_entry(search)
-    tell(search, 0, Outcome("COMPLETED", 0.5, epochs=3))
-    state = tell(search, 0, Outcome("FAILED", message="later"))
-    assert (state.entries[0].status, state.entries[0].score, state.entries[0].epochs) == ("COMPLETED", 0.5, 3)
-    with pytest.raises(ArtifactError, match="has no trial 7; it has 1"):
-        tell(search, 7, Outcome("COMPLETED", 0.5))
-
-
-@pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
-def test_a_score_that_is_no_number_is_a_failure(search, score):
-    add_entry(search)
-    told = tell(search, 0, Outcome("COMPLETED", score)).entries[0]
-    assert (told.status, told.score, told.message) == ("FAILED", None, "Its score is no number.")
-    assert load_state(search).entries[0] == told
-
-
-def test_enough_failures_one_after_the_other_end_the_search(make_search):
-    search = make_search(max_failed_in_a_row=2)
-    for number, outcome in enumerate([Outcome("FAILED"), Outcome("COMPLETED", 0.1), Outcome("FAILED")]):
-        add_entry(search)
-        assert tell(search, number, outcome).status == "RUNNING"
-    add_entry(search)
-    state = tell(search, 3, Outcome("FAILED", message="It does not fit into memory."))
-    assert state.status == "FAILED"
-    assert state.message == "2 trials failed one after the other; the last one: It does not fit into memory."
-
-
 HEAVY = {"keras", "tensorflow", "jax", "cv2", "keras_tuner", "matplotlib", "sklearn", "pandas", "numpy"}
-LIGHT = (
-    *("spec", "space", "folder", "entries", "notes", "state", "stage", "slots"),
-    *("fingerprints", "telling", "progress"),
-)
+LIGHT = ("spec", "space", "entries", "state", "stage", "trials")
 
 
 def test_what_the_tasks_need_of_a_search_is_light():

@@ -1,12 +1,10 @@
 """Trials in real processes, on drawn faces: carried out, killed in the middle, stopped early, and gone wrong."""
 
 import csv
-import json
 import re
 import signal
 import subprocess
 import sys
-from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -17,14 +15,14 @@ from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.history import read_history
-from fer_core.tuning.folder import Search, create_search
+from fer_core.tuning.entries import Entry
 from fer_core.tuning.plots import NAMES
 from fer_core.tuning.ranking import ranked
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import changing, load_state
+from fer_core.tuning.state import Search, changing, create_search, load_state
 from tests.conftest import PROJECT, paths_in
 from tests.script import Answer, clean_environment, run_script
-from tests.tuning.made_up import failed, made_up_search, rows, run_of, trial
+from tests.tuning.made_up import made_up_search, rows, run_of, trial
 
 TRIAL = ("-m", "fer_core.cli.trial")
 ENVIRONMENT = {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
@@ -99,6 +97,11 @@ def outranked(search: Search) -> None:
         run_of(search, entry, rows(0.995))
     with changing(search) as state:
         state.entries, state.started_utc = entries, entries[0].asked_utc
+        state.rungs = {1: dict.fromkeys(range(4), 0.995)}
+
+
+def best_of(search: Search) -> Entry:
+    return ranked(load_state(search).entries, search.spec.objective)[0]
 
 
 def runs_of(search: Search) -> list[Run]:
@@ -121,38 +124,21 @@ def test_the_log_of_a_trial_reads_like_that_of_a_training(searched):
     assert len(out.splitlines()) < 30
 
 
-def test_the_first_trial_has_the_recipes_own_settings(searched):
+def test_every_training_is_saved_with_what_it_came_to_and_the_best_is_trained_again_with_three_other_seeds(searched):
     search = searched.search("whole")
-    run, *_ = runs_of(search)
-    assert run.manifest.config.model_copy(update={"data": "sample"}) == search.base
-    assert (run.manifest.kind, run.manifest.parent, run.manifest.promote) == ("trial", "whole", False)
-
-
-def test_every_training_is_told_with_what_it_came_to(searched):
-    entries = load_state(searched.search("whole")).entries
-    assert [entry.kind for entry in entries] == ["trial"] * 2 + ["confirm"] * 3
-    for entry, run in zip(entries, runs_of(searched.search("whole")), strict=True):
+    entries, runs = load_state(search).entries, runs_of(search)
+    for entry, run in zip(entries, runs, strict=True):
         history = read_history(run.history_csv).rows
+        assert (run.manifest.kind, run.manifest.parent, run.manifest.promote) == ("trial", "whole", False)
         assert (entry.status, run.state.status) == ("COMPLETED", "SUCCEEDED")
         assert entry.score == history[run.manifest.scores["kept_epoch"] - 1]["val_macro_f1"]
         assert entry.score == max(row["val_macro_f1"] for row in history)
         assert entry.seconds == pytest.approx(sum(row["seconds"] for row in history), abs=0.002)
         assert (entry.epochs, entry.stopped_early) == (2, False)
-
-
-def test_the_parameters_are_those_of_the_network(searched):
-    for entry in load_state(searched.search("whole")).entries:
-        one, two, three = entry.values["network_options.filters"]
-        convolutions = 9 * (1 * one + one * two + two * three) + (one + two + three)
-        normalisations = 4 * (one + two + three)
-        assert entry.parameters == convolutions + normalisations + 36 * three * 7 + 7
-
-
-def test_the_best_was_trained_again_with_three_other_seeds(searched):
-    entries = load_state(searched.search("whole")).entries
-    runs = runs_of(searched.search("whole"))
-    best = max(entries[:2], key=lambda entry: entry.score)
-    assert [(entry.of, entry.seed) for entry in entries[2:]] == [(best.number, seed) for seed in (1, 2, 3)]
+    best = best_of(search)
+    assert [(one.kind, one.of, one.seed) for one in entries[2:]] == [
+        ("confirm", best.number, seed) for seed in (1, 2, 3)
+    ]
     assert all(entry.values == best.values for entry in entries[2:])
     assert [run.manifest.config.seed for run in runs] == [0, 0, 1, 2, 3]
     assert len({run.manifest.split_fingerprint for run in runs}) == 4
@@ -166,32 +152,21 @@ def test_the_search_ends_with_a_winner_and_all_that_it_leaves(searched):
         lines = list(csv.DictReader(file))
     assert [line["run"] for line in lines] == [entry.run for entry in state.entries]
     assert [float(line["score"]) for line in lines] == [entry.score for entry in state.entries]
-    assert all(cv2.imread(str(search.plots / f"{name}.png")) is not None for name in NAMES)
-
-
-def test_the_best_have_an_export_and_plots_and_a_latency_and_the_others_took_no_time_for_that(searched):
-    search, state = searched.search("whole"), load_state(searched.search("whole"))
-    best = ranked(state.entries, search.spec.objective)[: search.spec.keep_top_k]
-    complete = {state.winner, *(entry.run for entry in best)}
-    for entry, run in zip(state.entries, runs_of(search), strict=True):
-        is_complete = entry.run in complete
-        assert (run.model_tflite.is_file(), run.plots.is_dir(), bool(entry.latency_ms)) == (is_complete,) * 3
-        assert (run.manifest.litert is not None) == is_complete
-
-
-def test_best_toml_has_the_settings_of_the_winner(searched):
-    search = searched.search("whole")
+    assert all(cv2.imread(str(search.folder / "plots" / f"{name}.png")) is not None for name in NAMES)
     request = parse(["--recipe", "smoke", "--config", str(search.best_toml)])
-    winner = open_run(search.paths, load_state(search).winner).manifest.config
-    assert request.config.learning_rate == winner.learning_rate
+    winner = open_run(search.paths, state.winner).manifest.config
     assert request.config.model_copy(update={"network_options": winner.network_options}) == winner
 
 
-def test_only_the_best_trial_and_the_confirmations_keep_their_weights(searched):
-    search = searched.search("whole")
-    best = max(load_state(search).entries[:2], key=lambda entry: entry.score)
-    kept = [n for n, run in enumerate(runs_of(search)) if run.model_h5.exists() and run.checkpoint.exists()]
-    assert kept == [best.number, 2, 3, 4]
+def test_the_winner_and_the_best_trial_alone_are_complete_and_the_others_lose_their_weights(searched):
+    search, best = searched.search("whole"), best_of(searched.search("whole"))
+    state = load_state(search)
+    for entry, run in zip(state.entries, runs_of(search), strict=True):
+        is_complete = entry.run in (state.winner, best.run)
+        assert (run.model_tflite.is_file(), run.plots.is_dir(), bool(entry.latency_ms)) == (is_complete,) * 3
+        assert (run.manifest.litert is not None) == is_complete
+        has_weights = entry.kind == "confirm" or entry == best
+        assert (run.model_h5.exists(), run.checkpoint.exists()) == (has_weights,) * 2
 
 
 def test_the_last_training_ends_the_search_and_a_job_that_comes_later_finds_nothing_to_do(searched):
@@ -233,7 +208,7 @@ def test_a_trial_that_cannot_keep_up_is_stopped_and_counts_with_what_it_came_to(
     assert entry.message in said
     assert "Stopped early after epoch 1 of 2" in said
     assert runs_of(search)[4].state.status == "SUCCEEDED"
-    assert json.loads(search.rungs_json.read_bytes())["stopped"] == {"4": entry.message}
+    assert load_state(search).stopped == {4: entry.message}
 
 
 def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
@@ -256,30 +231,11 @@ def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
     assert load_state(search).winner == begun.run
 
 
-@pytest.fixture
-def door(paths):
-    """Returns door(arguments…). What imports Keras ends in a traceback."""
-    paths.models.mkdir()
-    environment = ENVIRONMENT | {"KERAS_BACKEND": "no such backend"}
-    return partial(run_script, paths=paths, script=TRIAL, environment=environment)
-
-
-def test_the_data_is_looked_at_before_keras_is_loaded(door, paths, tmp_path):
+def test_what_cannot_be_trained_is_said_before_keras_is_loaded(paths, tmp_path):
     made_up_search(paths, data=str(tmp_path / "gone"))
-    answer = door("search-1", "--job", "search-1.s0.0")
-    assert answer.code == 2
-    assert str(tmp_path / "gone") in answer.problem
-
-
-def test_a_search_that_there_is_not_is_named_with_the_nearest(door, paths):
-    made_up_search(paths, [failed(0)])
-    answer = door("search-2", "--job", "search-2.s0.0")
-    assert answer.code == 2
+    environment = ENVIRONMENT | {"KERAS_BACKEND": "no such backend"}
+    answer = run_script("search-1", "--job", "x", paths=paths, script=TRIAL, environment=environment)
+    assert (answer.code, str(tmp_path / "gone") in answer.problem) == (2, True)
+    answer = run_script("search-2", "--job", "x", paths=paths, script=TRIAL, environment=environment)
+    assert (answer.code, answer.hint) == (2, "Did you mean 'search-1'?")
     assert "There is no search 'search-2'" in answer.problem
-    assert answer.hint == "Did you mean 'search-1'?"
-
-
-def test_a_flag_that_there_is_not_is_refused(door):
-    answer = door("search-1", "--job", "x", "--jobb", "x")
-    assert answer.code == 2
-    assert answer.hint == "Did you mean '--job'?"

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from fer_core.store.files import plain
-from fer_core.tuning.folder import open_search
+from fer_core.tuning.state import open_search
 from fer_core.web.queries.run_detail import detail
 from fer_core.web.queries.run_list import find_run
 from fer_core.web.queries.search_detail import search_detail

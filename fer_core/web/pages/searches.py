@@ -4,7 +4,7 @@ from flask import Blueprint, Response, render_template, send_file
 
 from fer_core.errors import NotFoundError
 from fer_core.store.files import plain
-from fer_core.tuning.folder import open_search
+from fer_core.tuning.state import open_search
 from fer_core.web.queries.search_detail import search_detail
 from fer_core.web.service import service
 

@@ -8,9 +8,8 @@ from fer_core.job.progress import search_progress
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock
 from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.ranking import is_finished, objective_value
-from fer_core.tuning.state import Summary, load_state, summary
+from fer_core.tuning.state import Search, Summary, list_searches, load_state, summary
 
 
 def search_lines(paths: Paths) -> list[Summary]:
