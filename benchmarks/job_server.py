@@ -22,8 +22,8 @@ from fer_core.job.broker import socket_url
 from fer_core.job.job import Job, open_job
 from fer_core.job.progress import Look
 from fer_core.paths import Paths
-from jobs.server import answers, find_server
-from jobs.trainer import told_of_death
+from jobs.machine import answers, find_server
+from jobs.process import start
 
 ROOT = Path(__file__).parents[1]
 BROKER, BEAT = "redis", "beat"
@@ -64,16 +64,7 @@ class JobServer:
     def start(self, *names: str) -> None:
         """Starts parts of the server, the broker until it answers. Their output goes to the end of their logs."""
         for name in names:
-            with self.log(name).open("ab") as log:
-                self._processes[name] = subprocess.Popen(
-                    told_of_death(self._command(name)),
-                    cwd=ROOT,
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            self._processes[name] = start(self._command(name), self.log(name), self.environment, cwd=ROOT)
             if name == BROKER:
                 wait_until(lambda: answers(self.broker_socket), seconds=30, what="a broker that answers")
 

@@ -33,8 +33,7 @@ from fer_core.tuning.state import load_state
 from fer_core.tuning.tables import write_trials
 from fer_core.tuning.telling import Outcome, tell
 from jobs.celery import app, broker
-from jobs.searching import free_slot, has_work
-from jobs.sweep import PERIOD_SECONDS, look_through
+from jobs.sweep import PERIOD_SECONDS, free_slot, has_work, look_through
 
 _PR_SET_PDEATHSIG = 1
 

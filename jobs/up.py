@@ -1,43 +1,49 @@
-"""`python -m jobs up`: everything on this machine, as processes of its own: broker, workers, scheduler.
-
-Each is started again when it dies. If this process dies itself, all of them are told so and end.
-"""
+"""`python -m jobs up`: everything on this machine, as processes of its own: broker, workers, scheduler."""
 
 import contextlib
 import os
+import signal
 import socket
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import filelock
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 from tyro.conf import arg
 
-from fer_core.errors import JobError
+from fer_core.errors import FerError, JobError
 from fer_core.job.broker import Broker, socket_url
-from fer_core.job.broker_address import hidden_password
-from fer_core.job.job import job_ids, open_ids
+from fer_core.job.broker_check import hidden_password
+from fer_core.job.job import job_ids, open_ids, open_job
 from fer_core.job.progress import Look
 from fer_core.resources import core_numbers
-from jobs.children import Child, Plan, ended, signals_noted
-from jobs.commands.context import Context, new_table
-from jobs.machine import beat_plan, environment_of, gpus, log_of, planned_workers, worker_plan
-from jobs.server import answers, find_server, read_broker, remove_broker, socket_path, write_broker, write_configuration
+from jobs.console import Context, new_table
+from jobs.machine import (
+    WorkerPlan,
+    answers,
+    find_server,
+    gpus,
+    planned_workers,
+    read_broker,
+    socket_path,
+    write_broker,
+    write_configuration,
+)
+from jobs.process import PROJECT
+from jobs.service import Service, end_all
 
 START_SECONDS = 120.0
 """An earlier server may still write its file, and a large append-only file takes a while to read."""
 HAND_OVER_SECONDS = 75.0
 """A training has 45 s for its checkpoint, and then its job is handed on."""
-
 _END_SECONDS = 20.0
 _REFRESH_SECONDS = 2.0
 _MOST_JOBS = 12
-_COLOURS = {"running": "green", "starts again": "yellow"}
 _STOPPING = "Stopping: running jobs are handed on, from their last finished epoch. Ctrl-C again does not wait for that."
 
 
@@ -56,7 +62,7 @@ def up(
     paths, environ = context.paths, context.environ
     planned = planned_workers(gpus(environ), core_numbers(), wanted=workers)
     url = join or environ.get("FER_BROKER_URL")
-    with signals_noted() as signals, contextlib.ExitStack() as at_the_end:
+    with _signals_noted() as signals, contextlib.ExitStack() as at_the_end:
         if url is None:
             server = [at_the_end.enter_context(_own_server(context, signals))]
             url = socket_url(socket_path(paths.state, environ))
@@ -65,104 +71,137 @@ def up(
             at_the_end.enter_context(_only_one(paths.state, f".join-{socket.gethostname()}.lock"))
             with Broker(paths, {**environ, "FER_BROKER_URL": url}).connected():
                 pass
-        environment = environment_of(paths, environ, url)
-        mark = "" if server else f"-{os.getpid()}"
-        plans = [worker_plan(worker, paths, environment, mark=mark) for worker in planned]
-        beats = [Child(beat_plan(paths, environment))] if server else []
+        environment = _environment(context) | {"FER_BROKER_URL": url}
+        mark = "" if server else f"-{os.getpid()}"  # tells them from another one's of this machine, at the same broker
+        services = [_worker(context, plan, environment, mark) for plan in planned]
+        beat = [sys.executable, "-m", "celery", "-A", "jobs", "beat", "-l", "INFO"]
+        beats = [Service("beat", beat, environment, paths.state)] if server else []
         if not signals:
-            _Everything(context, server, list(map(Child, plans)), beats, signals).run(url)
+            _run(context, url, server, services, beats, signals)
 
 
-class _Everything:
-    """The processes, looked after until a signal asks to end."""
+def _worker(context: Context, plan: WorkerPlan, environment: Mapping[str, str], mark: str) -> Service:
+    command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", f"{plan.name}{mark}@%h", "-l", "INFO"]
+    devices = {"CUDA_VISIBLE_DEVICES": "-1" if plan.gpu is None else plan.gpu}
+    devices |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if plan.shares_gpu else {}
+    command += plan.queues
+    return Service(plan.name, command, {**environment, **devices}, context.paths.state, cores=plan.cores)
 
-    def __init__(
-        self, context: Context, server: list[Child], workers: list[Child], beats: list[Child], signals: list[int]
-    ):
-        self._context, self._workers, self._beats, self._signals = context, workers, beats, signals
-        self._all = [*server, *workers, *beats]
-        self._statuses: dict[str, str] | None = None
+
+def _environment(context: Context) -> dict[str, str]:
+    """Returns the environment of a process: folders that do not depend on the working directory."""
+    paths, environ = context.paths, context.environ
+    folders = {"MODELS_DIR": paths.models, "HISTORY_DIR": paths.history, "CACHE_DIR": paths.cache}
+    folders |= {"STATE_DIR": paths.state, "INBOX": paths.inbox}
+    path = os.pathsep.join(filter(None, (str(PROJECT), environ.get("PYTHONPATH"))))
+    named = {f"FER_{name}": str(folder.resolve()) for name, folder in folders.items()}
+    return {**environ, **named, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _run(
+    context: Context,
+    url: str,
+    server: list[Service],
+    workers: list[Service],
+    beats: list[Service],
+    signals: list[int],
+) -> None:
+    """Starts workers and scheduler, and looks after all processes until a signal asks to end."""
+    is_screen = context.console.is_terminal
+    live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
+    services, changes, next_check = [*server, *workers, *beats], _Changes(context), 0.0
+    with live or contextlib.nullcontext():
+        context.say(f"Broker: {hidden_password(url)}")
+        context.say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
+        try:
+            for service in (*workers, *beats):
+                service.start()
+                context.say(f"{service.name} is process {service.pid}, its log {service.log}")
+            while not signals:
+                for sentence in filter(None, (service.look_after() for service in services)):
+                    context.say(sentence)
+                if time.monotonic() >= next_check:
+                    next_check = time.monotonic() + _REFRESH_SECONDS
+                    if live is not None:
+                        live.update(_picture(context, services), refresh=True)
+                    else:
+                        changes.say()
+                time.sleep(0.2)
+            context.say(_STOPPING)
+        finally:
+            end_all(workers, HAND_OVER_SECONDS, give_up=lambda: len(signals) > 1)
+            end_all(beats, _END_SECONDS)
+    context.say("All of it has ended.")
+
+
+def _picture(context: Context, services: Sequence[Service]) -> Group:
+    processes = new_table("", "", "process", "restarts", right=("process", "restarts"))
+    for service in services:
+        state = Text("running", style="green") if service.pid else Text("starts again", style="yellow")
+        processes.add_row(service.name, state, str(service.pid or "–"), str(service.restarts))
+    look = Look(context.paths)
+    jobs = look.open_jobs()
+    running = [job for job in jobs if job.status == "RUNNING"]
+    counts = Text(f"{len(running)} running, {len(jobs) - len(running)} waiting", style="bold")
+    table = new_table("job", "worker", "so far")
+    for job in running[:_MOST_JOBS]:
+        table.add_row(job.id, job.notes.worker or "–", look.doing(job))
+    return Group(processes, Text(), counts, *([table] if running else []))
+
+
+class _Changes:
+    """One line for each job that has another status than the last time; none for those found at the start."""
+
+    def __init__(self, context: Context):
+        self._context = context
+        self._lines: dict[str, str] | None = None
         self._known: set[str] = set()
-        self._next_check = 0.0
-        is_screen = context.console.is_terminal
-        self._live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
 
-    def run(self, url: str) -> None:
-        say = self._context.say
-        with self._live or contextlib.nullcontext():
-            say(f"Broker: {hidden_password(url)}")
-            say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
-            try:
-                for child in (*self._workers, *self._beats):
-                    child.start()
-                    say(f"{child.plan.name} is process {child.pid}, its log {child.plan.log}")
-                while not self._signals:
-                    self._look_around()
-                    time.sleep(0.2)
-                say(_STOPPING)
-            finally:
-                ended(self._workers, HAND_OVER_SECONDS, give_up=lambda: len(self._signals) > 1)
-                ended(self._beats, _END_SECONDS)
-        say("All of it has ended.")
-
-    def _look_around(self) -> None:
-        for sentence in filter(None, (child.look_after() for child in self._all)):
-            self._context.say(sentence)
-        if time.monotonic() >= self._next_check:
-            self._next_check = time.monotonic() + _REFRESH_SECONDS
-            look = Look(self._context.paths)
-            if self._live is not None:
-                self._live.update(self._picture(look), refresh=True)
-            else:
-                self._tell_changes(look)
-
-    def _tell_changes(self, look: Look) -> None:
-        """One line for each job that has another status than the last time; none for those found at the start."""
-        every = set(job_ids(self._context.paths))
+    def say(self) -> None:
+        """Prints what is new."""
+        paths, every = self._context.paths, set(job_ids(self._context.paths))
         # A short one may have begun and ended since the last time.
-        new = sorted(every - self._known) if self._statuses is not None else []
-        names = dict.fromkeys((*(self._statuses or ()), *open_ids(self._context.paths), *new))
-        self._known = every
-        before, self._statuses = self._statuses, {name: line for name in names if (line := look.line(name))}
+        new = sorted(every - self._known) if self._lines is not None else []
+        before, names = self._lines, dict.fromkeys((*(self._lines or ()), *open_ids(paths), *new))
+        self._known, self._lines = every, {}
+        for name in names:
+            with contextlib.suppress(FerError):
+                job = open_job(paths, name)
+                message = job.end.message.partition("\n")[0] if job.end else ""
+                self._lines[name] = line = f"{job.status}, {message}" if message else job.status
+                if before is not None and before.get(name) != line:
+                    self._context.say(f"{name}: {line}")
         if before is None:
-            self._context.say(f"Jobs that have not ended: {len(self._statuses)}.")
-        for name, line in self._statuses.items():
-            if before is not None and before.get(name) != line:
-                self._context.say(f"{name}: {line}")
-
-    def _picture(self, look: Look) -> Group:
-        jobs = look.open_jobs()
-        running = [job for job in jobs if job.status == "RUNNING"]
-        counts = Text(f"{len(running)} running, {len(jobs) - len(running)} waiting", style="bold")
-        table = new_table("job", "worker", "so far")
-        for job in running[:_MOST_JOBS]:
-            table.add_row(job.id, job.notes.worker or "–", look.doing(job))
-        return Group(self._processes(), Text(), counts, *([table] if running else []))
-
-    def _processes(self) -> Table:
-        table = new_table("", "", "process", "restarts", right=("process", "restarts"))
-        for child in self._all:
-            state = "running" if child.is_running else "starts again"
-            number = "–" if child.pid is None else str(child.pid)
-            table.add_row(child.plan.name, Text(state, style=_COLOURS[state]), number, str(child.restarts))
-        return table
+            self._context.say(f"Jobs that have not ended: {len(self._lines)}.")
 
 
 @contextlib.contextmanager
-def _own_server(context: Context, signals: list[int]) -> Iterator[Child]:
+def _signals_noted() -> Iterator[list[int]]:
+    """Yields a list that gets the signals which ask to end, for a loop that looks at it."""
+    noted: list[int] = []
+    wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, frame: noted.append(number)) for number in wanted}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _own_server(context: Context, signals: list[int]) -> Iterator[Service]:
     """Yields a server that takes commands, and ends it at last."""
-    state = context.paths.state
-    binary, path = find_server(context.environ), socket_path(state, context.environ)
+    state, environ = context.paths.state, context.environ
+    binary, path = find_server(environ), socket_path(state, environ)
     with _only_one(state, ".up.lock"):
-        _wait_until_gone(path)
-        plan = Plan(
-            "broker",
-            [str(binary), str(write_configuration(state))],
-            log_of("broker", context.paths),
-            environment_of(context.paths, context.environ),
-            umask=0o077,  # what waits in the queues is nobody else's business
-        )
-        server = Child(plan)
+        deadline = time.monotonic() + _END_SECONDS
+        while answers(path):  # the server of an `up` that was killed ends by itself: two would spoil its data
+            if time.monotonic() > deadline:
+                raise JobError(f"Another server listens on {path}.", hint="End it first.")
+            time.sleep(0.1)
+        command = [str(binary), str(write_configuration(state))]
+        # What waits in the queues is nobody else's business.
+        server = Service("broker", command, _environment(context), state, umask=0o077)
         server.start()
         try:
             with context.console.status("Starting the broker …"):
@@ -170,8 +209,23 @@ def _own_server(context: Context, signals: list[int]) -> Iterator[Child]:
             write_broker(state, socket_url(path))
             yield server
         finally:
-            ended([server], _END_SECONDS)
-            remove_broker(state, pid=os.getpid())
+            end_all([server], _END_SECONDS)
+            record = read_broker(state)
+            if record is not None and (record.pid, record.host) == (os.getpid(), socket.gethostname()):
+                (state / "broker.json").unlink(missing_ok=True)
+
+
+def _wait_for_server(server: Service, state: Path, path: Path, signals: list[int]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not signals and not answers(path):
+        if not server.pid or time.monotonic() > deadline:
+            said = server.look_after()
+            raise JobError(
+                f"The broker does not start: {said or 'it says nothing'}",
+                hint=f"Its log is {server.log}. What waits in {state / 'redis'} may be moved away: "
+                "jobs that have not ended are sent again.",
+            )
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -182,41 +236,16 @@ def _only_one(state: Path, name: str) -> Iterator[None]:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        broker = read_broker(state)
-        where = f" (process {broker.pid} on {broker.host})" if broker else ""
+        record = read_broker(state)
+        where = f" (process {record.pid} on {record.host})" if record else ""
         raise JobError(
             f"`python -m jobs up` runs already{where}, with its state in {state}.",
             hint="Stop that one with Ctrl-C, or take another $FER_STATE_DIR; `python -m jobs doctor` looks at it.",
         ) from None
     except OSError as error:
-        raise JobError(
-            f"The folder {state} cannot be used: {error.strerror or error}.", hint="Set $FER_STATE_DIR to another one."
-        ) from None
+        message = f"The folder {state} cannot be used: {error.strerror or error}."
+        raise JobError(message, hint="Set $FER_STATE_DIR to another one.") from None
     try:
         yield
     finally:
         lock.release()
-
-
-def _wait_until_gone(path: Path) -> None:
-    """The server of an `up` that was killed ends by itself: two on one folder would spoil its data."""
-    deadline = time.monotonic() + _END_SECONDS
-    while answers(path):
-        if time.monotonic() > deadline:
-            raise JobError(f"Another server listens on {path}.", hint="End it first.")
-        time.sleep(0.1)
-
-
-def _wait_for_server(server: Child, state: Path, path: Path, signals: list[int]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not answers(path):
-        if signals:
-            return
-        if not server.is_running or time.monotonic() > deadline:
-            said = server.look_after()
-            raise JobError(
-                f"The broker does not start: {said or 'it says nothing'}",
-                hint=f"Its log is {server.plan.log}. What waits in {state / 'redis'} may be moved away: "
-                "jobs that have not ended are sent again.",
-            )
-        time.sleep(0.1)

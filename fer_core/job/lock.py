@@ -12,9 +12,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-_PATIENCE_SECONDS = 0.5
-"""Whoever only looks whether a lock is held has it shared for an instant."""
-
 
 class Notes(BaseModel):
     """What stands in a lock file."""
@@ -54,8 +51,8 @@ class Held:
 
 
 @contextlib.contextmanager
-def taken(path: Path, *, patience_seconds: float = _PATIENCE_SECONDS) -> Iterator[Held | None]:
-    """Yields the lock, or None if another process has it."""
+def taken(path: Path, *, patience_seconds: float = 0.5) -> Iterator[Held | None]:
+    """Yields the lock, or None if another process has it: longer than the instant of looking whether it is held."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         deadline = time.monotonic() + patience_seconds

@@ -20,10 +20,10 @@ from redis import RedisError
 
 from fer_core.errors import JobError
 from fer_core.job.broker import Broker
-from fer_core.job.create import create_job
 from fer_core.job.job import Job, open_job
+from fer_core.job.lifecycle import create_job
 from fer_core.paths import Paths
-from jobs.server import client, find_server
+from jobs.machine import client, find_server
 from tests.conftest import PROJECT, paths_in
 from tests.script import clean_environment
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import JobError
-from jobs.server import find_server
+from jobs.machine import find_server
 from tests.conftest import PROJECT
 
 START_SECONDS = 60

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fer_core.errors import ConfigError
-from fer_core.job.broker_address import check_address, hidden_password
+from fer_core.job.broker_check import check_address, hidden_password
 from tests.conftest import PROJECT
 from tests.jobs.parts import asking
 from tests.script import clean_environment

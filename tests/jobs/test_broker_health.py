@@ -14,9 +14,8 @@ import pytest
 from redis import Redis
 
 from fer_core.errors import JobError
-from fer_core.job.broker_address import BrokerAwayError
-from fer_core.job.broker_health import PROBE_KEY, check_broker
-from jobs.server import answers, client, find_server
+from fer_core.job.broker_check import PROBE_KEY, BrokerAwayError, check_broker
+from jobs.machine import answers, client, find_server
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
 from tests.script import clean_environment

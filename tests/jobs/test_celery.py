@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from fer_core.job.broker import Broker
-from fer_core.job.change import cancel_job, resume_job
-from fer_core.job.create import create_job
 from fer_core.job.job import find_job, job_ids, open_job
+from fer_core.job.lifecycle import cancel_job, create_job, resume_job
 from fer_core.tuning.state import load_state
 from tests.jobs.conftest import TINY_TRAINING, Worker, wait_until
 

@@ -11,13 +11,12 @@ import psutil
 import pytest
 
 from fer_core.job.broker import Broker, models_id
-from fer_core.job.change import cancel_job, resume_job
-from fer_core.job.create import create_job
 from fer_core.job.job import open_ids, open_job
+from fer_core.job.lifecycle import cancel_job, create_job, resume_job
 from fer_core.job.lock import is_taken
 from fer_core.tuning.slots import slot_lock
 from fer_core.tuning.state import load_state
-from jobs.commands.context import Context
+from jobs.console import Context
 from jobs.doctor import find_all
 from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import TINY_TRAINING, wait_until

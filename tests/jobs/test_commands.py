@@ -1,6 +1,5 @@
 """`python -m jobs`: the list of commands, how they are misspelt, and that each one starts at once."""
 
-import importlib
 import os
 import subprocess
 import sys
@@ -36,8 +35,8 @@ def test_without_a_command_they_are_listed(arguments, capsys):
 
     main(arguments)
     lines = capsys.readouterr().out.splitlines()
-    for name, command in EVERY.items():
-        assert f"  {name:<10}{command.about}" in lines
+    for name, (_, about) in EVERY.items():
+        assert f"  {name:<10}{about}" in lines
     assert max(map(len, lines)) <= 90
 
 
@@ -47,13 +46,6 @@ def test_each_command_says_what_it_takes(name, ask):
     assert answer.code == 0, answer.err
     assert answer.out.startswith("usage: python -m jobs ")
     assert "--models-dir FOLDER" in answer.out
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_each_command_is_where_the_list_says_and_is_described(name):
-    command = EVERY[name]
-    function = getattr(importlib.import_module(command.module), command.function)
-    assert (function.__doc__ or "").splitlines()[0].endswith(".")
 
 
 @pytest.mark.parametrize("arguments", NEEDS_NO_BROKER, ids=" ".join)

@@ -12,14 +12,12 @@ import pytest
 from fer_core.errors import ArtifactError, ConfigError, JobError
 from fer_core.job.arguments import queues, validate
 from fer_core.job.broker import VISIBILITY_SECONDS, Broker, broker_url, models_id, visibility_seconds
-from fer_core.job.broker_address import BrokerAwayError, hidden_password
-from fer_core.job.change import cancel_job, resume_job
-from fer_core.job.create import create_job, job_of_message
+from fer_core.job.broker_check import BrokerAwayError, hidden_password
 from fer_core.job.job import find_job, job_ids, open_ids, open_job
+from fer_core.job.lifecycle import cancel_job, create_job, job_of_message, resume_job
 from fer_core.job.lock import is_taken, read_notes, taken
 from fer_core.store.runs import latest_unfinished
 from fer_core.tuning.state import load_state
-from jobs.process import watched
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_job, make_run, make_search
@@ -248,11 +246,3 @@ def test_text_that_no_file_is_called_and_terminals_obey_is_refused(task, argumen
     with pytest.raises(ConfigError, match="has a control character in it") as error:
         validate(task, arguments)
     assert str(error.value).isprintable()
-
-
-def test_a_process_that_needs_too_much_memory_is_ended_with_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_JOB_MEMORY", "150MB")
-    code = "import time; taken = b'x' * (400 * 2**20); time.sleep(600)"
-    ended = watched([sys.executable, "-c", code], tmp_path / "log.txt", lambda: None)
-    assert (ended.kind, ended.wish) == ("too_large", None)
-    assert ended.message.startswith("It needed more than 0.2 GB of memory")

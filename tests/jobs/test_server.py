@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import JobError
-from jobs.machine import gpus, planned_workers
-from jobs.server import (
+from jobs.machine import (
     LONGEST_SOCKET,
     answers,
     client,
     find_server,
+    gpus,
+    planned_workers,
     read_broker,
     socket_path,
     write_broker,

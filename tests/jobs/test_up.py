@@ -15,7 +15,7 @@ import pytest
 
 from fer_core.job.job import job_ids, open_job
 from fer_core.paths import Paths
-from jobs.server import answers, find_server, read_broker
+from jobs.machine import answers, find_server, read_broker
 from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import wait_until
 from tests.script import Answer, clean_environment

@@ -17,7 +17,7 @@ from fer_core.store.clock import utc_now
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.state import changing, load_state, summary
 from fer_core.tuning.telling import tell_speed
-from jobs.commands.context import Context, new_table
+from jobs.console import Context, new_table
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import asking, end_job, make_finished_run, make_job, make_search, write_epochs
 

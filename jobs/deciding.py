@@ -1,21 +1,20 @@
-"""`cancel`, `resume`, `rerun`, `promote`, `rollback`: what becomes of jobs and of their runs."""
+"""`cancel`, `resume`, `promote`, `rollback`, `gc`: what becomes of jobs, of their runs, and of the disk's room."""
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import arg
 
-from fer_core.errors import ArtifactError, JobError
-from fer_core.job.change import cancel_job, end_cancelled, resume_job
+from fer_core.errors import ArtifactError, ConfigError, JobError
 from fer_core.job.job import Job, find_job
+from fer_core.job.lifecycle import cancel_job, end_cancelled, resume_job
 from fer_core.job.lock import is_taken
-from fer_core.recipes import RECIPES
 from fer_core.store import promotion
 from fer_core.store.runs import open_run
 from fer_core.tuning.slots import parse_trial_name
-from fer_core.tuning.space import with_settings
-from jobs.commands.context import Context
-from jobs.commands.submitting import consumers_sentence, say_sent, send, settings_given
+from jobs.console import Context, new_table
+from jobs.garbage import find_garbage, remove_garbage
+from jobs.submitting import send
 
 CANCEL_SECONDS = 12.0
 """A training that is asked to end has six seconds for it, and then is killed."""
@@ -57,36 +56,8 @@ def resume(context: Context, name: str) -> None:
         name: A job's id, or a run or search.
     """
     job = resume_job(context.paths, name)
-    send(context, job)
-    context.say(f"{name} goes on as {job.id} in the queue {job.queue}. {consumers_sentence(context, job.queue)}")
+    context.say(f"{name} goes on as {job.id} in the queue {job.queue}. {send(context, job)}")
     context.say(f"Watch:  python -m jobs status {job.id} --follow")
-
-
-def rerun(
-    context: Context,
-    run: str,
-    *,
-    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
-    queue: str | None = None,
-    promote: bool = False,
-    dry_run: bool = False,
-) -> None:
-    """Train a run again, from the start, with some settings changed.
-
-    Args:
-        run: The run's id.
-        set: A setting of the training or the network, such as learning_rate=1e-4. May be given several times.
-        queue: Where it waits for a worker. Default: gpu.
-        promote: Make the finished model the one in use.
-        dry_run: Show what would be sent, and send nothing.
-    """
-    manifest = open_run(context.paths, run).manifest
-    config = with_settings(manifest.config, settings_given(set))
-    arguments: dict[str, Any] = config.model_dump(mode="json")
-    arguments |= {"recipe": manifest.recipe} if manifest.recipe in RECIPES else {}
-    arguments |= {"queue": queue} if queue else {}
-    arguments |= {"promote": True} if promote else {}
-    say_sent(context, "train", arguments, dry_run=dry_run)
 
 
 def promote(context: Context, run: str) -> None:
@@ -108,3 +79,39 @@ def rollback(context: Context) -> None:
     pointer = promotion.rollback(context.paths, clock=context.clock)
     name = f"Run {pointer.run}" if pointer else "The project's own model"
     context.say(f"{name} is in use again: {promotion.model_copy(context.paths)}.")
+
+
+def gc(
+    context: Context,
+    *,
+    keep_days: Annotated[float, arg(metavar="DAYS")] = 30.0,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Remove what nobody needs any more: old checkpoints, weights of lesser trials, leftovers, old job records.
+
+    Never the model in use, those before it, shipped models, or anything that is not finished.
+
+    Args:
+        keep_days: Job records, their logs and analyses are kept for so long.
+        dry_run: List it with its size, and remove nothing.
+        json: As JSON, for other programs.
+    """
+    if keep_days < 0:
+        raise ConfigError(f"--keep-days is at least 0, not {keep_days:g}.", hint="Leave it out for 30 days.")
+    found = find_garbage(context.paths, keep_days=keep_days, now=context.clock())
+    freed = 0 if dry_run else remove_garbage(context.paths, found)
+    if json:
+        listed = [garbage._asdict() | {"path": str(garbage.path)} for garbage in found]
+        context.say_json({"dry_run": dry_run, "freed": freed, "found": listed})
+        return
+    if dry_run and found:
+        rows = ((_size(garbage.size), garbage.kind, garbage.path) for garbage in found)
+        context.show(new_table("size", "what", "where", rows=rows, right=("size",)))
+    total = sum(garbage.size for garbage in found)
+    sentence = f"{_size(total)} could be freed." if dry_run else f"{_size(freed)} freed."
+    context.say(f"{len(found):,} files and folders, {sentence}" if found else "There is nothing to remove.")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

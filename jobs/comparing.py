@@ -1,0 +1,247 @@
+"""`compare`: two runs side by side, image by image. `best`: what a search has found, and what is nearly as good."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from fer_core import networks
+from fer_core.cli.paired import Paired, paired_difference
+from fer_core.config import TrainConfig
+from fer_core.errors import ArtifactError, ConfigError, FerError, JobError
+from fer_core.evaluation.metrics import Evaluation
+from fer_core.store.files import read_json
+from fer_core.store.manifest import Manifest
+from fer_core.store.promotion import model_in_use
+from fer_core.store.run import Run
+from fer_core.store.runs import open_run
+from fer_core.tuning.ranking import latencies, milliseconds_text, pareto, standings
+from fer_core.tuning.state import load_state
+from jobs.console import Context, new_table, settings_text, value_text
+from jobs.watching import find_subject
+
+_INTERVALS = {"accuracy": "accuracy_interval", "macro_f1": "macro_f1_interval"}
+_SCORES = ("accuracy", "macro_f1", "precision", "recall", "loss")
+_SHOWN = 5
+
+
+class Compared(NamedTuple):
+    """One of the two runs."""
+
+    run: Run
+    manifest: Manifest
+    status: str
+    settings: dict[str, Any]
+    """All of them, those of the network by their whole names."""
+    evaluation: Evaluation | None
+    """None where it has not been scored."""
+
+
+def compare(context: Context, first: str, second: str, *, paired: bool = True, json: bool = False) -> None:
+    """Show two runs side by side: settings that differ, scores with their intervals, F1 per class.
+
+    Args:
+        first: A run, or 'current', the model in use.
+        second: The run to compare with it.
+        paired: Ask both models about the same test images too; this takes some seconds the first time.
+        json: As JSON, for other programs.
+    """
+    runs = _compared(context, first), _compared(context, second)
+    settings = dict.fromkeys(name for one in runs for name in one.settings)
+    pairs = {name: tuple(one.settings.get(name) for one in runs) for name in settings}
+    pairs = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    split = runs[0].manifest.split_fingerprint
+    on_same_images = split is not None and split == runs[1].manifest.split_fingerprint
+    if not json:
+        context.show(*_picture(runs, pairs, on_same_images))
+    difference, problem = None, ""
+    if paired and on_same_images and all(one.evaluation for one in runs):
+        with context.console.status("Asking both models about the test images …"):
+            difference, problem = _difference(context, runs)
+    if json:
+        about = [
+            {
+                "run": one.run.id,
+                "recipe": one.manifest.recipe,
+                "status": one.status,
+                "evaluation": one.evaluation and one.evaluation.to_json(),
+            }
+            for one in runs
+        ]
+        found = {"runs": about, "settings": pairs, "same_images": on_same_images}
+        context.say_json(found | {"paired": difference and difference.to_json(), "not_paired": problem})
+    elif difference is not None:
+        context.say(f"\n{difference.sentence()}")
+    elif problem:
+        context.say(f"\nNo difference image by image: {problem}")
+
+
+def _compared(context: Context, name: str) -> Compared:
+    if name == "current":
+        folder = model_in_use(context.paths)
+        if folder is None:
+            raise ArtifactError("There is no model in use.", hint="`python -m jobs promote RUN` puts one into use.")
+        run = Run(folder, context.paths.history)
+    else:
+        run = open_run(context.paths, name)
+    manifest, evaluation = run.manifest, None
+    with suppress(ArtifactError):
+        evaluation = Evaluation.from_json(read_json(run.evaluation_json, "scores"))
+    return Compared(run, manifest, run.state.status, _settings(manifest.config), evaluation)
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    with suppress(ConfigError):  # the network's file may be gone since
+        config = networks.with_all_options(config)
+    values = config.model_dump(mode="json")
+    options = values.pop("network_options")
+    return values | {f"network_options.{name}": value for name, value in options.items()}
+
+
+def _difference(context: Context, runs: Sequence[Compared]) -> tuple[Paired | None, str]:
+    """Returns the paired difference; or None and a sentence that says why there is none."""
+    try:
+        return paired_difference(context.paths, *(one.run for one in runs)), ""
+    except FerError as error:
+        return None, str(error)
+
+
+def _picture(runs: Sequence[Compared], pairs: dict[str, tuple], on_same_images: bool) -> list[RenderableType]:
+    heads = [(Text(name, style="bold"), *map(cell, runs)) for name, cell in _HEADS.items()]
+    parts: list[RenderableType] = [new_table("", "first", "second", rows=heads), Text()]
+    if pairs:
+        rows = ((name, *map(value_text, pair)) for name, pair in pairs.items())
+        parts += [_bold("Settings that differ"), new_table("setting", "first", "second", rows=rows), Text()]
+    else:
+        parts += [Text("All settings are the same."), Text()]
+    evaluations = [one.evaluation for one in runs]
+    if not all(evaluations):
+        missing = ", ".join(one.run.id for one in runs if one.evaluation is None)
+        return [*parts, Text(f"Not scored yet: {missing}.")]
+    columns = ("first", "second", "difference")
+    scores = new_table("", *columns, rows=[_score_row(name, *evaluations) for name in _SCORES], right=columns[2:])
+    labels = dict.fromkeys(label for evaluation in evaluations for label in evaluation.labels)
+    classes = [_class_row(label, *evaluations) for label in labels]
+    right = ("difference", "images")
+    parts += [_bold("Scores"), scores, Text()]
+    parts += [_bold("F1 by class"), new_table("class", *columns, "images", rows=classes, right=right)]
+    if not on_same_images:
+        parts.append(Text("They were scored on different images: their differences are no measure.", style="yellow"))
+    return parts
+
+
+def _bold(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def _epochs(one: Compared) -> str:
+    kept, state = (one.manifest.scores or {}).get("kept_epoch"), one.run.state
+    return f"{state.epoch} of {state.epochs}" + (f", {kept} kept" if kept else "")
+
+
+def _scored_on(one: Compared) -> str:
+    return f"{one.evaluation.split}, {one.evaluation.images:,} images" if one.evaluation else "–"
+
+
+_HEADS = {
+    "run": lambda one: one.run.id,
+    "recipe": lambda one: one.manifest.recipe or "–",
+    "status": lambda one: one.status.lower(),
+    "epochs": _epochs,
+    "scored on": _scored_on,
+}
+
+
+def _score_row(name: str, first: Evaluation, second: Evaluation) -> tuple[Any, ...]:
+    values = getattr(first, name), getattr(second, name)
+    heading = _bold(name.replace("_", " "))
+    if name == "loss":
+        return heading, *(f"{value:.3f}" for value in values), f"{values[1] - values[0]:+.3f}"
+    intervals = [getattr(one, _INTERVALS[name]) if name in _INTERVALS else None for one in (first, second)]
+    shown = [f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else "" for interval in intervals]
+    cells = (f"{value:.1%}{interval}" for value, interval in zip(values, shown, strict=True))
+    return heading, *cells, f"{100 * (values[1] - values[0]):+.1f} points"
+
+
+def _class_row(label: str, first: Evaluation, second: Evaluation) -> tuple[str, ...]:
+    scores = first.per_class.get(label), second.per_class.get(label)
+    cells = (f"{score.f1:.1%}" if score else "–" for score in scores)
+    difference = f"{100 * (scores[1].f1 - scores[0].f1):+.1f} points" if all(scores) else ""
+    return label, *cells, difference, next(f"{score.images:,}" for score in scores if score)
+
+
+def best(context: Context, search: str, *, json: bool = False) -> None:
+    """Show the winner of a search: its settings, its scores with other seeds, and the best of the others.
+
+    Args:
+        search: A search, or the job that began it.
+        json: As JSON, for other programs.
+    """
+    found = find_subject(context, search).search
+    if found is None:
+        raise JobError(f"{search} is no search.", hint="`python -m jobs list --task tune` lists them.")
+    state, objective = load_state(found), found.spec.objective
+    ranks, measured = standings(state.entries, objective), latencies(state.entries)
+    front = pareto(state.entries, objective, cost=lambda entry: measured.get(entry.number))
+    rows = [
+        {
+            "trial": one.trial.number,
+            "run": one.best_run(objective).run,
+            "score": one.score,
+            "confirmations": [entry.score for entry in one.confirmations],
+            "settings": one.trial.settings,
+            "parameters": one.trial.parameters,
+            "latency_ms": one.trial.latency_ms,
+        }
+        for one in ranks
+    ]
+    best_toml = found.best_toml if found.best_toml.is_file() else None
+    if json:
+        about = {"search": found.id, "status": state.status, "objective": objective, "winner": state.winner}
+        about |= {"best_toml": best_toml and str(best_toml), "standings": rows}
+        context.say_json(about | {"pareto": [entry.number for entry in front]})
+        return
+    if not ranks:
+        context.say(f"No trial of {found.id} has come to a score yet ({len(state.trials)} were begun).")
+        return
+
+    def costs(number: int, parameters: int | None) -> tuple[str, str]:
+        size = "–" if parameters is None else f"{parameters:,}"
+        return size, milliseconds_text(measured[number]) if number in measured else "–"
+
+    first, right = rows[0], ("trial", "score", "seeds", "ms", "parameters")
+    title = "Winner" if state.winner else f"Best so far (the search is {state.status.lower()})"
+    run = state.winner or first["run"]
+    context.show(_bold(f"{title}: trial {first['trial']}, run {run}"), Text(_score_sentence(first, objective)))
+    context.show(Text(f"Settings: {settings_text(first['settings'])}"), Text())
+    cells = [
+        (
+            one["trial"],
+            f"{one['score']:.4f}",
+            len(one["confirmations"]) or 1,
+            *costs(one["trial"], one["parameters"]),
+            settings_text(one["settings"]),
+        )
+        for one in rows[:_SHOWN]
+    ]
+    context.show(_bold("The best, each with the mean over its seeds"))
+    context.show(new_table("trial", "score", "seeds", "parameters", "ms", "settings", rows=cells, right=right))
+    if front:
+        cells = [(one.number, f"{one.score:.4f}", *costs(one.number, one.parameters), one.run) for one in front]
+        context.show(Text(), _bold("No other trial is better and faster (score, latency on the CPU)"))
+        context.show(new_table("trial", "score", "parameters", "ms", "run", rows=cells, right=right))
+    context.say()
+    if best_toml:
+        context.say(f"Its settings: {best_toml}")
+        context.say(f"Train:   python train_emotion_model.py --recipe {found.spec.recipe} --config {best_toml}")
+    context.say(f"Use it:  python -m jobs promote {run}")
+
+
+def _score_sentence(row: dict[str, Any], objective: str) -> str:
+    scores = row["confirmations"]
+    if not scores:
+        return f"{objective} {row['score']:.4f} of a single training: chance in the seed is not known."
+    spread = f"{min(scores):.4f} to {max(scores):.4f}"
+    return f"{objective} {row['score']:.4f}, the mean of {len(scores)} trainings with other seeds ({spread})."
