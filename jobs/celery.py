@@ -4,8 +4,7 @@ import mmap
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from celery import Celery
@@ -33,7 +32,6 @@ _SERVICES = frozenset({"beat", "events", "flower", "worker"})
 """Those that go on until the broker is there."""
 _OVERRIDES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 """Celery takes these instead of a setting; `celery --broker` is the first."""
-_Result = TypeVar("_Result")
 
 
 def _celery_command() -> str | None:
@@ -47,10 +45,14 @@ def _print_error(error: FerError) -> None:
     print(f"Error: {error}\n{error.hint}", file=sys.stderr, flush=True)
 
 
-def _or_exit(make: Callable[[], _Result]) -> _Result:
-    """Returns what `make` does; where a command of Celery is running, its FerError ends that with two lines."""
+def _broker_and_settings() -> tuple[Broker, dict[str, Any]]:
+    """What is wrong with an address or a setting ends a command of Celery with two lines."""
     try:
-        return make()
+        for url in (os.environ.get(name, "") for name in _OVERRIDES):
+            if url.startswith("redis"):
+                check_address(url)
+        broker = Broker(paths, os.environ)
+        return broker, shared_settings(broker.url, os.environ)
     except FerError as error:
         if _celery_command() is None:
             raise
@@ -58,15 +60,8 @@ def _or_exit(make: Callable[[], _Result]) -> _Result:
         raise SystemExit(error.exit_code) from None
 
 
-def _checked_broker() -> Broker:
-    for url in (os.environ.get(name, "") for name in _OVERRIDES):
-        if url.startswith("redis"):
-            check_address(url)
-    return Broker(paths, os.environ)
-
-
 paths = Paths.from_environment()
-broker = _or_exit(_checked_broker)
+broker, _settings = _broker_and_settings()
 
 
 class JobsApp(Celery):
@@ -115,7 +110,7 @@ transport.use()
 app = JobsApp("jobs", include=["jobs.tasks"])
 
 app.conf.update(
-    **_or_exit(lambda: shared_settings(broker.url, os.environ)),
+    **_settings,
     result_backend=broker.url,
     task_routes={name: {"queue": queue} for name, queue in QUEUE_OF_TASK.items()} | {"trial": {"queue": "gpu"}},
     # A message is acknowledged when its work has ended. A worker takes one at a time, and keeps none in reserve.

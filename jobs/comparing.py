@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from fer_core import networks
-from fer_core.cli.paired import Paired, paired_difference
+from fer_core.cli.paired import paired_difference
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, ConfigError, FerError, JobError
 from fer_core.evaluation.metrics import Evaluation
@@ -17,7 +17,9 @@ from fer_core.store.manifest import Manifest
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.tuning.ranking import latencies, milliseconds_text, pareto, standings
+from fer_core.tuning.entries import Entry, SearchState
+from fer_core.tuning.folder import Search
+from fer_core.tuning.ranking import Standing, latencies, milliseconds_text, pareto, standings
 from fer_core.tuning.state import load_state
 from jobs.console import Context, new_table, settings_text, value_text
 from jobs.watching import find_subject
@@ -59,23 +61,22 @@ def compare(context: Context, first: str, second: str, *, paired: bool = True, j
     difference, problem = None, ""
     if paired and on_same_images and all(one.evaluation for one in runs):
         with context.console.status("Asking both models about the test images …"):
-            difference, problem = _difference(context, runs)
+            try:
+                difference = paired_difference(context.paths, *(one.run for one in runs))
+            except FerError as error:
+                problem = str(error)
     if json:
-        about = [
-            {
-                "run": one.run.id,
-                "recipe": one.manifest.recipe,
-                "status": one.status,
-                "evaluation": one.evaluation and one.evaluation.to_json(),
-            }
-            for one in runs
-        ]
-        found = {"runs": about, "settings": pairs, "same_images": on_same_images}
+        found = {"runs": [_metadata(one) for one in runs], "settings": pairs, "same_images": on_same_images}
         context.say_json(found | {"paired": difference and difference.to_json(), "not_paired": problem})
     elif difference is not None:
         context.say(f"\n{difference.sentence()}")
     elif problem:
         context.say(f"\nNo difference image by image: {problem}")
+
+
+def _metadata(one: Compared) -> dict[str, Any]:
+    evaluation = one.evaluation and one.evaluation.to_json()
+    return {"run": one.run.id, "recipe": one.manifest.recipe, "status": one.status, "evaluation": evaluation}
 
 
 def _compared(context: Context, name: str) -> Compared:
@@ -100,17 +101,9 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
     return values | {f"network_options.{name}": value for name, value in options.items()}
 
 
-def _difference(context: Context, runs: Sequence[Compared]) -> tuple[Paired | None, str]:
-    """Returns the paired difference; or None and a sentence that says why there is none."""
-    try:
-        return paired_difference(context.paths, *(one.run for one in runs)), ""
-    except FerError as error:
-        return None, str(error)
-
-
 def _picture(runs: Sequence[Compared], pairs: dict[str, tuple], on_same_images: bool) -> list[RenderableType]:
-    heads = [(Text(name, style="bold"), *map(cell, runs)) for name, cell in _HEADS.items()]
-    parts: list[RenderableType] = [new_table("", "first", "second", rows=heads), Text()]
+    heads = zip(("run", "recipe", "status", "epochs", "scored on"), *map(_heads, runs), strict=True)
+    parts = [new_table("", "first", "second", rows=((_bold(name), *cells) for name, *cells in heads)), Text()]
     if pairs:
         rows = ((name, *map(value_text, pair)) for name, pair in pairs.items())
         parts += [_bold("Settings that differ"), new_table("setting", "first", "second", rows=rows), Text()]
@@ -132,26 +125,15 @@ def _picture(runs: Sequence[Compared], pairs: dict[str, tuple], on_same_images: 
     return parts
 
 
+def _heads(one: Compared) -> tuple[str, ...]:
+    state, kept, evaluation = one.run.state, (one.manifest.scores or {}).get("kept_epoch"), one.evaluation
+    epochs = f"{state.epoch} of {state.epochs}" + (f", {kept} kept" if kept else "")
+    scored_on = f"{evaluation.split}, {evaluation.images:,} images" if evaluation else "–"
+    return one.run.id, one.manifest.recipe or "–", one.status.lower(), epochs, scored_on
+
+
 def _bold(text: str) -> Text:
     return Text(text, style="bold")
-
-
-def _epochs(one: Compared) -> str:
-    kept, state = (one.manifest.scores or {}).get("kept_epoch"), one.run.state
-    return f"{state.epoch} of {state.epochs}" + (f", {kept} kept" if kept else "")
-
-
-def _scored_on(one: Compared) -> str:
-    return f"{one.evaluation.split}, {one.evaluation.images:,} images" if one.evaluation else "–"
-
-
-_HEADS = {
-    "run": lambda one: one.run.id,
-    "recipe": lambda one: one.manifest.recipe or "–",
-    "status": lambda one: one.status.lower(),
-    "epochs": _epochs,
-    "scored on": _scored_on,
-}
 
 
 def _score_row(name: str, first: Evaluation, second: Evaluation) -> tuple[Any, ...]:
@@ -185,63 +167,60 @@ def best(context: Context, search: str, *, json: bool = False) -> None:
     state, objective = load_state(found), found.spec.objective
     ranks, measured = standings(state.entries, objective), latencies(state.entries)
     front = pareto(state.entries, objective, cost=lambda entry: measured.get(entry.number))
-    rows = [
-        {
-            "trial": one.trial.number,
-            "run": one.best_run(objective).run,
-            "score": one.score,
-            "confirmations": [entry.score for entry in one.confirmations],
-            "settings": one.trial.settings,
-            "parameters": one.trial.parameters,
-            "latency_ms": one.trial.latency_ms,
-        }
-        for one in ranks
-    ]
-    best_toml = found.best_toml if found.best_toml.is_file() else None
     if json:
         about = {"search": found.id, "status": state.status, "objective": objective, "winner": state.winner}
-        about |= {"best_toml": best_toml and str(best_toml), "standings": rows}
+        about["best_toml"] = str(found.best_toml) if found.best_toml.is_file() else None
+        about["standings"] = [_standing(one, objective) for one in ranks]
         context.say_json(about | {"pareto": [entry.number for entry in front]})
-        return
-    if not ranks:
+    elif ranks:
+        context.show(*_best_picture(found, state, ranks, measured, front))
+    else:
         context.say(f"No trial of {found.id} has come to a score yet ({len(state.trials)} were begun).")
-        return
 
-    def costs(number: int, parameters: int | None) -> tuple[str, str]:
-        size = "–" if parameters is None else f"{parameters:,}"
-        return size, milliseconds_text(measured[number]) if number in measured else "–"
 
-    first, right = rows[0], ("trial", "score", "seeds", "ms", "parameters")
+def _standing(one: Standing, objective: str) -> dict[str, Any]:
+    return {
+        "trial": one.trial.number,
+        "run": one.best_run(objective).run,
+        "score": one.score,
+        "confirmations": [entry.score for entry in one.confirmations],
+        "settings": one.trial.settings,
+        "parameters": one.trial.parameters,
+        "latency_ms": one.trial.latency_ms,
+    }
+
+
+def _best_picture(
+    search: Search, state: SearchState, ranks: list[Standing], measured: dict[int, float], front: list[Entry]
+) -> list[RenderableType]:
+    first, objective = ranks[0], search.spec.objective
+    run = state.winner or first.best_run(objective).run
     title = "Winner" if state.winner else f"Best so far (the search is {state.status.lower()})"
-    run = state.winner or first["run"]
-    context.show(_bold(f"{title}: trial {first['trial']}, run {run}"), Text(_score_sentence(first, objective)))
-    context.show(Text(f"Settings: {settings_text(first['settings'])}"), Text())
-    cells = [
-        (
-            one["trial"],
-            f"{one['score']:.4f}",
-            len(one["confirmations"]) or 1,
-            *costs(one["trial"], one["parameters"]),
-            settings_text(one["settings"]),
-        )
-        for one in rows[:_SHOWN]
-    ]
-    context.show(_bold("The best, each with the mean over its seeds"))
-    context.show(new_table("trial", "score", "seeds", "parameters", "ms", "settings", rows=cells, right=right))
+    sentence = f"{objective} {first.score:.4f} of a single training: chance in the seed is not known."
+    if scores := [entry.score for entry in first.confirmations]:
+        spread = f"{min(scores):.4f} to {max(scores):.4f}"
+        sentence = f"{objective} {first.score:.4f}, the mean of {len(scores)} trainings with other seeds ({spread})."
+    parts = [_bold(f"{title}: trial {first.trial.number}, run {run}"), Text(sentence)]
+    parts += [Text(f"Settings: {settings_text(first.trial.settings)}"), Text()]
+    rows = []
+    for one in ranks[:_SHOWN]:
+        number, score, *costs = _score_cells(one.trial, one.score, measured)
+        rows.append((number, score, len(one.confirmations) or 1, *costs, settings_text(one.trial.settings)))
+    right = ("trial", "score", "seeds", "ms", "parameters")
+    parts.append(_bold("The best, each with the mean over its seeds"))
+    parts.append(new_table("trial", "score", "seeds", "parameters", "ms", "settings", rows=rows, right=right))
     if front:
-        cells = [(one.number, f"{one.score:.4f}", *costs(one.number, one.parameters), one.run) for one in front]
-        context.show(Text(), _bold("No other trial is better and faster (score, latency on the CPU)"))
-        context.show(new_table("trial", "score", "parameters", "ms", "run", rows=cells, right=right))
-    context.say()
-    if best_toml:
-        context.say(f"Its settings: {best_toml}")
-        context.say(f"Train:   python train_emotion_model.py --recipe {found.spec.recipe} --config {best_toml}")
-    context.say(f"Use it:  python -m jobs promote {run}")
+        rows = [(*_score_cells(one, one.score, measured), one.run) for one in front]
+        parts += [Text(), _bold("No other trial is better and faster (score, latency on the CPU)")]
+        parts.append(new_table("trial", "score", "parameters", "ms", "run", rows=rows, right=right))
+    parts.append(Text())
+    if search.best_toml.is_file():
+        command = f"python train_emotion_model.py --recipe {search.spec.recipe} --config {search.best_toml}"
+        parts += [Text(f"Its settings: {search.best_toml}"), Text(f"Train:   {command}")]
+    return [*parts, Text(f"Use it:  python -m jobs promote {run}")]
 
 
-def _score_sentence(row: dict[str, Any], objective: str) -> str:
-    scores = row["confirmations"]
-    if not scores:
-        return f"{objective} {row['score']:.4f} of a single training: chance in the seed is not known."
-    spread = f"{min(scores):.4f} to {max(scores):.4f}"
-    return f"{objective} {row['score']:.4f}, the mean of {len(scores)} trainings with other seeds ({spread})."
+def _score_cells(trial: Entry, score: float, measured: dict[int, float]) -> tuple[str, ...]:
+    parameters = "–" if trial.parameters is None else f"{trial.parameters:,}"
+    latency = milliseconds_text(measured[trial.number]) if trial.number in measured else "–"
+    return str(trial.number), f"{score:.4f}", parameters, latency

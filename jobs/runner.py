@@ -28,7 +28,7 @@ from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
 from fer_core.tuning.slots import TrialName
 from fer_core.tuning.state import load_state
-from jobs.process import PROJECT, Ended, StopReason, kill_orphan, last_lines, watched
+from jobs.process import GRACE_SECONDS, PROJECT, Ended, StopReason, kill_orphan, last_lines, watched
 
 MOST_CRASHES = 3
 """In a row, without an epoch having been finished."""
@@ -54,7 +54,7 @@ _logger = logging.getLogger(__name__)
 class Outcome(NamedTuple):
     """What came of it. 'unable': this machine could not begin it, others may; 'full': the disk is, it goes on later."""
 
-    kind: Literal["done", "failed", "cancelled", "terminated", "timed_out", "handed_on", "full", "unable"]
+    kind: Literal["done", "failed", "full", "unable", StopReason]
     message: str = ""
 
 
@@ -145,10 +145,10 @@ class Runner:
                 return self._stopped(reason)
             begun = self._state().attempt
             ended = watched(self.command, self.log, self._stop_reason)
-            if ended.kind == "done" and ended.reason not in ("cancelled", "terminated"):
+            if ended.kind == "done":
                 return Outcome("done")
-            if ended.reason is not None:
-                return self._stopped(ended.reason)
+            if ended.kind in GRACE_SECONDS:
+                return self._stopped(ended.kind)
             if ended.kind == "held":
                 held_since = held_since or time.monotonic()
                 if time.monotonic() - held_since > _HELD_SECONDS:

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,23 +17,16 @@ from rich.text import Text
 from tyro.conf import arg
 
 from fer_core.errors import FerError, JobError
-from fer_core.job.broker import Broker, socket_url
+from fer_core.job.broker import Broker, read_record, socket_url
 from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import job_ids, open_ids, open_job
 from fer_core.job.progress import Look
+from fer_core.paths import Paths
 from fer_core.resources import core_numbers
+from fer_core.store.clock import utc_text
+from fer_core.store.files import write_json
 from jobs.console import Context, new_table
-from jobs.machine import (
-    WorkerPlan,
-    answers,
-    find_server,
-    gpus,
-    planned_workers,
-    read_broker,
-    socket_path,
-    write_broker,
-    write_configuration,
-)
+from jobs.machine import answers, find_server, gpus, planned_workers, socket_path, write_configuration
 from jobs.process import PROJECT
 from jobs.service import Service, end_all
 
@@ -73,19 +66,15 @@ def up(
                 pass
         environment = _environment(context) | {"FER_BROKER_URL": url}
         mark = "" if server else f"-{os.getpid()}"  # tells them from another one's of this machine, at the same broker
-        services = [_worker(context, plan, environment, mark) for plan in planned]
-        beat = [sys.executable, "-m", "celery", "-A", "jobs", "beat", "-l", "INFO"]
+        celery = [sys.executable, "-m", "celery", "-A", "jobs"]
+        services = []
+        for name, flags, variables, cores in planned:
+            command = [*celery, "worker", "-n", f"{name}{mark}@%h", "-l", "INFO", *flags]
+            services.append(Service(name, command, environment | variables, paths.state, cores=cores))
+        beat = [*celery, "beat", "-l", "INFO"]
         beats = [Service("beat", beat, environment, paths.state)] if server else []
         if not signals:
             _run(context, url, server, services, beats, signals)
-
-
-def _worker(context: Context, plan: WorkerPlan, environment: Mapping[str, str], mark: str) -> Service:
-    command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", f"{plan.name}{mark}@%h", "-l", "INFO"]
-    devices = {"CUDA_VISIBLE_DEVICES": "-1" if plan.gpu is None else plan.gpu}
-    devices |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if plan.shares_gpu else {}
-    command += plan.queues
-    return Service(plan.name, command, {**environment, **devices}, context.paths.state, cores=plan.cores)
 
 
 def _environment(context: Context) -> dict[str, str]:
@@ -99,17 +88,12 @@ def _environment(context: Context) -> dict[str, str]:
 
 
 def _run(
-    context: Context,
-    url: str,
-    server: list[Service],
-    workers: list[Service],
-    beats: list[Service],
-    signals: list[int],
+    context: Context, url: str, server: list[Service], workers: list[Service], beats: list[Service], signals: list[int]
 ) -> None:
     """Starts workers and scheduler, and looks after all processes until a signal asks to end."""
     is_screen = context.console.is_terminal
     live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
-    services, changes, next_check = [*server, *workers, *beats], _Changes(context), 0.0
+    services, changes, next_check = [*server, *workers, *beats], _changes(context.paths), 0.0
     with live or contextlib.nullcontext():
         context.say(f"Broker: {hidden_password(url)}")
         context.say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
@@ -118,14 +102,15 @@ def _run(
                 service.start()
                 context.say(f"{service.name} is process {service.pid}, its log {service.log}")
             while not signals:
-                for sentence in filter(None, (service.look_after() for service in services)):
-                    context.say(sentence)
+                sentences = [sentence for service in services if (sentence := service.look_after())]
                 if time.monotonic() >= next_check:
                     next_check = time.monotonic() + _REFRESH_SECONDS
                     if live is not None:
                         live.update(_picture(context, services), refresh=True)
                     else:
-                        changes.say()
+                        sentences += next(changes)
+                for sentence in sentences:
+                    context.say(sentence)
                 time.sleep(0.2)
             context.say(_STOPPING)
         finally:
@@ -149,30 +134,21 @@ def _picture(context: Context, services: Sequence[Service]) -> Group:
     return Group(processes, Text(), counts, *([table] if running else []))
 
 
-class _Changes:
-    """One line for each job that has another status than the last time; none for those found at the start."""
-
-    def __init__(self, context: Context):
-        self._context = context
-        self._lines: dict[str, str] | None = None
-        self._known: set[str] = set()
-
-    def say(self) -> None:
-        """Prints what is new."""
-        paths, every = self._context.paths, set(job_ids(self._context.paths))
+def _changes(paths: Paths) -> Iterator[list[str]]:
+    """Yields at each look a line for each job that has another status than at the last; at first, how many are open."""
+    known = set(job_ids(paths))
+    before = {job.id: job.status for job in Look(paths).open_jobs()}
+    yield [f"Jobs that have not ended: {len(before)}."]
+    while True:
+        every, now = set(job_ids(paths)), {}
         # A short one may have begun and ended since the last time.
-        new = sorted(every - self._known) if self._lines is not None else []
-        before, names = self._lines, dict.fromkeys((*(self._lines or ()), *open_ids(paths), *new))
-        self._known, self._lines = every, {}
-        for name in names:
+        for name in dict.fromkeys((*before, *open_ids(paths), *sorted(every - known))):
             with contextlib.suppress(FerError):
                 job = open_job(paths, name)
                 message = job.end.message.partition("\n")[0] if job.end else ""
-                self._lines[name] = line = f"{job.status}, {message}" if message else job.status
-                if before is not None and before.get(name) != line:
-                    self._context.say(f"{name}: {line}")
-        if before is None:
-            self._context.say(f"Jobs that have not ended: {len(self._lines)}.")
+                now[name] = f"{job.status}, {message}" if message else job.status
+        yield [f"{name}: {line}" for name, line in now.items() if before.get(name) != line]
+        known, before = every, now
 
 
 @contextlib.contextmanager
@@ -203,15 +179,16 @@ def _own_server(context: Context, signals: list[int]) -> Iterator[Service]:
         # What waits in the queues is nobody else's business.
         server = Service("broker", command, _environment(context), state, umask=0o077)
         server.start()
+        record = {"url": socket_url(path), "pid": os.getpid(), "host": socket.gethostname()}
         try:
             with context.console.status("Starting the broker …"):
                 _wait_for_server(server, state, path, signals)
-            write_broker(state, socket_url(path))
+            write_json(state / "broker.json", record | {"started_utc": utc_text(context.clock())})
             yield server
         finally:
             end_all([server], _END_SECONDS)
-            record = read_broker(state)
-            if record is not None and (record.pid, record.host) == (os.getpid(), socket.gethostname()):
+            found = read_record(state)
+            if found is not None and found.model_dump(include=set(record)) == record:
                 (state / "broker.json").unlink(missing_ok=True)
 
 
@@ -219,12 +196,9 @@ def _wait_for_server(server: Service, state: Path, path: Path, signals: list[int
     deadline = time.monotonic() + START_SECONDS
     while not signals and not answers(path):
         if not server.pid or time.monotonic() > deadline:
-            said = server.look_after()
-            raise JobError(
-                f"The broker does not start: {said or 'it says nothing'}",
-                hint=f"Its log is {server.log}. What waits in {state / 'redis'} may be moved away: "
-                "jobs that have not ended are sent again.",
-            )
+            said = server.look_after() or "it says nothing"
+            kept = f"What waits in {state / 'redis'} may be moved away: jobs that have not ended are sent again."
+            raise JobError(f"The broker does not start: {said}", hint=f"Its log is {server.log}. {kept}")
         time.sleep(0.1)
 
 
@@ -236,7 +210,7 @@ def _only_one(state: Path, name: str) -> Iterator[None]:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        record = read_broker(state)
+        record = read_record(state)
         where = f" (process {record.pid} on {record.host})" if record else ""
         raise JobError(
             f"`python -m jobs up` runs already{where}, with its state in {state}.",

@@ -5,10 +5,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -23,7 +22,7 @@ from fer_core.store.run import Run, Status
 from fer_core.store.runs import open_run
 from fer_core.training.report import duration, epoch_line
 from fer_core.tuning.folder import Search, list_searches, open_search
-from fer_core.tuning.slots import TrialName, parse_trial_name
+from fer_core.tuning.slots import parse_trial_name
 from fer_core.tuning.state import load_state
 from jobs.console import Context, age, new_list, new_table, settings_text, status_text
 
@@ -35,45 +34,38 @@ _LOG_SECONDS = 0.3
 TaskName = Literal["tune", "trial", "train", "retrain", "evaluate", "gc"]
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """What a name on the command line means: a job; or a run, a search, or one training of a search alone."""
 
+    id: str
+    status: str
     job: Job | None = None
-    own_run: Run | None = None
-    own_search: Search | None = None
-    trial: TrialName | None = None
-
-    @property
-    def run(self) -> Run | None:
-        return self.own_run or (self.job.run if self.job else None)
-
-    @property
-    def search(self) -> Search | None:
-        return self.own_search or (self.job.search if self.job else None)
-
-    @property
-    def status(self) -> str:
-        if self.job is not None:
-            return self.job.status
-        return self.own_run.state.status if self.own_run else load_state(self.own_search).status
+    run: Run | None = None
+    search: Search | None = None
+    log: Path | None = None
+    """What it prints; of a search, its trainings have logs of their own."""
 
 
 def find_subject(context: Context, name: str) -> Subject:
     """Returns what is meant. Raises JobError, with "did you mean", if there is nothing of that name."""
     paths, trial = context.paths, parse_trial_name(name)
     if trial is not None:
-        entry = load_state(open_search(paths, trial.search)).entry_of(name)
+        search = open_search(paths, trial.search)
+        entry = load_state(search).entry_of(name)
         if entry is None:
             raise NoSuchJobError(f"Search {trial.search} has no training {name!r}.")
-        return Subject(own_run=open_run(paths, entry.run), trial=trial)
+        run = open_run(paths, entry.run)
+        return Subject(name, run.state.status, run=run, log=search.folder / f"output/s{trial.slot}.{trial.n}.txt")
     try:
-        return Subject(job=find_job(paths, name))
+        job = find_job(paths, name)
+        return Subject(job.id, job.status, job, job.run, job.search, job.log)
     except JobError:
         with contextlib.suppress(ArtifactError):
-            return Subject(own_search=open_search(paths, name))
+            search = open_search(paths, name)
+            return Subject(name, load_state(search).status, search=search)
         with contextlib.suppress(ArtifactError):
-            return Subject(own_run=open_run(paths, name))
+            run = open_run(paths, name)
+            return Subject(name, run.state.status, run=run, log=run.log_txt)
         raise
 
 
@@ -130,21 +122,38 @@ def status(context: Context, name: str, *, follow: bool = False, json: bool = Fa
         follow: Until it ends.
         json: As JSON, for other programs.
     """
-    subject = find_subject(context, name)
     if json:
-        context.say_json(_metadata(context, subject))
+        context.say_json(_metadata(context, find_subject(context, name)))
     elif not follow:
-        context.show(*_picture(context, subject))
+        context.show(*_picture(context, find_subject(context, name)))
     elif context.console.is_terminal:
         with Live(console=context.console, auto_refresh=False) as live:
-            for _ in _statuses(subject):
+            for subject in _until_it_ends(context, name):
                 live.update(Group(*_picture(context, subject)), refresh=True)
     else:
         said = ""
-        for word in _statuses(subject):
-            if (line := _line(context, subject, word)) != said:
+        for subject in _until_it_ends(context, name):
+            if (line := _line(context, subject)) != said:
                 context.say(line)
                 said = line
+
+
+def _until_it_ends(context: Context, name: str) -> Iterator[Subject]:
+    """Yields it as it is, each second, until it has ended."""
+    subject = find_subject(context, name)
+    yield subject
+    while subject.status not in ENDED:
+        time.sleep(FOLLOW_SECONDS)
+        subject = find_subject(context, subject.id)
+        yield subject
+
+
+def _line(context: Context, subject: Subject) -> str:
+    word = subject.status.lower()
+    if subject.search is not None:
+        return f"{word}  {in_words(search_progress(subject.search, now=context.clock()).summary)}"
+    last = run_progress(subject.run).last if subject.run is not None else None
+    return f"{word}  {epoch_line(last)}" if last else word
 
 
 def _metadata(context: Context, subject: Subject) -> dict[str, Any]:
@@ -162,24 +171,6 @@ def _metadata(context: Context, subject: Subject) -> dict[str, Any]:
         found["run"] = {"id": subject.run.id, **progress.state.model_dump(), "last": progress.last}
         found["run"] |= {"best": progress.best and progress.best._asdict(), "seconds_left": progress.seconds_left}
     return found
-
-
-def _statuses(subject: Subject) -> Iterator[str]:
-    """Yields the status each second, until it is an end."""
-    while True:
-        word = subject.status
-        yield word.lower()
-        if word in ENDED:
-            return
-        time.sleep(FOLLOW_SECONDS)
-
-
-def _line(context: Context, subject: Subject, word: str) -> str:
-    if subject.search is not None:
-        return f"{word}  {in_words(search_progress(subject.search, now=context.clock()).summary)}"
-    if subject.run is not None and (last := run_progress(subject.run).last):
-        return f"{word}  {epoch_line(last)}"
-    return word
 
 
 def _picture(context: Context, subject: Subject) -> list[RenderableType]:
@@ -279,29 +270,24 @@ def logs(
     """
     if lines is not None and lines < 0:
         raise ConfigError(f"--lines is at least 0, not {lines}.", hint="Leave it out for all lines.")
-    subject = find_subject(context, name)
-    printer = _Printer(lines)
-    is_alive = True
-    while is_alive:
-        is_alive = follow and subject.status not in ENDED
-        printer.print_new(_logs(context, subject))
-        if is_alive:
-            time.sleep(_LOG_SECONDS)
+    printer, subject = _Printer(lines), find_subject(context, name)
+    printer.print_new(_logs(subject))
+    while follow and subject.status not in ENDED:
+        time.sleep(_LOG_SECONDS)
+        subject = find_subject(context, subject.id)
+        printer.print_new(_logs(subject))
     if printer.last is None:
         message = subject.job.end.message if subject.job and subject.job.end else ""
         context.say(message or f"It has printed nothing yet; it is {subject.status.lower()}.")
 
 
-def _logs(context: Context, subject: Subject) -> list[Path]:
+def _logs(subject: Subject) -> list[Path]:
     """Returns the files, those of a search in the order in which its trainings were begun."""
-    if subject.trial is not None:
-        name = subject.trial
-        return [context.paths.models / "searches" / name.search / "output" / f"s{name.slot}.{name.n}.txt"]
-    if subject.search is not None:
-        found = (subject.search.folder / "output").glob("s*.txt")
-        named = {path: name for path in found if (name := parse_trial_name(f"x.{path.stem}"))}
-        return sorted(named, key=lambda path: (named[path].n, named[path].slot))
-    return [subject.job.log if subject.job is not None else subject.run.log_txt]
+    if subject.search is None:
+        return [subject.log]
+    found = (subject.search.folder / "output").glob("s*.txt")
+    named = {path: name for path in found if (name := parse_trial_name(f"x.{path.stem}"))}
+    return sorted(named, key=lambda path: (named[path].n, named[path].slot))
 
 
 class _Printer:

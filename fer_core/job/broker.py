@@ -5,7 +5,6 @@ come twice or come late without harm. Celery is imported when a broker is first 
 """
 
 import contextlib
-import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
 
 from fer_core.errors import ConfigError, JobError
 from fer_core.job.arguments import queues
@@ -187,7 +188,8 @@ def broker_url(environ: Mapping[str, str], paths: Paths) -> str:
 
     Raises ConfigError for one of another kind of broker, or that would be misunderstood.
     """
-    url = environ.get("FER_BROKER_URL") or _recorded_url(paths.state) or socket_url(paths.state / "redis.sock")
+    url, record = environ.get("FER_BROKER_URL"), read_record(paths.state)
+    url = url or (record.url if record else socket_url(paths.state / "redis.sock"))
     check_address(url)
     scheme = url.partition("://")[0]
     if scheme == "unix":  # as redis-cli and other clients write it
@@ -213,9 +215,18 @@ def visibility_seconds(environ: Mapping[str, str]) -> float:
     raise ConfigError(f"$FER_VISIBILITY_SECONDS is {text!r}.", hint=hint)
 
 
-def _recorded_url(state: Path) -> str | None:
+class BrokerRecord(BaseModel):
+    """What broker.json says: where the server of this state folder is, and which `up` started it."""
+
+    url: str
+    pid: int
+    host: str
+    started_utc: str = ""
+
+
+def read_record(state: Path) -> BrokerRecord | None:
+    """Returns what broker.json says, also where its `up` is dead; None if there is none that can be read."""
     try:
-        url = json.loads((state / "broker.json").read_bytes())["url"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return BrokerRecord.model_validate_json((state / "broker.json").read_bytes())
+    except (OSError, ValidationError):
         return None
-    return url if isinstance(url, str) else None

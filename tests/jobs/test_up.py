@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fer_core.job.broker import read_record
 from fer_core.job.job import job_ids, open_job
 from fer_core.paths import Paths
-from jobs.machine import answers, find_server, read_broker
+from jobs.machine import answers, find_server
 from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import wait_until
 from tests.script import Answer, clean_environment
@@ -136,7 +137,7 @@ def test_it_says_what_it_has_started(running):
         assert f"{name} is process " in running.output
         assert next((state.resolve() / "logs").glob(f"{name}@*.txt")).is_file()
     assert "redis+socket://" in running.output
-    assert read_broker(state).pid == running.process.pid
+    assert read_record(state).pid == running.process.pid
     assert {path.name for path in state.glob("*.sock")} <= {"redis.sock"}
 
 
@@ -233,7 +234,7 @@ def check_ctrl_c_ends_all(one: Up) -> None:
 
 
 def test_workers_join_a_broker_elsewhere(running, started, tmp_path):
-    url = read_broker(running.paths.state).url
+    url = read_record(running.paths.state).url
     one = started("--join", url).wait_until_ready()
     assert "beat is process" not in one.output
     assert "redis.sock" in one.output and not (one.paths.state / "redis").exists()
