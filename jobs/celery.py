@@ -28,8 +28,7 @@ _SAVED = ("link", "link_error", "chord", "priority", "time_limit", "soft_time_li
 _LATER = ("eta", "countdown", "expires")
 _SHORT = frozenset({"amqp", "call", "control", "inspect", "list", "migrate", "purge", "result", "status"})
 """Commands of `celery` that ask the broker once, and end."""
-_SERVICES = frozenset({"beat", "events", "flower", "worker"})
-"""Those that go on until the broker is there."""
+_SERVICES = frozenset({"beat", "events", "flower", "worker"})  # those that go on until the broker is there
 _OVERRIDES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 """Celery takes these instead of a setting; `celery --broker` is the first."""
 
@@ -152,8 +151,7 @@ app.user_options["worker"].add(
     )
 )
 
-_stop_flag = mmap.mmap(-1, 1)
-"""Made before any pool child is forked, so that all of them see it."""
+_stop_flag = mmap.mmap(-1, 1)  # made before any pool child is forked, so that all of them see it
 
 
 def ask_to_stop(**_: Any) -> None:

@@ -35,10 +35,8 @@ class Compared(NamedTuple):
     run: Run
     manifest: Manifest
     status: str
-    settings: dict[str, Any]
-    """All of them, those of the network by their whole names."""
-    evaluation: Evaluation | None
-    """None where it has not been scored."""
+    settings: dict[str, Any]  # all of them, those of the network by their whole names
+    evaluation: Evaluation | None  # None where it has not been scored
 
 
 def compare(context: Context, first: str, second: str, *, paired: bool = True, json: bool = False) -> None:

@@ -31,8 +31,7 @@ _FOLDERS = {
     "history_dir": "Where CSVs are. Default: $FER_HISTORY_DIR, history.",
 }
 _WIDEST = 10_000
-_IDS = ("job", "run")
-"""Columns of what people copy: never broken over two lines."""
+_IDS = ("job", "run")  # columns of what people copy: never broken over two lines
 _DAY = 86_400
 
 

@@ -16,8 +16,7 @@ from jobs.console import Context, new_table
 from jobs.garbage import find_garbage, remove_garbage
 from jobs.submitting import send
 
-CANCEL_SECONDS = 12.0
-"""A training that is asked to end has six seconds for it, and then is killed."""
+CANCEL_SECONDS = 12.0  # A training that is asked to end has six seconds for it, and then is killed
 
 
 def cancel(context: Context, name: str, *, wait: bool = True) -> None:

@@ -25,10 +25,8 @@ from fer_core.tuning.ranking import ranked
 from fer_core.tuning.state import load_state
 
 _TEMPORARY = ".*.part*"
-_DAY = 86_400.0
-"""Nothing is written for so long: who began a temporary file that old was killed."""
-_SEARCH_ENDS = ("SUCCEEDED", "FAILED")
-"""A cancelled search may be resumed."""
+_DAY = 86_400.0  # nothing is written for so long: who began a temporary file that old was killed
+_SEARCH_ENDS = ("SUCCEEDED", "FAILED")  # A cancelled search may be resumed
 
 
 class Garbage(NamedTuple):
@@ -36,10 +34,8 @@ class Garbage(NamedTuple):
 
     kind: str
     path: Path
-    size: int
-    """In bytes."""
-    run: str | None = None
-    """Whose weights it is."""
+    size: int  # in bytes
+    run: str | None = None  # whose weights it is
 
 
 def find_garbage(paths: Paths, *, keep_days: float, now: datetime) -> list[Garbage]:

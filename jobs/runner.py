@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -30,15 +31,11 @@ from fer_core.tuning.slots import TrialName
 from fer_core.tuning.state import load_state
 from jobs.process import GRACE_SECONDS, PROJECT, Ended, StopReason, kill_orphan, last_lines, watched
 
-MOST_CRASHES = 3
-"""In a row, without an epoch having been finished."""
-MOST_LOSSES = 30
-"""How often in a row a worker may die over work that finishes no epoch: more is no accident."""
+MOST_CRASHES = 3  # in a row, without an epoch having been finished
+MOST_LOSSES = 30  # how often in a row a worker may die over work that finishes no epoch: more is no accident
 
-_PAUSE_SECONDS = 2.0
-"""After a crash, or while another process trains the run."""
-_HELD_SECONDS = 120.0
-"""A trainer that was asked to end may still write its checkpoint."""
+_PAUSE_SECONDS = 2.0  # after a crash, or while another process trains the run
+_HELD_SECONDS = 120.0  # A trainer that was asked to end may still write its checkpoint
 _ORPHAN_SECONDS = 20.0
 _FLAG_SECONDS = 2.0
 _FULL_BELOW = 2**20
@@ -106,15 +103,12 @@ class Runner:
 
     command: Sequence[str]
     log: Path
-    run: Callable[[], Run | None]
-    """What it trains; None where it trains nothing, or nothing yet."""
+    run: Callable[[], Run | None]  # what it trains; None where it trains nothing, or nothing yet
     cancel_file: Path
     held: Held
     worker: Worker
-    others: Callable[[], bool]
-    """Whether other workers listen that may be able to do it."""
-    leaves_refusals: bool = False
-    """Whether what a machine refuses before it has begun may be begun by others."""
+    others: Callable[[], bool]  # whether other workers listen that may be able to do it
+    leaves_refusals: bool = False  # whether what a machine refuses before it has begun may be begun by others
 
     def outcome(self, message_id: str, max_hours: float | None = None) -> Outcome:
         """Returns what came of it. Raises Celery's SoftTimeLimitExceeded when that comes, with the process ended."""
@@ -230,25 +224,25 @@ class Runner:
         return State()
 
 
-def command_of(job: Job) -> list[str]:
-    """Returns the command of a training, a retraining or an analysis. Raises ConfigError."""
+def runner_of(job: Job, held: Held, worker: Worker, others: Callable[[], bool]) -> Runner:
+    """Returns what carries out a training, a retraining or an analysis. Raises ConfigError."""
     arguments, folders = job.arguments, _folders(job)
     if isinstance(arguments, EvaluateArguments):
         model = [] if arguments.run == "current" else ["--model", arguments.run]
         data = [] if arguments.data is None else ["--data", arguments.data]
-        return [sys.executable, f"{PROJECT}/realtime_emotion_detector.py", "--analyze", *model, *data, *folders[:2]]
-    if isinstance(arguments, RetrainArguments):
+        command = [f"{PROJECT}/realtime_emotion_detector.py", "--analyze", *model, *data, *folders[:2]]
+    elif isinstance(arguments, RetrainArguments):
         spec = arguments.model_dump_json(exclude={"queue", "max_hours"}, exclude_unset=True)
-        named = ("--job", job.id, "--spec", spec, "--run", job.id)
-        return [sys.executable, "-m", "fer_core.cli.retrain", *named, *folders]
-    return [sys.executable, f"{PROJECT}/train_emotion_model.py", "--resume", job.id, *folders]
+        command = ["-m", "fer_core.cli.retrain", "--job", job.id, "--spec", spec, "--run", job.id, *folders]
+    else:
+        command = [f"{PROJECT}/train_emotion_model.py", "--resume", job.id, *folders]
+    return Runner([sys.executable, *command], job.log, lambda: job.run, job.cancel_file, held, worker, others)
 
 
 def runner_of_trial(job: Job, name: TrialName, held: Held, worker: Worker, others: Callable[[], bool]) -> Runner:
     """Returns what carries out a training of a search."""
     command = [sys.executable, "-m", "fer_core.cli.trial", job.id, "--job", name.id, *_folders(job)]
-    log = job.folder / "output" / f"s{name.slot}.{name.n}.txt"
-    run = lambda: run_of_trial(job, name)  # noqa: E731
+    log, run = job.folder / "output" / f"s{name.slot}.{name.n}.txt", partial(run_of_trial, job, name)
     return Runner(command, log, run, job.cancel_file, held, worker, others, leaves_refusals=True)
 
 

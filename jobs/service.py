@@ -18,8 +18,7 @@ from jobs.process import in_words, last_lines, start
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds before a process is started again: after its first end, its second in a row, and so on."""
-STEADY_SECONDS = 120.0
-"""A process that lived so long was well: its next end counts as the first."""
+STEADY_SECONDS = 120.0  # A process that lived so long was well: its next end counts as the first
 
 _LARGEST_LOG = 20_000_000
 

@@ -29,11 +29,9 @@ from fer_core.tuning.state import load_state
 from jobs.celery import app, ask_to_stop, broker, is_stop_asked, paths
 
 PERIOD_SECONDS = 5.0
-SENT_SECONDS = 10.0
-"""So young a message may be on its way."""
+SENT_SECONDS = 10.0  # so young a message may be on its way
 _WITHOUT_JOB_SECONDS = 60.0
-_REVOKED_SECONDS = 60.0
-"""So long it is looked for the job of a message that was revoked, which may come later."""
+_REVOKED_SECONDS = 60.0  # so long it is looked for the job of a message that was revoked, which may come later
 
 _logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import Task
@@ -27,14 +28,19 @@ from fer_core.tuning.progress import note_refusal, trial_failed
 from fer_core.tuning.state import load_state
 from jobs.celery import EXAMPLE, app, broker, is_stop_asked, paths
 from jobs.garbage import find_garbage, remove_garbage
-from jobs.runner import Outcome, Runner, Worker, command_of, result_of, run_of_trial, runner_of_trial
+from jobs.runner import Outcome, Worker, result_of, run_of_trial, runner_of, runner_of_trial
 from jobs.schedule import notify
 from jobs.sweep import free_slot, has_work
 
-_PAUSE_SECONDS = 5.0
-"""Of a worker that cannot do something: meanwhile one that can takes the message."""
+_PAUSE_SECONDS = 5.0  # of a worker that cannot do something: meanwhile one that can takes the message
 _SAVED = ("root_id", "parent_id", "group_id", "group_index", "shadow", "chord", "chain", "link", "link_error")
 _SAVED += ("soft_time_limit", "time_limit", "headers", "reply_to", "replaced_task_nesting")
+_ENDS = {
+    "failed": ("FAILED", ""),
+    "cancelled": ("CANCELLED", "Cancelled."),
+    "terminated": ("CANCELLED", "Cancelled."),
+    "timed_out": ("TIMED_OUT", "Its time is up. `python -m jobs resume {}` goes on with it."),
+}
 
 _logger = logging.getLogger(__name__)
 _result_lock = contextlib.ExitStack()
@@ -89,7 +95,7 @@ def trial(self: Task, search: str) -> dict[str, Any]:
     _check_models(self)
     job, worker = open_job(paths, search), _worker(self)
     job.note_message("")
-    if job.search is None or (worker.id in load_state(job.search).refused_by and _others(job, worker)()):
+    if job.search is None or (worker.id in load_state(job.search).refused_by and _others_listen(job, worker)):
         _pass_on(job)
     with free_slot(job) as slot:
         if slot is None:
@@ -97,7 +103,7 @@ def trial(self: Task, search: str) -> dict[str, Any]:
         name, held = slot
         if has_work(job, beside=name):
             _send(job)  # invites the next worker, if there is one, so that a search uses as many as there are
-        runner = runner_of_trial(job, name, held, worker, _others(job, worker))
+        runner = runner_of_trial(job, name, held, worker, partial(_others_listen, job, worker))
         outcome = runner.outcome(self.request.id)
         _note_trial(job, name.id, outcome, worker)
     if outcome.kind == "unable":
@@ -155,7 +161,7 @@ def _work_on(job: Job, task: Task) -> None:
         _send(job)
         raise Ignore
     worker = _worker(task)
-    if worker.id in job.notes.refused_by and _others(job, worker)():
+    if worker.id in job.notes.refused_by and _others_listen(job, worker):
         _pass_on(job)
     with taken(job.lock) as held:
         if held is None:
@@ -179,22 +185,17 @@ def _work_under_lock(job: Job, held: Held, task: Task, worker: Worker) -> str:
         removed = 0 if arguments.dry_run else remove_garbage(paths, found)
         job.finish("SUCCEEDED", result={"found": len(found), "removed_bytes": removed})
         return "done"
-    runner = Runner(
-        command_of(job), job.log, lambda: job.run, job.cancel_file, held, worker, others=_others(job, worker)
-    )
     try:
+        runner = runner_of(job, held, worker, partial(_others_listen, job, worker))
         outcome = runner.outcome(task.request.id, getattr(arguments, "max_hours", None))
     except SoftTimeLimitExceeded:
         job.finish("TIMED_OUT", "Celery's soft time limit is over.")
         raise
     if outcome.kind == "done":
         job.finish("SUCCEEDED", result=result_of(job))
-    elif outcome.kind == "failed":
-        job.finish("FAILED", outcome.message)
-    elif outcome.kind in ("cancelled", "terminated"):
-        job.finish("CANCELLED", "Cancelled.")
-    elif outcome.kind == "timed_out":
-        job.finish("TIMED_OUT", f"Its time is up. `python -m jobs resume {job.id}` goes on with it.")
+    elif outcome.kind in _ENDS:
+        status, message = _ENDS[outcome.kind]
+        job.finish(status, outcome.message or message.format(job.id))
     elif outcome.kind == "unable":
         held.note(refused_by=held.notes.refused_by | {worker.id: outcome.message})
     elif outcome.kind == "full":
@@ -242,24 +243,17 @@ def _worker(task: Task) -> Worker:
     return Worker(task.request.hostname or "", is_stop_asked)
 
 
-def _others(job: Job, worker: Worker) -> Callable[[], bool]:
-    """Returns a question: do other workers listen which have not refused the job? Yes where nobody can be asked."""
-
-    def listen() -> bool:
-        search = job.search
-        refused = load_state(search).refused_by if search else job.notes.refused_by
-        try:
-            answers = broker.workers()
-        except BrokerAwayError:
-            return True
-        able = {
-            f"{name}/{about['pid']}"
-            for name, about in answers.items()
-            if about["models_id"] == models_id(paths) and job.queue in about["queues"]
-        }
-        return bool(able - {*refused, worker.id})
-
-    return listen
+def _others_listen(job: Job, worker: Worker) -> bool:
+    """Whether other workers listen which have not refused the job; yes where nobody can be asked."""
+    search = job.search
+    refused = load_state(search).refused_by if search else job.notes.refused_by
+    try:
+        answers = broker.workers().items()
+    except BrokerAwayError:
+        return True
+    ours = [(name, about) for name, about in answers if about["models_id"] == models_id(paths)]
+    able = {f"{name}/{about['pid']}" for name, about in ours if job.queue in about["queues"]}
+    return bool(able - {*refused, worker.id})
 
 
 def _check_models(task: Task) -> None:

@@ -22,8 +22,7 @@ from fer_core.job.arguments import queues
 MALFORMED = "fer.malformed"
 """The list in Redis with what was set aside, the newest first: `LRANGE fer.malformed 0 -1`."""
 MOST_MALFORMED = 100
-LONGEST_KEPT = 64 * 1024
-"""Characters of one of them that are kept."""
+LONGEST_KEPT = 64 * 1024  # Characters of one of them that are kept
 
 _logger = logging.getLogger(__name__)
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -132,8 +131,7 @@ class Transport(redis.Transport):
     """Hands messages to the worker."""
 
     Channel = Channel
-    was_read = False
-    """Whether what was taken out of a queue last was JSON."""
+    was_read = False  # whether what was taken out of a queue last was JSON
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)

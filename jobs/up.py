@@ -32,8 +32,7 @@ from jobs.service import Service, end_all
 
 START_SECONDS = 120.0
 """An earlier server may still write its file, and a large append-only file takes a while to read."""
-HAND_OVER_SECONDS = 75.0
-"""A training has 45 s for its checkpoint, and then its job is handed on."""
+HAND_OVER_SECONDS = 75.0  # A training has 45 s for its checkpoint, and then its job is handed on
 _END_SECONDS = 20.0
 _REFRESH_SECONDS = 2.0
 _MOST_JOBS = 12

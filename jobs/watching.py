@@ -26,8 +26,7 @@ from fer_core.tuning.slots import parse_trial_name
 from fer_core.tuning.state import load_state
 from jobs.console import Context, age, new_list, new_table, settings_text, status_text
 
-ENDED_SHOWN = 15
-"""So many jobs that have ended are listed without --all."""
+ENDED_SHOWN = 15  # so many jobs that have ended are listed without --all
 FOLLOW_SECONDS = 1.0
 _LOG_SECONDS = 0.3
 
@@ -42,8 +41,7 @@ class Subject(NamedTuple):
     job: Job | None = None
     run: Run | None = None
     search: Search | None = None
-    log: Path | None = None
-    """What it prints; of a search, its trainings have logs of their own."""
+    log: Path | None = None  # what it prints; of a search, its trainings have logs of their own
 
 
 def find_subject(context: Context, name: str) -> Subject:

@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 1.0
 """For connecting, and for each answer; there are two. Redis answers within milliseconds, also on a busy machine."""
-PROBE_KEY = "fer.probe"
-"""Written to see whether the server takes writes; it is gone after a second."""
+PROBE_KEY = "fer.probe"  # written to see whether the server takes writes; it is gone after a second
 
 _SCHEMES = ("redis", "rediss", "redis+socket", "unix")
 _RESERVED = "#/?[];"
-_NEVER = "#;"
-"""Also behind the login: '#' would cut the address off, ';' would begin another one."""
+_NEVER = "#;"  # also behind the login: '#' would cut the address off, ';' would begin another one
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/?\[\]:@]+)(:(?P<port>\d{1,5}))?(/\d*)?(\?\S*)?|(?P<local>(/\d*)?)")
 _SOCKET = re.compile(r"/[^?]+(\?.*)?")

@@ -50,10 +50,8 @@ class Order(BaseModel):
     arguments: dict[str, Any] = {}
     queue: str
     created_utc: str
-    schedule: str | None = None
-    """The entry of the schedule that it comes from."""
-    message_id: str
-    """Celery's id of it: that of an AsyncResult."""
+    schedule: str | None = None  # the entry of the schedule that it comes from
+    message_id: str  # Celery's id of it: that of an AsyncResult
     options: dict[str, Any] = {}
     """Of that message: links, chord, headers, priority, time limits. Each later message has them too."""
 

@@ -36,8 +36,7 @@ class RunProgress(NamedTuple):
 
     state: State
     monitor: str
-    last: dict[str, Any] | None
-    """The row of the last finished epoch."""
+    last: dict[str, Any] | None  # the row of the last finished epoch
     best: BestEpoch | None
     seconds_left: float | None
     """At the pace of the last epochs, if it does not stop early; None where it is not trained, or nothing is known."""
@@ -58,10 +57,8 @@ class SearchProgress(NamedTuple):
 
     summary: Summary
     running: tuple[TrialProgress, ...]
-    seconds: float | None
-    """Since it began, until now or until its end."""
-    seconds_left: float | None
-    """As reckoned last; None where it does not run, or no epoch was measured."""
+    seconds: float | None  # since it began, until now or until its end
+    seconds_left: float | None  # as reckoned last; None where it does not run, or no epoch was measured
 
 
 def run_progress(run: Run) -> RunProgress:
