@@ -25,12 +25,19 @@ from fer_core.job.lifecycle import create_job
 from fer_core.paths import Paths
 from jobs.machine import client, find_server
 from tests.conftest import PROJECT, paths_in
+from tests.jobs.parts import Ask, asking
 from tests.script import clean_environment
 
 TINY_TRAINING = {"recipe": "smoke", "data": "sample", "sample_per_class": 60, "threads": 1}
 """Some 8 s in a process of its own, nearly all of it the import of TensorFlow."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 _DATABASES = 64
+
+
+@pytest.fixture
+def ask(paths, monkeypatch, capsys) -> Ask:
+    """Returns ask(arguments…), which runs `python -m jobs` here, without Celery, Redis and Keras."""
+    return asking(paths, monkeypatch, capsys)
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30, *, every: float = 0.05) -> Any:

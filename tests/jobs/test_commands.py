@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from jobs.__main__ import COMMANDS
+from jobs.__main__ import COMMANDS, main
 from tests.conftest import PROJECT
-from tests.jobs.parts import asking, make_finished_run, make_job
+from tests.jobs.parts import make_finished_run, make_job
 
 EVERY = {name: command for group in COMMANDS.values() for name, command in group.items()}
 NEEDS_NO_BROKER = (("list",), ("list", "--json"), ("gc", "--dry-run"), ("submit",), ("submit", "tune", "--dry-run"))
@@ -24,15 +24,8 @@ finally:
 """
 
 
-@pytest.fixture
-def ask(paths, monkeypatch, capsys):
-    return asking(paths, monkeypatch, capsys)
-
-
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
 def test_without_a_command_they_are_listed(arguments, capsys):
-    from jobs.__main__ import main
-
     main(arguments)
     lines = capsys.readouterr().out.splitlines()
     for name, (_, about) in EVERY.items():

@@ -15,11 +15,6 @@ from tests.jobs.parts import asking, make_finished_run, make_run, make_search
 
 
 @pytest.fixture
-def ask(paths, monkeypatch, capsys):
-    return asking(paths, monkeypatch, capsys)
-
-
-@pytest.fixture
 def two_runs(paths):
     settings = {"data": "photographs.zip", "epochs": 5}
     first = make_finished_run(paths, quality=0.6, settings=settings)

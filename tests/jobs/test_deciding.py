@@ -7,12 +7,7 @@ import pytest
 from fer_core.job.job import job_ids
 from fer_core.job.lock import taken
 from fer_core.store.promotion import current
-from tests.jobs.parts import asking, make_finished_run, make_job, make_run, make_search
-
-
-@pytest.fixture
-def ask(paths, monkeypatch, capsys):
-    return asking(paths, monkeypatch, capsys)
+from tests.jobs.parts import make_finished_run, make_job, make_run, make_search
 
 
 def test_a_waiting_job_is_cancelled_at_once(ask, paths):

@@ -8,12 +8,6 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.job.arguments import ARGUMENTS, TASKS, train_config, validate
 from fer_core.job.job import job_ids
-from tests.jobs.parts import asking
-
-
-@pytest.fixture
-def ask(paths, monkeypatch, capsys):
-    return asking(paths, monkeypatch, capsys)
 
 
 def shown(answer) -> dict:

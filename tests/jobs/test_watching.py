@@ -19,12 +19,7 @@ from fer_core.tuning.state import changing, load_state, summary
 from fer_core.tuning.telling import tell_speed
 from jobs.console import Context, new_table
 from tests.jobs.conftest import wait_until
-from tests.jobs.parts import asking, end_job, make_finished_run, make_job, make_search, write_epochs
-
-
-@pytest.fixture
-def ask(paths, monkeypatch, capsys):
-    return asking(paths, monkeypatch, capsys)
+from tests.jobs.parts import end_job, make_finished_run, make_job, make_search, write_epochs
 
 
 def test_an_empty_list_says_how_to_begin(ask):
