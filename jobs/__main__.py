@@ -14,8 +14,8 @@ COMMANDS = {
         "doctor": ("jobs.doctor:doctor", "is everything in order, and what to do where it is not"),
     },
     "Send": {
-        "submit": ("jobs.submitting:submit", "send a job: tune, train, retrain, evaluate, gc"),
-        "rerun": ("jobs.submitting:rerun", "train a run again with other settings"),
+        "submit": ("jobs.sending:submit", "send a job: tune, train, retrain, evaluate, gc"),
+        "rerun": ("jobs.sending:rerun", "train a run again with other settings"),
     },
     "Watch": {
         "list": ("jobs.watching:list_jobs", "all jobs: waiting, running, ended"),
@@ -23,17 +23,17 @@ COMMANDS = {
         "logs": ("jobs.watching:logs", "what a job has printed; -f goes on"),
     },
     "Decide": {
-        "cancel": ("jobs.deciding:cancel", "stop a job or a search"),
-        "resume": ("jobs.deciding:resume", "go on with what failed or was cancelled"),
-        "promote": ("jobs.deciding:promote", "put a run into use"),
-        "rollback": ("jobs.deciding:rollback", "put the model before it into use again"),
+        "cancel": ("jobs.sending:cancel", "stop a job or a search"),
+        "resume": ("jobs.sending:resume", "go on with what failed or was cancelled"),
+        "promote": ("jobs.runs:promote", "put a run into use"),
+        "rollback": ("jobs.runs:rollback", "put the model before it into use again"),
     },
     "Compare": {
-        "best": ("jobs.comparing:best", "what a search has found"),
-        "compare": ("jobs.comparing:compare", "two runs side by side"),
+        "best": ("jobs.runs:best", "what a search has found"),
+        "compare": ("jobs.runs:compare", "two runs side by side"),
     },
     "Clean up": {
-        "gc": ("jobs.deciding:gc", "remove what nobody needs; --dry-run only lists it"),
+        "gc": ("jobs.runs:gc", "remove what nobody needs; --dry-run only lists it"),
     },
 }
 """Where each command is, and what it is for. Imported only when it is called, so that each one starts at once."""

@@ -116,7 +116,6 @@ app.conf.update(
     task_acks_late=True,
     task_acks_on_failure=True,
     task_acks_on_timeout=True,
-    task_reject_on_worker_lost=False,
     task_retry_on_worker_lost=True,
     worker_pool="jobs.celery:TaskPool",
     worker_prefetch_multiplier=1,

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +21,6 @@ from fer_core.store.files import file_sha256, temporary_beside
 from fer_core.store.promotion import current, model_copy, model_in_use
 from fer_core.tuning.state import load_state
 from jobs.console import Context, new_table
-from jobs.schedule import load_timetable, schedule_path
 
 LITTLE_ROOM, NO_ROOM = 10e9, 1e9
 """Bytes. A run of the larger networks takes some 100 MB, most of it its checkpoint."""
@@ -62,16 +62,11 @@ def doctor(context: Context, *, json: bool = False) -> None:
     if json:
         context.say_json([finding._asdict() for finding in findings])
     else:
-        rows = [
-            (
-                Text(finding.level, style=_COLOURS[finding.level]),
-                finding.what,
-                finding.text + (f"\n→ {finding.todo}" if finding.todo else ""),
-            )
-            for finding in findings
-        ]
-        context.show(new_table("", "", "", rows=rows))
-        counts = {level: sum(finding.level == level for finding in findings) for level in _COLOURS}
+        texts = [f"{text}\n→ {todo}" if todo else text for _, _, text, todo in findings]
+        levels = [Text(finding.level, style=_COLOURS[finding.level]) for finding in findings]
+        whats = [finding.what for finding in findings]
+        context.show(new_table("", "", "", rows=zip(levels, whats, texts, strict=True)))
+        counts = Counter(finding.level for finding in findings)
         context.say(f"{counts['ok']} in order, {counts['warn']} to look at, {counts['bad']} bad.")
     if any(finding.level == "bad" for finding in findings):
         sys.exit(1)
@@ -108,11 +103,9 @@ def _broker(context: Context) -> Iterator[Finding]:
             text = f"queue {queue}: {waiting} waiting, {len(names)} listening"
             if names:
                 yield Finding("ok", "workers", f"{text} ({', '.join(names)})")
-            elif waiting:
-                todo = f"`celery -A jobs worker -Q {queue}`, or `python -m jobs up`."
-                yield Finding("bad", "workers", text, todo)
             else:
-                yield Finding("warn", "workers", text, "`python -m jobs up` starts one.")
+                todo = f"`python -m jobs up`, or `celery -A jobs worker -Q {queue}`, starts one."
+                yield Finding("bad" if waiting else "warn", "workers", text, todo)
         seconds, microseconds = client.time()
         yield clock_finding("the broker", seconds + microseconds / 1e6 - time.time())
     for name, about in sorted(workers.items()):
@@ -195,7 +188,7 @@ def _disk(context: Context) -> Iterator[Finding]:
 
 def _jobs(context: Context) -> Iterator[Finding]:
     jobs = Look(context.paths).open_jobs()
-    stuck = [finding for job in jobs if (finding := _stuck(job))]
+    stuck = [finding for job in jobs for finding in _stuck(job)]
     yield from stuck[:_MOST_JOBS]
     if len(stuck) > _MOST_JOBS:
         yield Finding("warn", "jobs", f"and {len(stuck) - _MOST_JOBS} more like these")
@@ -204,20 +197,20 @@ def _jobs(context: Context) -> Iterator[Finding]:
         yield Finding("ok", "jobs", f"{running} running, {len(jobs) - running} waiting, none stuck")
 
 
-def _stuck(job: Job) -> Finding | None:
-    notes = job.notes
+def _stuck(job: Job) -> Iterator[Finding]:
+    notes, marker = job.notes, job.marker
     refused = load_state(job.search).refused_by if job.search else notes.refused_by
+    is_old = marker.exists() and time.time() - marker.stat().st_mtime > _UNTAKEN_SECONDS
     if refused:
         worker, why = list(refused.items())[-1]
-        text = f"{job.id}: {worker} could not begin it: {why.partition(chr(10))[0]}"
-        return Finding("warn", "jobs", text, "Other workers may; mend that machine, and restart its worker.")
-    if notes.crashes:
-        text = f"{job.id}: it has crashed {notes.crashes} times in a row."
-        return Finding("warn", "jobs", text, f"`python -m jobs logs {job.id}` shows why.")
-    is_old = time.time() - job.marker.stat().st_mtime > _UNTAKEN_SECONDS if job.marker.exists() else False
-    if job.status == "QUEUED" and is_old and not job.has_message:
-        return Finding("warn", "jobs", f"{job.id}: nobody takes it.", "Any worker sends it: is one running?")
-    return None
+        text, todo = f"{worker} could not begin it: {why}", "Other workers may; mend that machine, restart its worker."
+    elif notes.crashes:
+        text, todo = f"it has crashed {notes.crashes} times in a row.", f"`python -m jobs logs {job.id}` shows why."
+    elif is_old and not job.has_message and job.status == "QUEUED":
+        text, todo = "nobody takes it.", "Any worker sends it: is one running?"
+    else:
+        return
+    yield Finding("warn", "jobs", f"{job.id}: {text.splitlines()[0]}", todo)
 
 
 def _model(context: Context) -> Iterator[Finding]:
@@ -252,6 +245,8 @@ def _data(context: Context) -> Iterator[Finding]:
 
 
 def _schedule(context: Context) -> Iterator[Finding]:
+    from jobs.schedule import load_timetable, schedule_path  # which imports Celery
+
     timetable = load_timetable(context.environ)
     names = ", ".join(entry.name for entry in timetable.entry if entry.enabled) or "nothing"
     yield Finding("ok", "schedule", f"{schedule_path(context.environ)}: {names} ({timetable.timezone})")

@@ -4,11 +4,12 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import filelock
 from rich.console import Group
@@ -27,16 +28,87 @@ from fer_core.store.clock import utc_text
 from fer_core.store.files import write_json
 from jobs.console import Context, new_table
 from jobs.machine import answers, find_server, gpus, planned_workers, socket_path, write_configuration
-from jobs.process import PROJECT
-from jobs.service import Service, end_all
+from jobs.process import PROJECT, in_words, last_lines, start
 
 START_SECONDS = 120.0
 """An earlier server may still write its file, and a large append-only file takes a while to read."""
 HAND_OVER_SECONDS = 75.0  # A training has 45 s for its checkpoint, and then its job is handed on
+PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # before a process is started again: after its first end, and so on
+STEADY_SECONDS = 120.0  # a process that lived so long was well: its next end counts as the first
+_LARGEST_LOG = 20_000_000
 _END_SECONDS = 20.0
 _REFRESH_SECONDS = 2.0
 _MOST_JOBS = 12
 _STOPPING = "Stopping: running jobs are handed on, from their last finished epoch. Ctrl-C again does not wait for that."
+
+
+class Service:
+    """One process that is kept alive: started again, after a pause that grows, when it ends unasked.
+
+    To be started from the main thread: that is the one whose death counts. It runs in a session of its own, so that
+    Ctrl-C in a terminal reaches only `up`.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], state: Path, **options: Any):
+        self.name, self.restarts = name, 0
+        # With the host's name, since a state folder may be shared.
+        self.log = state.resolve() / "logs" / f"{name}@{socket.gethostname()}.txt"
+        self._command, self._environ, self._options = command, environ, options
+        self._cores: frozenset[int] | None = options.pop("cores", None)
+        self._process: subprocess.Popen | None = None
+        self._started = self._next_start = 0.0
+        self._ends_in_a_row = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that runs now; None between an end and the next start."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Starts the process. Its output goes to the end of its log."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.log.stat().st_size > _LARGEST_LOG:
+                self.log.replace(self.log.with_suffix(".old.txt"))
+        self._process = start(self._command, self.log, self._environ, **self._options)
+        if self._cores:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(self._process.pid, self._cores)
+        self._started = time.monotonic()
+
+    def look_after(self) -> str | None:
+        """Starts the process again if it has ended and its pause is over; returns a sentence where something happened.
+
+        Never waits.
+        """
+        now = time.monotonic()
+        if self.pid is not None or (self._process is None and now < self._next_start):
+            return None
+        if self._process is None:
+            self.start()
+            self.restarts += 1
+            return f"{self.name} runs again (process {self.pid})."
+        code, self._process = self._process.returncode, None
+        self._ends_in_a_row = 1 if now - self._started >= STEADY_SECONDS else self._ends_in_a_row + 1
+        pause = PAUSES[min(self._ends_in_a_row, len(PAUSES)) - 1]
+        self._next_start = now + pause
+        said = [line for line in last_lines(self.log) if line.strip()][-1:] if code > 0 else []
+        ending = f"{self.name} has ended ({in_words(code)}); it starts again in {pause:.0f} s."
+        return " ".join([ending, *(f"It said: {line}" for line in said)])
+
+    def send(self, number: signal.Signals) -> None:
+        """Signals the process; does not wait."""
+        if self.pid is not None:
+            self._process.send_signal(number)
+
+
+def _end(services: Sequence[Service], seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> None:
+    """Asks processes to end and waits; those that have not ended after `seconds`, or at `give_up()`, are killed."""
+    for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
+        for service in services:
+            service.send(number)
+        deadline = time.monotonic() + patience
+        while any(service.pid for service in services) and time.monotonic() < deadline and not give_up():
+            time.sleep(0.1)
 
 
 def up(
@@ -113,8 +185,8 @@ def _run(
                 time.sleep(0.2)
             context.say(_STOPPING)
         finally:
-            end_all(workers, HAND_OVER_SECONDS, give_up=lambda: len(signals) > 1)
-            end_all(beats, _END_SECONDS)
+            _end(workers, HAND_OVER_SECONDS, give_up=lambda: len(signals) > 1)
+            _end(beats, _END_SECONDS)
     context.say("All of it has ended.")
 
 
@@ -185,7 +257,7 @@ def _own_server(context: Context, signals: list[int]) -> Iterator[Service]:
             write_json(state / "broker.json", record | {"started_utc": utc_text(context.clock())})
             yield server
         finally:
-            end_all([server], _END_SECONDS)
+            _end([server], _END_SECONDS)
             found = read_record(state)
             if found is not None and found.model_dump(include=set(record)) == record:
                 (state / "broker.json").unlink(missing_ok=True)

@@ -118,10 +118,6 @@ def shared_settings(url: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "broker_url": url,
         # JSON only: who can write to Redis can then send jobs, but no code.
         "accept_content": ["json"],
-        "result_accept_content": ["json"],
-        "task_serializer": "json",
-        "result_serializer": "json",
-        "event_serializer": "json",
         # A mistyped queue is an error, not a place where messages wait for ever.
         "task_queues": [Queue(name, routing_key=name) for name in queues(environ)],
         "task_create_missing_queues": False,
@@ -139,8 +135,6 @@ def shared_settings(url: str, environ: Mapping[str, str]) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 25,
         },
-        "timezone": "UTC",
-        "enable_utc": True,
     }
 
 

@@ -1,8 +1,12 @@
-"""`submit`, `rerun`: check a job, send it, and say who will take it. The flags come from what the task accepts."""
+"""`submit`, `rerun`, `resume`: check a job, send it, say who will take it. `cancel` stops it.
+
+The flags of `submit` are what the task accepts.
+"""
 
 import inspect
 import json
 import shlex
+import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
@@ -17,13 +21,16 @@ from fer_core.data.default_source import find_source
 from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, TrainArguments, TuneArguments, train_config, validate
 from fer_core.job.broker_check import BrokerAwayError
-from fer_core.job.job import Job
-from fer_core.job.lifecycle import create_job
+from fer_core.job.job import Job, find_job
+from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
+from fer_core.job.lock import is_taken
 from fer_core.recipes import RECIPES, starting_config
 from fer_core.store.runs import open_run
+from fer_core.tuning.slots import parse_trial_name
 from fer_core.tuning.space import OPTION, setting_name, with_settings
 from jobs.console import Context, flag, given, new_table
 
+CANCEL_SECONDS = 12.0  # a training that is asked to end has six seconds for it, and then is killed
 _ASK_SECONDS = 0.5
 _MEANT = {"tune": "--recipe", "train": "--recipe", "retrain": "--recipe", "evaluate": "--run", "gc": "--keep-days"}
 """What a value that stands alone is most likely for."""
@@ -84,12 +91,12 @@ def _submit(context: Context, task: str, arguments: dict[str, Any], *, dry_run: 
         context.say(f"The same by Celery: celery -A jobs call {task}{kwargs}")
         return
     job = create_job(context.paths, task, arguments, environ=context.environ, clock=context.clock)
-    context.say(f"Sent {job.id} to the queue {job.queue}. {send(context, job)}")
+    context.say(f"Sent {job.id} to the queue {job.queue}. {_send(context, job)}")
     context.say(f"Watch:  python -m jobs status {job.id} --follow")
     context.say(f"Cancel: python -m jobs cancel {job.id}")
 
 
-def send(context: Context, job: Job) -> str:
+def _send(context: Context, job: Job) -> str:
     """Sends the message of a job, and returns how many workers take jobs from its queue.
 
     Raises JobError where the broker is away: the job waits on the disk then.
@@ -105,6 +112,46 @@ def send(context: Context, job: Job) -> str:
     if count == 0:
         return "No worker takes jobs from there now: `python -m jobs up` starts one."
     return f"{count} {'worker takes' if count == 1 else 'workers take'} jobs from there."
+
+
+def cancel(context: Context, name: str, *, wait: bool = True) -> None:
+    """Stop a job, waiting or running, or all of a search. `resume` goes on with it.
+
+    Args:
+        name: A job's id, or a run or search.
+        wait: Until it has ended, some seconds at most.
+    """
+    trial = parse_trial_name(name)
+    if trial is not None:
+        hint = f"`python -m jobs cancel {trial.search}` cancels all of it."
+        raise JobError(f"{name} is one trial of search {trial.search}.", hint=hint)
+    job = find_job(context.paths, name)
+    cancel_job(job)
+    deadline = time.monotonic() + (CANCEL_SECONDS if wait else 0.0)
+    with context.console.status(f"Waiting for the end of {job.id} …"):
+        while (still := _is_at_work(job)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            end_cancelled(job)
+    if still:
+        context.say(f"{name} was asked to end. `python -m jobs status {name} --follow` shows when it has.")
+    else:
+        context.say(f"{name} is cancelled. `python -m jobs resume {name}` goes on with it.")
+
+
+def _is_at_work(job: Job) -> bool:
+    """Whether somebody still works on the job, or on any trial of it."""
+    return job.end is None or any(map(is_taken, job.folder.glob(".slot*.lock")))
+
+
+def resume(context: Context, name: str) -> None:
+    """Go on with a job, a run or a search that failed, was cancelled, or ran out of time.
+
+    Args:
+        name: A job's id, or a run or search.
+    """
+    job = resume_job(context.paths, name)
+    context.say(f"{name} goes on as {job.id} in the queue {job.queue}. {_send(context, job)}")
+    context.say(f"Watch:  python -m jobs status {job.id} --follow")
 
 
 def _has_no_data(context: Context, arguments: Settings) -> bool:

@@ -1,20 +1,21 @@
-"""`compare`: two runs side by side, image by image. `best`: what a search has found, and what is nearly as good."""
+"""`compare`: two runs side by side. `best`: what a search found. `promote`, `rollback`, `gc`: what becomes of runs."""
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from rich.console import RenderableType
 from rich.text import Text
+from tyro.conf import arg
 
 from fer_core import networks
 from fer_core.cli.paired import paired_difference
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, ConfigError, FerError, JobError
 from fer_core.evaluation.metrics import Evaluation
+from fer_core.store import promotion
 from fer_core.store.files import read_json
 from fer_core.store.manifest import Manifest
-from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import Entry, SearchState
@@ -22,6 +23,7 @@ from fer_core.tuning.folder import Search
 from fer_core.tuning.ranking import Standing, latencies, milliseconds_text, pareto, standings
 from fer_core.tuning.state import load_state
 from jobs.console import Context, new_table, settings_text, value_text
+from jobs.garbage import find_garbage, remove_garbage
 from jobs.watching import find_subject
 
 _INTERVALS = {"accuracy": "accuracy_interval", "macro_f1": "macro_f1_interval"}
@@ -79,7 +81,7 @@ def _metadata(one: Compared) -> dict[str, Any]:
 
 def _compared(context: Context, name: str) -> Compared:
     if name == "current":
-        folder = model_in_use(context.paths)
+        folder = promotion.model_in_use(context.paths)
         if folder is None:
             raise ArtifactError("There is no model in use.", hint="`python -m jobs promote RUN` puts one into use.")
         run = Run(folder, context.paths.history)
@@ -222,3 +224,60 @@ def _score_cells(trial: Entry, score: float, measured: dict[int, float]) -> tupl
     parameters = "–" if trial.parameters is None else f"{trial.parameters:,}"
     latency = milliseconds_text(measured[trial.number]) if trial.number in measured else "–"
     return str(trial.number), f"{score:.4f}", parameters, latency
+
+
+def promote(context: Context, run: str) -> None:
+    """Put a finished run into use: the live detector and the web page read with it from then on.
+
+    Args:
+        run: The run's id.
+    """
+    result = promotion.promote(context.paths, open_run(context.paths, run), clock=context.clock)
+    if not result.promoted:
+        raise ArtifactError(result.sentence, hint="Take it by its file, or train on photographs first.")
+    context.say(result.sentence)
+    if promotion.step_back(context.paths):
+        context.say("`python -m jobs rollback` goes back to the one before.")
+
+
+def rollback(context: Context) -> None:
+    """Put the model that was in use before into use again."""
+    pointer = promotion.rollback(context.paths, clock=context.clock)
+    name = f"Run {pointer.run}" if pointer else "The project's own model"
+    context.say(f"{name} is in use again: {promotion.model_copy(context.paths)}.")
+
+
+def gc(
+    context: Context,
+    *,
+    keep_days: Annotated[float, arg(metavar="DAYS")] = 30.0,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Remove what nobody needs any more: old checkpoints, weights of lesser trials, leftovers, old job records.
+
+    Never the model in use, those before it, shipped models, or anything that is not finished.
+
+    Args:
+        keep_days: Job records, their logs and analyses are kept for so long.
+        dry_run: List it with its size, and remove nothing.
+        json: As JSON, for other programs.
+    """
+    if keep_days < 0:
+        raise ConfigError(f"--keep-days is at least 0, not {keep_days:g}.", hint="Leave it out for 30 days.")
+    found = find_garbage(context.paths, keep_days=keep_days, now=context.clock())
+    freed = 0 if dry_run else remove_garbage(context.paths, found)
+    if json:
+        listed = [garbage._asdict() | {"path": str(garbage.path)} for garbage in found]
+        context.say_json({"dry_run": dry_run, "freed": freed, "found": listed})
+        return
+    if dry_run and found:
+        rows = ((_size(garbage.size), garbage.kind, garbage.path) for garbage in found)
+        context.show(new_table("size", "what", "where", rows=rows, right=("size",)))
+    total = sum(garbage.size for garbage in found)
+    sentence = f"{_size(total)} could be freed." if dry_run else f"{_size(freed)} freed."
+    context.say(f"{len(found):,} files and folders, {sentence}" if found else "There is nothing to remove.")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
