@@ -1,5 +1,6 @@
 """What every command of `python -m jobs` works with: folders, environment, clock, how it prints, its command line."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -8,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
@@ -18,11 +20,18 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from fer_core.cli.command_line import parsed, peek
 from fer_core.cli.output import Output
+from fer_core.errors import ArtifactError, JobError, NoSuchJobError
 from fer_core.job.broker import Broker
+from fer_core.job.job import Job, find_job
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import plain
+from fer_core.store.run import Run
+from fer_core.store.runs import open_run
 from fer_core.training.report import duration
+from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.slots import parse_trial_name
+from fer_core.tuning.state import load_state
 
 _COLOURS = {"QUEUED": "cyan", "RUNNING": "blue", "INTERRUPTED": "yellow", "SUCCEEDED": "green", "FAILED": "red"}
 _COLOURS |= {"CANCELLED": "magenta", "TIMED_OUT": "yellow"}
@@ -86,10 +95,9 @@ def new_table(*headings: str, rows: Iterable[Sequence[Any]] = (), right: Sequenc
     return table
 
 
-def new_list(rows: Mapping[str, Any]) -> Table:
+def new_list(**rows: Any) -> Table:
     """Returns a table of names and values, without the rows that say nothing."""
-    named = ((Text(name, style="bold"), value) for name, value in rows.items() if value)
-    return new_table("", "", rows=named)
+    return new_table("", "", rows=((Text(name, style="bold"), value) for name, value in rows.items() if value))
 
 
 def status_text(status: str) -> Text:
@@ -115,6 +123,40 @@ def age(time_utc: str | None, now: datetime) -> str:
         return "–"
     seconds = max(0.0, (now - datetime.fromisoformat(time_utc)).total_seconds())
     return f"{seconds / _DAY:.0f} days" if seconds > 3 * _DAY else duration(seconds)
+
+
+class Subject(NamedTuple):
+    """What a name on the command line means: a job; or a run, a search, or one training of a search alone."""
+
+    id: str
+    status: str
+    job: Job | None = None
+    run: Run | None = None
+    search: Search | None = None
+    log: Path | None = None  # what it prints; of a search, its trainings have logs of their own
+
+
+def find_subject(context: Context, name: str) -> Subject:
+    """Returns what is meant. Raises JobError, with "did you mean", if there is nothing of that name."""
+    paths, trial = context.paths, parse_trial_name(name)
+    if trial is not None:
+        search = open_search(paths, trial.search)
+        entry = load_state(search).entry_of(name)
+        if entry is None:
+            raise NoSuchJobError(f"Search {trial.search} has no training {name!r}.")
+        run = open_run(paths, entry.run)
+        return Subject(name, run.state.status, run=run, log=search.folder / f"output/s{trial.slot}.{trial.n}.txt")
+    try:
+        job = find_job(paths, name)
+        return Subject(job.id, job.status, job, job.run, job.search, job.log)
+    except JobError:
+        with contextlib.suppress(ArtifactError):
+            search = open_search(paths, name)
+            return Subject(name, load_state(search).status, search=search)
+        with contextlib.suppress(ArtifactError):
+            run = open_run(paths, name)
+            return Subject(name, run.state.status, run=run, log=run.log_txt)
+        raise
 
 
 def call(command: Callable[..., None], argv: Sequence[str], *, name: str) -> None:

@@ -22,9 +22,8 @@ from fer_core.tuning.entries import Entry, SearchState
 from fer_core.tuning.folder import Search
 from fer_core.tuning.ranking import Standing, latencies, milliseconds_text, pareto, standings
 from fer_core.tuning.state import load_state
-from jobs.console import Context, new_table, settings_text, value_text
+from jobs.console import Context, find_subject, new_table, settings_text, value_text
 from jobs.garbage import find_garbage, remove_garbage
-from jobs.watching import find_subject
 
 _INTERVALS = {"accuracy": "accuracy_interval", "macro_f1": "macro_f1_interval"}
 _SCORES = ("accuracy", "macro_f1", "precision", "recall", "loss")

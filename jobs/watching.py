@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -15,56 +15,20 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import arg
 
-from fer_core.errors import ArtifactError, ConfigError, FerError, JobError, NoSuchJobError
-from fer_core.job.job import ENDED, Job, find_job
+from fer_core.errors import ConfigError, FerError
+from fer_core.job.job import ENDED, Job
 from fer_core.job.progress import Look, SearchProgress, about, in_words, run_progress, search_progress, trial_metadata
 from fer_core.store.run import Run, Status
-from fer_core.store.runs import open_run
 from fer_core.training.report import duration, epoch_line
-from fer_core.tuning.folder import Search, list_searches, open_search
+from fer_core.tuning.folder import Search, list_searches
 from fer_core.tuning.slots import parse_trial_name
-from fer_core.tuning.state import load_state
-from jobs.console import Context, age, new_list, new_table, settings_text, status_text
+from jobs.console import Context, Subject, age, find_subject, new_list, new_table, settings_text, status_text
 
 ENDED_SHOWN = 15  # so many jobs that have ended are listed without --all
 FOLLOW_SECONDS = 1.0
 _LOG_SECONDS = 0.3
 
 TaskName = Literal["tune", "trial", "train", "retrain", "evaluate", "gc"]
-
-
-class Subject(NamedTuple):
-    """What a name on the command line means: a job; or a run, a search, or one training of a search alone."""
-
-    id: str
-    status: str
-    job: Job | None = None
-    run: Run | None = None
-    search: Search | None = None
-    log: Path | None = None  # what it prints; of a search, its trainings have logs of their own
-
-
-def find_subject(context: Context, name: str) -> Subject:
-    """Returns what is meant. Raises JobError, with "did you mean", if there is nothing of that name."""
-    paths, trial = context.paths, parse_trial_name(name)
-    if trial is not None:
-        search = open_search(paths, trial.search)
-        entry = load_state(search).entry_of(name)
-        if entry is None:
-            raise NoSuchJobError(f"Search {trial.search} has no training {name!r}.")
-        run = open_run(paths, entry.run)
-        return Subject(name, run.state.status, run=run, log=search.folder / f"output/s{trial.slot}.{trial.n}.txt")
-    try:
-        job = find_job(paths, name)
-        return Subject(job.id, job.status, job, job.run, job.search, job.log)
-    except JobError:
-        with contextlib.suppress(ArtifactError):
-            search = open_search(paths, name)
-            return Subject(name, load_state(search).status, search=search)
-        with contextlib.suppress(ArtifactError):
-            run = open_run(paths, name)
-            return Subject(name, run.state.status, run=run, log=run.log_txt)
-        raise
 
 
 def list_jobs(
@@ -174,15 +138,13 @@ def _metadata(context: Context, subject: Subject) -> dict[str, Any]:
 def _picture(context: Context, subject: Subject) -> list[RenderableType]:
     if subject.search is not None:
         progress = search_progress(subject.search, now=context.clock())
-        rows = [
-            (one.number, f"{one.epoch} of {one.epochs or '?'}", one.run, settings_text(one.settings))
-            for one in progress.running
-        ]
-        running = new_table("trial", "epoch", "run", "settings", rows=rows, right=("trial", "epoch"))
-        return [_of_search(progress, subject.search, subject.job), *([Text(), running] if rows else [])]
+        running = new_table("trial", "epoch", "run", "settings", right=("trial", "epoch"))
+        for one in progress.running:
+            epochs = f"{one.epoch} of {one.epochs or '?'}"
+            running.add_row(str(one.number), epochs, one.run, settings_text(one.settings))
+        return [_of_search(progress, subject.search, subject.job), *([Text(), running] if progress.running else [])]
     parts = [_of_job(context, subject.job)] if subject.job is not None else []
-    parts += [_of_run(subject.run)] if subject.run is not None else []
-    return [parts[0], *(one for part in parts[1:] for one in (Text(), part))]
+    return [*parts, *([Text()] if parts else []), _of_run(subject.run)] if subject.run is not None else parts
 
 
 def _of_job(context: Context, job: Job) -> Table:
@@ -195,16 +157,14 @@ def _of_job(context: Context, job: Job) -> Table:
     is_timed = began and end and end.finished_utc
     status = status_text(job.status).append(" (asked to cancel)" if not end and job.cancel_file.exists() else "")
     return new_list(
-        {
-            "job": job.id,
-            "status": status,
-            "queue": job.queue + ("" if end else f", sent {age(job.order.created_utc, context.clock())} ago"),
-            "attempt": attempt if notes.attempt else "",
-            "took": age(began, datetime.fromisoformat(end.finished_utc)) if is_timed else "",
-            "message": end.message if end else refusals,
-            "next": f"`python -m jobs resume {job.id}` goes on with it" if end and end.status != "SUCCEEDED" else "",
-            "log": job.log,
-        }
+        job=job.id,
+        status=status,
+        queue=job.queue + ("" if end else f", sent {age(job.order.created_utc, context.clock())} ago"),
+        attempt=attempt if notes.attempt else "",
+        took=age(began, datetime.fromisoformat(end.finished_utc)) if is_timed else "",
+        message=end.message if end else refusals,
+        next=f"`python -m jobs resume {job.id}` goes on with it" if end and end.status != "SUCCEEDED" else "",
+        log=job.log,
     )
 
 
@@ -213,14 +173,12 @@ def _of_run(run: Run) -> Table:
     state, best = progress.state, progress.best
     left = "" if progress.seconds_left is None else f", at most {duration(progress.seconds_left)} left"
     return new_list(
-        {
-            "run": run.id,
-            "is": status_text(state.status),
-            "epoch": f"{state.epoch} of {state.epochs}{left}",
-            "best": f"{best.name} {best.value:.4f} in epoch {best.epoch}" if best else "",
-            "last": epoch_line(progress.last) if progress.last else "",
-            "says": state.message,
-        }
+        run=run.id,
+        status=status_text(state.status),
+        epoch=f"{state.epoch} of {state.epochs}{left}",
+        best=f"{best.name} {best.value:.4f} in epoch {best.epoch}" if best else "",
+        last=epoch_line(progress.last) if progress.last else "",
+        says=state.message,
     )
 
 
@@ -236,19 +194,17 @@ def _of_search(progress: SearchProgress, search: Search, job: Job | None) -> Tab
         "" if at_first is None else f"at its start it was to take {duration(at_first)}",
     )
     return new_list(
-        {
-            "search": search.id,
-            "job": f"{job.id}, queue {job.queue}" if job else "",
-            "is": status_text(job.status if job else found.status),
-            "by": f"{found.oracle} over recipe {found.recipe}, for {found.objective}",
-            "trials": counts,
-            "confirmed": f"{confirmed} trainings with other seeds" if found.confirmations or found.confirming else "",
-            "best": f"{found.best_score:.4f} by trial {found.best_trial}: {found.best_run}" if found.best_run else "",
-            "winner": f"{found.winner}: `python -m jobs best {search.id}`" if found.winner else "",
-            "time": ", ".join(filter(None, times)),
-            "says": found.message,
-            "next": f"`python -m jobs resume {search.id}` goes on with it" if is_resumable else "",
-        }
+        search=search.id,
+        job=f"{job.id}, queue {job.queue}" if job else "",
+        status=status_text(job.status if job else found.status),
+        by=f"{found.oracle} over recipe {found.recipe}, for {found.objective}",
+        trials=counts,
+        confirmed=f"{confirmed} trainings with other seeds" if found.confirmations or found.confirming else "",
+        best=f"{found.best_score:.4f} by trial {found.best_trial}: {found.best_run}" if found.best_run else "",
+        winner=f"{found.winner}: `python -m jobs best {search.id}`" if found.winner else "",
+        time=", ".join(filter(None, times)),
+        says=found.message,
+        next=f"`python -m jobs resume {search.id}` goes on with it" if is_resumable else "",
     )
 
 

@@ -124,7 +124,7 @@ def test_the_status_of_a_run_without_a_job(ask, paths):
     run = make_finished_run(paths)
     text = ask("status", run.id).out
     assert re.search(rf"^run +{run.id}", text, re.MULTILINE)
-    assert re.search(r"^is +succeeded", text, re.MULTILINE)
+    assert re.search(r"^status +succeeded", text, re.MULTILINE)
     assert "left" not in text
 
 
@@ -216,9 +216,9 @@ def test_a_list_of_thousands_is_there_at_once(ask, paths):
         folder.mkdir()
         for name in ("job.json", "result.json"):
             (folder / name).symlink_to(done.folder / name)
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(ask("list").out.splitlines()) == 16
-    assert time.perf_counter() - began < 5  # a busy machine; alone it takes a twentieth of that
+    assert time.process_time() - began < 3  # alone it takes a tenth of that
 
 
 def test_a_running_search_says_when_it_will_have_ended_and_what_was_said_at_its_start(ask, paths):
