@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -10,12 +10,10 @@ from tyro.conf import arg
 
 from fer_core import networks
 from fer_core.cli.paired import paired_difference
-from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, ConfigError, FerError, JobError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.store import promotion
 from fer_core.store.files import read_json
-from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import Entry, SearchState
@@ -25,19 +23,8 @@ from fer_core.tuning.state import load_state
 from jobs.console import Context, find_subject, new_table, settings_text, value_text
 from jobs.garbage import find_garbage, remove_garbage
 
-_INTERVALS = {"accuracy": "accuracy_interval", "macro_f1": "macro_f1_interval"}
 _SCORES = ("accuracy", "macro_f1", "precision", "recall", "loss")
 _SHOWN = 5
-
-
-class Compared(NamedTuple):
-    """One of the two runs."""
-
-    run: Run
-    manifest: Manifest
-    status: str
-    settings: dict[str, Any]  # all of them, those of the network by their whole names
-    evaluation: Evaluation | None  # None where it has not been scored
 
 
 def compare(context: Context, first: str, second: str, *, paired: bool = True, json: bool = False) -> None:
@@ -49,23 +36,25 @@ def compare(context: Context, first: str, second: str, *, paired: bool = True, j
         paired: Ask both models about the same test images too; this takes some seconds the first time.
         json: As JSON, for other programs.
     """
-    runs = _compared(context, first), _compared(context, second)
-    settings = dict.fromkeys(name for one in runs for name in one.settings)
-    pairs = {name: tuple(one.settings.get(name) for one in runs) for name in settings}
+    runs = _run(context, first), _run(context, second)
+    evaluations = tuple(map(_evaluation, runs))
+    settings = tuple(map(_settings, runs))
+    pairs = {name: tuple(one.get(name) for one in settings) for name in settings[0] | settings[1]}
     pairs = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    split = runs[0].manifest.split_fingerprint
-    on_same_images = split is not None and split == runs[1].manifest.split_fingerprint
+    splits = {run.manifest.split_fingerprint for run in runs}
+    on_same_images = len(splits) == 1 and None not in splits
     if not json:
-        context.show(*_picture(runs, pairs, on_same_images))
+        context.show(*_picture(runs, evaluations, pairs, on_same_images))
     difference, problem = None, ""
-    if paired and on_same_images and all(one.evaluation for one in runs):
+    if paired and on_same_images and all(evaluations):
         with context.console.status("Asking both models about the test images …"):
             try:
-                difference = paired_difference(context.paths, *(one.run for one in runs))
+                difference = paired_difference(context.paths, *runs)
             except FerError as error:
                 problem = str(error)
     if json:
-        found = {"runs": [_metadata(one) for one in runs], "settings": pairs, "same_images": on_same_images}
+        about = [_metadata(run, evaluation) for run, evaluation in zip(runs, evaluations, strict=True)]
+        found = {"runs": about, "settings": pairs, "same_images": on_same_images}
         context.say_json(found | {"paired": difference and difference.to_json(), "not_paired": problem})
     elif difference is not None:
         context.say(f"\n{difference.sentence()}")
@@ -73,26 +62,23 @@ def compare(context: Context, first: str, second: str, *, paired: bool = True, j
         context.say(f"\nNo difference image by image: {problem}")
 
 
-def _metadata(one: Compared) -> dict[str, Any]:
-    evaluation = one.evaluation and one.evaluation.to_json()
-    return {"run": one.run.id, "recipe": one.manifest.recipe, "status": one.status, "evaluation": evaluation}
+def _run(context: Context, name: str) -> Run:
+    if name != "current":
+        return open_run(context.paths, name)
+    folder = promotion.model_in_use(context.paths)
+    if folder is None:
+        raise ArtifactError("There is no model in use.", hint="`python -m jobs promote RUN` puts one into use.")
+    return Run(folder, context.paths.history)
 
 
-def _compared(context: Context, name: str) -> Compared:
-    if name == "current":
-        folder = promotion.model_in_use(context.paths)
-        if folder is None:
-            raise ArtifactError("There is no model in use.", hint="`python -m jobs promote RUN` puts one into use.")
-        run = Run(folder, context.paths.history)
-    else:
-        run = open_run(context.paths, name)
-    manifest, evaluation = run.manifest, None
+def _evaluation(run: Run) -> Evaluation | None:
     with suppress(ArtifactError):
-        evaluation = Evaluation.from_json(read_json(run.evaluation_json, "scores"))
-    return Compared(run, manifest, run.state.status, _settings(manifest.config), evaluation)
+        return Evaluation.from_json(read_json(run.evaluation_json, "scores"))
+    return None
 
 
-def _settings(config: TrainConfig) -> dict[str, Any]:
+def _settings(run: Run) -> dict[str, Any]:
+    config = run.manifest.config
     with suppress(ConfigError):  # the network's file may be gone since
         config = networks.with_all_options(config)
     values = config.model_dump(mode="json")
@@ -100,35 +86,40 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
     return values | {f"network_options.{name}": value for name, value in options.items()}
 
 
-def _picture(runs: Sequence[Compared], pairs: dict[str, tuple], on_same_images: bool) -> list[RenderableType]:
-    heads = zip(("run", "recipe", "status", "epochs", "scored on"), *map(_heads, runs), strict=True)
+def _metadata(run: Run, evaluation: Evaluation | None) -> dict[str, Any]:
+    scores = evaluation and evaluation.to_json()
+    return {"run": run.id, "recipe": run.manifest.recipe, "status": run.state.status, "evaluation": scores}
+
+
+def _picture(
+    runs: Sequence[Run], evaluations: Sequence[Evaluation | None], pairs: dict[str, tuple], on_same_images: bool
+) -> list[RenderableType]:
+    heads = zip(("run", "recipe", "status", "epochs", "scored on"), *map(_heads, runs, evaluations), strict=True)
     parts = [new_table("", "first", "second", rows=((_bold(name), *cells) for name, *cells in heads)), Text()]
     if pairs:
         rows = ((name, *map(value_text, pair)) for name, pair in pairs.items())
         parts += [_bold("Settings that differ"), new_table("setting", "first", "second", rows=rows), Text()]
     else:
         parts += [Text("All settings are the same."), Text()]
-    evaluations = [one.evaluation for one in runs]
-    if not all(evaluations):
-        missing = ", ".join(one.run.id for one in runs if one.evaluation is None)
-        return [*parts, Text(f"Not scored yet: {missing}.")]
-    columns = ("first", "second", "difference")
-    scores = new_table("", *columns, rows=[_score_row(name, *evaluations) for name in _SCORES], right=columns[2:])
+    missing = [run.id for run, evaluation in zip(runs, evaluations, strict=True) if evaluation is None]
+    if missing:
+        return [*parts, Text(f"Not scored yet: {', '.join(missing)}.")]
+    columns, right = ("first", "second", "difference"), ("difference", "images")
+    scores = (_score_row(name, *evaluations) for name in _SCORES)
     labels = dict.fromkeys(label for evaluation in evaluations for label in evaluation.labels)
-    classes = [_class_row(label, *evaluations) for label in labels]
-    right = ("difference", "images")
-    parts += [_bold("Scores"), scores, Text()]
+    classes = (_class_row(label, *evaluations) for label in labels)
+    parts += [_bold("Scores"), new_table("", *columns, rows=scores, right=right), Text()]
     parts += [_bold("F1 by class"), new_table("class", *columns, "images", rows=classes, right=right)]
     if not on_same_images:
         parts.append(Text("They were scored on different images: their differences are no measure.", style="yellow"))
     return parts
 
 
-def _heads(one: Compared) -> tuple[str, ...]:
-    state, kept, evaluation = one.run.state, (one.manifest.scores or {}).get("kept_epoch"), one.evaluation
+def _heads(run: Run, evaluation: Evaluation | None) -> tuple[str, ...]:
+    state, kept = run.state, (run.manifest.scores or {}).get("kept_epoch")
     epochs = f"{state.epoch} of {state.epochs}" + (f", {kept} kept" if kept else "")
     scored_on = f"{evaluation.split}, {evaluation.images:,} images" if evaluation else "–"
-    return one.run.id, one.manifest.recipe or "–", one.status.lower(), epochs, scored_on
+    return run.id, run.manifest.recipe or "–", state.status.lower(), epochs, scored_on
 
 
 def _bold(text: str) -> Text:
@@ -140,7 +131,7 @@ def _score_row(name: str, first: Evaluation, second: Evaluation) -> tuple[Any, .
     heading = _bold(name.replace("_", " "))
     if name == "loss":
         return heading, *(f"{value:.3f}" for value in values), f"{values[1] - values[0]:+.3f}"
-    intervals = [getattr(one, _INTERVALS[name]) if name in _INTERVALS else None for one in (first, second)]
+    intervals = [getattr(one, f"{name}_interval", None) for one in (first, second)]
     shown = [f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else "" for interval in intervals]
     cells = (f"{value:.1%}{interval}" for value, interval in zip(values, shown, strict=True))
     return heading, *cells, f"{100 * (values[1] - values[0]):+.1f} points"

@@ -192,7 +192,7 @@ class Scheduler(PersistentScheduler):
             start(self.entries[entry.name], datetime.now(self.timetable.zone), paths=paths, broker=broker)
         except (FerError, OSError) as error:
             _logger.error("%s cannot be started: %s %s", entry.name, error, getattr(error, "hint", ""))
-        self._do_sync()
+        self.sync()
 
     @property
     def info(self) -> str:

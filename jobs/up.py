@@ -33,7 +33,7 @@ from jobs.process import PROJECT, in_words, last_lines, start
 START_SECONDS = 120.0
 """An earlier server may still write its file, and a large append-only file takes a while to read."""
 HAND_OVER_SECONDS = 75.0  # A training has 45 s for its checkpoint, and then its job is handed on
-PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # before a process is started again: after its first end, and so on
+LONGEST_PAUSE_SECONDS = 60  # before a process is started again; at first it is one second
 STEADY_SECONDS = 120.0  # a process that lived so long was well: its next end counts as the first
 _LARGEST_LOG = 20_000_000
 _END_SECONDS = 20.0
@@ -88,11 +88,12 @@ class Service:
             self.restarts += 1
             return f"{self.name} runs again (process {self.pid})."
         code, self._process = self._process.returncode, None
-        self._ends_in_a_row = 1 if now - self._started >= STEADY_SECONDS else self._ends_in_a_row + 1
-        pause = PAUSES[min(self._ends_in_a_row, len(PAUSES)) - 1]
+        self._ends_in_a_row = 0 if now - self._started >= STEADY_SECONDS else self._ends_in_a_row
+        pause = min(LONGEST_PAUSE_SECONDS, 2**self._ends_in_a_row)
+        self._ends_in_a_row += 1
         self._next_start = now + pause
         said = [line for line in last_lines(self.log) if line.strip()][-1:] if code > 0 else []
-        ending = f"{self.name} has ended ({in_words(code)}); it starts again in {pause:.0f} s."
+        ending = f"{self.name} has ended ({in_words(code)}); it starts again in {pause} s."
         return " ".join([ending, *(f"It said: {line}" for line in said)])
 
     def send(self, number: signal.Signals) -> None:

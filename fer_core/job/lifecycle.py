@@ -72,17 +72,20 @@ def create_job(
         message_id=message_id or job_id,
         options=dict(options or {}),
     )
-    folder = paths.models / FOLDERS[task] / job_id
-    if not (folder / "job.json").is_file():
-        _mark(Job(job_id, paths, folder, order))  # first: who is killed in between leaves a mark, which is removed
-        with full_disk_named(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):  # another process has made it meanwhile
-            create_atomically(folder / "job.json", order.model_dump_json(indent=2) + "\n")
+    _write(Job(job_id, paths, paths.models / FOLDERS[task] / job_id, order))
     job = open_job(paths, job_id)
     if job.end is None:
         prepare(job)
     return job
+
+
+def _write(job: Job) -> None:
+    if not (job.folder / "job.json").is_file():
+        _mark(job)  # first: who is killed in between leaves a mark, which is removed
+        with full_disk_named(job.folder):
+            job.folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # another process has made it meanwhile
+            create_atomically(job.folder / "job.json", job.order.model_dump_json(indent=2) + "\n")
 
 
 def prepare(job: Job) -> None:
