@@ -9,8 +9,7 @@ import shlex
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
@@ -34,7 +33,7 @@ CANCEL_SECONDS = 12.0  # a training that is asked to end has six seconds for it,
 _ASK_SECONDS = 0.5
 _MEANT = {"tune": "--recipe", "train": "--recipe", "retrain": "--recipe", "evaluate": "--run", "gc": "--keep-days"}
 """What a value that stands alone is most likely for."""
-_EXAMPLES = {"start_from": '[{"learning_rate": 0.001}]', "network_options": '{"l2": 0.0001}'}
+_JSON = {"start_from": '[{"learning_rate": 0.001}]', "network_options": '{"l2": 0.0001}'}  # an example of each
 _SET_HELP = "A setting of the training or the network, such as learning_rate=1e-4. May be given several times."
 _SHOW_HELP = "Show what would be sent, and send nothing."
 
@@ -181,10 +180,7 @@ def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     values = given(flags, argv, name=f"submit {task}", about=TASKS[task], positional=_MEANT[task])
     changed = {one.name: values[one.name] for one in flags if values[one.name] != one.default}
     dry_run, pairs = changed.pop("dry_run", False), _settings(changed.pop("set", ()))
-    arguments = {
-        name: value if _is_plain(fields[name].annotation) else _from_json(name, value)
-        for name, value in changed.items()
-    }
+    arguments = {name: _from_json(name, value) if name in _JSON else value for name, value in changed.items()}
     if pairs:
         arguments["settings"] = _by_whole_names(pairs, arguments) if task == "train" else pairs
     return arguments, dry_run
@@ -199,21 +195,9 @@ def _fields(task: str) -> dict[str, FieldInfo]:
 
 def _flag(name: str, field: FieldInfo, default: Any) -> inspect.Parameter:
     about = field.description or ""
-    if _is_plain(field.annotation):
+    if name not in _JSON:
         return flag(name, field.annotation, default=default, help=about)
     return flag(name, str | None, default=json.dumps(default) if default else None, help=about, metavar="JSON")
-
-
-def _is_plain(annotation: Any) -> bool:
-    """Whether words on a command line can say it: a text or number, a choice, several of them, or nothing."""
-    origin, parts = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _is_plain(parts[0])
-    if origin in (Union, UnionType):
-        return all(part is NoneType or _is_plain(part) for part in parts)
-    if origin is tuple:
-        return len(parts) == 2 and parts[1] is Ellipsis and _is_plain(parts[0])
-    return origin is Literal or annotation in (str, int, float, bool)
 
 
 def _from_json(name: str, text: str) -> Any:
@@ -221,7 +205,7 @@ def _from_json(name: str, text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         flag = f"--{name.replace('_', '-')}"
-        raise ConfigError(f"{flag} is no JSON: {error}.", hint=f"For example: {flag} '{_EXAMPLES[name]}'") from None
+        raise ConfigError(f"{flag} is no JSON: {error}.", hint=f"For example: {flag} '{_JSON[name]}'") from None
 
 
 def _by_whole_names(pairs: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
