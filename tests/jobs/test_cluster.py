@@ -62,7 +62,7 @@ def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
     job = submit("tune", **SEARCH | {"max_trials": 1})
     good = worker(name="good")
     wait_until(lambda: load_state(job.search).refused_by or good.trainers(), 120)
-    training = submit("train", **TINY_TRAINING)
+    training = submit("train", **TINY_TRAINING, epochs=1)
     assert ended(job.id, 600).end.status == ended(training.id, 300).end.status == "SUCCEEDED"
     refused = {**load_state(job.search).refused_by, **training.notes.refused_by}
     assert refused and all(name.startswith("bad@") for name in refused)
@@ -173,7 +173,7 @@ def test_on_a_full_disk_jobs_wait_and_go_on_when_there_is_room(worker, redis_ser
     one = worker(name="full", FER_MODELS_DIR=str(small_disk), FER_HISTORY_DIR=str(paths.history), FER_BROKER_URL=url)
     broker = Broker(paths, {"FER_BROKER_URL": url})
     search = create_job(paths, "tune", SEARCH | {"max_trials": 1}, environ={})
-    training = create_job(paths, "train", TINY_TRAINING, environ={})
+    training = create_job(paths, "train", TINY_TRAINING | {"epochs": 1}, environ={})
     for job in (search, training):
         broker.send(job)
     wait_until(one.trainers, 90)
