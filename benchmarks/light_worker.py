@@ -41,8 +41,7 @@ from fer_core.tuning.results import drop_weights, end_if_over, write_trials
 from fer_core.tuning.state import Search, load_state
 from fer_core.tuning.trials import Asked, Fingerprints, Outcome, ask, code_fingerprint, tell
 from jobs.celery import app, broker
-from jobs.searching import free_slot, has_work
-from jobs.sweep import PERIOD_SECONDS, look_through
+from jobs.sweep import PERIOD_SECONDS, free_slot, has_work, look_through
 
 _PR_SET_PDEATHSIG = 1
 >>>>>>> cut-tuning

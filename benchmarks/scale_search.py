@@ -21,11 +21,20 @@ from light_worker import Stopwatch, outcome_of
 
 from fer_core.job.arguments import QUEUES
 from fer_core.job.broker import Broker
-from fer_core.job.create import create_job
+from fer_core.job.lifecycle import create_job
 from fer_core.store.runs import list_runs
+<<<<<<< HEAD
 from fer_core.tuning.state import Search, changing, load_state
 from fer_core.tuning.trials import Fingerprints, ask, code_fingerprint, tell
 from jobs.server import client
+=======
+from fer_core.tuning.asking import ask
+from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
+from fer_core.tuning.folder import Search
+from fer_core.tuning.state import changing, load_state
+from fer_core.tuning.telling import tell
+from jobs.machine import client
+>>>>>>> cut-jobs
 
 SETTINGS = {"recipe": "compact", "data": "sample", "confirm_top": 0, "stop_early": False}
 LONGEST_TRIALS = 2187

@@ -4,48 +4,39 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from fer_core.cli.exits import ended
 from fer_core.errors import ConfigError, did_you_mean
 
-
-class Command(NamedTuple):
-    """Where a command is, and what it is for. Imported only when it is called, so that each one starts at once."""
-
-    module: str
-    function: str
-    about: str
-
-
 COMMANDS = {
     "Run": {
-        "up": Command("jobs.up", "up", "broker, workers and scheduler on this machine; Ctrl-C stops all of it"),
-        "doctor": Command("jobs.doctor", "doctor", "is everything in order, and what to do where it is not"),
+        "up": ("jobs.up:up", "broker, workers and scheduler on this machine; Ctrl-C stops all of it"),
+        "doctor": ("jobs.doctor:doctor", "is everything in order, and what to do where it is not"),
     },
     "Send": {
-        "submit": Command("jobs.commands.submitting", "submit", "send a job: tune, train, retrain, evaluate, gc"),
-        "rerun": Command("jobs.commands.deciding", "rerun", "train a run again with other settings"),
+        "submit": ("jobs.sending:submit", "send a job: tune, train, retrain, evaluate, gc"),
+        "rerun": ("jobs.sending:rerun", "train a run again with other settings"),
     },
     "Watch": {
-        "list": Command("jobs.commands.watching", "list_jobs", "all jobs: waiting, running, ended"),
-        "status": Command("jobs.commands.watching", "status", "how far a job, a run or a search is; --follow"),
-        "logs": Command("jobs.commands.watching", "logs", "what a job has printed; -f goes on"),
+        "list": ("jobs.watching:list_jobs", "all jobs: waiting, running, ended"),
+        "status": ("jobs.watching:status", "how far a job, a run or a search is; --follow"),
+        "logs": ("jobs.watching:logs", "what a job has printed; -f goes on"),
     },
     "Decide": {
-        "cancel": Command("jobs.commands.deciding", "cancel", "stop a job or a search"),
-        "resume": Command("jobs.commands.deciding", "resume", "go on with what failed or was cancelled"),
-        "promote": Command("jobs.commands.deciding", "promote", "put a run into use"),
-        "rollback": Command("jobs.commands.deciding", "rollback", "put the model before it into use again"),
+        "cancel": ("jobs.sending:cancel", "stop a job or a search"),
+        "resume": ("jobs.sending:resume", "go on with what failed or was cancelled"),
+        "promote": ("jobs.runs:promote", "put a run into use"),
+        "rollback": ("jobs.runs:rollback", "put the model before it into use again"),
     },
     "Compare": {
-        "best": Command("jobs.commands.best", "best", "what a search has found"),
-        "compare": Command("jobs.commands.comparing", "compare", "two runs side by side"),
+        "best": ("jobs.runs:best", "what a search has found"),
+        "compare": ("jobs.runs:compare", "two runs side by side"),
     },
     "Clean up": {
-        "gc": Command("jobs.commands.cleaning", "clean", "remove what nobody needs; --dry-run only lists it"),
+        "gc": ("jobs.runs:gc", "remove what nobody needs; --dry-run only lists it"),
     },
 }
+"""Where each command is, and what it is for. Imported only when it is called, so that each one starts at once."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -58,23 +49,23 @@ def main(argv: Sequence[str]) -> None:
     if name not in every:
         raise ConfigError(f"There is no command {name!r}.", hint=did_you_mean(name, every))
     from fer_core.job.broker import broker_url
-    from jobs.commands.line import call, paths_of
+    from jobs.console import call, paths_of
 
-    command = every[name]
     if name != "doctor" and not {"-h", "--help"} & set(argv):  # which says it among other things
         broker_url(os.environ, paths_of(argv[1:]))
-    call(getattr(importlib.import_module(command.module), command.function), argv[1:], name=name)
+    module, _, function = every[name][0].partition(":")
+    call(getattr(importlib.import_module(module), function), argv[1:], name=name)
 
 
 def _print_commands() -> None:
-    from jobs.commands.context import Output
+    from jobs.console import Output
 
     console = Output(markup=False, highlight=False, emoji=False)
     console.print("usage: python -m jobs COMMAND …", soft_wrap=True)
     for title, group in COMMANDS.items():
         console.print(f"\n{title}", style="bold")
-        for name, command in group.items():
-            console.print(f"  {name:<10}{command.about}", soft_wrap=True)
+        for name, (_, about) in group.items():
+            console.print(f"  {name:<10}{about}", soft_wrap=True)
     console.print("\n`python -m jobs COMMAND --help` says what one takes.", soft_wrap=True)
 
 

@@ -2,29 +2,65 @@
 
 import mmap
 import os
+import sys
 import time
 from typing import Any
 
+import click
 from celery import Celery
+from celery.concurrency import prefork
 from celery.signals import worker_process_init, worker_shutting_down
 from celery.worker.control import inspect_command
-from click import ClickException, Option, get_current_context
 from kombu.exceptions import OperationalError
 
 from fer_core.errors import FerError, JobError, did_you_mean
 from fer_core.job.arguments import QUEUE_OF_TASK, validate
 from fer_core.job.broker import WORKER_COMMAND, Broker, models_id, shared_settings
-from fer_core.job.create import create_job, new_id
+from fer_core.job.broker_check import BrokerAwayError, check_address, check_broker
+from fer_core.job.lifecycle import create_job, new_id
 from fer_core.paths import Paths
 from jobs import transport
-from jobs.celery_command import look_at_broker, said_by_celery
+from jobs.process import die_with_parent
 
-paths = Paths.from_environment()
-broker = said_by_celery(lambda: Broker(paths, os.environ))
-
+EXAMPLE = 'For example: celery -A jobs call train --kwargs \'{"recipe": "attention"}\''
 
 _SAVED = ("link", "link_error", "chord", "priority", "time_limit", "soft_time_limit", "headers")
 _LATER = ("eta", "countdown", "expires")
+_SHORT = frozenset({"amqp", "call", "control", "inspect", "list", "migrate", "purge", "result", "status"})
+"""Commands of `celery` that ask the broker once, and end."""
+_SERVICES = frozenset({"beat", "events", "flower", "worker"})  # those that go on until the broker is there
+_OVERRIDES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
+"""Celery takes these instead of a setting; `celery --broker` is the first."""
+
+
+def _celery_command() -> str | None:
+    """Returns the command of `celery` that is beginning in this process; None where another program runs."""
+    context = click.get_current_context(silent=True)
+    is_celery = context is not None and getattr(context.command.callback, "__module__", "") == "celery.bin.celery"
+    return context.invoked_subcommand if is_celery else None
+
+
+def _print_error(error: FerError) -> None:
+    print(f"Error: {error}\n{error.hint}", file=sys.stderr, flush=True)
+
+
+def _broker_and_settings() -> tuple[Broker, dict[str, Any]]:
+    """What is wrong with an address or a setting ends a command of Celery with two lines."""
+    try:
+        for url in (os.environ.get(name, "") for name in _OVERRIDES):
+            if url.startswith("redis"):
+                check_address(url)
+        broker = Broker(paths, os.environ)
+        return broker, shared_settings(broker.url, os.environ)
+    except FerError as error:
+        if _celery_command() is None:
+            raise
+        _print_error(error)
+        raise SystemExit(error.exit_code) from None
+
+
+paths = Paths.from_environment()
+broker, _settings = _broker_and_settings()
 
 
 class JobsApp(Celery):
@@ -32,27 +68,27 @@ class JobsApp(Celery):
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, task_id: str | None = None, **options: Any):
         """Sends a task by name. Raises ConfigError for wrong arguments, JobError for a task that there is not."""
-        line = get_current_context(silent=True)
-        is_call = line is not None and line.info_name == "call"
+        context = click.get_current_context(silent=True)
+        is_call = context is not None and context.info_name == "call"
         try:
-            return self._sent(name, args, kwargs, task_id, options, is_call=is_call)
+            return self._send_task(name, args, kwargs, task_id, options, is_call=is_call)
         except (FerError, OperationalError) as error:
             if not is_call:
                 raise
             error = error if isinstance(error, FerError) else broker.away(error)
-            raise ClickException(f"{error}\n{error.hint or 'See README.md.'}") from None
+            raise click.ClickException(f"{error}\n{error.hint or 'See README.md.'}") from None
 
-    def _sent(self, name: str, args: Any, kwargs: Any, task_id: str | None, options: dict[str, Any], *, is_call: bool):
-        is_native = task_id is not None or (args and not is_call) or self.current_worker_task is not None
-        if name not in QUEUE_OF_TASK or is_native:
-            if not (name in QUEUE_OF_TASK or name in self.tasks or name.startswith("celery.")):
-                raise JobError(f"There is no task {name!r}.", hint=did_you_mean(name, QUEUE_OF_TASK))
+    def _send_task(self, name: str, args: Any, kwargs: Any, task_id: str | None, options: dict, *, is_call: bool):
+        is_ours = name in QUEUE_OF_TASK
+        if not is_ours and name not in self.tasks and not name.startswith("celery."):
+            raise JobError(f"There is no task {name!r}.", hint=did_you_mean(name, QUEUE_OF_TASK))
+        if not is_ours or task_id is not None or (args and not is_call) or self.current_worker_task is not None:
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
         if args:
-            raise JobError("Arguments have names.", hint=_EXAMPLE)
+            raise JobError("Arguments have names.", hint=EXAMPLE)
         kwargs = dict(kwargs or {})
         has_models = (paths.models / ".id").is_file()  # a sender need not be a machine that has them
-        if not has_models or any(options.get(name) for name in _LATER):
+        if not has_models or any(options.get(option) for option in _LATER):
             task_id = new_id(name, validate(name, kwargs))
             return super().send_task(name, args, kwargs, task_id=task_id, **options)
         saved = {key: value for key in _SAVED if (value := options.get(key))}
@@ -61,23 +97,27 @@ class JobsApp(Celery):
         return self.AsyncResult(job.order.message_id)
 
 
-_EXAMPLE = 'For example: celery -A jobs call train --kwargs \'{"recipe": "attention"}\''
+class TaskPool(prefork.TaskPool):
+    """Celery's pool of processes, but that one which dies while its worker starts is replaced, like any later one."""
+
+    def did_start_ok(self) -> bool:
+        """Returns True: Celery would end the worker, which then looks as if it could not start."""
+        return True
 
 
 transport.use()
 app = JobsApp("jobs", include=["jobs.tasks"])
 
 app.conf.update(
-    **said_by_celery(lambda: shared_settings(broker.url, os.environ)),
+    **_settings,
     result_backend=broker.url,
     task_routes={name: {"queue": queue} for name, queue in QUEUE_OF_TASK.items()} | {"trial": {"queue": "gpu"}},
     # A message is acknowledged when its work has ended. A worker takes one at a time, and keeps none in reserve.
     task_acks_late=True,
     task_acks_on_failure=True,
     task_acks_on_timeout=True,
-    task_reject_on_worker_lost=False,
     task_retry_on_worker_lost=True,
-    worker_pool="jobs.pool:TaskPool",
+    worker_pool="jobs.celery:TaskPool",
     worker_prefetch_multiplier=1,
     worker_concurrency=1,
     worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -102,7 +142,7 @@ app.conf.update(
 
 app.steps["worker"].add("jobs.sweep:Sweep")
 app.user_options["worker"].add(
-    Option(
+    click.Option(
         ("--exit-when-idle",),
         type=float,
         metavar="SECONDS",
@@ -110,8 +150,7 @@ app.user_options["worker"].add(
     )
 )
 
-_stop_flag = mmap.mmap(-1, 1)
-"""Made before any pool child is forked, so that all of them see it."""
+_stop_flag = mmap.mmap(-1, 1)  # made before any pool child is forked, so that all of them see it
 
 
 def ask_to_stop(**_: Any) -> None:
@@ -130,8 +169,6 @@ worker_shutting_down.connect(ask_to_stop, weak=False)
 @worker_process_init.connect(weak=False)
 def _ends_with_its_worker(**_: Any) -> None:
     """A pool child does not outlive a worker that was killed: its own process would have nobody to hand on to."""
-    from jobs.trainer import die_with_parent
-
     die_with_parent()
 
 
@@ -143,4 +180,17 @@ def _worker(state: Any) -> dict[str, Any]:
     return about | {"clock": time.time(), "pid": os.getpid()}
 
 
-look_at_broker(lambda: app.conf.broker_write_url)
+def _look_at_broker() -> None:
+    """Ends a short command of Celery where the broker takes no jobs; tells services that, which wait for it."""
+    command = _celery_command()
+    if command not in _SHORT | _SERVICES or {"--help", "-h"} & set(sys.argv):
+        return
+    try:
+        check_broker(app.conf.broker_write_url)
+    except BrokerAwayError as error:
+        _print_error(error)
+        if command in _SHORT:
+            raise SystemExit(error.exit_code) from None
+
+
+_look_at_broker()

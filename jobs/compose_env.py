@@ -3,7 +3,6 @@
 Needs nothing but Python's own library, so that a machine with Docker needs no environment for it.
 """
 
-import contextlib
 import os
 import re
 import secrets
@@ -16,7 +15,6 @@ from fer_core.errors import JobError
 
 PASSWORDS = ("REDIS_PASSWORD", "FLOWER_PASSWORD", "WEB_PASSWORD")
 
-_ROOT = 0
 _IMAGE_USER = 10001
 
 
@@ -38,35 +36,25 @@ def write_env(path: Path, *, user: int, group: int) -> bool:
     Readable by its owner only, and whole from its first instant. Raises JobError if the file is there and lacks
     something, or cannot be written.
     """
+    # Run by root (sudo make …), the containers shall not be root for that.
+    user, group = (user, group) if user != 0 else (_IMAGE_USER, _IMAGE_USER)
+    passwords = [f"{name}={secrets.token_hex(24)}" for name in PASSWORDS]
+    content = "\n".join(["# Secrets of docker-compose.yml.", *passwords, f"FER_UID={user}", f"FER_GID={group}", ""])
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        _create(path, _content(user, group))
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
     except FileExistsError:
         _check_is_complete(path)
         return False
     except OSError as error:
         raise JobError(f"{path} cannot be written: {error.strerror}.") from error
-    return True
-
-
-def _content(user: int, group: int) -> str:
-    # Run by root (sudo make …), the containers shall not be root for that.
-    user, group = (user, group) if user != _ROOT else (_IMAGE_USER, _IMAGE_USER)
-    lines = [f"{name}={secrets.token_hex(24)}" for name in PASSWORDS]
-    return "\n".join(["# Secrets of docker-compose.yml.", *lines, f"FER_UID={user}", f"FER_GID={group}", ""])
-
-
-def _create(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def _check_is_complete(path: Path) -> None:

@@ -4,8 +4,8 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import psutil
@@ -13,38 +13,37 @@ from rich.text import Text
 
 from fer_core.config import TrainConfig
 from fer_core.errors import DatasetError, FerError
-from fer_core.job.broker import models_id, waiting_in
-from fer_core.job.broker_address import hidden_password
+from fer_core.job.broker import models_id, read_record, waiting_in
+from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import Job
 from fer_core.job.progress import Look
 from fer_core.store.files import file_sha256, temporary_beside
 from fer_core.store.promotion import current, model_copy, model_in_use
 from fer_core.tuning.state import load_state
-from jobs.commands.context import Context, new_table
-from jobs.server import read_broker
-from jobs.timetable import load_timetable
-
-Level = Literal["ok", "warn", "bad"]
+from jobs.console import Context, new_table
 
 LITTLE_ROOM, NO_ROOM = 10e9, 1e9
 """Bytes. A run of the larger networks takes some 100 MB, most of it its checkpoint."""
-CLOCK_SECONDS = 5.0
-"""A difference that may be."""
-WRONG_CLOCK_SECONDS = 30.0
+CLOCK_SECONDS, WRONG_CLOCK_SECONDS = 5.0, 30.0
+"""A difference that may be, and one that is bad."""
 _UNTAKEN_SECONDS = 60.0
 _MOST_JOBS = 5
 _COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
-_WANTED = {
-    "maxmemory-policy": ("noeviction", "Messages may be thrown away when memory is short."),
-    "appendonly": ("yes", "Messages are lost when the server ends; workers then send them again, after some seconds."),
+_SERVER_SETTINGS = {
+    "maxmemory-policy": ("noeviction", "bad", "Messages may be thrown away when memory is short."),
+    "appendonly": (
+        "yes",
+        "warn",
+        "Messages are lost when the server ends; workers send them again, after some seconds.",
+    ),
 }
-"""Settings of the server, what they should be, and what it means if they are not."""
+"""What they should be, and how bad it is and what it means if they are not."""
 
 
 class Finding(NamedTuple):
     """One line of the doctor's."""
 
-    level: Level
+    level: Literal["ok", "warn", "bad"]
     what: str
     text: str
     todo: str = ""
@@ -63,7 +62,12 @@ def doctor(context: Context, *, json: bool = False) -> None:
     if json:
         context.say_json([finding._asdict() for finding in findings])
     else:
-        _print(context, findings)
+        texts = [f"{text}\n→ {todo}" if todo else text for _, _, text, todo in findings]
+        levels = [Text(finding.level, style=_COLOURS[finding.level]) for finding in findings]
+        whats = [finding.what for finding in findings]
+        context.show(new_table("", "", "", rows=zip(levels, whats, texts, strict=True)))
+        counts = Counter(finding.level for finding in findings)
+        context.say(f"{counts['ok']} in order, {counts['warn']} to look at, {counts['bad']} bad.")
     if any(finding.level == "bad" for finding in findings):
         sys.exit(1)
 
@@ -81,49 +85,51 @@ def find_all(context: Context) -> list[Finding]:
 
 def clock_finding(whose: str, seconds: float) -> Finding:
     """Returns what a clock that is ahead of ours by so many seconds means."""
-    text = f"{whose}: {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} this machine"
     if abs(seconds) <= CLOCK_SECONDS:
         return Finding("ok", "clock", f"{whose}: within {abs(seconds):.1f} s of this machine")
     level = "bad" if abs(seconds) >= WRONG_CLOCK_SECONDS else "warn"
+    text = f"{whose}: {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} this machine"
     return Finding(level, "clock", text, "Set the clocks by NTP (timedatectl set-ntp true): times are compared.")
 
 
 def _broker(context: Context) -> Iterator[Finding]:
     with context.broker.connected() as connection:
         client = connection.default_channel.client
-        yield _server(context, client.info())
-        yield from _settings(client)
+        yield from _server(context, client)
         workers, asked = context.broker.workers(), time.time()
         for queue in context.broker.app.amqp.queues:
             names = sorted(name for name, about in workers.items() if queue in about["queues"])
-            yield _queue(queue, waiting_in(connection, queue), names)
+            waiting = waiting_in(connection, queue)
+            text = f"queue {queue}: {waiting} waiting, {len(names)} listening"
+            if names:
+                yield Finding("ok", "workers", f"{text} ({', '.join(names)})")
+            else:
+                todo = f"`python -m jobs up`, or `celery -A jobs worker -Q {queue}`, starts one."
+                yield Finding("bad" if waiting else "warn", "workers", text, todo)
         seconds, microseconds = client.time()
         yield clock_finding("the broker", seconds + microseconds / 1e6 - time.time())
     for name, about in sorted(workers.items()):
-        # It has answered within the second before.
-        ahead = about["clock"] - asked
+        ahead = about["clock"] - asked  # it has answered within the second before
         yield clock_finding(name, min(0.0, ahead + 1.0) if ahead < 0 else ahead)
-        if (about["models_id"]) != models_id(context.paths):
-            text = (
-                f"{name} serves {about['models_dir']}, which is another folder than {context.paths.models.resolve()}."
-            )
+        if about["models_id"] != models_id(context.paths):
+            own = context.paths.models.resolve()
+            text = f"{name} serves {about['models_dir']}, which is another folder than {own}."
             todo = "Mount one models folder on all machines, or give each folder a Redis of its own ($FER_BROKER_URL)."
             yield Finding("bad", "models", text, todo)
 
 
-def _server(context: Context, info: dict[str, Any]) -> Finding:
+def _server(context: Context, client: Any) -> Iterator[Finding]:
+    from redis.exceptions import ResponseError
+
+    info = client.info()
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = info.get("valkey_version") or info.get("redis_version", "?")
     text = f"{hidden_password(context.broker.url)}: {name} {version}, {info.get('used_memory_human', '?')}"
     if info.get("aof_enabled") and info.get("aof_last_write_status") == "err":
-        return Finding("bad", "broker", f"{text}. It cannot write its file.", "Is its disk full?")
-    return Finding("ok", "broker", text)
-
-
-def _settings(client: Any) -> Iterator[Finding]:
-    from redis.exceptions import ResponseError
-
-    for name, (wanted, otherwise) in _WANTED.items():
+        yield Finding("bad", "broker", f"{text}. It cannot write its file.", "Is its disk full?")
+    else:
+        yield Finding("ok", "broker", text)
+    for name, (wanted, level, otherwise) in _SERVER_SETTINGS.items():
         try:
             value = client.config_get(name).get(name)
         except ResponseError:
@@ -132,32 +138,23 @@ def _settings(client: Any) -> Iterator[Finding]:
         if value == wanted:
             yield Finding("ok", "broker", f"{name} {value}")
         else:
-            level = "bad" if name == "maxmemory-policy" else "warn"
             yield Finding(level, "broker", f"{name} is {value}. {otherwise}", f"Set {name} {wanted} in the server.")
 
 
-def _queue(queue: str, waiting: int, workers: list[str]) -> Finding:
-    text = f"queue {queue}: {waiting} waiting, {len(workers)} listening"
-    if workers:
-        return Finding("ok", "workers", f"{text} ({', '.join(workers)})")
-    if waiting:
-        return Finding("bad", "workers", text, f"`celery -A jobs worker -Q {queue}`, or `python -m jobs up`.")
-    return Finding("warn", "workers", text, "`python -m jobs up` starts one.")
-
-
-def _disk(context: Context) -> Iterator[Finding]:
-    paths, seen = context.paths, set()
-    for folder in (paths.models, paths.history, paths.state, paths.cache):
-        there = _existing(folder)
-        if not os.access(there, os.W_OK):
-            yield Finding("bad", "disk", f"{folder} cannot be written to.", "Give yourself the right, or take another.")
-        device = there.stat().st_dev
-        if device not in seen:
-            seen.add(device)
-            free = shutil.disk_usage(there).free
-            level = "bad" if free < NO_ROOM else "warn" if free < LITTLE_ROOM else "ok"
-            todo = "" if level == "ok" else "`python -m jobs gc --dry-run` lists what can go."
-            yield Finding(level, "disk", f"{free / 1e9:,.1f} GB free for {folder}", todo)
+def _up(context: Context) -> Iterator[Finding]:
+    record = read_record(context.paths.state)
+    if record is None:
+        return
+    if record.host != os.uname().nodename:
+        if not context.environ.get("FER_BROKER_URL"):
+            text = f"{context.paths.state / 'broker.json'} is of {record.host}, whose socket is out of reach here."
+            todo = "Set $FER_BROKER_URL to a Redis that all machines reach, or another $FER_STATE_DIR here."
+            yield Finding("bad", "up", text, todo)
+    elif not psutil.pid_exists(record.pid):
+        text = f"`up` was process {record.pid}; it was killed."
+        yield Finding("warn", "up", text, "`python -m jobs up` starts again.")
+    else:
+        yield Finding("ok", "up", f"runs as process {record.pid}")
 
 
 def _shared_clock(context: Context) -> Iterator[Finding]:
@@ -173,9 +170,25 @@ def _shared_clock(context: Context) -> Iterator[Finding]:
             probe.unlink(missing_ok=True)
 
 
+def _disk(context: Context) -> Iterator[Finding]:
+    paths, seen = context.paths, set()
+    for folder in (paths.models, paths.history, paths.state, paths.cache):
+        path = folder.resolve()
+        there = next(parent for parent in (path, *path.parents) if parent.exists())
+        if not os.access(there, os.W_OK):
+            yield Finding("bad", "disk", f"{folder} cannot be written to.", "Give yourself the right, or take another.")
+        device = there.stat().st_dev
+        if device not in seen:
+            seen.add(device)
+            free = shutil.disk_usage(there).free
+            level = "bad" if free < NO_ROOM else "warn" if free < LITTLE_ROOM else "ok"
+            todo = "" if level == "ok" else "`python -m jobs gc --dry-run` lists what can go."
+            yield Finding(level, "disk", f"{free / 1e9:,.1f} GB free for {folder}", todo)
+
+
 def _jobs(context: Context) -> Iterator[Finding]:
     jobs = Look(context.paths).open_jobs()
-    stuck = [finding for job in jobs if (finding := _stuck(job))]
+    stuck = [finding for job in jobs for finding in _stuck(job)]
     yield from stuck[:_MOST_JOBS]
     if len(stuck) > _MOST_JOBS:
         yield Finding("warn", "jobs", f"and {len(stuck) - _MOST_JOBS} more like these")
@@ -184,36 +197,20 @@ def _jobs(context: Context) -> Iterator[Finding]:
         yield Finding("ok", "jobs", f"{running} running, {len(jobs) - running} waiting, none stuck")
 
 
-def _stuck(job: Job) -> Finding | None:
-    notes = job.notes
+def _stuck(job: Job) -> Iterator[Finding]:
+    notes, marker = job.notes, job.marker
     refused = load_state(job.search).refused_by if job.search else notes.refused_by
+    is_old = marker.exists() and time.time() - marker.stat().st_mtime > _UNTAKEN_SECONDS
     if refused:
         worker, why = list(refused.items())[-1]
-        text = f"{job.id}: {worker} could not begin it: {why.partition(chr(10))[0]}"
-        return Finding("warn", "jobs", text, "Other workers may; mend that machine, and restart its worker.")
-    if notes.crashes:
-        text = f"{job.id}: it has crashed {notes.crashes} times in a row."
-        return Finding("warn", "jobs", text, f"`python -m jobs logs {job.id}` shows why.")
-    is_old = time.time() - job.marker.stat().st_mtime > _UNTAKEN_SECONDS if job.marker.exists() else False
-    if job.status == "QUEUED" and is_old and not job.has_message:
-        return Finding("warn", "jobs", f"{job.id}: nobody takes it.", "Any worker sends it: is one running?")
-    return None
-
-
-def _up(context: Context) -> Iterator[Finding]:
-    broker = read_broker(context.paths.state)
-    if broker is None:
-        return
-    if broker.host != os.uname().nodename:
-        text = f"{context.paths.state / 'broker.json'} is of {broker.host}, whose socket cannot be reached from here."
-        todo = "Set $FER_BROKER_URL to a Redis that all machines reach, or another $FER_STATE_DIR here."
-        if not context.environ.get("FER_BROKER_URL"):
-            yield Finding("bad", "up", text, todo)
-    elif not psutil.pid_exists(broker.pid):
-        text = f"`up` was process {broker.pid}; it was killed."
-        yield Finding("warn", "up", text, "`python -m jobs up` starts again.")
+        text, todo = f"{worker} could not begin it: {why}", "Other workers may; mend that machine, restart its worker."
+    elif notes.crashes:
+        text, todo = f"it has crashed {notes.crashes} times in a row.", f"`python -m jobs logs {job.id}` shows why."
+    elif is_old and not job.has_message and job.status == "QUEUED":
+        text, todo = "nobody takes it.", "Any worker sends it: is one running?"
     else:
-        yield Finding("ok", "up", f"runs as process {broker.pid}")
+        return
+    yield Finding("warn", "jobs", f"{job.id}: {text.splitlines()[0]}", todo)
 
 
 def _model(context: Context) -> Iterator[Finding]:
@@ -237,42 +234,22 @@ def _data(context: Context) -> Iterator[Finding]:
     from fer_core.data.default_source import find_source
     from fer_core.data.sources import open_source
 
-    given = context.environ.get("FER_DATA")
     try:
         source = find_source(None, context.environ)
         open_source(source, TrainConfig(), context.paths)
-    except DatasetError as error:
-        if given:
-            yield Finding("bad", "data", str(error), error.hint)
-        else:
-            yield Finding("warn", "data", "There is no default data set: jobs must name theirs.", "Set $FER_DATA.")
-    else:
         yield Finding("ok", "data", source)
+    except DatasetError as error:
+        if context.environ.get("FER_DATA"):
+            raise
+        yield Finding("warn", "data", f"Jobs must name their data set: {error}", "Set $FER_DATA.")
 
 
 def _schedule(context: Context) -> Iterator[Finding]:
+    from jobs.schedule import load_timetable, schedule_path  # which imports Celery
+
     timetable = load_timetable(context.environ)
-    names = ", ".join(entry.name for entry in timetable.entries if entry.enabled) or "nothing"
-    yield Finding("ok", "schedule", f"{timetable.path}: {names} ({timetable.timezone})")
-
-
-def _existing(folder: Path) -> Path:
-    """Returns the folder, or the nearest one above it that is there."""
-    path = folder.resolve()
-    return next(parent for parent in (path, *path.parents) if parent.exists())
-
-
-def _print(context: Context, findings: list[Finding]) -> None:
-    table = new_table("", "", "")
-    table.show_header = False
-    for finding in findings:
-        text = Text(finding.text)
-        if finding.todo:
-            text.append(f"\n→ {finding.todo}")
-        table.add_row(Text(finding.level, style=_COLOURS[finding.level]), finding.what, text)
-    context.show(table)
-    counts = {level: sum(finding.level == level for finding in findings) for level in _COLOURS}
-    context.say(f"{counts['ok']} in order, {counts['warn']} to look at, {counts['bad']} bad.")
+    names = ", ".join(entry.name for entry in timetable.entry if entry.enabled) or "nothing"
+    yield Finding("ok", "schedule", f"{schedule_path(context.environ)}: {names} ({timetable.timezone})")
 
 
 CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {

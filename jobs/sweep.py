@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from celery.bootsteps import StartStopStep
@@ -17,19 +18,20 @@ from kombu import Connection
 
 from fer_core.errors import FerError, NoSuchJobError
 from fer_core.job.broker import is_purged, models_id, waiting_in
-from fer_core.job.broker_address import BrokerAwayError
-from fer_core.job.change import cancel_job, end_cancelled
+from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job, open_ids, open_job
-from fer_core.job.lock import is_taken
+from fer_core.job.lifecycle import cancel_job, end_cancelled
+from fer_core.job.lock import Held, is_taken, taken
+from fer_core.store.clock import utc_now
+from fer_core.tuning.slots import TrialName, running_slots, slot_count, slot_lock, trial_of
+from fer_core.tuning.stage import work_left
+from fer_core.tuning.state import load_state
 from jobs.celery import app, ask_to_stop, broker, is_stop_asked, paths
-from jobs.searching import has_work
 
 PERIOD_SECONDS = 5.0
-SENT_SECONDS = 10.0
-"""So young a message may be on its way."""
+SENT_SECONDS = 10.0  # so young a message may be on its way
 _WITHOUT_JOB_SECONDS = 60.0
-_REVOKED_SECONDS = 60.0
-"""So long it is looked for the job of a message that was revoked, which may come later."""
+_REVOKED_SECONDS = 60.0  # so long it is looked for the job of a message that was revoked, which may come later
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Sweep(StartStopStep):
         super().__init__(worker, **options)
         self._exit_when_idle = exit_when_idle
         self._busy = time.monotonic()
-        self._said = ""
+        self._problem = ""
         self._revoked: dict[str, float] = {}
         self._connection: Connection | None = None
 
@@ -63,9 +65,11 @@ class Sweep(StartStopStep):
         try:
             self._cancel_revoked()
             self._look_through_queues()
-            self._said = ""
+            self._problem = ""
         except (FerError, OSError) as error:
-            self._say(f"What is open cannot be looked for: {error}")
+            if str(error) != self._problem:  # once, not every five seconds
+                self._problem = str(error)
+                _logger.warning("What is open cannot be looked for: %s", error)
         except Exception:
             _logger.exception("What is open cannot be looked for.")
         if self._exit_when_idle is not None and time.monotonic() - self._busy >= self._exit_when_idle:
@@ -73,29 +77,18 @@ class Sweep(StartStopStep):
             state.should_stop = os.EX_OK
 
     def _look_through_queues(self) -> None:
-        connection = self._connected()
+        if self._connection is None:  # one for all looks: a new one each time costs more than the look
+            self._connection = app.connection_for_write()
+        connection, is_busy = self._connection, bool(state.active_requests)
         try:
-            is_busy = bool(state.active_requests)
+            connection.ensure_connection(max_retries=1, interval_start=0.1)
             for queue in app.amqp.queues.consume_from:
-                if waiting_in(connection, queue):
-                    is_busy = True
-                else:
-                    is_busy |= look_through(queue, connection)
+                is_busy |= bool(waiting_in(connection, queue)) or look_through(queue, connection)
         except (*connection.connection_errors, *connection.channel_errors) as error:
             self._connection = None
             raise broker.away(error) from error
         if is_busy:
             self._busy = time.monotonic()
-
-    def _connected(self) -> Connection:
-        """One for all looks: a new one each time costs more than the look."""
-        if self._connection is None:
-            connection = app.connection_for_write()
-            try:
-                self._connection = connection.ensure_connection(max_retries=1, interval_start=0.1)
-            except connection.connection_errors as error:
-                raise broker.away(error) from error
-        return self._connection
 
     def _cancel_revoked(self) -> None:
         """`celery control revoke` means the job: else what it was told to forget would be sent again for ever."""
@@ -105,26 +98,16 @@ class Sweep(StartStopStep):
             with contextlib.suppress(FerError):
                 job = open_job(paths, job_id)
                 if job.order.message_id in new:
-                    self._cancel(job)
-
-    def _cancel(self, job: Job) -> None:
-        cancel_job(job)
-        if job.end is not None:  # who works on it tells so; else nobody can, with a message of this id
-            app.backend.mark_as_revoked(job.order.message_id, "revoked")
-            job.forget_marker()
-
-    def _say(self, text: str) -> None:
-        """Once, not every five seconds."""
-        if text != self._said:
-            self._said = text
-            _logger.warning(text)
+                    cancel_job(job)
+                    if job.end is not None:  # who works on it tells so; else nobody can, with a message of this id
+                        app.backend.mark_as_revoked(job.order.message_id, "revoked")
+                        job.forget_marker()
 
 
 def look_through(queue: str, connection: Connection) -> bool:
     """Sends what is open in an empty queue and with nobody; returns whether anything is open."""
-    folder = paths.models / "open" / queue
     try:
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        entries = [entry for entry in os.scandir(paths.models / "open" / queue) if not entry.name.startswith(".")]
     except FileNotFoundError:
         return False
     for entry in entries:
@@ -137,21 +120,22 @@ def look_through(queue: str, connection: Connection) -> bool:
 def _look_at(entry: os.DirEntry, connection: Connection) -> None:
     try:
         job = open_job(paths, entry.name)
+        if is_taken(job.lock):
+            return
+        end_cancelled(job)
+        if job.end is None and job.search is not None and not has_work(job):
+            return
+        if is_purged(job, connection) and not _has_strangers():
+            cancel_job(job, "Its message was purged.")
+        broker.send(job)
+        _logger.info("Job %s is sent again.", job.id)
     except NoSuchJobError:
         if time.time() - entry.stat().st_mtime > _WITHOUT_JOB_SECONDS:
             Path(entry.path).unlink(missing_ok=True)  # whoever made it was killed before there was a job
-        return
-    except FerError as error:
-        _logger.warning("Job %s: %s", entry.name, error)
-        return
-    if is_taken(job.lock):
-        return
-    end_cancelled(job)
-    if job.end is None and job.search is not None and not has_work(job):
-        return
-    if is_purged(job, connection) and not _has_strangers():
-        cancel_job(job, "Its message was purged.")
-    _send(job)
+    except BrokerAwayError:
+        raise
+    except FerError as error:  # such as a queue that this worker does not know: the others are sent all the same
+        _logger.warning("Job %s: %s %s", entry.name, error, error.hint)
 
 
 def _has_strangers() -> bool:
@@ -159,11 +143,36 @@ def _has_strangers() -> bool:
     return any(about["models_id"] != models_id(paths) for about in broker.workers(seconds=0.5).values())
 
 
-def _send(job: Job) -> None:
-    try:
-        broker.send(job)
-        _logger.info("Job %s is sent again.", job.id)
-    except BrokerAwayError:
-        raise
-    except FerError as error:  # a queue that this worker does not know must not keep the others from being sent
-        _logger.warning("%s %s", error, error.hint)
+def has_work(job: Job, *, beside: TrialName | None = None) -> bool:
+    """Returns whether one more worker would find something to do in a search: a training to begin or to go on with.
+
+    Args:
+        beside: one that was taken a moment ago, and may not have begun.
+    """
+    search, search_state = job.search, load_state(job.search)
+    if search_state.status != "RUNNING":
+        return False
+    names = (path.name.removeprefix(".slot").removesuffix(".lock") for path in job.folder.glob(".slot*.lock"))
+    taken_slots = {slot for slot in map(int, filter(str.isdigit, names)) if is_taken(slot_lock(search, slot))}
+    if len(taken_slots) >= slot_count(search):
+        return False
+    begun = running_slots(search_state)
+    is_free = begun - taken_slots - ({beside.slot} if beside else set())
+    return bool(is_free) or work_left(search.spec, search_state, utc_now()) > len(taken_slots - begun)
+
+
+@contextlib.contextmanager
+def free_slot(job: Job) -> Iterator[tuple[TrialName, Held] | None]:
+    """Yields a slot that this process holds, with the training that it is at; None if there is nothing to do in any.
+
+    One whose training was begun and abandoned comes first.
+    """
+    search = job.search
+    begun = running_slots(load_state(search))
+    order = [*sorted(begun), *(slot for slot in range(slot_count(search)) if slot not in begun)]
+    for slot in order if has_work(job) else ():
+        with taken(slot_lock(search, slot), patience_seconds=0.1) as held:
+            if held is not None:
+                yield trial_of(load_state(search), search.id, slot), held
+                return
+    yield None

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import Task
@@ -17,50 +18,41 @@ from celery.states import FAILURE
 from fer_core.errors import FerError, JobError
 from fer_core.job.arguments import TASKS, GcArguments, validate
 from fer_core.job.broker import MODELS_HEADER, models_id
-from fer_core.job.broker_address import BrokerAwayError
-from fer_core.job.change import resume_job
-from fer_core.job.create import create_job, job_of_message, new_id, prepare
+from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job, checked_id, mark_of, open_job
+from fer_core.job.lifecycle import create_job, job_of_message, new_id, prepare, resume_job
 from fer_core.job.lock import Held, taken
+from fer_core.store.clock import utc_now
 from fer_core.store.files import DiskFullError
 from fer_core.tuning.state import load_state
+<<<<<<< HEAD
 from fer_core.tuning.trials import note_refusal, trial_failed
 from jobs.attempts import Attempts, Outcome, Worker
 from jobs.celery import app, broker, is_stop_asked, paths
 from jobs.notify import notify
 from jobs.searching import free_slot, has_work
 from jobs.work import cleaned, result_of, run_of_trial, work_of, work_of_trial
+=======
+from jobs.celery import EXAMPLE, app, broker, is_stop_asked, paths
+from jobs.garbage import find_garbage, remove_garbage
+from jobs.runner import Outcome, Worker, result_of, run_of_trial, runner_of, runner_of_trial
+from jobs.schedule import notify
+from jobs.sweep import free_slot, has_work
+>>>>>>> cut-jobs
 
-_PAUSE_SECONDS = 5.0
-"""Of a worker that cannot do something: meanwhile one that can takes the message."""
+_PAUSE_SECONDS = 5.0  # of a worker that cannot do something: meanwhile one that can takes the message
 _SAVED = ("root_id", "parent_id", "group_id", "group_index", "shadow", "chord", "chain", "link", "link_error")
 _SAVED += ("soft_time_limit", "time_limit", "headers", "reply_to", "replaced_task_nesting")
-_ARGUMENTS_HAVE_NAMES = 'Arguments have names: celery -A jobs call train --kwargs \'{"recipe": "attention"}\''
+_ENDS = {
+    "failed": ("FAILED", ""),
+    "cancelled": ("CANCELLED", "Cancelled."),
+    "terminated": ("CANCELLED", "Cancelled."),
+    "timed_out": ("TIMED_OUT", "Its time is up. `python -m jobs resume {}` goes on with it."),
+}
 
 _logger = logging.getLogger(__name__)
-
-
-class _Telling:
-    """The lock of a job that has ended, until its result is stored: of several messages for it, one tells."""
-
-    def __init__(self) -> None:
-        self._stack = contextlib.ExitStack()
-
-    def begun(self, job: Job) -> bool:
-        """Returns whether this process is the one that tells."""
-        self.end()
-        held = self._stack.enter_context(taken(job.lock, patience_seconds=0.1))
-        if held is not None and job.marker.exists():
-            return True
-        self.end()
-        return False
-
-    def end(self) -> None:
-        """Frees the lock."""
-        self._stack.close()
-
-
-_telling = _Telling()
+_result_lock = contextlib.ExitStack()
+"""Holds the lock of a job that has ended until Celery has its result: of several messages for it, one tells."""
 
 
 class JobTask(Task):
@@ -74,20 +66,35 @@ class JobTask(Task):
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Called when the result is stored; in the main process if Celery's hard time limit ended the task."""
         with contextlib.suppress(FerError, OSError):
-            job = _job_of(task_id, self.name, kwargs)
+            job = _job_of(task_id, self.name, kwargs, lambda job_id: open_job(paths, job_id))
             if status == FAILURE and isinstance(retval, TimeLimitExceeded) and job.end is None:
                 job.finish("TIMED_OUT", "Celery's time limit is over.")
             if job.end is not None:
                 job.forget_marker()
-        _telling.end()
+        _result_lock.close()
 
 
-def _job_task(task: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
-    return _carry_out(task, unnamed, arguments)
+def _carry_out(task: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
+    _check_models(task)
+    if unnamed:
+        raise JobError("Arguments have names.", hint=EXAMPLE)
+    job = _job_of(task.request.id, task.name, arguments, lambda job_id: _created(task, job_id, arguments))
+    _result_lock.close()
+    if job.end is not None and not job.marker.exists():
+        raise Ignore  # it was told before
+    job.note_message("")
+    if job.end is None:
+        try:
+            _work_on(job, task)
+        except DiskFullError as error:  # it goes on when there is room
+            _wait_for_room(job, str(error))
+        except FerError as error:
+            job.finish("FAILED", "\n".join(filter(None, (str(error), error.hint))))
+    return _result(task, job)
 
 
 for _name, _about in TASKS.items():
-    app.task(_job_task, base=JobTask, bind=True, name=_name, __doc__=f"{_about} Arguments: as for `jobs submit`.")
+    app.task(_carry_out, base=JobTask, bind=True, name=_name, __doc__=f"{_about} Arguments: as for `jobs submit`.")
 
 
 @app.task(bind=True, name="trial", throws=(FerError,), max_retries=None, default_retry_delay=5)
@@ -96,7 +103,7 @@ def trial(self: Task, search: str) -> dict[str, Any]:
     _check_models(self)
     job, worker = open_job(paths, search), _worker(self)
     job.note_message("")
-    if job.search is None or (worker.id in load_state(job.search).refused_by and _others(job, worker)()):
+    if job.search is None or (worker.id in load_state(job.search).refused_by and _others_listen(job, worker)):
         _pass_on(job)
     with free_slot(job) as slot:
         if slot is None:
@@ -104,8 +111,8 @@ def trial(self: Task, search: str) -> dict[str, Any]:
         name, held = slot
         if has_work(job, beside=name):
             _send(job)  # invites the next worker, if there is one, so that a search uses as many as there are
-        work = Attempts(work_of_trial(job, name), held, worker, others=_others(job, worker))
-        outcome = work.outcome(self.request.id)
+        runner = runner_of_trial(job, name, held, worker, partial(_others_listen, job, worker))
+        outcome = runner.outcome(self.request.id)
         _note_trial(job, name.id, outcome, worker)
     if outcome.kind == "unable":
         _pass_on(job)
@@ -113,8 +120,7 @@ def trial(self: Task, search: str) -> dict[str, Any]:
         _send(job)
     if outcome.kind == "failed":
         raise JobError(outcome.message)
-    run = run_of_trial(job.search, name)
-    if outcome.kind != "done" or run is None:
+    if outcome.kind != "done" or run_of_trial(job, name) is None:
         raise Ignore
     entry = load_state(job.search).entry_of(name.id)
     return {"search": job.id, "trial": entry.number, "run": entry.run, "score": entry.score, "epochs": entry.epochs}
@@ -128,38 +134,22 @@ def _note_trial(job: Job, name: str, outcome: Outcome, worker: Worker) -> None:
         elif outcome.kind == "failed" or (outcome.kind == "terminated" and load_state(job.search).entry_of(name)):
             trial_failed(job.search, name, outcome.message or "It was terminated.")
         elif outcome.kind == "full":
-            _logger.warning("Search %s: %s", job.id, outcome.message)
-            time.sleep(_PAUSE_SECONDS)
+            _wait_for_room(job, outcome.message)
 
 
-def _carry_out(task: Task, unnamed: tuple, arguments: dict[str, Any]) -> dict[str, Any]:
-    _check_models(task)
-    if unnamed:
-        raise JobError(_ARGUMENTS_HAVE_NAMES)
-    job = _job_of(task.request.id, task.name, arguments, lambda job_id: _created(task, job_id, arguments))
-    _telling.end()
-    if job.end is not None and not job.marker.exists():
-        raise Ignore  # it was told before
-    job.note_message("")
-    if job.end is None:
-        try:
-            _work_on(job, task)
-        except DiskFullError as error:  # it goes on when there is room
-            _logger.warning("Job %s: %s", job.id, error)
-            time.sleep(_PAUSE_SECONDS)
-        except FerError as error:
-            job.finish("FAILED", sentences(error))
-    return _told(task, job)
+def _wait_for_room(job: Job, message: str) -> None:
+    _logger.warning("Job %s: %s", job.id, message)
+    time.sleep(_PAUSE_SECONDS)
 
 
-def _job_of(message_id: str, task: str, arguments: dict[str, Any], create: Callable[[str], Job] | None = None) -> Job:
+def _job_of(message_id: str, task: str, arguments: dict[str, Any], create: Callable[[str], Job]) -> Job:
     run = arguments.get("run") if task == "train" else None
-    if run and (paths.models / "runs" / checked_id(run) / "job.json").is_file():
-        job = open_job(paths, run)
-        return job if job.end is None or message_id == job.order.message_id else resume_job(paths, run)
-    if run:
+    if not run:
+        return job_of_message(paths, message_id, task, create)
+    if not (paths.models / "runs" / checked_id(run) / "job.json").is_file():
         return create_job(paths, task, arguments, message_id=message_id)
-    return job_of_message(paths, message_id, task, create or (lambda job_id: open_job(paths, job_id)))
+    job = open_job(paths, run)
+    return job if job.end is None or message_id == job.order.message_id else resume_job(paths, run)
 
 
 def _created(task: Task, job_id: str, arguments: dict[str, Any]) -> Job:
@@ -179,7 +169,7 @@ def _work_on(job: Job, task: Task) -> None:
         _send(job)
         raise Ignore
     worker = _worker(task)
-    if worker.id in job.notes.refused_by and _others(job, worker)():
+    if worker.id in job.notes.refused_by and _others_listen(job, worker):
         _pass_on(job)
     with taken(job.lock) as held:
         if held is None:
@@ -194,51 +184,48 @@ def _work_on(job: Job, task: Task) -> None:
 def _work_under_lock(job: Job, held: Held, task: Task, worker: Worker) -> str:
     """Does what is left of a job, writes down how it ended, and returns what came of it."""
     prepare(job)
-    arguments = job.arguments
     if job.cancel_file.exists():
-        outcome = Outcome("cancelled")
-    elif isinstance(arguments, GcArguments):
-        job.finish("SUCCEEDED", result=cleaned(paths, arguments))
+        job.finish("CANCELLED", "Cancelled.")
+        return "cancelled"
+    arguments = job.arguments
+    if isinstance(arguments, GcArguments):
+        found = find_garbage(paths, keep_days=arguments.keep_days, now=utc_now())
+        removed = 0 if arguments.dry_run else remove_garbage(paths, found)
+        job.finish("SUCCEEDED", result={"found": len(found), "removed_bytes": removed})
         return "done"
-    else:
-        attempts = Attempts(work_of(job), held, worker, others=_others(job, worker))
-        try:
-            outcome = attempts.outcome(task.request.id, getattr(arguments, "max_hours", None))
-        except SoftTimeLimitExceeded:
-            job.finish("TIMED_OUT", "Celery's soft time limit is over.")
-            raise
-    _note_end(job, held, outcome, worker)
-    return outcome.kind
-
-
-def _note_end(job: Job, held: Held, outcome: Outcome, worker: Worker) -> None:
+    try:
+        runner = runner_of(job, held, worker, partial(_others_listen, job, worker))
+        outcome = runner.outcome(task.request.id, getattr(arguments, "max_hours", None))
+    except SoftTimeLimitExceeded:
+        job.finish("TIMED_OUT", "Celery's soft time limit is over.")
+        raise
     if outcome.kind == "done":
         job.finish("SUCCEEDED", result=result_of(job))
-    elif outcome.kind == "failed":
-        job.finish("FAILED", outcome.message)
-    elif outcome.kind in ("cancelled", "terminated"):
-        job.finish("CANCELLED", "Cancelled.")
-    elif outcome.kind == "timed_out":
-        job.finish("TIMED_OUT", f"Its time is up. `python -m jobs resume {job.id}` goes on with it.")
+    elif outcome.kind in _ENDS:
+        status, message = _ENDS[outcome.kind]
+        job.finish(status, outcome.message or message.format(job.id))
     elif outcome.kind == "unable":
         held.note(refused_by=held.notes.refused_by | {worker.id: outcome.message})
     elif outcome.kind == "full":
-        _logger.warning("Job %s: %s", job.id, outcome.message)
-        time.sleep(_PAUSE_SECONDS)
+        _wait_for_room(job, outcome.message)
+    return outcome.kind
 
 
-def _told(task: Task, job: Job) -> dict[str, Any]:
+def _result(task: Task, job: Job) -> dict[str, Any]:
     """Returns the result for Celery's store, or ends as Celery wants to hear it."""
     end = job.end
-    if end is None or not _telling.begun(job):
+    if end is None or _result_lock.enter_context(taken(job.lock, patience_seconds=0.1)) is None:
         raise Ignore  # it goes on elsewhere, or later; or another worker tells
+    if not job.marker.exists():
+        _result_lock.close()
+        raise Ignore
     notify(job, end)
     if end.status == "SUCCEEDED":
         return end.result or {}
     if end.status == "CANCELLED":
         task.backend.mark_as_revoked(task.request.id, reason="cancelled", request=task.request)
         job.forget_marker()
-        _telling.end()
+        _result_lock.close()
         raise Ignore
     raise JobError(end.message)
 
@@ -264,24 +251,17 @@ def _worker(task: Task) -> Worker:
     return Worker(task.request.hostname or "", is_stop_asked)
 
 
-def _others(job: Job, worker: Worker) -> Callable[[], bool]:
-    """Returns a question: do other workers listen which have not refused the job? Yes where nobody can be asked."""
-
-    def listen() -> bool:
-        search = job.search
-        refused = load_state(search).refused_by if search else job.notes.refused_by
-        try:
-            answers = broker.workers()
-        except BrokerAwayError:
-            return True
-        able = (
-            f"{name}/{about['pid']}"
-            for name, about in answers.items()
-            if about["models_id"] == models_id(paths) and job.queue in about["queues"]
-        )
-        return bool(set(able) - {*refused, worker.id})
-
-    return listen
+def _others_listen(job: Job, worker: Worker) -> bool:
+    """Whether other workers listen which have not refused the job; yes where nobody can be asked."""
+    search = job.search
+    refused = load_state(search).refused_by if search else job.notes.refused_by
+    try:
+        answers = broker.workers().items()
+    except BrokerAwayError:
+        return True
+    ours = [(name, about) for name, about in answers if about["models_id"] == models_id(paths)]
+    able = {f"{name}/{about['pid']}" for name, about in ours if job.queue in about["queues"]}
+    return bool(able - {*refused, worker.id})
 
 
 def _check_models(task: Task) -> None:
@@ -298,8 +278,3 @@ def _check_models(task: Task) -> None:
         f"This message was sent for another models folder than {paths.models.resolve()}, which this worker serves.",
         hint="Share one models folder, or have a Redis for each: `python -m jobs doctor` compares them.",
     )
-
-
-def sentences(error: FerError) -> str:
-    """Returns an error as it is written down: the sentence, and what to do."""
-    return "\n".join(filter(None, (str(error), error.hint)))

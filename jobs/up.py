@@ -1,44 +1,115 @@
-"""`python -m jobs up`: everything on this machine, as processes of its own: broker, workers, scheduler.
-
-Each is started again when it dies. If this process dies itself, all of them are told so and end.
-"""
+"""`python -m jobs up`: everything on this machine, as processes of its own: broker, workers, scheduler."""
 
 import contextlib
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import filelock
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 from tyro.conf import arg
 
-from fer_core.errors import JobError
-from fer_core.job.broker import Broker, socket_url
-from fer_core.job.broker_address import hidden_password
-from fer_core.job.job import job_ids, open_ids
+from fer_core.errors import FerError, JobError
+from fer_core.job.broker import Broker, read_record, socket_url
+from fer_core.job.broker_check import hidden_password
+from fer_core.job.job import job_ids, open_ids, open_job
 from fer_core.job.progress import Look
+from fer_core.paths import Paths
 from fer_core.resources import core_numbers
-from jobs.children import Child, Plan, ended, signals_noted
-from jobs.commands.context import Context, new_table
-from jobs.machine import beat_plan, environment_of, gpus, log_of, planned_workers, worker_plan
-from jobs.server import answers, find_server, read_broker, remove_broker, socket_path, write_broker, write_configuration
+from fer_core.store.clock import utc_text
+from fer_core.store.files import write_json
+from jobs.console import Context, new_table
+from jobs.machine import answers, find_server, gpus, planned_workers, socket_path, write_configuration
+from jobs.process import PROJECT, in_words, last_lines, start
 
 START_SECONDS = 120.0
 """An earlier server may still write its file, and a large append-only file takes a while to read."""
-HAND_OVER_SECONDS = 75.0
-"""A training has 45 s for its checkpoint, and then its job is handed on."""
-
+HAND_OVER_SECONDS = 75.0  # A training has 45 s for its checkpoint, and then its job is handed on
+LONGEST_PAUSE_SECONDS = 60  # before a process is started again; at first it is one second
+STEADY_SECONDS = 120.0  # a process that lived so long was well: its next end counts as the first
+_LARGEST_LOG = 20_000_000
 _END_SECONDS = 20.0
 _REFRESH_SECONDS = 2.0
 _MOST_JOBS = 12
-_COLOURS = {"running": "green", "starts again": "yellow"}
 _STOPPING = "Stopping: running jobs are handed on, from their last finished epoch. Ctrl-C again does not wait for that."
+
+
+class Service:
+    """One process that is kept alive: started again, after a pause that grows, when it ends unasked.
+
+    To be started from the main thread: that is the one whose death counts. It runs in a session of its own, so that
+    Ctrl-C in a terminal reaches only `up`.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], state: Path, **options: Any):
+        self.name, self.restarts = name, 0
+        # With the host's name, since a state folder may be shared.
+        self.log = state.resolve() / "logs" / f"{name}@{socket.gethostname()}.txt"
+        self._command, self._environ, self._options = command, environ, options
+        self._cores: frozenset[int] | None = options.pop("cores", None)
+        self._process: subprocess.Popen | None = None
+        self._started = self._next_start = 0.0
+        self._ends_in_a_row = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that runs now; None between an end and the next start."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Starts the process. Its output goes to the end of its log."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.log.stat().st_size > _LARGEST_LOG:
+                self.log.replace(self.log.with_suffix(".old.txt"))
+        self._process = start(self._command, self.log, self._environ, **self._options)
+        if self._cores:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(self._process.pid, self._cores)
+        self._started = time.monotonic()
+
+    def look_after(self) -> str | None:
+        """Starts the process again if it has ended and its pause is over; returns a sentence where something happened.
+
+        Never waits.
+        """
+        now = time.monotonic()
+        if self.pid is not None or (self._process is None and now < self._next_start):
+            return None
+        if self._process is None:
+            self.start()
+            self.restarts += 1
+            return f"{self.name} runs again (process {self.pid})."
+        code, self._process = self._process.returncode, None
+        self._ends_in_a_row = 0 if now - self._started >= STEADY_SECONDS else self._ends_in_a_row
+        pause = min(LONGEST_PAUSE_SECONDS, 2**self._ends_in_a_row)
+        self._ends_in_a_row += 1
+        self._next_start = now + pause
+        said = [line for line in last_lines(self.log) if line.strip()][-1:] if code > 0 else []
+        ending = f"{self.name} has ended ({in_words(code)}); it starts again in {pause} s."
+        return " ".join([ending, *(f"It said: {line}" for line in said)])
+
+    def send(self, number: signal.Signals) -> None:
+        """Signals the process; does not wait."""
+        if self.pid is not None:
+            self._process.send_signal(number)
+
+
+def _end(services: Sequence[Service], seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> None:
+    """Asks processes to end and waits; those that have not ended after `seconds`, or at `give_up()`, are killed."""
+    for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
+        for service in services:
+            service.send(number)
+        deadline = time.monotonic() + patience
+        while any(service.pid for service in services) and time.monotonic() < deadline and not give_up():
+            time.sleep(0.1)
 
 
 def up(
@@ -56,7 +127,7 @@ def up(
     paths, environ = context.paths, context.environ
     planned = planned_workers(gpus(environ), core_numbers(), wanted=workers)
     url = join or environ.get("FER_BROKER_URL")
-    with signals_noted() as signals, contextlib.ExitStack() as at_the_end:
+    with _signals_noted() as signals, contextlib.ExitStack() as at_the_end:
         if url is None:
             server = [at_the_end.enter_context(_own_server(context, signals))]
             url = socket_url(socket_path(paths.state, environ))
@@ -65,113 +136,142 @@ def up(
             at_the_end.enter_context(_only_one(paths.state, f".join-{socket.gethostname()}.lock"))
             with Broker(paths, {**environ, "FER_BROKER_URL": url}).connected():
                 pass
-        environment = environment_of(paths, environ, url)
-        mark = "" if server else f"-{os.getpid()}"
-        plans = [worker_plan(worker, paths, environment, mark=mark) for worker in planned]
-        beats = [Child(beat_plan(paths, environment))] if server else []
+        environment = _environment(context) | {"FER_BROKER_URL": url}
+        mark = "" if server else f"-{os.getpid()}"  # tells them from another one's of this machine, at the same broker
+        celery = [sys.executable, "-m", "celery", "-A", "jobs"]
+        services = []
+        for name, flags, variables, cores in planned:
+            command = [*celery, "worker", "-n", f"{name}{mark}@%h", "-l", "INFO", *flags]
+            services.append(Service(name, command, environment | variables, paths.state, cores=cores))
+        beat = [*celery, "beat", "-l", "INFO"]
+        beats = [Service("beat", beat, environment, paths.state)] if server else []
         if not signals:
-            _Everything(context, server, list(map(Child, plans)), beats, signals).run(url)
+            _run(context, url, server, services, beats, signals)
 
 
-class _Everything:
-    """The processes, looked after until a signal asks to end."""
+def _environment(context: Context) -> dict[str, str]:
+    """Returns the environment of a process: folders that do not depend on the working directory."""
+    paths, environ = context.paths, context.environ
+    folders = {"MODELS_DIR": paths.models, "HISTORY_DIR": paths.history, "CACHE_DIR": paths.cache}
+    folders |= {"STATE_DIR": paths.state, "INBOX": paths.inbox}
+    path = os.pathsep.join(filter(None, (str(PROJECT), environ.get("PYTHONPATH"))))
+    named = {f"FER_{name}": str(folder.resolve()) for name, folder in folders.items()}
+    return {**environ, **named, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
-    def __init__(
-        self, context: Context, server: list[Child], workers: list[Child], beats: list[Child], signals: list[int]
-    ):
-        self._context, self._workers, self._beats, self._signals = context, workers, beats, signals
-        self._all = [*server, *workers, *beats]
-        self._statuses: dict[str, str] | None = None
-        self._known: set[str] = set()
-        self._next_check = 0.0
-        is_screen = context.console.is_terminal
-        self._live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
 
-    def run(self, url: str) -> None:
-        say = self._context.say
-        with self._live or contextlib.nullcontext():
-            say(f"Broker: {hidden_password(url)}")
-            say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
-            try:
-                for child in (*self._workers, *self._beats):
-                    child.start()
-                    say(f"{child.plan.name} is process {child.pid}, its log {child.plan.log}")
-                while not self._signals:
-                    self._look_around()
-                    time.sleep(0.2)
-                say(_STOPPING)
-            finally:
-                ended(self._workers, HAND_OVER_SECONDS, give_up=lambda: len(self._signals) > 1)
-                ended(self._beats, _END_SECONDS)
-        say("All of it has ended.")
+def _run(
+    context: Context, url: str, server: list[Service], workers: list[Service], beats: list[Service], signals: list[int]
+) -> None:
+    """Starts workers and scheduler, and looks after all processes until a signal asks to end."""
+    is_screen = context.console.is_terminal
+    live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
+    services, changes, next_check = [*server, *workers, *beats], _changes(context.paths), 0.0
+    with live or contextlib.nullcontext():
+        context.say(f"Broker: {hidden_password(url)}")
+        context.say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
+        try:
+            for service in (*workers, *beats):
+                service.start()
+                context.say(f"{service.name} is process {service.pid}, its log {service.log}")
+            while not signals:
+                sentences = [sentence for service in services if (sentence := service.look_after())]
+                if time.monotonic() >= next_check:
+                    next_check = time.monotonic() + _REFRESH_SECONDS
+                    if live is not None:
+                        live.update(_picture(context, services), refresh=True)
+                    else:
+                        sentences += next(changes)
+                for sentence in sentences:
+                    context.say(sentence)
+                time.sleep(0.2)
+            context.say(_STOPPING)
+        finally:
+            _end(workers, HAND_OVER_SECONDS, give_up=lambda: len(signals) > 1)
+            _end(beats, _END_SECONDS)
+    context.say("All of it has ended.")
 
-    def _look_around(self) -> None:
-        for sentence in filter(None, (child.look_after() for child in self._all)):
-            self._context.say(sentence)
-        if time.monotonic() >= self._next_check:
-            self._next_check = time.monotonic() + _REFRESH_SECONDS
-            look = Look(self._context.paths)
-            if self._live is not None:
-                self._live.update(self._picture(look), refresh=True)
-            else:
-                self._tell_changes(look)
 
-    def _tell_changes(self, look: Look) -> None:
-        """One line for each job that has another status than the last time; none for those found at the start."""
-        every = set(job_ids(self._context.paths))
+def _picture(context: Context, services: Sequence[Service]) -> Group:
+    processes = new_table("", "", "process", "restarts", right=("process", "restarts"))
+    for service in services:
+        state = Text("running", style="green") if service.pid else Text("starts again", style="yellow")
+        processes.add_row(service.name, state, str(service.pid or "–"), str(service.restarts))
+    look = Look(context.paths)
+    jobs = look.open_jobs()
+    running = [job for job in jobs if job.status == "RUNNING"]
+    counts = Text(f"{len(running)} running, {len(jobs) - len(running)} waiting", style="bold")
+    table = new_table("job", "worker", "so far")
+    for job in running[:_MOST_JOBS]:
+        table.add_row(job.id, job.notes.worker or "–", look.doing(job))
+    return Group(processes, Text(), counts, *([table] if running else []))
+
+
+def _changes(paths: Paths) -> Iterator[list[str]]:
+    """Yields at each look a line for each job that has another status than at the last; at first, how many are open."""
+    known = set(job_ids(paths))
+    before = {job.id: job.status for job in Look(paths).open_jobs()}
+    yield [f"Jobs that have not ended: {len(before)}."]
+    while True:
+        every, now = set(job_ids(paths)), {}
         # A short one may have begun and ended since the last time.
-        new = sorted(every - self._known) if self._statuses is not None else []
-        names = dict.fromkeys((*(self._statuses or ()), *open_ids(self._context.paths), *new))
-        self._known = every
-        before, self._statuses = self._statuses, {name: line for name in names if (line := look.line(name))}
-        if before is None:
-            self._context.say(f"Jobs that have not ended: {len(self._statuses)}.")
-        for name, line in self._statuses.items():
-            if before is not None and before.get(name) != line:
-                self._context.say(f"{name}: {line}")
-
-    def _picture(self, look: Look) -> Group:
-        jobs = look.open_jobs()
-        running = [job for job in jobs if job.status == "RUNNING"]
-        counts = Text(f"{len(running)} running, {len(jobs) - len(running)} waiting", style="bold")
-        table = new_table("job", "worker", "so far")
-        for job in running[:_MOST_JOBS]:
-            table.add_row(job.id, job.notes.worker or "–", look.doing(job))
-        return Group(self._processes(), Text(), counts, *([table] if running else []))
-
-    def _processes(self) -> Table:
-        table = new_table("", "", "process", "restarts", right=("process", "restarts"))
-        for child in self._all:
-            state = "running" if child.is_running else "starts again"
-            number = "–" if child.pid is None else str(child.pid)
-            table.add_row(child.plan.name, Text(state, style=_COLOURS[state]), number, str(child.restarts))
-        return table
+        for name in dict.fromkeys((*before, *open_ids(paths), *sorted(every - known))):
+            with contextlib.suppress(FerError):
+                job = open_job(paths, name)
+                message = job.end.message.partition("\n")[0] if job.end else ""
+                now[name] = f"{job.status}, {message}" if message else job.status
+        yield [f"{name}: {line}" for name, line in now.items() if before.get(name) != line]
+        known, before = every, now
 
 
 @contextlib.contextmanager
-def _own_server(context: Context, signals: list[int]) -> Iterator[Child]:
+def _signals_noted() -> Iterator[list[int]]:
+    """Yields a list that gets the signals which ask to end, for a loop that looks at it."""
+    noted: list[int] = []
+    wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, frame: noted.append(number)) for number in wanted}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _own_server(context: Context, signals: list[int]) -> Iterator[Service]:
     """Yields a server that takes commands, and ends it at last."""
-    state = context.paths.state
-    binary, path = find_server(context.environ), socket_path(state, context.environ)
+    state, environ = context.paths.state, context.environ
+    binary, path = find_server(environ), socket_path(state, environ)
     with _only_one(state, ".up.lock"):
-        _wait_until_gone(path)
-        plan = Plan(
-            "broker",
-            [str(binary), str(write_configuration(state))],
-            log_of("broker", context.paths),
-            environment_of(context.paths, context.environ),
-            umask=0o077,  # what waits in the queues is nobody else's business
-        )
-        server = Child(plan)
+        deadline = time.monotonic() + _END_SECONDS
+        while answers(path):  # the server of an `up` that was killed ends by itself: two would spoil its data
+            if time.monotonic() > deadline:
+                raise JobError(f"Another server listens on {path}.", hint="End it first.")
+            time.sleep(0.1)
+        command = [str(binary), str(write_configuration(state))]
+        # What waits in the queues is nobody else's business.
+        server = Service("broker", command, _environment(context), state, umask=0o077)
         server.start()
+        record = {"url": socket_url(path), "pid": os.getpid(), "host": socket.gethostname()}
         try:
             with context.console.status("Starting the broker …"):
                 _wait_for_server(server, state, path, signals)
-            write_broker(state, socket_url(path))
+            write_json(state / "broker.json", record | {"started_utc": utc_text(context.clock())})
             yield server
         finally:
-            ended([server], _END_SECONDS)
-            remove_broker(state, pid=os.getpid())
+            _end([server], _END_SECONDS)
+            found = read_record(state)
+            if found is not None and found.model_dump(include=set(record)) == record:
+                (state / "broker.json").unlink(missing_ok=True)
+
+
+def _wait_for_server(server: Service, state: Path, path: Path, signals: list[int]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not signals and not answers(path):
+        if not server.pid or time.monotonic() > deadline:
+            said = server.look_after() or "it says nothing"
+            kept = f"What waits in {state / 'redis'} may be moved away: jobs that have not ended are sent again."
+            raise JobError(f"The broker does not start: {said}", hint=f"Its log is {server.log}. {kept}")
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -182,41 +282,16 @@ def _only_one(state: Path, name: str) -> Iterator[None]:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        broker = read_broker(state)
-        where = f" (process {broker.pid} on {broker.host})" if broker else ""
+        record = read_record(state)
+        where = f" (process {record.pid} on {record.host})" if record else ""
         raise JobError(
             f"`python -m jobs up` runs already{where}, with its state in {state}.",
             hint="Stop that one with Ctrl-C, or take another $FER_STATE_DIR; `python -m jobs doctor` looks at it.",
         ) from None
     except OSError as error:
-        raise JobError(
-            f"The folder {state} cannot be used: {error.strerror or error}.", hint="Set $FER_STATE_DIR to another one."
-        ) from None
+        message = f"The folder {state} cannot be used: {error.strerror or error}."
+        raise JobError(message, hint="Set $FER_STATE_DIR to another one.") from None
     try:
         yield
     finally:
         lock.release()
-
-
-def _wait_until_gone(path: Path) -> None:
-    """The server of an `up` that was killed ends by itself: two on one folder would spoil its data."""
-    deadline = time.monotonic() + _END_SECONDS
-    while answers(path):
-        if time.monotonic() > deadline:
-            raise JobError(f"Another server listens on {path}.", hint="End it first.")
-        time.sleep(0.1)
-
-
-def _wait_for_server(server: Child, state: Path, path: Path, signals: list[int]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not answers(path):
-        if signals:
-            return
-        if not server.is_running or time.monotonic() > deadline:
-            said = server.look_after()
-            raise JobError(
-                f"The broker does not start: {said or 'it says nothing'}",
-                hint=f"Its log is {server.plan.log}. What waits in {state / 'redis'} may be moved away: "
-                "jobs that have not ended are sent again.",
-            )
-        time.sleep(0.1)

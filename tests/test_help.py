@@ -13,10 +13,9 @@ import fer_core.cli.trial
 import fer_core.web.arguments
 import jobs.__main__
 from fer_core.data.default_source import USUAL_FOLDERS
-from fer_core.job.arguments import QUEUE_OF_TASK
+from fer_core.job.arguments import QUEUE_OF_TASK, TASKS
 from fer_core.paths import Paths
 from fer_core.recipes import DEFAULT_RECIPE
-from jobs.commands.submitting import TASKS
 
 CommandLine = Callable[[Sequence[str]], object]
 

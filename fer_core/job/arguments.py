@@ -16,37 +16,28 @@ from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
 from fer_core.training.retraining import RetrainSpec
 from fer_core.tuning.spec import SearchSpec
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_TEXT = "Give it as it is written, without line breaks, tabs and escape sequences."
-
-Hours = Annotated[float, Field(gt=0, le=24 * 365)]
-
 QUEUES = ("gpu.high", "gpu", "cpu")
 """In the order in which a worker that listens to all of them takes from them."""
 
 QUEUE_OF_TASK = {"tune": "gpu", "train": "gpu", "retrain": "gpu", "evaluate": "cpu", "gc": "cpu"}
 """Where a job waits that names no queue."""
 
-TASKS = {
-    "tune": "Search for better settings of a recipe.",
-    "train": "Train one model.",
-    "retrain": "Train again on all data so far, and promote the result if it is measurably better.",
-    "evaluate": "Analyse a model on the test images.",
-    "gc": "Remove what nobody needs any more.",
-}
-
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+Hours = Annotated[float, Field(gt=0, le=24 * 365)]
+MaxHours = Annotated[Hours | None, Field(description="Stop after this many hours; it can be resumed.")]
+Queue = Annotated[str | None, Field(description="The queue in which it waits, if not in that of its task.")]
 
 
 class TuneArguments(SearchSpec):
-    """A search: what `SearchSpec` says."""
+    """Search for better settings of a recipe."""
 
-    queue: str | None = None
-    """Where its trials wait. Default: gpu."""
+    queue: Queue = None
 
 
 class TrainArguments(Settings):
-    """A training: a recipe, and any settings of `TrainConfig` beside these."""
+    """Train one model."""
 
     recipe: str | None = None
     """Settings to start from. Default: resnet."""
@@ -54,43 +45,37 @@ class TrainArguments(Settings):
     """Go on with this run, with its own settings."""
     promote: bool = False
     """Make the finished model the one in use."""
-    max_hours: Hours | None = None
-    """Stop after so many hours; it can be resumed."""
-    queue: str | None = None
-    """Where it waits for a worker. Default: gpu."""
+    max_hours: MaxHours = None
+    queue: Queue = None
     settings: dict[str, Any] = {}
     """The settings that are other than the recipe's, by name."""
 
 
 class RetrainArguments(RetrainSpec):
-    """A retraining: what `RetrainSpec` says."""
+    """Train again on all data so far, and promote the result if it is measurably better."""
 
-    max_hours: Hours | None = None
-    """Stop after so many hours; it can be resumed."""
-    queue: str | None = None
-    """Where it waits for a worker. Default: gpu."""
+    max_hours: MaxHours = None
+    queue: Queue = None
 
 
 class EvaluateArguments(Settings):
-    """An analysis of a model on the test images."""
+    """Analyse a model on the test images."""
 
     run: str = "current"
     """A run id, a .h5 file, or 'current' (the model in use)."""
     data: str | None = None
     """The images. Default: those that the model was trained on."""
-    queue: str | None = None
-    """Where it waits for a worker. Default: cpu."""
+    queue: Queue = None
 
 
 class GcArguments(Settings):
-    """A clean-up of what is not needed any more."""
+    """Remove what nobody needs any more."""
 
     keep_days: Annotated[float, Field(ge=0, le=100_000)] = 30
     """What is younger than so many days stays."""
     dry_run: bool = False
     """Only say what would be removed."""
-    queue: str | None = None
-    """Where it waits for a worker. Default: cpu."""
+    queue: Queue = None
 
 
 ARGUMENTS: dict[str, type[Settings]] = {
@@ -100,6 +85,8 @@ ARGUMENTS: dict[str, type[Settings]] = {
     "evaluate": EvaluateArguments,
     "gc": GcArguments,
 }
+TASKS = {task: arguments.__doc__ for task, arguments in ARGUMENTS.items()}
+"""What each task is for."""
 
 
 def validate(task: str, arguments: dict[str, Any]) -> Settings:
@@ -110,7 +97,7 @@ def validate(task: str, arguments: dict[str, Any]) -> Settings:
     """
     if task not in ARGUMENTS:
         raise JobError(f"There is no task {task!r}.", hint=did_you_mean(task, ARGUMENTS))
-    check_texts(task, arguments)
+    _check_texts(task, arguments)
     arguments = with_present_names(arguments)
     if task == "train":
         arguments = _with_settings_apart(arguments)
@@ -123,17 +110,40 @@ def validate(task: str, arguments: dict[str, Any]) -> Settings:
     return checked
 
 
-def check_texts(task: str, value: Any, *, name: str = "") -> None:
-    """Raises ConfigError for text that no file can be called, and terminals would obey: '\\0', an escape sequence."""
+def _check_texts(task: str, value: Any, name: str = "a name") -> None:
+    """Refuses text that no file can be called, and terminals would obey: '\\0', an escape sequence."""
     if isinstance(value, str) and _CONTROL.search(value):
-        raise ConfigError(f"{task}: {name or 'a name'} has a control character in it: {value[:80]!r}.", hint=_TEXT)
+        hint = "Give it as it is written, without line breaks, tabs and escape sequences."
+        raise ConfigError(f"{task}: {name} has a control character in it: {value[:80]!r}.", hint=hint)
     if isinstance(value, dict):
         for key, one in value.items():
-            check_texts(task, key)
-            check_texts(task, one, name=str(key))
+            _check_texts(task, key)
+            _check_texts(task, one, str(key))
     elif isinstance(value, list | tuple):
         for one in value:
-            check_texts(task, one, name=name)
+            _check_texts(task, one, name)
+
+
+def _with_settings_apart(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Puts what is no argument of the task's own under `settings`."""
+    own = {name: value for name, value in arguments.items() if name in TrainArguments.model_fields}
+    others = {name: value for name, value in arguments.items() if name not in own}
+    unknown = next((name for name in others if name not in TrainConfig.model_fields), None)
+    if unknown is not None:
+        hint = did_you_mean(unknown, [*TrainArguments.model_fields, *TrainConfig.model_fields])
+        raise ConfigError(f"train: there is no setting {unknown!r}.", hint=hint)
+    given = own.get("settings") or {}
+    return own | {"settings": {**given, **others}} if isinstance(given, dict) else own
+
+
+def _check_training(arguments: TrainArguments) -> None:
+    if arguments.run is None:
+        train_config(arguments)
+    elif arguments.recipe is not None or arguments.settings:
+        raise ConfigError(
+            f"Run {arguments.run} has settings of its own; it takes no others.",
+            hint="Leave `run` out to train with other settings, or leave the settings out to go on with it.",
+        )
 
 
 def train_config(arguments: TrainArguments) -> TrainConfig:
@@ -153,37 +163,13 @@ def recipe_of(arguments: TrainArguments) -> str | None:
     return arguments.recipe or (None if "network" in arguments.settings else DEFAULT_RECIPE)
 
 
-def _with_settings_apart(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Puts what is no argument of the task's own under `settings`."""
-    own = {name: value for name, value in arguments.items() if name in TrainArguments.model_fields}
-    others = {name: value for name, value in arguments.items() if name not in own}
-    for name in others:
-        if name not in TrainConfig.model_fields:
-            names = [*TrainArguments.model_fields, *TrainConfig.model_fields]
-            raise ConfigError(f"train: there is no setting {name!r}.", hint=did_you_mean(name, names))
-    given = own.get("settings") or {}
-    return own | {"settings": {**given, **others}} if isinstance(given, dict) else own
-
-
-def _check_training(arguments: TrainArguments) -> None:
-    if arguments.run is None:
-        train_config(arguments)
-    elif arguments.recipe is not None or arguments.settings:
-        raise ConfigError(
-            f"Run {arguments.run} has settings of its own; it takes no others.",
-            hint="Leave `run` out to train with other settings, or leave the settings out to go on with it.",
-        )
-
-
 def queues(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Returns the names of all queues: our own, and those of $FER_QUEUES. Raises ConfigError for what is no name."""
     more = [name.strip() for name in environ.get("FER_QUEUES", "").split(",") if name.strip()]
     for name in more:
         if not _QUEUE_NAME.fullmatch(name):
-            raise ConfigError(
-                f"$FER_QUEUES names {name!r}, which is no queue.",
-                hint="Names have letters, digits, '-', '_' and '.' only, with commas between them.",
-            )
+            hint = "Names have letters, digits, '-', '_' and '.' only, with commas between them."
+            raise ConfigError(f"$FER_QUEUES names {name!r}, which is no queue.", hint=hint)
     return tuple(dict.fromkeys((*QUEUES, *more)))
 
 

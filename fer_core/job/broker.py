@@ -5,7 +5,6 @@ come twice or come late without harm. Celery is imported when a broker is first 
 """
 
 import contextlib
-import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pydantic import BaseModel, ValidationError
+
 from fer_core.errors import ConfigError, JobError
 from fer_core.job.arguments import queues
-from fer_core.job.broker_address import BrokerAwayError, check_address
+from fer_core.job.broker_check import BrokerAwayError, broker_away, check_address, check_broker
 from fer_core.job.job import Job
 from fer_core.paths import Paths
 from fer_core.store.files import create_atomically
@@ -55,8 +56,6 @@ class Broker:
         """Yields a connection. Raises BrokerAwayError, within seconds, if no broker takes jobs, or it breaks."""
         from kombu.exceptions import OperationalError
 
-        from fer_core.job.broker_health import check_broker
-
         check_broker(self.url)
         connection = self.app.connection_for_write(transport_options=_PATIENCE)
         with connection:
@@ -77,22 +76,16 @@ class Broker:
                 hint=f"Set $FER_QUEUES={job.queue} for everything that sends, listens and schedules.",
             )
         name, arguments, options = job.task, job.order.arguments, {"task_id": job.order.message_id, **job.order.options}
-        if job.search is not None and job.end is None:
-            name, arguments, options = _trial_message(job)
+        if job.search is not None and job.end is None:  # any worker is invited to the search's next trial
+            name, arguments = "trial", {"search": job.id}
+            options = {name: value for name, value in options.items() if name == "priority"}
+            options["task_id"] = f"{job.id}.t{secrets.token_hex(4)}"
         headers = {**(options.pop("headers", None) or {}), MODELS_HEADER: models_id(self.paths)}
+        options |= {"queue": job.queue, "headers": headers, "retry": False, "add_to_parent": False}
         with self.connected() as connection:
             job.note_message(broker_id(connection))
             try:
-                self.app.send_task(
-                    name,
-                    kwargs=arguments,
-                    queue=job.queue,
-                    connection=connection,
-                    retry=False,
-                    headers=headers,
-                    add_to_parent=False,
-                    **options,
-                )
+                self.app.send_task(name, kwargs=arguments, connection=connection, **options)
             except BaseException:
                 job.note_message("")
                 raise
@@ -113,8 +106,6 @@ class Broker:
 
     def away(self, error: Exception) -> BrokerAwayError:
         """Returns what is said of a broker that does not answer, without its password."""
-        from fer_core.job.broker_health import broker_away
-
         return broker_away(self.url, error)
 
 
@@ -127,10 +118,6 @@ def shared_settings(url: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "broker_url": url,
         # JSON only: who can write to Redis can then send jobs, but no code.
         "accept_content": ["json"],
-        "result_accept_content": ["json"],
-        "task_serializer": "json",
-        "result_serializer": "json",
-        "event_serializer": "json",
         # A mistyped queue is an error, not a place where messages wait for ever.
         "task_queues": [Queue(name, routing_key=name) for name in queues(environ)],
         "task_create_missing_queues": False,
@@ -148,8 +135,6 @@ def shared_settings(url: str, environ: Mapping[str, str]) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 25,
         },
-        "timezone": "UTC",
-        "enable_utc": True,
     }
 
 
@@ -197,7 +182,8 @@ def broker_url(environ: Mapping[str, str], paths: Paths) -> str:
 
     Raises ConfigError for one of another kind of broker, or that would be misunderstood.
     """
-    url = environ.get("FER_BROKER_URL") or _recorded_url(paths.state) or socket_url(paths.state / "redis.sock")
+    url, record = environ.get("FER_BROKER_URL"), read_record(paths.state)
+    url = url or (record.url if record else socket_url(paths.state / "redis.sock"))
     check_address(url)
     scheme = url.partition("://")[0]
     if scheme == "unix":  # as redis-cli and other clients write it
@@ -215,29 +201,26 @@ def socket_url(path: Path) -> str:
 
 def visibility_seconds(environ: Mapping[str, str]) -> float:
     """Returns $FER_VISIBILITY_SECONDS, or what is usual. Raises ConfigError."""
-    text = environ.get("FER_VISIBILITY_SECONDS")
-    if not text:
-        return VISIBILITY_SECONDS
+    text = environ.get("FER_VISIBILITY_SECONDS") or str(VISIBILITY_SECONDS)
+    with contextlib.suppress(ValueError):
+        if 1 <= float(text) <= 1e9:
+            return float(text)
+    hint = "It is a number of seconds from 1 on; leave it unset."
+    raise ConfigError(f"$FER_VISIBILITY_SECONDS is {text!r}.", hint=hint)
+
+
+class BrokerRecord(BaseModel):
+    """What broker.json says: where the server of this state folder is, and which `up` started it."""
+
+    url: str
+    pid: int
+    host: str
+    started_utc: str = ""
+
+
+def read_record(state: Path) -> BrokerRecord | None:
+    """Returns what broker.json says, also where its `up` is dead; None if there is none that can be read."""
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 1e9:
-        raise ConfigError(
-            f"$FER_VISIBILITY_SECONDS is {text!r}.", hint="It is a number of seconds from 1 on; leave it unset."
-        )
-    return seconds
-
-
-def _trial_message(job: Job) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Returns the name, the arguments and the options of a message that invites a worker to a search's next trial."""
-    kept = {name: value for name, value in job.order.options.items() if name == "priority"}
-    return "trial", {"search": job.id}, {"task_id": f"{job.id}.t{secrets.token_hex(4)}", **kept}
-
-
-def _recorded_url(state: Path) -> str | None:
-    try:
-        url = json.loads((state / "broker.json").read_bytes())["url"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return BrokerRecord.model_validate_json((state / "broker.json").read_bytes())
+    except (OSError, ValidationError):
         return None
-    return url if isinstance(url, str) else None

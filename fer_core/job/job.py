@@ -30,19 +30,19 @@ from fer_core.paths import Paths
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import read_json, write_json
 from fer_core.store.run import Run, Status
+<<<<<<< HEAD
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.state import Search, load_state
+=======
+from fer_core.tuning.folder import Search
+from fer_core.tuning.state import load_state
+>>>>>>> cut-jobs
 
 TaskName = Literal["tune", "train", "retrain", "evaluate", "gc"]
-FOLDERS: dict[TaskName, str] = {
-    "tune": "searches",
-    "train": "runs",
-    "retrain": "runs",
-    "evaluate": "tasks",
-    "gc": "tasks",
-}
+FOLDERS = {"tune": "searches", "train": "runs", "retrain": "runs", "evaluate": "tasks", "gc": "tasks"}
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT")
 
+_KINDS = tuple(dict.fromkeys(FOLDERS.values()))
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
@@ -55,10 +55,8 @@ class Order(BaseModel):
     arguments: dict[str, Any] = {}
     queue: str
     created_utc: str
-    schedule: str | None = None
-    """The entry of the schedule that it comes from."""
-    message_id: str
-    """Celery's id of it: that of an AsyncResult."""
+    schedule: str | None = None  # the entry of the schedule that it comes from
+    message_id: str  # Celery's id of it: that of an AsyncResult
     options: dict[str, Any] = {}
     """Of that message: links, chord, headers, priority, time limits. Each later message has them too."""
 
@@ -135,7 +133,13 @@ class Job:
             except ValidationError as error:
                 raise ArtifactError(f"{path} is no end of a job ({error.errors()[0]['msg']}).") from None
         search = self.search
-        return _end_of_search(search, load_state(search)) if search else None
+        state = load_state(search) if search else None
+        if state is None or state.status == "RUNNING":
+            return None
+        result = {"search": search.id, "winner": state.winner, "trials": len(state.trials)}
+        finished = max((entry.told_utc for entry in state.entries if entry.told_utc), default=None)
+        finished = finished or utc_text(datetime.fromtimestamp(search.state_json.stat().st_mtime).astimezone())
+        return End(status=state.status, message=state.message, finished_utc=finished, result=result)
 
     @property
     def notes(self) -> Notes:
@@ -153,10 +157,14 @@ class Job:
         return "RUNNING" if is_at_work else "QUEUED"
 
     def finish(self, status: Status, message: str = "", *, result: dict[str, Any] | None = None) -> None:
-        """Writes down how it ended. Raises DiskFullError."""
+        """Writes down how it ended, also in the state of a run whose process could not. Raises DiskFullError."""
         run = self.run
         if run is not None and status != "SUCCEEDED":
-            _close(run, status, message)
+            with contextlib.suppress(ArtifactError):
+                said = run.state.status  # of what a process said of itself, only an ending of ours is another one
+                is_ours = status in ("CANCELLED", "TIMED_OUT") and said != "SUCCEEDED"
+                if is_ours or said not in ENDED:
+                    run.update_state(status=status, message=message)
         end = End(status=status, message=message, result=result, finished_utc=utc_text(utc_now()))
         write_json(self.folder / "result.json", end.model_dump())
 
@@ -188,10 +196,9 @@ def open_ids(paths: Paths) -> dict[str, str]:
 def open_job(paths: Paths, job_id: str) -> Job:
     """Returns a job by its id. Raises JobError if there is none, it is no id, or its record is broken."""
     checked_id(job_id)
-    for folder in (paths.models / name / job_id for name in ("runs", "searches", "tasks")):
-        path = folder / "job.json"
+    for path in (paths.models / kind / job_id / "job.json" for kind in _KINDS):
         try:
-            return Job(job_id, paths, folder, Order.model_validate_json(path.read_bytes()))
+            return Job(job_id, paths, path.parent, Order.model_validate_json(path.read_bytes()))
         except FileNotFoundError:
             continue
         except ValidationError as error:
@@ -213,8 +220,7 @@ def find_job(paths: Paths, name: str) -> Job:
 
 def job_ids(paths: Paths) -> list[str]:
     """Returns the ids of all jobs, the earliest asked for first."""
-    folders = (paths.models / name for name in ("runs", "searches", "tasks"))
-    return sorted(path.parent.name for folder in folders for path in folder.glob("[!.]*/job.json"))
+    return sorted(path.parent.name for kind in _KINDS for path in (paths.models / kind).glob("[!.]*/job.json"))
 
 
 def mark_of(message_id: str) -> str:
@@ -227,26 +233,6 @@ def checked_id(name: Any) -> str:
     if not isinstance(name, str) or not _ID.fullmatch(name.partition("~")[0]):
         raise JobError(f"{str(name)[:200]!r} is no job id: it has letters, digits, '-', '_' and '.' only.")
     return name
-
-
-def _end_of_search(search: Search, state: SearchState) -> End | None:
-    if state.status == "RUNNING":
-        return None
-    told = [entry.told_utc for entry in state.entries if entry.told_utc]
-    result = {"search": search.id, "winner": state.winner, "trials": len(state.trials)}
-    finished = max(told, default=None) or utc_text(
-        datetime.fromtimestamp(search.state_json.stat().st_mtime).astimezone()
-    )
-    return End(status=state.status, message=state.message, finished_utc=finished, result=result)
-
-
-def _close(run: Run, status: Status, message: str) -> None:
-    """Makes state.json say how a run ended whose process could not; what a process said of itself stays."""
-    with contextlib.suppress(ArtifactError):
-        said = run.state.status
-        is_ours = status in ("CANCELLED", "TIMED_OUT") and said != "SUCCEEDED"
-        if is_ours or said in ("QUEUED", "RUNNING", "INTERRUPTED"):
-            run.update_state(status=status, message=message)
 
 
 def _others(paths: Paths, job_id: str) -> str:

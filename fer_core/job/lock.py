@@ -12,30 +12,22 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-_PATIENCE_SECONDS = 0.5
-"""Whoever only looks whether a lock is held has it shared for an instant."""
-
 
 class Notes(BaseModel):
     """What stands in a lock file."""
 
-    worker: str = ""
-    """Who holds it. If nobody does, that worker has died over it."""
+    worker: str = ""  # who holds it. If nobody does, that worker has died over it.
     host: str = ""
     pid: int = 0
-    message_id: str = ""
-    """The Celery message that it is done for."""
+    message_id: str = ""  # the Celery message that it is done for
     attempt: int = 0
     started_utc: str | None = None
     deadline_utc: str | None = None
     epoch: int = 0
     """The last finished one that has been seen; a later one forgives the crashes and losses before it."""
-    crashes: int = 0
-    """How often in a row the process crashed without finishing an epoch."""
-    losses: int = 0
-    """How often in a row the worker died without an epoch having been finished."""
-    refused_by: dict[str, str] = {}
-    """The workers whose machine could not begin it, each with its reason."""
+    crashes: int = 0  # how often in a row the process crashed without finishing an epoch
+    losses: int = 0  # how often in a row the worker died without an epoch having been finished
+    refused_by: dict[str, str] = {}  # the workers whose machine could not begin it, each with its reason
 
 
 class Held:
@@ -54,8 +46,8 @@ class Held:
 
 
 @contextlib.contextmanager
-def taken(path: Path, *, patience_seconds: float = _PATIENCE_SECONDS) -> Iterator[Held | None]:
-    """Yields the lock, or None if another process has it."""
+def taken(path: Path, *, patience_seconds: float = 0.5) -> Iterator[Held | None]:
+    """Yields the lock, or None if another process has it: longer than the instant of looking whether it is held."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         deadline = time.monotonic() + patience_seconds

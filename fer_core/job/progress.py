@@ -14,12 +14,17 @@ from fer_core.store.clock import utc_now
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
+<<<<<<< HEAD
 from fer_core.tuning.entries import Entry, SearchState
 from fer_core.tuning.stage import parse_trial_name, slot_count, slot_lock, work_left
 from fer_core.tuning.state import Search, Summary, load_state, summary
-
-ALIVE = ("QUEUED", "RUNNING", "INTERRUPTED")
-"""What has not ended: of jobs, runs and searches."""
+=======
+from fer_core.tuning.entries import Entry
+from fer_core.tuning.folder import Search
+from fer_core.tuning.slots import parse_trial_name, slot_count, slot_lock
+from fer_core.tuning.stage import work_left
+from fer_core.tuning.state import Summary, load_state, summary
+>>>>>>> cut-jobs
 
 _RECENT_EPOCHS = 3
 
@@ -37,8 +42,7 @@ class RunProgress(NamedTuple):
 
     state: State
     monitor: str
-    last: dict[str, Any] | None
-    """The row of the last finished epoch."""
+    last: dict[str, Any] | None  # the row of the last finished epoch
     best: BestEpoch | None
     seconds_left: float | None
     """At the pace of the last epochs, if it does not stop early; None where it is not trained, or nothing is known."""
@@ -59,78 +63,94 @@ class SearchProgress(NamedTuple):
 
     summary: Summary
     running: tuple[TrialProgress, ...]
-    seconds: float | None
-    """Since it began, until now or until its end."""
-    seconds_left: float | None
-    """As reckoned last; None where it does not run, or no epoch was measured."""
+    seconds: float | None  # since it began, until now or until its end
+    seconds_left: float | None  # as reckoned last; None where it does not run, or no epoch was measured
 
 
 def run_progress(run: Run) -> RunProgress:
     """Returns how far a run is. Raises ArtifactError if its files cannot be read."""
-    state, config = run.state, run.manifest.config
+    state, monitor = run.state, run.manifest.config.monitor
     entries = read_metrics(run.metrics_jsonl)
     rows = list({entry["epoch"]: entry for entry in entries if entry.get("kind") == "epoch"}.values())
     left = _seconds_left(state, rows, entries) if state.status == "RUNNING" else None
-    return RunProgress(state, config.monitor, rows[-1] if rows else None, _best(rows, config.monitor), left)
+    scored = [row for row in rows if row.get(monitor) is not None]
+    sign = 1 if monitor == "val_loss" else -1
+    best = min(scored, key=lambda row: (sign * row[monitor], row["epoch"]), default=None)
+    best = best and BestEpoch(best["epoch"], monitor, best[monitor])
+    return RunProgress(state, monitor, rows[-1] if rows else None, best, left)
+
+
+def _seconds_left(state: State, rows: list[dict], entries: list[dict]) -> float | None:
+    each = [row["seconds"] for row in rows[-_RECENT_EPOCHS:] if row.get("seconds")]
+    if not each:  # what it has reckoned itself, from its first steps
+        each = [entry["epoch_seconds"] for entry in entries if entry.get("epoch_seconds")][-1:]
+    if not each or not state.epochs:
+        return None
+    step = next((entry for entry in reversed(entries) if entry.get("steps")), {})
+    done = state.epoch + (step["step"] / step["steps"] if step.get("epoch") == state.epoch + 1 else 0.0)
+    return max(0.0, (state.epochs - done) * sum(each) / len(each))
 
 
 def search_progress(search: Search, *, now: datetime) -> SearchProgress:
     """Returns how far a search is. Raises ArtifactError if its files cannot be read."""
     state, found = load_state(search), summary(search)
     running = [_trial(search.paths, entry) for entry in state.entries if entry.status == "RUNNING"]
-    left = found.ends_utc and (datetime.fromisoformat(found.ends_utc) - now).total_seconds()
-    return SearchProgress(found, tuple(running), _seconds(found, state, now), None if left is None else max(0.0, left))
+    left = found.ends_utc and max(0.0, (datetime.fromisoformat(found.ends_utc) - now).total_seconds())
+    seconds = None
+    if found.started_utc is not None:
+        last = max((entry.told_utc for entry in state.entries if entry.told_utc), default=None)
+        end = now if found.status == "RUNNING" or last is None else datetime.fromisoformat(last)
+        seconds = (end - datetime.fromisoformat(found.started_utc)).total_seconds()
+    return SearchProgress(found, tuple(running), seconds, left)
+
+
+def _trial(paths: Paths, entry: Entry) -> TrialProgress:
+    state = State()
+    with suppress(ArtifactError):  # it is being made
+        state = open_run(paths, entry.run).state
+    return TrialProgress(entry.number, entry.run, state.epoch, state.epochs, entry.settings)
 
 
 class Look:
-    """One look at many jobs: each search is read once."""
+    """One look at many jobs."""
 
     def __init__(self, paths: Paths):
         self._paths = paths
-        self._summaries: dict[str, Summary] = {}
 
     def open_jobs(self) -> list[Job]:
         """Returns the jobs that have not ended, the earliest first; those that cannot be read are left out."""
-        return [job for job in self.jobs(sorted(open_ids(self._paths))) if job.end is None]
+        return [job for job in self._jobs(sorted(open_ids(self._paths))) if job.end is None]
 
-    def jobs(self, ids: Iterable[str]) -> Iterator[Job]:
-        """Yields the jobs of these ids that can be read."""
+    def recent(self, ended: int | None) -> list[Job]:
+        """Returns the jobs that ended last, so many (None: all), the first to end first; then those that are open."""
+        opened = open_ids(self._paths)
+        newest_first = (job_id for job_id in reversed(job_ids(self._paths)) if job_id not in opened)
+        found = [job for job in self._jobs(sorted(opened)) if job.end is not None]
+        found += self._jobs(newest_first if ended is None else islice(newest_first, ended))
+        found.sort(key=lambda job: job.end.finished_utc or "")
+        return [*(found if ended is None else found[-ended:]), *self.open_jobs()]
+
+    def _jobs(self, ids: Iterable[str]) -> Iterator[Job]:
         for job_id in ids:
             with suppress(FerError):
                 job = open_job(self._paths, job_id)
                 if job.status:
                     yield job
 
-    def recent(self, ended: int | None) -> list[Job]:
-        """Returns the jobs that ended last, so many (None: all), the first to end first; then those that are open."""
-        opened = open_ids(self._paths)
-        newest_first = (job_id for job_id in reversed(job_ids(self._paths)) if job_id not in opened)
-        found = [job for job in self.jobs(sorted(opened)) if job.end is not None]
-        found += self.jobs(newest_first if ended is None else islice(newest_first, ended))
-        found.sort(key=lambda job: job.end.finished_utc or "")
-        return [*(found if ended is None else found[-ended:]), *self.open_jobs()]
-
     def doing(self, job: Job) -> str:
         """Returns in a few words how far a job is, as 'epoch 3 of 50' or '4 of 30 trials, best 0.613'."""
         with suppress(ArtifactError):  # what is just being made, or is broken, must not end a list
             if job.search is not None:
-                return in_words(self._summary(job))
-            if job.run is not None:
-                return epochs_in_words(job.run.state)
-        return ""
-
-    def line(self, job_id: str) -> str:
-        """Returns the status of a job with its message; '' where it cannot be read."""
-        with suppress(FerError):
-            job = open_job(self._paths, job_id)
-            message = job.end.message if job.end else ""
-            return f"{job.status}, {message.splitlines()[0]}" if message else job.status
+                return in_words(summary(job.search))
+            state = job.run.state if job.run else State()
+            return f"epoch {state.epoch} of {state.epochs}" if state.epochs else ""
         return ""
 
     def metadata(self, job: Job) -> dict[str, Any]:
         """Returns all that is known of a job, as plain values. Raises ArtifactError if its files cannot be read."""
-        end, notes, run = job.end or End(status=job.status), job.notes, job.run
-        state = _state(run)
+        end, notes, run, state = job.end or End(status=job.status), job.notes, job.run, State()
+        with suppress(ArtifactError):  # a broken run must not hide the job
+            state = run.state if run else state
         owner = {"worker": notes.worker, "host": notes.host, "pid": notes.pid} if notes.worker else None
         return {
             "id": job.id,
@@ -156,11 +176,6 @@ class Look:
             "doing": self.doing(job),
         }
 
-    def _summary(self, job: Job) -> Summary:
-        if job.id not in self._summaries:
-            self._summaries[job.id] = summary(job.search)
-        return self._summaries[job.id]
-
 
 def wanted_workers(paths: Paths) -> dict[str, int]:
     """Returns how many workers would find something to do, or are at work, by queue: what a cluster scales on."""
@@ -175,31 +190,23 @@ def wanted_workers(paths: Paths) -> dict[str, int]:
     return counts
 
 
-def _state(run: Run | None) -> State:
-    """Returns how far a run is; nothing of one that is broken, which must not hide the job."""
-    with suppress(ArtifactError):
-        return run.state if run else State()
-    return State()
-
-
-def trial_facts(search: Search) -> list[dict[str, Any]]:
+def trial_metadata(search: Search) -> list[dict[str, Any]]:
     """Returns each training of a search as a job, as plain values."""
-    state = load_state(search)
-    return [_trial_facts(search, entry) for entry in state.entries if entry.job]
-
-
-def _trial_facts(search: Search, entry: Entry) -> dict[str, Any]:
-    name = parse_trial_name(entry.job)
-    is_at_work = name is not None and is_taken(slot_lock(search, name.slot))
-    waits = "RUNNING" if is_at_work else "QUEUED"
-    score = "" if entry.score is None else f", {entry.score:.3f}"
-    what = f"trial {entry.number}" if entry.kind == "trial" else f"trial {entry.of} again, seed {entry.seed}"
-    progress = _trial(search.paths, entry)
-    epochs = f", epoch {progress.epoch} of {progress.epochs}" if progress.epochs else ""
-    status = {"COMPLETED": "SUCCEEDED", "FAILED": "FAILED"}.get(entry.status, waits)
-    times = {"created_utc": entry.asked_utc, "started_utc": entry.asked_utc, "finished_utc": entry.told_utc}
-    told = {"message": entry.message, "is": status, "doing": f"{what}{epochs}{score}"}
-    return {"id": entry.job, "task": "trial", "search": search.id, "run": entry.run, "status": status} | times | told
+    found = []
+    for entry in load_state(search).entries:
+        name = parse_trial_name(entry.job or "")
+        if name is None:
+            continue
+        is_at_work = is_taken(slot_lock(search, name.slot))
+        status = {"COMPLETED": "SUCCEEDED", "FAILED": "FAILED"}.get(entry.status, "RUNNING" if is_at_work else "QUEUED")
+        doing = f"trial {entry.number}" if entry.kind == "trial" else f"trial {entry.of} again, seed {entry.seed}"
+        progress = _trial(search.paths, entry)
+        doing += f", epoch {progress.epoch} of {progress.epochs}" if progress.epochs else ""
+        doing += "" if entry.score is None else f", {entry.score:.3f}"
+        times = {"created_utc": entry.asked_utc, "started_utc": entry.asked_utc, "finished_utc": entry.told_utc}
+        named = {"id": entry.job, "task": "trial", "search": search.id, "run": entry.run, "status": status}
+        found.append(named | times | {"message": entry.message, "is": status, "doing": doing})
+    return found
 
 
 def about(job: Job) -> str:
@@ -218,48 +225,3 @@ def in_words(found: Summary) -> str:
         confirmed = f"{found.confirmations} of {found.confirming} confirmations"
         return f"{found.completed} trials{failed}{best}; {confirmed}{until}"
     return f"{found.completed} of {found.max_trials} trials{failed}{best}{until}"
-
-
-def epochs_in_words(state: State) -> str:
-    """Returns how far a run is, in a few words."""
-    return f"epoch {state.epoch} of {state.epochs}" if state.epochs else ""
-
-
-def _best(rows: list[dict], monitor: str) -> BestEpoch | None:
-    scored = [row for row in rows if row.get(monitor) is not None]
-    if not scored:
-        return None
-    sign = 1 if monitor == "val_loss" else -1
-    row = min(scored, key=lambda row: (sign * row[monitor], row["epoch"]))
-    return BestEpoch(row["epoch"], monitor, row[monitor])
-
-
-def _seconds_left(state: State, rows: list[dict], entries: list[dict]) -> float | None:
-    each = [row["seconds"] for row in rows[-_RECENT_EPOCHS:] if row.get("seconds")]
-    if not each:  # what it has reckoned itself, from its first steps
-        told = [entry["epoch_seconds"] for entry in entries if entry.get("epoch_seconds")]
-        each = told[-1:]
-    if not each or not state.epochs:
-        return None
-    begun = next((entry for entry in reversed(entries) if entry.get("steps")), {})
-    part = begun["step"] / begun["steps"] if begun.get("epoch") == state.epoch + 1 else 0.0
-    return max(0.0, (state.epochs - state.epoch - part) * sum(each) / len(each))
-
-
-def _trial(paths: Paths, entry: Entry) -> TrialProgress:
-    settings = entry.settings
-    try:
-        state = open_run(paths, entry.run).state
-    except ArtifactError:  # it is being made
-        return TrialProgress(entry.number, entry.run, 0, None, settings)
-    return TrialProgress(entry.number, entry.run, state.epoch, state.epochs, settings)
-
-
-def _seconds(found: Summary, state: SearchState, now: datetime) -> float | None:
-    if found.started_utc is None:
-        return None
-    end = now
-    if found.status != "RUNNING":
-        told = [entry.told_utc for entry in state.entries if entry.told_utc]
-        end = datetime.fromisoformat(max(told)) if told else now
-    return (end - datetime.fromisoformat(found.started_utc)).total_seconds()

@@ -9,10 +9,9 @@ from typing import Any
 
 from fer_core.errors import FerError
 from fer_core.job.broker import Broker
-from fer_core.job.broker_address import BrokerAwayError
-from fer_core.job.change import resume_job
-from fer_core.job.create import create_job
+from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job
+from fer_core.job.lifecycle import create_job, resume_job
 from fer_core.job.progress import wanted_workers
 from fer_core.web.service import service
 

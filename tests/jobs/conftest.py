@@ -16,21 +16,27 @@ from typing import Any
 
 import psutil
 import pytest
-from redis import RedisError
 
 from fer_core.errors import JobError
 from fer_core.job.broker import Broker
-from fer_core.job.create import create_job
 from fer_core.job.job import Job, open_job
+from fer_core.job.lifecycle import create_job
 from fer_core.paths import Paths
-from jobs.server import client, find_server
+from jobs.machine import answers, find_server
 from tests.conftest import PROJECT, paths_in
+from tests.jobs.parts import Ask, asking
 from tests.script import clean_environment
 
 TINY_TRAINING = {"recipe": "smoke", "data": "sample", "sample_per_class": 60, "threads": 1}
 """Some 8 s in a process of its own, nearly all of it the import of TensorFlow."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 _DATABASES = 64
+
+
+@pytest.fixture
+def ask(paths, monkeypatch, capsys) -> Ask:
+    """Returns ask(arguments…), which runs `python -m jobs` here, without Celery, Redis and Keras."""
+    return asking(paths, monkeypatch, capsys)
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30, *, every: float = 0.05) -> Any:
@@ -44,31 +50,11 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30, *, every: floa
 
 
 class Server:
-    """A Redis or Valkey server that can be stopped and started again with what it had."""
+    """A Redis or Valkey server, with databases that nobody uses yet."""
 
-    def __init__(self, program: Path, folder: Path):
-        self._program, self._folder = program, folder
+    def __init__(self, folder: Path):
         self.socket = folder / "redis.sock"
-        self._process: subprocess.Popen | None = None
         self._databases = iter(range(_DATABASES))
-
-    def start(self) -> None:
-        """Starts it and waits until it answers."""
-        settings = ["--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"]
-        kept = ["--appendonly", "yes", "--save", "", "--dir", str(self._folder), "--databases", str(_DATABASES)]
-        with (self._folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen([str(self._program), *settings, *kept], stdout=log, stderr=log)
-        wait_until(self._answers, 20)
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(RedisError), client(self.socket) as server:
-            return bool(server.ping())
-        return False
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ends it and waits."""
-        self._process.send_signal(number)
-        self._process.wait(20)
 
     def new_database(self) -> str:
         """Returns the URL of a database that nobody uses."""
@@ -78,13 +64,8 @@ class Server:
 class Worker:
     """A `celery worker` process; its output is in a file."""
 
-    def __init__(self, process: subprocess.Popen, log: Path, name: str):
-        self.process, self.log_file, self.name = process, log, name
-
-    @property
-    def pid(self) -> int:
-        """Of the main process."""
-        return self.process.pid
+    def __init__(self, process: subprocess.Popen, log: Path):
+        self.process, self.pid, self.log_file = process, process.pid, log
 
     @property
     def log(self) -> str:
@@ -108,10 +89,6 @@ class Worker:
         """Signals the main process alone."""
         self.process.send_signal(number)
 
-    def ended(self, seconds: float = 60) -> int:
-        """Waits for the end and returns the exit code."""
-        return self.process.wait(seconds)
-
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
@@ -122,10 +99,13 @@ def redis_server() -> Iterator[Server]:
         pytest.skip(f"NOT TESTED: {error} {error.hint}")
     # Not in tmp_path: a socket's path has room for 107 characters.
     with tempfile.TemporaryDirectory(prefix="fer-redis-") as folder:
-        server = Server(program, Path(folder))
-        server.start()
-        yield server
-        server.stop(signal.SIGKILL)
+        server = Server(Path(folder))
+        settings = ["--port", "0", "--unixsocket", str(server.socket), "--unixsocketperm", "700", "--save", ""]
+        settings += ["--dir", folder, "--databases", str(_DATABASES)]
+        with subprocess.Popen([str(program), *settings], stdout=subprocess.DEVNULL) as process:
+            wait_until(lambda: answers(server.socket), 20)
+            yield server
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +134,7 @@ def worker(job_environment, tmp_path_factory) -> Iterator[Callable[..., Worker]]
     started: list[Worker] = []
     logs = tmp_path_factory.mktemp("workers")
 
-    def start(*arguments: str, name: str = "", **environment: str) -> Worker:
-        name = name or f"w{len(started)}"
+    def start(*arguments: str, name: str = "worker", **environment: str) -> Worker:
         fast = ["--without-mingle", "--without-gossip"]
         command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", f"{name}@%h", "-l", "INFO", *fast]
         log = logs / f"{name}.txt"
@@ -169,28 +148,22 @@ def worker(job_environment, tmp_path_factory) -> Iterator[Callable[..., Worker]]
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        started.append(Worker(process, log, name))
+        started.append(Worker(process, log))
         wait_until(lambda: " ready." in started[-1].log or process.poll() is not None, 120)
         assert process.poll() is None, started[-1].log
         return started[-1]
 
     yield start
     for one in started:
-        if one.process.poll() is None:
-            one.send(signal.SIGTERM)
-    for one in started:
-        _end(one)
-        print(f"\n===== {one.name}\n{one.log[-6000:]}")
-
-
-def _end(worker: Worker) -> None:
-    """Leaves nothing behind: what lives on here after some seconds is killed, each by its own number."""
-    family = [*worker.trainers(), *worker.pool_children()]
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        worker.ended(20)
-    for process in [*family, psutil.Process(worker.pid) if worker.process.poll() is None else None]:
-        with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
-            process.kill()
+        one.process.terminate()
+    for one in started:  # what lives on here after some seconds is killed
+        family = [*one.trainers(), *one.pool_children(), one.process]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            one.process.wait(20)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        print(f"\n===== {one.log_file.name}\n{one.log[-6000:]}")
 
 
 @pytest.fixture(scope="module")

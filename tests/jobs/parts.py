@@ -12,8 +12,8 @@ import pytest
 from fer_core import networks
 from fer_core.cli.exits import ended
 from fer_core.evaluation.metrics import evaluate_probabilities
-from fer_core.job.create import create_job
 from fer_core.job.job import Job
+from fer_core.job.lifecycle import create_job
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.artifacts import save_labels

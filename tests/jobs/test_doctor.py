@@ -2,15 +2,22 @@
 
 import json
 import os
+import socket
 
 import pytest
 
+from fer_core.errors import DatasetError
+from fer_core.job.broker import read_record
 from fer_core.job.lock import taken
 from fer_core.store.promotion import model_copy, promote
+<<<<<<< HEAD
 from fer_core.tuning.trials import note_refusal
 from jobs.commands.context import Context
+=======
+from fer_core.tuning.progress import note_refusal
+from jobs.console import Context
+>>>>>>> cut-jobs
 from jobs.doctor import CHECKS, Finding, clock_finding
-from jobs.server import write_broker
 from tests.jobs.parts import asking, make_finished_run, make_job
 
 
@@ -29,34 +36,23 @@ def levels(findings: list[Finding]) -> list[str]:
     return [finding.level for finding in findings]
 
 
-def test_clocks_that_differ_are_worse_the_more_they_do():
-    assert levels([clock_finding("it", 1.0), clock_finding("it", -8.0), clock_finding("it", 90.0)]) == [
-        "ok",
-        "warn",
-        "bad",
-    ]
-    assert "8.0 s behind" in clock_finding("it", -8.0).text
-    assert "NTP" in clock_finding("it", 90.0).todo
+def test_clocks_that_differ_are_worse_the_more_they_do(look, paths):
+    assert levels(clock_finding("it", seconds) for seconds in (1.0, -8.0, 90.0)) == ["ok", "warn", "bad"]
+    assert "8.0 s behind" in clock_finding("it", -8.0).text and "NTP" in clock_finding("it", 90.0).todo
+    assert look("clock") == []
+    paths.models.mkdir()
+    assert levels(look("clock")) == ["ok"]  # the disk's
+    assert list(paths.models.iterdir()) == []
 
 
 def test_the_disk_is_looked_at_where_the_folders_will_be(look, paths):
+    assert any("GB free" in finding.text for finding in look("disk"))
     assert not paths.models.exists()
-    findings = look("disk")
-    assert any("GB free" in finding.text for finding in findings)
-    assert not paths.models.exists()
-
-
-def test_the_clock_of_the_disk_is_that_of_this_machine(look, paths):
-    assert look("clock") == []
-    paths.models.mkdir()
-    assert levels(look("clock")) == ["ok"]
-    assert list(paths.models.iterdir()) == []
 
 
 def test_jobs_that_are_in_order_are_counted(look, paths):
     make_job(paths)
-    running = make_job(paths, epochs=2)
-    with taken(running.lock):
+    with taken(make_job(paths, epochs=2).lock):
         (finding,) = look("jobs")
     assert (finding.level, finding.text) == ("ok", "1 running, 1 waiting, none stuck")
 
@@ -92,33 +88,28 @@ def test_the_model_in_use_is_looked_at(look, paths):
 def test_data_that_is_named_must_be_there(look, tmp_path):
     assert levels(look("data")) == ["warn"]
     assert levels(look("data", FER_DATA="sample")) == ["ok"]
-    (finding,) = look("data", FER_DATA=str(tmp_path / "nothing.zip"))
-    assert (finding.level, "nothing.zip" in finding.text) == ("bad", True)
-
-
-def test_the_schedule_is_read(look, tmp_path):
-    assert levels(look("schedule")) == ["ok"]
+    with pytest.raises(DatasetError, match=r"nothing\.zip"):
+        look("data", FER_DATA=str(tmp_path / "nothing.zip"))
 
 
 def test_an_up_that_was_killed_is_told_from_one_that_runs(look, paths):
     paths.state.mkdir(parents=True)
     assert look("up") == []
-    write_broker(paths.state, "redis+socket:///s")
-    assert levels(look("up")) == ["ok"]
-    record = json.loads((paths.state / "broker.json").read_text())
-    (paths.state / "broker.json").write_text(json.dumps(record | {"pid": 2**22 + 1}))
-    assert levels(look("up")) == ["warn"]
-    (paths.state / "broker.json").write_text(json.dumps(record | {"host": "elsewhere"}))
-    assert levels(look("up")) == ["bad"]
+    record = {"url": "redis+socket:///s", "pid": os.getpid(), "host": socket.gethostname()}
+    for changed, found in (({}, ["ok"]), ({"pid": 2**22 + 1}, ["warn"]), ({"host": "elsewhere"}, ["bad"])):
+        (paths.state / "broker.json").write_text(json.dumps(record | changed))
+        assert levels(look("up")) == found
     assert look("up", FER_BROKER_URL="redis://there") == []
+    (paths.state / "broker.json").write_text('{"url": "redis')
+    assert read_record(paths.state) is None
 
 
 def test_what_cannot_be_looked_at_is_bad_and_the_rest_is_looked_at(paths, monkeypatch, tmp_path, capsys):
-    pytest.importorskip("celery")
-    (tmp_path / "broken.toml").write_text("entry = 5")
     ask = asking(paths, monkeypatch, capsys, without=())
-    monkeypatch.setenv("FER_SCHEDULE", str(tmp_path / "broken.toml"))
     monkeypatch.setitem(CHECKS, "broker", lambda context: iter(()))
+    assert "schedule  " in ask("doctor").out and "nightly_retrain" in ask("doctor").out
+    (tmp_path / "broken.toml").write_text("entry = 5")
+    monkeypatch.setenv("FER_SCHEDULE", str(tmp_path / "broken.toml"))
     answer = ask("doctor")
     assert answer.code == 1
     assert "bad" in answer.out and "broken.toml" in answer.out and "GB free" in answer.out

@@ -10,11 +10,12 @@ from fer_core.store.clock import utc_now
 from fer_core.store.files import file_sha256, temporary_beside, write_json
 from fer_core.store.promotion import promote, rollback
 from fer_core.store.run import Run
-from fer_core.tuning.state import changing
+from fer_core.tuning.state import load_state
 from jobs.garbage import find_garbage, remove_garbage
-from tests.jobs.parts import asking, end_job, make_finished_run, make_job, make_run, make_search
+from tests.jobs.parts import end_job, make_finished_run, make_job, make_run, make_search
 
-MONTHS_AGO = utc_now() - timedelta(days=90)
+MONTHS_AGO = (utc_now() - timedelta(days=90)).timestamp()
+WEIGHTS = "weights beyond the best of a search"
 
 
 def found(paths, *, keep_days: float = 30) -> dict[str, list[str]]:
@@ -25,21 +26,17 @@ def found(paths, *, keep_days: float = 30) -> dict[str, list[str]]:
     return kinds
 
 
-def files_in(paths) -> list[str]:
-    return sorted(str(path) for path in paths.models.parent.rglob("*") if not path.name.endswith(".lock"))
+def trials_of(search) -> list[Run]:
+    return [Run(search.run_folder(entry.run), search.paths.history) for entry in load_state(search).entries]
 
 
 def make_old(*paths) -> None:
     for path in paths:
-        os.utime(path, (MONTHS_AGO.timestamp(), MONTHS_AGO.timestamp()))
-
-
-def test_where_there_is_nothing_nothing_is_found(paths):
-    assert found(paths) == {}
-    assert not paths.models.exists()
+        os.utime(path, (MONTHS_AGO, MONTHS_AGO))
 
 
 def test_the_checkpoint_of_a_finished_run_goes_and_its_model_stays(paths):
+    assert found(paths) == {} and not paths.models.exists()
     run = make_finished_run(paths)
     assert found(paths) == {"checkpoint of a finished run": [f"models/runs/{run.id}/checkpoint"]}
     remove_garbage(paths, find_garbage(paths, keep_days=30, now=utc_now()))
@@ -49,8 +46,7 @@ def test_the_checkpoint_of_a_finished_run_goes_and_its_model_stays(paths):
 
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "INTERRUPTED", "FAILED", "CANCELLED", "TIMED_OUT"])
 def test_what_may_be_resumed_keeps_its_checkpoint(paths, status):
-    run = make_finished_run(paths)
-    run.update_state(status=status)
+    make_finished_run(paths).update_state(status=status)
     assert found(paths) == {}
 
 
@@ -62,12 +58,9 @@ def test_a_run_that_a_process_holds_or_that_is_broken_is_left_alone(paths):
 
 
 def test_weights_beyond_the_best_of_an_ended_search_go(paths):
-    search = make_search(paths, [0.3, 0.6, 0.5, 0.4], keep_top_k=2)
-    weights = found(paths)["weights beyond the best of a search"]
-    runs = [name.split("/")[2] for name in weights]
-    with changing(search) as state:
-        worse = [state.entries[number].run for number in (0, 3)]
-    assert runs == [run for run in worse for _ in ("model.h5", "model.tflite")]
+    trials = trials_of(make_search(paths, [0.3, 0.6, 0.5, 0.4], keep_top_k=2))
+    names = [f"models/runs/{trials[n].id}/{name}" for n in (0, 3) for name in ("model.h5", "model.tflite")]
+    assert found(paths)[WEIGHTS] == names
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "CANCELLED"])
@@ -77,115 +70,88 @@ def test_a_search_that_may_go_on_keeps_everything(paths, status):
 
 
 def test_models_in_use_now_or_before_stay_also_if_they_are_not_among_the_best(paths):
-    search = make_search(paths, [0.3, 0.6, 0.5], keep_top_k=1)
-    with changing(search) as state:
-        runs = [Run(paths.models / "runs" / entry.run, paths.history) for entry in state.entries]
-    for run in (runs[0], runs[2], runs[1]):
-        promote(paths, run)
-    assert "weights beyond the best of a search" not in found(paths)
+    trials = trials_of(make_search(paths, [0.3, 0.6, 0.5], keep_top_k=1))
+    for number in (0, 2, 1):
+        promote(paths, trials[number])
+    assert WEIGHTS not in found(paths)
     rollback(paths)
     rollback(paths)
-    (name,) = {name.split("/")[2] for name in found(paths)["weights beyond the best of a search"]}
-    assert name == runs[2].id  # it was in use, and was taken out of it
+    (name,) = {name.split("/")[2] for name in found(paths)[WEIGHTS]}
+    assert name == trials[2].id  # it was in use, and was taken out of it
 
 
 def test_weights_that_come_into_use_between_looking_and_removing_stay(paths):
-    search = make_search(paths, [0.3, 0.6], keep_top_k=1)
+    trial = trials_of(make_search(paths, [0.3, 0.6], keep_top_k=1))[0]
     garbage = find_garbage(paths, keep_days=30, now=utc_now())
-    with changing(search) as state:
-        run = Run(paths.models / "runs" / state.entries[0].run, paths.history)
-    promote(paths, run)
+    promote(paths, trial)
     remove_garbage(paths, garbage)
-    assert run.model_h5.is_file()
+    assert trial.model_h5.is_file()
 
 
-@pytest.mark.parametrize("setting", ["init_from", "teacher"])
-def test_weights_that_an_unfinished_run_begins_with_or_learns_from_stay(setting, paths):
-    search = make_search(paths, [0.3, 0.6], keep_top_k=1)
-    with changing(search) as state:
-        run = Run(paths.models / "runs" / state.entries[0].run, paths.history)
-    named = str(run.model_h5) if setting == "init_from" else (str(run.model_h5),)
-    start = make_run(paths, minutes=9, settings={setting: named, "data": "x.zip"})
-    assert "weights beyond the best of a search" not in found(paths)
-    start.update_state(status="SUCCEEDED")
-    assert "weights beyond the best of a search" in found(paths)
-
-
-def test_the_members_of_an_unfinished_ensemble_stay(paths):
-    search = make_search(paths, [0.3, 0.6], keep_top_k=1)
-    with changing(search) as state:
-        members = tuple(entry.run for entry in state.entries)
-    ensemble = make_run(paths, minutes=9)
-    ensemble.update_manifest(kind="ensemble", members=members)
-    assert "weights beyond the best of a search" not in found(paths)
-    ensemble.update_state(status="SUCCEEDED")
-    assert "weights beyond the best of a search" in found(paths)
-
-
-def test_what_teachers_said_goes_when_it_is_old(paths):
-    soft_labels = paths.cache / "lessons"
-    soft_labels.mkdir(parents=True)
-    for name in ("old.npy", "young.npy"):
-        (soft_labels / name).write_bytes(b"answers")
-    make_old(soft_labels / "old.npy")
-    assert found(paths) == {"what teachers said": ["cache/lessons/old.npy"]}
+@pytest.mark.parametrize("setting", ["init_from", "teacher", "members"])
+def test_weights_that_an_unfinished_run_begins_with_learns_from_or_averages_stay(setting, paths):
+    trial = trials_of(make_search(paths, [0.3, 0.6], keep_top_k=1))[0]
+    named = {"init_from": str(trial.model_h5), "teacher": (str(trial.model_h5),)}
+    settings = {setting: named[setting]} if setting in named else {}
+    unfinished = make_run(paths, minutes=9, settings=settings | {"data": "x.zip"})
+    if setting == "members":
+        unfinished.update_manifest(kind="ensemble", members=(trial.id,))
+    assert WEIGHTS not in found(paths)
+    unfinished.update_state(status="SUCCEEDED")
+    assert WEIGHTS in found(paths)
 
 
 def test_only_old_temporary_files_go_and_shipped_models_are_never_looked_at(paths, monkeypatch):
-    run = make_run(paths)
-    shipped = paths.models / "shipped" / "best"
+    run, shipped = make_run(paths), paths.models / "shipped" / "best"
     shipped.mkdir(parents=True)
-    monkeypatch.setattr("jobs.garbage.SHIPPED", shipped.parent)
     old, young = temporary_beside(run.folder / "model.h5"), temporary_beside(run.folder / "state.json")
     folder, ours = temporary_beside(run.folder.parent / "run"), temporary_beside(shipped / "model.h5")
     folder.mkdir()
     for path in (old, young, folder / "inside", ours):
         path.write_bytes(b"half")
     make_old(old, folder, ours)
-    names = sorted(str(path.relative_to(paths.models.parent)) for path in (old, folder))
-    assert sorted(found(paths)["abandoned temporary file"]) == names
-    monkeypatch.setattr("jobs.garbage.SHIPPED", paths.models.parent / "elsewhere")
-    assert sorted(found(paths)["abandoned temporary file"]) == sorted(
-        [*names, str(ours.relative_to(paths.models.parent))]
-    )
+    for place, wanted in ((shipped.parent, {old, folder}), (paths.models.parent / "elsewhere", {old, folder, ours})):
+        monkeypatch.setattr("jobs.garbage.SHIPPED", place)
+        names = {str(path.relative_to(paths.models.parent)) for path in wanted}
+        assert set(found(paths)["abandoned temporary file"]) == names
 
 
-def test_old_records_of_what_made_no_run_and_old_logs_of_trials_go(paths):
+def test_what_is_kept_for_a_while_goes_when_it_is_old(paths):
     old, new, waiting = end_job(make_job(paths, "gc")), end_job(make_job(paths, "gc")), make_job(paths, "gc")
     training, search = end_job(make_job(paths), "FAILED"), make_search(paths, [0.5])
     going_on = make_search(paths, [0.5, None], status="RUNNING", oracle="grid")
     logs = [one.folder / "output" / "s0.0.txt" for one in (search, going_on)]
-    for log in logs:
-        log.parent.mkdir()
-        log.write_text("said")
-    make_old(old.folder, waiting.folder, training.folder, *logs)
+    answers = [paths.cache / "lessons" / name for name in ("old.npy", "young.npy")]
+    for path in (*logs, *answers):
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text("said")
+    make_old(old.folder, waiting.folder, training.folder, *logs, answers[0])
     kinds = found(paths)
     assert kinds["record of a job"] == [f"models/tasks/{old.id}"]
     assert kinds["log of a trial"] == [f"models/searches/{search.id}/output/s0.0.txt"]
-    assert "record of a job" not in found(paths, keep_days=100)
-    assert new.folder.is_dir()
+    assert kinds["what teachers said"] == ["cache/lessons/old.npy"]
+    assert "record of a job" not in found(paths, keep_days=100) and new.folder.is_dir()
 
 
 def test_old_analyses_go_but_for_that_of_the_model_in_use(paths):
     run = make_finished_run(paths)
     assert promote(paths, run).promoted
     for name, of in (("used-1", file_sha256(run.model_h5)), ("other-1", "0" * 64)):
-        folder = paths.models / "analyses" / name
-        folder.mkdir(parents=True)
-        write_json(folder / "evaluation.json", {"model_sha256": of})
-        make_old(folder / "evaluation.json")
+        file = paths.models / "analyses" / name / "evaluation.json"
+        file.parent.mkdir(parents=True)
+        write_json(file, {"model_sha256": of})
+        make_old(file)
     assert found(paths)["analysis of a model"] == ["models/analyses/other-1"]
 
 
-def test_a_dry_run_lists_with_sizes_and_touches_nothing(paths, monkeypatch, capsys):
+def test_a_dry_run_lists_with_sizes_and_touches_nothing(paths, ask):
     make_search(paths, [0.3, 0.6, 0.5], keep_top_k=1)
-    ask = asking(paths, monkeypatch, capsys)
-    before = files_in(paths)
+    files = lambda: {path for path in paths.models.rglob("*") if path.suffix != ".lock"}  # noqa: E731
+    before = files()
     text = ask("gc", "--dry-run").out
     assert "model.h5" in text and "could be freed" in text and " kB " in text
     told = json.loads(ask("gc", "--dry-run", "--json").out)
     assert told["dry_run"] and told["freed"] == 0 and len(told["found"]) == 7
-    assert files_in(paths) == before
-    assert "freed." in ask("gc").out
-    assert files_in(paths) != before
+    assert files() == before
+    assert "freed." in ask("gc").out and files() < before
     assert "There is nothing to remove." in ask("gc").out

@@ -1,6 +1,5 @@
 """A job on disk: what is asked for becomes a run, a search or a task; cancelled, resumed, locked by who works."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -11,16 +10,14 @@ import pytest
 
 from fer_core.errors import ArtifactError, ConfigError, JobError
 from fer_core.job.arguments import queues, validate
-from fer_core.job.broker import VISIBILITY_SECONDS, Broker, broker_url, models_id, visibility_seconds
-from fer_core.job.broker_address import BrokerAwayError, hidden_password
-from fer_core.job.change import cancel_job, resume_job
-from fer_core.job.create import create_job, job_of_message
+from fer_core.job.broker import VISIBILITY_SECONDS, Broker, models_id, visibility_seconds
+from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import find_job, job_ids, open_ids, open_job
+from fer_core.job.lifecycle import cancel_job, create_job, job_of_message, resume_job
 from fer_core.job.lock import is_taken, read_notes, taken
 from fer_core.store.runs import latest_unfinished
 from fer_core.tuning.state import load_state
-from jobs.process import watched
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_job, make_run, make_search
 
@@ -63,16 +60,11 @@ def test_an_id_never_becomes_a_path(paths, name):
         open_job(paths, name)
 
 
-def test_of_several_who_make_one_job_one_does(paths):
+def test_of_several_who_make_one_job_one_does_and_what_a_killed_one_leaves_the_next_one_completes(paths):
     first = make_job(paths, job_id="nightly-20260131T0230")
+    (first.folder / "manifest.json").unlink()
     again = make_job(paths, job_id="nightly-20260131T0230", epochs=99)
-    assert again.order == first.order
-
-
-def test_whoever_is_killed_in_between_leaves_something_that_the_next_one_completes(paths):
-    job = make_job(paths)
-    (job.folder / "manifest.json").unlink()
-    assert make_job(paths, job_id=job.id).run.manifest.recipe == "smoke"
+    assert again.order == first.order and again.run.manifest.recipe == "smoke"
 
 
 def test_a_job_is_found_by_its_id_its_beginning_and_celery_s_id(paths):
@@ -107,20 +99,15 @@ def test_a_job_that_waits_is_cancelled_at_once_and_resumed_under_a_new_message(p
         resume_job(paths, job.id)
 
 
-def test_a_cancelled_job_that_somebody_works_on_ends_when_that_has(paths):
-    job = make_job(paths)
-    with taken(job.lock):
-        cancel_job(job)
-        assert (job.status, job.cancel_file.exists()) == ("RUNNING", True)
-    assert job.status == "QUEUED"
-
-
-def test_a_search_is_cancelled_and_goes_on_where_it_was(paths):
-    job = make_job(paths, "tune")
-    cancel_job(job)
-    assert (job.status, load_state(job.search).status) == ("CANCELLED", "CANCELLED")
-    assert resume_job(paths, job.id).status == "QUEUED"
-    assert load_state(job.search).status == "RUNNING"
+def test_a_cancelled_search_goes_on_where_it_was_and_what_somebody_works_on_ends_when_that_has(paths):
+    search, running = make_job(paths, "tune"), make_job(paths)
+    with taken(running.lock):
+        for job in (search, running):
+            cancel_job(job)
+        assert (running.status, running.cancel_file.exists()) == ("RUNNING", True)
+    assert (search.status, load_state(search.search).status) == ("CANCELLED", "CANCELLED")
+    assert resume_job(paths, search.id).status == "QUEUED"
+    assert load_state(search.search).status == "RUNNING"
 
 
 def test_what_succeeded_is_not_resumed_and_no_job_is_made_of_it(paths):
@@ -140,13 +127,6 @@ def test_a_run_begun_by_hand_gets_a_job_when_it_is_resumed(paths):
     run = make_run(paths, status="INTERRUPTED")
     job = resume_job(paths, run.id)
     assert (job.id, job.task, job.status, job.order.arguments) == (run.id, "train", "QUEUED", {"run": run.id})
-
-
-def test_a_finished_search_of_an_earlier_version_can_still_be_read(paths):
-    search = make_search(paths, [0.4])
-    state = json.loads(search.state_json.read_text()) | {"slots": {"0": "x"}, "idle_slots": {}, "refused_slots": {}}
-    search.state_json.write_text(json.dumps(state))
-    assert load_state(search).winner
 
 
 def hold(path, ready):
@@ -173,27 +153,7 @@ def test_a_lock_is_freed_by_the_kernel_and_keeps_its_notes(paths, tmp_path):
 
 
 def test_a_models_folder_has_one_id_whoever_asks_first(paths, tmp_path):
-    assert models_id(paths) == models_id(paths) != models_id(make_other(tmp_path))
-
-
-def make_other(tmp_path):
-    from tests.conftest import paths_in
-
-    return paths_in(tmp_path / "other")
-
-
-def test_the_address_of_the_broker(paths):
-    assert broker_url({"FER_BROKER_URL": "redis://h:1/0"}, paths) == "redis://h:1/0"
-    assert broker_url({"FER_BROKER_URL": "unix:///s"}, paths) == "redis+socket:///s"
-    assert broker_url({"FER_BROKER_URL": "rediss://h/0"}, paths).endswith("?ssl_cert_reqs=required")
-    assert broker_url({}, paths).startswith("redis+socket:///")
-    with pytest.raises(ConfigError, match="that is no Redis"):
-        broker_url({"FER_BROKER_URL": "amqp://u:secret@h"}, paths)
-    assert hidden_password("redis://u:secret@h:1/0") == "redis://u:***@h:1/0"
-    assert (
-        hidden_password("redis+socket:///s?password=secret&virtual_host=0")
-        == "redis+socket:///s?password=***&virtual_host=0"
-    )
+    assert models_id(paths) == models_id(paths) != models_id(paths_in(tmp_path / "other"))
 
 
 def test_the_few_settings_that_come_from_the_environment():
@@ -203,14 +163,6 @@ def test_the_few_settings_that_come_from_the_environment():
     assert visibility_seconds({}) == VISIBILITY_SECONDS
     with pytest.raises(ConfigError, match="FER_VISIBILITY_SECONDS"):
         visibility_seconds({"FER_VISIBILITY_SECONDS": "soon"})
-
-
-def test_a_broker_that_is_away_is_said_so_within_seconds(paths, tmp_path):
-    broker = Broker(paths, {"FER_BROKER_URL": f"redis+socket://{tmp_path}/none.sock?virtual_host=0"})
-    job = make_job(paths)
-    with pytest.raises(BrokerAwayError, match="cannot be reached"):
-        broker.send(job)
-    assert not job.has_message
 
 
 def test_what_processes_of_celery_import_is_light():
@@ -226,8 +178,11 @@ def test_arguments_are_the_same_for_who_sends_and_who_carries_out():
         validate("train", {"run": "x", "epochs": 3})
 
 
-def test_an_order_that_is_torn_is_named(paths):
+def test_an_order_that_is_torn_is_named_and_a_job_without_a_broker_waits(paths, tmp_path):
     job = make_job(paths, "gc")
+    with pytest.raises(BrokerAwayError, match="cannot be reached"):
+        Broker(paths, {"FER_BROKER_URL": f"redis+socket://{tmp_path}/none.sock"}).send(job)
+    assert not job.has_message
     (job.folder / "job.json").write_text("{")
     with pytest.raises(JobError, match="is not whole"):
         open_job(paths, job.id)
@@ -248,11 +203,3 @@ def test_text_that_no_file_is_called_and_terminals_obey_is_refused(task, argumen
     with pytest.raises(ConfigError, match="has a control character in it") as error:
         validate(task, arguments)
     assert str(error.value).isprintable()
-
-
-def test_a_process_that_needs_too_much_memory_is_ended_with_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_JOB_MEMORY", "150MB")
-    code = "import time; taken = b'x' * (400 * 2**20); time.sleep(600)"
-    ended = watched([sys.executable, "-c", code], tmp_path / "log.txt", lambda: None)
-    assert (ended.kind, ended.wish) == ("too_large", None)
-    assert ended.message.startswith("It needed more than 0.2 GB of memory")

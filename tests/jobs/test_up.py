@@ -7,40 +7,29 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from fer_core.job.broker import read_record
 from fer_core.job.job import job_ids, open_job
 from fer_core.paths import Paths
-from jobs.server import answers, find_server, read_broker
+from jobs.machine import answers
 from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import wait_until
 from tests.script import Answer, clean_environment
-
-pytest.importorskip("celery")
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    from fer_core.errors import JobError
-
-    try:
-        return find_server(os.environ)
-    except JobError as error:
-        pytest.skip(f"NOT TESTED: {error} {error.hint}")
 
 
 class Up:
     """One `python -m jobs up`, with its output in a file."""
 
-    def __init__(self, paths: Paths, *arguments: str, environment: dict[str, str] | None = None):
-        self.paths = paths
-        self.folder = paths.models.parent
+    def __init__(self, paths: Paths, *arguments: str, **environment: str):
+        self.paths, self.folder = paths, paths.models.parent
         self._output = self.folder / f"up-{time.monotonic_ns()}.txt"
-        self.environment = environment_of(paths) | (environment or {})
+        own = {"PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "-1"}
+        self.environment = clean_environment(paths, own | environment)
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jobs", "up", *arguments],
@@ -61,26 +50,26 @@ class Up:
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
 
-    def log(self, name: str) -> str:
-        files = (self.paths.state / "logs").glob(f"{name}@*.txt")
-        return "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
-
     def wait_until_ready(self, worker: str = "cpu0", times: int = 1) -> "Up":
-        wait_until(lambda: self.log(worker).count(" ready.") >= times or self.process.poll() is not None, 60)
+        def is_ready() -> bool:
+            logs = (self.paths.state / "logs").glob(f"{worker}@*.txt")
+            ready = sum(path.read_text(errors="replace").count(" ready.") for path in logs)
+            return ready >= times or self.process.poll() is not None
+
+        wait_until(is_ready, 60)
         assert self.process.poll() is None, self.output
         return self
 
-    def ask(self, *arguments: str) -> Answer:
-        """Runs another `python -m jobs`, in the same folder and with no variable that says where the broker is."""
-        child = subprocess.run(
-            [sys.executable, "-m", "jobs", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+    def run(self, module: str, *arguments: str) -> Answer:
+        """Runs a program in the same folder and with no variable that says where the broker is."""
+        pipes = {"capture_output": True, "text": True, "timeout": 60}
+        command = [sys.executable, "-m", module, *arguments]
+        child = subprocess.run(command, cwd=self.folder, env=self.environment, **pipes)
         return Answer(child.returncode, child.stdout, child.stderr)
+
+    def ask(self, *arguments: str) -> Answer:
+        """Runs another `python -m jobs`."""
+        return self.run("jobs", *arguments)
 
     def end(self) -> None:
         family = self.family()
@@ -88,24 +77,18 @@ class Up:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(40)
-        for process in family:
+        for process in (*family, self.process):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        if self.process.poll() is None:
-            self.process.kill()
-
-
-def environment_of(paths: Paths) -> dict[str, str]:
-    return clean_environment(paths, {"PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "-1"})
 
 
 @pytest.fixture
-def started(tmp_path, program) -> Iterator:
+def started(tmp_path, redis_server) -> Iterator[Callable[..., Up]]:
     """Returns started(arguments…), which starts an `up` in the test's folder; all are ended at last."""
     everyone: list[Up] = []
 
-    def start(*arguments: str, paths: Paths | None = None, **environment: str) -> Up:
-        everyone.append(Up(paths or paths_in(tmp_path), *arguments, environment=environment))
+    def start(*arguments: str, **environment: str) -> Up:
+        everyone.append(Up(paths_in(tmp_path), *arguments, **environment))
         return everyone[-1]
 
     yield start
@@ -114,7 +97,7 @@ def started(tmp_path, program) -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory, program) -> Iterator[Up]:
+def running(tmp_path_factory, redis_server) -> Iterator[Up]:
     """One for all tests that leave it as it is."""
     one = Up(paths_in(tmp_path_factory.mktemp("up")), "--workers", "2")
     try:
@@ -129,41 +112,42 @@ def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     assert [process.cmdline() for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_it_says_what_it_has_started(running):
+def test_it_says_what_it_has_started_and_each_worker_has_cores_of_its_own(running):
     state = running.paths.state
     wait_until(lambda: "Jobs that have not ended: 0." in running.output, 20)
     for name in ("cpu0", "cpu1", "beat"):
         assert f"{name} is process " in running.output
         assert next((state.resolve() / "logs").glob(f"{name}@*.txt")).is_file()
     assert "redis+socket://" in running.output
-    assert read_broker(state).pid == running.process.pid
+    assert read_record(state).pid == running.process.pid
     assert {path.name for path in state.glob("*.sock")} <= {"redis.sock"}
-
-
-def test_each_worker_has_cores_of_its_own(running):
     mains = [process for process in running.family() if process.ppid() == running.process.pid]
     cores = [set(process.cpu_affinity()) for process in mains if "worker" in process.cmdline()]
     if len(os.sched_getaffinity(0)) > 1:
         assert len(cores) == 2 and not cores[0] & cores[1]
 
 
-def test_a_job_sent_from_another_terminal_is_carried_out(running):
+def test_a_job_sent_from_another_terminal_is_carried_out_and_one_that_failed_is_resumed(running):
     answer = running.ask("submit", "gc", "--keep-days", "7")
     assert (answer.code, answer.err) == (0, "")
     assert "to the queue cpu. 2 workers take jobs from there." in answer.out
     job_id = answer.out.split()[1]
-    followed = running.ask("status", job_id, "--follow")
-    assert followed.out.splitlines()[-1] == "succeeded"
+    assert running.ask("status", job_id, "--follow").out.splitlines()[-1] == "succeeded"
     wait_until(lambda: f"{job_id}: SUCCEEDED" in running.output, 30)
+    job_id = running.ask("submit", "evaluate", "--run", "20260131-120000-nothing-3f9a").out.split()[1]
+    job = open_job(running.paths, job_id)
+    wait_until(lambda: job.end, 90)
+    assert job.status == "FAILED"
+    answer = running.ask("resume", job_id)
+    assert (answer.code, answer.err) == (0, "")
+    assert f"{job_id} goes on as {job_id} in the queue cpu." in answer.out
+    wait_until(lambda: job.end, 90)
 
 
 def test_celery_itself_finds_the_broker_too(running):
-    command = [sys.executable, "-m", "celery", "-A", "jobs", "call", "gc", "--kwargs", '{"keep_days": 3}']
-    child = subprocess.run(
-        command, cwd=running.folder, env=running.environment, capture_output=True, text=True, timeout=60
-    )
-    assert child.returncode == 0, child.stderr
-    job = open_job(running.paths, child.stdout.strip())
+    answer = running.run("celery", "-A", "jobs", "call", "gc", "--kwargs", '{"keep_days": 3}')
+    assert answer.code == 0, answer.err
+    job = open_job(running.paths, answer.out.strip())
     wait_until(lambda: job.end, 60)
     assert job.order.arguments == {"keep_days": 3}
 
@@ -176,27 +160,13 @@ def test_a_second_one_in_the_same_place_says_that_one_runs(running):
 
 
 def test_the_doctor_finds_everything_in_order_but_what_nobody_gave_it(running):
-    answer = running.ask("doctor", "--json")
-    findings = json.loads(answer.out)
-    bad = [finding for finding in findings if finding["level"] == "bad" and finding["what"] != "disk"]
-    assert bad == []
+    findings = json.loads(running.ask("doctor", "--json").out)
+    assert [finding for finding in findings if finding["level"] == "bad" and finding["what"] != "disk"] == []
     said = [f"{finding['what']}: {finding['text']}" for finding in findings]
     for wanted in ("broker: maxmemory-policy noeviction", "broker: appendonly yes", "clock: the broker: within"):
         assert any(text.startswith(wanted) for text in said), said
     assert any("queue gpu: 0 waiting, 2 listening" in text for text in said)
     assert sum(text.startswith("clock: cpu") for text in said) == 2
-
-
-def test_a_cancelled_job_is_resumed(running):
-    job_id = running.ask("submit", "evaluate", "--run", "20260131-120000-nothing-3f9a").out.split()[1]
-    job = open_job(running.paths, job_id)
-    wait_until(lambda: job.end, 90)
-    assert job.status == "FAILED"
-    answer = running.ask("resume", job_id)
-    assert (answer.code, answer.err) == (0, "")
-    assert f"{job_id} goes on as {job_id} in the queue cpu." in answer.out
-    wait_until(lambda: job.end, 90)
-    assert running.ask("resume", "no-such-job").code == 2
 
 
 def test_a_worker_that_is_killed_is_started_again(running):
@@ -218,63 +188,38 @@ def test_killed_it_leaves_nothing_for_long_the_next_one_goes_on_and_ctrl_c_ends_
     following = started().wait_until_ready(times=2)
     (job_id,) = job_ids(one.paths)
     wait_until(lambda: open_job(one.paths, job_id).status == "SUCCEEDED", 60)
-    check_ctrl_c_ends_all(following)
-
-
-def check_ctrl_c_ends_all(one: Up) -> None:
-    family, state = one.family(), one.paths.state
+    family, state = following.family(), following.paths.state
     assert len(family) >= 4  # server, beat, worker, its child
-    one.process.send_signal(signal.SIGINT)
-    assert one.process.wait(60) == 0
-    assert one.output.splitlines()[-1] == "All of it has ended."
+    following.process.send_signal(signal.SIGINT)
+    assert following.process.wait(60) == 0
+    assert following.output.splitlines()[-1] == "All of it has ended."
     wait_until_gone(family, 10)
     assert not (state / "broker.json").exists()
     assert not answers(state / "redis.sock")
 
 
-def test_workers_join_a_broker_elsewhere(running, started, tmp_path):
-    url = read_broker(running.paths.state).url
-    one = started("--join", url).wait_until_ready()
+def test_workers_join_a_broker_elsewhere(running, started):
+    one = started("--join", read_record(running.paths.state).url).wait_until_ready()
     assert "beat is process" not in one.output
     assert "redis.sock" in one.output and not (one.paths.state / "redis").exists()
     wait_until(lambda: "3 listening" in running.ask("doctor").out, 30)
 
 
-def test_nothing_is_begun_where_no_broker_answers(started, tmp_path):
-    one = started("--join", f"redis+socket://{tmp_path}/nobody.sock?virtual_host=0")
-    assert one.process.wait(60) == 2
-    lines = one.output.splitlines()
-    assert len(lines) == 2 and "cannot be reached" in lines[0]
-
-
-def test_what_is_no_redis_is_refused(started):
-    one = started("--join", "amqp://localhost")
-    assert one.process.wait(60) == 2
-    assert "is no Redis" in one.output.splitlines()[0]
-
-
-def test_without_a_server_the_install_commands_are_the_hint(started, tmp_path):
-    one = started(FER_REDIS_SERVER="no-such-server")
-    assert one.process.wait(60) == 2
-    problem, hint = one.output.splitlines()
-    assert "no-such-server" in problem and "pip install" in hint
-
-
-def test_a_state_folder_that_cannot_be_made_is_named(started, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    one = started(FER_STATE_DIR=str(tmp_path / "file" / "state"))
-    assert one.process.wait(60) == 2
-    problem, hint = one.output.splitlines()
-    assert str(tmp_path / "file") in problem and "$FER_STATE_DIR" in hint
-
-
-def test_a_server_that_cannot_start_is_reported_with_what_it_said(started, tmp_path):
-    broken = tmp_path / "bin" / "redis-server"
-    broken.parent.mkdir()
+@pytest.mark.parametrize(
+    ("arguments", "environment", "problem", "hint"),
+    [
+        (("--join", "redis+socket:///nowhere/nobody.sock"), {}, "cannot be reached", "python -m jobs up"),
+        (("--join", "amqp://localhost"), {}, "is no Redis", "redis://HOST"),
+        ((), {"FER_REDIS_SERVER": "no-such-server"}, "no-such-server", "pip install"),
+        ((), {"FER_REDIS_SERVER": "{}/broken"}, "exit code 1); it starts again in 1 s. It said: Fatal", "moved away"),
+        ((), {"FER_STATE_DIR": "{}/broken/state"}, "/broken/state cannot be used", "$FER_STATE_DIR"),
+    ],
+)
+def test_where_it_cannot_begin_it_says_why_in_two_lines(started, tmp_path, arguments, environment, problem, hint):
+    broken: Path = tmp_path / "broken"
     broken.write_text("#!/bin/sh\necho 'Fatal: it is broken'; exit 1\n")
     broken.chmod(0o755)
-    one = started(FER_REDIS_SERVER=str(broken))
+    one = started(*arguments, **{name: value.format(tmp_path) for name, value in environment.items()})
     assert one.process.wait(60) == 2
-    problem, hint = one.output.splitlines()
-    assert "it is broken" in problem and "exit code 1" in problem
-    assert "may be moved away" in hint
+    first, second = one.output.splitlines()
+    assert problem in first and hint in second

@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, jsonify, make_response
 
-from fer_core.job.change import cancel_job
 from fer_core.job.job import find_job
+from fer_core.job.lifecycle import cancel_job
 from fer_core.store.files import plain
 from fer_core.web.api.answers import JobRequest
 from fer_core.web.api.checks import body_as, changes

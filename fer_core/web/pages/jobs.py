@@ -4,8 +4,8 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 
 from fer_core.errors import FerError
 from fer_core.job.arguments import validate
-from fer_core.job.change import cancel_job
 from fer_core.job.job import find_job
+from fer_core.job.lifecycle import cancel_job
 from fer_core.store.files import plain
 from fer_core.web.broker import HOW_TO_START, resumed, submitted
 from fer_core.web.forms import FORMS, MissingDataError, arguments_of, check_data, job_form

@@ -1,4 +1,4 @@
-"""The server of this machine: which one is taken and where it listens; and what else the machine has for workers."""
+"""What this machine has: the server that is taken and where it listens, GPUs, and the workers that follow from them."""
 
 import os
 import stat
@@ -8,26 +8,17 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import JobError
-from jobs.machine import gpus, planned_workers
-from jobs.server import (
+from jobs.machine import (
     LONGEST_SOCKET,
     answers,
     client,
     find_server,
-    read_broker,
+    gpus,
+    planned_workers,
     socket_path,
-    write_broker,
     write_configuration,
 )
 from tests.jobs.conftest import wait_until
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return find_server(os.environ)
-    except JobError as error:
-        pytest.skip(f"NOT TESTED: {error} {error.hint}")
 
 
 def executable(path: Path, text: str = "#!/bin/sh\n") -> Path:
@@ -62,44 +53,25 @@ def test_without_a_server_the_hint_is_how_to_install_one(tmp_path, monkeypatch):
         find_server({"PATH": str(tmp_path), "FER_REDIS_SERVER": "no-such-server"})
 
 
-def test_a_socket_whose_path_is_too_long_is_in_a_private_folder(tmp_path):
-    short = tmp_path / "s"
-    assert socket_path(short) == short / "redis.sock"
-    runtime = tmp_path / "run"
-    runtime.mkdir()
-    deep = tmp_path.joinpath(*["a_folder_with_a_long_name"] * 5)
-    environ = {"XDG_RUNTIME_DIR": str(runtime)}
+def test_a_socket_whose_path_is_too_long_is_in_a_private_folder_that_nobody_else_has_put_there(tmp_path):
+    assert socket_path(tmp_path / "s") == tmp_path / "s" / "redis.sock"
+    deep, environ = tmp_path.joinpath(*["a_folder_with_a_long_name"] * 5), {"XDG_RUNTIME_DIR": str(tmp_path)}
     path = socket_path(deep, environ)
-    assert path.parent.parent == runtime and len(os.fsencode(path)) <= LONGEST_SOCKET
+    assert path.parent.parent == tmp_path and len(os.fsencode(path)) <= LONGEST_SOCKET
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert socket_path(deep, environ) == path  # every time the same, so that the next `up` finds it
     path.parent.chmod(0o755)
     with pytest.raises(JobError, match="no private folder"):
         socket_path(deep, environ)
-
-
-def test_a_folder_that_somebody_put_there_is_not_used(tmp_path):
-    deep = tmp_path.joinpath(*["a_folder_with_a_long_name"] * 5)
     (tmp_path / "elsewhere").mkdir(mode=0o700)
-    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    expected = socket_path(deep, environ).parent
-    expected.rmdir()
-    expected.symlink_to(tmp_path / "elsewhere")
+    path.parent.rmdir()
+    path.parent.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(JobError, match="no private folder"):
         socket_path(deep, environ)
 
 
-def test_the_record_of_the_broker_is_read_back_and_a_broken_one_is_none(tmp_path):
-    assert read_broker(tmp_path) is None
-    write_broker(tmp_path, "redis+socket:///s")
-    broker = read_broker(tmp_path)
-    assert (broker.url, broker.pid) == ("redis+socket:///s", os.getpid())
-    (tmp_path / "broker.json").write_text('{"url": "redis')
-    assert read_broker(tmp_path) is None
-
-
-def test_the_server_is_private_and_keeps_what_it_has(program, tmp_path):
-    command = [str(program), str(write_configuration(tmp_path))]
+def test_the_server_is_private_and_keeps_what_it_has(redis_server, tmp_path):
+    command = [str(find_server(os.environ)), str(write_configuration(tmp_path))]
     path = socket_path(tmp_path)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, umask=0o077) as process:
         try:
@@ -129,24 +101,22 @@ def test_the_gpus_are_those_that_the_driver_lists_unless_some_are_named(tmp_path
     path = f"{tmp_path}:{os.defpath}"
     parts = ("MIG-aaaaaaaa-0000-0000-0000-000000000000", "MIG-bbbbbbbb-0000-0000-0000-000000000000")
     assert gpus({"PATH": path}) == ("0", *parts)
-    assert gpus({"PATH": path, "CUDA_VISIBLE_DEVICES": "2, 5"}) == ("2", "5")
-    assert gpus({"PATH": path, "CUDA_VISIBLE_DEVICES": "-1"}) == ()
-    assert gpus({"PATH": path, "CUDA_VISIBLE_DEVICES": ""}) == ()
+    for named, found in {"2, 5": ("2", "5"), "-1": (), "": ()}.items():
+        assert gpus({"PATH": path, "CUDA_VISIBLE_DEVICES": named}) == found
     executable(tmp_path / "nvidia-smi", "#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
-    assert gpus({"PATH": path}) == ()
-    assert gpus({"PATH": "/nowhere"}) == ()
+    assert gpus({"PATH": path}) == gpus({"PATH": "/nowhere"}) == ()
 
 
 def test_there_is_a_worker_per_gpu_and_one_for_what_needs_none():
     workers = planned_workers(("0", "1"), range(8), wanted=None)
-    assert [(worker.name, worker.gpu, worker.queues) for worker in workers] == [
-        ("gpu0", "0", ("-X", "cpu")),
-        ("gpu1", "1", ("-X", "cpu")),
-        ("cpu0", None, ("-Q", "cpu")),
+    assert [(worker.name, worker.flags, dict(worker.environ)) for worker in workers] == [
+        ("gpu0", ("-X", "cpu"), {"CUDA_VISIBLE_DEVICES": "0"}),
+        ("gpu1", ("-X", "cpu"), {"CUDA_VISIBLE_DEVICES": "1"}),
+        ("cpu0", ("-Q", "cpu"), {"CUDA_VISIBLE_DEVICES": "-1"}),
     ]
-    assert not any(worker.shares_gpu for worker in workers)
-    shared = planned_workers(("0",), range(8), wanted=2)
-    assert [(worker.gpu, worker.shares_gpu) for worker in shared] == [("0", True), ("0", True), (None, False)]
+    shared = [worker.environ for worker in planned_workers(("0",), range(8), wanted=2)]
+    assert [environ["CUDA_VISIBLE_DEVICES"] for environ in shared] == ["0", "0", "-1"]
+    assert ["TF_FORCE_GPU_ALLOW_GROWTH" in environ for environ in shared] == [True, True, False]
 
 
 def test_without_gpus_workers_share_the_cores_evenly():

@@ -8,15 +8,11 @@ import sys
 import pytest
 
 from fer_core.store.files import write_json
+from fer_core.store.promotion import current
 from fer_core.store.runs import open_run
 from fer_core.tuning.state import changing
 from tests.conftest import paths_in
 from tests.jobs.parts import asking, make_finished_run, make_run, make_search
-
-
-@pytest.fixture
-def ask(paths, monkeypatch, capsys):
-    return asking(paths, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -120,3 +116,17 @@ def test_a_search_without_a_score_says_so(ask, paths):
 def test_a_run_is_no_search(ask, paths):
     answer = ask("best", make_run(paths).id)
     assert (answer.code, "is no search" in answer.problem) == (2, True)
+
+
+def test_a_finished_run_is_put_into_use_and_the_one_before_it_again(ask, paths):
+    first, second = make_finished_run(paths), make_finished_run(paths, minutes=1)
+    assert f"Run {first.id} is the model in use now" in ask("promote", first.id).out
+    ask("promote", second.id)
+    assert current(paths).run == second.id
+    assert f"Run {first.id} is in use again" in ask("rollback").out
+    assert current(paths).run == first.id
+    assert "The project's own model is in use again" in ask("rollback").out
+    assert current(paths) is None
+    for arguments, problem in ((("rollback",), "no model"), (("promote", make_run(paths).id), "not finished")):
+        answer = ask(*arguments)
+        assert (answer.code, problem in answer.problem) == (2, True)
