@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.live.canvas import WHITE, Stamp, Stamps, paste, sizes_for, tinted
-from fer_core.live.layout import Obstacle, Rect, beside, best_place, corners, rect_of, wrapped
+from fer_core.live.canvas import WHITE, Rect, Stamp, Stamps, paste, sizes_for, tinted
+from fer_core.live.overlay import Obstacle, beside, best_place, corners, rect_of
 from fer_core.live.text import font_file, has_characters, in_dejavu, one_line, shortened, writable
 
 NOBODY_HAS_IT = "\U000f1234"
@@ -97,12 +97,6 @@ def test_boxes_far_outside_end_just_outside_the_picture():
     far = rect_of((-1e12, 5.0, 2e12, 10.0), room)
     assert -100 < far.left < 0
     assert 640 < far.right < 740
-
-
-def test_pieces_are_broken_into_lines_that_fit():
-    assert wrapped([40, 40, 40], 100, gap=10) == [[0, 1], [2]]
-    assert wrapped([500, 20], 100, gap=10) == [[0], [1]]
-    assert wrapped([], 100, gap=10) == []
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080)])
