@@ -19,7 +19,7 @@ import psutil
 from benchmarks.one_core import run_live_loop
 from benchmarks.sides import TEST_DATA
 from fer_core.live.log import PredictionLog
-from fer_core.live.record import Record
+from fer_core.live.summary import Record
 from tests.live.camera_stream import CameraStream
 
 

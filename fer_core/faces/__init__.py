@@ -27,7 +27,7 @@ DETECT_EVERY = 4
 """Frames of a video. In between, a box is moved by the optical flow, which takes 0.4 ms instead of 3 (yunet) or 20
 (haar). It then lies 0.012 of its width beside where yunet would have put it (0.008 for 2, 0.014 for 5; standing still
 or walking by)."""
-_NO_DETECTORS = {"face", "fetching", "framing", "shrinking"}
+_NO_DETECTORS = {"face", "framing"}
 
 
 class Detector(Protocol):
@@ -80,19 +80,6 @@ def make_detector(
         ArtifactError: the file named is not there, or is not YuNet.
         SourceError: the download failed.
     """
-    _check_ranges(width, min_face_pixels)
-    may_download = name != AUTO if may_download is None else may_download
-    options = DetectorOptions(paths, model_file, width, min_face_pixels, may_download=may_download)
-    return detector_module(_automatic(options) if name == AUTO else name).make(options)
-
-
-def _automatic(options: DetectorOptions) -> str:
-    from fer_core.faces import fetching
-
-    return "haar" if fetching.model_file(options) is None else "yunet"
-
-
-def _check_ranges(width: int | None, min_face_pixels: int) -> None:
     low, high = WIDTHS
     if width is not None and not low <= width <= high:
         raise ConfigError(
@@ -100,3 +87,8 @@ def _check_ranges(width: int | None, min_face_pixels: int) -> None:
         )
     if min_face_pixels < 1:
         raise ConfigError(f"The smallest face cannot have {min_face_pixels} pixels.", hint="Give 1 or more.")
+    may_download = name != AUTO if may_download is None else may_download
+    options = DetectorOptions(paths, model_file, width, min_face_pixels, may_download=may_download)
+    if name == AUTO:
+        name = "haar" if detector_module("yunet").model_file(options) is None else "yunet"
+    return detector_module(name).make(options)

@@ -11,8 +11,7 @@ import numpy as np
 
 from fer_core.errors import ArtifactError
 from fer_core.faces.face import DetectorOptions, Face
-from fer_core.faces.framing import Framing
-from fer_core.faces.shrinking import largest_first, shrunk, without_doubles
+from fer_core.faces.framing import Framing, largest_first, shrunk, without_doubles
 
 FRAMING = Framing(scale=1.032, right=0.0, down=0.006)
 """Medians over 3,436 training images of FER-2013, of which 76.3 % were found again; the middle half of the scales
@@ -41,9 +40,7 @@ class HaarDetector:
     framing = FRAMING
 
     def __init__(self, *, width: int, min_face_pixels: int):
-        self._width = width
-        self._min_face_pixels = min_face_pixels
-        self._cascade = _cascade()
+        self._width, self._min_face_pixels, self._cascade = width, min_face_pixels, _cascade()
 
     def find(self, frame_bgr: np.ndarray) -> list[Face]:
         """Returns the faces, largest first, all with the score 1.0.

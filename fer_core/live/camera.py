@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,14 +10,12 @@ import cv2
 import numpy as np
 
 from fer_core.errors import SourceError
-from fer_core.live.frame_sources import ANSWER_SECONDS, NewestFrame, Pictures, Wait
-from fer_core.store.clock import Clock, utc_now
+from fer_core.live.frame import ANSWER_SECONDS, Device, NewestFrame, Wait
 
 NUMBERS = range(4)
 """The cameras that are looked for where the wanted one does not open."""
 
-Device = int | str
-OpenDevice = Callable[[Device], Pictures | None]
+OpenDevice = Callable[[int | str], Device | None]
 
 
 class Camera:
@@ -28,6 +25,7 @@ class Camera:
 
     def __init__(self, capture: cv2.VideoCapture):
         self._capture = capture
+        self.release = capture.release
 
     def read(self) -> np.ndarray | None:
         """Returns the next picture, uint8 BGR (height, width, 3); None when the camera is gone."""
@@ -37,12 +35,8 @@ class Camera:
             return None
         return picture_bgr if is_read else None
 
-    def release(self) -> None:
-        """Gives the device back."""
-        self._capture.release()
 
-
-def open_device(device: Device) -> Camera | None:
+def open_device(device: int | str) -> Camera | None:
     """Returns an opened camera, or None."""
     if "OPENCV_LOG_LEVEL" not in os.environ:  # its remarks stay out of the terminal unless they are asked for
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -51,50 +45,45 @@ def open_device(device: Device) -> Camera | None:
 
 
 def open_camera(
-    device: Device,
+    device: int | str,
     *,
-    clock: Callable[[], float] = time.monotonic,
-    now: Clock = utc_now,
     wait: Wait = threading.Event.wait,
     open_device: OpenDevice = open_device,
     devices: Path = Path("/dev"),
 ) -> NewestFrame:
     """Returns a camera as a live source. Raises SourceError, which says what was tried and what there is."""
     title = f"camera {device}" if isinstance(device, int) else device
-    capture = _opened(device, title, open_device)
-    if capture is None:
+    camera = _opened(device, title, open_device)
+    if camera is None:
         raise _no_camera(device, title, open_device=open_device, devices=devices)
-    return NewestFrame(title, capture, lambda: open_device(device), noun="camera", clock=clock, now=now, wait=wait)
+    return NewestFrame(title, camera, lambda: open_device(device), noun="camera", wait=wait)
 
 
-def _opened(device: Device, title: str, open_device: OpenDevice) -> Pictures | None:
+def _opened(device: int | str, title: str, open_device: OpenDevice) -> Device | None:
     """Raises SourceError where the driver hangs: OpenCV cannot be told to stop, so that it is asked in a thread."""
-    outcome: Future[Pictures | None] = Future()
+    outcome: Future[Device | None] = Future()
     threading.Thread(target=lambda: outcome.set_result(open_device(device)), name="open", daemon=True).start()
     try:
         return outcome.result(ANSWER_SECONDS)
     except TimeoutError:
-        raise SourceError(
-            f"{title} does not answer within {ANSWER_SECONDS:.0f} s.", hint="Unplug it and plug it in again."
-        ) from None
+        hint = "Unplug it and plug it in again."
+        raise SourceError(f"{title} does not answer within {ANSWER_SECONDS:.0f} s.", hint=hint) from None
 
 
-def _no_camera(device: Device, title: str, *, open_device: OpenDevice, devices: Path) -> SourceError:
+def _no_camera(device: int | str, title: str, *, open_device: OpenDevice, devices: Path) -> SourceError:
     node = devices / f"video{device}" if isinstance(device, int) else Path(device)
     if node.exists() and not os.access(node, os.R_OK | os.W_OK):
         return SourceError(
             f"You may not use {title}: no permission for {node}.",
             hint="sudo usermod -aG video $USER, then log in again. In a container: --device " + str(node),
         )
-    others = [number for number in NUMBERS if number != device and _opens(number, open_device)]
-    names = sorted(path.name for path in devices.glob("video*"))
+    other = next((number for number in NUMBERS if number != device and _opens(number, open_device)), None)
+    names = ", ".join(f"/dev/{name}" for name in sorted(path.name for path in devices.glob("video*")))
     tried = ", ".join(map(str, dict.fromkeys([device, *NUMBERS])))
-    there_is = f"there are {', '.join(f'/dev/{name}' for name in names)}" if names else "there is no /dev/video*"
-    if others:
-        return SourceError(
-            f"{title} does not open (tried {tried}; {there_is}).",
-            hint=f"Camera {others[0]} does: --source {others[0]}",
-        )
+    there_is = f"there are {names}" if names else "there is no /dev/video*"
+    if other is not None:
+        hint = f"Camera {other} does: --source {other}"
+        return SourceError(f"{title} does not open (tried {tried}; {there_is}).", hint=hint)
     return SourceError(
         f"No camera opens (tried {tried}; {there_is}).",
         hint="Plug one in, or close what uses it; or read something else: --source clip.mp4 | http://… | photo.jpg",
@@ -103,9 +92,9 @@ def _no_camera(device: Device, title: str, *, open_device: OpenDevice, devices: 
 
 def _opens(number: int, open_device: OpenDevice) -> bool:
     try:
-        capture = _opened(number, "", open_device)
+        camera = _opened(number, "", open_device)
     except SourceError:
         return False
-    if capture is not None:
-        capture.release()
-    return capture is not None
+    if camera is not None:
+        camera.release()
+    return camera is not None

@@ -10,7 +10,7 @@ from fer_core.cli.arguments import parse
 from fer_core.data.checks import UnreadableImagesError
 from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.errors import ArtifactError, ConfigError, DatasetError
-from fer_core.live.pictures import read_picture
+from fer_core.live.sources import read_picture
 from fer_core.store.files import read_json
 
 

@@ -7,7 +7,7 @@ import pytest
 from fer_core import faces
 from fer_core.errors import ArtifactError
 from fer_core.faces.face import DetectorOptions
-from fer_core.faces.fetching import YUNET
+from fer_core.faces.yunet import YUNET
 from fer_core.faces.yunet import make as make_yunet
 
 

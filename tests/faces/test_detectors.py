@@ -11,8 +11,7 @@ import pytest
 from fer_core import faces
 from fer_core.errors import ConfigError
 from fer_core.faces.face import Box, DetectorOptions, Face
-from fer_core.faces.framing import Framing, crop_face, square_of
-from fer_core.faces.shrinking import without_doubles
+from fer_core.faces.framing import Framing, crop_face, square_of, without_doubles
 
 EVERY_DETECTOR = pytest.mark.parametrize("name", faces.names())
 SHAPES = [(1, 1), (1, 500), (500, 1), (2, 3), (23, 25), (47, 48), (3, 4000), (4000, 3), (0, 0), (0, 640)]

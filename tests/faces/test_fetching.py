@@ -12,7 +12,7 @@ import pytest
 
 from fer_core.errors import SourceError
 from fer_core.faces.face import DetectorOptions
-from fer_core.faces.fetching import YUNET, Published, download, model_file
+from fer_core.faces.yunet import YUNET, Published, download, model_file
 from fer_core.store.files import file_sha256
 
 CONTENT = bytes(range(256)) * 1000

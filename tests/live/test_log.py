@@ -128,19 +128,6 @@ def test_hostile_labels_stay_in_their_cells_and_are_no_formulas(tmp_path):
     assert len((tmp_path / "log.csv").read_bytes().splitlines()) == 1 + len(HOSTILE)
 
 
-def test_a_model_that_changes_to_other_labels_keeps_the_columns_and_says_so(tmp_path):
-    log = PredictionLog(tmp_path / "log.csv", LABELS)
-    log.write(shown(frame(), [prediction()]))
-    assert log.note == ""
-    log.write(
-        shown(frame(1), [Prediction(Box(0, 0, 9, 9), "contempt", 0.6, {"happy": 0.4, "contempt": 0.6}, False, 1)])
-    )
-    log.close()
-    last = rows_of(tmp_path / "log.csv")[-1]
-    assert (last["label"], last["confidence"], last["angry"], last["happy"]) == ("contempt", "0.6", "", "0.4")
-    assert log.note == f"{log.path} has no column for contempt: the model changed while it was written."
-
-
 def refusal(path: Path) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         PredictionLog(path, LABELS)

@@ -1,10 +1,11 @@
 """A promoted model is picked up while the loop runs."""
 
+import concurrent.futures
 import shutil
 
 import pytest
 
-from fer_core.live.model_watch import CHECK_SECONDS, RETRY_SECONDS, ModelWatch
+from fer_core.live.classifier import CHECK_SECONDS, RETRY_SECONDS, ModelWatch
 from fer_core.store.promotion import promote
 from fer_core.store.runs import open_run
 from tests.live.fakes import FakeClock
@@ -33,8 +34,8 @@ class Watched:
         """Returns what the watch has after its next look and load."""
         self.clock.now += CHECK_SECONDS + 0.01
         found = self.watch.poll()
-        if self.watch._thread is not None:
-            self.watch._thread.join(timeout=60)
+        if self.watch.loading is not None:
+            concurrent.futures.wait([self.watch.loading], 60)
         return found or self.watch.poll()
 
 
@@ -58,7 +59,7 @@ def test_it_is_looked_at_most_once_a_second(two_runs, paths):
     promote(paths, two_runs[1], shipped=paths.models)
     watched.clock.now += CHECK_SECONDS / 2
     assert watched.watch.poll() is None
-    assert watched.watch._thread is None
+    assert watched.watch.loading is None
 
 
 def test_a_promoted_model_that_cannot_be_read_is_told_and_the_old_one_stays(two_runs, paths):

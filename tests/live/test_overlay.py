@@ -8,7 +8,6 @@ import pytest
 
 from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
 from fer_core.faces.face import Box
-from fer_core.live import status, window
 from fer_core.live.canvas import Heat, bgr, readable_on, sizes_for
 from fer_core.live.overlay import TRACK, Overlay, Status
 from fer_core.live.prediction import Prediction
@@ -283,10 +282,6 @@ def test_a_heat_map_glows_where_it_is_high_and_only_there():
 def test_a_heat_map_may_reach_outside_the_frame(square, is_seen):
     result = drawn([], heat={1: Heat(np.full((96, 96), 0.9, np.float32), Box(*square))})
     assert changed(picture(), result).any() == is_seen
-
-
-def test_the_keys_in_the_help_are_those_that_the_window_knows():
-    assert "".join(status.KEYS) == window.KEYS
 
 
 def test_drawing_loads_no_matplotlib():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_core.faces.face import Box
-from fer_core.live.prediction import Prediction, Shown, make_prediction, shown_of
+from fer_core.live.prediction import Prediction, ShownLabel, make_prediction, shown_of
 
 LABELS = ("angry", "happy", "sad")
 SHARES = np.array([0.1, 0.55, 0.35], np.float32)
@@ -33,15 +33,15 @@ def test_all_numbers_of_a_reading_are_pythons_own():
 
 @pytest.mark.parametrize(("threshold", "is_unsure"), [(0.0, False), (0.55, False), (0.56, True), (1.0, True)])
 def test_unsure_means_less_confidence_than_the_threshold(threshold, is_unsure):
-    assert shown_of(np.array([0.55, 0.45]), threshold) == Shown(0, is_unsure)
+    assert shown_of(np.array([0.55, 0.45]), threshold) == ShownLabel(0, is_unsure)
 
 
 def test_a_confidence_that_is_no_number_is_unsure_whatever_the_threshold():
-    assert shown_of(np.full(2, np.nan), 0.0) == Shown(0, True)
+    assert shown_of(np.full(2, np.nan), 0.0) == ShownLabel(0, True)
 
 
 def test_the_confidence_is_that_of_the_label_shown_also_where_another_leads():
-    found = make_prediction(Box(0, 0, 1, 1), SHARES, Shown(2, True), labels=LABELS)
+    found = make_prediction(Box(0, 0, 1, 1), SHARES, ShownLabel(2, True), labels=LABELS)
     assert (found.label, found.unsure) == ("sad", True)
     assert found.confidence == pytest.approx(0.35)
 

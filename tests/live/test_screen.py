@@ -7,8 +7,7 @@ import pytest
 
 from fer_core.live.capturing import Recorder
 from fer_core.live.frame import Shown
-from fer_core.live.overlay import Overlay
-from fer_core.live.screen import NOTICE_SECONDS, Annotator, View, WindowScreen
+from fer_core.live.screen import NOTICE_SECONDS, LiveView
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import LABELS, FakeCamera, FakeClock, frames, happy_face
 
@@ -31,6 +30,7 @@ class FakeWindow:
 
 class Named:
     name = "haar"
+    labels = LABELS
 
 
 class FakePredictor:
@@ -39,21 +39,15 @@ class FakePredictor:
 
 
 class Room:
-    """A screen with everything that belongs to it."""
+    """A view with everything that belongs to it."""
 
     def __init__(self, folder, keys: Sequence[str | None] = (), *, is_live: bool = True):
-        self.clock, self.view = FakeClock(), View()
-        self.camera = FakeCamera(frames(50), is_live=is_live)
-        self.window = FakeWindow(self.clock, keys)
-        self.recorder = Recorder(folder, rate=25.0)
-        self.annotator = Annotator(
-            Overlay(LABELS), self.view, self.camera, FakePredictor(), recorder=self.recorder, clock=self.clock
-        )
-        self.screen = WindowScreen(
-            self.window,
-            self.annotator,
-            self.view,
+        self.clock, self.camera = FakeClock(), FakeCamera(frames(50), is_live=is_live)
+        self.window, self.recorder = FakeWindow(self.clock, keys), Recorder(folder, rate=25.0)
+        self.view = LiveView(
             self.camera,
+            FakePredictor(),
+            window=self.window,
             recorder=self.recorder,
             next_detector=lambda: "Faces are found by yunet now.",
             clock=self.clock,
@@ -61,9 +55,9 @@ class Room:
 
     def show(self, frame) -> Shown:
         predictions = (happy_face(person=1),)
-        shown = Shown(frame, predictions, self.annotator.kept(frame, predictions, 25.0), 25.0)
+        shown = Shown(frame, predictions, self.view.for_file(frame, predictions, 25.0), 25.0)
         self.recorder.write(shown)
-        self.screen.show(shown)
+        self.view.show(shown)
         return shown
 
 
@@ -73,24 +67,21 @@ def room(tmp_path):
     return lambda *keys, **options: Room(tmp_path, keys, **options)
 
 
-def test_q_ends_it(room):
+def test_q_and_closing_the_window_end_it(room):
     here = room("q")
-    here.show(frames(1)[0])
-    assert here.screen.wants_to_end
-
-
-def test_closing_the_window_ends_it(room):
+    here.view.idle()  # also before the first frame
+    assert here.view.wants_to_end and here.window.pictures == []
     here = room()
     here.window.is_closed = True
-    assert here.screen.wants_to_end
+    assert here.view.wants_to_end
 
 
 def test_p_stops_and_goes_on(room):
     here = room("p", "p")
     here.show(frames(1)[0])
-    assert here.screen.is_paused
-    here.screen.idle()
-    assert not here.screen.is_paused
+    assert here.view.is_paused
+    here.view.idle()
+    assert not here.view.is_paused
 
 
 @pytest.mark.parametrize(("key", "attribute"), [("h", "shows_help"), ("e", "shows_heat")])
@@ -98,16 +89,8 @@ def test_help_and_heat_are_switched_on_and_off(room, key, attribute):
     here = room(key, key)
     here.show(frames(1)[0])
     assert getattr(here.view, attribute)
-    here.screen.idle()
+    here.view.idle()
     assert not getattr(here.view, attribute)
-
-
-def test_help_changes_the_picture(room):
-    here = room("h")
-    given = frames(1, size=(640, 480))[0]
-    here.show(given)
-    here.screen.idle()
-    assert not np.array_equal(here.window.pictures[0], here.window.pictures[1])
 
 
 def test_s_saves_the_frame_and_says_so_for_a_while(room, tmp_path):
@@ -115,7 +98,7 @@ def test_s_saves_the_frame_and_says_so_for_a_while(room, tmp_path):
     here.show(frames(1)[0])
     assert (tmp_path / "snapshot_001.png").is_file()
     assert here.view.notice == "Saved snapshot_001.png."
-    assert here.view.notice_until - here.clock.now == pytest.approx(NOTICE_SECONDS, abs=0.01)
+    assert here.view._notice_until - here.clock.now == pytest.approx(NOTICE_SECONDS, abs=0.01)
 
 
 def test_r_records_until_it_is_pressed_again(room, tmp_path):
@@ -138,10 +121,10 @@ def test_what_is_kept_of_a_file_has_no_messages_and_no_frames_per_second(room):
     here = room("h", is_live=False)
     given = frames(1, size=(640, 480))[0]
     kept = here.show(given).picture_bgr
-    here.screen.idle()
+    here.view.idle()
     assert not np.array_equal(kept, here.window.pictures[-1])
-    anew = room(is_live=False).annotator
-    assert np.array_equal(kept, anew.kept(given, (happy_face(person=1),), 99.0))
+    anew = room(is_live=False).view
+    assert np.array_equal(kept, anew.for_file(given, (happy_face(person=1),), 99.0))
 
 
 def test_d_takes_the_next_detector(room):
@@ -155,38 +138,23 @@ def test_what_cannot_be_saved_is_told_on_the_screen_and_the_view_goes_on(room, t
     here.recorder.snapshot = lambda *_: (_ for _ in ()).throw(DiskFullError("The disk is full.", hint="Make room."))
     here.show(frames(1)[0])
     assert here.view.notice == "The disk is full. Make room."
-    here.screen.idle()
-    assert here.screen.wants_to_end
+    here.view.idle()
+    assert here.view.wants_to_end
 
 
-def test_a_frame_of_a_file_is_shown_until_the_next_is_due(room):
-    here = room(is_live=False)
+@pytest.mark.parametrize(("is_live", "seconds"), [(False, 0.1), (True, 0.001)])
+def test_a_frame_of_a_file_is_shown_until_the_next_is_due_and_one_of_a_camera_at_once(room, is_live, seconds):
+    here = room(is_live=is_live)
     shown_at = []
     for frame in frames(5, rate=10.0):
         shown_at.append(here.clock.now)
         here.show(frame)
-    assert np.allclose(np.diff(shown_at)[1:], 0.1, atol=0.005)
-
-
-def test_a_frame_of_a_camera_is_shown_at_once(room):
-    here = room(is_live=True)
-    before = here.clock.now
-    for frame in frames(5, rate=10.0):
-        here.show(frame)
-    assert here.clock.now - before < 0.02
+    assert np.allclose(np.diff(shown_at)[1:], seconds, atol=0.005)
 
 
 def test_a_lost_camera_is_told_over_the_last_picture(room):
     here = room()
-    given = frames(1, size=(640, 480))[0]
-    here.show(given)
+    here.show(frames(1, size=(640, 480))[0])
     here.camera.message = "The stream is gone, trying again in 4 s."
-    here.screen.idle()
+    here.view.idle()
     assert not np.array_equal(here.window.pictures[-1], here.window.pictures[0])
-
-
-def test_before_the_first_frame_nothing_is_shown_and_keys_work(room):
-    here = room("q")
-    here.screen.idle()
-    assert here.window.pictures == []
-    assert here.screen.wants_to_end

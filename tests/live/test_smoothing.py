@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.faces.face import Box
-from fer_core.live.prediction import Shown
-from fer_core.live.smoothing import SHORTEST_SECONDS, SteadyBox, SteadyLabel, SteadyProbabilities
+from fer_core.live.prediction import SHORTEST_SECONDS, ShownLabel, SteadyBox, SteadyLabel, SteadyProbabilities
 
 SAD, HAPPY = np.array([0.9, 0.1], np.float32), np.array([0.1, 0.9], np.float32)
 PAUSES = st.lists(st.floats(0.001, 0.4), min_size=1, max_size=60)
@@ -74,14 +73,14 @@ def test_the_state_does_not_drift_over_many_frames():
     assert smooth.sum() == pytest.approx(1, abs=1e-5)
 
 
-def spells(shown: list[Shown], times: list[float]) -> list[tuple[Shown, float, float]]:
+def spells(shown: list[ShownLabel], times: list[float]) -> list[tuple[ShownLabel, float, float]]:
     """Returns what was shown one after the other, with the time of the first and of the last frame that showed it."""
     groups = itertools.groupby(zip(shown, times, strict=True), key=lambda pair: pair[0])
     found = [(key, [time for _, time in group]) for key, group in groups]
     return [(key, frames[0], frames[-1]) for key, frames in found]
 
 
-VERDICTS = st.tuples(st.builds(Shown, st.integers(0, 3), st.booleans()), st.floats(0.001, 0.25))
+VERDICTS = st.tuples(st.builds(ShownLabel, st.integers(0, 3), st.booleans()), st.floats(0.001, 0.25))
 
 
 @given(st.lists(VERDICTS, min_size=1, max_size=300))
@@ -102,12 +101,12 @@ def test_what_is_shown_lags_by_0_3_seconds_and_two_frames_at_most(verdicts):
         assert time - right_last <= SHORTEST_SECONDS + 2 * longest
 
 
-def shown_at(rights: list[Shown], rate: float) -> list[Shown]:
+def shown_at(rights: list[ShownLabel], rate: float) -> list[ShownLabel]:
     steady = SteadyLabel()
     return [steady.update(right, number / rate) for number, right in enumerate(rights)]
 
 
-A, B, C = Shown(0, False), Shown(1, False), Shown(2, False)
+A, B, C = ShownLabel(0, False), ShownLabel(1, False), ShownLabel(2, False)
 
 
 def test_the_first_label_is_shown_at_once():
@@ -134,7 +133,7 @@ def test_a_label_that_no_longer_leads_goes_even_if_none_leads_for_long():
 
 
 def test_unsure_does_not_flicker_either():
-    unsure = Shown(0, True)
+    unsure = ShownLabel(0, True)
     assert set(shown_at([A] * 30 + [unsure, unsure, A] * 30, 30)) == {A}
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, SourceError
+from fer_core.live.capturing import AnnotatedPictures
 from fer_core.live.frame import Shown
-from fer_core.live.stills import AnnotatedPictures, StillsScreen
+from fer_core.live.screen import StillsView
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import frames, happy_face
 from tests.store.conftest import largest_file
@@ -153,7 +154,7 @@ class Room:
         self.window, self.problem = FakeWindow(*keys), problem
         self.said: list[str] = []
         self.saved: list[int] = []
-        self.screen = StillsScreen(self.window, (200, 100), keys=KEYS, draw=self.draw, save=self.save)
+        self.screen = StillsView(self.window, (200, 100), keys=KEYS, draw=self.draw, save=self.save)
 
     def draw(self, shown: Shown, message: str) -> np.ndarray:
         self.said.append(message)

@@ -14,10 +14,9 @@ import pytest
 
 from fer_core.errors import SourceError
 from fer_core.live.camera import open_camera
-from fer_core.live.frame import Frame, Source
-from fer_core.live.frame_sources import NewestFrame
+from fer_core.live.frame import Frame, NewestFrame, Source
 from fer_core.live.sources import open_source
-from fer_core.live.stream import open_stream, without_password
+from fer_core.live.video import open_stream, without_password
 from tests.conftest import PROJECT
 from tests.live.camera_stream import CameraStream
 
@@ -106,7 +105,7 @@ def test_who_is_slow_gets_the_newest_frame_and_the_others_are_counted(camera):
 
 
 def test_a_stream_that_drops_is_read_again_and_tells_meanwhile(camera):
-    source = open_source(camera.url, wait=ten_times_faster)
+    source = open_stream(camera.url, wait=ten_times_faster)
     before = some_frames(source, 5)[-1]
     camera.refuse()
     assert eventually(lambda: source.message.startswith("The stream is gone, trying again "))
@@ -120,7 +119,7 @@ def test_a_stream_that_drops_is_read_again_and_tells_meanwhile(camera):
 
 
 def test_a_stream_that_drops_ten_times_is_read_on_and_leaves_one_thread(camera):
-    source = open_source(camera.url, wait=ten_times_faster)
+    source = open_stream(camera.url, wait=ten_times_faster)
     for _ in range(10):
         some_frames(source, 3)
         camera.drop(0.05)
@@ -214,7 +213,7 @@ ENDS_WHILE_IT_HANGS = """
 import sys, threading
 from fer_core.errors import SourceError
 from fer_core.live.sources import open_source
-from fer_core.live.stream import open_stream
+from fer_core.live.video import open_stream
 source = open_stream(sys.argv[1] + "/stalls.mjpg", answer_seconds=1.0)
 while (frame := source.read(0.1)) is None or frame.number < 9:
     pass

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from fer_core.cli.live_lines import print_summary
 from fer_core.faces.face import Box
 from fer_core.live.frame import Frame, Shown
 from fer_core.live.prediction import Prediction
-from fer_core.live.record import Record
-from fer_core.live.summary import print_summary, summarize
+from fer_core.live.summary import Record, summarize
 from tests.store.conftest import largest_file
 
 LABELS = ("angry", "happy", "sad")
