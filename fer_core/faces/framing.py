@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fer_core.faces.face import Box, Face
+from fer_core.faces.face import MIN_FACE_PIXELS, Box, Face
 
 MOST_COVERED = 0.6
 """Two faces seen by one camera cover each other less; a second find of the same face covers more."""
@@ -101,22 +101,22 @@ def without_doubles(faces: list[Face]) -> list[Face]:
     """Returns the faces, largest first as they came, but none of which a larger one covers most."""
     kept: list[Face] = []
     for face in faces:
-        if all(_covered(face.box, larger.box) <= MOST_COVERED for larger in kept):
+        if all(common_area(face.box, one.box) <= MOST_COVERED * max(_area(face), 1e-9) for one in kept):
             kept.append(face)
     return kept
 
 
-def _covered(box: Box, by: Box) -> float:
-    """Returns how much of a box another one covers, 0..1."""
-    across = min(box.x + box.width, by.x + by.width) - max(box.x, by.x)
-    down = min(box.y + box.height, by.y + by.height) - max(box.y, by.y)
-    return max(across, 0.0) * max(down, 0.0) / max(box.width * box.height, 1e-9)
+def largest_first(faces: Iterable[Face]) -> list[Face]:
+    """Returns the faces of at least `MIN_FACE_PIXELS`, sorted."""
+    return sorted((face for face in faces if _area(face) >= MIN_FACE_PIXELS**2), key=_area, reverse=True)
 
 
-def largest_first(faces: Iterable[Face], min_face_pixels: int) -> list[Face]:
-    """Returns the faces of at least this size (the square root of the box's area), sorted."""
+def common_area(box: Box, other: Box) -> float:
+    """Returns how many pixels two boxes share."""
+    width = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
+    height = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)
+    return max(0.0, width) * max(0.0, height)
 
-    def area(face: Face) -> float:
-        return face.box.width * face.box.height
 
-    return sorted((face for face in faces if area(face) >= min_face_pixels**2), key=area, reverse=True)
+def _area(face: Face) -> float:
+    return face.box.width * face.box.height

@@ -6,7 +6,6 @@ Its file is no part of the project: 230 kB under the MIT licence, from OpenCV's 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ import cv2
 import numpy as np
 
 from fer_core.errors import ArtifactError, SourceError
-from fer_core.faces.face import DetectorOptions, Face
+from fer_core.faces.face import Face
 from fer_core.faces.framing import Framing, largest_first, shrunk
+from fer_core.paths import Paths
 from fer_core.store.files import file_sha256
 
 FRAMING = Framing(scale=1.105, right=-0.005, down=-0.028)
@@ -59,21 +59,21 @@ YUNET = Published(
 )
 
 
-def make(options: DetectorOptions) -> "YuNetDetector":
+def make(*, paths: Paths, model_file: Path | None, width: int | None, may_download: bool) -> "YuNetDetector":
     """Returns the detector.
 
     Raises:
         ArtifactError: there is no file of it and none may be downloaded, or the file is not YuNet.
         SourceError: the download failed.
     """
-    path = model_file(options)
+    path = find_file(paths=paths, model_file=model_file, may_download=may_download)
     if path is None:
         raise ArtifactError(
             "There is no file of the detector yunet.",
             hint="Start with --detector yunet, which downloads it once; --detector-model or $FER_YUNET names one.",
         )
     check_loadable(path)
-    return YuNetDetector(path, width=options.width or WIDTH, min_face_pixels=options.min_face_pixels)
+    return YuNetDetector(path, width or WIDTH)
 
 
 class YuNetDetector:
@@ -82,10 +82,8 @@ class YuNetDetector:
     name = "yunet"
     framing = FRAMING
 
-    def __init__(self, path: Path, *, width: int, min_face_pixels: int):
-        self._width = width
-        self._min_face_pixels = min_face_pixels
-        self._size = (width, width)
+    def __init__(self, path: Path, width: int):
+        self._width, self._size = width, (width, width)
         # From memory: OpenCV tells the format by the file's ending, and cannot open every path on Windows.
         model = np.fromfile(path, np.uint8)
         self._network = cv2.FaceDetectorYN.create(
@@ -114,7 +112,7 @@ class YuNetDetector:
             return []
         rows = rows[np.isfinite(rows).all(axis=1)].tolist()
         faces = (Face(small.in_frame(*row[:4]), min(row[-1], 1.0)) for row in rows)
-        return largest_first(faces, self._min_face_pixels)
+        return largest_first(faces)
 
 
 def check_loadable(path: Path) -> None:
@@ -140,8 +138,12 @@ def _loads_in_another_process(path: Path) -> bool:
         return False
 
 
-def model_file(
-    options: DetectorOptions, *, published: Published = YUNET, environ: Mapping[str, str] = os.environ
+def find_file(
+    *,
+    paths: Paths,
+    model_file: Path | None = None,
+    may_download: bool = False,
+    published: Published = YUNET,
 ) -> Path | None:
     """Returns the file: as given, by $FER_YUNET, from the cache, or downloaded into it; None where it may not be.
 
@@ -149,9 +151,8 @@ def model_file(
         ArtifactError: the file that was named is not there.
         SourceError: the download failed; nothing is left behind.
     """
-    named_by = "--detector-model" if options.model_file else "$FER_YUNET"
-    named = options.model_file or environ.get("FER_YUNET")
-    if named:
+    named_by = "--detector-model" if model_file else "$FER_YUNET"
+    if named := model_file or os.environ.get("FER_YUNET"):
         path = Path(named).expanduser()
         if path.is_file():
             return path
@@ -159,11 +160,11 @@ def model_file(
             f"{named_by} names {path}, which is {'no file' if path.exists() else 'not there'}.",
             hint="Name YuNet's .onnx file, take --detector yunet to have it downloaded, or --detector haar.",
         )
-    folder = options.paths.cache / "detectors"
+    folder = paths.cache / "detectors"
     cached = folder / published.name
     if cached.is_file() and file_sha256(cached) == published.sha256:
         return cached
-    return download(published, folder) if options.may_download else None
+    return download(published, folder) if may_download else None
 
 
 def download(published: Published, folder: Path) -> Path:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fer_core.faces.face import Box, Face
+from fer_core.faces.framing import common_area
 
 BRIDGE_SECONDS = 0.7
 """A person who is not found for longer than this is gone, and gets a new number when coming back."""
@@ -148,7 +149,7 @@ class Tracker:
 
     def _is_known(self, face: Face) -> bool:
         size = max(face.box.width * face.box.height, 1e-9)
-        return any(track.is_found and _common(face.box, track.box) / size > _INSIDE for track in self.tracks)
+        return any(track.is_found and common_area(face.box, track.box) / size > _INSIDE for track in self.tracks)
 
 
 def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
@@ -178,16 +179,10 @@ def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
 
 def _cost(box: Box, other: Box) -> float:
     """Returns 0 for equal boxes, more for less overlap and for more distance (in widths of the face)."""
-    common = _common(box, other)
+    common = common_area(box, other)
     overlap = common / max(box.width * box.height + other.width * other.height - common, 1e-9)
     size = math.sqrt(max(box.width * other.width, 1e-9))
     return 1 - overlap + math.dist(_centre(box), _centre(other)) / size
-
-
-def _common(box: Box, other: Box) -> float:
-    width = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
-    height = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)
-    return max(0.0, width) * max(0.0, height)
 
 
 def _centre(box: Box) -> tuple[float, float]:
