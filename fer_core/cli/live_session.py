@@ -11,7 +11,7 @@ from fer_core import faces
 from fer_core.cli.live_arguments import LiveRequest
 from fer_core.cli.live_lines import JsonLines, in_words, print_summary
 from fer_core.cli.output import say
-from fer_core.errors import FerError
+from fer_core.errors import FerError, SourceError
 from fer_core.interruption import check_interrupted, signals_wait
 from fer_core.live.capturing import AnnotatedPictures, ClipCapture, PictureCapture, Recorder, save_picture
 from fer_core.live.classifier import Classifier, ModelWatch, make_classifier
@@ -23,7 +23,7 @@ from fer_core.live.output_path import check_output, free_path, make_folder
 from fer_core.live.overlay import Overlay
 from fer_core.live.predicting import PHOTO_WIDTH
 from fer_core.live.predictor import FacePredictor, LivePredictor
-from fer_core.live.screen import LiveView, StillsView, Window
+from fer_core.live.screen import LiveView, Window, show_still
 from fer_core.live.status import Status
 from fer_core.live.summary import Record
 from fer_core.live.video_output import SUFFIXES as VIDEO_SUFFIXES
@@ -95,8 +95,9 @@ class _Session:
                 loop.run(capture=capture)
             if view.wants_to_end:
                 return
-            if capture:
-                capture.check_complete()
+            if capture and not capture.is_done:
+                hint = f"What was taken is in {self._folder}; take a longer source, or ask for less."
+                raise SourceError(f"The source ended after {capture.progress}.", hint=hint)
 
     def _sinks(self) -> Iterator[Sink]:
         settings, source = self._settings, self._source
@@ -221,7 +222,8 @@ class _Stills:
         at_the_end.callback(self._sum_up)
         text_sinks = _text_sinks(self._request, self._predictor.classifier, of_pictures=True)
         sinks = [at_the_end.enter_context(contextlib.closing(sink)) for sink in text_sinks]
-        view, display = None, self._request.settings.display
+        window, display = None, self._request.settings.display
+        size = self._source.size if self._is_one else CANVAS
         keys = "Any key closes the window, s saves the picture."
         if not self._is_one:
             keys = "Any key shows the next picture, q ends, s saves this one."
@@ -231,8 +233,8 @@ class _Stills:
             for sink in (self._record, *sinks):
                 sink.write(shown)
             if display:
-                view = view or self._opened_view(at_the_end, keys)
-                if not view.show(shown):
+                window = window or at_the_end.enter_context(contextlib.closing(Window(self._source.title, size)))
+                if not show_still(window, shown, size, keys=keys, draw=self._annotated, save=self._save):
                     return
 
     def _read(self) -> Iterator[Shown]:
@@ -252,11 +254,6 @@ class _Stills:
     def _annotated(self, shown: Shown, message: str = "") -> np.ndarray:
         status = Status(self._predictor.classifier.name, self._predictor.detector.name, 0.0, 0.0, message=message)
         return self._overlay.draw(shown.frame.picture_bgr, shown.predictions, status)
-
-    def _opened_view(self, at_the_end: contextlib.ExitStack, keys: str) -> StillsView:
-        size = self._source.size if self._is_one else CANVAS
-        window = at_the_end.enter_context(contextlib.closing(Window(self._source.title, size)))
-        return StillsView(window, size, keys=keys, draw=self._annotated, save=self._save)
 
     def _save(self, shown: Shown) -> Path:
         path = save_picture(shown, shown.picture_bgr, self._folder, kind="snapshot")

@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -105,6 +105,11 @@ class PictureCapture(Sink):
         """Whether all pictures are taken."""
         return self._taken >= self._wanted
 
+    @property
+    def progress(self) -> str:
+        """How much of it there is."""
+        return f"{self._taken} of {self._wanted} pictures"
+
     def write(self, shown: Shown) -> None:
         """Takes the frame if a second has passed since the last one taken. Raises DiskFullError."""
         if self.is_done or (self._taken and shown.frame.seconds < self._due):
@@ -112,14 +117,6 @@ class PictureCapture(Sink):
         self._taken += 1
         self._due = shown.frame.seconds + self.EVERY_SECONDS
         self._report(shown, save_picture(shown, shown.picture_bgr, self._folder, kind="picture"))
-
-    def check_complete(self) -> None:
-        """Raises SourceError if the source ended too early; what was taken stays."""
-        if not self.is_done:
-            raise SourceError(
-                f"The source ended after {self._taken} of {self._wanted} pictures.",
-                hint=f"They are in {self._folder}; take a longer source, or ask for fewer.",
-            )
 
 
 class ClipCapture(Sink):
@@ -143,6 +140,11 @@ class ClipCapture(Sink):
         """Whether the clip has its length."""
         return self._seconds >= self._wanted - self._margin
 
+    @property
+    def progress(self) -> str:
+        """How much of it there is."""
+        return f"{self._seconds:.1f} of {self._wanted:g} seconds of the clip"
+
     def write(self, shown: Shown) -> None:
         """Records the frame. Raises SourceError, DiskFullError."""
         self._began = shown.frame.seconds if self._began is None else self._began
@@ -155,19 +157,12 @@ class ClipCapture(Sink):
         self._log.close()
         self._video.close()
 
-    def check_complete(self) -> None:
-        """Raises SourceError if the source ended too early; what was recorded stays and plays."""
-        if not self.is_done:
-            raise SourceError(
-                f"The source ended after {self._seconds:.1f} of {self._wanted:g} seconds of the clip.",
-                hint="What was recorded stays; take a longer source, or ask for less.",
-            )
-
 
 class AnnotatedPictures:
-    """The annotated pictures of a run. `output` is the name of the one picture's, or a folder.
+    """The annotated pictures of a run, whose `paths` are by the names of the pictures.
 
-    What is there already is replaced only where it may be, and no two pictures of a run get the same name.
+    `output` is the name of the one picture's, or a folder. What is there already is replaced only where it may be, and
+    no two pictures of a run get the same name.
     """
 
     def __init__(self, output: Path, source: Path, *, overwrite: bool):
@@ -175,39 +170,29 @@ class AnnotatedPictures:
 
         `source`: the picture, or the folder of the pictures.
         """
-        self._output, self._overwrite = output, overwrite
-        self._paths: dict[str, Path] = {}
-        self._taken: set[str] = set()
+        self._overwrite = overwrite
         try:
-            self._is_file = source.is_file() and bool(output.suffix) and not output.is_dir()
+            is_file = source.is_file() and bool(output.suffix) and not output.is_dir()
             _check_kind(output, source)
-            folder = output.parent if self._is_file else output
+            folder = output.parent if is_file else output
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
-            for name in picture_names(source):
-                check_free(self.path_of(name), overwrite=overwrite)
+            names = picture_names(source)
+            self.paths = dict.fromkeys(names, output) if is_file else _paths(names, folder)
+            for path in self.paths.values():
+                check_free(path, overwrite=overwrite)
         except OSError as error:
             raise ConfigError(
                 f"--output {output} cannot be written: {error.strerror}.", hint="Give a place that you may write to."
             ) from None
-
-    def path_of(self, name: str) -> Path:
-        """Returns where the annotated picture of `name` goes."""
-        if self._is_file:
-            return self._output
-        if name not in self._paths:
-            chosen = next(free for free in _names(name) if free.casefold() not in self._taken)
-            self._taken.add(chosen.casefold())
-            self._paths[name] = self._output / chosen
-        return self._paths[name]
 
     def save(self, picture_bgr: np.ndarray, name: str) -> Path:
         """Writes the annotated picture of `name`, and returns its path.
 
         Raises ConfigError where something has come there since, SourceError, DiskFullError.
         """
-        path = self.path_of(name)
+        path = self.paths[name]
         try:
             check_free(path, overwrite=self._overwrite)
             write_atomically(path, cv2.imencode(path.suffix, picture_bgr)[1].tobytes())
@@ -243,9 +228,14 @@ def _check_kind(output: Path, source: Path) -> None:
         )
 
 
-def _names(name: str) -> Iterator[str]:
-    """Yields names for the annotated picture of `name`, the best one first: x.jpg may lie beside x.png."""
-    stem, suffix = Path(name).stem, Path(name).suffix[1:]
-    yield f"{stem}_annotated.png"
-    yield f"{stem}_{suffix}_annotated.png"
-    yield from (f"{stem}_{suffix}_{number}_annotated.png" for number in itertools.count(2))
+def _paths(names: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Returns where the annotated pictures go: x.jpg may lie beside x.png, and X.PNG too."""
+    paths, taken = {}, set()
+    for name in names:
+        stem, suffix = Path(name).stem, Path(name).suffix[1:]
+        more = (f"{stem}_{suffix}_{number}" for number in itertools.count(2))
+        candidates = itertools.chain((stem, f"{stem}_{suffix}"), more)
+        free = next(one for one in candidates if one.casefold() not in taken)
+        taken.add(free.casefold())
+        paths[name] = folder / f"{free}_annotated.png"
+    return paths

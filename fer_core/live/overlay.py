@@ -5,7 +5,7 @@ hide no face. Text is kept as small bitmaps and only what lies under a mark is b
 millisecond. Does not know windows or files.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -90,7 +90,11 @@ class Overlay:
         Returns:
             uint8 (height, width, 3), BGR.
         """
-        canvas = Canvas(_copy_bgr(picture_bgr), self._stamps)
+        if picture_bgr.ndim == 3 and picture_bgr.shape[2] == 3:
+            copy_bgr = np.array(picture_bgr, order="C")
+        else:
+            copy_bgr = cv2.cvtColor(picture_bgr.reshape(picture_bgr.shape[:2]), cv2.COLOR_GRAY2BGR)
+        canvas = Canvas(copy_bgr, self._stamps)
         for one in (heat or {}).values():
             blend_heat(canvas.canvas_bgr, one)
         faces = self._faces(canvas, predictions)
@@ -135,7 +139,7 @@ class Overlay:
         tops = {"above": rect.top - height, "below": rect.bottom, "inside": rect.top}
         places = {side: Rect(rect.left, top, width, height) for side, top in tops.items()}
         last = self._sides.get((face.prediction.person, "label"))
-        return best_place(places, _lighter(obstacles, rect), picture=canvas.picture, last=last)
+        return best_place(places, obstacles, picture=canvas.picture, last=last, own=rect)
 
     def _draw_label(self, canvas: Canvas, face: Face, rect: Rect) -> None:
         """Draws `#1 happy 87 %`, or `#1 unsure: sad 34 %` on grey; in short `happy 87 %` and `sad? 34 %`."""
@@ -150,30 +154,35 @@ class Overlay:
 
         The label's is brighter; the place is the one that hides least. None where it is larger than the picture.
         """
-        sizes, room, prediction = canvas.sizes, canvas.picture.shrunk(canvas.sizes.gap), face.prediction
-        names, (name_width, row) = self._names_column(canvas)
+        sizes, room, shares = canvas.sizes, canvas.picture.shrunk(canvas.sizes.gap), face.prediction.probabilities
+        name_width, row = self._name_size(canvas)
         number_width, bar_width = canvas.size_of(percent(1), small=True)[0], 6 * sizes.small
-        rows = _most_probable(prediction, max(2, int(MOST_HEIGHT * canvas.picture.height) // row))
+        most = max(2, int(MOST_HEIGHT * canvas.picture.height) // row)
+        shown = sorted(shares, key=shares.__getitem__, reverse=True)[:most]
         width = name_width + bar_width + number_width + sizes.gap + 3 * sizes.pad
-        size = (width, len(rows) * row + 2 * sizes.pad)
+        size = (width, len(shown) * row + 2 * sizes.pad)
         if size[0] > room.width or size[1] > room.height:
             return None
         places = beside(face.rect, label, size, gap=sizes.gap) | corners(size, room)
-        last = self._sides.get((prediction.person, "bars"))
-        place = best_place(places, _lighter(obstacles, face.rect), picture=room, last=last)
+        last = self._sides.get((face.prediction.person, "bars"))
+        place = best_place(places, obstacles, picture=room, last=last, own=face.rect)
         canvas.plate(place.rect)
-        thick, left, top = max(3, round(0.48 * row)), place.rect.left + sizes.pad, place.rect.top + sizes.pad
-        for one in rows:
-            share = min(max(prediction.probabilities[one], 0.0), 1.0)
-            ink, number = WHITE if one == prediction.label else DIMMED, percent(share)
-            canvas.text(names[one], left, top, ink, small=True)
-            track = Rect(left + name_width + sizes.gap, top + (row - thick) // 2, bar_width, thick)
-            canvas.fill(track, TRACK)
-            canvas.fill(track._replace(width=round(share * bar_width)), self._colours[one])
-            end = place.rect.right - sizes.pad - canvas.size_of(number, small=True)[0]
-            canvas.text(number, end, top, ink, small=True)
-            top += row
+        rows = [one for one in shares if one in shown]
+        top, track_left = place.rect.top + sizes.pad, place.rect.left + sizes.pad + name_width + sizes.gap
+        for number, one in enumerate(rows):
+            track = Rect(track_left, top + number * row, bar_width, row)
+            self._draw_row(canvas, face.prediction, one, track, edges=place.rect.shrunk(sizes.pad))
         return place
+
+    def _draw_row(self, canvas: Canvas, prediction: Prediction, label: str, track: Rect, *, edges: Rect) -> None:
+        share = min(max(prediction.probabilities[label], 0.0), 1.0)
+        ink, number = WHITE if label == prediction.label else DIMMED, percent(share)
+        canvas.text(self._name(label, PANEL_LETTERS), edges.left, track.top, ink, small=True)
+        canvas.text(number, edges.right - canvas.size_of(number, small=True)[0], track.top, ink, small=True)
+        thick = max(3, round(0.48 * track.height))
+        track = track._replace(top=track.top + (track.height - thick) // 2, height=thick)
+        canvas.fill(track, TRACK)
+        canvas.fill(track._replace(width=round(share * track.width)), self._colours[label])
 
     def _draw_bars(self, canvas: Canvas, face: Face, label: Rect, obstacles: list[Obstacle]) -> Place | None:
         """Draws all probabilities as upright bars along a side of the box, and returns where.
@@ -198,11 +207,11 @@ class Overlay:
             canvas.fill(Rect(left, inside.bottom - tall, right - left - 1, tall), self._colours[name])
         return place
 
-    def _names_column(self, canvas: Canvas) -> tuple[dict[str, str], tuple[int, int]]:
-        """Returns the names in a panel, and the width and height of their widest and highest."""
-        names = {label: self._name(label, PANEL_LETTERS) for label in self._labels}
-        widths, heights = zip(*(canvas.size_of(name, small=True) for name in (*names.values(), "0")), strict=True)
-        return names, (max(widths), max(heights) + canvas.sizes.pad // 3)
+    def _name_size(self, canvas: Canvas) -> tuple[int, int]:
+        """Returns the width of a panel's widest name, and the height of its rows."""
+        names = (self._name(label, PANEL_LETTERS) for label in self._labels)
+        widths, heights = zip(*(canvas.size_of(name, small=True) for name in (*names, "0")), strict=True)
+        return max(widths), max(heights) + canvas.sizes.pad // 3
 
     def _label_size(self, canvas: Canvas, face: Face) -> tuple[int, int]:
         sizes = [canvas.size_of(text, bold=bold, small=face.is_short) for text, bold in self._pieces(face)]
@@ -266,30 +275,20 @@ def corners(size: tuple[int, int], room: Rect) -> dict[str, Rect]:
 
 
 def best_place(
-    places: Mapping[str, Rect], obstacles: Iterable[Obstacle], *, picture: Rect, last: str | None = None
+    places: Mapping[str, Rect],
+    obstacles: Sequence[Obstacle],
+    *,
+    picture: Rect,
+    last: str | None = None,
+    own: Rect | None = None,
 ) -> Place:
-    """Returns the place that hides least, inside the picture: the `last` one unless another is much better."""
-    obstacles, found = list(obstacles), []
+    """Returns the place that hides least, inside the picture: the `last` one unless another is much better.
+
+    The face itself (`own`) weighs less: better hide a part of it than of another one.
+    """
+    found = []
     for side in sorted(places, key=lambda side: side != last):
         rect = places[side].moved_inside(picture)
-        hides = sum(rect.shared_area(obstacle.rect) * obstacle.weight for obstacle in obstacles)
+        hides = sum(rect.shared_area(one) * (OWN_FACE if one == own else weight) for one, weight in obstacles)
         found.append(Place(side, rect, hides))
     return min(found, key=lambda place: place.hides * (STAYS if place.side == last else 1))
-
-
-def _lighter(obstacles: list[Obstacle], own: Rect) -> list[Obstacle]:
-    """Returns the obstacles with the face itself weighing less: better hide a part of it than of another one."""
-    return [Obstacle(rect, OWN_FACE if rect == own else weight) for rect, weight in obstacles]
-
-
-def _most_probable(prediction: Prediction, most: int) -> list[str]:
-    """Returns the most probable labels, in the model's order."""
-    shares = prediction.probabilities
-    shown = set(sorted(shares, key=shares.__getitem__, reverse=True)[:most])
-    return [label for label in shares if label in shown]
-
-
-def _copy_bgr(picture: np.ndarray) -> np.ndarray:
-    if picture.ndim == 3 and picture.shape[2] == 3:
-        return np.array(picture, order="C")
-    return cv2.cvtColor(picture.reshape(picture.shape[:2]), cv2.COLOR_GRAY2BGR)

@@ -264,43 +264,32 @@ class LiveView:
             self.tell(f"{error} {error.hint}")
 
 
-class StillsView:
-    """Shows one picture after another, each until a key is pressed and in its own proportions."""
+def show_still(
+    window: Window,
+    shown: Shown,
+    size: tuple[int, int],
+    *,
+    keys: str,
+    draw: Callable[[Shown, str], np.ndarray],
+    save: Callable[[Shown], Path],
+) -> bool:
+    """Shows a picture until a key is pressed, fitted into `size` (width, height) in its own proportions.
 
-    def __init__(
-        self,
-        window: Window,
-        size: tuple[int, int],
-        *,
-        keys: str,
-        draw: Callable[[Shown, str], np.ndarray],
-        save: Callable[[Shown], Path],
-    ):
-        """`size`: of what the window shows, width and height; pictures are fitted into it.
-
-        `keys` is a sentence that says what they do. `draw` returns the annotated picture with a sentence in it, `save`
-        saves a picture and returns its path.
-        """
-        self._window, self._size = window, size
-        self._keys, self._draw, self._save = keys, draw, save
-
-    def show(self, shown: Shown) -> bool:
-        """Shows a picture, and returns whether the next one is wanted: not after q, and not where the window closed."""
-        picture_bgr = shown.picture_bgr
-        while True:
-            self._window.show(fitted(picture_bgr, self._size))
-            key = None
-            while key is None and not self._window.is_closed:
-                key = self._window.key()
-            if key == "h":
-                picture_bgr = self._draw(shown, self._keys)
-            elif key == "s":
-                picture_bgr = self._draw(shown, self._saved(shown))
-            else:
-                return key not in ("q", None)
-
-    def _saved(self, shown: Shown) -> str:
-        try:
-            return f"Saved {self._save(shown).name}."
-        except FerError as error:  # what cannot be saved does not end the view
-            return f"{error} {error.hint}"
+    Returns whether the next one is wanted: not after q, and not where the window was closed. `keys` is a sentence that
+    says what they do. `draw` returns the annotated picture with a sentence in it, `save` saves it and returns its path.
+    """
+    picture_bgr = shown.picture_bgr
+    while True:
+        window.show(fitted(picture_bgr, size))
+        key = None
+        while key is None and not window.is_closed:
+            key = window.key()
+        if key not in ("h", "s"):
+            return key not in ("q", None)
+        message = keys
+        if key == "s":
+            try:
+                message = f"Saved {save(shown).name}."
+            except FerError as error:  # what cannot be saved does not end the view
+                message = f"{error} {error.hint}"
+        picture_bgr = draw(shown, message)

@@ -68,14 +68,14 @@ class Track:
         right, down = way.tolist()
         return self._observed._replace(x=self._observed.x + right, y=self._observed.y + down)
 
-    def find(self, face: Face, seconds: float) -> None:
-        """Takes the detector's word for where the face is."""
-        self._observe(face.box, seconds)
-        self.found_at, self.is_found = seconds, True
-
-    def miss(self, seconds: float) -> None:
-        """Moves the box to where the face should be, as the detector did not find it."""
-        self.box, self.is_found = self.expected(seconds), False
+    def find(self, face: Face | None, seconds: float) -> None:
+        """Takes the detector's word for where the face is; where it did not find it, it is where it should be."""
+        self.is_found = face is not None
+        if face is None:
+            self.box = self.expected(seconds)
+        else:
+            self._observe(face.box, seconds)
+            self.found_at = seconds
 
     def follow(self, move: Move | None, seconds: float) -> None:
         """Moves the box by what was measured in the picture; without that, to where the face should be."""
@@ -123,14 +123,11 @@ class Tracker:
         """
         pairs = matched([track.expected(seconds) for track in self.tracks], [face.box for face in faces])
         for place, track in enumerate(self.tracks):
-            if place in pairs:
-                track.find(faces[pairs[place]], seconds)
-            else:
-                track.miss(seconds)
+            track.find(faces[pairs[place]] if place in pairs else None, seconds)
         lasting = (track for track in self.tracks if track.is_found or (track.person and self._lasts(track, seconds)))
         self.tracks = list(lasting)
-        left = [face for place, face in enumerate(faces) if place not in pairs.values()]
-        self.tracks += [Track(face, seconds) for face in left if not self._is_known(face)]
+        new = (face for place, face in enumerate(faces) if place not in pairs.values())
+        self.tracks += [Track(face, seconds) for face in new if not self._is_known(face)]
         for track in self.tracks:
             is_certain = track.found_at - track.first_at >= CERTAIN_SECONDS
             if track.person is None and (is_certain or not self._has_checked):
@@ -197,11 +194,11 @@ class Flow:
 
     def remember(self, frame_gray: np.ndarray) -> None:
         """Keeps a small copy of the frame (uint8 (height, width)) to compare the next one with."""
-        self._before = self._small(frame_gray)
+        self._before = _small(frame_gray)
 
     def moves(self, frame_gray: np.ndarray, boxes: Sequence[Box]) -> list[Move | None]:
         """Returns how each box of the last frame moved, in pixels of the frame; None where it cannot be told."""
-        before, self._before = self._before, self._small(frame_gray)
+        before, self._before = self._before, _small(frame_gray)
         if not boxes or before is None or before.shape != self._before.shape:
             return [None] * len(boxes)
         scale = self._before.shape[1] / frame_gray.shape[1]
@@ -213,12 +210,13 @@ class Flow:
         parts = zip(points.reshape(each), after.reshape(each), found.reshape(each[:2]) == 1, strict=True)
         return [_move(old[is_found], new[is_found], scale) for old, new, is_found in parts]
 
-    def _small(self, frame_gray: np.ndarray) -> np.ndarray:
-        height, width = frame_gray.shape
-        if width <= FLOW_WIDTH:
-            return frame_gray
-        size = (FLOW_WIDTH, max(1, round(height * FLOW_WIDTH / width)))
-        return cv2.resize(frame_gray, size, interpolation=cv2.INTER_AREA)
+
+def _small(frame_gray: np.ndarray) -> np.ndarray:
+    height, width = frame_gray.shape
+    if width <= FLOW_WIDTH:
+        return frame_gray
+    size = (FLOW_WIDTH, max(1, round(height * FLOW_WIDTH / width)))
+    return cv2.resize(frame_gray, size, interpolation=cv2.INTER_AREA)
 
 
 def _grid(box: Box, scale: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from fer_core.errors import ConfigError, SourceError
 from fer_core.live.capturing import AnnotatedPictures
 from fer_core.live.frame import Shown
-from fer_core.live.screen import StillsView
+from fer_core.live.screen import show_still
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import frames, happy_face
 from tests.store.conftest import largest_file
@@ -62,10 +62,10 @@ def test_a_folder_read_twice_is_refused_before_anything_is_written(folder, tmp_p
 
 def test_what_came_since_the_beginning_is_not_written_over_either(folder, tmp_path):
     pictures = AnnotatedPictures(tmp_path / "kept", folder, overwrite=False)
-    pictures.path_of("y.png").write_bytes(b"precious")
+    pictures.paths["y.png"].write_bytes(b"precious")
     with pytest.raises(ConfigError, match="is already there"):
         pictures.save(GREY, "y.png")
-    assert pictures.path_of("y.png").read_bytes() == b"precious"
+    assert pictures.paths["y.png"].read_bytes() == b"precious"
 
 
 def test_pictures_of_one_stem_get_names_of_their_own(tmp_path):
@@ -78,10 +78,10 @@ def test_pictures_of_one_stem_get_names_of_their_own(tmp_path):
 
 def test_a_name_is_short_where_nothing_else_has_it(folder, tmp_path):
     pictures = AnnotatedPictures(tmp_path / "kept", folder, overwrite=False)
-    names = [pictures.path_of(name).name for name in ("y.png", "x.jpg", "x.png")]
+    names = [pictures.paths[name].name for name in ("y.png", "x.jpg", "x.png")]
     assert names == ["y_annotated.png", "x_annotated.png", "x_png_annotated.png"]
     one = AnnotatedPictures(tmp_path / "kept", folder / "x.png", overwrite=False)
-    assert one.path_of("x.png") == tmp_path / "kept" / "x_annotated.png"
+    assert one.paths["x.png"] == tmp_path / "kept" / "x_annotated.png"
 
 
 def test_the_folder_that_is_read_is_refused(folder, tmp_path):
@@ -154,7 +154,6 @@ class Room:
         self.window, self.problem = FakeWindow(*keys), problem
         self.said: list[str] = []
         self.saved: list[int] = []
-        self.screen = StillsView(self.window, (200, 100), keys=KEYS, draw=self.draw, save=self.save)
 
     def draw(self, shown: Shown, message: str) -> np.ndarray:
         self.said.append(message)
@@ -167,7 +166,8 @@ class Room:
         return Path("live") / "snapshot_001.png"
 
     def show(self, picture_bgr: np.ndarray = GREY) -> bool:
-        return self.screen.show(Shown(frames(1)[0], (happy_face(),), picture_bgr))
+        shown = Shown(frames(1)[0], (happy_face(),), picture_bgr)
+        return show_still(self.window, shown, (200, 100), keys=KEYS, draw=self.draw, save=self.save)
 
 
 @pytest.mark.parametrize("key", ["other", "r", "p", "d", "e"])
