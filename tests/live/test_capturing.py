@@ -11,8 +11,7 @@ from fer_core.live.capturing import ClipCapture, PictureCapture, Recorder
 from fer_core.live.frame import Shown
 from fer_core.live.output_path import free_path
 from fer_core.store.files import DiskFullError
-from tests.live.fakes import LABELS, frames, happy_face
-from tests.live.videos import frames_in
+from tests.live.fakes import LABELS, frames, frames_in, happy_face
 
 
 def shown(number: int, *, rate: float = 25.0) -> list[Shown]:
@@ -28,12 +27,6 @@ def test_a_snapshot_is_the_frame_the_annotated_frame_and_the_readings(tmp_path):
     assert np.array_equal(cv2.imread(str(path)), taken.frame.picture_bgr)
     assert cv2.imread(str(path.with_name("snapshot_001_annotated.png"))).min() == 255
     assert json.loads(path.with_suffix(".json").read_text())["faces"][0]["label"] == "happy"
-
-
-def test_a_second_snapshot_never_replaces_the_first(tmp_path):
-    recorder = Recorder(tmp_path, rate=25.0)
-    (taken,) = shown(1)
-    assert recorder.snapshot(taken, taken.picture_bgr) != recorder.snapshot(taken, taken.picture_bgr)
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):

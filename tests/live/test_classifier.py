@@ -30,12 +30,6 @@ def test_the_shipped_model_gives_probabilities_of_its_labels(faces, paths):
     assert classifier.model == shipped_model(paths)
 
 
-def test_faces_read_together_are_read_like_each_alone(faces, paths):
-    classifier = shipped_classifier(paths)
-    alone = np.concatenate([classifier.classify(face[np.newaxis]) for face in faces])
-    assert np.abs(alone - classifier.classify(faces)).max() < 1e-5
-
-
 def test_the_models_temperature_is_applied(faces, paths):
     model = replace(shipped_model(paths), temperature=2.0)
     raw = LiteRTModel(litert_file(model, paths)).probabilities(faces)

@@ -1,11 +1,10 @@
 """What drawing stands on: names in any script, text that is kept but not without bound, and where marks go."""
 
-import cv2
 import numpy as np
 import pytest
 
-from fer_core.live.canvas import WHITE, Rect, Stamp, Stamps, paste, sizes_for, tinted
-from fer_core.live.overlay import Obstacle, beside, best_place, corners, rect_of
+from fer_core.live.canvas import WHITE, Rect, Stamp, Stamps, paste, tinted
+from fer_core.live.overlay import Obstacle, beside, best_place, rect_of
 from fer_core.live.text import font_file, has_characters, in_dejavu, one_line, shortened, writable
 
 NOBODY_HAS_IT = "\U000f1234"
@@ -83,32 +82,9 @@ def test_the_place_that_hides_least_is_taken_and_kept_among_equals():
         assert place.shared_area(face) == place.shared_area(label) == 0
 
 
-def test_the_corners_are_those_of_the_room():
-    room = Rect(6, 6, 500, 300)
-    paths = corners((100, 50), room)
-    assert len(set(paths.values())) == 4
-    assert all(place.shared_area(room) == 100 * 50 for place in paths.values())
-    assert paths["lower right"] == Rect(406, 256, 100, 50)
-
-
 def test_boxes_far_outside_end_just_outside_the_picture():
     room = Rect(0, 0, 640, 480)
     assert rect_of((10.4, 20.6, 30.0, 40.0), room) == Rect(10, 21, 30, 40)
     far = rect_of((-1e12, 5.0, 2e12, 10.0), room)
     assert -100 < far.left < 0
     assert 640 < far.right < 740
-
-
-@pytest.mark.parametrize("size", [(640, 480), (1920, 1080)])
-def test_sizes_grow_with_the_picture(size):
-    text = sizes_for(*size).text
-    assert 12 <= text <= 24
-    assert sizes_for(*size[::-1]) == sizes_for(*size)
-    assert sizes_for(48, 48).text >= 8
-
-
-def test_the_written_digits_look_different():
-    one, two = (Stamps().text(text, 13, WHITE, False) for text in ("11 %", "22 %"))
-    assert one.keep.shape == two.keep.shape
-    assert (one.keep != two.keep).any()
-    assert cv2.countNonZero(one.colour_bgr[:, :, 0]) > 20

@@ -48,17 +48,14 @@ def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return (before != after).any(axis=2)
 
 
-def test_the_frame_itself_is_never_changed():
-    frame = picture()
-    result = drawn([prediction((200, 150, 160, 160))], BUSY, on=frame)
-    assert (frame == 200).all()
-    assert result.shape == frame.shape
-    assert result.dtype == np.uint8
-    assert changed(frame, result).any()
-
-
-def test_where_there_is_nothing_to_tell_nothing_is_drawn():
-    assert (drawn([]) == 200).all()
+@pytest.mark.parametrize(
+    "frame", [picture(), picture()[:, :, 0], picture()[:, :, :1], picture()[::2, ::2], picture()[:, ::-1]]
+)
+def test_the_frame_itself_is_never_changed_be_it_gray_or_cut_out(frame):
+    before = frame.copy()
+    result = drawn([prediction((100, 80, 90, 90))], BUSY, on=frame)
+    assert result.shape == (*frame.shape[:2], 3) and result.dtype == np.uint8
+    assert (frame == before).all() and (result != 200).any()
 
 
 @pytest.mark.parametrize("label", FER2013_LABELS)
@@ -84,17 +81,6 @@ def test_bars_are_as_long_as_the_probabilities():
     lengths = [is_colour(beside_the_face, COLOURS[label]).sum(axis=1).max() for label in FER2013_LABELS]
     whole = 6 * sizes_for(640, 480).small
     assert lengths == [round(share * whole) for share in shares.values()]
-
-
-def test_of_many_classes_the_most_probable_ones_are_shown():
-    labels = tuple(f"class {number:02d}" for number in range(60))
-    colours = {SPARE_COLOURS[number % len(SPARE_COLOURS)] for number in (3, 59)}
-    result = drawn([prediction((60, 150, 160, 160), "class 59", 0.7, labels=labels)], labels=labels)
-    panel = result[:, 225:]
-    assert changed(picture(), result)[:, 225:].any(axis=1).sum() < 480
-    assert max(is_colour(panel, colour).sum(axis=1).max() for colour in colours) == round(
-        0.7 * 6 * sizes_for(640, 480).small
-    )
 
 
 @pytest.mark.parametrize("height", [480, 1080])
@@ -146,13 +132,7 @@ def test_of_several_people_each_has_bars_as_high_as_the_probabilities(boxes):
         below = result[y + height + 1 : y + height + 40, x : x + width]
         half, whole = (is_colour(below, COLOURS[label]).any(axis=1).sum() for label in ("happy", "sad"))
         assert whole > 15 and abs(half - whole / 2) <= 1
-
-
-def test_where_several_people_have_bars_their_colours_are_named():
-    one, two = (drawn([prediction(box, "happy") for box in FIVE[:count]]) for count in (1, 2))
-    corner = slice(440, 480), slice(0, 400)
-    assert not is_colour(one[corner], COLOURS["surprise"]).any()
-    assert all(is_colour(two[corner], COLOURS[label]).any() for label in FER2013_LABELS)
+    assert all(is_colour(result[440:480, :400], COLOURS[label]).any() for label in FER2013_LABELS)  # the legend
 
 
 def test_a_panel_stays_on_its_side_while_the_face_moves_a_little():
@@ -192,14 +172,6 @@ def test_pictures_of_every_size_are_drawn_on(size):
     assert result.shape == (height, width, 3)
 
 
-@pytest.mark.parametrize("frame", [picture()[:, :, 0], picture()[:, :, :1], picture()[::2, ::2], picture()[:, ::-1]])
-def test_gray_and_cut_out_pictures_are_drawn_on(frame):
-    before = frame.copy()
-    result = drawn([prediction((100, 80, 90, 90))], BUSY, on=frame)
-    assert result.shape == (*frame.shape[:2], 3)
-    assert (frame == before).all()
-
-
 @pytest.mark.parametrize(
     ("status", "place"),
     [
@@ -219,10 +191,6 @@ def test_every_part_of_the_status_is_drawn_in_its_own_place(status, place):
     assert not there.any()
 
 
-def test_a_recording_has_a_red_dot():
-    assert is_colour(drawn([], Status("", "", 0.0, 0.0, recording=True))[:40, 480:], "#f03a3a").sum() > 20
-
-
 @pytest.mark.parametrize("width", [120, 200, 320])
 def test_a_long_message_is_broken_into_lines(width):
     message = "The stream is gone, trying again in 4 s. " * 2
@@ -230,17 +198,6 @@ def test_a_long_message_is_broken_into_lines(width):
     there = changed(frame, drawn([], Status("", "", 0.0, 0.0, message=message), on=frame))
     assert not there[:, [0, -1]].any()
     assert there.any(axis=1).sum() > 3 * sizes_for(width, 300).text
-
-
-@pytest.mark.parametrize("tone", [0, 255])
-@pytest.mark.parametrize("height", [480, 1080])
-def test_text_stands_out_on_light_and_on_dark_pictures(tone, height):
-    status = Status("baseline", "yunet", 29.7, 0.034)
-    frame = picture(height * 4 // 3, height, tone)
-    result = drawn([], status, on=frame)
-    plate = result[changed(frame, result).any(axis=1)][:, 20:200]
-    ground, ink = np.percentile(plate, 20), plate.max()
-    assert (relative_luminance(ink) + 0.05) / (relative_luminance(ground) + 0.05) >= 4.5
 
 
 def relative_luminance(tone: float) -> float:

@@ -17,20 +17,6 @@ def prediction(**more) -> Prediction:
     return make_prediction(box, SHARES, shown_of(SHARES, 0.4), labels=LABELS, **more)
 
 
-def test_a_reading_says_label_confidence_and_all_probabilities_by_name():
-    found = prediction(person=3)
-    assert (found.label, found.unsure, found.person) == ("happy", False, 3)
-    assert found.confidence == found.probabilities["happy"] == pytest.approx(0.55)
-    assert list(found.probabilities) == list(LABELS)
-    assert sum(found.probabilities.values()) == pytest.approx(1)
-
-
-def test_all_numbers_of_a_reading_are_pythons_own():
-    found = prediction()
-    assert {type(value) for value in (*found.box, found.confidence, *found.probabilities.values())} == {float}
-    assert type(found.unsure) is bool
-
-
 @pytest.mark.parametrize(("threshold", "is_unsure"), [(0.0, False), (0.55, False), (0.56, True), (1.0, True)])
 def test_unsure_means_less_confidence_than_the_threshold(threshold, is_unsure):
     assert shown_of(np.array([0.55, 0.45]), threshold) == ShownLabel(0, is_unsure)
@@ -56,8 +42,3 @@ def test_a_reading_as_json_is_rounded_and_can_be_read_again():
         "unsure": False,
         "probabilities": {"angry": 0.1, "happy": 0.55, "sad": 0.35},
     }
-
-
-def test_a_reading_of_a_single_picture_has_no_person():
-    assert prediction().person is None
-    assert prediction().to_json()["person"] is None

@@ -60,14 +60,6 @@ def test_a_folder_read_twice_is_refused_before_anything_is_written(folder, tmp_p
     assert cv2.imread(str(tmp_path / "kept" / "y_annotated.png"))[0, 0].tolist() == [91, 91, 91]
 
 
-def test_what_came_since_the_beginning_is_not_written_over_either(folder, tmp_path):
-    pictures = AnnotatedPictures(tmp_path / "kept", folder, overwrite=False)
-    pictures.paths["y.png"].write_bytes(b"precious")
-    with pytest.raises(ConfigError, match="is already there"):
-        pictures.save(GREY, "y.png")
-    assert pictures.paths["y.png"].read_bytes() == b"precious"
-
-
 def test_pictures_of_one_stem_get_names_of_their_own(tmp_path):
     names = ("x.jpg", "x.png", "X.PNG", "x_png.png")
     folder = save_pictures(tmp_path / "pictures", *names)
@@ -98,11 +90,6 @@ def test_a_file_name_for_a_folder_of_pictures_is_refused_and_nothing_is_made(fol
     output = tmp_path / name
     assert str(refusal(output, folder)) == f"--output {output} is the name of a file, and {folder} is a folder."
     assert not output.exists()
-
-
-def test_a_folder_may_have_a_dot_in_its_name(folder, tmp_path):
-    assert AnnotatedPictures(tmp_path / "results.v2", folder, overwrite=False).save(GREY, "y.png").exists()
-    assert AnnotatedPictures(tmp_path / "results.v2", folder / "x.jpg", overwrite=False).save(GREY, "x.jpg").exists()
 
 
 def test_a_picture_becomes_no_video(folder, tmp_path):
