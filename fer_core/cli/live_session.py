@@ -82,14 +82,8 @@ class _Session:
         at_the_end.callback(self._sum_up)
         sinks = [at_the_end.enter_context(contextlib.closing(sink)) for sink in self._sinks()]
         view = self._view = self._opened_view(at_the_end)
-        loop = LiveLoop(
-            self._source,
-            predictor,
-            draw=view.for_file,
-            screen=view,
-            sinks=[self._record, *sinks],
-            before_each=self._before_each,
-        )
+        parts = {"draw": view.for_file, "screen": view, "sinks": [self._record, *sinks]}
+        loop = LiveLoop(self._source, predictor, **parts, before_each=self._before_each)
         for capture in self._captures():
             with contextlib.closing(capture) if capture else contextlib.nullcontext():
                 loop.run(capture=capture)
@@ -114,16 +108,14 @@ class _Session:
             return LiveView(self._source, self._predictor)
         from fer_core.live.occlusion import HeatMaps
 
-        heat_maps = at_the_end.enter_context(contextlib.closing(HeatMaps(self._another_classifier)))
+        def another_classifier() -> Classifier:  # a runtime serves one thread
+            model, runtime = self._predictor.classifier.model, self._settings.runtime
+            return make_classifier(model, self._request.paths, runtime=runtime)
+
+        heat_maps = at_the_end.enter_context(contextlib.closing(HeatMaps(another_classifier)))
         window = at_the_end.enter_context(contextlib.closing(Window(self._source.title, self._source.size)))
-        return LiveView(
-            self._source,
-            self._predictor,
-            window=window,
-            recorder=self._recorder,
-            heat_maps=heat_maps,
-            next_detector=self._use_next_detector,
-        )
+        parts = {"window": window, "recorder": self._recorder, "heat_maps": heat_maps}
+        return LiveView(self._source, self._predictor, **parts, next_detector=self._use_next_detector)
 
     def _captures(self) -> Iterator[PictureCapture | ClipCapture | None]:
         settings, source = self._settings, self._source
@@ -146,10 +138,6 @@ class _Session:
         width = self._settings.detection_width
         self._predictor.use(detector=_detector(self._request, name, width, may_download=False))
         return f"Faces are found by {name} now."
-
-    def _another_classifier(self) -> Classifier:
-        """Returns one more of the model in use now: a runtime serves one thread."""
-        return make_classifier(self._predictor.classifier.model, self._request.paths, runtime=self._settings.runtime)
 
     def _before_each(self) -> None:
         check_interrupted()

@@ -54,11 +54,9 @@ class Recorder(Sink):
         """Why a recording ended by itself: a full disk ends it, not the view. Whoever has shown it clears it."""
 
     @property
-    def is_recording(self) -> bool:
+    def needs_picture(self) -> bool:
         """Whether a recording is running."""
         return self._video is not None
-
-    needs_picture = is_recording
 
     def snapshot(self, shown: Shown, annotated_bgr: np.ndarray) -> Path:
         """Writes a frame and returns its path. Raises SourceError, DiskFullError."""

@@ -111,7 +111,9 @@ class ModelWatch:
         if self._clock() >= self._next_check:
             self._next_check = self._clock() + CHECK_SECONDS
             if self._promoted() not in (None, self._loaded):
-                self.loading = self._loader.submit(self._load)
+                self.loading = self._loader.submit(
+                    lambda: make_classifier(find_model(None, self._paths), self._paths, runtime=self._runtime)
+                )
         return None
 
     def _promoted(self) -> str | None:
@@ -121,9 +123,6 @@ class ModelWatch:
         except (FerError, OSError):
             return None
         return pointer.run if pointer else None
-
-    def _load(self) -> Classifier:
-        return make_classifier(find_model(None, self._paths), self._paths, runtime=self._runtime)
 
     def _result(self) -> Classifier | None:
         loading, self.loading = self.loading, None

@@ -1,6 +1,7 @@
 """What goes through the live loop: frames of a source, what was read in them, and how they come out of a thread."""
 
 import atexit
+import contextlib
 import math
 import threading
 import time
@@ -251,10 +252,8 @@ class NewestFrame:
             failures = 1 if self._number > before else failures + 1
             device = None
             if not self._paused(failures):
-                try:
+                with contextlib.suppress(SourceError):
                     device = self._connect()
-                except SourceError:
-                    continue
 
     def _read_until_gone(self, device: Device) -> None:
         try:

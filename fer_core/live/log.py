@@ -36,7 +36,10 @@ class PredictionLog(Sink):
         self.path = path
         last = (NAME,) if of_pictures else ()
         self._of_pictures = of_pictures
-        self._columns_by_label = {label: _column(label, (*COLUMNS, *last)) for label in labels}
+        plain = {label: " ".join(label.split()) for label in labels}
+        self._columns_by_label = {
+            label: f"emotion_{name}" if name in (*COLUMNS, *last) else name for label, name in plain.items()
+        }
         self._columns = (*COLUMNS, *self._columns_by_label.values(), *last)
         is_csv = path.suffix.lower() == ".csv"
         self._as_line = _csv_line if is_csv else _json_line
@@ -84,12 +87,6 @@ class PredictionLog(Sink):
             self.close()
             raise write_error(self.path, error.errno, error.strerror) from None
         self._whole_bytes += len(whole)
-
-
-def _column(label: str, reserved: Sequence[str]) -> str:
-    """Returns a label's column: on one line, and not the name of another column."""
-    label = " ".join(label.split())
-    return f"emotion_{label}" if label in reserved else label
 
 
 def _json_line(row: Row) -> str:

@@ -85,8 +85,11 @@ class HeatMaps:
             self._newest, self._work = self._work.result(), None
         seen = [prediction for prediction in predictions if prediction.person in predictor.faces]
         if seen and self._work is None:
-            largest = max(seen, key=lambda prediction: prediction.box.width * prediction.box.height)
-            self._begin(predictor, largest)
+            one = max(seen, key=lambda prediction: prediction.box.width * prediction.box.height)
+            face, classifier = predictor.faces[one.person].picture, predictor.classifier
+            if face is not self._last_face:  # else the same frame is drawn again, while the view is paused
+                self._last_face, number = face, classifier.labels.index(one.label)
+                self._work = self._worker.submit(self._map, one.person, face, number, classifier.name)
         if self._newest is None or self._newest[0] not in predictor.faces:
             return {}
         person, values = self._newest
@@ -95,13 +98,6 @@ class HeatMaps:
     def close(self) -> None:
         """Ends the thread once the map in work is done."""
         self._worker.shutdown()
-
-    def _begin(self, predictor: LivePredictor, prediction: Prediction) -> None:
-        face, classifier = predictor.faces[prediction.person].picture, predictor.classifier
-        if face is not self._last_face:  # else the same frame is drawn again, while the view is paused
-            self._last_face = face
-            number = classifier.labels.index(prediction.label)
-            self._work = self._worker.submit(self._map, prediction.person, face, number, classifier.name)
 
     def _map(self, person: int, face: np.ndarray, label_number: int, model: str) -> tuple[int, np.ndarray] | None:
         try:

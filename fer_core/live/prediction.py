@@ -119,15 +119,13 @@ class SteadyLabel:
             self._differs_since = None
         elif self._differs_since is None:
             self._differs_since = seconds
-        if self._shown is None or (right != self._shown and self._may_change(seconds)):
-            self._shown, self._shown_since, self._differs_since = right, seconds, None
+        if self._differs_since is not None:
+            # Until the frame before, since that is the last one that showed it.
+            could_be_read = self._last - self._shown_since >= SHORTEST_SECONDS
+            if self._shown is None or (could_be_read and seconds - self._differs_since >= PATIENCE_SECONDS):
+                self._shown, self._shown_since, self._differs_since = right, seconds, None
         self._last = seconds
         return self._shown
-
-    def _may_change(self, seconds: float) -> bool:
-        # Until the frame before, since that is the last one that showed it.
-        could_be_read = self._last - self._shown_since >= SHORTEST_SECONDS
-        return could_be_read and seconds - self._differs_since >= PATIENCE_SECONDS
 
 
 class SteadyBox:

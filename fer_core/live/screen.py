@@ -199,13 +199,15 @@ class LiveView:
         if self._last is not None:
             now = self._clock()
             frame, predictions, *_ = self._last
+            notice = self.notice if now < self._notice_until else ""
+            problem = self._heat_maps.problem if self._heat_maps and self.shows_heat else ""
             picture_bgr = self._drawn(
                 frame,
                 predictions,
                 rate=self._last.rate,
                 delay=0.0 if self.is_paused else now - frame.read_at,
-                message=self._message(now),
-                recording=self._recorder.is_recording,
+                message=self._source.message or notice or problem,
+                recording=self._recorder.needs_picture,
                 paused=self.is_paused,
                 help=self.shows_help,
             )
@@ -221,11 +223,6 @@ class LiveView:
         model, detector = self._predictor.classifier.name, self._predictor.detector.name
         status = Status(model, detector, rate, delay, heat=self.shows_heat, **more)
         return self._overlay.draw(frame.picture_bgr, predictions, status, heat)
-
-    def _message(self, now: float) -> str:
-        notice = self.notice if now < self._notice_until else ""
-        problem = self._heat_maps.problem if self._heat_maps and self.shows_heat else ""
-        return self._source.message or notice or problem
 
     def _is_early(self, frame: Frame) -> bool:
         if self._source.is_live:
@@ -254,7 +251,7 @@ class LiveView:
                     frame, predictions, _, rate, _ = self._last
                     path = self._recorder.snapshot(self._last, self.for_file(frame, predictions, rate))
                     self.tell(f"Saved {path.name}.")
-                case "r" if self._recorder.is_recording:
+                case "r" if self._recorder.needs_picture:
                     self._recorder.close()
                     self.tell(f"Saved {self._recorder.paths[-1].name}.")
                 case "r":

@@ -126,8 +126,9 @@ class Tracker:
             track.find(faces[pairs[place]] if place in pairs else None, seconds)
         lasting = (track for track in self.tracks if track.is_found or (track.person and self._lasts(track, seconds)))
         self.tracks = list(lasting)
+        seen = [track.box for track in self.tracks if track.is_found]
         new = (face for place, face in enumerate(faces) if place not in pairs.values())
-        self.tracks += [Track(face, seconds) for face in new if not self._is_known(face)]
+        self.tracks += [Track(face, seconds) for face in new if all(_share(face.box, box) <= _INSIDE for box in seen)]
         for track in self.tracks:
             is_certain = track.found_at - track.first_at >= CERTAIN_SECONDS
             if track.person is None and (is_certain or not self._has_checked):
@@ -143,10 +144,6 @@ class Tracker:
 
     def _lasts(self, track: Track, seconds: float) -> bool:
         return seconds - track.found_at <= BRIDGE_SECONDS
-
-    def _is_known(self, face: Face) -> bool:
-        size = max(face.box.width * face.box.height, 1e-9)
-        return any(track.is_found and common_area(face.box, track.box) / size > _INSIDE for track in self.tracks)
 
 
 def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
@@ -180,6 +177,11 @@ def _cost(box: Box, other: Box) -> float:
     overlap = common / max(box.width * box.height + other.width * other.height - common, 1e-9)
     size = math.sqrt(max(box.width * other.width, 1e-9))
     return 1 - overlap + math.dist(_centre(box), _centre(other)) / size
+
+
+def _share(box: Box, other: Box) -> float:
+    """Returns how much of `box` lies inside `other`, 0..1."""
+    return common_area(box, other) / max(box.width * box.height, 1e-9)
 
 
 def _centre(box: Box) -> tuple[float, float]:

@@ -162,10 +162,10 @@ class VideoReader:
         while self._packets and self._packets[0] < frame.pts:
             heapq.heappop(self._packets)
             missing += 1
-        if not self._packets or self._packets[0] != frame.pts:
-            return failures
-        heapq.heappop(self._packets)
-        return missing
+        if self._packets and self._packets[0] == frame.pts:
+            heapq.heappop(self._packets)
+            return missing
+        return failures
 
 
 def plausible_rate(rate: Fraction | float | None) -> float | None:

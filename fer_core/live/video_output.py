@@ -60,11 +60,14 @@ class VideoOutput:
         """
         check_output(path, suffixes=SUFFIXES, overwrite=overwrite)
         self.path = path
-        self._encoder = next(name for name in _ENCODERS if _is_there(name))
+        self._encoder = next(name for name in _ENCODERS if name in av.codecs_available)
         is_h264 = self._encoder != "mpeg4"
         self.codec = "H.264" if is_h264 else "MPEG-4 Part 2"
         self.players = _PLAYERS[path.suffix.lower()] if is_h264 else _PLAYERS_OF_MPEG4
-        self._size, self._rate = _encodable(size), plausible_rate(rate) or USUAL_RATE
+        # Even, neither too small nor too large for an encoder, and nearest in its proportions.
+        scale = min(1.0, _LARGEST_SIDE / max(size))
+        self._size = tuple(max(_SMALLEST_SIDE, math.ceil(side * scale / 2 - 1e-6) * 2) for side in size)
+        self._rate = plausible_rate(rate) or USUAL_RATE
         self._to_yuv = VideoReformatter()
         self._container: av.container.OutputContainer | None = None
         self._stream: av.VideoStream | None = None
@@ -185,18 +188,3 @@ def fitted(picture_bgr: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     right, bottom = width - inner[0] - left, height - inner[1] - top
     return cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_CONSTANT)
-
-
-def _encodable(size: tuple[int, int]) -> tuple[int, int]:
-    """Returns the even size, neither too small nor too large for an encoder, that is nearest in its proportions."""
-    scale = min(1.0, _LARGEST_SIDE / max(size))
-    width, height = (max(_SMALLEST_SIDE, math.ceil(side * scale / 2 - 1e-6) * 2) for side in size)
-    return width, height
-
-
-def _is_there(encoder: str) -> bool:
-    try:
-        av.Codec(encoder, "w")
-    except av.codec.codec.UnknownCodecError:
-        return False
-    return True

@@ -84,8 +84,7 @@ class _Server:
 
     def drop(self, seconds: float) -> None:
         # Closing alone does not wake the thread that waits in accept().
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        _hang_up(self._listener)
         for connection in list(self._connections):
             _hang_up(connection)
         self._reopening = threading.Timer(seconds, self.accept)

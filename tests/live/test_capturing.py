@@ -44,13 +44,13 @@ def test_a_recording_has_the_frames_between_its_two_keys_and_plays(tmp_path):
     recorder = Recorder(tmp_path, rate=25.0)
     given = shown(30)
     path = recorder.start((64, 48))
-    assert recorder.is_recording
+    assert recorder.needs_picture
     for one in given[1:21]:
         recorder.write(one)
     recorder.close()
     recorder.write(given[21])
     assert recorder.paths == [path]
-    assert not recorder.is_recording
+    assert not recorder.needs_picture
     assert abs(frames_in(path) - 20) <= 1
 
 
@@ -60,7 +60,7 @@ def test_a_recording_that_cannot_go_on_ends_and_says_why(tmp_path):
     recorder._video.write = lambda *_: (_ for _ in ()).throw(DiskFullError("The disk is full."))
     recorder.write(shown(1)[0])
     assert recorder.problem == "The disk is full."
-    assert (recorder.is_recording, recorder.paths) == (False, [path])
+    assert (recorder.needs_picture, recorder.paths) == (False, [path])
 
 
 def test_nothing_that_is_there_is_written_over(tmp_path):

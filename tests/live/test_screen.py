@@ -105,7 +105,7 @@ def test_r_records_until_it_is_pressed_again(room, tmp_path):
     here = room("r", *[None] * 5, "r")
     for frame in frames(8):
         here.show(frame)
-    assert not here.recorder.is_recording
+    assert not here.recorder.needs_picture
     assert (tmp_path / "recording.mp4").stat().st_size > 0
 
 

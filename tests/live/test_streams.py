@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from fer_core.errors import SourceError
-from fer_core.live.camera import open_camera
 from fer_core.live.frame import Frame, NewestFrame, Source
-from fer_core.live.sources import open_source
+from fer_core.live.sources import open_camera, open_source
 from fer_core.live.video import open_stream, without_password
 from tests.conftest import PROJECT
 from tests.live.camera_stream import CameraStream
@@ -318,7 +317,7 @@ def test_without_a_camera_it_says_which_were_tried(tmp_path):
 
 
 def test_a_driver_that_hangs_does_not_hold_up_the_search_for_another_camera(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_core.live.camera.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("fer_core.live.sources.ANSWER_SECONDS", 0.5)
     may_go_on, began = threading.Event(), time.monotonic()
 
     def open_device(number: int | str) -> ScriptedPictures | None:
