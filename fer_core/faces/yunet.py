@@ -35,7 +35,6 @@ each time, now and then a face (in 30 calls on one gray picture, up to 19 answer
 _MAX_BYTES = 16_000_000
 _ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/26cc381e4d2594bb9f47a26eb8fd96c94a13660d/models"
 _TRIAL_SECONDS = 60
-
 _TRIAL = """
 import sys, cv2, numpy
 model = numpy.fromfile(sys.argv[1], numpy.uint8)

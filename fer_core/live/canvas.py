@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 """Blue, green, red: 0..255 each."""
-
 BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
 DIMMED: Colour = (216, 216, 216)
 PLATE: Colour = (26, 23, 20)
 """What text stands on: nearly black, so that it can be read on any picture."""
 PLATE_OPACITY = 0.76
-
 _LEAST_TEXT, _MOST_TEXT = 8, 40
 _SMOOTH = 4
 """Round corners are drawn so many times larger and shrunk by area."""

@@ -20,11 +20,9 @@ ANSWER_SECONDS = 4.0
 """After so long without an answer a camera or stream counts as gone."""
 MOST_NOTED = 1000
 """So many damaged frames are named; a list that grows for days would fill the memory."""
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _SILENCE_SECONDS = 2.0
 _CLOSE_SECONDS = 0.5
-
 Wait = Callable[[threading.Event, float], bool]
 """Waits until the event is set or the seconds are over, and returns whether it is set."""
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 0.05
 """The longest wait for a frame: a key is obeyed and a message shown within this time, also when nothing arrives."""
 RATE_SECONDS = 2.0
-
 Draw = Callable[[Frame, Sequence[Prediction], float], np.ndarray]
 """Returns the annotated picture of a frame, at so many frames a second."""
 

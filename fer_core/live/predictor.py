@@ -4,7 +4,7 @@ Opens no source, draws nothing, and keeps no more than what the people in view n
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,7 +89,6 @@ class LivePredictor:
         threshold: float = UNSURE_BELOW,
         smoothing_seconds: float = SMOOTHING_SECONDS,
         detect_every: int = DETECT_EVERY,
-        clock: Callable[[], float] = time.perf_counter,
     ):
         """`smoothing_seconds`: a step has passed half its height by then; 0 = off, the label too.
 
@@ -101,7 +100,7 @@ class LivePredictor:
                 raise ConfigError(f"{name} is {value:g}.", hint=f"Give {least} or more.")
         self.detector, self.classifier = detector, classifier
         self._threshold, self._smoothing_seconds = threshold, smoothing_seconds
-        self._detect_every, self._clock = detect_every, clock
+        self._detect_every = detect_every
         self._tracker, self._flow = Tracker(), Flow()
         self._people: dict[int, _Person] = {}
         self._until_detection = 0
@@ -122,18 +121,18 @@ class LivePredictor:
 
         Who is not seen right now keeps the last prediction: what lies under the box may be something else.
         """
-        times = [self._clock()]
+        times = [time.perf_counter()]
         found = self._find(frame)
-        times.append(self._clock())
+        times.append(time.perf_counter())
         frame_gray = gray(frame.picture_bgr)
         self._track(frame_gray, found, frame.seconds)
-        times.append(self._clock())
+        times.append(time.perf_counter())
         probabilities = self._classify(frame_gray, [track for track in self._tracker.people if track.is_found])
-        times.append(self._clock())
+        times.append(time.perf_counter())
         predictions = self._predictions(probabilities, frame.seconds)
-        times.append(self._clock())
-        stages = ("detect", "track", "classify", "smooth")
-        self.stage_seconds = {stage: times[n + 1] - times[n] for n, stage in enumerate(stages)}
+        times.append(time.perf_counter())
+        durations = np.diff(times).tolist()
+        self.stage_seconds = dict(zip(("detect", "track", "classify", "smooth"), durations, strict=True))
         return predictions
 
     def _find(self, frame: Frame) -> list[Face] | None:

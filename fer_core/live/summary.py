@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 STAGES = ("detect", "track", "classify", "smooth", "draw")
 NOBODY = 0
 """The person's number where nobody is followed."""
-
 _FRAME = np.dtype(
     [("number", "<i8"), ("seconds", "<f8"), ("read_at", "<f8"), ("faces", "<i4"), ("is_picture", "?")]
     + [(stage, "<f4") for stage in STAGES]

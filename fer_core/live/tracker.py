@@ -16,10 +16,8 @@ from fer_core.faces.framing import common_area
 
 BRIDGE_SECONDS = 0.7
 """A person who is not found for longer than this is gone, and gets a new number when coming back."""
-
 CERTAIN_SECONDS = 0.1
 """A new face has to be found for so long, at every look. The false alarms of haar last for two frames at times."""
-
 _FARTHEST = 1.7
 """The largest `_cost` of a match: a face of the same size that is 0.8 of its width away from where it was expected."""
 _INSIDE = 0.5
@@ -28,10 +26,8 @@ _COASTING_SECONDS = 0.3
 """An unseen face goes on at its speed for about so long: people stop, and the speed is only an estimate."""
 _SPEED_SECONDS = 0.2
 """Time constant of the speed's estimate. Over less time it would be the trembling of the detector's boxes."""
-
 FLOW_WIDTH = 320
 """Of the picture that is measured in. Half a pixel there is a hundredth of a face that fills a fifth of the frame."""
-
 _POINTS = 5
 _MIDDLE = 0.6
 """The points lie in this share of the box: outside there are hair and background."""

@@ -21,7 +21,6 @@ USUAL_RATE = 30.0
 """Frames a second where the source does not say: most cameras have it."""
 LONGEST_HOLE_SECONDS = 10.0
 """A longer time without frames (a stream that was gone) is cut to this."""
-
 _SMALLEST_SIDE, _LARGEST_SIDE = 16, 7680
 _ENCODERS = {
     "libx264": {"preset": "superfast", "crf": "20"},

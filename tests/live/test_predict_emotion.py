@@ -1,8 +1,6 @@
 """`from fer_core import predict_emotion`: any picture in, readings out, and clear words for what is no picture."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -158,28 +156,6 @@ def test_a_model_from_elsewhere_gets_its_labels_and_grey_values_and_says_so_at_t
     assert of_scaled.probabilities != prediction.probabilities
     lines = [Path(warning.filename).name for warning in told if "no manifest" in str(warning.message)]
     assert lines == [Path(__file__).name] * 2
-
-
-def loaded_by(program: str) -> set[str]:
-    child = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60)
-    assert child.returncode == 0, child.stderr
-    return set(child.stdout.split())
-
-
-def test_importing_the_package_loads_nothing():
-    loaded = loaded_by("import sys, fer_core; print(*sorted(name.partition('.')[0] for name in sys.modules))")
-    assert not loaded & {"numpy", "cv2", "pydantic", "keras", "tensorflow", "platformdirs"}
-
-
-def test_predict_emotion_loads_neither_tensorflow_nor_keras(happy):
-    program = (
-        "import sys; from fer_core import predict_emotion; from fer_core.paths import Paths; "
-        f"assert predict_emotion({str(happy)!r}, detector='haar'); "
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    )
-    loaded = loaded_by(program)
-    assert "ai_edge_litert" in loaded
-    assert not loaded & {"tensorflow", "keras", "jax", "matplotlib", "sklearn", "pandas", "scipy"}
 
 
 def test_the_package_knows_its_public_names_and_no_others():

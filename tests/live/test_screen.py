@@ -1,13 +1,14 @@
-"""What the keys do, when a frame is shown, and what is told."""
+"""What the keys do, when a frame or a picture is shown, and what is said."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_core.live.capturing import Recorder
 from fer_core.live.frame import Shown
-from fer_core.live.screen import NOTICE_SECONDS, LiveView
+from fer_core.live.screen import NOTICE_SECONDS, LiveView, show_still
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import LABELS, FakeCamera, FakeClock, frames, happy_face
 
@@ -158,3 +159,75 @@ def test_a_lost_camera_is_told_over_the_last_picture(room):
     here.camera.message = "The stream is gone, trying again in 4 s."
     here.view.idle()
     assert not np.array_equal(here.window.pictures[-1], here.window.pictures[0])
+
+
+GREY = np.full((48, 64, 3), 90, np.uint8)
+KEYS = "Any key shows the next picture."
+
+
+class StillWindow:
+    """A window in memory: gives the keys that it was handed, and is closed after the last of them."""
+
+    def __init__(self, *keys: str | None):
+        self._keys = list(keys)
+        self.pictures: list[np.ndarray] = []
+
+    @property
+    def is_closed(self) -> bool:
+        return not self._keys
+
+    def show(self, picture_bgr: np.ndarray) -> None:
+        self.pictures.append(picture_bgr)
+
+    def key(self) -> str | None:
+        return self._keys.pop(0)
+
+
+class StillRoom:
+    """A screen of 200 by 100 pixels, what is said in its pictures, and how many were saved."""
+
+    def __init__(self, keys: Sequence[str | None], *, problem: Exception | None = None):
+        self.window, self.problem = StillWindow(*keys), problem
+        self.said: list[str] = []
+        self.saved: list[int] = []
+
+    def draw(self, shown: Shown, message: str) -> np.ndarray:
+        self.said.append(message)
+        return shown.picture_bgr
+
+    def save(self, shown: Shown) -> Path:
+        if self.problem:
+            raise self.problem
+        self.saved.append(shown.frame.number)
+        return Path("live") / "snapshot_001.png"
+
+    def show(self, picture_bgr: np.ndarray = GREY) -> bool:
+        shown = Shown(frames(1)[0], (happy_face(),), picture_bgr)
+        return show_still(self.window, shown, (200, 100), keys=KEYS, draw=self.draw, save=self.save)
+
+
+@pytest.mark.parametrize(
+    ("keys", "goes_on"), [([None, None, "other"], True), (["r"], True), ([None, "q", "other"], False), ([None], False)]
+)
+def test_any_key_goes_to_the_next_picture_but_q_and_a_closed_window_end_it(keys, goes_on):
+    assert StillRoom(keys).show() == goes_on
+
+
+def test_h_shows_the_keys_and_s_saves_and_both_stay_with_the_picture():
+    room = StillRoom(["h", None, "s", None, "other"])
+    assert room.show()
+    assert room.said == [KEYS, "Saved snapshot_001.png."]
+    assert room.saved == [0]
+    assert len(room.window.pictures) == 3
+    room = StillRoom(["s", "other"], problem=DiskFullError("No room.", hint="Make some."))
+    assert room.show() and room.said == ["No room. Make some."]
+
+
+@pytest.mark.parametrize(("size", "shown"), [((40, 80), (50, 100)), ((800, 100), (200, 25)), ((30, 20), (150, 100))])
+def test_every_picture_keeps_its_proportions(size, shown):
+    room = StillRoom(["other"])
+    room.show(np.full((size[1], size[0], 3), 255, np.uint8))
+    (picture_bgr,) = room.window.pictures
+    assert picture_bgr.shape == (100, 200, 3)
+    rows, columns = np.nonzero(picture_bgr[:, :, 0] == 255)
+    assert (columns.max() - columns.min() + 1, rows.max() - rows.min() + 1) == shown

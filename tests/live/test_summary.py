@@ -88,14 +88,6 @@ def test_label_changes_are_counted_for_each_person():
     assert metadata["faces"] == 2
 
 
-def test_frames_that_never_came_were_dropped():
-    record = Record(LABELS)
-    for number in (2, 3, 7):
-        add(record, frame(number / 10, number=number), [], {})
-    assert summarize(record)["frames"] == {"read": 3, "dropped": 5, "with_face": 0, "per_second": 4.0}
-    assert record.count == 3
-
-
 def test_the_rate_is_by_the_clock_and_not_by_the_time_stamps():
     record = Record(LABELS)
     for number in range(11):

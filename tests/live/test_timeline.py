@@ -1,7 +1,5 @@
 """The courses of probabilities: right, bounded and quick for hours, and a plot that says what it leaves out."""
 
-import subprocess
-import sys
 import time
 import warnings
 from datetime import UTC, datetime
@@ -192,15 +190,3 @@ def test_without_anybody_there_is_no_file(tmp_path):
     record = record_of({1: [(0, 0.5)]})
     assert not save_timeline(record, tmp_path / "timeline.png", title="clip.mp4")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_drawing_loads_no_pyplot():
-    program = (
-        "import sys, numpy\nfrom fer_core.live.timeline import Course, Timeline, timeline_figure\n"
-        "light = 'matplotlib' not in sys.modules\n"
-        "one, no = numpy.ones(1), numpy.zeros(1, bool)\n"
-        "course = Course(1, 2.0, one, numpy.ones((1, 1)), numpy.zeros(1, int), no, ~no, 0.1)\n"
-        "timeline_figure(Timeline(('a',), [course], 0, 0), title='x')\n"
-        "sys.exit(0 if light and 'matplotlib.pyplot' not in sys.modules else 1)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
