@@ -77,21 +77,20 @@ class Rect(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """A small picture with its own transparency, ready to be laid over another."""
+    """A small picture with its own transparency, ready to be laid over another: both uint8 (height, width, 3).
+
+    `colour_bgr` is already multiplied by the opacity; `keep` says how much of the picture below stays, 0 to 255.
+    """
 
     colour_bgr: np.ndarray
-    """uint8 (height, width, 3), already multiplied by the opacity."""
     keep: np.ndarray
-    """uint8 (height, width, 3): how much of the picture below stays, 0 none to 255 all."""
 
 
 class Heat(NamedTuple):
-    """A heat map and where it belongs."""
+    """A heat map, float32 (side, side) from 0 to 1 for what mattered most, and its square in pixels of the frame."""
 
     values: np.ndarray
-    """float32 (side, side), 0 nothing to 1 mattered most."""
     square: "Box"
-    """In pixels of the frame; may reach outside it."""
 
 
 class Stamps:

@@ -33,18 +33,7 @@ small faces; on 1000 and more, yunet loses or doubles a face that fills the pict
 
 
 def predict_emotion(
-    image: Image,
-    *,
-    colour: Colour = "bgr",
-    faces: Faces = "find",
-    model: str | None = None,
-    labels_file: Path | None = None,
-    pixels: PixelRange | None = None,
-    detector: str = "auto",
-    detector_model: Path | None = None,
-    threshold: float = UNSURE_BELOW,
-    runtime: Runtime = "litert",
-    paths: Paths | None = None,
+    image: Image, *, colour: Colour = "bgr", faces: Faces = "find", detector: str = "auto", **settings
 ) -> list[Prediction]:
     """Returns a prediction for each face in a picture, the largest first; an empty list where there is none.
 
@@ -55,12 +44,7 @@ def predict_emotion(
             `colour` is "gray".
         colour: the order of an array's channels. Files say theirs.
         faces: "find" looks for faces; "given" takes the picture for one face, cut out as in FER-2013.
-        model: a run's id, a .h5 or .keras file, "best" or "tiny", which came along; the model in use if None.
-        labels_file, pixels: of a model from elsewhere: its labels as JSON, and the grey values it was trained on.
-            What is worth knowing of such a model comes as a UserWarning.
-        detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there.
-        threshold: a prediction with less confidence is unsure.
-        runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
+        detector, settings: as in `EmotionPredictor.open`.
 
     Raises:
         ConfigError: an array, a colour or a setting that cannot be used. SourceError: no readable picture.
@@ -68,16 +52,7 @@ def predict_emotion(
     """
     _check_choice("faces", faces, get_args(Faces))
     picture = picture_of(image, colour)
-    predictor = EmotionPredictor.open(
-        model=model,
-        labels_file=labels_file,
-        pixels=pixels,
-        detector=detector if faces == "find" else None,
-        detector_model=detector_model,
-        threshold=threshold,
-        runtime=runtime,
-        paths=paths,
-    )
+    predictor = EmotionPredictor.open(detector=detector if faces == "find" else None, **settings)
     return predictor.read(picture, colour="gray" if picture.ndim == 2 else "bgr", faces=faces)
 
 
@@ -101,9 +76,17 @@ class EmotionPredictor:
         paths: Paths | None = None,
         detection_width: int = PHOTO_WIDTH,
     ) -> "EmotionPredictor":
-        """Returns a predictor; settings and errors as in `predict_emotion`. `detector` None: for given faces alone.
+        """Returns a predictor. Raises as `predict_emotion`.
 
-        A larger `detection_width`, in pixels, finds smaller faces: give 1280 for a crowd.
+        Args:
+            model: a run's id, a .h5 or .keras file, "best" or "tiny", which came along; the model in use if None.
+            labels_file, pixels: of a model from elsewhere: its labels as JSON, and the grey values it was trained on.
+                What is worth knowing of such a model comes as a UserWarning.
+            detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there;
+                None: for given faces alone.
+            threshold: a prediction with less confidence is unsure.
+            runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
+            detection_width: in pixels; a larger one finds smaller faces: give 1280 for a crowd.
         """
         check_threshold(threshold)
         paths = paths or Paths.from_environment()

@@ -44,22 +44,21 @@ MOST_TICKS = 11
 
 
 class Course(NamedTuple):
-    """One person over time, n points of k labels."""
+    """One person over time, n points of k labels, each of which stands for `width` seconds.
+
+    `seconds`, float64 (n,), rise; `shares`, float64 (n, k), are the mean probabilities around that time. `label`, int64
+    (n,), was shown most of that time, and `unsure`, bool (n,), says whether that was unsure. `begins`, bool (n,): the
+    face was not seen just before.
+    """
 
     person: int
     seen_seconds: float
     seconds: np.ndarray
-    """float64 (n,), rising."""
     shares: np.ndarray
-    """float64 (n, k): the mean probabilities around that time."""
     label: np.ndarray
-    """int64 (n,): the label shown most of that time."""
     unsure: np.ndarray
-    """bool (n,): whether it was unsure most of that time."""
     begins: np.ndarray
-    """bool (n,): the face was not seen just before."""
     width: float
-    """Seconds that one point stands for."""
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns from when to when each point is drawn, (n,) each: to the next one, or half a width before a gap."""

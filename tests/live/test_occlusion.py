@@ -92,19 +92,6 @@ def test_the_loop_never_waits_for_a_map_and_the_latest_request_wins():
     assert maps.latest(predictor, predictor.read(frame_of(bright(200), 30))) == {}
 
 
-def test_a_face_is_asked_for_once_however_often_its_frame_is_drawn():
-    own = WaitingClassifier()
-    own.may_go_on.set()
-    maps, predictor = HeatMaps(lambda: own), predictor_of((10, 10, 50))
-    predictions = predictor.read(frame_of(bright(200)))
-    maps.latest(predictor, predictions)
-    assert own.was_asked.wait(SECONDS)
-    for _ in range(20):
-        maps.latest(predictor, predictions)
-    maps.close()
-    assert own.faces == 82
-
-
 class OtherSizeClassifier(CornerClassifier):
     """Refuses the faces that it is asked for, as a model of another size does."""
 

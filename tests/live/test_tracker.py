@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.faces.face import Box, Face
-from fer_core.live.tracker import BRIDGE_SECONDS, Move, Tracker, matched
+from fer_core.live.tracker import BRIDGE_SECONDS, Move, Tracker
 
 RATE = 30
 
@@ -104,30 +104,11 @@ def test_between_detections_the_box_moves_as_measured():
     assert tracker.tracks[0].box == pytest.approx(Box(106, 91, 88, 88))
 
 
-def test_between_detections_without_a_measurement_the_box_goes_on_at_its_speed():
-    tracker = Tracker()
-    for number in range(20):
-        tracker.find([face(100 + 3 * number)], number / RATE)
-    tracker.follow({}, 20 / RATE)
-    assert tracker.tracks[0].box.x == pytest.approx(160, abs=1)
-
-
 def test_nobody_is_followed_without_detections_for_longer_than_the_bridge():
     tracker = Tracker()
     tracker.find([face(100)], 0.0)
     tracker.follow({}, BRIDGE_SECONDS + 0.01)
     assert tracker.tracks == []
-
-
-def test_pairs_change_partners_where_that_brings_both_nearer():
-    expected = [face(100).box, face(130).box]
-    found = [face(70).box, face(105).box]
-    assert matched(expected, found) == {0: 0, 1: 1}
-
-
-def test_a_face_far_away_or_of_quite_another_size_is_somebody_else():
-    assert matched([face(100).box], [face(185).box]) == {}
-    assert matched([face(100).box], [face(100, size=16).box]) == {}
 
 
 @given(st.lists(st.floats(0.0, 0.5), min_size=5, max_size=40), st.integers(0, 99))

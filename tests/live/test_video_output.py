@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, FerError
-from fer_core.live.video_output import SUFFIXES, USUAL_RATE, VideoOutput, fitted
+from fer_core.live.video_output import SUFFIXES, USUAL_RATE, VideoOutput
 from tests.conftest import PROJECT
 from tests.store.conftest import largest_file
 
@@ -70,13 +70,6 @@ def test_odd_tiny_and_enormous_sizes_are_encoded(tmp_path, size, encoded):
     video.write(picture(100, *size))
     video.close()
     assert played(video.path)[0].shape == (*encoded[::-1], 3)
-
-
-def test_an_odd_picture_gets_its_last_row_and_column_twice():
-    noise = np.random.default_rng(1).integers(0, 256, (47, 63, 3), dtype=np.uint8)
-    frame = fitted(noise, (64, 48))
-    assert (frame[:47, :63] == noise).all()
-    assert (frame[47] == frame[46]).all() and (frame[:, 63] == frame[:, 62]).all()
 
 
 def frames_shown(tmp_path: Path, seconds: list[float], rate: float | None = 10.0) -> list[int]:
