@@ -248,8 +248,12 @@ class NewestFrame:
             if device is not None:
                 self._read_until_gone(device)
             failures = 1 if self._number > before else failures + 1
+            seconds = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
+            with self._changed:
+                self._retry_at = self._clock() + seconds
+                self._changed.notify_all()
             device = None
-            if not self._paused(failures):
+            if not (self._stop.is_set() or self._wait(self._stop, seconds)):
                 with contextlib.suppress(SourceError):
                     device = self._connect()
 
@@ -276,14 +280,6 @@ class NewestFrame:
             self.dropped += self._newest is not None
             self._newest, self._last_at, self._retry_at = frame, at, None
             self._changed.notify_all()
-
-    def _paused(self, failures: int) -> bool:
-        """Waits longer after every failure, and returns whether it was closed meanwhile."""
-        seconds = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
-        with self._changed:
-            self._retry_at = self._clock() + seconds
-            self._changed.notify_all()
-        return self._stop.is_set() or self._wait(self._stop, seconds)
 
 
 Source = EveryFrame | NewestFrame

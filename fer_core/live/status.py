@@ -67,6 +67,10 @@ class Block(NamedTuple):
     small: bool
     opacity: float
 
+    def at(self, left: int, top: int) -> "Block":
+        """Returns it at this place."""
+        return self._replace(rect=self.rect._replace(left=left, top=top))
+
     def draw(self, canvas: Canvas) -> None:
         """Draws it."""
         canvas.plate(self.rect, opacity=self.opacity)
@@ -87,18 +91,18 @@ def status_blocks(canvas: Canvas, status: Status, legend: Sequence[tuple[str, Co
     for items in ([(Piece(fact),) for fact in _facts(status)], colours):
         if items:
             block = _block(canvas, items, gap=3 * gap, room=picture.width - 2 * gap)
-            blocks.append(_moved(block, gap, bottom - block.rect.height))
+            blocks.append(block.at(gap, bottom - block.rect.height))
             bottom = blocks[-1].rect.top - gap
     if status.message:
         words = [(Piece(word, WHITE),) for word in one_line(status.message).split()]
         space = canvas.size_of("n n")[0] - canvas.size_of("nn")[0]
         room = min(picture.width - 2 * gap, MESSAGE_LETTERS * canvas.sizes.text)
         block = _block(canvas, words, gap=space, room=room, small=False, opacity=STRONG_OPACITY)
-        blocks.append(_moved(block, (picture.width - block.rect.width) // 2, bottom - block.rect.height))
+        blocks.append(block.at((picture.width - block.rect.width) // 2, bottom - block.rect.height))
     if status.help:
         column = round(1.5 * canvas.sizes.text)
         keys = [(Piece(key, AMBER, True, column), Piece(meaning, WHITE)) for key, meaning in KEYS.items()]
-        blocks.append(_moved(_block(canvas, keys, gap=gap, small=False, opacity=STRONG_OPACITY), gap, gap))
+        blocks.append(_block(canvas, keys, gap=gap, small=False, opacity=STRONG_OPACITY).at(gap, gap))
     return blocks
 
 
@@ -118,7 +122,7 @@ def _badges(canvas: Canvas, status: Status) -> Iterator[Block]:
     for name in (name for name, is_on in shown.items() if is_on):
         sign, colour = BADGES[name]
         block = _block(canvas, [(Piece(sign, colour), Piece(name, WHITE, bold=True))], opacity=STRONG_OPACITY)
-        yield _moved(block, right - block.rect.width, canvas.sizes.gap)
+        yield block.at(right - block.rect.width, canvas.sizes.gap)
         right -= block.rect.width + canvas.sizes.gap
 
 
@@ -148,7 +152,3 @@ def _block(
         width = max(width, left - inner + pad)
         left += gap - inner
     return Block(Rect(0, 0, width, top + row + edge), texts, small, opacity)
-
-
-def _moved(block: Block, left: int, top: int) -> Block:
-    return block._replace(rect=block.rect._replace(left=left, top=top))
