@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,8 @@ class Display:
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic):
         self._console, self._clock = console, clock
-        self._bar = _bar(console) if console.is_terminal else None
+        columns = BarColumn(bar_width=20), TextColumn("{task.description}", markup=False)
+        self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
         self._task = None
         self._last_line = clock()
         self._pace: list[float] = []
@@ -59,22 +61,14 @@ class Display:
         """Time left, from the last epochs' pace; nothing in the first epoch, which has none."""
         if not self._pace:
             return ""
-        recent = self._pace[-3:]
-        each = sum(recent) / len(recent)
         epochs = fields["epochs"] - fields["epoch"] + 1 - fields["step"] / fields["steps"]
-        return f"  at most {duration(each * epochs)} left"
+        return f"  at most {duration(fmean(self._pace[-3:]) * epochs)} left"
 
     def _move(self, fields: dict[str, Any]) -> None:
-        if self._task is None:
-            self._task = self._bar.add_task("")
         text = (
             f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['loss']:.3f}  "
             f"accuracy {fields['accuracy']:.1%}  {fields['images_per_second']:,.0f} images/s{self._left(fields)}"
         )
+        if self._task is None:
+            self._task = self._bar.add_task("")
         self._bar.update(self._task, completed=fields["step"], total=fields["steps"], description=text)
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        BarColumn(bar_width=20), TextColumn("{task.description}", markup=False), console=console, transient=True
-    )

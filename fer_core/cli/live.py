@@ -16,8 +16,11 @@ from fer_core.store.model_files import ModelFiles, find_model
 def main(argv: Sequence[str]) -> None:
     """Does what the command line asks for. Raises FerError for what the user can mend."""
     request = parse(argv)
-    console = Console(stderr=request.settings.json_lines)
-    model = _model(console, request)
+    settings = request.settings
+    console = Console(stderr=settings.json_lines)
+    model = find_model(settings.model, request.paths, labels_file=settings.labels, pixels=settings.pixels)
+    if model.note:
+        say(console, model.note)
     if request.wants in ("live", "analyze"):
         # Qt, FFmpeg, libpng and TensorFlow report on file descriptor 2 what we tell in our own words.
         send_native_messages_to(Path(os.devnull))
@@ -34,20 +37,12 @@ def main(argv: Sequence[str]) -> None:
         run_in_child(list_layers if request.wants == "list-layers" else explain_pictures, model, request)
 
 
-def _model(console: Console, request: LiveRequest) -> ModelFiles:
-    settings = request.settings
-    model = find_model(settings.model, request.paths, labels_file=settings.labels, pixels=settings.pixels)
-    if model.note:
-        say(console, model.note)
-    return model
-
-
 def _shown_if_possible(console: Console, settings: LiveSettings) -> LiveSettings:
     """Returns the settings, without a window where none can be opened and what is read is kept in another way.
 
     Raises SourceError where nothing would be left of what is read.
     """
-    from fer_core.live.window import check_display
+    from fer_core.live.screen import check_display
 
     try:
         check_display()
@@ -59,24 +54,8 @@ def _shown_if_possible(console: Console, settings: LiveSettings) -> LiveSettings
     return settings
 
 
-def _check_keeps_the_source(settings: LiveSettings) -> None:
-    """Raises ConfigError where what is read would be written over."""
-    source = Path(settings.source or DEFAULT_SOURCE)
-    for flag, path in (("--output", settings.output), ("--log", settings.log)):
-        with contextlib.suppress(OSError):  # what cannot be looked at is refused later, with the reason
-            if path is not None and path.samefile(source) and source.is_file():
-                raise ConfigError(f"{flag} {path} is the source itself.", hint="Give another name.")
-
-
-def _check_fits(settings: LiveSettings, *, is_still: bool) -> None:
-    """Raises ConfigError for a setting that this kind of source has no use for."""
-    if is_still and (settings.capture or settings.clip):
-        raise ConfigError("--capture and --clip are for a camera, a stream or a video.", hint="Leave them out.")
-    if not is_still and settings.faces == "given":
-        raise ConfigError("--faces given is for pictures that are one face each.", hint="Leave it out.")
-
-
 def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
+    from fer_core.cli.live_session import read_frames, read_pictures
     from fer_core.live.classifier import make_classifier
     from fer_core.live.sources import open_source
 
@@ -88,14 +67,18 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
     if settings.display:
         settings = _shown_if_possible(console, settings)
         request = request._replace(settings=settings)
-    _check_keeps_the_source(settings)
+    source_path = Path(settings.source or DEFAULT_SOURCE)
+    for flag, path in (("--output", settings.output), ("--log", settings.log)):
+        with contextlib.suppress(OSError):  # what cannot be looked at is refused later, with the reason
+            if path is not None and path.samefile(source_path) and source_path.is_file():
+                raise ConfigError(f"{flag} {path} is the source itself.", hint="Give another name.")
     classifier = make_classifier(model, request.paths, runtime=settings.runtime, report=lambda text: say(console, text))
     with contextlib.closing(open_source(settings.source or DEFAULT_SOURCE)) as source:
-        _check_fits(settings, is_still=source.is_still)
-        if source.is_still:
-            from fer_core.cli.live_stills import Stills as Kind
-        else:
-            from fer_core.cli.live_session import Session as Kind
-        Kind(console, request, classifier, source).run()
+        if source.is_still and (settings.capture or settings.clip):
+            raise ConfigError("--capture and --clip are for a camera, a stream or a video.", hint="Leave them out.")
+        if not source.is_still and settings.faces == "given":
+            raise ConfigError("--faces given is for pictures that are one face each.", hint="Leave it out.")
+        read = read_pictures if source.is_still else read_frames
+        read(console, request, classifier, source)
         for problem in source.skipped:
             say(console, f"Skipped: {problem}")

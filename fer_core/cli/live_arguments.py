@@ -8,7 +8,7 @@ import tyro
 from pydantic import Field, ValidationError
 
 from fer_core.cli.command_line import parsed, peek
-from fer_core.config import Settings
+from fer_core.config import Settings, config_error
 from fer_core.data.views import MOST_VIEWS
 from fer_core.errors import ConfigError
 from fer_core.faces import DETECT_EVERY, WIDTHS
@@ -88,6 +88,11 @@ _ENDS = {
     "analyze": "--analyze reads no faces; --data says which images it takes.",
 }
 """What ends without a live view, each with a hint where it stands beside a flag that it has no use for."""
+_USED_WITH = (
+    ("layer", "explain", "Give --explain PICTURE."),
+    ("emotion", "explain", "Give --explain PICTURE."),
+    ("views", "analyze", "Give --analyze too."),
+)
 _OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip")
 
 
@@ -102,12 +107,14 @@ class LiveRequest(NamedTuple):
 def parse(argv: Sequence[str]) -> LiveRequest:
     """Returns the request, or raises ConfigError; `--help` prints and exits with 0."""
     paths = Paths.from_environment(models=peek(argv, "--models-dir"))
+    names = {*LiveSettings.model_fields, "json", "no-display", "models-dir"} - {"json_lines"}
     try:
-        settings = parsed(_command_line, argv, program=PROGRAM, names=_names(), positional="--source")
+        settings = parsed(_command_line, argv, program=PROGRAM, names=names, positional="--source")
     except ValidationError as error:
-        raise _flag_error(error) from None
+        raise config_error(error, LiveSettings, script=PROGRAM) from None
     _check_together(settings)
-    return LiveRequest(settings, paths, _wanted(settings))
+    wants = next((name for name in _ENDS if getattr(settings, name)), "live")
+    return LiveRequest(settings, paths, wants.replace("_", "-"))
 
 
 def _command_line(
@@ -118,40 +125,17 @@ def _command_line(
     return settings
 
 
-def _names() -> list[str]:
-    return [*(_flag(name).removeprefix("--") for name in LiveSettings.model_fields), "no-display", "models-dir"]
-
-
-def _flag(field: str) -> str:
-    return "--" + {"json_lines": "json"}.get(field, field).replace("_", "-")
-
-
-def _flag_error(error: ValidationError) -> ConfigError:
-    """Returns what pydantic found, in the words of the command line."""
-    findings = (
-        f"{_flag(str(problem['loc'][0]))}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
-        for problem in error.errors()
-    )
-    return ConfigError(f"{'; '.join(findings)}.", hint=f"`python {PROGRAM} --help` lists what each setting takes.")
-
-
 def _check_together(settings: LiveSettings) -> None:
     """Raises ConfigError where a flag would be ignored because of another one."""
     defaults = LiveSettings()
-    given = [name for name in LiveSettings.model_fields if getattr(settings, name) != getattr(defaults, name)]
-    for name in ("layer", "emotion"):
-        if name in given and "explain" not in given:
-            raise ConfigError(f"--{name} is used with --explain.", hint="Give --explain PICTURE.")
-    if "views" in given and "analyze" not in given:
-        raise ConfigError("--views is used with --analyze.", hint="Give --analyze too.")
+    given = {name for name in LiveSettings.model_fields if getattr(settings, name) != getattr(defaults, name)}
+    for name, other, hint in _USED_WITH:
+        if name in given and other not in given:
+            raise ConfigError(f"--{name} is used with --{other}.", hint=hint)
     for asked in (name for name in _ENDS if name in given):
         others = [name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name != asked]
         if others:
-            raise ConfigError(f"{_flag(asked)} and {_flag(others[0])} do not go together.", hint=_ENDS[asked])
+            first, second = (f"--{name.replace('_', '-')}" for name in (asked, others[0]))
+            raise ConfigError(f"{first} and {second} do not go together.", hint=_ENDS[asked])
     if settings.detector == "haar" and settings.detector_model is not None:
         raise ConfigError("--detector haar has no use for --detector-model.", hint="Leave one of the two out.")
-
-
-def _wanted(settings: LiveSettings) -> str:
-    asked = {"list-layers": settings.list_layers, "explain": settings.explain, "analyze": settings.analyze}
-    return next((name for name, is_asked in asked.items() if is_asked), "live")

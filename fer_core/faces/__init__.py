@@ -1,7 +1,8 @@
 """The face detectors: one file each, named as the detector. A new file is a new detector; nothing else is edited.
 
 A detector's file holds `FRAMING: Framing` (how its boxes relate to FER-2013's pictures) and
-`make(options: DetectorOptions) -> Detector`. Listing them imports none of them, and no OpenCV.
+`make(*, paths, model_file, width, may_download) -> Detector`, with the arguments of `make_detector`. Listing them
+imports none of them, and no OpenCV.
 """
 
 import importlib
@@ -12,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.faces.face import MIN_FACE_PIXELS, DetectorOptions, Face
+from fer_core.faces.face import Face
 from fer_core.paths import Paths
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ DETECT_EVERY = 4
 """Frames of a video. In between, a box is moved by the optical flow, which takes 0.4 ms instead of 3 (yunet) or 20
 (haar). It then lies 0.012 of its width beside where yunet would have put it (0.008 for 2, 0.014 for 5; standing still
 or walking by)."""
-_NO_DETECTORS = {"face", "fetching", "framing", "shrinking"}
+_NO_DETECTORS = {"face", "framing"}
 
 
 class Detector(Protocol):
@@ -63,7 +64,6 @@ def make_detector(
     paths: Paths,
     model_file: Path | None = None,
     width: int | None = None,
-    min_face_pixels: int = MIN_FACE_PIXELS,
     may_download: bool | None = None,
 ) -> Detector:
     """Returns the detector of this name; 'auto' is yunet where its file is there, otherwise haar.
@@ -72,31 +72,20 @@ def make_detector(
         paths: `paths.cache` keeps what is downloaded: yunet's file, once, when yunet is asked for by name.
         model_file: yunet's file; without it $FER_YUNET, then the cache. haar has no use for it.
         width: detection runs on a picture whose longer side has at most so many pixels. None: the detector's default.
-        min_face_pixels: smaller faces are left out (the square root of the box's area, in pixels of the frame).
         may_download: None: only where the detector is asked for by its name.
 
     Raises:
-        ConfigError: an unknown name, or a width or size out of range.
+        ConfigError: an unknown name, or a width out of range.
         ArtifactError: the file named is not there, or is not YuNet.
         SourceError: the download failed.
     """
-    _check_ranges(width, min_face_pixels)
-    may_download = name != AUTO if may_download is None else may_download
-    options = DetectorOptions(paths, model_file, width, min_face_pixels, may_download=may_download)
-    return detector_module(_automatic(options) if name == AUTO else name).make(options)
-
-
-def _automatic(options: DetectorOptions) -> str:
-    from fer_core.faces import fetching
-
-    return "haar" if fetching.model_file(options) is None else "yunet"
-
-
-def _check_ranges(width: int | None, min_face_pixels: int) -> None:
     low, high = WIDTHS
     if width is not None and not low <= width <= high:
         raise ConfigError(
             f"Faces cannot be looked for at a width of {width} pixels.", hint=f"Give {low} to {high}, or none."
         )
-    if min_face_pixels < 1:
-        raise ConfigError(f"The smallest face cannot have {min_face_pixels} pixels.", hint="Give 1 or more.")
+    may_download = name != AUTO if may_download is None else may_download
+    options = {"paths": paths, "model_file": model_file, "may_download": may_download}
+    if name == AUTO:
+        name = "haar" if detector_module("yunet").find_file(**options) is None else "yunet"
+    return detector_module(name).make(width=width, **options)

@@ -1,13 +1,20 @@
-"""From a detector's box to the square picture that the networks were trained on. Scales nothing: that comes after."""
+"""The smaller picture that a detector looks at and the way back to the frame; and from its box to the network's crop.
+
+The crop is not scaled: that comes after.
+"""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from fer_core.faces.face import Box
+from fer_core.faces.face import MIN_FACE_PIXELS, Box, Face
 
+MOST_COVERED = 0.6
+"""Two faces seen by one camera cover each other less; a second find of the same face covers more."""
 _LARGEST_CROP = 4
 """In longer sides of the frame. A larger crop would show repeated edges alone, and could ask for any memory."""
 _REPEATED_EDGE = cv2.BORDER_REPLICATE | cv2.BORDER_ISOLATED
@@ -67,3 +74,49 @@ def _span(start: float, length: float, *, side: int, limit: int) -> tuple[int, i
 def _rounded(value: float) -> int:
     """Rounds halves up: Python's own rounding, to even, would let a box that moves evenly move unevenly."""
     return math.floor(value + 0.5)
+
+
+class Shrunk(NamedTuple):
+    """A picture to look at, and how many pixels of the frame lie along one of its pixels, across and down."""
+
+    picture: np.ndarray
+    across: float
+    down: float
+
+    def in_frame(self, x: float, y: float, width: float, height: float) -> Box:
+        """Returns a box of this picture in pixels of the frame."""
+        return Box(x * self.across, y * self.down, width * self.across, height * self.down)
+
+
+def shrunk(frame: np.ndarray, longest: int) -> Shrunk:
+    """Returns the frame (uint8, gray or BGR) with a longer side of at most `longest` pixels; never enlarged."""
+    height, width = frame.shape[:2]
+    factor = min(1.0, longest / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    picture = frame if size == (width, height) else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return Shrunk(picture, width / size[0], height / size[1])
+
+
+def without_doubles(faces: list[Face]) -> list[Face]:
+    """Returns the faces, largest first as they came, but none of which a larger one covers most."""
+    kept: list[Face] = []
+    for face in faces:
+        if all(common_area(face.box, one.box) <= MOST_COVERED * max(_area(face), 1e-9) for one in kept):
+            kept.append(face)
+    return kept
+
+
+def largest_first(faces: Iterable[Face]) -> list[Face]:
+    """Returns the faces of at least `MIN_FACE_PIXELS`, sorted."""
+    return sorted((face for face in faces if _area(face) >= MIN_FACE_PIXELS**2), key=_area, reverse=True)
+
+
+def common_area(box: Box, other: Box) -> float:
+    """Returns how many pixels two boxes share."""
+    width = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
+    height = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)
+    return max(0.0, width) * max(0.0, height)
+
+
+def _area(face: Face) -> float:
+    return face.box.width * face.box.height

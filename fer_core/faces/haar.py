@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from fer_core.errors import ArtifactError
-from fer_core.faces.face import DetectorOptions, Face
-from fer_core.faces.framing import Framing
-from fer_core.faces.shrinking import largest_first, shrunk, without_doubles
+from fer_core.faces.face import MIN_FACE_PIXELS, Face
+from fer_core.faces.framing import Framing, largest_first, shrunk, without_doubles
 
 FRAMING = Framing(scale=1.032, right=0.0, down=0.006)
 """Medians over 3,436 training images of FER-2013, of which 76.3 % were found again; the middle half of the scales
@@ -29,9 +28,9 @@ _SCALE_STEP = 1.1
 _NEIGHBOURS = 5
 
 
-def make(options: DetectorOptions) -> "HaarDetector":
-    """Returns the detector. Raises ArtifactError where OpenCV came without its cascades."""
-    return HaarDetector(width=options.width or WIDTH, min_face_pixels=options.min_face_pixels)
+def make(*, width: int | None, **_: object) -> "HaarDetector":
+    """Returns the detector; it needs no file. Raises ArtifactError where OpenCV came without its cascades."""
+    return HaarDetector(width or WIDTH)
 
 
 class HaarDetector:
@@ -40,10 +39,8 @@ class HaarDetector:
     name = "haar"
     framing = FRAMING
 
-    def __init__(self, *, width: int, min_face_pixels: int):
-        self._width = width
-        self._min_face_pixels = min_face_pixels
-        self._cascade = _cascade()
+    def __init__(self, width: int):
+        self._width, self._cascade = width, _cascade()
 
     def find(self, frame_bgr: np.ndarray) -> list[Face]:
         """Returns the faces, largest first, all with the score 1.0.
@@ -56,10 +53,10 @@ class HaarDetector:
         small = shrunk(frame_bgr, self._width)
         picture = small.picture
         gray = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-        smallest = max(_SMALLEST, round(self._min_face_pixels / small.across))
+        smallest = max(_SMALLEST, round(MIN_FACE_PIXELS / small.across))
         boxes = self._cascade.detectMultiScale(gray, _SCALE_STEP, _NEIGHBOURS, minSize=(smallest, smallest))
         faces = (Face(small.in_frame(*map(float, box)), 1.0) for box in boxes)
-        return without_doubles(largest_first(faces, self._min_face_pixels))
+        return without_doubles(largest_first(faces))
 
 
 def _cascade() -> cv2.CascadeClassifier:

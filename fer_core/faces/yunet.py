@@ -1,17 +1,21 @@
-"""The detector `yunet`: YuNet (Wu and others, Machine Intelligence Research 2023) in OpenCV's `FaceDetectorYN`."""
+"""The detector `yunet`: YuNet (Wu and others, Machine Intelligence Research 2023) in OpenCV's `FaceDetectorYN`.
 
+Its file is no part of the project: 230 kB under the MIT licence, from OpenCV's model zoo.
+"""
+
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from fer_core.errors import ArtifactError
-from fer_core.faces.face import DetectorOptions, Face
-from fer_core.faces.fetching import YUNET, model_file
-from fer_core.faces.framing import Framing
-from fer_core.faces.shrinking import largest_first, shrunk
+from fer_core.errors import ArtifactError, SourceError
+from fer_core.faces.face import Face
+from fer_core.faces.framing import Framing, largest_first, shrunk
+from fer_core.paths import Paths
 from fer_core.store.files import file_sha256
 
 FRAMING = Framing(scale=1.105, right=-0.005, down=-0.028)
@@ -29,8 +33,8 @@ _FEWEST_PIXELS = 33
 """Of a side of up to 32 pixels OpenCV 4.14 makes a feature map one cell wide and reads memory beside it: another answer
 each time, now and then a face (in 30 calls on one gray picture, up to 19 answers; from 33 pixels on always one)."""
 _MAX_BYTES = 16_000_000
+_ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/26cc381e4d2594bb9f47a26eb8fd96c94a13660d/models"
 _TRIAL_SECONDS = 60
-
 _TRIAL = """
 import sys, cv2, numpy
 model = numpy.fromfile(sys.argv[1], numpy.uint8)
@@ -39,21 +43,36 @@ detector.detect(numpy.zeros((64, 64, 3), numpy.uint8))
 """
 
 
-def make(options: DetectorOptions) -> "YuNetDetector":
+class Published(NamedTuple):
+    """A file on the web whose content is known beforehand; `sha256` in hex."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+YUNET = Published(
+    name="face_detection_yunet_2026may.onnx",
+    url=f"{_ZOO}/face_detection_yunet/face_detection_yunet_2026may.onnx",
+    sha256="ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
+)
+
+
+def make(*, paths: Paths, model_file: Path | None, width: int | None, may_download: bool) -> "YuNetDetector":
     """Returns the detector.
 
     Raises:
         ArtifactError: there is no file of it and none may be downloaded, or the file is not YuNet.
         SourceError: the download failed.
     """
-    path = model_file(options)
+    path = find_file(paths=paths, model_file=model_file, may_download=may_download)
     if path is None:
         raise ArtifactError(
             "There is no file of the detector yunet.",
             hint="Start with --detector yunet, which downloads it once; --detector-model or $FER_YUNET names one.",
         )
     check_loadable(path)
-    return YuNetDetector(path, width=options.width or WIDTH, min_face_pixels=options.min_face_pixels)
+    return YuNetDetector(path, width or WIDTH)
 
 
 class YuNetDetector:
@@ -62,10 +81,8 @@ class YuNetDetector:
     name = "yunet"
     framing = FRAMING
 
-    def __init__(self, path: Path, *, width: int, min_face_pixels: int):
-        self._width = width
-        self._min_face_pixels = min_face_pixels
-        self._size = (width, width)
+    def __init__(self, path: Path, width: int):
+        self._width, self._size = width, (width, width)
         # From memory: OpenCV tells the format by the file's ending, and cannot open every path on Windows.
         model = np.fromfile(path, np.uint8)
         self._network = cv2.FaceDetectorYN.create(
@@ -81,25 +98,20 @@ class YuNetDetector:
         if frame_bgr.size == 0:
             return []
         small = shrunk(frame_bgr, self._width)
-        picture = _no_side_too_short(small.picture)
-        self._resize((picture.shape[1], picture.shape[0]))
+        picture = small.picture
+        down, across = (max(0, _FEWEST_PIXELS - side) for side in picture.shape[:2])
+        if down or across:  # filled up with black, as OpenCV does it
+            picture = cv2.copyMakeBorder(picture, 0, down, 0, across, cv2.BORDER_CONSTANT)
+        size = (picture.shape[1], picture.shape[0])
+        if size != self._size:
+            self._network.setInputSize(size)
+            self._size = size
         _, rows = self._network.detect(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == 2 else picture)
         if rows is None:
             return []
         rows = rows[np.isfinite(rows).all(axis=1)].tolist()
         faces = (Face(small.in_frame(*row[:4]), min(row[-1], 1.0)) for row in rows)
-        return largest_first(faces, self._min_face_pixels)
-
-    def _resize(self, size: tuple[int, int]) -> None:
-        if size != self._size:
-            self._network.setInputSize(size)
-            self._size = size
-
-
-def _no_side_too_short(picture: np.ndarray) -> np.ndarray:
-    """Returns the picture, filled up with black on the right and below as OpenCV does it."""
-    down, across = (max(0, _FEWEST_PIXELS - side) for side in picture.shape[:2])
-    return cv2.copyMakeBorder(picture, 0, down, 0, across, cv2.BORDER_CONSTANT) if down or across else picture
+        return largest_first(faces)
 
 
 def check_loadable(path: Path) -> None:
@@ -123,3 +135,69 @@ def _loads_in_another_process(path: Path) -> bool:
         return subprocess.run(command, capture_output=True, timeout=_TRIAL_SECONDS).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+
+
+def find_file(
+    *,
+    paths: Paths,
+    model_file: Path | None = None,
+    may_download: bool = False,
+    published: Published = YUNET,
+) -> Path | None:
+    """Returns the file: as given, by $FER_YUNET, from the cache, or downloaded into it; None where it may not be.
+
+    Raises:
+        ArtifactError: the file that was named is not there.
+        SourceError: the download failed; nothing is left behind.
+    """
+    named_by = "--detector-model" if model_file else "$FER_YUNET"
+    if named := model_file or os.environ.get("FER_YUNET"):
+        path = Path(named).expanduser()
+        if path.is_file():
+            return path
+        raise ArtifactError(
+            f"{named_by} names {path}, which is {'no file' if path.exists() else 'not there'}.",
+            hint="Name YuNet's .onnx file, take --detector yunet to have it downloaded, or --detector haar.",
+        )
+    folder = paths.cache / "detectors"
+    cached = folder / published.name
+    if cached.is_file() and file_sha256(cached) == published.sha256:
+        return cached
+    return download(published, folder) if may_download else None
+
+
+def download(published: Published, folder: Path) -> Path:
+    """Returns the file, downloaded into the folder under its name once its checksum is right. Raises SourceError."""
+    import pooch
+
+    # It announces every download on stderr; what is said there is the command line's business.
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(published.url, f"sha256:{published.sha256}", fname=published.name, path=folder)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"{published.url} could not be downloaded: {_reason(error)}.",
+            hint="Fetch it by hand and name it with --detector-model or $FER_YUNET, or take --detector haar.",
+        ) from error
+    return folder / published.name
+
+
+def _reason(error: OSError | ValueError) -> str:
+    from requests import exceptions
+
+    match error:
+        case exceptions.HTTPError():
+            return f"the server answered {error.response.status_code} {error.response.reason}".rstrip()
+        case exceptions.Timeout():
+            return "the server did not answer in time"
+        case exceptions.ChunkedEncodingError():
+            return "it was cut off"
+        case exceptions.SSLError():
+            return "the server's certificate is not accepted"
+        case exceptions.ConnectionError():
+            return "no connection to the server"
+        case exceptions.RequestException():
+            return str(error)
+        case ValueError():
+            return "its content is not what was published (the checksum differs)"
+    return f"{error.filename or 'the folder'}: {error.strerror}"

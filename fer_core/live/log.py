@@ -1,30 +1,23 @@
-"""The log of readings: one row per face and frame, as CSV or as JSON lines."""
+"""The log of predictions: one row per face and frame, as CSV or as JSON lines."""
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import SourceError
-from fer_core.live.frame import Frame, Shown, Sink
-from fer_core.live.output_path import check_output, disk_full
-from fer_core.live.prediction import Prediction
+from fer_core.live.frame import Shown, Sink
+from fer_core.live.output_path import check_output, write_error
 from fer_core.store.clock import utc_text
 
 COLUMNS = ("utc", "seconds", "frame", "person", "x", "y", "width", "height", "label", "confidence", "unsure")
 """Of every log; after them one for each emotion."""
-
 NAME = "name"
 """The last column where pictures are read: their file names."""
-
 SUFFIXES = (".csv", ".jsonl")
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Row = Mapping[str, Any]
 
@@ -34,24 +27,26 @@ class PredictionLog(Sink):
 
     Columns are `COLUMNS`, each label's probability and, for pictures, `NAME`. Every frame's rows are given to the
     system in one piece before `write` returns, so that there are whole rows only, whatever ends the process. The labels
-    are those of the beginning: where the model changes, what has no column is left out, and `note` says so.
+    are those of the beginning: where the model changes, what has no column is left out.
     """
 
     def __init__(self, path: Path, labels: Sequence[str], *, overwrite: bool = False, of_pictures: bool = False):
         """Raises ConfigError if the file cannot be written, or is there, not empty and not to be overwritten."""
         check_output(path, suffixes=SUFFIXES, overwrite=overwrite)
         self.path = path
-        self.note = ""
+        last = (NAME,) if of_pictures else ()
         self._of_pictures = of_pictures
-        reserved = (*COLUMNS, NAME) if of_pictures else COLUMNS
-        self._columns_by_label = {label: _column(label, reserved) for label in labels}
-        self._columns = (*COLUMNS, *self._columns_by_label.values(), *reserved[len(COLUMNS) :])
-        self._as_line: Callable[[Row], str] = _csv_line if path.suffix.lower() == ".csv" else _json_line
+        plain = {label: " ".join(label.split()) for label in labels}
+        self._columns_by_label = {
+            label: f"emotion_{name}" if name in (*COLUMNS, *last) else name for label, name in plain.items()
+        }
+        self._columns = (*COLUMNS, *self._columns_by_label.values(), *last)
+        is_csv = path.suffix.lower() == ".csv"
+        self._as_line = _csv_line if is_csv else _json_line
         self._whole_bytes = 0
-        self._file: int | None = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666
-        )
-        if path.suffix.lower() == ".csv":
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        self._file: int | None = os.open(path, flags, 0o666)
+        if is_csv:
             self._append(_csv_line(dict(zip(self._columns, self._columns, strict=True))))
 
     def write(self, shown: Shown) -> None:
@@ -59,7 +54,7 @@ class PredictionLog(Sink):
 
         Raises DiskFullError, and SourceError where the file cannot be written any more for another reason.
         """
-        self._append("".join(map(self._as_line, self._rows(shown.frame, shown.predictions))))
+        self._append("".join(map(self._as_line, self._rows(shown))))
 
     def close(self) -> None:
         """Closes the file. May be called again."""
@@ -67,64 +62,31 @@ class PredictionLog(Sink):
             file, self._file = self._file, None
             os.close(file)
 
-    def _rows(self, frame: Frame, predictions: Sequence[Prediction]) -> Iterator[Row]:
-        empty = dict.fromkeys(self._columns)
+    def _rows(self, shown: Shown) -> Iterator[Row]:
+        frame, empty = shown.frame, dict.fromkeys(self._columns)
         empty |= {"utc": utc_text(frame.utc), "seconds": round(frame.seconds, 3), "frame": frame.number}
         if self._of_pictures:
             empty[NAME] = frame.name
-        for prediction in predictions:
-            yield empty | self._cells(prediction)
-        if not predictions:
+        for prediction in shown.predictions:
+            plain = prediction.to_json()
+            shares, columns = plain.pop("probabilities"), self._columns_by_label.items()
+            yield empty | plain.pop("box") | plain | {name: shares[label] for label, name in columns if label in shares}
+        if not shown.predictions:
             yield empty
-
-    def _cells(self, prediction: Prediction) -> Row:
-        box = {name: round(float(value), 1) for name, value in prediction.box._asdict().items()}
-        return {
-            "person": prediction.person,
-            **box,
-            "label": prediction.label,
-            "confidence": round(prediction.confidence, 4),
-            "unsure": prediction.unsure,
-            **self._shares(prediction.probabilities),
-        }
-
-    def _shares(self, probabilities: Mapping[str, float]) -> Row:
-        unknown = [label for label in probabilities if label not in self._columns_by_label]
-        if unknown:
-            self.note = f"{self.path} has no column for {', '.join(unknown)}: the model changed while it was written."
-        return {
-            column: round(probabilities[label], 4)
-            for label, column in self._columns_by_label.items()
-            if label in probabilities
-        }
 
     def _append(self, text: str) -> None:
         if self._file is None:
             return
-        data = text.encode()
+        whole = data = text.encode()
         try:
             while data:
                 data = data[os.write(self._file, data) :]
         except OSError as error:
-            self._cut_to_whole_rows()
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._whole_bytes)
             self.close()
-            if error.errno in _FULL:
-                raise disk_full(self.path) from None
-            raise SourceError(
-                f"{self.path} cannot be written any more: {error.strerror}.",
-                hint="What was written before is kept. Is its disk still there?",
-            ) from None
-        self._whole_bytes += len(text.encode())
-
-    def _cut_to_whole_rows(self) -> None:
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._file, self._whole_bytes)
-
-
-def _column(label: str, reserved: Sequence[str]) -> str:
-    """Returns a label's column: on one line, and not the name of another column."""
-    label = " ".join(label.split())
-    return f"emotion_{label}" if label in reserved else label
+            raise write_error(self.path, error.errno, error.strerror) from None
+        self._whole_bytes += len(whole)
 
 
 def _json_line(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Draws what was read over a frame: boxes, labels, bars and heat maps, and what is told once per picture.
+"""Draws what was read over a frame: boxes, labels, bars and heat maps, and what is shown once per picture.
 
 One person has a panel with names, bars and numbers; of several, each has small upright bars beside the box, where they
 hide no face. Text is kept as small bitmaps and only what lies under a mark is blended, so that drawing takes about a
@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from fer_core.emotions import colour
-from fer_core.live.canvas import DIMMED, WHITE, Canvas, Colour, Heat, Stamps, bgr, blend_heat, readable_on
-from fer_core.live.layout import Obstacle, Place, Rect, beside, best_place, corners, rect_of
+from fer_core.live.canvas import DIMMED, WHITE, Canvas, Colour, Heat, Rect, Stamps, bgr, blend_heat, readable_on
 from fer_core.live.prediction import Prediction
 from fer_core.live.status import Status, status_blocks
 from fer_core.live.text import shortened, writable
@@ -32,9 +31,12 @@ BARS_HIGH = 0.3
 """Of the box."""
 LEAST_BAR = 4
 """Pixels across: narrower ones nobody could tell apart."""
-WIDEST_NUMBER = "100 %"
+FAR_OUTSIDE = 64
+"""Pixels: a box that reaches further outside the picture is drawn as if it ended here."""
 OWN_FACE, STATUS, OTHERS, LABEL = 0.3, 0.5, 1.0, 4.0
 """How much it weighs that a mark hides its own face, the status line, other faces and their bars, a label."""
+STAYS = 0.6
+"""A mark moves to another side only if it hides less than this share of what it hides now; else it would jump about."""
 
 
 class Face(NamedTuple):
@@ -42,16 +44,22 @@ class Face(NamedTuple):
 
     prediction: Prediction
     rect: Rect
-    is_short: bool
+    is_short: bool = False
 
 
-class Columns(NamedTuple):
-    """Widths of a panel's names, bars and numbers, and the height of its rows, in pixels."""
+class Obstacle(NamedTuple):
+    """What shall not be hidden, and how much it weighs when there is no room."""
 
-    name: int
-    bar: int
-    number: int
-    row: int
+    rect: Rect
+    weight: float = 1.0
+
+
+class Place(NamedTuple):
+    """Where a mark goes: on which side, and how much it hides there (weight times pixels)."""
+
+    side: str
+    rect: Rect
+    hides: float
 
 
 class Overlay:
@@ -63,7 +71,7 @@ class Overlay:
         self._colours = {label: bgr(colour(label, self._labels)) for label in labels}
         self._names: dict[str, str] = {}
         self._stamps = Stamps()
-        self._sides: dict[tuple[int, str], str] = {}
+        self._sides: dict[tuple[int | None, str], str] = {}
 
     def draw(
         self,
@@ -82,139 +90,128 @@ class Overlay:
         Returns:
             uint8 (height, width, 3), BGR.
         """
-        canvas = Canvas(_copy_bgr(picture_bgr), self._stamps)
+        if picture_bgr.ndim == 3 and picture_bgr.shape[2] == 3:
+            copy_bgr = np.array(picture_bgr, order="C")
+        else:
+            copy_bgr = cv2.cvtColor(picture_bgr.reshape(picture_bgr.shape[:2]), cv2.COLOR_GRAY2BGR)
+        canvas = Canvas(copy_bgr, self._stamps)
         for one in (heat or {}).values():
             blend_heat(canvas.canvas_bgr, one)
         faces = self._faces(canvas, predictions)
         legend = [(self._name(label, PANEL_LETTERS), self._colours[label]) for label in self._labels]
         blocks = status_blocks(canvas, status, legend if len(faces) > 1 and len(legend) < 10 else ())
-        self._draw_faces(canvas, faces, [Obstacle(block.rect, STATUS) for block in blocks])
+        obstacles = [Obstacle(block.rect, STATUS) for block in blocks]
+        self._draw_faces(canvas, faces, [*obstacles, *(Obstacle(face.rect, OTHERS) for face in faces)])
         for block in blocks:
             block.draw(canvas)
         return canvas.canvas_bgr
 
     def _faces(self, canvas: Canvas, predictions: Sequence[Prediction]) -> list[Face]:
         """Those in the picture, largest first."""
-        faces = [Face(prediction, rect_of(prediction.box, canvas.picture), False) for prediction in predictions]
+        faces = [Face(prediction, rect_of(prediction.box, canvas.picture)) for prediction in predictions]
         faces = [face for face in faces if face.rect.shared_area(canvas.picture)]
         if len(faces) >= CROWD:
             wide = (self._label_size(canvas, face)[0] > MOST_WIDER * face.rect.width for face in faces)
             faces = [face._replace(is_short=is_short) for face, is_short in zip(faces, wide, strict=True)]
-        return sorted(faces, key=lambda face: -face.rect.area)
+        return sorted(faces, key=lambda face: -face.rect.width * face.rect.height)
 
     def _draw_faces(self, canvas: Canvas, faces: Sequence[Face], obstacles: list[Obstacle]) -> None:
         """All labels have their places before the first bars, which come where there is room left."""
-        obstacles = [*obstacles, *(Obstacle(face.rect, OTHERS) for face in faces)]
-        labels = []
+        labels, sides = [], {}
         for face in faces:
             labels.append(self._label_place(canvas, face, obstacles))
             obstacles.append(Obstacle(labels[-1].rect, LABEL))
-            canvas.outline(face.rect, self._face_colour(face), dashed=face.prediction.unsure)
-        bars = self._draw_all_bars(canvas, faces, labels, obstacles)
+            sides[face.prediction.person, "label"] = labels[-1].side
+            ink = UNSURE if face.prediction.unsure else self._colours[face.prediction.label]
+            canvas.outline(face.rect, ink, dashed=face.prediction.unsure)
+        draw_bars = self._draw_panel if len(faces) == 1 else self._draw_bars
+        for face, label in zip(faces, labels, strict=True):
+            place = draw_bars(canvas, face, label.rect, obstacles)
+            if place is not None:
+                obstacles.append(Obstacle(place.rect, OTHERS))
+                sides[face.prediction.person, "bars"] = place.side
         for face, label in zip(faces, labels, strict=True):
             self._draw_label(canvas, face, label.rect)
-        self._sides = {
-            (face.prediction.person, what): place.side
-            for what, places in (("label", labels), ("bars", bars))
-            for face, place in zip(faces, places, strict=True)
-            if face.prediction.person is not None and place is not None
-        }
-
-    def _draw_all_bars(
-        self, canvas: Canvas, faces: Sequence[Face], labels: Sequence[Place], obstacles: list[Obstacle]
-    ) -> list[Place | None]:
-        """Draws the panel of one person, or the bars of several, and returns where; None where there is no room."""
-        if len(faces) == 1:
-            place = self._panel_place(canvas, faces[0], labels[0], obstacles)
-            if place is not None:
-                self._draw_panel(canvas, faces[0].prediction, place.rect)
-            return [place]
-        places = []
-        for face, label in zip(faces, labels, strict=True):
-            place = self._bars_place(canvas, face, label, obstacles)
-            if place is not None:
-                self._draw_bars(canvas, face.prediction, place.rect)
-                obstacles.append(Obstacle(place.rect, OTHERS))
-            places.append(place)
-        return places
+        self._sides = {(person, mark): side for (person, mark), side in sides.items() if person is not None}
 
     def _label_place(self, canvas: Canvas, face: Face, obstacles: list[Obstacle]) -> Place:
         rect, (width, height) = face.rect, self._label_size(canvas, face)
-        places = {
-            "above": Rect(rect.left, rect.top - height, width, height),
-            "below": Rect(rect.left, rect.bottom, width, height),
-            "inside": Rect(rect.left, rect.top, width, height),
-        }
-        return best_place(places, _lighter(obstacles, rect), picture=canvas.picture, last=self._last(face, "label"))
-
-    def _panel_place(self, canvas: Canvas, face: Face, label: Place, obstacles: list[Obstacle]) -> Place | None:
-        """Beside the face, or in a corner, wherever it hides least; None where it is larger than the picture."""
-        columns, rows = self._columns(canvas), len(self._rows(canvas, face.prediction))
-        sizes, room = canvas.sizes, canvas.picture.shrunk(canvas.sizes.gap)
-        width = columns.name + columns.bar + columns.number + sizes.gap + 3 * sizes.pad
-        size = (width, rows * columns.row + 2 * sizes.pad)
-        if size[0] > room.width or size[1] > room.height:
-            return None
-        places = beside(face.rect, label.rect, size, gap=sizes.gap) | corners(size, room)
-        return best_place(places, _lighter(obstacles, face.rect), picture=room, last=self._last(face, "bars"))
-
-    def _bars_place(self, canvas: Canvas, face: Face, label: Place, obstacles: list[Obstacle]) -> Place | None:
-        """Along a side of the box; None where they would hide a face or a label, or be too small to be told apart."""
-        rect, bars = face.rect, len(self._labels)
-        size = (max(rect.width, LEAST_BAR * bars), max(round(BARS_HIGH * rect.height), 2 * canvas.sizes.pad))
-        if rect.width < 2 * bars:
-            return None
-        places = beside(rect, label.rect, size, gap=canvas.sizes.line)
-        nearest = {side: places[side] for side in ("below", "above", "right", "left")}
-        place = best_place(nearest, obstacles, picture=canvas.picture, last=self._last(face, "bars"))
-        return place if place.hides == 0 else None
+        tops = {"above": rect.top - height, "below": rect.bottom, "inside": rect.top}
+        places = {side: Rect(rect.left, top, width, height) for side, top in tops.items()}
+        last = self._sides.get((face.prediction.person, "label"))
+        return best_place(places, obstacles, picture=canvas.picture, last=last, own=rect)
 
     def _draw_label(self, canvas: Canvas, face: Face, rect: Rect) -> None:
         """Draws `#1 happy 87 %`, or `#1 unsure: sad 34 %` on grey; in short `happy 87 %` and `sad? 34 %`."""
         ground = UNSURE_PLATE if face.prediction.unsure else self._colours[face.prediction.label]
         canvas.plate(rect, ground, LABEL_OPACITY)
-        left, top = rect.left + canvas.sizes.pad, rect.top + canvas.sizes.pad // 4
+        left, top, ink = rect.left + canvas.sizes.pad, rect.top + canvas.sizes.pad // 4, readable_on(ground)
         for text, bold in self._pieces(face):
-            ink = readable_on(ground)
             left = canvas.text(text, left, top, ink, bold=bold, small=face.is_short) + canvas.sizes.gap
 
-    def _draw_panel(self, canvas: Canvas, prediction: Prediction, rect: Rect) -> None:
-        """Draws a name, a bar and a number for each emotion; that of the label brighter."""
-        canvas.plate(rect)
-        columns, pad = self._columns(canvas), canvas.sizes.pad
-        thick, left, top = max(3, round(0.48 * columns.row)), rect.left + pad, rect.top + pad
-        for label in self._rows(canvas, prediction):
-            share = min(max(prediction.probabilities[label], 0.0), 1.0)
-            ink, number = WHITE if label == prediction.label else DIMMED, percent(share)
-            canvas.text(self._name(label, PANEL_LETTERS), left, top, ink, small=True)
-            middle = top + (columns.row - thick) // 2
-            track = Rect(left + columns.name + canvas.sizes.gap, middle, columns.bar, thick)
-            canvas.fill(track, TRACK)
-            canvas.fill(track._replace(width=round(share * track.width)), self._colours[label])
-            canvas.text(number, rect.right - pad - canvas.size_of(number, small=True)[0], top, ink, small=True)
-            top += columns.row
+    def _draw_panel(self, canvas: Canvas, face: Face, label: Rect, obstacles: list[Obstacle]) -> Place | None:
+        """Draws a name, a bar and a number for each emotion beside the face or in a corner, and returns where.
 
-    def _draw_bars(self, canvas: Canvas, prediction: Prediction, rect: Rect) -> None:
-        """Draws all probabilities as upright bars."""
-        canvas.plate(rect)
-        height, wide = rect.height - 4, (rect.width - 4) / len(self._labels)
-        for number, (label, share) in enumerate(prediction.probabilities.items()):
-            left, right = (rect.left + 2 + round(wide * edge) for edge in (number, number + 1))
-            tall = max(1, round(min(max(share, 0.0), 1.0) * height))
-            canvas.fill(Rect(left, rect.bottom - 2 - tall, right - left - 1, tall), self._colours[label])
+        The label's is brighter; the place is the one that hides least. None where it is larger than the picture.
+        """
+        sizes, room, shares = canvas.sizes, canvas.picture.shrunk(canvas.sizes.gap), face.prediction.probabilities
+        name_width, row = self._name_size(canvas)
+        number_width, bar_width = canvas.size_of(percent(1), small=True)[0], 6 * sizes.small
+        most = max(2, int(MOST_HEIGHT * canvas.picture.height) // row)
+        shown = sorted(shares, key=shares.__getitem__, reverse=True)[:most]
+        width = name_width + bar_width + number_width + sizes.gap + 3 * sizes.pad
+        size = (width, len(shown) * row + 2 * sizes.pad)
+        if size[0] > room.width or size[1] > room.height:
+            return None
+        places = beside(face.rect, label, size, gap=sizes.gap) | corners(size, room)
+        last = self._sides.get((face.prediction.person, "bars"))
+        place = best_place(places, obstacles, picture=room, last=last, own=face.rect)
+        canvas.plate(place.rect)
+        rows = [one for one in shares if one in shown]
+        top, track_left = place.rect.top + sizes.pad, place.rect.left + sizes.pad + name_width + sizes.gap
+        for number, one in enumerate(rows):
+            track = Rect(track_left, top + number * row, bar_width, row)
+            self._draw_row(canvas, face.prediction, one, track, edges=place.rect.shrunk(sizes.pad))
+        return place
 
-    def _columns(self, canvas: Canvas) -> Columns:
-        sizes = [canvas.size_of(self._name(label, PANEL_LETTERS), small=True) for label in self._labels]
-        number, height = canvas.size_of(WIDEST_NUMBER, small=True)
-        row = max(height, *(tall for _, tall in sizes)) + canvas.sizes.pad // 3
-        return Columns(name=max(wide for wide, _ in sizes), bar=6 * canvas.sizes.small, number=number, row=row)
+    def _draw_row(self, canvas: Canvas, prediction: Prediction, label: str, track: Rect, *, edges: Rect) -> None:
+        share = min(max(prediction.probabilities[label], 0.0), 1.0)
+        ink, number = WHITE if label == prediction.label else DIMMED, percent(share)
+        canvas.text(self._name(label, PANEL_LETTERS), edges.left, track.top, ink, small=True)
+        canvas.text(number, edges.right - canvas.size_of(number, small=True)[0], track.top, ink, small=True)
+        thick = max(3, round(0.48 * track.height))
+        track = track._replace(top=track.top + (track.height - thick) // 2, height=thick)
+        canvas.fill(track, TRACK)
+        canvas.fill(track._replace(width=round(share * track.width)), self._colours[label])
 
-    def _rows(self, canvas: Canvas, prediction: Prediction) -> list[str]:
-        """All labels in the model's order, or the most probable ones in that order where there is no room for all."""
-        shares = prediction.probabilities
-        most = max(2, int(MOST_HEIGHT * canvas.picture.height) // self._columns(canvas).row)
-        shown = set(sorted(shares, key=shares.__getitem__, reverse=True)[:most])
-        return [label for label in shares if label in shown]
+    def _draw_bars(self, canvas: Canvas, face: Face, label: Rect, obstacles: list[Obstacle]) -> Place | None:
+        """Draws all probabilities as upright bars along a side of the box, and returns where.
+
+        None where they would hide a face or a label, or be too small to be told apart.
+        """
+        box, bars = face.rect, len(self._labels)
+        if box.width < 2 * bars:
+            return None
+        size = (max(box.width, LEAST_BAR * bars), max(round(BARS_HIGH * box.height), 2 * canvas.sizes.pad))
+        places = beside(box, label, size, gap=canvas.sizes.line)
+        nearest = {side: places[side] for side in ("below", "above", "right", "left")}
+        last = self._sides.get((face.prediction.person, "bars"))
+        place = best_place(nearest, obstacles, picture=canvas.picture, last=last)
+        if place.hides:
+            return None
+        canvas.plate(place.rect)
+        inside = place.rect.shrunk(2)
+        for number, (name, share) in enumerate(face.prediction.probabilities.items()):
+            left, right = (inside.left + round(inside.width / bars * edge) for edge in (number, number + 1))
+            tall = max(1, round(min(max(share, 0.0), 1.0) * inside.height))
+            canvas.fill(Rect(left, inside.bottom - tall, right - left - 1, tall), self._colours[name])
+        return place
+
+    def _name_size(self, canvas: Canvas) -> tuple[int, int]:
+        """Returns the width of a panel's widest name, and the height of its rows."""
+        names = (self._name(label, PANEL_LETTERS) for label in self._labels)
+        widths, heights = zip(*(canvas.size_of(name, small=True) for name in (*names, "0")), strict=True)
+        return max(widths), max(heights) + canvas.sizes.pad // 3
 
     def _label_size(self, canvas: Canvas, face: Face) -> tuple[int, int]:
         sizes = [canvas.size_of(text, bold=bold, small=face.is_short) for text, bold in self._pieces(face)]
@@ -237,24 +234,61 @@ class Overlay:
             self._names[label] = writable(label, self._labels)
         return shortened(self._names[label], letters)
 
-    def _face_colour(self, face: Face) -> Colour:
-        return UNSURE if face.prediction.unsure else self._colours[face.prediction.label]
-
-    def _last(self, face: Face, what: str) -> str | None:
-        return self._sides.get((face.prediction.person, what))
-
 
 def percent(share: float) -> str:
     """Returns 0..1 in whole percent."""
     return f"{100 * share:.0f} %"
 
 
-def _lighter(obstacles: list[Obstacle], own: Rect) -> list[Obstacle]:
-    """Returns the obstacles with the face itself weighing less: better hide a part of it than of another one."""
-    return [Obstacle(rect, OWN_FACE if rect == own else weight) for rect, weight in obstacles]
+def rect_of(box: Sequence[float], picture: Rect) -> Rect:
+    """Returns a box (x, y, width, height; floats, anywhere) in whole pixels, cut off a little outside the picture."""
+    x, y, width, height = box
+    columns, rows = (-FAR_OUTSIDE, picture.width + FAR_OUTSIDE), (-FAR_OUTSIDE, picture.height + FAR_OUTSIDE)
+    left, right = (round(min(max(edge, columns[0]), columns[1])) for edge in (x, x + width))
+    top, bottom = (round(min(max(edge, rows[0]), rows[1])) for edge in (y, y + height))
+    return Rect(left, top, max(1, right - left), max(1, bottom - top))
 
 
-def _copy_bgr(picture: np.ndarray) -> np.ndarray:
-    if picture.ndim == 3 and picture.shape[2] == 3:
-        return np.array(picture, order="C")
-    return cv2.cvtColor(picture.reshape(picture.shape[:2]), cv2.COLOR_GRAY2BGR)
+def beside(face: Rect, label: Rect, size: tuple[int, int], *, gap: int) -> dict[str, Rect]:
+    """Returns the places of a panel of `size` beside a face, best first; above and below also clear of its label."""
+    width, height = size
+    top, bottom = min(face.top, label.top), max(face.bottom, label.bottom)
+    return {
+        "right": Rect(face.right + gap, face.top, width, height),
+        "left": Rect(face.left - gap - width, face.top, width, height),
+        "below": Rect(face.left, bottom + gap, width, height),
+        "below, leftwards": Rect(face.right - width, bottom + gap, width, height),
+        "above": Rect(face.left, top - gap - height, width, height),
+        "above, leftwards": Rect(face.right - width, top - gap - height, width, height),
+    }
+
+
+def corners(size: tuple[int, int], room: Rect) -> dict[str, Rect]:
+    """Returns the places of a panel of `size` in the corners of `room`, for a face that leaves no place beside it."""
+    (width, height), right, bottom = size, room.right - size[0], room.bottom - size[1]
+    return {
+        "upper right": Rect(right, room.top, width, height),
+        "upper left": Rect(room.left, room.top, width, height),
+        "lower right": Rect(right, bottom, width, height),
+        "lower left": Rect(room.left, bottom, width, height),
+    }
+
+
+def best_place(
+    places: Mapping[str, Rect],
+    obstacles: Sequence[Obstacle],
+    *,
+    picture: Rect,
+    last: str | None = None,
+    own: Rect | None = None,
+) -> Place:
+    """Returns the place that hides least, inside the picture: the `last` one unless another is much better.
+
+    The face itself (`own`) weighs less: better hide a part of it than of another one.
+    """
+    found = []
+    for side in sorted(places, key=lambda side: side != last):
+        rect = places[side].moved_inside(picture)
+        hides = sum(rect.shared_area(one) * (OWN_FACE if one == own else weight) for one, weight in obstacles)
+        found.append(Place(side, rect, hides))
+    return min(found, key=lambda place: place.hides * (STAYS if place.side == last else 1))

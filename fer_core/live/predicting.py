@@ -7,7 +7,7 @@ import inspect
 import warnings
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -31,26 +31,11 @@ PHOTO_WIDTH = 640
 """Faces are looked for on a picture of at most this width. Twice that of a video, since a photograph may hold many
 small faces; on 1000 and more, yunet loses or doubles a face that fills the picture."""
 
-_COLOURS = ("bgr", "rgb", "gray")
-_FACES = ("find", "given")
-_TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-
 
 def predict_emotion(
-    image: Image,
-    *,
-    colour: Colour = "bgr",
-    faces: Faces = "find",
-    model: str | None = None,
-    labels_file: Path | None = None,
-    pixels: PixelRange | None = None,
-    detector: str = "auto",
-    detector_model: Path | None = None,
-    threshold: float = UNSURE_BELOW,
-    runtime: Runtime = "litert",
-    paths: Paths | None = None,
+    image: Image, *, colour: Colour = "bgr", faces: Faces = "find", detector: str = "auto", **settings
 ) -> list[Prediction]:
-    """Returns a reading for each face in a picture, the largest first; an empty list where there is none.
+    """Returns a prediction for each face in a picture, the largest first; an empty list where there is none.
 
     Loads model and detector anew at each call (some 50 ms): for many pictures, keep an `EmotionPredictor`.
 
@@ -59,29 +44,15 @@ def predict_emotion(
             `colour` is "gray".
         colour: the order of an array's channels. Files say theirs.
         faces: "find" looks for faces; "given" takes the picture for one face, cut out as in FER-2013.
-        model: a run's id, a .h5 or .keras file, "best" or "tiny", which came along; the model in use if None.
-        labels_file, pixels: of a model from elsewhere: its labels as JSON, and the grey values it was trained on.
-            What is worth knowing of such a model comes as a UserWarning.
-        detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there.
-        threshold: a reading with less confidence is unsure.
-        runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
+        detector, settings: as in `EmotionPredictor.open`.
 
     Raises:
         ConfigError: an array, a colour or a setting that cannot be used. SourceError: no readable picture.
         ArtifactError: no usable model.
     """
-    _check_choice("faces", faces, _FACES)
+    _check_choice("faces", faces, get_args(Faces))
     picture = picture_of(image, colour)
-    predictor = EmotionPredictor.open(
-        model=model,
-        labels_file=labels_file,
-        pixels=pixels,
-        detector=detector if faces == "find" else None,
-        detector_model=detector_model,
-        threshold=threshold,
-        runtime=runtime,
-        paths=paths,
-    )
+    predictor = EmotionPredictor.open(detector=detector if faces == "find" else None, **settings)
     return predictor.read(picture, colour="gray" if picture.ndim == 2 else "bgr", faces=faces)
 
 
@@ -105,9 +76,17 @@ class EmotionPredictor:
         paths: Paths | None = None,
         detection_width: int = PHOTO_WIDTH,
     ) -> "EmotionPredictor":
-        """Returns a reader; settings and errors as in `predict_emotion`. `detector` None: for given faces alone.
+        """Returns a predictor. Raises as `predict_emotion`.
 
-        A larger `detection_width`, in pixels, finds smaller faces: give 1280 for a crowd.
+        Args:
+            model: a run's id, a .h5 or .keras file, "best" or "tiny", which came along; the model in use if None.
+            labels_file, pixels: of a model from elsewhere: its labels as JSON, and the grey values it was trained on.
+                What is worth knowing of such a model comes as a UserWarning.
+            detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there;
+                None: for given faces alone.
+            threshold: a prediction with less confidence is unsure.
+            runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
+            detection_width: in pixels; a larger one finds smaller faces: give 1280 for a crowd.
         """
         check_threshold(threshold)
         paths = paths or Paths.from_environment()
@@ -121,21 +100,28 @@ class EmotionPredictor:
         return cls(FacePredictor(finder, classifier, threshold=threshold))
 
     def read(self, image: Image, *, colour: Colour = "bgr", faces: Faces = "find") -> list[Prediction]:
-        """Returns a reading for each face in a picture; arguments and errors as in `predict_emotion`."""
-        _check_choice("faces", faces, _FACES)
+        """Returns a prediction for each face in a picture; arguments and errors as in `predict_emotion`."""
+        _check_choice("faces", faces, get_args(Faces))
         picture = picture_of(image, colour)
         return self._predictor.read(picture) if faces == "find" else self._predictor.read_given(picture)
 
 
 def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:
     """Returns any image as uint8, gray (height, width), BGR or BGRA. Raises ConfigError, SourceError."""
-    _check_choice("colour", colour, _COLOURS)
+    _check_choice("colour", colour, get_args(Colour))
     if isinstance(image, np.ndarray):
         return _picture_of_array(image, colour)
-    if isinstance(image, bytes | bytearray | memoryview):
-        return _decoded(bytes(image), "The picture")
-    if isinstance(image, str | PathLike):
-        return _picture_of_file(Path(image))
+    name = "The picture"
+    try:
+        if isinstance(image, str | PathLike):
+            name = str(image)
+            checked_status(Path(image))
+            image = Path(image).read_bytes()
+        if isinstance(image, bytes | bytearray | memoryview):
+            return decode_picture(bytes(image))
+    except (OSError, UnreadablePictureError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"{name} cannot be read: {reason}.", hint="Give a JPEG, PNG, BMP or WebP picture.") from None
     raise ConfigError(
         f"The image is of type {type(image).__module__}.{type(image).__qualname__}.",
         hint="Give a path, a file's bytes or a uint8 array; of a Pillow image: np.asarray(image.convert('RGB')) "
@@ -144,8 +130,15 @@ def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:
 
 
 def _picture_of_array(image: np.ndarray, colour: Colour) -> np.ndarray:
-    _check_dtype(image)
-    channels = {"gray": (1,), "bgr": (3, 4), "rgb": (3, 4)}[colour]
+    if image.dtype != np.uint8:
+        is_number = image.size > 0 and image.dtype.kind in "iufb"
+        values = f" with values {image.min():g} to {image.max():g}" if is_number else ""
+        raise ConfigError(
+            f"The array is {image.dtype}{values}; it must be uint8, 0 to 255.",
+            hint="Convert it: (image * 255).round().astype('uint8') where it is 0..1, image.round().astype('uint8') "
+            "where it is 0..255, (image >> 8).astype('uint8') for 16 bits.",
+        )
+    channels = (1,) if colour == "gray" else (3, 4)
     is_gray = image.ndim == 2 and colour == "gray"
     if image.size == 0 or not (is_gray or (image.ndim == 3 and image.shape[2] in channels)):
         raise ConfigError(
@@ -154,37 +147,8 @@ def _picture_of_array(image: np.ndarray, colour: Colour) -> np.ndarray:
         )
     if colour == "gray":
         return image.reshape(image.shape[:2])
-    return cv2.cvtColor(image, _TO_BGR[image.shape[2]]) if colour == "rgb" else image
-
-
-def _check_dtype(image: np.ndarray) -> None:
-    if image.dtype == np.uint8:
-        return
-    is_number = image.size > 0 and image.dtype.kind in "iufb"
-    values = f" with values {image.min():g} to {image.max():g}" if is_number else ""
-    raise ConfigError(
-        f"The array is {image.dtype}{values}; it must be uint8, 0 to 255.",
-        hint="Convert it: (image * 255).round().astype('uint8') where it is 0..1, image.round().astype('uint8') where "
-        "it is 0..255, (image >> 8).astype('uint8') for 16 bits.",
-    )
-
-
-def _picture_of_file(path: Path) -> np.ndarray:
-    try:
-        checked_status(path)
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(
-            f"{path} cannot be read: {error.strerror or error}.", hint="Give the path of a JPEG, PNG, BMP or WebP file."
-        ) from None
-    return _decoded(data, str(path))
-
-
-def _decoded(data: bytes, name: str) -> np.ndarray:
-    try:
-        return decode_picture(data)
-    except UnreadablePictureError as error:
-        raise SourceError(f"{name} cannot be read: {error}.", hint="Give a JPEG, PNG, BMP or WebP picture.") from None
+    to_bgr = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return cv2.cvtColor(image, to_bgr) if colour == "rgb" else image
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

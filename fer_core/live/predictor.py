@@ -1,10 +1,10 @@
-"""From pictures to readings: `FacePredictor` for one picture, `LivePredictor` for the frames of a video or a camera.
+"""From pictures to predictions: `FacePredictor` for one picture, `LivePredictor` for the frames of a video or a camera.
 
 Opens no source, draws nothing, and keeps no more than what the people in view need.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +16,16 @@ from fer_core.faces.face import Box, Face
 from fer_core.faces.framing import crop_face, square_of
 from fer_core.live.classifier import Classifier, framing_for
 from fer_core.live.frame import Frame
-from fer_core.live.prediction import UNSURE_BELOW, Prediction, Shown, make_prediction, shown_of
-from fer_core.live.smoothing import SteadyBox, SteadyLabel, SteadyProbabilities
+from fer_core.live.prediction import (
+    UNSURE_BELOW,
+    Prediction,
+    ShownLabel,
+    SteadyBox,
+    SteadyLabel,
+    SteadyProbabilities,
+    make_prediction,
+    shown_of,
+)
 from fer_core.live.tracker import Flow, Track, Tracker
 
 SMOOTHING_SECONDS = 0.5
@@ -34,28 +42,29 @@ class FacePredictor:
         self.detector, self.classifier, self._threshold = detector, classifier, threshold
 
     def read(self, picture: np.ndarray) -> list[Prediction]:
-        """Returns the reading of each face that is found, largest face first. Raises ConfigError without a detector."""
+        """Returns the prediction for each face found, largest face first. Raises ConfigError without a detector."""
         if self.detector is None:
             raise ConfigError(
-                "This reader has no detector, and cannot find faces.",
+                "This predictor has no detector, and cannot find faces.",
                 hint="Open it with a detector, or say that the picture is a face already.",
             )
-        boxes = [face.box for face in self.detector.find(_opaque(picture))]
+        picture_gray = gray(picture)
+        has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
+        boxes = [face.box for face in self.detector.find(picture if has_colour else picture_gray)]
         if not boxes:
             return []
-        faces = face_pictures(gray(picture), boxes, self.detector, self.classifier)
-        return [
-            self._prediction(box, shares) for box, shares in zip(boxes, self.classifier.classify(faces), strict=True)
-        ]
+        faces = face_pictures(picture_gray, boxes, self.detector, self.classifier)
+        return list(map(self._prediction, boxes, self.classifier.classify(faces)))
 
     def read_given(self, picture: np.ndarray) -> list[Prediction]:
-        """Returns the one reading of a picture that is a face already, cut out as in training; its box is all of it."""
+        """Returns the one prediction for a picture that is a face already, cut out as in training; its box is all."""
         face = network_input(picture, side=self.classifier.side, channels=self.classifier.channels)
         height, width = picture.shape[:2]
         return [self._prediction(Box(0, 0, width, height), self.classifier.classify(face[np.newaxis])[0])]
 
-    def _prediction(self, box: Box, shares: np.ndarray) -> Prediction:
-        return make_prediction(box, shares, shown_of(shares, self._threshold), labels=self.classifier.labels)
+    def _prediction(self, box: Box, probabilities: np.ndarray) -> Prediction:
+        shown = shown_of(probabilities, self._threshold)
+        return make_prediction(box, probabilities, shown, labels=self.classifier.labels)
 
 
 class SeenFace(NamedTuple):
@@ -80,18 +89,18 @@ class LivePredictor:
         threshold: float = UNSURE_BELOW,
         smoothing_seconds: float = SMOOTHING_SECONDS,
         detect_every: int = DETECT_EVERY,
-        clock: Callable[[], float] = time.perf_counter,
     ):
         """`smoothing_seconds`: a step has passed half its height by then; 0 = off, the label too.
 
         `detect_every`: faces are looked for once in so many frames, and followed in between.
         """
         check_threshold(threshold)
-        _check_not_below("smoothing_seconds", smoothing_seconds, 0)
-        _check_not_below("detect_every", detect_every, 1)
+        for name, value, least in (("smoothing_seconds", smoothing_seconds, 0), ("detect_every", detect_every, 1)):
+            if not value >= least:
+                raise ConfigError(f"{name} is {value:g}.", hint=f"Give {least} or more.")
         self.detector, self.classifier = detector, classifier
         self._threshold, self._smoothing_seconds = threshold, smoothing_seconds
-        self._detect_every, self._clock = detect_every, clock
+        self._detect_every = detect_every
         self._tracker, self._flow = Tracker(), Flow()
         self._people: dict[int, _Person] = {}
         self._until_detection = 0
@@ -99,7 +108,7 @@ class LivePredictor:
         self.faces: Mapping[int, SeenFace] = {}
 
     def use(self, *, detector: Detector | None = None, classifier: Classifier | None = None) -> None:
-        """Goes on with another detector or model. People keep their numbers; readings start anew for other labels."""
+        """Goes on with another detector or model. People keep their numbers; for other labels all starts anew."""
         if detector is not None:
             self.detector, self._until_detection = detector, 0
         if classifier is not None:
@@ -108,22 +117,22 @@ class LivePredictor:
             self.classifier = classifier
 
     def read(self, frame: Frame) -> list[Prediction]:
-        """Returns a reading for each person in view, also for those hidden for a moment, in the order of numbers.
+        """Returns a prediction for each person in view, also for those hidden for a moment, in the order of numbers.
 
-        Who is not seen right now keeps the last reading: what lies under the box may be something else.
+        Who is not seen right now keeps the last prediction: what lies under the box may be something else.
         """
-        laps = _Laps(self._clock)
+        times = [time.perf_counter()]
         found = self._find(frame)
-        laps.end("detect")
+        times.append(time.perf_counter())
         frame_gray = gray(frame.picture_bgr)
         self._track(frame_gray, found, frame.seconds)
-        laps.end("track")
-        seen = [track for track in self._tracker.people if track.is_found]
-        shares = self._classify(frame_gray, seen)
-        laps.end("classify")
-        predictions = self._predictions(shares, frame.seconds)
-        laps.end("smooth")
-        self.stage_seconds = laps.seconds
+        times.append(time.perf_counter())
+        probabilities = self._classify(frame_gray, [track for track in self._tracker.people if track.is_found])
+        times.append(time.perf_counter())
+        predictions = self._predictions(probabilities, frame.seconds)
+        times.append(time.perf_counter())
+        durations = np.diff(times).tolist()
+        self.stage_seconds = dict(zip(("detect", "track", "classify", "smooth"), durations, strict=True))
         return predictions
 
     def _find(self, frame: Frame) -> list[Face] | None:
@@ -142,35 +151,33 @@ class LivePredictor:
             return
         seen = [track for track in self._tracker.tracks if track.is_found]
         moves = self._flow.moves(frame_gray, [track.box for track in seen])
-        known = {track: move for track, move in zip(seen, moves, strict=True) if move is not None}
-        self._tracker.follow(known, seconds)
+        self._tracker.follow(dict(zip(seen, moves, strict=True)), seconds)
 
     def _classify(self, frame_gray: np.ndarray, seen: Sequence[Track]) -> dict[int, np.ndarray]:
+        self.faces = {}
         if not seen:
-            self.faces = {}
             return {}
-        boxes = [track.box for track in seen]
+        boxes, people = [track.box for track in seen], [track.person for track in seen]
         pictures = face_pictures(frame_gray, boxes, self.detector, self.classifier)
-        people = [track.person for track in seen]
         framing = framing_for(self.detector, self.classifier)
-        faces = [SeenFace(face, square_of(box, framing)) for face, box in zip(pictures, boxes, strict=True)]
-        self.faces = dict(zip(people, faces, strict=True))
+        squares = (square_of(box, framing) for box in boxes)
+        self.faces = dict(zip(people, map(SeenFace, pictures, squares), strict=True))
         return dict(zip(people, self.classifier.classify(pictures), strict=True))
 
-    def _predictions(self, shares: Mapping[int, np.ndarray], seconds: float) -> list[Prediction]:
+    def _predictions(self, probabilities: Mapping[int, np.ndarray], seconds: float) -> list[Prediction]:
         boxes = {track.person: track.box for track in self._tracker.people}
-        known = {number: person for number, person in self._people.items() if number in boxes}
-        new = {number: _Person(self._threshold, self._smoothing_seconds) for number in boxes if number not in known}
-        self._people = known | new
+        self._people = {
+            number: self._people.get(number) or _Person(self._threshold, self._smoothing_seconds) for number in boxes
+        }
         predictions = []
-        for number, box in boxes.items():
-            person = self._people[number]
-            if number in shares:
-                person.classified(shares[number], seconds)
-            if person.shares is not None:
-                steady = person.box.update(box, seconds)
-                labels = self.classifier.labels
-                predictions.append(make_prediction(steady, person.shares, person.shown, labels=labels, person=number))
+        for number, person in self._people.items():
+            if number in probabilities:
+                person.classified(probabilities[number], seconds)
+            if person.shown is not None:
+                box, labels = person.box.update(boxes[number], seconds), self.classifier.labels
+                predictions.append(
+                    make_prediction(box, person.probabilities, person.shown, labels=labels, person=number)
+                )
         return predictions
 
 
@@ -179,28 +186,16 @@ class _Person:
 
     def __init__(self, threshold: float, smoothing_seconds: float):
         self._threshold = threshold
-        self._probabilities = SteadyProbabilities(smoothing_seconds)
+        self._steady = SteadyProbabilities(smoothing_seconds)
         self._label = SteadyLabel() if smoothing_seconds > 0 else None
         self.box = SteadyBox()
-        self.shares: np.ndarray | None = None
-        self.shown: Shown | None = None
+        self.probabilities: np.ndarray | None = None
+        self.shown: ShownLabel | None = None
 
-    def classified(self, shares: np.ndarray, seconds: float) -> None:
-        self.shares = self._probabilities.update(shares, seconds)
-        right = shown_of(self.shares, self._threshold)
+    def classified(self, probabilities: np.ndarray, seconds: float) -> None:
+        self.probabilities = self._steady.update(probabilities, seconds)
+        right = shown_of(self.probabilities, self._threshold)
         self.shown = right if self._label is None else self._label.update(right, seconds)
-
-
-class _Laps:
-    """How long each part of a piece of work took."""
-
-    def __init__(self, clock: Callable[[], float]):
-        self._clock, self._began = clock, clock()
-        self.seconds: dict[str, float] = {}
-
-    def end(self, name: str) -> None:
-        now = self._clock()
-        self.seconds[name], self._began = now - self._began, now
 
 
 def face_pictures(
@@ -208,7 +203,7 @@ def face_pictures(
 ) -> np.ndarray:
     """Returns the faces as the network wants them, uint8 (n, side, side, channels), from a frame (height, width)."""
     framing = framing_for(detector, classifier)
-    crops = [crop_face(frame_gray, box, framing=framing) for box in boxes]
+    crops = (crop_face(frame_gray, box, framing=framing) for box in boxes)
     return np.stack([network_input(crop, side=classifier.side, channels=classifier.channels) for crop in crops])
 
 
@@ -216,15 +211,3 @@ def check_threshold(threshold: float) -> None:
     """Raises ConfigError unless it is a probability."""
     if not 0 <= threshold <= 1:
         raise ConfigError(f"The threshold is {threshold:g}.", hint="It is a probability: between 0 and 1.")
-
-
-def _check_not_below(name: str, value: float, least: int) -> None:
-    if not value >= least:
-        raise ConfigError(f"{name} is {value:g}.", hint=f"Give {least} or more.")
-
-
-def _opaque(picture: np.ndarray) -> np.ndarray:
-    """Returns what a detector takes: gray (height, width) or BGR, with the same gray behind transparent parts."""
-    if picture.ndim == 3 and picture.shape[2] == 4:
-        return gray(picture)
-    return picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture

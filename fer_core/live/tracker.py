@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 
 from fer_core.faces.face import Box, Face
+from fer_core.faces.framing import common_area
 
 BRIDGE_SECONDS = 0.7
 """A person who is not found for longer than this is gone, and gets a new number when coming back."""
-
 CERTAIN_SECONDS = 0.1
 """A new face has to be found for so long, at every look. The false alarms of haar last for two frames at times."""
-
 _FARTHEST = 1.7
 """The largest `_cost` of a match: a face of the same size that is 0.8 of its width away from where it was expected."""
 _INSIDE = 0.5
@@ -27,10 +26,8 @@ _COASTING_SECONDS = 0.3
 """An unseen face goes on at its speed for about so long: people stop, and the speed is only an estimate."""
 _SPEED_SECONDS = 0.2
 """Time constant of the speed's estimate. Over less time it would be the trembling of the detector's boxes."""
-
 FLOW_WIDTH = 320
 """Of the picture that is measured in. Half a pixel there is a hundredth of a face that fills a fifth of the frame."""
-
 _POINTS = 5
 _MIDDLE = 0.6
 """The points lie in this share of the box: outside there are hair and background."""
@@ -48,32 +45,33 @@ class Move(NamedTuple):
 
 
 class Track:
-    """One face that is followed: its `box` now, and `person`, its number (None until there is certainly a face)."""
+    """One face that is followed: its `box` now, and `person`, its number (None until there is certainly a face).
+
+    `is_found`: whether the last detection found it. If not, what lies under its box may be something else.
+    """
 
     def __init__(self, face: Face, seconds: float):
-        self.box = face.box
+        self.box = self._observed = face.box
         self.person: int | None = None
-        self.first_at = self.found_at = seconds
-        self._observed, self._observed_at = face.box, seconds
-        self._speed = (0.0, 0.0)
+        self.first_at = self.found_at = self._observed_at = seconds
+        self._speed = np.zeros(2)
         self.is_found = True
-        """Whether the last detection found it. If not, what lies under its box may be something else."""
 
     def expected(self, seconds: float) -> Box:
         """Returns where the face should be, from where it was observed last and how fast it moved."""
         elapsed = max(0.0, seconds - self._observed_at)
-        way = _COASTING_SECONDS * (1 - math.exp(-elapsed / _COASTING_SECONDS))
-        right, down = self._speed
-        return self._observed._replace(x=self._observed.x + right * way, y=self._observed.y + down * way)
+        way = self._speed * (_COASTING_SECONDS * (1 - math.exp(-elapsed / _COASTING_SECONDS)))
+        right, down = way.tolist()
+        return self._observed._replace(x=self._observed.x + right, y=self._observed.y + down)
 
-    def find(self, face: Face, seconds: float) -> None:
-        """Takes the detector's word for where the face is."""
-        self._observe(face.box, seconds)
-        self.found_at, self.is_found = seconds, True
-
-    def miss(self, seconds: float) -> None:
-        """Moves the box to where the face should be, as the detector did not find it."""
-        self.box, self.is_found = self.expected(seconds), False
+    def find(self, face: Face | None, seconds: float) -> None:
+        """Takes the detector's word for where the face is; where it did not find it, it is where it should be."""
+        self.is_found = face is not None
+        if face is None:
+            self.box = self.expected(seconds)
+        else:
+            self._observe(face.box, seconds)
+            self.found_at = seconds
 
     def follow(self, move: Move | None, seconds: float) -> None:
         """Moves the box by what was measured in the picture; without that, to where the face should be."""
@@ -88,9 +86,9 @@ class Track:
         elapsed = seconds - self._observed_at
         if elapsed > 0:
             share = 1 - math.exp(-elapsed / _SPEED_SECONDS)
-            ways = zip(self._speed, _centre(box), _centre(self._observed), strict=True)
+            way = np.subtract(_centre(box), _centre(self._observed))
             # share / elapsed stays finite however short the time was; a way divided by it does not.
-            self._speed = tuple((1 - share) * speed + share / elapsed * (new - old) for speed, new, old in ways)
+            self._speed = (1 - share) * self._speed + share / elapsed * way
         self.box = self._observed = box
         self._observed_at = max(self._observed_at, seconds)
 
@@ -98,8 +96,7 @@ class Track:
 class Tracker:
     """The faces of one source. `tracks` are all that are followed, also those that are not yet or no longer seen."""
 
-    def __init__(self, *, bridge_seconds: float = BRIDGE_SECONDS):
-        self._bridge_seconds = bridge_seconds
+    def __init__(self) -> None:
         self._people = 0
         self._has_checked = False
         self.tracks: list[Track] = []
@@ -122,34 +119,27 @@ class Tracker:
         """
         pairs = matched([track.expected(seconds) for track in self.tracks], [face.box for face in faces])
         for place, track in enumerate(self.tracks):
-            if place in pairs:
-                track.find(faces[pairs[place]], seconds)
-            else:
-                track.miss(seconds)
-        self.tracks = [track for track in self.tracks if self._is_kept(track, seconds)]
-        left = [face for place, face in enumerate(faces) if place not in pairs.values()]
-        self.tracks += [Track(face, seconds) for face in left if not self._is_known(face)]
-        self._number_people()
-
-    def follow(self, moves: Mapping[Track, Move], seconds: float) -> None:
-        """Moves the boxes on to this time, without a detection: by what was measured, else as expected."""
-        for track in self.tracks:
-            track.follow(moves.get(track), seconds)
-        self.tracks = [track for track in self.tracks if seconds - track.found_at <= self._bridge_seconds]
-
-    def _is_kept(self, track: Track, seconds: float) -> bool:
-        return track.is_found or (track.person is not None and seconds - track.found_at <= self._bridge_seconds)
-
-    def _is_known(self, face: Face) -> bool:
-        return any(track.is_found and _inside(face.box, track.box) > _INSIDE for track in self.tracks)
-
-    def _number_people(self) -> None:
+            track.find(faces[pairs[place]] if place in pairs else None, seconds)
+        lasting = (track for track in self.tracks if track.is_found or (track.person and self._lasts(track, seconds)))
+        self.tracks = list(lasting)
+        seen = [track.box for track in self.tracks if track.is_found]
+        new = (face for place, face in enumerate(faces) if place not in pairs.values())
+        self.tracks += [Track(face, seconds) for face in new if all(_share(face.box, box) <= _INSIDE for box in seen)]
         for track in self.tracks:
             is_certain = track.found_at - track.first_at >= CERTAIN_SECONDS
             if track.person is None and (is_certain or not self._has_checked):
                 self._people += 1
                 track.person = self._people
         self._has_checked = True
+
+    def follow(self, moves: Mapping[Track, Move | None], seconds: float) -> None:
+        """Moves the boxes on to this time, without a detection: by what was measured, else as expected."""
+        for track in self.tracks:
+            track.follow(moves.get(track), seconds)
+        self.tracks = [track for track in self.tracks if self._lasts(track, seconds)]
+
+    def _lasts(self, track: Track, seconds: float) -> bool:
+        return seconds - track.found_at <= BRIDGE_SECONDS
 
 
 def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
@@ -168,36 +158,26 @@ def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
     for place, other in sorted(costs, key=costs.get):
         if place not in pairs and other not in pairs.values():
             pairs[place] = other
-    for place in pairs:
+    for first in pairs:
         for second in pairs:
-            _change_partners(pairs, costs, place, second)
+            now = costs[first, pairs[first]] + costs[second, pairs[second]]
+            changed = costs.get((first, pairs[second]), math.inf) + costs.get((second, pairs[first]), math.inf)
+            if changed < now:
+                pairs[first], pairs[second] = pairs[second], pairs[first]
     return pairs
-
-
-def _change_partners(pairs: dict[int, int], costs: Mapping[tuple[int, int], float], first: int, second: int) -> None:
-    now = costs[first, pairs[first]] + costs[second, pairs[second]]
-    changed = costs.get((first, pairs[second]), math.inf) + costs.get((second, pairs[first]), math.inf)
-    if changed < now:
-        pairs[first], pairs[second] = pairs[second], pairs[first]
 
 
 def _cost(box: Box, other: Box) -> float:
     """Returns 0 for equal boxes, more for less overlap and for more distance (in widths of the face)."""
-    common = _common(box, other)
+    common = common_area(box, other)
     overlap = common / max(box.width * box.height + other.width * other.height - common, 1e-9)
     size = math.sqrt(max(box.width * other.width, 1e-9))
     return 1 - overlap + math.dist(_centre(box), _centre(other)) / size
 
 
-def _inside(box: Box, other: Box) -> float:
-    """Returns the share of `box` that lies inside `other`."""
-    return _common(box, other) / max(box.width * box.height, 1e-9)
-
-
-def _common(box: Box, other: Box) -> float:
-    width = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
-    height = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)
-    return max(0.0, width) * max(0.0, height)
+def _share(box: Box, other: Box) -> float:
+    """Returns how much of `box` lies inside `other`, 0..1."""
+    return common_area(box, other) / max(box.width * box.height, 1e-9)
 
 
 def _centre(box: Box) -> tuple[float, float]:
@@ -207,17 +187,16 @@ def _centre(box: Box) -> tuple[float, float]:
 class Flow:
     """Remembers the last frame; one for each source."""
 
-    def __init__(self, width: int = FLOW_WIDTH):
-        self._width = width
+    def __init__(self) -> None:
         self._before: np.ndarray | None = None
 
     def remember(self, frame_gray: np.ndarray) -> None:
         """Keeps a small copy of the frame (uint8 (height, width)) to compare the next one with."""
-        self._before = self._small(frame_gray)
+        self._before = _small(frame_gray)
 
     def moves(self, frame_gray: np.ndarray, boxes: Sequence[Box]) -> list[Move | None]:
         """Returns how each box of the last frame moved, in pixels of the frame; None where it cannot be told."""
-        before, self._before = self._before, self._small(frame_gray)
+        before, self._before = self._before, _small(frame_gray)
         if not boxes or before is None or before.shape != self._before.shape:
             return [None] * len(boxes)
         scale = self._before.shape[1] / frame_gray.shape[1]
@@ -225,16 +204,17 @@ class Flow:
         after, found, _ = cv2.calcOpticalFlowPyrLK(
             before, self._before, points, None, winSize=_WINDOW, maxLevel=_LEVELS
         )
-        each = (len(boxes), _POINTS * _POINTS)
-        parts = zip(points.reshape(*each, 2), after.reshape(*each, 2), found.reshape(each) == 1, strict=True)
-        return [_move(old[kept], new[kept], scale) for old, new, kept in parts]
+        each = (len(boxes), _POINTS * _POINTS, 2)
+        parts = zip(points.reshape(each), after.reshape(each), found.reshape(each[:2]) == 1, strict=True)
+        return [_move(old[is_found], new[is_found], scale) for old, new, is_found in parts]
 
-    def _small(self, frame_gray: np.ndarray) -> np.ndarray:
-        height, width = frame_gray.shape
-        if width <= self._width:
-            return frame_gray
-        size = (self._width, max(1, round(height * self._width / width)))
-        return cv2.resize(frame_gray, size, interpolation=cv2.INTER_AREA)
+
+def _small(frame_gray: np.ndarray) -> np.ndarray:
+    height, width = frame_gray.shape
+    if width <= FLOW_WIDTH:
+        return frame_gray
+    size = (FLOW_WIDTH, max(1, round(height * FLOW_WIDTH / width)))
+    return cv2.resize(frame_gray, size, interpolation=cv2.INTER_AREA)
 
 
 def _grid(box: Box, scale: float) -> np.ndarray:

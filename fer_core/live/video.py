@@ -1,12 +1,16 @@
-"""Video files and network streams, read by PyAV: picture after picture, each with its time and turned upright.
+"""Video files and network streams, read by PyAV: picture after picture, each with its time and turned upright."""
 
-Knows nothing of threads and of trying again.
-"""
-
+import errno
 import heapq
 import math
-from collections.abc import Callable, Generator, Iterator
+import re
+import shlex
+import socket
+import threading
+from collections.abc import Generator, Iterator
 from fractions import Fraction
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import av
 import cv2
@@ -14,19 +18,62 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from fer_core.data.face_picture import MAX_PIXELS
+from fer_core.data.picture_header import JPEG
 from fer_core.errors import SourceError
-from fer_core.live.frame import Frame
-from fer_core.live.frame_sources import MOST_NOTED, EveryFrame
-from fer_core.store.clock import Clock
+from fer_core.live.frame import ANSWER_SECONDS, MOST_NOTED, EveryFrame, Frame, NewestFrame, Wait, frame_now
 
-ELSEWHERE = "See whether another program plays it. If one does, convert it with that; if none does, record it again."
+SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "udp")
 
+_ELSEWHERE = "See whether another program plays it. If one does, convert it with that; if none does, record it again."
+_IS_IT_RIGHT = "Is the address right, and the network up?"
 _ASSUMED_RATE = 25.0
 """Frames a second where nothing tells."""
 _SLOWEST, _FASTEST = 0.1, 480.0
 _FRAMES_TOO_FEW, _SHARE_TOO_FEW = 5, 0.05
 """Headers promise a few frames more than there are; only beyond this is a video called cut short."""
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+def open_video_file(path: Path) -> EveryFrame:
+    """Returns a video file as a source. Raises SourceError if it cannot be opened or has no frame that can be read."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    try:
+        # FFmpeg takes what stands before a colon for a protocol; an absolute path has a slash before it.
+        container = av.open(str(path.absolute()))
+    except av.error.FFmpegError:
+        raise _no_video(path, head) from None
+    # FFmpeg draws text as films of a terminal, zeros as karaoke without a codec, and finds JPEGs inside archives.
+    name = container.format.name
+    if name in ("tty", "cdg") or (name == "mjpeg" and not head.startswith(JPEG)):
+        container.close()
+        raise _no_video(path, head)
+    return _every_frame(VideoReader(container, title=str(path)), str(path))
+
+
+def open_stream(
+    url: str, *, wait: Wait = threading.Event.wait, answer_seconds: float = ANSWER_SECONDS
+) -> NewestFrame | EveryFrame:
+    """Returns a stream as a live source; a video with an end, on a web server, as one of which every frame counts.
+
+    Raises SourceError if it refuses, is no video, or does not answer in time. `wait`: for the pauses before a lost
+    stream is tried again.
+    """
+    title = without_password(url)
+
+    def connect() -> VideoReader:
+        return _connected(url, title, answer_seconds)
+
+    reader = connect()
+    if reader.promised_frames:
+        return _every_frame(reader, title)
+    return NewestFrame(title, reader, connect, wait=wait, answer_seconds=answer_seconds)
+
+
+def without_password(url: str) -> str:
+    """Returns an address, or a text with one in it, as it may be shown: nobody's name, password or token."""
+    shown = re.sub(r"(?<=://)[^/?#\s]*@", "", url)
+    return re.sub(r"(?<=[?&])([^=&#\s]*)=[^&#\s]*", r"\1=…", shown)
 
 
 class VideoReader:
@@ -41,12 +88,11 @@ class VideoReader:
 
         `is_live`: with one decoding thread, since each further one holds one more frame back.
         """
-        self._container = container
-        stream = container.streams.best("video")
-        if stream is None or stream.codec_context is None:
+        self._container, self._stream = container, container.streams.best("video")
+        codec = self._stream.codec_context if self._stream else None
+        if codec is None:
             container.close()
-            raise SourceError(f"{title} has no pictures that can be read.", hint=ELSEWHERE)
-        self._stream, codec = stream, stream.codec_context
+            raise SourceError(f"{title} has no pictures that can be read.", hint=_ELSEWHERE)
         if codec.width * codec.height > MAX_PIXELS:
             container.close()
             raise SourceError(
@@ -70,7 +116,7 @@ class VideoReader:
 
     @property
     def promised_frames(self) -> int:
-        """The frames that the header counts; 0 where it does not tell, as in a live stream."""
+        """The frames that the header counts; 0 where it does not say, as in a live stream."""
         return self._stream.frames
 
     @property
@@ -83,10 +129,11 @@ class VideoReader:
     def read(self) -> np.ndarray | None:
         """Returns the next picture that can be decoded, uint8 BGR (height, width, 3), upright; None at the end."""
         for frame in self._frames:
-            if frame.is_corrupt:
-                continue
-            self.passed_over, self.stamp_seconds = self._missing_before(frame), frame.time
-            return self._picture(frame)
+            if not frame.is_corrupt:
+                self.passed_over, self.stamp_seconds = self._missing_before(frame), frame.time
+                picture_bgr = self._to_bgr.reformat(frame, format="bgr24").to_ndarray()
+                turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360)
+                return picture_bgr if turn is None else cv2.rotate(picture_bgr, turn)
         return None
 
     def release(self) -> None:
@@ -115,25 +162,10 @@ class VideoReader:
         while self._packets and self._packets[0] < frame.pts:
             heapq.heappop(self._packets)
             missing += 1
-        if not self._packets or self._packets[0] != frame.pts:
-            return failures
-        heapq.heappop(self._packets)
-        return missing
-
-    def _picture(self, frame: av.VideoFrame) -> np.ndarray:
-        picture_bgr = self._to_bgr.reformat(frame, format="bgr24").to_ndarray()
-        turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360)
-        return picture_bgr if turn is None else cv2.rotate(picture_bgr, turn)
-
-
-def every_frame(reader: VideoReader, title: str, *, clock: Callable[[], float], now: Clock) -> EveryFrame:
-    """Returns a video with an end as a source. Raises SourceError if it has no frame that can be read."""
-    skipped: list[str] = []
-    frames = _frames(reader, skipped, clock=clock, now=now)
-    first = next(frames, None)
-    if first is None:
-        raise SourceError(f"{title} has no frame that can be read: it is cut short or damaged.", hint=ELSEWHERE)
-    return EveryFrame(title, first, frames, rate=reader.rate, skipped=skipped)
+        if self._packets and self._packets[0] == frame.pts:
+            heapq.heappop(self._packets)
+            return missing
+        return failures
 
 
 def plausible_rate(rate: Fraction | float | None) -> float | None:
@@ -141,10 +173,22 @@ def plausible_rate(rate: Fraction | float | None) -> float | None:
     return float(rate) if rate and math.isfinite(rate) and _SLOWEST <= rate <= _FASTEST else None
 
 
-def _frames(
-    reader: VideoReader, skipped: list[str], *, clock: Callable[[], float], now: Clock
-) -> Generator[Frame, None, None]:
+def _every_frame(reader: VideoReader, title: str) -> EveryFrame:
+    skipped: list[str] = []
+    frames = _frames(reader, skipped)
+    first = next(frames, None)
+    if first is None:
+        raise SourceError(f"{title} has no frame that can be read: it is cut short or damaged.", hint=_ELSEWHERE)
+    return EveryFrame(title, first, frames, rate=reader.rate, skipped=skipped)
+
+
+def _frames(reader: VideoReader, skipped: list[str]) -> Generator[Frame, None, None]:
     """Yields every frame at its time: by the time stamps, by the rate where they do not rise."""
+
+    def note(first: int, last: int, what: str) -> None:
+        if len(skipped) < MOST_NOTED:
+            skipped.append(f"{f'frame {first}' if first == last else f'frames {first} to {last}'} {what}")
+
     step, zero, number, seconds = 1 / (reader.rate or _ASSUMED_RATE), 0.0, -1, 0.0
     try:
         while (picture_bgr := reader.read()) is not None:
@@ -157,14 +201,61 @@ def _frames(
                 seconds += step * (1 + missing)
             number += 1 + missing
             if missing:
-                _note(skipped, number - missing, number - 1, f"({seconds:.2f} s): damaged or missing")
-            yield Frame(picture_bgr, number, seconds, now(), clock())
+                note(number - missing, number - 1, f"({seconds:.2f} s): damaged or missing")
+            yield frame_now(picture_bgr, number, seconds)
         if number >= 0 and reader.missing_at_end:
-            _note(skipped, number + 1, number + reader.missing_at_end, "at the end: damaged, or the video is cut short")
+            note(number + 1, number + reader.missing_at_end, "at the end: damaged, or the video is cut short")
     finally:
         reader.release()
 
 
-def _note(skipped: list[str], first: int, last: int, what: str) -> None:
-    if len(skipped) < MOST_NOTED:
-        skipped.append(f"{f'frame {first}' if first == last else f'frames {first} to {last}'} {what}")
+def _no_video(path: Path, head: bytes) -> SourceError:
+    """Returns why a file is no video, and what can be done."""
+    if not head:
+        return SourceError(f"{path} is empty.", hint="Record or download it again.")
+    if head.startswith((b"PK", b"\x1f\x8b", b"7z", b"Rar!")):
+        finding = "is an archive: unpack it, and give the folder of the pictures"
+        return SourceError(f"{path} {finding}.", hint="Then: --source FOLDER")
+    if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3") or head[8:] == b"AVI ":
+        return SourceError(f"{path} is cut short or damaged, or has no pictures.", hint=_ELSEWHERE)
+    hint = f"See what it is: file {shlex.quote(str(path))}"
+    return SourceError(f"{path} is neither a video nor a picture that can be read.", hint=hint)
+
+
+def _connected(url: str, title: str, answer_seconds: float) -> VideoReader:
+    """Raises SourceError where nothing can be read there; RTSP goes over TCP, which loses no packets."""
+    try:
+        parts = urlsplit(url)
+        reason = "" if parts.hostname and parts.port != 0 else "it names no host"  # a port that is no number raises
+    except ValueError as error:
+        reason = str(error)
+    if reason:
+        raise SourceError(f"{title} is no address: {reason}.", hint="An address: http://192.168.1.20:8080/video")
+    options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
+    try:
+        container = av.open(url, options=options, timeout=answer_seconds)
+    except av.error.FFmpegError as error:
+        raise _refusal(error, parts.hostname, parts.port, title) from None
+    return VideoReader(container, title=title, is_live=True)
+
+
+def _refusal(error: av.error.FFmpegError, host: str, port: int | None, title: str) -> SourceError:
+    """Returns what FFmpeg found, in plain words."""
+    match error:
+        case av.error.HTTPUnauthorizedError():
+            return SourceError(f"{title} asks for a password.", hint="Write it as http://user:password@host/…")
+        case av.error.HTTPClientError() | av.error.HTTPServerError():
+            return SourceError(f"{title} answers: {error.strerror}.", hint="Is the path of the address right?")
+        case ConnectionRefusedError():
+            hint = "Is the camera's server running, and is this its port?"
+            return SourceError(f"{title}: {host} refuses connections{f' on port {port}' if port else ''}.", hint=hint)
+        case av.error.ExitError() | TimeoutError():
+            return SourceError(f"{title} does not answer, or sends no video.", hint=_IS_IT_RIGHT)
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return SourceError(f"{title}: there is no host named {host}.", hint=_IS_IT_RIGHT)
+    if isinstance(error, av.error.InvalidDataError) or error.errno == errno.EIO:  # a page, as a rule
+        hint = "Give the address of the stream itself, not of a page that shows it."
+        return SourceError(f"{title} sends no video that can be read.", hint=hint)
+    return SourceError(f"{title}: {host} cannot be reached ({error.strerror}).", hint=_IS_IT_RIGHT)

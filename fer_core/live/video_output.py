@@ -1,7 +1,6 @@
 """An annotated video: frames in, a file out that plays, at a constant rate and in the source's own time."""
 
 import contextlib
-import errno
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -12,21 +11,17 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
-from fer_core.errors import FerError, SourceError
+from fer_core.errors import FerError
 from fer_core.live.frame import Shown, Sink
-from fer_core.live.output_path import check_output, disk_full
+from fer_core.live.output_path import check_output, write_error
 from fer_core.live.video import plausible_rate
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".mov")
-
 USUAL_RATE = 30.0
-"""Frames a second where the source does not tell: most cameras have it."""
-
+"""Frames a second where the source does not say: most cameras have it."""
 LONGEST_HOLE_SECONDS = 10.0
 """A longer time without frames (a stream that was gone) is cut to this."""
-
 _SMALLEST_SIDE, _LARGEST_SIDE = 16, 7680
-
 _ENCODERS = {
     "libx264": {"preset": "superfast", "crf": "20"},
     "libopenh264": {},
@@ -37,8 +32,6 @@ _FRAGMENTS = {"movflags": "+empty_moov+default_base_moof+frag_keyframe", "frag_d
 """MP4 and MOV grow in pieces of half a second which play by themselves, also where this process is killed."""
 _SMPTE170M = 6
 """FFmpeg's number of the matrix that its converter knows as ITU-R 601."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
 _PLAYERS = {
     ".mp4": "plays in browsers, on phones, in VLC, QuickTime and on Windows.",
     ".mov": "plays in QuickTime, Safari, VLC and on phones.",
@@ -56,14 +49,7 @@ class VideoOutput:
     are fitted into it, with black bars. The file appears with the first picture.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        size: tuple[int, int],
-        rate: float | None,
-        *,
-        overwrite: bool = False,
-    ):
+    def __init__(self, path: Path, size: tuple[int, int], rate: float | None, *, overwrite: bool = False):
         """Raises ConfigError if the file cannot be written, or is there, not empty and not to be overwritten.
 
         Args:
@@ -73,12 +59,17 @@ class VideoOutput:
         """
         check_output(path, suffixes=SUFFIXES, overwrite=overwrite)
         self.path = path
-        self._encoder_name = next(name for name in _ENCODERS if _is_there(name))
-        is_h264 = self._encoder_name != "mpeg4"
+        self._encoder = next(name for name in _ENCODERS if name in av.codecs_available)
+        is_h264 = self._encoder != "mpeg4"
         self.codec = "H.264" if is_h264 else "MPEG-4 Part 2"
         self.players = _PLAYERS[path.suffix.lower()] if is_h264 else _PLAYERS_OF_MPEG4
-        self._size, self._rate = _encodable(size), plausible_rate(rate) or USUAL_RATE
-        self._encoder: _Encoder | None = None
+        # Even, neither too small nor too large for an encoder, and nearest in its proportions.
+        scale = min(1.0, _LARGEST_SIDE / max(size))
+        self._size = tuple(max(_SMALLEST_SIDE, math.ceil(side * scale / 2 - 1e-6) * 2) for side in size)
+        self._rate = plausible_rate(rate) or USUAL_RATE
+        self._to_yuv = VideoReformatter()
+        self._container: av.container.OutputContainer | None = None
+        self._stream: av.VideoStream | None = None
         self._is_closed = False
         self._last: np.ndarray | None = None
         self._frames = 0
@@ -95,10 +86,8 @@ class VideoOutput:
             DiskFullError: what was written before plays.
             SourceError: the encoder ended.
         """
-        if self._is_closed:
-            return
-        due = self._frames if seconds is None else self._due(seconds)
-        if due < self._frames:
+        due = self._frames if seconds is None or self._is_closed else self._due(seconds)
+        if self._is_closed or due < self._frames:
             return
         for _ in range(self._frames, due):
             self._encode(self._last)
@@ -111,9 +100,15 @@ class VideoOutput:
         Raises DiskFullError, SourceError.
         """
         self._is_closed = True
-        if self._encoder is not None:
-            encoder, self._encoder = self._encoder, None
-            encoder.close()
+        container, self._container = self._container, None
+        if container is None:
+            return
+        with self._errors_named():
+            try:
+                if self._stream is not None:
+                    container.mux(self._stream.encode(None))
+            finally:
+                container.close()
 
     def _due(self, seconds: float) -> int:
         """Returns the number of the frame on which a picture of this time falls."""
@@ -128,14 +123,39 @@ class VideoOutput:
 
     def _encode(self, picture_bgr: np.ndarray) -> None:
         try:
-            if self._encoder is None:
-                self._encoder = _Encoder(self._encoder_name, self.path, self._size, self._rate)
-            self._encoder.write(picture_bgr, self._frames)
+            with self._errors_named():
+                if self._container is None:
+                    self._open()
+                frame = av.VideoFrame.from_ndarray(picture_bgr, format="bgr24")
+                frame = self._to_yuv.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU601)
+                frame.pts, frame.time_base = self._frames, 1 / self._stream.codec_context.framerate
+                self._container.mux(self._stream.encode(frame))
         except FerError:
             with contextlib.suppress(FerError):
                 self.close()
             raise
         self._frames += 1
+
+    def _open(self) -> None:
+        suffix = self.path.suffix.lower()
+        fragments = _FRAGMENTS if suffix in (".mp4", ".mov") else {}
+        self._container = av.open(str(self.path.absolute()), "w", options={"flush_packets": "1", **fragments})
+        options = _ENCODERS[self._encoder] | {"g": str(max(1, round(2 * self._rate)))}
+        options |= {"bf": "0"} if suffix == ".avi" else {}
+        rate = Fraction(self._rate).limit_denominator(1001)
+        self._stream = self._container.add_stream(self._encoder, rate=rate, options=options)
+        codec = self._stream.codec_context
+        (codec.width, codec.height), codec.pix_fmt = self._size, "yuv420p"
+        # Untagged, players guess by the size of the picture how colours become brightness and two differences.
+        codec.colorspace, codec.color_range = _SMPTE170M, ColorRange.MPEG
+        codec.color_primaries, codec.color_trc = ColorPrimaries.SMPTE170M, ColorTrc.SMPTE170M
+
+    @contextlib.contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except av.error.FFmpegError as error:
+            raise write_error(self.path, error.errno, error.strerror) from None
 
 
 class VideoSink(Sink):
@@ -145,63 +165,11 @@ class VideoSink(Sink):
 
     def __init__(self, video: VideoOutput):
         self._video = video
+        self.close = video.close
 
     def write(self, shown: Shown) -> None:
         """Writes the picture. Raises SourceError, DiskFullError."""
         self._video.write(shown.picture_bgr, shown.frame.seconds)
-
-    def close(self) -> None:
-        """Finishes the file, so that it plays."""
-        self._video.close()
-
-
-class _Encoder:
-    """Takes pictures, uint8 BGR of one even size, one a frame, and makes a file that plays."""
-
-    def __init__(self, name: str, path: Path, size: tuple[int, int], rate: float):
-        self._path = path
-        suffix = path.suffix.lower()
-        fragments = _FRAGMENTS if suffix in (".mp4", ".mov") else {}
-        with self._told():
-            self._container = av.open(str(path.absolute()), "w", options={"flush_packets": "1", **fragments})
-            options = _ENCODERS[name] | {"g": str(max(1, round(2 * rate)))} | ({"bf": "0"} if suffix == ".avi" else {})
-            exact = Fraction(rate).limit_denominator(1001)
-            self._stream = self._container.add_stream(name, rate=exact, options=options)
-        codec = self._stream.codec_context
-        codec.width, codec.height = size
-        codec.pix_fmt = "yuv420p"
-        # Untagged, players guess by the size of the picture how colours become brightness and two differences.
-        codec.colorspace, codec.color_range = _SMPTE170M, ColorRange.MPEG
-        codec.color_primaries, codec.color_trc = ColorPrimaries.SMPTE170M, ColorTrc.SMPTE170M
-        self._to_yuv = VideoReformatter()
-
-    def write(self, picture_bgr: np.ndarray, number: int) -> None:
-        """Encodes one frame. Raises DiskFullError, SourceError."""
-        frame = av.VideoFrame.from_ndarray(picture_bgr, format="bgr24")
-        frame = self._to_yuv.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU601)
-        frame.pts, frame.time_base = number, 1 / self._stream.codec_context.framerate
-        with self._told():
-            self._container.mux(self._stream.encode(frame))
-
-    def close(self) -> None:
-        """Finishes the file. Raises DiskFullError, SourceError."""
-        with self._told():
-            try:
-                self._container.mux(self._stream.encode(None))
-            finally:
-                self._container.close()
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except av.error.FFmpegError as error:
-            if error.errno in _FULL:
-                raise disk_full(self._path) from None
-            raise SourceError(
-                f"{self._path} cannot be written any more: {error.strerror}.",
-                hint="What was written before it plays. Is its disk still there?",
-            ) from None
 
 
 def fitted(picture_bgr: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -215,23 +183,7 @@ def fitted(picture_bgr: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return cv2.copyMakeBorder(picture_bgr, 0, height - rows, 0, width - columns, cv2.BORDER_REPLICATE)
     scale = min(width / columns, height / rows)
     inner = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    frame_bgr = np.zeros((height, width, 3), np.uint8)
+    small = cv2.resize(picture_bgr, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    frame_bgr[top : top + inner[1], left : left + inner[0]] = cv2.resize(picture_bgr, inner, interpolation=how)
-    return frame_bgr
-
-
-def _encodable(size: tuple[int, int]) -> tuple[int, int]:
-    """Returns the even size, neither too small nor too large for an encoder, that is nearest in its proportions."""
-    scale = min(1.0, _LARGEST_SIDE / max(size))
-    width, height = (max(_SMALLEST_SIDE, math.ceil(side * scale / 2 - 1e-6) * 2) for side in size)
-    return width, height
-
-
-def _is_there(encoder: str) -> bool:
-    try:
-        av.Codec(encoder, "w")
-    except av.codec.codec.UnknownCodecError:
-        return False
-    return True
+    right, bottom = width - inner[0] - left, height - inner[1] - top
+    return cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_CONSTANT)

@@ -13,9 +13,9 @@ import cv2
 import pytest
 
 from fer_core.errors import SourceError
-from fer_core.live.window import check_display
+from fer_core.live.screen import check_display
 from tests.live.camera_stream import CameraStream
-from tests.live.videos import frames_in
+from tests.live.fakes import frames_in
 from tests.script import DETECTOR, clean_environment, run_detector
 from tests.shipped import ACCURACY
 

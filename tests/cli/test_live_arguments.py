@@ -7,11 +7,6 @@ from fer_core.cli.live_arguments import LiveSettings, parse
 from fer_core.errors import ConfigError
 
 
-def test_without_flags_it_is_the_live_view_with_the_defaults():
-    request = parse([])
-    assert (request.wants, request.settings) == ("live", LiveSettings())
-
-
 @pytest.mark.parametrize(
     ("flags", "wants"),
     [
@@ -19,15 +14,11 @@ def test_without_flags_it_is_the_live_view_with_the_defaults():
         (["--explain", "face.jpg"], "explain"),
         (["--list-layers"], "list-layers"),
         (["--source", "clip.mp4"], "live"),
+        ([], "live"),
     ],
 )
 def test_one_flag_says_what_is_wanted(flags, wants):
     assert parse(flags).wants == wants
-
-
-def test_json_and_no_display_are_flags_without_a_value():
-    settings = parse(["--json", "--no-display"]).settings
-    assert (settings.json_lines, settings.display) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +27,9 @@ def test_json_and_no_display_are_flags_without_a_value():
         (["--treshold", "0.5"], "There is no setting '--treshold'.", "Did you mean '--threshold'?"),
         (["--detecter", "haar"], "There is no setting '--detecter'.", "Did you mean '--detector'?"),
         (["--no-displey"], "There is no setting '--no-displey'.", "Did you mean '--no-display'?"),
-        (["--threshold", "3"], "--threshold: input should be less than or equal to 1, got 3.0.", "--help"),
-        (["--detection-width", "1921"], "--detection-width: input should be less than or equal to 1920", "--help"),
-        (["--clip", "-1"], "--clip: input should be greater than or equal to 0, got -1.0.", "--help"),
+        (["--threshold", "3"], "threshold: input should be less than or equal to 1, got 3.0.", "--help"),
+        (["--detection-width", "1921"], "detection_width: input should be less than or equal to 1920", "--help"),
+        (["--clip", "-1"], "clip: input should be greater than or equal to 0, got -1.0.", "--help"),
         (["--threshold", "half"], "--threshold takes a number, not 'half'.", "--help"),
         (["--capture", "ten"], "--capture takes a whole number, not 'ten'.", "--help"),
         (["--detect-every", "ten"], "--detect-every takes a whole number, not 'ten'.", "--help"),
@@ -102,8 +93,11 @@ def test_a_file_of_yunet_is_refused_beside_haar():
     assert parse(["--detector", "yunet", "--detector-model", "yunet.onnx"]).settings.detector == "yunet"
 
 
-def test_models_dir_names_where_runs_are(tmp_path):
-    assert parse(["--models-dir", str(tmp_path)]).paths.models == tmp_path
+def test_flags_without_a_value_the_folder_of_runs_and_the_defaults(tmp_path):
+    assert parse([]).settings == LiveSettings()
+    request = parse(["--json", "--no-display", "--models-dir", str(tmp_path)])
+    assert (request.settings.json_lines, request.settings.display) == (True, False)
+    assert request.paths.models == tmp_path
 
 
 def test_every_setting_has_a_help_text():

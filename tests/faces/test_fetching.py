@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import SourceError
-from fer_core.faces.face import DetectorOptions
-from fer_core.faces.fetching import YUNET, Published, download, model_file
+from fer_core.faces.yunet import YUNET, Published, download, find_file
 from fer_core.store.files import file_sha256
 
 CONTENT = bytes(range(256)) * 1000
@@ -70,31 +69,20 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
 
 
-def test_the_right_content_is_kept_under_its_name(server, folder):
-    path = download(server.publishes(), folder)
-    assert path == folder / "model.onnx"
-    assert path.read_bytes() == CONTENT
-    assert files_in(folder) == ["model.onnx"]
-
-
-def test_it_is_downloaded_once(server, paths, folder):
-    options = DetectorOptions(paths, may_download=True)
+def test_it_is_downloaded_once_and_only_where_that_is_wanted(server, paths, folder, capfd):
+    assert find_file(paths=paths, published=server.publishes()) is None
+    assert server.requests == [] and not paths.cache.exists()
     for _ in range(3):
-        assert model_file(options, published=server.publishes(), environ={}) == folder / "model.onnx"
+        assert find_file(paths=paths, may_download=True, published=server.publishes()) == folder / "model.onnx"
     assert server.requests == ["/zoo/model.onnx"]
-
-
-def test_nothing_is_downloaded_that_was_not_asked_for(server, paths):
-    assert model_file(DetectorOptions(paths), published=server.publishes(), environ={}) is None
-    assert server.requests == []
-    assert not paths.cache.exists()
+    assert (folder / "model.onnx").read_bytes() == CONTENT and files_in(folder) == ["model.onnx"]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_damaged_file_in_the_cache_is_downloaded_again(server, paths, folder):
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(CONTENT[:-1])
-    options = DetectorOptions(paths, may_download=True)
-    assert model_file(options, published=server.publishes(), environ={}).read_bytes() == CONTENT
+    assert find_file(paths=paths, may_download=True, published=server.publishes()).read_bytes() == CONTENT
 
 
 def test_other_content_than_published_is_refused_and_not_kept(server, folder):
@@ -109,13 +97,6 @@ def test_other_content_than_published_is_refused_and_not_kept(server, folder):
 def test_a_download_that_is_cut_off_is_not_kept(server, folder, declared):
     server.content, server.declared = CONTENT[:100_000], declared
     with pytest.raises(SourceError, match=r"it was cut off|the checksum differs") as refusal:
-        download(server.publishes(), folder)
-    assert_two_lines_and_nothing_kept(refusal.value, folder)
-
-
-def test_a_server_that_has_no_such_file_is_quoted(server, folder):
-    server.status = 404
-    with pytest.raises(SourceError, match="the server answered 404 Not Found") as refusal:
         download(server.publishes(), folder)
     assert_two_lines_and_nothing_kept(refusal.value, folder)
 
@@ -144,11 +125,6 @@ def test_a_folder_that_cannot_be_made_is_named(server, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(SourceError, match="cache"):
         download(server.publishes(), tmp_path / "cache" / "detectors")
-
-
-def test_a_download_says_nothing_on_stderr(server, folder, capfd):
-    download(server.publishes(), folder)
-    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_pinned_is_the_file_that_was_measured(yunet_file):

@@ -1,7 +1,6 @@
 """From a detector's box to the square picture: exact inside the frame, repeated edges outside, never squeezed."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,37 +21,6 @@ def pixel_by_pixel(frame: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
     rows = np.clip(np.arange(y, y + side), 0, frame.shape[0] - 1)
     columns = np.clip(np.arange(x, x + side), 0, frame.shape[1] - 1)
     return frame[np.ix_(rows, columns)]
-
-
-def test_a_box_that_is_exactly_the_picture_returns_the_picture():
-    square = RAMP[:, :60]
-    np.testing.assert_array_equal(crop_face(square, Box(0, 0, 60, 60), framing=AS_IT_IS), square)
-
-
-def test_a_box_inside_the_frame_returns_its_pixels():
-    np.testing.assert_array_equal(crop_face(RAMP, Box(10, 5, 20, 20), framing=AS_IT_IS), RAMP[5:25, 10:30])
-
-
-@pytest.mark.parametrize("shift", [-0.49, -0.2, 0.2, 0.49])
-def test_a_box_is_rounded_to_the_nearest_pixel(shift):
-    box = Box(10 + shift, 5 + shift, 20, 20)
-    np.testing.assert_array_equal(crop_face(RAMP, box, framing=AS_IT_IS), RAMP[5:25, 10:30])
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "side"),
-    [(-10, 20, 30), (70, 20, 30), (20, -10, 30), (20, 50, 30), (-10, -10, 30), (65, 45, 30), (-10, -10, 100)],
-    ids=["left", "right", "top", "bottom", "corner", "other corner", "all sides"],
-)
-def test_what_reaches_outside_repeats_the_edge(x, y, side):
-    expected = pixel_by_pixel(RAMP, x, y, side)
-    np.testing.assert_array_equal(crop_face(RAMP, Box(x, y, side, side), framing=AS_IT_IS), expected)
-
-
-@pytest.mark.parametrize(("x", "y"), [(-500, 20), (500, 20), (20, -500), (20, 500), (-500, -500), (500, 500)])
-def test_a_box_wholly_outside_shows_the_nearest_edge(x, y):
-    expected = pixel_by_pixel(RAMP, x, y, 25)
-    np.testing.assert_array_equal(crop_face(RAMP, Box(x, y, 25, 25), framing=AS_IT_IS), expected)
 
 
 def test_pixels_beside_the_crop_do_not_get_into_its_edges():

@@ -9,8 +9,6 @@ from fer_core import faces
 from fer_core.errors import ArtifactError
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 229738\n"
-CRASHING = {b'"\x04Relu': b'"\x04\x8celu'}
-"""One byte, in a layer's kind: OpenCV 4.14 ends with a segmentation fault on it."""
 
 
 @pytest.fixture
@@ -36,17 +34,13 @@ def test_a_file_that_is_no_model_is_refused(given, content, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_model_that_is_cut_off_is_refused(given, yunet_file):
-    with pytest.raises(ArtifactError, match="is not a YuNet face detector"):
-        given(yunet_file.read_bytes()[:150_000])
-
-
-@pytest.mark.parametrize(("whole", "damaged"), CRASHING.items())
-def test_a_damaged_model_that_crashes_opencv_is_refused(given, yunet_file, whole, damaged):
-    content = yunet_file.read_bytes()
-    assert whole in content
-    with pytest.raises(ArtifactError, match="is not a YuNet face detector"):
-        given(content.replace(whole, damaged, 1))
+def test_a_model_that_is_cut_off_or_would_crash_opencv_is_refused(given, yunet_file):
+    content, kind = yunet_file.read_bytes(), b'"\x04Relu'
+    assert kind in content
+    # One byte, in a layer's kind: OpenCV 4.14 ends with a segmentation fault on it.
+    for damaged in (content[:150_000], content.replace(kind, b'"\x04\x8celu', 1)):
+        with pytest.raises(ArtifactError, match="is not a YuNet face detector"):
+            given(damaged)
 
 
 def test_a_module_in_the_working_directory_is_not_loaded_instead_of_opencv(given, tmp_path, monkeypatch):

@@ -12,12 +12,12 @@ from fer_core.faces.framing import square_of
 from fer_core.paths import Paths
 
 PASTED = Box(224, 144, 192, 192)
-PICTURES = 120
+PICTURES = 60
 
 
 @pytest.fixture(scope="module")
 def training_pictures(test_data, fer2013_cache) -> np.ndarray:
-    """Some training images of FER-2013, uint8 (120, 48, 48)."""
+    """Some training images of FER-2013, uint8 (60, 48, 48)."""
     config = TrainConfig(data=str(test_data / "fer2013.zip"), validation="none")
     paths = Paths.from_environment({"FER_CACHE_DIR": str(fer2013_cache)})
     split = load_dataset(config, paths, side=48).train

@@ -63,14 +63,6 @@ class CameraStream:
         """Takes connections again."""
         self._tell("accept")
 
-    def stall(self) -> None:
-        """Sends nothing more, and keeps all connections open."""
-        self._tell("stall")
-
-    def slow_down(self, rate: float) -> None:
-        """Sends so many pictures a second from now on."""
-        self._tell(f"rate {rate}")
-
     def _tell(self, command: str) -> None:
         self._server.stdin.write(f"{command}\n")
         self._server.stdin.flush()
@@ -82,8 +74,6 @@ class _Server:
         self._clip, self._rate = clip, rate
         self._jpegs = list(_jpegs(clip))
         self._connections: set[socket.socket] = set()
-        self._goes_on = threading.Event()
-        self._goes_on.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._reopening: threading.Timer | None = None
@@ -92,17 +82,9 @@ class _Server:
     def obey(self, command: str, *numbers: str) -> None:
         getattr(self, command)(*map(float, numbers))
 
-    def rate(self, rate: float) -> None:
-        self._rate = rate
-
-    def stall(self) -> None:
-        self._goes_on.clear()
-
     def drop(self, seconds: float) -> None:
-        self._goes_on.set()
         # Closing alone does not wake the thread that waits in accept().
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        _hang_up(self._listener)
         for connection in list(self._connections):
             _hang_up(connection)
         self._reopening = threading.Timer(seconds, self.accept)
@@ -163,7 +145,6 @@ class _Server:
         for number, jpeg in enumerate(itertools.cycle(self._jpegs)):
             if path == "/still.mjpg" or (path == "/stalls.mjpg" and number == 10):
                 time.sleep(_LONG_SECONDS)
-            self._goes_on.wait()
             data = b"no picture" if path == "/damaged.mjpg" and number % 10 == 5 else jpeg
             size = f"Content-Length: {len(data)}\r\n\r\n".encode()
             connection.sendall(b"--picture\r\nContent-Type: image/jpeg\r\n" + size + data + b"\r\n")

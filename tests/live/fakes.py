@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import cv2
 import numpy as np
 
 from fer_core.faces.face import Box
@@ -75,3 +77,12 @@ def happy_face(*, person: int | None = None) -> Prediction:
     """Returns a reading."""
     probabilities = {"angry": 0.1, "happy": 0.7, "sad": 0.2}
     return Prediction(Box(10, 10, 20, 20), "happy", 0.7, probabilities, unsure=False, person=person)
+
+
+def frames_in(path: Path) -> int:
+    """Returns how many frames can be read."""
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count

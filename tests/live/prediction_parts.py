@@ -11,7 +11,7 @@ import numpy as np
 from fer_core import faces
 from fer_core.faces.face import Box, Face
 from fer_core.faces.framing import Framing
-from fer_core.live.classifier import ModelClassifier, make_classifier
+from fer_core.live.classifier import Classifier, make_classifier
 from fer_core.live.frame import Frame
 from fer_core.paths import Paths
 from fer_core.store.model_files import ModelFiles, find_model
@@ -25,7 +25,7 @@ def shipped_model(paths: Paths) -> ModelFiles:
     return find_model(None, paths)
 
 
-def shipped_classifier(paths: Paths) -> ModelClassifier:
+def shipped_classifier(paths: Paths) -> Classifier:
     """Returns it, run by LiteRT."""
     return make_classifier(shipped_model(paths), paths)
 

@@ -8,7 +8,7 @@ import pytest
 from fer_core.data.face_picture import decode_picture, network_input
 from fer_core.errors import ArtifactError
 from fer_core.faces.framing import Framing
-from fer_core.live.classifier import ModelClassifier, framing_for, make_classifier
+from fer_core.live.classifier import Classifier, framing_for, make_classifier
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import litert_file
 from tests.live.prediction_parts import ScriptedDetector, fer_faces, shipped_classifier, shipped_model
@@ -30,12 +30,6 @@ def test_the_shipped_model_gives_probabilities_of_its_labels(faces, paths):
     assert classifier.model == shipped_model(paths)
 
 
-def test_faces_read_together_are_read_like_each_alone(faces, paths):
-    classifier = shipped_classifier(paths)
-    alone = np.concatenate([classifier.classify(face[np.newaxis]) for face in faces])
-    assert np.abs(alone - classifier.classify(faces)).max() < 1e-5
-
-
 def test_the_models_temperature_is_applied(faces, paths):
     model = replace(shipped_model(paths), temperature=2.0)
     raw = LiteRTModel(litert_file(model, paths)).probabilities(faces)
@@ -55,19 +49,19 @@ def test_keras_and_litert_agree(faces, paths):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_model_that_answers_with_no_numbers_is_refused_when_it_is_loaded(value, paths):
     with pytest.raises(ArtifactError, match="no numbers"):
-        ModelClassifier(shipped_model(paths), lambda images: np.full((len(images), 7), value, np.float32))
+        Classifier(shipped_model(paths), lambda images: np.full((len(images), 7), value, np.float32))
 
 
 def test_a_model_with_more_outputs_than_labels_is_refused_when_it_is_loaded(paths):
     with pytest.raises(ArtifactError, match="7 labels, the model has 8 outputs"):
-        ModelClassifier(shipped_model(paths), lambda images: np.full((len(images), 8), 1 / 8, np.float32))
+        Classifier(shipped_model(paths), lambda images: np.full((len(images), 8), 1 / 8, np.float32))
 
 
 def test_a_model_that_ends_in_logits_is_found_out_when_it_is_loaded_and_said_once(faces, paths):
     model = replace(shipped_model(paths), temperature=1.0)
     raw = LiteRTModel(litert_file(model, paths)).probabilities
     said = []
-    classifier = ModelClassifier(model, lambda images: np.log(raw(images)), report=said.append)
+    classifier = Classifier(model, lambda images: np.log(raw(images)), report=said.append)
     assert said == ["The outputs of shipped/best are no probabilities but logits: softmax is applied to them."]
     assert np.abs(classifier.classify(faces) - raw(faces)).max() < 1e-5
     assert len(said) == 1
@@ -81,7 +75,7 @@ def test_a_foreign_model_gets_the_grey_values_that_it_wants(pixels, low, high, p
         seen.append((float(images.min()), float(images.max())))
         return np.full((len(images), 7), 1 / 7, np.float32)
 
-    classifier = ModelClassifier(replace(shipped_model(paths), pixels=pixels), answers)
+    classifier = Classifier(replace(shipped_model(paths), pixels=pixels), answers)
     classifier.classify(np.array([0, 255], np.uint8).reshape(1, 1, 2, 1))
     assert seen[-1] == pytest.approx((low, high), abs=1e-6)
 

@@ -90,20 +90,6 @@ def test_a_log_of_pictures_says_in_its_last_column_which_picture_a_row_belongs_t
     assert [row["name"] for row in rows] == ["a b.jpg", "a b.jpg", formula]
 
 
-def test_a_log_of_a_video_has_no_names_and_may_have_an_emotion_of_that_name(tmp_path):
-    (row,) = write_log(tmp_path / "log.csv", [prediction(name=0.5)], labels=(*LABELS, "name"))
-    assert tuple(row) == (*COLUMNS, *LABELS, "name")
-    assert row["name"] == "0.5"
-
-
-def test_a_number_that_is_none_is_never_written_as_json(tmp_path):
-    log = PredictionLog(tmp_path / "log.jsonl", LABELS)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        log.write(shown(frame(), [prediction(share=float("nan"))]))
-    log.close()
-    assert (tmp_path / "log.jsonl").read_bytes() == b""
-
-
 @pytest.mark.parametrize("name", ["log.csv", "log.CSV", "log.jsonl"])
 def test_a_frame_is_on_the_disk_when_write_returns(tmp_path, name):
     log = PredictionLog(tmp_path / name, LABELS)
@@ -128,19 +114,6 @@ def test_hostile_labels_stay_in_their_cells_and_are_no_formulas(tmp_path):
     assert len((tmp_path / "log.csv").read_bytes().splitlines()) == 1 + len(HOSTILE)
 
 
-def test_a_model_that_changes_to_other_labels_keeps_the_columns_and_says_so(tmp_path):
-    log = PredictionLog(tmp_path / "log.csv", LABELS)
-    log.write(shown(frame(), [prediction()]))
-    assert log.note == ""
-    log.write(
-        shown(frame(1), [Prediction(Box(0, 0, 9, 9), "contempt", 0.6, {"happy": 0.4, "contempt": 0.6}, False, 1)])
-    )
-    log.close()
-    last = rows_of(tmp_path / "log.csv")[-1]
-    assert (last["label"], last["confidence"], last["angry"], last["happy"]) == ("contempt", "0.6", "", "0.4")
-    assert log.note == f"{log.path} has no column for contempt: the model changed while it was written."
-
-
 def refusal(path: Path) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         PredictionLog(path, LABELS)
@@ -153,24 +126,6 @@ def test_only_csv_and_json_lines_are_written(tmp_path, name):
     assert str(error) == f"{tmp_path / name} cannot be written: its name must end in .csv, .jsonl."
     assert error.hint == f"For example {tmp_path / 'log.csv'}"
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unwritable_place_is_refused_before_the_first_frame(tmp_path):
-    assert "cannot be written: " in str(refusal(Path("/proc/log.csv")))
-    assert "there is no folder" in str(refusal(tmp_path / "logs" / "log.csv"))
-
-
-def test_a_log_that_is_there_is_kept_unless_it_may_be_overwritten(tmp_path):
-    path = tmp_path / "log.csv"
-    write_log(path, [prediction()])
-    before = path.read_bytes()
-    error = refusal(path)
-    assert str(error) == f"{path} is already there, and is not replaced."
-    assert error.hint == "Give another name, or --overwrite."
-    assert path.read_bytes() == before
-    log = PredictionLog(path, LABELS, overwrite=True)
-    log.close()
-    assert rows_of(path) == []
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])

@@ -10,17 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.data.face_picture import decode_picture, network_input
 from fer_core.errors import ConfigError
-from fer_core.faces import Detector
-from fer_core.faces.face import Face
 from fer_core.live.frame import Frame
 from fer_core.live.predictor import FacePredictor, LivePredictor
 from tests.live.prediction_parts import (
     BrightnessClassifier,
     ScriptedDetector,
     clip_frames,
-    fer_faces,
     frame_of,
     real_detector,
     shipped_classifier,
@@ -42,31 +38,6 @@ def test_the_known_emotion_of_a_photograph_is_read(detector, emotion, test_data,
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
-def test_a_picture_without_faces_has_no_readings(detector, test_data, paths):
-    predictor = FacePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
-    assert predictor.read(picture(test_data, "mountain.jpg")) == []
-
-
-def test_all_five_people_of_a_photograph_are_read_largest_first(test_data, paths):
-    predictor = FacePredictor(real_detector("yunet", test_data, paths, width=640), shipped_classifier(paths))
-    predictions = predictor.read(picture(test_data, "multi_face.jpg"))
-    areas = [prediction.box.width * prediction.box.height for prediction in predictions]
-    assert len(predictions) == 5
-    assert areas == sorted(areas, reverse=True)
-
-
-def test_a_given_face_is_read_as_the_model_classifies_it(test_data, paths):
-    classifier = shipped_classifier(paths)
-    predictor = FacePredictor(None, classifier)
-    for data in fer_faces(test_data, 12):
-        face = decode_picture(data)
-        (prediction,) = predictor.read_given(face)
-        direct = classifier.classify(network_input(face, side=48)[np.newaxis])[0]
-        assert list(prediction.probabilities.values()) == pytest.approx(direct.tolist(), abs=1e-6)
-        assert prediction.box == (0, 0, 48, 48)
-
-
-@pytest.mark.parametrize("detector", DETECTORS)
 def test_gray_colour_and_opaque_bgra_pictures_are_read_alike(detector, test_data, paths):
     predictor = FacePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
     frame_bgr = picture(test_data, "photo_happy.jpg")
@@ -76,30 +47,18 @@ def test_gray_colour_and_opaque_bgra_pictures_are_read_alike(detector, test_data
         assert prediction.label == "happy"
 
 
-def test_a_face_at_the_edge_of_the_picture_is_read(test_data, paths):
-    frame_bgr = picture(test_data, "photo_happy.jpg")
-    predictor = FacePredictor(real_detector("haar", test_data, paths), shipped_classifier(paths))
-    box = predictor.read(frame_bgr)[0].box
-    cut = frame_bgr[:, int(box.x) :]
-    detector = ScriptedDetector(lambda call: [(-10, box.y, box.width)])
-    (prediction,) = FacePredictor(detector, predictor.classifier).read(cut)
-    assert prediction.label == "happy"
-
-
 def test_without_a_detector_faces_cannot_be_found(paths):
     with pytest.raises(ConfigError, match="no detector"):
         FacePredictor(None, shipped_classifier(paths)).read(np.zeros((50, 50), np.uint8))
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan")])
-def test_a_threshold_that_is_no_probability_is_refused(threshold):
-    with pytest.raises(ConfigError, match="The threshold is"):
-        FacePredictor(None, BrightnessClassifier(), threshold=threshold)
-
-
 @pytest.mark.parametrize(
     ("setting", "sentence"),
-    [({"smoothing_seconds": -1}, "smoothing_seconds is -1"), ({"detect_every": 0}, "detect_every is 0")],
+    [
+        ({"smoothing_seconds": -1}, "smoothing_seconds is -1"),
+        ({"detect_every": 0}, "detect_every is 0"),
+        ({"threshold": float("nan")}, "The threshold is nan"),
+    ],
 )
 def test_settings_out_of_range_are_refused(setting, sentence):
     with pytest.raises(ConfigError, match=sentence):
@@ -113,57 +72,24 @@ def labels_read(frames: Sequence[Frame], predictor: LivePredictor) -> list[str]:
     return [one[0].label for one in predictions]
 
 
-class Remembering:
-    """A detector that looks at each frame once, since it takes most of the time."""
-
-    def __init__(self, detector: Detector):
-        self.name, self.framing, self._detector = detector.name, detector.framing, detector
-        self._found: dict[int, list[Face]] = {}
-
-    def find(self, frame_bgr: np.ndarray) -> list[Face]:
-        if id(frame_bgr) not in self._found:
-            self._found[id(frame_bgr)] = self._detector.find(frame_bgr)
-        return self._found[id(frame_bgr)]
-
-
 def changes(labels: list[str]) -> int:
     return sum(before != after for before, after in itertools.pairwise(labels))
 
 
-@pytest.mark.parametrize("detector", DETECTORS)
-def test_in_a_clip_labels_change_a_third_as_often_and_none_is_short(detector, test_data, paths):
-    """Reads 944 frames: two seconds with yunet, five with haar."""
+def test_in_a_clip_labels_change_a_third_as_often(test_data, paths):
     frames = list(clip_frames(test_data / "faces" / "single_face_2.mp4"))
-    parts = Remembering(real_detector(detector, test_data, paths)), shipped_classifier(paths)
+    parts = real_detector("yunet", test_data, paths), shipped_classifier(paths)
     raw = labels_read(frames, LivePredictor(*parts, smoothing_seconds=0))
     shown = labels_read(frames, LivePredictor(*parts))
     assert len(shown) == 472
     assert 3 * changes(shown) <= changes(raw)
-    assert min(spells(shown, frames)) >= 0.3
 
 
-def spells(labels: list[str], frames: Sequence[Frame]) -> list[float]:
-    """Returns how long each label lasts, from the first to the last frame with it."""
-    pairs = zip(labels, (frame.seconds for frame in frames), strict=True)
-    groups = [[seconds for _, seconds in group] for _, group in itertools.groupby(pairs, key=lambda pair: pair[0])]
-    return [group[-1] - group[0] for group in groups]
-
-
-@pytest.mark.parametrize("detector", DETECTORS)
-@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize(("detector", "every"), [("haar", 1), ("yunet", 4)])
 def test_the_other_clip_has_one_person_throughout_also_where_frames_are_dropped(detector, every, test_data, paths):
     predictor = LivePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
     frames = list(clip_frames(test_data / "faces" / "single_face.mp4", every=every))
     assert len(labels_read(frames, predictor)) == 72 // every
-
-
-def test_the_first_reading_of_a_video_is_that_of_a_picture(test_data, paths):
-    parts = real_detector("haar", test_data, paths), shipped_classifier(paths)
-    frame_bgr = picture(test_data, "photo_surprise.jpg")
-    (live,) = LivePredictor(*parts).read(frame_of(frame_bgr))
-    (still,) = FacePredictor(*parts).read(frame_bgr)
-    assert live.probabilities == pytest.approx(still.probabilities)
-    assert (live.label, live.box) == (still.label, pytest.approx(still.box))
 
 
 def test_between_detections_a_face_is_followed_to_where_it_went(test_data, paths):
@@ -232,13 +158,9 @@ def test_a_change_of_expression_passes_half_its_height_within_the_smoothing_time
     shares = [predictor.read(frame_of(bright(255), 30 + number))[0].probabilities["happy"] for number in range(16)]
     assert shares[0] < 0.2
     assert shares[15] > 0.5
-
-
-def test_without_smoothing_the_reading_is_that_of_the_frame():
     predictor = scripted(lambda call: [(10, 10, 60)], smoothing_seconds=0)
-    for number, level in enumerate((255, 0, 255, 0)):
-        (prediction,) = predictor.read(frame_of(bright(level), number))
-        assert (prediction.label, prediction.confidence) == ("happy" if level else "sad", 1.0)
+    levels = [predictor.read(frame_of(bright(level), number))[0].label for number, level in enumerate((0, 255, 0))]
+    assert levels == ["sad", "happy", "sad"]
 
 
 def test_another_detector_or_model_takes_over_without_losing_people(test_data, paths):
@@ -256,14 +178,6 @@ def test_another_detector_or_model_takes_over_without_losing_people(test_data, p
     assert max(abs(before.probabilities[label] - after.probabilities[label]) for label in before.probabilities) < 0.2
 
 
-def test_a_new_detector_looks_at_the_very_next_frame():
-    predictor = scripted(lambda call: [(10, 10, 60)], detect_every=10)
-    predictor.read(frame_of(bright()))
-    predictor.use(detector=ScriptedDetector(lambda call: [(12, 10, 60)]))
-    predictor.read(frame_of(bright(), 1))
-    assert predictor.detector.calls == 1
-
-
 def test_a_model_with_other_labels_starts_with_its_own_readings():
     predictor = scripted(lambda call: [(10, 10, 60)])
     for number in range(10):
@@ -273,13 +187,6 @@ def test_a_model_with_other_labels_starts_with_its_own_readings():
     predictor.use(classifier=other)
     (prediction,) = predictor.read(frame_of(bright(0), 10))
     assert (prediction.person, prediction.label, prediction.confidence) == (1, "tense", 1.0)
-
-
-def test_the_stages_of_a_frame_are_timed_by_the_clock_that_was_given():
-    ticks = itertools.count()
-    predictor = scripted(lambda call: [(10, 10, 60)], clock=lambda: next(ticks))
-    predictor.read(frame_of(bright()))
-    assert predictor.stage_seconds == {"detect": 1, "track": 1, "classify": 1, "smooth": 1}
 
 
 def test_a_stream_that_comes_back_with_another_size_goes_on():
@@ -313,9 +220,3 @@ def test_nothing_grows_however_many_people_come_and_go():
         tracemalloc.stop()
     assert len(people) > 90
     assert after - before < 20_000
-
-
-def test_a_frame_without_anybody_has_no_readings():
-    predictor = scripted(lambda call: [])
-    assert predictor.read(frame_of(bright())) == []
-    assert predictor.faces == {}

@@ -1,8 +1,8 @@
 """Sources with an end: video files, pictures and folders. And everything that is none, in two lines."""
 
+import contextlib
 import os
 import re
-import shutil
 import struct
 import sys
 import threading
@@ -19,13 +19,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from fer_core.data.face_picture import BACKGROUND, gray
+from fer_core.data.face_picture import BACKGROUND, on_background
 from fer_core.errors import SourceError
-from fer_core.live.frame import Frame, Source
-from fer_core.live.frame_sources import EveryFrame
-from fer_core.live.pictures import SUFFIXES, in_colour, picture_names
-from fer_core.live.sources import open_source
-from fer_core.live.video import plausible_rate
+from fer_core.live.frame import EveryFrame, Frame, Source
+from fer_core.live.sources import open_source, picture_names
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 WAIT_SECONDS = 10.0
@@ -36,21 +33,18 @@ def clips(test_data) -> Path:
     return test_data / "faces"
 
 
-def all_frames(source: Source) -> list[Frame]:
-    """Returns all frames of a source that ends, and closes it."""
+def read_all(path: Path | str) -> tuple[Source, list[Frame]]:
+    """Returns a source that ends, closed, and all its frames."""
     frames = []
-    try:
+    with contextlib.closing(open_source(str(path))) as source:
         while not source.ended:
             frame = source.read(WAIT_SECONDS)
-            if frame is not None:
-                frames.append(frame)
-    finally:
-        source.close()
-    return frames
+            frames += [] if frame is None else [frame]
+    return source, frames
 
 
-def grey(value: int, *, width: int = 64, height: int = 48) -> np.ndarray:
-    return np.full((height, width, 3), value, np.uint8)
+def grey(value: int) -> np.ndarray:
+    return np.full((48, 64, 3), value, np.uint8)
 
 
 def save_pictures(folder: Path, *names: str) -> Path:
@@ -61,9 +55,9 @@ def save_pictures(folder: Path, *names: str) -> Path:
     return folder
 
 
-def save_clip(path: Path, frames: int, *, code: str = "MJPG", rate: float = 25.0) -> Path:
+def save_clip(path: Path, frames: int, *, rate: float = 25.0) -> Path:
     """Writes a video of noise, so that every frame is a JPEG of its own size."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), rate, (64, 48))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (64, 48))
     noise = np.random.default_rng(1)
     for _ in range(frames):
         writer.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
@@ -90,25 +84,13 @@ def refusal(text: str | Path) -> SourceError:
     ],
 )
 def test_every_frame_of_a_video_comes_once_and_in_order(clips, name, frames, rate, size):
-    source = open_source(str(clips / name))
+    source, read = read_all(clips / name)
     assert (source.is_live, source.is_still, source.size) == (False, False, size)
     assert source.rate == pytest.approx(rate, abs=0.001)
-    read = all_frames(source)
     assert [frame.number for frame in read] == list(range(frames))
     assert [frame.seconds for frame in read] == pytest.approx([place / rate for place in range(frames)], abs=0.002)
     assert {frame.picture_bgr.shape for frame in read} == {(size[1], size[0], 3)}
     assert source.ended and source.skipped == [] and source.dropped == 0 and source.message == ""
-
-
-def test_a_frame_says_when_it_was_read(clips):
-    with_clock = open_source(str(clips / "single_face.mp4"), clock=lambda: 7.5, now=lambda: NOON)
-    frame = all_frames(with_clock)[-1]
-    assert (frame.utc, frame.read_at, frame.name) == (NOON, 7.5, "")
-
-
-@pytest.mark.parametrize("rate", [0.0, 1000.0, 90_000.0, -25.0, float("nan"), float("inf"), None])
-def test_a_rate_that_no_video_has_counts_as_unknown(rate):
-    assert plausible_rate(rate) is None
 
 
 def save_with_pyav(path: Path, stamps: Iterable[int], *, codec="libx264", format="yuv420p", **options) -> Path:
@@ -127,26 +109,26 @@ def save_with_pyav(path: Path, stamps: Iterable[int], *, codec="libx264", format
     return path
 
 
-FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
-
-
 @pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4", "fragments.mp4"])
 @pytest.mark.parametrize("stamps", [[0, 40, 400, 4500], [*range(0, 2000, 33), *range(2000, 4000, 200)]])
 def test_the_time_stamps_tell_when_frames_are_shown_and_holes_in_them_are_no_missing_frames(tmp_path, name, stamps):
-    options = FRAGMENTS if name == "fragments.mp4" else {}
-    source = open_source(str(save_with_pyav(tmp_path / name, stamps, **options)))
-    frames = all_frames(source)
+    options = {"movflags": "frag_keyframe+empty_moov"} if name == "fragments.mp4" else {}
+    source, frames = read_all(save_with_pyav(tmp_path / name, stamps, **options))
     assert [frame.number for frame in frames] == list(range(len(stamps)))
     assert [frame.seconds for frame in frames] == pytest.approx([stamp / 1000 for stamp in stamps], abs=0.001)
     assert source.skipped == []
 
 
-def test_packets_without_time_stamps_are_no_missing_frames(tmp_path):
-    path = save_with_pyav(tmp_path / "clip.mpg", range(0, 4000, 40), codec="mpeg2video")
-    source = open_source(str(path))
-    frames = all_frames(source)
+@pytest.mark.parametrize("is_without_stamps", [True, False])
+def test_without_time_stamps_and_at_1000_frames_a_second_nothing_is_missing(tmp_path, is_without_stamps):
+    if is_without_stamps:
+        path = save_with_pyav(tmp_path / "clip.mpg", range(0, 4000, 40), codec="mpeg2video")
+    else:
+        path = save_clip(tmp_path / "clip.avi", 100, rate=1000.0)
+    source, frames = read_all(path)
     assert [frame.number for frame in frames] == list(range(100))
-    assert [frame.seconds for frame in frames] == pytest.approx([place / 25 for place in range(100)], abs=0.001)
+    step = 1 / 25 if is_without_stamps else 1 / 1000
+    assert [frame.seconds for frame in frames] == pytest.approx([place * step for place in range(100)], abs=0.001)
     assert source.skipped == []
 
 
@@ -160,8 +142,8 @@ def test_a_video_that_says_how_it_was_held_is_turned_upright(tmp_path, matrix, b
     place = data.index(upright, track)
     turned = struct.pack(">5i", a << 16, b << 16, 0, c << 16, d << 16)
     path.write_bytes(data[:place] + turned + data[place + len(upright) :])
-    source = open_source(str(path))
-    picture = all_frames(source)[0].picture_bgr[:, :, 0] > 128
+    source, frames = read_all(path)
+    picture = frames[0].picture_bgr[:, :, 0] > 128
     assert source.size == picture.shape[::-1] == ((64, 48) if bright == "right" else (48, 64))
     half = {"top": picture[:28], "bottom": picture[36:], "right": picture[:, 36:]}[bright]
     assert half.all() and picture.mean() == pytest.approx(0.5, abs=0.05)
@@ -170,15 +152,9 @@ def test_a_video_that_says_how_it_was_held_is_turned_upright(tmp_path, matrix, b
 @pytest.mark.parametrize(("codec", "format"), [("libx264", "yuv420p10le"), ("ffv1", "gray10le")])
 def test_ten_bits_a_colour_are_read(tmp_path, codec, format):
     path = save_with_pyav(tmp_path / "clip.mkv", [0, 40], codec=codec, format=format)
-    (frame, *_) = all_frames(open_source(str(path)))
+    frame = read_all(path)[1][0]
     assert frame.picture_bgr.dtype == np.uint8
     assert frame.picture_bgr[24, 8].min() > 245 and frame.picture_bgr[24, 56].max() < 10
-
-
-def test_of_a_whole_video_of_1000_frames_a_second_nothing_is_missing(tmp_path):
-    source = open_source(str(save_clip(tmp_path / "clip.avi", 100, rate=1000.0)))
-    assert [frame.number for frame in all_frames(source)] == list(range(100))
-    assert source.skipped == []
 
 
 def test_one_frame_is_decoded_ahead_and_no_more():
@@ -195,22 +171,6 @@ def test_one_frame_is_decoded_ahead_and_no_more():
     assert second.wait(WAIT_SECONDS)
     source.close()
     assert decoded == [1]
-
-
-def test_a_frame_that_is_not_ready_in_time_is_waited_for_again():
-    go_on = threading.Event()
-
-    def rest() -> Iterator[Frame]:
-        go_on.wait(WAIT_SECONDS)
-        yield Frame(grey(1), 1, 0.04, NOON, 0.0)
-
-    source = EveryFrame("clip", Frame(grey(0), 0, 0.0, NOON, 0.0), rest(), rate=25.0, skipped=[])
-    source.read(0)
-    assert source.read(0.001) is None and not source.ended
-    go_on.set()
-    assert source.read(WAIT_SECONDS).number == 1
-    assert source.read(WAIT_SECONDS) is None and source.ended
-    source.close()
 
 
 def test_after_close_a_source_has_ended_and_its_file_is_closed(clips):
@@ -231,9 +191,8 @@ def test_damaged_frames_of_a_video_are_skipped_and_named(tmp_path):
         start, size = frames[damaged] + 8, struct.unpack_from("<I", data, frames[damaged] + 4)[0]
         data[start : start + size] = bytes(size)
     path.write_bytes(data)
-    source = open_source(str(path))
-    numbers = [frame.number for frame in all_frames(source)]
-    assert numbers == [number for number in range(40) if number not in (7, 20, 21)]
+    source, frames = read_all(path)
+    assert [frame.number for frame in frames] == [number for number in range(40) if number not in (7, 20, 21)]
     assert source.skipped == [
         "frame 7 (0.32 s): damaged or missing",
         "frames 20 to 21 (0.88 s): damaged or missing",
@@ -248,56 +207,34 @@ def test_damaged_frames_of_h264_are_skipped_and_named(tmp_path):
     data, (start, size) = bytearray(path.read_bytes()), places[thirtieth]
     data[start + 5 : start + size] = bytes(size - 5)
     path.write_bytes(data)
-    source = open_source(str(path))
-    assert [frame.number for frame in all_frames(source)] == [number for number in range(40) if number != 30]
+    source, frames = read_all(path)
+    assert [frame.number for frame in frames] == [number for number in range(40) if number != 30]
     assert source.skipped == ["frame 30 (1.24 s): damaged or missing"]
 
 
 def test_a_video_that_is_cut_short_is_read_as_far_as_it_goes_and_says_so(clips, tmp_path):
     whole = (clips / "single_face_2.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    source = open_source(str(tmp_path / "cut.mp4"))
-    frames = all_frames(source)
+    source, frames = read_all(tmp_path / "cut.mp4")
     assert 100 < len(frames) < 400
     assert source.skipped[-1] == f"frames {frames[-1].number + 1} to 471 at the end: damaged, or the video is cut short"
 
 
-def test_a_name_with_a_colon_is_a_file_and_no_protocol(clips, tmp_path, monkeypatch):
-    shutil.copy(clips / "single_face.mp4", tmp_path / "file:clip 1.mp4")
-    monkeypatch.chdir(tmp_path)
-    source = open_source("file:clip 1.mp4")
-    assert len(all_frames(source)) == 72
-
-
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="File names are text there.")
-def test_a_video_whose_name_is_no_text_is_read(tmp_path):
-    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
-    save_with_pyav(tmp_path / "clip.mp4", range(0, 400, 40)).rename(path)
-    assert len(all_frames(open_source(str(path)))) == 10
+@pytest.mark.parametrize("name", ["file:clip 1.mp4", os.fsdecode(b"caf\xe9.mp4")])
+def test_a_name_with_a_colon_is_no_protocol_and_one_that_is_no_text_can_be_read(tmp_path, monkeypatch, name):
+    save_with_pyav(tmp_path / "clip.mp4", range(0, 400, 40)).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(read_all(name)[1]) == 10
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
-def test_a_picture_is_a_source_of_one_frame(tmp_path, suffix):
-    path = tmp_path / f"photo{suffix}"
-    cv2.imwrite(str(path), grey(90))
-    source = open_source(str(path))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.webp", "a.avif", "a.tiff", "photo", "clip.mp4"])
+def test_a_picture_is_a_source_of_one_frame_whatever_its_name(tmp_path, name):
+    suffix = Path(name).suffix
+    Image.fromarray(grey(90)).save(tmp_path / name, "AVIF" if suffix in ("", ".mp4") else None)
+    source, (frame,) = read_all(tmp_path / name)
     assert (source.is_still, source.is_live, source.size, source.rate) == (True, False, (64, 48), 1.0)
-    (frame,) = all_frames(source)
-    assert (frame.name, frame.number, frame.seconds) == (f"photo{suffix}", 0, 0.0)
-    assert abs(frame.picture_bgr.astype(int) - 90).max() <= 1
-
-
-def test_a_picture_is_known_by_its_content_where_its_name_tells_nothing(clips, tmp_path):
-    shutil.copy(clips / "photo_happy.jpg", tmp_path / "photo")
-    assert open_source(str(tmp_path / "photo")).is_still
-
-
-@pytest.mark.parametrize("name", ["photo.avif", "photo", "clip.mp4"])
-def test_a_still_picture_in_a_container_of_films_is_a_picture_whatever_its_name(tmp_path, name):
-    Image.fromarray(grey(90)).save(tmp_path / name, "AVIF")
-    source = open_source(str(tmp_path / name))
-    assert source.is_still
-    (frame,) = all_frames(source)
+    assert (frame.name, frame.number, frame.seconds) == (name, 0, 0.0)
     assert abs(frame.picture_bgr.astype(int) - 90).max() <= 2
 
 
@@ -311,27 +248,20 @@ def test_gray_and_transparent_pictures_become_colour_on_mid_grey(tmp_path):
     clear = np.zeros((48, 64, 4), np.uint8)
     clear[:24] = (10, 20, 30, 255)
     cv2.imwrite(str(tmp_path / "2.png"), clear)
-    gray, half = all_frames(open_source(str(tmp_path)))
+    _, (gray, half) = read_all(tmp_path)
     assert gray.picture_bgr.shape == (48, 64, 3) and (gray.picture_bgr == 70).all()
     assert half.picture_bgr[0, 0].tolist() == [10, 20, 30] and half.picture_bgr[40, 0].tolist() == [128] * 3
 
 
-def test_a_transparent_picture_is_the_same_in_bands_of_rows_as_all_at_once():
-    picture = np.random.default_rng(5).integers(0, 256, (700, 500, 4), dtype=np.uint8)
-    opacity = picture[:, :, 3:].astype(np.float32) / 255
-    expected = np.rint(picture[:, :, :3] * opacity + BACKGROUND * (1 - opacity))
-    assert np.array_equal(in_colour(picture), expected)
-    opaque_gray = cv2.cvtColor(picture, cv2.COLOR_BGRA2GRAY)
-    assert np.array_equal(gray(picture), np.rint(opaque_gray * opacity[:, :, 0] + BACKGROUND * (1 - opacity[:, :, 0])))
-
-
-def test_a_large_transparent_picture_takes_little_more_memory_than_its_result():
-    picture = np.full((2000, 2000, 4), 128, np.uint8)
+def test_a_transparent_picture_is_the_same_in_bands_of_rows_as_all_at_once_and_takes_little_memory():
+    picture = np.random.default_rng(5).integers(0, 256, (2000, 2000, 4), dtype=np.uint8)
     tracemalloc.start()
-    result = in_colour(picture)
+    result = on_background(picture[:, :, :3], picture[:, :, 3:])
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 2 * result.nbytes + 10 * 2**20
+    opacity = picture[:, :, 3:].astype(np.float32) / 255
+    assert np.array_equal(result, np.rint(picture[:, :, :3] * opacity + BACKGROUND * (1 - opacity)))
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="File names are text there.")
@@ -339,7 +269,7 @@ def test_a_file_name_that_is_no_text_can_be_written_down(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     path.write_bytes(cv2.imencode(".png", grey(10))[1].tobytes())
     for source in (path, tmp_path):
-        (frame,) = all_frames(open_source(str(source)))
+        _, (frame,) = read_all(source)
         assert frame.name == "caf?.png"
     assert picture_names(tmp_path) == ["caf?.png"]
 
@@ -349,9 +279,7 @@ def test_a_folder_gives_its_pictures_in_the_order_that_people_count(tmp_path):
     (folder / "notes.txt").write_text("not a picture")
     (folder / ".hidden.png").write_bytes(b"")
     (folder / "more").mkdir()
-    source = open_source(str(folder))
-    assert source.is_still
-    frames = all_frames(source)
+    _, frames = read_all(folder)
     assert [frame.name for frame in frames] == ["frame_1.png", "frame_2.png", "frame_9b.PNG", "Frame_10.png"]
     assert [frame.seconds for frame in frames] == [0.0, 1.0, 2.0, 3.0]
 
@@ -360,33 +288,12 @@ def test_bad_pictures_in_a_folder_are_named_and_skipped(tmp_path):
     folder = save_pictures(tmp_path / "frames", "1.png", "2.png", "3.png", "4.png")
     (folder / "1.png").write_bytes(b"")
     (folder / "3.png").write_bytes(b"hello, this is no picture")
-    source = open_source(str(folder))
-    assert [(frame.name, frame.number) for frame in all_frames(source)] == [("2.png", 1), ("4.png", 3)]
+    source, frames = read_all(folder)
+    assert [(frame.name, frame.number) for frame in frames] == [("2.png", 1), ("4.png", 3)]
     assert source.skipped == ["1.png: empty file", "3.png: not a JPEG, PNG, BMP or WebP picture, or damaged"]
-
-
-def test_a_folder_without_a_picture_is_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("nothing")
-    assert str(refusal(tmp_path)) == f"{tmp_path} has no pictures ({', '.join(SUFFIXES)})."
-
-
-def test_a_folder_of_bad_pictures_only_is_refused(tmp_path):
-    (tmp_path / "1.png").write_bytes(b"")
-    (tmp_path / "2.jpg").write_bytes(b"no")
-    assert "has 2 pictures, and none can be read: 1.png: empty file" in str(refusal(tmp_path))
-
-
-def test_a_picture_that_is_none_is_refused(tmp_path):
-    (tmp_path / "photo.jpg").write_text("hello")
-    error = refusal(tmp_path / "photo.jpg")
-    assert "photo.jpg is no picture that can be read: not a JPEG, PNG, BMP or WebP picture, or damaged." in str(error)
-    assert "save it as JPEG or PNG" in error.hint
-
-
-def test_a_picture_of_more_than_100_megapixels_is_refused_before_it_fills_the_memory(tmp_path):
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + bytes(100))
-    assert "50000 x 50000 pixels, more than 100 megapixels" in str(refusal(tmp_path / "bomb.png"))
+    for name in ("2.png", "4.png"):
+        (folder / name).unlink()
+    assert "has 2 pictures, and none can be read: 1.png: empty file" in str(refusal(folder))
 
 
 def test_a_video_with_frames_of_more_than_100_megapixels_is_refused_before_it_fills_the_memory(tmp_path):
@@ -397,24 +304,6 @@ def test_a_video_with_frames_of_more_than_100_megapixels_is_refused_before_it_fi
     assert psutil.Process().memory_info().rss - before < 100 * 2**20
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("clip.mp4", b"", "is empty"),
-        ("clip.mp4", bytes(range(256)) * 400, "is neither a video nor a picture that can be read"),
-        # FFmpeg would draw it as a film of a terminal.
-        ("notes.txt", b"Dear diary, nothing happened today.\n" * 400, "is neither a video nor a picture"),
-        ("model.h5", b"\x89HDF\r\n\x1a\n" + bytes(5000), "is neither a video nor a picture that can be read"),
-    ],
-)
-def test_a_file_that_is_no_video_is_refused(tmp_path, name, content, problem):
-    (tmp_path / name).write_bytes(content)
-    error = refusal(tmp_path / name)
-    assert problem in str(error)
-    again = "Record or download it again."
-    assert error.hint == (f"See what it is: file {tmp_path / name}" if content else again)
-
-
 def test_the_first_part_of_a_video_without_its_table_is_refused(clips, tmp_path):
     (tmp_path / "cut.mp4").write_bytes((clips / "single_face.mp4").read_bytes()[:100_000])
     assert "cut.mp4 is cut short or damaged, or has no pictures." in str(refusal(tmp_path / "cut.mp4"))
@@ -423,12 +312,6 @@ def test_the_first_part_of_a_video_without_its_table_is_refused(clips, tmp_path)
 def test_an_archive_of_pictures_is_refused_and_not_searched_for_jpegs(test_data):
     error = refusal(test_data / "fer2013.zip")
     assert "is an archive: unpack it, and give the folder of the pictures" in str(error)
-
-
-def test_a_name_that_is_nearly_right_is_suggested(clips):
-    error = refusal(clips / "single_fase.mp4")
-    assert str(error) == f"There is no {clips / 'single_fase.mp4'}."
-    assert error.hint == "Did you mean 'single_face.mp4'?"
 
 
 def test_a_missing_file_in_a_missing_folder_says_that_the_folder_is_missing(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.faces.face import Box, Face
-from fer_core.live.tracker import BRIDGE_SECONDS, Move, Tracker, matched
+from fer_core.live.tracker import BRIDGE_SECONDS, Move, Tracker
 
 RATE = 30
 
@@ -32,10 +32,6 @@ def run(frames: list[list[Face]], *, rate: float = RATE) -> list[dict[int, float
     return seen
 
 
-def test_faces_of_the_first_frame_count_at_once():
-    assert run([[face(10), face(300)]]) == [{1: 10, 2: 300}]
-
-
 @pytest.mark.parametrize(("rate", "queries"), [(5, 2), (30, 5), (120, 13)])
 def test_a_later_face_counts_when_it_is_found_for_a_tenth_of_a_second(rate, queries):
     seen = run([[face(10)], *([face(10), face(300)] for _ in range(queries))], rate=rate)
@@ -52,12 +48,6 @@ def test_a_false_alarm_never_becomes_a_person():
 def test_a_person_who_moves_keeps_the_number(rate):
     frames = [[face(300 + 150 * np.sin(3 * number / rate))] for number in range(4 * rate)]
     assert all(set(seen) == {1} for seen in run(frames, rate=rate))
-
-
-def test_two_people_who_cross_keep_their_numbers():
-    frames = [[face(20 + 6 * number), face(500 - 6 * number, 110)] for number in range(80)]
-    seen = run([sorted(faces, key=lambda one: one.box.x) for faces in frames])
-    assert all(people == {1: frames[n][0].box.x, 2: frames[n][1].box.x} for n, people in enumerate(seen))
 
 
 def test_two_people_who_cross_keep_their_numbers_when_one_hides_the_other():
@@ -114,44 +104,11 @@ def test_between_detections_the_box_moves_as_measured():
     assert tracker.tracks[0].box == pytest.approx(Box(106, 91, 88, 88))
 
 
-def test_between_detections_without_a_measurement_the_box_goes_on_at_its_speed():
-    tracker = Tracker()
-    for number in range(20):
-        tracker.find([face(100 + 3 * number)], number / RATE)
-    tracker.follow({}, 20 / RATE)
-    assert tracker.tracks[0].box.x == pytest.approx(160, abs=1)
-
-
 def test_nobody_is_followed_without_detections_for_longer_than_the_bridge():
     tracker = Tracker()
     tracker.find([face(100)], 0.0)
     tracker.follow({}, BRIDGE_SECONDS + 0.01)
     assert tracker.tracks == []
-
-
-def test_pairs_change_partners_where_that_brings_both_nearer():
-    expected = [face(100).box, face(130).box]
-    found = [face(70).box, face(105).box]
-    assert matched(expected, found) == {0: 0, 1: 1}
-
-
-def test_a_face_far_away_or_of_quite_another_size_is_somebody_else():
-    assert matched([face(100).box], [face(185).box]) == {}
-    assert matched([face(100).box], [face(100, size=16).box]) == {}
-
-
-@given(st.lists(st.tuples(st.floats(0, 600), st.floats(20, 200)), max_size=12), st.randoms())
-def test_nobody_is_matched_twice_and_the_order_of_faces_does_not_matter(paths, random):
-    expected = [face(x, size=size).box for x, size in paths]
-    found = [face(x + 3, size=size).box for x, size in paths]
-    pairs = matched(expected, found)
-    assert len(set(pairs.values())) == len(pairs)
-    shuffled = found.copy()
-    random.shuffle(shuffled)
-    cost = sum(abs(expected[a].x - found[b].x) for a, b in pairs.items())
-    again = sum(abs(expected[a].x - shuffled[b].x) for a, b in matched(expected, shuffled).items())
-    assert len(pairs) == len(paths)
-    assert cost == pytest.approx(again)
 
 
 @given(st.lists(st.floats(0.0, 0.5), min_size=5, max_size=40), st.integers(0, 99))
@@ -160,10 +117,3 @@ def test_at_irregular_times_with_trembling_boxes_there_is_one_person(pauses, see
     for time in itertools.accumulate(pauses):
         tracker.find([face(*(100 + random.normal(0, 4, 2)), 80 + random.normal(0, 4))], time)
         assert set(people_at(tracker)) == {1}
-
-
-def test_many_people_and_many_frames_leave_nothing_behind():
-    tracker, random = Tracker(), np.random.default_rng(2)
-    for number in range(5000):
-        tracker.find([face(*random.uniform(0, 2000, 2)) for _ in range(3)], number / RATE)
-    assert len(tracker.tracks) <= 3 * BRIDGE_SECONDS * RATE + 3

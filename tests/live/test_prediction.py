@@ -1,6 +1,7 @@
-"""Readings are steadied over time: the same at any frame rate, and nothing is shown for too short to be read."""
+"""Predictions: plain numbers under plain names, and steadied over time so that they can be read."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -9,8 +10,52 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.faces.face import Box
-from fer_core.live.prediction import Shown
-from fer_core.live.smoothing import SHORTEST_SECONDS, SteadyBox, SteadyLabel, SteadyProbabilities
+from fer_core.live.prediction import (
+    SHORTEST_SECONDS,
+    Prediction,
+    ShownLabel,
+    SteadyBox,
+    SteadyLabel,
+    SteadyProbabilities,
+    make_prediction,
+    shown_of,
+)
+
+LABELS = ("angry", "happy", "sad")
+SHARES = np.array([0.1, 0.55, 0.35], np.float32)
+
+
+def prediction(**more) -> Prediction:
+    box = Box(np.float32(1.25), np.float64(-2), 30, 40)
+    return make_prediction(box, SHARES, shown_of(SHARES, 0.4), labels=LABELS, **more)
+
+
+@pytest.mark.parametrize(("threshold", "is_unsure"), [(0.0, False), (0.55, False), (0.56, True), (1.0, True)])
+def test_unsure_means_less_confidence_than_the_threshold(threshold, is_unsure):
+    assert shown_of(np.array([0.55, 0.45]), threshold) == ShownLabel(0, is_unsure)
+
+
+def test_a_confidence_that_is_no_number_is_unsure_whatever_the_threshold():
+    assert shown_of(np.full(2, np.nan), 0.0) == ShownLabel(0, True)
+
+
+def test_the_confidence_is_that_of_the_label_shown_also_where_another_leads():
+    found = make_prediction(Box(0, 0, 1, 1), SHARES, ShownLabel(2, True), labels=LABELS)
+    assert (found.label, found.unsure) == ("sad", True)
+    assert found.confidence == pytest.approx(0.35)
+
+
+def test_a_reading_as_json_is_rounded_and_can_be_read_again():
+    plain = json.loads(json.dumps(prediction(person=1).to_json()))
+    assert plain == {
+        "person": 1,
+        "box": {"x": 1.2, "y": -2.0, "width": 30.0, "height": 40.0},
+        "label": "happy",
+        "confidence": 0.55,
+        "unsure": False,
+        "probabilities": {"angry": 0.1, "happy": 0.55, "sad": 0.35},
+    }
+
 
 SAD, HAPPY = np.array([0.9, 0.1], np.float32), np.array([0.1, 0.9], np.float32)
 PAUSES = st.lists(st.floats(0.001, 0.4), min_size=1, max_size=60)
@@ -34,14 +79,6 @@ def test_a_step_has_passed_half_its_height_within_the_smoothing_time(rate, smoot
     assert passed[0] < 0.5 or times[0] >= 0.9 * smoothing_seconds - ALMOST
 
 
-@given(pauses=PAUSES, smoothing_seconds=st.floats(0.05, 3))
-def test_what_a_step_has_passed_depends_on_the_time_alone(pauses, smoothing_seconds):
-    times = list(itertools.accumulate(pauses))
-    passed = step(smoothing_seconds, times)
-    for share, time in zip(passed, times, strict=True):
-        assert share == pytest.approx(1 - 0.5 ** (time / (0.9 * smoothing_seconds)), abs=1e-5)
-
-
 @given(pauses=PAUSES, smoothing_seconds=st.floats(0, 3), seed=st.integers(0, 99), labels=st.integers(2, 8))
 def test_smoothed_probabilities_sum_to_one_and_stay_within_what_came_in(pauses, smoothing_seconds, seed, labels):
     steady = SteadyProbabilities(smoothing_seconds)
@@ -53,35 +90,14 @@ def test_smoothed_probabilities_sum_to_one_and_stay_within_what_came_in(pauses, 
         assert (smooth <= rows.max(axis=0) + ALMOST).all()
 
 
-def test_without_smoothing_the_probabilities_are_passed_through():
-    steady = SteadyProbabilities(0)
-    assert np.array_equal(steady.update(SAD, 0), SAD)
-    assert np.array_equal(steady.update(HAPPY, 0.01), HAPPY)
-
-
-def test_a_frame_that_comes_at_the_same_time_or_earlier_changes_nothing():
-    steady = SteadyProbabilities(0.5)
-    steady.update(SAD, 1.0)
-    for time in (1.0, 0.4):
-        assert np.allclose(steady.update(HAPPY, time), SAD)
-
-
-def test_the_state_does_not_drift_over_many_frames():
-    steady = SteadyProbabilities(0.5)
-    rows = np.random.default_rng(1).dirichlet(np.ones(7), 50).astype(np.float32)
-    for number in range(20_000):
-        smooth = steady.update(rows[number % 50], number / 30)
-    assert smooth.sum() == pytest.approx(1, abs=1e-5)
-
-
-def spells(shown: list[Shown], times: list[float]) -> list[tuple[Shown, float, float]]:
+def spells(shown: list[ShownLabel], times: list[float]) -> list[tuple[ShownLabel, float, float]]:
     """Returns what was shown one after the other, with the time of the first and of the last frame that showed it."""
     groups = itertools.groupby(zip(shown, times, strict=True), key=lambda pair: pair[0])
     found = [(key, [time for _, time in group]) for key, group in groups]
     return [(key, frames[0], frames[-1]) for key, frames in found]
 
 
-VERDICTS = st.tuples(st.builds(Shown, st.integers(0, 3), st.booleans()), st.floats(0.001, 0.25))
+VERDICTS = st.tuples(st.builds(ShownLabel, st.integers(0, 3), st.booleans()), st.floats(0.001, 0.25))
 
 
 @given(st.lists(VERDICTS, min_size=1, max_size=300))
@@ -102,16 +118,12 @@ def test_what_is_shown_lags_by_0_3_seconds_and_two_frames_at_most(verdicts):
         assert time - right_last <= SHORTEST_SECONDS + 2 * longest
 
 
-def shown_at(rights: list[Shown], rate: float) -> list[Shown]:
+def shown_at(rights: list[ShownLabel], rate: float) -> list[ShownLabel]:
     steady = SteadyLabel()
     return [steady.update(right, number / rate) for number, right in enumerate(rights)]
 
 
-A, B, C = Shown(0, False), Shown(1, False), Shown(2, False)
-
-
-def test_the_first_label_is_shown_at_once():
-    assert shown_at([B], 30) == [B]
+A, B, C = ShownLabel(0, False), ShownLabel(1, False), ShownLabel(2, False)
 
 
 def test_a_label_that_leads_for_a_moment_is_not_shown():
@@ -126,16 +138,6 @@ def test_a_label_that_leads_for_good_is_shown_after_a_tenth_of_a_second():
 def test_a_label_that_changes_right_after_the_first_one_waits_until_that_could_be_read():
     shown = shown_at([A] + [B] * 60, 30)
     assert shown.index(B) / 30 == pytest.approx(0.3 + 1 / 30)
-
-
-def test_a_label_that_no_longer_leads_goes_even_if_none_leads_for_long():
-    shown = shown_at([A] * 30 + [B, C] * 30, 30)
-    assert A not in shown[30 + 4 :]
-
-
-def test_unsure_does_not_flicker_either():
-    unsure = Shown(0, True)
-    assert set(shown_at([A] * 30 + [unsure, unsure, A] * 30, 30)) == {A}
 
 
 def boxes(times: np.ndarray, *, speed: float = 0.0, tremble: float = 0.0) -> list[Box]:
@@ -162,11 +164,6 @@ def test_the_box_of_a_face_that_moves_fast_lags_by_less_than_a_tenth_of_it():
     times = np.arange(0, 2, 1 / 30)
     raw = boxes(times, speed=400)
     assert np.abs(steadied(raw, times) - np.array(raw)).max() < 20
-
-
-def test_a_box_that_stays_is_given_back_as_it_is():
-    times = np.array([0, 0.03, 0.03, 0.5, 9.0])
-    assert np.allclose(steadied(boxes(times), times), boxes(times))
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=30), st.integers(0, 99))
