@@ -24,7 +24,7 @@ from fer_core.data.sample import draw_face
 from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
 from fer_core.job.arguments import validate
-from fer_core.web import arguments as web_arguments
+from fer_core.web import settings as web_settings
 from jobs import __main__ as jobs_main
 
 PROJECT = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def job_flags() -> set[str]:
 
 @pytest.fixture(scope="module")
 def web_flags() -> set[str]:
-    return flags_in_help(web_arguments.parse)
+    return flags_in_help(web_settings.parse)
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_each_celery_call_of_the_documents_is_accepted(command):
 
 @pytest.mark.parametrize("command", commands("python -m fer_core.web"))
 def test_each_command_for_the_web_page_is_understood(command, example_folder):
-    assert web_arguments.parse(shlex.split(command, comments=True)[3:])
+    assert web_settings.parse(shlex.split(command, comments=True)[3:])
 
 
 @pytest.mark.parametrize("command", commands("python -m pytest"))

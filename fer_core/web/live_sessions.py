@@ -8,18 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fer_core.errors import FerError
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import FacePredictor, LivePredictor
 from fer_core.store.clock import utc_now
+from fer_core.web.problems import RequestError
 
 MOST_SESSIONS = 200
 IDLE_SECONDS = 60.0
-
-
-class BusySessionError(FerError):
-    """A frame came while the one before is still being read."""
 
 
 @dataclass
@@ -29,10 +25,6 @@ class _Session:
     used: float
     busy: threading.Lock = field(default_factory=threading.Lock)
     frames: int = 0
-
-    def frame(self, picture_bgr: np.ndarray, seconds: float) -> Frame:
-        self.frames += 1
-        return Frame(picture_bgr, self.frames, seconds, utc_now(), seconds)
 
 
 class LiveSessions:
@@ -56,14 +48,16 @@ class LiveSessions:
             predictor: a lent one, whose detector and classifier do the work.
             smoothing_seconds: as in `LivePredictor`; another value than before begins the readings anew.
 
-        Raises BusySessionError.
+        Raises RequestError (409) while the frame before is still being read.
         """
         session = self._session(session_id, predictor, smoothing_seconds)
         if not session.busy.acquire(blocking=False):
-            raise BusySessionError("The frame before is still being read.", hint="Send one frame at a time.")
+            raise RequestError(409, "The frame before is still being read.", hint="Send one frame at a time.")
         try:
+            session.frames += 1
             session.predictor.use(detector=predictor.detector, classifier=predictor.classifier)
-            predictions = session.predictor.read(session.frame(picture_bgr, self._clock()))
+            now = self._clock()
+            predictions = session.predictor.read(Frame(picture_bgr, session.frames, now, utc_now(), now))
             session.predictor.faces = {}  # what the network saw is not kept either
             return predictions
         finally:

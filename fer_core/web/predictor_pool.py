@@ -1,4 +1,4 @@
-"""Who reads faces for the requests: a few readers, each lent to one request at a time, and all renewed on a promotion.
+"""Who reads faces for the requests: a few predictors, each lent to one request at a time, all renewed on a promotion.
 
 A LiteRT interpreter and a detector are not for two threads at once. So there are as many of both as pictures are read
 at the same time; further requests wait, a bounded number of them. A newly promoted model is loaded beside the old one,
@@ -25,6 +25,7 @@ from fer_core.store.model_files import ModelFiles, find_model, litert_file
 from fer_core.store.promotion import current
 from fer_core.store.run import Run
 from fer_core.tuning.measuring import Cost, cost
+from fer_core.web.problems import RequestError
 from fer_core.web.settings import WebSettings
 
 CHECK_SECONDS = 1.0
@@ -32,13 +33,9 @@ RETRY_SECONDS = 30.0
 """After a promoted model could not be read: it may still be on its way, on a shared disk."""
 QUICK_WIDTH = 320
 PATIENCE_SECONDS = 10.0
-"""The longest wait for a reader: whoever waits longer has most likely gone."""
+"""The longest wait for a predictor: whoever waits longer has most likely gone."""
 
 log = logging.getLogger(__name__)
-
-
-class OverloadedError(FerError):
-    """More pictures wait than may."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class LentPredictor:
         return self.quick.detector.name
 
     def for_picture(self, picture: np.ndarray) -> FacePredictor:
-        """Returns the reader that finds the smallest faces that are looked for at all in this picture.
+        """Returns the predictor that finds the smallest faces that are looked for at all in this picture.
 
         Half of a picture of up to 640 pixels shows faces of 40 pixels with 20, which is enough, in a third of the time.
         """
@@ -65,11 +62,11 @@ class LentPredictor:
 
 @dataclass(frozen=True)
 class _Generation:
-    """A model and its readers; those that are not lent lie in `free`."""
+    """A model and its predictors; those that are not lent lie in `free`."""
 
     model: ModelFiles
     paths: Paths
-    detector: str
+    detector_name: str
     free: "queue.LifoQueue[LentPredictor]"
 
     @cached_property
@@ -80,7 +77,7 @@ class _Generation:
 
 
 class PredictorPool:
-    """Lends readers of the model in use. `close` ends the thread that looks for another one."""
+    """Lends predictors of the model in use. `close` ends the thread that looks for another one."""
 
     def __init__(self, settings: WebSettings, paths: Paths):
         """Raises ArtifactError or ConfigError where there is no usable model or detector."""
@@ -88,9 +85,12 @@ class PredictorPool:
         # Before the model: one that is promoted in between is noticed at the next look.
         self._pointer = self._promoted()
         self._generation = self._load()
-        self._waiting = 0
+        self._most = settings.predictor_count + settings.waiting
+        self.waiting = 0
+        """Requests that have a predictor or wait for one."""
         self._changing, self._counting = threading.Lock(), threading.Lock()
-        self._refused: tuple[str | None, float] | None = None
+        self._refused: tuple[str | None, float] = None, 0.0
+        """What could not be read with, and until when it is not tried again."""
         self.problem = ""
         """Why a promoted model is not read with; '' if nothing is wrong."""
         self._is_closed = threading.Event()
@@ -110,38 +110,33 @@ class PredictorPool:
     @property
     def detector_name(self) -> str:
         """The detector's name."""
-        return self._generation.detector
-
-    @property
-    def waiting(self) -> int:
-        """Requests that have a reader or wait for one."""
-        return self._waiting
+        return self._generation.detector_name
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[LentPredictor]:
-        """Yields a reader that nobody else has meanwhile. Raises OverloadedError if too many wait."""
-        generation = self._generation
+        """Yields a predictor that nobody else has meanwhile. Raises RequestError (503) where too many wait."""
+        free = self._generation.free
         with self._admitted():
             try:
-                predictor = generation.free.get(timeout=PATIENCE_SECONDS)
+                predictor = free.get(timeout=PATIENCE_SECONDS)
             except queue.Empty:
                 raise _overloaded() from None
             try:
                 yield predictor
             finally:
-                generation.free.put(predictor)
+                free.put(predictor)
 
     @contextlib.contextmanager
     def _admitted(self) -> Iterator[None]:
         with self._counting:
-            if self._waiting >= self._settings.predictor_count + self._settings.waiting:
+            if self.waiting >= self._most:
                 raise _overloaded()
-            self._waiting += 1
+            self.waiting += 1
         try:
             yield
         finally:
             with self._counting:
-                self._waiting -= 1
+                self.waiting -= 1
 
     def look(self) -> None:
         """Goes over to a model that was promoted since the last look; returns when it is in use here.
@@ -153,25 +148,21 @@ class PredictorPool:
         with self._changing:
             promoted = self._promoted()
             if promoted == self._pointer:
-                self._refused, self.problem = None, ""
-            elif not self._was_refused(promoted):
+                self._refused, self.problem = (None, 0.0), ""
+            elif promoted != self._refused[0] or time.monotonic() >= self._refused[1]:
                 self._go_over_to(promoted)
-
-    def _was_refused(self, promoted: str | None) -> bool:
-        """Whether it could not be read with a short time ago."""
-        return self._refused is not None and promoted == self._refused[0] and time.monotonic() < self._refused[1]
 
     def _go_over_to(self, promoted: str | None) -> None:
         try:
             self._generation = self._load()
         except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
             self._refused = promoted, time.monotonic() + RETRY_SECONDS
-            self._tell(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
+            self._report(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
             return
-        self._pointer, self._refused, self.problem = promoted, None, ""
+        self._pointer, self._refused, self.problem = promoted, (None, 0.0), ""
         log.info("Now reading with %s.", self.model.name)
 
-    def _tell(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         """Says on each page what is wrong, and in the log once."""
         if problem != self.problem:
             log.warning(problem)
@@ -186,7 +177,7 @@ class PredictorPool:
             try:
                 self.look()
             except FerError as error:
-                self._tell(f"What is in use cannot be seen ({error}); the model goes on that was.")
+                self._report(f"What is in use cannot be seen ({error}); the model goes on that was.")
             except Exception:  # this thread is the only one that looks: it must go on
                 log.exception("Whether another model was promoted cannot be seen; the next look is in a second.")
 
@@ -196,30 +187,34 @@ class PredictorPool:
         return f"{pointer.run} {pointer.sha256}" if pointer else None
 
     def _load(self) -> _Generation:
-        """Everything anew: the old readers may be lent for some time yet, with their detectors."""
+        """Everything anew: the old predictors may be lent for some time yet, with their detectors."""
         model = find_model(self._settings.model, self._paths)
         free: queue.LifoQueue[LentPredictor] = queue.LifoQueue()
-        readers = [self._make_predictor(model) for _ in range(self._settings.predictor_count)]
-        for predictor in readers:
+        predictors = [self._make_predictor(model) for _ in range(self._settings.predictor_count)]
+        for predictor in predictors:
             free.put(predictor)
-        return _Generation(model, self._paths, readers[0].detector_name, free)
+        return _Generation(model, self._paths, predictors[0].detector_name, free)
 
     def _make_predictor(self, model: ModelFiles) -> LentPredictor:
+        settings = self._settings
         classifier = make_classifier(model, self._paths)
         quick, thorough = (
-            FacePredictor(self._make_detector(width), classifier, threshold=self._settings.threshold)
-            for width in (QUICK_WIDTH, self._settings.detection_width)
+            FacePredictor(
+                faces.make_detector(
+                    settings.detector, paths=self._paths, model_file=settings.detector_model, width=width
+                ),
+                classifier,
+                threshold=settings.threshold,
+            )
+            for width in (QUICK_WIDTH, settings.detection_width)
         )
         return LentPredictor(model, quick, thorough)
 
-    def _make_detector(self, width: int) -> faces.Detector:
-        settings = self._settings
-        return faces.make_detector(
-            settings.detector, paths=self._paths, model_file=settings.detector_model, width=width
-        )
 
-
-def _overloaded() -> OverloadedError:
-    return OverloadedError(
-        "More pictures are waiting than this server can read.", hint="Try again in a second, with fewer at a time."
+def _overloaded() -> RequestError:
+    return RequestError(
+        503,
+        "More pictures are waiting than this server can read.",
+        hint="Try again in a second, with fewer at a time.",
+        headers={"Retry-After": "1"},
     )

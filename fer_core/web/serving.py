@@ -1,27 +1,42 @@
-"""The production server (waitress) around the application, and what is said when it starts."""
+"""The production server (waitress) around the application, and what it refuses before that sees it.
+
+What is too much, too slow or no HTTP is answered like every other error: as JSON to programs, as a page to browsers.
+"""
 
 import contextlib
 import ctypes
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import waitress
 from flask import Flask
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer
+from waitress.task import ErrorTask
+from waitress.utilities import BadRequest
 
 from fer_core.cli.native_messages import send_native_messages_to
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
 from fer_core.web.app import make_app
-from fer_core.web.refusals import refuse_as_the_pages_do
-from fer_core.web.service import EXTENSION
+from fer_core.web.problems import answer_of_status
+from fer_core.web.service import service
 from fer_core.web.settings import WebSettings, password_warning
 
+HEADER_SECONDS = 10.0
+"""So long may the head of a request take. Who sends a byte now and then would hold a connection for ever otherwise."""
+SLOWEST_BYTES_PER_SECOND = 500
+"""Of a body, as Apache's mod_reqtimeout has it."""
+_LONGEST_LINE = 1024
+"""Between the chunks of a body: waitress would copy and search all of a line again with every packet of it."""
+_LONGEST_TRAILER = 16 * 1024
 _OTHER_THREADS = 8
 """For pages while all that may wait are waiting, and to say so to whoever comes then."""
 _INCOMING_BYTES = 4 * 2**30
@@ -98,11 +113,11 @@ def serving(settings: WebSettings, paths: Paths, *, environ: Mapping[str, str] =
     """Yields a server that listens; its `run()` serves. Raises ConfigError, ArtifactError."""
     app = make_app(settings, paths, environ=environ)
     server = _listening(app, settings)
-    refuse_as_the_pages_do(server, app)
+    _refuse_as_the_pages_do(server, app)
     try:
         yield Serving(server, app)
     finally:
-        app.extensions[EXTENSION].readers.close()
+        service(app).readers.close()
         server.close()
 
 
@@ -137,3 +152,79 @@ def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
             f"{settings.host}:{settings.port} cannot be listened on: {reason}.",
             hint="Another program may use the port: give another --port, or 0 for a free one.",
         ) from None
+
+
+class _Parser(HTTPRequestParser):
+    """One request as it comes in. Knows when it began, and how long the lines between its chunks may be."""
+
+    def __init__(self, adj: Any):
+        super().__init__(adj)
+        self.began = time.monotonic()
+
+    def received(self, data: bytes) -> int:
+        """Takes more of the request, and returns how many bytes of `data` belong to it."""
+        consumed = super().received(data)
+        line, trailer = (getattr(self.body_rcv, name, b"") for name in ("control_line", "trailer"))
+        if not self.completed and (len(line) > _LONGEST_LINE or len(trailer) > _LONGEST_TRAILER):
+            self.error = BadRequest("The lines between the chunks are too long")
+            self.completed = True
+        return consumed
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it comes in more slowly than it may."""
+        allowed = HEADER_SECONDS
+        if self.headers_finished:
+            allowed += self.body_bytes_received / SLOWEST_BYTES_PER_SECOND
+        return time.monotonic() - self.began > allowed
+
+
+class _Refusal(ErrorTask):
+    """Answers a request that could not be read to its end."""
+
+    app: Flask
+
+    def execute(self) -> None:
+        """Writes the answer, and closes the connection after it."""
+        error, headers = self.request.error, getattr(self.request, "headers", {})
+        accepted = {"Accept": headers.get("ACCEPT", "")}
+        with self.app.test_request_context(getattr(self.request, "path", "/"), headers=accepted):
+            answer = self.app.process_response(answer_of_status(error.code, error.reason))
+        body = answer.get_data()
+        self.status = f"{error.code} {error.reason}"
+        # The request's own session was not read, and must not be replaced.
+        left_out = ("Content-Length", "Set-Cookie")
+        self.response_headers += [header for header in answer.headers if header[0] not in left_out]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    parser_class = _Parser
+
+    def readable(self) -> bool:
+        """Asked at least once a second: whether more of the request is to be read. Closes what is late."""
+        if self._is_late():
+            self.will_close = True
+        return super().readable()
+
+    def _is_late(self) -> bool:
+        request = self.request
+        if self.requests:  # while one is being answered, nothing of the next one is read
+            if request is not None:
+                request.began = time.monotonic()
+            return False
+        if request is not None:
+            return request.is_late
+        has_sent_nothing = self.last_activity == self.creation_time
+        return has_sent_nothing and time.time() - self.creation_time > HEADER_SECONDS
+
+
+def _refuse_as_the_pages_do(server: BaseWSGIServer, app: Flask) -> None:
+    """Has a server, or the several behind one name, answer so, and close what comes in too slowly."""
+    refusal = type("Refusal", (_Refusal,), {"app": app})
+    channel = type("Channel", (_Channel,), {"error_task_class": refusal})
+    for one in getattr(server, "map", {"": server}).values():
+        if hasattr(one, "channel_class"):
+            one.channel_class = channel

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from fer_core.errors import JobError
-from fer_core.web.api.answers import WorkersAnswer
+from fer_core.web.answers import WorkersAnswer
 from jobs.compose_env import PASSWORDS, main, write_env
 from tests.conftest import PROJECT
 from tests.jobs.stack import Stack

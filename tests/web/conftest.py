@@ -18,7 +18,7 @@ from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.store.shipped import SHIPPED_BEST
-from fer_core.web.service import EXTENSION, Service
+from fer_core.web.service import Service, service
 from fer_core.web.serving import serving
 from fer_core.web.settings import WebSettings
 from tests.conftest import PROJECT, paths_in
@@ -44,7 +44,7 @@ class Site(NamedTuple):
     @property
     def service(self) -> Service:
         """What its views work with."""
-        return self.app.extensions[EXTENSION]
+        return service(self.app)
 
     def get(self, path: str, **options) -> requests.Response:
         """Asks for a path."""

@@ -10,7 +10,7 @@ import pytest
 
 from fer_core.training.begin_retraining import begin_retraining
 from fer_core.training.retraining import RetrainSpec
-from fer_core.web.pages import corrections as pages
+from fer_core.web.views import corrections as pages
 from tests.web.conftest import folder_contents
 
 

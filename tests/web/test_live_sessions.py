@@ -6,8 +6,9 @@ import pytest
 
 from fer_core.faces.face import Box
 from fer_core.live.prediction import Prediction
-from fer_core.web.api.predict import _person
-from fer_core.web.live_sessions import IDLE_SECONDS, BusySessionError, LiveSessions
+from fer_core.web.live_sessions import IDLE_SECONDS, LiveSessions
+from fer_core.web.problems import RequestError
+from fer_core.web.views.faces import person
 
 SESSION = "b2c9e9f0-1111-4222-8333-444455556666"
 
@@ -41,20 +42,20 @@ def test_what_is_said_of_a_person_fits_the_numbers_beside_it():
     shares = {"happy": 0.45, "sad": 0.3, "fear": 0.25}
     box = Box(0, 0, 10, 10)
     lagging = Prediction(box, "sad", 0.3, shares, unsure=False, person=1)
-    told = _person(lagging, 0.4)
+    told = person(lagging, 0.4)
     assert (told["label"], told["unsure"], told["held"]) == ("sad", True, True)
-    told = _person(Prediction(box, "happy", 0.45, shares, unsure=True, person=1), 0.4)
+    told = person(Prediction(box, "happy", 0.45, shares, unsure=True, person=1), 0.4)
     assert (told["unsure"], told["held"]) == (False, False)
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"session": ""}, "no session"),
-        ({"session": "../../etc"}, "no session"),
-        ({"smoothing": "often"}, "smoothing cannot be 'often'"),
-        ({"smoothing": "-1"}, "smoothing cannot be '-1'"),
-        ({"smoothing": "nan"}, "smoothing cannot be 'nan'"),
+        ({"session": ""}, "session: "),
+        ({"session": "../../etc"}, "session: "),
+        ({"smoothing": "often"}, "smoothing: Input should be a valid number"),
+        ({"smoothing": "-1"}, "smoothing: Input should be greater"),
+        ({"smoothing": "nan"}, "smoothing: Input should be"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(site, frames, fields, says):
@@ -99,5 +100,5 @@ def test_a_second_frame_at_the_same_time_is_refused(site, frames):
     with site.service.readers.lent() as predictor:
         sessions.read("one", picture, predictor.quick, smoothing_seconds=0.5)
         (session,) = sessions._sessions.values()
-        with session.busy, pytest.raises(BusySessionError, match="still being read"):
+        with session.busy, pytest.raises(RequestError, match="still being read"):
             sessions.read("one", picture, predictor.quick, smoothing_seconds=0.5)

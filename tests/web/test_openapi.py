@@ -3,14 +3,18 @@
 import hypothesis
 import pytest
 import schemathesis
+from flask import Flask
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from fer_core.web.api.openapi import openapi_document
+from fer_core.web.app import add_views
+from fer_core.web.openapi import openapi_document
 from fer_core.web.settings import WebSettings
 from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, served
 
 EXAMPLES = 15
+VIEWS = Flask("fer_core.web")
+add_views(VIEWS)
 UNSAID = ("/api/v1/predict", "/api/v1/live", "/api/v1/jobs")
 """No schema can say which bytes are a picture, or which arguments a job takes."""
 
@@ -26,11 +30,13 @@ def test_every_call_of_the_api_is_described(site):
         (path, verb) for path, calls in site.get("/api/v1/openapi.json").json()["paths"].items() for verb in calls
     }
     assert ours | {("/healthz", "get"), ("/metrics", "get")} == described
-    assert "security" in openapi_document(WebSettings(), is_locked=True)
+    assert "security" in openapi_document(VIEWS, WebSettings(), is_locked=True)
 
 
 def test_the_limits_of_this_server_are_described():
-    about = openapi_document(WebSettings(max_megapixels=30, max_upload_mb=5), is_locked=False)["info"]["description"]
+    about = openapi_document(VIEWS, WebSettings(max_megapixels=30, max_upload_mb=5), is_locked=False)["info"][
+        "description"
+    ]
     assert "32 pictures, 5 MB and 60 megapixels in all, 30 in each picture" in about
 
 
@@ -51,7 +57,7 @@ def schema(site):
 MODES = list(schemathesis.GenerationMode)
 CALLS = [
     (verb, path, mode)
-    for path, calls in openapi_document(WebSettings(), is_locked=False)["paths"].items()
+    for path, calls in openapi_document(VIEWS, WebSettings(), is_locked=False)["paths"].items()
     for verb, call in calls.items()
     for mode in (MODES if {"parameters", "requestBody"} & set(call) else MODES[:1])  # else nothing could be wrong
 ]
@@ -74,7 +80,7 @@ def test_the_server_does_what_the_document_says(schema, site, verb, path, mode):
 )
 def test_every_call_needs_the_token_but_the_one_that_says_the_server_answers(locked, headers):
     client = locked.app.test_client()
-    for place, (path, calls) in enumerate(openapi_document(WebSettings(), is_locked=True)["paths"].items()):
+    for place, (path, calls) in enumerate(openapi_document(VIEWS, WebSettings(), is_locked=True)["paths"].items()):
         for verb in calls:
             address = {"REMOTE_ADDR": f"10.0.0.{place}"}  # one address is refused after five wrong tokens
             answer = client.open(

@@ -9,7 +9,8 @@ import requests
 from itsdangerous import TimestampSigner
 
 from fer_core.errors import ConfigError
-from fer_core.web.login import SignIn, TooManyFailuresError
+from fer_core.web.login import SignIn
+from fer_core.web.problems import RequestError
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, folder_contents, served
@@ -305,7 +306,7 @@ def test_who_guesses_from_many_addresses_of_one_ipv6_network_is_one(web_settings
     def guess(address: str) -> str:
         try:
             return str(door.opens("wrong", address))
-        except TooManyFailuresError:
+        except RequestError:
             return "stopped"
 
     assert [guess(f"2001:db8:1:2::{number:x}") for number in range(6)] == ["False"] * 5 + ["stopped"]

@@ -6,7 +6,7 @@ import time
 import pytest
 import requests
 
-from fer_core.web import refusals
+from fer_core.web import serving
 from tests.conftest import paths_in
 from tests.web.conftest import served
 
@@ -16,7 +16,7 @@ SECONDS = 0.5
 @pytest.fixture
 def quick_site(web_settings, tmp_path, monkeypatch):
     """A server that waits for the head of a request for half a second only."""
-    monkeypatch.setattr(refusals, "HEADER_SECONDS", SECONDS)
+    monkeypatch.setattr(serving, "HEADER_SECONDS", SECONDS)
     with served(web_settings.model_copy(update={"readers": 1, "max_upload_mb": 1}), paths_in(tmp_path)) as site:
         yield site
 

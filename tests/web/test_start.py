@@ -12,9 +12,8 @@ import waitress
 from flask import Flask
 
 from fer_core.errors import ConfigError
-from fer_core.web.arguments import parse
 from fer_core.web.serving import Serving, serving
-from fer_core.web.settings import password_warning
+from fer_core.web.settings import parse, password_warning
 from tests.conftest import PROJECT, paths_in
 from tests.script import run_script
 

@@ -1,19 +1,47 @@
-"""The pages of the trainings: all of them, one of them, several side by side, and the files of one."""
+"""Trainings and searches: lists, one of them, several side by side, and their files. Pages, and JSON under /api/v1."""
 
 import csv
 import io
-from typing import Any
 
-from flask import Blueprint, Response, render_template, request, send_file
+from flask import Blueprint, Response, jsonify, render_template, request, send_file
 
 from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
-from fer_core.web.queries import comparing, run_detail
-from fer_core.web.queries.run_list import SORTS, UNREADABLE, find_history, find_run, in_order
+from fer_core.tuning.folder import open_search
+from fer_core.web import comparing
+from fer_core.web.answers import RunDetailAnswer, RunsAnswer, SearchAnswer
+from fer_core.web.job_detail import search_detail
+from fer_core.web.openapi import describes
+from fer_core.web.run_detail import files, log_tail, plots, run_detail
+from fer_core.web.run_list import SORTS, UNREADABLE, find_history, find_run, id_of, in_order
 from fer_core.web.service import service
 
 pages = Blueprint("runs", __name__)
+searches = Blueprint("searches", __name__)
+api = Blueprint("runs_api", __name__, url_prefix="/api/v1")
+_FILES_OF_SEARCH = {"trials.csv": "trials_csv", "best.toml": "best_toml"}
+
+
+@api.get("/runs")
+@describes(RunsAnswer)
+def runs() -> Response:
+    """All trainings, the newest first."""
+    return jsonify(runs=plain([line.model_dump() for line in service().runs.lines()]))
+
+
+@api.get("/runs/<run_id>")
+@describes(RunDetailAnswer, "run_id", problems=(400, 404))
+def run(run_id: str) -> Response:
+    """One training, with its epochs so far."""
+    return jsonify(plain(run_detail(find_run(service().paths, run_id))))
+
+
+@api.get("/searches/<search_id>")
+@describes(SearchAnswer, "search_id", problems=(400, 404))
+def search(search_id: str) -> Response:
+    """One search, with its trials so far."""
+    return jsonify(plain(search_detail(open_search(service().paths, search_id), service().clock)))
 
 
 @pages.get("/runs")
@@ -40,23 +68,23 @@ def page() -> str:
 def one(run_id: str) -> str:
     """One training."""
     run = find_run(service().paths, run_id)
-    return render_template("run.html", detail=plain(run_detail.detail(run)), log=run_detail.log_tail(run.log_txt))
+    return render_template("run.html", detail=plain(run_detail(run)), log=log_tail(run.log_txt))
 
 
 @pages.get("/runs/<run_id>/files/<name>")
 def file(run_id: str, name: str) -> Response:
     """One of a run's files, to be saved."""
     run = find_run(service().paths, run_id)
-    path = run_detail.files(run).get(name)
+    path = files(run).get(name)
     if path is None:
         raise NotFoundError(f"Run {run_id} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
-    return send_file(path.resolve(), as_attachment=True, download_name=run_detail.download_name(run, name))
+    return send_file(path.resolve(), as_attachment=True, download_name=f"{id_of(run)}_{name}")
 
 
 @pages.get("/runs/<run_id>/plots/<name>")
 def plot(run_id: str, name: str) -> Response:
     """One of a run's pictures."""
-    path = run_detail.plots(find_run(service().paths, run_id)).get(name)
+    path = plots(find_run(service().paths, run_id)).get(name)
     if path is None:
         raise NotFoundError(f"Run {run_id} has no picture {name[:60]!r}.", hint="Its page shows those that it has.")
     return send_file(path.resolve(), mimetype="image/png")
@@ -88,6 +116,7 @@ def compare() -> str:
     every = comparing.compared(paths, request.args.getlist("run"))
     pairs = comparing.pairs(every)
     wanted = pairs if request.args.get("paired") else []
+    charts = [{"id": one.id, "name": one.name, "epochs": one.epochs, "per_class": one.per_class} for one in every]
     return render_template(
         "compare.html",
         runs=every,
@@ -95,9 +124,23 @@ def compare() -> str:
         pairs=pairs,
         paired=[(first, second, comparing.paired_sentence(paths, first, second)) for first, second in wanted],
         differing=comparing.differing(every),
-        data=_for_charts(every),
+        data=plain(charts),
     )
 
 
-def _for_charts(every: list[comparing.Compared]) -> list[dict[str, Any]]:
-    return plain([{"id": one.id, "name": one.name, "epochs": one.epochs, "per_class": one.per_class} for one in every])
+@searches.get("/searches/<search_id>", endpoint="one")
+def one_search(search_id: str) -> str:
+    """One search."""
+    found = open_search(service().paths, search_id)
+    saved = [name for name, attribute in _FILES_OF_SEARCH.items() if getattr(found, attribute).is_file()]
+    return render_template("search.html", detail=plain(search_detail(found, service().clock)), files=saved)
+
+
+@searches.get("/searches/<search_id>/files/<name>", endpoint="file")
+def file_of_search(search_id: str, name: str) -> Response:
+    """One of a search's files, to be saved."""
+    found = open_search(service().paths, search_id)
+    path = getattr(found, _FILES_OF_SEARCH[name]) if name in _FILES_OF_SEARCH else None
+    if path is None or not path.is_file():
+        raise NotFoundError(f"Search {search_id} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
+    return send_file(path.resolve(), as_attachment=True, download_name=f"{search_id}_{name}")

@@ -1,14 +1,15 @@
 """Several runs or histories side by side: settings that differ, curves, scores by class, and on which images."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fer_core.errors import ConfigError, FerError
 from fer_core.paths import Paths
 from fer_core.store.run import Run
-from fer_core.web.queries.run_detail import epoch_rows, evaluation
-from fer_core.web.queries.run_list import RunLine, find_history, find_run, id_of, run_line
+from fer_core.web.answers import RunAnswer
+from fer_core.web.run_detail import epoch_rows, evaluation
+from fer_core.web.run_list import find_history, find_run, run_line
 
 MOST = 8
 HISTORY = "csv:"
@@ -26,15 +27,15 @@ class Compared:
     name: str
     scored_on: str
     """The test images in words: scores of other ones say little beside these. '' where there are no scores."""
-    accuracy: float | None
-    accuracy_interval: tuple[float, float] | None
-    macro_f1: float | None
-    macro_f1_interval: tuple[float, float] | None
-    split_fingerprint: str | None
-    """Two models with the same one can be compared image by image."""
-    settings: dict[str, Any]
     epochs: list[dict[str, Any]]
-    per_class: dict[str, dict[str, Any]]
+    accuracy: float | None
+    accuracy_interval: tuple[float, float] | None = None
+    macro_f1: float | None = None
+    macro_f1_interval: tuple[float, float] | None = None
+    split_fingerprint: str | None = None
+    """Two models with the same one can be compared image by image."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    per_class: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def compared(paths: Paths, names: list[str]) -> list[Compared]:
@@ -87,28 +88,7 @@ def paired_sentence(paths: Paths, first: Compared, second: Compared) -> str:
         return f"No difference image by image: {str(error).partition('. ')[0].rstrip('.')}."
 
 
-def _of_run(run: Run) -> Compared:
-    line, manifest = run_line(run), run.manifest
-    config = manifest.config
-    settings = config.model_dump(mode="json")
-    options = {f"network_options.{name}": value for name, value in settings.pop("network_options").items()}
-    scores = evaluation(run) or {}
-    return Compared(
-        id=id_of(run),
-        name=line.name,
-        scored_on=scored_on(line),
-        accuracy=line.accuracy,
-        accuracy_interval=line.accuracy_interval,
-        macro_f1=line.macro_f1,
-        macro_f1_interval=scores.get("macro_f1_interval"),
-        split_fingerprint=manifest.split_fingerprint,
-        settings={"recipe": manifest.recipe} | settings | options,
-        epochs=epoch_rows(run),
-        per_class=scores.get("per_class", {}),
-    )
-
-
-def scored_on(line: RunLine) -> str:
+def scored_on(line: RunAnswer) -> str:
     """Returns the test images of a run's scores, in words; '' where there are none."""
     if line.split is None:
         return ""
@@ -116,19 +96,24 @@ def scored_on(line: RunLine) -> str:
     return f"{line.split}: {images}{f' of {line.data}' if line.data else ''}"
 
 
+def _of_run(run: Run) -> Compared:
+    line, manifest = run_line(run), run.manifest
+    settings = manifest.config.model_dump(mode="json")
+    options = {f"network_options.{name}": value for name, value in settings.pop("network_options").items()}
+    scores = evaluation(run) or {}
+    return Compared(
+        scored_on=scored_on(line),
+        epochs=epoch_rows(run),
+        macro_f1_interval=scores.get("macro_f1_interval"),
+        split_fingerprint=manifest.split_fingerprint,
+        settings={"recipe": manifest.recipe} | settings | options,
+        per_class=scores.get("per_class", {}),
+        **line.model_dump(include={"id", "name", "accuracy", "accuracy_interval", "macro_f1"}),
+    )
+
+
 def _of_history(paths: Paths, name: str) -> Compared:
     history = find_history(paths, name)
-    best = history.best
-    return Compared(
-        id=f"{HISTORY}{name}",
-        name=name,
-        scored_on=f"Validation, as {name} says: unknown images, and the best of all epochs" if best else "",
-        accuracy=best[1] if best else None,
-        accuracy_interval=None,
-        macro_f1=None,
-        macro_f1_interval=None,
-        split_fingerprint=None,
-        settings={},
-        epochs=[dict(row) for row in history.rows],
-        per_class={},
-    )
+    images = f"Validation, as {name} says: unknown images, and the best of all epochs" if history.best else ""
+    accuracy = history.best[1] if history.best else None
+    return Compared(f"{HISTORY}{name}", name, images, [dict(row) for row in history.rows], accuracy)
