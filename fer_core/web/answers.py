@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from fer_core.live.predictor import SMOOTHING_SECONDS
 from fer_core.web.uploads import MOST_PICTURES
@@ -143,10 +143,7 @@ class RunAnswer(_Answer):
     history_csv: str
 
 
-class RunsAnswer(_Answer):
-    """All trainings."""
-
-    runs: list[RunAnswer]
+RunsAnswer = create_model("RunsAnswer", __doc__="All trainings.", runs=list[RunAnswer])
 
 
 class RunDetailAnswer(_Answer):
@@ -193,10 +190,7 @@ class JobAnswer(_Answer):
     can_resume: bool
 
 
-class JobsAnswer(_Answer):
-    """The jobs: those that are open first, then those that ended last."""
-
-    jobs: list[JobAnswer]
+JobsAnswer = create_model("JobsAnswer", __doc__="The jobs, open ones first.", jobs=list[JobAnswer])
 
 
 class JobDetailAnswer(JobAnswer):
@@ -236,7 +230,4 @@ class SearchAnswer(_Answer):
     best_toml: str | None
 
 
-class HealthAnswer(_Answer):
-    """The server answers."""
-
-    status: Literal["ok"]
+HealthAnswer = create_model("HealthAnswer", __doc__="The server answers.", status=Literal["ok"])

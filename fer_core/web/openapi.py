@@ -52,7 +52,10 @@ def openapi_document(app: Flask, settings: WebSettings, *, is_locked: bool) -> d
         call = getattr(app.view_functions[rule.endpoint], "openapi", None)
         if call is not None:
             (verb,) = rule.methods - {"HEAD", "OPTIONS"}
-            paths.setdefault(re.sub("<(.+?)>", r"{\1}", rule.rule), {})[verb.lower()] = call
+            named = [{"name": name, "in": "path", "required": True, "schema": _ID} for name in rule.arguments]
+            paths.setdefault(re.sub("<(.+?)>", r"{\1}", rule.rule), {})[verb.lower()] = call | (
+                {"parameters": named} if named else {}
+            )
     about = _ABOUT.format(
         count=MOST_PICTURES,
         megabytes=settings.max_upload_mb,
@@ -70,7 +73,7 @@ def openapi_document(app: Flask, settings: WebSettings, *, is_locked: bool) -> d
 
 def describes(
     answer: type[BaseModel] | None,
-    *parameters: str,
+    *,
     body: dict[str, Any] | None = None,
     status: int = 200,
     problems: Sequence[int] = (),
@@ -80,7 +83,6 @@ def describes(
 
     Args:
         answer: what it answers with; None: the text for Prometheus.
-        parameters: the names in its path.
         body: by media type; `json_content` and `form_content` make it.
         problems: the statuses that it may refuse with, beside those for a missing token.
         is_open: whether it needs no token.
@@ -90,8 +92,6 @@ def describes(
     refusals = () if is_open else (*problems, 401, 429)
     responses |= {str(code): _answer(_REASONS[code], answers.Problem) for code in refusals}
     call: dict[str, Any] = {"responses": responses}
-    if parameters:
-        call["parameters"] = [{"name": name, "in": "path", "required": True, "schema": _ID} for name in parameters]
     if body:
         call["requestBody"] = {"required": True, "content": body}
     if is_open:

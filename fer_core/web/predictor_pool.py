@@ -47,11 +47,6 @@ class LentPredictor:
     quick: FacePredictor
     thorough: FacePredictor
 
-    @property
-    def detector_name(self) -> str:
-        """The detector's name."""
-        return self.quick.detector.name
-
     def for_picture(self, picture: np.ndarray) -> FacePredictor:
         """Returns the predictor that finds the smallest faces that are looked for at all in this picture.
 
@@ -61,7 +56,7 @@ class LentPredictor:
 
 
 @dataclass(frozen=True)
-class _Generation:
+class Generation:
     """A model and its predictors; those that are not lent lie in `free`."""
 
     model: ModelFiles
@@ -71,7 +66,7 @@ class _Generation:
 
     @cached_property
     def cost(self) -> Cost | None:
-        """Measured when it is first asked for; None for a model from elsewhere."""
+        """What one face costs the model, measured when it is first asked for; None for a model from elsewhere."""
         folder = self.model.run_folder
         return cost(Run(folder, folder), export=litert_file(self.model, self.paths)) if folder else None
 
@@ -84,56 +79,41 @@ class PredictorPool:
         self._settings, self._paths = settings, paths
         # Before the model: one that is promoted in between is noticed at the next look.
         self._pointer = self._promoted()
-        self._generation = self._load()
-        self._most = settings.predictor_count + settings.waiting
+        self.generation = self._load()
+        """What is read with now."""
         self.waiting = 0
         """Requests that have a predictor or wait for one."""
+        self.problem = ""
+        """Why a promoted model is not read with; '' if nothing is wrong."""
+        self._most = settings.predictor_count + settings.waiting
         self._changing, self._counting = threading.Lock(), threading.Lock()
         self._refused: tuple[str | None, float] = None, 0.0
         """What could not be read with, and until when it is not tried again."""
-        self.problem = ""
-        """Why a promoted model is not read with; '' if nothing is wrong."""
         self._is_closed = threading.Event()
         if settings.model is None:
             threading.Thread(target=self._watch, name="promoted model", daemon=True).start()
 
     @property
     def model(self) -> ModelFiles:
-        """What is read with now."""
-        return self._generation.model
-
-    @property
-    def cost(self) -> Cost | None:
-        """What one face costs the model; None for one from elsewhere. Takes a moment at the first time."""
-        return self._generation.cost
-
-    @property
-    def detector_name(self) -> str:
-        """The detector's name."""
-        return self._generation.detector_name
+        """The model that is read with now."""
+        return self.generation.model
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[LentPredictor]:
         """Yields a predictor that nobody else has meanwhile. Raises RequestError (503) where too many wait."""
-        free = self._generation.free
-        with self._admitted():
-            try:
-                predictor = free.get(timeout=PATIENCE_SECONDS)
-            except queue.Empty:
-                raise _overloaded() from None
-            try:
-                yield predictor
-            finally:
-                free.put(predictor)
-
-    @contextlib.contextmanager
-    def _admitted(self) -> Iterator[None]:
+        free = self.generation.free
         with self._counting:
             if self.waiting >= self._most:
                 raise _overloaded()
             self.waiting += 1
         try:
-            yield
+            predictor = free.get(timeout=PATIENCE_SECONDS)
+            try:
+                yield predictor
+            finally:
+                free.put(predictor)
+        except queue.Empty:
+            raise _overloaded() from None
         finally:
             with self._counting:
                 self.waiting -= 1
@@ -154,7 +134,7 @@ class PredictorPool:
 
     def _go_over_to(self, promoted: str | None) -> None:
         try:
-            self._generation = self._load()
+            self.generation = self._load()
         except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
             self._refused = promoted, time.monotonic() + RETRY_SECONDS
             self._report(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
@@ -186,29 +166,23 @@ class PredictorPool:
         pointer = current(self._paths)
         return f"{pointer.run} {pointer.sha256}" if pointer else None
 
-    def _load(self) -> _Generation:
+    def _load(self) -> Generation:
         """Everything anew: the old predictors may be lent for some time yet, with their detectors."""
-        model = find_model(self._settings.model, self._paths)
-        free: queue.LifoQueue[LentPredictor] = queue.LifoQueue()
-        predictors = [self._make_predictor(model) for _ in range(self._settings.predictor_count)]
-        for predictor in predictors:
-            free.put(predictor)
-        return _Generation(model, self._paths, predictors[0].detector_name, free)
-
-    def _make_predictor(self, model: ModelFiles) -> LentPredictor:
         settings = self._settings
-        classifier = make_classifier(model, self._paths)
-        quick, thorough = (
-            FacePredictor(
-                faces.make_detector(
-                    settings.detector, paths=self._paths, model_file=settings.detector_model, width=width
-                ),
-                classifier,
-                threshold=settings.threshold,
+        model = find_model(settings.model, self._paths)
+        free: queue.LifoQueue[LentPredictor] = queue.LifoQueue()
+        for _ in range(settings.predictor_count):
+            classifier = make_classifier(model, self._paths)
+            quick, thorough = (
+                FacePredictor(self._make_detector(width), classifier, threshold=settings.threshold)
+                for width in (QUICK_WIDTH, settings.detection_width)
             )
-            for width in (QUICK_WIDTH, settings.detection_width)
-        )
-        return LentPredictor(model, quick, thorough)
+            free.put(LentPredictor(model, quick, thorough))
+        return Generation(model, self._paths, quick.detector.name, free)
+
+    def _make_detector(self, width: int) -> faces.Detector:
+        file = self._settings.detector_model
+        return faces.make_detector(self._settings.detector, paths=self._paths, model_file=file, width=width)
 
 
 def _overloaded() -> RequestError:

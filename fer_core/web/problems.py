@@ -34,7 +34,6 @@ class RequestError(FerError):
 def handle_problems(app: Flask) -> None:
     """Makes every error an answer."""
     app.register_error_handler(FerError, _of_ours)
-    app.register_error_handler(CSRFError, _of_csrf)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(Exception, _of_a_bug)
 
@@ -73,14 +72,12 @@ def _of_ours(error: FerError) -> Response:
     return response
 
 
-def _of_csrf(error: CSRFError) -> Response:
-    return answer(f"The form cannot be trusted: {error.description}", "Reload the page, and send it again.", 400)
-
-
 def _of_http(error: HTTPException) -> Response:
     code = error.code or 500
     if code < 400:
         return error.get_response()
+    if isinstance(error, CSRFError):
+        return answer(f"The form cannot be trusted: {error.description}", "Reload the page, and send it again.", code)
     response = answer_of_status(code, error.name)
     response.headers.update((name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After"))
     return response

@@ -8,7 +8,7 @@ from fer_core.evaluation.analysis_result import Analysis
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.model_card import LIMITS, licence_of
 from fer_core.job.progress import run_progress
-from fer_core.store.files import read_json
+from fer_core.store.files import plain, read_json
 from fer_core.store.metrics import read_metrics
 from fer_core.store.model_files import ModelFiles
 from fer_core.store.run import Run
@@ -22,7 +22,7 @@ _FACTS = ("temperature", "backend", "devices", "threads", "precision", "precisio
 def run_detail(run: Run) -> dict[str, Any]:
     """Returns what is known of a run, as plain values. Raises ArtifactError if its files cannot be read."""
     progress = run_progress(run)
-    return {
+    known = {
         "run": run_line(run).model_dump(),
         "config": run.manifest.config.model_dump(mode="json"),
         "facts": _facts(run),
@@ -34,6 +34,7 @@ def run_detail(run: Run) -> dict[str, Any]:
         "plots": sorted(plots(run)),
         "files": sorted(files(run)),
     }
+    return plain(known)
 
 
 def model_card(model: ModelFiles) -> dict[str, Any]:
@@ -93,16 +94,10 @@ def plots(run: Run) -> dict[str, Path]:
 
 def files(run: Run) -> dict[str, Path]:
     """Returns the files that may be taken away, by the names under which they are; only those that there are."""
-    is_kept_apart = _lies_in(run.history, run.history_csv)
-    offered = {
-        "model.h5": run.model_h5,
-        "model.tflite": run.model_tflite,
-        "labels.json": run.labels_json,
-        "history.csv": run.history_csv if is_kept_apart else run.folder / "history.csv",
-        "manifest.json": run.folder / "manifest.json",
-        "evaluation.json": run.evaluation_json,
-        "log.txt": run.log_txt,
-    }
+    names = ("model.h5", "model.tflite", "labels.json", "history.csv", "manifest.json", "evaluation.json", "log.txt")
+    offered = {name: run.folder / name for name in names}
+    if _lies_in(run.history, run.history_csv):
+        offered["history.csv"] = run.history_csv
     return {name: path for name, path in offered.items() if _lies_in(path.parent, path)}
 
 

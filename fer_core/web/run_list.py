@@ -1,11 +1,9 @@
 """All runs in lines of a list, and histories without a run. What has not changed is not read again."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 from fer_core.errors import ArtifactError, FerError, NoSuchArtifactError
 from fer_core.paths import Paths
@@ -25,23 +23,27 @@ UNREADABLE = "UNREADABLE"
 _NAME = re.compile(r"[\w. ()+-]{1,200}\.csv")
 _ID = re.compile(r"\d{8}-\d{6}-[\w.-]{1,100}")
 """What runs and searches are named by the program."""
-
-Line = TypeVar("Line")
+_MOST_CACHED = 20_000
 
 
 class RunList:
-    """The runs of the models folder, and the histories beside them, cached until their files change."""
+    """The runs of the models folder, and the histories beside them."""
 
     def __init__(self, paths: Paths):
         self._paths = paths
-        self._cache: dict[Path, tuple[tuple[int, ...], RunAnswer | History]] = {}
+        # By the times of their files.
+        self._line = lru_cache(_MOST_CACHED)(lambda run, *changed: run_line(run))
+        self._history = lru_cache(_MOST_CACHED)(lambda path, changed: _history(path, changed))
 
     def lines(self) -> list[RunAnswer]:
         """Returns all runs, the newest first, the project's own models at the end."""
-        in_use = self._in_use()
+        try:
+            pointer = current(self._paths)
+            in_use = pointer.run if pointer else SHIPPED
+        except FerError:
+            in_use = ""
         runs = [*reversed(list_runs(self._paths)), *_shipped(self._paths)]
-        lines = [line for run in runs if (line := self._line(run)) is not None]
-        self._forget_others({run.folder for run in runs}, suffix="")
+        lines = [line for run in runs if (line := self._line_or_problem(run)) is not None]
         return [line.model_copy(update={"is_in_use": line.id == in_use}) for line in lines]
 
     def lone_histories(self, lines: list[RunAnswer]) -> list[History]:
@@ -50,37 +52,16 @@ class RunList:
         One that cannot be read has a `problem`; one whose name no address can have is left out.
         """
         of_runs = {line.history_csv for line in lines}
-        paths = {path for path in self._paths.history.glob("*.csv") if _NAME.fullmatch(path.name)}
-        alone = [path for path in paths if path.name not in of_runs]
-        found = [self._cached(path, [path], partial(_history, path)) for path in alone]
-        self._forget_others(paths, suffix=".csv")
+        paths = [path for path in self._paths.history.glob("*.csv") if _NAME.fullmatch(path.name)]
+        found = [self._history(path, _changed(path)) for path in paths if path.name not in of_runs]
         return sorted(found, key=lambda history: (history.date, history.path.name), reverse=True)
 
-    def _line(self, run: Run) -> RunAnswer | None:
+    def _line_or_problem(self, run: Run) -> RunAnswer | None:
         """Returns the run's line, None for one that is just being removed; one that is broken must not hide others."""
         try:
-            files = [run.folder / name for name in ("manifest.json", "state.json")]
-            return self._cached(run.folder, files, partial(run_line, run))
+            return self._line(run, *(_changed(run.folder / name) for name in ("manifest.json", "state.json")))
         except ArtifactError as error:
             return _unreadable(run, str(error)) if run.folder.is_dir() else None
-
-    def _cached(self, key: Path, files: list[Path], make: Callable[[], Line]) -> Line:
-        changed = tuple(map(_changed, files))
-        cached = self._cache.get(key)
-        if cached is None or cached[0] != changed:
-            cached = self._cache[key] = (changed, make())
-        return cached[1]
-
-    def _forget_others(self, keys: set[Path], *, suffix: str) -> None:
-        for path in [path for path in self._cache if path not in keys and (path.suffix == ".csv") == bool(suffix)]:
-            self._cache.pop(path, None)
-
-    def _in_use(self) -> str:
-        try:
-            pointer = current(self._paths)
-        except FerError:
-            return ""
-        return pointer.run if pointer else SHIPPED
 
 
 def run_line(run: Run) -> RunAnswer:
@@ -145,11 +126,11 @@ def _unreadable(run: Run, problem: str) -> RunAnswer:
     return RunAnswer.model_construct(**(dict.fromkeys(RunAnswer.model_fields) | texts | known))
 
 
-def _history(path: Path) -> History:
+def _history(path: Path, changed: int) -> History:
     try:
         return read_history(path)
     except ArtifactError as error:
-        return History(path=path, date=datetime.fromtimestamp(_changed(path) / 1e9, UTC), problem=str(error))
+        return History(path=path, date=datetime.fromtimestamp(changed / 1e9, UTC), problem=str(error))
 
 
 def _changed(path: Path) -> int:

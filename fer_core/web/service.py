@@ -1,10 +1,7 @@
 """`Service`: what the views of one application work with. Nothing else is kept between requests."""
 
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
 from flask import Flask, Response, current_app, g, request
 from itsdangerous import TimestampSigner
@@ -13,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock
+from fer_core.web.job_detail import JobList
 from fer_core.web.live_sessions import LiveSessions
 from fer_core.web.predictor_pool import PredictorPool
 from fer_core.web.run_list import RunList
@@ -20,28 +18,6 @@ from fer_core.web.settings import WebSettings
 
 _EXTENSION = "fer"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-
-
-class SharedAnswer:
-    """An answer that takes its time is asked for once, and all who want it get it: they occupy no threads meanwhile."""
-
-    def __init__(self, ask: Callable[[], Any], *, fresh_seconds: float, clock: Callable[[], float] = time.monotonic):
-        self._ask, self._fresh_seconds, self._clock = ask, fresh_seconds, clock
-        self._asking = threading.Lock()
-        self._answer: Any = None
-        self._until = 0.0
-
-    def get(self) -> Any:
-        """Returns the answer; an older one only while a newer one is asked for."""
-        if not self._asking.acquire(blocking=self._answer is None):
-            return self._answer
-        try:
-            if self._answer is None or self._clock() >= self._until:
-                self._answer = self._ask()
-                self._until = self._clock() + self._fresh_seconds
-            return self._answer
-        finally:
-            self._asking.release()
 
 
 class Figures:
@@ -70,11 +46,11 @@ class Figures:
         for label in labels:
             self._faces.labels(label).inc()
 
-    def text(self, readers: PredictorPool) -> bytes:
+    def text(self, pool: PredictorPool) -> bytes:
         """Returns everything in Prometheus' own form."""
-        self._waiting.set(readers.waiting)
+        self._waiting.set(pool.waiting)
         self._model.clear()
-        self._model.labels(readers.model.name).set(1)
+        self._model.labels(pool.model.name).set(1)
         return generate_latest(self._registry)
 
     def _begin(self) -> None:
@@ -90,27 +66,21 @@ class Figures:
         return response
 
 
-@dataclass(frozen=True)
 class Service:
     """What the views of one application work with."""
 
-    settings: WebSettings
-    paths: Paths
-    environ: Mapping[str, str]
-    clock: Clock
-    readers: PredictorPool
-    sessions: LiveSessions
-    runs: RunList
-    broker_state: SharedAnswer
-    """Whether the broker answers, and who takes jobs."""
-    signer: TimestampSigner
-    """Of the crops that a result page may send back."""
-    figures: Figures = field(default_factory=Figures)
-
-    def install(self, app: Flask) -> None:
-        """Gives it to the application's views."""
-        app.extensions[_EXTENSION] = self
+    def __init__(self, app: Flask, settings: WebSettings, paths: Paths, *, environ: Mapping[str, str], clock: Clock):
+        """Loads the model. Raises ConfigError, ArtifactError."""
+        self.settings, self.paths, self.environ, self.clock = settings, paths, environ, clock
+        self.pool = PredictorPool(settings, paths)
+        self.sessions = LiveSessions(threshold=settings.threshold)
+        self.runs = RunList(paths)
+        self.jobs = JobList(paths, environ, clock)
+        self.signer = TimestampSigner(app.secret_key, salt="crop")
+        """Of the crops that a result page may send back."""
+        self.figures = Figures()
         self.figures.watch(app)
+        app.extensions[_EXTENSION] = self
 
 
 def service(app: Flask | None = None) -> Service:

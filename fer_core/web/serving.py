@@ -41,15 +41,13 @@ _OTHER_THREADS = 8
 """For pages while all that may wait are waiting, and to say so to whoever comes then."""
 _INCOMING_BYTES = 4 * 2**30
 """Of requests that come in at the same time. They are held in memory, also those of whoever has not signed in."""
-_PROXY_HEADERS = {"x-forwarded-for", "x-forwarded-proto"}
 _CONNECTIONS = 1000
 _IDLE_SECONDS = 60
-_MEMORY = {
+_MALLOPT = {
     -8: 2,  # M_ARENA_MAX: each thread's own heap would keep what its largest request took, 200 MB in all
     -3: 4 * 2**20,  # M_MMAP_THRESHOLD: smaller blocks are not taken from the system anew in every request,
     -1: 16 * 2**20,  # M_TRIM_THRESHOLD: nor given back after it, which costs 2 of 10 ms
 }
-"""Settings of glibc's mallopt, by their numbers."""
 
 
 class Serving(NamedTuple):
@@ -61,33 +59,22 @@ class Serving(NamedTuple):
     @property
     def url(self) -> str:
         """The address to open in a browser."""
-        host, port = self._listens[0]
+        one = (getattr(self.server, "effective_host", ""), getattr(self.server, "effective_port", 0))
+        # There are several where a name stands for several addresses.
+        host, port = getattr(self.server, "effective_listen", [one])[0]
         name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
         return f"http://{name}:{port}"
-
-    def stop(self) -> None:
-        """Ends `server.run()` in another thread."""
-        trigger = self.server.trigger
-        # While the lock is held no other pull can have `_close` run, which closes what this one writes to.
-        with trigger.lock:
-            trigger.thunks.append(self._close)
-            trigger.pull_trigger()
-
-    def _close(self) -> None:
-        for channel in list(self.server.active_channels.values()):
-            channel.handle_close()
-        self.server.close()
-
-    @property
-    def _listens(self) -> list[tuple[str, int]]:
-        """Hosts and ports; there are several where a name stands for several addresses."""
-        one = (getattr(self.server, "effective_host", ""), getattr(self.server, "effective_port", 0))
-        return getattr(self.server, "effective_listen", [one])
 
 
 def serve(settings: WebSettings, paths: Paths) -> None:
     """Serves until a signal ends it. Raises ConfigError, ArtifactError."""
-    _set_process_up()
+    # What decoders say of broken pictures on file descriptor 2: whoever sends them could fill the log.
+    send_native_messages_to(Path(os.devnull))
+    # The pictures are what goes side by side, not the parts of one.
+    cv2.setNumThreads(1)
+    with contextlib.suppress(OSError, AttributeError):  # where there is another C library
+        for setting, value in _MALLOPT.items():
+            ctypes.CDLL(None).mallopt(setting, value)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is answered with 503
     with serving(settings, paths) as started:
@@ -95,17 +82,6 @@ def serve(settings: WebSettings, paths: Paths) -> None:
             print(warning, file=sys.stderr, flush=True)
         print(f"Serving on {started.url} – Ctrl-C ends it.", file=sys.stderr, flush=True)
         started.server.run()
-
-
-def _set_process_up() -> None:
-    """What holds for the whole process, and so is done for one that only serves."""
-    # What decoders say of broken pictures on file descriptor 2: whoever sends them could fill the log.
-    send_native_messages_to(Path(os.devnull))
-    # The pictures are what goes side by side, not the parts of one.
-    cv2.setNumThreads(1)
-    with contextlib.suppress(OSError, AttributeError):  # where there is another C library
-        for setting, value in _MEMORY.items():
-            ctypes.CDLL(None).mallopt(setting, value)
 
 
 @contextlib.contextmanager
@@ -117,29 +93,26 @@ def serving(settings: WebSettings, paths: Paths, *, environ: Mapping[str, str] =
     try:
         yield Serving(server, app)
     finally:
-        service(app).readers.close()
+        service(app).pool.close()
         server.close()
 
 
-def _connections(settings: WebSettings) -> int:
-    """Returns how many may be open: so many that their requests fit into memory, but one for each thread."""
-    fitting = min(_CONNECTIONS, _INCOMING_BYTES // settings.upload_bytes)
-    return max(fitting, settings.predictor_count + settings.waiting + _OTHER_THREADS)
-
-
 def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
+    threads = settings.predictor_count + settings.waiting + _OTHER_THREADS
+    # So many that their requests fit into memory, but one for each thread.
+    connections = max(min(_CONNECTIONS, _INCOMING_BYTES // settings.upload_bytes), threads)
     try:
         return waitress.create_server(
             app,
             host=settings.host,
             port=settings.port,
-            threads=settings.predictor_count + settings.waiting + _OTHER_THREADS,
-            connection_limit=_connections(settings),
+            threads=threads,
+            connection_limit=connections,
             channel_timeout=_IDLE_SECONDS,
             asyncore_use_poll=True,  # select() knows no more than 1,024 files
             max_request_body_size=settings.upload_bytes + 1,  # waitress takes what is smaller than that
             trusted_proxy=settings.proxy,
-            trusted_proxy_headers=_PROXY_HEADERS if settings.proxy else set(),
+            trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"} if settings.proxy else set(),
             clear_untrusted_proxy_headers=True,
             # Bodies stay in memory: nothing of an upload is written anywhere.
             inbuf_overflow=settings.upload_bytes + 1,
@@ -155,7 +128,7 @@ def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
 
 
 class _Parser(HTTPRequestParser):
-    """One request as it comes in. Knows when it began, and how long the lines between its chunks may be."""
+    """One request as it comes in."""
 
     def __init__(self, adj: Any):
         super().__init__(adj)
@@ -204,7 +177,7 @@ class _Channel(HTTPChannel):
     parser_class = _Parser
 
     def readable(self) -> bool:
-        """Asked at least once a second: whether more of the request is to be read. Closes what is late."""
+        """Returns whether more of the request is to be read. Closes what is late: waitress asks once a second."""
         if self._is_late():
             self.will_close = True
         return super().readable()

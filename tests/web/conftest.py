@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 import requests
 from flask import Flask
+from waitress.server import BaseWSGIServer
 
 from fer_core.paths import Paths
 from fer_core.store.run import Run
@@ -94,9 +95,23 @@ def served(settings: WebSettings, paths: Paths, environ: dict[str, str] | None =
         try:
             yield Site(started.url, paths, started.app)
         finally:
-            started.stop()
+            stop(started.server)
             thread.join(10)
             started.server.task_dispatcher.shutdown()
+
+
+def stop(server: BaseWSGIServer) -> None:
+    """Ends `server.run()` in another thread."""
+
+    def close() -> None:
+        for channel in list(server.active_channels.values()):
+            channel.handle_close()
+        server.close()
+
+    # While the lock is held no other pull can have `close` run, which closes what this one writes to.
+    with server.trigger.lock:
+        server.trigger.thunks.append(close)
+        server.trigger.pull_trigger()
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def test_a_session_that_nobody_uses_ends_by_itself(site, frames):
     now = [0.0]
     sessions = LiveSessions(threshold=0.4, clock=lambda: now[0])
     picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
-    with site.service.readers.lent() as predictor:
+    with site.service.pool.lent() as predictor:
         for session in ("first", "second"):
             sessions.read(session, picture, predictor.quick, smoothing_seconds=0.5)
         assert len(sessions) == 2
@@ -86,7 +86,7 @@ def test_a_session_that_nobody_uses_ends_by_itself(site, frames):
 def test_nothing_of_a_frame_is_kept(site, frames):
     sessions = LiveSessions(threshold=0.4)
     picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
-    with site.service.readers.lent() as predictor:
+    with site.service.pool.lent() as predictor:
         for _ in range(3):
             sessions.read("one", picture, predictor.quick, smoothing_seconds=0)
     (session,) = sessions._sessions.values()
@@ -97,7 +97,7 @@ def test_nothing_of_a_frame_is_kept(site, frames):
 def test_a_second_frame_at_the_same_time_is_refused(site, frames):
     sessions = LiveSessions(threshold=0.4)
     picture = cv2.imdecode(np.frombuffer(frames[0], np.uint8), 1)
-    with site.service.readers.lent() as predictor:
+    with site.service.pool.lent() as predictor:
         sessions.read("one", picture, predictor.quick, smoothing_seconds=0.5)
         (session,) = sessions._sessions.values()
         with session.busy, pytest.raises(RequestError, match="still being read"):

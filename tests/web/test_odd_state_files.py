@@ -119,13 +119,13 @@ def test_a_pointer_that_leads_elsewhere_ends_no_server(site, runs, content):
     from fer_core.store.promotion import promote
 
     promote(site.paths, runs[GOOD])
-    site.service.readers.look()
+    site.service.pool.look()
     path = site.paths.models / "current.json"
     with spoilt(path, content):
         answers = {page: site.get(page).status_code for page in PAGES}
         assert answers == dict.fromkeys(PAGES, 200) | {"/model": 400}
         assert "current.json" in site.get("/model").text
-        assert site.service.readers.model.name == GOOD
+        assert site.service.pool.model.name == GOOD
 
 
 def test_links_out_of_a_run_are_neither_shown_nor_sent(site, runs, tmp_path):

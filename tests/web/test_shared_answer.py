@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from fer_core.web.service import SharedAnswer
+from fer_core.web.job_detail import SharedAnswer
 
 
 def test_many_who_ask_at_once_ask_once():

@@ -3,16 +3,13 @@
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 import requests
-import waitress
-from flask import Flask
 
 from fer_core.errors import ConfigError
-from fer_core.web.serving import Serving, serving
+from fer_core.web.serving import serving
 from fer_core.web.settings import parse, password_warning
 from tests.conftest import PROJECT, paths_in
 from tests.script import run_script
@@ -31,24 +28,6 @@ def test_it_answers_soon_without_tensorflow_and_ends_when_asked(web_process, fac
     assert [name for name in ("tensorflow", "jaxlib", "h5py") if f"/{name}/" in mapped] == []
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) in (0, 143)
-
-
-def test_it_can_be_stopped_while_a_request_ends(monkeypatch):
-    server = waitress.create_server(lambda environ, start: [], host="127.0.0.1", port=0, threads=1)
-    wake = server.trigger._physical_pull
-
-    def wake_as_a_request_does_at_that_moment() -> None:
-        wake()
-        time.sleep(0.1)
-        wake()
-
-    monkeypatch.setattr(server.trigger, "_physical_pull", wake_as_a_request_does_at_that_moment)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    Serving(server, Flask("nothing")).stop()
-    thread.join(10)
-    assert not thread.is_alive()
-    server.task_dispatcher.shutdown()
 
 
 LOADED = """

@@ -17,7 +17,7 @@ from tests.web.conftest import finished_run, served
 def test_who_is_too_many_is_told_when_to_come_again_and_then_is_served(web_settings, tmp_path, face):
     settings = web_settings.model_copy(update={"readers": 1, "waiting": 0})
     with served(settings, paths_in(tmp_path)) as site:
-        with site.service.readers.lent():
+        with site.service.pool.lent():
             refused = site.predict(face)
             page = site.visit().submit("/", files={"image": face})
         assert refused.status_code == page.status_code == 503
@@ -25,15 +25,15 @@ def test_who_is_too_many_is_told_when_to_come_again_and_then_is_served(web_setti
         assert "More pictures are waiting" in refused.json()["error"]
         assert refused.json()["hint"]
         assert site.predict(face).status_code == 200
-        assert site.service.readers.waiting == 0
+        assert site.service.pool.waiting == 0
 
 
 def test_who_waits_is_served_when_a_reader_is_free(web_settings, tmp_path, face):
     settings = web_settings.model_copy(update={"readers": 1, "waiting": 1})
     with served(settings, paths_in(tmp_path)) as site, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with site.service.readers.lent():
+        with site.service.pool.lent():
             answer = pool.submit(site.predict, face)
-            wait_until(lambda: site.service.readers.waiting == 2)
+            wait_until(lambda: site.service.pool.waiting == 2)
             assert not answer.done()
         assert answer.result(10).status_code == 200
 
@@ -74,11 +74,11 @@ def test_a_promoted_model_that_cannot_be_read_leaves_the_old_one_in_use(web_sett
     with served(web_settings, paths) as site:
         promotion.promote(paths, second)
         (second.folder / "model.h5").unlink()
-        site.service.readers.look()
+        site.service.pool.look()
         assert site.predict(face).json()["model"] == first.id
         assert "cannot be read with" in site.get("/model").text
         promotion.promote(paths, first)
-        site.service.readers.look()
+        site.service.pool.look()
         assert "cannot be read with" not in site.get("/model").text
 
 
@@ -107,7 +107,7 @@ def test_what_was_promoted_while_the_first_model_was_loaded_is_read_with(web_set
 
     monkeypatch.setattr(PredictorPool, "_load", promoted_meanwhile)
     with served(web_settings.model_copy(update={"readers": 1}), paths) as site:
-        site.service.readers.look()
+        site.service.pool.look()
         assert site.predict(face).json()["model"] == run.id
 
 
@@ -125,7 +125,7 @@ def test_a_promoted_model_whose_small_runtime_is_broken_is_said_and_a_later_one_
         assert "cannot be read with" in page.text
         assert site.predict(face).json()["model"] == "shipped/best"
         promotion.promote(paths, good)
-        wait_until(lambda: site.service.readers.model.name == good.id)
+        wait_until(lambda: site.service.pool.model.name == good.id)
 
 
 def test_trials_are_no_candidates_and_promoting_one_says_what_it_is(web_settings, tmp_path):
@@ -161,7 +161,7 @@ def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, tm
             assert visit.submit("/model/rollback", {"from": start.id, "to": end.id}).status_code == 200
         page = visit.submit("/model/rollback", {"from": first.id, "to": "shipped/best"})
         assert "The model of the project itself is the model in use again" in page.text
-        assert site.service.readers.model.name == "shipped/best"
+        assert site.service.pool.model.name == "shipped/best"
 
 
 @pytest.mark.parametrize("detector", ["haar"])

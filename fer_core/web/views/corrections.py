@@ -52,7 +52,7 @@ def keep() -> Response:
 
     Its name says what is in it: the same crop is kept once, however often it is sent, under the label named last.
     """
-    inbox, labels, label = service().paths.inbox, service().readers.model.labels, request.form.get("label", "")
+    inbox, labels, label = service().paths.inbox, service().pool.model.labels, request.form.get("label", "")
     if label not in labels or not _LABEL.fullmatch(label):
         raise ConfigError(f"There is no label {label[:120]!r}.", hint=did_you_mean(label, labels))
     crop = _crop(request.form.get("crop", ""))

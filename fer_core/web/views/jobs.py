@@ -4,12 +4,10 @@ from flask import Blueprint, Response, flash, jsonify, make_response, redirect, 
 
 from fer_core.errors import FerError
 from fer_core.job.arguments import validate
-from fer_core.job.change import cancel_job
-from fer_core.job.job import Job, find_job
-from fer_core.store.files import plain
+from fer_core.job.job import Job
 from fer_core.web.answers import JobDetailAnswer, JobRequest, JobsAnswer, WorkersAnswer
 from fer_core.web.forms import FORMS, MissingDataError, arguments_of, check_data, job_form
-from fer_core.web.job_detail import HOW_TO_START, job_detail, job_lines, resumed, search_lines, submitted
+from fer_core.web.job_detail import HOW_TO_START
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.problems import status_of
 from fer_core.web.safety import changes
@@ -25,7 +23,7 @@ _CHANGE = {"body": json_content(None), "status": 202, "problems": (400, 403, 404
 @describes(JobsAnswer)
 def jobs() -> Response:
     """The jobs: those that are open first, then those that ended last."""
-    return jsonify(jobs=plain(job_lines(service().paths, service().clock)))
+    return jsonify(jobs=service().jobs.lines())
 
 
 @api.post("/jobs", endpoint="new")
@@ -38,47 +36,48 @@ def new_job() -> Response:
 
 
 @api.get("/jobs/<name>")
-@describes(JobDetailAnswer, "name", problems=(400, 404))
+@describes(JobDetailAnswer, problems=(400, 404))
 def job(name: str) -> Response:
     """One job, by its id or that of its run or search."""
     return _answer(name, 200)
 
 
 @api.post("/jobs/<name>/cancel", endpoint="cancel")
-@describes(JobDetailAnswer, "name", **_CHANGE)
+@describes(JobDetailAnswer, **_CHANGE)
 @changes
 def cancel_by_api(name: str) -> Response:
     """Asks a job to end."""
-    return _answer(_cancelled(name).id, 202)
+    return _answer(service().jobs.cancel(name).id, 202)
 
 
 @api.post("/jobs/<name>/resume", endpoint="resume")
-@describes(JobDetailAnswer, "name", **_CHANGE)
+@describes(JobDetailAnswer, **_CHANGE)
 @changes
 def resume_by_api(name: str) -> Response:
     """Goes on with a job that failed, was cancelled or ran out of time."""
-    return _answer(resumed(name).id, 202)
+    return _answer(service().jobs.resume(name).id, 202)
 
 
 @api.get("/workers")
 @describes(WorkersAnswer)
 def workers() -> Response:
     """Whether the broker answers, and who takes jobs from which queue. Takes up to two seconds; holds for two more."""
-    return jsonify(service().broker_state.get())
+    return jsonify(service().jobs.broker_state.get())
 
 
 @pages.get("/jobs")
 def page() -> str:
     """All jobs. Who works on them is asked for by the page's script: it takes a second."""
-    lines = plain(job_lines(service().paths, service().clock))
-    searches = search_lines(service().paths)
-    return render_template("jobs.html", jobs=lines, searches=searches, forms=FORMS, how_to_start=HOW_TO_START)
+    jobs = service().jobs
+    return render_template(
+        "jobs.html", jobs=jobs.lines(), searches=jobs.searches(), forms=FORMS, how_to_start=HOW_TO_START
+    )
 
 
 @pages.get("/jobs/<name>")
 def one(name: str) -> str:
     """One job."""
-    return render_template("job.html", job=_detail(name), how_to_start=HOW_TO_START)
+    return render_template("job.html", job=service().jobs.detail(name), how_to_start=HOW_TO_START)
 
 
 @pages.get("/jobs/new/<task>")
@@ -106,13 +105,13 @@ def send(task: str) -> Response | tuple[str, int]:
 @pages.get("/jobs/<name>/cancel")
 def confirm_cancel(name: str) -> str:
     """Asks whether a job is to end, and says what becomes of it."""
-    return render_template("cancel.html", job=_detail(name))
+    return render_template("cancel.html", job=service().jobs.detail(name))
 
 
 @pages.post("/jobs/<name>/cancel")
 def cancel(name: str) -> Response:
     """Asks a job to end."""
-    job = _cancelled(name)
+    job = service().jobs.cancel(name)
     flash("It is cancelled." if job.status == "CANCELLED" else "It was asked to end; that takes some seconds.")
     return redirect(url_for("jobs.one", name=job.id))
 
@@ -120,7 +119,7 @@ def cancel(name: str) -> Response:
 @pages.post("/jobs/<name>/resume")
 def resume(name: str) -> Response:
     """Goes on with a job that failed, was cancelled or ran out of time."""
-    job = resumed(name)
+    job = service().jobs.resume(name)
     if job.has_message:
         flash(f"It goes on, in the queue {job.queue}.")
     return redirect(url_for("jobs.one", name=job.id))
@@ -130,18 +129,8 @@ def _new(task: str, arguments: dict, *, unchecked: bool) -> Job:
     validate(task, arguments)
     if not unchecked:
         check_data(arguments)
-    return submitted(task, arguments)
-
-
-def _cancelled(name: str) -> Job:
-    job = find_job(service().paths, name)
-    cancel_job(job)
-    return job
-
-
-def _detail(name: str) -> dict:
-    return plain(job_detail(service().paths, name, service().clock))
+    return service().jobs.submit(task, arguments)
 
 
 def _answer(name: str, status: int) -> Response:
-    return make_response(jsonify(_detail(name)), status)
+    return make_response(jsonify(service().jobs.detail(name)), status)

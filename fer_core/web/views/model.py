@@ -32,7 +32,7 @@ def healthz() -> Response:
 @describes(None)
 def metrics() -> Response:
     """Figures for Prometheus."""
-    return Response(service().figures.text(service().readers), content_type=CONTENT_TYPE_LATEST)
+    return Response(service().figures.text(service().pool), content_type=CONTENT_TYPE_LATEST)
 
 
 @pages.get("/model")
@@ -41,7 +41,7 @@ def page() -> str:
     held = service()
     pointer, step = promotion.current(held.paths), promotion.step_back(held.paths)
     lines = {line.id: line for line in held.runs.lines()}
-    card = model_card(held.readers.model)
+    card = model_card(held.pool.model)
     return render_template(
         "model.html",
         card=card,
@@ -50,9 +50,9 @@ def page() -> str:
         back=lines.get(page_id(step.end)) if step else None,
         before=[lines[run_id] for run_id in (*pointer.previous, SHIPPED) if run_id in lines] if pointer else [],
         candidates=[line for line in lines.values() if _can_be_promoted(line)],
-        cost=held.readers.cost,
+        cost=held.pool.generation.cost,
         fixed=held.settings.model,
-        detector=held.readers.detector_name,
+        detector=held.pool.generation.detector_name,
     )
 
 
@@ -91,7 +91,7 @@ def promote() -> Response:
     result = promotion.promote(held.paths, open_run(held.paths, request.form.get("run", "")), clock=held.clock)
     if not result.promoted:
         raise ArtifactError(result.sentence, hint="Train on photographs first.")
-    held.readers.look()
+    held.pool.look()
     back = " The button below goes back to the one before." if promotion.step_back(held.paths) else ""
     flash(result.sentence + back)
     return redirect(url_for("model.page"))
@@ -103,7 +103,7 @@ def rollback() -> Response:
     held = service()
     wanted = Step(request.form.get("from", "")[:120], request.form.get("to", "")[:120])
     pointer = promotion.rollback(held.paths, wanted=wanted, clock=held.clock)
-    held.readers.look()
+    held.pool.look()
     flash(f"{f'Run {pointer.run}' if pointer else 'The model of the project itself'} is the model in use again.")
     return redirect(url_for("model.page"))
 

@@ -2,16 +2,16 @@
 
 import csv
 import io
+from pathlib import Path
 
 from flask import Blueprint, Response, jsonify, render_template, request, send_file
 
 from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
-from fer_core.tuning.folder import open_search
+from fer_core.tuning.folder import Search, open_search
 from fer_core.web import comparing
 from fer_core.web.answers import RunDetailAnswer, RunsAnswer, SearchAnswer
-from fer_core.web.job_detail import search_detail
 from fer_core.web.openapi import describes
 from fer_core.web.run_detail import files, log_tail, plots, run_detail
 from fer_core.web.run_list import SORTS, UNREADABLE, find_history, find_run, id_of, in_order
@@ -20,28 +20,27 @@ from fer_core.web.service import service
 pages = Blueprint("runs", __name__)
 searches = Blueprint("searches", __name__)
 api = Blueprint("runs_api", __name__, url_prefix="/api/v1")
-_FILES_OF_SEARCH = {"trials.csv": "trials_csv", "best.toml": "best_toml"}
 
 
 @api.get("/runs")
 @describes(RunsAnswer)
 def runs() -> Response:
     """All trainings, the newest first."""
-    return jsonify(runs=plain([line.model_dump() for line in service().runs.lines()]))
+    return jsonify(runs=[plain(line.model_dump()) for line in service().runs.lines()])
 
 
 @api.get("/runs/<run_id>")
-@describes(RunDetailAnswer, "run_id", problems=(400, 404))
+@describes(RunDetailAnswer, problems=(400, 404))
 def run(run_id: str) -> Response:
     """One training, with its epochs so far."""
-    return jsonify(plain(run_detail(find_run(service().paths, run_id))))
+    return jsonify(run_detail(find_run(service().paths, run_id)))
 
 
 @api.get("/searches/<search_id>")
-@describes(SearchAnswer, "search_id", problems=(400, 404))
+@describes(SearchAnswer, problems=(400, 404))
 def search(search_id: str) -> Response:
     """One search, with its trials so far."""
-    return jsonify(plain(search_detail(open_search(service().paths, search_id), service().clock)))
+    return jsonify(service().jobs.search(search_id))
 
 
 @pages.get("/runs")
@@ -68,17 +67,14 @@ def page() -> str:
 def one(run_id: str) -> str:
     """One training."""
     run = find_run(service().paths, run_id)
-    return render_template("run.html", detail=plain(run_detail(run)), log=log_tail(run.log_txt))
+    return render_template("run.html", detail=run_detail(run), log=log_tail(run.log_txt))
 
 
 @pages.get("/runs/<run_id>/files/<name>")
 def file(run_id: str, name: str) -> Response:
     """One of a run's files, to be saved."""
     run = find_run(service().paths, run_id)
-    path = files(run).get(name)
-    if path is None:
-        raise NotFoundError(f"Run {run_id} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
-    return send_file(path.resolve(), as_attachment=True, download_name=f"{id_of(run)}_{name}")
+    return _saved(files(run).get(name), f"Run {run_id}", id_of(run), name)
 
 
 @pages.get("/runs/<run_id>/plots/<name>")
@@ -131,16 +127,23 @@ def compare() -> str:
 @searches.get("/searches/<search_id>", endpoint="one")
 def one_search(search_id: str) -> str:
     """One search."""
-    found = open_search(service().paths, search_id)
-    saved = [name for name, attribute in _FILES_OF_SEARCH.items() if getattr(found, attribute).is_file()]
-    return render_template("search.html", detail=plain(search_detail(found, service().clock)), files=saved)
+    files = _files_of_search(open_search(service().paths, search_id))
+    return render_template("search.html", detail=service().jobs.search(search_id), files=list(files))
 
 
 @searches.get("/searches/<search_id>/files/<name>", endpoint="file")
 def file_of_search(search_id: str, name: str) -> Response:
     """One of a search's files, to be saved."""
-    found = open_search(service().paths, search_id)
-    path = getattr(found, _FILES_OF_SEARCH[name]) if name in _FILES_OF_SEARCH else None
-    if path is None or not path.is_file():
-        raise NotFoundError(f"Search {search_id} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
-    return send_file(path.resolve(), as_attachment=True, download_name=f"{search_id}_{name}")
+    path = _files_of_search(open_search(service().paths, search_id)).get(name)
+    return _saved(path, f"Search {search_id}", search_id, name)
+
+
+def _files_of_search(search: Search) -> dict[str, Path]:
+    return {path.name: path for path in (search.trials_csv, search.best_toml) if path.is_file()}
+
+
+def _saved(path: Path | None, owner: str, owner_id: str, name: str) -> Response:
+    """Returns a file for a browser to save under a name that says whose it is. Raises NotFoundError."""
+    if path is None:
+        raise NotFoundError(f"{owner} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
+    return send_file(path.resolve(), as_attachment=True, download_name=f"{owner_id}_{name}")
