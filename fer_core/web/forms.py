@@ -29,7 +29,7 @@ class FormField:
     """One setting in a form."""
 
     name: str
-    kind: Literal["select", "checks", "checkbox", "number", "text", "json"]
+    kind: Literal["select", "checks", "checkbox", "integer", "number", "text", "json"]
     value: Any
     """As it is shown; what is the same when the form comes back is left out of the job."""
     help: str
@@ -37,8 +37,6 @@ class FormField:
     """As the job takes them; a browser sends back what they are as text."""
     minimum: float | None = None
     maximum: float | None = None
-    step: str = "any"
-    """For numbers: '1' where they are whole."""
     reloads: bool = False
     """Whether another value changes which other fields there are, and with what they begin."""
     default: str = ""
@@ -173,8 +171,7 @@ def _field(name: str, schema: Mapping[str, Any], value: Any) -> FormField:
         return FormField(name, "checkbox", bool(value), text)
     if kind in ("integer", "number"):
         low, high = (schema.get(f"exclusive{end}", schema.get(end.lower())) for end in ("Minimum", "Maximum"))
-        step = "1" if kind == "integer" else "any"
-        return FormField(name, "number", "" if value is None else value, text, (), low, high, step)
+        return FormField(name, kind, "" if value is None else value, text, (), low, high)
     if kind == "string":
         return FormField(name, "text", value or "", text)
     empty = {"array": [], "object": {}}.get(kind) if value is not None else None
@@ -192,7 +189,7 @@ def _value(one: FormField, sent: Any) -> Any:
         return one.empty
     if one.kind == "select":
         return next((choice for choice in one.choices if str(choice) == text), text)
-    if one.kind == "number":
+    if one.kind in ("integer", "number"):
         return _number(one, text)
     return _json(one, text) if one.kind == "json" else text
 
@@ -208,9 +205,9 @@ def _unchanged(one: FormField) -> Any:
 
 def _number(one: FormField, text: str) -> int | float:
     try:
-        return int(text) if one.step == "1" else float(text)
+        return int(text) if one.kind == "integer" else float(text)
     except ValueError:
-        kind = "a whole number" if one.step == "1" else "a number"
+        kind = "a whole number" if one.kind == "integer" else "a number"
         hint = "Change it, and send it again."
         raise ConfigError(f"{one.label} takes {kind}, not {text[:40]!r}.", hint=hint) from None
 
