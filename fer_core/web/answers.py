@@ -11,44 +11,39 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Faces = Literal["find", "given"]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, strict=True)
-
-
-class _Answer(BaseModel):
+class _Documented(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class Problem(_Answer):
+class Problem(_Documented):
     """What is wrong, and what to do."""
 
     error: str
     hint: str
 
 
-class PredictRequest(_Body):
-    """Pictures as base64."""
+class PredictForm(_Documented):
+    """The fields beside the pictures of a multipart request."""
 
-    images: Annotated[list[str], Field(min_length=1, max_length=MOST_PICTURES)]
-    """Files (JPEG, PNG, BMP, WebP) as base64: also in lines, URL-safe, unpadded, or after `data:image/…;base64,`."""
     faces: Faces = "find"
     """find: look for faces; given: each picture is one face, cut out as in FER-2013."""
 
 
-class PredictForm(BaseModel):
-    """The fields beside the pictures of a multipart request."""
+class PredictRequest(PredictForm, extra="forbid", strict=True):
+    """Pictures as base64."""
 
-    faces: Faces = "find"
+    images: Annotated[list[str], Field(min_length=1, max_length=MOST_PICTURES)]
+    """Files (JPEG, PNG, BMP, WebP) as base64: also in lines, URL-safe, unpadded, or after `data:image/…;base64,`."""
 
 
-class LiveForm(BaseModel):
+class LiveForm(_Documented):
     """The fields beside the frame of a visit of the live page."""
 
     session: Annotated[str, Field(pattern="^[A-Za-z0-9-]{8,64}$")]
     smoothing: Annotated[float, Field(ge=0, le=10)] = SMOOTHING_SECONDS
 
 
-class BoxAnswer(_Answer):
+class BoxAnswer(_Documented):
     """A rectangle in pixels of the picture; may reach outside it."""
 
     x: float
@@ -57,7 +52,7 @@ class BoxAnswer(_Answer):
     height: float
 
 
-class FaceAnswer(_Answer):
+class FaceAnswer(_Documented):
     """What was read in one face."""
 
     box: BoxAnswer
@@ -79,7 +74,7 @@ class PersonAnswer(FaceAnswer):
     """Whether the label lags behind: another one is more probable, but not for long enough yet."""
 
 
-class PictureAnswer(_Answer):
+class PictureAnswer(_Documented):
     """What was read in one picture."""
 
     width: int
@@ -88,7 +83,7 @@ class PictureAnswer(_Answer):
     """The largest first; empty where no face was found."""
 
 
-class PredictAnswer(_Answer):
+class PredictAnswer(_Documented):
     """What was read, by picture, in the order in which they were sent."""
 
     model: str
@@ -96,7 +91,7 @@ class PredictAnswer(_Answer):
     images: list[PictureAnswer]
 
 
-class LiveAnswer(_Answer):
+class LiveAnswer(_Documented):
     """What was read in one frame."""
 
     model: str
@@ -107,7 +102,7 @@ class LiveAnswer(_Answer):
     """From the decoded frame to the readings."""
 
 
-class JobRequest(_Body):
+class JobRequest(_Documented, extra="forbid", strict=True):
     """A job to be done."""
 
     task: Literal["tune", "train", "retrain", "evaluate", "gc"]
@@ -117,7 +112,7 @@ class JobRequest(_Body):
     """Send it also where its images are not on this server: its workers have them."""
 
 
-class RunAnswer(_Answer):
+class RunAnswer(_Documented):
     """A training in a line of a list."""
 
     id: str
@@ -146,7 +141,7 @@ class RunAnswer(_Answer):
 RunsAnswer = create_model("RunsAnswer", __doc__="All trainings.", runs=list[RunAnswer])
 
 
-class RunDetailAnswer(_Answer):
+class RunDetailAnswer(_Documented):
     """All that is known of a training."""
 
     run: RunAnswer
@@ -162,7 +157,7 @@ class RunDetailAnswer(_Answer):
     files: list[str]
 
 
-class JobAnswer(_Answer):
+class JobAnswer(_Documented):
     """A job in a line of a list."""
 
     id: str
@@ -204,7 +199,7 @@ class JobDetailAnswer(JobAnswer):
     """The end of what its process printed."""
 
 
-class WorkersAnswer(_Answer):
+class WorkersAnswer(_Documented):
     """Whether the broker answers, and who takes jobs from which queue."""
 
     reachable: bool
@@ -217,7 +212,7 @@ class WorkersAnswer(_Answer):
     """How many workers would find something to do, or are at work, by queue; known without the broker too."""
 
 
-class SearchAnswer(_Answer):
+class SearchAnswer(_Documented):
     """All that is shown of a search."""
 
     search: dict[str, Any]

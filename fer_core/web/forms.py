@@ -31,7 +31,7 @@ class FormField:
     name: str
     kind: Literal["select", "checks", "checkbox", "integer", "number", "text", "json"]
     value: Any
-    """As it is shown; what is the same when the form comes back is left out of the job."""
+    """As it is shown."""
     help: str
     choices: tuple[Any, ...] = ()
     """As the job takes them; a browser sends back what they are as text."""
@@ -39,8 +39,8 @@ class FormField:
     maximum: float | None = None
     reloads: bool = False
     """Whether another value changes which other fields there are, and with what they begin."""
-    default: str = ""
-    """What a job has that does not name it; matters where `reloads`, since such a form may begin with another."""
+    unchanged: Any = None
+    """What a job has that does not name it, and so need not be sent."""
     empty: Any = None
     """What a field that was emptied stands for."""
 
@@ -74,14 +74,14 @@ def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -
     if task not in FORMS:
         raise JobError(f"There is no form for {task[:60]!r}.", hint=did_you_mean(task, FORMS))
     network = chosen.get("network") if task == "train" else None
-    default = "" if network else {"tune": spec.DEFAULT_RECIPE, "train": DEFAULT_RECIPE}.get(task, "")
-    recipe = chosen.get("recipe") or default
+    default = None if network else {"tune": spec.DEFAULT_RECIPE, "train": DEFAULT_RECIPE}.get(task)
+    recipe = chosen.get("recipe") or default or ""
     base = starting_config(recipe, network)
     left_out = ("dry_run", "settings", "run") if task == "train" else ("dry_run",)
     own = [one for one in _fields(ARGUMENTS[task], {}, environ) if one.name not in left_out]
     sections = {"The job": [_with_choices(one, task, recipe, default, base) for one in own]}
     if task == "train":
-        sections |= _of_training(base, network or base.network, environ, default=base.network if recipe else "")
+        sections |= _of_training(base, network or base.network, environ, default=base.network if recipe else None)
     return JobForm(task, TASKS[task], sections)
 
 
@@ -100,7 +100,7 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
         if one.kind not in ("checkbox", "checks") and name not in sent:
             continue
         value = _value(one, sent)
-        if value == _unchanged(one):
+        if value == one.unchanged:
             continue
         if name.startswith(OPTION):
             options[name.removeprefix(OPTION)] = value
@@ -131,25 +131,25 @@ def check_data(arguments: Mapping[str, Any]) -> None:
             ) from None
 
 
-def _with_choices(one: FormField, task: str, recipe: str, default: str, base: TrainConfig) -> FormField:
+def _with_choices(one: FormField, task: str, recipe: str, default: str | None, base: TrainConfig) -> FormField:
     """Returns a field with what its schema does not know: the recipes, and the settings that have a range."""
     if one.name == "recipe":
         names = (*(() if recipe else ("",)), *RECIPES)
-        return FormField("recipe", "select", recipe, one.help, names, reloads=True, default=default)
+        return FormField("recipe", "select", recipe, one.help, names, reloads=True, unchanged=default)
     if one.name == "space" and task == "tune":
         return FormField("space", "checks", (), one.help, tuple(parameter.name for parameter in parameters(base)))
     return one
 
 
 def _of_training(
-    base: TrainConfig, network: str, environ: Mapping[str, str], *, default: str
+    base: TrainConfig, network: str, environ: Mapping[str, str], *, default: str | None
 ) -> dict[str, list[FormField]]:
     options_type = networks.network_module(network).Options
     given = base.network_options if network == base.network else {}
     options = options_type.checked(given, where=f"network {network}").model_dump()
     settings = {one.name: one for one in _fields(TrainConfig, dict(base), environ) if one.name != "network_options"}
     about = settings.pop("network").help
-    chosen = FormField("network", "select", network, about, tuple(networks.names()), reloads=True, default=default)
+    chosen = FormField("network", "select", network, about, tuple(networks.names()), reloads=True, unchanged=default)
     of_network = [replace(one, name=f"{OPTION}{one.name}") for one in _fields(options_type, options, environ)]
     return {"The network": [chosen, *of_network], "The training": list(settings.values())}
 
@@ -165,17 +165,20 @@ def _fields(model: type[Settings], values: Mapping[str, Any], environ: Mapping[s
 
 def _field(name: str, schema: Mapping[str, Any], value: Any) -> FormField:
     text, kind = schema.get("description", ""), schema.get("type")
+    unchanged = None if value == "" else value
     if "enum" in schema:
-        return FormField(name, "select", "" if value is None else value, text, tuple(schema["enum"]))
+        shown = "" if value is None else value
+        return FormField(name, "select", shown, text, tuple(schema["enum"]), unchanged=unchanged)
     if kind == "boolean":
-        return FormField(name, "checkbox", bool(value), text)
+        return FormField(name, "checkbox", bool(value), text, unchanged=bool(value))
     if kind in ("integer", "number"):
         low, high = (schema.get(f"exclusive{end}", schema.get(end.lower())) for end in ("Minimum", "Maximum"))
-        return FormField(name, kind, "" if value is None else value, text, (), low, high)
+        return FormField(name, kind, "" if value is None else value, text, (), low, high, unchanged=value)
     if kind == "string":
-        return FormField(name, "text", value or "", text)
+        return FormField(name, "text", value or "", text, unchanged=unchanged)
     empty = {"array": [], "object": {}}.get(kind) if value is not None else None
-    return FormField(name, "json", json.dumps(value) if value else "", text, empty=empty)
+    written = json.dumps(value) if value else ""
+    return FormField(name, "json", written, text, unchanged=json.loads(written) if written else empty, empty=empty)
 
 
 def _value(one: FormField, sent: Any) -> Any:
@@ -192,15 +195,6 @@ def _value(one: FormField, sent: Any) -> Any:
     if one.kind in ("integer", "number"):
         return _number(one, text)
     return _json(one, text) if one.kind == "json" else text
-
-
-def _unchanged(one: FormField) -> Any:
-    """Returns what need not be sent for the field: what the job has by itself."""
-    if one.reloads:
-        return one.default or None
-    if one.kind == "checks" or one.value in ("", None):
-        return one.empty
-    return json.loads(one.value) if one.kind == "json" else one.value
 
 
 def _number(one: FormField, text: str) -> int | float:

@@ -1,25 +1,34 @@
-"""All that is shown of one run or of the model in use, and which of a run's files may be taken away."""
+"""All that is shown of one run, of the model in use, and of several runs side by side; the files that a run gives."""
 
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, ConfigError, FerError
 from fer_core.evaluation.analysis_result import Analysis
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.model_card import LIMITS, licence_of
 from fer_core.job.progress import run_progress
+from fer_core.paths import Paths
 from fer_core.store.files import plain, read_json
 from fer_core.store.metrics import read_metrics
 from fer_core.store.model_files import ModelFiles
 from fer_core.store.run import Run
-from fer_core.web.run_list import run_line
+from fer_core.web.answers import RunAnswer
+from fer_core.web.run_list import find_history, find_run, run_line
 
+MOST_COMPARED = 8
+HISTORY = "csv:"
+"""Before the name of a history without a run."""
+_PAIRING = threading.Lock()
+"""Each comparison takes all cores."""
 _LOG_BYTES = 64 * 1024
 _SHOWN_MISTAKES = 24
 _FACTS = ("temperature", "backend", "devices", "threads", "precision", "precision_reason", "versions", "git_commit")
 
 
-def run_detail(run: Run) -> dict[str, Any]:
+def detail(run: Run) -> dict[str, Any]:
     """Returns what is known of a run, as plain values. Raises ArtifactError if its files cannot be read."""
     progress = run_progress(run)
     known = {
@@ -113,6 +122,112 @@ def log_tail(path: Path) -> str:
     except OSError:
         return ""
     return text if size <= _LOG_BYTES else text.partition("\n")[2]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One of the runs or histories that are compared."""
+
+    id: str
+    name: str
+    scored_on: str
+    """The test images in words: scores of other ones say little beside these. '' where there are no scores."""
+    epochs: list[dict[str, Any]]
+    accuracy: float | None
+    accuracy_interval: tuple[float, float] | None = None
+    macro_f1: float | None = None
+    macro_f1_interval: tuple[float, float] | None = None
+    split_fingerprint: str | None = None
+    """Two models with the same one can be compared image by image."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    per_class: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def comparison(paths: Paths, names: list[str], *, image_by_image: bool) -> dict[str, Any]:
+    """Returns what is shown of runs and histories side by side, each once.
+
+    `groups` has them by their test images. `pairs` can be compared image by image, which takes some seconds the first
+    time: where that is wanted, `paired` has a sentence for each. Raises ConfigError for too many, ArtifactError for one
+    there is not.
+    """
+    names = list(dict.fromkeys(names))
+    if len(names) > MOST_COMPARED:
+        raise ConfigError(f"{len(names)} runs are too many to compare.", hint=f"Take at most {MOST_COMPARED}.")
+    every = [_compared(paths, name) for name in names]
+    groups: dict[str, list[Compared]] = {}
+    for one in sorted(every, key=lambda one: not one.scored_on):
+        groups.setdefault(one.scored_on or "Not scored on test images", []).append(one)
+    pairs = _pairs(every)
+    charts = [{"id": one.id, "name": one.name, "epochs": one.epochs, "per_class": one.per_class} for one in every]
+    return {
+        "runs": every,
+        "groups": groups,
+        "differing": _differing(every),
+        "pairs": pairs,
+        "paired": [(*pair, _paired_sentence(paths, *pair)) for pair in pairs] if image_by_image else [],
+        "data": plain(charts),
+    }
+
+
+def scored_on(line: RunAnswer) -> str:
+    """Returns the test images of a run's scores, in words; '' where there are none."""
+    if line.split is None:
+        return ""
+    images = f"{line.images:,} images" if line.images else "images"
+    return f"{line.split}: {images}{f' of {line.data}' if line.data else ''}"
+
+
+def _compared(paths: Paths, name: str) -> Compared:
+    if name.startswith(HISTORY):
+        history = find_history(paths, name.removeprefix(HISTORY))
+        _, accuracy = history.best or (0, None)
+        images = f"Validation, as {history.path.name} says: unknown images, and the best of all epochs"
+        rows = [dict(row) for row in history.rows]
+        return Compared(name, history.path.name, images if history.best else "", rows, accuracy)
+    run = find_run(paths, name)
+    line, manifest = run_line(run), run.manifest
+    settings = manifest.config.model_dump(mode="json")
+    options = {f"network_options.{name}": value for name, value in settings.pop("network_options").items()}
+    scores = evaluation(run) or {}
+    return Compared(
+        scored_on=scored_on(line),
+        epochs=epoch_rows(run),
+        macro_f1_interval=scores.get("macro_f1_interval"),
+        split_fingerprint=manifest.split_fingerprint,
+        settings={"recipe": manifest.recipe} | settings | options,
+        per_class=scores.get("per_class", {}),
+        **line.model_dump(include={"id", "name", "accuracy", "accuracy_interval", "macro_f1"}),
+    )
+
+
+def _differing(every: list[Compared]) -> dict[str, list[Any]]:
+    """Returns the settings that are not the same in all, each with a value per run; None where one has no such.
+
+    A history knows no settings, which is no difference.
+    """
+    known = [one.settings for one in every if one.settings]
+    names = dict.fromkeys(name for settings in known for name in settings)
+    differ = [name for name in names if any(one.get(name) != known[0].get(name) for one in known)]
+    return {name: [one.settings.get(name) for one in every] for name in differ}
+
+
+def _pairs(every: list[Compared]) -> list[tuple[Compared, Compared]]:
+    """Returns those that can be compared image by image, each with the first one of its test images."""
+    firsts: dict[str, Compared] = {}
+    scored = [one for one in every if one.split_fingerprint and one.accuracy is not None]
+    both = [(firsts.setdefault(one.split_fingerprint, one), one) for one in scored]
+    return [(first, second) for first, second in both if first is not second]
+
+
+def _paired_sentence(paths: Paths, first: Compared, second: Compared) -> str:
+    from fer_core.cli.paired import paired_difference
+
+    try:
+        with _PAIRING:
+            return paired_difference(paths, find_run(paths, first.id), find_run(paths, second.id)).sentence()
+    except FerError as error:
+        # What follows is for the command line.
+        return f"No difference image by image: {str(error).partition('. ')[0].rstrip('.')}."
 
 
 def _facts(run: Run) -> dict[str, Any]:

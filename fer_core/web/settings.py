@@ -128,25 +128,26 @@ def host_names(settings: WebSettings) -> frozenset[str]:
 def _host_name(given: str) -> str:
     """Returns a name or address as a Host header has it, but without a port; an address of IPv6 stands in brackets."""
     text = given.strip().lower()
-    try:
-        address = ipaddress.ip_address(text.strip("[]"))
+    address = _address(text)
+    if address is not None:
         return f"[{address}]" if address.version == 6 else str(address)
-    except ValueError:
-        name = re.sub(r":\d*$", "", text)
+    name = re.sub(r":\d*$", "", text)
     if not re.fullmatch(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", name):
-        raise ConfigError(
-            f"--allow-host {given!r} is no name of a host.", hint="Give it as it stands in an address: fer.example.org"
-        )
+        hint = "Give it as it stands in an address: fer.example.org"
+        raise ConfigError(f"--allow-host {given!r} is no name of a host.", hint=hint)
     return name
 
 
 def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        return None
 
 
 def password_warning(file: Path | None) -> str:

@@ -5,7 +5,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, send_file, url_for
 from itsdangerous import BadSignature
@@ -24,21 +24,12 @@ _LABEL = re.compile(r"[^\W_][\w -]{0,120}")
 pages = Blueprint("corrections", __name__)
 
 
-class _Picture(NamedTuple):
-    """A picture in the inbox."""
-
-    label: str
-    name: str
-    kept_utc: str
-    path: Path
-
-
 @pages.get("/corrections")
 def page() -> str:
     """The pictures that are kept for the next retraining, the newest first. `?from=` says how many are passed over."""
     inbox = service().paths.inbox
     found = [_picture(path) for path in inbox.glob("[!.]*/[!.]*") if _is_ours(path)]
-    found.sort(key=lambda one: (one.kept_utc, one.name), reverse=True)
+    found.sort(key=lambda one: (one["kept_utc"], one["name"]), reverse=True)
     start = min(max(0, request.args.get("from", 0, int)), len(found))
     shown = found[start : start + SHOWN]
     return render_template(
@@ -71,19 +62,19 @@ def keep() -> Response:
 @pages.get("/corrections/<label>/<name>/kept")
 def one(label: str, name: str) -> str:
     """What was kept just now, and how it is deleted again."""
-    return render_template("corrected.html", one=_find(label, name))
+    return render_template("corrected.html", one=_picture(_find(label, name)))
 
 
 @pages.get("/corrections/<label>/<name>")
 def picture(label: str, name: str) -> Response:
     """One picture that is kept."""
-    return send_file(_find(label, name).path.resolve())
+    return send_file(_find(label, name).resolve())
 
 
 @pages.post("/corrections/<label>/<name>/delete")
 def delete(label: str, name: str) -> Response:
     """Deletes a picture."""
-    _find(label, name).path.unlink(missing_ok=True)
+    _find(label, name).unlink(missing_ok=True)
     if wants_json():
         return jsonify(label=label, name=name)
     flash("The picture is deleted.")
@@ -100,20 +91,20 @@ def _crop(signed: str) -> bytes:
         ) from None
 
 
-def _find(label: str, name: str) -> _Picture:
+def _find(label: str, name: str) -> Path:
     """Returns a picture of the inbox. Raises NotFoundError: neither label nor name becomes a path unchecked."""
     path = service().paths.inbox / label / name
     if not _LABEL.fullmatch(label) or not _NAME.fullmatch(name) or not _is_ours(path):
         raise NotFoundError(
             f"There is no picture {name[:60]!r} under {label[:120]!r}.", hint="The page of the kept faces lists them."
         )
-    return _picture(path)
+    return path
 
 
 def _is_ours(path: Path) -> bool:
     return bool(_LABEL.fullmatch(path.parent.name) and _NAME.fullmatch(path.name)) and path.is_file()
 
 
-def _picture(path: Path) -> _Picture:
-    timestamp = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return _Picture(path.parent.name, path.name, timestamp.isoformat(), path)
+def _picture(path: Path) -> dict[str, Any]:
+    kept = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return {"label": path.parent.name, "name": path.name, "kept_utc": kept.isoformat()}

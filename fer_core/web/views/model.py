@@ -11,9 +11,8 @@ from fer_core.store import promotion
 from fer_core.store.promotion import Step
 from fer_core.store.runs import open_run
 from fer_core.web.answers import HealthAnswer, RunAnswer
-from fer_core.web.comparing import scored_on
 from fer_core.web.openapi import describes
-from fer_core.web.run_detail import model_card
+from fer_core.web.run_detail import model_card, scored_on
 from fer_core.web.run_list import SHIPPED, find_run, page_id, run_line
 from fer_core.web.service import service
 

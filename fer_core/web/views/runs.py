@@ -10,10 +10,9 @@ from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
 from fer_core.tuning.folder import Search, open_search
-from fer_core.web import comparing
+from fer_core.web import run_detail
 from fer_core.web.answers import RunDetailAnswer, RunsAnswer, SearchAnswer
 from fer_core.web.openapi import describes
-from fer_core.web.run_detail import files, log_tail, plots, run_detail
 from fer_core.web.run_list import SORTS, UNREADABLE, find_history, find_run, id_of, in_order
 from fer_core.web.service import service
 
@@ -33,7 +32,7 @@ def runs() -> Response:
 @describes(RunDetailAnswer, problems=(400, 404))
 def run(run_id: str) -> Response:
     """One training, with its epochs so far."""
-    return jsonify(run_detail(find_run(service().paths, run_id)))
+    return jsonify(run_detail.detail(find_run(service().paths, run_id)))
 
 
 @api.get("/searches/<search_id>")
@@ -59,7 +58,7 @@ def page() -> str:
         kinds=sorted({line.kind for line in lines if line.status != UNREADABLE}),
         chosen={"sort": sort, "recipe": recipe, "kind": kind},
         sorts=SORTS,
-        most_compared=comparing.MOST,
+        most_compared=run_detail.MOST_COMPARED,
     )
 
 
@@ -67,20 +66,20 @@ def page() -> str:
 def one(run_id: str) -> str:
     """One training."""
     run = find_run(service().paths, run_id)
-    return render_template("run.html", detail=run_detail(run), log=log_tail(run.log_txt))
+    return render_template("run.html", detail=run_detail.detail(run), log=run_detail.log_tail(run.log_txt))
 
 
 @pages.get("/runs/<run_id>/files/<name>")
 def file(run_id: str, name: str) -> Response:
     """One of a run's files, to be saved."""
     run = find_run(service().paths, run_id)
-    return _saved(files(run).get(name), f"Run {run_id}", id_of(run), name)
+    return _saved(run_detail.files(run).get(name), f"Run {run_id}", id_of(run), name)
 
 
 @pages.get("/runs/<run_id>/plots/<name>")
 def plot(run_id: str, name: str) -> Response:
     """One of a run's pictures."""
-    path = plots(find_run(service().paths, run_id)).get(name)
+    path = run_detail.plots(find_run(service().paths, run_id)).get(name)
     if path is None:
         raise NotFoundError(f"Run {run_id} has no picture {name[:60]!r}.", hint="Its page shows those that it has.")
     return send_file(path.resolve(), mimetype="image/png")
@@ -108,20 +107,8 @@ def history_csv(name: str) -> Response:
 @pages.get("/compare")
 def compare() -> str:
     """Several trainings side by side. `?paired=yes` asks the models about the same images too."""
-    paths = service().paths
-    every = comparing.compared(paths, request.args.getlist("run"))
-    pairs = comparing.pairs(every)
-    wanted = pairs if request.args.get("paired") else []
-    charts = [{"id": one.id, "name": one.name, "epochs": one.epochs, "per_class": one.per_class} for one in every]
-    return render_template(
-        "compare.html",
-        runs=every,
-        groups=comparing.by_test_images(every),
-        pairs=pairs,
-        paired=[(first, second, comparing.paired_sentence(paths, first, second)) for first, second in wanted],
-        differing=comparing.differing(every),
-        data=plain(charts),
-    )
+    names, is_paired = request.args.getlist("run"), bool(request.args.get("paired"))
+    return render_template("compare.html", **run_detail.comparison(service().paths, names, image_by_image=is_paired))
 
 
 @searches.get("/searches/<search_id>", endpoint="one")
