@@ -3,6 +3,8 @@
 A LiteRT interpreter and a detector are not for two threads at once. So there are as many of both as pictures are read
 at the same time; further requests wait, a bounded number of them. A newly promoted model is loaded beside the old one,
 which finishes what it has begun.
+
+Each visit of the live page has people that are followed and steadied from frame to frame. No picture is kept.
 """
 
 import contextlib
@@ -10,8 +12,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,8 +22,11 @@ import numpy as np
 from fer_core import faces
 from fer_core.errors import FerError
 from fer_core.live.classifier import make_classifier
-from fer_core.live.predictor import FacePredictor
+from fer_core.live.frame import Frame
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import FacePredictor, LivePredictor
 from fer_core.paths import Paths
+from fer_core.store.clock import utc_now
 from fer_core.store.model_files import ModelFiles, find_model, litert_file
 from fer_core.store.promotion import current
 from fer_core.store.run import Run
@@ -34,6 +40,8 @@ RETRY_SECONDS = 30.0
 QUICK_WIDTH = 320
 PATIENCE_SECONDS = 10.0
 """The longest wait for a predictor: whoever waits longer has most likely gone."""
+MOST_SESSIONS = 200
+IDLE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +79,74 @@ class Generation:
         return cost(Run(folder, folder), export=litert_file(self.model, self.paths)) if folder else None
 
 
+@dataclass
+class _Session:
+    predictor: LivePredictor
+    smoothing_seconds: float
+    used: float = 0.0
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    frames: int = 0
+
+
+class LiveSessions:
+    """One `LivePredictor` for each page that is open. Sessions end by themselves when nothing comes for a minute."""
+
+    def __init__(self, *, threshold: float, clock: Callable[[], float] = time.monotonic):
+        self._threshold, self._clock = threshold, clock
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._changing = threading.Lock()
+
+    def read(
+        self, session_id: str, picture_bgr: np.ndarray, predictor: FacePredictor, *, smoothing_seconds: float
+    ) -> list[Prediction]:
+        """Returns what is read in the next frame, uint8 BGR (height, width, 3), of a session; a new id begins one.
+
+        Args:
+            predictor: a lent one, whose detector and classifier do the work.
+            smoothing_seconds: as in `LivePredictor`; another value than before begins the readings anew.
+
+        Raises RequestError (409) while the frame before is still being read.
+        """
+        session = self._session(session_id, predictor, smoothing_seconds)
+        if not session.busy.acquire(blocking=False):
+            raise RequestError(409, "The frame before is still being read.", hint="Send one frame at a time.")
+        try:
+            session.frames += 1
+            session.predictor.use(detector=predictor.detector, classifier=predictor.classifier)
+            now = self._clock()
+            predictions = session.predictor.read(Frame(picture_bgr, session.frames, now, utc_now(), now))
+            session.predictor.faces = {}  # what the network saw is not kept either
+            return predictions
+        finally:
+            session.busy.release()
+
+    def forget_idle(self) -> None:
+        """Ends the sessions whose pages are gone. Done once a second, also where no page sends anything."""
+        with self._changing:
+            while self._sessions and self._clock() - next(iter(self._sessions.values())).used >= IDLE_SECONDS:
+                self._sessions.popitem(last=False)
+
+    def _session(self, session_id: str, predictor: FacePredictor, smoothing_seconds: float) -> _Session:
+        with self._changing:
+            session = self._sessions.pop(session_id, None)
+            if session is None or session.smoothing_seconds != smoothing_seconds:
+                live = LivePredictor(
+                    predictor.detector,
+                    predictor.classifier,
+                    threshold=self._threshold,
+                    smoothing_seconds=smoothing_seconds,
+                    detect_every=1,  # frames come far apart, and following would keep the last one
+                )
+                session = _Session(live, smoothing_seconds)
+            session.used = self._clock()
+            self._sessions[session_id] = session  # the one used last is the last
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+            return session
+
+
 class PredictorPool:
-    """Lends predictors of the model in use. `close` ends the thread that looks for another one."""
+    """Lends predictors of the model in use. `close` ends the thread that looks for another one, and for idle visits."""
 
     def __init__(self, settings: WebSettings, paths: Paths):
         """Raises ArtifactError or ConfigError where there is no usable model or detector."""
@@ -90,8 +164,8 @@ class PredictorPool:
         self._refused: tuple[str | None, float] = None, 0.0
         """What could not be read with, and until when it is not tried again."""
         self._is_closed = threading.Event()
-        if settings.model is None:
-            threading.Thread(target=self._watch, name="promoted model", daemon=True).start()
+        self.sessions = LiveSessions(threshold=settings.threshold)
+        threading.Thread(target=self._watch, name="promoted model", daemon=True).start()
 
     @property
     def model(self) -> ModelFiles:
@@ -149,11 +223,12 @@ class PredictorPool:
         self.problem = problem
 
     def close(self) -> None:
-        """Looks for promoted models no more."""
+        """Looks for promoted models and idle visits no more."""
         self._is_closed.set()
 
     def _watch(self) -> None:
         while not self._is_closed.wait(CHECK_SECONDS):
+            self.sessions.forget_idle()
             try:
                 self.look()
             except FerError as error:

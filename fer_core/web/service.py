@@ -11,7 +11,6 @@ from prometheus_client.process_collector import ProcessCollector
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock
 from fer_core.web.job_detail import JobList
-from fer_core.web.live_sessions import LiveSessions
 from fer_core.web.predictor_pool import PredictorPool
 from fer_core.web.run_list import RunList
 from fer_core.web.settings import WebSettings
@@ -73,7 +72,6 @@ class Service:
         """Loads the model. Raises ConfigError, ArtifactError."""
         self.settings, self.paths, self.environ, self.clock = settings, paths, environ, clock
         self.pool = PredictorPool(settings, paths)
-        self.sessions = LiveSessions(threshold=settings.threshold)
         self.runs = RunList(paths)
         self.jobs = JobList(paths, environ, clock)
         self.signer = TimestampSigner(app.secret_key, salt="crop")

@@ -6,9 +6,12 @@ import pytest
 
 from fer_core.faces.face import Box
 from fer_core.live.prediction import Prediction
-from fer_core.web.live_sessions import IDLE_SECONDS, LiveSessions
+from fer_core.web import predictor_pool
+from fer_core.web.predictor_pool import IDLE_SECONDS, LiveSessions
 from fer_core.web.problems import RequestError
 from fer_core.web.views.faces import person
+from tests.jobs.conftest import wait_until
+from tests.web.conftest import served
 
 SESSION = "b2c9e9f0-1111-4222-8333-444455556666"
 
@@ -56,7 +59,7 @@ def test_what_is_missing_or_wrong_is_said(site, pictures, field, value):
     assert answer.json()["error"].startswith(f"{field}: ")
 
 
-def test_a_session_that_nobody_uses_ends_by_itself(site, pictures):
+def test_a_session_that_nobody_uses_ends_by_itself(site, pictures, monkeypatch):
     now = [0.0]
     sessions = LiveSessions(threshold=0.4, clock=lambda: now[0])
     with site.service.pool.lent() as lent:
@@ -65,16 +68,18 @@ def test_a_session_that_nobody_uses_ends_by_itself(site, pictures):
             for name in names:
                 sessions.read(name, pictures[0], lent.quick, smoothing_seconds=0.5)
 
-        read("first", "second")
-        assert len(sessions) == 2
-        now[0] += IDLE_SECONDS + 1
+        read("first", "second", "first")
+        now[0] = 1.0
+        read("first")
+        now[0] = IDLE_SECONDS
         sessions.forget_idle()
-        assert len(sessions) == 0, "also where no other page sends anything"
-        now[0] = 0.0
-        read("first", "second")
-        now[0] = IDLE_SECONDS + 1
-        read("third")
-    assert len(sessions) == 1
+        assert list(sessions._sessions) == ["first"]
+        now[0] += 1.0
+        sessions.forget_idle()
+        assert not sessions._sessions
+        monkeypatch.setattr(predictor_pool, "MOST_SESSIONS", 2)
+        read("first", "second", "first", "third")
+    assert list(sessions._sessions) == ["first", "third"]
 
 
 def test_nothing_of_a_frame_is_kept_and_a_second_one_at_the_same_time_is_refused(site, pictures):
@@ -87,3 +92,10 @@ def test_nothing_of_a_frame_is_kept_and_a_second_one_at_the_same_time_is_refused
         assert session.predictor._flow._before is None
         with session.busy, pytest.raises(RequestError, match="still being read"):
             sessions.read("one", pictures[0], lent.quick, smoothing_seconds=0)
+
+
+def test_idle_sessions_are_looked_for_also_where_nothing_comes(web_settings, paths, pictures, monkeypatch):
+    monkeypatch.setattr(predictor_pool, "IDLE_SECONDS", 0.0)
+    with served(web_settings, paths) as site:
+        assert send(site, pictures[0]).status_code == 200
+        wait_until(lambda: not site.service.pool.sessions._sessions)

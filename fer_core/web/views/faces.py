@@ -79,7 +79,7 @@ def live() -> Response:
         picture_bgr = uploads.as_bgr(uploads.decoded(data, most_pixels=held.settings.pixels))
         began = time.perf_counter()
         smoothing = fields.smoothing
-        predictions = held.sessions.read(fields.session, picture_bgr, lent.quick, smoothing_seconds=smoothing)
+        predictions = held.pool.sessions.read(fields.session, picture_bgr, lent.quick, smoothing_seconds=smoothing)
         milliseconds = (time.perf_counter() - began) * 1000
     held.figures.count_faces([prediction.label for prediction in predictions])
     height, width = picture_bgr.shape[:2]
