@@ -55,12 +55,8 @@ class SignIn:
                 del self._failures[next(iter(self._failures))]
         if is_stopped:
             seconds = FORGET_SECONDS - (now - recent[0])
-            raise RequestError(
-                429,
-                "There were too many wrong passwords or tokens.",
-                hint=f"Try again in {seconds:.0f} seconds.",
-                headers={"Retry-After": str(int(seconds) + 1)},
-            )
+            hint, headers = f"Try again in {seconds:.0f} seconds.", {"Retry-After": str(int(seconds) + 1)}
+            raise RequestError(429, "There were too many wrong passwords or tokens.", hint=hint, headers=headers)
         return is_right
 
     def begin_session(self) -> str:

@@ -158,7 +158,7 @@ class PredictorPool:
         self.waiting = 0
         """Requests that have a predictor or wait for one."""
         self.problem = ""
-        """Why a promoted model is not read with; '' if nothing is wrong."""
+        """Why a promoted model is not read with, on each page; '' if nothing is wrong."""
         self._most = settings.predictor_count + settings.waiting
         self._changing, self._counting = threading.Lock(), threading.Lock()
         self._refused: tuple[str | None, float] = None, 0.0
@@ -217,7 +217,6 @@ class PredictorPool:
         log.info("Now reading with %s.", self.model.name)
 
     def _report(self, problem: str) -> None:
-        """Says on each page what is wrong, and in the log once."""
         if problem != self.problem:
             log.warning(problem)
         self.problem = problem
@@ -261,9 +260,7 @@ class PredictorPool:
 
 
 def _overloaded() -> RequestError:
+    hint = "Try again in a second, with fewer at a time."
     return RequestError(
-        503,
-        "More pictures are waiting than this server can read.",
-        hint="Try again in a second, with fewer at a time.",
-        headers={"Retry-After": "1"},
+        503, "More pictures are waiting than this server can read.", hint=hint, headers={"Retry-After": "1"}
     )

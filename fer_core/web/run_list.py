@@ -44,7 +44,7 @@ class RunList:
             in_use = ""
         runs = [*reversed(list_runs(self._paths)), *_shipped(self._paths)]
         lines = [line for run in runs if (line := self._line_or_problem(run)) is not None]
-        return [line.model_copy(update={"is_in_use": line.id == in_use}) for line in lines]
+        return [line.model_copy(update={"is_in_use": True}) if line.id == in_use else line for line in lines]
 
     def lone_histories(self, lines: list[RunAnswer]) -> list[History]:
         """Returns the history CSVs that none of these runs wrote, the newest first.

@@ -20,7 +20,6 @@ from fer_core.resources import available_cores
 PROGRAM = "-m fer_core.web"
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-MEGABYTE = 2**20
 _SHORTEST_SECRET = 12
 
 
@@ -65,7 +64,7 @@ class WebSettings(Settings):
     @property
     def upload_bytes(self) -> int:
         """The largest request."""
-        return int(self.max_upload_mb * MEGABYTE)
+        return int(self.max_upload_mb * 2**20)
 
     @property
     def pixels(self) -> int:

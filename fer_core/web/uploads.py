@@ -5,7 +5,7 @@ import binascii
 import io
 import re
 from collections.abc import Callable, Sequence
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -39,13 +39,7 @@ class MemoryRequest(Request):
 
     max_form_parts = 500
 
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None = None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
+    def _get_file_stream(self, *about: Any, **more: Any) -> IO[bytes]:
         return io.BytesIO()
 
 
@@ -84,9 +78,8 @@ def sent_files(*, most: int = MOST_PICTURES) -> list[bytes]:
     if not files:
         raise RequestError(400, "There is no picture in the request.", hint=_BY_CURL)
     if len(files) > most:
-        raise RequestError(
-            400, f"There are {len(files)} pictures in the request.", hint=f"Send at most {most} at a time."
-        )
+        hint = f"Send at most {most} at a time."
+        raise RequestError(400, f"There are {len(files)} pictures in the request.", hint=hint)
     return files
 
 
@@ -99,9 +92,8 @@ def from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RequestError(
-            400, f"The picture is no base64: {error}.", hint="Encode the file's bytes as base64, not its name."
-        ) from None
+        hint = "Encode the file's bytes as base64, not its name."
+        raise RequestError(400, f"The picture is no base64: {error}.", hint=hint) from None
 
 
 def check_together(files: Sequence[bytes], *, most_pixels: int) -> None:
@@ -127,31 +119,23 @@ def _weighed_pixels(data: bytes) -> int:
 
 
 def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
-    """Returns the picture, uint8, gray, BGR or BGRA. Raises RequestError (400, 413) before it is decoded."""
-    size = declared_size(data)
-    if size is not None:
-        _check_cost(data, size, most_pixels)
+    """Returns the picture, uint8, gray, BGR or BGRA.
+
+    Raises RequestError (400, 413), before it is decoded where it would take more memory or time than `most_pixels`.
+    """
+    width, height = declared_size(data) or (0, 0)
+    if _weighed_pixels(data) > most_pixels:
+        most = most_pixels * _BYTES_OF_PIXEL / max(_BYTES_OF_PIXEL, bytes_per_pixel(data)) / 1e6
+        problem = f"The picture has {width:,} x {height:,} pixels; at most {most:g} megapixels of it are read."
+        raise RequestError(413, problem, hint="Send a smaller one; 1,000 pixels across are enough for faces.")
+    scans = data.count(_START_OF_SCAN) if data.startswith(JPEG) else 0
+    if width and (scans > _MOST_SCANS or scans * width * height > _SCANS_OF_LARGEST * most_pixels):
+        raise RequestError(400, "The picture cannot be read: it has far too many scans.", hint="Save it anew.")
     try:
         return decode_picture(data)
     except UnreadablePictureError as error:
-        raise RequestError(
-            400, f"The picture cannot be read: {error}.", hint="Send a JPEG, PNG, BMP or WebP picture."
-        ) from None
-
-
-def _check_cost(data: bytes, size: tuple[int, int], most_pixels: int) -> None:
-    """Raises where the picture would take more memory or time than one of `most_pixels` takes."""
-    pixels = size[0] * size[1]
-    most = most_pixels * _BYTES_OF_PIXEL // max(_BYTES_OF_PIXEL, bytes_per_pixel(data))
-    if pixels > most:
-        raise RequestError(
-            413,
-            f"The picture has {size[0]:,} x {size[1]:,} pixels; at most {most / 1e6:g} megapixels of it are read.",
-            hint="Send a smaller one; 1,000 pixels across are enough for faces.",
-        )
-    scans = data.count(_START_OF_SCAN) if data.startswith(JPEG) else 0
-    if scans > _MOST_SCANS or scans * pixels > _SCANS_OF_LARGEST * most_pixels:
-        raise RequestError(400, "The picture cannot be read: it has far too many scans.", hint="Save it anew.")
+        hint = "Send a JPEG, PNG, BMP or WebP picture."
+        raise RequestError(400, f"The picture cannot be read: {error}.", hint=hint) from None
 
 
 def as_bgr(picture: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ api = Blueprint("runs_api", __name__, url_prefix="/api/v1")
 @describes(RunsAnswer)
 def runs() -> Response:
     """All trainings, the newest first."""
-    return jsonify(runs=[plain(line.model_dump()) for line in service().runs.lines()])
+    return jsonify(runs=[plain(vars(line)) for line in service().runs.lines()])
 
 
 @api.get("/runs/<run_id>")
