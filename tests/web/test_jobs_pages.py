@@ -143,6 +143,10 @@ def test_a_training_is_sent_watched_cancelled_and_resumed(site):
     assert (job()["status"], job()["queue"], job()["can_cancel"]) == ("QUEUED", "gpu", True)
     assert job()["arguments"]["epochs"] == 2
     assert job_id in site.get("/jobs").text
+    question = visit.get(f"/jobs/{job_id}/cancel").text
+    assert "Resume goes on from the last finished epoch." in question
+    assert "Let it go on" in question
+    assert job()["status"] == "QUEUED", "nothing is done before the answer"
     assert "It is cancelled." in visit.submit(f"/jobs/{job_id}/cancel").text
     assert job()["status"] == "CANCELLED"
     assert site.change(f"/api/v1/jobs/{job_id}/resume", {}).status_code == 202

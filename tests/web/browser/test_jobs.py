@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from fer_core.job.job import open_ids, open_job
+from fer_core.job.job import open_ids
 from fer_core.tuning.state import changing
 from tests.jobs.conftest import (  # noqa: F401
     TINY_TRAINING,
@@ -52,18 +52,6 @@ def test_what_a_form_has_wrong_is_said_and_the_rest_is_still_there(page, site, t
     page.get_by_role("button", name="Send it all the same").click()
     expect(page.get_by_text("The job is stored.")).to_be_visible()
     assert len(open_ids(site.paths)) == before + 1
-
-
-def test_a_job_is_cancelled_after_a_question_only(page, site):
-    job = make_job(site.paths, job_id="train-20260131-120000-cccc")
-    page.goto("/jobs")
-    page.get_by_role("link", name=f"Cancel … {job.id}").click()
-    expect(page.get_by_text("Resume goes on from the last finished epoch.")).to_be_visible()
-    page.get_by_role("link", name="Let it go on").click()
-    assert open_job(site.paths, job.id).status == "QUEUED"
-    page.get_by_role("link", name="Cancel …").click()
-    page.get_by_role("button", name="Cancel the job").click()
-    expect(page.get_by_text("It is cancelled.")).to_be_visible()
 
 
 def test_a_failed_search_says_why_on_its_job_and_beside_its_trials(page, site):

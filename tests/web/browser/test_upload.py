@@ -63,16 +63,6 @@ def test_a_file_is_previewed_and_read_step_by_step_and_after_back_the_page_shows
     expect(page.get_by_text("The faces are being read")).to_have_count(0)
 
 
-def test_several_faces_no_face_and_what_is_no_picture_stand_side_by_side(page, test_data, tmp_path):
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    upload(page, *(test_data / "faces" / name for name in ("multi_face.jpg", "mountain.jpg")), broken)
-    expect(page.get_by_role("heading", name="5 faces")).to_be_visible()
-    expect(page.get_by_role("article")).to_have_count(5)
-    expect(page.get_by_role("heading", name="No face was found.")).to_be_visible()
-    expect(page.get_by_role("alert")).to_contain_text("JPEG")
-
-
 def test_a_pasted_picture_and_a_dropped_one_are_added_and_one_is_left_out_again(page, test_data):
     page.goto("/")
     picture = base64.b64encode((test_data / "faces" / "photo_surprise.jpg").read_bytes()).decode()
