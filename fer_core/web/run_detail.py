@@ -125,7 +125,7 @@ def log_tail(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRun:
     """One of the runs or histories that are compared."""
 
     id: str
@@ -154,7 +154,7 @@ def comparison(paths: Paths, names: list[str], *, image_by_image: bool) -> dict[
     if len(names) > MOST_COMPARED:
         raise ConfigError(f"{len(names)} runs are too many to compare.", hint=f"Take at most {MOST_COMPARED}.")
     every = [_compared(paths, name) for name in names]
-    groups: dict[str, list[Compared]] = {}
+    groups: dict[str, list[ComparedRun]] = {}
     for one in sorted(every, key=lambda one: not one.scored_on):
         groups.setdefault(one.scored_on or "Not scored on test images", []).append(one)
     pairs = _pairs(every)
@@ -177,19 +177,19 @@ def scored_on(line: RunAnswer) -> str:
     return f"{line.split}: {images}{f' of {line.data}' if line.data else ''}"
 
 
-def _compared(paths: Paths, name: str) -> Compared:
+def _compared(paths: Paths, name: str) -> ComparedRun:
     if name.startswith(HISTORY):
         history = find_history(paths, name.removeprefix(HISTORY))
         _, accuracy = history.best or (0, None)
         images = f"Validation, as {history.path.name} says: unknown images, and the best of all epochs"
         rows = [dict(row) for row in history.rows]
-        return Compared(name, history.path.name, images if history.best else "", rows, accuracy)
+        return ComparedRun(name, history.path.name, images if history.best else "", rows, accuracy)
     run = find_run(paths, name)
     line, manifest = run_line(run), run.manifest
     settings = manifest.config.model_dump(mode="json")
     options = {f"network_options.{name}": value for name, value in settings.pop("network_options").items()}
     scores = evaluation(run) or {}
-    return Compared(
+    return ComparedRun(
         scored_on=scored_on(line),
         epochs=epoch_rows(run),
         macro_f1_interval=scores.get("macro_f1_interval"),
@@ -200,7 +200,7 @@ def _compared(paths: Paths, name: str) -> Compared:
     )
 
 
-def _differing(every: list[Compared]) -> dict[str, list[Any]]:
+def _differing(every: list[ComparedRun]) -> dict[str, list[Any]]:
     """Returns the settings that are not the same in all, each with a value per run; None where one has no such.
 
     A history knows no settings, which is no difference.
@@ -211,15 +211,15 @@ def _differing(every: list[Compared]) -> dict[str, list[Any]]:
     return {name: [one.settings.get(name) for one in every] for name in differ}
 
 
-def _pairs(every: list[Compared]) -> list[tuple[Compared, Compared]]:
+def _pairs(every: list[ComparedRun]) -> list[tuple[ComparedRun, ComparedRun]]:
     """Returns those that can be compared image by image, each with the first one of its test images."""
-    firsts: dict[str, Compared] = {}
+    firsts: dict[str, ComparedRun] = {}
     scored = [one for one in every if one.split_fingerprint and one.accuracy is not None]
     both = [(firsts.setdefault(one.split_fingerprint, one), one) for one in scored]
     return [(first, second) for first, second in both if first is not second]
 
 
-def _paired_sentence(paths: Paths, first: Compared, second: Compared) -> str:
+def _paired_sentence(paths: Paths, first: ComparedRun, second: ComparedRun) -> str:
     from fer_core.cli.paired import paired_difference
 
     try:
