@@ -10,7 +10,7 @@ import fer_core.cli.arguments
 import fer_core.cli.live_arguments
 import fer_core.cli.retrain
 import fer_core.cli.trial
-import fer_core.web.arguments
+import fer_core.web.settings
 import jobs.__main__
 from fer_core.data.default_source import USUAL_FOLDERS
 from fer_core.job.arguments import QUEUE_OF_TASK, TASKS
@@ -22,7 +22,7 @@ CommandLine = Callable[[Sequence[str]], object]
 PROGRAMS: dict[str, CommandLine] = {
     "train": fer_core.cli.arguments.parse,
     "detector": fer_core.cli.live_arguments.parse,
-    "web": fer_core.web.arguments.parse,
+    "web": fer_core.web.settings.parse,
     "retrain": fer_core.cli.retrain.parse,
     "trial": fer_core.cli.trial.main,
 }

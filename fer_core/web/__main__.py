@@ -8,7 +8,7 @@ from fer_core.cli.exits import ended
 
 def main() -> None:
     """Reads the command line and serves. Raises FerError for what the user can mend."""
-    from fer_core.web.arguments import parse
+    from fer_core.web.settings import parse
 
     settings, paths = parse(sys.argv[1:])
 

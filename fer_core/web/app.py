@@ -2,33 +2,23 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
 
 from flask import Flask
 from flask_wtf import CSRFProtect
-from itsdangerous import TimestampSigner
 
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
-from fer_core.web import login, problems, safety, uploads
-from fer_core.web.api import health, openapi, predict
-from fer_core.web.api import jobs as jobs_api
-from fer_core.web.api import runs as runs_api
-from fer_core.web.broker import state as broker_state
-from fer_core.web.figures import Figures
-from fer_core.web.live_sessions import LiveSessions
-from fer_core.web.pages import corrections, jobs, live, model, runs, searches, upload
-from fer_core.web.predictor_pool import PredictorPool
-from fer_core.web.queries.run_list import RunList
-from fer_core.web.service import EXTENSION, Service
+from fer_core.training.report import duration
+from fer_core.web import login, openapi, problems, safety, uploads
+from fer_core.web.service import Service, service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
-from fer_core.web.shared_answer import SharedAnswer
-from fer_core.web.shown import show_as_people_read
+from fer_core.web.views import corrections, faces, jobs, model, runs
 
-PAGES = (upload.pages, live.pages, runs.pages, searches.pages, jobs.pages, model.pages, corrections.pages)
-
-_BROKER_SECONDS = 2.0
-"""So long an answer of the broker's holds: each takes up to two seconds."""
+PAGES = (faces.upload, faces.live_page, runs.pages, runs.searches, jobs.pages, model.pages, corrections.pages)
+CALLS = (model.api, openapi.api, faces.api, runs.api, jobs.api)
 
 
 def make_app(
@@ -36,7 +26,7 @@ def make_app(
 ) -> Flask:
     """Returns the application, its model loaded. Raises ConfigError, ArtifactError.
 
-    It holds a thread that looks for promoted models: `app.extensions["fer"].readers.close()` ends it.
+    It holds a thread that looks for promoted models: `service(app).pool.close()` ends it.
     """
     known_secrets = secrets_of(settings, environ)
     app = Flask("fer_core.web")
@@ -46,39 +36,59 @@ def make_app(
     app.config["WTF_CSRF_TIME_LIMIT"] = None
     app.json.sort_keys = False
     uploads.limit_uploads(app, most_bytes=settings.upload_bytes)
-    service = _service(settings, paths, environ=environ, clock=clock, secret=app.secret_key)
-    app.extensions[EXTENSION] = service
-    service.figures.watch(app)
+    Service(app, settings, paths, environ=environ, clock=clock)
     safety.guard(app, hosts=host_names(settings))
     login.lock(app, login.SignIn(known_secrets), https=settings.https)
     problems.handle_problems(app)
-    show_as_people_read(app)
-    _register(app)
+    for name, write in _FILTERS.items():
+        app.add_template_filter(_or_dash(write), name)
+    app.context_processor(_known_everywhere)
+    add_views(app)
     return app
 
 
-def _service(
-    settings: WebSettings, paths: Paths, *, environ: Mapping[str, str], clock: Clock, secret: bytes
-) -> Service:
-    return Service(
-        settings=settings,
-        paths=paths,
-        environ=environ,
-        clock=clock,
-        readers=PredictorPool(settings, paths),
-        sessions=LiveSessions(threshold=settings.threshold),
-        runs=RunList(paths),
-        figures=Figures(),
-        broker_state=SharedAnswer(broker_state, fresh_seconds=_BROKER_SECONDS),
-        signer=TimestampSigner(secret, salt="crop"),
-    )
-
-
-def _register(app: Flask) -> None:
+def add_views(app: Flask) -> None:
+    """Adds all pages and calls."""
     csrf = CSRFProtect(app)
     for blueprint in PAGES:
         app.register_blueprint(blueprint)
-    for blueprint in (health.answers, openapi.api, predict.api, runs_api.api, jobs_api.api):
-        # No cookie decides there: see `changes` in api/checks.py.
-        csrf.exempt(blueprint)
+    for blueprint in CALLS:
+        csrf.exempt(blueprint)  # no cookie decides there: see `safety.changes`
         app.register_blueprint(blueprint)
+
+
+def _or_dash(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: "–" if value is None or value == "" else write(value)
+
+
+def _value(setting: Any) -> str:
+    """Returns a setting's value as short as it can be understood."""
+    if setting is None or setting in ([], (), {}):
+        return "–"
+    if isinstance(setting, bool):
+        return "yes" if setting else "no"
+    if isinstance(setting, float):
+        return f"{setting:.4g}"
+    if isinstance(setting, list | tuple):
+        return ", ".join(map(_value, setting))
+    if isinstance(setting, dict):
+        return ", ".join(f"{name}={_value(part)}" for name, part in setting.items())
+    return str(setting)
+
+
+_FILTERS: dict[str, Callable[[Any], str]] = {
+    "percent": "{:.1%}".format,
+    "timestamp": lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC",
+    "duration": duration,
+    "number": lambda amount: f"{amount:,}" if isinstance(amount, int) else f"{amount:,.4g}",
+    "value": _value,
+}
+"""How values are written in the templates; '–' where there is none."""
+
+
+def _known_everywhere() -> dict[str, Any]:
+    known: dict[str, Any] = {"is_signed_in": login.is_signed_in()}
+    if login.is_locked() and not known["is_signed_in"]:
+        return known  # a stranger sees the login, and no more than that
+    pool = service().pool
+    return known | {"model_name": pool.model.name, "model_problem": pool.problem}

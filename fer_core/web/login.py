@@ -6,13 +6,11 @@ import ipaddress
 import secrets
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
 from datetime import timedelta
 
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
 
-from fer_core.errors import FerError
+from fer_core.web.problems import RequestError
 
 SESSION_HOURS = 12
 MOST_FAILURES = 5
@@ -24,30 +22,18 @@ _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
 _ASKED_BY_PROGRAMS = frozenset({"answers", "api", "openapi", "runs_api", "jobs_api"})
 _EXTENSION = "fer-login"
+_UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
 
 pages = Blueprint("login", __name__)
 
 
-class NotSignedInError(FerError):
-    """The request has neither the token nor a session."""
-
-
-class TooManyFailuresError(FerError):
-    """Too many wrong tokens or passwords came from this address."""
-
-    def __init__(self, seconds: float):
-        super().__init__("There were too many wrong passwords or tokens.", hint=f"Try again in {seconds:.0f} seconds.")
-        self.seconds = seconds
-
-
 class SignIn:
-    """Knows the digests of the secrets, and who has tried wrong ones."""
+    """Knows the digests of the secrets, who has signed in, and who has tried wrong ones."""
 
-    def __init__(self, known: tuple[str, ...], *, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, known: tuple[str, ...]):
         self._digests = [_digest(secret) for secret in known]
-        self._clock = clock
         self._sessions: dict[str, float] = {}
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._failures: dict[str, list[float]] = {}
         self._changing = threading.Lock()
 
     @property
@@ -56,24 +42,29 @@ class SignIn:
         return bool(self._digests)
 
     def opens(self, secret: str, address: str) -> bool:
-        """Returns whether this is one of the secrets. Raises TooManyFailuresError for an address that guesses."""
-        address = _network_of(address)
+        """Returns whether this is one of the secrets. Raises RequestError (429) for an address that guesses."""
+        network, now = _network_of(address), time.monotonic()
         with self._changing:
-            self._check(address)
+            recent = [failed for failed in self._failures.pop(network, ()) if now - failed < FORGET_SECONDS]
             # All are compared, and digests of one length, so that the time says nothing.
-            given = _digest(secret)
-            is_right = sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
-            if not is_right:
-                self._failures.setdefault(address, []).append(self._clock())
-                self._failures.move_to_end(address)
-            return is_right
+            is_right = sum(hmac.compare_digest(_digest(secret), digest) for digest in self._digests) > 0
+            is_stopped = len(recent) >= MOST_FAILURES
+            if recent or not is_right:
+                self._failures[network] = recent if is_right or is_stopped else [*recent, now]
+            if len(self._failures) > _MOST_ADDRESSES:
+                del self._failures[next(iter(self._failures))]
+        if is_stopped:
+            seconds = FORGET_SECONDS - (now - recent[0])
+            hint, headers = f"Try again in {seconds:.0f} seconds.", {"Retry-After": str(int(seconds) + 1)}
+            raise RequestError(429, "There were too many wrong passwords or tokens.", hint=hint, headers=headers)
+        return is_right
 
     def begin_session(self) -> str:
         """Returns the id of a new session, which lasts for `SESSION_HOURS` or until `end_session`."""
-        now, session_id = self._clock(), secrets.token_hex(16)
+        session_id = secrets.token_hex(16)
         with self._changing:
-            self._sessions = {one: began for one, began in self._sessions.items() if _lasts(began, now)}
-            self._sessions[session_id] = now
+            self._sessions = {one: began for one, began in self._sessions.items() if _lasts(began)}
+            self._sessions[session_id] = time.monotonic()
         return session_id
 
     def end_session(self, session_id: str) -> None:
@@ -84,18 +75,7 @@ class SignIn:
     def knows_session(self, session_id: str) -> bool:
         """Returns whether a session of that id has begun and not ended."""
         began = self._sessions.get(session_id)
-        return began is not None and _lasts(began, self._clock())
-
-    def _check(self, address: str) -> None:
-        now = self._clock()
-        recent = [timestamp for timestamp in self._failures.get(address, ()) if now - timestamp < FORGET_SECONDS]
-        self._failures.pop(address, None)
-        if recent:
-            self._failures[address] = recent
-        while len(self._failures) > _MOST_ADDRESSES:
-            self._failures.popitem(last=False)
-        if len(recent) >= MOST_FAILURES:
-            raise TooManyFailuresError(FORGET_SECONDS - (now - recent[0]))
+        return began is not None and _lasts(began)
 
 
 def lock(app: Flask, sign_in: SignIn, *, https: bool) -> None:
@@ -120,9 +100,9 @@ def is_locked() -> bool:
 
 
 def has_token() -> bool:
-    """Returns whether the request has the token in its Authorization header. Raises TooManyFailuresError."""
+    """Returns whether the request has the token in its Authorization header. Raises RequestError (429)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not _sign_in().is_locked:
+    if scheme.lower() != "bearer" or not is_locked():
         return False
     return _sign_in().opens(token.strip(), request.remote_addr or "")
 
@@ -141,9 +121,8 @@ def _check() -> Response | None:
         return None
     if request.method == "GET" and request.blueprint not in _ASKED_BY_PROGRAMS:
         return redirect(url_for("login.page", next=request.full_path.rstrip("?")))
-    raise NotSignedInError(
-        "This needs the token or the password.", hint="Send the header `Authorization: Bearer TOKEN`, or sign in."
-    )
+    hint = "Send the header `Authorization: Bearer TOKEN`, or sign in."
+    raise RequestError(401, "This needs the token or the password.", hint=hint, headers=_UNAUTHORIZED)
 
 
 @pages.get("/login")
@@ -157,8 +136,7 @@ def enter() -> Response | tuple[str, int, dict[str, str]]:
     """Begins a session where the password is right."""
     target = _own_path(request.form.get("next", ""))
     if not _sign_in().opens(request.form.get("password", ""), request.remote_addr or ""):
-        shown = render_template("login.html", next=target, problem="That is not the password.")
-        return shown, 401, {"WWW-Authenticate": "Bearer"}
+        return render_template("login.html", next=target, problem="That is not the password."), 401, _UNAUTHORIZED
     session.clear()
     session["signed_in"] = _sign_in().begin_session()
     session.permanent = True
@@ -185,13 +163,13 @@ def _network_of(address: str) -> str:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if found.version == 6 and found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
-def _lasts(began: float, now: float) -> bool:
-    return now - began < SESSION_HOURS * 3600
+def _lasts(began: float) -> bool:
+    return time.monotonic() - began < SESSION_HOURS * 3600
 
 
 def _digest(secret: str) -> bytes:

@@ -1,8 +1,10 @@
-"""Who reads faces for the requests: a few readers, each lent to one request at a time, and all renewed on a promotion.
+"""Who reads faces for the requests: a few predictors, each lent to one request at a time, all renewed on a promotion.
 
 A LiteRT interpreter and a detector are not for two threads at once. So there are as many of both as pictures are read
 at the same time; further requests wait, a bounded number of them. A newly promoted model is loaded beside the old one,
 which finishes what it has begun.
+
+Each visit of the live page has people that are followed and steadied from frame to frame. No picture is kept.
 """
 
 import contextlib
@@ -10,8 +12,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,12 +22,16 @@ import numpy as np
 from fer_core import faces
 from fer_core.errors import FerError
 from fer_core.live.classifier import make_classifier
-from fer_core.live.predictor import FacePredictor
+from fer_core.live.frame import Frame
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import FacePredictor, LivePredictor
 from fer_core.paths import Paths
+from fer_core.store.clock import utc_now
 from fer_core.store.model_files import ModelFiles, find_model, litert_file
 from fer_core.store.promotion import current
 from fer_core.store.run import Run
 from fer_core.tuning.measuring import Cost, cost
+from fer_core.web.problems import RequestError
 from fer_core.web.settings import WebSettings
 
 CHECK_SECONDS = 1.0
@@ -32,13 +39,11 @@ RETRY_SECONDS = 30.0
 """After a promoted model could not be read: it may still be on its way, on a shared disk."""
 QUICK_WIDTH = 320
 PATIENCE_SECONDS = 10.0
-"""The longest wait for a reader: whoever waits longer has most likely gone."""
+"""The longest wait for a predictor: whoever waits longer has most likely gone."""
+MOST_SESSIONS = 200
+IDLE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
-
-
-class OverloadedError(FerError):
-    """More pictures wait than may."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,8 @@ class LentPredictor:
     quick: FacePredictor
     thorough: FacePredictor
 
-    @property
-    def detector_name(self) -> str:
-        """The detector's name."""
-        return self.quick.detector.name
-
     def for_picture(self, picture: np.ndarray) -> FacePredictor:
-        """Returns the reader that finds the smallest faces that are looked for at all in this picture.
+        """Returns the predictor that finds the smallest faces that are looked for at all in this picture.
 
         Half of a picture of up to 640 pixels shows faces of 40 pixels with 20, which is enough, in a third of the time.
         """
@@ -64,84 +64,133 @@ class LentPredictor:
 
 
 @dataclass(frozen=True)
-class _Generation:
-    """A model and its readers; those that are not lent lie in `free`."""
+class Generation:
+    """A model and its predictors; those that are not lent lie in `free`."""
 
     model: ModelFiles
     paths: Paths
-    detector: str
+    detector_name: str
     free: "queue.LifoQueue[LentPredictor]"
 
     @cached_property
     def cost(self) -> Cost | None:
-        """Measured when it is first asked for; None for a model from elsewhere."""
+        """What one face costs the model, measured when it is first asked for; None for a model from elsewhere."""
         folder = self.model.run_folder
         return cost(Run(folder, folder), export=litert_file(self.model, self.paths)) if folder else None
 
 
+@dataclass
+class _Session:
+    predictor: LivePredictor
+    smoothing_seconds: float
+    used: float = 0.0
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    frames: int = 0
+
+
+class LiveSessions:
+    """One `LivePredictor` for each page that is open. Sessions end by themselves when nothing comes for a minute."""
+
+    def __init__(self, *, threshold: float, clock: Callable[[], float] = time.monotonic):
+        self._threshold, self._clock = threshold, clock
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._changing = threading.Lock()
+
+    def read(
+        self, session_id: str, picture_bgr: np.ndarray, predictor: FacePredictor, *, smoothing_seconds: float
+    ) -> list[Prediction]:
+        """Returns what is read in the next frame, uint8 BGR (height, width, 3), of a session; a new id begins one.
+
+        Args:
+            predictor: a lent one, whose detector and classifier do the work.
+            smoothing_seconds: as in `LivePredictor`; another value than before begins the readings anew.
+
+        Raises RequestError (409) while the frame before is still being read.
+        """
+        session = self._session(session_id, predictor, smoothing_seconds)
+        if not session.busy.acquire(blocking=False):
+            raise RequestError(409, "The frame before is still being read.", hint="Send one frame at a time.")
+        try:
+            session.frames += 1
+            session.predictor.use(detector=predictor.detector, classifier=predictor.classifier)
+            now = self._clock()
+            predictions = session.predictor.read(Frame(picture_bgr, session.frames, now, utc_now(), now))
+            session.predictor.faces = {}  # what the network saw is not kept either
+            return predictions
+        finally:
+            session.busy.release()
+
+    def forget_idle(self) -> None:
+        """Ends the sessions whose pages are gone. Done once a second, also where no page sends anything."""
+        with self._changing:
+            while self._sessions and self._clock() - next(iter(self._sessions.values())).used >= IDLE_SECONDS:
+                self._sessions.popitem(last=False)
+
+    def _session(self, session_id: str, predictor: FacePredictor, smoothing_seconds: float) -> _Session:
+        with self._changing:
+            session = self._sessions.pop(session_id, None)
+            if session is None or session.smoothing_seconds != smoothing_seconds:
+                live = LivePredictor(
+                    predictor.detector,
+                    predictor.classifier,
+                    threshold=self._threshold,
+                    smoothing_seconds=smoothing_seconds,
+                    detect_every=1,  # frames come far apart, and following would keep the last one
+                )
+                session = _Session(live, smoothing_seconds)
+            session.used = self._clock()
+            self._sessions[session_id] = session  # the one used last is the last
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+            return session
+
+
 class PredictorPool:
-    """Lends readers of the model in use. `close` ends the thread that looks for another one."""
+    """Lends predictors of the model in use. `close` ends the thread that looks for another one, and for idle visits."""
 
     def __init__(self, settings: WebSettings, paths: Paths):
         """Raises ArtifactError or ConfigError where there is no usable model or detector."""
         self._settings, self._paths = settings, paths
         # Before the model: one that is promoted in between is noticed at the next look.
         self._pointer = self._promoted()
-        self._generation = self._load()
-        self._waiting = 0
-        self._changing, self._counting = threading.Lock(), threading.Lock()
-        self._refused: tuple[str | None, float] | None = None
+        self.generation = self._load()
+        """What is read with now."""
+        self.waiting = 0
+        """Requests that have a predictor or wait for one."""
         self.problem = ""
-        """Why a promoted model is not read with; '' if nothing is wrong."""
+        """Why a promoted model is not read with, on each page; '' if nothing is wrong."""
+        self._most = settings.predictor_count + settings.waiting
+        self._changing, self._counting = threading.Lock(), threading.Lock()
+        self._refused: tuple[str | None, float] = None, 0.0
+        """What could not be read with, and until when it is not tried again."""
         self._is_closed = threading.Event()
-        if settings.model is None:
-            threading.Thread(target=self._watch, name="promoted model", daemon=True).start()
+        self.sessions = LiveSessions(threshold=settings.threshold)
+        threading.Thread(target=self._watch, name="promoted model", daemon=True).start()
 
     @property
     def model(self) -> ModelFiles:
-        """What is read with now."""
-        return self._generation.model
-
-    @property
-    def cost(self) -> Cost | None:
-        """What one face costs the model; None for one from elsewhere. Takes a moment at the first time."""
-        return self._generation.cost
-
-    @property
-    def detector_name(self) -> str:
-        """The detector's name."""
-        return self._generation.detector
-
-    @property
-    def waiting(self) -> int:
-        """Requests that have a reader or wait for one."""
-        return self._waiting
+        """The model that is read with now."""
+        return self.generation.model
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[LentPredictor]:
-        """Yields a reader that nobody else has meanwhile. Raises OverloadedError if too many wait."""
-        generation = self._generation
-        with self._admitted():
-            try:
-                predictor = generation.free.get(timeout=PATIENCE_SECONDS)
-            except queue.Empty:
-                raise _overloaded() from None
+        """Yields a predictor that nobody else has meanwhile. Raises RequestError (503) where too many wait."""
+        free = self.generation.free
+        with self._counting:
+            if self.waiting >= self._most:
+                raise _overloaded()
+            self.waiting += 1
+        try:
+            predictor = free.get(timeout=PATIENCE_SECONDS)
             try:
                 yield predictor
             finally:
-                generation.free.put(predictor)
-
-    @contextlib.contextmanager
-    def _admitted(self) -> Iterator[None]:
-        with self._counting:
-            if self._waiting >= self._settings.predictor_count + self._settings.waiting:
-                raise _overloaded()
-            self._waiting += 1
-        try:
-            yield
+                free.put(predictor)
+        except queue.Empty:
+            raise _overloaded() from None
         finally:
             with self._counting:
-                self._waiting -= 1
+                self.waiting -= 1
 
     def look(self) -> None:
         """Goes over to a model that was promoted since the last look; returns when it is in use here.
@@ -153,40 +202,36 @@ class PredictorPool:
         with self._changing:
             promoted = self._promoted()
             if promoted == self._pointer:
-                self._refused, self.problem = None, ""
-            elif not self._was_refused(promoted):
+                self._refused, self.problem = (None, 0.0), ""
+            elif promoted != self._refused[0] or time.monotonic() >= self._refused[1]:
                 self._go_over_to(promoted)
-
-    def _was_refused(self, promoted: str | None) -> bool:
-        """Whether it could not be read with a short time ago."""
-        return self._refused is not None and promoted == self._refused[0] and time.monotonic() < self._refused[1]
 
     def _go_over_to(self, promoted: str | None) -> None:
         try:
-            self._generation = self._load()
+            self.generation = self._load()
         except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
             self._refused = promoted, time.monotonic() + RETRY_SECONDS
-            self._tell(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
+            self._report(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
             return
-        self._pointer, self._refused, self.problem = promoted, None, ""
+        self._pointer, self._refused, self.problem = promoted, (None, 0.0), ""
         log.info("Now reading with %s.", self.model.name)
 
-    def _tell(self, problem: str) -> None:
-        """Says on each page what is wrong, and in the log once."""
+    def _report(self, problem: str) -> None:
         if problem != self.problem:
             log.warning(problem)
         self.problem = problem
 
     def close(self) -> None:
-        """Looks for promoted models no more."""
+        """Looks for promoted models and idle visits no more."""
         self._is_closed.set()
 
     def _watch(self) -> None:
         while not self._is_closed.wait(CHECK_SECONDS):
+            self.sessions.forget_idle()
             try:
                 self.look()
             except FerError as error:
-                self._tell(f"What is in use cannot be seen ({error}); the model goes on that was.")
+                self._report(f"What is in use cannot be seen ({error}); the model goes on that was.")
             except Exception:  # this thread is the only one that looks: it must go on
                 log.exception("Whether another model was promoted cannot be seen; the next look is in a second.")
 
@@ -195,31 +240,27 @@ class PredictorPool:
         pointer = current(self._paths)
         return f"{pointer.run} {pointer.sha256}" if pointer else None
 
-    def _load(self) -> _Generation:
-        """Everything anew: the old readers may be lent for some time yet, with their detectors."""
-        model = find_model(self._settings.model, self._paths)
+    def _load(self) -> Generation:
+        """Everything anew: the old predictors may be lent for some time yet, with their detectors."""
+        settings = self._settings
+        model = find_model(settings.model, self._paths)
         free: queue.LifoQueue[LentPredictor] = queue.LifoQueue()
-        readers = [self._make_predictor(model) for _ in range(self._settings.predictor_count)]
-        for predictor in readers:
-            free.put(predictor)
-        return _Generation(model, self._paths, readers[0].detector_name, free)
-
-    def _make_predictor(self, model: ModelFiles) -> LentPredictor:
-        classifier = make_classifier(model, self._paths)
-        quick, thorough = (
-            FacePredictor(self._make_detector(width), classifier, threshold=self._settings.threshold)
-            for width in (QUICK_WIDTH, self._settings.detection_width)
-        )
-        return LentPredictor(model, quick, thorough)
+        for _ in range(settings.predictor_count):
+            classifier = make_classifier(model, self._paths)
+            quick, thorough = (
+                FacePredictor(self._make_detector(width), classifier, threshold=settings.threshold)
+                for width in (QUICK_WIDTH, settings.detection_width)
+            )
+            free.put(LentPredictor(model, quick, thorough))
+        return Generation(model, self._paths, quick.detector.name, free)
 
     def _make_detector(self, width: int) -> faces.Detector:
-        settings = self._settings
-        return faces.make_detector(
-            settings.detector, paths=self._paths, model_file=settings.detector_model, width=width
-        )
+        file = self._settings.detector_model
+        return faces.make_detector(self._settings.detector, paths=self._paths, model_file=file, width=width)
 
 
-def _overloaded() -> OverloadedError:
-    return OverloadedError(
-        "More pictures are waiting than this server can read.", hint="Try again in a second, with fewer at a time."
+def _overloaded() -> RequestError:
+    hint = "Try again in a second, with fewer at a time."
+    return RequestError(
+        503, "More pictures are waiting than this server can read.", hint=hint, headers={"Retry-After": "1"}
     )

@@ -1,41 +1,86 @@
 """`Service`: what the views of one application work with. Nothing else is kept between requests."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from flask import current_app
+from flask import Flask, Response, current_app, g, request
 from itsdangerous import TimestampSigner
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
 
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock
-from fer_core.web.figures import Figures
-from fer_core.web.live_sessions import LiveSessions
+from fer_core.web.job_detail import JobList
 from fer_core.web.predictor_pool import PredictorPool
-from fer_core.web.queries.run_list import RunList
+from fer_core.web.run_list import RunList
 from fer_core.web.settings import WebSettings
-from fer_core.web.shared_answer import SharedAnswer
 
-EXTENSION = "fer"
+_EXTENSION = "fer"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-@dataclass(frozen=True)
+class Figures:
+    """What /metrics tells Prometheus of one application."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        labels = ["endpoint", "method", "status"]
+        self._requests = Counter("fer_web_requests", "Requests answered.", labels, registry=registry)
+        about = "Time in the application."
+        self._seconds = Histogram("fer_web_request_seconds", about, ["endpoint"], buckets=_SECONDS, registry=registry)
+        self._pictures = Counter("fer_web_pictures", "Pictures read.", registry=registry)
+        self._faces = Counter("fer_web_faces", "Faces read, by what was read in them.", ["label"], registry=registry)
+        self._waiting = Gauge("fer_web_waiting", "Requests that have a reader or wait for one.", registry=registry)
+        self._model = Gauge("fer_web_model", "1 for the model that is read with.", ["model"], registry=registry)
+
+    def watch(self, app: Flask) -> None:
+        """Counts each request of this application."""
+        app.before_request(self._begin)
+        app.after_request(self._count)
+
+    def count_faces(self, labels: list[str]) -> None:
+        """Counts a picture and the faces that were read in it."""
+        self._pictures.inc()
+        for label in labels:
+            self._faces.labels(label).inc()
+
+    def text(self, pool: PredictorPool) -> bytes:
+        """Returns everything in Prometheus' own form."""
+        self._waiting.set(pool.waiting)
+        self._model.clear()
+        self._model.labels(pool.model.name).set(1)
+        return generate_latest(self._registry)
+
+    def _begin(self) -> None:
+        g.began = time.perf_counter()
+
+    def _count(self, response: Response) -> Response:
+        # The endpoint, not the path: what a client makes up must not become a new series.
+        endpoint = request.endpoint or "unknown"
+        method = request.method if request.method in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+        self._requests.labels(endpoint, method, response.status_code).inc()
+        if "began" in g:
+            self._seconds.labels(endpoint).observe(time.perf_counter() - g.began)
+        return response
+
+
 class Service:
     """What the views of one application work with."""
 
-    settings: WebSettings
-    paths: Paths
-    environ: Mapping[str, str]
-    clock: Clock
-    readers: PredictorPool
-    sessions: LiveSessions
-    runs: RunList
-    figures: Figures
-    broker_state: SharedAnswer
-    """What `fer_core.web.broker.state` says."""
-    signer: TimestampSigner
-    """Of the crops that a result page may send back."""
+    def __init__(self, app: Flask, settings: WebSettings, paths: Paths, *, environ: Mapping[str, str], clock: Clock):
+        """Loads the model. Raises ConfigError, ArtifactError."""
+        self.settings, self.paths, self.environ, self.clock = settings, paths, environ, clock
+        self.pool = PredictorPool(settings, paths)
+        self.runs = RunList(paths)
+        self.jobs = JobList(paths, environ, clock)
+        self.signer = TimestampSigner(app.secret_key, salt="crop")
+        """Of the crops that a result page may send back."""
+        self.figures = Figures()
+        self.figures.watch(app)
+        app.extensions[_EXTENSION] = self
 
 
-def service() -> Service:
-    """Returns the service of the application that answers the request."""
-    return current_app.extensions[EXTENSION]
+def service(app: Flask | None = None) -> Service:
+    """Returns the service of an application; without one, of that which answers the request."""
+    return (app or current_app).extensions[_EXTENSION]

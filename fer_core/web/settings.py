@@ -1,21 +1,25 @@
-"""`WebSettings`: everything that `python -m fer_core.web` can be told, and the rules that keep it safe."""
+"""`WebSettings`: the command line of `python -m fer_core.web`, and the rules that keep it safe."""
 
 import ipaddress
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+import tyro
+from pydantic import Field, ValidationError
 
-from fer_core.config import Settings
+from fer_core.cli.command_line import parsed, peek
+from fer_core.config import Settings, config_error
 from fer_core.errors import ConfigError
 from fer_core.faces import WIDTHS
+from fer_core.paths import Paths
 from fer_core.resources import available_cores
 
+PROGRAM = "-m fer_core.web"
+
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-MEGABYTE = 2**20
 _SHORTEST_SECRET = 12
 
 
@@ -60,7 +64,7 @@ class WebSettings(Settings):
     @property
     def upload_bytes(self) -> int:
         """The largest request."""
-        return int(self.max_upload_mb * MEGABYTE)
+        return int(self.max_upload_mb * 2**20)
 
     @property
     def pixels(self) -> int:
@@ -71,6 +75,27 @@ class WebSettings(Settings):
     def predictor_count(self) -> int:
         """Pictures read at the same time."""
         return self.readers or available_cores()
+
+
+def parse(argv: Sequence[str]) -> tuple[WebSettings, Paths]:
+    """Returns settings and folders of a command line, or raises ConfigError; `--help` prints and exits with 0."""
+    paths = Paths.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
+    names = [*WebSettings.model_fields, "models-dir", "history-dir"]
+    try:
+        return parsed(_command_line, argv, program=PROGRAM, names=names, positional=None), paths
+    except ValidationError as error:
+        raise config_error(error, WebSettings, script=PROGRAM) from None
+
+
+def _command_line(
+    settings: Annotated[tyro.conf.FlagCreatePairsOff[WebSettings], tyro.conf.arg(name="")] = WebSettings(),  # noqa: B008
+    models_dir: Annotated[str | None, tyro.conf.arg(help="Where runs are. Default: $FER_MODELS_DIR, models.")] = None,
+    history_dir: Annotated[
+        str | None, tyro.conf.arg(help="Where CSVs are. Default: $FER_HISTORY_DIR, history.")
+    ] = None,
+) -> WebSettings:
+    """Serve the web page and the API: upload a face, use the camera, watch and steer training."""
+    return settings
 
 
 def secrets_of(settings: WebSettings, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -102,25 +127,26 @@ def host_names(settings: WebSettings) -> frozenset[str]:
 def _host_name(given: str) -> str:
     """Returns a name or address as a Host header has it, but without a port; an address of IPv6 stands in brackets."""
     text = given.strip().lower()
-    try:
-        address = ipaddress.ip_address(text.strip("[]"))
+    address = _address(text)
+    if address is not None:
         return f"[{address}]" if address.version == 6 else str(address)
-    except ValueError:
-        name = re.sub(r":\d*$", "", text)
+    name = re.sub(r":\d*$", "", text)
     if not re.fullmatch(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", name):
-        raise ConfigError(
-            f"--allow-host {given!r} is no name of a host.", hint="Give it as it stands in an address: fer.example.org"
-        )
+        hint = "Give it as it stands in an address: fer.example.org"
+        raise ConfigError(f"--allow-host {given!r} is no name of a host.", hint=hint)
     return name
 
 
 def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        return None
 
 
 def password_warning(file: Path | None) -> str:

@@ -1,19 +1,22 @@
-"""What comes in with a request: kept in memory only, and looked at before anything of it is decoded."""
+"""What comes in with a request: checked against its model, kept in memory only, looked at before it is decoded."""
 
 import base64
 import binascii
 import io
 import re
-from collections.abc import Sequence
-from typing import IO
+from collections.abc import Callable, Sequence
+from typing import IO, Any, TypeVar
 
 import cv2
 import numpy as np
 from flask import Flask, Request, request
+from pydantic import BaseModel, ValidationError
 
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
 from fer_core.data.picture_header import JPEG, bytes_per_pixel, declared_size
-from fer_core.errors import FerError
+from fer_core.web.problems import RequestError
+
+Body = TypeVar("Body", bound=BaseModel)
 
 MOST_PICTURES = 32
 """In one request."""
@@ -31,26 +34,12 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _BY_CURL = "Send it as multipart field `image`; with curl: -F image=@face.jpg (the @ sends the file itself)."
 
 
-class BadUploadError(FerError):
-    """What was sent cannot be read as a picture."""
-
-
-class TooLargeError(FerError):
-    """A picture with more pixels than are read here."""
-
-
 class MemoryRequest(Request):
     """A request whose files stay in memory: Werkzeug would put larger ones on the disk."""
 
     max_form_parts = 500
 
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None = None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
+    def _get_file_stream(self, *about: Any, **more: Any) -> IO[bytes]:
         return io.BytesIO()
 
 
@@ -61,41 +50,62 @@ def limit_uploads(app: Flask, *, most_bytes: int) -> None:
     app.config["MAX_FORM_MEMORY_SIZE"] = most_bytes
 
 
+def json_body(model: type[Body]) -> Body:
+    """Returns the JSON body of the request. Raises RequestError (400) that names what is wrong."""
+    return _checked(lambda: model.model_validate_json(request.get_data()))
+
+
+def form_fields(model: type[Body]) -> Body:
+    """Returns the fields of the form in the request. Raises RequestError (400) that names what is wrong."""
+    return _checked(lambda: model.model_validate(request.form.to_dict()))
+
+
+def _checked(read: Callable[[], Body]) -> Body:
+    try:
+        return read()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the body"
+        hint = "/api/v1/openapi.json says what is understood."
+        raise RequestError(400, f"{place}: {first['msg']}.", hint=hint) from None
+
+
 def sent_files(*, most: int = MOST_PICTURES) -> list[bytes]:
-    """Returns the contents of the request's files `image`. Raises BadUploadError for none, or more than `most`."""
+    """Returns the contents of the request's files `image`. Raises RequestError (400) for none, or more than `most`."""
     files = [data for file in request.files.getlist("image") if (data := file.stream.read()) or file.filename]
     if not files and "image" in request.form:
-        raise BadUploadError("The field `image` came as text, not as a file.", hint=_BY_CURL)
+        raise RequestError(400, "The field `image` came as text, not as a file.", hint=_BY_CURL)
     if not files:
-        raise BadUploadError("There is no picture in the request.", hint=_BY_CURL)
+        raise RequestError(400, "There is no picture in the request.", hint=_BY_CURL)
     if len(files) > most:
-        raise BadUploadError(f"There are {len(files)} pictures in the request.", hint=f"Send at most {most} at a time.")
+        hint = f"Send at most {most} at a time."
+        raise RequestError(400, f"There are {len(files)} pictures in the request.", hint=hint)
     return files
 
 
 def from_base64(text: str) -> bytes:
     """Returns the bytes of a picture as base64: in lines or one, URL-safe, unpadded, with `data:…;base64,` before it.
 
-    Raises BadUploadError.
+    Raises RequestError (400).
     """
     plain = "".join(_DATA_ADDRESS.sub("", text, count=1).split()).translate(_URL_SAFE).rstrip("=")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadUploadError(
-            f"The picture is no base64: {error}.", hint="Encode the file's bytes as base64, not its name."
-        ) from None
+        hint = "Encode the file's bytes as base64, not its name."
+        raise RequestError(400, f"The picture is no base64: {error}.", hint=hint) from None
 
 
 def check_together(files: Sequence[bytes], *, most_pixels: int) -> None:
-    """Raises TooLargeError where the pictures of a request have too many pixels together; nothing is decoded for it.
+    """Raises RequestError (413) where pictures have too many pixels together; nothing is decoded for it.
 
     Those that are too large by themselves do not count: `decoded` refuses them, and the others are read.
     """
     most = LARGEST_TOGETHER * most_pixels
     pixels = sum(pixels for data in files if (pixels := _weighed_pixels(data)) <= most_pixels)
     if pixels > most:
-        raise TooLargeError(
+        raise RequestError(
+            413,
             f"The {len(files)} pictures have {pixels / 1e6:,.0f} megapixels together (of 16 bits, they count twice); "
             f"at most {most / 1e6:g} are read at a time.",
             hint="Send fewer at a time, or smaller ones; 1,000 pixels across are enough for faces.",
@@ -109,30 +119,23 @@ def _weighed_pixels(data: bytes) -> int:
 
 
 def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
-    """Returns the picture, uint8, gray, BGR or BGRA. Raises BadUploadError, TooLargeError before it is decoded."""
-    size = declared_size(data)
-    if size is not None:
-        _check_cost(data, size, most_pixels)
+    """Returns the picture, uint8, gray, BGR or BGRA.
+
+    Raises RequestError (400, 413), before it is decoded where it would take more memory or time than `most_pixels`.
+    """
+    width, height = declared_size(data) or (0, 0)
+    if _weighed_pixels(data) > most_pixels:
+        most = most_pixels * _BYTES_OF_PIXEL / max(_BYTES_OF_PIXEL, bytes_per_pixel(data)) / 1e6
+        problem = f"The picture has {width:,} x {height:,} pixels; at most {most:g} megapixels of it are read."
+        raise RequestError(413, problem, hint="Send a smaller one; 1,000 pixels across are enough for faces.")
+    scans = data.count(_START_OF_SCAN) if data.startswith(JPEG) else 0
+    if width and (scans > _MOST_SCANS or scans * width * height > _SCANS_OF_LARGEST * most_pixels):
+        raise RequestError(400, "The picture cannot be read: it has far too many scans.", hint="Save it anew.")
     try:
         return decode_picture(data)
     except UnreadablePictureError as error:
-        raise BadUploadError(
-            f"The picture cannot be read: {error}.", hint="Send a JPEG, PNG, BMP or WebP picture."
-        ) from None
-
-
-def _check_cost(data: bytes, size: tuple[int, int], most_pixels: int) -> None:
-    """Raises where the picture would take more memory or time than one of `most_pixels` takes."""
-    pixels = size[0] * size[1]
-    most = most_pixels * _BYTES_OF_PIXEL // max(_BYTES_OF_PIXEL, bytes_per_pixel(data))
-    if pixels > most:
-        raise TooLargeError(
-            f"The picture has {size[0]:,} x {size[1]:,} pixels; at most {most / 1e6:g} megapixels of it are read.",
-            hint="Send a smaller one; 1,000 pixels across are enough for faces.",
-        )
-    scans = data.count(_START_OF_SCAN) if data.startswith(JPEG) else 0
-    if scans > _MOST_SCANS or scans * pixels > _SCANS_OF_LARGEST * most_pixels:
-        raise BadUploadError("The picture cannot be read: it has far too many scans.", hint="Save it anew.")
+        hint = "Send a JPEG, PNG, BMP or WebP picture."
+        raise RequestError(400, f"The picture cannot be read: {error}.", hint=hint) from None
 
 
 def as_bgr(picture: np.ndarray) -> np.ndarray:

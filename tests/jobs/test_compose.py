@@ -27,7 +27,7 @@ import pytest
 import yaml
 
 from fer_core.errors import JobError
-from fer_core.web.api.answers import WorkersAnswer
+from fer_core.web.answers import WorkersAnswer
 from jobs.compose_env import PASSWORDS, main, write_env
 from jobs.machine import find_server
 from tests.conftest import PROJECT

@@ -13,11 +13,18 @@ from typing import NamedTuple
 import pytest
 import requests
 from flask import Flask
+from waitress.server import BaseWSGIServer
 
 from fer_core.paths import Paths
 from fer_core.store.run import Run
+<<<<<<< HEAD
 from fer_core.store.runs import SHIPPED_BEST, open_run
 from fer_core.web.service import EXTENSION, Service
+=======
+from fer_core.store.runs import open_run
+from fer_core.store.shipped import SHIPPED_BEST
+from fer_core.web.service import Service, service
+>>>>>>> cut-web
 from fer_core.web.serving import serving
 from fer_core.web.settings import WebSettings
 from tests.conftest import PROJECT, paths_in
@@ -38,19 +45,18 @@ class Site(NamedTuple):
 
     url: str
     paths: Paths
-    app: Flask
+    app: Flask | None = None
+    process: subprocess.Popen | None = None
 
     @property
     def service(self) -> Service:
         """What its views work with."""
-        return self.app.extensions[EXTENSION]
+        return service(self.app)
 
     def get(self, path: str, **options) -> requests.Response:
-        """Asks for a path."""
         return requests.get(self.url + path, timeout=30, **options)
 
     def post(self, path: str, **options) -> requests.Response:
-        """Posts to a path."""
         return requests.post(self.url + path, timeout=30, **options)
 
     def predict(self, *pictures: bytes, **fields: str) -> requests.Response:
@@ -62,53 +68,70 @@ class Site(NamedTuple):
         """Sends JSON to the API as a page of the server does."""
         return self.post(path, json=body, headers={"Origin": self.url} | headers)
 
-    def visit(self) -> "Visit":
-        """Returns a browser's session: cookies, and the token for forms."""
-        return Visit(self)
+    def submit(self, path: str, fields: dict | None = None, **options) -> requests.Response:
+        """Sends a form as a new visitor."""
+        return Visit(self).submit(path, fields, **options)
 
 
 class Visit:
-    """What a browser keeps between pages."""
+    """What a browser keeps between pages: cookies, and the token for forms."""
 
     def __init__(self, site: Site):
         self.site, self.session = site, requests.Session()
 
     def get(self, path: str, **options) -> requests.Response:
-        """Asks for a page."""
         return self.session.get(self.site.url + path, timeout=30, **options)
 
     def submit(self, path: str, fields: dict | None = None, *, start: str = "/", **options) -> requests.Response:
         """Sends a form, with the token that the page `start` has."""
-        token = self.get(start).text.partition('name="csrf-token" content="')[2].partition('"')[0]
-        fields = (fields or {}) | {"csrf_token": token}
+        fields = (fields or {}) | {"csrf_token": csrf_token(self.get(start).text)}
         return self.session.post(self.site.url + path, data=fields, timeout=30, **options)
 
 
+def csrf_token(page: str) -> str:
+    """Returns the token that forms of a page send."""
+    return page.partition('name="csrf-token" content="')[2].partition('"')[0]
+
+
 @contextlib.contextmanager
-def served(settings: WebSettings, paths: Paths, environ: dict[str, str] | None = None) -> Iterator[Site]:
-    """Yields a server in a thread; it listens on a free port."""
-    with serving(settings, paths, environ=environ or {}) as started:
+def served(settings: WebSettings, paths: Paths, environ: dict[str, str] | None = None, **changed) -> Iterator[Site]:
+    """Yields a server in a thread with these settings, some of them changed; it listens on a free port."""
+    with serving(settings.model_copy(update=changed), paths, environ=environ or {}) as started:
         thread = threading.Thread(target=started.server.run, name="server", daemon=True)
         thread.start()
         try:
             yield Site(started.url, paths, started.app)
         finally:
-            started.stop()
+            _stop(started.server)
             thread.join(10)
             started.server.task_dispatcher.shutdown()
 
 
+def _stop(server: BaseWSGIServer) -> None:
+    """Ends `server.run()` in another thread."""
+
+    def close() -> None:
+        for channel in list(server.active_channels.values()):
+            channel.handle_close()
+        server.close()
+
+    # While the lock is held no other pull can have `close` run, which closes what this one writes to.
+    with server.trigger.lock:
+        server.trigger.thunks.append(close)
+        server.trigger.pull_trigger()
+
+
 @pytest.fixture(scope="session")
 def web_settings(test_data) -> WebSettings:
-    """The settings of the tests: yunet, a free port, two readers."""
+    """The settings of the tests: yunet, a free port, one reader."""
     yunet = test_data / "face_detection_yunet_2026may.onnx"
-    return WebSettings(port=0, detector="yunet", detector_model=yunet, readers=2)
+    return WebSettings(port=0, detector="yunet", detector_model=yunet, readers=1)
 
 
 @pytest.fixture(scope="module")
 def site(web_settings, tmp_path_factory) -> Iterator[Site]:
     """A server for the tests of one file."""
-    with served(web_settings, paths_in(tmp_path_factory.mktemp("web"))) as site:
+    with served(web_settings, paths_in(tmp_path_factory.mktemp("web")), readers=2) as site:
         yield site
 
 
@@ -127,43 +150,32 @@ def finished_run(paths: Paths, run_id: str, **manifest: object) -> Run:
     return open_run(paths, run_id)
 
 
-class WebProcess(NamedTuple):
-    """`python -m fer_core.web` as users start it."""
-
-    process: subprocess.Popen
-    url: str
-
-
-@pytest.fixture
-def web_process(tmp_path, test_data) -> Iterator[Callable[..., WebProcess]]:
-    """Returns start(*flags, **environment), which starts a server process and returns it when it listens."""
-    started: list[subprocess.Popen] = []
-    paths = paths_in(tmp_path)
+@contextlib.contextmanager
+def web_server(paths: Paths, test_data: Path, *flags: str, **environment: str) -> Iterator[Site]:
+    """Yields `python -m fer_core.web` as users start it, on a free port, once it listens."""
+    yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(paths.inbox)}
     folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
-
-    def start(*flags: str, **environment: str) -> WebProcess:
-        yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(paths.inbox)}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fer_core.web", "--port", "0", *folders, *flags],
-            cwd=PROJECT,
-            env=clean_environment(paths, yunet | environment),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return WebProcess(process, _address_told(process))
-
-    yield start
-    for process in started:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer_core.web", "--port", "0", *folders, *flags],
+        cwd=PROJECT,
+        env=clean_environment(paths, yunet | environment),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = next((line for line in process.stderr if line.startswith("Serving on ")), "")
+        assert line, f"the server ended with {process.wait()}"
+        yield Site(line.split()[2], paths, process=process)
+    finally:
         process.kill()
         process.communicate()
 
 
-def _address_told(process: subprocess.Popen) -> str:
-    for line in process.stderr:
-        if line.startswith("Serving on "):
-            return line.split()[2]
-    pytest.fail(f"The server ended with {process.wait()}.")
+@pytest.fixture
+def web_process(tmp_path, test_data) -> Iterator[Callable[..., Site]]:
+    """Returns start(*flags, **environment), which starts a server process and returns it when it listens."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *flags, **more: stack.enter_context(web_server(paths_in(tmp_path), test_data, *flags, **more))
 
 
 def folder_contents(*folders: Path) -> set[Path]:

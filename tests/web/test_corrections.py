@@ -10,27 +10,28 @@ import pytest
 
 from fer_core.training.begin_retraining import begin_retraining
 from fer_core.training.retraining import RetrainSpec
-from fer_core.web.pages import corrections as pages
-from tests.web.conftest import folder_contents
+from fer_core.web.views import corrections
+from tests.web.conftest import Visit, folder_contents
 
 
-def uploaded(site, face: bytes) -> tuple:
-    """Returns a visit that has seen the result of an upload, and the signed crop on its page."""
-    visit = site.visit()
-    page = visit.submit("/", files={"image": ("happy.jpg", face)})
+def uploaded(site, face: bytes, **fields: str) -> tuple[Visit, str]:
+    """Returns a visit that has seen the result of an upload, and its page."""
+    visit = Visit(site)
+    page = visit.submit("/", fields, files={"image": ("happy.jpg", face)})
     assert page.status_code == 200
-    return visit, re.search(r'name="crop" value="([^"]+)"', page.text)[1]
+    return visit, page.text
 
 
-def test_a_result_alone_keeps_nothing(site, face):
-    before = folder_contents(site.paths.inbox.parent)
-    uploaded(site, face)
-    assert folder_contents(site.paths.inbox.parent) == before
+def crop_in(page: str) -> str:
+    """Returns the signed crop on a result page."""
+    return re.search(r'name="crop" value="([^"]+)"', page)[1]
 
 
 def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, monkeypatch):
-    visit, crop = uploaded(site, face)
-    page = visit.submit("/corrections", {"label": "surprise", "crop": crop})
+    before = folder_contents(site.paths.inbox.parent)
+    visit, page = uploaded(site, face)
+    assert folder_contents(site.paths.inbox.parent) == before, "a result alone keeps nothing"
+    page = visit.submit("/corrections", {"label": "surprise", "crop": crop_in(page)})
     assert page.status_code == 200
     (path,) = folder_contents(site.paths.inbox)
     assert path.parent.name == "surprise"
@@ -44,10 +45,9 @@ def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, mon
     assert address in visit.get("/corrections").text
     assert visit.get(address).content == path.read_bytes()
 
-    said: list[str] = []
-    spec = RetrainSpec(data="sample")
-    run = begin_retraining(spec, site.paths, say=said.append, report=lambda text: None)
-    assert "1 new images, 0 known ones, 0 refused" in said[0]
+    reports: list[str] = []
+    run = begin_retraining(RetrainSpec(data="sample"), site.paths, say=reports.append, report=lambda text: None)
+    assert "1 new images, 0 known ones, 0 refused" in reports[0]
     (copied,) = (run.folder / "new_images").rglob("*.png")
     assert copied.parent.name == "surprise"
     assert np.array_equal(cv2.imread(str(copied), cv2.IMREAD_UNCHANGED), kept)
@@ -58,10 +58,10 @@ def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, mon
 
 
 def test_a_face_is_kept_once_under_the_label_that_was_said_last(site, face):
-    visit, crop = uploaded(site, face)
+    visit, page = uploaded(site, face)
     for label in ("sad", "sad", "angry"):
-        page = visit.submit("/corrections", {"label": label, "crop": crop})
-        assert page.url.endswith("/kept"), "reloading the page must not keep it again"
+        answer = visit.submit("/corrections", {"label": label, "crop": crop_in(page)})
+        assert answer.url.endswith("/kept"), "reloading the page must not keep it again"
         (path,) = folder_contents(site.paths.inbox)
         assert path.parent.name == label
     path.unlink()
@@ -73,7 +73,7 @@ def test_many_kept_faces_are_shown_a_page_at_a_time(site, monkeypatch):
     for number in range(5):
         (folder / f"{number}.png").write_bytes(b"")
         os.utime(folder / f"{number}.png", (number, number))
-    monkeypatch.setattr(pages, "SHOWN", 2)
+    monkeypatch.setattr(corrections, "SHOWN", 2)
     shown = []
     address = "/corrections"
     while address:
@@ -86,9 +86,7 @@ def test_many_kept_faces_are_shown_a_page_at_a_time(site, monkeypatch):
 
 
 def test_of_a_picture_that_is_one_face_the_page_says_that_all_of_it_is_kept(site, face):
-    visit = site.visit()
-    given = visit.submit("/", {"faces": "given"}, files={"image": ("happy.jpg", face)}).text
-    found = visit.submit("/", {"faces": "find"}, files={"image": ("happy.jpg", face)}).text
+    (_, given), (_, found) = uploaded(site, face, faces="given"), uploaded(site, face, faces="find")
     assert "the whole picture, since it was taken for one face" in given
     assert "Not the rest of the picture" not in given
     assert "Not the rest of the picture" in found
@@ -99,8 +97,8 @@ def test_of_a_picture_that_is_one_face_the_page_says_that_all_of_it_is_kept(site
     [lambda crop: crop[:-1] + ("E" if crop.endswith("A") else "A"), lambda crop: "x" + crop[1:], lambda crop: ""],
 )
 def test_what_this_server_has_not_cut_out_is_not_kept(site, face, change):
-    visit, crop = uploaded(site, face)
-    answer = visit.submit("/corrections", {"label": "sad", "crop": change(crop)})
+    visit, page = uploaded(site, face)
+    answer = visit.submit("/corrections", {"label": "sad", "crop": change(crop_in(page))})
     assert answer.status_code == 400
     assert "was not cut out by this server" in answer.text
     assert folder_contents(site.paths.inbox) == set()
@@ -108,8 +106,8 @@ def test_what_this_server_has_not_cut_out_is_not_kept(site, face, change):
 
 @pytest.mark.parametrize("label", ["bored", "../evil", "", "/etc", "<script>"])
 def test_only_the_model_s_own_labels_are_kept(site, face, label):
-    visit, crop = uploaded(site, face)
-    answer = visit.submit("/corrections", {"label": label, "crop": crop})
+    visit, page = uploaded(site, face)
+    answer = visit.submit("/corrections", {"label": label, "crop": crop_in(page)})
     assert answer.status_code == 400
     assert "There is no label" in answer.text
-    assert not site.paths.inbox.exists() or folder_contents(site.paths.inbox) == set()
+    assert folder_contents(site.paths.inbox) == set()

@@ -1,21 +1,25 @@
 """The jobs from the browser: forms that know the settings, a real queue, and what is said where there is none."""
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from werkzeug.datastructures import MultiDict
 
 from fer_core import networks
 from fer_core.errors import ConfigError
 from fer_core.job.arguments import DEFAULT_RECIPE, train_config, validate
-from fer_core.job.job import open_job
+from fer_core.job.job import open_ids, open_job
 from fer_core.recipes import RECIPES
 from fer_core.web.forms import FORMS, arguments_of, job_form
-from tests.conftest import paths_in
+from fer_core.web.job_detail import SharedAnswer
 from tests.jobs.conftest import wait_until
-from tests.web.conftest import Site, served
+from tests.web.conftest import Visit, served
 
 
-def untouched(form) -> MultiDict:
-    """Returns what a browser sends for a form that nobody has touched."""
+def untouched(form, **changed: str | None) -> MultiDict:
+    """Returns what a browser sends for a form in which nothing but this was changed; None: unchecked."""
     sent = MultiDict()
     for one in form.fields.values():
         if one.kind == "checkbox":
@@ -23,62 +27,51 @@ def untouched(form) -> MultiDict:
                 sent.add(one.name, "on")
         elif one.kind != "checks":
             sent.add(one.name, str(one.value))
+    for name, value in changed.items():
+        sent.pop(name, None)
+        if value is not None:
+            sent.add(name, value)
     return sent
 
 
-@pytest.mark.parametrize("task", FORMS)
-def test_a_form_that_nobody_touched_sends_only_what_was_chosen(task):
-    form = job_form(task, {}, {})
-    assert arguments_of(form, untouched(form)) == {}
-    validate(task, {})
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_the_form_of_a_training_begins_with_the_recipe_s_own_settings(recipe):
-    form = job_form("train", {"recipe": recipe}, {})
+@pytest.mark.parametrize(
+    ("task", "chosen"),
+    [
+        *((task, {}) for task in FORMS),
+        *(("train", {"recipe": recipe}) for recipe in RECIPES),
+        *(("train", {"network": network}) for network in networks.names()),
+    ],
+)
+def test_a_form_that_nobody_touched_sends_only_what_was_chosen(task, chosen):
+    form = job_form(task, chosen, {})
     arguments = arguments_of(form, untouched(form))
-    assert arguments == ({} if recipe == DEFAULT_RECIPE else {"recipe": recipe})
-    assert train_config(validate("train", arguments)) == train_config(validate("train", {"recipe": recipe}))
-
-
-@pytest.mark.parametrize("network", networks.names())
-def test_the_form_of_a_training_sends_another_network_with_that_network_s_own_settings(network):
-    form = job_form("train", {"network": network}, {})
-    arguments = arguments_of(form, untouched(form))
-    assert set(arguments) <= {"network"}
-    assert train_config(validate("train", arguments)).network == network
+    assert arguments.items() <= chosen.items()
+    if task == "train":
+        meant = chosen or {"recipe": DEFAULT_RECIPE}
+        assert train_config(validate("train", arguments)) == train_config(validate("train", meant))
 
 
 def test_what_a_recipe_has_is_switched_off_by_emptying_its_field():
     form = job_form("train", {"recipe": "resnet"}, {})
     has = {name: one.value for name, one in form.fields.items() if one.kind == "json" and one.empty == []}
     assert has["progressive_sizes"]
-    sent = untouched(form)
-    sent["progressive_sizes"] = ""
-    arguments = arguments_of(form, sent)
+    arguments = arguments_of(form, untouched(form, progressive_sizes=""))
     assert arguments == {"progressive_sizes": []}
     assert train_config(validate("train", arguments)).progressive_sizes == ()
 
 
 def test_what_is_changed_is_what_the_job_gets():
     form = job_form("train", {"recipe": "compact"}, {})
-    sent = untouched(form)
-    for name, value in {"epochs": "3", "flip": None, "step_epochs": "[1, 2]", "learning_rate": "0.01"}.items():
-        sent.pop(name, None)
-        if value is not None:
-            sent[name] = value
-    arguments = arguments_of(form, sent)
-    assert arguments["epochs"] == 3
-    assert arguments["flip"] is False
-    assert arguments["step_epochs"] == [1, 2]
-    assert arguments["learning_rate"] == 0.01
+    changed = {"epochs": "3", "flip": None, "step_epochs": "[1, 2]", "learning_rate": "0.01"}
+    arguments = arguments_of(form, untouched(form, **changed))
+    wanted = {"epochs": 3, "flip": False, "step_epochs": [1, 2], "learning_rate": 0.01}
+    assert {name: arguments[name] for name in wanted} == wanted
 
 
 def test_fields_have_the_choices_ranges_and_help_of_the_settings():
-    form = job_form("train", {"network": "attention"}, {"FER_QUEUES": "gpu.80gb"})
-    fields = form.fields
+    fields = job_form("train", {"network": "attention"}, {"FER_QUEUES": "gpu.80gb"}).fields
     assert fields["optimizer"].choices == ("adam", "adamw", "sgd")
-    assert (fields["epochs"].minimum, fields["epochs"].maximum, fields["epochs"].step) == (1, 100_000, "1")
+    assert (fields["epochs"].minimum, fields["epochs"].maximum, fields["epochs"].kind) == (1, 100_000, "integer")
     assert "gpu.80gb" in fields["queue"].choices
     assert "highest learning rate" in fields["learning_rate"].help
     assert fields["network"].reloads
@@ -101,22 +94,19 @@ def test_fields_have_the_choices_ranges_and_help_of_the_settings():
 )
 def test_what_cannot_be_read_is_named(name, value, says):
     form = job_form("train", {}, {})
-    sent = untouched(form)
-    sent[name] = value
     with pytest.raises(ConfigError, match=says):
-        arguments_of(form, sent)
+        arguments_of(form, untouched(form, **{name: value}))
 
 
 @pytest.fixture(scope="module")
 def site(web_settings, job_paths, redis_url):
     """A server beside a real Redis; no worker listens."""
-    environ = {"FER_BROKER_URL": redis_url}
-    with served(web_settings.model_copy(update={"readers": 1}), job_paths, environ) as site:
+    with served(web_settings, job_paths, {"FER_BROKER_URL": redis_url}) as site:
         yield site
 
 
 def test_a_wrong_setting_is_said_on_the_form_which_keeps_the_others(site):
-    page = site.visit().submit("/jobs/new/train", {"recipe": "smoke", "epochs": "0", "seed": "77"}, start="/jobs")
+    page = site.submit("/jobs/new/train", {"recipe": "smoke", "epochs": "0", "seed": "77"})
     assert page.status_code == 400
     assert "epochs: input should be greater than or equal to 1" in page.text
     assert 'value="77"' in page.text
@@ -124,20 +114,43 @@ def test_a_wrong_setting_is_said_on_the_form_which_keeps_the_others(site):
     assert site.get("/jobs/new/train?recipe=none").status_code == 400
 
 
+def test_images_that_the_server_does_not_see_are_refused_unless_the_sender_knows_better(site, tmp_path):
+    before = len(open_ids(site.paths))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for data in (str(tmp_path / "fotos"), "x" * 5000, "~nobody-of-that-name/fotos", str(pipe)):
+        for arguments in ({"data": data}, {"settings": {"data": data}}):
+            refused = site.change("/api/v1/jobs", {"task": "train", "arguments": arguments})
+            assert refused.status_code == 400
+            assert "named pipe" in refused.text if data == str(pipe) else "on this server" in refused.json()["error"]
+    assert site.submit("/jobs/new/tune", {"data": str(pipe)}).status_code == 400
+    assert len(open_ids(site.paths)) == before
+    elsewhere = {"task": "train", "arguments": {"data": str(tmp_path / "fotos")}, "unchecked": True}
+    sent = site.change("/api/v1/jobs", elsewhere)
+    assert sent.status_code == 201
+    site.change(f"/api/v1/jobs/{sent.json()['id']}/cancel", {})
+
+
 def test_a_training_is_sent_watched_cancelled_and_resumed(site):
-    visit = site.visit()
-    form = {"recipe": "smoke", "data": "sample", "epochs": "2"}
-    page = visit.submit("/jobs/new/train", form, start="/jobs/new/train")
+    visit = Visit(site)
+    page = visit.submit("/jobs/new/train", {"recipe": "smoke", "data": "sample", "epochs": "2"})
     assert page.status_code == 200
     job_id = page.url.rpartition("/")[2]
-    job = site.get(f"/api/v1/jobs/{job_id}").json()
-    assert (job["status"], job["queue"], job["can_cancel"]) == ("QUEUED", "gpu", True)
-    assert job["arguments"]["epochs"] == 2
+
+    def job() -> dict:
+        return site.get(f"/api/v1/jobs/{job_id}").json()
+
+    assert (job()["status"], job()["queue"], job()["can_cancel"]) == ("QUEUED", "gpu", True)
+    assert job()["arguments"]["epochs"] == 2
     assert job_id in site.get("/jobs").text
+    question = visit.get(f"/jobs/{job_id}/cancel").text
+    assert "Resume goes on from the last finished epoch." in question
+    assert "Let it go on" in question
+    assert job()["status"] == "QUEUED", "nothing is done before the answer"
     assert "It is cancelled." in visit.submit(f"/jobs/{job_id}/cancel").text
-    assert site.get(f"/api/v1/jobs/{job_id}").json()["status"] == "CANCELLED"
+    assert job()["status"] == "CANCELLED"
     assert site.change(f"/api/v1/jobs/{job_id}/resume", {}).status_code == 202
-    assert site.get(f"/api/v1/jobs/{job_id}").json()["status"] == "QUEUED"
+    assert job()["status"] == "QUEUED"
     assert site.change(f"/api/v1/jobs/{job_id}/cancel", {}).status_code == 202
     again = site.change(f"/api/v1/jobs/{job_id}/cancel", {})
     assert again.status_code == 400
@@ -167,13 +180,11 @@ def test_a_worker_is_seen_and_does_what_was_asked(site, worker):
         return site.get(f"/api/v1/jobs/{job_id}").json()["status"] == "SUCCEEDED"
 
     wait_until(is_done, 60)
-    page = site.get(f"/jobs/{job_id}").text
-    assert "succeeded" in page
+    assert "succeeded" in site.get(f"/jobs/{job_id}").text
 
 
 def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_process, face, tmp_path):
-    server = web_process(FER_BROKER_URL=f"redis+socket://{tmp_path}/none.sock?virtual_host=0")
-    site = Site(server.url, paths_in(tmp_path), None)
+    site = web_process(FER_BROKER_URL=f"redis+socket://{tmp_path}/none.sock?virtual_host=0")
     state = site.get("/api/v1/workers").json()
     assert not state["reachable"]
     assert "`python -m jobs up`" in state["hint"]
@@ -188,3 +199,27 @@ def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_
     resumed = site.change(f"/api/v1/jobs/{job_id}/resume", {})
     assert (resumed.status_code, resumed.json()["waits_for_broker"]) == (202, True)
     assert site.get("/runs").status_code == 200
+
+
+def test_many_who_ask_the_broker_at_once_ask_once_and_an_older_answer_serves_meanwhile():
+    now, answers, is_slow, may_answer = [0.0], iter("abc"), threading.Event(), threading.Event()
+
+    def ask() -> str:
+        is_slow.set()
+        may_answer.wait(10)
+        return next(answers)
+
+    shared = SharedAnswer(ask, fresh_seconds=2, clock=lambda: now[0])
+    with ThreadPoolExecutor(20) as pool:
+        first = [pool.submit(shared.get) for _ in range(80)]
+        may_answer.set()
+        assert {answer.result(10) for answer in first} == {"a"}
+        for event in (is_slow, may_answer):
+            event.clear()
+        now[0] = 3.0
+        slow = pool.submit(shared.get)
+        assert is_slow.wait(10)
+        assert shared.get() == "a"
+        may_answer.set()
+        assert slow.result(10) == "b"
+    assert shared.get() == "b"

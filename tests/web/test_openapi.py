@@ -3,9 +3,11 @@
 import hypothesis
 import pytest
 import schemathesis
+from flask import Flask
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from fer_core.web.api.openapi import openapi_document
+from fer_core.web.app import add_views
+from fer_core.web.openapi import openapi_document
 from fer_core.web.settings import WebSettings
 from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, served
@@ -13,48 +15,38 @@ from tests.web.conftest import TOKEN, served
 EXAMPLES = 15
 UNSAID = ("/api/v1/predict", "/api/v1/live", "/api/v1/jobs")
 """No schema can say which bytes are a picture, or which arguments a job takes."""
+VIEWS = Flask("fer_core.web")
+add_views(VIEWS)
+DOCUMENT = openapi_document(VIEWS, WebSettings(max_megapixels=30, max_upload_mb=5), is_locked=True)
+MODES = list(schemathesis.GenerationMode)
+CALLS = [
+    (verb, path, mode)
+    for path, calls in DOCUMENT["paths"].items()
+    for verb, call in calls.items()
+    for mode in (MODES if {"parameters", "requestBody"} & set(call) else MODES[:1])  # else nothing could be wrong
+]
 
 
-def test_every_call_of_the_api_is_described(site):
-    rules = {(str(rule.rule), verb) for rule in site.app.url_map.iter_rules() for verb in rule.methods or ()}
+def test_every_call_of_the_api_is_described_with_the_limits_of_this_server(site):
     ours = {
-        (path.replace("<", "{").replace(">", "}"), verb.lower())
-        for path, verb in rules
-        if path.startswith("/api/") and verb not in ("HEAD", "OPTIONS") and not path.endswith("openapi.json")
+        (str(rule.rule).replace("<", "{").replace(">", "}"), verb.lower())
+        for rule in site.app.url_map.iter_rules()
+        for verb in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/api/") and not rule.rule.endswith("openapi.json")
     }
-    described = {
-        (path, verb) for path, calls in site.get("/api/v1/openapi.json").json()["paths"].items() for verb in calls
+    described = site.get("/api/v1/openapi.json").json()
+    assert ours | {("/healthz", "get"), ("/metrics", "get")} == {
+        (path, verb) for path, calls in described["paths"].items() for verb in calls
     }
-    assert ours | {("/healthz", "get"), ("/metrics", "get")} == described
-    assert "security" in openapi_document(WebSettings(), is_locked=True)
-
-
-def test_the_limits_of_this_server_are_described():
-    about = openapi_document(WebSettings(max_megapixels=30, max_upload_mb=5), is_locked=False)["info"]["description"]
-    assert "32 pictures, 5 MB and 60 megapixels in all, 30 in each picture" in about
-
-
-@pytest.fixture(scope="module")
-def locked(web_settings, tmp_path_factory):
-    """A server with a token."""
-    settings = web_settings.model_copy(update={"token": TOKEN})
-    with served(settings, paths_in(tmp_path_factory.mktemp("schema"))) as site:
-        yield site
+    assert "security" in DOCUMENT
+    assert "security" not in described
+    assert "32 pictures, 5 MB and 60 megapixels in all, 30 in each picture" in DOCUMENT["info"]["description"]
 
 
 @pytest.fixture(scope="module")
 def schema(site):
     """The document as a running server without a lock gives it: with one, most made-up calls would end at the lock."""
     return schemathesis.openapi.from_url(f"{site.url}/api/v1/openapi.json")
-
-
-MODES = list(schemathesis.GenerationMode)
-CALLS = [
-    (verb, path, mode)
-    for path, calls in openapi_document(WebSettings(), is_locked=False)["paths"].items()
-    for verb, call in calls.items()
-    for mode in (MODES if {"parameters", "requestBody"} & set(call) else MODES[:1])  # else nothing could be wrong
-]
 
 
 @pytest.mark.parametrize(("verb", "path", "mode"), CALLS)
@@ -69,15 +61,13 @@ def test_the_server_does_what_the_document_says(schema, site, verb, path, mode):
     check()
 
 
-@pytest.mark.parametrize(
-    "headers", [{}, {"Authorization": "Bearer of-another-server"}, {"Authorization": "Basic eDp5"}]
-)
-def test_every_call_needs_the_token_but_the_one_that_says_the_server_answers(locked, headers):
-    client = locked.app.test_client()
-    for place, (path, calls) in enumerate(openapi_document(WebSettings(), is_locked=True)["paths"].items()):
-        for verb in calls:
-            address = {"REMOTE_ADDR": f"10.0.0.{place}"}  # one address is refused after five wrong tokens
-            answer = client.open(
-                path.replace("{", "").replace("}", ""), method=verb, headers=headers, environ_base=address
-            )
-            assert answer.status_code == (200 if path == "/healthz" else 401), path
+def test_every_call_needs_the_token_but_the_one_that_says_the_server_answers(web_settings, tmp_path):
+    with served(web_settings, paths_in(tmp_path), token=TOKEN) as locked:
+        client = locked.app.test_client()
+        for place, (verb, path, _) in enumerate(CALLS):
+            for given in ({}, {"Authorization": "Bearer of-another-server"}, {"Authorization": "Basic eDp5"}):
+                address = {"REMOTE_ADDR": f"10.0.0.{place}"}  # one address is refused after five wrong tokens
+                answer = client.open(
+                    path.replace("{", "").replace("}", ""), method=verb, headers=given, environ_base=address
+                )
+                assert answer.status_code == (200 if path == "/healthz" else 401), path

@@ -6,18 +6,17 @@ import time
 import pytest
 import requests
 
-from fer_core.web import refusals
-from tests.conftest import paths_in
+from fer_core.web import serving
 from tests.web.conftest import served
 
 SECONDS = 0.5
 
 
 @pytest.fixture
-def quick_site(web_settings, tmp_path, monkeypatch):
+def quick_site(web_settings, paths, monkeypatch):
     """A server that waits for the head of a request for half a second only."""
-    monkeypatch.setattr(refusals, "HEADER_SECONDS", SECONDS)
-    with served(web_settings.model_copy(update={"readers": 1, "max_upload_mb": 1}), paths_in(tmp_path)) as site:
+    monkeypatch.setattr(serving, "HEADER_SECONDS", SECONDS)
+    with served(web_settings, paths, max_upload_mb=1) as site:
         yield site
 
 
@@ -92,14 +91,14 @@ def test_a_line_without_an_end_between_chunks_is_refused_at_once(quick_site, end
 
 
 def test_a_request_that_is_too_large_is_a_page_for_browsers_and_json_for_programs(quick_site):
-    def told(path: str, accept: str) -> requests.Response:
+    def answer(path: str, accept: str) -> requests.Response:
         return quick_site.post(path, data=bytes(1_100_000), headers={"Accept": accept})
 
-    page = told("/", "text/html,*/*")
+    page = answer("/", "text/html,*/*")
     assert page.status_code == 413
     assert page.headers["Content-Type"].startswith("text/html")
     assert "<h1>That did not work</h1>" in page.text
     assert "at most 1 MB at a time" in page.text
     assert "Content-Security-Policy" in page.headers
     assert "Set-Cookie" not in page.headers, "the session of the browser must not be replaced"
-    assert told("/api/v1/predict", "*/*").json()["hint"].startswith("Send at most 1 MB")
+    assert answer("/api/v1/predict", "*/*").json()["hint"].startswith("Send at most 1 MB")

@@ -3,60 +3,36 @@
 import signal
 import subprocess
 import sys
-import threading
 import time
+from pathlib import Path
 
 import pytest
-import requests
-import waitress
-from flask import Flask
 
 from fer_core.errors import ConfigError
-from fer_core.web.arguments import parse
-from fer_core.web.serving import Serving, serving
-from fer_core.web.settings import password_warning
+from fer_core.web.serving import serving
+from fer_core.web.settings import parse, password_warning
 from tests.conftest import PROJECT, paths_in
 from tests.script import run_script
 
 WEB = ("-m", "fer_core.web")
-
-
-def test_it_answers_soon_without_tensorflow_and_ends_when_asked(web_process, face):
-    began = time.monotonic()
-    server = web_process()
-    answer = requests.post(f"{server.url}/api/v1/predict", files={"image": face}, timeout=30)
-    print(f"start to first answer: {time.monotonic() - began:.2f} s")
-    assert answer.json()["images"][0]["faces"][0]["label"] == "happy"
-    mapped = open(f"/proc/{server.process.pid}/maps").read()  # noqa: SIM115, PTH123
-    assert "ai_edge_litert" in mapped
-    assert [name for name in ("tensorflow", "jaxlib", "h5py") if f"/{name}/" in mapped] == []
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) in (0, 143)
-
-
-def test_it_can_be_stopped_while_a_request_ends(monkeypatch):
-    server = waitress.create_server(lambda environ, start: [], host="127.0.0.1", port=0, threads=1)
-    wake = server.trigger._physical_pull
-
-    def wake_as_a_request_does_at_that_moment() -> None:
-        wake()
-        time.sleep(0.1)
-        wake()
-
-    monkeypatch.setattr(server.trigger, "_physical_pull", wake_as_a_request_does_at_that_moment)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    Serving(server, Flask("nothing")).stop()
-    thread.join(10)
-    assert not thread.is_alive()
-    server.task_dispatcher.shutdown()
-
-
 LOADED = """
 import sys
 from fer_core.web.app import make_app
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
+
+
+def test_it_answers_soon_without_tensorflow_and_ends_when_asked(web_process, face):
+    began = time.monotonic()
+    server = web_process()
+    answer = server.predict(face)
+    print(f"start to first answer: {time.monotonic() - began:.2f} s")
+    assert answer.json()["images"][0]["faces"][0]["label"] == "happy"
+    mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "ai_edge_litert" in mapped
+    assert [name for name in ("tensorflow", "jaxlib", "h5py") if f"/{name}/" in mapped] == []
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) in (0, 143)
 
 
 def test_the_application_imports_nothing_that_trains():
@@ -67,7 +43,7 @@ def test_the_application_imports_nothing_that_trains():
 
 @pytest.mark.parametrize("megabytes", [0.5, 20, 200])
 def test_as_many_connections_are_let_in_as_their_requests_fit_into_memory(web_settings, tmp_path, megabytes):
-    settings = web_settings.model_copy(update={"readers": 1, "waiting": 1, "max_upload_mb": megabytes})
+    settings = web_settings.model_copy(update={"waiting": 1, "max_upload_mb": megabytes})
     with serving(settings, paths_in(tmp_path), environ={}) as started:
         limits = started.server.adj
     assert 10 <= limits.connection_limit <= 1000
@@ -111,21 +87,14 @@ def test_a_flag_out_of_range_is_named(flags, says):
         parse(flags)
 
 
-def test_a_password_that_everybody_can_read_is_said(tmp_path):
+def test_a_password_that_everybody_can_read_is_said_at_the_start(tmp_path):
     file = tmp_path / "password.txt"
     file.write_text("a long enough one\n")
     file.chmod(0o600)
     assert password_warning(file) == password_warning(None) == ""
     file.chmod(0o644)
-    assert f"can read the password in {file}: chmod o-r" in password_warning(file)
-
-
-def test_and_it_is_said_at_the_start(tmp_path):
-    file = tmp_path / "password.txt"
-    file.write_text("a long enough one\n")
-    file.chmod(0o644)
     command = [sys.executable, *WEB, "--port", "0", "--password-file", str(file), "--models-dir", str(tmp_path)]
     with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
-        said = next(line for line in process.stderr if line.startswith(("Warning:", "Serving on")))
+        line = next(line for line in process.stderr if line.startswith(("Warning:", "Serving on")))
         process.terminate()
-    assert "every user of this machine can read the password" in said
+    assert f"every user of this machine can read the password in {file}: chmod o-r" in line

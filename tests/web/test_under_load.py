@@ -4,45 +4,50 @@ import concurrent.futures
 import hashlib
 import json
 import threading
+from itertools import pairwise
 
 import pytest
 
 from fer_core.store import promotion
+from fer_core.store.run import Run
+from fer_core.web import predictor_pool
 from fer_core.web.predictor_pool import PredictorPool
-from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
-from tests.web.conftest import finished_run, served
+from tests.web.conftest import Visit, finished_run, served
 
 
-def test_who_is_too_many_is_told_when_to_come_again_and_then_is_served(web_settings, tmp_path, face):
-    settings = web_settings.model_copy(update={"readers": 1, "waiting": 0})
-    with served(settings, paths_in(tmp_path)) as site:
-        with site.service.readers.lent():
+@pytest.fixture
+def runs(paths) -> list[Run]:
+    """Three finished runs."""
+    return [finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2, 3)]
+
+
+def test_who_is_too_many_is_told_when_to_come_again_and_then_is_served(web_settings, paths, face):
+    with served(web_settings, paths, waiting=0) as site:
+        with site.service.pool.lent():
             refused = site.predict(face)
-            page = site.visit().submit("/", files={"image": face})
+            page = site.submit("/", files={"image": face})
         assert refused.status_code == page.status_code == 503
         assert refused.headers["Retry-After"] == "1"
         assert "More pictures are waiting" in refused.json()["error"]
         assert refused.json()["hint"]
         assert site.predict(face).status_code == 200
-        assert site.service.readers.waiting == 0
+        assert site.service.pool.waiting == 0
 
 
-def test_who_waits_is_served_when_a_reader_is_free(web_settings, tmp_path, face):
-    settings = web_settings.model_copy(update={"readers": 1, "waiting": 1})
-    with served(settings, paths_in(tmp_path)) as site, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with site.service.readers.lent():
+def test_who_waits_is_served_when_a_predictor_is_free(web_settings, paths, face):
+    with served(web_settings, paths, waiting=1) as site, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with site.service.pool.lent():
             answer = pool.submit(site.predict, face)
-            wait_until(lambda: site.service.readers.waiting == 2)
+            wait_until(lambda: site.service.pool.waiting == 2)
             assert not answer.done()
         assert answer.result(10).status_code == 200
 
 
-def test_a_model_promoted_under_load_loses_no_request(web_settings, tmp_path, face):
-    paths = paths_in(tmp_path)
-    first, second = (finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2))
+def test_a_model_promoted_under_load_loses_no_request(web_settings, paths, runs, face):
+    first, second, _ = runs
     promotion.promote(paths, first)
-    with served(web_settings, paths) as site, concurrent.futures.ThreadPoolExecutor(6) as pool:
+    with served(web_settings, paths, readers=2) as site, concurrent.futures.ThreadPoolExecutor(6) as pool:
         ends = threading.Event()
 
         def client() -> list[tuple[int, str]]:
@@ -53,13 +58,10 @@ def test_a_model_promoted_under_load_loses_no_request(web_settings, tmp_path, fa
             return answers
 
         clients = [pool.submit(client) for _ in range(6)]
-        visit = site.visit()
         for run in (second, first, second):
-            page = visit.submit("/model/promote", {"run": run.id}, start="/model")
-            assert page.status_code == 200
+            assert site.submit("/model/promote", {"run": run.id}).status_code == 200
             assert site.predict(face).json()["model"] == run.id
-        step = {"from": second.id, "to": first.id}
-        assert visit.submit("/model/rollback", step, start="/model").status_code == 200
+        assert site.submit("/model/rollback", {"from": second.id, "to": first.id}).status_code == 200
         assert promotion.current(paths).run == first.id
         ends.set()
         answers = [answer for one in clients for answer in one.result(30)]
@@ -67,74 +69,67 @@ def test_a_model_promoted_under_load_loses_no_request(web_settings, tmp_path, fa
     assert {model for _, model in answers} == {first.id, second.id}
 
 
-def test_a_promoted_model_that_cannot_be_read_leaves_the_old_one_in_use(web_settings, tmp_path, face):
-    paths = paths_in(tmp_path)
-    first, second = (finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2))
+def without_model(run: Run) -> None:
+    (run.folder / "model.h5").unlink()
+
+
+def without_small_runtime(run: Run) -> None:
+    content = b"no flat buffer" * 100
+    (run.folder / "model.tflite").write_bytes(content)
+    litert = {"sha256": hashlib.sha256(content).hexdigest(), "largest_difference": 0.0}
+    manifest = json.loads((run.folder / "manifest.json").read_text()) | {"litert": litert}
+    (run.folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("broken", [without_model, without_small_runtime])
+def test_a_promoted_model_that_cannot_be_read_leaves_the_old_one_in_use(
+    web_settings, paths, runs, face, broken, monkeypatch
+):
+    monkeypatch.setattr(predictor_pool, "CHECK_SECONDS", 1000.0)  # it looks when the test does
+    first, second, third = runs
     promotion.promote(paths, first)
     with served(web_settings, paths) as site:
         promotion.promote(paths, second)
-        (second.folder / "model.h5").unlink()
-        site.service.readers.look()
+        broken(second)
+        site.service.pool.look()
         assert site.predict(face).json()["model"] == first.id
         assert "cannot be read with" in site.get("/model").text
-        promotion.promote(paths, first)
-        site.service.readers.look()
+        promotion.promote(paths, third)
+        site.service.pool.look()
+        assert site.service.pool.model.name == third.id
         assert "cannot be read with" not in site.get("/model").text
 
 
-def test_a_model_of_drawn_faces_does_not_take_the_place_of_one_of_photographs(web_settings, tmp_path):
-    paths = paths_in(tmp_path)
-    photographs = finished_run(paths, "20260101-000000-compact-0001")
-    drawn = finished_run(paths, "20260102-000000-smoke-0002", data_name="sample")
-    promotion.promote(paths, photographs)
+def test_a_model_of_drawn_faces_does_not_take_the_place_of_one_of_photographs(web_settings, paths, runs):
+    drawn = finished_run(paths, "20260104-000000-smoke-0004", data_name="sample")
+    promotion.promote(paths, runs[0])
     with served(web_settings, paths) as site:
-        answer = site.visit().submit("/model/promote", {"run": drawn.id}, start="/model")
+        answer = site.submit("/model/promote", {"run": drawn.id})
         assert answer.status_code == 400
         assert "drawn faces" in answer.text
-        assert site.visit().submit("/model/promote", {"run": "none"}, start="/model").status_code == 404
+        assert site.submit("/model/promote", {"run": "none"}).status_code == 404
 
 
-def test_what_was_promoted_while_the_first_model_was_loaded_is_read_with(web_settings, tmp_path, face, monkeypatch):
-    paths = paths_in(tmp_path)
-    run = finished_run(paths, "20260101-000000-compact-0001")
+def test_what_was_promoted_while_the_first_model_was_loaded_is_read_with(web_settings, paths, runs, face, monkeypatch):
     load = PredictorPool._load
 
-    def promoted_meanwhile(readers):
-        generation = load(readers)
+    def promoted_meanwhile(pool):
+        generation = load(pool)
         if promotion.current(paths) is None:
-            promotion.promote(paths, run)
+            promotion.promote(paths, runs[0])
         return generation
 
     monkeypatch.setattr(PredictorPool, "_load", promoted_meanwhile)
-    with served(web_settings.model_copy(update={"readers": 1}), paths) as site:
-        site.service.readers.look()
-        assert site.predict(face).json()["model"] == run.id
+    with served(web_settings, paths) as site:
+        site.service.pool.look()
+        assert site.predict(face).json()["model"] == runs[0].id
 
 
-def test_a_promoted_model_whose_small_runtime_is_broken_is_said_and_a_later_one_is_seen(web_settings, tmp_path, face):
-    paths = paths_in(tmp_path)
-    broken, good = (finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2))
-    content = b"no flat buffer" * 100
-    (broken.folder / "model.tflite").write_bytes(content)
-    facts = {"sha256": hashlib.sha256(content).hexdigest(), "largest_difference": 0.0}
-    manifest = json.loads((broken.folder / "manifest.json").read_text()) | {"litert": facts}
-    (broken.folder / "manifest.json").write_text(json.dumps(manifest))
-    with served(web_settings.model_copy(update={"readers": 1}), paths) as site:
-        page = site.visit().submit("/model/promote", {"run": broken.id}, start="/model")
-        assert page.status_code == 200
-        assert "cannot be read with" in page.text
-        assert site.predict(face).json()["model"] == "shipped/best"
-        promotion.promote(paths, good)
-        wait_until(lambda: site.service.readers.model.name == good.id)
-
-
-def test_trials_are_no_candidates_and_promoting_one_says_what_it_is(web_settings, tmp_path):
-    paths = paths_in(tmp_path)
-    trained = finished_run(paths, "20260101-000000-compact-0001")
-    trial = finished_run(paths, "20260102-000000-compact-0002", kind="trial", parent="search_20260101-000000-x-0001")
-    with served(web_settings.model_copy(update={"readers": 1}), paths) as site:
+def test_trials_are_no_candidates_and_promoting_one_says_what_it_is(web_settings, paths, runs):
+    trial = finished_run(paths, "20260104-000000-compact-0004", kind="trial", parent="search_20260101-000000-x-0001")
+    with served(web_settings, paths) as site:
         candidates = site.get("/model").text
-        assert f"Promote {trained.id}" in candidates
+        assert f"Promote {runs[0].id}" in candidates
         assert f"Promote {trial.id}" not in candidates
         question = site.get(f"/model/promote?run={trial.id}").text
         assert "This is a trial of a search" in question
@@ -143,31 +138,28 @@ def test_trials_are_no_candidates_and_promoting_one_says_what_it_is(web_settings
         assert site.get("/model/rollback").status_code == 400
 
 
-def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, tmp_path):
-    paths = paths_in(tmp_path)
-    first, second, third = (finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2, 3))
-    with served(web_settings.model_copy(update={"readers": 1}), paths) as site:
-        visit = site.visit()
-        assert "The button below goes back" in visit.submit("/model/promote", {"run": first.id}).text
-        visit.submit("/model/promote", {"run": second.id})
-        seen = {"from": second.id, "to": first.id}
+def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, paths, runs):
+    first, second, third = (run.id for run in runs)
+    with served(web_settings, paths) as site:
+        visit = Visit(site)
+        assert "The button below goes back" in visit.submit("/model/promote", {"run": first}).text
+        visit.submit("/model/promote", {"run": second})
+        seen = {"from": second, "to": first}
         assert all(f'value="{run_id}"' in visit.get("/model/rollback").text for run_id in seen.values())
-        promotion.promote(paths, third)
+        promotion.promote(paths, runs[2])
         refused = visit.submit("/model/rollback", seen)
         assert refused.status_code == 400
-        assert f"{third.id} is in use now" in refused.text
-        assert promotion.current(paths).run == third.id
-        for start, end in ((third, second), (second, first)):
-            assert visit.submit("/model/rollback", {"from": start.id, "to": end.id}).status_code == 200
-        page = visit.submit("/model/rollback", {"from": first.id, "to": "shipped/best"})
+        assert f"{third} is in use now" in refused.text
+        assert promotion.current(paths).run == third
+        for start, end in pairwise((third, second, first, "shipped/best")):
+            page = visit.submit("/model/rollback", {"from": start, "to": end})
+            assert page.status_code == 200
         assert "The model of the project itself is the model in use again" in page.text
-        assert site.service.readers.model.name == "shipped/best"
+        assert site.service.pool.model.name == "shipped/best"
 
 
-@pytest.mark.parametrize("detector", ["haar"])
-def test_another_detector_is_used_where_it_is_asked_for(web_settings, tmp_path, face, detector):
-    settings = web_settings.model_copy(update={"detector": detector, "detector_model": None, "readers": 1})
-    with served(settings, paths_in(tmp_path)) as site:
+def test_another_detector_is_used_where_it_is_asked_for(web_settings, paths, face):
+    with served(web_settings, paths, detector="haar", detector_model=None) as site:
         answer = site.predict(face).json()
-        assert answer["detector"] == detector
+        assert answer["detector"] == "haar"
         assert len(answer["images"][0]["faces"]) == 1

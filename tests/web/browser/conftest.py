@@ -2,52 +2,19 @@
 
 import contextlib
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from fer_core.paths import Paths
-from tests.conftest import PROJECT, paths_in
-from tests.script import clean_environment
+from tests.conftest import paths_in
+from tests.web.conftest import Site, web_server
 
 PATIENCE_MS = 15_000
 _CAMERA_FRAMES = 24
 _CAMERA_SIZE = (640, 480)
-
-
-class Site(NamedTuple):
-    """A server that answers, and its folders."""
-
-    url: str
-    paths: Paths
-
-
-@contextlib.contextmanager
-def web_server(paths: Paths, test_data: Path, *, model: str = "", **environment: str) -> Iterator[Site]:
-    """Yields a server in a process of its own, on a free port; `model` is read with instead of the one in use."""
-    yunet = {"FER_YUNET": str(test_data / "face_detection_yunet_2026may.onnx"), "FER_INBOX": str(paths.inbox)}
-    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fer_core.web", "--port", "0", *folders, *(("--model", model) if model else ())],
-        cwd=PROJECT,
-        env=clean_environment(paths, yunet | environment),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        told = next((line for line in process.stderr if line.startswith("Serving on ")), "")
-        assert told, f"the server ended with {process.wait()}"
-        yield Site(told.split()[2], paths)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -83,30 +50,35 @@ def browser(playwright, chromium, test_data, tmp_path_factory) -> Iterator[Brows
     browser.close()
 
 
-@pytest.fixture
-def context(browser, site) -> Iterator[BrowserContext]:
-    """A visitor of `site` without cookies, in English, on a desktop."""
-    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+@contextlib.contextmanager
+def visitor(browser: Browser, site: Site, **options) -> Iterator[BrowserContext]:
+    """Yields a visitor of `site` without cookies, in English, on a desktop."""
+    options = {"viewport": {"width": 1280, "height": 900}} | options
+    context = browser.new_context(base_url=site.url, **options)
     context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 
 
 @pytest.fixture
+def context(browser, site) -> Iterator[BrowserContext]:
+    with visitor(browser, site) as context:
+        yield context
+
+
+@pytest.fixture
 def page(context) -> Iterator[Page]:
-    """A page; scripts that fail and what the policy forbids fail the test."""
-    page = context.new_page()
-    with watched(page):
+    with watched(context) as page:
         yield page
 
 
 @contextlib.contextmanager
-def watched(page: Page) -> Iterator[None]:
-    """Fails if a script of the page fails, or the Content-Security-Policy forbids what it does."""
-    problems: list[str] = []
+def watched(context: BrowserContext) -> Iterator[Page]:
+    """Yields a page; fails if one of its scripts fails, or the Content-Security-Policy forbids what it does."""
+    page, problems = context.new_page(), []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
-    yield
+    yield page
     assert not problems, problems
 
 
@@ -119,6 +91,6 @@ def write_camera_clip(clip: Path, video: Path) -> None:
         for _ in range(_CAMERA_FRAMES):
             is_there, frame_bgr = source.read()
             assert is_there, f"{video} is too short"
-            frame_bgr = cv2.resize(np.ascontiguousarray(frame_bgr), _CAMERA_SIZE, interpolation=cv2.INTER_AREA)
+            frame_bgr = cv2.resize(frame_bgr, _CAMERA_SIZE, interpolation=cv2.INTER_AREA)
             file.write(b"FRAME\n" + cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2YUV_I420).tobytes())
     source.release()

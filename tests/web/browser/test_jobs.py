@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from fer_core.job.job import open_ids, open_job
+from fer_core.job.job import open_ids
 from fer_core.tuning.state import changing
 from tests.jobs.conftest import (  # noqa: F401
     TINY_TRAINING,
@@ -17,7 +17,8 @@ from tests.jobs.conftest import (  # noqa: F401
     worker,
 )
 from tests.jobs.parts import make_job, make_search
-from tests.web.browser.conftest import watched, web_server
+from tests.web.browser.conftest import visitor, watched
+from tests.web.conftest import web_server
 
 SEARCH_MS = 200_000
 """Some 25 s on two cores of its own."""
@@ -35,9 +36,15 @@ def test_without_a_broker_the_page_says_how_to_start_one_and_a_job_is_stored(pag
     assert len(open_ids(site.paths)) == 1
 
 
-def test_images_that_are_not_there_are_said_before_a_job_is_sent(page, site, tmp_path):
+def test_what_a_form_has_wrong_is_said_and_the_rest_is_still_there(page, site, tmp_path):
     before = len(open_ids(site.paths))
     page.goto("/jobs/new/tune")
+    page.get_by_label("max trials").fill("7")
+    page.get_by_label("settings", exact=True).fill("{no json")
+    page.get_by_role("button", name="Start it").click()
+    expect(page.get_by_role("alert")).to_contain_text("no JSON")
+    expect(page.get_by_label("max trials")).to_have_value("7")
+    page.get_by_label("settings", exact=True).fill("")
     page.get_by_label("data").fill(str(tmp_path / "fotos"))
     page.get_by_role("button", name="Start it").click()
     expect(page.get_by_role("alert")).to_contain_text(f"There is no {tmp_path / 'fotos'} on this server.")
@@ -45,18 +52,6 @@ def test_images_that_are_not_there_are_said_before_a_job_is_sent(page, site, tmp
     page.get_by_role("button", name="Send it all the same").click()
     expect(page.get_by_text("The job is stored.")).to_be_visible()
     assert len(open_ids(site.paths)) == before + 1
-
-
-def test_a_job_is_cancelled_after_a_question_only(page, site):
-    job = make_job(site.paths, job_id="train-20260131-120000-cccc")
-    page.goto("/jobs")
-    page.get_by_role("link", name=f"Cancel … {job.id}").click()
-    expect(page.get_by_text("Resume goes on from the last finished epoch.")).to_be_visible()
-    page.get_by_role("link", name="Let it go on").click()
-    assert open_job(site.paths, job.id).status == "QUEUED"
-    page.get_by_role("link", name="Cancel …").click()
-    page.get_by_role("button", name="Cancel the job").click()
-    expect(page.get_by_text("It is cancelled.")).to_be_visible()
 
 
 def test_a_failed_search_says_why_on_its_job_and_beside_its_trials(page, site):
@@ -80,12 +75,17 @@ def test_a_failed_search_says_why_on_its_job_and_beside_its_trials(page, site):
 def test_the_chart_of_a_search_shows_the_score_first_and_no_axis_without_values(page, site, width):
     settings = [f"a_setting_with_a_long_name_{number}" for number in range(14)]
     search = make_search(site.paths, [0.2, 0.5, 0.4])
-    known = json.loads(page.request.get(f"{site.url}/api/v1/searches/{search.id}").text())
+    known = page.request.get(f"{site.url}/api/v1/searches/{search.id}").json()
     known["parameters"] = [{"name": name, "log": False} for name in settings]
     for trial in known["trials"]:
         trial["settings"] = dict.fromkeys(settings[:-1], trial["number"] + 0.5)
+
+    def with_data(route) -> None:
+        start, _, rest = route.fetch().text().partition('id="search-data">')
+        route.fulfill(body=f'{start}id="search-data">{json.dumps(known)}</script>{rest.partition("</script>")[2]}')
+
     page.set_viewport_size({"width": width, "height": 800})
-    page.route(f"**/searches/{search.id}", lambda route: route.fulfill(body=with_data(route.fetch().text(), known)))
+    page.route(f"**/searches/{search.id}", with_data)
     page.goto(f"/searches/{search.id}")
     names = page.locator("#parallel .axis-name")
     expect(names).to_have_count(14)  # the score, and thirteen settings that have values
@@ -96,29 +96,17 @@ def test_the_chart_of_a_search_shows_the_score_first_and_no_axis_without_values(
     assert not re.search("Infinity|NaN", page.locator("#parallel").inner_html())
 
 
-def with_data(page: str, data: dict) -> str:
-    """Returns a search's page with other data for its scripts."""
-    start, _, rest = page.partition('id="search-data">')
-    return f'{start}id="search-data">{json.dumps(data)}</script>{rest.partition("</script>")[2]}'
-
-
-def test_after_back_a_form_has_the_fields_of_the_recipe_that_it_names(page):
-    page.goto("/jobs/new/train")
-    begun = page.get_by_label("recipe").input_value()
-    page.get_by_label("recipe").select_option("attention")
-    expect(page).to_have_url(re.compile("recipe=attention"))
-    page.go_back()
-    expect(page).not_to_have_url(re.compile("recipe="))
-    expect(page.get_by_label("recipe")).to_have_value(begun)
-
-
 def test_a_form_takes_the_settings_of_another_recipe_and_finds_one_by_name(page):
     page.goto("/jobs/new/train")
+    begun = page.get_by_label("recipe").input_value()
     page.get_by_label("recipe").select_option("attention")
     expect(page).to_have_url(re.compile("recipe=attention"))
     page.get_by_label("Find a setting").fill("learning rate")
     expect(page.get_by_label("learning rate")).to_have_value("5e-05")
     expect(page.get_by_label("batch size")).to_be_hidden()
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("recipe="))
+    expect(page.get_by_label("recipe")).to_have_value(begun)
 
 
 def test_another_recipe_is_taken_only_after_asking_where_something_was_changed(page):
@@ -149,41 +137,26 @@ def test_who_is_signed_out_meanwhile_is_asked_to_sign_in_again(page):
     expect(page.get_by_role("link", name="Sign in again")).to_have_attribute("href", "/login?next=%2Fjobs")
 
 
-def test_what_a_form_has_wrong_is_said_and_the_rest_is_still_there(page):
-    page.goto("/jobs/new/tune")
-    page.get_by_label("max trials").fill("7")
-    page.get_by_label("settings", exact=True).fill("{no json")
-    page.get_by_role("button", name="Start it").click()
-    expect(page.get_by_role("alert")).to_contain_text("no JSON")
-    expect(page.get_by_label("max trials")).to_have_value("7")
-
-
-@pytest.fixture
-def site_with_worker(job_paths, redis_url, worker, test_data):  # noqa: F811
+def test_a_search_is_started_and_watched_until_it_ends(browser, job_paths, redis_url, worker, test_data):  # noqa: F811
     worker("-c", "1", "-Q", "gpu,cpu,gpu.high")
-    with web_server(job_paths, test_data, FER_BROKER_URL=redis_url) as site:
-        yield site
-
-
-def test_a_search_is_started_and_watched_until_it_ends(browser, site_with_worker):
-    context = browser.new_context(base_url=site_with_worker.url)
-    context.set_default_timeout(SEARCH_MS)
-    page = context.new_page()
     settings = {name: value for name, value in TINY_TRAINING.items() if name not in ("recipe", "data")} | {"epochs": 1}
-    with watched(page):
+    fields = {"max trials": "2", "confirm top": "0", "data": "sample"}
+    with (
+        web_server(job_paths, test_data, FER_BROKER_URL=redis_url) as site,
+        visitor(browser, site) as context,
+        watched(context) as page,
+    ):
         page.goto("/jobs")
         expect(page.locator("#broker-words")).to_contain_text("1 worker,", timeout=SEARCH_MS)
         page.goto("/jobs/new/tune?recipe=smoke")
-        page.get_by_label("max trials").fill("2")
-        page.get_by_label("confirm top").fill("0")
-        page.get_by_label("data").fill("sample")
+        for label, value in fields.items():
+            page.get_by_label(label).fill(value)
         page.get_by_label("settings", exact=True).fill(json.dumps(settings))
         page.get_by_role("button", name="Start it").click()
         expect(page.get_by_role("status").first).to_contain_text("Sent: ")
-        page.get_by_role("link", name="Its search").click()
+        page.get_by_role("link", name="Its search").click(timeout=SEARCH_MS)
         expect(page.locator("#progress-words")).to_contain_text("of 2 trials", timeout=SEARCH_MS)
         expect(page.locator(".badge.succeeded")).to_have_text("succeeded", timeout=SEARCH_MS)
         expect(page.locator("#trials tbody tr")).to_have_count(2)
         expect(page.get_by_role("img", name=re.compile("^2 trials from their val"))).to_be_visible()
         expect(page.get_by_role("heading", name="The winner's settings")).to_be_visible()
-    context.close()

@@ -14,6 +14,7 @@ from tests.shipped import EPOCHS, SCORES, VALIDATION_ACCURACY
 from tests.web.conftest import finished_run
 
 HAPPY = FER2013_LABELS.index("happy")
+LOW, HIGH = (f"{end:.1%}" for end in SCORES["accuracy_interval"])
 FIRST, SECOND = "20260101-120000-compact-aaaa", "20260102-120000-compact-bbbb"
 
 
@@ -69,8 +70,7 @@ def test_a_chart_is_read_with_the_keyboard_and_as_a_table(page):
 
 def test_a_run_shows_its_figures_and_gives_its_files(page):
     page.goto(f"/runs/{FIRST}")
-    low, high = SCORES["accuracy_interval"]
-    expect(page.get_by_text(f"95%: {low:.1%} to {high:.1%}")).to_be_visible()
+    expect(page.get_by_text(f"95%: {LOW} to {HIGH}")).to_be_visible()
     expect(page.get_by_role("cell", name=str(SCORES["confusion"][HAPPY][HAPPY]))).to_be_visible()
     with page.expect_download() as saving:
         page.get_by_role("link", name="model.tflite").click()
@@ -98,12 +98,11 @@ def test_a_run_is_promoted_after_a_look_at_both_and_the_model_before_it_comes_ba
     page.goto("/model")
     page.get_by_role("link", name=f"Promote {FIRST}").click()
     expect(page.get_by_role("heading", name="Promote resnet?")).to_be_visible()
-    low, high = SCORES["accuracy_interval"]
     both = page.get_by_role("region", name="The two models").get_by_role("row")
     expect(both).to_have_count(3)
     expect(both.nth(1)).to_contain_text("shipped-best")
     for row in (both.nth(1), both.nth(2)):
-        expect(row).to_contain_text(f"{low:.1%} – {high:.1%}")
+        expect(row).to_contain_text(f"{LOW} – {HIGH}")
     page.get_by_role("link", name="Keep the one in use").click()
     expect(page.get_by_role("contentinfo")).to_contain_text("shipped/best")
     for run_id in (FIRST, SECOND):
@@ -128,8 +127,7 @@ def test_scores_on_different_images_stand_apart_with_their_intervals(page, site)
     expect(groups.nth(0)).to_contain_text("test: 280 images of sample")
     expect(groups.nth(0)).to_contain_text("95.6% – 99.1%")
     expect(groups.nth(1)).to_contain_text("PublicTest: 3,589 images of FER-2013")
-    low, high = SCORES["accuracy_interval"]
-    expect(groups.nth(1)).to_contain_text(f"{low:.1%} – {high:.1%}")
+    expect(groups.nth(1)).to_contain_text(f"{LOW} – {HIGH}")
     expect(page.get_by_text("a higher score in one of them does not mean a better model")).to_be_visible()
     page.get_by_role("button", name="Compare image by image").click()
     expect(page.get_by_text("resnet aaaa to resnet bbbb:")).to_be_visible()

@@ -5,69 +5,72 @@ import re
 
 import cv2
 import numpy as np
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Page, expect
 
 from tests.web.browser.conftest import PATIENCE_MS
 
+ADD = """([picture, name, carrier]) => {
+    const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([bytes], `${name}.jpg`, { type: "image/jpeg" }));
+    const event = carrier === "clipboardData"
+        ? new ClipboardEvent(name, { clipboardData: transfer, bubbles: true })
+        : new DragEvent(name, { dataTransfer: transfer, bubbles: true });
+    document.getElementById("drop").dispatchEvent(event);
+}"""
 
-def upload(page, *pictures):
+
+@pytest.fixture
+def happy(test_data):
+    return test_data / "faces" / "photo_happy.jpg"
+
+
+def choose(page: Page, *pictures) -> None:
     page.goto("/")
     page.set_input_files("#image", [str(picture) for picture in pictures])
+
+
+def read(page: Page) -> None:
     page.get_by_role("button", name="Read the faces").click()
+
+
+def upload(page: Page, *pictures) -> None:
+    choose(page, *pictures)
+    read(page)
     expect(page.get_by_role("heading", name="What was read")).to_be_visible()
 
 
-def test_a_file_is_previewed_and_read_step_by_step(page, test_data):
-    page.goto("/")
-    page.set_input_files("#image", str(test_data / "faces" / "photo_happy.jpg"))
+def test_a_file_is_previewed_and_read_step_by_step_and_after_back_the_page_shows_what_its_form_holds(page, happy):
+    choose(page, happy)
     expect(page.locator("#previews img")).to_have_count(1)
     expect(page.get_by_text("1 picture is ready")).to_be_visible()
-    page.get_by_role("button", name="Read the faces").click()
+    read(page)
     expect(page.get_by_role("heading", name=re.compile(r"happy, \d+\.\d%"))).to_be_visible()
     for step in ("cut out of the picture", "in gray", "the network saw"):
         expect(page.get_by_role("img", name=step)).to_be_visible()
     expect(page.get_by_role("table", name="Probability of each emotion").get_by_role("row")).to_have_count(7)
-
-
-def test_the_heat_map_takes_the_place_of_what_the_network_saw(page, test_data):
-    upload(page, test_data / "faces" / "photo_happy.jpg")
     switch = page.get_by_role("button", name="Heat map")
     expect(page.get_by_role("img", name="Heat map")).to_be_hidden()
     switch.press("Enter")
     expect(switch).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("img", name="Heat map")).to_be_visible()
     expect(page.get_by_role("img", name="the network saw")).to_be_hidden()
-
-
-def test_several_faces_no_face_and_what_is_no_picture_stand_side_by_side(page, test_data, tmp_path):
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    upload(page, *(test_data / "faces" / name for name in ("multi_face.jpg", "mountain.jpg")), broken)
-    expect(page.get_by_role("heading", name="5 faces")).to_be_visible()
-    expect(page.get_by_role("article")).to_have_count(5)
-    expect(page.get_by_role("heading", name="No face was found.")).to_be_visible()
-    expect(page.get_by_role("alert")).to_contain_text("JPEG")
+    page.go_back()
+    expect(page.locator("#faces")).to_be_visible()
+    held = page.locator("#image").evaluate("input => input.files.length")
+    expect(page.locator("#previews img")).to_have_count(held)
+    expect(page.get_by_text("The faces are being read")).to_have_count(0)
 
 
 def test_a_pasted_picture_and_a_dropped_one_are_added_and_one_is_left_out_again(page, test_data):
     page.goto("/")
     picture = base64.b64encode((test_data / "faces" / "photo_surprise.jpg").read_bytes()).decode()
     for name, carrier in (("paste", "clipboardData"), ("drop", "dataTransfer")):
-        page.evaluate(
-            """([picture, name, carrier]) => {
-                const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
-                const transfer = new DataTransfer();
-                transfer.items.add(new File([bytes], `${name}.jpg`, { type: "image/jpeg" }));
-                const event = carrier === "clipboardData"
-                    ? new ClipboardEvent(name, { clipboardData: transfer, bubbles: true })
-                    : new DragEvent(name, { dataTransfer: transfer, bubbles: true });
-                document.getElementById("drop").dispatchEvent(event);
-            }""",
-            [picture, name, carrier],
-        )
+        page.evaluate(ADD, [picture, name, carrier])
     expect(page.locator("#previews li")).to_have_count(2)
     page.get_by_role("button", name="Leave drop.jpg out").click()
-    page.get_by_role("button", name="Read the faces").click()
+    read(page)
     expect(page.get_by_role("heading", name=re.compile("surprise"))).to_be_visible()
     expect(page.get_by_text("1 picture.")).to_be_visible()
 
@@ -78,22 +81,21 @@ def test_a_picture_is_taken_with_the_camera(page, context):
     page.get_by_role("button", name="Take one").click()
     page.get_by_role("button", name="Take the picture").click()
     expect(page.locator("#previews img")).to_have_count(1)
-    page.get_by_role("button", name="Read the faces").click()
+    read(page)
     expect(page.get_by_role("heading", name="1 face")).to_be_visible()
 
 
-def test_a_correction_is_kept_in_place_under_another_label_until_it_is_undone(page, site, test_data):
-    upload(page, test_data / "faces" / "photo_happy.jpg")
-    assert not site.paths.inbox.exists()
+def test_a_correction_is_kept_in_place_under_another_label_until_it_is_undone(page, site, happy):
+    upload(page, happy)
     page.get_by_text("This is wrong").click()
-    choice = page.get_by_label("It is …")
+    choice, keep = page.get_by_label("It is …"), page.get_by_role("button", name="Keep for retraining")
     expect(choice).to_have_value("")
     assert "happy" not in choice.locator("option").all_text_contents(), "what was rejected is no choice"
-    page.get_by_role("button", name="Keep for retraining").click()
+    keep.click()
     assert not site.paths.inbox.exists(), "nothing is kept before a label is chosen"
     choice.select_option("surprise")
     expect(page.get_by_text("until you delete it")).to_be_visible()
-    page.get_by_role("button", name="Keep for retraining").click()
+    keep.click()
     expect(page.get_by_role("status").filter(has_text="Kept as “surprise”.")).to_be_visible()
     expect(page.get_by_role("heading", name="What was read")).to_be_visible()
     assert [path.parent.name for path in site.paths.inbox.rglob("*.png")] == ["surprise"]
@@ -118,8 +120,8 @@ def test_five_faces_of_one_picture_are_kept_and_listed(page, site, test_data):
     assert not list(site.paths.inbox.rglob("*.png"))
 
 
-def test_what_the_server_says_against_a_correction_stands_in_the_card(page, test_data):
-    upload(page, test_data / "faces" / "photo_happy.jpg")
+def test_what_the_server_says_against_a_correction_stands_in_the_card(page, happy):
+    upload(page, happy)
     page.get_by_text("This is wrong").click()
     page.locator("input[name=crop]").evaluate("input => { input.value = 'x' + input.value; }")
     page.get_by_label("It is …").select_option("sad")
@@ -127,53 +129,30 @@ def test_what_the_server_says_against_a_correction_stands_in_the_card(page, test
     expect(page.get_by_role("article").get_by_role("status")).to_contain_text("was not cut out by this server")
 
 
-def test_nothing_is_sent_without_a_picture_and_the_page_says_so(page):
-    page.goto("/")
-    page.get_by_role("button", name="Read the faces").click()
-    expect(page.get_by_text("Choose, drop or paste a picture first.")).to_be_visible()
-    expect(page.get_by_role("button", name="Choose pictures")).to_be_focused()
-
-
-def test_too_many_or_too_large_pictures_are_said_before_anything_is_sent(page, test_data, tmp_path):
+def test_no_too_many_or_too_large_pictures_are_said_before_anything_is_sent(page, happy, tmp_path):
     sent = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
-    face = (test_data / "faces" / "photo_happy.jpg").read_bytes()
+    face = happy.read_bytes()
 
-    def files(count: int, content: bytes) -> list[str]:
+    def choose_copies(count: int, content: bytes) -> None:
         paths = [tmp_path / f"{len(content)}-{number}.png" for number in range(count)]
         for path in paths:
             path.write_bytes(content)
-        return [str(path) for path in paths]
-
-    def choose(count: int, content: bytes) -> None:
-        page.goto("/")
-        page.set_input_files("#image", files(count, content))
-        page.get_by_role("button", name="Read the faces").click()
+        choose(page, *paths)
 
     page.goto("/")
-    expect(page.locator("#limits")).to_contain_text(
-        "Up to 32 pictures at a time, with 20 MB and 100 megapixels together"
-    )
-    choose(50, face)
+    read(page)
+    expect(page.get_by_text("Choose, drop or paste a picture first.")).to_be_visible()
+    expect(page.get_by_role("button", name="Choose pictures")).to_be_focused()
+    limits = "Up to 32 pictures at a time, with 20 MB and 100 megapixels together"
+    expect(page.locator("#limits")).to_contain_text(limits)
+    choose_copies(50, face)
+    read(page)
     expect(page.get_by_text("50 pictures are too many at a time: leave 18 out.")).to_be_visible()
-    choose(3, face + bytes(8_000_000))
+    choose_copies(3, face + bytes(8_000_000))
+    read(page)
     expect(page.get_by_text("23 MB together; at most 20 MB can be sent at a time")).to_be_visible()
-    large = cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes()
-    page.goto("/")
-    page.set_input_files("#image", files(3, large))
+    choose_copies(3, cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes())
     expect(page.get_by_text("108 megapixels together; at most 100")).to_be_visible(timeout=PATIENCE_MS)
-    page.get_by_role("button", name="Read the faces").click()
+    read(page)
     assert not sent
-
-
-def test_after_back_the_page_shows_what_its_form_holds(page, test_data):
-    page.goto("/")
-    page.set_input_files("#image", str(test_data / "faces" / "photo_happy.jpg"))
-    expect(page.locator("#previews img")).to_have_count(1)
-    page.get_by_role("button", name="Read the faces").click()
-    expect(page.get_by_role("heading", name="What was read")).to_be_visible()
-    page.go_back()
-    expect(page.locator("#faces")).to_be_visible()
-    held = page.locator("#image").evaluate("input => input.files.length")
-    expect(page.locator("#previews img")).to_have_count(held)
-    expect(page.get_by_text("The faces are being read")).to_have_count(0)

@@ -2,38 +2,48 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from fer_core.live.predictor import SMOOTHING_SECONDS
 from fer_core.web.uploads import MOST_PICTURES
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Faces = Literal["find", "given"]
 
 
-class _Given(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, strict=True)
-
-
-class _Told(BaseModel):
+class _Documented(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class Problem(_Told):
+class Problem(_Documented):
     """What is wrong, and what to do."""
 
     error: str
     hint: str
 
 
-class PredictRequest(_Given):
+class PredictForm(_Documented):
+    """The fields beside the pictures of a multipart request."""
+
+    faces: Faces = "find"
+    """find: look for faces; given: each picture is one face, cut out as in FER-2013."""
+
+
+class PredictRequest(PredictForm, extra="forbid", strict=True):
     """Pictures as base64."""
 
     images: Annotated[list[str], Field(min_length=1, max_length=MOST_PICTURES)]
     """Files (JPEG, PNG, BMP, WebP) as base64: also in lines, URL-safe, unpadded, or after `data:image/…;base64,`."""
-    faces: Literal["find", "given"] = "find"
-    """find: look for faces; given: each picture is one face, cut out as in FER-2013."""
 
 
-class BoxAnswer(_Told):
+class LiveForm(_Documented):
+    """The fields beside the frame of a visit of the live page."""
+
+    session: Annotated[str, Field(pattern="^[A-Za-z0-9-]{8,64}$")]
+    smoothing: Annotated[float, Field(ge=0, le=10)] = SMOOTHING_SECONDS
+
+
+class BoxAnswer(_Documented):
     """A rectangle in pixels of the picture; may reach outside it."""
 
     x: float
@@ -42,7 +52,7 @@ class BoxAnswer(_Told):
     height: float
 
 
-class FaceAnswer(_Told):
+class FaceAnswer(_Documented):
     """What was read in one face."""
 
     box: BoxAnswer
@@ -64,7 +74,7 @@ class PersonAnswer(FaceAnswer):
     """Whether the label lags behind: another one is more probable, but not for long enough yet."""
 
 
-class PictureAnswer(_Told):
+class PictureAnswer(_Documented):
     """What was read in one picture."""
 
     width: int
@@ -73,7 +83,7 @@ class PictureAnswer(_Told):
     """The largest first; empty where no face was found."""
 
 
-class PredictAnswer(_Told):
+class PredictAnswer(_Documented):
     """What was read, by picture, in the order in which they were sent."""
 
     model: str
@@ -81,7 +91,7 @@ class PredictAnswer(_Told):
     images: list[PictureAnswer]
 
 
-class LiveAnswer(_Told):
+class LiveAnswer(_Documented):
     """What was read in one frame."""
 
     model: str
@@ -92,22 +102,26 @@ class LiveAnswer(_Told):
     """From the decoded frame to the readings."""
 
 
-class JobRequest(_Given):
+class JobRequest(_Documented, extra="forbid", strict=True):
     """A job to be done."""
 
     task: Literal["tune", "train", "retrain", "evaluate", "gc"]
     arguments: dict[str, Any] = {}
     """As `python -m jobs submit TASK --help` lists them, by name."""
+    unchecked: bool = False
+    """Send it also where its images are not on this server: its workers have them."""
 
 
-class RunAnswer(_Told):
+class RunAnswer(_Documented):
     """A training in a line of a list."""
 
     id: str
     name: str
+    """Its recipe, or its network where it has no recipe."""
     kind: str
     parent: str | None
     parents: list[str]
+    """What has a page of what it was made from: a search for a trial, else runs."""
     status: str
     epoch: int
     epochs: int | None
@@ -124,13 +138,10 @@ class RunAnswer(_Told):
     history_csv: str
 
 
-class RunsAnswer(_Told):
-    """All trainings."""
-
-    runs: list[RunAnswer]
+RunsAnswer = create_model("RunsAnswer", __doc__="All trainings.", runs=list[RunAnswer])
 
 
-class RunDetailAnswer(_Told):
+class RunDetailAnswer(_Documented):
     """All that is known of a training."""
 
     run: RunAnswer
@@ -146,7 +157,7 @@ class RunDetailAnswer(_Told):
     files: list[str]
 
 
-class JobAnswer(_Told):
+class JobAnswer(_Documented):
     """A job in a line of a list."""
 
     id: str
@@ -174,10 +185,7 @@ class JobAnswer(_Told):
     can_resume: bool
 
 
-class JobsAnswer(_Told):
-    """The jobs: those that are open first, then those that ended last."""
-
-    jobs: list[JobAnswer]
+JobsAnswer = create_model("JobsAnswer", __doc__="The jobs, open ones first.", jobs=list[JobAnswer])
 
 
 class JobDetailAnswer(JobAnswer):
@@ -191,7 +199,7 @@ class JobDetailAnswer(JobAnswer):
     """The end of what its process printed."""
 
 
-class WorkersAnswer(_Told):
+class WorkersAnswer(_Documented):
     """Whether the broker answers, and who takes jobs from which queue."""
 
     reachable: bool
@@ -204,7 +212,7 @@ class WorkersAnswer(_Told):
     """How many workers would find something to do, or are at work, by queue; known without the broker too."""
 
 
-class SearchAnswer(_Told):
+class SearchAnswer(_Documented):
     """All that is shown of a search."""
 
     search: dict[str, Any]
@@ -217,7 +225,4 @@ class SearchAnswer(_Told):
     best_toml: str | None
 
 
-class HealthAnswer(_Told):
-    """The server answers."""
-
-    status: Literal["ok"]
+HealthAnswer = create_model("HealthAnswer", __doc__="The server answers.", status=Literal["ok"])

@@ -1,1 +1,0 @@
-"""The API under /api/v1: JSON in, JSON out, described by the OpenAPI document that is served beside it."""

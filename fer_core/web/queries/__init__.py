@@ -1,1 +1,0 @@
-"""What the pages and the API show of runs, searches and jobs, read from their files as plain values."""

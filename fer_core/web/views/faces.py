@@ -1,0 +1,119 @@
+"""Upload and its result, the live page, and the same for programs: /api/v1/predict and /api/v1/live."""
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, render_template, request
+from pydantic import BaseModel
+
+from fer_core.emotions import colour
+from fer_core.errors import FerError
+from fer_core.live.prediction import Prediction
+from fer_core.live.predictor import SMOOTHING_SECONDS
+from fer_core.web import uploads
+from fer_core.web.answers import Faces, LiveAnswer, LiveForm, PredictAnswer, PredictForm, PredictRequest
+from fer_core.web.openapi import describes, form_content, json_content
+from fer_core.web.pipeline import Finding, picture_shown
+from fer_core.web.predictor_pool import LentPredictor
+from fer_core.web.problems import RequestError
+from fer_core.web.service import service
+
+upload = Blueprint("upload", __name__)
+live_page = Blueprint("live", __name__)
+api = Blueprint("api", __name__, url_prefix="/api/v1")
+_PICTURES = form_content(PredictForm, most_files=uploads.MOST_PICTURES) | json_content(PredictRequest)
+
+
+class _UploadForm(BaseModel):
+    faces: Finding = "auto"
+
+
+@upload.get("/")
+def index() -> str:
+    """The form that takes pictures."""
+    settings = service().settings
+    together = uploads.LARGEST_TOGETHER * settings.max_megapixels
+    return render_template("index.html", settings=settings, most_pictures=uploads.MOST_PICTURES, together=together)
+
+
+@upload.post("/")
+def results() -> str:
+    """What is read in the pictures of the form. Nothing of them is kept."""
+    finding, files, settings = uploads.form_fields(_UploadForm).faces, uploads.sent_files(), service().settings
+    uploads.check_together(files, most_pixels=settings.pixels)
+    with service().pool.lent() as lent:
+        pictures = [_shown(data, finding, lent) for data in files]
+    labels = _labels(lent.model.labels)
+    return render_template("results.html", pictures=pictures, threshold=settings.threshold, **labels)
+
+
+@live_page.get("/live")
+def page() -> str:
+    """The live page. The camera is the browser's; each frame goes to /api/v1/live and is forgotten."""
+    known = {"smoothing": SMOOTHING_SECONDS, "threshold": service().settings.threshold, "url": "/api/v1/live"}
+    return render_template("live.html", live=_labels(service().pool.model.labels) | known)
+
+
+@api.post("/predict")
+@describes(PredictAnswer, body=_PICTURES, problems=(400, 413, 415, 503))
+def predict() -> Response:
+    """The faces in pictures."""
+    if request.is_json:
+        body = uploads.json_body(PredictRequest)
+        faces, files = body.faces, [uploads.from_base64(text) for text in body.images]
+    else:
+        faces, files = uploads.form_fields(PredictForm).faces, uploads.sent_files()
+    uploads.check_together(files, most_pixels=service().settings.pixels)
+    with service().pool.lent() as lent:
+        images = [_picture_answer(data, faces, lent) for data in files]
+    return jsonify(model=lent.model.name, detector=lent.quick.detector.name, images=images)
+
+
+@api.post("/live")
+@describes(LiveAnswer, body=form_content(LiveForm, most_files=1), problems=(400, 409, 413, 415, 503))
+def live() -> Response:
+    """The people in one frame of a camera: followed, and steadied, from frame to frame of a session."""
+    fields, held = uploads.form_fields(LiveForm), service()
+    (data,) = uploads.sent_files(most=1)
+    with held.pool.lent() as lent:
+        picture_bgr = uploads.as_bgr(uploads.decoded(data, most_pixels=held.settings.pixels))
+        began = time.perf_counter()
+        smoothing = fields.smoothing
+        predictions = held.pool.sessions.read(fields.session, picture_bgr, lent.quick, smoothing_seconds=smoothing)
+        milliseconds = (time.perf_counter() - began) * 1000
+    held.figures.count_faces([prediction.label for prediction in predictions])
+    height, width = picture_bgr.shape[:2]
+    people = [person(prediction, held.settings.threshold) for prediction in predictions]
+    return jsonify(model=lent.model.name, width=width, height=height, faces=people, milliseconds=round(milliseconds, 2))
+
+
+def person(prediction: Prediction, threshold: float) -> dict[str, Any]:
+    """Returns a reading whose words fit its own numbers: label and unsure lag behind in it, for 0.3 s at most."""
+    likeliest = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+    lags = {"unsure": prediction.confidence < threshold, "held": prediction.label != likeliest}
+    return prediction.to_json() | lags
+
+
+def _picture_answer(data: bytes, faces: Faces, lent: LentPredictor) -> dict[str, Any]:
+    picture = uploads.decoded(data, most_pixels=service().settings.pixels)
+    predictor = lent.for_picture(picture)
+    predictions = predictor.read(picture) if faces == "find" else predictor.read_given(picture)
+    service().figures.count_faces([prediction.label for prediction in predictions])
+    found = [prediction.to_json() for prediction in predictions]
+    for one in found:
+        del one["person"]
+    return {"width": picture.shape[1], "height": picture.shape[0], "faces": found}
+
+
+def _shown(data: bytes, finding: Finding, lent: LentPredictor) -> dict[str, Any] | FerError:
+    """Returns the picture, or what is wrong with it: one bad picture of several must not hide the others."""
+    held = service()
+    try:
+        picture = uploads.decoded(data, most_pixels=held.settings.pixels)
+        return picture_shown(lent.for_picture(picture), picture, finding=finding, signer=held.signer)
+    except RequestError as error:
+        return error
+
+
+def _labels(labels: tuple[str, ...]) -> dict[str, Any]:
+    return {"labels": labels, "colours": {label: colour(label, labels) for label in labels}}

@@ -1,0 +1,136 @@
+"""Jobs: what waits, runs and has ended, and the forms that start new ones. Pages, and JSON under /api/v1."""
+
+from flask import Blueprint, Response, flash, jsonify, make_response, redirect, render_template, request, url_for
+
+from fer_core.errors import FerError
+from fer_core.job.arguments import validate
+from fer_core.job.job import Job
+from fer_core.web.answers import JobDetailAnswer, JobRequest, JobsAnswer, WorkersAnswer
+from fer_core.web.forms import FORMS, MissingDataError, arguments_of, check_data, job_form
+from fer_core.web.job_detail import HOW_TO_START
+from fer_core.web.openapi import describes, json_content
+from fer_core.web.problems import status_of
+from fer_core.web.safety import changes
+from fer_core.web.service import service
+from fer_core.web.uploads import json_body
+
+pages = Blueprint("jobs", __name__)
+api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
+_CHANGE = {"body": json_content(None), "status": 202, "problems": (400, 403, 404, 413, 415)}
+
+
+@api.get("/jobs")
+@describes(JobsAnswer)
+def jobs() -> Response:
+    """The jobs: those that are open first, then those that ended last."""
+    return jsonify(jobs=service().jobs.lines())
+
+
+@api.post("/jobs", endpoint="new")
+@describes(JobDetailAnswer, body=json_content(JobRequest), status=201, problems=(400, 403, 413, 415))
+@changes
+def new_job() -> Response:
+    """Sends a job. Where the broker is away it is written down, and `waits_for_broker`."""
+    body = json_body(JobRequest)
+    return _answer(_new(body.task, body.arguments, unchecked=body.unchecked).id, 201)
+
+
+@api.get("/jobs/<name>")
+@describes(JobDetailAnswer, problems=(400, 404))
+def job(name: str) -> Response:
+    """One job, by its id or that of its run or search."""
+    return _answer(name, 200)
+
+
+@api.post("/jobs/<name>/cancel", endpoint="cancel")
+@describes(JobDetailAnswer, **_CHANGE)
+@changes
+def cancel_by_api(name: str) -> Response:
+    """Asks a job to end."""
+    return _answer(service().jobs.cancel(name).id, 202)
+
+
+@api.post("/jobs/<name>/resume", endpoint="resume")
+@describes(JobDetailAnswer, **_CHANGE)
+@changes
+def resume_by_api(name: str) -> Response:
+    """Goes on with a job that failed, was cancelled or ran out of time."""
+    return _answer(service().jobs.resume(name).id, 202)
+
+
+@api.get("/workers")
+@describes(WorkersAnswer)
+def workers() -> Response:
+    """Whether the broker answers, and who takes jobs from which queue. Takes up to two seconds; holds for two more."""
+    return jsonify(service().jobs.broker_state.get())
+
+
+@pages.get("/jobs")
+def page() -> str:
+    """All jobs. Who works on them is asked for by the page's script: it takes a second."""
+    jobs = service().jobs
+    return render_template(
+        "jobs.html", jobs=jobs.lines(), searches=jobs.searches(), forms=FORMS, how_to_start=HOW_TO_START
+    )
+
+
+@pages.get("/jobs/<name>")
+def one(name: str) -> str:
+    """One job."""
+    return render_template("job.html", job=service().jobs.detail(name), how_to_start=HOW_TO_START)
+
+
+@pages.get("/jobs/new/<task>")
+def new(task: str) -> str:
+    """The form of a task. `?recipe=` and `?network=` say with which settings it begins."""
+    form = job_form(task, request.args, service().environ)
+    return render_template("job_form.html", form=form, sent=None, problem=None)
+
+
+@pages.post("/jobs/new/<task>")
+def send(task: str) -> Response | tuple[str, int]:
+    """Sends the job, or shows the form again with what is wrong."""
+    form = job_form(task, request.form, service().environ)
+    try:
+        job = _new(task, arguments_of(form, request.form), unchecked="unchecked" in request.form)
+    except FerError as error:
+        may_be_elsewhere = isinstance(error, MissingDataError)
+        known = {"form": form, "sent": request.form, "problem": error, "may_be_elsewhere": may_be_elsewhere}
+        return render_template("job_form.html", **known), status_of(error)
+    if job.has_message:
+        flash(f"Sent: {job.id} waits in the queue {job.queue}.")
+    return redirect(url_for("jobs.one", name=job.id))
+
+
+@pages.get("/jobs/<name>/cancel")
+def confirm_cancel(name: str) -> str:
+    """Asks whether a job is to end, and says what becomes of it."""
+    return render_template("cancel.html", job=service().jobs.detail(name))
+
+
+@pages.post("/jobs/<name>/cancel")
+def cancel(name: str) -> Response:
+    """Asks a job to end."""
+    job = service().jobs.cancel(name)
+    flash("It is cancelled." if job.status == "CANCELLED" else "It was asked to end; that takes some seconds.")
+    return redirect(url_for("jobs.one", name=job.id))
+
+
+@pages.post("/jobs/<name>/resume")
+def resume(name: str) -> Response:
+    """Goes on with a job that failed, was cancelled or ran out of time."""
+    job = service().jobs.resume(name)
+    if job.has_message:
+        flash(f"It goes on, in the queue {job.queue}.")
+    return redirect(url_for("jobs.one", name=job.id))
+
+
+def _new(task: str, arguments: dict, *, unchecked: bool) -> Job:
+    validate(task, arguments)
+    if not unchecked:
+        check_data(arguments)
+    return service().jobs.submit(task, arguments)
+
+
+def _answer(name: str, status: int) -> Response:
+    return make_response(jsonify(service().jobs.detail(name)), status)
