@@ -23,16 +23,10 @@ from fer_core.job.broker import socket_url
 from fer_core.job.job import Job, open_job
 from fer_core.job.progress import Look
 from fer_core.paths import Paths
-<<<<<<< HEAD
 from fer_core.store.runs import list_runs
-from fer_core.tuning.folder import Search
-from fer_core.tuning.state import load_state
-from jobs.server import answers, find_server
-from jobs.trainer import told_of_death
-=======
+from fer_core.tuning.state import Search, load_state
 from jobs.machine import answers, find_server
 from jobs.process import start
->>>>>>> cut-jobs
 
 BROKER, BEAT = "redis", "beat"
 
@@ -72,16 +66,7 @@ class JobServer:
     def start(self, *names: str) -> None:
         """Starts parts of the server, the broker until it answers. Their output goes to the end of their logs."""
         for name in names:
-<<<<<<< HEAD
-            command = told_of_death(self._command(name))
-            with self.log(name).open("ab") as log:
-                pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
-                self._processes[name] = subprocess.Popen(
-                    command, cwd=ROOT, env=self.environment, start_new_session=True, **pipes
-                )
-=======
             self._processes[name] = start(self._command(name), self.log(name), self.environment, cwd=ROOT)
->>>>>>> cut-jobs
             if name == BROKER:
                 wait_until(lambda: answers(self.broker_socket), seconds=30, what="a broker that answers")
 

@@ -31,9 +31,8 @@ from job_server import BROKER, JobServer, search_problems, wait_until
 from fer_core.job.arguments import QUEUES
 from fer_core.job.broker import Broker
 from fer_core.job.create import create_job
-from fer_core.tuning.folder import Search, list_searches
-from fer_core.tuning.state import load_state
-from jobs.server import client
+from fer_core.tuning.state import Search, list_searches, load_state
+from jobs.machine import client
 
 TRIALS = {"random": 2000, "hyperband": 2000, "bayesian": 300}
 BARS = {"random": 0.3, "hyperband": 0.3, "bayesian": 3.0}

@@ -27,15 +27,10 @@ from kills import Outcome, leftovers, outcome, torn_files
 
 from fer_core.errors import FerError
 from fer_core.job.lock import read_notes
-<<<<<<< HEAD
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.tuning.folder import Search, list_searches
-from fer_core.tuning.state import load_state
-=======
-from fer_core.tuning.state import list_searches, load_state
->>>>>>> cut-tuning
+from fer_core.tuning.state import Search, list_searches, load_state
 
 _SETTINGS = {"sample_per_class": 40, "batch_size": 16, "epochs": 8, "threads": 1, "devices": "cpu"}
 _SETTINGS |= {"rotation": 15, "shift": 0.1, "flip": True, "contrast": 0.2, "class_weights": "balanced"}

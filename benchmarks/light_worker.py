@@ -25,26 +25,11 @@ from celery.worker.consumer import Consumer  # noqa: F401
 
 from fer_core.errors import RunHeldError
 from fer_core.store.runs import open_run
-<<<<<<< HEAD
-from fer_core.tuning.asking import Asked, ask
-from fer_core.tuning.ending import end_if_over
-from fer_core.tuning.fingerprints import Fingerprints, code_fingerprint
-from fer_core.tuning.folder import Search
-from fer_core.tuning.keeping import drop_weights
-from fer_core.tuning.state import changing, load_state
-from fer_core.tuning.tables import write_trials
-from fer_core.tuning.telling import Outcome, tell
-from jobs import attempts, tasks
-from jobs.celery import app
-=======
 from fer_core.tuning.results import drop_weights, end_if_over, write_trials
-from fer_core.tuning.state import Search, load_state
+from fer_core.tuning.state import Search, changing, load_state
 from fer_core.tuning.trials import Asked, Fingerprints, Outcome, ask, code_fingerprint, tell
-from jobs.celery import app, broker
-from jobs.sweep import PERIOD_SECONDS, free_slot, has_work, look_through
-
-_PR_SET_PDEATHSIG = 1
->>>>>>> cut-tuning
+from jobs import runner, tasks
+from jobs.celery import app
 
 PARTS = ("ask", "tell")
 METADATA = Fingerprints("stub", code_fingerprint())
@@ -94,8 +79,7 @@ def run(name: str, notes: Path, seconds: tuple[float, float]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has started it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     filelock.FileLock = TimedLock
-    tasks.work_of_trial = lambda job, trial: LightTrial(job.search, trial.id, notes, seconds)
-    tasks.Attempts = lambda trial, *_, **__: trial
+    tasks.runner_of_trial = lambda job, trial, *_: LightTrial(job.search, trial.id, notes, seconds)
     logging.disable()
     quiet = {"quiet": True, "without_gossip": True, "without_mingle": True}
     app.Worker(hostname=f"{name}@{platform.node()}", pool="solo", **quiet).start()
@@ -107,7 +91,7 @@ class LightTrial:
     def __init__(self, search: Search, name: str, notes: Path, seconds: tuple[float, float]):
         self._search, self._name, self._notes, self._seconds = search, name, notes, seconds
 
-    def outcome(self, *_: object) -> attempts.Outcome:
+    def outcome(self, *_: object) -> runner.Outcome:
         """Asks, sleeps, tells, and ends the search after its last trial."""
         times: dict[str, tuple[float, float]] = {}
         with timed(times, "ask"):
@@ -121,7 +105,7 @@ class LightTrial:
             self._write(".times", json.dumps({"trial": asked.entry.number} | times))
         end_if_over(self._search)
         drop_weights(self._search, load_state(self._search))
-        return attempts.Outcome("done")
+        return runner.Outcome("done")
 
     def _train(self, asked: Asked) -> None:
         """Holds the run as a training does, so that two at once would be noticed, and leaves what one leaves."""

@@ -121,7 +121,7 @@ def soak(faces: Path = TEST_DATA / "faces", frames: int = 20_000, drops: int = 1
     import pandas as pd
 
     from fer_core.live.log import PredictionLog
-    from fer_core.live.record import Record
+    from fer_core.live.summary import Record
     from tests.live.camera_stream import CameraStream
 
     began = time.monotonic()
@@ -150,9 +150,10 @@ def _run_live_loop(
     from fer_core import faces
     from fer_core.live.classifier import make_classifier
     from fer_core.live.loop import LiveLoop
-    from fer_core.live.overlay import Overlay, Status
+    from fer_core.live.overlay import Overlay
     from fer_core.live.predictor import LivePredictor
     from fer_core.live.sources import open_source
+    from fer_core.live.status import Status
     from fer_core.paths import Paths
     from fer_core.store.model_files import find_model
 

@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _print_commands() -> None:
-    from jobs.console import Output
+    from fer_core.cli.output import Output
 
     console = Output(markup=False, highlight=False, emoji=False)
     console.print("usage: python -m jobs COMMAND …", soft_wrap=True)

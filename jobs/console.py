@@ -29,9 +29,8 @@ from fer_core.store.files import plain
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.report import duration
-from fer_core.tuning.folder import Search, open_search
-from fer_core.tuning.slots import parse_trial_name
-from fer_core.tuning.state import load_state
+from fer_core.tuning.stage import parse_trial_name
+from fer_core.tuning.state import Search, load_state, open_search
 
 _COLOURS = {"QUEUED": "cyan", "RUNNING": "blue", "INTERRUPTED": "yellow", "SUCCEEDED": "green", "FAILED": "red"}
 _COLOURS |= {"CANCELLED": "magenta", "TIMED_OUT": "yellow"}

@@ -27,7 +27,7 @@ from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import read_json
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
-from fer_core.tuning.slots import TrialName
+from fer_core.tuning.stage import TrialName
 from fer_core.tuning.state import load_state
 from jobs.process import GRACE_SECONDS, PROJECT, Ended, StopReason, kill_orphan, last_lines, watched
 

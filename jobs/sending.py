@@ -25,8 +25,8 @@ from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume
 from fer_core.job.lock import is_taken
 from fer_core.recipes import RECIPES, starting_config
 from fer_core.store.runs import open_run
-from fer_core.tuning.slots import parse_trial_name
 from fer_core.tuning.space import OPTION, setting_name, with_settings
+from fer_core.tuning.stage import parse_trial_name
 from jobs.console import Context, flag, given, new_table
 
 CANCEL_SECONDS = 12.0  # a training that is asked to end has six seconds for it, and then is killed

@@ -25,20 +25,12 @@ from fer_core.job.lock import Held, taken
 from fer_core.store.clock import utc_now
 from fer_core.store.files import DiskFullError
 from fer_core.tuning.state import load_state
-<<<<<<< HEAD
 from fer_core.tuning.trials import note_refusal, trial_failed
-from jobs.attempts import Attempts, Outcome, Worker
-from jobs.celery import app, broker, is_stop_asked, paths
-from jobs.notify import notify
-from jobs.searching import free_slot, has_work
-from jobs.work import cleaned, result_of, run_of_trial, work_of, work_of_trial
-=======
 from jobs.celery import EXAMPLE, app, broker, is_stop_asked, paths
 from jobs.garbage import find_garbage, remove_garbage
 from jobs.runner import Outcome, Worker, result_of, run_of_trial, runner_of, runner_of_trial
 from jobs.schedule import notify
 from jobs.sweep import free_slot, has_work
->>>>>>> cut-jobs
 
 _PAUSE_SECONDS = 5.0  # of a worker that cannot do something: meanwhile one that can takes the message
 _SAVED = ("root_id", "parent_id", "group_id", "group_index", "shadow", "chord", "chain", "link", "link_error")

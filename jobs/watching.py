@@ -20,8 +20,8 @@ from fer_core.job.job import ENDED, Job
 from fer_core.job.progress import Look, SearchProgress, about, in_words, run_progress, search_progress, trial_metadata
 from fer_core.store.run import Run, Status
 from fer_core.training.report import duration, epoch_line
-from fer_core.tuning.folder import Search, list_searches
-from fer_core.tuning.slots import parse_trial_name
+from fer_core.tuning.stage import parse_trial_name
+from fer_core.tuning.state import Search, list_searches
 from jobs.console import Context, Subject, age, find_subject, new_list, new_table, settings_text, status_text
 
 ENDED_SHOWN = 15  # so many jobs that have ended are listed without --all

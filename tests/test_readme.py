@@ -104,18 +104,9 @@ def flags_in_help(show_help: Callable[[list[str]], object], *words: str) -> set[
 def flags() -> dict[str, set[str]]:
     """The flags of the programs, by what they are for."""
     documented = set(re.findall(r"python -m jobs (submit \w+|[a-z]+)", EVERYTHING))
-<<<<<<< HEAD
     of_jobs = {flag for words in documented for flag in flags_in_help(jobs_main.main, *words.split())}
-    parsers = {"training": arguments.parse, "live": live_arguments.parse, "web": web_arguments.parse}
+    parsers = {"training": arguments.parse, "live": live_arguments.parse, "web": web_settings.parse}
     return {name: flags_in_help(parse_script) for name, parse_script in parsers.items()} | {"jobs": of_jobs}
-=======
-    return {flag for words in documented for flag in flags_in_help(jobs_main.main, *words.split())}
-
-
-@pytest.fixture(scope="module")
-def web_flags() -> set[str]:
-    return flags_in_help(web_settings.parse)
->>>>>>> cut-web
 
 
 @pytest.fixture
@@ -160,28 +151,13 @@ def test_each_celery_call_each_command_for_the_web_page_and_each_selection_of_te
         assert flags[::2] in ([], ["--kwargs"])
         assert validate(task, json.loads(flags[1]) if flags else {})
     for command in pages:
-        assert web_arguments.parse(shlex.split(command, comments=True)[3:])
+        assert web_settings.parse(shlex.split(command, comments=True)[3:])
     for command in selections:
         flags = shlex.split(command)[3:]
         subprocess.run([sys.executable, "-m", "pytest", *flags, "--collect-only"], cwd=PROJECT, check=True)
 
 
-<<<<<<< HEAD
 def test_each_flag_in_the_documents_exists(flags):
-=======
-@pytest.mark.parametrize("command", commands("python -m fer_core.web"))
-def test_each_command_for_the_web_page_is_understood(command, example_folder):
-    assert web_settings.parse(shlex.split(command, comments=True)[3:])
-
-
-@pytest.mark.parametrize("command", commands("python -m pytest"))
-def test_each_selection_of_tests_in_the_documents_finds_some(command):
-    flags = shlex.split(command)[3:]
-    subprocess.run([sys.executable, "-m", "pytest", *flags, "--collect-only"], cwd=PROJECT, check=True)
-
-
-def test_each_flag_in_the_documents_exists(script_flags, live_flags, job_flags, web_flags):
->>>>>>> cut-web
     lines = [line for line in EVERYTHING.splitlines() if not line.strip().startswith(OTHERS)]
     named = {flag for line in lines for flag in FLAG.findall(line)}
     options = {name for network in networks.names() for name in networks.network_module(network).Options.model_fields}

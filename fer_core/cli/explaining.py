@@ -11,8 +11,7 @@ from rich.console import Console
 
 from fer_core import faces
 from fer_core.cli.live_arguments import LiveRequest
-from fer_core.cli.native_messages import send_native_messages_to
-from fer_core.cli.output import say
+from fer_core.cli.output import say, send_native_messages_to
 from fer_core.data.face_picture import gray, network_input
 from fer_core.errors import SourceError
 from fer_core.live.frame import Frame, Source

@@ -21,10 +21,9 @@ from fer_core.data.face_picture import gray, network_input
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import data_for
-from fer_core.evaluation.analysis_report import print_analysis
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
-from fer_core.evaluation.report import print_scores
+from fer_core.evaluation.report import print_analysis, print_scores
 from fer_core.live.classifier import make_classifier
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output_path import make_folder
@@ -141,7 +140,7 @@ def list_layers(model: ModelFiles, request: LiveRequest) -> None:
     """Prints the layers that have feature maps, and which of them are shown where none is named."""
     console = _console(request)
     network = _loaded(console, model)
-    from fer_core.evaluation.layer_maps import default_layer, default_maps_layer, map_layers
+    from fer_core.evaluation.explain import default_layer, default_maps_layer, map_layers
 
     defaults = {"maps": default_maps_layer(network), "Grad-CAM": default_layer(network)}
     for layer in map_layers(network):
@@ -168,9 +167,9 @@ def explain_pictures(model: ModelFiles, request: LiveRequest) -> None:
 
 def _drawn(network: "keras.Model", model: ModelFiles, picture: np.ndarray, *, path: Path, request: LiveRequest) -> str:
     """Writes the figure of a face, and returns a message that says what it shows and where it is."""
+    from fer_core.evaluation.analysis_figures import explain_figure
     from fer_core.evaluation.explain import explain
-    from fer_core.evaluation.explain_figures import explain_figure
-    from fer_core.evaluation.look import save
+    from fer_core.evaluation.figures import save
 
     explanation = explain(
         network,

@@ -10,8 +10,7 @@ from fer_core import recipes
 from fer_core.cli.arguments import command, parse
 from fer_core.cli.output import Output, say
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.figures import overview_figure
-from fer_core.evaluation.look import save
+from fer_core.evaluation.figures import overview_figure, save
 from fer_core.paths import Paths
 from fer_core.store.runs import list_runs
 from fer_core.training.history import History, list_histories

@@ -15,7 +15,7 @@ from fer_core.cli.display import Display
 from fer_core.cli.output import say, send_native_messages_to
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
-from fer_core.data.checks import UnreadableImagesError
+from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.dataset import Dataset, UnsplitError
 from fer_core.data.default_source import find_source
 from fer_core.errors import ArtifactError, ConfigError, DatasetError

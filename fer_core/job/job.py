@@ -30,13 +30,7 @@ from fer_core.paths import Paths
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import read_json, write_json
 from fer_core.store.run import Run, Status
-<<<<<<< HEAD
-from fer_core.tuning.entries import SearchState
 from fer_core.tuning.state import Search, load_state
-=======
-from fer_core.tuning.folder import Search
-from fer_core.tuning.state import load_state
->>>>>>> cut-jobs
 
 TaskName = Literal["tune", "train", "retrain", "evaluate", "gc"]
 FOLDERS = {"tune": "searches", "train": "runs", "retrain": "runs", "evaluate": "tasks", "gc": "tasks"}

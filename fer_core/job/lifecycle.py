@@ -21,10 +21,9 @@ from fer_core.store.files import create_atomically, full_disk_named, write_json
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.starting import with_fixed_models
-from fer_core.tuning.folder import create_search
-from fer_core.tuning.progress import cancel_search, reopen_search
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import load_state
+from fer_core.tuning.state import create_search, load_state
+from fer_core.tuning.trials import cancel_search, reopen_search
 
 _PATHS = ("data", "init_from", "run", "teacher")
 _NOT_PATHS = ("sample", "kaggle", "current")

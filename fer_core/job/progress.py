@@ -14,17 +14,9 @@ from fer_core.store.clock import utc_now
 from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
-<<<<<<< HEAD
-from fer_core.tuning.entries import Entry, SearchState
+from fer_core.tuning.entries import Entry
 from fer_core.tuning.stage import parse_trial_name, slot_count, slot_lock, work_left
 from fer_core.tuning.state import Search, Summary, load_state, summary
-=======
-from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import Search
-from fer_core.tuning.slots import parse_trial_name, slot_count, slot_lock
-from fer_core.tuning.stage import work_left
-from fer_core.tuning.state import Summary, load_state, summary
->>>>>>> cut-jobs
 
 _RECENT_EPOCHS = 3
 

@@ -20,13 +20,8 @@ from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import in_range
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
-<<<<<<< HEAD
-from fer_core.store.model_files import ModelFiles, check_labels, ignore, int8_file, litert_file
-=======
-from fer_core.store.model_files import ModelFiles, find_model, ignore, int8_file, litert_file
-from fer_core.store.model_metadata import check_labels, in_range
+from fer_core.store.model_files import ModelFiles, check_labels, find_model, ignore, int8_file, litert_file
 from fer_core.store.promotion import current
->>>>>>> cut-live
 
 Runtime = Literal["litert", "int8", "keras"]
 Answers = Callable[[np.ndarray], np.ndarray]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fer_core.emotions import colour
-from fer_core.evaluation.look import QUIET, figure_title, new_figure, save, shortened, text_colour, with_grid
+from fer_core.evaluation.figures import QUIET, figure_title, new_figure, save, shortened, text_colour, with_grid
 from fer_core.live.summary import NOBODY, Record
 from fer_core.live.text import font_file, in_dejavu, one_line, writable
 

@@ -24,12 +24,7 @@ from fer_core.store.files import plain, read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
-<<<<<<< HEAD
 from fer_core.store.runs import SHIPPED_BEST
-from fer_core.training.comparing import Ask, Compared, asked_by_keras, compare_models, files_of
-=======
-from fer_core.store.shipped import SHIPPED_BEST
->>>>>>> cut-training
 from fer_core.training.retraining import RetrainSpec
 
 Predict = Callable[[ModelFiles, Dataset], np.ndarray]

@@ -10,18 +10,10 @@ import keras
 import numpy as np
 
 from fer_core.config import TrainConfig
-<<<<<<< HEAD
-from fer_core.data.dataset import Dataset
-from fer_core.evaluation.calibration import MANY_IMAGES, fitted_on, useful_temperature
-from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
-=======
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.answers import fitted_on
-from fer_core.evaluation.calibration import MANY_IMAGES, useful_temperature
-from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure
-from fer_core.evaluation.look import save
->>>>>>> cut-training
+from fer_core.evaluation.calibration import MANY_IMAGES, fitted_on, useful_temperature
+from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict, predict_side_by_side
 from fer_core.interruption import check_interrupted

@@ -4,14 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-<<<<<<< HEAD
-from fer_core.store.manifest import Count, RunId, Timestamp
-=======
 from fer_core.config import TrainConfig
-from fer_core.store.stored_values import Count, RunId, Timestamp
+from fer_core.store.manifest import Count, RunId, Timestamp
 from fer_core.tuning.space import NOTE, Parameter
 from fer_core.tuning.spec import SearchSpec
->>>>>>> cut-tuning
 
 CONTINUES, EPOCHS, INITIAL_EPOCH = "tuner/trial_id", "tuner/epochs", "tuner/initial_epoch"
 """Among the values of a Hyperband trial: which trial it continues, its epochs in all, and those which that one had."""

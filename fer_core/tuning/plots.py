@@ -7,12 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from fer_core.evaluation.figures import save
-from fer_core.tuning import figures, setting_figures
-=======
-from fer_core.evaluation.look import DARK, QUIET, figure_title, literal, new_figure, save, shortened, with_grid
->>>>>>> cut-tuning
+from fer_core.evaluation.figures import DARK, QUIET, figure_title, literal, new_figure, save, shortened, with_grid
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.ranking import LESS_IS_BETTER, Standing, latencies, pareto, ranked
 from fer_core.tuning.space import Parameter

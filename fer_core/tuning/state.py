@@ -20,7 +20,7 @@ from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, read_whole, sweep, write_atomically
-from fer_core.store.stored_values import is_run_id
+from fer_core.store.manifest import is_run_id
 from fer_core.training.starting import with_fixed_models
 from fer_core.tuning.entries import Plan, SearchState
 from fer_core.tuning.ranking import ranked

@@ -11,7 +11,7 @@ from typing import Any
 
 from fer_core.errors import ArtifactError, FerError
 from fer_core.job.broker import Broker
-from fer_core.job.broker_address import BrokerAwayError
+from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.change import cancel_job, resume_job
 from fer_core.job.create import create_job
 from fer_core.job.job import ENDED, Job, find_job
@@ -20,9 +20,8 @@ from fer_core.paths import Paths
 from fer_core.store.clock import Clock
 from fer_core.store.files import plain
 from fer_core.tuning.entries import Entry
-from fer_core.tuning.folder import list_searches, open_search
 from fer_core.tuning.ranking import is_finished, objective_value
-from fer_core.tuning.state import Summary, load_state, summary
+from fer_core.tuning.state import Summary, list_searches, load_state, open_search, summary
 from fer_core.web.answers import JobAnswer
 from fer_core.web.run_detail import log_tail
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError, ConfigError, FerError
-from fer_core.evaluation.analysis_result import Analysis
+from fer_core.evaluation.analysis import Analysis
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.model_card import LIMITS, licence_of
 from fer_core.job.progress import run_progress

@@ -10,8 +10,7 @@ from fer_core.paths import Paths
 from fer_core.store.manifest import Manifest
 from fer_core.store.promotion import current
 from fer_core.store.run import Run
-from fer_core.store.runs import list_runs, open_run
-from fer_core.store.shipped import run_name, shipped_models
+from fer_core.store.runs import list_runs, open_run, run_name, shipped_models
 from fer_core.training.history import History, read_history
 from fer_core.web.answers import RunAnswer
 

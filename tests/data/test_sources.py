@@ -17,7 +17,7 @@ from fer_core.data.default_source import find_source
 from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.data.sources import KAGGLE_HANDLE
 from fer_core.errors import ArtifactError, ConfigError, DatasetError
-from fer_core.live.pictures import read_picture
+from fer_core.live.sources import read_picture
 from fer_core.store.files import read_json
 
 SAMPLE_HINT = "python train_emotion_model.py --data sample"

@@ -7,16 +7,11 @@ import pytest
 from rich.console import Console
 
 from fer_core.data.audit import Audit, PartAudit, SharedImages
-<<<<<<< HEAD
 from fer_core.data.contents import BadImage
-from fer_core.evaluation.report import overfitting_sentence, print_audit, print_evaluation
-=======
-from fer_core.data.decoding import BadImage
 from fer_core.evaluation.analysis import analysis_of
 from fer_core.evaluation.analysis_data import answers_of
 from fer_core.evaluation.report import overfitting_sentence, print_analysis, print_audit, print_evaluation
 from tests.evaluation.conftest import LABELS, drawn_answers, model_files
->>>>>>> cut-store
 
 IMAGES = (25_838, 2_871)
 LAST_EPOCH = {"epoch": 15, "accuracy": 0.68, "val_accuracy": 0.63}

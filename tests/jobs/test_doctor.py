@@ -10,13 +10,8 @@ from fer_core.errors import DatasetError
 from fer_core.job.broker import read_record
 from fer_core.job.lock import taken
 from fer_core.store.promotion import model_copy, promote
-<<<<<<< HEAD
 from fer_core.tuning.trials import note_refusal
-from jobs.commands.context import Context
-=======
-from fer_core.tuning.progress import note_refusal
 from jobs.console import Context
->>>>>>> cut-jobs
 from jobs.doctor import CHECKS, Finding, clock_finding
 from tests.jobs.parts import asking, make_finished_run, make_job
 

@@ -16,13 +16,8 @@ from fer_core.job.progress import in_words
 from fer_core.store.clock import utc_now
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.state import changing, load_state, summary
-<<<<<<< HEAD
 from fer_core.tuning.trials import tell_speed
-from jobs.commands.context import Context, new_table
-=======
-from fer_core.tuning.telling import tell_speed
 from jobs.console import Context, new_table
->>>>>>> cut-jobs
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_finished_run, make_job, make_search, write_epochs
 

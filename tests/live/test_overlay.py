@@ -9,8 +9,9 @@ import pytest
 from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
 from fer_core.faces.face import Box
 from fer_core.live.canvas import WHITE, Heat, Stamps, bgr, readable_on, sizes_for
-from fer_core.live.overlay import TRACK, Overlay, Status
+from fer_core.live.overlay import TRACK, Overlay
 from fer_core.live.prediction import Prediction
+from fer_core.live.status import Status
 from fer_core.live.text import font_file, has_characters, in_dejavu, one_line, shortened, writable
 
 QUIET = Status(model="", detector="", frames_per_second=0.0, delay_seconds=0.0)

@@ -8,8 +8,6 @@ from fer_core.errors import ArtifactError
 from fer_core.store.artifacts import read_labels
 from fer_core.store.files import DiskFullError, file_sha256
 from fer_core.store.promotion import (
-    SHIPPED_BEST,
-    SHIPPED_NAME,
     Step,
     awaiting_promotion,
     current,
@@ -20,7 +18,7 @@ from fer_core.store.promotion import (
     rollback,
     step_back,
 )
-from fer_core.store.runs import run_name
+from fer_core.store.runs import SHIPPED_BEST, SHIPPED_NAME, run_name
 
 
 @pytest.fixture

@@ -3,12 +3,7 @@
 import signal
 
 import keras
-<<<<<<< HEAD
-import pytest
 from kills import only_run
-=======
-from remains import only_run
->>>>>>> cut-training
 from soak import Moment, Soak
 
 from fer_core.data.dataset import load_dataset

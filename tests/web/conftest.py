@@ -17,14 +17,8 @@ from waitress.server import BaseWSGIServer
 
 from fer_core.paths import Paths
 from fer_core.store.run import Run
-<<<<<<< HEAD
 from fer_core.store.runs import SHIPPED_BEST, open_run
-from fer_core.web.service import EXTENSION, Service
-=======
-from fer_core.store.runs import open_run
-from fer_core.store.shipped import SHIPPED_BEST
 from fer_core.web.service import Service, service
->>>>>>> cut-web
 from fer_core.web.serving import serving
 from fer_core.web.settings import WebSettings
 from tests.conftest import PROJECT, paths_in

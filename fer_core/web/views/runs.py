@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, render_template, request, send_f
 from fer_core.errors import ConfigError, NotFoundError, did_you_mean
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
-from fer_core.tuning.folder import Search, open_search
+from fer_core.tuning.state import Search, open_search
 from fer_core.web import run_detail
 from fer_core.web.answers import RunDetailAnswer, RunsAnswer, SearchAnswer
 from fer_core.web.openapi import describes
