@@ -7,7 +7,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from macs import multiply_adds
+from measure import multiply_adds
 
 from fer_core import networks
 from fer_core.cli.train import main
