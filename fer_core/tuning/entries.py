@@ -34,13 +34,11 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     number: Count
-    """From 0, without gaps; the confirmations go on after the trials."""
+    """From 0; the confirmations go on after the trials."""
     kind: Literal["trial", "confirm"] = "trial"
-    """'confirm' trains the settings of an earlier trial again, with another seed."""
+    """'confirm' trains the settings of trial `of` again, with another seed."""
     of: int | None = None
-    """The trial that is confirmed."""
     seed: int
-    """Of the training."""
     values: dict[str, Any]
     """The settings that the search chose, by name; Hyperband's own notes begin with 'tuner/'."""
     run: RunId
@@ -50,7 +48,6 @@ class Entry(BaseModel):
     score: float | None = None
     """The objective at the epoch whose weights are kept: the best one, unless the recipe keeps the last."""
     epochs: Count = 0
-    """Those that were trained."""
     stopped_early: bool = False
     message: str = ""
     parameters: int | None = None
@@ -67,7 +64,6 @@ class Entry(BaseModel):
 
     @property
     def title(self) -> str:
-        """How the training is called."""
         return f"Trial {self.number}" if self.kind == "trial" else f"Trial {self.of} with seed {self.seed}"
 
 
@@ -92,7 +88,6 @@ class SearchState(BaseModel):
     ends_utc: Timestamp | None = None
     """When the search will have ended, by the last estimate."""
     winner: RunId | None = None
-    """The run."""
     exhausted: bool = False
     """The oracle has nothing more to try."""
     failed_in_a_row: int = 0
@@ -109,12 +104,10 @@ class SearchState(BaseModel):
 
     @field_serializer("plan")
     def _whole_plan(self, plan: Plan) -> dict[str, Any]:
-        """With its defaults, which may be others in a later version."""
-        return plan.model_dump(mode="json")
+        return plan.model_dump(mode="json")  # with its defaults, which may be others in a later version
 
     @property
     def ended(self) -> int:
-        """How many trainings have ended."""
         return sum(entry.status != "RUNNING" for entry in self.entries)
 
     @property

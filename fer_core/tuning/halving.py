@@ -1,7 +1,7 @@
 """Asynchronous successive halving: a trial ends early if it is not among the best third of those that came as far.
 
 The stopping form of ASHA (Li et al., arXiv 1810.05934): no trial waits for another, so the first ones at a rung all
-continue. Decisions are saved in the search's state, so that a resumed trial gets the same answer. No Keras.
+continue. Decisions are saved in the search's state, so that a resumed trial gets the same answer.
 """
 
 import signal
@@ -42,14 +42,12 @@ def is_stopped(search: Search, number: int, rows: Sequence[dict], *, clock: Cloc
 
 
 def _new_rungs(state: SearchState, number: int, rows: Sequence[dict]) -> list[int]:
-    """Returns the rungs that the trial has come to and was not compared at."""
     plan = state.plan
     rungs = rungs_up_to(len(rows), plan.base) if plan.spec.stops_early else ()
     return [rung for rung in rungs if number not in state.rungs.get(rung, {})]
 
 
 def _outranked(state: SearchState, number: int, rows: Sequence[dict]) -> str:
-    """Saves how good the trial was at each rung; returns a sentence for the first where it is outranked."""
     objective = state.plan.spec.objective
     for rung in _new_rungs(state, number, rows):
         everyone = state.rungs.setdefault(rung, {})

@@ -155,7 +155,6 @@ def _grid(plan: Plan, space: _Space, trials: Sequence[Entry]) -> Iterator[dict[s
 
 
 def _settings(plan: Plan, space: _Space, trials: Sequence[Entry], draw: int = 0) -> dict[str, Any]:
-    """Returns what every oracle needs. The random numbers depend on how many trials were drawn before."""
     drawn = sum(CONTINUES not in trial.values for trial in trials)
     digest = hashlib.sha256(f"{plan.spec.seed} {drawn} {draw}".encode()).digest()
     return {

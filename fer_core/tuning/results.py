@@ -107,7 +107,6 @@ def drop_weights(search: Search, state: SearchState) -> list[str]:
 
 
 def _complete_best(search: Search, state: SearchState, chosen: Standing) -> None:
-    """Makes the exports and plots of the winner and of the best trials, and measures how long a face takes them."""
     objective = search.spec.objective
     best = ranked(state.entries, objective)[: min(search.spec.keep_top_k, _COMPLETED)]
     for number in dict.fromkeys(entry.number for entry in (chosen.best_run(objective), *best)):

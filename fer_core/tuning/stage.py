@@ -1,6 +1,5 @@
 """Where a search stands: what is left to train, how long that takes, and in which slots it is done. No files.
 
-Only the oracle knows whether it has more to try; until it has said that it has not, there is taken to be more.
 Slots are the places in which trials are trained side by side. The n-th training of slot s is always called the same,
 and who works in a slot holds its lock.
 """
@@ -37,8 +36,8 @@ _JOB = re.compile(r"(?P<search>.+)\.s(?P<slot>\d{1,6})\.(?P<n>\d{1,9})")
 def stage(state: SearchState, now: datetime) -> Stage:
     """Returns what comes next.
 
-    'trials': one may be begun; 'waiting': others must end first; 'confirmations': the best are trained
-    again; 'done': all have ended, and the winner is to be named; 'ended': the search itself has ended.
+    'trials': one may be begun, unless the oracle has no more; 'waiting': others must end first; 'confirmations': the
+    best are trained again; 'done': all have ended, and the winner is to be named; 'ended': the search has ended.
     """
     if state.status != "RUNNING":
         return "ended"
@@ -139,12 +138,11 @@ def seconds_left(state: SearchState, now: datetime) -> float | None:
 
 
 class TrialName(NamedTuple):
-    """What the name of a search's training says."""
+    """What the name of a search's training says; `n` counts those of the slot from 0."""
 
     search: str
     slot: int
     n: int
-    """From 0."""
 
     @property
     def id(self) -> str:
@@ -193,7 +191,6 @@ def _trials_left(state: SearchState, now: datetime) -> int:
 
 
 def _expected_epochs(plan: Plan, trials: int) -> float:
-    """Returns the epochs of the first so many trials: at a rung the first ones continue, then one of FACTOR."""
     if plan.spec.oracle == "hyperband":
         return trials * plan.base.epochs / plan.spec.factor
     epochs, alive, before = 0.0, float(trials), 0

@@ -225,7 +225,7 @@ def _plan(paths: Paths, spec: SearchSpec, created_utc: str) -> Plan:
 
 
 def _read(search: Search) -> tuple[SearchState, bytes | None]:
-    """Returns the state and the content of its file; None for the content where only the backup can be read."""
+    """The content of the file comes with the state; None where only the backup can be read."""
     try:
         content = read_whole(search.state_json)
         return _parsed(search, content), content

@@ -1,7 +1,6 @@
 """One trial in its own process: loads the data, asks what to train, trains it, measures it, tells what came of it.
 
-Whoever finds that nothing is left to train ends the search. Keras is imported when the oracle is asked, after the data
-has been loaded. A process that was killed anywhere in between is simply started again with the same job.
+A process that was killed anywhere in between is started again with the same job.
 """
 
 import functools
@@ -118,7 +117,6 @@ def _train(search: Search, entry: Entry, run: Run, dataset: Dataset, *, report: 
 
 
 def _outcome(search: Search, entry: Entry, run: Run) -> Outcome:
-    """Returns what came of a training. Its score is that of the epoch whose weights are saved."""
     rows, objective = read_history(run.history_csv).rows, search.spec.objective
     epoch = (run.manifest.scores or {}).get("kept_epoch")
     score = next((row.get(objective) for row in rows if row["epoch"] == epoch), None)

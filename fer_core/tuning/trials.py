@@ -1,7 +1,7 @@
 """Which trial a worker trains (`ask`), what came of it (`tell`), and what may happen to a search from outside.
 
-The state of the search is written first, then the run folder of the trial. So a process that dies in between loses
-nothing: it asks again, gets the same trial, and the run is made then. Keras Tuner is imported by `ask` alone.
+The state of the search is written first, then the run folder of the trial: a process that dies in between asks again
+and gets the same trial. Keras Tuner is imported by `ask` alone.
 """
 
 import hashlib
@@ -190,7 +190,6 @@ def _entry_for(search: Search, state: SearchState, job_id: str, metadata: Finger
 
 
 def _next(state: SearchState, now: datetime) -> dict[str, Any] | str:
-    """Returns what is trained next, as fields of its entry, or why nothing is."""
     if stage(state, now) == "trials":
         from fer_core.tuning.oracle import propose
 
@@ -229,7 +228,6 @@ def _make_run(search: Search, state: SearchState, entry: Entry, config: TrainCon
 
 
 def _record(state: SearchState, number: int, outcome: Outcome, clock: Clock) -> None:
-    """Writes the outcome of a running entry into the state."""
     if outcome.status == "FAILED":
         outcome = outcome._replace(score=None)
     elif outcome.score is None or not math.isfinite(outcome.score):

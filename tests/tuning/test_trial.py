@@ -212,7 +212,7 @@ def test_a_trial_that_cannot_keep_up_is_stopped_and_counts_with_what_it_came_to(
 
 
 def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
-    search = make_search(paths, "killed", max_trials=1, settings=SETTINGS | {"epochs": 30})
+    search = make_search(paths, "killed", max_trials=1, settings=SETTINGS | {"epochs": 8})
     folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
     command = [sys.executable, *TRIAL, search.id, "--job", "killed.s0.0", *folders]
     environment = clean_environment(paths, ENVIRONMENT)
@@ -225,9 +225,9 @@ def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
     assert begun.status == "RUNNING"
     answer = run_script("killed", "--job", "killed.s0.0", paths=paths, script=TRIAL, environment=ENVIRONMENT)
     assert (answer.code, answer.err) == (0, "")
-    assert re.search(r"^Goes on after epoch [2-9] of 30\.$", answer.out, re.MULTILINE)
+    assert re.search(r"^Goes on after epoch [2-7] of 8\.$", answer.out, re.MULTILINE)
     (entry,) = load_state(search).entries
-    assert (entry.run, entry.status, entry.epochs) == (begun.run, "COMPLETED", 30)
+    assert (entry.run, entry.status, entry.epochs) == (begun.run, "COMPLETED", 8)
     assert load_state(search).winner == begun.run
 
 

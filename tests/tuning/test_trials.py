@@ -40,20 +40,14 @@ def left(search) -> int:
     return work_left(load_state(search), NOON)
 
 
-def test_the_first_trial_is_the_recipe_itself(make_search):
-    search = make_search()
-    asked = begin(search)
-    assert (asked.entry.number, asked.entry.kind, asked.entry.status) == (0, "trial", "RUNNING")
-    assert asked.config == search.plan.base == config_of(search, asked.entry)
-
-
-def test_the_run_of_a_trial_waits_to_be_trained_with_its_settings(make_search, paths):
+def test_the_first_trial_is_the_recipe_itself_and_each_run_waits_to_be_trained_with_its_settings(make_search, paths):
     search = make_search()
     for slot in range(3):
         asked = begin(search, slot, metadata=FINGERPRINTS._replace(data_source="/here/faces.zip"))
         run = open_run(paths, asked.entry.run)
         assert run.manifest.config == asked.config
         assert asked.config.data == "/here/faces.zip"
+        assert slot or asked.config.model_copy(update={"data": search.plan.base.data}) == search.plan.base
         assert (run.manifest.kind, run.manifest.parent, run.manifest.recipe) == ("trial", search.id, "smoke")
         assert (run.state.status, run.manifest.promote) == ("QUEUED", False)
         assert run.history_csv.read_text() == HISTORY_HEADER
@@ -111,33 +105,21 @@ def test_other_images_are_refused_and_what_was_begun_waits_for_a_machine_that_ha
     assert begin(search).entry == begun.entry
 
 
-def test_other_code_is_noted_and_the_search_goes_on(make_search):
+def test_other_code_is_noted_and_the_search_goes_on(make_search, tmp_path):
     search = make_search()
     begin(search)
     for slot in (1, 2):
         assert isinstance(begin(search, slot, metadata=Fingerprints("images", "with a comment more")), Asked)
     state = load_state(search)
     assert (state.code_fingerprint, state.other_code) == ("code", ["with a comment more"])
-
-
-def test_the_code_is_known_by_names_and_contents_of_what_trains(tmp_path):
     for name in ("config.py", "training/train.py", "live/loop.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
-    first = code_fingerprint(tmp_path)
-    (tmp_path / "live" / "loop.py").write_text("other")
-    assert code_fingerprint(tmp_path) == first
-    (tmp_path / "training" / "train.py").write_text("other")
-    second = code_fingerprint(tmp_path)
-    (tmp_path / "training" / "train.py").rename(tmp_path / "training" / "fit.py")
-    assert len({first, second, code_fingerprint(tmp_path)}) == 3
-
-
-def test_the_names_of_trainings_say_search_slot_and_number():
-    assert parse_trial_name("20260131-a.s1.2-x.s3.14") == TrialName("20260131-a.s1.2-x", 3, 14)
-    assert TrialName("s", 3, 14).id == "s.s3.14"
-    for other in ("tune-1", "x.s1", "x.s1.", ".s1.2", "x.s-1.2", "x.s1.2\n"):
-        assert parse_trial_name(other) is None
+        (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "code" / name).write_text(name)
+    first = code_fingerprint(tmp_path / "code")
+    (tmp_path / "code" / "live" / "loop.py").write_text("other")
+    assert code_fingerprint(tmp_path / "code") == first
+    (tmp_path / "code" / "training" / "train.py").rename(tmp_path / "code" / "training" / "fit.py")
+    assert code_fingerprint(tmp_path / "code") != first
 
 
 def test_a_slot_continues_what_it_has_begun_and_then_begins_the_next(make_search):
@@ -148,6 +130,8 @@ def test_a_slot_continues_what_it_has_begun_and_then_begins_the_next(make_search
     end(search, 0)
     assert trial_of(load_state(search), search.id, 0).id == "search-0.s0.1"
     assert running_slots(load_state(search)) == {1}
+    assert parse_trial_name("20260131-a.s1.2-x.s3.14") == TrialName("20260131-a.s1.2-x", 3, 14)
+    assert not any(map(parse_trial_name, ("tune-1", "x.s1", "x.s1.", ".s1.2", "x.s-1.2", "x.s1.2\n")))
 
 
 def test_after_the_trials_the_best_are_trained_again_with_three_other_seeds(make_search):
@@ -249,13 +233,13 @@ def test_the_first_outcome_of_a_trial_stays(make_search):
         end(search, 7)
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
-def test_a_score_that_is_no_number_is_a_failure(make_search, score):
+def test_a_score_that_is_no_number_is_a_failure(make_search):
     search = make_search()
-    begin(search)
-    entry = end(search, 0, score).entries[0]
-    assert (entry.status, entry.score, entry.message) == ("FAILED", None, "Its score is no number.")
-    assert load_state(search).entries[0] == entry
+    for number, score in enumerate((float("nan"), float("inf"), None)):
+        begin(search)
+        end(search, number, score)
+        entry = load_state(search).entries[number]
+        assert (entry.status, entry.score, entry.message) == ("FAILED", None, "Its score is no number.")
 
 
 def test_enough_failures_one_after_the_other_end_the_search(make_search):
