@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.browser.conftest import PATIENCE_MS
-
 ADD = """([picture, name, carrier]) => {
     const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
     const transfer = new DataTransfer();
@@ -153,6 +151,6 @@ def test_no_too_many_or_too_large_pictures_are_said_before_anything_is_sent(page
     read(page)
     expect(page.get_by_text("23 MB together; at most 20 MB can be sent at a time")).to_be_visible()
     choose_copies(3, cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes())
-    expect(page.get_by_text("108 megapixels together; at most 100")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("108 megapixels together; at most 100")).to_be_visible()
     read(page)
     assert not sent
