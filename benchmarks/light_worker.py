@@ -15,6 +15,7 @@ import platform
 import shutil
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def run(name: str, notes: Path, seconds: tuple[float, float]) -> None:
     tasks.work_of_trial = lambda job, trial: LightTrial(job.search, trial.id, notes, seconds)
     tasks.Attempts = lambda trial, *_, **__: trial
     logging.disable()
+    warnings.simplefilter("ignore")  # of Celery, about root
     quiet = {"quiet": True, "without_gossip": True, "without_mingle": True}
     app.Worker(hostname=f"{name}@{platform.node()}", pool="solo", **quiet).start()
 
