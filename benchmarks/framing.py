@@ -78,6 +78,13 @@ class Bench(NamedTuple):
     paths: Paths
     dataset: Dataset
     scene_bgr: np.ndarray
+    missed: list[str]
+    """The bars that were not held."""
+
+    def verdict(self, bar: str, *, is_held: bool) -> str:
+        """Returns it as the table says it, and notes a bar that was missed."""
+        self.missed.extend([] if is_held else [bar])
+        return "held" if is_held else "MISSED"
 
     def detectors(self, width: int | None = None) -> Iterator[faces.Detector]:
         """Yields every detector there is a file for."""
@@ -125,7 +132,8 @@ def bar(bench: Bench) -> Rows:
     for detector in bench.detectors():
         cost = compare.cropped(found_again(bench, detector, compare.pictures), detector.framing)
         fractions = (f"{fraction:.1%}" for fraction in (cost.found, cost.direct, cost.cropped))
-        yield detector.name, str(len(compare.pictures)), *fractions, cost.points, _verdict(cost.lost <= BAR_POINTS)
+        verdict = bench.verdict(detector.name, is_held=bool(cost.lost <= BAR_POINTS))
+        yield detector.name, str(len(compare.pictures)), *fractions, cost.points, verdict
 
 
 def agreement(bench: Bench) -> Rows:
@@ -136,11 +144,8 @@ def agreement(bench: Bench) -> Rows:
     )
     difference = np.abs(by_litert - by_keras).max()
     same = (by_litert.argmax(axis=1) == by_keras.argmax(axis=1)).sum()
-    yield model.name, str(len(images)), f"{difference:.1e}", f"{same:,}", _verdict(difference <= MOST_APART)
-
-
-def _verdict(is_held: bool) -> str:
-    return "held" if is_held else "MISSED"
+    verdict = bench.verdict("agreement", is_held=bool(difference <= MOST_APART))
+    yield model.name, str(len(images)), f"{difference:.1e}", f"{same:,}", verdict
 
 
 class Cost(NamedTuple):
@@ -244,15 +249,14 @@ def main(options: Options) -> None:
     paths, folder = Paths.from_environment(), options.faces or options.data.parent / "faces"
     dataset = load_dataset(TrainConfig(data=str(options.data), validation="none"), paths, side=SIDE)
     scene_bgr = cv2.resize(cv2.imread(str(folder / "mountain.jpg")), FRAME_SIZE, interpolation=cv2.INTER_AREA)
-    bench, console, is_missed = Bench(options, paths, dataset, scene_bgr), Console(width=120), False
+    bench, console = Bench(options, paths, dataset, scene_bgr, []), Console(width=120)
     for name in options.sections or SECTIONS:
         measure, title, columns = SECTIONS[name]
         table = Table("of", *columns, title=title, title_justify="left")
         for row in measure(bench):
             table.add_row(*row)
-            is_missed |= row[-1] == _verdict(False)
         console.print(table)
-    sys.exit(is_missed)
+    sys.exit(bool(bench.missed))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import platform
 import shutil
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def run(name: str, notes: Path, seconds: tuple[float, float]) -> None:
     filelock.FileLock = TimedLock
     tasks.runner_of_trial = lambda job, trial, *_: LightTrial(job.search, trial.id, notes, seconds)
     logging.disable()
+    warnings.simplefilter("ignore")  # of Celery, about root
     quiet = {"quiet": True, "without_gossip": True, "without_mingle": True}
     app.Worker(hostname=f"{name}@{platform.node()}", pool="solo", **quiet).start()
 

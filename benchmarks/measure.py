@@ -237,7 +237,7 @@ def macs(recipes: Positional[tuple[str, ...]] = ("resnet", "tiny", "resnet_large
     """Returns the weights of recipes' networks, and millions of multiply-adds by the size of the picture."""
     found = {}
     for name in recipes:
-        networks = {side: _network(name, image_size=side) for side in (48, 44, 40, 32)}
+        networks = {side: _network(name, image_size=side, crop=0, progressive_sizes=()) for side in (48, 44, 40, 32)}
         millions = {side: round(multiply_adds(network) / 1e6, 1) for side, network in networks.items()}
         found[name] = {"weights": networks[48].count_params(), "millions": millions}
     return found
