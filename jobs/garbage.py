@@ -76,7 +76,9 @@ def _of_runs(paths: Paths, searches: list[tuple[Search, SearchState]]) -> Iterat
     """Yields checkpoints of finished runs, and the weights of trials that are not among the best of their search."""
     in_use, runs = _runs_in_use(paths), {run.id: run for run in list_runs(paths)}
     statuses = {run.id: _status(run) for run in runs.values()}
-    going_on = {search.id for search, state in searches if state.status not in _SEARCH_ENDS}
+    ended = {search.id for search, state in searches if state.status in _SEARCH_ENDS}
+    # Those of other versions, which cannot be read, may go on as well.
+    going_on = {folder.name for folder in (paths.models / "searches").glob("[!.]*")} - ended
     for run in runs.values():
         # A trial's checkpoint is what Hyperband goes on from.
         if statuses[run.id] == "SUCCEEDED" and run.manifest.parent not in going_on:

@@ -69,6 +69,13 @@ def test_a_search_that_may_go_on_keeps_everything(paths, status):
     assert found(paths) == {}
 
 
+def test_a_search_that_cannot_be_read_keeps_everything(paths):
+    search = make_search(paths, [0.5, 0.6], status="SUCCEEDED")
+    (search.folder / "state.json").write_text("{}")
+    (search.folder / "state.json.bak").unlink(missing_ok=True)
+    assert found(paths) == {}
+
+
 def test_models_in_use_now_or_before_stay_also_if_they_are_not_among_the_best(paths):
     trials = trials_of(make_search(paths, [0.3, 0.6, 0.5], keep_top_k=1))
     for number in (0, 2, 1):
