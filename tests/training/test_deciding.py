@@ -168,7 +168,7 @@ def test_a_saved_file_that_scores_something_else_is_another_or_cannot_be_read_is
     assert decision.reasons[0].startswith("The saved model, loaded anew, has accuracy 0.")
 
     run = finished(good, "another")
-    run.model_h5.write_bytes(b"another")
+    run.model_h5.write_bytes(b"other bytes")
     decision = decided(run, {in_use.id: poor, "another": good})
     assert decision.reasons == (f"{run.model_h5} is not the file that was scored when it was saved.",)
 
