@@ -30,7 +30,7 @@ from job_server import BROKER, JobServer, search_problems, wait_until
 
 from fer_core.job.arguments import QUEUES
 from fer_core.job.broker import Broker
-from fer_core.job.create import create_job
+from fer_core.job.lifecycle import create_job
 from fer_core.tuning.state import Search, list_searches, load_state
 from jobs.machine import client
 

@@ -31,3 +31,8 @@ class Paths:
             state=Path(environ.get("FER_STATE_DIR") or models / ".jobs"),
             inbox=Path(environ.get("FER_INBOX") or Path("data", "inbox")),
         )
+
+
+def expanded(name: str) -> Path:
+    """Returns the path of a name that may begin with ~; the ~ of a user whom this machine does not know stays."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 (the method of Path raises there)

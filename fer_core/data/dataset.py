@@ -19,7 +19,7 @@ from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
 from fer_core.data.splits import Role, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 
 
 def ignore(text: str) -> None:
@@ -196,7 +196,7 @@ def _with_more_images(
     They train and validate, and are never tested on. What the data set has already is left out, wherever it has it: so
     no test image comes back as a training image, and the test images are the same with and without them.
     """
-    folder = Path(config.more_images).expanduser()
+    folder = expanded(config.more_images)
     if not folder.is_dir():
         raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
     side = own.pixels.shape[1]

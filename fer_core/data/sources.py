@@ -21,7 +21,7 @@ from fer_core.data.folder_names import TABLE_BYTES_READ, is_hidden, is_picture, 
 from fer_core.data.regular_file import checked_status
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.errors import DatasetError, printable
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""
@@ -40,7 +40,7 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
         return _sample_source(config.sample_per_class)
     if data == "kaggle":
         return _kaggle_source()
-    path = Path(data).expanduser()
+    path = expanded(data)
     try:
         if stat.S_ISDIR(checked_status(path).st_mode):
             return _folder_source(path, left_out=paths.inbox)

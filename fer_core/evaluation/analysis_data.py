@@ -13,7 +13,7 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, DatasetError
 from fer_core.evaluation.calibration import ENOUGH_IMAGES, fitted_on, meaning_of, useful_temperature, with_temperature
 from fer_core.evaluation.metrics import check_outputs
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles, ignore
 
@@ -171,7 +171,7 @@ def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], 
 
 def _is_there(name: str) -> bool:
     """Whether data can be had without a download, which is only made where it is asked for."""
-    return name == "sample" or (name != "kaggle" and Path(name).expanduser().exists())
+    return name == "sample" or (name != "kaggle" and expanded(name).exists())
 
 
 def _remark_on(manifest: Manifest | None, dataset: "Dataset") -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from fer_core.errors import ArtifactError, SourceError
 from fer_core.faces.face import Face
 from fer_core.faces.framing import Framing, largest_first, shrunk
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 from fer_core.store.files import file_sha256
 
 FRAMING = Framing(scale=1.105, right=-0.005, down=-0.028)
@@ -152,7 +152,7 @@ def find_file(
     """
     named_by = "--detector-model" if model_file else "$FER_YUNET"
     if named := model_file or os.environ.get("FER_YUNET"):
-        path = Path(named).expanduser()
+        path = expanded(named)
         if path.is_file():
             return path
         raise ArtifactError(

@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -15,7 +14,7 @@ from fer_core.errors import JobError, NoSuchJobError
 from fer_core.job.arguments import TrainArguments, TuneArguments, queue_of, recipe_of, train_config, validate
 from fer_core.job.job import ENDED, FOLDERS, End, Job, Order, checked_id, find_job, mark_of, open_job
 from fer_core.job.lock import taken
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, write_json
 from fer_core.store.runs import create_run, open_run
@@ -132,8 +131,8 @@ def _with_whole_paths(value: Any, name: str = "") -> Any:
         return {key: _with_whole_paths(one, key) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_with_whole_paths(one, name) for one in value]
-    if name in _PATHS and isinstance(value, str) and value not in _NOT_PATHS and Path(value).expanduser().exists():
-        return str(Path(value).expanduser().resolve())
+    if name in _PATHS and isinstance(value, str) and value not in _NOT_PATHS and expanded(value).exists():
+        return str(expanded(value).resolve())
     return value
 
 

@@ -19,7 +19,7 @@ from fer_core.data.default_source import find_source
 from fer_core.data.inbox import InboxContents, read_inbox, sentences
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 from fer_core.store.files import full_disk_named, sync, temporary_beside, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import model_in_use
@@ -91,7 +91,7 @@ def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:
         return find_source(spec.data, os.environ)
     manifest = champion.manifest
     for name in filter(None, (manifest.data_source, manifest.config.data)):
-        if name in _WITHOUT_A_FILE or Path(name).expanduser().exists():
+        if name in _WITHOUT_A_FILE or expanded(name).exists():
             return name
     try:
         return find_source(None, os.environ)

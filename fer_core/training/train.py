@@ -19,7 +19,7 @@ from fer_core.errors import ArtifactError, ConfigError, DatasetError, did_you_me
 from fer_core.evaluation.figures import class_distribution_figure, save
 from fer_core.faces import framings
 from fer_core.interruption import check_interrupted
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 from fer_core.store.files import write_atomically, write_json
 from fer_core.store.litert import native_messages_hidden
 from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
@@ -82,7 +82,7 @@ def class_weights(config: TrainConfig, train_labels: np.ndarray, labels: tuple[s
 
 def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool) -> Run:
     """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
-    more = config.more_images and str(Path(config.more_images).expanduser().resolve())
+    more = config.more_images and str(expanded(config.more_images).resolve())
     settings = with_fixed_models(networks.with_all_options(config), paths)
     settings = settings.model_copy(update={"data": dataset.source, "more_images": more})
     return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)

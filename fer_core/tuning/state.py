@@ -17,7 +17,7 @@ import filelock
 from pydantic import ValidationError
 
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, read_whole, sweep, write_atomically
 from fer_core.store.manifest import is_run_id
@@ -208,7 +208,7 @@ def summary(search: Search) -> Summary:
 
 
 def _plan(paths: Paths, spec: SearchSpec, created_utc: str) -> Plan:
-    path = Path(spec.data or "").expanduser()
+    path = expanded(spec.data or "")
     if spec.data not in (None, "sample", "kaggle") and path.exists():  # trials start in other working folders
         spec = spec.model_copy(update={"data": str(path.resolve())})
     earlier: list[dict[str, Any]] = []

@@ -4,7 +4,6 @@ import errno
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from fer_core import networks
@@ -12,6 +11,7 @@ from fer_core.config import Settings, TrainConfig
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, queues
+from fer_core.paths import expanded
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, starting_config
 from fer_core.tuning import spec
 from fer_core.tuning.space import OPTION, parameters
@@ -121,7 +121,7 @@ def check_data(arguments: Mapping[str, Any]) -> None:
         if not isinstance(data, str) or not data or data in _NO_PATHS:
             continue
         try:
-            checked_status(Path(data).expanduser())
+            checked_status(expanded(data))
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
             if getattr(error, "errno", None) == errno.EINVAL:
                 raise ConfigError(f"{data[:200]} holds no images: {error.strerror}.", hint="Check the path.") from None

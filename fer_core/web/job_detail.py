@@ -12,9 +12,8 @@ from typing import Any
 from fer_core.errors import ArtifactError, FerError
 from fer_core.job.broker import Broker
 from fer_core.job.broker_check import BrokerAwayError
-from fer_core.job.change import cancel_job, resume_job
-from fer_core.job.create import create_job
 from fer_core.job.job import ENDED, Job, find_job
+from fer_core.job.lifecycle import cancel_job, create_job, resume_job
 from fer_core.job.progress import Look, about, run_progress, search_progress, wanted_workers
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock
