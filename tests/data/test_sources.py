@@ -42,6 +42,8 @@ def test_what_is_no_data_is_refused_and_nothing_is_written(load, paths, tmp_path
     with pytest.raises(DatasetError, match=r"There is no no/such/archive\.zip") as caught:
         load("no/such/archive.zip")
     assert caught.value.hint.endswith(SAMPLE_HINT)
+    with pytest.raises(DatasetError, match="There is no ~nobody-here/faces"):
+        load("~nobody-here/faces")
     with pytest.raises(DatasetError, match="no file has a NUL character in its name") as caught:
         load("faces\0.zip")
     assert str(caught.value).isprintable()
