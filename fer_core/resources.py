@@ -1,5 +1,6 @@
-"""The cores and the memory that this process may use: fewer than the machine has, where a container or cgroup says so.
+"""What a process shares with others: cores, memory, files that one at a time may work on.
 
+Cores and memory are fewer than the machine has where a container or cgroup says so.
 `os.cpu_count()` counts the machine's cores; `os.process_cpu_count()` needs Python 3.13 and knows no quota.
 """
 
@@ -9,6 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import filelock
 import psutil
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -92,3 +94,16 @@ def _quota(folder: Path) -> float | None:
         return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
     except (OSError, ValueError):  # "max" is no limit
         return None
+
+
+def file_lock(path: Path, *, timeout_seconds: float = -1, poll_seconds: float = 0.05) -> filelock.BaseFileLock:
+    """Returns a lock between processes that ends with its holder, however that ends.
+
+    Args:
+        timeout_seconds: to wait for another holder before filelock.Timeout is raised; -1 waits for as long as it takes.
+
+    Raises:
+        OSError: when it is acquired, ENOSYS where the file system has no flock. The marker files that could stand in
+            for it outlive a killed holder, and would then block everybody.
+    """
+    return filelock.FileLock(path, timeout=timeout_seconds, poll_interval=poll_seconds, fallback_to_soft=False)

@@ -23,7 +23,7 @@ from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import job_ids, open_ids, open_job
 from fer_core.job.progress import Look
 from fer_core.paths import Paths
-from fer_core.resources import core_numbers
+from fer_core.resources import core_numbers, file_lock
 from fer_core.store.clock import utc_text
 from fer_core.store.files import write_json
 from jobs.console import Context, new_table
@@ -277,7 +277,7 @@ def _wait_for_server(server: Service, state: Path, path: Path, signals: list[int
 @contextlib.contextmanager
 def _only_one(state: Path, name: str) -> Iterator[None]:
     """Keeps a second `up` from the same state folder; freed by the system when this process ends in any way."""
-    lock = filelock.FileLock(state / name)
+    lock = file_lock(state / name)
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -17,6 +17,7 @@ _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NOT_ALLOWED_HINT = (
     "Change its access rights, or name other folders by FER_MODELS_DIR, FER_HISTORY_DIR and FER_CACHE_DIR."
 )
+_NO_LOCKS_HINT = "Name folders on another one by FER_MODELS_DIR, FER_HISTORY_DIR and FER_CACHE_DIR."
 _HIGHEST_EXIT_CODE = 255
 """Windows gives the number of a fault, far above it."""
 
@@ -42,6 +43,8 @@ def ended(run: Callable[..., None], *arguments: object) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _OUTPUT_CLOSED
     except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return _refused("This file system cannot lock files (flock).", _NO_LOCKS_HINT, FerError.exit_code)
         if error.errno not in _NOT_ALLOWED:
             raise
         problem = f"{printable(str(error.filename))} cannot be read or written: {error.strerror}."

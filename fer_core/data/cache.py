@@ -32,7 +32,7 @@ from fer_core.data.contents import (
 )
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.errors import DatasetError, printable
-from fer_core.resources import available_cores
+from fer_core.resources import available_cores, file_lock
 
 FORMAT = 3
 """Raised whenever the same file would be decoded, hashed or stored in another way."""
@@ -206,7 +206,7 @@ def _writing(place: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path, name: str, report: Report) -> Iterator[None]:
-    lock = filelock.FileLock(folder / f"{name}.lock")
+    lock = file_lock(folder / f"{name}.lock")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:

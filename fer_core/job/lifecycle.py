@@ -7,14 +7,13 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from filelock import FileLock
-
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import JobError, NoSuchJobError
 from fer_core.job.arguments import TrainArguments, TuneArguments, queue_of, recipe_of, train_config, validate
 from fer_core.job.job import ENDED, FOLDERS, End, Job, Order, checked_id, find_job, mark_of, open_job
 from fer_core.job.lock import taken
 from fer_core.paths import Paths, expanded
+from fer_core.resources import file_lock
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, write_json
 from fer_core.store.runs import create_run, open_run
@@ -110,7 +109,7 @@ def job_of_message(paths: Paths, message_id: str, task: str, create: Callable[[s
     if re.fullmatch(r"\d{8}-\d{6}-.+", job_id) or "-" not in job_id:
         return create(job_id)
     paths.models.mkdir(parents=True, exist_ok=True)
-    with FileLock(paths.models / ".messages.lock"):
+    with file_lock(paths.models / ".messages.lock"):
         known = next((paths.models / FOLDERS[task]).glob(f"*-{mark_of(message_id)}/job.json"), None)
         return create(message_id) if known is None else open_job(paths, known.parent.name)
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock
 
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ArtifactError, FerError
+from fer_core.resources import file_lock
 
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
 _FOREIGN_LEFTOVER_SECONDS = 24 * 3600
@@ -197,7 +197,7 @@ def _link(temporary: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in _HARD_LINKS_UNKNOWN:
             raise
-        with FileLock(path.with_name(".names.lock")):
+        with file_lock(path.with_name(".names.lock")):
             if path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
             temporary.replace(path)

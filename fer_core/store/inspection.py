@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fer_core.errors import ArtifactError
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import ModelMetadata, first_objection, metadata_of
@@ -260,6 +258,8 @@ def _names_objection(names: list[str]) -> str | None:
 
 
 def _lists_of_names(groups: "list[h5py.Group]") -> Iterator[tuple["h5py.Group", list[str]]]:
+    import numpy as np
+
     for group in groups:
         for attribute in group.attrs:
             if attribute.rstrip("0123456789") in ("layer_names", "weight_names"):

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
+from fer_core.resources import file_lock
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import DiskFullError, file_sha256, read_json, replacing, sweep, temporary_beside
 from fer_core.store.manifest import Manifest, RunId, Timestamp, checked
@@ -237,7 +237,7 @@ def _promoting(paths: Paths, shipped: Path, *, timeout_seconds: float = -1) -> I
     Puts the copies right that a killed process left.
     """
     paths.models.mkdir(parents=True, exist_ok=True)
-    with FileLock(paths.models / ".promotion.lock", timeout=timeout_seconds):
+    with file_lock(paths.models / ".promotion.lock", timeout_seconds=timeout_seconds):
         if _was_cut_off(paths):
             with contextlib.suppress(ArtifactError):  # what is in use is gone: there is nothing to copy
                 if (folder := _folder_in_use(paths, shipped)) is not None:

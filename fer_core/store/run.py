@@ -12,6 +12,7 @@ import filelock
 from pydantic import BaseModel, ConfigDict
 
 from fer_core.errors import ArtifactError, RunHeldError
+from fer_core.resources import file_lock
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import plain, read_json, read_whole, sweep, write_atomically, write_json
 from fer_core.store.manifest import Count, Manifest, Timestamp, checked
@@ -141,8 +142,8 @@ class Run:
             return False
 
     def _lock(self) -> filelock.BaseFileLock:
-        return filelock.FileLock(self.folder / ".trainer.lock", poll_interval=0.02)
+        return file_lock(self.folder / ".trainer.lock", poll_seconds=0.02)
 
     def _writing(self) -> filelock.BaseFileLock:
         """Reading, changing and writing back is one step, for the trainer and for a process that watches it."""
-        return filelock.FileLock(self.folder / ".writing.lock", poll_interval=0.01)
+        return file_lock(self.folder / ".writing.lock", poll_seconds=0.01)

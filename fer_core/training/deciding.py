@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fer_core.data.dataset import Dataset, load_dataset
@@ -19,6 +18,7 @@ from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.gate import Limits, Verdict, judge
 from fer_core.evaluation.metrics import Evaluation, confusion_matrix, summary
 from fer_core.paths import Paths
+from fer_core.resources import file_lock
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import plain, read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
@@ -79,7 +79,7 @@ def decide(
         ArtifactError: the model in use cannot be read. DiskFullError.
     """
     path = run.folder / "promotion.json"
-    with FileLock(paths.models / ".deciding.lock"):
+    with file_lock(paths.models / ".deciding.lock"):
         challenger, champion = find_model(str(run.folder), paths), _champion(run, paths, shipped)
         decision = _made_before(path, challenger, champion)
         if decision is None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pandas
 import tomli_w
-from filelock import FileLock
 
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
+from fer_core.resources import file_lock
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import write_atomically
 from fer_core.store.promotion import current
@@ -62,7 +62,7 @@ def end_if_over(search: Search, *, clock: Clock = utc_now) -> SearchState | None
 
 def write_trials(search: Search) -> None:
     """Writes trials.csv as the search is now. Of several writers, the last to write has read the newest state."""
-    with FileLock(search.folder / ".tables.lock"):
+    with file_lock(search.folder / ".tables.lock"):
         settings = [parameter.name for parameter in search.parameters]
         write_atomically(search.trials_csv, trials_csv(load_state(search).entries, settings))
 

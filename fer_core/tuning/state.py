@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
 from pydantic import ValidationError
 
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths, expanded
+from fer_core.resources import file_lock
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, read_whole, sweep, write_atomically
 from fer_core.store.manifest import is_run_id
@@ -157,7 +157,7 @@ def changing(search: Search) -> Iterator[SearchState]:
     Raises:
         ArtifactError: the state is lost, or of an earlier version. DiskFullError.
     """
-    with filelock.FileLock(search.folder / ".state.lock", poll_interval=0.01):
+    with file_lock(search.folder / ".state.lock", poll_seconds=0.01):
         _refuse_earlier_version(search)
         state, before = _read(search)
         yield state

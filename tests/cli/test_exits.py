@@ -1,5 +1,7 @@
 """How a command line ends and prints: exit codes, two lines for what can be mended, a traceback for what is ours."""
 
+import errno
+import fcntl
 import io
 import os
 import signal
@@ -16,6 +18,7 @@ from fer_core.cli.exits import ended, run_in_child
 from fer_core.cli.output import Output, say
 from fer_core.errors import ArtifactError, ConfigError, NonFiniteLossError, RunHeldError
 from fer_core.evaluation.report import say as console_say
+from fer_core.resources import file_lock
 from tests.conftest import PROJECT
 from tests.script import run_script
 
@@ -134,3 +137,15 @@ def test_control_characters_of_names_never_reach_the_terminal(capsys):
     said = capsys.readouterr()
     assert (said.out + said.err).replace("\n", "").isprintable()
     assert "sad\\x1b[2J" in said.out
+
+
+def test_a_file_system_without_locks_is_refused_and_blocks_nobody_afterwards(tmp_path, monkeypatch, capsys):
+    def flock(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert ended(file_lock(tmp_path / "lock").acquire) == 2
+    assert capsys.readouterr().err.startswith("Error: This file system cannot lock files (flock).\n")
+    monkeypatch.undo()
+    with file_lock(tmp_path / "lock", timeout_seconds=0):
+        pass
