@@ -80,7 +80,7 @@ OF_ONE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content"), OF_ONE, ids=lambda one: str(one)[:60])
+@pytest.mark.parametrize(("name", "content"), OF_ONE, ids=lambda one: getattr(one, "__name__", str(one))[:60])
 def test_an_odd_run_is_listed_with_its_reason_and_hides_no_other(site, runs, name, content):
     is_hidden = content is loop and name == "manifest.json"  # no file, so no run
     with spoilt(runs[ODD].folder / name, content):
