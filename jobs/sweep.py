@@ -157,7 +157,7 @@ def has_work(job: Job, *, beside: TrialName | None = None) -> bool:
         return False
     begun = running_slots(search_state)
     is_free = begun - taken_slots - ({beside.slot} if beside else set())
-    return bool(is_free) or work_left(search.spec, search_state, utc_now()) > len(taken_slots - begun)
+    return bool(is_free) or work_left(search_state, utc_now()) > len(taken_slots - begun)
 
 
 @contextlib.contextmanager
