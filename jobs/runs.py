@@ -9,7 +9,6 @@ from rich.text import Text
 from tyro.conf import arg
 
 from fer_core import networks
-from fer_core.cli.paired import paired_difference
 from fer_core.errors import ArtifactError, ConfigError, FerError, JobError
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.store import promotion
@@ -48,6 +47,8 @@ def compare(context: Context, first: str, second: str, *, paired: bool = True, j
     if paired and on_same_images and all(evaluations):
         with context.console.status("Asking both models about the test images …"):
             try:
+                from fer_core.cli.paired import paired_difference  # loads OpenCV
+
                 difference = paired_difference(context.paths, *runs)
             except FerError as error:
                 problem = str(error)

@@ -70,7 +70,8 @@ def test_models_are_asked_about_the_same_images(trained_run, session_paths, tmp_
     assert told["not_paired"] == ""
     paired, own = told["paired"], open_run(paths, training_model).manifest.scores
     assert (paired["only_first"], paired["only_second"], paired["images"]) == (0, 0, own["images"])
-    assert paired["macro_f1"]["interval"] == [0.0, 0.0]
+    low, high = paired["macro_f1"]["interval"]
+    assert low < 0 < high  # so few images that differ say nothing
     assert paired["macro_f1"]["first"] == pytest.approx(own["macro_f1"], abs=0.02)
     shutil.rmtree(paths.cache / "decoded", ignore_errors=True)
     assert "no more than chance" in ask("compare", trained_run.id, training_model).out
