@@ -177,7 +177,7 @@ def test_terminating_a_job_cancels_it_and_ends_its_process(main_worker, celery, 
 def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(
     main_worker, celery, submit, ended, python, broker
 ):
-    job = submit("tune", **SEARCH | {"settings": SEARCH["settings"] | {"epochs": 5}})
+    job = submit("tune", **SEARCH | {"settings": SEARCH["settings"] | {"epochs": 60}})  # longer than it takes to ask
     wait_until(lambda: load_state(job.search).entries, 180)
     (tasks,) = broker.app.control.inspect().active().values()
     broker.app.control.revoke(tasks[0]["id"], terminate=True)

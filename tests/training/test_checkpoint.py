@@ -33,7 +33,7 @@ def trained(**settings):
 
 
 def state(model):
-    return [np.array(variable) for variable in (*model.variables, *model.optimizer.variables)]
+    return [keras.ops.convert_to_numpy(variable) for variable in (*model.variables, *model.optimizer.variables)]
 
 
 def test_all_variables_and_random_generators_come_back_whatever_names_keras_makes_up(tmp_path):
