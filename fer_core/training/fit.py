@@ -24,6 +24,7 @@ from fer_core.evaluation.predict import BATCH, predict
 from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
+from fer_core.store.manifest import checkout_commit
 from fer_core.store.run import Run
 from fer_core.training.callbacks import EpochBegin, Record, Validation, Watch
 from fer_core.training.checkpoint import FILE_NAME, Progress, check_room, load_checkpoint, save_checkpoint
@@ -84,8 +85,7 @@ class Training:
             progress = load_checkpoint(run.checkpoint, model)
             run.update_state(epoch=progress.epoch, epochs=config.epochs)
             if progress.epoch:
-                report.catch_up(progress.rows)
-                report.event(f"Goes on after epoch {progress.epoch} of {config.epochs}.")
+                self._say_where_it_goes_on(progress)
             record = Record(run, progress, report, is_stopped=is_stopped, began=self.began)
             if not record.is_over():
                 self._fit(model, config, record, soft_labels)
@@ -93,6 +93,16 @@ class Training:
         chosen = f"{chosen_on(config, dataset)} {teachers_choices}".strip()
         evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, report=report)
         return TrainingResult(evaluation, progress, kept_epoch(progress))
+
+    def _say_where_it_goes_on(self, progress: Progress) -> None:
+        manifest, here = self.run.manifest, checkout_commit()
+        self.report.catch_up(progress.rows)
+        self.report.event(f"Goes on after epoch {progress.epoch} of {self.run.state.epochs}.")
+        if manifest.git_commit not in (None, here):
+            begun_by = manifest.git_commit[:7]
+            self.report.event(
+                f"Commit {begun_by} began it: the same bits are promised only where a checkout of that resumes it."
+            )
 
     def _fit(self, model: keras.Model, config: TrainConfig, record: Record, soft_labels: np.ndarray | None) -> None:
         batches = TrainingBatches(

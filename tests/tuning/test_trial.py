@@ -223,9 +223,12 @@ def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
     assert child.returncode == -signal.SIGKILL
     (begun,) = load_state(search).entries
     assert begun.status == "RUNNING"
+    run = Run(search.run_folder(begun.run), paths.history)
+    run.update_manifest(git_commit="c0ffee0" + "0" * 33)
     answer = run_script("killed", "--job", "killed.s0.0", paths=paths, script=TRIAL, environment=ENVIRONMENT)
     assert (answer.code, answer.err) == (0, "")
     assert re.search(r"^Goes on after epoch [2-7] of 8\.$", answer.out, re.MULTILINE)
+    assert "Commit c0ffee0 began it: the same bits are promised only" in answer.out
     (entry,) = load_state(search).entries
     assert (entry.run, entry.status, entry.epochs) == (begun.run, "COMPLETED", 8)
     assert load_state(search).winner == begun.run
