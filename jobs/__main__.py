@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fer_core.cli.exits import ended
+from fer_core.cli.console import ended
 from fer_core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _print_commands() -> None:
-    from fer_core.cli.output import Output
+    from fer_core.cli.console import Output
 
     console = Output(markup=False, highlight=False, emoji=False)
     console.print("usage: python -m jobs COMMAND …", soft_wrap=True)

@@ -19,7 +19,7 @@ from rich.text import Text
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from fer_core.cli.command_line import parsed, peek
-from fer_core.cli.output import Output
+from fer_core.cli.console import Output
 from fer_core.errors import ArtifactError, JobError, NoSuchJobError
 from fer_core.job.broker import Broker
 from fer_core.job.job import Job, find_job

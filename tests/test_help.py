@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-import fer_core.cli.arguments
-import fer_core.cli.live_arguments
+import fer_core.cli.live
 import fer_core.cli.retrain
+import fer_core.cli.train
 import fer_core.cli.trial
 import fer_core.web.settings
 import jobs.__main__
@@ -20,8 +20,8 @@ from fer_core.recipes import DEFAULT_RECIPE
 CommandLine = Callable[[Sequence[str]], object]
 
 PROGRAMS: dict[str, CommandLine] = {
-    "train": fer_core.cli.arguments.parse,
-    "detector": fer_core.cli.live_arguments.parse,
+    "train": fer_core.cli.train.parse,
+    "detector": fer_core.cli.live.parse,
     "web": fer_core.web.settings.parse,
     "retrain": fer_core.cli.retrain.parse,
     "trial": fer_core.cli.trial.main,
@@ -50,7 +50,7 @@ def in_force(name: str, flag: str) -> str | None:
         "--models-dir": f"$FER_MODELS_DIR, {paths.models}",
         "--history-dir": f"$FER_HISTORY_DIR, {paths.history}",
         "--queue": QUEUE_OF_TASK.get(name.split()[-1], QUEUE_OF_TASK["train"]),
-        "--source": f"camera {fer_core.cli.live_arguments.DEFAULT_SOURCE}",
+        "--source": f"camera {fer_core.cli.live.DEFAULT_SOURCE}",
     }
     if name in ("train", "jobs submit train"):
         folders = ", ".join(f"./{folder}" for folder in USUAL_FOLDERS)

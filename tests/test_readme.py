@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from fer_core import networks, recipes
-from fer_core.cli import arguments, live_arguments
-from fer_core.cli.arguments import parse
+from fer_core.cli import live, train
+from fer_core.cli.train import parse
 from fer_core.config import TrainConfig
 from fer_core.data.sample import draw_face
 from fer_core.emotions import FER2013_LABELS
@@ -29,8 +29,8 @@ from jobs import __main__ as jobs_main
 
 PROJECT = Path(__file__).parents[1]
 SCRIPTS = {
-    "python train_emotion_model.py": arguments.parse,
-    "python realtime_emotion_detector.py": live_arguments.parse,
+    "python train_emotion_model.py": train.parse,
+    "python realtime_emotion_detector.py": live.parse,
 }
 DOCUMENTS = {
     str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ def flags() -> dict[str, set[str]]:
     """The flags of the programs, by what they are for."""
     documented = set(re.findall(r"python -m jobs (submit \w+|[a-z]+)", EVERYTHING))
     of_jobs = {flag for words in documented for flag in flags_in_help(jobs_main.main, *words.split())}
-    parsers = {"training": arguments.parse, "live": live_arguments.parse, "web": web_settings.parse}
+    parsers = {"training": train.parse, "live": live.parse, "web": web_settings.parse}
     return {name: flags_in_help(parse_script) for name, parse_script in parsers.items()} | {"jobs": of_jobs}
 
 

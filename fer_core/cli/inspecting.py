@@ -15,8 +15,8 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import faces
-from fer_core.cli.live_arguments import LiveRequest
-from fer_core.cli.output import say, send_native_messages_to
+from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.live import LiveRequest
 from fer_core.data.face_picture import gray, network_input
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis

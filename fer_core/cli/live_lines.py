@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fer_core.cli.output import say
+from fer_core.cli.console import say
 from fer_core.live.frame import Shown, Sink
 from fer_core.live.prediction import Prediction
 from fer_core.live.summary import Record, summarize

@@ -8,9 +8,9 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import faces
-from fer_core.cli.live_arguments import LiveRequest
+from fer_core.cli.console import say
+from fer_core.cli.live import LiveRequest
 from fer_core.cli.live_lines import JsonLines, in_words, print_summary
-from fer_core.cli.output import say
 from fer_core.errors import FerError, SourceError
 from fer_core.interruption import check_interrupted, signals_wait
 from fer_core.live.capturing import AnnotatedPictures, ClipCapture, PictureCapture, Recorder, save_picture

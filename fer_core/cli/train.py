@@ -1,22 +1,179 @@
-"""`python train_emotion_model.py`: does what its command line asks for. What only lists loads nothing heavy."""
+"""`python train_emotion_model.py`: its command line, and what only lists, which loads nothing heavy.
 
-from collections.abc import Sequence
+Order of settings: recipe < --config TOML < flags. Beside --resume the run's own settings take the recipe's place.
+"""
 
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fer_core import recipes
-from fer_core.cli.arguments import command, parse
-from fer_core.cli.output import Output, say
-from fer_core.errors import ArtifactError
+from fer_core import networks, recipes
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, peek
+from fer_core.cli.console import Output, say
+from fer_core.config import RENAMED, Settings, TrainConfig, config_error, with_present_names
+from fer_core.data.regular_file import checked_status
+from fer_core.errors import ArtifactError, ConfigError
 from fer_core.evaluation.figures import overview_figure, save
 from fer_core.paths import Paths
-from fer_core.store.runs import list_runs
+from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
+from fer_core.store.promotion import awaiting_promotion
+from fer_core.store.run import Run
+from fer_core.store.runs import latest_unfinished, list_runs, open_run
 from fer_core.training.history import History, list_histories
 
+PROGRAM = "train_emotion_model.py"
 NARROW_COLUMNS = 112
 """In a terminal with fewer, the run stands below its recipe in the list of histories."""
+
+_Named = tyro.conf.arg
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    config: TrainConfig
+    paths: Paths
+    recipe: str | None
+    resume: Run | None
+    nothing_to_resume: bool
+    promote: bool
+    wants: str
+    """'train', 'list-recipes', 'audit', 'history' or 'ensemble'."""
+    ensemble: tuple[str, ...] = ()
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """Returns the request, or raises ConfigError or ArtifactError; `--help` prints and exits with 0."""
+    argv = [_present_flag(argument) for argument in argv]
+    paths = Paths.from_environment(models=peek(argv, "--models-dir"), history=peek(argv, "--history-dir"))
+    name = peek(argv, "--resume")
+    resume = None
+    if name is not None:
+        resume = latest_unfinished(paths) or awaiting_promotion(paths) if name == "latest" else open_run(paths, name)
+    table = _table(peek(argv, "--config"))
+    network = peek(argv, "--network") or table.get("network")
+    recipe = _recipe(peek(argv, "--recipe"), resume, network)
+    if resume is not None:
+        start = resume.manifest.config
+    else:
+        epochs = peek(argv, "--epochs")
+        epochs = int(epochs) if epochs and epochs.isdecimal() else table.get("epochs")
+        start = fitted_to(starting_config(recipe, network), epochs)
+    base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
+    config, cli = _flags(argv, base)
+    changed = next((field for field in TrainConfig.model_fields if getattr(config, field) != getattr(start, field)), "")
+    if cli["ensemble"] and changed:
+        raise ConfigError(
+            f"{changed} has no effect beside --ensemble: its members are trained already, each with its own settings.",
+            hint="Leave it out.",
+        )
+    if resume is not None:
+        config = config.model_copy(
+            update={field: _whole_path(argv, field, config) for field in ("data", "more_images")}
+        )
+    return Request(config, paths, recipe, resume, name is not None and resume is None, **cli)
+
+
+def _present_flag(argument: str) -> str:
+    flags = {f"--{old.replace('_', '-')}": f"--{new.replace('_', '-')}" for old, new in RENAMED.items()}
+    name, equals, value = argument.partition("=")
+    new = flags.get(name.replace("_", "-"))
+    if new is None:
+        return argument
+    _say_renamed(name, new)
+    return f"{new}{equals}{value}"
+
+
+def _say_renamed(old: str, new: str) -> None:
+    print(f"{old} is called {new} now; the old name is read until the next release.", file=sys.stderr)
+
+
+def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | None:
+    """A run names its folders by whole paths; one that is given beside --resume must be found to be the same."""
+    given = peek(argv, f"--{name.replace('_', '-')}")
+    is_path = given not in (None, "sample", "kaggle") and Path(given).exists()
+    return str(Path(given).resolve()) if is_path else getattr(config, name)
+
+
+def _recipe(given: str | None, resume: Run | None, network: str | None) -> str | None:
+    """Returns the recipe that the run is named after; None where a network is named instead."""
+    if resume is None:
+        return given or (None if network else DEFAULT_RECIPE)
+    own = resume.manifest.recipe
+    if given not in (None, own):
+        raise ConfigError(
+            f"Run {resume.id} is of recipe {own}, not {given}.", hint="Leave --recipe out beside --resume."
+        )
+    return own
+
+
+def _table(path: str | None) -> dict[str, Any]:
+    """Returns the settings in a TOML file."""
+    if path is None:
+        return {}
+    try:
+        checked_status(Path(path))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--config {path} cannot be read: {error}.", hint="It is a TOML file of settings.") from error
+    for old in RENAMED.keys() & table.keys():
+        _say_renamed(old, RENAMED[old])
+    return with_present_names(table)
+
+
+def _flags(argv: Sequence[str], base: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:
+    network = peek(argv, "--network") or base.network
+    options = networks.network_module(network).Options
+    own_options = base.network_options if network == base.network else {}
+    start = base.model_copy(update={"network": network, "network_options": {}})
+    line = _command_line(start, options.checked(own_options, where=f"network {network}"))
+    flags = (name for name in line.__annotations__ if name not in ("settings", "network_options"))
+    names = (*TrainConfig.model_fields, *flags, *(f"network-options.{name}" for name in options.model_fields))
+    try:
+        settings, chosen, cli = parsed(line, argv, program=PROGRAM, names=names)
+    except ValidationError as error:
+        raise config_error(error, TrainConfig) from None
+    changed = {name for name in options.model_fields if getattr(chosen, name) != getattr(options(), name)}
+    own = chosen.model_dump(mode="json", include=changed)
+    return TrainConfig.checked(settings.model_dump() | {"network_options": own}), cli
+
+
+def _command_line(start: TrainConfig, options: Settings) -> Callable:
+    """Returns the function whose parameters are the command line; tyro reads flags, defaults and help from it."""
+
+    def train(
+        settings: Annotated[TrainConfig, _Named(name="")] = start,
+        network_options: type(options) = options,
+        recipe: Annotated[str, _Named(help="Settings to start from; --list-recipes shows them.")] = DEFAULT_RECIPE,
+        config: Annotated[str | None, _Named(help="TOML file of settings; wins over the recipe.")] = None,
+        resume: Annotated[str | None, _Named(help="Go on with a run: its id, or 'latest'.")] = None,
+        promote: Annotated[bool, _Named(help="Make the finished model the one in use.")] = True,
+        models_dir: MODELS_DIR = None,
+        history_dir: HISTORY_DIR = None,
+        list_recipes: Annotated[bool, _Named(help="List the recipes, and end.")] = False,
+        audit_only: Annotated[bool, _Named(help="Look at the images, say what is wrong with them, and end.")] = False,
+        history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
+        ensemble: Annotated[tuple[str, ...], _Named(help="Average these finished runs into one model, and end.")] = (),
+    ):
+        """Train a network that recognises facial emotions."""
+        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history, "ensemble": ensemble}
+        wants = next((name for name, is_asked in asked.items() if is_asked), "train")
+        return settings, network_options, {"promote": promote, "wants": wants, "ensemble": ensemble}
+
+    return train
+
+
+def command(*arguments: str) -> str:
+    """Returns a complete command line of this script, for hints."""
+    return " ".join(["python", Path(sys.argv[0]).name or PROGRAM, *arguments])
 
 
 def main(argv: Sequence[str]) -> None:

@@ -8,12 +8,10 @@ import tyro
 from rich.console import Console
 
 from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
-from fer_core.cli.display import Display
-from fer_core.cli.exits import ended
-from fer_core.cli.output import say, send_native_messages_to
+from fer_core.cli.console import ended, say, send_native_messages_to
+from fer_core.cli.training import Display
 from fer_core.interruption import signals_wait
 from fer_core.paths import Paths
-from fer_core.training.machine import choose_backend
 from fer_core.tuning.state import open_search
 
 PROGRAM = "-m fer_core.cli.trial"
@@ -24,7 +22,6 @@ def main(argv: Sequence[str]) -> None:
     name, job, paths = parsed(_command_line, argv, program=PROGRAM, names=("job", "models_dir", "history_dir"))
     search = open_search(paths, name)
     console = Console()
-    choose_backend()
     send_native_messages_to(search.folder / "log.txt")  # until it is known which run is trained
     try:
         with signals_wait(), Display(console) as display:

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Machine:
 
 
 def choose_backend(recorded: str | None = None) -> None:
-    """Sets KERAS_BACKEND, if it is not set: Keras takes TensorFlow by itself, and fails where only JAX is installed.
+    """Sets KERAS_BACKEND, if it is not set, and loads Keras, which by itself takes TensorFlow, installed or not.
 
     Args:
         recorded: what a run was begun with, which comes first.
@@ -63,6 +64,14 @@ def choose_backend(recorded: str | None = None) -> None:
             "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
         )
     os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
+    gc.disable()  # Python would look for garbage again and again among all that is loaded: a third of the time
+    try:
+        import keras  # noqa: F401
+
+        if not gc.get_freeze_count():
+            gc.freeze()
+    finally:
+        gc.enable()
 
 
 def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:

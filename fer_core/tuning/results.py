@@ -17,6 +17,7 @@ from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import write_atomically
 from fer_core.store.promotion import current
 from fer_core.store.runs import open_run
+from fer_core.training.machine import choose_backend
 from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState
 from fer_core.tuning.measuring import latency_ms
 from fer_core.tuning.plots import write_plots
@@ -116,6 +117,7 @@ def _complete_best(search: Search, state: SearchState, chosen: Standing) -> None
             run = open_run(search.paths, state.entries[number].run)
             if not run.model_h5.is_file():
                 continue
+            choose_backend()
             from fer_core.training.finish import complete
 
             complete(run)

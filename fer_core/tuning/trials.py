@@ -5,7 +5,6 @@ and gets the same trial. Keras Tuner is imported by `ask` alone.
 """
 
 import hashlib
-import importlib
 import math
 import shutil
 from datetime import datetime
@@ -19,6 +18,7 @@ from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import replacing
 from fer_core.store.runs import create_run, new_run_id
 from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.machine import choose_backend
 from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState
 from fer_core.tuning.space import with_values
 from fer_core.tuning.stage import confirmations_left, stage, update_estimate
@@ -68,7 +68,7 @@ def ask(search: Search, job_id: str, *, metadata: Fingerprints, clock: Clock = u
     """
     state, now = load_state(search), clock()
     if state.entry_of(job_id) is None and stage(state, now) == "trials":
-        importlib.import_module("fer_core.tuning.oracle")  # takes seconds, for which nobody is to wait at the lock
+        choose_backend()  # loads Keras, as the oracle does: seconds, for which nobody is to wait at the lock
     with changing(search) as state:
         answer = _entry_for(search, state, job_id, metadata, now)
     if isinstance(answer, str):

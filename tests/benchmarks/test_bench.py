@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fer_core import networks
-from fer_core.cli.arguments import parse
+from fer_core.cli.train import parse
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.emotions import FER2013_LABELS
 from fer_core.recipes import recipe_config

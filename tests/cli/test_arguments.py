@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.cli.arguments import parse
+from fer_core.cli.train import parse
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config

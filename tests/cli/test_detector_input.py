@@ -141,7 +141,7 @@ def test_an_annotated_picture_that_is_there_already_is_kept(paths, tmp_path, pic
 
 PRINTING = """
 import sys
-from fer_core.cli.exits import ended
+from fer_core.cli.console import ended
 from fer_core.cli.live_lines import print_line
 sys.exit(ended(lambda: print_line("{}")))
 """

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fer_core.cli.display import LINE_SECONDS, Display
+from fer_core.cli.training import LINE_SECONDS, Display
 
 PROGRESS = {"epoch": 1, "epochs": 4, "step": 10, "steps": 40, "loss": 1.5, "accuracy": 0.25, "images_per_second": 1234}
 EPOCH = {"epoch": 1, "loss": 1.2, "accuracy": 0.5, "seconds": 8.0, "images_per_second": 1234.0}

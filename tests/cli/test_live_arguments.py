@@ -2,8 +2,8 @@
 
 import pytest
 
-from fer_core.cli.arguments import parse as parse_training
-from fer_core.cli.live_arguments import LiveSettings, parse
+from fer_core.cli.live import LiveSettings, parse
+from fer_core.cli.train import parse as parse_training
 from fer_core.errors import ConfigError
 
 

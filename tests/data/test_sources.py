@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.cli.arguments import parse
+from fer_core.cli.train import parse
 from fer_core.config import TrainConfig
 from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.dataset import load_dataset

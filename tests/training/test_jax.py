@@ -46,7 +46,7 @@ def write_history_and_keep_a_copy(path, rows):
         shutil.copytree(Path.cwd(), os.environ["COPY_AFTER_ONE_EPOCH"])
 
 callbacks.write_history = write_history_and_keep_a_copy
-from fer_core.cli.exits import ended
+from fer_core.cli.console import ended
 from fer_core.cli.train import main
 sys.exit(ended(lambda: main(sys.argv[1:])))
 """

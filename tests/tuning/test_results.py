@@ -13,7 +13,7 @@ import cv2
 import pytest
 
 from fer_core import networks
-from fer_core.cli.arguments import parse
+from fer_core.cli.train import parse
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.runs import open_run
 from fer_core.tuning.plots import NAMES

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import pytest
 
-from fer_core.cli.arguments import parse
+from fer_core.cli.train import parse
 from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
@@ -33,7 +33,7 @@ DIVERGING = GROWING | {"sample_per_class": 55, "batch_size": 8, "epochs": 9, "th
 
 ONE_AFTER_THE_OTHER = """
 import sys
-from fer_core.cli.exits import ended
+from fer_core.cli.console import ended
 from fer_core.cli.trial import main
 from fer_core.tuning import trial
 

@@ -1,4 +1,4 @@
-"""How a command line ends: exit codes, the two lines of an error, signals, and what native code does to a process."""
+"""How a command line prints and ends: text as it is, exit codes, the two lines of an error, what native code does."""
 
 import contextlib
 import errno
@@ -6,7 +6,11 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from fer_core.errors import ArtifactError, FerError, printable
 from fer_core.interruption import signals_as_exceptions
@@ -14,12 +18,46 @@ from fer_core.interruption import signals_as_exceptions
 _OUTPUT_CLOSED = 141
 """What a shell reports of a program whose reader (`| head`) has gone."""
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
-_NOT_ALLOWED_HINT = (
-    "Change its access rights, or name other folders by FER_MODELS_DIR, FER_HISTORY_DIR and FER_CACHE_DIR."
-)
-_NO_LOCKS_HINT = "Name folders on another one by FER_MODELS_DIR, FER_HISTORY_DIR and FER_CACHE_DIR."
+_FOLDERS = "by FER_MODELS_DIR, FER_HISTORY_DIR and FER_CACHE_DIR."
 _HIGHEST_EXIT_CODE = 255
 """Windows gives the number of a fault, far above it."""
+
+
+class Output(Console):
+    """Leaves it to the command line to end when nobody reads any more; rich would end with the exit code of a bug.
+
+    What names, labels and arguments from elsewhere have in them for terminals is written out instead of obeyed.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Raises again what rich has just caught."""
+        raise BrokenPipeError
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yields what is printed; rich's own colours are apart from the text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+def say(console: Console, text: str) -> None:
+    """Prints a sentence as it is: no markup, no colours, and the terminal breaks the line, so that paths stay whole.
+
+    Control characters, which may be in names that are from elsewhere, are written out.
+    """
+    console.print(printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def send_native_messages_to(path: Path) -> None:
+    """From now on, what native code writes to stderr goes to the end of a file; what Python writes, to the terminal.
+
+    C++ libraries write to file descriptor 2 behind Python's back. For the rest of the process: TensorFlow also
+    complains while it is torn down after an error.
+    """
+    sys.stderr.flush()
+    kept = os.dup(sys.stderr.fileno())  # not 2, which may lead to a file since an earlier call
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
 
 
 def ended(run: Callable[..., None], *arguments: object) -> int:
@@ -44,17 +82,17 @@ def ended(run: Callable[..., None], *arguments: object) -> int:
         return _OUTPUT_CLOSED
     except OSError as error:
         if error.errno == errno.ENOSYS:
-            return _refused("This file system cannot lock files (flock).", _NO_LOCKS_HINT, FerError.exit_code)
+            return _refused("This file system cannot lock files (flock).", f"Name folders on another one {_FOLDERS}")
         if error.errno not in _NOT_ALLOWED:
             raise
         problem = f"{printable(str(error.filename))} cannot be read or written: {error.strerror}."
-        return _refused(problem, _NOT_ALLOWED_HINT, FerError.exit_code)
+        return _refused(problem, f"Change its access rights, or name other folders {_FOLDERS}")
     except KeyboardInterrupt as error:
         return 128 + getattr(error, "signal_number", signal.SIGINT)
     return 0
 
 
-def _refused(problem: str, hint: str, exit_code: int) -> int:
+def _refused(problem: str, hint: str, exit_code: int = FerError.exit_code) -> int:
     print(f"Error: {problem}", hint, sep="\n", file=sys.stderr)
     return exit_code
 
