@@ -54,16 +54,14 @@ def audit_only(console: Console, request: Request) -> None:
 
 def average(console: Console, request: Request) -> None:
     """Makes an ensemble of finished runs, on the data of the first."""
-    from fer_core.training.ensemble import begin_ensemble, finish_ensemble, finished_members
-
-    members = finished_members(request.ensemble, request.paths)
+    members = training.finished_members(request.ensemble, request.paths)
     dataset, found = _audited_data(console, members[0].manifest.config, request.paths)
     choose_backend()
-    run = begin_ensemble(members, dataset, request.paths, promote=request.promote)
+    run = training.begin_ensemble(members, dataset, request.paths, promote=request.promote)
     training.save_audit(found, run.audit_json, run.plots)
     send_native_messages_to(run.log_txt)
     say(console, f"Run {run.id} in {run.folder}: the mean of {', '.join(member.id for member in members)}.")
-    print_scores(console, finish_ensemble(run, members, dataset))
+    print_scores(console, training.finish_ensemble(run, members, dataset))
     _use(console, run, request.paths)
 
 
@@ -133,7 +131,7 @@ def train_and_print(
         result.evaluation,
         images=(len(dataset.train), len(dataset.validation or ())),
         last_epoch=result.progress.rows[-1],
-        kept_epoch=result.kept_epoch,
+        kept_epoch=result.progress.kept_epoch,
     )
 
 

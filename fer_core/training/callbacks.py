@@ -5,12 +5,14 @@ the seed generators and the best weights so far, `EarlyStopping` and `CSVLogger`
 `TerminateOnNaN` ends as if the training were whole. Imports Keras: only imported by training itself.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
+from keras import ops
 
 from fer_core.data.dataset import Split
 from fer_core.errors import NonFiniteLossError
@@ -19,16 +21,45 @@ from fer_core.evaluation.predict import predict
 from fer_core.interruption import check_interrupted
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress, save_checkpoint
-from fer_core.training.compiling import training_counts
 from fer_core.training.feed import TrainingBatches
 from fer_core.training.history import write_history
 from fer_core.training.report import RunReport
-from fer_core.training.training_model import swapped_in
 
 ESTIMATE_AFTER_STEPS = 20
 _FIRST_TIMED_STEP = 5
 """The first steps compile."""
 PROGRESS_SECONDS = 2.0
+
+
+class Confusion(keras.metrics.Metric):
+    """Counts images by true class (rows) and predicted class (columns). Its result is the accuracy so far."""
+
+    def __init__(self, classes: int):
+        super().__init__(name="accuracy", dtype="float32")
+        self.classes = classes
+        self.counts = self.add_weight(shape=(classes, classes), initializer="zeros", name="counts")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch: labels and probabilities, both (batch, classes). Weights do not count.
+
+        A mixed or distilled label counts as the class that it has most of.
+        """
+        truths, guesses = (ops.one_hot(ops.argmax(y, axis=-1), self.classes, dtype="float32") for y in (y_true, y_pred))
+        self.counts.assign_add(ops.matmul(ops.transpose(truths), guesses))
+
+    def result(self):
+        """Returns the accuracy, a scalar."""
+        return ops.trace(self.counts) / ops.maximum(ops.sum(self.counts), 1.0)
+
+    def matrix(self) -> np.ndarray:
+        """Returns the counts, int64 (classes, classes)."""
+        return np.rint(np.asarray(self.counts)).astype(np.int64)
+
+
+def training_counts(model: keras.Model) -> np.ndarray:
+    """Returns the confusion matrix of the training images of this epoch, int64 (classes, classes)."""
+    metrics = (inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric]))
+    return next(metric for metric in metrics if isinstance(metric, Confusion)).matrix()
 
 
 class EpochBegin(keras.callbacks.Callback):
@@ -112,6 +143,17 @@ class Validation(keras.callbacks.Callback):
         losses = -np.log(np.clip(true_probabilities, SMALLEST_PROBABILITY, 1)) * self._image_weights
         scores = {"loss": float(losses.mean()) + penalty, **summary(counts)._asdict()}
         logs |= {f"val_{name}": value for name, value in scores.items()}
+
+
+@contextlib.contextmanager
+def swapped_in(network: keras.Model, weights: list[np.ndarray]) -> Iterator[None]:
+    """Inside, the network has other weights."""
+    own = network.get_weights()
+    network.set_weights(weights)
+    try:
+        yield
+    finally:
+        network.set_weights(own)
 
 
 class Record(keras.callbacks.Callback):

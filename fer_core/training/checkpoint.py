@@ -38,6 +38,11 @@ class Progress:
     best_weights: list[np.ndarray] = field(default_factory=list)
     """Of the network, in the order of `get_weights`."""
 
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights are saved: the best, where validation chose one."""
+        return self.best_epoch if self.best_weights else self.epoch
+
 
 def save_checkpoint(folder: Path, model: "keras.Model", progress: Progress) -> None:
     """Replaces the checkpoint in one instant. Raises DiskFullError; the one before is then still whole."""

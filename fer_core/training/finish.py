@@ -44,7 +44,7 @@ def finish(
     `chosen` says which images chose what; `chosen_on` makes it for a training.
     """
     write_history(run.history_csv, progress.rows)
-    kept, config = kept_epoch(progress), run.manifest.config
+    kept, config = progress.kept_epoch, run.manifest.config
     evaluation, temperature = _evaluate(network, dataset, chosen)
     if dataset.validation is not None:
         report.event(calibrated_on(temperature, config, dataset))
@@ -73,11 +73,6 @@ def complete(run: Run) -> None:
     if not run.plots.is_dir():
         evaluation = Evaluation.from_json(read_json(run.evaluation_json, "scores"))
         _plot(run, evaluation, read_history(run.history_csv).rows, run.manifest.scores["kept_epoch"])
-
-
-def kept_epoch(progress: Progress) -> int:
-    """Returns the epoch whose weights are saved: the best, where validation chose one."""
-    return progress.best_epoch if progress.best_weights else progress.epoch
 
 
 def chosen_on(config: TrainConfig, dataset: Dataset) -> str:

@@ -28,13 +28,13 @@ from fer_core.store.manifest import checkout_commit
 from fer_core.store.run import Run
 from fer_core.training.callbacks import EpochBegin, Record, Validation, Watch
 from fer_core.training.checkpoint import FILE_NAME, Progress, check_room, load_checkpoint, save_checkpoint
-from fer_core.training.compiling import built, compiled
 from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
 from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
-from fer_core.training.finish import chosen_on, finish, kept_epoch
+from fer_core.training.finish import chosen_on, finish
 from fer_core.training.machine import Machine, single_or_many
 from fer_core.training.report import RunReport
 from fer_core.training.starting import start_from, starting_model
+from fer_core.training.training_model import built, compiled
 
 _STEPS = 8
 """In each epoch that is measured."""
@@ -42,13 +42,11 @@ _RESERVE = 1.05
 """Epochs take a little longer than planned where the machine has other work too."""
 
 
-@dataclass(frozen=True)
-class TrainingResult:
+class TrainingResult(NamedTuple):
     """What a training came to."""
 
     evaluation: Evaluation
     progress: Progress
-    kept_epoch: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Training:
         network.set_weights(progress.best_weights or model.kept_weights())
         chosen = f"{chosen_on(config, dataset)} {teachers_choices}".strip()
         evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, report=report)
-        return TrainingResult(evaluation, progress, kept_epoch(progress))
+        return TrainingResult(evaluation, progress)
 
     def _say_where_it_goes_on(self, progress: Progress) -> None:
         manifest, here = self.run.manifest, checkout_commit()

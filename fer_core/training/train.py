@@ -1,7 +1,7 @@
 """`train`: the one path from a run to a trained, scored and saved model. Script, trial and retraining call it.
 
 What a user can mend is found before Keras is loaded, which takes seconds. A model is never promoted here: that is for
-who called.
+who called. An ensemble averages what was trained before, into one stock Keras model in a run of its own.
 """
 
 import hashlib
@@ -17,14 +17,17 @@ from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, did_you_mean
 from fer_core.evaluation.figures import class_distribution_figure, save
+from fer_core.evaluation.metrics import Evaluation
 from fer_core.faces import framings
 from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths, expanded
+from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_atomically, write_json
 from fer_core.store.litert import native_messages_hidden
 from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
 from fer_core.store.run import Run
-from fer_core.store.runs import create_run
+from fer_core.store.runs import create_run, open_run
+from fer_core.training.checkpoint import Progress
 from fer_core.training.distillation import check_teachers
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import choose_backend, prepare
@@ -32,6 +35,8 @@ from fer_core.training.report import Report, ignore, reporting
 from fer_core.training.starting import starting_model, with_fixed_models
 
 if TYPE_CHECKING:
+    import keras
+
     from fer_core.training.fit import TrainingResult
 
 
@@ -222,3 +227,58 @@ def check_is_no_ensemble(run_id: str, members: Sequence[str]) -> None:
             f"Run {run_id} is an ensemble that was not finished: it is not trained.",
             hint=f"Make it again: --ensemble {' '.join(members)}",
         )
+
+
+def finished_members(names: Sequence[str], paths: Paths) -> list[Run]:
+    """Returns the runs of an ensemble.
+
+    Raises:
+        ArtifactError: there are fewer than two, one is not finished, or they differ in labels, input or split.
+    """
+    members = [open_run(paths, name) for name in names]
+    if len({run.id for run in members}) < max(2, len(members)):
+        raise ArtifactError("An ensemble needs at least two different runs.", hint="Give --ensemble RUN RUN ….")
+    for run in members:
+        if run.state.status != "SUCCEEDED":
+            raise ArtifactError(f"Run {run.id} is not finished.", hint=f"Finish it: --resume {run.id}.")
+        for name in ("labels", "side", "channels", "split_fingerprint"):
+            if getattr(run.manifest, name) != getattr(members[0].manifest, name):
+                raise ArtifactError(
+                    f"Runs {members[0].id} and {run.id} differ in {name.replace('_', ' ')}.",
+                    hint="They need the same classes, input and data; train several seeds with --validation none.",
+                )
+    return members
+
+
+def begin_ensemble(members: Sequence[Run], dataset: Dataset, paths: Paths, *, promote: bool) -> Run:
+    """Returns a new run for the ensemble, with the settings of its first member. Raises DatasetError for other data."""
+    hint = "Put the old images back: a member may have been trained on what is a test image now."
+    check_same_data(members[0].manifest, dataset, hint=hint)
+    config, ids = members[0].manifest.config, tuple(run.id for run in members)
+    made = {"recipe": "ensemble", "kind": "ensemble", "members": ids, "history_header": HISTORY_HEADER}
+    run = create_run(paths, config, promote=promote, **made)
+    record_data(run, dataset)
+    return run
+
+
+def finish_ensemble(run: Run, members: Sequence[Run], dataset: Dataset, *, report: Report = ignore) -> Evaluation:
+    """Averages the members into one model, scores it on test and saves it; nothing is trained."""
+    from fer_core.training.finish import finish
+
+    part = dataset.validation
+    own = f"{part.name} ({len(part):,} images)" if part is not None else "no images: it stays 1"
+    each = [f"{member.id}: {(member.manifest.scores or {}).get('chosen_on', 'not known.')}" for member in members]
+    chosen = f"The ensemble's temperature was chosen on {own}. Of its members, {' '.join(each)}"
+    with run.hold(), reporting(run, report) as run_report:
+        model = averaged([load_model(member.model_h5) for member in members])
+        return finish(run, model, dataset, progress=Progress(), chosen=chosen, report=run_report)
+
+
+def averaged(models: Sequence["keras.Model"]) -> "keras.Model":
+    """Returns one model that gives the mean of the models' probabilities, in stock layers."""
+    import keras
+
+    pixels = keras.Input(models[0].input_shape[1:], name="pixels")
+    for number, model in enumerate(models):
+        model.name = f"member_{number + 1}"
+    return keras.Model(pixels, keras.layers.Average(name="probabilities")([model(pixels) for model in models]))

@@ -1,21 +1,132 @@
-"""The training model: the same network with the same weights in the form that trains fastest here.
+"""The training model: the network with its loss, optimizer and metric, in the form that trains fastest here.
 
 What is built is stock Keras in float32, and so is what is saved; in between, the training model has the precision of
 the run and, on TensorFlow's CPU, faster layers. Imports Keras: only imported by training itself.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
+from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
+from fer_core.data.dataset import Dataset
 from fer_core.errors import ConfigError
-from fer_core.training.distillation import Teacher
+from fer_core.paths import Paths
+from fer_core.store.artifacts import check_saveable
+from fer_core.training.callbacks import Confusion
+from fer_core.training.distillation import Teacher, teachers
+from fer_core.training.feed import steps_per_epoch
 from fer_core.training.machine import Machine
+
+_CYCLE_STARTS_AT = 1 / 25
+_NOT_DECAYED = ["bias", "gamma", "beta"]
+
+
+def built(config: TrainConfig, labels: tuple[str, ...]) -> keras.Model:
+    """Returns the stock network, untrained; with `train_layers` 'head' only its last layer is trainable.
+
+    Raises ConfigError.
+    """
+    network = networks.build(config, labels)
+    check_saveable(network)
+    for layer in network.layers[:-1]:
+        layer.trainable = config.train_layers == "all"
+    return network
+
+
+def compiled(
+    network: keras.Model, config: TrainConfig, dataset: Dataset, machine: Machine, *, paths: Paths
+) -> "Augmented":
+    """Returns the training model of `network`, compiled, with the optimizer's variables made.
+
+    Raises:
+        ConfigError: the settings do not go with the network. ArtifactError: a teacher is not there, or does not fit.
+    """
+    augmentation, devices = Augmentation(config), len(machine.devices)
+    training_model = make_training_model(network, machine, any_size=bool(config.crop or config.progressive_sizes))
+    asked = teachers(config, dataset, paths) if config.teacher and not config.teacher_views else []
+    model = Augmented(training_model, augmentation, devices=devices, teachers=asked)
+    model.build((None, *network.input_shape[1:]))
+    steps = steps_per_epoch(dataset.train, config, devices=devices)
+    optimizer = make_optimizer(config, steps, fast=is_fast(machine))
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(),
+        # The rest of the loss is what `Augmented` adds: the distance to the teachers.
+        loss_weights=[1 - config.teacher_weight] if asked else None,
+        metrics=[Confusion(len(dataset.labels))],
+        # Under TensorFlow, XLA makes these convolutions five to ten times slower on a CPU, and cannot compile the warp.
+        jit_compile=machine.backend == "jax" or (machine.on_gpu and not augmentation.moves),
+    )
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def make_optimizer(config: TrainConfig, steps_per_epoch: int, *, fast: bool) -> keras.optimizers.Optimizer:
+    """Returns the optimizer with its schedule; `fast` takes TensorFlow's fused update (same arithmetic)."""
+    schedule = Schedule(config, steps_per_epoch)
+    if config.optimizer not in ("adam", "adamw", "sgd"):
+        raise ConfigError(f"The optimizer {config.optimizer!r} is not made here yet.", hint="Add it to make_optimizer.")
+    adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
+    if fast:
+        from fer_core.training import fast_tensorflow
+
+        adam, sgd = fast_tensorflow.FusedAdam, fast_tensorflow.FusedSGD
+    is_sgd = config.optimizer == "sgd"
+    optimizer = sgd(schedule, momentum=config.momentum, nesterov=True) if is_sgd else adam(schedule)
+    if config.weight_decay:
+        optimizer.weight_decay = config.weight_decay
+        optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
+    return optimizer
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Warm-up, then constant, falling in steps, or down to 0 along a cosine or a line, as `TrainConfig` says.
+
+    Source of the cosine: arXiv 1608.03983 (without restarts); of the cycle: arXiv 1708.07120 (momentum stays).
+    """
+
+    def __init__(self, config: TrainConfig, steps_per_epoch: int):
+        super().__init__()
+        self.config, self.steps_per_epoch = config, steps_per_epoch
+
+    def __call__(self, step):
+        """Returns the learning rate of step `step` (from 0), a float32 scalar."""
+        step = ops.cast(step, "float32")
+        warmup = self.config.warmup_epochs * self.steps_per_epoch
+        return self.config.learning_rate * self._risen(step, warmup) * self._after_warmup(step, warmup)
+
+    def _risen(self, step, warmup: float):
+        if not warmup:
+            return 1.0
+        part = ops.minimum(1.0, (step + 1) / warmup)
+        return 1 - (1 - _CYCLE_STARTS_AT) * _cosine(part) if self.config.schedule == "one_cycle" else part
+
+    def _after_warmup(self, step, warmup: float):
+        config = self.config
+        if config.schedule == "constant":
+            return 1.0
+        if config.schedule == "step":
+            factor = ops.ones(())
+            for epoch, value in zip(config.step_epochs, config.step_factors, strict=True):
+                factor = ops.where(step >= epoch * self.steps_per_epoch, value, factor)
+            return factor
+        total = config.epochs * self.steps_per_epoch
+        part = ops.clip((step - warmup) / max(total - warmup, 1), 0.0, 1.0)
+        return 1 - part if config.schedule == "linear" else _cosine(part)
+
+    def get_config(self):
+        """Returns what Keras wants to know of a schedule; a training is never rebuilt from it."""
+        return {"config": self.config.model_dump(), "steps_per_epoch": self.steps_per_epoch}
+
+
+def _cosine(part):
+    """Returns 1 at 0, falling to 0 at 1."""
+    return 0.5 * (1 + ops.cos(3.141592653589793 * part))
 
 
 class Augmented(keras.Model):
@@ -142,17 +253,6 @@ class MovingAverage(keras.layers.Layer):
     def arrays(self) -> list[np.ndarray]:
         """Returns the averages, in the order of the network's `get_weights`."""
         return [np.array(ops.convert_to_numpy(value)) for value in self.values]
-
-
-@contextlib.contextmanager
-def swapped_in(network: keras.Model, weights: list[np.ndarray]) -> Iterator[None]:
-    """Inside, the network has other weights."""
-    own = network.get_weights()
-    network.set_weights(weights)
-    try:
-        yield
-    finally:
-        network.set_weights(own)
 
 
 def make_training_model(network: keras.Model, machine: Machine, *, any_size: bool = False) -> keras.Model:

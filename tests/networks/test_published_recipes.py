@@ -6,7 +6,7 @@ import pytest
 from fer_core import networks
 from fer_core.emotions import FER2013_LABELS
 from fer_core.recipes import recipe_config
-from fer_core.training.compiling import Schedule
+from fer_core.training.training_model import Schedule
 
 NETWORKS = {
     "baseline": [

@@ -9,8 +9,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.errors import ArtifactError
 from fer_core.training.checkpoint import Progress, load_checkpoint, read_progress, save_checkpoint
-from fer_core.training.compiling import make_optimizer
-from fer_core.training.training_model import Augmented
+from fer_core.training.training_model import Augmented, make_optimizer
 
 LABELS = ("angry", "happy", "sad")
 ROWS = [{"epoch": 1, "loss": 1.5, "val_accuracy": 0.25}, {"epoch": 2, "loss": 1.25, "val_accuracy": None}]

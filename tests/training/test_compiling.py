@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from fer_core.config import TrainConfig
-from fer_core.training.compiling import Confusion, Schedule
+from fer_core.training.callbacks import Confusion
 from fer_core.training.feed import one_hot
+from fer_core.training.training_model import Schedule
 
 STEP = {"schedule": "step", "step_epochs": (2, 5), "step_factors": (0.5, 0.1)}
 

@@ -17,9 +17,7 @@ from fer_core.evaluation.explain import explain
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_json
 from fer_core.store.runs import create_run, latest_unfinished, open_run
-from fer_core.training import ensemble
-from fer_core.training.ensemble import averaged, begin_ensemble, finish_ensemble, finished_members
-from fer_core.training.train import train
+from fer_core.training.train import averaged, begin_ensemble, finish_ensemble, finished_members, train
 
 
 @pytest.fixture
@@ -80,7 +78,7 @@ def test_an_ensemble_that_is_cut_off_says_so_and_is_not_trained_when_it_is_resum
     def interrupted(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ensemble, "load_model", interrupted)
+    monkeypatch.setattr("fer_core.training.train.load_model", interrupted)
     with pytest.raises(KeyboardInterrupt):
         finish_ensemble(run, members, small_dataset)
     assert (run.state.status, run.state.message) == ("INTERRUPTED", "Interrupted after epoch 0.")

@@ -7,10 +7,9 @@ import pytest
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
-from fer_core.training.compiling import make_optimizer
 from fer_core.training.fast_tensorflow import ByteDropout, FusedAdam, FusedBatchNormalization, FusedSGD
 from fer_core.training.machine import Machine
-from fer_core.training.training_model import Augmented, is_fast, make_training_model
+from fer_core.training.training_model import Augmented, is_fast, make_optimizer, make_training_model
 
 LABELS = ("angry", "happy", "sad")
 ONE_CPU = Machine("tensorflow", ("CPU:0",), 1, "float32", "")

@@ -47,7 +47,7 @@ def test_the_best_epoch_is_kept_and_early_stopping_ends_after_its_patience(train
     run, result = trained(epochs=9, early_stopping_patience=2, monitor="val_macro_f1")
     rows, best = result.progress.rows, result.progress.best_epoch
     scores = [row["val_macro_f1"] for row in rows]
-    assert (result.kept_epoch, scores.index(max(scores)) + 1) == (best, best)
+    assert (result.progress.kept_epoch, scores.index(max(scores)) + 1) == (best, best)
     assert len(rows) == min(9, best + 2)
     assert run.manifest.scores["kept_epoch"] == best
     assert run.manifest.scores["val_accuracy"] == rows[best - 1]["val_accuracy"]
@@ -57,7 +57,7 @@ def test_the_best_epoch_is_kept_and_early_stopping_ends_after_its_patience(train
 
 def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained):
     run, result = trained(validation="none", epochs=2, **STANDING_STILL)
-    assert result.kept_epoch == 2
+    assert result.progress.kept_epoch == 2
     assert "val_loss" not in result.progress.rows[0]
     assert result.evaluation.chosen_on == (
         "No images chose the epoch: the last one is kept. None chose the temperature: it stays 1."
@@ -76,7 +76,7 @@ def test_the_test_images_as_validation_make_the_score_say_so(trained):
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for(trained):
     _, result = trained(keep="last", epochs=2, **STANDING_STILL)
-    assert (result.kept_epoch, result.progress.best_weights) == (2, [])
+    assert (result.progress.kept_epoch, result.progress.best_weights) == (2, [])
     assert result.evaluation.chosen_on.endswith(
         "images): the temperature; the test images chose nothing. The last epoch is kept."
     )
@@ -87,7 +87,7 @@ def test_the_lowest_val_loss_is_the_best_and_weighs_each_class_where_that_is_ask
     settings = {"class_weights": weights, "weighted_validation_loss": True, "precision": "float32"}
     run, result = trained(monitor="val_loss", epochs=2, **settings)
     losses = [row["val_loss"] for row in result.progress.rows]
-    assert result.kept_epoch == losses.index(min(losses)) + 1
+    assert result.progress.kept_epoch == losses.index(min(losses)) + 1
     part = load_dataset(run.manifest.config, session_paths, side=48).validation
     probabilities = load_model(run.model_h5).predict(part.images(slice(None)).astype(np.float32), verbose=0)
     plain_loss = -np.log(probabilities[np.arange(len(part)), part.labels]).mean()
@@ -191,7 +191,7 @@ def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resume
     assert (run.state.status, run.state.epoch) == ("INTERRUPTED", 1)
     result = train(run, dataset, paths=paths, is_stopped=stop)
     assert asked == [[1]]
-    assert (run.state.status, run.state.epoch, result.kept_epoch) == ("SUCCEEDED", 1, 1)
+    assert (run.state.status, run.state.epoch, result.progress.kept_epoch) == ("SUCCEEDED", 1, 1)
     assert len(read_history(run.history_csv).rows) == 1
     assert run.model_h5.is_file()
     events = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]

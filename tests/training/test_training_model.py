@@ -9,9 +9,10 @@ from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.errors import ConfigError
 from fer_core.evaluation.calibration import with_temperature
+from fer_core.training.callbacks import swapped_in
 from fer_core.training.distillation import Teacher
 from fer_core.training.machine import Machine
-from fer_core.training.training_model import Augmented, MovingAverage, make_training_model, side_of, swapped_in
+from fer_core.training.training_model import Augmented, MovingAverage, make_training_model, side_of
 
 LABELS = ("a", "b", "c")
 MACHINE = Machine("tensorflow", ("CPU:0",), 1, "float32", "")
