@@ -212,7 +212,7 @@ class TrainConfig(Settings):
 
 
 def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
-    without_validation = config.validation == "none"
+    without_validation, weights = config.validation == "none", config.class_weights
     return [
         (len(config.step_epochs) != len(config.step_factors), "step_epochs and step_factors differ in length"),
         (list(config.step_epochs) != sorted(set(config.step_epochs)), "step_epochs must rise"),
@@ -240,16 +240,14 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
             config.teacher_views > 0 and (config.flip or config.alternating_flip),
             "with teacher_views, half of the views are mirrored: leave flip and alternating_flip out",
         ),
-        (not _is_class_weights(config.class_weights), _CLASS_WEIGHTS_FORM.format(config.class_weights)),
+        (
+            weights not in ("none", "balanced") and not re.fullmatch(f"{_ONE_WEIGHT}(,{_ONE_WEIGHT})*", weights, re.I),
+            f"class_weights is 'none', 'balanced' or a list such as angry=3.5,disgust=6.5, not {weights!r}",
+        ),
     ]
 
 
-_CLASS_WEIGHTS_FORM = "class_weights is 'none', 'balanced' or a list such as angry=3.5,disgust=6.5, not {!r}"
 _ONE_WEIGHT = r"[^=,]+=\s*(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*"
-
-
-def _is_class_weights(text: str) -> bool:
-    return text in ("none", "balanced") or bool(re.fullmatch(f"{_ONE_WEIGHT}(,{_ONE_WEIGHT})*", text, re.IGNORECASE))
 
 
 def config_error(

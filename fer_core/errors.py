@@ -71,17 +71,14 @@ def printable(text: str, *, kept: str = "\n\t") -> str:
     Names of files, classes and jobs come from elsewhere: an escape character in one could move the cursor, colour or
     clear what stands there, or overwrite a line of a log. Bytes of a name that are no UTF-8 become question marks.
     """
-    if text.isprintable():
-        return text
-    return "".join(c if c in kept or not _is_unsafe(c) else _written_out(c) for c in text)
 
+    def written_out(character: str) -> str:
+        kind = unicodedata.category(character)
+        if character in kept or (kind not in _UNSAFE and character not in _BIDI):
+            return character
+        return "?" if kind == "Cs" else character.encode("unicode_escape").decode()
 
-def _is_unsafe(character: str) -> bool:
-    return unicodedata.category(character) in _UNSAFE or character in _BIDI
-
-
-def _written_out(character: str) -> str:
-    return "?" if unicodedata.category(character) == "Cs" else character.encode("unicode_escape").decode()
+    return text if text.isprintable() else "".join(map(written_out, text))
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
 """The recipes: named settings. A new one is a function here that returns a `TrainConfig`.
 
 The first five are the published systems that this project succeeds, as faithfully as they are described; where they
-are silent: 50 epochs, batch 64, filters 32/64/128(/256). `python train_emotion_model.py --list-recipes` lists them all.
-What each is expected to score is the README row of its name (measured, with machine and date).
+are silent: 50 epochs, batch 64, filters 32/64/128(/256). `python train_emotion_model.py --list-recipes` lists them all,
+`--recipe NAME` trains one; what each is expected to score is the README row of its name.
 """
 
 from collections.abc import Callable
@@ -26,10 +26,7 @@ def recipe(function: Callable[[], TrainConfig]) -> Callable[[], TrainConfig]:
 
 @recipe
 def baseline() -> TrainConfig:
-    """Three convolutions and a wide dense layer: what tutorials begin with.
-
-    Run:     python train_emotion_model.py --recipe baseline
-    """
+    """Three convolutions and a wide dense layer: what tutorials begin with."""
     return TrainConfig(network="baseline", optimizer="adam", learning_rate=1e-3, epochs=100, early_stopping_patience=15)
 
 
@@ -38,8 +35,6 @@ def weighted_loss() -> TrainConfig:
     """Weighted cross-entropy for the rare emotions, with global max pooling.
 
     The weights are part of the loss (val_loss has them too). Other weights: --class-weights angry=3.5,disgust=6.5
-
-    Run:     python train_emotion_model.py --recipe weighted_loss
     """
     return TrainConfig(
         network="weighted_loss",
@@ -56,19 +51,13 @@ def weighted_loss() -> TrainConfig:
 
 @recipe
 def tapered() -> TrainConfig:
-    """Four convolutions that narrow from 256 to 64 filters, with balanced class weights.
-
-    Run:     python train_emotion_model.py --recipe tapered
-    """
+    """Four convolutions that narrow from 256 to 64 filters, with balanced class weights."""
     return TrainConfig(network="tapered", optimizer="adam", class_weights="balanced", rotation=30, flip=True)
 
 
 @recipe
 def attention() -> TrainConfig:
-    """Four blocks with spatial attention after the second.
-
-    Run:     python train_emotion_model.py --recipe attention
-    """
+    """Four blocks with spatial attention after the second."""
     return TrainConfig(
         network="attention",
         optimizer="adam",
@@ -82,10 +71,7 @@ def attention() -> TrainConfig:
 
 @recipe
 def deep_l2() -> TrainConfig:
-    """Four blocks up to 512 filters with L2 and strong dropout; the learning rate falls in steps.
-
-    Run:     python train_emotion_model.py --recipe deep_l2
-    """
+    """Four blocks up to 512 filters with L2 and strong dropout; the learning rate falls in steps."""
     return TrainConfig(
         network="deep_l2",
         optimizer="adam",
@@ -98,10 +84,7 @@ def deep_l2() -> TrainConfig:
 
 @recipe
 def compact() -> TrainConfig:
-    """A small residual network, trained patiently with augmentation: the best of these under 3 MB.
-
-    Run:     python train_emotion_model.py --recipe compact
-    """
+    """A small residual network, trained patiently with augmentation: the best of these under 3 MB."""
     return TrainConfig(
         network="compact",
         optimizer="adamw",
@@ -142,8 +125,6 @@ def resnet() -> TrainConfig:
     """A residual network with squeeze and excitation, patiently trained, for accuracy on a CPU.
 
     Pictures grow from 32 to 44 pixels, and what makes them harder fades out in the last epochs.
-
-    Run:     python train_emotion_model.py --recipe resnet
     """
     own = {
         "network": "resnet",
@@ -166,7 +147,7 @@ def resnet() -> TrainConfig:
 def born_again() -> TrainConfig:
     """The network of `resnet` trained anew by one that was trained before (arXiv 1805.04770), to be better than it.
 
-    Run:     python train_emotion_model.py --recipe born_again --teacher RUN
+    By the most accurate one that comes along, or --teacher RUN.
     """
     own = {
         "epochs": 69,
@@ -182,10 +163,7 @@ def born_again() -> TrainConfig:
 
 @recipe
 def tiny() -> TrainConfig:
-    """A network of 0.4 M weights for live use, distilled from the best that comes along, or --teacher.
-
-    Run:     python train_emotion_model.py --recipe tiny
-    """
+    """A network of 0.4 M weights for live use, distilled from the best that comes along, or --teacher."""
     own = {
         "network": "tiny",
         "weight_decay": 2e-3,
@@ -221,8 +199,7 @@ _WIDE = {
 def resnet_large() -> TrainConfig:
     """A ResNet-18 with squeeze and excitation, for a large GPU (JAX, bfloat16); --teacher RUN RUN … distils into it.
 
-    Run:     python train_emotion_model.py --recipe resnet_large
-    Expect:  not measured yet: no large GPU was at hand
+    Not measured yet: no large GPU was at hand.
     """
     own = {
         "epochs": 60,
@@ -245,10 +222,7 @@ def resnet_large() -> TrainConfig:
 
 @recipe
 def quick() -> TrainConfig:
-    """The baseline network in ten epochs, mirrored faces, less dropout, a cosine: 60 % in minutes on a laptop.
-
-    Run:     python train_emotion_model.py --recipe quick
-    """
+    """The baseline network in ten epochs, mirrored faces, less dropout, a cosine: 60 % in minutes on a laptop."""
     return TrainConfig(
         network="baseline",
         network_options={"block_dropout": 0.1, "dropout": 0.4},
@@ -266,8 +240,7 @@ def quick() -> TrainConfig:
 def smoke() -> TrainConfig:
     """A very small one that learns the drawn faces in under a minute: shows that everything works.
 
-    Run:     python train_emotion_model.py --recipe smoke --data sample
-    Expect:  at least 95 % on the sample's test images
+    At least 95 % on the test images of --data sample.
     """
     return TrainConfig(
         network="smoke", optimizer="adam", learning_rate=3e-3, schedule="cosine", epochs=12, batch_size=32

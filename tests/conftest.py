@@ -118,3 +118,26 @@ def _make_zoo(folder: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "KERAS_BACKEND": "tensorflow"}
     command = [sys.executable, PROJECT / "tests" / "store" / "model_zoo.py", folder]
     subprocess.run(command, env=environment, capture_output=True, timeout=200, check=True)
+
+
+@pytest.fixture
+def before_every_call(monkeypatch):
+    """A function that has `look` called before every call that puts a file in place: it sees what a kill leaves."""
+
+    def install(look):
+        checking = []
+
+        def watched(function):
+            def call(*arguments, **options):
+                if not checking:
+                    checking.append(True)
+                    look()
+                    checking.clear()
+                return function(*arguments, **options)
+
+            return call
+
+        for name in ("fsync", "replace", "rename", "link", "mkdir", "unlink"):
+            monkeypatch.setattr(os, name, watched(getattr(os, name)))
+
+    return install

@@ -121,10 +121,8 @@ def test_a_recipe_names_a_network_and_valid_settings(name):
 
 
 @EVERY_RECIPE
-def test_a_recipe_says_in_one_line_what_it_is_and_how_to_run_it(name):
-    text = RECIPES[name].__doc__
-    assert len(text.splitlines()[0]) > 20
-    assert f"python train_emotion_model.py --recipe {name}" in text
+def test_a_recipe_says_in_one_line_what_it_is(name):
+    assert len(RECIPES[name].__doc__.splitlines()[0]) > 20
 
 
 @EVERY_RECIPE

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
@@ -36,14 +36,6 @@ _HINT = 'It is like {"min_new_images": 50}.'
 _Named = tyro.conf.arg
 
 
-class Request(NamedTuple):
-    """What the command line asks for; `run` is the id of the run to make, or to go on with."""
-
-    spec: RetrainSpec
-    paths: Paths
-    run: str | None
-
-
 def main(argv: Sequence[str]) -> None:
     """Does what the command line asks for. Raises FerError for what the user can mend."""
     spec, paths, run_id = parse(argv)
@@ -63,8 +55,11 @@ def main(argv: Sequence[str]) -> None:
     send_native_messages_to(run.log_txt)
 
 
-def parse(argv: Sequence[str]) -> Request:
-    """Returns the request, or raises ConfigError; `--help` prints and exits with 0."""
+def parse(argv: Sequence[str]) -> tuple[RetrainSpec, Paths, str | None]:
+    """Returns what is asked for and the id of the run to make, or to go on with. Raises ConfigError.
+
+    `--help` prints and exits with 0.
+    """
     names = [name for name in _command_line.__annotations__ if name != "return"]
     return parsed(_command_line, argv, program=PROGRAM, names=names, positional="--run")
 
@@ -75,9 +70,9 @@ def _command_line(
     run: Annotated[str | None, _Named(help="The run to make or to go on with. Default: a new one.")] = None,
     models_dir: MODELS_DIR = None,
     history_dir: HISTORY_DIR = None,
-) -> Request:
+) -> tuple[RetrainSpec, Paths, str | None]:
     """Train again on all images so far, and put the result into use if it is measurably better."""
-    return Request(_spec(spec), Paths.from_environment(models=models_dir, history=history_dir), run)
+    return _spec(spec), Paths.from_environment(models=models_dir, history=history_dir), run
 
 
 def _spec(text: str) -> RetrainSpec:

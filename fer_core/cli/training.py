@@ -231,32 +231,22 @@ class Display:
             self._last_line = self._clock()
             self._print(epoch_line(fields))
         elif self._bar is not None:
-            self._move(fields)
+            if self._task is None:
+                self._task = self._bar.add_task("")
+            text = f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['loss']:.3f}  {self._pace_text(fields)}"
+            self._bar.update(self._task, completed=fields["step"], total=fields["steps"], description=text)
         elif self._clock() - self._last_line >= LINE_SECONDS:
             self._last_line = self._clock()
-            self._print(self._position(fields))
+            step = f"epoch {fields['epoch']:>3}  step {fields['step']:,} of {fields['steps']:,}"
+            self._print(f"{step}  loss {fields['loss']:.4f}  {self._pace_text(fields)}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _position(self, fields: dict[str, Any]) -> str:
-        return (
-            f"epoch {fields['epoch']:>3}  step {fields['step']:,} of {fields['steps']:,}  loss {fields['loss']:.4f}  "
-            f"accuracy {fields['accuracy']:.1%}  {fields['images_per_second']:,.0f} images/s{self._left(fields)}"
-        )
-
-    def _left(self, fields: dict[str, Any]) -> str:
-        """Time left, from the last epochs' pace; nothing in the first epoch, which has none."""
+    def _pace_text(self, fields: dict[str, Any]) -> str:
+        """With the time left, by the pace of the last epochs; the first one has none before it."""
+        text = f"accuracy {fields['accuracy']:.1%}  {fields['images_per_second']:,.0f} images/s"
         if not self._pace:
-            return ""
+            return text
         epochs = fields["epochs"] - fields["epoch"] + 1 - fields["step"] / fields["steps"]
-        return f"  at most {duration(fmean(self._pace[-3:]) * epochs)} left"
-
-    def _move(self, fields: dict[str, Any]) -> None:
-        text = (
-            f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['loss']:.3f}  "
-            f"accuracy {fields['accuracy']:.1%}  {fields['images_per_second']:,.0f} images/s{self._left(fields)}"
-        )
-        if self._task is None:
-            self._task = self._bar.add_task("")
-        self._bar.update(self._task, completed=fields["step"], total=fields["steps"], description=text)
+        return f"{text}  at most {duration(fmean(self._pace[-3:]) * epochs)} left"

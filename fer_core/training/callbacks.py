@@ -209,16 +209,13 @@ class Record(keras.callbacks.Callback):
         if self._is_stopped(progress.rows):
             self.report.event(f"Stopped early after epoch {progress.epoch} of {config.epochs}, by whoever started it.")
             return True
-        if self._plan is not None and self._is_time_spent(self._plan):
+        # Another epoch like the last one, and the end, take longer than there is time.
+        wanted = progress.rows[-1]["seconds"] + (self._plan or {}).get("end_seconds", 0.0)
+        if self._plan and time.perf_counter() - self._began + wanted > self._plan["budget_seconds"]:
             spent = f"the time budget of {config.time_budget} is spent"
             self.report.event(f"Stopped after epoch {progress.epoch} of {config.epochs}: {spent}.")
             return True
         return False
-
-    def _is_time_spent(self, plan: dict[str, float]) -> bool:
-        """Returns whether another epoch like the last one, and the end, would take longer than there is time."""
-        wanted = self.progress.rows[-1]["seconds"] + plan.get("end_seconds", 0.0)
-        return time.perf_counter() - self._began + wanted > plan["budget_seconds"]
 
     def _check_finite(self, row: dict) -> None:
         end = f"at the end of epoch {row['epoch']}"

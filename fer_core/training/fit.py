@@ -4,17 +4,18 @@ With `--time-budget` it measures the first steps on this machine, and plans the 
 measured on is thrown away, so that the training is the one that `--epochs` with the same number gives. Imports Keras.
 """
 
-import re
 import shutil
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
+from pydantic import TypeAdapter
 
 from fer_core.config import MOST_EPOCHS, TrainConfig
 from fer_core.data.dataset import Dataset, Split
@@ -168,8 +169,7 @@ class Seconds(NamedTuple):
 
 def budget_seconds(text: str) -> float:
     """Returns the seconds of '2h', '90m', '1h30m' or '45s'."""
-    hours, minutes, seconds = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text).groups(default="0")
-    return 3600 * int(hours) + 60 * int(minutes) + int(seconds)
+    return TypeAdapter(timedelta).validate_python(f"PT{text.upper()}").total_seconds()  # as ISO 8601 has it
 
 
 def planned(training: Training, config: TrainConfig, soft_labels: np.ndarray | None) -> Plan:

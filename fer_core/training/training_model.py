@@ -98,13 +98,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """Returns the learning rate of step `step` (from 0), a float32 scalar."""
         step = ops.cast(step, "float32")
         warmup = self.config.warmup_epochs * self.steps_per_epoch
-        return self.config.learning_rate * self._risen(step, warmup) * self._after_warmup(step, warmup)
-
-    def _risen(self, step, warmup: float):
-        if not warmup:
-            return 1.0
-        part = ops.minimum(1.0, (step + 1) / warmup)
-        return 1 - (1 - _CYCLE_STARTS_AT) * _cosine(part) if self.config.schedule == "one_cycle" else part
+        risen = ops.minimum(1.0, (step + 1) / warmup) if warmup else 1.0
+        if warmup and self.config.schedule == "one_cycle":
+            risen = 1 - (1 - _CYCLE_STARTS_AT) * _cosine(risen)
+        return self.config.learning_rate * risen * self._after_warmup(step, warmup)
 
     def _after_warmup(self, step, warmup: float):
         config = self.config
@@ -171,7 +168,10 @@ class Augmented(keras.Model):
         if self.average is not None:
             self.average.update()
         if mixes:
-            pixels = _mixed(pixels, inputs["share"], inputs["partner"])
+            # Under TensorFlow a device sees its part of the batch alone, under JAX the whole; partners are of the same.
+            partner = inputs["partner"] % ops.shape(pixels)[0]
+            share = ops.reshape(ops.cast(inputs["share"], "float32"), (-1, 1, 1, 1))
+            pixels = share * pixels + (1 - share) * ops.take(pixels, partner, axis=0)
         small = _resized(pixels, self._side) if self._side else pixels
         predictions = self.network(small, training=True)
         if self.teachers:
@@ -185,7 +185,9 @@ class Augmented(keras.Model):
         """
         pixels = _resized(pixels, self.teachers[0].input_shape[1])
         each = zip(self.teachers, self._temperatures, strict=True)
-        theirs = [_calibrated(teacher(pixels, training=False), temperature) for teacher, temperature in each]
+        answers = [(ops.cast(model(pixels, training=False), "float32"), temperature) for model, temperature in each]
+        smallest = keras.config.epsilon()
+        theirs = [ops.softmax(ops.log(ops.maximum(answer, smallest)) / temperature) for answer, temperature in answers]
         theirs = ops.stop_gradient(sum(theirs) / len(theirs))
         return ops.mean(keras.losses.categorical_crossentropy(theirs, predictions))
 
@@ -194,11 +196,6 @@ class Augmented(keras.Model):
         if self.average is not None:
             return self.average.arrays()
         return [np.array(weight) for weight in self.network.get_weights()]
-
-
-def _calibrated(probabilities, temperature: float):
-    logits = ops.log(ops.maximum(ops.cast(probabilities, "float32"), keras.config.epsilon()))
-    return ops.softmax(logits / temperature)
 
 
 def _resized(pixels, side: int):
@@ -212,13 +209,6 @@ def side_of(config: TrainConfig, epoch: int) -> int | None:
     if not config.progressive_sizes:
         return None
     return config.progressive_sizes[(epoch - 1) * len(config.progressive_sizes) // config.epochs]
-
-
-def _mixed(pixels, share, partner):
-    # Under TensorFlow a device sees its share of the batch alone, under JAX the whole; partners are of the same share.
-    partner = partner % ops.shape(pixels)[0]
-    share = ops.reshape(ops.cast(share, "float32"), (-1, 1, 1, 1))
-    return share * pixels + (1 - share) * ops.take(pixels, partner, axis=0)
 
 
 class MovingAverage(keras.layers.Layer):

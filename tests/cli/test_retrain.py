@@ -48,16 +48,6 @@ def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(f
     assert run.audit_json.is_file()
 
 
-def test_a_retraining_that_is_worse_is_kept(finished_run, paths):
-    answer = run_script(
-        *_spec("kept", epochs=1, learning_rate=1e-5), paths=paths, script=DOOR, environment=_here(paths)
-    )
-    assert (answer.code, answer.err) == (0, "")
-    assert "Macro F1 is not measurably higher" in answer.out
-    assert answer.out.splitlines()[-1] == "Run kept is kept, and not put into use."
-    assert current(paths).run == finished_run.id
-
-
 def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(finished_run, paths):
     spec = json.dumps({"min_new_images": 50, "queue": "gpu"})
     answer = run_script("--spec", spec, "--run", "none", paths=paths, script=DOOR, environment=_here(paths))

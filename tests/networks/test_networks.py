@@ -36,34 +36,23 @@ def new_network(tmp_path, monkeypatch):
 
 
 def test_a_new_file_is_a_new_network(new_network):
-    assert new_network in networks.names()
+    assert new_network in networks.names() and "_blocks" not in networks.names()
     assert networks.build(TrainConfig(network=new_network), LABELS).output_shape == (None, 3)
 
 
-def test_files_with_an_underscore_are_no_networks():
-    assert "_blocks" not in networks.names()
-
-
-def test_an_unknown_network_is_answered_with_the_nearest_name():
-    with pytest.raises(ConfigError, match="There is no network 'atention'") as caught:
-        networks.options(TrainConfig(network="atention"))
-    assert caught.value.hint == "Did you mean 'attention'?"
-
-
-def test_an_unknown_option_is_answered_with_the_nearest_name():
-    with pytest.raises(ConfigError, match="network baseline: there is no setting 'dropuot'") as caught:
-        networks.options(TrainConfig(network_options={"dropuot": 0.1}))
-    assert caught.value.hint == "Did you mean 'dropout'?"
-
-
-def test_an_option_out_of_its_range_is_named_with_its_value():
-    with pytest.raises(ConfigError, match=r"network baseline: dropout: .*less than 1, got 1.5"):
-        networks.options(TrainConfig(network_options={"dropout": 1.5}))
-
-
-def test_deep_l2_wants_a_dropout_for_each_block():
-    with pytest.raises(ConfigError, match="filters and block_dropouts differ in length"):
-        networks.options(TrainConfig(network="deep_l2", network_options={"filters": (8, 16)}))
+@pytest.mark.parametrize(
+    ("network", "options", "problem", "hint"),
+    [
+        ("atention", {}, "There is no network 'atention'", "Did you mean 'attention'?"),
+        ("baseline", {"dropuot": 0.1}, "network baseline: there is no setting 'dropuot'", "Did you mean 'dropout'?"),
+        ("baseline", {"dropout": 1.5}, r"network baseline: dropout: .*less than 1, got 1.5", "--help"),
+        ("deep_l2", {"filters": (8, 16)}, "filters and block_dropouts differ in length", "--help"),
+    ],
+)
+def test_a_wrong_network_or_option_is_named_with_the_nearest_name(network, options, problem, hint):
+    with pytest.raises(ConfigError, match=problem) as caught:
+        networks.options(TrainConfig(network=network, network_options=options))
+    assert hint in caught.value.hint
 
 
 def test_options_change_what_is_built():

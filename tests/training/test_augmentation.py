@@ -69,24 +69,14 @@ def test_the_moves_are_those_of_opencv(faces, draws, settings, transform):
     np.testing.assert_allclose(warped(faces[0], draws, **settings)[12:36, 12:36, 0], expected[12:36, 12:36], atol=4)
 
 
-def test_pixels_stay_between_black_and_white(faces):
-    found = augmented(faces, **EVERYTHING | {"brightness": 0.9, "contrast": 0.9})
-    assert (found.min() >= 0, found.max() <= 255, found.shape) == (True, True, faces.shape)
-
-
-def test_brightness_moves_all_pixels_by_at_most_its_part_of_the_range(faces):
-    gray = np.full_like(faces, 128)
-    moved = augmented(gray, brightness=0.25)[:, 0, 0, 0] - 128
-    assert 0.25 * 255 >= np.abs(moved).max() > 20
-    assert len(np.unique(moved)) == len(faces)
-
-
 def test_the_same_seed_gives_the_same_pictures_another_seed_or_call_others(faces):
     layer = Augmentation(TrainConfig(**EVERYTHING))
     first = np.asarray(layer(faces, training=True))
     np.testing.assert_array_equal(first, augmented(faces, **EVERYTHING))
     assert not np.allclose(first, augmented(faces, seed=1, **EVERYTHING))
     assert not np.allclose(first, layer(faces, training=True))
+    dazzled = augmented(faces, **EVERYTHING | {"brightness": 0.9, "contrast": 0.9})
+    assert (dazzled.min() >= 0, dazzled.max() <= 255, dazzled.shape) == (True, True, faces.shape)
 
 
 def test_a_crop_is_a_window_of_the_picture(faces):

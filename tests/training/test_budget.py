@@ -1,10 +1,9 @@
 """`--time-budget`: as many epochs as fit."""
 
+import itertools
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
@@ -14,7 +13,6 @@ from fer_core.training import fit
 from fer_core.training.callbacks import Record
 from fer_core.training.checkpoint import Progress
 from fer_core.training.history import read_history
-from fer_core.training.machine import prepare
 from fer_core.training.train import train
 from tests.training.parts import assert_same_bits, killed_after
 
@@ -35,15 +33,15 @@ def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for
 def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, paths, monkeypatch):
     run, dataset = begun(time_budget="10s", keep="last")
     monkeypatch.setattr(fit, "measured", lambda *_: fit.Seconds(0.0, 0.001, 0.5))
-    began = time.perf_counter()
-    train(run, dataset, paths=paths)
+    seconds = itertools.count(step=0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "perf_counter", lambda: next(seconds))  # at each look a tenth later
+        train(run, dataset, paths=paths)
     texts = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
     assert any(text.startswith("Planned: ") for text in texts)
     (stopped,) = [text for text in texts if text.endswith(": the time budget of 10s is spent.")]
     assert stopped.startswith(f"Stopped after epoch {run.state.epoch} of ")
-    seconds = sum(row["seconds"] for row in read_history(run.history_csv).rows)
-    assert seconds <= 10 - 0.5
-    assert time.perf_counter() - began < 40  # plots and exports take some seconds
+    assert 5 < sum(row["seconds"] for row in read_history(run.history_csv).rows) <= 10 - 0.5
     assert run.state.status == "SUCCEEDED"
 
 
@@ -56,23 +54,6 @@ def test_what_earlier_attempts_took_counts(begun, seconds, is_over):
     record = Record(run, progress, report, is_stopped=lambda rows: False, began=time.perf_counter())
     progress.rows.append({"epoch": 5, "seconds": seconds})
     assert record.is_over() == is_over
-
-
-def test_validation_checkpoints_and_compiling_are_measured(begun, paths, monkeypatch):
-    monkeypatch.setattr(fit, "_prediction_seconds", lambda *_: 1.0)
-    run, dataset = begun(time_budget="5m")
-    machine = prepare(run.manifest.config, recorded=run.manifest)
-
-    def measured(dataset):
-        training = fit.Training(run, dataset, machine, paths, None, np.ones(7, np.float32))
-        return fit.measured(training, run.manifest.config)
-
-    found, steps_alone = measured(dataset), measured(replace(dataset, validation=None))
-    assert found.start > 0
-    assert found.end == len(dataset.test) + len(dataset.validation)
-    assert steps_alone.end == len(dataset.test)
-    assert found.epoch > len(dataset.validation) > steps_alone.epoch > 0
-    assert list((paths.models / "runs").glob(".checkpoint*")) == []
 
 
 def test_what_is_over_and_what_comes_at_the_end_count_and_too_short_a_time_is_refused(monkeypatch):

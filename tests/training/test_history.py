@@ -54,11 +54,10 @@ def test_missing_and_nan_values_are_empty_cells_and_another_column_is_our_bug(tm
     assert (row["loss"], row["accuracy"], row["val_accuracy"]) == (None, 0.5, None)
     with pytest.raises(ValueError, match="val_acc"):
         write_history(tmp_path / "h.csv", [{"epoch": 1, "val_acc": 0.5}])
-
-
-def test_a_history_that_was_reserved_has_no_epochs_yet(tmp_path):
-    history = read_history(csv_file(tmp_path, HISTORY_HEADER))
-    assert (history.rows, history.best, history.curve) == ((), None, [])
+    reserved = read_history(csv_file(tmp_path, HISTORY_HEADER))
+    assert (reserved.rows, reserved.best, reserved.curve) == ((), None, [])
+    with pytest.raises(ArtifactError, match=r"none\.csv cannot be read: No such file"):
+        read_history(tmp_path / "none.csv")
 
 
 def test_epochs_of_keras_csvlogger_count_from_one_here(tmp_path):
@@ -79,7 +78,7 @@ def test_epochs_of_keras_csvlogger_count_from_one_here(tmp_path):
         "\ufeffEPOCH,LOSS,ACCURACY,VAL_LOSS,VAL_ACCURACY\r\n1,1.9,20,1.8,25\r\n2,1.7,30,1.6,35\r\n",
         "epoch\tloss\taccuracy\tval_loss\tval_accuracy\n5\t1.9\t20%\t1.8\t25 %\n5\t1.7\t30%\t1.6\t35 %\n",
         "epoch, train_loss, train_acc, valid_loss, validation_accuracy\n\n1, 1.9, .2, 1.8, .25\n2, 1.7, .3, 1.6, .35\n",
-        "loss,sparse_categorical_accuracy,val_loss,val_sparse_categorical_accuracy,auc_1\n"
+        "loss,sparse_categorical_accuracy_1,val_loss,val_sparse_categorical_accuracy,auc_1\n"
         "1.9,0.2,1.8,0.25,x\n1.7,0.3,1.6,0.35,y\n",
     ],
 )
@@ -87,11 +86,6 @@ def test_histories_of_other_programs_are_read(tmp_path, text):
     first, second = read_history(csv_file(tmp_path, text)).rows
     assert first == pytest.approx({"epoch": 1, "loss": 1.9, "accuracy": 0.2, "val_loss": 1.8, "val_accuracy": 0.25})
     assert second == pytest.approx({"epoch": 2, "loss": 1.7, "accuracy": 0.3, "val_loss": 1.6, "val_accuracy": 0.35})
-
-
-def test_numbered_metrics_of_keras_are_known(tmp_path):
-    (row,) = read_history(csv_file(tmp_path, "loss,precision_1,val_precision_1,val_f1_score\n1,0.5,0.4,0.3\n")).rows
-    assert row == {"epoch": 1, "loss": 1, "precision": 0.5, "val_precision": 0.4, "val_macro_f1": 0.3}
 
 
 def test_a_second_header_and_a_cut_last_line_are_left_out(tmp_path):
@@ -123,7 +117,7 @@ def test_a_file_that_is_no_history_is_named_with_what_is_wrong(tmp_path, text, p
 
 
 @given(st.one_of(st.binary(), st.text("0123456789,;.%\n\t\"' -einfacloshv_"), st.text().map("loss,acc\n{}".format)))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_file_holds_it_is_a_history_or_a_named_problem(tmp_path, content):
     path = csv_file(tmp_path, content)
     try:
@@ -132,11 +126,6 @@ def test_whatever_a_file_holds_it_is_a_history_or_a_named_problem(tmp_path, cont
         assert str(path) in str(error)
     else:
         assert all(isinstance(row["epoch"], int) for row in rows)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ArtifactError, match=r"none\.csv cannot be read: No such file"):
-        read_history(tmp_path / "none.csv")
 
 
 def test_the_best_epoch_is_of_validation_where_there_is_any(tmp_path):
@@ -184,11 +173,6 @@ def test_every_csv_of_the_folder_is_listed_oldest_first(folder):
     assert "is empty" in broken.problem
     assert (foreign.run_id, len(foreign.rows), foreign.name) == (None, 1, "training_history_20250101_000000")
     assert (ours.run_id, ours.name, ours.best, ours.test_accuracy) == (RUN_ID, "attention", (2, 0.612), 0.605)
-
-
-def test_a_folder_that_is_not_there_has_no_histories(tmp_path):
-    assert list_histories(tmp_path / "none") == []
-    assert "No history yet" in printed([], 80)
 
 
 def test_the_list_says_date_recipe_epochs_best_last_test_and_run_and_what_it_left_out(folder):

@@ -7,7 +7,7 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.resources import available_cores
 from fer_core.training import machine
-from fer_core.training.machine import Machine, choose_precision, cpu_flags, prepare
+from fer_core.training.machine import choose_precision, cpu_flags, prepare
 
 
 def test_the_flags_of_the_cpu_are_read_where_the_system_names_them(tmp_path):
@@ -35,12 +35,6 @@ def test_auto_asks_the_gpu_where_there_is_one_and_what_is_asked_for_is_taken():
     assert choose_precision("auto", False) == ("float32", "the GPU has no bfloat16")
     for wanted in ("float32", "bfloat16"):
         assert choose_precision(wanted, None) == (wanted, "as asked for")
-
-
-def test_the_machine_is_one_sentence():
-    found = Machine("tensorflow", ("CPU:0", "CPU:1"), 2, "bfloat16", "the CPU has amx_bf16")
-    assert found.sentence() == "tensorflow on 2 x CPU:0, 2 threads, bfloat16 (the CPU has amx_bf16)"
-    assert (found.on_gpu, found.policy) == (False, "mixed_bfloat16")
 
 
 def test_gpus_that_are_not_there_are_refused(trained_run):

@@ -54,7 +54,6 @@ def test_the_arguments_of_a_job_are_checked_without_loading_anything_heavy():
 @pytest.mark.parametrize(
     ("arguments", "sentence", "hint"),
     [
-        ({"recipe": "atention"}, "There is no recipe 'atention'", "Did you mean 'attention'?"),
         ({"settings": {"epoch": 3}}, "There is no setting 'epoch'", "Did you mean 'epochs'?"),
         ({"settings": {"data": "x"}}, "data is no setting to give in settings", "Give data itself."),
         ({"min_gian": 0.1}, "there is no setting 'min_gian'", "Did you mean 'min_gain'?"),
@@ -78,10 +77,8 @@ def test_the_settings_are_those_of_the_model_in_use_or_of_another_recipe_or_netw
     config = challenger_config(RetrainSpec(settings={"network": "tapered"}), manifest)
     assert "filters" in own.network_options
     assert config.network_options == challenger_config(RetrainSpec(recipe="tapered"), None).network_options
-
-
-def test_a_model_is_never_chosen_on_the_images_that_it_will_be_judged_on(in_use):
-    classic = in_use.manifest.completed({"config": in_use.manifest.config.model_copy(update={"validation": "test"})})
+    # It is never chosen on the images that it will be judged on.
+    classic = manifest.completed({"config": own.model_copy(update={"validation": "test"})})
     assert challenger_config(RetrainSpec(), classic).validation == "split"
 
 

@@ -63,7 +63,7 @@ def test_all_layers_are_taken_or_all_but_the_last_where_its_labels_are_others_or
         np.testing.assert_array_equal(mine, their)
 
 
-@pytest.mark.parametrize("options", [{"filters": (4, 4, 4)}, {"filters": (4,)}, {"filters": (16, 32, 64, 64)}])
+@pytest.mark.parametrize("options", [{"filters": (4, 4, 4)}, {"filters": (4,)}])
 def test_another_architecture_is_refused(trained_run, options):
     config = SMOKE.model_copy(update={"network_options": options})
     network = networks.build(config, trained_run.manifest.labels)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import os
 import signal
 
@@ -14,18 +13,17 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.errors import ConfigError, DatasetError, Interrupted, NonFiniteLossError, RunHeldError
+from fer_core.errors import DatasetError, Interrupted, RunHeldError
 from fer_core.evaluation.calibration import useful_temperature
 from fer_core.interruption import signals_as_exceptions
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run
-from fer_core.training.callbacks import Watch
 from fer_core.training.checkpoint import read_progress
-from fer_core.training.finish import calibrated_on
+from fer_core.training.finish import calibrated_on, chosen_on
 from fer_core.training.history import HISTORY_HEADER, read_history
-from fer_core.training.train import check_same_config, class_weights, record_data, train
+from fer_core.training.train import class_weights, record_data, train
 
 STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
 
@@ -66,20 +64,20 @@ def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained)
     assert set(run.manifest.splits) == {"train", "test"}
 
 
-def test_the_test_images_as_validation_make_the_score_say_so(trained):
-    _, result = trained(validation="test", epochs=1)
-    assert result.evaluation.chosen_on.endswith(
-        "the epoch, by val_accuracy, and the temperature: the test images themselves, so the test score is optimistic."
-    )
-    assert result.progress.rows[0]["val_accuracy"] == pytest.approx(result.evaluation.accuracy)
-
-
-def test_the_last_epoch_is_kept_where_it_is_asked_for(trained):
-    _, result = trained(keep="last", epochs=2, **STANDING_STILL)
-    assert (result.progress.kept_epoch, result.progress.best_weights) == (2, [])
-    assert result.evaluation.chosen_on.endswith(
-        "images): the temperature; the test images chose nothing. The last epoch is kept."
-    )
+@pytest.mark.parametrize(
+    ("settings", "end"),
+    [
+        ({"keep": "last"}, "images): the temperature; the test images chose nothing. The last epoch is kept."),
+        (
+            {"validation": "test"},
+            "by val_accuracy, and the temperature: the test images themselves, so the test score is optimistic.",
+        ),
+    ],
+)
+def test_a_score_says_what_was_chosen_on_which_images(small_config, small_dataset, settings, end):
+    if settings.get("validation") == "test":
+        small_dataset = dataclasses.replace(small_dataset, validation=small_dataset.test)
+    assert chosen_on(small_config.model_copy(update=settings), small_dataset).endswith(end)
 
 
 def test_the_lowest_val_loss_is_the_best_and_weighs_each_class_where_that_is_asked_for(trained, session_paths):
@@ -214,33 +212,6 @@ def test_a_signal_that_a_library_swallows_ends_the_training_at_its_next_step(beg
     assert (run.state.status, run.state.epoch, run.state.attempt) == ("INTERRUPTED", 1, 1)
 
 
-class FourBatches:
-    batch_size, epoch = 8, 5
-
-    def __init__(self, config):
-        self.config = config
-
-    def __len__(self):
-        return 4
-
-
-class Silent:
-    has_estimate = True
-
-    def progress(self, **fields):
-        pass
-
-
-@pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_ends_the_epoch_at_its_batch(small_config, loss):
-    watch = Watch(FourBatches(small_config), Silent())
-    watch.on_epoch_begin(4)
-    watch.on_train_batch_end(0, {"loss": 1.0, "accuracy": 0.5})
-    with pytest.raises(NonFiniteLossError, match=f"the loss is {loss} in epoch 5, batch 2 of 4") as caught:
-        watch.on_train_batch_end(1, {"loss": loss, "accuracy": 0.5})
-    assert "smaller --learning-rate" in caught.value.hint
-
-
 # What is checked and recorded without Keras
 
 
@@ -252,16 +223,6 @@ def test_classes_weigh_what_was_given_and_otherwise_one(setting, weights):
     found = class_weights(TrainConfig(class_weights="balanced"), images, labels)
     np.testing.assert_allclose(found, balanced, rtol=1e-6)
     assert found.dtype == np.float32
-
-
-def test_only_more_epochs_may_be_asked_for():
-    own = TrainConfig(epochs=10, flip=True)
-    check_same_config(own, own.model_copy(update={"epochs": 12}))
-    with pytest.raises(ConfigError, match="The run has 10 epochs; --epochs 9 is less"):
-        check_same_config(own, own.model_copy(update={"epochs": 9}))
-    with pytest.raises(ConfigError, match="The run was begun with flip = True, not False") as caught:
-        check_same_config(own, own.model_copy(update={"flip": False, "epochs": 12}))
-    assert "Only --epochs may grow." in caught.value.hint
 
 
 def test_the_manifest_knows_labels_splits_and_hashes_and_a_run_goes_on_with_the_same_images_only(

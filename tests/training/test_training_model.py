@@ -107,14 +107,6 @@ def test_each_update_of_the_average_keeps_its_part_and_the_first_ones_less(netwo
             np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
-def test_statistics_of_batch_normalisation_are_averaged_too(network):
-    average = MovingAverage(network, 0.9)
-    network(np.full((8, 4), 100, np.float32), training=True)
-    before = average.arrays()
-    average.update()
-    assert [not np.array_equal(a, b) for a, b in zip(before, average.arrays(), strict=True)].count(True) == 2
-
-
 def test_other_weights_are_swapped_in_and_out_again_even_after_an_error(network):
     own = network.get_weights()
     with pytest.raises(KeyError), swapped_in(network, [weight + 1 for weight in own]):

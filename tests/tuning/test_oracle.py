@@ -62,17 +62,6 @@ def test_the_same_search_proposes_the_same_and_another_seed_something_else(oracl
     assert (others == first) == (oracle == "grid")
 
 
-@pytest.mark.parametrize("oracle", ["random", "grid"])
-def test_what_a_trial_tries_depends_on_its_number_alone(oracle):
-    plan = make_plan(oracle=oracle)
-    told = tried(plan, 12)
-    untold = [entry(trial.number, trial.values, "RUNNING") for trial in told]
-    failed = [entry(trial.number, trial.values, "FAILED") for trial in told]
-    for number in range(12):
-        for history in (told, untold, failed):
-            assert propose(plan, history[:number]) == told[number].values
-
-
 @EVERY_ORACLE
 def test_nothing_is_tried_twice_until_there_is_nothing_left(oracle):
     plan = make_plan(oracle=oracle, space=("flip", "batch_size"), settings={"epochs": 1}, max_trials=9)

@@ -1,8 +1,5 @@
 """The plots of a search."""
 
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -85,13 +82,13 @@ def test_every_training_is_a_point_at_the_time_when_it_ended():
     assert days.axes[0].get_xlabel() == "hours since the search began"
 
 
-@pytest.mark.parametrize("count", [1, 2, 20, 300])
+@pytest.mark.parametrize("count", [1, 20])
 def test_each_setting_that_varies_has_a_panel_with_a_point_for_each_trial_that_uses_it(count):
     state = searched(count)
     figure = settings_figure(state, chosen(state))
     finished = [entry for entry in state.entries if entry.score is not None]
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.axison and axes.get_title(loc="left")}
-    assert len(panels) == (0 if count == 1 else 8 if count > 2 else len(panels))
+    assert len(panels) == (0 if count == 1 else 8)
     for name, axes in panels.items():
         points = {
             line.get_label(): len(line.get_xdata()) for line in axes.get_lines() if line.get_linestyle() == "None"
@@ -131,8 +128,3 @@ def test_all_plots_are_written_whole_and_say_of_which_search_they_are(paths):
     written = write_plots(search, load_state(search), winner(entries, OBJECTIVE))
     assert sorted(path.name for path in (search.folder / "plots").iterdir()) == sorted(f"{name}.png" for name in NAMES)
     assert all(cv2.imread(str(path)).shape[0] > 500 for path in written)
-
-
-def test_knowing_how_to_draw_loads_no_matplotlib_and_no_keras():
-    program = "import sys, fer_core.tuning.plots\nsys.exit('matplotlib' in sys.modules or 'keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

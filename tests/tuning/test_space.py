@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from fer_core import networks
-from fer_core.config import Searchable, TrainConfig
+from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.tuning.space import parameters, setting_name, values_of, widened, with_settings, with_values
@@ -38,25 +38,6 @@ def test_each_value_that_a_search_may_try_gives_valid_settings_beside_each_choic
                 assert networks.options(
                     with_values(config, {"optimizer": optimizer, "schedule": schedule, parameter.name: value})
                 )
-
-
-def test_every_network_lets_a_search_vary_its_width():
-    assert all("network_options.filters" in names_of(TrainConfig(network=name)) for name in networks.names())
-
-
-def test_a_condition_names_an_earlier_setting_with_those_choices():
-    names = list(TrainConfig.model_fields)
-    ranges = {
-        name: part
-        for name, field in TrainConfig.model_fields.items()
-        for part in field.metadata
-        if isinstance(part, Searchable)
-    }
-    conditional = {name: part.when for name, part in ranges.items() if part.when is not None}
-    assert len(conditional) == 2
-    for name, (other, allowed) in conditional.items():
-        assert names.index(other) < names.index(name)
-        assert set(allowed) < set(ranges[other].choices)
 
 
 def test_kinds_and_ranges_are_those_that_are_declared():

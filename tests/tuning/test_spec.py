@@ -1,7 +1,6 @@
 """What a search may be asked for."""
 
 import pytest
-from pydantic import Field
 
 from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config
@@ -30,12 +29,6 @@ def test_a_search_of_nothing_but_defaults_is_something_for_an_evening():
     assert (base_config(SearchSpec()).epochs, base_config(SearchSpec(settings={"epochs": 50})).epochs) == (10, 50)
     state = SearchState(plan=plan_of(recipe="compact"), started_utc=utc_text(BEGIN), epoch_seconds=60.0)  # of a laptop
     assert 2.5 < seconds_left(state, BEGIN) / 3600 < 3.5
-
-
-def test_a_search_survives_json():
-    settings = {"space": ["l2", "learning_rate"], "recipe": "attention", "start_from": [{"l2": 0.5}]}
-    spec = SearchSpec.checked(settings | {"settings": {"epochs": 5}, "max_hours": 1.5})
-    assert SearchSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 def test_fixed_settings_lie_over_the_recipe_and_the_searchs_own_over_those():
@@ -73,9 +66,7 @@ def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
             "Name optimizer in space",
         ),
         ({"settings": {"epoch": 3}}, "There is no setting 'epoch'", "Did you mean 'epochs'?"),
-        ({"settings": {"epochs": 0}}, "epochs: input should be greater than or equal to 1, got 0", "--help"),
         ({"settings": {"monitor": "val_loss"}}, "settings has 'monitor'", "'objective'"),
-        ({"settings": {"data": "x.zip"}}, "settings has 'data'", "'data'"),
         ({"settings": {"validation": "test"}}, "validation is 'test'", "held out"),
         ({"settings": {"validation": "none", "early_stopping_patience": 0}}, "validation is 'none'", "held out"),
         (
@@ -83,11 +74,9 @@ def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
             "at least 10% of the training images; validation_fraction is",
             "out",
         ),
-        ({"settings": {"network": "smok"}}, "There is no network 'smok'", "Did you mean 'smoke'?"),
         ({"max_epochs": 9}, "max_epochs is of hyperband; the oracle is random", "epochs"),
         ({"start_from": ({"rotatoin": 3},)}, "There is no setting 'rotatoin'", "Did you mean 'rotation'?"),
         ({"start_from": ({"epochs": 3},)}, "start_from sets 'epochs', which the search does not vary", "There are"),
-        ({"start_from": ({"learning_rate": -1},)}, "learning_rate: input should be greater than 0", "--help"),
         ({"max_trials": 0}, "max_trials: input should be greater than or equal to 1, got 0", "--help"),
     ],
 )
@@ -96,15 +85,6 @@ def test_what_cannot_be_searched_is_refused_in_one_sentence(settings, sentence, 
         SearchSpec.checked(settings)
     assert sentence in str(caught.value)
     assert hint in caught.value.hint
-
-
-def test_a_job_adds_its_own_fields_to_a_search():
-    class Wish(SearchSpec):
-        queue: str = Field(default="gpu")
-
-    with pytest.raises(ConfigError, match="There is no recipe"):
-        Wish.checked({"queue": "cpu", "recipe": "none such"})
-    assert Wish.checked({"queue": "cpu", "recipe": "smoke"}).queue == "cpu"
 
 
 def test_the_recipes_own_values_are_tried_first_and_then_what_is_given_and_what_fits_of_an_earlier_search():

@@ -191,13 +191,10 @@ def test_hyperband_continues_from_the_checkpoint_of_the_shorter_trial(make_searc
     assert checkpoint.read_bytes() == b"an epoch further"
 
 
-@pytest.mark.parametrize("recipe", ["compact", "resnet"])
-def test_a_short_trial_of_a_recipe_that_warms_up_has_valid_settings(recipe, make_search):
-    settings = {"warmup_epochs": 2}
-    search = make_search(recipe=recipe, oracle="hyperband", max_epochs=3, settings=settings, space=("learning_rate",))
-    asked = begin(search)
+def test_a_short_trial_of_a_recipe_that_warms_up_has_valid_settings(make_search):
+    asked = begin(make_search(recipe="resnet", oracle="hyperband", max_epochs=3, space=("learning_rate",)))
     assert (asked.config.epochs, asked.config.warmup_epochs) == (1, 0.5)
-    assert asked.config.progressive_sizes == recipe_config(recipe).progressive_sizes[-1:]
+    assert asked.config.progressive_sizes == recipe_config("resnet").progressive_sizes[-1:]
 
 
 def test_when_the_time_is_over_no_trial_is_begun_and_the_best_are_confirmed(make_search):
@@ -208,10 +205,8 @@ def test_when_the_time_is_over_no_trial_is_begun_and_the_best_are_confirmed(make
     assert begin(search, clock=lambda: NOON + timedelta(minutes=60)).entry.kind == "confirm"
 
 
-@pytest.mark.parametrize("oracle", ["random", "hyperband"])
-def test_a_search_goes_on_after_two_thousand_trials(make_search, oracle):
-    hyperband = {"max_epochs": 729} if oracle == "hyperband" else {}
-    search = make_search(recipe="baseline", space=None, max_trials=5000, oracle=oracle, **hyperband)
+def test_a_search_goes_on_after_two_thousand_trials(make_search):
+    search = make_search(recipe="baseline", space=None, max_trials=5000, oracle="hyperband", max_epochs=729)
     first = begin(search).entry
     with changing(search) as state:
         for number in range(1, 2000):
