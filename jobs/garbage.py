@@ -18,8 +18,7 @@ from fer_core.store.files import file_sha256, read_json
 from fer_core.store.promotion import current, model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import SHIPPED, UNFINISHED, list_runs
-from fer_core.tuning.entries import SearchState
-from fer_core.tuning.ranking import ranked
+from fer_core.tuning.entries import SearchState, ranked
 from fer_core.tuning.state import Search, list_searches, load_state
 
 _TEMPORARY = ".*.part*"

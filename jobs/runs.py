@@ -15,8 +15,7 @@ from fer_core.store import promotion
 from fer_core.store.files import read_json
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.tuning.entries import Entry, SearchState
-from fer_core.tuning.ranking import Standing, latencies, milliseconds_text, pareto, standings
+from fer_core.tuning.entries import Entry, SearchState, Standing, latencies, milliseconds_text, pareto, standings
 from fer_core.tuning.state import Search, load_state
 from jobs.console import Context, find_subject, new_table, settings_text, value_text
 from jobs.garbage import find_garbage, remove_garbage

@@ -18,8 +18,7 @@ from keras_tuner.engine.trial import Trial
 from threadpoolctl import threadpool_limits
 
 from fer_core.store.files import plain
-from fer_core.tuning.entries import BRACKET, CONTINUES, ROUND, Entry, Plan
-from fer_core.tuning.ranking import is_finished, objective_value
+from fer_core.tuning.entries import BRACKET, CONTINUES, ROUND, Entry, Plan, is_finished, objective_value
 from fer_core.tuning.space import NOTE, Parameter
 
 _DRAWS = 20

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.evaluation.figures import DARK, QUIET, figure_title, literal, new_figure, save, shortened, with_grid
-from fer_core.tuning.entries import SearchState
-from fer_core.tuning.ranking import LESS_IS_BETTER, Standing, latencies, pareto, ranked
+from fer_core.tuning.entries import LESS_IS_BETTER, SearchState, Standing, latencies, pareto, ranked
 from fer_core.tuning.space import Parameter
 from fer_core.tuning.state import Search
 

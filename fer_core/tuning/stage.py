@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fer_core.config import TrainConfig
 from fer_core.store.clock import utc_text
-from fer_core.tuning.entries import INITIAL_EPOCH, Entry, Plan, SearchState
-from fer_core.tuning.ranking import ranked
+from fer_core.tuning.entries import INITIAL_EPOCH, Entry, Plan, SearchState, ranked
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,8 +22,7 @@ from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import create_atomically, full_disk_named, read_whole, sweep, write_atomically
 from fer_core.store.manifest import is_run_id
 from fer_core.training.starting import with_fixed_models
-from fer_core.tuning.entries import Plan, SearchState
-from fer_core.tuning.ranking import ranked
+from fer_core.tuning.entries import Plan, SearchState, ranked
 from fer_core.tuning.space import Parameter
 from fer_core.tuning.spec import STORED, SearchSpec, base_config, first_values, space_of
 from fer_core.tuning.stage import confirmations_left

@@ -11,21 +11,18 @@ from typing import Any
 
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, NonFiniteLossError
-from fer_core.store.clock import Clock, utc_now
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.history import read_history
 from fer_core.training.report import Report, duration, ignore
 from fer_core.training.train import train, training_data
-from fer_core.tuning.entries import INITIAL_EPOCH, Entry, SearchState
-from fer_core.tuning.halving import is_stopped
+from fer_core.tuning.entries import INITIAL_EPOCH, Entry, SearchState, ranked, winner
 from fer_core.tuning.measuring import parameters
-from fer_core.tuning.ranking import ranked, winner
 from fer_core.tuning.results import drop_weights, end_if_over, write_trials
 from fer_core.tuning.stage import CONFIRMATION_SEEDS
 from fer_core.tuning.state import Search, load_state
-from fer_core.tuning.trials import Asked, Fingerprints, Outcome, ask, code_fingerprint, tell, tell_speed
+from fer_core.tuning.trials import Asked, Fingerprints, Outcome, ask, code_fingerprint, is_stopped, tell, tell_speed
 
 
 def run_trial(
@@ -34,7 +31,6 @@ def run_trial(
     *,
     report: Report = ignore,
     begin: Callable[[Run], None] = lambda run: None,
-    clock: Clock = utc_now,
 ) -> None:
     """Does what the search asks of this job: a trial, a confirmation, or nothing; and ends the search after the last.
 
@@ -51,14 +47,14 @@ def run_trial(
     dataset = training_data(search.plan.base, search.paths)
     _say(report, _images_text(dataset))
     metadata = Fingerprints(dataset.fingerprint, code_fingerprint(), dataset.source)
-    asked = ask(search, job_id, metadata=metadata, clock=clock)
+    asked = ask(search, job_id, metadata=metadata)
     if load_state(search).other_code:
         _say(report, "The code has changed since the search began: its trials may not compare exactly.")
     if isinstance(asked, Asked):
-        _carry_out(search, asked, dataset, report=report, begin=begin, clock=clock)
+        _carry_out(search, asked, dataset, report=report, begin=begin)
     else:
         _say(report, asked)
-    ended = end_if_over(search, clock=clock)
+    ended = end_if_over(search)
     if ended is not None:
         _say(report, _end_text(search, ended))
     drop_weights(search, load_state(search))
@@ -76,9 +72,7 @@ def duration_text(search: Search, state: SearchState) -> str:
     )
 
 
-def _carry_out(
-    search: Search, asked: Asked, dataset: Dataset, *, report: Report, begin: Callable[[Run], None], clock: Clock
-) -> None:
+def _carry_out(search: Search, asked: Asked, dataset: Dataset, *, report: Report, begin: Callable[[Run], None]) -> None:
     entry = asked.entry
     _say(report, _entry_text(search, entry))
     if entry.status == "RUNNING":
@@ -88,16 +82,16 @@ def _carry_out(
             dataset = training_data(asked.config, search.paths)
         try:
             if run.state.status != "SUCCEEDED":  # else it was finished before, and its outcome not saved
-                _train(search, entry, run, dataset, report=report, clock=clock)
+                _train(search, entry, run, dataset, report=report)
             outcome = _outcome(search, entry, run)
         except NonFiniteLossError as error:
             outcome = Outcome("FAILED", epochs=run.state.epoch, message=str(error))
-        entry = tell(search, entry.number, outcome, clock=clock).entries[entry.number]
+        entry = tell(search, entry.number, outcome).entries[entry.number]
     _say(report, _outcome_text(load_state(search), entry))
     write_trials(search)
 
 
-def _train(search: Search, entry: Entry, run: Run, dataset: Dataset, *, report: Report, clock: Clock) -> None:
+def _train(search: Search, entry: Entry, run: Run, dataset: Dataset, *, report: Report) -> None:
     with run.hold():
         try:
             read_progress(run.checkpoint)
@@ -108,11 +102,11 @@ def _train(search: Search, entry: Entry, run: Run, dataset: Dataset, *, report: 
     def with_estimate(kind: str, fields: dict[str, Any]) -> None:
         report(kind, fields)
         if "epoch_seconds" in fields:
-            state = tell_speed(search, fields["epoch_seconds"], clock=clock)
+            state = tell_speed(search, fields["epoch_seconds"])
             if state is not None and state.ends_utc is not None:
                 _say(report, duration_text(search, state))
 
-    stopped = functools.partial(is_stopped, search, entry.number, clock=clock)
+    stopped = functools.partial(is_stopped, search, entry.number)
     train(run, dataset, paths=search.paths, report=with_estimate, is_stopped=stopped)
 
 

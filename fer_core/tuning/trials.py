@@ -1,4 +1,4 @@
-"""Which trial a worker trains (`ask`), what came of it (`tell`), and what may happen to a search from outside.
+"""Which trial a worker trains (`ask`), whether it ends early, what came of it (`tell`), and what happens from outside.
 
 The state of the search is written first, then the run folder of the trial: a process that dies in between asks again
 and gets the same trial. Keras Tuner is imported by `ask` alone.
@@ -7,21 +7,23 @@ and gets the same trial. Keras Tuner is imported by `ask` alone.
 import hashlib
 import math
 import shutil
+import signal
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from fer_core.config import TrainConfig
-from fer_core.errors import ArtifactError, ConfigError, JobError
+from fer_core.errors import ArtifactError, ConfigError, Interrupted, JobError
 from fer_core.recipes import fitted_to
 from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import replacing
 from fer_core.store.runs import create_run, new_run_id
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import choose_backend
-from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState
+from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState, objective_value
 from fer_core.tuning.space import with_values
-from fer_core.tuning.stage import confirmations_left, stage, update_estimate
+from fer_core.tuning.stage import FACTOR, confirmations_left, is_out_of_time, rungs_up_to, stage, update_estimate
 from fer_core.tuning.state import Search, changing, load_state
 
 _PACKAGE = Path(__file__).parents[1]
@@ -103,6 +105,35 @@ def tell_speed(search: Search, epoch_seconds: float, *, clock: Clock = utc_now) 
         state.epoch_seconds = epoch_seconds
         update_estimate(state, clock())
         return state
+
+
+def is_stopped(search: Search, number: int, rows: Sequence[dict], *, clock: Clock = utc_now) -> bool:
+    """Returns whether trial `number` ends after these epochs, and saves why: a resumed trial gets the same answer.
+
+    By the stopping form of asynchronous successive halving (Li et al., arXiv 1810.05934) it ends if it is not among the
+    best third of those that came as far. No trial waits for another, so the first ones at a rung all continue.
+
+    Args:
+        rows: one for each finished epoch, as in the history.
+
+    Raises:
+        Interrupted: the search has been cancelled. What was trained is kept, to continue with.
+    """
+    state = load_state(search)
+    if state.status == "CANCELLED":
+        raise Interrupted(signal.SIGTERM)
+    if state.entries[number].kind == "confirm" or number in state.stopped:
+        return number in state.stopped
+    if not (_new_rungs(state, number, rows) or is_out_of_time(state, clock())):
+        return False
+    with changing(search) as state:
+        reason = _outranked(state, number, rows)
+        if not reason and is_out_of_time(state, clock()):
+            hours = state.plan.spec.max_hours
+            reason = f"Stopped after epoch {len(rows)}: the {hours:g} hours of the search are over."
+        if reason:
+            state.stopped[number] = reason
+    return bool(reason)
 
 
 def trial_failed(search: Search, name: str, message: str, *, clock: Clock = utc_now) -> None:
@@ -239,3 +270,24 @@ def _record(state: SearchState, number: int, outcome: Outcome, clock: Clock) -> 
         state.status = "FAILED"
         state.message = f"{state.failed_in_a_row} trials failed one after the other; the last one: {entry.message}"
     update_estimate(state, clock())
+
+
+def _new_rungs(state: SearchState, number: int, rows: Sequence[dict]) -> list[int]:
+    plan = state.plan
+    rungs = rungs_up_to(len(rows), plan.base) if plan.spec.stops_early else ()
+    return [rung for rung in rungs if number not in state.rungs.get(rung, {})]
+
+
+def _outranked(state: SearchState, number: int, rows: Sequence[dict]) -> str:
+    objective = state.plan.spec.objective
+    for rung in _new_rungs(state, number, rows):
+        everyone = state.rungs.setdefault(rung, {})
+        own = everyone[number] = max(objective_value(objective, row[objective]) for row in rows[:rung])
+        # Trial 0 has the recipe's own values: what the others are measured by is trained to its end.
+        better = sum(other > own for other in everyone.values())
+        if number and len(everyone) > FACTOR and better >= len(everyone) // FACTOR:
+            return (
+                f"Stopped after epoch {rung}: {objective} {objective_value(objective, own):.3f} is not among "
+                f"the best third of the {len(everyone)} trials that came as far."
+            )
+    return ""

@@ -18,8 +18,7 @@ from fer_core.job.progress import Look, about, run_progress, search_progress, wa
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock
 from fer_core.store.files import plain
-from fer_core.tuning.entries import Entry
-from fer_core.tuning.ranking import is_finished, objective_value
+from fer_core.tuning.entries import Entry, is_finished, objective_value
 from fer_core.tuning.state import Summary, list_searches, load_state, open_search, summary
 from fer_core.web.answers import JobAnswer
 from fer_core.web.run_detail import log_tail

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fer_core.errors import Interrupted
-from fer_core.tuning.halving import is_stopped
 from fer_core.tuning.stage import rungs_up_to
 from fer_core.tuning.state import changing, load_state
+from fer_core.tuning.trials import is_stopped
 from tests.tuning.made_up import confirmation, made_up_search, minutes, rows, trial
 
 

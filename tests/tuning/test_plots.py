@@ -6,9 +6,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_core.store.clock import utc_text
-from fer_core.tuning.entries import SearchState
+from fer_core.tuning.entries import SearchState, winner
 from fer_core.tuning.plots import NAMES, best_score_figure, pareto_figure, settings_figure, write_plots
-from fer_core.tuning.ranking import winner
 from fer_core.tuning.state import load_state
 from tests.tuning.made_up import BEGIN, OBJECTIVE, confirmation, failed, made_up_search, minutes, plan_of, trial
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_core.tuning.ranking import latencies, milliseconds_text, pareto, ranked, standings, winner
+from fer_core.tuning.entries import latencies, milliseconds_text, pareto, ranked, standings, winner
 from tests.tuning.made_up import confirmation, failed, trial
 
 F1 = "val_macro_f1"

@@ -16,8 +16,8 @@ from fer_core import networks
 from fer_core.cli.train import parse
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.runs import open_run
+from fer_core.tuning.entries import winner
 from fer_core.tuning.plots import NAMES
-from fer_core.tuning.ranking import winner
 from fer_core.tuning.results import (
     COLUMNS,
     drop_weights,

@@ -15,9 +15,8 @@ from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.history import read_history
-from fer_core.tuning.entries import Entry
+from fer_core.tuning.entries import Entry, ranked
 from fer_core.tuning.plots import NAMES
-from fer_core.tuning.ranking import ranked
 from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import Search, changing, create_search, load_state
 from tests.conftest import PROJECT, paths_in
