@@ -11,7 +11,6 @@ import tomli_w
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.paths import Paths
 from fer_core.resources import file_lock
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import write_atomically
@@ -101,7 +100,10 @@ def drop_weights(search: Search, state: SearchState) -> list[str]:
     """
     keep = {entry.number for entry in ranked(state.trials, search.spec.objective)[: search.spec.keep_top_k]}
     keep |= _may_be_continued(search, state)
-    in_use = _promoted(search.paths)
+    in_use: set[str] = set()
+    with contextlib.suppress(ArtifactError):  # a broken pointer is for whoever promotes to report
+        pointer = current(search.paths)
+        in_use = {pointer.run, *pointer.previous} if pointer else set()
     ended = [entry for entry in state.trials if entry.status != "RUNNING" and entry.number not in keep]
     return [entry.run for entry in ended if entry.run not in in_use and _drop(search, entry)]
 
@@ -133,13 +135,6 @@ def _may_be_continued(search: Search, state: SearchState) -> set[int]:
     short = {entry.number for entry in state.trials if entry.values.get(EPOCHS, whole) < whole}
     longer = (entry for entry in state.trials if CONTINUES in entry.values and entry.status != "RUNNING")
     return short - {int(entry.values[CONTINUES]) for entry in longer}
-
-
-def _promoted(paths: Paths) -> set[str]:
-    with contextlib.suppress(ArtifactError):  # a broken pointer is for whoever promotes to report
-        pointer = current(paths)
-        return set() if pointer is None else {pointer.run, *pointer.previous}
-    return set()
 
 
 def _drop(search: Search, entry: Entry) -> bool:

@@ -3,6 +3,7 @@
 Values go by whole names ("learning_rate", "network_options.l2") and are as JSON has them: lists, no tuples.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -162,15 +163,12 @@ def _of_use(parameter: Parameter, wanted: list[str], config: TrainConfig) -> Par
         parameter = parameter.model_copy(update={"when": None})
     if not parameter.choices:
         return parameter
-    choices = tuple(choice for choice in parameter.choices if _goes_with(config, {parameter.name: choice}))
-    return parameter.model_copy(update={"choices": choices}) if len(choices) > 1 else None
-
-
-def _goes_with(config: TrainConfig, values: Mapping[str, Any]) -> bool:
-    try:
-        return bool(with_values(config, values))
-    except ConfigError:
-        return False
+    choices = []
+    for choice in parameter.choices:
+        with contextlib.suppress(ConfigError):
+            with_values(config, {parameter.name: choice})
+            choices.append(choice)
+    return parameter.model_copy(update={"choices": tuple(choices)}) if len(choices) > 1 else None
 
 
 def _without_effect(name: str, condition: tuple[str, tuple] | None) -> ConfigError:

@@ -202,8 +202,7 @@ def _expected_epochs(plan: Plan, trials: int) -> float:
 def _seconds_beside(entry: Entry) -> float:
     if entry.asked_utc is None or entry.told_utc is None:
         return _BESIDE_SECONDS
-    ended = datetime.fromisoformat(entry.told_utc)
-    return max(0.0, _seconds_between(entry.asked_utc, ended) - entry.seconds)
+    return max(0.0, _seconds_between(entry.asked_utc, datetime.fromisoformat(entry.told_utc)) - entry.seconds)
 
 
 def _seconds_between(earlier_utc: str, later: datetime) -> float:

@@ -45,7 +45,9 @@ def run_trial(
         FerError: data, code, settings or a file that cannot be used; the trial has no outcome and can be continued.
     """
     dataset = training_data(search.plan.base, search.paths)
-    _say(report, _images_text(dataset))
+    parts = ((dataset.train, "train"), (dataset.validation, "validate"), (dataset.test, "test"))
+    images = (f"{len(part):,} images {verb}" for part, verb in parts if part is not None)
+    _say(report, f"{dataset.name}: {', '.join(images)}.")
     metadata = Fingerprints(dataset.fingerprint, code_fingerprint(), dataset.source)
     asked = ask(search, job_id, metadata=metadata)
     if load_state(search).other_code:
@@ -74,7 +76,9 @@ def duration_text(search: Search, state: SearchState) -> str:
 
 def _carry_out(search: Search, asked: Asked, dataset: Dataset, *, report: Report, begin: Callable[[Run], None]) -> None:
     entry = asked.entry
-    _say(report, _entry_text(search, entry))
+    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in entry.settings.items()}
+    settings = ", ".join(f"{name} {value}" for name, value in shown.items())
+    _say(report, f"{entry.title} of search {search.id}, run {entry.run}: {settings}.")
     if entry.status == "RUNNING":
         run = open_run(search.paths, entry.run)
         begin(run)
@@ -133,18 +137,6 @@ def _outcome(search: Search, entry: Entry, run: Run) -> Outcome:
 
 def _say(report: Report, text: str) -> None:
     report("event", {"text": text})
-
-
-def _images_text(dataset: Dataset) -> str:
-    parts = ((dataset.train, "train"), (dataset.validation, "validate"), (dataset.test, "test"))
-    return f"{dataset.name}: {', '.join(f'{len(part):,} images {verb}' for part, verb in parts if part is not None)}."
-
-
-def _entry_text(search: Search, entry: Entry) -> str:
-    texts = (
-        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in entry.settings.items()
-    )
-    return f"{entry.title} of search {search.id}, run {entry.run}: {', '.join(texts)}."
 
 
 def _outcome_text(state: SearchState, entry: Entry) -> str:
