@@ -27,7 +27,7 @@ from fer_core.store.run import Run
 from fer_core.store.runs import create_run, new_run_id, open_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.retraining import RetrainSpec, challenger_config
-from fer_core.training.starting import fixed_model, with_fixed_models
+from fer_core.training.starting import with_fixed_models
 
 Say = Callable[[str], None]
 
@@ -105,18 +105,12 @@ def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:
 def _made(
     spec: RetrainSpec, config: TrainConfig, champion: ModelFiles | None, paths: Paths, run_id: str, has_images: bool
 ) -> Run:
-    start = spec.init_from
-    if start == "current" and champion is not None:  # under a name that means the same when another model is in use
-        start = champion.name if (paths.models / "runs" / champion.name).is_dir() else str(champion.model.resolve())
-    elif start:
-        start = fixed_model(start, paths)
     more = str((paths.models / "runs" / run_id / "new_images").resolve()) if has_images else None
-    config = config.model_copy(update={"init_from": start, "more_images": more})
     # An ensemble is no recipe: what is trained is what its first member was.
     own = champion.manifest.recipe if champion and not champion.manifest.members else None
     return create_run(
         paths,
-        with_fixed_models(config, paths),
+        with_fixed_models(config.model_copy(update={"more_images": more}), paths),
         recipe=spec.recipe or own,
         kind="retrain",
         parent=champion.name if champion else None,

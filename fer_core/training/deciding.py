@@ -6,7 +6,7 @@ before it is carried out, and done again after a kill it is the same one. Import
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,6 +27,7 @@ from fer_core.store.run import Run
 from fer_core.store.runs import SHIPPED_BEST
 from fer_core.training.retraining import RetrainSpec
 
+_RELOADED = ("accuracy", "macro_f1")
 Predict = Callable[[ModelFiles, Dataset], np.ndarray]
 """Returns a saved model's probabilities for the test images, float32 (n, outputs), not calibrated."""
 
@@ -83,8 +84,8 @@ def decide(
         challenger, champion = find_model(str(run.folder), paths), _champion(run, paths, shipped)
         decision = _made_before(path, challenger, champion)
         if decision is None:
-            pair = _Pair(run, dataset, challenger, champion, paths)
-            verdict, remarks = pair.compared(spec, predict or _keras_predict(run))
+            given = {"spec": spec, "paths": paths, "predict": predict or _keras_predict(run)}
+            verdict, remarks = _compared(run, dataset, challenger, champion, **given)
             decision = Decision(
                 run=run.id,
                 model_sha256=challenger.sha256,
@@ -145,57 +146,57 @@ def _keras_predict(run: Run) -> Predict:
     return lambda model, dataset: predict(load_model(model.model), dataset.test)
 
 
-class _Pair(NamedTuple):
-    """A run's saved model, and the model in use, if there is one, which it is to beat."""
+def _compared(
+    run: Run,
+    dataset: Dataset,
+    challenger: ModelFiles,
+    champion: ModelFiles | None,
+    *,
+    spec: RetrainSpec,
+    paths: Paths,
+    predict: Predict,
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Returns whether the challenger is measurably better, and sentences on how the two were compared."""
+    try:
+        ours = predict(challenger, dataset)
+    except ArtifactError as error:
+        return Verdict(False, (f"The saved model cannot be read again: {error}",), {}), ()
+    recorded = Evaluation.from_json(read_json(run.evaluation_json, f"evaluation of run {run.id}"))
+    found = summary(confusion_matrix(dataset.test.labels, ours.argmax(axis=1), len(dataset.labels)))
+    reloaded = {name: {"recorded": getattr(recorded, name), "found": getattr(found, name)} for name in _RELOADED}
+    objection = _reload_objection(recorded, reloaded, challenger, spec.max_reload_difference)
+    if objection or champion is None:
+        reason = objection or "There is no model in use that it would have to beat."
+        return Verdict(not objection, (reason,), {"reloaded": reloaded}), ()
+    try:
+        columns = class_numbers(champion.labels, dataset.labels)
+    except DatasetError as error:
+        reason = f"It cannot be compared with {champion.name}, the model in use. {error}"
+        return Verdict(False, (reason,), {"reloaded": reloaded}), ()
+    theirs = predict(champion, in_its_size(run, dataset, champion, paths))[:, columns]
+    chosen, remarks = fair_images(champion, dataset)
+    verdict = judge(
+        dataset.test.labels[chosen],
+        with_temperature(theirs, champion.temperature)[chosen],
+        with_temperature(ours, challenger.temperature)[chosen],
+        labels=dataset.labels,
+        limits=Limits(spec.min_gain, spec.max_recall_loss, spec.max_calibration_loss, spec.confidence),
+    )
+    whom = f"Compared with {champion.name}, the model in use, on {dataset.test.name}."
+    return verdict._replace(figures=verdict.figures | {"reloaded": reloaded}), (whom, *remarks)
 
-    run: Run
-    dataset: Dataset
-    challenger: ModelFiles
-    champion: ModelFiles | None
-    paths: Paths
 
-    def compared(self, spec: RetrainSpec, predict: Predict) -> tuple[Verdict, tuple[str, ...]]:
-        """Returns whether the challenger is measurably better, and sentences on how the two were compared."""
-        dataset, champion = self.dataset, self.champion
-        try:
-            ours = predict(self.challenger, dataset)
-        except ArtifactError as error:
-            return Verdict(False, (f"The saved model cannot be read again: {error}",), {}), ()
-        objection, figures = self._reload_objection(ours, spec.max_reload_difference)
-        if objection:
-            return Verdict(False, (objection,), figures), ()
-        if champion is None:
-            return Verdict(True, ("There is no model in use that it would have to beat.",), figures), ()
-        try:
-            columns = class_numbers(champion.labels, dataset.labels)
-        except DatasetError as error:
-            reason = f"It cannot be compared with {champion.name}, the model in use. {error}"
-            return Verdict(False, (reason,), figures), ()
-        theirs = predict(champion, in_its_size(self.run, dataset, champion, self.paths))[:, columns]
-        chosen, remarks = fair_images(champion, dataset)
-        verdict = judge(
-            dataset.test.labels[chosen],
-            with_temperature(theirs, champion.temperature)[chosen],
-            with_temperature(ours, self.challenger.temperature)[chosen],
-            labels=dataset.labels,
-            limits=Limits(spec.min_gain, spec.max_recall_loss, spec.max_calibration_loss, spec.confidence),
-        )
-        whom = f"Compared with {champion.name}, the model in use, on {dataset.test.name}."
-        return verdict._replace(figures=verdict.figures | figures), (whom, *remarks)
-
-    def _reload_objection(self, outputs: np.ndarray, allowed: float) -> tuple[str, dict[str, Any]]:
-        """Returns what there is against the saved file ('' = nothing), and its scores beside the recorded ones."""
-        recorded = Evaluation.from_json(read_json(self.run.evaluation_json, f"evaluation of run {self.run.id}"))
-        truth = self.dataset.test.labels
-        found = summary(confusion_matrix(truth, outputs.argmax(axis=1), len(self.dataset.labels)))
-        pairs = {name: (getattr(recorded, name), getattr(found, name)) for name in ("accuracy", "macro_f1")}
-        figures = {"reloaded": {name: {"recorded": was, "found": now} for name, (was, now) in pairs.items()}}
-        if recorded.model_sha256 != self.challenger.sha256:
-            return f"{self.challenger.model} is not the file that was scored when it was saved.", figures
-        for name, (was, now) in pairs.items():
-            if abs(was - now) > allowed:
-                return f"The saved model, loaded anew, has {name} {now:.6f}; recorded is {was:.6f}.", figures
-        return "", figures
+def _reload_objection(
+    recorded: Evaluation, reloaded: dict[str, dict[str, float]], challenger: ModelFiles, allowed: float
+) -> str:
+    """Returns what there is against the saved file; '' = nothing."""
+    if recorded.model_sha256 != challenger.sha256:
+        return f"{challenger.model} is not the file that was scored when it was saved."
+    for name, score in reloaded.items():
+        if abs(score["recorded"] - score["found"]) > allowed:
+            now, was = score["found"], score["recorded"]
+            return f"The saved model, loaded anew, has {name} {now:.6f}; recorded is {was:.6f}."
+    return ""
 
 
 def fair_images(champion: ModelFiles, dataset: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:

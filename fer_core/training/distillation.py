@@ -137,20 +137,20 @@ def _cache_name(files: Sequence[Path], train: Split, views: int) -> str:
 
 def _predicted(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:
     """In batches of one size, so that a step is compiled once."""
+
+    def mean_prediction(images: np.ndarray) -> np.ndarray:
+        each = [with_temperature(model.predict_on_batch(images), temperature) for model, temperature in asked]
+        return np.mean(each, axis=0)
+
     soft_labels = []
     for start in range(0, len(train), BATCH):
         images = train.images(slice(start, start + BATCH))
         missing = BATCH - len(images)
         images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
-        each = np.stack([_mean_prediction(asked, view(images, number)) for number in range(views)], axis=1)
+        each = np.stack([mean_prediction(view(images, number)) for number in range(views)], axis=1)
         each = (each + each.mean(axis=1, keepdims=True)) / 2
         soft_labels.append(each[: BATCH - missing].astype(np.float16))
     return np.concatenate(soft_labels)
-
-
-def _mean_prediction(asked: Sequence[Teacher], images: np.ndarray) -> np.ndarray:
-    each = (with_temperature(model.predict_on_batch(images), temperature) for model, temperature in asked)
-    return np.mean(list(each), axis=0)
 
 
 def _files(config: TrainConfig, paths: Paths) -> list[Path]:

@@ -6,7 +6,6 @@
 import contextlib
 import gc
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -110,25 +109,17 @@ def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
     return Machine(backend, devices, threads, precision, reason)
 
 
-@contextlib.contextmanager
-def single_or_many(machine: Machine) -> Iterator[None]:
-    """Inside, models are built and trained over all devices of the machine: each takes its part of every batch."""
+def single_or_many(machine: Machine) -> contextlib.AbstractContextManager:
+    """Returns a context in which models are built and trained over all devices: each takes its part of every batch."""
     if len(machine.devices) == 1:
-        yield
-    elif machine.backend == "tensorflow":
+        return contextlib.nullcontext()
+    if machine.backend == "tensorflow":
         import tensorflow as tf
 
-        with tf.distribute.MirroredStrategy(list(machine.devices)).scope():
-            yield
-    else:
-        from keras import distribution
+        return tf.distribute.MirroredStrategy(list(machine.devices)).scope()
+    from keras import distribution
 
-        before = distribution.distribution()
-        distribution.set_distribution(distribution.DataParallel(devices=[name.lower() for name in machine.devices]))
-        try:
-            yield
-        finally:
-            distribution.set_distribution(before)
+    return distribution.DataParallel(devices=[name.lower() for name in machine.devices]).scope()
 
 
 def choose_precision(wanted: str, gpu_has_bfloat16: bool | None, *, backend: str = "tensorflow") -> tuple[str, str]:

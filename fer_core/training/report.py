@@ -90,9 +90,10 @@ class RunReport:
     def catch_up(self, rows: list[dict[str, Any]]) -> None:
         """Writes the epochs that were saved before a kill, which came before they were reported."""
         reported = {entry["epoch"] for entry in read_metrics(self._run.metrics_jsonl) if entry["kind"] == "epoch"}
-        for row in rows:
-            if row["epoch"] not in reported:
-                self._write_metrics("epoch", row)
+        with self._writing:
+            for row in rows:
+                if row["epoch"] not in reported:
+                    self._metrics.write("epoch", **row)
 
     def note(self, text: str) -> None:
         """Something for the log alone."""
@@ -101,12 +102,9 @@ class RunReport:
             self._log.flush()
 
     def _report(self, kind: str, fields: dict[str, Any]) -> None:
-        self._write_metrics(kind, fields)
-        self._forward(kind, fields)
-
-    def _write_metrics(self, kind: str, fields: dict[str, Any]) -> None:
         with self._writing:
             self._metrics.write(kind, **fields)
+        self._forward(kind, fields)
 
 
 @contextlib.contextmanager

@@ -40,15 +40,18 @@ def with_fixed_models(config: TrainConfig, paths: Paths) -> TrainConfig:
 
     Raises ArtifactError for a starting model or a teacher that is not there.
     """
-    start = config.init_from and fixed_model(config.init_from, paths)
-    teachers_by_id = tuple(fixed_model(name, paths, flag="--teacher") for name in config.teacher)
+    start = config.init_from and _fixed(config.init_from, paths)
+    teachers_by_id = tuple(_fixed(name, paths, flag="--teacher") for name in config.teacher)
     return config.model_copy(update={"init_from": start, "teacher": teachers_by_id})
 
 
-def fixed_model(name: str, paths: Paths, *, flag: str = "--init-from") -> str:
+def _fixed(name: str, paths: Paths, *, flag: str = "--init-from") -> str:
     """Returns a run id, or the whole path of a file. Raises ArtifactError."""
-    is_run = (paths.models / "runs" / name).is_dir()
-    return name if is_run else str(starting_model(name, paths, flag=flag).resolve())
+    runs = paths.models / "runs"
+    if (runs / name).is_dir():
+        return name
+    path = starting_model(name, paths, flag=flag).resolve()
+    return path.parent.name if name == "current" and path.parent.parent == runs.resolve() else str(path)
 
 
 def start_from(network: "keras.Model", path: Path, labels: tuple[str, ...]) -> str:
