@@ -11,10 +11,8 @@ from tests.cli.conftest import everything_in, save_faces, save_noise
 from tests.script import run_script
 from tests.store.conftest import largest_file
 
-CSV_HEADER = "emotion,Usage,pixels\n"
 _PNG_HEADER = 33
 """Bytes: what makes it a PNG, and the first chunk."""
-PIXELS = " ".join(["7"] * 48 * 48)
 
 
 def empty_class_folder(folder):
@@ -22,51 +20,22 @@ def empty_class_folder(folder):
     (folder / "train" / "fear").mkdir()
 
 
-def one_class(folder):
-    for number in range(10):
-        save_noise(folder / "sad" / f"{number}.png", number)
-
-
-def class_without_test(folder):
-    save_faces(folder)
-    save_noise(folder / "train" / "fear" / "a.png", 9999)
-
-
-def csv_with(row):
-    return lambda path: path.write_text(f"{CSV_HEADER}0,Training,{PIXELS}\n{row}\n")
-
-
 def zip_that_points_outside(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../../outside.png", b"picture")
 
 
+def broken_zip(path):
+    path.write_bytes(b"PK\x03\x04 cut")
+
+
 BAD_DATA = {
     "no such path": ("none.zip", lambda path: None, "There is no ", "--data sample"),
     "empty class folder": ("data", empty_class_folder, "folder train/fear holds no pictures", "remove the folder"),
-    "one class only": ("data", one_class, "has one class only, 'sad'", "At least two emotions"),
-    "class without test images": (
-        "data",
-        class_without_test,
-        "test has no images of fear; train has",
-        "of every emotion",
-    ),
-    "no images": (
-        "notes.txt",
-        lambda path: path.write_text("no\n"),
-        "is no folder, zip, tar or csv",
-        "Give a folder of",
-    ),
-    "pixel count": ("fer2013.csv", csv_with("1,Training,1 2 3"), "line 3: 3 pixels instead of 2,304", "48 x 48"),
-    "label": ("fer2013.csv", csv_with(f"9,Training,{PIXELS}"), "line 3: the emotion is '9'", "0 angry, 1 disgust"),
-    "broken zip": (
-        "a.zip",
-        lambda path: path.write_bytes(b"PK\x03\x04 cut"),
-        "is a broken zip",
-        "Download or pack it again",
-    ),
+    "broken zip": ("a.zip", broken_zip, "is a broken zip", "Download or pack it again"),
     "zip that points outside": ("a.zip", zip_that_points_outside, "outside of it: '../../outside.png'", "overwrite"),
 }
+"""One of each kind; tests/data has them all."""
 
 
 @pytest.mark.parametrize("case", BAD_DATA)
@@ -141,7 +110,6 @@ BAD_SETTINGS = {
     "recipe": (["--recipe=basline"], "There is no recipe 'basline'.", "Did you mean 'baseline'?"),
     "network": (["--network=atention"], "There is no network 'atention'.", "Did you mean 'attention'?"),
     "flag": (["--learning-rte", "0.1"], "There is no setting '--learning-rte'.", "Did you mean '--learning-rate'?"),
-    "flag with =": (["--bach-size=8"], "There is no setting '--bach-size=8'.", "Did you mean '--batch-size'?"),
     "flag of another network": (
         ["--recipe=smoke", "--network-options.dropout=0.2"],
         "There is no setting '--network-options.dropout=0.2'.",
@@ -150,11 +118,8 @@ BAD_SETTINGS = {
     "choice": (["--optimizer", "adamm"], "--optimizer cannot be 'adamm'.", "Did you mean 'adam'?"),
     "number": (["--epochs", "many"], "--epochs takes a whole number, not 'many'.", "--help"),
     "range": (["--learning-rate", "99"], "learning_rate: input should be less than or equal to 10, got 99", "--help"),
-    "devices": (["--devices", "cpu:0"], "devices: ", "--help"),
     "class weight": (["--class-weights=hapy=2"], "class_weights names 'hapy'", "Did you mean 'happy'?"),
-    "count of class weights": (["--class-weights=1,2,3"], "class_weights is 'none', 'balanced' or a list", "--help"),
     "exclusive": (["--validation=none", "--early-stopping-patience=3"], "early stopping needs validation", "--help"),
-    "head alone": (["--train-layers=head"], "train_layers 'head' needs init_from", "--help"),
     "step without epochs": (["--schedule=step"], "schedule 'step' needs step_epochs and step_factors", "--help"),
     "start from no run": (["--init-from=20200101-000000-none-0000"], "There is no run '2020", "There are no runs yet"),
     "start from no file": (["--init-from=none.h5"], "There is no model file none.h5", "--init-from takes"),

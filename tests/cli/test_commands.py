@@ -69,22 +69,17 @@ def test_the_run_leaves_all_its_files_and_is_in_use_under_its_classic_names(trai
     manifest = run.manifest
     assert manifest.litert.sha256 == file_sha256(run.model_tflite)
     assert read_h5_manifest(run.model_h5).run_id == run.id
+    (path,) = paths.history.iterdir()
+    assert re.fullmatch(r"training_history_\d{8}_\d{6}\.csv", path.name)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert ([row["epoch"] for row in rows], tuple(rows[0])) == (["1", "2"], HISTORY_COLUMNS)
+    assert all(value for row in rows for value in row.values())
     # The data is found from anywhere.
     assert (manifest.config.data, manifest.config.class_weights) == (archive, "happy=2")
     assert current(paths).run == run.id
     assert model_copy(paths).read_bytes() == run.model_h5.read_bytes()
     assert json.loads(labels_copy(paths).read_text()) == dict(zip("012", EMOTIONS, strict=True))
-
-
-def test_the_history_csv_has_a_row_per_epoch_with_every_column(training):
-    paths, _ = training
-    (path,) = paths.history.iterdir()
-    assert re.fullmatch(r"training_history_\d{8}_\d{6}\.csv", path.name)
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert tuple(rows[0]) == HISTORY_COLUMNS
-    assert all(value for row in rows for value in row.values())
 
 
 def test_the_history_lists_our_runs_and_those_of_other_programs_and_draws_them(training, door, tmp_path):

@@ -6,11 +6,9 @@ import sys
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 import pytest
 
-from fer_core.store.runs import SHIPPED_BEST
 from tests.conftest import PROJECT
 from tests.script import run_detector
 
@@ -139,23 +137,6 @@ def test_json_lines_that_find_no_room_are_two_lines():
     problem, hint = child.stderr.splitlines()
     assert problem == "Error: No more lines can be written to the standard output: No space left on device."
     assert hint == "Make room where it goes, or write to another place."
-
-
-@pytest.fixture
-def foreign(tmp_path):
-    """The shipped model as one from elsewhere: without its manifest."""
-    path = tmp_path / "other.h5"
-    path.write_bytes((SHIPPED_BEST / "model.h5").read_bytes())
-    with h5py.File(path, "r+") as file:
-        del file.attrs["fer_manifest"]
-    return path
-
-
-def test_a_model_without_labels_says_what_was_looked_for(paths, picture, foreign):
-    answer = run_detector("--source", picture, "--model", foreign, "--no-display", paths=paths)
-    assert answer.code == 2
-    assert "other_labels.json" in answer.problem + answer.hint
-    assert "--labels" in answer.problem + answer.hint
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.data.dataset import load_dataset
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
@@ -106,14 +105,6 @@ def test_the_run_takes_a_copy_of_what_lies_in_the_inbox(in_use, begin, paths):
     noted = read_json(run.folder / "new_images.json", "note")
     assert [image["name"] for image in noted["accepted"]] == ["happy/000.png", "happy/001.png", "happy/002.png"]
     assert [image["name"] for image in noted["refused"]] == ["hapy/000.png"]
-
-
-def test_its_images_train_and_validate_and_the_test_images_are_those_of_the_model_in_use(in_use, begin, paths):
-    fill_inbox(paths, 30)
-    own = load_dataset(in_use.manifest.config, paths, side=48)
-    dataset = load_dataset(begin().manifest.config, paths, side=48)
-    assert len(dataset.train) + len(dataset.validation) == len(own.train) + len(own.validation) + 30
-    assert np.array_equal(dataset.test.hashes, own.test.hashes)
 
 
 def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, begin, paths):

@@ -14,7 +14,6 @@ import pytest
 
 from fer_core import networks
 from fer_core.cli.train import parse
-from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import winner
 from fer_core.tuning.plots import NAMES
@@ -22,7 +21,6 @@ from fer_core.tuning.results import (
     COLUMNS,
     drop_weights,
     end_if_over,
-    settings_toml,
     trials_csv,
     write_best,
 )
@@ -142,13 +140,6 @@ def test_the_table_has_a_line_for_each_training_with_its_settings():
     assert [line["optimizer"] for line in lines] == ["", "sgd", "", ""]
     assert (lines[0]["parameters"], lines[0]["latency_ms"], lines[3]["of"]) == ("1200", "0.25", "0")
     assert lines[1]["message"] == "The process was killed. Last lines: Killed"
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_the_settings_of_every_recipe_come_back_from_toml(recipe):
-    config = networks.with_all_options(recipe_config(recipe))
-    read_back = type(config).checked(tomllib.loads(settings_toml(config)))
-    assert networks.with_all_options(read_back) == config
 
 
 def test_best_toml_is_what_the_training_script_takes_and_says_whose_settings_it_has(paths):

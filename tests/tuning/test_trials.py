@@ -54,16 +54,6 @@ def test_the_first_trial_is_the_recipe_itself_and_each_run_waits_to_be_trained_w
         assert run.history_csv.parent.name == "search_search-0"
 
 
-def test_a_job_that_asks_again_gets_the_same_trial(make_search):
-    search = make_search()
-    first, other, again = (ask(search, job, metadata=FINGERPRINTS) for job in ("by-hand", "other", "by-hand"))
-    assert first == again != other
-    end(search, 0)
-    ended = ask(search, "by-hand", metadata=FINGERPRINTS)
-    assert (ended.entry.number, ended.entry.status, ended.entry.score) == (0, "COMPLETED", 0.5)
-    assert len(load_state(search).entries) == 2
-
-
 class Killed(BaseException):
     """What a kill looks like from inside."""
 
@@ -128,6 +118,8 @@ def test_a_slot_continues_what_it_has_begun_and_then_begins_the_next(make_search
     first = begin(search, 0)
     assert begin(search, 0) == first and begin(search, 1) != first
     end(search, 0)
+    ended = ask(search, "search-0.s0.0", metadata=FINGERPRINTS).entry
+    assert (ended.number, ended.status, ended.score) == (0, "COMPLETED", 0.5)
     assert trial_of(load_state(search), search.id, 0).id == "search-0.s0.1"
     assert running_slots(load_state(search)) == {1}
     assert parse_trial_name("20260131-a.s1.2-x.s3.14") == TrialName("20260131-a.s1.2-x", 3, 14)
