@@ -5,7 +5,6 @@ measured on is thrown away, so that the training is the one that `--epochs` with
 """
 
 import shutil
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -211,42 +210,35 @@ def measured(training: Training, config: TrainConfig, soft_labels: np.ndarray | 
         model.fit(for_backend(batches), epochs=trial.epochs, shuffle=False, verbose=0, callbacks=callbacks)
     finally:
         shutil.rmtree(stopwatch.folder, ignore_errors=True)
+    step = np.mean([np.median(np.diff(times[:-1])) for times in stopwatch.epochs[1::2]])
+    last = np.diff(stopwatch.epochs[-1])
+    beside_steps = last.sum() - len(last[:-1]) * np.median(last[:-1])  # sets up its images, and leaves a checkpoint
     image, validation = _prediction_seconds(model, dataset.test), len(dataset.validation or ())
     start = time.perf_counter() - began
     steps = steps_per_epoch(dataset.train, config, devices=model.devices)
-    epoch = steps * stopwatch.step_seconds() + stopwatch.beside_steps + image * validation
-    return Seconds(start, epoch, image * (len(dataset.test) + validation))
+    return Seconds(
+        start, float(steps * step + beside_steps + image * validation), image * (len(dataset.test) + validation)
+    )
 
 
 class _Stopwatch(keras.callbacks.Callback):
-    """Times the steps, and what an epoch takes beside them: it sets up its images, and leaves a checkpoint."""
+    """Notes by epoch when it begins, when each step has ended, and when it has ended itself."""
 
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = folder
-        self.beside_steps = 0.0
-        self._epochs: list[list[float]] = []
-        self._began = self._last = 0.0
+        self.epochs: list[list[float]] = []
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._began = self._last = time.perf_counter()
-        self._epochs.append([])
+        self.epochs.append([time.perf_counter()])
 
     def on_train_batch_end(self, batch, logs=None):
         check_interrupted()
-        now = time.perf_counter()
-        self._epochs[-1].append(now - self._last)
-        self._last = now
+        self.epochs[-1].append(time.perf_counter())
 
     def on_epoch_end(self, epoch, logs=None):
-        """The last epoch's figure stays."""
         save_checkpoint(self.folder, self.model, Progress(best_weights=self.model.kept_weights()))
-        steps = self._epochs[-1]
-        self.beside_steps = time.perf_counter() - self._began - len(steps) * statistics.median(steps)
-
-    def step_seconds(self) -> float:
-        """Returns the mean over the sizes of the median step of their second epochs."""
-        return statistics.mean(statistics.median(steps) for steps in self._epochs[1::2])
+        self.epochs[-1].append(time.perf_counter())
 
 
 def _prediction_seconds(model: keras.Model, split: Split) -> float:
