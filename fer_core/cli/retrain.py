@@ -109,8 +109,8 @@ def _decide(run_id: str, spec: RetrainSpec, paths: Paths) -> None:
     console, run = Console(), open_run(paths, run_id)
     dataset = _dataset(console, run, paths)
     check_same_data(run.manifest, dataset)
-    choose_backend(run.manifest.backend)
     send_native_messages_to(run.log_txt)
+    choose_backend(run.manifest.backend)
     for sentence in decide(run, dataset, spec, paths).sentences():
         say(console, sentence)
 

@@ -56,10 +56,10 @@ def average(console: Console, request: Request) -> None:
     """Makes an ensemble of finished runs, on the data of the first."""
     members = training.finished_members(request.ensemble, request.paths)
     dataset, found = _audited_data(console, members[0].manifest.config, request.paths)
-    choose_backend()
     run = training.begin_ensemble(members, dataset, request.paths, promote=request.promote)
     training.save_audit(found, run.audit_json, run.plots)
     send_native_messages_to(run.log_txt)
+    choose_backend()
     say(console, f"Run {run.id} in {run.folder}: the mean of {', '.join(member.id for member in members)}.")
     print_scores(console, training.finish_ensemble(run, members, dataset))
     _use(console, run, request.paths)

@@ -60,7 +60,7 @@ class Training:
     report: RunReport
     class_weights: np.ndarray
     """Of each label, float32 (labels,)."""
-    began: float = field(default_factory=time.perf_counter)
+    began: float = field(default_factory=lambda: time.perf_counter())
 
     def fit_and_finish(self, is_stopped: Callable[[list[dict]], bool]) -> TrainingResult:
         """Trains the run's model from its last checkpoint on, scores it and saves it.
