@@ -5,10 +5,9 @@ the seed generators and the best weights so far, `EarlyStopping` and `CSVLogger`
 `TerminateOnNaN` ends as if the training were whole. Imports Keras: only imported by training itself.
 """
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -54,12 +53,6 @@ class Confusion(keras.metrics.Metric):
     def matrix(self) -> np.ndarray:
         """Returns the counts, int64 (classes, classes)."""
         return np.rint(np.asarray(self.counts)).astype(np.int64)
-
-
-def training_counts(model: keras.Model) -> np.ndarray:
-    """Returns the confusion matrix of the training images of this epoch, int64 (classes, classes)."""
-    metrics = (inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric]))
-    return next(metric for metric in metrics if isinstance(metric, Confusion)).matrix()
 
 
 class EpochBegin(keras.callbacks.Callback):
@@ -114,7 +107,8 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds what the counts say of the training images, and how fast they went by."""
-        counts = summary(training_counts(self.model))
+        metrics = (inner for metric in self.model.metrics for inner in getattr(metric, "metrics", [metric]))
+        counts = summary(next(metric for metric in metrics if isinstance(metric, Confusion)).matrix())
         images = self.steps * self.batches.batch_size
         logs |= counts._asdict() | {"learning_rate": float(self.model.optimizer.learning_rate)}
         logs["images_per_second"] = round(images / self.seconds, 1)
@@ -134,26 +128,19 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         network = self.model.network
-        with swapped_in(network, self.model.kept_weights()):
+        own = network.get_weights()
+        network.set_weights(self.model.kept_weights())
+        try:
             probabilities = predict(network, self.split, devices=self.model.devices)
             penalty = sum(float(loss) for loss in network.losses)
+        finally:
+            network.set_weights(own)
         labels = self.split.labels
         counts = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
         true_probabilities = probabilities[np.arange(len(labels)), labels].astype(np.float64)
         losses = -np.log(np.clip(true_probabilities, SMALLEST_PROBABILITY, 1)) * self._image_weights
         scores = {"loss": float(losses.mean()) + penalty, **summary(counts)._asdict()}
         logs |= {f"val_{name}": value for name, value in scores.items()}
-
-
-@contextlib.contextmanager
-def swapped_in(network: keras.Model, weights: list[np.ndarray]) -> Iterator[None]:
-    """Inside, the network has other weights."""
-    own = network.get_weights()
-    network.set_weights(weights)
-    try:
-        yield
-    finally:
-        network.set_weights(own)
 
 
 class Record(keras.callbacks.Callback):

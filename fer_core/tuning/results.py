@@ -9,7 +9,6 @@ import pandas
 import tomli_w
 
 from fer_core import networks
-from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.resources import file_lock
 from fer_core.store.clock import Clock, utc_now
@@ -84,12 +83,9 @@ def write_best(search: Search, standing: Standing) -> None:
         f"# {search.spec.objective} {standing.score:.4f}{standing.mean_of}. To train with them:\n"
         f"# python train_emotion_model.py {command}\n\n"
     )
-    write_atomically(search.best_toml, text + settings_toml(manifest.config))
-
-
-def settings_toml(config: TrainConfig) -> str:
-    """Returns every setting as TOML, but for those that are None, which is their default and unknown to TOML."""
-    return tomli_w.dumps(networks.with_all_options(config).model_dump(mode="json", exclude_none=True))
+    # But for those that are None, which is their default and unknown to TOML.
+    settings = networks.with_all_options(manifest.config).model_dump(mode="json", exclude_none=True)
+    write_atomically(search.best_toml, text + tomli_w.dumps(settings))
 
 
 def drop_weights(search: Search, state: SearchState) -> list[str]:

@@ -9,7 +9,6 @@ from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.errors import ConfigError
 from fer_core.evaluation.calibration import with_temperature
-from fer_core.training.callbacks import swapped_in
 from fer_core.training.distillation import Teacher
 from fer_core.training.machine import Machine
 from fer_core.training.training_model import Augmented, MovingAverage, make_training_model, side_of
@@ -105,12 +104,3 @@ def test_each_update_of_the_average_keeps_its_part_and_the_first_ones_less(netwo
         assert step > 1 or expected == pytest.approx(0.9)
         for value in average.arrays():
             np.testing.assert_allclose(value, expected, rtol=1e-6)
-
-
-def test_other_weights_are_swapped_in_and_out_again_even_after_an_error(network):
-    own = network.get_weights()
-    with pytest.raises(KeyError), swapped_in(network, [weight + 1 for weight in own]):
-        np.testing.assert_array_equal(network.get_weights()[0], own[0] + 1)
-        raise KeyError
-    for weight, before in zip(network.get_weights(), own, strict=True):
-        np.testing.assert_array_equal(weight, before)
