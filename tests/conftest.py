@@ -18,7 +18,7 @@ from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.promotion import promote
 from fer_core.store.run import Run
-from fer_core.store.runs import list_runs
+from fer_core.store.runs import list_runs, open_run
 
 PROJECT = Path(__file__).parents[1]
 Once = Callable[[str, Callable[[Path], None]], Path]
@@ -94,6 +94,14 @@ def trained_run(once, session_paths, small_config) -> Run:
     (run,) = list_runs(session_paths)
     assert run.manifest.config == small_config
     return run
+
+
+@pytest.fixture
+def in_use(trained_run, session_paths, paths) -> Run:
+    """A copy of the shared run that a test may change, in use in places of its own."""
+    for folder in ("models", "history", "cache"):
+        shutil.copytree(getattr(session_paths, folder), getattr(paths, folder))
+    return open_run(paths, trained_run.id)
 
 
 def _train(folder: Path) -> None:

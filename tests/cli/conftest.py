@@ -1,7 +1,6 @@
 """The door as a user meets it, in this process and without Keras; small pictures; runs at every stage."""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +15,9 @@ from fer_core.data.dataset import load_dataset
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.run import Run
-from fer_core.store.runs import create_run, open_run
+from fer_core.store.runs import create_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.train import record_data
-from tests.conftest import paths_in
 from tests.script import Answer
 
 EMOTIONS = ("angry", "happy", "sad")
@@ -76,15 +74,6 @@ def begun_run(paths, faces) -> Run:
     record_data(run, load_dataset(config, paths, side=48))
     run.update_state(status="INTERRUPTED")
     return run
-
-
-@pytest.fixture
-def finished_run(trained_run, session_paths, tmp_path) -> Run:
-    """A copy of the shared run, in places of its own."""
-    paths = paths_in(tmp_path)
-    for folder in ("models", "history", "cache"):
-        shutil.copytree(getattr(session_paths, folder), getattr(paths, folder))
-    return open_run(paths, trained_run.id)
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:

@@ -219,10 +219,10 @@ def test_analyze_without_images_says_what_it_needs(paths):
     assert "--data" in answer.problem + answer.hint
 
 
-def test_an_analysis_that_fails_is_told_and_the_camera_follows(finished_run, paths):
-    shutil.rmtree(finished_run.plots)
-    finished_run.plots.write_text("in the way")
-    flags = ("--model", finished_run.id, "--no-display")
+def test_an_analysis_that_fails_is_told_and_the_camera_follows(in_use, paths):
+    shutil.rmtree(in_use.plots)
+    in_use.plots.write_text("in the way")
+    flags = ("--model", in_use.id, "--no-display")
     live = run_detector(*flags, paths=paths)
     assert "There is no new analysis. The analysis cannot be written to" in live.out
     assert "was scored like this when it was trained" in live.out

@@ -14,14 +14,14 @@ from fer_core.store.runs import open_run
 
 
 @pytest.fixture
-def before(finished_run, paths) -> ModelFiles:
-    return find_model(finished_run.id, paths)
+def before(in_use, paths) -> ModelFiles:
+    return find_model(in_use.id, paths)
 
 
 @pytest.fixture
-def run(finished_run, paths) -> Run:
+def run(in_use, paths) -> Run:
     """Another finished run on the same images."""
-    folder = shutil.copytree(finished_run.folder, finished_run.folder.with_name("another"))
+    folder = shutil.copytree(in_use.folder, in_use.folder.with_name("another"))
     write_json(folder / "manifest.json", read_json(folder / "manifest.json", "manifest") | {"run_id": "another"})
     return open_run(paths, "another")
 

@@ -83,28 +83,28 @@ def test_a_run_that_another_process_trains_is_refused_with_75_and_is_not_the_lat
     assert "--history" in latest.hint
 
 
-def test_a_finished_run_says_so_changes_nothing_and_gets_no_more_epochs(door, finished_run, paths):
+def test_a_finished_run_says_so_changes_nothing_and_gets_no_more_epochs(door, in_use, paths):
     before = everything_in(paths.models)
-    answer = door("--resume", finished_run.id)
+    answer = door("--resume", in_use.id)
     assert (answer.code, answer.err) == (0, "")
-    assert f"Run {finished_run.id} is finished." in answer.out
-    assert str(finished_run.model_h5) in answer.out
+    assert f"Run {in_use.id} is finished." in answer.out
+    assert str(in_use.model_h5) in answer.out
     assert everything_in(paths.models) == before
-    answer = door("--resume", finished_run.id, "--epochs", "5")
+    answer = door("--resume", in_use.id, "--epochs", "5")
     assert answer.code == 2
-    assert answer.problem == f"Error: Run {finished_run.id} is finished, after 3 of 3 epochs; it gets no more."
-    assert f"--init-from {finished_run.id}" in answer.hint
+    assert answer.problem == f"Error: Run {in_use.id} is finished, after 3 of 3 epochs; it gets no more."
+    assert f"--init-from {in_use.id}" in answer.hint
 
 
-def test_a_finished_run_that_was_not_put_into_use_yet_is_put_there(door, finished_run, paths):
+def test_a_finished_run_that_was_not_put_into_use_yet_is_put_there(door, in_use, paths):
     (paths.models / "current.json").unlink()
     # Drawn faces would not take the place of the project's own model.
-    manifest = read_json(finished_run.folder / "manifest.json", "manifest")
+    manifest = read_json(in_use.folder / "manifest.json", "manifest")
     config = manifest["config"] | {"data": "photographs"}
-    write_json(finished_run.folder / "manifest.json", manifest | {"config": config, "data_name": "photographs"})
-    answer = door("--resume", finished_run.id)
+    write_json(in_use.folder / "manifest.json", manifest | {"config": config, "data_name": "photographs"})
+    answer = door("--resume", in_use.id)
     assert answer.code == 0
-    assert current(paths).run == finished_run.id
+    assert current(paths).run == in_use.id
     assert "It cannot be compared with shipped/best, which was in use before: There is no photographs." in answer.out
 
 

@@ -20,7 +20,7 @@ from tests.script import clean_environment, run_script
 DOOR = ("-m", "fer_core.cli.retrain")
 
 
-def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(finished_run, paths):
+def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(in_use, paths):
     for number in range(3):
         save_noise(paths.inbox / "happy" / f"{number}.png", 900 + number)
     command = _command("promoted", paths, epochs=10, learning_rate=0.003)
@@ -40,7 +40,7 @@ def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(f
     assert (child.returncode, child.stderr) == (0, "")
     assert "Goes on after epoch" in child.stdout
     assert child.stdout.splitlines()[-1] == "Run promoted is put into use."
-    assert (current(paths).run, current(paths).previous) == ("promoted", (finished_run.id,))
+    assert (current(paths).run, current(paths).previous) == ("promoted", (in_use.id,))
     decision = Decision.model_validate(read_json(run.folder / "promotion.json", "decision"))
     assert decision.figures["macro_f1"]["interval"][0] > 0
     evaluation = Evaluation.from_json(read_json(run.evaluation_json, "evaluation"))
@@ -48,12 +48,12 @@ def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(f
     assert run.audit_json.is_file()
 
 
-def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(finished_run, paths):
+def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use, paths):
     spec = json.dumps({"min_new_images": 50, "queue": "gpu"})
     answer = run_script("--spec", spec, "--run", "none", paths=paths, script=DOOR, environment=_here(paths))
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1] == "Nothing is trained: 0 new images, and a retraining waits for 50."
-    assert [run.id for run in list_runs(paths)] == [finished_run.id]
+    assert [run.id for run in list_runs(paths)] == [in_use.id]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,10 @@
-"""The images of the shared run, and a copy of it that a test may change."""
-
-import shutil
+"""The images of the shared run, and runs of other settings on such."""
 
 import pytest
 
 from fer_core import networks
 from fer_core.data.dataset import load_dataset
-from fer_core.store.run import Run
-from fer_core.store.runs import create_run, open_run
+from fer_core.store.runs import create_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.train import record_data
 
@@ -15,14 +12,6 @@ from fer_core.training.train import record_data
 @pytest.fixture(scope="session")
 def small_dataset(small_config, session_paths):
     return load_dataset(small_config, session_paths, side=48)
-
-
-@pytest.fixture
-def in_use(trained_run, session_paths, paths) -> Run:
-    """A copy of the shared run, in use in places of its own."""
-    for folder in ("models", "history", "cache"):
-        shutil.copytree(getattr(session_paths, folder), getattr(paths, folder))
-    return open_run(paths, trained_run.id)
 
 
 @pytest.fixture
