@@ -110,8 +110,14 @@ def cached_soft_labels(config: TrainConfig, dataset: Dataset, paths: Paths) -> n
     often. They are cached under a name that says whose they are, for what; what is not whole there is made again.
     Raises ArtifactError as `teachers` does.
     """
+    import keras
+
     train, views = dataset.train, config.teacher_views
-    path = paths.cache / "lessons" / f"{_cache_name(_files(config, paths), train, views)}.npy"
+    hashes = [file_sha256(path) for path in _files(config, paths)]
+    parts = [FORMAT, _KIND, views, train.images(slice(0, 1)).shape[1:], keras.backend.backend(), hashes]
+    digest = hashlib.sha256(repr(parts).encode())
+    digest.update(np.ascontiguousarray(train.hashes).tobytes())
+    path = paths.cache / "lessons" / f"{digest.hexdigest()[:24]}.npy"
     try:
         soft_labels = np.load(path, allow_pickle=False)
         if soft_labels.shape == (len(train), views, len(dataset.labels)):
@@ -123,16 +129,6 @@ def cached_soft_labels(config: TrainConfig, dataset: Dataset, paths: Paths) -> n
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, soft_labels)
     return soft_labels
-
-
-def _cache_name(files: Sequence[Path], train: Split, views: int) -> str:
-    import keras
-
-    shape = train.images(slice(0, 1)).shape[1:]
-    parts = [FORMAT, _KIND, views, shape, keras.backend.backend(), [file_sha256(path) for path in files]]
-    digest = hashlib.sha256(repr(parts).encode())
-    digest.update(np.ascontiguousarray(train.hashes).tobytes())
-    return digest.hexdigest()[:24]
 
 
 def _predicted(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:

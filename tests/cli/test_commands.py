@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import shutil
-from dataclasses import replace
 
 import cv2
 import pytest
@@ -132,16 +131,3 @@ def test_the_audit_of_a_folder_and_of_its_zip_needs_no_keras(door, archive, path
     assert [part["images"] for part in audit["parts"]] == [dict.fromkeys(EMOTIONS, 20), dict.fromkeys(EMOTIONS, 10)]
     assert cv2.imread(str(folder / "class_distribution.png")) is not None
     assert list_runs(paths) == []
-
-
-def test_the_audit_of_fer2013_has_its_known_figures(door, paths, test_data, fer2013_cache):
-    answer = door("--data", test_data / "fer2013.zip", "--audit-only", paths=replace(paths, cache=fer2013_cache))
-    assert (answer.code, answer.err) == (0, "")
-    assert re.search(r"1,236\b", answer.out)
-    assert re.search(r"\b39\b", answer.out)
-    assert re.search(r"\b280\b", answer.out)
-    audit = json.loads((paths.models / "audits" / "fer2013" / "audit.json").read_text())
-    training, public = audit["parts"]
-    assert (training["name"], training["extra_copies"], len(training["conflicting"])) == ("Training", 1236, 39)
-    assert sum(training["images"].values()) + sum(public["images"].values()) == 28_709 + 3_589
-    assert [(one["part"], one["other"], one["images"]) for one in audit["shared"]] == [("PublicTest", "Training", 280)]

@@ -26,30 +26,10 @@ def written(path, content: bytes):
     return path
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("cut.mp4", b"\x00\x00\x00\x18ftypmp42" + bytes(2000)),
-        ("cut.jpg", cv2.imencode(".jpg", np.zeros((200, 200, 3), np.uint8))[1].tobytes()[:300]),
-    ],
-)
-def test_what_is_no_video_or_picture(paths, tmp_path, name, content):
-    answer = run_detector("--source", written(tmp_path / name, content), "--no-display", paths=paths)
-    assert answer.code == 2
-    assert name in answer.problem
-    assert answer.hint
-
-
 def test_a_source_that_is_not_there_and_a_near_name(paths, tmp_path, picture):
     answer = run_detector("--source", picture.with_name("fase.png"), "--no-display", paths=paths)
     assert answer.code == 2
     assert answer.hint == "Did you mean 'face.png'?"
-
-
-def test_a_stream_that_refuses(paths):
-    answer = run_detector("--source", "http://127.0.0.1:9/stream.mjpg", "--no-display", paths=paths)
-    assert answer.code == 2
-    assert "127.0.0.1:9" in answer.problem
 
 
 @pytest.mark.parametrize("flag", ["--output", "--log"])
@@ -105,19 +85,6 @@ def test_the_source_itself_is_never_written_over(paths, picture):
     answer = run_detector("--source", picture, "--output", picture, "--overwrite", "--no-display", paths=paths)
     assert (answer.code, answer.problem) == (2, f"Error: --output {picture} is the source itself.")
     assert picture.read_bytes() == before
-
-
-def test_an_annotated_picture_that_is_there_already_is_kept(paths, tmp_path, picture):
-    target = written(tmp_path / "keep.png", b"precious")
-    flags = ("--source", picture, "--output", target, "--no-display")
-    answer = run_detector(*flags, paths=paths)
-    assert (answer.code, answer.problem) == (2, f"Error: {target} is already there, and is not replaced.")
-    assert answer.hint == "Give another name, or --overwrite."
-    assert target.read_bytes() == b"precious"
-    again = run_detector(*flags, "--overwrite", paths=paths)
-    assert (again.code, again.err) == (0, "")
-    assert "Summary" not in again.out
-    assert cv2.imread(str(target)).shape == (64, 64, 3)
 
 
 PRINTING = """
