@@ -22,24 +22,36 @@ def left(spec: dict, entries=(), *, epoch_seconds: float | None = 30.0, at: floa
     return seconds_left(SearchState(plan=plan, **known, **state), minutes(at))
 
 
-def test_before_an_epoch_was_measured_nothing_is_known():
-    assert left({}, epoch_seconds=None) is None
+ENDED = trial(0, 0.5, epochs=10, seconds=100.0, told_utc=utc_text(minutes(2)))
+WHOLE = {"stop_early": False, "confirm_top": 0}
 
 
-def test_without_early_ending_all_trials_and_confirmations_are_whole():
-    assert left({"stop_early": False}, [trial(0)]) == (6 + 2 * 3) * (10 * 30 + 20)
-    assert left({"stop_early": False, "parallelism": 2}, [trial(0)]) == (6 + 2 * 3) * (10 * 30 + 20) / 2
-    assert left({"stop_early": False, "confirm_top": 0}) == 6 * 320
-
-
-def test_of_those_that_are_ended_early_a_third_goes_on_at_each_rung():
-    epochs = 6 * 1 + 4 * 2 + (3 + 1 / 3) * 6 + (3 + 1 / 9) * 1
-    assert left({"confirm_top": 0}) == pytest.approx(epochs * 30 + 6 * 20)
-
-
-def test_a_trial_that_has_ended_says_what_an_epoch_takes_and_what_comes_beside():
-    ended = trial(0, 0.5, epochs=10, seconds=100.0, told_utc=utc_text(minutes(2)))
-    assert left({"stop_early": False, "confirm_top": 0}, [ended], at=2) == 5 * 120
+@pytest.mark.parametrize(
+    ("spec", "given", "expected"),
+    [
+        ({}, {"epoch_seconds": None}, None),
+        ({"stop_early": False}, {"entries": [trial(0)]}, (6 + 2 * 3) * (10 * 30 + 20)),
+        ({"stop_early": False, "parallelism": 2}, {"entries": [trial(0)]}, (6 + 2 * 3) * (10 * 30 + 20) / 2),
+        (WHOLE, {}, 6 * 320),
+        ({"confirm_top": 0}, {}, (6 * 1 + 4 * 2 + (3 + 1 / 3) * 6 + (3 + 1 / 9) * 1) * 30 + 6 * 20),
+        (WHOLE, {"entries": [ENDED], "at": 2}, 5 * 120),
+        (WHOLE | {"max_hours": 0.5}, {}, 1800),
+        (WHOLE | {"max_hours": 0.5}, {"at": 20}, 600),
+        ({"oracle": "hyperband", "confirm_top": 0}, {}, 6 * (10 / 3 * 30 + 20)),
+    ],
+    ids=[
+        *(
+            "nothing as long as no epoch was measured",
+            "all trials and confirmations",
+            "two side by side",
+            "no confirmations",
+            "a third goes on at each rung",
+        ),
+        *("as a trial that has ended took", "no longer than its hours", "what is left of them", "hyperband"),
+    ],
+)
+def test_what_is_left_is_reckoned_from_trials_epochs_and_slots(spec, given, expected):
+    assert left(spec, **given) == pytest.approx(expected)
 
 
 def test_what_was_confirmed_already_is_not_reckoned_again():
@@ -48,16 +60,6 @@ def test_what_was_confirmed_already_is_not_reckoned_again():
     done = [confirmation(6 + n, 0, 0.5, **told, told_utc=utc_text(minutes(14 + 2 * n))) for n in range(4)]
     assert left({}, [*trials, *done, confirmation(10, 1)], at=20) == 2 * 120
     assert left({}, trials[:3], exhausted=True, at=6) == 6 * 120
-
-
-def test_the_hours_of_a_search_are_not_exceeded_by_its_trials():
-    spec = {"stop_early": False, "max_hours": 0.5, "confirm_top": 0}
-    assert left(spec) == 1800
-    assert left(spec, at=20) == 600
-
-
-def test_hyperband_trains_most_trials_for_a_short_time():
-    assert left({"oracle": "hyperband", "confirm_top": 0}) == pytest.approx(6 * (10 / 3 * 30 + 20))
 
 
 def test_the_first_measured_epoch_says_how_long_the_search_takes_and_the_ends_of_trials_refine_it(paths):
