@@ -135,7 +135,7 @@ tell(search, number, Outcome("COMPLETED", 0.5, epochs=number))
 
 
 def test_a_kill_at_any_call_leaves_the_state_before_or_after(search, paths, tmp_path):
-    killer = KilledAtCall(tmp_path, with_strace=False)
+    killer = KilledAtCall(tmp_path)
     command = [sys.executable, "-c", ASK_AND_TELL, str(paths.models), str(paths.history), search.id]
     calls = killer.calls_of(command)
     assert len(calls) >= 12
