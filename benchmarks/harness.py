@@ -3,20 +3,26 @@
 Imported first, it also makes the project's packages importable for scripts of this folder.
 """
 
+import contextlib
 import csv
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
+import requests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -34,6 +40,7 @@ networks.build(recipe_config(recipe), tuple(labels)).save(folder / f"{recipe}.h5
 (folder / "labels.json").write_text(json.dumps(labels))
 """
 
+_START_SECONDS = 60
 Epoch = dict[str, float]
 """epoch, images_per_second, val_accuracy; since_start in seconds from the start of the process."""
 Row = dict[str, object]
@@ -123,6 +130,42 @@ def saved_network(recipe: str, folder: Path) -> Path:
     """Returns the file in which a recipe's network is saved, with fresh weights; its labels lie beside it."""
     subprocess.run([sys.executable, "-c", _SAVE, recipe, str(folder)], cwd=ROOT, check=True)
     return folder / f"{recipe}.h5"
+
+
+class Server(NamedTuple):
+    """A web server that answers."""
+
+    url: str
+    process: psutil.Process
+
+    @property
+    def megabytes(self) -> float:
+        """Resident memory."""
+        return self.process.memory_info().rss / 2**20
+
+
+@contextlib.contextmanager
+def serving(*arguments: object, **variables: str) -> Iterator[Server]:
+    """Yields a web server in Python, once it answers; the last of its arguments is its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + _START_SECONDS
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, *map(str, arguments), str(port)], cwd=ROOT, env=environment, **quiet)
+    try:
+        while True:
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"{url}/healthz", timeout=5)  # the tutorial's application has no such path, but answers
+                break
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise SystemExit(f"{url} does not answer.")
+            time.sleep(0.01)
+        yield Server(url, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def conditions() -> dict[str, str]:

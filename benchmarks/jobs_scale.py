@@ -159,7 +159,7 @@ def measure(folder: str, options: Options) -> None:
     times = [json.loads(line) for line in crowd.noted(".times") if line.startswith("{") and line.endswith("}")]
     trials = len(load_state(search).trials)
     late = [line for line in times if line["trial"] >= min(trials * _LAST, trials - 1)]
-    at_work = {part: [line[part][1] for line in late if part in line] for part in PARTS}
+    at_work = {part: [line[part] for line in late if part in line] for part in PARTS}
     figures = asdict(options) | {
         "oracle": options.what[0],
         "told": trials,
