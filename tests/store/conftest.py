@@ -1,5 +1,6 @@
 """Places to work in, runs of plain bytes, and the means to kill a process at each of its calls in turn."""
 
+import contextlib
 import itertools
 import os
 import resource
@@ -90,10 +91,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
         subprocess.run(["umount", folder], check=True)
         return
+    with largest_file(2**20):
+        yield folder
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
-    yield folder
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")
