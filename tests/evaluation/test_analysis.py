@@ -10,15 +10,14 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis import (
-    MOST_WRONG,
     PLOTS,
     SHEET,
     Analysis,
     analyse,
     analysis_folder,
-    most_confused,
     saved_analysis,
 )
+from fer_core.evaluation.analysis_data import MOST_WRONG, most_confused
 from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.store.runs import SHIPPED_BEST

@@ -9,8 +9,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.emotions import FER2013_CSV_ORDER
 from fer_core.errors import ArtifactError, DatasetError
-from fer_core.evaluation.analysis import analysis_of
-from fer_core.evaluation.analysis_data import answers_of, class_numbers, data_for
+from fer_core.evaluation.analysis_data import analysis_of, class_numbers, data_for
 from fer_core.evaluation.calibration import expected_calibration_error, fit_temperature, with_temperature
 from tests.evaluation.conftest import LABELS, drawn_answers
 
@@ -98,7 +97,7 @@ def test_given_data_is_split_by_the_models_own_settings_and_must_have_its_classe
 
 def analysed(model, dataset, probabilities=drawn_answers):
     """The analysis, without its files."""
-    return analysis_of(model, dataset, answers_of(model, dataset, probabilities))
+    return analysis_of(model, dataset, probabilities)[0]
 
 
 def test_a_model_in_another_order_of_classes_is_mapped_by_name_whatever_their_case(make_model, drawn):

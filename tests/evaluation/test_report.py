@@ -8,8 +8,7 @@ from rich.console import Console
 
 from fer_core.data.audit import Audit, PartAudit, SharedImages
 from fer_core.data.contents import BadImage
-from fer_core.evaluation.analysis import analysis_of
-from fer_core.evaluation.analysis_data import answers_of
+from fer_core.evaluation.analysis_data import analysis_of
 from fer_core.evaluation.report import overfitting_sentence, print_analysis, print_audit, print_evaluation
 from tests.evaluation.conftest import LABELS, drawn_answers, model_files
 
@@ -128,7 +127,7 @@ def test_an_audit_names_what_is_shared_blank_and_unreadable():
 @pytest.fixture(scope="module")
 def analysis(drawn, tmp_path_factory):
     model = model_files(tmp_path_factory.mktemp("model"), drawn)
-    return analysis_of(model, drawn, answers_of(model, drawn, drawn_answers))
+    return analysis_of(model, drawn, drawn_answers)[0]
 
 
 def rows(text: str, first: str) -> list[list[str]]:
