@@ -168,14 +168,25 @@ def serving(*arguments: object, **variables: str) -> Iterator[Server]:
         process.wait()
 
 
+def table(rows: list[Row], peer: str) -> str:
+    """Returns rows as a table in Markdown, beside what they are compared with; with bars where the rows have any."""
+    has_bars = any(row.get("bar") for row in rows)
+    lines = [["measured", "ours", peer, "ratio", "bar", "met"], ["---", *["---:"] * 4, "---"]]
+    for row in rows:
+        theirs = "" if row["plain"] is None else f"{row['plain']:,.4g}"
+        ratio = "" if row["plain"] is None else "not reached" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
+        lines.append(
+            [row["name"], f"{row['ours']:,.4g}", theirs, ratio, row.get("bar", ""), "yes" if row.get("met") else "no"]
+        )
+    return "".join(f"| {' | '.join(line if has_bars else line[:4])} |\n" for line in lines)
+
+
 def conditions() -> dict[str, str]:
     """Returns when and on what a benchmark is measured."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor() or platform.machine()
-    machine = f"{processor}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
-    return {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine}
+    from fer_core.evaluation.model_card import machine
+
+    where = f"{machine()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
+    return {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": where}
 
 
 def _run(arguments: list, *, cache: Path) -> float:
