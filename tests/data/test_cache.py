@@ -128,8 +128,8 @@ def test_data_that_is_refused_leaves_no_cache(load, paths, fill, tmp_path):
 
 
 def test_too_little_disk_is_said_with_figures_before_anything_is_decoded(tmp_path):
-    said = r"Too little disk .*: 1,000,000,000,000 MB needed, .* has [\d,]+ MB free"
-    with pytest.raises(DatasetError, match=said) as error:
+    message = r"Too little disk .*: 1,000,000,000,000 MB needed, .* has [\d,]+ MB free"
+    with pytest.raises(DatasetError, match=message) as error:
         check_free_space(tmp_path, 10**18)
     assert "FER_CACHE_DIR" in error.value.hint
 

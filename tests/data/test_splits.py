@@ -150,8 +150,8 @@ def test_a_class_without_a_training_image_left_is_refused(load, fill, tmp_path):
 )
 def test_too_few_images_are_refused_with_how_many_a_class_needs(load, fill, tmp_path, count, settings, name, needed):
     copied(fill(tmp_path / "own", count, emotions=("happy", "sad")), lambda _: 5)
-    said = rf"No image is left for {name}: .*copies not counted \(happy has {count}, sad has {count}\)"
-    with pytest.raises(DatasetError, match=said) as caught:
+    message = rf"No image is left for {name}: .*copies not counted \(happy has {count}, sad has {count}\)"
+    with pytest.raises(DatasetError, match=message) as caught:
         load(tmp_path / "own", **settings)
     assert needed in caught.value.hint
     fill(tmp_path / "enough", int(needed.split()[2]), emotions=("happy", "sad"))

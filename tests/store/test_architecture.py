@@ -95,15 +95,15 @@ def test_what_is_harmless_passes():
 
 
 @pytest.mark.parametrize(
-    ("description", "said"),
+    ("description", "message"),
     [
         (network(PICTURE, PICTURE, ANSWER), "it takes 2 inputs"),
         ({"class_name": "Model", "config": {}}, "'layers'"),
     ],
     ids=["two inputs", "no layers"],
 )
-def test_a_network_that_cannot_be_used_is_named(description, said):
-    with pytest.raises(ArtifactError, match=rf"two\.h5 describes no network that can be used .*{said}"):
+def test_a_network_that_cannot_be_used_is_named(description, message):
+    with pytest.raises(ArtifactError, match=rf"two\.h5 describes no network that can be used .*{message}"):
         metadata_of(description, where="two.h5")
 
 

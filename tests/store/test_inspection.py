@@ -43,8 +43,8 @@ def write_h5(path, description=SMALL, **weights):
     return path
 
 
-def refused(path, said):
-    with pytest.raises(ArtifactError, match=said) as caught:
+def refused(path, message):
+    with pytest.raises(ArtifactError, match=message) as caught:
         inspect_model(path)
     return caught.value
 
@@ -137,7 +137,7 @@ TOO_LARGE = {"config.json": 17 * 2**20, "model.weights.h5": 70 * 2**20}
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
-    ("method", "members", "said"),
+    ("method", "members", "message"),
     [
         *(
             (zipfile.ZIP_DEFLATED, [(name, b"x")], f"it holds more than a model: '{name}'")
@@ -152,12 +152,12 @@ TOO_LARGE = {"config.json": 17 * 2**20, "model.weights.h5": 70 * 2**20}
     ids=range(9),
 )
 def test_an_archive_that_holds_more_or_less_than_a_model_or_would_grow_without_bounds_is_refused(
-    tmp_path, method, members, said
+    tmp_path, method, members, message
 ):
     with zipfile.ZipFile(tmp_path / "model.keras", "w", method) as file:
         for name, content in members:
             file.writestr(name, bytes(content))
-    refused(tmp_path / "model.keras", said)
+    refused(tmp_path / "model.keras", message)
 
 
 def of_another_file(file):

@@ -237,25 +237,25 @@ def converted(model_zoo, tmp_path_factory, at_once):
     paths = Paths.from_environment({"FER_CACHE_DIR": str(folder / "cache")}, models=folder / "models")
     path = Path(shutil.copy(model_zoo / "own_smoke.h5", folder / "other.h5"))
     save_labels(folder / "labels.json", LABELS)
-    model, files, said = find_model(str(path), paths), [], []
+    model, files, messages = find_model(str(path), paths), [], []
     kept = paths.cache / "litert" / f"{model.sha256}.tflite"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"damaged")
     write_json(kept.with_suffix(".json"), {"sha256": "0" * 64, "largest_difference": 0.0})
-    at_once(lambda: files.append(litert_file(model, paths, report=said.append)), times=2)
-    return paths, model, files, said
+    at_once(lambda: files.append(litert_file(model, paths, report=messages.append)), times=2)
+    return paths, model, files, messages
 
 
 def test_a_damaged_conversion_is_made_again_even_by_two_at_once_and_is_the_same_model_that_is_used_again(converted):
     from fer_core.store.artifacts import load_model
 
-    paths, model, files, said = converted
+    paths, model, files, messages = converted
     kept = paths.cache / "litert" / f"{model.sha256}.tflite"
     assert files == [kept, kept]
     assert json.loads(kept.with_suffix(".json").read_text())["sha256"] == file_sha256(kept)
     assert sorted(path.suffix for path in kept.parent.iterdir()) == [".json", ".tflite"]
-    runtime = LiteRTModel(litert_file(model, paths, report=said.append))
-    assert said == ["other.h5 is converted for the small runtime; this takes some seconds, once."] * 2
+    runtime = LiteRTModel(litert_file(model, paths, report=messages.append))
+    assert messages == ["other.h5 is converted for the small runtime; this takes some seconds, once."] * 2
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1), dtype=np.uint8)
     expected = np.asarray(load_model(model.model)(faces.astype(np.float32)))
     np.testing.assert_allclose(runtime.probabilities(faces), expected, atol=1e-5)
