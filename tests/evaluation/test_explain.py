@@ -22,9 +22,7 @@ from fer_core.evaluation.explain import (
     default_layer,
     default_maps_layer,
     explain,
-    feature_maps,
     grad_cam,
-    map_layer,
     map_layers,
     outputs_of,
 )
@@ -134,7 +132,8 @@ def test_the_feature_maps_are_what_the_layer_gives_and_a_model_is_the_same_after
     flat = network()
     assert map_layers(flat)[:2] == (MapLayer("maps", "Conv2D", 16, 16, 2), MapLayer("shown", "ReLU", 16, 16, 2))
     expected = keras.Model(flat.input, flat.get_layer("maps").output)(half_bright[None])[0]
-    np.testing.assert_array_equal(feature_maps(flat, "maps", half_bright), np.asarray(expected))
+    found = explain(flat, half_bright.astype(np.uint8), labels=LABELS, layer="maps")
+    np.testing.assert_array_equal(found.maps, np.asarray(expected)[..., found.map_numbers])
     model = network(nested=True)
     before = outputs_of(model, half_bright)
     grad_cam(model, "inner/maps", half_bright, 0)
@@ -151,7 +150,8 @@ def test_every_network_has_sensible_layers_to_begin_with(name):
     side, channels = networks.input_shape(config)
     model = networks.build(config, LABELS)
     found = map_layers(model)
-    last, shown = map_layer(model, default_layer(model)), map_layer(model, default_maps_layer(model))
+    by_name = {layer.name: layer for layer in found}
+    last, shown = by_name[default_layer(model)], by_name[default_maps_layer(model)]
     assert not [layer for layer in found[found.index(last) + 1 :] if "Conv2D" in layer.kind]
     assert "Pooling" not in last.kind
     assert 2 * shown.height >= side
