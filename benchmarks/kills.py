@@ -3,7 +3,6 @@
 What a training came to is compared bit by bit.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -15,12 +14,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 from harness import ROOT as PROJECT
 
 from fer_core.errors import FerError
 from fer_core.paths import Paths
-from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, read_labels
+from fer_core.store.artifacts import read_h5_manifest, read_labels
 from fer_core.store.files import file_sha256
+from fer_core.store.litert import LiteRTModel
 from fer_core.store.promotion import current, labels_copy, model_copy
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
@@ -75,7 +76,7 @@ class KilledAtCall:
         return self._log.read_text().split()
 
 
-_TIMINGS = ("seconds", "images_per_second")
+_TIMINGS = ["seconds", "images_per_second"]
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -118,9 +119,8 @@ def _checkpoint_sha256(path: Path) -> str:
 
 
 def _history(run: Run) -> tuple[tuple[str, ...], ...]:
-    with run.history_csv.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return tuple(tuple(value for name, value in row.items() if name not in _TIMINGS) for row in rows)
+    history = pd.read_csv(run.history_csv, dtype=str, keep_default_na=False).drop(columns=_TIMINGS, errors="ignore")
+    return tuple(history.itertuples(index=False, name=None))
 
 
 def torn_files(paths: Paths) -> list[str]:
@@ -164,15 +164,8 @@ def _check_npz(path: Path) -> None:
 
 
 def _check_h5(path: Path) -> None:
-    with h5py.File(path, "r") as file:
-        json.loads(file.attrs[MANIFEST_ATTRIBUTE])
+    _require(read_h5_manifest(path) is not None, "has no manifest")
     _weights_sha256(path)
-
-
-def _check_tflite(path: Path) -> None:
-    from ai_edge_litert.interpreter import Interpreter
-
-    Interpreter(model_path=str(path)).allocate_tensors()
 
 
 def _check_pointer(paths: Paths) -> None:
@@ -194,7 +187,7 @@ _CHECKS = {
     ".png": lambda path: _require(path.read_bytes().endswith(_PNG_END), "is cut off"),
     ".npz": _check_npz,
     ".h5": _check_h5,
-    ".tflite": _check_tflite,
+    ".tflite": LiteRTModel,
     ".bin": lambda path: _require(path.stat().st_size % 8 == 0, "has no whole number of hashes"),
 }
 
