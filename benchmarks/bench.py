@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import live_bench
 import tyro
 import web_bench
-from harness import HERE, TEST_DATA, Bench, Epoch, Row, conditions, measured, row, train_ours, train_plain
+from harness import HERE, TEST_DATA, Bench, Epoch, Row, conditions, measured, row, table, train_ours, train_plain
 
 BATCH_SIZES = {"baseline": 64, "attention": 32, "deep_l2": 64, "resnet": 128}
 """Of the recipes; the plain script gets the same."""
@@ -160,22 +160,10 @@ def markdown(results: dict) -> str:
     rows = {name: results["sections"].get(name, {}).get("rows", []) for name in SECTIONS}
     training = [row for name, of_section in rows.items() if name not in PEERS for row in of_section]
     for peer, of_table in [("plain Keras", training), *((peer, rows[name]) for name, peer in PEERS.items())]:
-        lines = [
-            ("measured", "ours", peer, "ratio", "bar", "met"),
-            ("---", *["---:"] * 4, "---"),
-            *map(_cells, of_table),
-        ]
-        text += "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n" if of_table else ""
+        text += table(of_table, peer) + "\n" if of_table else ""
         notes += "".join(f"{row['name']}: {row['note']}.\n\n" for row in of_table if row.get("note"))
     sources = sorted({f"{section['machine']}, {section['measured'][:10]}" for section in results["sections"].values()})
     return f"{text}{notes}`make bench` on {'; '.join(sources)}.\n"
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    peer = ("", "")
-    if row["plain"] is not None:
-        peer = f"{row['plain']:,.4g}", "not reached" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
-    return row["name"], f"{row['ours']:,.4g}", *peer, row.get("bar", ""), "yes" if row.get("met") else "no"
 
 
 SECTIONS = {

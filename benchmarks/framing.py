@@ -27,7 +27,7 @@ from rich.table import Table
 
 from fer_core import faces
 from fer_core.config import TrainConfig
-from fer_core.data.dataset import Dataset, Split, load_dataset
+from fer_core.data.dataset import Split, load_dataset
 from fer_core.data.face_picture import gray, network_input
 from fer_core.faces.face import Box
 from fer_core.faces.framing import Framing, crop_face
@@ -71,86 +71,10 @@ class Options:
     """A run id or a file, for the agreement."""
 
 
-class Bench(NamedTuple):
-    """What all sections work with."""
-
-    options: Options
-    paths: Paths
-    dataset: Dataset
-    scene_bgr: np.ndarray
-    missed: list[str]
-    """The bars that were not held."""
-
-    def verdict(self, bar: str, *, is_held: bool) -> str:
-        """Returns it as the table says it, and notes a bar that was missed."""
-        self.missed.extend([] if is_held else [bar])
-        return "held" if is_held else "MISSED"
-
-    def detectors(self, width: int | None = None) -> Iterator[faces.Detector]:
-        """Yields every detector there is a file for."""
-        has_yunet = self.options.yunet or "FER_YUNET" in os.environ
-        for name in faces.names() if has_yunet else ("haar",):
-            yield faces.make_detector(name, paths=self.paths, model_file=self.options.yunet, width=width)
-
-
-def relation(bench: Bench) -> Rows:
-    """Yields where the pictures lie in the detectors' boxes: medians, and how far their middle halves spread."""
-    split = bench.dataset.train
-    pictures = split.images(picked(split, bench.options.per_class, bench.dataset.labels))
-    for detector in bench.detectors():
-        boxes = found_again(bench, detector, pictures)
-        found = boxes[np.isfinite(boxes[:, 0])]
-        for name, length in LENGTHS.items():
-            scale, right, down = placed(found, length)
-            low, middle, high = np.percentile(scale, (25, 50, 75))
-            figures = (middle, (high - low) / middle, np.median(right), np.median(down))
-            yield detector.name, name, f"{len(found) / len(boxes):.1%}", *(f"{value:.3f}" for value in figures)
-
-
-def placed(boxes: np.ndarray, length: Callable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the pasted picture's side and the way to its centre, in reference lengths of each box (n, 4)."""
-    reference = length(boxes)
-    right = PASTED.x + PASTED.width / 2 - boxes[:, 0] - boxes[:, 2] / 2
-    down = PASTED.y + PASTED.height / 2 - boxes[:, 1] - boxes[:, 3] / 2
-    return PASTED.width / reference, right / reference, down / reference
-
-
-def choice(bench: Bench) -> Rows:
-    """Yields what cropping costs on images held out of the training images, by detection width and framing scale."""
-    compare = Comparison(bench, held_out(bench))
-    for width in WIDTHS:
-        for detector in bench.detectors(width):
-            boxes = found_again(bench, detector, compare.pictures)
-            framings = [replace(detector.framing, scale=detector.framing.scale * factor) for factor in SCALES]
-            costs = [compare.cropped(boxes, framing) for framing in framings]
-            yield detector.name, str(width), f"{costs[0].found:.1%}", *(cost.points for cost in costs)
-
-
-def bar(bench: Bench) -> Rows:
-    """Yields what cropping costs on test images, and whether that is within the bar."""
-    compare = Comparison(bench, bench.dataset.test)
-    for detector in bench.detectors():
-        cost = compare.cropped(found_again(bench, detector, compare.pictures), detector.framing)
-        fractions = (f"{fraction:.1%}" for fraction in (cost.found, cost.direct, cost.cropped))
-        verdict = bench.verdict(detector.name, is_held=bool(cost.lost <= BAR_POINTS))
-        yield detector.name, str(len(compare.pictures)), *fractions, cost.points, verdict
-
-
-def agreement(bench: Bench) -> Rows:
-    """Yields how far the two runtimes are apart on all test images."""
-    model, images = find_model(bench.options.model, bench.paths), bench.dataset.test.images(slice(None))
-    by_litert, by_keras = (
-        make_classifier(model, bench.paths, runtime=name).classify(images) for name in ("litert", "keras")
-    )
-    difference = np.abs(by_litert - by_keras).max()
-    same = (by_litert.argmax(axis=1) == by_keras.argmax(axis=1)).sum()
-    verdict = bench.verdict("agreement", is_held=bool(difference <= MOST_APART))
-    yield model.name, str(len(images)), f"{difference:.1e}", f"{same:,}", verdict
-
-
 class Cost(NamedTuple):
-    """The fraction of images found; their accuracy, directly and cropped; the difference's standard error in points."""
+    """Of so many images the fraction found; their accuracy, directly and cropped; the difference's standard error."""
 
+    images: int
     found: float
     direct: float
     cropped: float
@@ -165,56 +89,119 @@ class Cost(NamedTuple):
         return f"{self.lost:.1f} ± {self.error:.1f}"
 
 
-class Comparison:
-    """Images of one split, classified directly once, and then from any detector's crops."""
+class Bench:
+    """The sections, each of which yields the rows of its table; `missed` are the bars that were not held."""
 
-    def __init__(self, bench: Bench, split: Split):
-        self._classifier = make_classifier(find_model(str(MODEL), bench.paths), bench.paths)
-        if bench.dataset.labels != self._classifier.labels:
-            raise SystemExit(f"{MODEL} has other labels than {bench.dataset.source}.")
-        positions = picked(split, bench.options.per_class, bench.dataset.labels)
-        self.pictures = split.images(positions)
-        self._labels, self._scene = split.labels[positions], bench.scene_bgr
-        self._direct = self._right(self.pictures)
+    def __init__(self, options: Options):
+        self._options, self._paths, self.missed = options, Paths.from_environment(), []
+        config = TrainConfig(data=str(options.data), validation="none")
+        self._dataset = load_dataset(config, self._paths, side=SIDE)
+        folder = options.faces or options.data.parent / "faces"
+        self._scene_bgr = cv2.resize(cv2.imread(str(folder / "mountain.jpg")), FRAME_SIZE, interpolation=cv2.INTER_AREA)
 
-    def cropped(self, boxes: np.ndarray, framing: Framing) -> Cost:
-        """Returns what it costs to classify the crops from these boxes (n, 4; NaN: not found)."""
-        positions = np.flatnonzero(np.isfinite(boxes[:, 0]))
-        crops = (
-            crop_face(gray(pasted(self._scene, self.pictures[place])), Box(*boxes[place]), framing=framing)
-            for place in positions
+    def relation(self) -> Rows:
+        """Yields where the pictures lie in the detectors' boxes: medians, and how far their middle halves spread."""
+        pictures = self._dataset.train.images(self._picked(self._dataset.train))
+        for detector in self._detectors():
+            boxes = self._found_again(detector, pictures)
+            found = boxes[np.isfinite(boxes[:, 0])]
+            for name, length in LENGTHS.items():
+                # The pasted picture's side and the way to its centre, in reference lengths of each box.
+                right = PASTED.x + PASTED.width / 2 - found[:, 0] - found[:, 2] / 2
+                down = PASTED.y + PASTED.height / 2 - found[:, 1] - found[:, 3] / 2
+                scale, right, down = (way / length(found) for way in (PASTED.width, right, down))
+                low, middle, high = np.percentile(scale, (25, 50, 75))
+                figures = (middle, (high - low) / middle, np.median(right), np.median(down))
+                yield detector.name, name, f"{len(found) / len(boxes):.1%}", *(f"{value:.3f}" for value in figures)
+
+    def choice(self) -> Rows:
+        """Yields what cropping costs on images held out of the training images, by detection width and scale."""
+        # Those that the shipped model's own settings hold out, so that it was not fitted on them.
+        config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
+        config = config.model_copy(update={"data": str(self._options.data)})
+        cost = self._costs_on(load_dataset(config, self._paths, side=SIDE).validation)
+        for width in WIDTHS:
+            for detector in self._detectors(width):
+                costs = cost(detector, SCALES)
+                yield detector.name, str(width), f"{costs[0].found:.1%}", *(one.points for one in costs)
+
+    def bar(self) -> Rows:
+        """Yields what cropping costs on test images, and whether that is within the bar."""
+        cost = self._costs_on(self._dataset.test)
+        for detector in self._detectors():
+            (one,) = cost(detector, [1.0])
+            fractions = (f"{fraction:.1%}" for fraction in (one.found, one.direct, one.cropped))
+            verdict = self._verdict(detector.name, is_held=one.lost <= BAR_POINTS)
+            yield detector.name, str(one.images), *fractions, one.points, verdict
+
+    def agreement(self) -> Rows:
+        """Yields how far the two runtimes are apart on all test images."""
+        model, images = find_model(self._options.model, self._paths), self._dataset.test.images(slice(None))
+        by_litert, by_keras = (
+            make_classifier(model, self._paths, runtime=name).classify(images) for name in ("litert", "keras")
         )
-        cropped, direct = self._right(crops, positions), self._direct[positions]
-        error = 100 * np.std(cropped.astype(float) - direct) / np.sqrt(len(positions))
-        return Cost(len(positions) / len(boxes), direct.mean(), cropped.mean(), error)
+        difference = np.abs(by_litert - by_keras).max()
+        same = (by_litert.argmax(axis=1) == by_keras.argmax(axis=1)).sum()
+        verdict = self._verdict("agreement", is_held=difference <= MOST_APART)
+        yield model.name, str(len(images)), f"{difference:.1e}", f"{same:,}", verdict
 
-    def _right(self, pictures: Iterable[np.ndarray], positions: np.ndarray | slice = slice(None)) -> np.ndarray:
-        pixels = np.stack([network_input(picture, side=SIDE) for picture in pictures])
-        return self._classifier.classify(pixels).argmax(axis=1) == self._labels[positions]
+    def _verdict(self, bar: str, *, is_held: bool) -> str:
+        self.missed.extend([] if is_held else [bar])
+        return "held" if is_held else "MISSED"
 
+    def _detectors(self, width: int | None = None) -> Iterator[faces.Detector]:
+        """Yields every detector there is a file for."""
+        has_yunet = self._options.yunet or "FER_YUNET" in os.environ
+        for name in faces.names() if has_yunet else ("haar",):
+            yield faces.make_detector(name, paths=self._paths, model_file=self._options.yunet, width=width)
 
-def held_out(bench: Bench) -> Split:
-    """Returns the training images that the shipped model was not fitted on: those that its own settings hold out."""
-    config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
-    config = config.model_copy(update={"data": str(bench.options.data)})
-    return load_dataset(config, bench.paths, side=SIDE).validation
+    def _picked(self, split: Split) -> np.ndarray:
+        return picked(split, self._options.per_class, self._dataset.labels)
+
+    def _found_again(self, detector: faces.Detector, pictures: np.ndarray) -> np.ndarray:
+        """Returns the boxes around the pasted pictures (n, 48, 48, 1): float (n, 4), NaN where there is none."""
+        boxes = np.full((len(pictures), 4), np.nan)
+        for place, picture in enumerate(pictures):
+            found = [face.box for face in detector.find(pasted(self._scene_bgr, picture))]
+            best = max(found, key=lambda box: overlap(box, PASTED), default=None)
+            if best is not None and overlap(best, PASTED) > MIN_OVERLAP:
+                boxes[place] = best
+        return boxes
+
+    def _costs_on(self, split: Split) -> Callable[[faces.Detector, Sequence[float]], list[Cost]]:
+        """Returns what gives the cost of a detector's crops for each factor of its framing's scale."""
+        classifier = make_classifier(find_model(str(MODEL), self._paths), self._paths)
+        if self._dataset.labels != classifier.labels:
+            raise SystemExit(f"{MODEL} has other labels than {self._dataset.source}.")
+        positions = self._picked(split)
+        pictures, labels = split.images(positions), split.labels[positions]
+
+        def is_right(pictures: Iterable[np.ndarray], places: np.ndarray | slice = slice(None)) -> np.ndarray:
+            pixels = np.stack([network_input(picture, side=SIDE) for picture in pictures])
+            return classifier.classify(pixels).argmax(axis=1) == labels[places]
+
+        directly = is_right(pictures)
+
+        def cost(boxes: np.ndarray, framing: Framing) -> Cost:
+            places = np.flatnonzero(np.isfinite(boxes[:, 0]))
+            frames = (gray(pasted(self._scene_bgr, pictures[place])) for place in places)
+            boxes_found = (Box(*boxes[place]) for place in places)
+            crops = (crop_face(frame, box, framing=framing) for frame, box in zip(frames, boxes_found, strict=True))
+            cropped, direct = is_right(crops, places), directly[places]
+            error = 100 * np.std(cropped.astype(float) - direct) / np.sqrt(len(places))
+            return Cost(len(boxes), len(places) / len(boxes), direct.mean(), cropped.mean(), error)
+
+        def costs(detector: faces.Detector, factors: Sequence[float]) -> list[Cost]:
+            boxes, own = self._found_again(detector, pictures), detector.framing
+            return [cost(boxes, replace(own, scale=own.scale * factor)) for factor in factors]
+
+        return costs
 
 
 def picked(split: Split, per_class: int, labels: Sequence[str]) -> np.ndarray:
     """Returns positions of at most so many images of every class, the same ones every time."""
     order = np.random.default_rng(0).permutation(len(split))
     return np.sort(np.concatenate([order[split.labels[order] == k][:per_class] for k in range(len(labels))]))
-
-
-def found_again(bench: Bench, detector: faces.Detector, pictures: np.ndarray) -> np.ndarray:
-    """Returns the boxes around the pasted pictures (n, 48, 48, 1): float (n, 4), NaN where there is none."""
-    boxes = np.full((len(pictures), 4), np.nan)
-    for place, picture in enumerate(pictures):
-        found = [face.box for face in detector.find(pasted(bench.scene_bgr, picture))]
-        best = max(found, key=lambda box: overlap(box, PASTED), default=None)
-        if best is not None and overlap(best, PASTED) > MIN_OVERLAP:
-            boxes[place] = best
-    return boxes
 
 
 def pasted(scene_bgr: np.ndarray, picture: np.ndarray) -> np.ndarray:
@@ -234,11 +221,11 @@ def overlap(one: Box, other: Box) -> float:
     return common / (one.width * one.height + other.width * other.height - common)
 
 
-SECTIONS: dict[str, tuple[Callable[[Bench], Rows], str, tuple[str, ...]]] = {
-    "relation": (relation, "Training images", ("length", "found", "scale", "spread", "right", "down")),
-    "choice": (choice, "Held-out training images", ("width", "found", *(f"scale x {factor}" for factor in SCALES))),
-    "bar": (bar, "Test images", ("images", "found", "direct", "cropped", "lost", "bar")),
-    "agreement": (agreement, "Runtimes", ("images", "largest difference", "the same label", "bar")),
+SECTIONS = {
+    "relation": ("Training images", ("length", "found", "scale", "spread", "right", "down")),
+    "choice": ("Held-out training images", ("width", "found", *(f"scale x {factor}" for factor in SCALES))),
+    "bar": ("Test images", ("images", "found", "direct", "cropped", "lost", "bar")),
+    "agreement": ("Runtimes", ("images", "largest difference", "the same label", "bar")),
 }
 """Each with the title of its table, and its columns beside that of the detector or model."""
 
@@ -246,14 +233,11 @@ SECTIONS: dict[str, tuple[Callable[[Bench], Rows], str, tuple[str, ...]]] = {
 def main(options: Options) -> None:
     """Measures the chosen sections; exit code 1 where a bar was missed."""
     cv2.setNumThreads(1)
-    paths, folder = Paths.from_environment(), options.faces or options.data.parent / "faces"
-    dataset = load_dataset(TrainConfig(data=str(options.data), validation="none"), paths, side=SIDE)
-    scene_bgr = cv2.resize(cv2.imread(str(folder / "mountain.jpg")), FRAME_SIZE, interpolation=cv2.INTER_AREA)
-    bench, console = Bench(options, paths, dataset, scene_bgr, []), Console(width=120)
+    bench, console = Bench(options), Console(width=120)
     for name in options.sections or SECTIONS:
-        measure, title, columns = SECTIONS[name]
+        title, columns = SECTIONS[name]
         table = Table("of", *columns, title=title, title_justify="left")
-        for row in measure(bench):
+        for row in getattr(bench, name)():
             table.add_row(*row)
         console.print(table)
     sys.exit(bool(bench.missed))

@@ -3,20 +3,26 @@
 Imported first, it also makes the project's packages importable for scripts of this folder.
 """
 
+import contextlib
 import csv
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
+import requests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -34,6 +40,7 @@ networks.build(recipe_config(recipe), tuple(labels)).save(folder / f"{recipe}.h5
 (folder / "labels.json").write_text(json.dumps(labels))
 """
 
+_START_SECONDS = 60
 Epoch = dict[str, float]
 """epoch, images_per_second, val_accuracy; since_start in seconds from the start of the process."""
 Row = dict[str, object]
@@ -125,14 +132,61 @@ def saved_network(recipe: str, folder: Path) -> Path:
     return folder / f"{recipe}.h5"
 
 
+class Server(NamedTuple):
+    """A web server that answers."""
+
+    url: str
+    process: psutil.Process
+
+    @property
+    def megabytes(self) -> float:
+        """Resident memory."""
+        return self.process.memory_info().rss / 2**20
+
+
+@contextlib.contextmanager
+def serving(*arguments: object, **variables: str) -> Iterator[Server]:
+    """Yields a web server in Python, once it answers; the last of its arguments is its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + _START_SECONDS
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, *map(str, arguments), str(port)], cwd=ROOT, env=environment, **quiet)
+    try:
+        while True:
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"{url}/healthz", timeout=5)  # the tutorial's application has no such path, but answers
+                break
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise SystemExit(f"{url} does not answer.")
+            time.sleep(0.01)
+        yield Server(url, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def table(rows: list[Row], peer: str) -> str:
+    """Returns rows as a table in Markdown, beside what they are compared with; with bars where the rows have any."""
+    has_bars = any(row.get("bar") for row in rows)
+    lines = [["measured", "ours", peer, "ratio", "bar", "met"], ["---", *["---:"] * 4, "---"]]
+    for row in rows:
+        theirs = "" if row["plain"] is None else f"{row['plain']:,.4g}"
+        ratio = "" if row["plain"] is None else "not reached" if row["ratio"] is None else f"{row['ratio']:.2f} ×"
+        lines.append(
+            [row["name"], f"{row['ours']:,.4g}", theirs, ratio, row.get("bar", ""), "yes" if row.get("met") else "no"]
+        )
+    return "".join(f"| {' | '.join(line if has_bars else line[:4])} |\n" for line in lines)
+
+
 def conditions() -> dict[str, str]:
     """Returns when and on what a benchmark is measured."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor() or platform.machine()
-    machine = f"{processor}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
-    return {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine}
+    from fer_core.evaluation.model_card import machine
+
+    where = f"{machine()}, {os.cpu_count()} threads, {platform.system()}, Python {platform.python_version()}"
+    return {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": where}
 
 
 def _run(arguments: list, *, cache: Path) -> float:

@@ -1,4 +1,4 @@
-"""A job server for benchmarks: broker, workers and scheduler in a folder of their own, as a service manager has them.
+"""`python -m jobs up` for benchmarks, in folders of its own: broker, workers and scheduler, kept alive as users do.
 
 Signals only processes that it has started itself, or that those have started.
 """
@@ -7,12 +7,11 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -25,83 +24,79 @@ from fer_core.job.progress import Look
 from fer_core.paths import Paths
 from fer_core.store.runs import list_runs
 from fer_core.tuning.state import Search, load_state
-from jobs.machine import answers, find_server
-from jobs.process import start
+from jobs.machine import answers, find_server, socket_path, write_configuration
 
-BROKER, BEAT = "redis", "beat"
+BROKER, BEAT = "broker", "beat"
 
 _MARK = "FER_BENCHMARK_MARK"
-_CONFIGURATION = """port 0
-unixsocket "{folder}/redis.sock"
-unixsocketperm 700
-dir "{folder}/redis"
-appendonly yes
-appendfsync everysec
-save ""
-maxmemory-policy noeviction
-logfile ""
-"""
+_END_SECONDS = 120
 
 
 class JobServer:
-    """Its parts by name: "redis", "beat", and workers under any other name."""
+    """Its parts by name: "broker", "beat", and the workers "cpu0" and on."""
 
     def __init__(self, folder: Path, **variables: str):
         self.folder = folder.resolve()
-        self.broker_socket = self.folder / "redis.sock"
-        self._processes: dict[str, subprocess.Popen] = {}
         folders = {f"FER_{place.upper()}_DIR": place for place in ("models", "history", "state", "cache")}
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
         self.environment |= {name: str(self.folder / place) for name, place in folders.items()}
         self.environment |= {
             "FER_INBOX": str(self.folder / "inbox"),
-            "FER_BROKER_URL": socket_url(self.broker_socket),
+            "FER_REDIS_SERVER": str(find_server(os.environ)),
+            "CUDA_VISIBLE_DEVICES": "-1",
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "PYTHONPATH": str(ROOT),
             _MARK: secrets.token_hex(8),
             **variables,
         }
         self.paths = Paths.from_environment(self.environment)
+        self.broker_socket = socket_path(self.paths.state)
 
-    def start(self, *names: str) -> None:
-        """Starts parts of the server, the broker until it answers. Their output goes to the end of their logs."""
-        for name in names:
-            self._processes[name] = start(self._command(name), self.log(name), self.environment, cwd=ROOT)
-            if name == BROKER:
+    @contextlib.contextmanager
+    def broker(self) -> Iterator[None]:
+        """Runs the broker alone, for workers of another kind."""
+        self.environment["FER_BROKER_URL"] = socket_url(self.broker_socket)
+        command = [self.environment["FER_REDIS_SERVER"], str(write_configuration(self.paths.state))]
+        with subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL) as process:
+            try:
                 wait_until(lambda: answers(self.broker_socket), seconds=30, what="a broker that answers")
+                yield
+            finally:
+                process.terminate()
 
-    def kill(self, name: str, *, with_its_data: bool = False) -> None:
-        """Ends one part with SIGKILL, and waits until it is gone; the broker also with all that it has stored."""
-        process = self._processes.pop(name)
-        process.kill()
-        process.wait()
-        if with_its_data:
-            shutil.rmtree(self.folder / "redis")
+    def start(self, workers: int) -> None:
+        """Starts all of it, and waits until the workers take jobs."""
+        command = [sys.executable, "-m", "jobs", "up", "--workers", str(workers)]
+        with (self.folder / "up.txt").open("wb") as log:
+            self._up = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
+        logs = self.paths.state / "logs"
+        wait_until(
+            lambda: sum(" ready." in log.read_text(errors="replace") for log in logs.glob("cpu*")) == workers,
+            seconds=120,
+            what="the workers",
+        )
 
-    def stop(self, seconds: float = 90) -> dict[str, int | None]:
-        """Asks workers and scheduler to end, then the broker; returns exit codes, None for what had to be killed."""
-        codes: dict[str, int | None] = {}
-        for names in ([name for name in self._processes if name != BROKER], [BROKER]):
-            ending = {name: self._processes.pop(name) for name in names if name in self._processes}
-            for process in ending.values():
-                process.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + seconds
-            for name, process in ending.items():
-                try:
-                    codes[name] = process.wait(max(0.1, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    codes[name] = None
-        return codes
+    def stop(self) -> int:
+        """Stops it as Ctrl-C does, and returns the exit code; -9 where it had to be killed."""
+        self._up.send_signal(signal.SIGINT)
+        try:
+            return self._up.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._up.kill()
+            return self._up.wait()
 
-    def workers(self) -> list[str]:
-        """Returns the names of the workers that run."""
-        return [name for name, it in self._processes.items() if it.poll() is None and name not in (BROKER, BEAT)]
+    def parts(self) -> dict[str, psutil.Process]:
+        """Returns the processes that run now by their names, which are those of the logs that they write."""
+        found = {}
+        for child in _children(self._up.pid):
+            with contextlib.suppress(OSError):
+                found[Path(f"/proc/{child.pid}/fd/1").readlink().name.partition("@")[0]] = child
+        return found
 
     def pool_children(self) -> list[psutil.Process]:
         """Returns the processes of the workers that carry out tasks."""
-        return [child for name in self.workers() for child in _children(self._processes[name].pid)]
+        workers = [process for name, process in self.parts().items() if name not in (BROKER, BEAT)]
+        return [child for worker in workers for child in _children(worker.pid)]
 
     def trainers(self) -> list[psutil.Process]:
         """Returns the processes that train."""
@@ -135,22 +130,6 @@ class JobServer:
             job = open_job(self.paths, job_id)
             return job if job.end is not None and not job.marker.exists() else None
         return None
-
-    def log(self, name: str) -> Path:
-        """Returns where a part's output goes."""
-        return self.folder / f"{name}.txt"
-
-    def _command(self, name: str) -> list[str]:
-        if name == BROKER:
-            (self.folder / "redis").mkdir(exist_ok=True)
-            configuration = self.folder / "redis.conf"
-            configuration.write_text(_CONFIGURATION.format(folder=self.folder))
-            return [str(find_server(os.environ)), str(configuration)]
-        celery = [sys.executable, "-m", "celery", "-A", "jobs"]
-        if name == BEAT:
-            return [*celery, "beat", "--loglevel", "INFO"]
-        quiet = ("--without-gossip", "--without-mingle")
-        return [*celery, "worker", "--loglevel", "INFO", *quiet, "--hostname", f"{name}@%h"]
 
 
 def search_problems(search: Search) -> list[str]:

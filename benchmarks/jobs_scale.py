@@ -24,9 +24,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import tyro
 from harness import HERE, ROOT, conditions
-from job_server import BROKER, JobServer, search_problems, wait_until
+from job_server import JobServer, search_problems, wait_until
 
 from fer_core.job.arguments import QUEUES
 from fer_core.job.broker import Broker
@@ -85,7 +86,7 @@ class Crowd:
         self._folder, self._seconds = folder, (options.trial_seconds, options.last_seconds)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["light_worker"])
-        self.started = self.killed = 0
+        self.started = 0
         self.problems: list[str] = []
         self._workers = [self._start() for _ in range(options.workers)]
 
@@ -101,14 +102,13 @@ class Crowd:
 
     def kill_one(self, chance: random.Random) -> None:
         """Kills a worker, wherever it is, and starts another one; also for one that has ended by itself."""
+        victim = chance.choice(self._workers)
         for place, worker in enumerate(self._workers):
             if not worker.is_alive():
                 self.problems.append(f"{worker.name} ended by itself: {worker.exitcode}")
+            if worker is victim or not worker.is_alive():
+                self._end(worker)
                 self._workers[place] = self._start()
-        place = chance.randrange(len(self._workers))
-        self._end(self._workers[place])
-        self._workers[place] = self._start()
-        self.killed += 1
 
     def end(self) -> None:
         """Kills all that are left."""
@@ -120,27 +120,19 @@ class Crowd:
         worker.join()
 
     def noted(self, suffix: str) -> list[str]:
-        """Returns all lines of one kind that the workers have noted."""
+        """Returns all lines of one kind that the workers have noted; the last one of a killed worker may be torn."""
         return [line for path in self._folder.glob(f"light*{suffix}") for line in path.read_text().splitlines()]
-
-    def times(self) -> list[dict]:
-        """Returns what they have noted of each trial; the last line of a killed one may be torn."""
-        return [json.loads(line) for line in self.noted(".times") if line.startswith("{") and line.endswith("}")]
 
 
 def measured_by_itself(options: Options) -> dict:
     """Returns the figures of one search, measured in a process of its own; deletes what it leaves if it went well."""
-    (oracle,) = options.what
-    folder = Path(tempfile.mkdtemp(prefix=f"fer-scale-{oracle}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"fer-scale-{options.what[0]}-"))
     # With NumPy as its backend, Keras Tuner needs no TensorFlow. What forks the workers finds them by this path only.
     server = JobServer(folder, KERAS_BACKEND="numpy", PYTHONPATH=os.pathsep.join([str(ROOT), str(HERE)]))
-    server.start(BROKER)
     measure_it = "import json, sys, jobs_scale as it; it.measure(sys.argv[1], it.Options(**json.loads(sys.argv[2])))"
     command = [sys.executable, "-c", measure_it, str(folder), json.dumps(asdict(options), default=str)]
-    try:
+    with server.broker():
         subprocess.run(command, env=server.environment, check=True)
-    finally:
-        server.stop()
     figures = json.loads((folder / "figures.json").read_text()) | conditions()
     if figures["problems"]:
         print(f"See {folder}")
@@ -154,25 +146,25 @@ def measure(folder: str, options: Options) -> None:
     import light_worker
 
     place = Path(folder)
-    server, crowd, began = JobServer(place), Crowd(place, options), time.monotonic()
+    server = JobServer(place, FER_BROKER_URL=os.environ["FER_BROKER_URL"])
+    crowd, began = Crowd(place, options), time.monotonic()
     try:
         search = _begun(server, options)
-        megabytes = _until_over(search, server, crowd, options)
+        killed, megabytes = _until_over(search, server, crowd, options)
         seconds = time.monotonic() - began
         wait_until(lambda: not server.open_jobs(), seconds=180, what="the last jobs to end")
         wait_until(lambda: server.ended(search.id) is not None, seconds=60, what="the end to be told")
     finally:
         crowd.end()
-    times, trials = crowd.times(), len(load_state(search).trials)
-    at_work = {
-        part: [line[part][1] for line in times if part in line and line["trial"] >= min(trials * _LAST, trials - 1)]
-        for part in PARTS
-    }
+    times = [json.loads(line) for line in crowd.noted(".times") if line.startswith("{") and line.endswith("}")]
+    trials = len(load_state(search).trials)
+    late = [line for line in times if line["trial"] >= min(trials * _LAST, trials - 1)]
+    at_work = {part: [line[part] for line in late if part in line] for part in PARTS}
     figures = asdict(options) | {
         "oracle": options.what[0],
         "told": trials,
         "seconds": round(seconds, 1),
-        "killed": crowd.killed,
+        "killed": killed,
         "broker_megabytes": megabytes,
         "problems": [*crowd.problems, *crowd.noted(".problems"), *_lost_or_doubled(search, server, times)],
         "at_work": {part: _of_the_lock(held) for part, held in at_work.items() if held},
@@ -189,9 +181,9 @@ def _begun(server: JobServer, options: Options) -> Search:
     return job.search
 
 
-def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Options) -> float:
-    """Waits for the search's end, killing workers meanwhile; returns the most memory that the broker took, in MB."""
-    chance, megabytes = random.Random(options.seed), 0.0
+def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Options) -> tuple[int, float]:
+    """Waits for the search's end; returns how many workers it has killed, and the most memory of the broker in MB."""
+    chance, killed, megabytes = random.Random(options.seed), 0, 0.0
     deadline = time.monotonic() + options.limit_minutes * 60
     while (state := load_state(search)).status == "RUNNING":
         told = sum(entry.status != "RUNNING" for entry in state.trials)
@@ -199,16 +191,16 @@ def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Option
             raise TimeoutError(f"{told} of {options.trials} trials told in {options.limit_minutes:g} minutes.")
         with client(server.broker_socket) as broker:
             megabytes = max(megabytes, broker.info("memory")["used_memory"] / 2**20)
-        print(f"{told} trials told, {crowd.killed} workers killed", end="\r", flush=True)
+        print(f"{told} trials told, {killed} workers killed", end="\r", flush=True)
         time.sleep(options.kill_every)
         crowd.kill_one(chance)
-    return round(megabytes, 2)
+        killed += 1
+    return killed, round(megabytes, 2)
 
 
 def _of_the_lock(seconds: list[float]) -> dict[str, float]:
-    held = sorted(seconds)
-    p95 = held[max(0, int(len(held) * 0.95) - 1)]
-    return {"calls": len(held), "lock_median": statistics.median(held), "lock_p95": p95, "lock_most": held[-1]}
+    median, p95, most = np.quantile(seconds, (0.5, 0.95, 1)).tolist()
+    return {"calls": len(seconds), "lock_median": median, "lock_p95": p95, "lock_most": most}
 
 
 def _lost_or_doubled(search: Search, server: JobServer, times: list[dict]) -> list[str]:
@@ -241,11 +233,8 @@ def speedup(rounds: int) -> float:
 def _seconds_with(workers: int, cache: str) -> float:
     with tempfile.TemporaryDirectory(prefix="fer-speedup-") as folder:
         server = JobServer(Path(folder), FER_CACHE_DIR=cache)
-        names = [f"worker{number}" for number in range(workers)]
-        server.start(BROKER, *names)
+        server.start(workers)
         try:
-            logs = [server.log(name) for name in names]
-            wait_until(lambda: all("ready." in log.read_text() for log in logs), seconds=60, what="the workers")
             began = time.monotonic()
             server.call("tune", **SPEEDUP_SEARCH)
             (search,) = list_searches(server.paths)

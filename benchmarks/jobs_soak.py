@@ -3,11 +3,11 @@
     python benchmarks/jobs_soak.py                       # 30 kills
     python benchmarks/jobs_soak.py --kills 5 --seed 7
 
-Two real workers carry out searches and trainings on drawn faces, first undisturbed, then again and again under kills
-with SIGKILL; what was killed is started again after up to three seconds, as a service manager does. Once the broker
-also loses all that it has stored. Every job must end well, with the same bits as the undisturbed one: the weights,
-checkpoint and history of each training and of each trial of a random search, by number. No trial may be lost or counted
-twice, no run trained by two at once, no file left torn, no process left behind. Exit code 0 if all of it holds.
+`python -m jobs up` with two workers carries out searches and trainings on drawn faces, first undisturbed, then again
+and again under kills with SIGKILL; it starts again itself what was killed. Once the broker also loses all that it has
+stored. Every job must end well, with the same bits as the undisturbed one: the weights, checkpoint and history of each
+training and of each trial of a random search, by number. No trial may be lost or counted twice, no run trained by two
+at once, no file left torn, no process left behind. Exit code 0 if all of it holds.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import tyro
-from job_server import BEAT, BROKER, JobServer, search_problems
+from job_server import BEAT, BROKER, JobServer, search_problems, wait_until
 from kills import Outcome, leftovers, outcome, torn_files
 
 from fer_core.errors import FerError
@@ -31,6 +31,7 @@ from fer_core.store.metrics import read_metrics
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.tuning.state import Search, list_searches, load_state
+from jobs.machine import answers
 
 _SETTINGS = {"sample_per_class": 40, "batch_size": 16, "epochs": 8, "threads": 1, "devices": "cpu"}
 _SETTINGS |= {"rotation": 15, "shift": 0.1, "flip": True, "contrast": 0.2, "class_weights": "balanced"}
@@ -47,7 +48,7 @@ COMPARED = "random"
 
 
 @dataclass
-class Came:
+class RoundResult:
     """What a round came to."""
 
     runs: dict[str, Outcome] = field(default_factory=dict)
@@ -57,7 +58,7 @@ class Came:
     problems: list[str] = field(default_factory=list)
 
 
-WORKERS = ("worker1", "worker2")
+WORKERS = 2
 TARGETS = ("trainer", "pool child", "worker", BEAT, BROKER)
 MOST_CRASHES = 2
 """After a third one in a row, without an epoch in between, a job fails, as it should."""
@@ -71,34 +72,35 @@ class Soak:
     def __init__(self, folder: Path, *, seed: int):
         folder.mkdir()
         self.server = JobServer(folder)
-        self.server.start(BROKER, *WORKERS, BEAT)
+        self.server.start(WORKERS)
         self.kills: list[str] = []
         self._chance = random.Random(seed)
 
-    def round(self, *, kills: int, mean_seconds: float, loses_messages: bool = False) -> Came:
+    def round(self, *, kills: int, mean_seconds: float, loses_messages: bool = False) -> RoundResult:
         """Sends a round of jobs, kills so many times at most until all have ended, and returns what they came to.
 
         Args:
             loses_messages: once, when all jobs are known, the broker also loses all that it has stored.
         """
-        before = len(self.kills)
+        most = len(self.kills) + kills
+        wait_until(lambda: answers(self.server.broker_socket), seconds=120, what="the broker to run again")
         sent = {name: self.server.call(task, **arguments) for name, (task, arguments) in ROUND.items()}
-        deadline = time.monotonic() + _ROUND_SECONDS
+        deadline, next_kill = time.monotonic() + _ROUND_SECONDS, self._next_kill(mean_seconds)
         while not self._is_over(sent):
             if time.monotonic() > deadline:
-                return Came(problems=[f"not over after {_ROUND_SECONDS} s: {self._still_open()}"])
-            self._wait(self._chance.expovariate(1 / mean_seconds), sent)
-            if loses_messages:
-                self._lose_all_messages()
-                loses_messages = False
-            elif len(self.kills) - before < kills and not self._is_over(sent):
-                self._kill_something()
-        return came_of(self.server, sent)
-
-    def _wait(self, seconds: float, sent: dict[str, str]) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and not self._is_over(sent):
+                still = (f"{job.id} {job.status} attempt {job.notes.attempt}" for job in self.server.open_jobs())
+                return RoundResult(problems=[f"not over after {_ROUND_SECONDS} s: {', '.join(still)}"])
+            if time.monotonic() > next_kill and (loses_messages or len(self.kills) < most):
+                if loses_messages:
+                    loses_messages = not self._lose_all_messages()
+                else:
+                    self._kill_something()
+                next_kill = self._next_kill(mean_seconds)
             time.sleep(0.2)
+        return result_of(self.server, sent)
+
+    def _next_kill(self, mean_seconds: float) -> float:
+        return time.monotonic() + self._chance.expovariate(1 / mean_seconds)
 
     def _is_over(self, sent: dict[str, str]) -> bool:
         if self.server.open_jobs():
@@ -107,32 +109,24 @@ class Soak:
         searches = list_searches(self.server.paths)
         return all(ended) and all(load_state(search).status != "RUNNING" for search in searches)
 
-    def _still_open(self) -> str:
-        return ", ".join(f"{job.id} {job.status} attempt {job.notes.attempt}" for job in self.server.open_jobs())
-
     def _kill_something(self) -> None:
         # What was killed least, if there is one now: a trainer there is not always.
-        targets = sorted(TARGETS, key=lambda target: (self.kills.count(target), self._chance.random()))
-        target, victims = next((target, found) for target in targets if (found := self._victims(target)))
-        name, kill = self._chance.choice(victims)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            kill()
-        self.kills.append(target)
-        print(f"{len(self.kills):>4}  {name}", flush=True)
-        if name in (*WORKERS, BEAT, BROKER):
-            self._wait_short()
-            self.server.start(name)
+        for target in sorted(TARGETS, key=lambda target: (self.kills.count(target), self._chance.random())):
+            if victims := self._victims(target):
+                victim = self._chance.choice(victims)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    victim.kill()
+                self.kills.append(target)
+                print(f"{len(self.kills):>4}  {target} {victim.pid}", flush=True)
+                return
 
-    def _victims(self, target: str) -> list[tuple[str, Callable[[], None]]]:
+    def _victims(self, target: str) -> list[psutil.Process]:
         if target == "trainer":
-            return [
-                (f"trainer {process.pid}", process.kill) for process in self.server.trainers() if self._may(process)
-            ]
+            return [process for process in self.server.trainers() if self._may(process)]
         if target == "pool child":
-            return [(f"pool child {process.pid}", process.kill) for process in self.server.pool_children()]
-        if target == "worker":
-            return [(name, lambda name=name: self.server.kill(name)) for name in self.server.workers()]
-        return [(target, lambda: self.server.kill(target))]
+            return self.server.pool_children()
+        parts = self.server.parts()
+        return [process for name, process in parts.items() if target == name or (target == "worker" and "cpu" in name)]
 
     def _may(self, trainer: psutil.Process) -> bool:
         """A process whose job has crashed twice in a row is spared: a third time would rightly fail it."""
@@ -144,50 +138,50 @@ class Soak:
         locks = [path for job in jobs for path in (job.lock, *job.folder.glob(".slot*.lock"))]
         return all(read_notes(path).crashes < MOST_CRASHES for path in locks)
 
-    def _lose_all_messages(self) -> None:
-        """Kills the broker and deletes what it has stored."""
-        self.server.kill(BROKER, with_its_data=True)
-        self._wait_short()
-        self.server.start(BROKER)
+    def _lose_all_messages(self) -> bool:
+        """Kills the broker and deletes what it has stored; returns whether there was one to kill."""
+        broker = self.server.parts().get(BROKER)
+        if broker is None:
+            return False
+        broker.kill()
+        broker.wait()
+        shutil.rmtree(self.server.paths.state / "redis" / "appendonlydir", ignore_errors=True)
         print("      the broker, with all that it had stored", flush=True)
-
-    def _wait_short(self) -> None:
-        time.sleep(self._chance.uniform(0, 3))
+        return True
 
     def end(self) -> list[str]:
         """Stops everything and returns what did not stop as it should."""
-        codes = self.server.stop()
-        time.sleep(1)
+        code = self.server.stop()
         left = [f"left behind: {process.pid} {process.name()}" for process in self.server.left_over()]
-        return [*left, *(f"{name} ended with {code}" for name, code in codes.items() if code != 0)]
+        return [*left, *([f"`jobs up` ended with {code}"] if code else [])]
 
 
-def came_of(server: JobServer, sent: dict[str, str]) -> Came:
+def result_of(server: JobServer, sent: dict[str, str]) -> RoundResult:
     """Returns what the jobs of a round came to, all of which have ended.
 
     Args:
         sent: their ids, by name.
     """
-    came = Came(problems=[*torn_files(server.paths), *leftovers(server.paths)])
+    result = RoundResult(problems=[*torn_files(server.paths), *leftovers(server.paths)])
     for name, job_id in sent.items():
         job = server.ended(job_id)
         if job.end.status != "SUCCEEDED":
-            came.problems.append(f"{name} is {job.end.status}: {job.end.message}")
+            result.problems.append(f"{name} is {job.end.status}: {job.end.message}")
         elif job.search is None:
-            came.runs[name] = _outcome(job.run, came)
+            result.runs[name] = _outcome(job.run, result)
         else:
-            _note_search(job.search, name, came)
-    return came
+            _note_search(job.search, name, result)
+    return result
 
 
-def differences(came: Came, expected: Came) -> Iterator[str]:
+def differences(result: RoundResult, expected: RoundResult) -> Iterator[str]:
     """Gives a sentence for each thing that is not as in the undisturbed round."""
-    yield from came.problems
+    yield from result.problems
     for name, count in expected.trials.items():
-        if came.trials.get(name) != count:
-            yield f"{name}: {came.trials.get(name)} trainings, undisturbed {count}"
+        if result.trials.get(name) != count:
+            yield f"{name}: {result.trials.get(name)} trainings, undisturbed {count}"
     for name, one in expected.runs.items():
-        other = came.runs.get(name)
+        other = result.runs.get(name)
         if other is None or one is None:
             yield f"{name}: missing"
             continue
@@ -196,24 +190,24 @@ def differences(came: Came, expected: Came) -> Iterator[str]:
                 yield f"{name}: another {part}"
 
 
-def _note_search(search: Search, name: str, came: Came) -> None:
+def _note_search(search: Search, name: str, result: RoundResult) -> None:
     completed = [entry for entry in load_state(search).entries if entry.status == "COMPLETED"]
-    came.trials[name] = len(completed)
-    came.problems += [f"{name}: {sentence}" for sentence in search_problems(search)]
+    result.trials[name] = len(completed)
+    result.problems += [f"{name}: {sentence}" for sentence in search_problems(search)]
     for entry in completed:
-        found = _outcome(open_run(search.paths, entry.run), came)
+        found = _outcome(open_run(search.paths, entry.run), result)
         if name == COMPARED:
-            came.runs[f"{name} {entry.number}"] = found
+            result.runs[f"{name} {entry.number}"] = found
 
 
-def _outcome(run: Run, came: Came) -> Outcome | None:
+def _outcome(run: Run, result: RoundResult) -> Outcome | None:
     attempts = [line["attempt"] for line in read_metrics(run.metrics_jsonl) if line["kind"] == "epoch"]
     if attempts != sorted(attempts):
-        came.problems.append(f"run {run.id} was trained by two at once: attempts {attempts}")
+        result.problems.append(f"run {run.id} was trained by two at once: attempts {attempts}")
     try:
         return outcome(run)
     except (OSError, KeyError, FerError) as error:
-        came.problems.append(f"run {run.id}: {error!r}")
+        result.problems.append(f"run {run.id}: {error!r}")
         return None
 
 
@@ -238,8 +232,8 @@ def main(kills: int = 30, seed: int | None = None, mean_seconds: float = 8.0) ->
     while not problems and len(disturbed.kills) < kills:
         number, began = number + 1, time.monotonic()
         most = min(KILLS_A_ROUND, kills - len(disturbed.kills))
-        came = disturbed.round(kills=most, mean_seconds=mean_seconds, loses_messages=number == 2)
-        problems = list(differences(came, expected))
+        result = disturbed.round(kills=most, mean_seconds=mean_seconds, loses_messages=number == 2)
+        problems = list(differences(result, expected))
         text = "; ".join(problems) or "all the same as undisturbed"
         print(f"Round {number}: {text} ({time.monotonic() - began:.0f} s)", flush=True)
     left = disturbed.end()

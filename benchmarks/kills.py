@@ -1,37 +1,30 @@
-"""Kills a training, or any Python process, at a chosen moment, and looks whether what it left is whole.
+"""Kills a Python process just before a chosen call, and looks whether what it left is whole.
 
-The moment is just before a system call, or by the clock. What a training came to is compared bit by bit.
+What a training came to is compared bit by bit.
 """
 
-import csv
 import hashlib
 import json
 import os
-import re
-import shutil
-import signal
 import subprocess
-import threading
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 from harness import ROOT as PROJECT
 
 from fer_core.errors import FerError
 from fer_core.paths import Paths
-from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, read_labels
+from fer_core.store.artifacts import read_h5_manifest, read_labels
 from fer_core.store.files import file_sha256
+from fer_core.store.litert import LiteRTModel
 from fer_core.store.promotion import current, labels_copy, model_copy
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
-
-DECIDING_CALLS = "?fsync,?fdatasync,?rename,?renameat,?renameat2,?link,?linkat,?mkdir,?mkdirat,?unlink,?unlinkat,?rmdir"
-"""In strace's words; ?: not every processor has them all."""
 
 _KILL_IN_PYTHON = """
 import collections, os, signal
@@ -39,11 +32,12 @@ counts, wanted, log = collections.Counter(), os.environ.get("KILL_AT"), os.envir
 def watched(name, function):
     def call(*arguments, **options):
         counts[name] += 1
-        if wanted == f"{name}:{counts[name]}":
+        moment = f"{name}:{counts[name]}"
+        if wanted == moment:
             os.kill(os.getpid(), signal.SIGKILL)
         if wanted is None:
             with open(log, "a") as file:
-                file.write(f"{name}()\\n")
+                file.write(f"{moment}\\n")
         return function(*arguments, **options)
     return call
 for name in ("fsync", "replace", "rename", "link", "mkdir", "unlink"):
@@ -52,33 +46,24 @@ for name in ("fsync", "replace", "rename", "link", "mkdir", "unlink"):
 
 
 class KilledAtCall:
-    """Runs a Python command so that SIGKILL takes it just before a chosen system call.
+    """Runs a Python command so that SIGKILL takes it just before a chosen call of those that put files in place.
 
-    Python's own calls are counted (the command's sitecustomize does it), which is where all of ours are made. With
-    strace it is the kernel's, whoever makes them: the check of the first way, at twice its time.
+    The command's sitecustomize counts them; they are named fsync:1, replace:1, fsync:2, …
     """
 
-    def __init__(self, folder: Path, *, with_strace: bool):
-        self._folder = folder
-        self._with_strace = with_strace
+    def __init__(self, folder: Path):
+        self._folder, self._log = folder, folder / "calls"
         (folder / "sitecustomize.py").write_text(_KILL_IN_PYTHON)
 
-    def calls_of(self, command: list[str]) -> list[str]:
-        """Runs the command to its end and returns its calls as fsync:1, replace:1, fsync:2, …
+    def run(self, command: list[str], kill_at: str | None = None) -> int:
+        """Returns the exit status."""
+        return subprocess.run(command, env=self.environment(os.environ, kill_at), timeout=120).returncode
 
-        Raises CalledProcessError if it fails without being killed.
-        """
-        status = self.run(command, None)
-        if status:
+    def calls_of(self, command: list[str]) -> list[str]:
+        """Runs the command to its end and returns its calls. Raises CalledProcessError if it fails by itself."""
+        if status := self.run(command):
             raise subprocess.CalledProcessError(status, command)
         return self.logged_calls()
-
-    def run(self, command: list[str], kill_at: str | None) -> int:
-        """Returns the exit status."""
-        if not self._with_strace:
-            return subprocess.run(command, env=self.environment(os.environ, kill_at), timeout=120).returncode
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(self._traced(command, kill_at), env=environment, timeout=120).returncode
 
     def environment(self, environ: Mapping[str, str], kill_at: str | None) -> dict[str, str]:
         """Returns the environment in which Python kills itself before the call; without one, it logs its calls."""
@@ -88,75 +73,10 @@ class KilledAtCall:
 
     def logged_calls(self) -> list[str]:
         """Returns the calls of the last run that was not killed, in their order."""
-        counts: Counter[str] = Counter()
-        calls = []
-        for name in re.findall(r"^(?:\d+ +)?(\w+)\(", self._log.read_text(), re.MULTILINE):
-            counts[name] += 1
-            calls.append(f"{name}:{counts[name]}")
-        return calls
-
-    @property
-    def _log(self) -> Path:
-        return self._folder / "calls"
-
-    def _traced(self, command: list[str], kill_at: str | None) -> list[str]:
-        trace = ["strace", "-f", "-qq", "-o", str(self._log), "-e", "signal=none", "-e", f"trace={DECIDING_CALLS}"]
-        inject = ["-e", "inject={}:signal=KILL:when={}".format(*kill_at.split(":"))] if kill_at else []
-        return [*trace, *inject, *command]
+        return self._log.read_text().split()
 
 
-def strace_works() -> bool:
-    """Returns whether strace is installed and may be used here."""
-    if shutil.which("strace") is None:
-        return False
-    return subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True).returncode == 0
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended: its exit status (minus the signal that took it) and all that it said."""
-
-    status: int
-    output: str
-
-
-def run_until(
-    command: Sequence[str],
-    *,
-    environment: Mapping[str, str],
-    line: str = "",
-    seconds: float | None = None,
-    signal_number: int = signal.SIGKILL,
-    limit_seconds: float = 300,
-) -> Ended:
-    """Runs a command; sends it a signal so many seconds after it has printed a line that starts with `line`.
-
-    Without `seconds` it runs to its end. Past the limit it is killed, and the output says so.
-    """
-    process = subprocess.Popen(
-        command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    too_late: list[str] = []
-
-    def end_at_the_limit() -> None:
-        too_late.append(f"Killed: it took longer than {limit_seconds:g} s.\n")
-        process.kill()
-
-    timers = [threading.Timer(limit_seconds, end_at_the_limit)]
-    timers[0].start()
-    output = []
-    with process:
-        for text in process.stdout:
-            output.append(text)
-            if seconds is not None and len(timers) == 1 and text.startswith(line):
-                timers.append(threading.Timer(seconds, process.send_signal, [signal_number]))
-                timers[1].start()
-    for timer in timers:
-        timer.cancel()
-    return Ended(process.returncode, "".join([*output, *too_late]))
-
-
-_TIMINGS = ("seconds", "images_per_second")
+_TIMINGS = ["seconds", "images_per_second"]
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -199,9 +119,8 @@ def _checkpoint_sha256(path: Path) -> str:
 
 
 def _history(run: Run) -> tuple[tuple[str, ...], ...]:
-    with run.history_csv.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return tuple(tuple(value for name, value in row.items() if name not in _TIMINGS) for row in rows)
+    history = pd.read_csv(run.history_csv, dtype=str, keep_default_na=False).drop(columns=_TIMINGS, errors="ignore")
+    return tuple(history.itertuples(index=False, name=None))
 
 
 def torn_files(paths: Paths) -> list[str]:
@@ -245,15 +164,8 @@ def _check_npz(path: Path) -> None:
 
 
 def _check_h5(path: Path) -> None:
-    with h5py.File(path, "r") as file:
-        json.loads(file.attrs[MANIFEST_ATTRIBUTE])
+    _require(read_h5_manifest(path) is not None, "has no manifest")
     _weights_sha256(path)
-
-
-def _check_tflite(path: Path) -> None:
-    from ai_edge_litert.interpreter import Interpreter
-
-    Interpreter(model_path=str(path)).allocate_tensors()
 
 
 def _check_pointer(paths: Paths) -> None:
@@ -275,7 +187,7 @@ _CHECKS = {
     ".png": lambda path: _require(path.read_bytes().endswith(_PNG_END), "is cut off"),
     ".npz": _check_npz,
     ".h5": _check_h5,
-    ".tflite": _check_tflite,
+    ".tflite": LiteRTModel,
     ".bin": lambda path: _require(path.stat().st_size % 8 == 0, "has no whole number of hashes"),
 }
 

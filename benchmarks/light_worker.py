@@ -62,11 +62,11 @@ class TimedLock(filelock.FileLock):
 
 
 @contextlib.contextmanager
-def timed(times: dict[str, tuple[float, float]], name: str) -> Iterator[None]:
-    """Notes how long something takes, and how long it holds the lock of the search's state."""
-    before, began = TimedLock.seconds, time.perf_counter()
+def timed(times: dict[str, float], name: str) -> Iterator[None]:
+    """Notes for how many seconds something holds the lock of the search's state."""
+    before = TimedLock.seconds
     yield
-    times[name] = (time.perf_counter() - began, TimedLock.seconds - before)
+    times[name] = TimedLock.seconds - before
 
 
 def run(name: str, notes: Path, seconds: tuple[float, float]) -> None:
@@ -95,7 +95,7 @@ class LightTrial:
 
     def outcome(self, *_: object) -> runner.Outcome:
         """Asks, sleeps, tells, and ends the search after its last trial."""
-        times: dict[str, tuple[float, float]] = {}
+        times: dict[str, float] = {}
         with timed(times, "ask"):
             asked = ask(self._search, self._name, metadata=METADATA)
         if isinstance(asked, Asked):
@@ -144,7 +144,7 @@ def alone(search: Search, folder: Path) -> dict[str, list[float]]:
         with timed(times, "tell"):
             tell(again, asked.entry.number, outcome_of(asked))
         for part in PARTS:
-            held[part].append(times[part][1])
+            held[part].append(times[part])
     return held
 
 

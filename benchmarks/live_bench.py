@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cv2
 import tyro
-from harness import HERE, ROOT, SHIPPED, TEST_DATA, Bench, Row, conditions, measured, row, saved_network
+from harness import HERE, ROOT, SHIPPED, TEST_DATA, Bench, Row, conditions, measured, row, saved_network, table
 
 SIZE = (640, 480)
 ONE_CORE = ("taskset", "-c", "0")
@@ -153,11 +153,9 @@ def peers(data: Path = TEST_DATA, starts: int = 3) -> None:
         peer = [_installed(Path(folder) / "environment"), "-c", READER, clip]
         first = row("", *median_starts(clip, [*peer, 10**9], starts), bar="", met=True, less_is_better=True)
         rows = [first | {"name": "process start to first reading, s (less is better)"}]
-        rows += _pipeline_rows(bench, clip, frame_rate([*ONE_CORE, *peer, 200]))
-    lines = [f"| measured | ours | {PACKAGE} | ratio |", "| --- | ---: | ---: | ---: |"]
-    lines += [f"| {row['name']} | {row['ours']:,.3g} | {row['plain']:,.3g} | {row['ratio']:.1f} × |" for row in rows]
+        rows += [row | {"bar": ""} for row in _pipeline_rows(bench, clip, frame_rate([*ONE_CORE, *peer, 200]))]
     where = conditions()
-    text = "\n".join(lines) + f"\n\n`make bench-peers` on {where['machine']}, {where['measured'][:10]}.\n"
+    text = f"{table(rows, PACKAGE)}\n`make bench-peers` on {where['machine']}, {where['measured'][:10]}.\n"
     (HERE / "peers.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -68,24 +68,23 @@ class Watch:
 def classify(what: Positional[Literal["ours", "predict"]], model: Positional[str]) -> dict:
     """Returns the median milliseconds of classifying one face and eight faces."""
     pictures = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1), dtype=np.uint8)
-    ask, times = (_ours(model), 400) if what == "ours" else (_keras_predict(model), 30)
+    if what == "ours":
+        from fer_core.live.classifier import make_classifier
+        from fer_core.paths import Paths
+        from fer_core.store.model_files import find_model
+
+        paths = Paths.from_environment()
+        ask, times = make_classifier(find_model(model, paths), paths).classify, 400
+    else:
+        import keras
+
+        network, times = keras.models.load_model(model, compile=False), 30
+
+        def ask(pictures: np.ndarray) -> None:
+            for picture in pictures:
+                network.predict(picture[np.newaxis].astype("float32"), verbose=0)
+
     return {name: _median_ms(ask, faces, times) for name, faces in (("one", pictures[:1]), ("eight", pictures))}
-
-
-def _ours(model_file: str) -> Callable:
-    from fer_core.live.classifier import make_classifier
-    from fer_core.paths import Paths
-    from fer_core.store.model_files import find_model
-
-    paths = Paths.from_environment()
-    return make_classifier(find_model(model_file, paths), paths).classify
-
-
-def _keras_predict(model_file: str) -> Callable:
-    import keras
-
-    model = keras.models.load_model(model_file, compile=False)
-    return lambda pictures: [model.predict(picture[np.newaxis].astype("float32"), verbose=0) for picture in pictures]
 
 
 def _median_ms(ask: Callable, pictures: np.ndarray, times: int) -> float:
@@ -175,36 +174,28 @@ def _run_live_loop(
 
 
 def first_batch(what: Positional[Literal["ours", "plain"]], data: Positional[Path]) -> dict:
-    """Returns the seconds from the call that loads the data to the first batch in hand."""
-    load = {"ours": _our_loader, "plain": _plain_loader}[what]()
-    began = time.perf_counter()
-    load(data)
-    return {"seconds": time.perf_counter() - began}
+    """Returns the seconds from the call that loads the data to the first batch in hand.
 
+    Ours goes through the cache in $FER_CACHE_DIR, which an earlier call has filled; the plain script's cache and
+    shuffle would only add to its time.
+    """
+    if what == "ours":
+        from fer_core.config import TrainConfig
+        from fer_core.data.dataset import load_dataset
+        from fer_core.paths import Paths
 
-def _our_loader() -> Callable[[Path], np.ndarray]:
-    """Through the cache in $FER_CACHE_DIR, which an earlier call has filled."""
-    from fer_core.config import TrainConfig
-    from fer_core.data.dataset import load_dataset
-    from fer_core.paths import Paths
+        config, paths = TrainConfig(data=str(data), validation="test"), Paths.from_environment()
+        began = time.perf_counter()
+        train = load_dataset(config, paths, side=48).train
+        train.images(np.random.default_rng(0).permutation(len(train))[:BATCH_SIZE])
+    else:
+        from plain_keras import load_images
 
-    def load(data: Path) -> np.ndarray:
-        train = load_dataset(TrainConfig(data=str(data), validation="test"), Paths.from_environment(), side=48).train
-        return train.images(np.random.default_rng(0).permutation(len(train))[:BATCH_SIZE])
-
-    return load
-
-
-def _plain_loader() -> Callable[[Path], object]:
-    """Without the script's cache and shuffle, which would only add to it."""
-    from plain_keras import load_images
-
-    def load(data: Path) -> object:
+        began = time.perf_counter()
         train = load_images(data / "train", batch_size=BATCH_SIZE, shuffle=True)
         load_images(data / "test", batch_size=BATCH_SIZE, shuffle=False)
-        return next(iter(train))
-
-    return load
+        next(iter(train))
+    return {"seconds": time.perf_counter() - began}
 
 
 def latency(recipe: Positional[str] = "tiny") -> dict:

@@ -14,8 +14,10 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -24,7 +26,7 @@ from typing import NamedTuple
 
 import tyro
 from harness import ROOT
-from kills import Ended, KilledAtCall, Outcome, leftovers, only_run, outcome, run_until, torn_files
+from kills import KilledAtCall, Outcome, leftovers, only_run, outcome, torn_files
 
 from fer_core.paths import Paths
 from fer_core.store.promotion import current
@@ -48,6 +50,9 @@ _KILLED_AGAIN = 0.3
 """The share of the kills that are followed by another one while the run is resumed."""
 
 
+_LONGEST_SECONDS = 300
+
+
 class Moment(NamedTuple):
     """When a training is killed: before a call such as replace:17, or so long after it has printed a line."""
 
@@ -61,6 +66,16 @@ class Moment(NamedTuple):
 
 
 NEVER = Moment()
+
+
+class Ended(NamedTuple):
+    """How a process ended: its exit status (minus the signal that took it) and all that it printed."""
+
+    status: int
+    output: str
+
+    def __str__(self) -> str:
+        return f"exit code {self.status}: {' / '.join(self.output.strip().splitlines()[-3:])}"
 
 
 class Reference(NamedTuple):
@@ -87,7 +102,7 @@ class Soak:
 
     def __init__(self, scratch: Path, settings: Sequence[str] = SETTINGS):
         self._scratch, self._settings = scratch, settings
-        self._killer = KilledAtCall(scratch, with_strace=False)
+        self._killer = KilledAtCall(scratch)
         others = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
         self._environment = others | {"FER_CACHE_DIR": str(scratch / "cache"), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
@@ -105,16 +120,24 @@ class Soak:
         log_calls: bool = False,
         prefix: Sequence[str] = (),
     ) -> Ended:
-        """Runs the script in its own process until it ends or the moment comes."""
+        """Runs the script in its own process until it ends or the moment comes; SIGABRT ends one that hangs."""
         paths = self.paths(name)
-        folders = [f"--models-dir={paths.models}", f"--history-dir={paths.history}"]
-        return run_until(
-            [*prefix, sys.executable, str(ROOT / "train_emotion_model.py"), *arguments, *folders],
-            environment=self._killer.environment(self._environment, None if log_calls else moment.call or "never"),
-            line=moment.line,
-            seconds=moment.seconds,
-            signal_number=signal_number,
-        )
+        command = [*prefix, sys.executable, ROOT / "train_emotion_model.py", *arguments]
+        command += [f"--models-dir={paths.models}", f"--history-dir={paths.history}"]
+        environment = self._killer.environment(self._environment, None if log_calls else moment.call or "never")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+        with subprocess.Popen(command, env=environment, **pipes) as process:
+            timers = [threading.Timer(_LONGEST_SECONDS, process.send_signal, [signal.SIGABRT])]
+            timers[0].start()
+            output = ""
+            for line in process.stdout:
+                output += line
+                if moment.seconds is not None and len(timers) == 1 and line.startswith(moment.line):
+                    timers.append(threading.Timer(moment.seconds, process.send_signal, [signal_number]))
+                    timers[1].start()
+        for timer in timers:
+            timer.cancel()
+        return Ended(process.returncode, output)
 
     def distilled(self) -> "Soak":
         """Returns one whose training learns from a model that is trained now. Raises RuntimeError if that fails."""
@@ -136,14 +159,13 @@ class Soak:
         for moment in moments:
             ended = self.train(name, *self._next_step(name), moment=moment)
             kills += ended.status == -signal.SIGKILL
-            problems += [] if ended.status in (-signal.SIGKILL, 0) else [_said(ended)]
+            problems += [] if ended.status in (-signal.SIGKILL, 0) else [str(ended)]
             problems += torn_files(self.paths(name))
             run = only_run(self.paths(name))
             epoch = run.state.epoch if run else 0
         ended = self.train(name, *self._next_step(name))
-        if ended.status:
-            return Verdict(kills, epoch, (*problems, _said(ended)))
-        return Verdict(kills, epoch, (*problems, *self._differences(name, expected)))
+        problems += [str(ended)] if ended.status else self._differences(name, expected)
+        return Verdict(kills, epoch, tuple(problems))
 
     def _next_step(self, name: str) -> Sequence[str]:
         """What a person would type: --resume RUN_ID, or the whole command again where no run has been made yet."""
@@ -177,11 +199,7 @@ def random_moments(chance: random.Random, reference: Reference) -> Iterator[tupl
 
 def _must_succeed(ended: Ended) -> None:
     if ended.status:
-        raise RuntimeError(_said(ended))
-
-
-def _said(ended: Ended) -> str:
-    return f"exit code {ended.status}: {' / '.join(ended.output.strip().splitlines()[-3:])}"
+        raise RuntimeError(str(ended))
 
 
 def main(kills: int = 20, seed: int | None = None, distilled: bool = False) -> None:

@@ -8,16 +8,10 @@ each sending its next picture when the last is answered. All three processes sha
 
 import contextlib
 import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -25,16 +19,14 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import cv2
-import psutil
 import tyro
-from harness import HERE, ROOT, SHIPPED, Bench, Row, measured, row
+from harness import HERE, SHIPPED, Bench, Row, Server, measured, row, serving
 from live_bench import clip_640
 from tyro.conf import Positional
 from urllib3 import encode_multipart_formdata
 
 PICTURES = 5
 CLIENTS = 16
-_START_SECONDS = 60
 
 
 class Scene(NamedTuple):
@@ -99,7 +91,7 @@ def _load(scene: Scene) -> list[Row]:
     with _served(scene) as server:
         scene.load(server.url, clients=CLIENTS, requests=100)
         ours = scene.load(server.url, clients=CLIENTS, requests=2000)
-    with _process(HERE / "tutorial.py", SHIPPED, "web") as server:
+    with serving(HERE / "tutorial.py", SHIPPED, "web") as server:
         scene.load(server.url, clients=CLIENTS, requests=32, path="/predict")
         theirs = scene.load(server.url, clients=CLIENTS, requests=200, path="/predict")
     rate, p95, whole = ours["rate"], ours["p95_ms"], _all_read(ours)
@@ -148,53 +140,10 @@ ROWS: dict[str, Callable[[Scene], list[Row]]] = {
 }
 
 
-class Server(NamedTuple):
-    """A server process that answers."""
-
-    url: str
-    process: psutil.Process
-
-    @property
-    def megabytes(self) -> float:
-        """Resident memory."""
-        return self.process.memory_info().rss / 2**20
-
-
 def _served(scene: Scene, *flags: str) -> contextlib.AbstractContextManager[Server]:
     """Yields `python -m fer_core.web` with the project's own model and yunet, once it answers."""
     detector = ("--detector", "yunet", "--detector-model", scene.yunet)
-    return _process("-m", "fer_core.web", "--models-dir", scene.models, *detector, *flags, "--port")
-
-
-@contextlib.contextmanager
-def _process(*arguments: object) -> Iterator[Server]:
-    """Yields a server; the last of its arguments is its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, *map(str, arguments), str(port)]
-    quiet = {"env": os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, **quiet)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(url, process)
-        yield Server(url, psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_until_it_answers(url: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/healthz", timeout=5).close()
-            return
-        except urllib.error.HTTPError:  # the tutorial's application answers, but has no such path
-            return
-        except OSError:
-            time.sleep(0.01)
-    raise SystemExit(f"{url} does not answer.")
+    return serving("-m", "fer_core.web", "--models-dir", scene.models, *detector, *flags, "--port")
 
 
 def main(

@@ -6,25 +6,20 @@ Each upload is made from its number alone, so that one that fails can be sent ag
 code is 1 where something did not hold.
 """
 
-import contextlib
 import json
-import os
 import random
 import struct
-import subprocess
 import sys
 import tempfile
-import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import requests
 import tyro
-from harness import ROOT, TEST_DATA
+from harness import TEST_DATA, serving
 from urllib3 import encode_multipart_formdata
 
 PATHS = ("/api/v1/predict", "/api/v1/predict", "/api/v1/live", "/", "/corrections", "/api/v1/jobs", "/nothing")
@@ -124,42 +119,29 @@ def send(url: str, session: requests.Session, upload: Upload) -> int:
     return answer.status_code
 
 
-@contextlib.contextmanager
-def _served(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    (folder / "tmp").mkdir()
-    paths = {"FER_CACHE_DIR": "cache", "FER_INBOX": "inbox", "TMPDIR": "tmp", "FER_STATE_DIR": "state"}
-    environment = os.environ | {name: str(folder / place) for name, place in paths.items()}
-    command = [sys.executable, "-m", "fer_core.web", "--port", "0", "--models-dir", str(folder / "models")]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        url = next(line.split()[2] for line in process.stderr if line.startswith("Serving on "))
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would hold the server up
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
     """Returns what became of so many uploads to a server of its own."""
-    session, statuses, wrong, memory = requests.Session(), Counter(), [], 0
-    with _served(folder) as (url, server):
+    session, statuses, wrong, megabytes = requests.Session(), Counter(), [], 0.0
+    (folder / "tmp").mkdir()
+    places = {"FER_CACHE_DIR": "cache", "FER_INBOX": "inbox", "TMPDIR": "tmp", "FER_STATE_DIR": "state"}
+    variables = {name: str(folder / place) for name, place in places.items()}
+    with serving("-m", "fer_core.web", "--models-dir", folder / "models", "--port", **variables) as server:
         before = set(folder.rglob("*"))
         for number in range(uploads):
             upload = malformed(number, pictures)
-            status = send(url, session, upload)
+            status = send(server.url, session, upload)
             statuses[status] += 1
             if status >= 500:
                 wrong.append(f"{number} {upload.kind} {upload.path}: {status}")
             if number == uploads // 4:  # what a library sets aside once is there by then
-                memory = server.memory_info().rss
-        answer = session.post(f"{url}/api/v1/predict", files={"image": pictures[0]}, timeout=60)
+                megabytes = server.megabytes
+        answer = session.post(f"{server.url}/api/v1/predict", files={"image": pictures[0]}, timeout=60)
         return {
             "uploads": uploads,
             "statuses": {str(status): count for status, count in sorted(statuses.items())},
             "server_errors": wrong,
             "files_left": sorted(str(path) for path in set(folder.rglob("*")) - before if path.is_file()),
-            "megabytes_grown": round((server.memory_info().rss - memory) / 2**20, 1),
+            "megabytes_grown": round(server.megabytes - megabytes, 1),
             "still_answers": answer.status_code == 200 and len(answer.json()["images"][0]["faces"]) == 1,
         }
 

@@ -1,4 +1,4 @@
-"""What a process shares with others: cores, memory, files that one at a time may work on.
+"""What a process shares with others: cores, memory, the disk, files that one at a time may work on.
 
 Cores and memory are fewer than the machine has where a container or cgroup says so.
 `os.cpu_count()` counts the machine's cores; `os.process_cpu_count()` needs Python 3.13 and knows no quota.
@@ -94,6 +94,17 @@ def _quota(folder: Path) -> float | None:
         return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
     except (OSError, ValueError):  # "max" is no limit
         return None
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open folders, and writes names through by itself
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def file_lock(path: Path, *, timeout_seconds: float = -1, poll_seconds: float = 0.05) -> filelock.BaseFileLock:

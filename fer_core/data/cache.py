@@ -5,7 +5,6 @@ and renamed, so a kill at any moment leaves at most rubbish that the next one cl
 """
 
 import hashlib
-import os
 import shutil
 import zipfile
 from collections import deque
@@ -32,7 +31,7 @@ from fer_core.data.contents import (
 )
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.errors import DatasetError, printable
-from fer_core.resources import available_cores, file_lock
+from fer_core.resources import available_cores, file_lock, sync
 
 FORMAT = 3
 """Raised whenever the same file would be decoded, hashed or stored in another way."""
@@ -165,10 +164,10 @@ def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, re
         with _writing(building):
             save_contents(contents, building)
             for path in (*building.iterdir(), building):
-                _sync(path)
+                sync(path)
             _remove([finished])
             building.rename(finished)
-            _sync(finished.parent)
+            sync(finished.parent)
     finally:
         _remove([building])
 
@@ -218,16 +217,6 @@ def _locked(folder: Path, name: str, report: Report) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(folders: Iterable[Path]) -> None:

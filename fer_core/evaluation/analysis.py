@@ -9,32 +9,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.calibration import Bin, error_of, reliability
-from fer_core.evaluation.metrics import (
-    Evaluation,
-    cross_entropy,
-    evaluate_probabilities,
-    precision_recall,
-    wilson_interval,
-)
+from fer_core.evaluation.calibration import Bin, with_temperature
+from fer_core.evaluation.metrics import Evaluation, precision_recall
 from fer_core.paths import Paths
 from fer_core.store.files import read_json, write_json
 from fer_core.store.manifest import checked
 
 if TYPE_CHECKING:
     from fer_core.data.dataset import Dataset
-    from fer_core.evaluation.analysis_data import Answers, Classify
+    from fer_core.evaluation.analysis_data import Classify
     from fer_core.store.model_files import ModelFiles
 
 EVALUATION, SHEET = "evaluation.json", "confidently_wrong.png"
 PLOTS = ("plots/confusion_matrix.png", "plots/precision_recall.png", "plots/reliability.png")
 """The sheet is none of them: it shows real faces, and the plots of a run are shipped with its model."""
-
-MOST_CONFUSED, MOST_WRONG = 6, 24
 
 _AGAIN = "Analyse the model again: `python realtime_emotion_detector.py --analyze`."
 _ELSEWHERE = "Make room or give yourself the right to write there, or take another --models-dir."
@@ -154,15 +145,14 @@ def analyse(
     # Imports take seconds that are no part of the time of an analysis.
     import sklearn.metrics  # noqa: F401
 
-    from fer_core.evaluation.analysis_data import answers_of
+    from fer_core.evaluation.analysis_data import analysis_of, confidently_wrong
     from fer_core.evaluation.analysis_figures import draw_analysis
 
     began = clock()
-    answers = answers_of(model, dataset, probabilities)
-    analysis = analysis_of(model, dataset, answers)
+    analysis, outputs, truth = analysis_of(model, dataset, probabilities)
     try:
-        faces = dataset.test.images(_confidently_wrong(answers))
-        curves = dict(zip(model.labels, precision_recall(answers.outputs, answers.truth), strict=True))
+        faces = dataset.test.images(confidently_wrong(with_temperature(outputs, analysis.temperature), truth))
+        curves = dict(zip(model.labels, precision_recall(outputs, truth), strict=True))
         draw_analysis(analysis, curves, faces, model_name=model.name, paths=[folder / name for name in (*PLOTS, SHEET)])
         analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3), "views": views})
         # Last, since what is in it says that everything else is there.
@@ -218,69 +208,3 @@ def analysis_folder(
     marks += [f"{views}views"] if views > 1 else []
     marks += ["int8"] if int8 else []
     return paths.models / "analyses" / "-".join([name, *marks])
-
-
-def analysis_of(model: "ModelFiles", dataset: "Dataset", answers: "Answers") -> Analysis:
-    """Returns what the answers tell; saves and draws nothing."""
-    evaluation = evaluate_probabilities(
-        answers.outputs,
-        answers.truth,
-        label_names=model.labels,
-        split=dataset.test.name,
-        is_training_copy=answers.is_copy,
-        chosen_on=answers.chosen_on,
-        model_sha256=model.sha256,
-    )
-    curves, positions = precision_recall(answers.outputs, answers.truth), _confidently_wrong(answers)
-    wrong = [
-        WrongFace(
-            name=name,
-            truth=model.labels[answers.truth[position]],
-            predicted=model.labels[answers.predictions[position]],
-            confidence=float(answers.calibrated[position].max()),
-        )
-        for name, position in zip(dataset.test.names(positions), positions, strict=True)
-    ]
-    return Analysis(
-        evaluation=evaluation,
-        temperature=answers.temperature,
-        temperature_from=answers.temperature_from,
-        before=_calibration(answers.outputs, answers.truth),
-        after=_calibration(answers.calibrated, answers.truth),
-        average_precision={label: one.average_precision for label, one in zip(model.labels, curves, strict=True)},
-        confused=most_confused(evaluation),
-        confidently_wrong=tuple(wrong),
-        compared_with=answers.compared_with,
-        remark=answers.remark,
-        pixels=model.pixels,
-        data=dataset.name,
-        data_fingerprint=dataset.fingerprint,
-        split_fingerprint=dataset.split_fingerprint,
-        seconds=0.0,
-    )
-
-
-def most_confused(evaluation: Evaluation, most: int = MOST_CONFUSED) -> tuple[ConfusedPair, ...]:
-    """Returns the pairs of classes with the largest share of images taken for the other.
-
-    Ranked by the lower end of the share's 95 % interval, so that 1 of 2 images is no finding beside 98 of 496.
-    """
-    pairs = [
-        ConfusedPair(truth=truth, predicted=predicted, images=images, of=sum(row))
-        for truth, row in zip(evaluation.labels, evaluation.confusion, strict=True)
-        for predicted, images in zip(evaluation.labels, row, strict=True)
-        if truth != predicted and images
-    ]
-    ranked = sorted(pairs, key=lambda pair: -wilson_interval(pair.images, pair.of)[0])
-    return tuple(ranked[:most])
-
-
-def _calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
-    bins = reliability(probabilities, truth)
-    return Calibration(error=error_of(bins), loss=cross_entropy(probabilities, truth), bins=tuple(bins))
-
-
-def _confidently_wrong(answers: "Answers") -> np.ndarray:
-    wrong = np.flatnonzero(answers.predictions != answers.truth)
-    confidence = answers.calibrated[wrong].max(axis=1)
-    return wrong[np.argsort(-confidence, kind="stable")][:MOST_WRONG]

@@ -82,9 +82,13 @@ def explain(
     outputs = outputs_of(model, picture)[np.newaxis]
     probabilities = with_temperature(as_probabilities(outputs, meaning_of(outputs)), temperature)[0]
     number = int(probabilities.argmax()) if emotion is None else _class_number(emotion, labels)
-    maps_layer = map_layer(model, layer or default_maps_layer(model))
-    heat_layer = map_layer(model, layer or default_layer(model))
-    maps = feature_maps(model, maps_layer.name, picture)
+    feature_maps = _feature_maps(model, picture)
+    layers = {one.name: one for one in _described(model, feature_maps)}
+    if layer and layer not in layers:
+        hint = did_you_mean(layer, layers) if difflib.get_close_matches(layer, layers) else "--list-layers lists them."
+        raise ConfigError(f"The model has no layer {layer!r} with feature maps.", hint=hint)
+    maps_layer, heat_layer = (layers[layer or default(model)] for default in (default_maps_layer, default_layer))
+    maps = feature_maps[maps_layer.name]
     # Those first whose values differ most over the picture.
     numbers = np.argsort(-maps.std(axis=(0, 1)), kind="stable")[:MOST_MAPS]
     return Explanation(
@@ -102,9 +106,7 @@ def explain(
 
 def map_layers(model: keras.Model) -> tuple[MapLayer, ...]:
     """Returns the layers that have feature maps, in the order in which they are computed."""
-    layers, nothing = _all_layers(model), np.zeros(model.input_shape[1:], np.float32)
-    found = _all_feature_maps(model, nothing).items()
-    return tuple(MapLayer(name, type(layers[name]).__name__, *maps.shape) for name, maps in found)
+    return _described(model, _feature_maps(model, np.zeros(model.input_shape[1:], np.float32)))
 
 
 def default_layer(model: keras.Model) -> str:
@@ -124,29 +126,9 @@ def default_maps_layer(model: keras.Model) -> str:
     return next((layer.name for layer in reversed(ends) if 2 * layer.height >= model.input_shape[1]), ends[0].name)
 
 
-def map_layer(model: keras.Model, name: str) -> MapLayer:
-    """Returns the layer of that name. Raises ConfigError (with "did you mean") if there is none with feature maps."""
-    by_name = {layer.name: layer for layer in map_layers(model)}
-    if name not in by_name:
-        is_near = difflib.get_close_matches(name, by_name, n=1)
-        hint = did_you_mean(name, by_name) if is_near else "--list-layers lists them."
-        raise ConfigError(f"The model has no layer {name!r} with feature maps.", hint=hint)
-    return by_name[name]
-
-
 def outputs_of(model: keras.Model, picture: np.ndarray) -> np.ndarray:
     """Returns what the model gives for one picture (side, side, channels): float32 (classes,)."""
     return np.asarray(keras.ops.convert_to_numpy(model(picture[np.newaxis], training=False))[0], np.float32)
-
-
-def feature_maps(model: keras.Model, layer: str, picture: np.ndarray) -> np.ndarray:
-    """Returns what a layer gives for one picture, float32 (height, width, maps).
-
-    Args:
-        layer: the name of one of `map_layers`; ConfigError otherwise.
-        picture: float32 (side, side, channels), in the grey values that the model takes.
-    """
-    return _all_feature_maps(model, picture)[map_layer(model, layer).name]
 
 
 def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: int) -> np.ndarray:
@@ -156,9 +138,10 @@ def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: 
     negative left out: Selvaraju et al. 2017, "Grad-CAM" (arXiv 1610.02391).
 
     Args:
-        layer, picture: as of `feature_maps`.
+        layer: the name of one of `map_layers`.
+        picture: float32 (side, side, channels), in the grey values that the model takes.
     """
-    maps = feature_maps(model, layer, picture)
+    maps = _feature_maps(model, picture)[layer]
     target, last = _all_layers(model)[layer], _last_layer(model)
 
     def score(shift):
@@ -172,7 +155,12 @@ def grad_cam(model: keras.Model, layer: str, picture: np.ndarray, class_number: 
     return np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
-def _all_feature_maps(model: keras.Model, picture: np.ndarray) -> dict[str, np.ndarray]:
+def _described(model: keras.Model, feature_maps: dict[str, np.ndarray]) -> tuple[MapLayer, ...]:
+    layers = _all_layers(model)
+    return tuple(MapLayer(name, type(layers[name]).__name__, *maps.shape) for name, maps in feature_maps.items())
+
+
+def _feature_maps(model: keras.Model, picture: np.ndarray) -> dict[str, np.ndarray]:
     """Returns what each layer gives that gives a stack of pictures, float32 (height, width, maps), as computed."""
     found: dict[str, np.ndarray] = {}
 

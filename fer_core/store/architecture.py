@@ -205,7 +205,8 @@ _NOT_AS_KERAS_WRITES_IT = (AttributeError, IndexError, KeyError, RecursionError,
 def metadata_of(description: dict[str, Any], *, where: str) -> ModelMetadata:
     """Returns the metadata of a description. `where` names its file in the error. Raises ArtifactError."""
     try:
-        return ModelMetadata(_input_shape(description), _outputs(description), _has_scaling(description))
+        layers = list(_all_layers(description))
+        return ModelMetadata(_input_shape(description), _outputs(layers), _has_scaling(layers))
     except _NOT_AS_KERAS_WRITES_IT as error:
         raise ArtifactError(
             f"{where} describes no network that can be used ({type(error).__name__}: {error}).",
@@ -214,9 +215,14 @@ def metadata_of(description: dict[str, Any], *, where: str) -> ModelMetadata:
 
 
 def _layers(model: dict) -> list[dict]:
-    """Returns the layers of a model in the order in which they are computed, as Keras lists them."""
     config = model["config"]
     return config if isinstance(config, list) else config["layers"]
+
+
+def _all_layers(model: dict) -> Iterator[dict]:
+    """Yields the layers in the order in which they are computed, as Keras lists them, those of models in it too."""
+    for layer in _layers(model):
+        yield from _all_layers(layer) if layer["class_name"] in _MODELS else (layer,)
 
 
 def _input_shape(model: dict) -> tuple[int | None, ...]:
@@ -233,13 +239,11 @@ def _input_shape(model: dict) -> tuple[int | None, ...]:
     return tuple(None if size is None else _size(size) for size in sizes[1:])
 
 
-def _outputs(model: dict) -> int | None:
+def _outputs(layers: list[dict]) -> int | None:
     """Returns how many values the last layer gives, going back to the layer that decides it."""
     is_pooled = False
-    for layer in reversed(_layers(model)):
+    for layer in reversed(layers):
         kind, settings = layer["class_name"], layer["config"]
-        if kind in _MODELS:
-            return _outputs(layer)
         if kind == "Dense":
             return _size(settings["units"])
         if kind in ("Conv2D", "SeparableConv2D"):
@@ -250,17 +254,11 @@ def _outputs(model: dict) -> int | None:
     return None
 
 
-def _has_scaling(model: dict) -> bool:
-    for layer in _all_layers(model):
-        kind = layer["class_name"]
+def _has_scaling(layers: list[dict]) -> bool:
+    for kind in (layer["class_name"] for layer in layers):
         if kind in _SCALING or kind == "Dense" or "Conv" in kind:
             return kind in _SCALING
     return False
-
-
-def _all_layers(model: dict) -> Iterator[dict]:
-    for layer in _layers(model):
-        yield from _all_layers(layer) if layer["class_name"] in _MODELS else (layer,)
 
 
 def _size(value: Any) -> int:

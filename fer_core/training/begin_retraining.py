@@ -20,7 +20,8 @@ from fer_core.data.inbox import InboxContents, read_inbox, sentences
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
 from fer_core.paths import Paths, expanded
-from fer_core.store.files import full_disk_named, sync, temporary_beside, write_json
+from fer_core.resources import sync
+from fer_core.store.files import full_disk_named, temporary_beside, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run

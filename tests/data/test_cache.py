@@ -75,21 +75,15 @@ def test_seed_and_validation_need_no_new_cache_and_another_side_does(load, paths
     assert len(cached(paths)) == 2
 
 
-def test_the_cache_of_changed_data_takes_the_place_of_the_old_one(load, paths, train_and_test):
-    load(train_and_test)
-    before = cached(paths)
+def test_the_cache_of_changed_data_takes_the_place_of_the_old_one_whose_images_in_use_stay_readable(
+    load, paths, train_and_test
+):
+    dataset, before = load(train_and_test), cached(paths)
+    expected = dataset.train.images(slice(None)).copy()
     (train_and_test / "train" / "sad" / "00029.png").unlink()
     load(train_and_test)
-    assert len(cached(paths)) == 1
-    assert cached(paths) != before
-
-
-def test_images_in_use_stay_readable_while_their_cache_is_replaced(load, train_and_test):
-    before = load(train_and_test)
-    expected = before.train.images(slice(None)).copy()
-    (train_and_test / "train" / "sad" / "00029.png").unlink()
-    load(train_and_test)
-    assert np.array_equal(before.train.images(slice(None)), expected)
+    assert len(cached(paths)) == 1 and cached(paths) != before
+    assert np.array_equal(dataset.train.images(slice(None)), expected)
 
 
 @pytest.mark.parametrize("part", ["pixels.u8", "contents.npz", "contents.json"])
@@ -134,9 +128,8 @@ def test_data_that_is_refused_leaves_no_cache(load, paths, fill, tmp_path):
 
 
 def test_too_little_disk_is_said_with_figures_before_anything_is_decoded(tmp_path):
-    with pytest.raises(
-        DatasetError, match=r"Too little disk .*: 1,000,000,000,000 MB needed, .* has [\d,]+ MB free"
-    ) as error:
+    message = r"Too little disk .*: 1,000,000,000,000 MB needed, .* has [\d,]+ MB free"
+    with pytest.raises(DatasetError, match=message) as error:
         check_free_space(tmp_path, 10**18)
     assert "FER_CACHE_DIR" in error.value.hint
 

@@ -20,13 +20,17 @@ def contents_of(*splits) -> list[int]:
     return sorted(int(value) for split in splits for value in split.hashes)
 
 
-def test_they_train_and_validate_and_the_test_images_stay_the_same(load, fill, more, tmp_path):
+def test_they_train_and_validate_and_the_test_images_stay_the_same(load, fill, more, train_and_test, tmp_path):
     own = fill(tmp_path / "own", 20)
     before, after = load(own), load(own, more_images=str(more))
     assert contents_of(after.test) == contents_of(before.test)
     added = set(contents_of(after.train, after.validation)) - set(contents_of(before.train, before.validation))
-    assert len(added) == 4
-    assert len(after.train) + len(after.validation) + len(after.test) == 64
+    assert (len(added), len(after.train) + len(after.validation) + len(after.test)) == (4, 64)
+    fill(train_and_test / "val", 5, first=2000)
+    dataset = load(train_and_test, more_images=str(more))
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [34, 15, 12], (
+        "all of them train"
+    )
 
 
 def test_their_pixels_are_read_from_where_they_lie_and_the_run_is_told_how_many_they_are(
@@ -45,12 +49,6 @@ def test_their_pixels_are_read_from_where_they_lie_and_the_run_is_told_how_many_
     parts = audit(dataset).parts
     assert [part.name for part in parts] == ["train", "test", "more images"]
     assert parts[2].images == {"angry": 0, "happy": 2, "sad": 2}
-
-
-def test_with_a_validation_part_of_its_own_all_of_them_train(load, fill, train_and_test, more):
-    fill(train_and_test / "val", 5, first=2000)
-    dataset = load(train_and_test, more_images=str(more))
-    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [34, 15, 12]
 
 
 @pytest.mark.parametrize("own", ["train/sad/00029.png", "test/sad/01011.png"])

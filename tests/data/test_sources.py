@@ -98,23 +98,19 @@ def test_train_and_test_are_loaded_with_alphabetical_labels_and_the_pixels_of_th
         assert np.array_equal(image[:, :, 0], noise(int(name.split("/")[-1][:5])))
 
 
-def test_images_are_read_by_position_in_the_size_and_channels_that_are_wanted(load, train_and_test):
+def test_images_are_read_by_position_in_the_size_and_channels_that_are_wanted(load, train_and_test, noise):
     train = load(train_and_test).train
     everything = train.images(slice(None))
     positions = np.array([7, 0, 7])
     assert np.array_equal(train.images(positions), everything[positions])
     assert train.names(positions) == [train.names(slice(None))[i] for i in positions]
     assert type(train.images(positions)) is np.ndarray
+    for suffix in (".jpg", ".jpeg", ".BMP", ".webp"):  # of another size and in colour
+        cv2.imwrite(str(train_and_test / "train" / "sad" / f"other{suffix}"), np.dstack([noise(1, 60, 80)] * 3))
+    assert len(load(train_and_test, validation="none").train) == 34
     smaller = load(train_and_test, side=32, channels=3)
     assert smaller.train.images(slice(0, 2)).shape == (2, 32, 32, 3)
     assert smaller.fingerprint == load(train_and_test).fingerprint
-
-
-def test_colour_pictures_of_other_formats_and_sizes_are_read(load, train_and_test, noise):
-    colour = np.dstack([noise(1, 60, 80)] * 3)
-    for suffix in (".jpg", ".jpeg", ".BMP", ".webp"):
-        assert cv2.imwrite(str(train_and_test / "train" / "sad" / f"other{suffix}"), colour)
-    assert len(load(train_and_test, validation="none").train) == 34
 
 
 @pytest.mark.parametrize("change", ["changed", "touched", "added", "removed"])

@@ -70,51 +70,31 @@ def copied(folder, copies):
     return folder
 
 
-def test_a_part_of_train_is_held_out_by_seed(load, train_and_test):
-    dataset = load(train_and_test, seed=3)
-    assert (dataset.train.name, dataset.validation.name, dataset.test.name) == ("train", "validation", "test")
-    assert np.bincount(dataset.validation.labels).tolist() == [1, 1, 1]
-    assert dataset.notes == ("Validation: 3 of 30 training images, held out by seed 3.",)
+BOTH, ALL_THREE = {"train": 10, "test": 4}, {"train": 10, "test": 4, "val": 5}
 
 
-def test_one_folder_of_classes_gives_test_and_then_validation_and_leaves_none_out(load, fill, tmp_path):
-    dataset = load(fill(tmp_path / "own", 20), test_split=0.25, validation_fraction=0.2)
-    assert sizes(dataset) == [36, 9, 15]
-    assert len(set(contents_of(dataset.train, dataset.validation, dataset.test))) == 60
-    assert dataset.notes == (
-        "Test: 15 of 60 images, held out by seed 0.",
-        "Validation: 9 of 45 training images, held out by seed 0.",
-    )
-    fill(tmp_path / "trained" / "train", 20)
-    assert len(load(tmp_path / "trained").test) == 12
-
-
-def test_the_folder_val_is_validation_where_it_exists(load, fill, train_and_test):
-    fill(train_and_test / "val", 5, first=2000)
-    dataset = load(train_and_test)
-    assert sizes(dataset) == [30, 15, 12]
-    assert dataset.notes == ("Validation: 15 images of validation.",)
-    unused = load(train_and_test, validation="none")
-    assert unused.validation is None
-    assert unused.notes == (
-        "Validation: none; trained on all 30 training images. The 15 images of validation are not used.",
-    )
-
-
-def test_the_only_part_besides_train_is_test_and_the_run_says_so(load, train_and_test):
-    (train_and_test / "test").rename(train_and_test / "validation")
-    dataset = load(train_and_test)
-    assert sizes(dataset) == [27, 3, 12]
-    assert dataset.notes[0] == "Test: 12 images of validation, as there is no other test part."
-
-
-def test_validation_on_the_test_images_is_said_to_be_that(load, train_and_test):
-    dataset = load(train_and_test, validation="test")
-    assert dataset.validation is dataset.test
-    assert len(dataset.train) == 30
-    assert dataset.notes == (
-        "Validation: the 12 test images themselves (--validation test), so scores on them are not independent.",
-    )
+@pytest.mark.parametrize(
+    ("parts", "settings", "expected", "note"),
+    [
+        (BOTH, {"seed": 3}, [27, 3, 12], "Validation: 3 of 30 training images, held out by seed 3."),
+        ({".": 20}, {"test_split": 0.25}, [39, 6, 15], "Test: 15 of 60 images, held out by seed 0. Validation: 6 "),
+        ({"train": 20}, {"validation": "none"}, [48, 0, 12], "Test: 12 of 60 images, held out by seed 0."),
+        (ALL_THREE, {}, [30, 15, 12], "Validation: 15 images of validation."),
+        (ALL_THREE, {"validation": "none"}, [30, 0, 12], "The 15 images of validation are not used."),
+        ({"train": 10, "val": 4}, {}, [27, 3, 12], "Test: 12 images of validation, as there is no other test part."),
+        (BOTH, {"validation": "test"}, [30, 12, 12], "the 12 test images themselves (--validation test), so scores on"),
+    ],
+)
+def test_who_trains_validates_and_tests_is_said_and_none_is_left_out(
+    load, fill, tmp_path, parts, settings, expected, note
+):
+    for number, (part, count) in enumerate(parts.items()):
+        fill(tmp_path / "faces" / part, count, first=1000 * number)
+    dataset = load(tmp_path / "faces", **settings)
+    assert sizes(dataset) == expected
+    assert note in " ".join(dataset.notes)
+    splits = {id(split): split for split in (dataset.train, dataset.validation, dataset.test) if split}.values()
+    assert len(set(contents_of(*splits))) == sum(map(len, splits))
 
 
 def test_the_split_fingerprint_follows_seed_and_kind_of_validation_and_the_other_one_does_not(load, train_and_test):
@@ -170,8 +150,8 @@ def test_a_class_without_a_training_image_left_is_refused(load, fill, tmp_path):
 )
 def test_too_few_images_are_refused_with_how_many_a_class_needs(load, fill, tmp_path, count, settings, name, needed):
     copied(fill(tmp_path / "own", count, emotions=("happy", "sad")), lambda _: 5)
-    said = rf"No image is left for {name}: .*copies not counted \(happy has {count}, sad has {count}\)"
-    with pytest.raises(DatasetError, match=said) as caught:
+    message = rf"No image is left for {name}: .*copies not counted \(happy has {count}, sad has {count}\)"
+    with pytest.raises(DatasetError, match=message) as caught:
         load(tmp_path / "own", **settings)
     assert needed in caught.value.hint
     fill(tmp_path / "enough", int(needed.split()[2]), emotions=("happy", "sad"))

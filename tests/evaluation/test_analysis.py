@@ -10,15 +10,14 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis import (
-    MOST_WRONG,
     PLOTS,
     SHEET,
     Analysis,
     analyse,
     analysis_folder,
-    most_confused,
     saved_analysis,
 )
+from fer_core.evaluation.analysis_data import MOST_WRONG, most_confused
 from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.store.runs import SHIPPED_BEST
@@ -50,26 +49,21 @@ def kept(folder, model, dataset, **changes):
     return saved_analysis(folder, **wanted | changes)
 
 
-def test_everything_is_written_and_nothing_else(analysed):
-    _, folder, _ = analysed
+def test_everything_is_written_and_evaluation_json_stays_an_evaluation_of_the_models_own_probabilities(made, drawn):
+    _, folder, analysis = made
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     assert found == sorted([SHEET, "evaluation.json", *PLOTS])
     for name in (SHEET, *PLOTS):
         assert cv2.imread(str(folder / name)).std() > 5
-
-
-def test_the_scores_are_those_of_the_models_own_probabilities(analysed, drawn):
-    _, _, analysis = analysed
     expected = evaluate_probabilities(drawn_answers(drawn.test), drawn.test.labels, label_names=LABELS, split="test")
     for name in ("loss", "accuracy", "accuracy_interval", "macro_f1", "confusion", "per_class"):
         assert getattr(analysis.evaluation, name) == getattr(expected, name)
-
-
-def test_evaluation_json_stays_an_evaluation(analysed):
-    _, folder, analysis = analysed
     values = json.loads((folder / "evaluation.json").read_text())
     assert Evaluation.from_json(values).accuracy == analysis.evaluation.accuracy
     assert Analysis.from_json(values) == analysis
+    with pytest.raises(ArtifactError, match="holds no analysis") as caught:
+        Analysis.from_json(expected.to_json())
+    assert "--analyze" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -85,20 +79,19 @@ def test_evaluation_json_stays_an_evaluation(analysed):
     ],
     ids=str,
 )
-def test_it_is_read_again_while_nothing_has_changed(analysed, drawn, changes):
-    model, folder, analysis = analysed
+def test_it_is_read_again_while_nothing_has_changed(made, drawn, changes):
+    model, folder, analysis = made
     assert kept(folder, model, drawn) == kept(folder, model, drawn, labels=LABELS, pixels="0..255") == analysis
     assert kept(folder, model, drawn, **changes) is None
 
 
-def test_it_is_not_read_again_without_all_its_pictures(analysed, drawn, tmp_path):
+def test_it_is_not_read_again_without_all_its_pictures(analysed, drawn):
     model, folder, analysis = analysed
-    for name in (SHEET, *PLOTS):
-        (folder / name).rename(tmp_path / "away")
-        assert kept(folder, model, drawn) is None
-        (tmp_path / "away").rename(folder / name)
     assert kept(folder, model, drawn) == analysis
-    assert kept(tmp_path, model, drawn) is None
+    for name in (SHEET, *PLOTS):
+        (folder / name).rename(folder / "away")
+        assert kept(folder, model, drawn) is None
+        (folder / "away").rename(folder / name)
 
 
 def changed(values: dict, **fields) -> str:
@@ -129,20 +122,14 @@ def test_a_file_that_is_no_analysis_of_ours_is_none(analysed, drawn, spoil):
     assert kept(folder, model, drawn) is None
 
 
-def test_the_evaluation_of_a_training_is_no_analysis(evaluation):
-    with pytest.raises(ArtifactError, match="holds no analysis") as caught:
-        Analysis.from_json(evaluation.to_json())
-    assert "--analyze" in caught.value.hint
-
-
 def test_a_folder_that_cannot_be_written_to_is_named(make_model, drawn, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ArtifactError, match=r"cannot be written to .*file: "):
         analyse(make_model(drawn), drawn, probabilities=drawn_answers, folder=tmp_path / "file")
 
 
-def test_the_most_confident_mistakes_come_first_and_are_named(analysed, drawn):
-    _, _, analysis = analysed
+def test_the_most_confident_mistakes_come_first_and_are_named(made, drawn):
+    _, _, analysis = made
     calibrated = with_temperature(drawn_answers(drawn.test), analysis.temperature)
     wrong = np.flatnonzero(calibrated.argmax(axis=1) != drawn.test.labels)
     expected = sorted(wrong, key=lambda position: -calibrated[position].max())[:MOST_WRONG]
@@ -153,12 +140,13 @@ def test_the_most_confident_mistakes_come_first_and_are_named(analysed, drawn):
     assert first.confidence == pytest.approx(calibrated[expected[0]].max())
 
 
-def test_a_model_that_is_always_right_has_an_empty_sheet(make_model, drawn, tmp_path):
+def test_a_model_that_is_always_right_has_an_empty_sheet_and_the_time_is_that_of_the_clock(make_model, drawn, tmp_path):
     def right(part):
         return np.eye(7, dtype=np.float32)[part.labels]
 
-    found = analyse(make_model(drawn), drawn, probabilities=right, folder=tmp_path)
-    assert (found.confidently_wrong, found.confused) == ((), ())
+    ticks = iter([10.0, 14.5])
+    found = analyse(make_model(drawn), drawn, probabilities=right, folder=tmp_path, clock=lambda: next(ticks))
+    assert (found.confidently_wrong, found.confused, found.seconds) == ((), (), 4.5)
     assert (tmp_path / SHEET).is_file()
 
 
@@ -172,12 +160,6 @@ def test_pairs_are_ranked_by_share_but_few_images_count_for_little(evaluation):
         "disgust is taken for angry: 1 of 2, 50.0%",
         "angry is taken for fear: 10 of 100, 10.0%",
     ]
-
-
-def test_the_time_is_that_of_the_clock(make_model, drawn, tmp_path):
-    ticks = iter([10.0, 14.5])
-    found = analyse(make_model(), drawn, probabilities=drawn_answers, folder=tmp_path, clock=lambda: next(ticks))
-    assert found.seconds == 4.5
 
 
 def test_a_run_keeps_the_analysis_of_its_own_images_and_everything_else_lies_elsewhere(make_model, drawn, paths):

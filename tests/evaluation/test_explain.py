@@ -22,9 +22,7 @@ from fer_core.evaluation.explain import (
     default_layer,
     default_maps_layer,
     explain,
-    feature_maps,
     grad_cam,
-    map_layer,
     map_layers,
     outputs_of,
 )
@@ -117,8 +115,7 @@ def test_a_sequential_model_inside_a_sequential_one_is_explained(half_bright):
     model = keras.Sequential([keras.Input((16, 16, 1)), inner, layers.Flatten(), layers.Dense(3, activation="softmax")])
     assert tuple(layer.name for layer in map_layers(model)) == ("inner/conv", "inner/pool", "inner")
     heat = grad_cam(model, default_layer(model), half_bright, 2)
-    assert heat.shape == (16, 16)
-    assert 0 <= heat.min() <= heat.max() <= 1
+    assert (heat.shape, 0 <= heat.min() <= heat.max() <= 1) == ((16, 16), True)
 
 
 def test_both_branches_of_a_sum_reach_the_gradient(half_bright):
@@ -131,14 +128,12 @@ def test_both_branches_of_a_sum_reach_the_gradient(half_bright):
     np.testing.assert_allclose(heat[:, [0, 15]] > 0.5, np.tile(-WEIGHTS[:, 2] > 0, (16, 1)))
 
 
-def test_the_feature_maps_are_what_the_layer_gives(half_bright):
-    model = network()
-    assert map_layers(model)[:2] == (MapLayer("maps", "Conv2D", 16, 16, 2), MapLayer("shown", "ReLU", 16, 16, 2))
-    expected = keras.Model(model.input, model.get_layer("maps").output)(half_bright[None])[0]
-    np.testing.assert_array_equal(feature_maps(model, "maps", half_bright), np.asarray(expected))
-
-
-def test_a_model_is_the_same_after_it_was_explained(half_bright):
+def test_the_feature_maps_are_what_the_layer_gives_and_a_model_is_the_same_after_it_was_explained(half_bright):
+    flat = network()
+    assert map_layers(flat)[:2] == (MapLayer("maps", "Conv2D", 16, 16, 2), MapLayer("shown", "ReLU", 16, 16, 2))
+    expected = keras.Model(flat.input, flat.get_layer("maps").output)(half_bright[None])[0]
+    found = explain(flat, half_bright.astype(np.uint8), labels=LABELS, layer="maps")
+    np.testing.assert_array_equal(found.maps, np.asarray(expected)[..., found.map_numbers])
     model = network(nested=True)
     before = outputs_of(model, half_bright)
     grad_cam(model, "inner/maps", half_bright, 0)
@@ -155,14 +150,13 @@ def test_every_network_has_sensible_layers_to_begin_with(name):
     side, channels = networks.input_shape(config)
     model = networks.build(config, LABELS)
     found = map_layers(model)
-    last, shown = map_layer(model, default_layer(model)), map_layer(model, default_maps_layer(model))
-    after = [layer for layer in found[found.index(last) + 1 :] if "Conv2D" in layer.kind]
-    assert after == []
+    by_name = {layer.name: layer for layer in found}
+    last, shown = by_name[default_layer(model)], by_name[default_maps_layer(model)]
+    assert not [layer for layer in found[found.index(last) + 1 :] if "Conv2D" in layer.kind]
     assert "Pooling" not in last.kind
     assert 2 * shown.height >= side
     heat = grad_cam(model, last.name, np.full((side, side, channels), 128, np.float32), 1)
-    assert heat.shape == (side, side)
-    assert np.isfinite(heat).all()
+    assert heat.shape == (side, side) and np.isfinite(heat).all()
 
 
 def face() -> np.ndarray:
@@ -181,9 +175,10 @@ def test_a_wrong_layer_or_emotion_and_a_model_without_convolutions_are_named():
         explain(dense, face(), labels=LABELS)
 
 
-def test_the_answer_is_explained_unless_an_emotion_is_named(half_bright):
-    bright = half_bright.astype(np.uint8)
-    model = network()
+def test_the_answer_is_explained_unless_an_emotion_is_named_and_outputs_and_grey_values_are_what_they_stand_for(
+    half_bright,
+):
+    bright, model = half_bright.astype(np.uint8), network()
     found = explain(model, bright, labels=LABELS, temperature=2.0)
     assert found.emotion == "angry"
     np.testing.assert_allclose(found.probabilities, with_temperature(outputs_of(model, half_bright), 2.0))
@@ -191,15 +186,10 @@ def test_the_answer_is_explained_unless_an_emotion_is_named(half_bright):
     other = explain(model, bright, labels=LABELS, emotion=" Happy", layer="maps")
     assert (other.emotion, other.heat_layer.name, other.maps_layer.name) == ("happy", "maps", "maps")
     np.testing.assert_allclose(other.heat, by_hand(1), atol=1e-6)
-
-
-def test_logits_and_other_grey_values_are_explained_as_what_they_stand_for(half_bright):
-    bright = half_bright.astype(np.uint8)
-    found, expected = (explain(network(ending), bright, labels=LABELS) for ending in ("logits", "dense"))
-    assert found.emotion == expected.emotion == "angry"
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-5)
-    np.testing.assert_allclose(found.heat, expected.heat, atol=1e-6)
-    scaled = explain(network(), bright, labels=LABELS, pixels="0..1", layer="maps")
+    of_logits = explain(network("logits"), bright, labels=LABELS, temperature=2.0)
+    np.testing.assert_allclose(of_logits.probabilities, found.probabilities, rtol=1e-5)
+    np.testing.assert_allclose(of_logits.heat, found.heat, atol=1e-6)
+    scaled = explain(model, bright, labels=LABELS, pixels="0..1", layer="maps")
     assert scaled.maps[0, 0, scaled.map_numbers.tolist().index(0)] == pytest.approx(1 / 255)
 
 

@@ -72,13 +72,10 @@ def test_few_epochs_are_seen_as_points_shares_in_percent_and_loss_from_zero():
     assert loss.axes[0].get_ylim()[0] == 0
 
 
-def test_without_validation_the_kept_epoch_is_marked_on_the_training_curve():
-    figure = figures.curve_figure(history(3, with_validation=False), "accuracy", title=TITLE, kept_epoch=2)
-    assert legend_texts(figure) == ["training", "kept: epoch 2 (50.0%)"]
-
-
-def test_missing_values_are_left_out_and_a_history_without_any_says_so():
+def test_without_validation_the_kept_epoch_is_marked_on_the_training_curve_and_missing_values_are_left_out():
     rows = history(3, with_validation=False)
+    figure = figures.curve_figure(rows, "accuracy", title=TITLE, kept_epoch=2)
+    assert legend_texts(figure) == ["training", "kept: epoch 2 (50.0%)"]
     rows[1]["accuracy"] = None
     rows[2]["loss"] = rows[1]["loss"] = rows[0]["loss"] = float("nan")
     figure = figures.curve_figure(rows, "accuracy", title=TITLE, kept_epoch=None)
@@ -109,11 +106,8 @@ def test_the_confusion_matrix_shows_counts_beside_percent(classes):
     assert figure.axes[0].get_ylabel() == "true class"
     assert TITLE in figure.get_suptitle()
     assert nothing_is_cut_off(figure)
-
-
-def test_numbers_are_white_on_dark_cells_and_dark_on_light_ones():
-    figure = figures.confusion_figure(np.array([[98, 2], [0, 9]]), ["happy", "sad"], title=TITLE)
-    assert [text.get_color() for text in figure.axes[1].texts] == ["white", "#1a1a1a", "#9a9a9a", "white"]
+    small = figures.confusion_figure(np.array([[98, 2], [0, 9]]), ["happy", "sad"], title=TITLE)
+    assert [text.get_color() for text in small.axes[1].texts] == ["white", "#1a1a1a", "#9a9a9a", "white"]
 
 
 @pytest.mark.parametrize("runs", [1, 5, 40])
@@ -157,14 +151,6 @@ def test_drawing_does_not_touch_pyplot(tmp_path):
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def pixels_of(figure) -> np.ndarray:
-    """The figure's pixels at 150 dpi, uint8 (height, width, 4)."""
-    figure.set_dpi(150)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
-
-
 def bar_heights(axes) -> list:
     return [[bar.get_height() for bar in container] for container in axes.containers]
 
@@ -195,17 +181,13 @@ def test_each_class_has_a_curve_in_its_emotions_colour_best_first(truth, probabi
     lines = figure.axes[0].get_lines()
     precisions = [curve.average_precision for curve in curves.values()]
     best = LABELS[int(np.argmax(precisions))]
-    assert lines[0].get_label() == f"{max(precisions):.1%}  {best} ({curves_images(best):,} images)"
+    assert lines[0].get_label() == f"{max(precisions):.1%}  {best} ({IMAGES[LABELS.index(best)]:,} images)"
     assert to_hex(lines[0].get_color()) == emotions.colour(best)
     assert len(lines) == 7
     for line in lines:
         assert len(line.get_xdata()) <= analysis_figures.MOST_POINTS + 1
         assert (line.get_xdata()[0], line.get_xdata()[-1]) == (0, 1)
     assert nothing_is_cut_off(figure)
-
-
-def curves_images(label: str) -> int:
-    return IMAGES[LABELS.index(label)]
 
 
 def test_the_area_under_the_drawn_curve_is_the_average_precision(truth, probabilities):
@@ -222,8 +204,7 @@ def test_a_class_without_images_is_named_and_labels_are_no_formulas():
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6]])
     curves = dict(zip((r"$\happy$", "sad"), precision_recall(probabilities, np.array([0, 0])), strict=True))
     figure = analysis_figures.precision_recall_figure(curves, {r"$\happy$": 2, "sad": 0}, title="$a$")
-    assert nothing_is_cut_off(figure)
-    assert "–  sad (0 images)" in all_texts(figure)
+    assert nothing_is_cut_off(figure) and "–  sad (0 images)" in all_texts(figure)
 
 
 def wrong_face(number: int, **fields) -> WrongFace:
@@ -239,7 +220,10 @@ def sheet(wrong: list[WrongFace]):
 
 def test_the_sheet_shows_every_face_pixel_by_pixel_with_its_labels_and_name():
     figure = sheet([wrong_face(number) for number in range(24)])
-    pixels = pixels_of(figure)
+    figure.set_dpi(150)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
     for number in (1, 6, 23):
         assert (pixels == (10 * number, 10 * number, 10 * number, 255)).all(axis=2).sum() >= 192 * 192
     assert {"happy 99.0%", "labelled sad", "23.jpg"} <= set(all_texts(figure))

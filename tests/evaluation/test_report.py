@@ -8,8 +8,7 @@ from rich.console import Console
 
 from fer_core.data.audit import Audit, PartAudit, SharedImages
 from fer_core.data.contents import BadImage
-from fer_core.evaluation.analysis import analysis_of
-from fer_core.evaluation.analysis_data import answers_of
+from fer_core.evaluation.analysis_data import analysis_of
 from fer_core.evaluation.report import overfitting_sentence, print_analysis, print_audit, print_evaluation
 from tests.evaluation.conftest import LABELS, drawn_answers, model_files
 
@@ -32,8 +31,9 @@ def in_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_scores_stand_with_split_sample_size_and_interval(evaluation):
-    text = in_one_line(printed_evaluation(evaluation))
+def test_scores_stand_with_split_sample_size_and_interval_and_every_class_has_a_row(evaluation):
+    whole = printed_evaluation(evaluation)
+    text, lines = in_one_line(whole), [line.split() for line in whole.splitlines()]
     low, high = evaluation.accuracy_interval
     assert "Score on PublicTest (3,589 images)" in text
     assert f"loss {evaluation.loss:.3f}" in text
@@ -41,18 +41,10 @@ def test_scores_stand_with_split_sample_size_and_interval(evaluation):
     assert f"macro F1 {evaluation.macro_f1:.1%} 95% interval" in text
     assert "Without the 359 that also occur in training: accuracy" in text
     assert "Kept: epoch 12. 2,871 validation images chose the epoch." in text
-
-
-def test_every_class_has_a_row_and_one_without_images_is_not_measured(evaluation):
-    lines = [line.split() for line in printed_evaluation(evaluation).splitlines()]
+    assert "Not measured" not in text
     for label, score in evaluation.per_class.items():
         shares = [f"{value:.1%}" for value in (score.precision, score.recall, score.f1)]
         assert [label, *shares, f"{score.images:,}"] in lines
-    missing = evaluation.per_class["happy"].model_copy(update={"images": 0})
-    text = printed_evaluation(evaluation.model_copy(update={"per_class": evaluation.per_class | {"happy": missing}}))
-    assert ["happy", "–", "–", "–", "0"] in [line.split() for line in text.splitlines()]
-    assert "Not measured, as there is no image of it: happy." in text
-    assert "Not measured" not in printed_evaluation(evaluation)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -82,12 +74,14 @@ def test_the_gap_between_training_and_validation_is_judged_as_far_as_its_interva
     assert words in overfitting_sentence(training, validation, images=images)
 
 
-def test_what_is_unknown_is_not_printed_evaluation(evaluation):
-    bare = evaluation.model_copy(update={"without_training_copies": None, "chosen_on": ""})
+def test_what_is_unknown_or_not_measured_is_not_printed(evaluation):
+    missing = evaluation.per_class["happy"].model_copy(update={"images": 0})
+    changes = {"without_training_copies": None, "chosen_on": "", "per_class": evaluation.per_class | {"happy": missing}}
+    bare = evaluation.model_copy(update=changes)
     text = printed_evaluation(bare, last_epoch={"accuracy": 0.7}, kept_epoch=None)
-    assert "Kept" not in text
-    assert "also occur" not in text
-    assert "cannot be judged" in text
+    assert "Kept" not in text and "also occur" not in text and "cannot be judged" in text
+    assert ["happy", "–", "–", "–", "0"] in [line.split() for line in text.splitlines()]
+    assert "Not measured, as there is no image of it: happy." in text
 
 
 AUDIT = Audit(
@@ -133,7 +127,7 @@ def test_an_audit_names_what_is_shared_blank_and_unreadable():
 @pytest.fixture(scope="module")
 def analysis(drawn, tmp_path_factory):
     model = model_files(tmp_path_factory.mktemp("model"), drawn)
-    return analysis_of(model, drawn, answers_of(model, drawn, drawn_answers))
+    return analysis_of(model, drawn, drawn_answers)[0]
 
 
 def rows(text: str, first: str) -> list[list[str]]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kills import PROJECT, KilledAtCall, strace_works
+from kills import PROJECT, KilledAtCall
 
 from fer_core.config import TrainConfig
 from fer_core.paths import Paths
@@ -26,23 +26,18 @@ NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def kill_at_every_call(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+def kill_at_every_call(tmp_path: Path) -> Callable[..., int]:
     """A function that runs a Python command again and again, each time killed one call later; returns how many kills.
 
-    `check()` is called after each kill; `prepare()`, if given, before each start. Without a strace that works,
-    `with_strace` counts Python's calls instead.
+    `check()` is called after each kill; `prepare()`, if given, before each start.
     """
 
     def kill_in_turn(
-        command: list[str],
-        check: Callable[[], None],
-        *,
-        prepare: Callable[[], None] = lambda: None,
-        with_strace: bool = False,
+        command: list[str], check: Callable[[], None], *, prepare: Callable[[], None] = lambda: None
     ) -> int:
-        killer = KilledAtCall(tmp_path_factory.mktemp("kills"), with_strace=with_strace and strace_works())
+        (tmp_path / "killer").mkdir()
+        killer, kills = KilledAtCall(tmp_path / "killer"), 0
         prepare()
-        kills = 0
         for call in killer.calls_of(command):
             prepare()
             kills += killer.run(command, call) == -signal.SIGKILL
@@ -57,16 +52,10 @@ def killed_at(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """A function that runs Python code in a child process which is killed just before a call, e.g. 'fsync:1'."""
 
     def run_and_kill(call: str, code: str, *arguments: object) -> None:
-        killer = KilledAtCall(tmp_path_factory.mktemp("kill"), with_strace=False)
+        killer = KilledAtCall(tmp_path_factory.mktemp("kill"))
         assert killer.run([sys.executable, "-c", code, *map(str, arguments)], call) == -signal.SIGKILL
 
     return run_and_kill
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    environment = {"FER_CACHE_DIR": str(tmp_path / "cache")}
-    return Paths.from_environment(environment, models=tmp_path / "models", history=tmp_path / "history")
 
 
 @pytest.fixture
@@ -98,14 +87,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small_disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        with largest_file(2**20):
-            yield folder
-        return
-    try:
+    if shutil.which("mount") and not subprocess.run(mount, capture_output=True).returncode:
         yield folder
-    finally:
         subprocess.run(["umount", folder], check=True)
+        return
+    with largest_file(2**20):
+        yield folder
 
 
 @contextlib.contextmanager

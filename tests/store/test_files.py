@@ -26,11 +26,14 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_writing_replaces_the_whole_file_and_leaves_nothing_else(tmp_path):
+def test_writing_replaces_the_whole_file_as_readable_as_any_other_and_leaves_nothing_else(tmp_path):
     write_atomically(tmp_path / "a.txt", "old")
     write_atomically(tmp_path / "a.txt", "größer")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "größer"
-    assert names(tmp_path) == ["a.txt"]
+    create_atomically(tmp_path / "created", "")
+    (tmp_path / "plain").write_text("")
+    assert names(tmp_path) == ["a.txt", "created", "plain"]
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 
 
 def test_an_error_while_writing_keeps_the_old_file_and_removes_the_new_one(tmp_path):
@@ -41,13 +44,6 @@ def test_an_error_while_writing_keeps_the_old_file_and_removes_the_new_one(tmp_p
         raise KeyboardInterrupt
     assert (tmp_path / "model.h5").read_bytes() == b"old"
     assert names(tmp_path) == ["model.h5"]
-
-
-def test_a_new_file_is_as_readable_for_others_as_any_other(tmp_path):
-    (tmp_path / "plain").write_text("")
-    write_atomically(tmp_path / "ours", "")
-    create_atomically(tmp_path / "created", "")
-    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 
 
 def test_json_has_null_for_nan_and_takes_numpy_numbers_in_their_order(tmp_path):

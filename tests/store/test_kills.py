@@ -54,7 +54,7 @@ def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths, command
         assert visible == [run.folder for run in list_runs(paths)]
         assert all(path.read_text() == HEADER for path in paths.history.glob("[!.]*"))
 
-    assert kill_at_every_call(command(CREATE), check, with_strace=True) >= 10
+    assert kill_at_every_call(command(CREATE), check) >= 10
     create_run(paths, TrainConfig(), history_header=HEADER)
     check()
     assert [path.name for path in (paths.models / "runs").glob(".*")] == []

@@ -51,21 +51,11 @@ def test_a_manifest_of_another_version_is_named(manifest, change):
     assert "schema 1" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "framing",
-    [
-        [1.0],
-        {"haar": 1.0},
-        {"haar": {"right": 0.0}},
-        {"haar": {"scale": 1.0, "up": 0.0}},
-        {"haar": {"scale": 0.0}},
-        {"haar": {"scale": 1e9}},
-        {"haar": {"scale": float("inf")}},
-        {"haar": {"scale": "nan"}},
-        {"haar": {"scale": 1.0, "right": float("nan")}},
-    ],
-    ids=str,
-)
+NO_FRAMING = [1.0, {"right": 0.0}, {"scale": 1.0, "up": 0.0}, {"scale": 1.0, "right": float("nan")}]
+NO_FRAMING += [{"scale": scale} for scale in (0.0, 1e9, float("inf"), "nan")]
+
+
+@pytest.mark.parametrize("framing", [[1.0], *({"haar": one} for one in NO_FRAMING)], ids=str)
 def test_a_framing_that_cuts_out_nothing_is_refused(manifest, framing):
     with pytest.raises(ArtifactError, match="here is no manifest of this version"):
         with_changes(manifest, framing=framing)

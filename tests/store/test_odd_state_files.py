@@ -45,10 +45,12 @@ def put(path, kind):
 @pytest.mark.parametrize("content", [*CONTENTS, *MADE])
 def test_an_odd_file_of_a_run_or_pointer_is_refused_and_hides_no_other_run(paths, make_finished_run, content):
     odd, good = make_finished_run(), make_finished_run()
-    for name in ("state.json", "manifest.json"):
-        put(odd.folder / name, content)
-        with pytest.raises(ArtifactError):
-            _ = odd.state if name == "state.json" else odd.manifest
+    put(odd.folder / "state.json", content)
+    with pytest.raises(ArtifactError, match=f"state of run {odd.id} cannot be read: |is no state of a run"):
+        _ = odd.state
+    put(odd.folder / "manifest.json", content)
+    with pytest.raises(ArtifactError, match=f"Run {odd.id} has no readable manifest|is no manifest of this version"):
+        _ = odd.manifest
     assert good.manifest.run_id == good.id
     assert good in list_runs(paths)
     assert latest_unfinished(paths) is None
@@ -89,11 +91,10 @@ MANIFESTS = [
     {"scores": {"images": 10**400}},
     {"run_id": "../x"},
     {"members": ["../x"]},
-    {"history_csv": "../../secret.csv"},
-    {"history_csv": "/etc/passwd.csv"},
-    {"history_csv": "a/../../b.csv"},
-    {"history_csv": "x\0.csv"},
-    {"history_csv": "manifest.json"},
+    *(
+        {"history_csv": path}
+        for path in ("../../secret.csv", "/etc/passwd.csv", "a/../../b.csv", "x\0.csv", "manifest.json")
+    ),
 ]
 
 
@@ -109,19 +110,9 @@ def test_values_that_no_run_writes_are_refused(make_finished_run, changes):
 def test_metrics_that_no_training_writes_are_left_out(tmp_path):
     path = tmp_path / "metrics.jsonl"
     good = {"kind": "epoch", "time": "t", "epoch": 1, "loss": 0.5, "val_loss": None}
-    odd = [
-        good | {"loss": "x"},
-        good | {"loss": [1]},
-        good | {"epoch": 10**20},
-        good | {"epoch": True},
-        good | {"epoch": None},
-        good | {"seconds": 10**400},
-        {"kind": "progress", "step": "x"},
-        {"kind": ["epoch"]},
-        {},
-        [],
-        5,
-    ]
+    changes = [("loss", "x"), ("loss", [1]), ("epoch", 10**20), ("epoch", True), ("epoch", None), ("seconds", 10**400)]
+    odd = [good | dict([change]) for change in changes]
+    odd += [{"kind": "progress", "step": "x"}, {"kind": ["epoch"]}, {}, [], 5]
     lines = [*map(json.dumps, odd), "[" * 100_000, '{"kind":"epoch","epoch":1,"loss":NaN}', json.dumps(good)]
     path.write_text("\n".join(lines))
     assert read_metrics(path) == [good]

@@ -62,8 +62,11 @@ def test_rolling_back_goes_one_model_back_each_time_and_passes_over_what_is_gone
 
 def test_before_all_promoted_ones_is_the_model_that_was_shipped(paths, make_finished_run):
     assert step_back(paths) is None
+    assert awaiting_promotion(paths) is None
     first = make_finished_run()
+    assert awaiting_promotion(paths) == first, "a kill came between its end and its promotion"
     promote(paths, first)
+    assert awaiting_promotion(paths) is None
     assert step_back(paths) == Step(first.id, SHIPPED_NAME)
     assert rollback(paths) is None
     assert model_in_use(paths) == SHIPPED_BEST
@@ -87,21 +90,16 @@ def test_a_step_back_that_is_another_one_by_now_is_not_taken(paths, make_finishe
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "INTERRUPTED", "FAILED"])
-def test_an_unfinished_run_is_refused(paths, make_finished_run, status):
-    run = make_finished_run()
-    run.update_state(status=status)
-    with pytest.raises(ArtifactError, match=rf"is not finished \(it is {status}\)") as caught:
-        promote(paths, run)
-    assert f"--resume {run.id}" in caught.value.hint
-    assert current(paths) is None
-
-
-def test_a_run_without_its_files_is_refused(paths, make_finished_run):
+def test_an_unfinished_run_and_one_without_its_files_are_refused(paths, make_finished_run, status):
     run = make_finished_run()
     run.model_h5.unlink()
     run.labels_json.unlink()
     with pytest.raises(ArtifactError, match=r"has no model\.h5 and no labels\.json"):
         promote(paths, run)
+    run.update_state(status=status)
+    with pytest.raises(ArtifactError, match=rf"is not finished \(it is {status}\)") as caught:
+        promote(paths, run)
+    assert f"--resume {run.id}" in caught.value.hint
     assert current(paths) is None
 
 
@@ -157,11 +155,3 @@ def test_a_full_disk_leaves_the_old_model_in_use(paths, make_finished_run, small
     assert current(paths).run == old.id
     assert model_copy(paths).read_bytes() == old.model_h5.read_bytes()
     assert list(small_disk.glob(".*.part*")) == []
-
-
-def test_a_run_that_was_killed_between_its_end_and_its_promotion_is_found(paths, make_finished_run):
-    assert awaiting_promotion(paths) is None
-    first = make_finished_run()
-    assert awaiting_promotion(paths) == first
-    promote(paths, first)
-    assert awaiting_promotion(paths) is None

@@ -112,18 +112,6 @@ def test_two_that_change_the_state_at_once_lose_nothing(run, at_once):
     assert (run.state.epoch, run.state.attempt) == (30, 30)
 
 
-def test_a_torn_state_and_a_missing_manifest_are_named(run):
-    (run.folder / "state.json").write_text('{"status": "RUN')
-    with pytest.raises(ArtifactError, match=rf"The state of run {run.id} cannot be read: .* is not whole JSON"):
-        _ = run.state
-    (run.folder / "state.json").write_text('{"status": "DONE"}')
-    with pytest.raises(ArtifactError, match=r"state\.json is no state of a run"):
-        _ = run.state
-    (run.folder / "manifest.json").unlink()
-    with pytest.raises(ArtifactError, match=f"Run {run.id} has no readable manifest"):
-        _ = run.manifest
-
-
 def test_the_manifest_is_completed_while_training(run):
     run.update_manifest(labels=["angry", "happy"], side=48, scores={"test": {"loss": float("nan"), "images": 3589}})
     manifest = run.update_manifest(backend="tensorflow")

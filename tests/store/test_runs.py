@@ -38,12 +38,13 @@ def test_a_new_run_is_named_by_its_time_and_waits_to_be_trained(make_run, paths)
     assert make_run(recipe=None).id == "20260131-120000-baseline-0001"
 
 
-def test_an_id_that_is_taken_is_not_taken_again(make_run, paths):
-    first = make_run(random_mark=lambda: "3f9a")
-    marks = iter(["3f9a", "3f9a", "77aa"])
-    second = make_run(random_mark=lambda: next(marks))
-    assert (first.id, second.id) == ("20260131-120000-smoke-3f9a", "20260131-120000-smoke-77aa")
-    assert second.manifest.run_id == second.id
+def test_an_id_that_is_taken_is_not_taken_again_and_histories_of_one_second_are_numbered(make_run, paths):
+    marks = iter(["3f9a", "3f9a", "3f9a", "77aa", "88bb"])
+    runs = [make_run(random_mark=lambda: next(marks)) for _ in range(3)]
+    assert [run.id[-4:] for run in runs] == ["3f9a", "77aa", "88bb"]
+    assert runs[1].manifest.run_id == runs[1].id == "20260131-120000-smoke-77aa"
+    names = [f"training_history_20260131_120000{mark}.csv" for mark in ("", "_2", "_3")]
+    assert [run.history_csv.name for run in runs] == names
 
 
 def test_a_run_whose_id_was_noted_before_is_made_once(make_run, paths, noon):
@@ -53,14 +54,6 @@ def test_a_run_whose_id_was_noted_before_is_made_once(make_run, paths, noon):
     assert second.manifest.recipe == "smoke"
     assert [run.id for run in list_runs(paths)] == [noted]
     assert len(list(paths.history.iterdir())) == 1
-
-
-def test_histories_of_one_second_are_numbered(make_run):
-    assert [make_run().history_csv.name for _ in range(3)] == [
-        "training_history_20260131_120000.csv",
-        "training_history_20260131_120000_2.csv",
-        "training_history_20260131_120000_3.csv",
-    ]
 
 
 def test_the_history_of_a_trial_lies_in_the_folder_of_its_search(make_run, paths):
