@@ -97,7 +97,8 @@ def face_pictures(
 
 
 class _HasModel(Protocol):
-    model: ModelFiles
+    @property
+    def model(self) -> ModelFiles: ...
 
 
 Loaded = TypeVar("Loaded", bound=_HasModel)
