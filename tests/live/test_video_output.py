@@ -137,11 +137,12 @@ WRITES_FOR_EVER = """
 import sys
 from pathlib import Path
 from fer_core.live.video_output import VideoOutput
-from tests.live.test_video_output import at
+from tests.live.fakes import frame_of, frames, shown
+(grey,) = frames(1)
 video = VideoOutput(Path(sys.argv[1]), (64, 48), 25)
 try:
     for frame in range(10**9):
-        video.write(at(frame / 25, frame % 200))
+        video.write(shown(frame_of(grey.picture_bgr, frame, rate=25.0), picture_bgr=grey.picture_bgr))
         if frame == 200:
             print("running", flush=True)
 finally:
