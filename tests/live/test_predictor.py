@@ -28,20 +28,6 @@ def picture(test_data: Path, name: str) -> np.ndarray:
     return cv2.imread(str(test_data / "faces" / name))
 
 
-@pytest.mark.parametrize("detector", ["haar", "yunet"])
-def test_the_known_emotion_of_a_photograph_is_read_also_in_gray_and_where_nothing_is_transparent(
-    detector, test_data, paths
-):
-    predictor = EmotionPredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
-    for emotion in ("happy", "surprise"):
-        frame_bgr = picture(test_data, f"photo_{emotion}.jpg")
-        frame_gray = cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY)
-        opaque = cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2BGRA)
-        for same in (frame_bgr, frame_gray, frame_gray[:, :, np.newaxis], opaque):
-            (prediction,) = predictor.read_picture(same)
-            assert (prediction.label, prediction.unsure, prediction.person) == (emotion, False, None)
-
-
 def test_without_a_detector_faces_cannot_be_found(paths):
     with pytest.raises(ConfigError, match="no detector"):
         EmotionPredictor(None, shipped_classifier(paths)).read_picture(np.zeros((50, 50), np.uint8))

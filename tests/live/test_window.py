@@ -90,14 +90,6 @@ def pixels_of(screen: Path) -> np.ndarray:
     return rows[:, : 4 * width].reshape(height, width, 4)[:, :, :3]
 
 
-def test_without_a_screen_there_is_a_sentence_and_no_crash():
-    child = run(ASKING)
-    assert child.returncode == 2, child.stderr
-    sentence, hint = child.stdout.splitlines()
-    assert sentence == "There is no screen to open a window on: DISPLAY is not set."
-    assert hint.startswith("Add --no-display")
-
-
 @pytest.mark.parametrize("display", [":4093", "127.0.0.1:59000", "nonsense"])
 def test_a_screen_that_does_not_answer_is_named(display):
     child = run(ASKING, DISPLAY=display)
