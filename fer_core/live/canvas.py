@@ -57,12 +57,6 @@ class Rect(NamedTuple):
         down = min(self.bottom, other.bottom) - max(self.top, other.top)
         return across * down if across > 0 and down > 0 else 0
 
-    def moved_inside(self, picture: "Rect") -> "Rect":
-        """Returns it where it lies inside `picture`; at its left or upper edge if it is too large."""
-        left = max(picture.left, min(self.left, picture.right - self.width))
-        top = max(picture.top, min(self.top, picture.bottom - self.height))
-        return self._replace(left=left, top=top)
-
     def shrunk(self, margin: int) -> "Rect":
         """Returns it with so many pixels less on every side."""
         return Rect(self.left + margin, self.top + margin, self.width - 2 * margin, self.height - 2 * margin)

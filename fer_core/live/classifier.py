@@ -145,24 +145,21 @@ class ModelWatch(Generic[Loaded]):
             return
         with self._changing:
             promoted = self._promoted()
-            if promoted == self._pointer:
-                self._refused, self.problem = None, ""
-            elif promoted != self._refused or time.monotonic() >= self._retry_at:
-                self._go_over_to(promoted)
+            if promoted == self._refused and time.monotonic() < self._retry_at:
+                return
+            try:
+                if promoted != self._pointer:
+                    self.loaded = self._load()
+            except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
+                self._refused, self._retry_at = promoted, time.monotonic() + RETRY_SECONDS
+                self._note(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
+                return
+            self._pointer, self._refused, self.problem = promoted, None, ""
 
     def close(self) -> None:
         """Looks no more; may be called again. Waits for a model that is being loaded."""
         self._is_closed.set()
         self._thread.join()
-
-    def _go_over_to(self, promoted: tuple[str, str]) -> None:
-        try:
-            self.loaded = self._load()
-        except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
-            self._refused, self._retry_at = promoted, time.monotonic() + RETRY_SECONDS
-            self._note(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
-            return
-        self._pointer, self._refused, self.problem = promoted, None, ""
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:

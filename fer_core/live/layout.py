@@ -223,7 +223,9 @@ def best_place(
     """
     found = []
     for side in sorted(places, key=lambda side: side != last):
-        rect = places[side].moved_inside(picture)
+        left, top, width, height = places[side]
+        left = max(picture.left, min(left, picture.right - width))
+        rect = Rect(left, max(picture.top, min(top, picture.bottom - height)), width, height)
         hides = sum(rect.shared_area(one) * (OWN_FACE if one == own else weight) for one, weight in obstacles)
         found.append(Place(side, rect, hides))
     return min(found, key=lambda place: place.hides * (STAYS if place.side == last else 1))

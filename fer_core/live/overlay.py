@@ -169,7 +169,9 @@ class Overlay:
         The label's is brighter; the place is the one that hides least. None where it is larger than the picture.
         """
         sizes, room, shares = canvas.sizes, canvas.picture.shrunk(canvas.sizes.gap), face.prediction.probabilities
-        name_width, row = self._name_size(canvas)
+        names = [self._name(label, PANEL_LETTERS) for label in self._labels]
+        widths, heights = zip(*(canvas.size_of(name, small=True) for name in (*names, "0")), strict=True)
+        name_width, row = max(widths), max(heights) + canvas.sizes.pad // 3
         number_width, bar_width = canvas.size_of(percent(1), small=True)[0], 6 * sizes.small
         most = max(2, int(MOST_HEIGHT * canvas.picture.height) // row)
         shown = sorted(shares, key=shares.__getitem__, reverse=True)[:most]
@@ -221,12 +223,6 @@ class Overlay:
             canvas.fill(Rect(left, inside.bottom - tall, right - left - 1, tall), self._colours[name])
         return place
 
-    def _name_size(self, canvas: Canvas) -> tuple[int, int]:
-        """Returns the width of a panel's widest name, and the height of its rows."""
-        names = (self._name(label, PANEL_LETTERS) for label in self._labels)
-        widths, heights = zip(*(canvas.size_of(name, small=True) for name in (*names, "0")), strict=True)
-        return max(widths), max(heights) + canvas.sizes.pad // 3
-
     def _label_size(self, canvas: Canvas, face: Face) -> tuple[int, int]:
         sizes = [canvas.size_of(text, bold=bold, small=face.is_short) for text, bold in self._pieces(face)]
         gaps = canvas.sizes.gap * (len(sizes) - 1) + 2 * canvas.sizes.pad
@@ -271,12 +267,9 @@ def blend_heat(canvas_bgr: np.ndarray, heat: Heat) -> None:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (right - left, bottom - top)
     levels = cv2.warpAffine(levels, from_frame, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    colours, keeps = _heat_colours()
-    paste(canvas_bgr, Stamp(cv2.applyColorMap(levels, colours), cv2.applyColorMap(levels, keeps)), left, top)
-
-
-def _heat_colours() -> np.ndarray:
-    """uint8 (2, 256, 1, 3), by level: the inferno map's colours times their opacity, and how much stays below them."""
     opacity = MOST_OPACITY * np.clip((np.arange(256) / 255 - FAINT) / (1 - FAINT), 0, 1)[:, None, None] ** 0.7
     inferno = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)
-    return np.rint([inferno * opacity, np.broadcast_to(255 * (1 - opacity), inferno.shape)]).astype(np.uint8)
+    # By level: the inferno map's colours times their opacity, and how much of the picture stays below them.
+    stays = np.broadcast_to(255 * (1 - opacity), inferno.shape)
+    colours, keeps = np.rint([inferno * opacity, stays]).astype(np.uint8)
+    paste(canvas_bgr, Stamp(cv2.applyColorMap(levels, colours), cv2.applyColorMap(levels, keeps)), left, top)

@@ -62,21 +62,16 @@ def _open_path(path: Path, text: str) -> Source:
         mode = path.stat().st_mode if text else 0
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise SourceError(f"{text!r} is neither a file nor a folder.", hint=_WHAT_THERE_IS)
-        opens = open_pictures if stat.S_ISDIR(mode) or _looks_like_picture(path) else open_video_file
+        is_picture_or_folder = stat.S_ISDIR(mode) or path.suffix.lower() in PICTURE_SUFFIXES
+        if not is_picture_or_folder and path.suffix.lower() not in _VIDEOS_OF_JPEGS:
+            with path.open("rb") as file:
+                is_picture_or_folder = is_picture(file.read(12))
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(f"There is no {path}.", hint=_near_name(path)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SourceError(f"{text} cannot be read: {reason}.", hint=_WHAT_THERE_IS) from None
-    return opens(path)
-
-
-def _looks_like_picture(path: Path) -> bool:
-    """By how it begins, or by its name."""
-    if path.suffix.lower() in (*PICTURE_SUFFIXES, *_VIDEOS_OF_JPEGS):
-        return path.suffix.lower() in PICTURE_SUFFIXES
-    with path.open("rb") as file:
-        return is_picture(file.read(12))
+    return open_pictures(path) if is_picture_or_folder else open_video_file(path)
 
 
 def _near_name(path: Path) -> str:

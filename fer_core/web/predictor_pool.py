@@ -152,7 +152,7 @@ class PredictorPool:
         self._watch = ModelWatch(
             paths,
             self._load(),
-            self._load,
+            self._load_promoted,
             is_fixed=settings.model is not None,
             report=log.warning,
             every_second=self.sessions.forget_idle,
@@ -194,6 +194,11 @@ class PredictorPool:
             with self._counting:
                 self.waiting -= 1
 
+    def _load_promoted(self) -> Generation:
+        generation = self._load()
+        log.info("Now reading with %s.", generation.model.name)
+        return generation
+
     def _load(self) -> Generation:
         """Everything anew: the old predictors may be lent for some time yet, with their detectors."""
         settings = self._settings
@@ -206,7 +211,6 @@ class PredictorPool:
                 for width in (QUICK_WIDTH, settings.detection_width)
             )
             free.put(LentPredictor(model, quick, thorough))
-        log.info("Reading with %s.", model.name)
         return Generation(model, self._paths, quick.detector.name, free)
 
     def _make_detector(self, width: int) -> faces.Detector:
