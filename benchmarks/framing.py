@@ -29,7 +29,7 @@ from fer_core import faces
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Split, load_dataset
 from fer_core.data.face_picture import gray, network_input
-from fer_core.faces.face import Box
+from fer_core.faces import Box
 from fer_core.faces.framing import Framing, crop_face
 from fer_core.live.classifier import make_classifier
 from fer_core.paths import Paths

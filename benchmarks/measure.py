@@ -119,8 +119,7 @@ def soak(faces: Path = TEST_DATA / "faces", frames: int = 20_000, drops: int = 1
     """
     import pandas as pd
 
-    from fer_core.live.log import PredictionLog
-    from fer_core.live.summary import Record
+    from fer_core.live.output import PredictionLog, Record
     from tests.live.camera_stream import CameraStream
 
     began = time.monotonic()
@@ -148,11 +147,11 @@ def _run_live_loop(
     """Reads a source to its end with the model in use, drawing every frame; `make_sinks` gets the model's labels."""
     from fer_core import faces
     from fer_core.live.classifier import make_classifier
+    from fer_core.live.layout import Status
     from fer_core.live.loop import LiveLoop
     from fer_core.live.overlay import Overlay
     from fer_core.live.predictor import LivePredictor
     from fer_core.live.sources import open_source
-    from fer_core.live.status import Status
     from fer_core.paths import Paths
     from fer_core.store.model_files import find_model
 

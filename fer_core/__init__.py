@@ -4,8 +4,8 @@
 """
 
 _PUBLIC = {
-    "predict_emotion": "fer_core.live.predicting",
-    "EmotionPredictor": "fer_core.live.predicting",
+    "predict_emotion": "fer_core.live.prediction",
+    "EmotionPredictor": "fer_core.live.prediction",
     "Prediction": "fer_core.live.prediction",
 }
 _RENAMED = {"EmotionReader": "EmotionPredictor", "Reading": "Prediction"}

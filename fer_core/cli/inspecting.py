@@ -24,11 +24,10 @@ from fer_core.evaluation.analysis_data import data_for
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
 from fer_core.evaluation.report import print_analysis, print_scores
-from fer_core.live.classifier import make_classifier
+from fer_core.live.classifier import face_pictures, make_classifier
 from fer_core.live.loop import WAIT_SECONDS
-from fer_core.live.output_path import make_folder
-from fer_core.live.predicting import PHOTO_WIDTH
-from fer_core.live.predictor import face_pictures
+from fer_core.live.output import make_folder
+from fer_core.live.prediction import PHOTO_WIDTH
 from fer_core.live.sources import open_source
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model

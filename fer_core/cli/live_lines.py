@@ -12,8 +12,9 @@ from rich.text import Text
 
 from fer_core.cli.console import say
 from fer_core.live.frame import Shown, Sink
+from fer_core.live.output import Record
 from fer_core.live.prediction import Prediction
-from fer_core.live.summary import Record, summarize
+from fer_core.live.summary import summarize
 from fer_core.store.files import DiskFullError
 
 MOST_COLUMNS = 5

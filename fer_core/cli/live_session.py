@@ -16,19 +16,15 @@ from fer_core.interruption import check_interrupted, signals_wait
 from fer_core.live.capturing import AnnotatedPictures, ClipCapture, PictureCapture, Recorder, save_picture
 from fer_core.live.classifier import Classifier, ModelWatch, make_classifier
 from fer_core.live.frame import Shown, Sink, Source
-from fer_core.live.log import SUFFIXES as LOG_SUFFIXES
-from fer_core.live.log import PredictionLog
-from fer_core.live.loop import WAIT_SECONDS, LiveLoop
-from fer_core.live.output_path import check_output, free_path, make_folder
+from fer_core.live.layout import Status
+from fer_core.live.loop import WAIT_SECONDS, LiveLoop, LiveView
+from fer_core.live.output import LOG_SUFFIXES, PredictionLog, Record, check_output, free_path, make_folder
 from fer_core.live.overlay import Overlay
-from fer_core.live.predicting import PHOTO_WIDTH
-from fer_core.live.predictor import FacePredictor, LivePredictor
-from fer_core.live.screen import LiveView, Window, show_still
-from fer_core.live.status import Status
-from fer_core.live.summary import Record
-from fer_core.live.video_output import SUFFIXES as VIDEO_SUFFIXES
-from fer_core.live.video_output import VideoOutput, VideoSink
+from fer_core.live.prediction import PHOTO_WIDTH, EmotionPredictor
+from fer_core.live.predictor import LivePredictor
+from fer_core.live.video_output import VIDEO_SUFFIXES, VideoOutput
 from fer_core.store.clock import utc_now
+from fer_core.store.model_files import find_model
 
 CANVAS = (1600, 1200)
 """Width and height on which all pictures of a folder are shown: a window keeps the proportions of its first picture."""
@@ -66,10 +62,7 @@ class _Session:
         self._record = Record(classifier.labels, is_live=source.is_live)
         self._recorder = Recorder(self._folder, rate=source.rate) if settings.display else None
         self._captured: list[Path] = []
-        self._watch = None
-        if settings.model is None:
-            runtime = settings.runtime
-            self._watch = ModelWatch(request.paths, loaded=classifier.name, runtime=runtime, notice=self._notice)
+        self._newest, self._problem = classifier, ""
         self._view: LiveView | None = None
         self._last_message = ""
 
@@ -82,6 +75,9 @@ class _Session:
         at_the_end.callback(self._sum_up)
         sinks = [at_the_end.enter_context(contextlib.closing(sink)) for sink in self._sinks()]
         view = self._view = self._opened_view(at_the_end)
+        is_fixed = self._settings.model is not None
+        watch = ModelWatch(self._request.paths, predictor.classifier, self._load_promoted, is_fixed=is_fixed)
+        self._watch = at_the_end.enter_context(contextlib.closing(watch))
         parts = {"draw": view.for_file, "screen": view, "sinks": [self._record, *sinks]}
         loop = LiveLoop(self._source, predictor, **parts, before_each=self._before_each)
         for capture in self._captures():
@@ -99,7 +95,7 @@ class _Session:
         if settings.output is not None:
             video = VideoOutput(settings.output, source.size, source.rate, overwrite=settings.overwrite)
             say(self._console, f"Writing {settings.output} ({video.codec}): {video.players}")
-            yield VideoSink(video)
+            yield video
         if self._recorder is not None:
             yield self._recorder
 
@@ -107,6 +103,7 @@ class _Session:
         if not self._settings.display:
             return LiveView(self._source, self._predictor)
         from fer_core.live.occlusion import HeatMaps
+        from fer_core.live.screen import Window
 
         def another_classifier() -> Classifier:  # a runtime serves one thread
             model, runtime = self._predictor.classifier.model, self._settings.runtime
@@ -141,15 +138,28 @@ class _Session:
 
     def _before_each(self) -> None:
         check_interrupted()
-        classifier = self._watch.poll() if self._watch else None
-        if classifier is not None:
-            if classifier.labels == self._predictor.classifier.labels:
-                self._predictor.use(classifier=classifier)
-            else:
-                self._notice(f"{classifier.name} was promoted, but has other labels: start again to read with it.")
+        self._use_promoted()
         if self._source.message != self._last_message:
             self._last_message = self._source.message
             say(self._console, self._last_message or "Frames are coming again.")
+
+    def _load_promoted(self) -> Classifier:
+        paths = self._request.paths
+        return make_classifier(find_model(None, paths), paths, runtime=self._settings.runtime)
+
+    def _use_promoted(self) -> None:
+        watch = self._watch
+        if watch.loaded is not self._newest:
+            self._newest = watch.loaded
+            if self._newest.labels == self._predictor.classifier.labels:
+                self._predictor.use(classifier=self._newest)
+                self._notice(f"Now reading with {self._newest.name}, which was promoted just now.")
+            else:
+                self._notice(f"{self._newest.name} was promoted, but has other labels: start again to read with it.")
+        if watch.problem != self._problem:
+            self._problem = watch.problem
+            if self._problem:
+                self._notice(self._problem)
 
     def _notice(self, text: str) -> None:
         self._view.tell(text)
@@ -169,7 +179,7 @@ class _Session:
             self._folder.rmdir()  # where nothing came into it
 
     def _draw_timeline(self) -> None:
-        from fer_core.live.timeline import save_timeline
+        from fer_core.live.summary import save_timeline
 
         path = free_path(self._folder, "timeline.png")
         title = f"{self._source.title}, {self._predictor.classifier.name}"
@@ -200,12 +210,14 @@ class _Stills:
         if settings.output is not None:
             self._output = AnnotatedPictures(settings.output, path, overwrite=settings.overwrite)
         detector = _detector(request, settings.detector, settings.detection_width or PHOTO_WIDTH)
-        self._predictor = FacePredictor(detector, classifier, threshold=settings.threshold)
+        self._predictor = EmotionPredictor(detector, classifier, threshold=settings.threshold)
         self._overlay = Overlay(classifier.labels) if settings.display or settings.output else None
         self._record = Record(classifier.labels)
         self._folder = _folder(request)
 
     def run(self, at_the_end: contextlib.ExitStack) -> None:
+        from fer_core.live.screen import Window, show_still
+
         at_the_end.enter_context(contextlib.closing(self._record))
         at_the_end.callback(self._sum_up)
         text_sinks = _text_sinks(self._request, self._predictor.classifier, of_pictures=True)
@@ -226,12 +238,13 @@ class _Stills:
                     return
 
     def _read(self) -> Iterator[Shown]:
-        read = self._predictor.read if self._request.settings.faces == "find" else self._predictor.read_given
         while not self._source.ended:
             frame = self._source.read(WAIT_SECONDS)
             if frame is None:
                 continue
-            shown = Shown(frame, tuple(read(frame.picture_bgr)), None)
+            shown = Shown(
+                frame, tuple(self._predictor.read_picture(frame.picture_bgr, faces=self._request.settings.faces)), None
+            )
             shown = shown._replace(picture_bgr=self._annotated(shown) if self._overlay else None)
             lines = [f"{frame.name}: {in_words(shown.predictions)}"]
             if self._output is not None:

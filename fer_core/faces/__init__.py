@@ -10,10 +10,9 @@ import pkgutil
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.faces.face import Face
 from fer_core.paths import Paths
 
 if TYPE_CHECKING:
@@ -28,7 +27,25 @@ DETECT_EVERY = 4
 """Frames of a video. In between, a box is moved by the optical flow, which takes 0.4 ms instead of 3 (yunet) or 20
 (haar). It then lies 0.012 of its width beside where yunet would have put it (0.008 for 2, 0.014 for 5; standing still
 or walking by)."""
-_NO_DETECTORS = {"face", "framing"}
+MIN_FACE_PIXELS = 40
+"""Smaller faces (the square root of the box's area, in pixels of the frame) are not looked for: enlarged to the 48
+pixels that FER-2013 has, they show less than it does."""
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the frame, from its left upper corner; may reach outside the frame."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Face(NamedTuple):
+    """One face found. `score` is 0..1, and 1.0 where the detector gives none."""
+
+    box: Box
+    score: float
 
 
 class Detector(Protocol):
@@ -43,7 +60,7 @@ class Detector(Protocol):
 
 def names() -> tuple[str, ...]:
     """Returns the names of all detectors; 'auto' is none of them."""
-    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - _NO_DETECTORS))
+    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"framing"}))
 
 
 def framings() -> dict[str, dict[str, float]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fer_core.faces.face import MIN_FACE_PIXELS, Box, Face
+from fer_core.faces import MIN_FACE_PIXELS, Box, Face
 
 MOST_COVERED = 0.6
 """Two faces seen by one camera cover each other less; a second find of the same face covers more."""

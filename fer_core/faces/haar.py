@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fer_core.errors import ArtifactError
-from fer_core.faces.face import MIN_FACE_PIXELS, Face
+from fer_core.faces import MIN_FACE_PIXELS, Face
 from fer_core.faces.framing import Framing, largest_first, shrunk, without_doubles
 
 FRAMING = Framing(scale=1.032, right=0.0, down=0.006)

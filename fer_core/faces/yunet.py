@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from fer_core.errors import ArtifactError, SourceError
-from fer_core.faces.face import Face
+from fer_core.faces import Face
 from fer_core.faces.framing import Framing, largest_first, shrunk
 from fer_core.paths import Paths, expanded
 from fer_core.store.files import file_sha256

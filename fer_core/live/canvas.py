@@ -1,19 +1,21 @@
-"""A picture that is drawn on: text, translucent plates, bars, boxes and heat maps, in sizes that suit it.
+"""A picture that is drawn on: text, translucent plates, bars and boxes, in sizes that suit it.
 
-Knows nothing of faces and emotions.
+Text is in DejaVu Sans, the font that matplotlib ships, and in fonts of the system where that one lacks a character
+(Chinese, Japanese, Korean …): OpenCV's own lettering knows ASCII only. Knows nothing of faces and emotions.
 """
 
-from collections.abc import Iterator
+import importlib.util
+import unicodedata
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
-from fer_core.live.text import Lettering
-
 if TYPE_CHECKING:
-    from fer_core.faces.face import Box
+    from PIL.ImageFont import FreeTypeFont
 
 Colour = tuple[int, int, int]
 """Blue, green, red: 0..255 each."""
@@ -26,9 +28,9 @@ PLATE_OPACITY = 0.76
 _LEAST_TEXT, _MOST_TEXT = 8, 40
 _SMOOTH = 4
 """Round corners are drawn so many times larger and shrunk by area."""
-MOST_OPACITY = 0.72
-FAINT = 0.12
-"""Of the map's range: below it nothing is drawn, so that noise does not veil the face."""
+MOST_LETTERS = 200
+_DRAWN_BY_OTHERS = ("Mn", "Me", "Cf", "Zs", "Cc")
+"""Unicode's categories of marks, joiners and blanks, which have no picture of their own."""
 
 
 class Rect(NamedTuple):
@@ -55,12 +57,6 @@ class Rect(NamedTuple):
         down = min(self.bottom, other.bottom) - max(self.top, other.top)
         return across * down if across > 0 and down > 0 else 0
 
-    def moved_inside(self, picture: "Rect") -> "Rect":
-        """Returns it where it lies inside `picture`; at its left or upper edge if it is too large."""
-        left = max(picture.left, min(self.left, picture.right - self.width))
-        top = max(picture.top, min(self.top, picture.bottom - self.height))
-        return self._replace(left=left, top=top)
-
     def shrunk(self, margin: int) -> "Rect":
         """Returns it with so many pixels less on every side."""
         return Rect(self.left + margin, self.top + margin, self.width - 2 * margin, self.height - 2 * margin)
@@ -86,22 +82,24 @@ class Stamp(NamedTuple):
     keep: np.ndarray
 
 
-class Heat(NamedTuple):
-    """A heat map, float32 (side, side) from 0 to 1 for what mattered most, and its square in pixels of the frame."""
-
-    values: np.ndarray
-    square: "Box"
-
-
 class Stamps:
     """Rendered text and plates: the ones used last are kept, since drawing them anew takes longer than a frame has."""
 
     def __init__(self, most_texts: int = 512, most_plates: int = 48):
-        letters = Lettering()
-        self.text = lru_cache(most_texts)(
-            lambda text, size, colour_bgr, bold: tinted(letters.opacity(text, size, bold=bold), colour_bgr)
-        )
-        self.plate = lru_cache(most_plates)(plate)
+        self.text, self.plate = lru_cache(most_texts)(self._text), lru_cache(most_plates)(plate)
+        self._file, self._font = lru_cache(256)(font_file), lru_cache(64)(_font)
+
+    def _text(self, text: str, size: int, colour_bgr: Colour, bold: bool) -> Stamp:
+        """`size`: of the letters in pixels, as fonts count it (ascent and descent)."""
+        from PIL import Image, ImageDraw
+
+        line = one_line(text)
+        characters = "" if line.isascii() else "".join(sorted(set(line)))
+        font = self._font(self._file(characters, bold=bold), size)
+        left, _, right, _ = (round(edge) for edge in font.getbbox(line))
+        image = Image.new("L", (max(1, right - min(left, 0)), sum(font.getmetrics())))
+        ImageDraw.Draw(image).text((-min(left, 0), 0), line, font=font, fill=255)
+        return tinted(np.asarray(image), colour_bgr)
 
 
 class Sizes(NamedTuple):
@@ -212,29 +210,66 @@ def paste(canvas_bgr: np.ndarray, stamp: Stamp, left: int, top: int) -> None:
     cv2.add(region, stamp.colour_bgr[part], dst=region)
 
 
-def blend_heat(canvas_bgr: np.ndarray, heat: Heat) -> None:
-    """Blends a map over its square of the picture, in place; what reaches outside is left out."""
-    height, width = canvas_bgr.shape[:2]
-    x, y, across, down = heat.square
-    left, right = round(max(x, 0)), round(min(x + across, width))
-    top, bottom = round(max(y, 0)), round(min(y + down, height))
-    if left >= right or top >= bottom:
-        return
-    levels = np.rint(np.clip(np.nan_to_num(heat.values), 0, 1) * 255).astype(np.uint8)
-    scale_x, scale_y = levels.shape[1] / across, levels.shape[0] / down
-    # Pixel centres: frame (left + i + 0.5 - x) / across * columns - 0.5.
-    from_frame = np.array(
-        [[scale_x, 0, (left + 0.5 - x) * scale_x - 0.5], [0, scale_y, (top + 0.5 - y) * scale_y - 0.5]]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = (right - left, bottom - top)
-    levels = cv2.warpAffine(levels, from_frame, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    colours, keeps = _heat_colours()
-    paste(canvas_bgr, Stamp(cv2.applyColorMap(levels, colours), cv2.applyColorMap(levels, keeps)), left, top)
+def one_line(text: str) -> str:
+    """Returns text without line breaks and other control characters, of at most 200 letters."""
+    return shortened("".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in text), MOST_LETTERS)
 
 
-def _heat_colours() -> np.ndarray:
-    """uint8 (2, 256, 1, 3), by level: the inferno map's colours times their opacity, and how much stays below them."""
-    opacity = MOST_OPACITY * np.clip((np.arange(256) / 255 - FAINT) / (1 - FAINT), 0, 1)[:, None, None] ** 0.7
-    inferno = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)
-    return np.rint([inferno * opacity, np.broadcast_to(255 * (1 - opacity), inferno.shape)]).astype(np.uint8)
+def shortened(text: str, letters: int) -> str:
+    """Returns at most so many letters, the last one an ellipsis if there were more."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def writable(label: str, labels: Sequence[str]) -> str:
+    """Returns a label that some font here can write: itself, else `class 3`, as labels.json numbers it."""
+    is_fine = label.isascii() or label not in labels or has_characters(font_file(label), label)
+    return label if is_fine else f"class {labels.index(label)}"
+
+
+def in_dejavu(text: str) -> str:
+    """Returns the text with a question mark for every character that DejaVu Sans lacks, for texts of mixed scripts."""
+    file = _dejavu(bold=True)
+    return "".join(letter if letter.isascii() or has_characters(file, letter) else "?" for letter in text)
+
+
+def font_file(text: str, *, bold: bool = False) -> Path:
+    """Returns a font file that has every character of `text`: DejaVu Sans, else one of the system's.
+
+    Where no font has them all: DejaVu Sans, which draws empty boxes.
+    """
+    own = _dejavu(bold=bold)
+    if text.isascii() or has_characters(own, text):
+        return own
+    from matplotlib.font_manager import findSystemFonts
+
+    files = sorted(map(Path, findSystemFonts()), key=_oddness)
+    return next((file for file in files if has_characters(file, text)), own)
+
+
+def has_characters(file: Path, text: str) -> bool:
+    """Returns whether a font has every character of `text`."""
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        known = FT2Font(str(file)).get_charmap()
+    except (OSError, RuntimeError):  # bitmap fonts of one size, and broken files
+        return False
+    return all(ord(one) in known or unicodedata.category(one) in _DRAWN_BY_OTHERS for one in set(text))
+
+
+def _font(file: Path, size: int) -> "FreeTypeFont":
+    from PIL import ImageFont
+
+    return ImageFont.truetype(file, size)
+
+
+def _dejavu(*, bold: bool) -> Path:
+    """Finds the file without importing matplotlib, which takes longer than a frame has."""
+    (folder,) = importlib.util.find_spec("matplotlib").submodule_search_locations
+    return Path(folder, "mpl-data", "fonts", "ttf", "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
+
+
+def _oddness(file: Path) -> tuple:
+    """Sorts upright sans-serif fonts first, and last the one of macOS that has a box for everything."""
+    name = file.name.lower()
+    return "lastresort" in name, "italic" in name or "oblique" in name, "sans" not in name, "regular" not in name, name

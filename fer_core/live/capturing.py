@@ -10,13 +10,9 @@ import numpy as np
 
 from fer_core.errors import ConfigError, FerError, SourceError
 from fer_core.live.frame import Shown, Sink
-from fer_core.live.log import SUFFIXES as LOG_SUFFIXES
-from fer_core.live.log import PredictionLog
-from fer_core.live.output_path import check_free, disk_full, free_path, make_folder
-from fer_core.live.sources import SUFFIXES as PICTURE_SUFFIXES
-from fer_core.live.sources import picture_names
-from fer_core.live.video_output import SUFFIXES as VIDEO_SUFFIXES
-from fer_core.live.video_output import VideoOutput
+from fer_core.live.output import LOG_SUFFIXES, PredictionLog, check_free, disk_full, free_path, make_folder
+from fer_core.live.sources import PICTURE_SUFFIXES, picture_names
+from fer_core.live.video_output import VIDEO_SUFFIXES, VideoOutput
 from fer_core.store.files import DiskFullError, write_atomically, write_json
 
 LIVE_RATE = 25.0
@@ -74,7 +70,7 @@ class Recorder(Sink):
         if self._video is None or shown.picture_bgr is None:
             return
         try:
-            self._video.write(shown.picture_bgr, shown.frame.seconds)
+            self._video.write(shown)
         except FerError as error:
             self.problem = str(error)
             self.close()
@@ -148,7 +144,7 @@ class ClipCapture(Sink):
         self._began = shown.frame.seconds if self._began is None else self._began
         self._seconds = shown.frame.seconds - self._began
         self._log.write(shown)
-        self._video.write(shown.picture_bgr, self._seconds)
+        self._video.write(shown)
 
     def close(self) -> None:
         """Finishes the files, so that the clip plays."""

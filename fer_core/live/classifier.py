@@ -4,24 +4,26 @@ LiteRT runs it without TensorFlow. Keras is there for comparison, and where ther
 that another model was promoted.
 """
 
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from fer_core.data.face_picture import network_input
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.calibration import as_probabilities, meaning_of, with_temperature
-from fer_core.faces import Detector
-from fer_core.faces.framing import Framing
+from fer_core.faces import Box, Detector
+from fer_core.faces.framing import Framing, crop_face
 from fer_core.paths import Paths
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import in_range
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.model_files import ModelFiles, check_labels, find_model, ignore, int8_file, litert_file
+from fer_core.store.model_files import ModelFiles, check_labels, ignore, int8_file, litert_file
 from fer_core.store.promotion import current
+from fer_core.store.runs import SHIPPED_NAME
 
 Runtime = Literal["litert", "int8", "keras"]
 Answers = Callable[[np.ndarray], np.ndarray]
@@ -85,56 +87,97 @@ def framing_for(detector: Detector, classifier: Classifier) -> Framing:
     return Framing(**own) if own else detector.framing
 
 
-class ModelWatch:
-    """Looks once a second which run is in use, and loads another one beside the loop, which goes on with the old."""
+def face_pictures(
+    frame_gray: np.ndarray, boxes: Sequence[Box], detector: Detector, classifier: Classifier
+) -> np.ndarray:
+    """Returns the faces as the network wants them, uint8 (n, side, side, channels), from a frame (height, width)."""
+    framing = framing_for(detector, classifier)
+    crops = (crop_face(frame_gray, box, framing=framing) for box in boxes)
+    return np.stack([network_input(crop, side=classifier.side, channels=classifier.channels) for crop in crops])
+
+
+class _HasModel(Protocol):
+    @property
+    def model(self) -> ModelFiles: ...
+
+
+Loaded = TypeVar("Loaded", bound=_HasModel)
+
+
+class ModelWatch(Generic[Loaded]):
+    """Looks once a second which run is in use, in a thread of its own, and loads another one beside the old.
+
+    `loaded` is what was loaded last. `problem` says why a promoted model is not used, '' if nothing is wrong.
+    """
 
     def __init__(
         self,
         paths: Paths,
+        loaded: Loaded,
+        load: Callable[[], Loaded],
         *,
-        loaded: str,
-        runtime: Runtime,
-        notice: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        is_fixed: bool = False,
+        report: Callable[[str], None] = ignore,
+        every_second: Callable[[], None] = lambda: None,
     ):
-        """`loaded`: the name of the model in use now. `notice` gets a sentence about what happens."""
-        self._paths, self._runtime, self._notice, self._clock = paths, runtime, notice, clock
-        self._loaded = loaded
-        self._next_check = clock() + CHECK_SECONDS
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="promoted model")
-        self.loading: Future[Classifier] | None = None
+        """`load` loads the model in use. `report` gets each new problem. `every_second` is done by the thread too.
 
-    def poll(self) -> Classifier | None:
-        """Returns the classifier of a newly promoted model, once it is loaded; else None. Takes microseconds."""
-        if self.loading is not None:
-            return self._result() if self.loading.done() else None
-        if self._clock() >= self._next_check:
-            self._next_check = self._clock() + CHECK_SECONDS
-            if self._promoted() not in (None, self._loaded):
-                self.loading = self._loader.submit(
-                    lambda: make_classifier(find_model(None, self._paths), self._paths, runtime=self._runtime)
-                )
-        return None
+        `is_fixed`: another model was asked for than the one in use, and is kept.
+        """
+        self.loaded, self.problem = loaded, ""
+        self._paths, self._load, self._is_fixed = paths, load, is_fixed
+        self._report, self._every_second = report, every_second
+        self._changing, self._is_closed = threading.Lock(), threading.Event()
+        self._refused: tuple[str, str] | None = None
+        self._retry_at = 0.0
+        self._pointer: tuple[str, str] | None = None if is_fixed else self._promoted()
+        if self._pointer and self._pointer[0] != loaded.model.name:  # it was promoted while this one was loaded
+            self._pointer = None
+        self._thread = threading.Thread(target=self._watch, name="promoted model", daemon=True)
+        self._thread.start()
 
-    def _promoted(self) -> str | None:
-        """Returns the run in use; None where there is none, or where that cannot be read now."""
-        try:
-            pointer = current(self._paths)
-        except (FerError, OSError):
-            return None
-        return pointer.run if pointer else None
+    def look(self) -> None:
+        """Goes over to a model that was promoted since the last look; returns when it is loaded.
 
-    def _result(self) -> Classifier | None:
-        loading, self.loading = self.loading, None
-        try:
-            classifier = loading.result()
-        except (FerError, OSError) as error:
-            self._next_check = self._clock() + RETRY_SECONDS
-            self._notice(f"The newly promoted model cannot be used: {error}")
-            return None
-        self._loaded = classifier.name
-        self._notice(f"Now reading with {classifier.name}, which was promoted just now.")
-        return classifier
+        Raises ArtifactError, OSError if it cannot be seen what is in use.
+        """
+        if self._is_fixed:
+            return
+        with self._changing:
+            promoted = self._promoted()
+            if promoted == self._refused and time.monotonic() < self._retry_at:
+                return
+            try:
+                if promoted != self._pointer:
+                    self.loaded = self._load()
+            except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
+                self._refused, self._retry_at = promoted, time.monotonic() + RETRY_SECONDS
+                self._note(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
+                return
+            self._pointer, self._refused, self.problem = promoted, None, ""
+
+    def close(self) -> None:
+        """Looks no more; may be called again. Waits for a model that is being loaded."""
+        self._is_closed.set()
+        self._thread.join()
+
+    def _note(self, problem: str) -> None:
+        if problem != self.problem:
+            self._report(problem)
+        self.problem = problem
+
+    def _watch(self) -> None:
+        while not self._is_closed.wait(CHECK_SECONDS):
+            self._every_second()
+            try:
+                self.look()
+            except (FerError, OSError) as error:
+                self._note(f"What is in use cannot be seen ({error}); the model goes on that was.")
+
+    def _promoted(self) -> tuple[str, str]:
+        """Returns the run in use, and a checksum that tells it from what was promoted under the same name before."""
+        pointer = current(self._paths)
+        return (pointer.run, pointer.sha256) if pointer else (SHIPPED_NAME, "")
 
 
 def _probes(side: int, channels: int) -> np.ndarray:

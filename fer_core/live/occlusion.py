@@ -11,8 +11,8 @@ import numpy as np
 
 from fer_core.data.face_picture import BACKGROUND
 from fer_core.errors import FerError
-from fer_core.live.canvas import Heat
 from fer_core.live.classifier import Classifier
+from fer_core.live.overlay import Heat
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import LivePredictor
 

@@ -12,10 +12,35 @@ import cv2
 import numpy as np
 
 from fer_core.emotions import colour
-from fer_core.live.canvas import DIMMED, WHITE, Canvas, Colour, Heat, Rect, Stamps, bgr, blend_heat, readable_on
+from fer_core.faces import Box
+from fer_core.live.canvas import (
+    DIMMED,
+    WHITE,
+    Canvas,
+    Colour,
+    Rect,
+    Stamp,
+    Stamps,
+    bgr,
+    paste,
+    readable_on,
+    shortened,
+    writable,
+)
+from fer_core.live.layout import (
+    LABEL,
+    OTHERS,
+    STATUS,
+    Obstacle,
+    Place,
+    Status,
+    beside,
+    best_place,
+    corners,
+    rect_of,
+    status_blocks,
+)
 from fer_core.live.prediction import Prediction
-from fer_core.live.status import Status, status_blocks
-from fer_core.live.text import shortened, writable
 
 UNSURE: Colour = (178, 178, 178)
 UNSURE_PLATE: Colour = (62, 62, 62)
@@ -31,12 +56,9 @@ BARS_HIGH = 0.3
 """Of the box."""
 LEAST_BAR = 4
 """Pixels across: narrower ones nobody could tell apart."""
-FAR_OUTSIDE = 64
-"""Pixels: a box that reaches further outside the picture is drawn as if it ended here."""
-OWN_FACE, STATUS, OTHERS, LABEL = 0.3, 0.5, 1.0, 4.0
-"""How much it weighs that a mark hides its own face, the status line, other faces and their bars, a label."""
-STAYS = 0.6
-"""A mark moves to another side only if it hides less than this share of what it hides now; else it would jump about."""
+MOST_OPACITY = 0.72
+FAINT = 0.12
+"""Of the map's range: below it nothing is drawn, so that noise does not veil the face."""
 
 
 class Face(NamedTuple):
@@ -47,19 +69,11 @@ class Face(NamedTuple):
     is_short: bool = False
 
 
-class Obstacle(NamedTuple):
-    """What shall not be hidden, and how much it weighs when there is no room."""
+class Heat(NamedTuple):
+    """A heat map, float32 (side, side) from 0 to 1 for what mattered most, and its square in pixels of the frame."""
 
-    rect: Rect
-    weight: float = 1.0
-
-
-class Place(NamedTuple):
-    """Where a mark goes: on which side, and how much it hides there (weight times pixels)."""
-
-    side: str
-    rect: Rect
-    hides: float
+    values: np.ndarray
+    square: Box
 
 
 class Overlay:
@@ -155,7 +169,9 @@ class Overlay:
         The label's is brighter; the place is the one that hides least. None where it is larger than the picture.
         """
         sizes, room, shares = canvas.sizes, canvas.picture.shrunk(canvas.sizes.gap), face.prediction.probabilities
-        name_width, row = self._name_size(canvas)
+        names = [self._name(label, PANEL_LETTERS) for label in self._labels]
+        widths, heights = zip(*(canvas.size_of(name, small=True) for name in (*names, "0")), strict=True)
+        name_width, row = max(widths), max(heights) + canvas.sizes.pad // 3
         number_width, bar_width = canvas.size_of(percent(1), small=True)[0], 6 * sizes.small
         most = max(2, int(MOST_HEIGHT * canvas.picture.height) // row)
         shown = sorted(shares, key=shares.__getitem__, reverse=True)[:most]
@@ -207,12 +223,6 @@ class Overlay:
             canvas.fill(Rect(left, inside.bottom - tall, right - left - 1, tall), self._colours[name])
         return place
 
-    def _name_size(self, canvas: Canvas) -> tuple[int, int]:
-        """Returns the width of a panel's widest name, and the height of its rows."""
-        names = (self._name(label, PANEL_LETTERS) for label in self._labels)
-        widths, heights = zip(*(canvas.size_of(name, small=True) for name in (*names, "0")), strict=True)
-        return max(widths), max(heights) + canvas.sizes.pad // 3
-
     def _label_size(self, canvas: Canvas, face: Face) -> tuple[int, int]:
         sizes = [canvas.size_of(text, bold=bold, small=face.is_short) for text, bold in self._pieces(face)]
         gaps = canvas.sizes.gap * (len(sizes) - 1) + 2 * canvas.sizes.pad
@@ -240,55 +250,26 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def rect_of(box: Sequence[float], picture: Rect) -> Rect:
-    """Returns a box (x, y, width, height; floats, anywhere) in whole pixels, cut off a little outside the picture."""
-    x, y, width, height = box
-    columns, rows = (-FAR_OUTSIDE, picture.width + FAR_OUTSIDE), (-FAR_OUTSIDE, picture.height + FAR_OUTSIDE)
-    left, right = (round(min(max(edge, columns[0]), columns[1])) for edge in (x, x + width))
-    top, bottom = (round(min(max(edge, rows[0]), rows[1])) for edge in (y, y + height))
-    return Rect(left, top, max(1, right - left), max(1, bottom - top))
-
-
-def beside(face: Rect, label: Rect, size: tuple[int, int], *, gap: int) -> dict[str, Rect]:
-    """Returns the places of a panel of `size` beside a face, best first; above and below also clear of its label."""
-    width, height = size
-    top, bottom = min(face.top, label.top), max(face.bottom, label.bottom)
-    return {
-        "right": Rect(face.right + gap, face.top, width, height),
-        "left": Rect(face.left - gap - width, face.top, width, height),
-        "below": Rect(face.left, bottom + gap, width, height),
-        "below, leftwards": Rect(face.right - width, bottom + gap, width, height),
-        "above": Rect(face.left, top - gap - height, width, height),
-        "above, leftwards": Rect(face.right - width, top - gap - height, width, height),
-    }
-
-
-def corners(size: tuple[int, int], room: Rect) -> dict[str, Rect]:
-    """Returns the places of a panel of `size` in the corners of `room`, for a face that leaves no place beside it."""
-    (width, height), right, bottom = size, room.right - size[0], room.bottom - size[1]
-    return {
-        "upper right": Rect(right, room.top, width, height),
-        "upper left": Rect(room.left, room.top, width, height),
-        "lower right": Rect(right, bottom, width, height),
-        "lower left": Rect(room.left, bottom, width, height),
-    }
-
-
-def best_place(
-    places: Mapping[str, Rect],
-    obstacles: Sequence[Obstacle],
-    *,
-    picture: Rect,
-    last: str | None = None,
-    own: Rect | None = None,
-) -> Place:
-    """Returns the place that hides least, inside the picture: the `last` one unless another is much better.
-
-    The face itself (`own`) weighs less: better hide a part of it than of another one.
-    """
-    found = []
-    for side in sorted(places, key=lambda side: side != last):
-        rect = places[side].moved_inside(picture)
-        hides = sum(rect.shared_area(one) * (OWN_FACE if one == own else weight) for one, weight in obstacles)
-        found.append(Place(side, rect, hides))
-    return min(found, key=lambda place: place.hides * (STAYS if place.side == last else 1))
+def blend_heat(canvas_bgr: np.ndarray, heat: Heat) -> None:
+    """Blends a map over its square of the picture, in place; what reaches outside is left out."""
+    height, width = canvas_bgr.shape[:2]
+    x, y, across, down = heat.square
+    left, right = round(max(x, 0)), round(min(x + across, width))
+    top, bottom = round(max(y, 0)), round(min(y + down, height))
+    if left >= right or top >= bottom:
+        return
+    levels = np.rint(np.clip(np.nan_to_num(heat.values), 0, 1) * 255).astype(np.uint8)
+    scale_x, scale_y = levels.shape[1] / across, levels.shape[0] / down
+    # Pixel centres: frame (left + i + 0.5 - x) / across * columns - 0.5.
+    from_frame = np.array(
+        [[scale_x, 0, (left + 0.5 - x) * scale_x - 0.5], [0, scale_y, (top + 0.5 - y) * scale_y - 0.5]]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (right - left, bottom - top)
+    levels = cv2.warpAffine(levels, from_frame, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    opacity = MOST_OPACITY * np.clip((np.arange(256) / 255 - FAINT) / (1 - FAINT), 0, 1)[:, None, None] ** 0.7
+    inferno = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)
+    # By level: the inferno map's colours times their opacity, and how much of the picture stays below them.
+    stays = np.broadcast_to(255 * (1 - opacity), inferno.shape)
+    colours, keeps = np.rint([inferno * opacity, stays]).astype(np.uint8)
+    paste(canvas_bgr, Stamp(cv2.applyColorMap(levels, colours), cv2.applyColorMap(levels, keeps)), left, top)

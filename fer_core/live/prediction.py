@@ -1,35 +1,38 @@
-"""`Prediction`: what was read in one face; and how one person's predictions are steadied over time, not over frames.
+"""`Prediction`: what was read in one face. `predict_emotion` reads one picture, `EmotionPredictor` many.
 
-Knows no frames, no detector and no clock: every value comes with its time.
+Nothing is kept between calls: who reads many pictures keeps an `EmotionPredictor`.
 """
 
-import math
+import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
 
+import cv2
 import numpy as np
 
-from fer_core.faces.face import Box
+from fer_core import faces as detectors
+from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray, network_input
+from fer_core.data.regular_file import checked_status
+from fer_core.errors import ConfigError, SourceError, did_you_mean
+from fer_core.faces import Box, Detector
+from fer_core.live.classifier import Classifier, Runtime, face_pictures, make_classifier
+from fer_core.paths import Paths
+from fer_core.store.architecture import PixelRange
+from fer_core.store.model_files import find_model
 
 UNSURE_BELOW = 0.4
 """With the shipped model, 11 % of the 3,589 images of PublicTest are below it; 36 % of those are right, and 74 % of the
 others."""
-SHORTEST_SECONDS = 0.3
-"""Nothing is shown for less. A shorter label cannot be read, and looks like a fault."""
-PATIENCE_SECONDS = 0.1
-"""What changes and is back within this time is not shown: where two labels are level, noise decides."""
-_HALF_LIFE = 0.9
-"""Of the smoothing time, so that half the height is passed by then and not just reached."""
-_STEADIEST_HERTZ, _HERTZ_PER_SPEED, _SPEED_HERTZ = 0.5, 8.0, 1.0
-"""For a face of 200 pixels these leave a quarter of the detectors' trembling, and lag by 15 ms behind a fast one."""
-
-
-class ShownLabel(NamedTuple):
-    """What is shown of the probabilities: the number of the label, and whether it is unsure."""
-
-    label: int
-    is_unsure: bool
+PHOTO_WIDTH = 640
+"""Faces are looked for on a picture of at most this width. Twice that of a video, since a photograph may hold many
+small faces; on 1000 and more, yunet loses or doubles a face that fills the picture."""
+Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
+Colour = Literal["bgr", "rgb", "gray"]
+Faces = Literal["find", "given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,15 @@ class Prediction:
             "label": self.label,
             "confidence": round(self.confidence, 4),
             "unsure": self.unsure,
-            "probabilities": {label: round(share, 4) for label, share in self.probabilities.items()},
+            "probabilities": {name: round(value, 4) for name, value in self.probabilities.items()},
         }
+
+
+class ShownLabel(NamedTuple):
+    """What is shown of the probabilities: the number of the label, and whether it is unsure."""
+
+    label: int
+    is_unsure: bool
 
 
 def make_prediction(
@@ -79,86 +89,169 @@ def shown_of(probabilities: np.ndarray, threshold: float) -> ShownLabel:
     return ShownLabel(label, is_unsure=not probabilities[label] >= threshold)
 
 
-class SteadyProbabilities:
-    """An exponential mean over time, at any frame rate, even or not."""
+def check_threshold(threshold: float) -> None:
+    """Raises ConfigError unless it is a probability."""
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"The threshold is {threshold:g}.", hint="It is a probability: between 0 and 1.")
 
-    def __init__(self, smoothing_seconds: float):
-        """A step has passed half its height after this time; 0 gives back what comes in."""
-        self._half_life = _HALF_LIFE * smoothing_seconds
-        self._value: np.ndarray | None = None
-        self._at = -math.inf
 
-    def update(self, probabilities: np.ndarray, seconds: float) -> np.ndarray:
-        """Returns the mean, float64 (labels,); `probabilities` float (labels,) sum to 1, and so does the mean."""
-        new = probabilities.astype(np.float64)
-        if self._value is None or self._half_life == 0:
-            self._value = new
+def predict_emotion(
+    image: Image, *, colour: Colour = "bgr", faces: Faces = "find", detector: str = "auto", **settings
+) -> list[Prediction]:
+    """Returns a prediction for each face in a picture, the largest first; an empty list where there is none.
+
+    Loads model and detector anew at each call (some 50 ms): for many pictures, keep an `EmotionPredictor`.
+
+    Args:
+        image: a file's path, a file's bytes, or a uint8 array (height, width, 3 or 4), or (height, width) where
+            `colour` is "gray".
+        colour: the order of an array's channels. Files say theirs.
+        faces: "find" looks for faces; "given" takes the picture for one face, cut out as in FER-2013.
+        detector, settings: as in `EmotionPredictor.open`.
+
+    Raises:
+        ConfigError: an array, a colour or a setting that cannot be used. SourceError: no readable picture.
+        ArtifactError: no usable model.
+    """
+    _check_choice("faces", faces, get_args(Faces))
+    picture = picture_of(image, colour)
+    predictor = EmotionPredictor.open(detector=detector if faces == "find" else None, **settings)
+    return predictor.read_picture(picture, faces=faces)
+
+
+class EmotionPredictor:
+    """Reads pictures with a model and a detector that are loaded once. Not for two threads at once."""
+
+    def __init__(self, detector: Detector | None, classifier: Classifier, *, threshold: float = UNSURE_BELOW):
+        """`detector` may be None where all pictures are faces already."""
+        check_threshold(threshold)
+        self.detector, self.classifier, self._threshold = detector, classifier, threshold
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        model: str | None = None,
+        labels_file: Path | None = None,
+        pixels: PixelRange | None = None,
+        detector: str | None = "auto",
+        detector_model: Path | None = None,
+        threshold: float = UNSURE_BELOW,
+        runtime: Runtime = "litert",
+        paths: Paths | None = None,
+        detection_width: int = PHOTO_WIDTH,
+    ) -> "EmotionPredictor":
+        """Returns a predictor. Raises as `predict_emotion`.
+
+        Args:
+            model: a run's id, a .h5 or .keras file, "best" or "tiny", which came along; the model in use if None.
+            labels_file, pixels: of a model from elsewhere: its labels as JSON, and the grey values it was trained on.
+                What is worth knowing of such a model comes as a UserWarning.
+            detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there;
+                None: for given faces alone.
+            threshold: a prediction with less confidence is unsure.
+            runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
+            detection_width: in pixels; a larger one finds smaller faces: give 1280 for a crowd.
+        """
+        check_threshold(threshold)
+        paths = paths or Paths.from_environment()
+        found = find_model(model, paths, labels_file=labels_file, pixels=pixels)
+        if found.note:
+            _warn(found.note)
+        classifier = make_classifier(found, paths, runtime=runtime, report=_warn)
+        finder = None
+        if detector is not None:
+            finder = detectors.make_detector(detector, paths=paths, model_file=detector_model, width=detection_width)
+        return cls(finder, classifier, threshold=threshold)
+
+    def read(self, image: Image, *, colour: Colour = "bgr", faces: Faces = "find") -> list[Prediction]:
+        """Returns a prediction for each face in a picture; arguments and errors as in `predict_emotion`."""
+        return self.read_picture(picture_of(image, colour), faces=faces)
+
+    def read_picture(self, picture: np.ndarray, *, faces: Faces = "find") -> list[Prediction]:
+        """Returns a prediction for each face, the largest first, of a decoded picture.
+
+        `picture`: uint8, gray (height, width), BGR or BGRA, any size. Of a given face the box is the whole picture.
+        Raises ConfigError for faces to be found without a detector.
+        """
+        _check_choice("faces", faces, get_args(Faces))
+        if faces == "given":
+            height, width = picture.shape[:2]
+            boxes, side = [Box(0, 0, width, height)], self.classifier.side
+            pictures = network_input(picture, side=side, channels=self.classifier.channels)[np.newaxis]
         else:
-            old_share = 0.5 ** (max(0.0, seconds - self._at) / self._half_life)
-            self._value = old_share * self._value + (1 - old_share) * new
-        self._at = max(self._at, seconds)
-        return self._value
+            picture_gray = gray(picture)
+            boxes = self._find(picture, picture_gray)
+            if not boxes:
+                return []
+            pictures = face_pictures(picture_gray, boxes, self.detector, self.classifier)
+        rows, labels = self.classifier.classify(pictures), self.classifier.labels
+        shown = [shown_of(row, self._threshold) for row in rows]
+        return [make_prediction(*one, labels=labels) for one in zip(boxes, rows, shown, strict=True)]
+
+    def _find(self, picture: np.ndarray, picture_gray: np.ndarray) -> list[Box]:
+        if self.detector is None:
+            raise ConfigError(
+                "This predictor has no detector, and cannot find faces.",
+                hint="Open it with a detector, or say that the picture is a face already.",
+            )
+        has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
+        return [face.box for face in self.detector.find(picture if has_colour else picture_gray)]
 
 
-class SteadyLabel:
-    """What is shown follows what the probabilities say, but nothing is shown for less than 0.3 s.
-
-    It changes once it has differed for 0.1 s without a break, to what is right then; and not before it has been shown
-    for 0.3 s. So it lags by 0.3 s and a frame at most. Only what comes last, before the source ends, may be shown for
-    less: that nobody can know.
-    """
-
-    def __init__(self) -> None:
-        self._shown: ShownLabel | None = None
-        self._shown_since = self._last = 0.0
-        self._differs_since: float | None = None
-
-    def update(self, right: ShownLabel, seconds: float) -> ShownLabel:
-        """Returns what to show at this time, when the probabilities of now say `right`."""
-        if right == self._shown:
-            self._differs_since = None
-        elif self._differs_since is None:
-            self._differs_since = seconds
-        if self._differs_since is not None:
-            # Until the frame before, since that is the last one that showed it.
-            could_be_read = self._last - self._shown_since >= SHORTEST_SECONDS
-            if self._shown is None or (could_be_read and seconds - self._differs_since >= PATIENCE_SECONDS):
-                self._shown, self._shown_since, self._differs_since = right, seconds, None
-        self._last = seconds
-        return self._shown
+def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:
+    """Returns any image as uint8, gray (height, width), BGR or BGRA. Raises ConfigError, SourceError."""
+    _check_choice("colour", colour, get_args(Colour))
+    if isinstance(image, np.ndarray):
+        return _picture_of_array(image, colour)
+    name = "The picture"
+    try:
+        if isinstance(image, str | PathLike):
+            name = str(image)
+            checked_status(Path(image))
+            image = Path(image).read_bytes()
+        if isinstance(image, bytes | bytearray | memoryview):
+            return decode_picture(bytes(image))
+    except (OSError, UnreadablePictureError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"{name} cannot be read: {reason}.", hint="Give a JPEG, PNG, BMP or WebP picture.") from None
+    raise ConfigError(
+        f"The image is of type {type(image).__module__}.{type(image).__qualname__}.",
+        hint="Give a path, a file's bytes or a uint8 array; of a Pillow image: np.asarray(image.convert('RGB')) "
+        "with colour='rgb'.",
+    )
 
 
-class SteadyBox:
-    """A box that does not tremble while a face is still, and hardly lags when it moves.
-
-    The One Euro filter (Casiez, Roussel and Vogel, CHI 2012): a low-pass whose cutoff grows with the speed. Speeds are
-    in widths of the face, so that near and far faces are treated alike.
-    """
-
-    def __init__(self) -> None:
-        self._at: float | None = None
-        self._raw = self._steady = self._speed = np.zeros(4)
-
-    def update(self, box: Box, seconds: float) -> Box:
-        """Returns the steadied box, in pixels like `box`."""
-        x, y, width, height = box
-        raw = np.array([x + width / 2, y + height / 2, width, height])
-        elapsed = 0.0 if self._at is None else seconds - self._at
-        if self._at is None:
-            self._raw = self._steady = raw
-        elif elapsed > 0:
-            of_speed = _low_pass(_SPEED_HERTZ, elapsed)
-            # of_speed / elapsed stays finite however short the time was; a way divided by it does not.
-            per_way = of_speed / elapsed / max(width, 1.0)
-            self._speed = (1 - of_speed) * self._speed + per_way * (raw - self._raw)
-            share = _low_pass(_STEADIEST_HERTZ + _HERTZ_PER_SPEED * np.abs(self._speed), elapsed)
-            self._steady, self._raw = self._steady + share * (raw - self._steady), raw
-        self._at = seconds
-        centre_x, centre_y, width, height = self._steady.tolist()
-        return Box(centre_x - width / 2, centre_y - height / 2, width, height)
+def _picture_of_array(image: np.ndarray, colour: Colour) -> np.ndarray:
+    if image.dtype != np.uint8:
+        is_number = image.size > 0 and image.dtype.kind in "iufb"
+        values = f" with values {image.min():g} to {image.max():g}" if is_number else ""
+        raise ConfigError(
+            f"The array is {image.dtype}{values}; it must be uint8, 0 to 255.",
+            hint="Convert it: (image * 255).round().astype('uint8') where it is 0..1, image.round().astype('uint8') "
+            "where it is 0..255, (image >> 8).astype('uint8') for 16 bits.",
+        )
+    channels = (1,) if colour == "gray" else (3, 4)
+    is_gray = image.ndim == 2 and colour == "gray"
+    if image.size == 0 or not (is_gray or (image.ndim == 3 and image.shape[2] in channels)):
+        raise ConfigError(
+            f"The array has the shape {image.shape}, and colour is {colour!r}.",
+            hint="It must be one picture: (height, width, 3 or 4) for 'bgr' or 'rgb', (height, width) for 'gray'.",
+        )
+    if colour == "gray":
+        return image.reshape(image.shape[:2])
+    to_bgr = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return cv2.cvtColor(image, to_bgr) if colour == "rgb" else image
 
 
-def _low_pass(cutoff_hertz: float | np.ndarray, elapsed: float) -> float | np.ndarray:
-    """Returns how much of a new value a first-order low-pass takes after `elapsed` seconds."""
-    turn = 2 * math.pi * cutoff_hertz * elapsed
-    return turn / (turn + 1)
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} cannot be {value!r}.", hint=did_you_mean(str(value), choices))
+
+
+def _warn(sentence: str) -> None:
+    """Warns at the line outside this package that called it, however deep inside it the sentence comes up."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("fer_core."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)

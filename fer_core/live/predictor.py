@@ -1,70 +1,41 @@
-"""From pictures to predictions: `FacePredictor` for one picture, `LivePredictor` for the frames of a video or a camera.
+"""`LivePredictor`: predictions for the frames of a video or a camera, for each person, and steadied over time.
 
-Opens no source, draws nothing, and keeps no more than what the people in view need.
+Opens no source, draws nothing, and keeps no more than what the people in view need. Time is that of the frames: at any
+rate, even or not, the same is shown.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from fer_core.data.face_picture import gray, network_input
+from fer_core.data.face_picture import gray
 from fer_core.errors import ConfigError
-from fer_core.faces import DETECT_EVERY, Detector
-from fer_core.faces.face import Box, Face
-from fer_core.faces.framing import crop_face, square_of
-from fer_core.live.classifier import Classifier, framing_for
+from fer_core.faces import DETECT_EVERY, Box, Detector, Face
+from fer_core.faces.framing import square_of
+from fer_core.live.classifier import Classifier, face_pictures, framing_for
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import (
     UNSURE_BELOW,
     Prediction,
     ShownLabel,
-    SteadyBox,
-    SteadyLabel,
-    SteadyProbabilities,
+    check_threshold,
     make_prediction,
     shown_of,
 )
 from fer_core.live.tracker import Flow, Track, Tracker
 
 SMOOTHING_SECONDS = 0.5
-
-
-class FacePredictor:
-    """Reads the faces of single pictures: uint8, gray (height, width), BGR or BGRA, any size.
-
-    `detector` may be None where all pictures are faces already (`read_given`).
-    """
-
-    def __init__(self, detector: Detector | None, classifier: Classifier, *, threshold: float = UNSURE_BELOW):
-        check_threshold(threshold)
-        self.detector, self.classifier, self._threshold = detector, classifier, threshold
-
-    def read(self, picture: np.ndarray) -> list[Prediction]:
-        """Returns the prediction for each face found, largest face first. Raises ConfigError without a detector."""
-        if self.detector is None:
-            raise ConfigError(
-                "This predictor has no detector, and cannot find faces.",
-                hint="Open it with a detector, or say that the picture is a face already.",
-            )
-        picture_gray = gray(picture)
-        has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
-        boxes = [face.box for face in self.detector.find(picture if has_colour else picture_gray)]
-        if not boxes:
-            return []
-        faces = face_pictures(picture_gray, boxes, self.detector, self.classifier)
-        return list(map(self._prediction, boxes, self.classifier.classify(faces)))
-
-    def read_given(self, picture: np.ndarray) -> list[Prediction]:
-        """Returns the one prediction for a picture that is a face already, cut out as in training; its box is all."""
-        face = network_input(picture, side=self.classifier.side, channels=self.classifier.channels)
-        height, width = picture.shape[:2]
-        return [self._prediction(Box(0, 0, width, height), self.classifier.classify(face[np.newaxis])[0])]
-
-    def _prediction(self, box: Box, probabilities: np.ndarray) -> Prediction:
-        shown = shown_of(probabilities, self._threshold)
-        return make_prediction(box, probabilities, shown, labels=self.classifier.labels)
+SHORTEST_SECONDS = 0.3
+"""Nothing is shown for less. A shorter label cannot be read, and looks like a fault."""
+PATIENCE_SECONDS = 0.1
+"""What changes and is back within this time is not shown: where two labels are level, noise decides."""
+_HALF_LIFE = 0.9
+"""Of the smoothing time, so that half the height is passed by then and not just reached."""
+_STEADIEST_HERTZ, _HERTZ_PER_SPEED, _SPEED_HERTZ = 0.5, 8.0, 1.0
+"""For a face of 200 pixels these leave a quarter of the detectors' trembling, and lag by 15 ms behind a fast one."""
 
 
 class SeenFace(NamedTuple):
@@ -198,16 +169,86 @@ class _Person:
         self.shown = right if self._label is None else self._label.update(right, seconds)
 
 
-def face_pictures(
-    frame_gray: np.ndarray, boxes: Sequence[Box], detector: Detector, classifier: Classifier
-) -> np.ndarray:
-    """Returns the faces as the network wants them, uint8 (n, side, side, channels), from a frame (height, width)."""
-    framing = framing_for(detector, classifier)
-    crops = (crop_face(frame_gray, box, framing=framing) for box in boxes)
-    return np.stack([network_input(crop, side=classifier.side, channels=classifier.channels) for crop in crops])
+class SteadyProbabilities:
+    """An exponential mean over time, at any frame rate, even or not."""
+
+    def __init__(self, smoothing_seconds: float):
+        """A step has passed half its height after this time; 0 gives back what comes in."""
+        self._half_life = _HALF_LIFE * smoothing_seconds
+        self._value: np.ndarray | None = None
+        self._at = -math.inf
+
+    def update(self, probabilities: np.ndarray, seconds: float) -> np.ndarray:
+        """Returns the mean, float64 (labels,); `probabilities` float (labels,) sum to 1, and so does the mean."""
+        new = probabilities.astype(np.float64)
+        if self._value is None or self._half_life == 0:
+            self._value = new
+        else:
+            old_share = 0.5 ** (max(0.0, seconds - self._at) / self._half_life)
+            self._value = old_share * self._value + (1 - old_share) * new
+        self._at = max(self._at, seconds)
+        return self._value
 
 
-def check_threshold(threshold: float) -> None:
-    """Raises ConfigError unless it is a probability."""
-    if not 0 <= threshold <= 1:
-        raise ConfigError(f"The threshold is {threshold:g}.", hint="It is a probability: between 0 and 1.")
+class SteadyLabel:
+    """What is shown follows what the probabilities say, but nothing is shown for less than 0.3 s.
+
+    It changes once it has differed for 0.1 s without a break, to what is right then; and not before it has been shown
+    for 0.3 s. So it lags by 0.3 s and a frame at most. Only what comes last, before the source ends, may be shown for
+    less: that nobody can know.
+    """
+
+    def __init__(self) -> None:
+        self._shown: ShownLabel | None = None
+        self._shown_since = self._last = 0.0
+        self._differs_since: float | None = None
+
+    def update(self, right: ShownLabel, seconds: float) -> ShownLabel:
+        """Returns what to show at this time, when the probabilities of now say `right`."""
+        if right == self._shown:
+            self._differs_since = None
+        elif self._differs_since is None:
+            self._differs_since = seconds
+        if self._differs_since is not None:
+            # Until the frame before, since that is the last one that showed it.
+            could_be_read = self._last - self._shown_since >= SHORTEST_SECONDS
+            if self._shown is None or (could_be_read and seconds - self._differs_since >= PATIENCE_SECONDS):
+                self._shown, self._shown_since, self._differs_since = right, seconds, None
+        self._last = seconds
+        return self._shown
+
+
+class SteadyBox:
+    """A box that does not tremble while a face is still, and hardly lags when it moves.
+
+    The One Euro filter (Casiez, Roussel and Vogel, CHI 2012): a low-pass whose cutoff grows with the speed. Speeds are
+    in widths of the face, so that near and far faces are treated alike.
+    """
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+        self._raw = self._steady = self._speed = np.zeros(4)
+
+    def update(self, box: Box, seconds: float) -> Box:
+        """Returns the steadied box, in pixels like `box`."""
+        x, y, width, height = box
+        raw = np.array([x + width / 2, y + height / 2, width, height])
+        elapsed = 0.0 if self._at is None else seconds - self._at
+        if self._at is None:
+            self._raw = self._steady = raw
+        elif elapsed > 0:
+            of_speed = _low_pass(_SPEED_HERTZ, elapsed)
+            # of_speed / elapsed stays finite however short the time was; a way divided by it does not.
+            per_way = of_speed / elapsed / max(width, 1.0)
+            self._speed = (1 - of_speed) * self._speed + per_way * (raw - self._raw)
+            share = _low_pass(_STEADIEST_HERTZ + _HERTZ_PER_SPEED * np.abs(self._speed), elapsed)
+            self._steady, self._raw = self._steady + share * (raw - self._steady), raw
+        self._at = seconds
+        centre_x, centre_y, width, height = self._steady.tolist()
+        return Box(centre_x - width / 2, centre_y - height / 2, width, height)
+
+
+def _low_pass(cutoff_hertz: float | np.ndarray, elapsed: float) -> float | np.ndarray:
+    """Returns how much of a new value a first-order low-pass takes after `elapsed` seconds."""
+    turn = 2 * math.pi * cutoff_hertz * elapsed
+    return turn / (turn + 1)

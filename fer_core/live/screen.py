@@ -1,4 +1,4 @@
-"""What people see: a window, what is drawn over the frames in it and in files, and what the keys do.
+"""The window, and its keys.
 
 OpenCV's windows end the process (SIGABRT) where none can be opened, so that is found out first. All calls belong in the
 main thread.
@@ -7,29 +7,17 @@ main thread.
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from fer_core.errors import FerError, SourceError
-from fer_core.live.canvas import Heat
-from fer_core.live.capturing import Recorder
-from fer_core.live.frame import Frame, Shown, Source
-from fer_core.live.overlay import Overlay
-from fer_core.live.prediction import Prediction
-from fer_core.live.predictor import LivePredictor
-from fer_core.live.status import KEYS, Status
+from fer_core.live.frame import Shown
+from fer_core.live.layout import KEYS
 from fer_core.live.video_output import fitted
 
-if TYPE_CHECKING:
-    from fer_core.live.occlusion import HeatMaps
-
-NOTICE_SECONDS = 4.0
-"""How long a sentence about a key, a snapshot or a new model stays on the screen."""
 OTHER = "other"
 """Any other key: Space, Enter, arrows."""
 _ESCAPE = 27
@@ -135,130 +123,6 @@ def window_size(size: tuple[int, int]) -> tuple[int, int]:
     shrink = min(1.0, _LARGEST[0] / width, _LARGEST[1] / height)
     scale = shrink if shrink < 1 else max(1.0, min(_SMALLEST[0] / width, _SMALLEST[1] / height))
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-class LiveView:
-    """Draws predictions over frames, for files and for the window, where there is one, and obeys its keys.
-
-    In the window, files run at their own pace.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        predictor: LivePredictor,
-        *,
-        window: Window | None = None,
-        recorder: Recorder | None = None,
-        heat_maps: "HeatMaps | None" = None,
-        next_detector: Callable[[], str] = str,
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        """`recorder` belongs to a window. `next_detector` changes the detector and returns a sentence about it."""
-        self._source, self._predictor, self._overlay = source, predictor, Overlay(predictor.classifier.labels)
-        self._window, self._recorder, self._heat_maps = window, recorder, heat_maps
-        self._next_detector, self._clock = next_detector, clock
-        self.is_paused = self.shows_help = self.shows_heat = self._quits = False
-        self.notice, self._notice_until = "", 0.0
-        self._last: Shown | None = None
-        self._began: float | None = None
-
-    @property
-    def wants_to_end(self) -> bool:
-        """Whether q was pressed or the window closed."""
-        return self._quits or (self._window is not None and self._window.is_closed)
-
-    def tell(self, text: str) -> None:
-        """Shows a sentence in the window for a while."""
-        self.notice, self._notice_until = text, self._clock() + NOTICE_SECONDS
-
-    def for_file(self, frame: Frame, predictions: Sequence[Prediction], rate: float) -> np.ndarray:
-        """Returns the annotated picture for a file, BGR, of the frame's size."""
-        if not self._source.is_live:  # how fast a file was read says nothing to whoever sees the result
-            return self._drawn(frame, predictions)
-        return self._drawn(frame, predictions, rate=rate, delay=self._clock() - frame.read_at)
-
-    def show(self, shown: Shown) -> None:
-        """Shows a frame; one of a file not before its time."""
-        if self._window is None:
-            return
-        self._last = shown
-        if self._recorder.problem:
-            self.tell(self._recorder.problem)
-            self._recorder.problem = ""
-        self._show_last()
-        while self._is_early(shown.frame) and not (self.wants_to_end or self.is_paused):
-            self._obey(self._window.key())
-
-    def idle(self) -> None:
-        """Shows the last frame with the present message, and obeys the keys."""
-        if self._window is not None:
-            self._show_last()
-
-    def _show_last(self) -> None:
-        if self._last is not None:
-            now = self._clock()
-            frame, predictions, *_ = self._last
-            notice = self.notice if now < self._notice_until else ""
-            problem = self._heat_maps.problem if self._heat_maps and self.shows_heat else ""
-            picture_bgr = self._drawn(
-                frame,
-                predictions,
-                rate=self._last.rate,
-                delay=0.0 if self.is_paused else now - frame.read_at,
-                message=self._source.message or notice or problem,
-                recording=self._recorder.needs_picture,
-                paused=self.is_paused,
-                help=self.shows_help,
-            )
-            self._window.show(picture_bgr)
-        self._obey(self._window.key())
-
-    def _drawn(
-        self, frame: Frame, predictions: Sequence[Prediction], *, rate: float = 0.0, delay: float = 0.0, **more
-    ) -> np.ndarray:
-        heat: Mapping[int, Heat] | None = None
-        if self._heat_maps is not None and self.shows_heat:
-            heat = self._heat_maps.latest(self._predictor, predictions)
-        model, detector = self._predictor.classifier.name, self._predictor.detector.name
-        status = Status(model, detector, rate, delay, heat=self.shows_heat, **more)
-        return self._overlay.draw(frame.picture_bgr, predictions, status, heat)
-
-    def _is_early(self, frame: Frame) -> bool:
-        if self._source.is_live:
-            return False
-        now = self._clock()
-        if self._began is None or now - self._began > frame.seconds + 1.0:  # first frame, or after a pause
-            self._began = now - frame.seconds
-        return now - self._began < frame.seconds
-
-    def _obey(self, key: str | None) -> None:
-        try:
-            match key:
-                case "q":
-                    self._quits = True
-                case "p":
-                    self.is_paused = not self.is_paused
-                case "h":
-                    self.shows_help = not self.shows_help
-                case "e":
-                    self.shows_heat = not self.shows_heat
-                case "d":
-                    self.tell(self._next_detector())
-                case "s" | "r" if self._last is None:
-                    self.tell("There is no picture yet.")
-                case "s":
-                    frame, predictions, _, rate, _ = self._last
-                    path = self._recorder.snapshot(self._last, self.for_file(frame, predictions, rate))
-                    self.tell(f"Saved {path.name}.")
-                case "r" if self._recorder.needs_picture:
-                    self._recorder.close()
-                    self.tell(f"Saved {self._recorder.paths[-1].name}.")
-                case "r":
-                    height, width = self._last.frame.picture_bgr.shape[:2]
-                    self.tell(f"Recording {self._recorder.start((width, height)).name}.")
-        except FerError as error:  # what cannot be saved or found does not end the view
-            self.tell(f"{error} {error.hint}")
 
 
 def show_still(

@@ -20,7 +20,7 @@ from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.frame import ANSWER_SECONDS, Device, EveryFrame, Frame, NewestFrame, Source, Wait, frame_now
 from fer_core.live.video import SCHEMES, open_stream, open_video_file, without_password
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff")
 """Of pictures."""
 _VIDEOS_OF_JPEGS = (".mjpeg", ".mjpg")
 _PICTURES_PER_SECOND = 1.0
@@ -62,21 +62,16 @@ def _open_path(path: Path, text: str) -> Source:
         mode = path.stat().st_mode if text else 0
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise SourceError(f"{text!r} is neither a file nor a folder.", hint=_WHAT_THERE_IS)
-        opens = open_pictures if stat.S_ISDIR(mode) or _looks_like_picture(path) else open_video_file
+        is_picture_or_folder = stat.S_ISDIR(mode) or path.suffix.lower() in PICTURE_SUFFIXES
+        if not is_picture_or_folder and path.suffix.lower() not in _VIDEOS_OF_JPEGS:
+            with path.open("rb") as file:
+                is_picture_or_folder = is_picture(file.read(12))
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(f"There is no {path}.", hint=_near_name(path)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SourceError(f"{text} cannot be read: {reason}.", hint=_WHAT_THERE_IS) from None
-    return opens(path)
-
-
-def _looks_like_picture(path: Path) -> bool:
-    """By how it begins, or by its name."""
-    if path.suffix.lower() in (*SUFFIXES, *_VIDEOS_OF_JPEGS):
-        return path.suffix.lower() in SUFFIXES
-    with path.open("rb") as file:
-        return is_picture(file.read(12))
+    return open_pictures(path) if is_picture_or_folder else open_video_file(path)
 
 
 def _near_name(path: Path) -> str:
@@ -103,7 +98,7 @@ def open_pictures(path: Path) -> EveryFrame:
         return EveryFrame(str(path), first, frames, rate=rate, skipped=skipped, is_still=True)
     if not paths:
         hint = "Give the folder that the pictures are in: folders in it are not read."
-        raise SourceError(f"{path} has no pictures ({', '.join(SUFFIXES)}).", hint=hint)
+        raise SourceError(f"{path} has no pictures ({', '.join(PICTURE_SUFFIXES)}).", hint=hint)
     if is_folder:
         raise SourceError(f"{path} has {len(paths)} pictures, and none can be read: {skipped[0]}.", hint=_FORMATS_HINT)
     reason = skipped[0].removeprefix(f"{path.name}: ")
@@ -138,7 +133,7 @@ def read_picture(path: Path) -> np.ndarray:
 def _pictures_in(folder: Path) -> list[Path]:
     """In the order in which people count: `frame_9` before `frame_10`."""
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.name[0] != "."]
     except OSError as error:
         hint = "Give a folder that you may read."
         raise SourceError(f"{folder} cannot be read: {error.strerror}.", hint=hint) from None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fer_core.faces.face import Box, Face
+from fer_core.faces import Box, Face
 from fer_core.faces.framing import common_area
 
 BRIDGE_SECONDS = 0.7

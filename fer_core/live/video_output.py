@@ -13,10 +13,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from fer_core.errors import FerError
 from fer_core.live.frame import Shown, Sink
-from fer_core.live.output_path import check_output, write_error
+from fer_core.live.output import check_output, write_error
 from fer_core.live.video import plausible_rate
 
-SUFFIXES = (".mp4", ".mkv", ".avi", ".mov")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov")
 USUAL_RATE = 30.0
 """Frames a second where the source does not say: most cameras have it."""
 LONGEST_HOLE_SECONDS = 10.0
@@ -41,13 +41,15 @@ _PLAYERS = {
 _PLAYERS_OF_MPEG4 = "plays in VLC, mpv and most programs, not in browsers: this PyAV was built without H.264."
 
 
-class VideoOutput:
+class VideoOutput(Sink):
     """A video file of constant rate. `codec` is what it is encoded with, `players` says who plays it.
 
     A picture is shown at its own time: it is repeated where the next one is late, and left out where another one falls
     on the same frame, so that what is live plays no faster than it happened. Pictures of another size than the video
     are fitted into it, with black bars. The file appears with the first picture.
     """
+
+    needs_picture = True
 
     def __init__(self, path: Path, size: tuple[int, int], rate: float | None, *, overwrite: bool = False):
         """Raises ConfigError if the file cannot be written, or is there, not empty and not to be overwritten.
@@ -57,7 +59,7 @@ class VideoOutput:
             size: (width, height) of the pictures in pixels; odd ones get one more row or column.
             rate: frames a second; None where nobody knows.
         """
-        check_output(path, suffixes=SUFFIXES, overwrite=overwrite)
+        check_output(path, suffixes=VIDEO_SUFFIXES, overwrite=overwrite)
         self.path = path
         self._encoder = next(name for name in _ENCODERS if name in av.codecs_available)
         is_h264 = self._encoder != "mpeg4"
@@ -75,23 +77,18 @@ class VideoOutput:
         self._frames = 0
         self._zero = self._last_seconds = 0.0
 
-    def write(self, picture_bgr: np.ndarray, seconds: float | None = None) -> None:
-        """Writes a picture; does nothing after `close` and after an error.
-
-        Args:
-            picture_bgr: uint8 (height, width, 3).
-            seconds: when it is shown, by any clock that does not run backward; None: right after the one before it.
+    def write(self, shown: Shown) -> None:
+        """Writes the annotated picture at its time; does nothing after `close` and after an error.
 
         Raises:
             DiskFullError: what was written before plays.
             SourceError: the encoder ended.
         """
-        due = self._frames if seconds is None or self._is_closed else self._due(seconds)
-        if self._is_closed or due < self._frames:
+        if self._is_closed or (due := self._due(shown.frame.seconds)) < self._frames:
             return
         for _ in range(self._frames, due):
             self._encode(self._last)
-        self._last = fitted(picture_bgr, self._size)
+        self._last = fitted(shown.picture_bgr, self._size)
         self._encode(self._last)
 
     def close(self) -> None:
@@ -156,20 +153,6 @@ class VideoOutput:
             yield
         except av.error.FFmpegError as error:
             raise write_error(self.path, error.errno, error.strerror) from None
-
-
-class VideoSink(Sink):
-    """Writes the annotated pictures, each at its time in the source."""
-
-    needs_picture = True
-
-    def __init__(self, video: VideoOutput):
-        self._video = video
-        self.close = video.close
-
-    def write(self, shown: Shown) -> None:
-        """Writes the picture. Raises SourceError, DiskFullError."""
-        self._video.write(shown.picture_bgr, shown.frame.seconds)
 
 
 def fitted(picture_bgr: np.ndarray, size: tuple[int, int]) -> np.ndarray:

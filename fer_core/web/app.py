@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
 from fer_core.training.report import duration
-from fer_core.web import login, openapi, problems, safety, uploads
+from fer_core.web import openapi, problems, safety, uploads
 from fer_core.web.service import Service, service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from fer_core.web.views import corrections, faces, jobs, model, runs
@@ -38,7 +38,7 @@ def make_app(
     uploads.limit_uploads(app, most_bytes=settings.upload_bytes)
     Service(app, settings, paths, environ=environ, clock=clock)
     safety.guard(app, hosts=host_names(settings))
-    login.lock(app, login.SignIn(known_secrets), https=settings.https)
+    safety.lock(app, safety.SignIn(known_secrets), https=settings.https)
     problems.handle_problems(app)
     for name, write in _FILTERS.items():
         app.add_template_filter(_or_dash(write), name)
@@ -87,8 +87,8 @@ _FILTERS: dict[str, Callable[[Any], str]] = {
 
 
 def _known_everywhere() -> dict[str, Any]:
-    known: dict[str, Any] = {"is_signed_in": login.is_signed_in()}
-    if login.is_locked() and not known["is_signed_in"]:
+    known: dict[str, Any] = {"is_signed_in": safety.is_signed_in()}
+    if safety.is_locked() and not known["is_signed_in"]:
         return known  # a stranger sees the login, and no more than that
     pool = service().pool
     return known | {"model_name": pool.model.name, "model_problem": pool.problem}

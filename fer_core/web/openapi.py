@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from fer_core.web import answers
-from fer_core.web.login import is_locked
+from fer_core.web.safety import is_locked
 from fer_core.web.service import service
 from fer_core.web.settings import WebSettings
 from fer_core.web.uploads import LARGEST_TOGETHER, MOST_PICTURES

@@ -11,13 +11,12 @@ import numpy as np
 from itsdangerous import TimestampSigner
 
 from fer_core.data.face_picture import gray, network_input
-from fer_core.faces.face import Box
+from fer_core.faces import Box
 from fer_core.faces.framing import crop_face, square_of
-from fer_core.live.canvas import Heat, blend_heat
 from fer_core.live.classifier import Classifier, framing_for
 from fer_core.live.occlusion import occlusion_map
-from fer_core.live.prediction import Prediction
-from fer_core.live.predictor import FacePredictor
+from fer_core.live.overlay import Heat, blend_heat
+from fer_core.live.prediction import EmotionPredictor
 
 Finding = Literal["auto", "find", "given"]
 
@@ -34,20 +33,20 @@ _FACE_ALREADY_PIXELS = 256
 
 
 def picture_shown(
-    predictor: FacePredictor, picture: np.ndarray, *, finding: Finding, signer: TimestampSigner
+    predictor: EmotionPredictor, picture: np.ndarray, *, finding: Finding, signer: TimestampSigner
 ) -> dict[str, Any]:
     """Returns what is shown of a picture, uint8, gray (height, width), BGR or BGRA.
 
     Boxes are in pixels of `width` x `height`, also where the picture `shown` is smaller. `found` are more faces than
     `faces` in a crowd. `is_given`: the whole picture was taken for one face; `guessed`: and nobody said so.
     """
-    predictions = [] if finding == "given" else predictor.read(picture)
+    predictions = [] if finding == "given" else predictor.read_picture(picture)
     is_given = finding == "given" or (finding == "auto" and not predictions and _is_like_a_face(picture))
     if is_given:
-        predictions = predictor.read_given(picture)
+        predictions = predictor.read_picture(picture, faces="given")
     faces, picture_gray = [], gray(picture)
     framing = framing_for(predictor.detector, predictor.classifier)
-    for prediction in _largest(predictions):
+    for prediction in predictions[:MOST_FACES]:
         square = prediction.box if is_given else square_of(prediction.box, framing)
         crop_gray = picture_gray if is_given else crop_face(picture_gray, prediction.box, framing=framing)
         kept = base64.b64encode(_encoded(_at_most(crop_gray, KEPT_PIXELS), ".png"))
@@ -76,13 +75,6 @@ def _steps(classifier: Classifier, crop: np.ndarray, crop_gray: np.ndarray, labe
         "network": _data_address(face[:, :, 0], ".png"),
         "heat": _heat(classifier, face, label) if label else None,
     }
-
-
-def _largest(predictions: list[Prediction]) -> list[Prediction]:
-    """Returns the largest faces, as many as are shown, in the order in which they were found."""
-    by_size = sorted(predictions, key=lambda prediction: prediction.box.width * prediction.box.height, reverse=True)
-    shown = {id(prediction) for prediction in by_size[:MOST_FACES]}
-    return [prediction for prediction in predictions if id(prediction) in shown]
 
 
 def _inside(picture: np.ndarray, square: Box) -> np.ndarray:

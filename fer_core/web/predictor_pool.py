@@ -20,23 +20,18 @@ from functools import cached_property
 import numpy as np
 
 from fer_core import faces
-from fer_core.errors import FerError
-from fer_core.live.classifier import make_classifier
+from fer_core.live.classifier import ModelWatch, make_classifier
 from fer_core.live.frame import Frame
-from fer_core.live.prediction import Prediction
-from fer_core.live.predictor import FacePredictor, LivePredictor
+from fer_core.live.prediction import EmotionPredictor, Prediction
+from fer_core.live.predictor import LivePredictor
 from fer_core.paths import Paths
 from fer_core.store.clock import utc_now
 from fer_core.store.model_files import ModelFiles, find_model, litert_file
-from fer_core.store.promotion import current
 from fer_core.store.run import Run
 from fer_core.tuning.measuring import Cost, cost
 from fer_core.web.problems import RequestError
 from fer_core.web.settings import WebSettings
 
-CHECK_SECONDS = 1.0
-RETRY_SECONDS = 30.0
-"""After a promoted model could not be read: it may still be on its way, on a shared disk."""
 QUICK_WIDTH = 320
 PATIENCE_SECONDS = 10.0
 """The longest wait for a predictor: whoever waits longer has most likely gone."""
@@ -52,10 +47,10 @@ class LentPredictor:
 
     model: ModelFiles
     """What it reads with, also where another model is in use by the time that the answer is written."""
-    quick: FacePredictor
-    thorough: FacePredictor
+    quick: EmotionPredictor
+    thorough: EmotionPredictor
 
-    def for_picture(self, picture: np.ndarray) -> FacePredictor:
+    def for_picture(self, picture: np.ndarray) -> EmotionPredictor:
         """Returns the predictor that finds the smallest faces that are looked for at all in this picture.
 
         Half of a picture of up to 640 pixels shows faces of 40 pixels with 20, which is enough, in a third of the time.
@@ -85,7 +80,6 @@ class _Session:
     smoothing_seconds: float
     used: float = 0.0
     busy: threading.Lock = field(default_factory=threading.Lock)
-    frames: int = 0
 
 
 class LiveSessions:
@@ -97,7 +91,7 @@ class LiveSessions:
         self._changing = threading.Lock()
 
     def read(
-        self, session_id: str, picture_bgr: np.ndarray, predictor: FacePredictor, *, smoothing_seconds: float
+        self, session_id: str, picture_bgr: np.ndarray, predictor: EmotionPredictor, *, smoothing_seconds: float
     ) -> list[Prediction]:
         """Returns what is read in the next frame, uint8 BGR (height, width, 3), of a session; a new id begins one.
 
@@ -111,10 +105,9 @@ class LiveSessions:
         if not session.busy.acquire(blocking=False):
             raise RequestError(409, "The frame before is still being read.", hint="Send one frame at a time.")
         try:
-            session.frames += 1
             session.predictor.use(detector=predictor.detector, classifier=predictor.classifier)
             now = self._clock()
-            predictions = session.predictor.read(Frame(picture_bgr, session.frames, now, utc_now(), now))
+            predictions = session.predictor.read(Frame(picture_bgr, 0, now, utc_now(), now))
             session.predictor.faces = {}  # what the network saw is not kept either
             return predictions
         finally:
@@ -126,7 +119,7 @@ class LiveSessions:
             while self._sessions and self._clock() - next(iter(self._sessions.values())).used >= IDLE_SECONDS:
                 self._sessions.popitem(last=False)
 
-    def _session(self, session_id: str, predictor: FacePredictor, smoothing_seconds: float) -> _Session:
+    def _session(self, session_id: str, predictor: EmotionPredictor, smoothing_seconds: float) -> _Session:
         with self._changing:
             session = self._sessions.pop(session_id, None)
             if session is None or session.smoothing_seconds != smoothing_seconds:
@@ -151,26 +144,35 @@ class PredictorPool:
     def __init__(self, settings: WebSettings, paths: Paths):
         """Raises ArtifactError or ConfigError where there is no usable model or detector."""
         self._settings, self._paths = settings, paths
-        # Before the model: one that is promoted in between is noticed at the next look.
-        self._pointer = self._promoted()
-        self.generation = self._load()
-        """What is read with now."""
         self.waiting = 0
         """Requests that have a predictor or wait for one."""
-        self.problem = ""
-        """Why a promoted model is not read with, on each page; '' if nothing is wrong."""
         self._most = settings.predictor_count + settings.waiting
-        self._changing, self._counting = threading.Lock(), threading.Lock()
-        self._refused: tuple[str | None, float] = None, 0.0
-        """What could not be read with, and until when it is not tried again."""
-        self._is_closed = threading.Event()
+        self._counting = threading.Lock()
         self.sessions = LiveSessions(threshold=settings.threshold)
-        threading.Thread(target=self._watch, name="promoted model", daemon=True).start()
+        self._watch = ModelWatch(
+            paths,
+            self._load(),
+            self._load_promoted,
+            is_fixed=settings.model is not None,
+            report=log.warning,
+            every_second=self.sessions.forget_idle,
+        )
+        self.look, self.close = self._watch.look, self._watch.close
+
+    @property
+    def generation(self) -> Generation:
+        """What is read with now."""
+        return self._watch.loaded
 
     @property
     def model(self) -> ModelFiles:
         """The model that is read with now."""
         return self.generation.model
+
+    @property
+    def problem(self) -> str:
+        """Why a promoted model is not read with, on each page; '' if nothing is wrong."""
+        return self._watch.problem
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[LentPredictor]:
@@ -192,53 +194,10 @@ class PredictorPool:
             with self._counting:
                 self.waiting -= 1
 
-    def look(self) -> None:
-        """Goes over to a model that was promoted since the last look; returns when it is in use here.
-
-        Does nothing where a model was given. Raises ArtifactError, OSError if it cannot be seen what is in use.
-        """
-        if self._settings.model is not None:
-            return
-        with self._changing:
-            promoted = self._promoted()
-            if promoted == self._pointer:
-                self._refused, self.problem = (None, 0.0), ""
-            elif promoted != self._refused[0] or time.monotonic() >= self._refused[1]:
-                self._go_over_to(promoted)
-
-    def _go_over_to(self, promoted: str | None) -> None:
-        try:
-            self.generation = self._load()
-        except Exception as error:  # what LiteRT and OpenCV say of a file that is broken has no common parent
-            self._refused = promoted, time.monotonic() + RETRY_SECONDS
-            self._report(f"The model promoted last cannot be read with ({error}); the one before it goes on.")
-            return
-        self._pointer, self._refused, self.problem = promoted, (None, 0.0), ""
-        log.info("Now reading with %s.", self.model.name)
-
-    def _report(self, problem: str) -> None:
-        if problem != self.problem:
-            log.warning(problem)
-        self.problem = problem
-
-    def close(self) -> None:
-        """Looks for promoted models and idle visits no more."""
-        self._is_closed.set()
-
-    def _watch(self) -> None:
-        while not self._is_closed.wait(CHECK_SECONDS):
-            self.sessions.forget_idle()
-            try:
-                self.look()
-            except FerError as error:
-                self._report(f"What is in use cannot be seen ({error}); the model goes on that was.")
-            except Exception:  # this thread is the only one that looks: it must go on
-                log.exception("Whether another model was promoted cannot be seen; the next look is in a second.")
-
-    def _promoted(self) -> str | None:
-        """Returns what current.json says, as a mark that is another one after each promotion."""
-        pointer = current(self._paths)
-        return f"{pointer.run} {pointer.sha256}" if pointer else None
+    def _load_promoted(self) -> Generation:
+        generation = self._load()
+        log.info("Now reading with %s.", generation.model.name)
+        return generation
 
     def _load(self) -> Generation:
         """Everything anew: the old predictors may be lent for some time yet, with their detectors."""
@@ -248,7 +207,7 @@ class PredictorPool:
         for _ in range(settings.predictor_count):
             classifier = make_classifier(model, self._paths)
             quick, thorough = (
-                FacePredictor(self._make_detector(width), classifier, threshold=settings.threshold)
+                EmotionPredictor(self._make_detector(width), classifier, threshold=settings.threshold)
                 for width in (QUICK_WIDTH, settings.detection_width)
             )
             free.put(LentPredictor(model, quick, thorough))

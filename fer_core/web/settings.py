@@ -105,7 +105,9 @@ def secrets_of(settings: WebSettings, environ: Mapping[str, str]) -> tuple[str, 
     """
     token = settings.token or environ.get("FER_WEB_TOKEN") or None
     found = tuple(filter(None, (token, _password(settings.password_file))))
-    if not found and not _is_local(settings.host):
+    address = _address(settings.host)
+    is_local = settings.host == "localhost" or (address is not None and address.is_loopback)
+    if not found and not is_local:
         raise ConfigError(
             f"--host {settings.host} lets other machines in, and there is no password.",
             hint="Set $FER_WEB_TOKEN (or --token), or give --password-file FILE; 127.0.0.1 needs none.",
@@ -135,11 +137,6 @@ def _host_name(given: str) -> str:
         hint = "Give it as it stands in an address: fer.example.org"
         raise ConfigError(f"--allow-host {given!r} is no name of a host.", hint=hint)
     return name
-
-
-def _is_local(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

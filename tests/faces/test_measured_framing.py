@@ -7,7 +7,7 @@ import pytest
 from fer_core import faces
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.faces.face import Box
+from fer_core.faces import Box
 from fer_core.faces.framing import square_of
 from fer_core.paths import Paths
 

@@ -3,6 +3,7 @@
 `/stream.mjpg` shows the clip for ever. The other addresses are cameras with faults, see `ADDRESSES`.
 """
 
+import contextlib
 import itertools
 import socket
 import subprocess
@@ -10,8 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 
@@ -25,7 +26,6 @@ ADDRESSES = {
     "/secret": "asks for a password",
     "/clip.mp4": "the clip's file",
 }
-
 _LONG_SECONDS = 3600.0
 
 
@@ -69,124 +69,102 @@ class CameraStream:
         self._server.stdout.readline()
 
 
-class _Server:
-    def __init__(self, clip: Path, rate: float):
-        self._clip, self._rate = clip, rate
-        self._jpegs = list(_jpegs(clip))
-        self._connections: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._reopening: threading.Timer | None = None
-        self.accept()
+class _Camera(BaseHTTPRequestHandler):
+    clip: Path
+    jpegs: list[bytes]
+    rate: float
+    open_connections: set[socket.socket]
 
-    def obey(self, command: str, *numbers: str) -> None:
-        getattr(self, command)(*map(float, numbers))
-
-    def drop(self, seconds: float) -> None:
-        # Closing alone does not wake the thread that waits in accept().
-        _hang_up(self._listener)
-        for connection in list(self._connections):
-            _hang_up(connection)
-        self._reopening = threading.Timer(seconds, self.accept)
-        self._reopening.daemon = True
-        self._reopening.start()
-
-    def accept(self) -> None:
-        if self._reopening is not None:
-            self._reopening.cancel()
-        if self._listener.fileno() < 0:
-            self._listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
-
-    def _serve(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        self._connections.add(connection)
+    def do_GET(self) -> None:
+        self.open_connections.add(self.connection)
         try:
-            with connection.makefile("rb") as request:
-                path = request.readline().split()[1].decode()
-                headers = dict(_header_lines(request))
-            self._send(connection, path, headers)
-        except (OSError, IndexError):
-            pass
+            self._answer()
+        except OSError:
+            self.close_connection = True
         finally:
-            self._connections.discard(connection)
-            _hang_up(connection)
+            self.open_connections.discard(self.connection)
 
-    def _send(self, connection: socket.socket, path: str, headers: dict[str, str]) -> None:
-        if path == "/hangs":
-            time.sleep(_LONG_SECONDS)
-        elif path == "/page.html":
-            connection.sendall(_head("200 OK", "text/html") + b"<h1>Camera</h1>")
-        elif path == "/secret":
-            connection.sendall(_head("401 Unauthorized", "text/plain"))
-        elif path == "/clip.mp4":
-            self._send_file(connection, headers.get("range", "bytes=0-"))
-        elif path.endswith(".mjpg") and path in ADDRESSES:
-            self._send_pictures(connection, path)
-        else:
-            connection.sendall(_head("404 Not Found", "text/plain"))
+    def _answer(self) -> None:
+        match self.path:
+            case "/hangs":
+                time.sleep(_LONG_SECONDS)
+            case "/page.html":
+                self._head(200, "text/html")
+                self.wfile.write(b"<h1>Camera</h1>")
+            case "/clip.mp4":
+                data = self.clip.read_bytes()
+                first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+                span = {"Content-Range": f"bytes {first}-{len(data) - 1}/{len(data)}"}
+                self._head(206, "video/mp4", span | {"Content-Length": str(len(data) - first)})
+                self.wfile.write(data[first:])
+            case path if path.endswith(".mjpg") and path in ADDRESSES:
+                self._send_pictures(path)
+            case path:
+                self._head(401 if path == "/secret" else 404, "text/plain")
 
-    def _send_file(self, connection: socket.socket, span: str) -> None:
-        data = self._clip.read_bytes()
-        first = int(span.removeprefix("bytes=").partition("-")[0])
-        where = f"Content-Range: bytes {first}-{len(data) - 1}/{len(data)}\r\nContent-Length: {len(data) - first}\r\n"
-        connection.sendall(_head("206 Partial Content", "video/mp4", where) + data[first:])
-
-    def _send_pictures(self, connection: socket.socket, path: str) -> None:
-        connection.sendall(_head("200 OK", "multipart/x-mixed-replace; boundary=picture"))
+    def _send_pictures(self, path: str) -> None:
+        self._head(200, "multipart/x-mixed-replace; boundary=picture")
         due = time.monotonic()
-        for number, jpeg in enumerate(itertools.cycle(self._jpegs)):
+        for number, jpeg in enumerate(itertools.cycle(self.jpegs)):
             if path == "/still.mjpg" or (path == "/stalls.mjpg" and number == 10):
                 time.sleep(_LONG_SECONDS)
             data = b"no picture" if path == "/damaged.mjpg" and number % 10 == 5 else jpeg
             size = f"Content-Length: {len(data)}\r\n\r\n".encode()
-            connection.sendall(b"--picture\r\nContent-Type: image/jpeg\r\n" + size + data + b"\r\n")
-            due += 1 / self._rate if self._rate else 0.0
+            self.wfile.write(b"--picture\r\nContent-Type: image/jpeg\r\n" + size + data + b"\r\n")
+            due += 1 / self.rate if self.rate else 0.0
             time.sleep(max(0.0, due - time.monotonic()))
+
+    def _head(self, status: int, kind: str, more: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Type": kind} | (more or {})).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _Server:
+    def __init__(self, clip: Path, rate: float):
+        self._connections: set[socket.socket] = set()
+        parts = {"clip": clip, "jpegs": list(_jpegs(clip)), "rate": rate, "open_connections": self._connections}
+        self._camera = type("Camera", (_Camera,), parts)
+        self._listener: ThreadingHTTPServer | None = None
+        self._reopening = threading.Timer(0, self.accept)
+        self.port = 0
+        self.accept()
+
+    def drop(self, seconds: str) -> None:
+        self._reopening.cancel()
+        if self._listener is not None:
+            self._listener.shutdown()
+            self._listener.server_close()
+            self._listener = None
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                connection.shutdown(socket.SHUT_RDWR)
+        self._reopening = threading.Timer(float(seconds), self.accept)
+        self._reopening.daemon = True
+        self._reopening.start()
+
+    def accept(self) -> None:
+        self._reopening.cancel()
+        if self._listener is None:
+            self._listener = ThreadingHTTPServer(("127.0.0.1", self.port), self._camera)
+            self.port = self._listener.server_port
+            threading.Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True).start()
 
 
 def _jpegs(clip: Path) -> Iterator[bytes]:
     capture = cv2.VideoCapture(str(clip))
-    while True:
-        is_read, picture_bgr = capture.read()
-        if not is_read:
-            return
-        yield cv2.imencode(".jpg", picture_bgr)[1].tobytes()
-
-
-def _header_lines(request: BinaryIO) -> Iterator[tuple[str, str]]:
-    while line := request.readline().decode().strip():
-        name, _, value = line.partition(":")
-        yield name.lower(), value.strip()
-
-
-def _head(status: str, kind: str, more: str = "") -> bytes:
-    return f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\n{more}\r\n".encode()
-
-
-def _hang_up(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
-    finally:
-        connection.close()
-
-
-def _main() -> None:
-    server = _Server(Path(sys.argv[1]), float(sys.argv[2]))
-    print(server.port, flush=True)
-    for line in sys.stdin:
-        server.obey(*line.split())
-        print("done", flush=True)
+    while (answer := capture.read())[0]:
+        yield cv2.imencode(".jpg", answer[1])[1].tobytes()
 
 
 if __name__ == "__main__":
-    _main()
+    server = _Server(Path(sys.argv[1]), float(sys.argv[2]))
+    print(server.port, flush=True)
+    for line in sys.stdin:
+        command, *numbers = line.split()
+        getattr(server, command)(*numbers)
+        print("done", flush=True)

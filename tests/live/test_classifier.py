@@ -1,4 +1,4 @@
-"""Classifiers: LiteRT and Keras give the same, calibrated, also for models from elsewhere."""
+"""Classifiers: LiteRT and Keras give the same, calibrated, also for models from elsewhere; another one is promoted."""
 
 from dataclasses import replace
 
@@ -8,26 +8,20 @@ import pytest
 from fer_core.data.face_picture import decode_picture, network_input
 from fer_core.errors import ArtifactError
 from fer_core.faces.framing import Framing
-from fer_core.live.classifier import Classifier, framing_for, make_classifier
+from fer_core.live import classifier
+from fer_core.live.classifier import Classifier, ModelWatch, framing_for, make_classifier
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.model_files import litert_file
-from tests.live.prediction_parts import ScriptedDetector, fer_faces, shipped_classifier, shipped_model
+from fer_core.store.model_files import find_model, litert_file
+from fer_core.store.promotion import promote
+from fer_core.store.run import Run
+from tests.jobs.conftest import wait_until
+from tests.live.fakes import ScriptedDetector, fer_faces, shipped_classifier, shipped_model
+from tests.web.conftest import finished_run
 
 
 @pytest.fixture(scope="module")
 def faces(test_data) -> np.ndarray:
     return np.stack([network_input(decode_picture(data), side=48) for data in fer_faces(test_data, 24)])
-
-
-def test_the_shipped_model_gives_probabilities_of_its_labels(faces, paths):
-    classifier = shipped_classifier(paths)
-    shares = classifier.classify(faces)
-    assert shares.shape == (24, 7)
-    assert shares.dtype == np.float32
-    assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
-    assert (classifier.name, classifier.side, classifier.channels) == ("shipped/best", 48, 1)
-    assert classifier.outputs == "probabilities"
-    assert classifier.model == shipped_model(paths)
 
 
 def test_the_models_temperature_is_applied(faces, paths):
@@ -39,32 +33,28 @@ def test_the_models_temperature_is_applied(faces, paths):
 
 def test_keras_and_litert_agree(faces, paths):
     """Imports TensorFlow: some seconds."""
-    model = shipped_model(paths)
-    by_keras = make_classifier(model, paths, runtime="keras")
-    difference = by_keras.classify(faces) - make_classifier(model, paths).classify(faces)
-    assert np.abs(difference).max() < 1e-3
-    assert np.array_equal(by_keras.classify(faces[:1])[0], by_keras.classify(faces[:1])[0])
+    model, by_litert = shipped_model(paths), shipped_classifier(paths).classify(faces)
+    assert (by_litert.shape, by_litert.dtype) == ((24, 7), np.float32)
+    assert np.allclose(by_litert.sum(axis=1), 1, atol=1e-5)
+    assert np.abs(make_classifier(model, paths, runtime="keras").classify(faces) - by_litert).max() < 1e-3
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_model_that_answers_with_no_numbers_is_refused_when_it_is_loaded(value, paths):
-    with pytest.raises(ArtifactError, match="no numbers"):
-        Classifier(shipped_model(paths), lambda images: np.full((len(images), 7), value, np.float32))
-
-
-def test_a_model_with_more_outputs_than_labels_is_refused_when_it_is_loaded(paths):
-    with pytest.raises(ArtifactError, match="7 labels, the model has 8 outputs"):
-        Classifier(shipped_model(paths), lambda images: np.full((len(images), 8), 1 / 8, np.float32))
+@pytest.mark.parametrize(
+    ("outputs", "value", "sentence"),
+    [(7, np.nan, "no numbers"), (7, np.inf, "no numbers"), (8, 1 / 8, "7 labels, the model has 8 outputs")],
+)
+def test_a_model_that_answers_with_no_numbers_or_too_many_is_refused_when_it_is_loaded(outputs, value, sentence, paths):
+    with pytest.raises(ArtifactError, match=sentence):
+        Classifier(shipped_model(paths), lambda images: np.full((len(images), outputs), value, np.float32))
 
 
 def test_a_model_that_ends_in_logits_is_found_out_when_it_is_loaded_and_said_once(faces, paths):
     model = replace(shipped_model(paths), temperature=1.0)
     raw = LiteRTModel(litert_file(model, paths)).probabilities
     said = []
-    classifier = Classifier(model, lambda images: np.log(raw(images)), report=said.append)
+    found = Classifier(model, lambda images: np.log(raw(images)), report=said.append)
+    assert np.abs(found.classify(faces) - raw(faces)).max() < 1e-5
     assert said == ["The outputs of shipped/best are no probabilities but logits: softmax is applied to them."]
-    assert np.abs(classifier.classify(faces) - raw(faces)).max() < 1e-5
-    assert len(said) == 1
 
 
 @pytest.mark.parametrize(("pixels", "low", "high"), [("0..255", 0, 255), ("0..1", 0, 1), ("-1..1", -1, 1)])
@@ -75,8 +65,8 @@ def test_a_foreign_model_gets_the_grey_values_that_it_wants(pixels, low, high, p
         seen.append((float(images.min()), float(images.max())))
         return np.full((len(images), 7), 1 / 7, np.float32)
 
-    classifier = Classifier(replace(shipped_model(paths), pixels=pixels), answers)
-    classifier.classify(np.array([0, 255], np.uint8).reshape(1, 1, 2, 1))
+    found = Classifier(replace(shipped_model(paths), pixels=pixels), answers)
+    found.classify(np.array([0, 255], np.uint8).reshape(1, 1, 2, 1))
     assert seen[-1] == pytest.approx((low, high), abs=1e-6)
 
 
@@ -86,3 +76,62 @@ def test_the_models_own_framing_of_a_detector_goes_before_the_detectors(paths):
     assert framing_for(detector, make_classifier(model, paths)) == Framing(1.3, 0.1, -0.1)
     for other in (None, {"yunet": {"scale": 2.0}}):
         assert framing_for(detector, make_classifier(replace(model, framing=other), paths)) == detector.framing
+
+
+@pytest.fixture
+def two_runs(paths) -> list[Run]:
+    """Two finished runs, the first in use."""
+    runs = [finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2)]
+    promote(paths, runs[0])
+    return runs
+
+
+@pytest.fixture
+def watch(two_runs, paths, monkeypatch):
+    """Returns start(): a watch that looks often, and what it has reported."""
+    monkeypatch.setattr(classifier, "CHECK_SECONDS", 0.01)
+    watches, reports = [], []
+
+    def load() -> Classifier:
+        return make_classifier(find_model(None, paths), paths)
+
+    def start(**options) -> tuple[ModelWatch[Classifier], list[str]]:
+        watches.append(ModelWatch(paths, load(), load, report=reports.append, **options))
+        return watches[0], reports
+
+    yield start
+    for one in watches:
+        one.close()
+
+
+def test_a_promoted_model_is_loaded_beside_the_old_one_which_stays_as_it_was(two_runs, paths, watch):
+    watched, reports = watch()
+    before = watched.loaded
+    promote(paths, two_runs[1])
+    wait_until(lambda: watched.loaded.name == two_runs[1].id)
+    assert before.name == two_runs[0].id
+    assert reports == []
+
+
+def test_one_that_could_not_be_read_is_tried_again_later(two_runs, paths, watch, monkeypatch):
+    watched, reports = watch()
+    whole = two_runs[1].model_h5.read_bytes()
+    promote(paths, two_runs[1])
+    two_runs[1].model_h5.unlink()
+    wait_until(lambda: watched.problem or watched.loaded.name == two_runs[1].id)
+    if not watched.problem:  # it was loaded before its file was gone
+        return
+    assert reports == [watched.problem] and "cannot be read with" in watched.problem
+    two_runs[1].model_h5.write_bytes(whole)
+    watched.look()
+    assert watched.loaded.name == two_runs[0].id, "not yet"
+    monkeypatch.setattr(classifier.time, "monotonic", lambda: float("inf"))
+    watched.look()
+    assert (watched.loaded.name, watched.problem) == (two_runs[1].id, "")
+
+
+def test_a_broken_pointer_and_a_model_that_was_asked_for_change_nothing(two_runs, paths, watch):
+    watched, reports = watch(is_fixed=True)
+    (paths.models / "current.json").write_text("{")
+    watched.look()
+    assert (watched.loaded.name, reports) == (two_runs[0].id, [])

@@ -4,14 +4,14 @@ import threading
 
 import cv2
 import numpy as np
-import pytest
 
 from fer_core.data.face_picture import network_input
 from fer_core.errors import ArtifactError
 from fer_core.faces.framing import square_of
 from fer_core.live.occlusion import HeatMaps, occlusion_map
 from fer_core.live.predictor import LivePredictor
-from tests.live.prediction_parts import (
+from tests.jobs.conftest import wait_until
+from tests.live.fakes import (
     FAKE_FRAMING,
     BrightnessClassifier,
     ScriptedDetector,
@@ -21,7 +21,6 @@ from tests.live.prediction_parts import (
 )
 
 SECONDS = 10
-"""No test waits so long: it is when one that hangs fails."""
 
 
 class CornerClassifier(BrightnessClassifier):
@@ -118,15 +117,6 @@ def test_a_model_that_fails_when_asked_leaves_no_map_behind_and_the_next_one_get
     wait_until(lambda: shown(2) == [1])
     assert maps.problem == ""
     maps.close()
-
-
-def wait_until(is_so) -> None:
-    pause = threading.Event()
-    for _ in range(1000):
-        if is_so():
-            return
-        pause.wait(SECONDS / 1000)
-    pytest.fail("It did not happen.")
 
 
 def test_the_network_sees_the_patch_as_the_background_of_cut_out_faces():

@@ -1,5 +1,6 @@
 """What is drawn over a frame: the right colours, lengths and names, in the right places, never in the frame itself."""
 
+import itertools
 import subprocess
 import sys
 
@@ -7,38 +8,39 @@ import numpy as np
 import pytest
 
 from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
-from fer_core.faces.face import Box
-from fer_core.live.canvas import WHITE, Heat, Stamps, bgr, readable_on, sizes_for
-from fer_core.live.overlay import TRACK, Overlay
-from fer_core.live.prediction import Prediction
-from fer_core.live.status import Status
-from fer_core.live.text import font_file, has_characters, in_dejavu, one_line, shortened, writable
-
-QUIET = Status(model="", detector="", frames_per_second=0.0, delay_seconds=0.0)
-BUSY = Status(
-    model="baseline",
-    detector="yunet",
-    frames_per_second=29.7,
-    delay_seconds=0.034,
-    message="The stream is gone, trying again in 4 s.",
-    recording=True,
-    paused=True,
-    help=True,
-    heat=True,
+from fer_core.faces import Box
+from fer_core.live.canvas import (
+    WHITE,
+    Stamps,
+    bgr,
+    font_file,
+    has_characters,
+    in_dejavu,
+    one_line,
+    readable_on,
+    shortened,
+    sizes_for,
+    writable,
 )
+from fer_core.live.layout import Status
+from fer_core.live.overlay import TRACK, Heat, Overlay
+from fer_core.live.prediction import Prediction
+from tests.live.fakes import face
+
+NAMELESS = Status("", "", 0.0, 0.0)
+MESSAGE = "The stream is gone, trying again in 4 s."
+BUSY = Status("baseline", "yunet", 29.7, 0.034, message=MESSAGE, recording=True, paused=True, help=True, heat=True)
 
 
-def prediction(box, label="happy", confidence=0.6, *, unsure=False, person=1, labels=FER2013_LABELS) -> Prediction:
-    rest = (1 - confidence) / (len(labels) - 1)
-    shares = {name: confidence if name == label else rest for name in labels}
-    return Prediction(Box(*map(float, box)), label, confidence, shares, unsure, person)
+def prediction(box, label="happy", confidence=0.6, *, labels=FER2013_LABELS, **more) -> Prediction:
+    return face(label, confidence, labels=labels, box=map(float, box), **more)
 
 
 def picture(width=640, height=480, tone=200) -> np.ndarray:
     return np.full((height, width, 3), tone, np.uint8)
 
 
-def drawn(predictions, status=QUIET, *, on=None, heat=None, labels=FER2013_LABELS) -> np.ndarray:
+def drawn(predictions, status=NAMELESS, *, on=None, heat=None, labels=FER2013_LABELS) -> np.ndarray:
     return Overlay(labels).draw(picture() if on is None else on, predictions, status, heat)
 
 
@@ -60,20 +62,14 @@ def test_the_frame_itself_is_never_changed_be_it_gray_or_cut_out(frame):
     assert (frame == before).all() and (result != 200).any()
 
 
-@pytest.mark.parametrize("label", FER2013_LABELS)
-def test_the_box_has_the_colour_of_the_emotion(label):
-    result = drawn([prediction((200, 150, 160, 160), label)])
-    column = is_colour(result[160:300, 195:210], COLOURS[label])
-    assert column.any(axis=1).all()
-
-
-def test_an_unsure_face_has_a_grey_box_with_gaps():
-    sure, unsure = (drawn([prediction((200, 150, 160, 160), "sad", 0.34, unsure=it)]) for it in (False, True))
+def test_the_box_has_the_colour_of_the_emotion_and_that_of_an_unsure_face_is_grey_with_gaps():
+    for label in FER2013_LABELS:
+        result = drawn([prediction((200, 150, 160, 160), label)])
+        assert is_colour(result[160:300, 195:210], COLOURS[label]).any(axis=1).all()
+    unsure = drawn([prediction((200, 150, 160, 160), "sad", 0.34, unsure=True)])
     line = changed(picture(), unsure)[160:300, 195:210].any(axis=1)
-    assert line.any()
-    assert not line.all()
+    assert line.any() and not line.all()
     assert not is_colour(unsure[160:300, 195:210], COLOURS["sad"]).any()
-    assert changed(picture(), sure)[160:300, 195:210].any(axis=1).all()
 
 
 def test_bars_are_as_long_as_the_probabilities():
@@ -85,20 +81,16 @@ def test_bars_are_as_long_as_the_probabilities():
     assert lengths == [round(share * whole) for share in shares.values()]
 
 
-@pytest.mark.parametrize("height", [480, 1080])
-@pytest.mark.parametrize("x", [0.02, 0.4, 0.78])
-@pytest.mark.parametrize("y", [0.0, 0.3, 0.7])
-def test_the_panel_stays_in_the_picture_and_off_the_face(x, y, height):
-    width = height * 16 // 9
-    frame = picture(width, height)
-    side = round(0.25 * height)
-    left, top = round(x * width), round(y * height)
+@pytest.mark.parametrize(("x", "y"), list(itertools.product([0.02, 0.4, 0.78], [0.0, 0.3, 0.7])))
+def test_the_panel_stays_in_the_picture_and_off_the_face(x, y):
+    frame = picture(1280, 720)
+    side, left, top = 180, round(x * 1280), round(y * 720)
     result = drawn([prediction((left, top, side, side))], on=frame)
     inner = slice(top + side // 5, top + side - side // 5), slice(left + side // 5, left + side - side // 5)
     assert not changed(frame, result)[inner].any()
     bars = is_colour(result, COLOURS["happy"])
-    bars[top - 2 * side : top + side + 2, left - 2 : left + side + 2] = False
-    assert bars.any(axis=0).sum() >= round(0.6 * 6 * sizes_for(width, height).small) - 1
+    bars[max(0, top - 2 * side) : top + side + 2, max(0, left - 2) : left + side + 2] = False
+    assert bars.any(axis=0).sum() >= round(0.6 * 6 * sizes_for(1280, 720).small) - 1
 
 
 @pytest.mark.parametrize("box", [(127, 112, 275, 365), (10, 20, 480, 480), (0, 0, 512, 512), (-90, -90, 700, 700)])
@@ -141,7 +133,7 @@ def test_a_panel_stays_on_its_side_while_the_face_moves_a_little():
     overlay = Overlay(FER2013_LABELS)
     sides = []
     for x in (0, 2, 4, 90, 4, 0):  # at 90 there is room on the left only
-        result = overlay.draw(picture(640, 240), [prediction((380 + x, 60, 110, 110))], QUIET)
+        result = overlay.draw(picture(640, 240), [prediction((380 + x, 60, 110, 110))], NAMELESS)
         bars = is_colour(result, COLOURS["happy"])[:, : 380 + x].any()
         sides.append("left" if bars else "right")
     assert sides == ["right", "right", "right", "left", "left", "left"]
@@ -149,29 +141,18 @@ def test_a_panel_stays_on_its_side_while_the_face_moves_a_little():
 
 @pytest.mark.parametrize(
     "box",
-    [
-        (-100, -80, 150, 150),
-        (600, 440, 300, 300),
-        (-50, -50, 800, 700),
-        (-1e7, -1e7, 2e7, 2e7),
-        (5000, 100, 80, 80),
-        (300, 200, 0.2, 0.3),
-        (100.4, 100.6, 1.0, 400.0),
-    ],
+    [(-100, -80, 150, 150), (-1e7, -1e7, 2e7, 2e7), (5000, 100, 80, 80), (300, 200, 0.2, 0.3), (100.4, 100.6, 1, 400)],
 )
-@pytest.mark.parametrize("unsure", [False, True])
-def test_faces_may_reach_outside_the_frame(box, unsure):
-    result = drawn([prediction(box, unsure=unsure)], BUSY)
-    assert result.shape == (480, 640, 3)
+def test_faces_may_reach_outside_the_frame(box):
+    assert drawn([prediction(box, unsure=True)], BUSY).shape == (480, 640, 3)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (48, 48), (97, 31), (160, 120), (320, 240), (1080, 1920), (3840, 2160)])
+@pytest.mark.parametrize("size", [(1, 1), (48, 48), (97, 31), (160, 120), (1080, 1920), (3840, 2160)])
 def test_pictures_of_every_size_are_drawn_on(size):
     width, height = size
     faces = [prediction((0.2 * width, 0.2 * height, 0.5 * width, 0.5 * height), person=None)]
     heat = {1: Heat(np.ones((48, 48), np.float32), Box(0, 0, width, height))}
-    result = drawn(faces, BUSY, on=picture(width, height), heat=heat)
-    assert result.shape == (height, width, 3)
+    assert drawn(faces, BUSY, on=picture(width, height), heat=heat).shape == (height, width, 3)
 
 
 @pytest.mark.parametrize(
@@ -195,26 +176,20 @@ def test_every_part_of_the_status_is_drawn_in_its_own_place(status, place):
 
 @pytest.mark.parametrize("width", [120, 200, 320])
 def test_a_long_message_is_broken_into_lines(width):
-    message = "The stream is gone, trying again in 4 s. " * 2
     frame = picture(width, 300)
-    there = changed(frame, drawn([], Status("", "", 0.0, 0.0, message=message), on=frame))
+    there = changed(frame, drawn([], Status("", "", 0.0, 0.0, message=f"{MESSAGE} {MESSAGE}"), on=frame))
     assert not there[:, [0, -1]].any()
     assert there.any(axis=1).sum() > 3 * sizes_for(width, 300).text
 
 
-def relative_luminance(tone: float) -> float:
-    return (tone / 255) ** 2.2
-
-
-@pytest.mark.parametrize("hex_colour", [*COLOURS.values(), *SPARE_COLOURS])
-def test_labels_can_be_read_on_every_colour(hex_colour):
+def test_labels_can_be_read_on_every_colour():
     def luminance(colour_bgr) -> float:
-        blue, green, red = (relative_luminance(part) for part in colour_bgr)
+        blue, green, red = ((part / 255) ** 2.2 for part in colour_bgr)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
-    ground = bgr(hex_colour)
-    low, high = sorted((luminance(ground), luminance(readable_on(ground))))
-    assert (high + 0.05) / (low + 0.05) >= 4.0
+    for ground in map(bgr, (*COLOURS.values(), *SPARE_COLOURS)):
+        low, high = sorted((luminance(ground), luminance(readable_on(ground))))
+        assert (high + 0.05) / (low + 0.05) >= 4.0
 
 
 def test_a_heat_map_glows_where_it_is_high_and_only_there():
@@ -253,11 +228,6 @@ def test_drawing_loads_no_matplotlib():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_face_whose_label_no_font_can_write_is_drawn():
-    labels = ("happy", "\U000f1234")
-    assert changed(picture(), drawn([prediction((200, 150, 160, 160), labels[1], labels=labels)], labels=labels)).any()
-
-
 NOBODY_HAS_IT = "\U000f1234"
 """A character for private use."""
 
@@ -269,16 +239,16 @@ def test_names_in_other_alphabets_are_written(name):
     assert writable(name, (name,)) == name
 
 
-def test_a_name_that_no_font_can_write_is_told_by_its_number():
+def test_a_name_that_no_font_can_write_is_drawn_by_its_number():
     labels = ("happy", NOBODY_HAS_IT)
     assert not has_characters(font_file("x"), NOBODY_HAS_IT)
     assert writable(NOBODY_HAS_IT, labels) == "class 1"
+    assert changed(picture(), drawn([prediction((200, 150, 160, 160), labels[1], labels=labels)], labels=labels)).any()
 
 
 def test_text_is_put_on_one_line():
     assert one_line("two\nlines\x1b[31m") == "two lines [31m"
     assert len(one_line("x" * 1000)) == 200
-    assert shortened("surprise", 8) == "surprise"
     assert shortened("surprised", 8) == "surpris…"
     assert in_dejavu(f"clip {NOBODY_HAS_IT} – é.mp4") == "clip ? – é.mp4"
 
@@ -289,5 +259,4 @@ def test_rendered_text_is_kept_but_never_more_than_so_many_lines_of_it():
     assert stamps.text("happy", 14, WHITE, False) is first
     for number in range(50):
         stamps.text(f"{number} frames/s", 14, WHITE, False)
-    assert stamps.text.cache_info().currsize == 20
     assert stamps.text("happy", 14, WHITE, False) is not first

@@ -9,50 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_core.faces.face import Box
-from fer_core.live.prediction import (
-    SHORTEST_SECONDS,
-    Prediction,
-    ShownLabel,
-    SteadyBox,
-    SteadyLabel,
-    SteadyProbabilities,
-    make_prediction,
-    shown_of,
+from fer_core.faces import Box
+from fer_core.live.prediction import ShownLabel, make_prediction, shown_of
+from fer_core.live.predictor import SHORTEST_SECONDS, SteadyBox, SteadyLabel, SteadyProbabilities
+from tests.live.fakes import LABELS
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "threshold", "is_unsure"),
+    [([0.55, 0.45], 0.55, False), ([0.55, 0.45], 0.56, True), ([0.55, 0.45], 1.0, True), ([np.nan] * 2, 0.0, True)],
 )
+def test_unsure_means_less_confidence_than_the_threshold(probabilities, threshold, is_unsure):
+    assert shown_of(np.array(probabilities), threshold) == ShownLabel(0, is_unsure)
 
-LABELS = ("angry", "happy", "sad")
-SHARES = np.array([0.1, 0.55, 0.35], np.float32)
 
-
-def prediction(**more) -> Prediction:
+def test_a_reading_as_json_is_rounded_and_its_confidence_is_that_of_the_label_shown():
     box = Box(np.float32(1.25), np.float64(-2), 30, 40)
-    return make_prediction(box, SHARES, shown_of(SHARES, 0.4), labels=LABELS, **more)
-
-
-@pytest.mark.parametrize(("threshold", "is_unsure"), [(0.0, False), (0.55, False), (0.56, True), (1.0, True)])
-def test_unsure_means_less_confidence_than_the_threshold(threshold, is_unsure):
-    assert shown_of(np.array([0.55, 0.45]), threshold) == ShownLabel(0, is_unsure)
-
-
-def test_a_confidence_that_is_no_number_is_unsure_whatever_the_threshold():
-    assert shown_of(np.full(2, np.nan), 0.0) == ShownLabel(0, True)
-
-
-def test_the_confidence_is_that_of_the_label_shown_also_where_another_leads():
-    found = make_prediction(Box(0, 0, 1, 1), SHARES, ShownLabel(2, True), labels=LABELS)
-    assert (found.label, found.unsure) == ("sad", True)
-    assert found.confidence == pytest.approx(0.35)
-
-
-def test_a_reading_as_json_is_rounded_and_can_be_read_again():
-    plain = json.loads(json.dumps(prediction(person=1).to_json()))
-    assert plain == {
+    shares = np.array([0.1, 0.55, 0.35], np.float32)
+    found = make_prediction(box, shares, ShownLabel(2, True), labels=LABELS, person=1)
+    assert json.loads(json.dumps(found.to_json())) == {
         "person": 1,
         "box": {"x": 1.2, "y": -2.0, "width": 30.0, "height": 40.0},
-        "label": "happy",
-        "confidence": 0.55,
-        "unsure": False,
+        "label": "sad",
+        "confidence": 0.35,
+        "unsure": True,
         "probabilities": {"angry": 0.1, "happy": 0.55, "sad": 0.35},
     }
 
@@ -118,26 +98,21 @@ def test_what_is_shown_lags_by_0_3_seconds_and_two_frames_at_most(verdicts):
         assert time - right_last <= SHORTEST_SECONDS + 2 * longest
 
 
-def shown_at(rights: list[ShownLabel], rate: float) -> list[ShownLabel]:
+A, B = ShownLabel(0, False), ShownLabel(1, False)
+
+
+@pytest.mark.parametrize(
+    ("rights", "first_b"),
+    [
+        ([A] * 30 + [B] * 2 + [A] * 30, None),  # it leads for a moment
+        ([A] * 30 + [B] * 30, 30 + 3),  # for good: after a tenth of a second
+        ([A] + [B] * 60, 10),  # right after the first one: when that could be read
+    ],
+)
+def test_a_label_that_leads_for_good_is_shown_after_a_tenth_of_a_second(rights, first_b):
     steady = SteadyLabel()
-    return [steady.update(right, number / rate) for number, right in enumerate(rights)]
-
-
-A, B, C = ShownLabel(0, False), ShownLabel(1, False), ShownLabel(2, False)
-
-
-def test_a_label_that_leads_for_a_moment_is_not_shown():
-    assert set(shown_at([A] * 30 + [B] * 2 + [A] * 30, 30)) == {A}
-
-
-def test_a_label_that_leads_for_good_is_shown_after_a_tenth_of_a_second():
-    shown = shown_at([A] * 30 + [B] * 30, 30)
-    assert shown.index(B) == 30 + 3
-
-
-def test_a_label_that_changes_right_after_the_first_one_waits_until_that_could_be_read():
-    shown = shown_at([A] + [B] * 60, 30)
-    assert shown.index(B) / 30 == pytest.approx(0.3 + 1 / 30)
+    shown = [steady.update(right, number / 30) for number, right in enumerate(rights)]
+    assert (shown.index(B) if B in shown else None) == first_b
 
 
 def boxes(times: np.ndarray, *, speed: float = 0.0, tremble: float = 0.0) -> list[Box]:

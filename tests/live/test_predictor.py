@@ -12,8 +12,9 @@ import pytest
 
 from fer_core.errors import ConfigError
 from fer_core.live.frame import Frame
-from fer_core.live.predictor import FacePredictor, LivePredictor
-from tests.live.prediction_parts import (
+from fer_core.live.prediction import EmotionPredictor
+from fer_core.live.predictor import LivePredictor
+from tests.live.fakes import (
     BrightnessClassifier,
     ScriptedDetector,
     clip_frames,
@@ -22,34 +23,14 @@ from tests.live.prediction_parts import (
     shipped_classifier,
 )
 
-DETECTORS = ("haar", "yunet")
-
 
 def picture(test_data: Path, name: str) -> np.ndarray:
     return cv2.imread(str(test_data / "faces" / name))
 
 
-@pytest.mark.parametrize("detector", DETECTORS)
-@pytest.mark.parametrize("emotion", ["happy", "surprise"])
-def test_the_known_emotion_of_a_photograph_is_read(detector, emotion, test_data, paths):
-    predictor = FacePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
-    (prediction,) = predictor.read(picture(test_data, f"photo_{emotion}.jpg"))
-    assert (prediction.label, prediction.unsure, prediction.person) == (emotion, False, None)
-
-
-@pytest.mark.parametrize("detector", DETECTORS)
-def test_gray_colour_and_opaque_bgra_pictures_are_read_alike(detector, test_data, paths):
-    predictor = FacePredictor(real_detector(detector, test_data, paths), shipped_classifier(paths))
-    frame_bgr = picture(test_data, "photo_happy.jpg")
-    frame_gray = cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY)
-    for same in (frame_gray, frame_gray[:, :, np.newaxis], cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2BGRA)):
-        (prediction,) = predictor.read(same)
-        assert prediction.label == "happy"
-
-
 def test_without_a_detector_faces_cannot_be_found(paths):
     with pytest.raises(ConfigError, match="no detector"):
-        FacePredictor(None, shipped_classifier(paths)).read(np.zeros((50, 50), np.uint8))
+        EmotionPredictor(None, shipped_classifier(paths)).read_picture(np.zeros((50, 50), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +81,7 @@ def test_between_detections_a_face_is_followed_to_where_it_went(test_data, paths
         moved = np.roll(frame_bgr, 6 * number, axis=1)
         predictor.read(frame_of(moved, number))
     seen = predictor.faces[1]
-    (expected,) = FacePredictor(predictor.detector, predictor.classifier).read(moved)
+    (expected,) = EmotionPredictor(predictor.detector, predictor.classifier).read_picture(moved)
     assert seen.square.x + seen.square.width / 2 == pytest.approx(expected.box.x + expected.box.width / 2, abs=5)
     assert first.box.x + 42 == pytest.approx(expected.box.x, abs=8)
 
@@ -151,13 +132,7 @@ def test_people_do_not_share_their_smoothing():
     assert first.confidence == second.confidence == pytest.approx(240 / 255, abs=1e-5)
 
 
-def test_a_change_of_expression_passes_half_its_height_within_the_smoothing_time():
-    predictor = scripted(lambda call: [(10, 10, 60)], smoothing_seconds=0.5)
-    for number in range(30):
-        predictor.read(frame_of(bright(0), number))
-    shares = [predictor.read(frame_of(bright(255), 30 + number))[0].probabilities["happy"] for number in range(16)]
-    assert shares[0] < 0.2
-    assert shares[15] > 0.5
+def test_without_smoothing_every_frame_says_what_it_shows():
     predictor = scripted(lambda call: [(10, 10, 60)], smoothing_seconds=0)
     levels = [predictor.read(frame_of(bright(level), number))[0].label for number, level in enumerate((0, 255, 0))]
     assert levels == ["sad", "happy", "sad"]
@@ -191,8 +166,7 @@ def test_a_model_with_other_labels_starts_with_its_own_readings():
 
 def test_a_stream_that_comes_back_with_another_size_goes_on():
     predictor = scripted(lambda call: [(10, 10, 60)], detect_every=2)
-    for number in range(12):
-        assert predictor.read(frame_of(bright(width=300 if number < 5 else 500), number))
+    assert all(predictor.read(frame_of(bright(width=300 if at < 5 else 500), at)) for at in range(12))
 
 
 def coming_and_going(call: int) -> list[tuple[float, float, float]]:
@@ -215,8 +189,8 @@ def test_nothing_grows_however_many_people_come_and_go():
     tracemalloc.start()
     try:
         before = read(300, 600)
-        after = read(600, 3000)
+        after = read(600, 1500)
     finally:
         tracemalloc.stop()
-    assert len(people) > 90
+    assert len(people) > 45
     assert after - before < 20_000

@@ -72,30 +72,23 @@ def refusal(address: str, **options: float) -> SourceError:
     return caught.value
 
 
-def test_a_stream_is_a_live_source(camera):
+def test_of_a_live_source_who_is_slow_gets_the_newest_frame_and_the_others_are_counted(camera):
     source = open_source(camera.url)
     frames = some_frames(source, 20)
-    source.close()
     assert (source.is_live, source.is_still, source.rate, source.size) == (True, False, None, (640, 360))
     assert source.title == camera.url and source.skipped == []
-    assert frames[0].picture_bgr.shape == (360, 640, 3)
     assert [frame.seconds for frame in frames] == sorted(frame.seconds for frame in frames)
-    assert frames[0].utc.tzinfo is not None
-
-
-def test_who_is_slow_gets_the_newest_frame_and_the_others_are_counted(camera):
-    source = open_source(camera.url)
+    assert frames[0].picture_bgr.shape == (360, 640, 3) and frames[0].utc.tzinfo is not None
     for _ in range(3):
         before = source.dropped
         assert eventually(lambda before=before: source.dropped >= before + 10)
         frame = source.read(WAIT_SECONDS)
         assert time.monotonic() - frame.read_at < 0.2
     assert frame.number >= 30
-    assert frame.number + 1 >= source.dropped + 3
     source.close()
 
 
-def test_a_stream_that_drops_is_read_again_and_tells_meanwhile(camera):
+def test_a_stream_that_drops_again_and_again_is_read_on_and_says_so_meanwhile(camera):
     source = open_stream(camera.url, wait=ten_times_faster)
     before = some_frames(source, 5)[-1]
     camera.refuse()
@@ -106,15 +99,9 @@ def test_a_stream_that_drops_is_read_again_and_tells_meanwhile(camera):
     after = some_frames(source, 3)[-1]
     assert source.message == ""
     assert after.number > before.number and after.seconds > before.seconds
-    source.close()
-
-
-def test_a_stream_that_drops_ten_times_is_read_on_and_leaves_one_thread(camera):
-    source = open_stream(camera.url, wait=ten_times_faster)
-    for _ in range(10):
-        some_frames(source, 3)
+    for _ in range(5):
         camera.drop(0.05)
-    some_frames(source, 3)
+        some_frames(source, 3)
     assert [thread.name for thread in threading.enumerate()].count("read stream") == 1
     source.close()
     assert "read stream" not in [thread.name for thread in threading.enumerate()]
@@ -164,11 +151,13 @@ def test_a_stream_that_is_none_is_refused_and_says_why(camera, address, problem)
     assert str(error) == f"{camera.address(address)} {problem}"
 
 
-def test_a_host_that_refuses_is_named_without_the_password(camera):
+def test_what_is_wrong_with_an_address_is_named_without_the_password(camera):
     camera.refuse()
-    address = camera.url.replace("//", "//me:secret@")
-    error = refusal(address)
-    assert str(error) == f"{camera.url}: 127.0.0.1 refuses connections on port {camera.port}."
+    refused = refusal(camera.url.replace("//", "//me:secret@"))
+    assert str(refused) == f"{camera.url}: 127.0.0.1 refuses connections on port {camera.port}."
+    assert "there is no host named no-such-host.invalid" in str(refusal("http://no-such-host.invalid/stream"))
+    for address in ("http://", "http://host:port/x", "rtsp://[::1/x"):
+        assert address in str(refusal(address))
 
 
 @pytest.mark.parametrize(
@@ -181,15 +170,6 @@ def test_a_host_that_refuses_is_named_without_the_password(camera):
 )
 def test_nothing_secret_of_an_address_is_shown(url, shown):
     assert without_password(url) == shown
-
-
-def test_a_host_that_does_not_exist_is_named():
-    assert "there is no host named no-such-host.invalid" in str(refusal("http://no-such-host.invalid/stream"))
-
-
-@pytest.mark.parametrize("address", ["http://", "http://host:port/x", "rtsp://[::1/x"])
-def test_an_address_that_is_none_is_refused(address):
-    assert address in str(refusal(address))
 
 
 ENDS_WHILE_IT_HANGS = """
@@ -256,35 +236,27 @@ def test_the_pauses_grow_from_half_a_second_to_ten_and_start_again_after_a_pictu
     assert device.is_released
 
 
-def test_the_message_counts_down():
-    now = [100.0]
-    waits = threading.Event()
+def test_the_message_counts_down_and_says_if_a_device_is_silent():
+    now, is_waiting = [100.0], threading.Event()
 
     def wait(stop: threading.Event, seconds: float) -> bool:
         if seconds == 4:
-            waits.set()
+            is_waiting.set()
             return stop.wait(WAIT_SECONDS)
         return False
 
-    device = ScriptedPictures(PICTURE, None)
+    device = ScriptedPictures(PICTURE)
     source = NewestFrame("camera 0", device, lambda: None, noun="camera", clock=lambda: now[0], wait=wait)
-    assert waits.wait(WAIT_SECONDS)
-    messages = []
-    for now[0] in (100.0, 102.5, 103.9, 104.2):
+    messages = [source.message]
+    now[0] = 103.0
+    messages.append(source.message)
+    device.handed.put(None)
+    assert is_waiting.wait(WAIT_SECONDS)
+    for now[0] in (103.0, 105.5, 106.9, 107.2):
         messages.append(source.message)
     source.close()
-    assert messages == [f"The camera is gone, trying again {when}." for when in ("in 4 s", "in 2 s", "in 1 s", "now")]
-
-
-def test_a_silent_device_is_told_of():
-    now = [0.0]
-    device = ScriptedPictures(PICTURE)
-    source = NewestFrame("camera 0", device, lambda: None, noun="camera", clock=lambda: now[0])
-    assert source.message == ""
-    now[0] = 3.0
-    assert source.message == "No picture from the camera for 3 s."
-    device.handed.put(None)
-    source.close()
+    gone = [f"The camera is gone, trying again {when}." for when in ("in 4 s", "in 2 s", "in 1 s", "now")]
+    assert messages == ["", "No picture from the camera for 3 s.", *gone]
 
 
 def test_a_camera_is_opened_by_its_number_and_read_like_a_stream():
@@ -299,15 +271,6 @@ def test_a_camera_is_opened_by_its_number_and_read_like_a_stream():
     assert (source.title, source.size, source.is_live) == ("camera 2", (64, 48), True)
     source.close()
     assert set(opened) == {2}
-
-
-def camera_refusal(device: int | str, tmp_path: Path, *working: int) -> SourceError:
-    def open_device(number: int | str) -> ScriptedPictures | None:
-        return ScriptedPictures(PICTURE) if number in working else None
-
-    with pytest.raises(SourceError) as caught:
-        open_camera(device, open_device=open_device, devices=tmp_path)
-    return caught.value
 
 
 def test_a_driver_that_hangs_does_not_hold_up_the_search_for_another_camera(tmp_path, monkeypatch):
@@ -330,5 +293,6 @@ def test_a_driver_that_hangs_does_not_hold_up_the_search_for_another_camera(tmp_
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may use everything")
 def test_a_camera_that_you_may_not_use_says_how_to_get_there(tmp_path):
     (tmp_path / "video0").touch(0o000)
-    error = camera_refusal(0, tmp_path)
-    assert "You may not use camera 0" in str(error) and "usermod" in error.hint
+    with pytest.raises(SourceError, match="You may not use camera 0") as caught:
+        open_camera(0, open_device=lambda number: None, devices=tmp_path)
+    assert "usermod" in caught.value.hint

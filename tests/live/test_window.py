@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ import pytest
 
 from fer_core.errors import SourceError
 from fer_core.live import screen
-from fer_core.live.screen import OTHER, check_display, meaning_of, one_line_title, window_size
-from fer_core.live.status import KEYS
+from fer_core.live.layout import KEYS
+from fer_core.live.screen import OTHER, check_display, meaning_of, one_line_title, show_still, window_size
+from fer_core.store.files import DiskFullError
+from tests.live.fakes import face, frames, shown
 
 ASKING = """
 import sys
@@ -86,14 +88,6 @@ def pixels_of(screen: Path) -> np.ndarray:
     start = header[0] + 12 * colours
     rows = np.frombuffer(data, np.uint8, count=line * height, offset=start).reshape(height, line)
     return rows[:, : 4 * width].reshape(height, width, 4)[:, :, :3]
-
-
-def test_without_a_screen_there_is_a_sentence_and_no_crash():
-    child = run(ASKING)
-    assert child.returncode == 2, child.stderr
-    sentence, hint = child.stdout.splitlines()
-    assert sentence == "There is no screen to open a window on: DISPLAY is not set."
-    assert hint.startswith("Add --no-display")
 
 
 @pytest.mark.parametrize("display", [":4093", "127.0.0.1:59000", "nonsense"])
@@ -167,21 +161,74 @@ def test_the_first_window_fits_a_small_screen_and_is_large_enough_to_see(size, e
     assert window_size(size) == expected
 
 
-@pytest.mark.parametrize("letter", KEYS)
-def test_small_and_capital_letters_are_the_same_key(letter):
-    assert meaning_of(ord(letter)) == meaning_of(ord(letter.upper())) == letter
-
-
-def test_other_keys_are_told_from_ours_and_from_none():
+def test_keys_are_told_from_each_other_from_those_that_only_change_others_and_from_none():
+    assert all(meaning_of(ord(letter)) == meaning_of(ord(letter.upper())) == letter for letter in KEYS)
     escape, enter, num_lock = 27, 13, 1 << 20
     cursor_keys = (65361, 16777234, 0x250000, 0xF702)  # GTK, Qt, Windows, macOS: cut to 8 bits some would be Q
     assert meaning_of(escape) == "q"
     assert meaning_of(num_lock | ord("p")) == "p"
     assert {meaning_of(code) for code in (ord("x"), ord(" "), enter, *cursor_keys)} == {OTHER}
     assert meaning_of(-1) is meaning_of(0) is None
-
-
-def test_a_key_that_only_changes_others_is_none():
     shift, alt = (0xFFE1, 1 << 20 | 0xFFE1, 0x01000020), (0xFFE9, 0x01000023)  # X11, with Num Lock, Qt
     super_key_of_qt = 0x01000053  # cut to 8 bits it would be S
     assert {meaning_of(code) for code in (*shift, *alt, super_key_of_qt)} == {None}
+
+
+GREY = np.full((48, 64, 3), 90, np.uint8)
+SENTENCE = "Any key shows the next picture."
+
+
+class StillWindow:
+    """A window in memory: gives the keys that it was handed, and is closed after the last of them."""
+
+    def __init__(self, keys: Sequence[str | None]):
+        self._keys = list(keys)
+        self.pictures: list[np.ndarray] = []
+        self.show = self.pictures.append
+
+    @property
+    def is_closed(self) -> bool:
+        return not self._keys
+
+    def key(self) -> str | None:
+        return self._keys.pop(0)
+
+
+def still(*keys: str | None, picture_bgr: np.ndarray = GREY, problem: Exception | None = None) -> tuple:
+    """Returns whether the next one is wanted, what was said in the picture, what the window of 200 by 100 showed."""
+    window, said = StillWindow(keys), []
+
+    def draw(one, message: str) -> np.ndarray:
+        said.append(message)
+        return one.picture_bgr
+
+    def save(one) -> Path:
+        if problem:
+            raise problem
+        return Path("live/snapshot_001.png")
+
+    one = shown(frames(1)[0], face(person=None), picture_bgr=picture_bgr)
+    goes_on = show_still(window, one, (200, 100), keys=SENTENCE, draw=draw, save=save)
+    return goes_on, said, window.pictures
+
+
+@pytest.mark.parametrize(
+    ("keys", "goes_on"), [([None, None, "other"], True), (["r"], True), ([None, "q", "other"], False), ([None], False)]
+)
+def test_any_key_goes_to_the_next_picture_but_q_and_a_closed_window_end_it(keys, goes_on):
+    assert still(*keys)[0] == goes_on
+
+
+def test_h_shows_the_keys_and_s_saves_and_both_stay_with_the_picture():
+    goes_on, said, pictures = still("h", None, "s", None, "other")
+    assert (goes_on, said, len(pictures)) == (True, [SENTENCE, "Saved snapshot_001.png."], 3)
+    goes_on, said, _ = still("s", "other", problem=DiskFullError("No room.", hint="Make some."))
+    assert (goes_on, said) == (True, ["No room. Make some."])
+
+
+@pytest.mark.parametrize(("size", "shown"), [((40, 80), (50, 100)), ((800, 100), (200, 25)), ((30, 20), (150, 100))])
+def test_every_picture_keeps_its_proportions(size, shown):
+    *_, (picture_bgr,) = still("other", picture_bgr=np.full((size[1], size[0], 3), 255, np.uint8))
+    assert picture_bgr.shape == (100, 200, 3)
+    rows, columns = np.nonzero(picture_bgr[:, :, 0] == 255)
+    assert (columns.max() - columns.min() + 1, rows.max() - rows.min() + 1) == shown

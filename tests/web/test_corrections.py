@@ -104,10 +104,10 @@ def test_what_this_server_has_not_cut_out_is_not_kept(site, face, change):
     assert folder_contents(site.paths.inbox) == set()
 
 
-@pytest.mark.parametrize("label", ["bored", "../evil", "", "/etc", "<script>"])
-def test_only_the_model_s_own_labels_are_kept(site, face, label):
+def test_only_the_model_s_own_labels_are_kept(site, face):
     visit, page = uploaded(site, face)
-    answer = visit.submit("/corrections", {"label": label, "crop": crop_in(page)})
-    assert answer.status_code == 400
-    assert "There is no label" in answer.text
+    for label in ("bored", "../evil", "", "/etc", "<script>"):
+        answer = visit.submit("/corrections", {"label": label, "crop": crop_in(page)})
+        assert answer.status_code == 400
+        assert "There is no label" in answer.text
     assert folder_contents(site.paths.inbox) == set()

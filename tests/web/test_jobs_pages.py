@@ -51,21 +51,17 @@ def test_a_form_that_nobody_touched_sends_only_what_was_chosen(task, chosen):
         assert train_config(validate("train", arguments)) == train_config(validate("train", meant))
 
 
-def test_what_a_recipe_has_is_switched_off_by_emptying_its_field():
-    form = job_form("train", {"recipe": "resnet"}, {})
-    has = {name: one.value for name, one in form.fields.items() if one.kind == "json" and one.empty == []}
-    assert has["progressive_sizes"]
-    arguments = arguments_of(form, untouched(form, progressive_sizes=""))
-    assert arguments == {"progressive_sizes": []}
-    assert train_config(validate("train", arguments)).progressive_sizes == ()
-
-
-def test_what_is_changed_is_what_the_job_gets():
+def test_what_is_changed_is_what_the_job_gets_and_an_emptied_field_switches_off_what_a_recipe_has():
     form = job_form("train", {"recipe": "compact"}, {})
     changed = {"epochs": "3", "flip": None, "step_epochs": "[1, 2]", "learning_rate": "0.01"}
     arguments = arguments_of(form, untouched(form, **changed))
     wanted = {"epochs": 3, "flip": False, "step_epochs": [1, 2], "learning_rate": 0.01}
     assert {name: arguments[name] for name in wanted} == wanted
+    form = job_form("train", {"recipe": "resnet"}, {})
+    assert form.fields["progressive_sizes"].value
+    arguments = arguments_of(form, untouched(form, progressive_sizes=""))
+    assert arguments == {"progressive_sizes": []}
+    assert train_config(validate("train", arguments)).progressive_sizes == ()
 
 
 def test_fields_have_the_choices_ranges_and_help_of_the_settings():

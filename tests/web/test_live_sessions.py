@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.faces.face import Box
+from fer_core.faces import Box
 from fer_core.live.prediction import Prediction
 from fer_core.web import predictor_pool
 from fer_core.web.predictor_pool import IDLE_SECONDS, LiveSessions
@@ -40,13 +40,13 @@ def test_a_person_keeps_a_number_from_frame_to_frame(site, pictures):
     assert (answers[0]["width"], answers[0]["height"]) == pictures[0].shape[1::-1]
 
 
-def test_what_is_said_of_a_person_fits_the_numbers_beside_it():
+@pytest.mark.parametrize(
+    ("label", "share", "unsure", "held"), [("sad", 0.3, True, True), ("happy", 0.45, False, False)]
+)
+def test_what_is_said_of_a_person_fits_the_numbers_beside_it(label, share, unsure, held):
     shares = {"happy": 0.45, "sad": 0.3, "fear": 0.25}
-    box = Box(0, 0, 10, 10)
-    lagging = person(Prediction(box, "sad", 0.3, shares, unsure=False, person=1), 0.4)
-    assert (lagging["label"], lagging["unsure"], lagging["held"]) == ("sad", True, True)
-    steady = person(Prediction(box, "happy", 0.45, shares, unsure=True, person=1), 0.4)
-    assert (steady["unsure"], steady["held"]) == (False, False)
+    read = person(Prediction(Box(0, 0, 10, 10), label, share, shares, unsure=not unsure, person=1), 0.4)
+    assert (read["label"], read["unsure"], read["held"]) == (label, unsure, held)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,12 @@ def test_an_odd_evaluation_is_as_good_as_none(site, runs, content):
 
 
 @pytest.mark.parametrize(
-    "content", [b'{"kind":"epoch","epoch":1,"loss":"x"}\n[]\n{"kind":"epoch","epoch":2}', b"[" * 9999]
+    "content",
+    [
+        b'{"kind":"epoch","epoch":1,"loss":"x"}\n[]\n{"kind":"epoch","epoch":2}',
+        b'{"kind":"epoch","epoch":2}\n{"kind":"epoch","epo',
+        b"[" * 9999,
+    ],
 )
 def test_odd_metrics_are_left_out(site, runs, content):
     with spoilt(runs[ODD].metrics_jsonl, content):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.live.predicting import EmotionPredictor
+from fer_core.live.prediction import EmotionPredictor
 from fer_core.web.problems import RequestError
 from fer_core.web.uploads import decoded, from_base64
 from tests.web.conftest import Visit, finished_run, served

@@ -9,8 +9,8 @@ import requests
 from itsdangerous import TimestampSigner
 
 from fer_core.errors import ConfigError
-from fer_core.web.login import SignIn
 from fer_core.web.problems import RequestError
+from fer_core.web.safety import SignIn
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, Visit, csrf_token, folder_contents, served

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from fer_core.live import classifier
 from fer_core.store import promotion
 from fer_core.store.run import Run
-from fer_core.web import predictor_pool
 from fer_core.web.predictor_pool import PredictorPool
 from tests.jobs.conftest import wait_until
 from tests.web.conftest import Visit, finished_run, served
@@ -22,26 +22,21 @@ def runs(paths) -> list[Run]:
     return [finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2, 3)]
 
 
-def test_who_is_too_many_is_told_when_to_come_again_and_then_is_served(web_settings, paths, face):
-    with served(web_settings, paths, waiting=0) as site:
+def test_who_is_too_many_is_told_when_to_come_again_and_who_waits_is_served(web_settings, paths, face):
+    with served(web_settings, paths, waiting=1) as site, concurrent.futures.ThreadPoolExecutor(1) as threads:
         with site.service.pool.lent():
+            answer = threads.submit(site.predict, face)
+            wait_until(lambda: site.service.pool.waiting == 2)
             refused = site.predict(face)
             page = site.submit("/", files={"image": face})
+            assert not answer.done()
+        assert answer.result(10).status_code == 200
         assert refused.status_code == page.status_code == 503
         assert refused.headers["Retry-After"] == "1"
         assert "More pictures are waiting" in refused.json()["error"]
         assert refused.json()["hint"]
         assert site.predict(face).status_code == 200
         assert site.service.pool.waiting == 0
-
-
-def test_who_waits_is_served_when_a_predictor_is_free(web_settings, paths, face):
-    with served(web_settings, paths, waiting=1) as site, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with site.service.pool.lent():
-            answer = pool.submit(site.predict, face)
-            wait_until(lambda: site.service.pool.waiting == 2)
-            assert not answer.done()
-        assert answer.result(10).status_code == 200
 
 
 def test_a_model_promoted_under_load_loses_no_request(web_settings, paths, runs, face):
@@ -85,7 +80,7 @@ def without_small_runtime(run: Run) -> None:
 def test_a_promoted_model_that_cannot_be_read_leaves_the_old_one_in_use(
     web_settings, paths, runs, face, broken, monkeypatch
 ):
-    monkeypatch.setattr(predictor_pool, "CHECK_SECONDS", 1000.0)  # it looks when the test does
+    monkeypatch.setattr(classifier, "CHECK_SECONDS", 1000.0)  # it looks when the test does
     first, second, third = runs
     promotion.promote(paths, first)
     with served(web_settings, paths) as site:
@@ -98,16 +93,6 @@ def test_a_promoted_model_that_cannot_be_read_leaves_the_old_one_in_use(
         site.service.pool.look()
         assert site.service.pool.model.name == third.id
         assert "cannot be read with" not in site.get("/model").text
-
-
-def test_a_model_of_drawn_faces_does_not_take_the_place_of_one_of_photographs(web_settings, paths, runs):
-    drawn = finished_run(paths, "20260104-000000-smoke-0004", data_name="sample")
-    promotion.promote(paths, runs[0])
-    with served(web_settings, paths) as site:
-        answer = site.submit("/model/promote", {"run": drawn.id})
-        assert answer.status_code == 400
-        assert "drawn faces" in answer.text
-        assert site.submit("/model/promote", {"run": "none"}).status_code == 404
 
 
 def test_what_was_promoted_while_the_first_model_was_loaded_is_read_with(web_settings, paths, runs, face, monkeypatch):
@@ -125,17 +110,21 @@ def test_what_was_promoted_while_the_first_model_was_loaded_is_read_with(web_set
         assert site.predict(face).json()["model"] == runs[0].id
 
 
-def test_trials_are_no_candidates_and_promoting_one_says_what_it_is(web_settings, paths, runs):
+def test_trials_are_no_candidates_and_drawn_faces_do_not_take_the_place_of_photographs(web_settings, paths, runs):
     trial = finished_run(paths, "20260104-000000-compact-0004", kind="trial", parent="search_20260101-000000-x-0001")
+    drawn = finished_run(paths, "20260104-000000-smoke-0004", data_name="sample")
     with served(web_settings, paths) as site:
         candidates = site.get("/model").text
         assert f"Promote {runs[0].id}" in candidates
         assert f"Promote {trial.id}" not in candidates
-        question = site.get(f"/model/promote?run={trial.id}").text
-        assert "This is a trial of a search" in question
+        assert "This is a trial of a search" in site.get(f"/model/promote?run={trial.id}").text
         assert promotion.current(paths) is None, "nothing is done before the answer"
         assert site.get("/model/promote?run=none").status_code == 404
         assert site.get("/model/rollback").status_code == 400
+        assert site.submit("/model/promote", {"run": runs[0].id}).status_code == 200
+        refused = site.submit("/model/promote", {"run": drawn.id})
+        assert (refused.status_code, "drawn faces" in refused.text) == (400, True)
+        assert site.submit("/model/promote", {"run": "none"}).status_code == 404
 
 
 def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, paths, runs):
@@ -156,10 +145,3 @@ def test_going_back_takes_the_step_that_the_page_showed_or_none(web_settings, pa
             assert page.status_code == 200
         assert "The model of the project itself is the model in use again" in page.text
         assert site.service.pool.model.name == "shipped/best"
-
-
-def test_another_detector_is_used_where_it_is_asked_for(web_settings, paths, face):
-    with served(web_settings, paths, detector="haar", detector_model=None) as site:
-        answer = site.predict(face).json()
-        assert answer["detector"] == "haar"
-        assert len(answer["images"][0]["faces"]) == 1

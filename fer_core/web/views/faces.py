@@ -96,8 +96,7 @@ def person(prediction: Prediction, threshold: float) -> dict[str, Any]:
 
 def _picture_answer(data: bytes, faces: Faces, lent: LentPredictor) -> dict[str, Any]:
     picture = uploads.decoded(data, most_pixels=service().settings.pixels)
-    predictor = lent.for_picture(picture)
-    predictions = predictor.read(picture) if faces == "find" else predictor.read_given(picture)
+    predictions = lent.for_picture(picture).read_picture(picture, faces=faces)
     service().figures.count_faces([prediction.label for prediction in predictions])
     found = [prediction.to_json() for prediction in predictions]
     for one in found:

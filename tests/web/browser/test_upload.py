@@ -36,7 +36,7 @@ def read(page: Page) -> None:
 def upload(page: Page, *pictures) -> None:
     choose(page, *pictures)
     read(page)
-    expect(page.get_by_role("heading", name="What was read")).to_be_visible()
+    expect(page.get_by_role("heading", name="Results")).to_be_visible()
 
 
 def test_a_file_is_previewed_and_read_step_by_step_and_after_back_the_page_shows_what_its_form_holds(page, happy):
@@ -95,7 +95,7 @@ def test_a_correction_is_kept_in_place_under_another_label_until_it_is_undone(pa
     expect(page.get_by_text("until you delete it")).to_be_visible()
     keep.click()
     expect(page.get_by_role("status").filter(has_text="Kept as “surprise”.")).to_be_visible()
-    expect(page.get_by_role("heading", name="What was read")).to_be_visible()
+    expect(page.get_by_role("heading", name="Results")).to_be_visible()
     assert [path.parent.name for path in site.paths.inbox.rglob("*.png")] == ["surprise"]
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("Deleted again")).to_be_visible()

@@ -1,11 +1,11 @@
-"""What is drawn once per picture: status line, colours of the emotions, badges, the message and the keys."""
+"""Where things go on a picture: status line, colours of the emotions, badges, message and keys, which are drawn once;
+and the marks of a face, so that they hide least."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fer_core.live.canvas import DIMMED, PLATE_OPACITY, WHITE, Canvas, Colour, Rect
-from fer_core.live.text import one_line, shortened
+from fer_core.live.canvas import DIMMED, PLATE_OPACITY, WHITE, Canvas, Colour, Rect, one_line, shortened
 
 KEYS = {
     "q": "quit",
@@ -26,6 +26,12 @@ STRONG_OPACITY = 0.84
 NAME_LETTERS, MESSAGE_LETTERS = 34, 44
 LEAST_SIDE = 100
 """Pixels: on a smaller picture there is room for boxes and labels only."""
+FAR_OUTSIDE = 64
+"""Pixels: a box that reaches further outside the picture is drawn as if it ended here."""
+OWN_FACE, STATUS, OTHERS, LABEL = 0.3, 0.5, 1.0, 4.0
+"""How much it weighs that a mark hides its own face, the status line, other faces and their bars, a label."""
+STAYS = 0.6
+"""A mark moves to another side only if it hides less than this share of what it hides now; else it would jump about."""
 
 
 @dataclass(frozen=True)
@@ -152,3 +158,74 @@ def _block(
         width = max(width, left - inner + pad)
         left += gap - inner
     return Block(Rect(0, 0, width, top + row + edge), texts, small, opacity)
+
+
+class Obstacle(NamedTuple):
+    """What shall not be hidden, and how much it weighs when there is no room."""
+
+    rect: Rect
+    weight: float = 1.0
+
+
+class Place(NamedTuple):
+    """Where a mark goes: on which side, and how much it hides there (weight times pixels)."""
+
+    side: str
+    rect: Rect
+    hides: float
+
+
+def rect_of(box: Sequence[float], picture: Rect) -> Rect:
+    """Returns a box (x, y, width, height; floats, anywhere) in whole pixels, cut off a little outside the picture."""
+    x, y, width, height = box
+    columns, rows = (-FAR_OUTSIDE, picture.width + FAR_OUTSIDE), (-FAR_OUTSIDE, picture.height + FAR_OUTSIDE)
+    left, right = (round(min(max(edge, columns[0]), columns[1])) for edge in (x, x + width))
+    top, bottom = (round(min(max(edge, rows[0]), rows[1])) for edge in (y, y + height))
+    return Rect(left, top, max(1, right - left), max(1, bottom - top))
+
+
+def beside(face: Rect, label: Rect, size: tuple[int, int], *, gap: int) -> dict[str, Rect]:
+    """Returns the places of a panel of `size` beside a face, best first; above and below also clear of its label."""
+    width, height = size
+    top, bottom = min(face.top, label.top), max(face.bottom, label.bottom)
+    return {
+        "right": Rect(face.right + gap, face.top, width, height),
+        "left": Rect(face.left - gap - width, face.top, width, height),
+        "below": Rect(face.left, bottom + gap, width, height),
+        "below, leftwards": Rect(face.right - width, bottom + gap, width, height),
+        "above": Rect(face.left, top - gap - height, width, height),
+        "above, leftwards": Rect(face.right - width, top - gap - height, width, height),
+    }
+
+
+def corners(size: tuple[int, int], room: Rect) -> dict[str, Rect]:
+    """Returns the places of a panel of `size` in the corners of `room`, for a face that leaves no place beside it."""
+    (width, height), right, bottom = size, room.right - size[0], room.bottom - size[1]
+    return {
+        "upper right": Rect(right, room.top, width, height),
+        "upper left": Rect(room.left, room.top, width, height),
+        "lower right": Rect(right, bottom, width, height),
+        "lower left": Rect(room.left, bottom, width, height),
+    }
+
+
+def best_place(
+    places: Mapping[str, Rect],
+    obstacles: Sequence[Obstacle],
+    *,
+    picture: Rect,
+    last: str | None = None,
+    own: Rect | None = None,
+) -> Place:
+    """Returns the place that hides least, inside the picture: the `last` one unless another is much better.
+
+    The face itself (`own`) weighs less: better hide a part of it than of another one.
+    """
+    found = []
+    for side in sorted(places, key=lambda side: side != last):
+        left, top, width, height = places[side]
+        left = max(picture.left, min(left, picture.right - width))
+        rect = Rect(left, max(picture.top, min(top, picture.bottom - height)), width, height)
+        hides = sum(rect.shared_area(one) * (OWN_FACE if one == own else weight) for one, weight in obstacles)
+        found.append(Place(side, rect, hides))
+    return min(found, key=lambda place: place.hides * (STAYS if place.side == last else 1))

@@ -7,33 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, FerError
-from fer_core.faces.face import Box
-from fer_core.live.frame import Frame, Shown
-from fer_core.live.log import COLUMNS, PredictionLog
+from fer_core.faces import Box
+from fer_core.live.output import COLUMNS, PredictionLog
 from fer_core.live.prediction import Prediction
 from fer_core.store.files import DiskFullError
 from tests.conftest import PROJECT
+from tests.live.fakes import frame_at, shown
 from tests.store.conftest import largest_file
 
 LABELS = ("angry", "happy")
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-PICTURE = np.zeros((48, 64, 3), np.uint8)
-
-
-def frame(number: int = 0) -> Frame:
-    seconds = number / 25
-    return Frame(PICTURE, number, seconds, NOON + timedelta(seconds=seconds), seconds)
-
-
-def shown(taken: Frame, predictions) -> Shown:
-    return Shown(taken, tuple(predictions), None)
 
 
 def prediction(label: str = "happy", share: float = 0.75, *, person: int | None = 1, **others: float) -> Prediction:
@@ -54,7 +41,7 @@ def write_log(path: Path, *frames: list[Prediction], labels: tuple[str, ...] = L
     """Writes one frame for each list of readings, and returns the rows."""
     log = PredictionLog(path, labels)
     for number, predictions in enumerate(frames):
-        log.write(shown(frame(number), predictions))
+        log.write(shown(frame_at(number / 25, number=number), *predictions))
     log.close()
     return rows_of(path)
 
@@ -81,8 +68,8 @@ def test_json_lines_have_the_same_columns_as_values(tmp_path):
 def test_a_log_of_pictures_says_in_its_last_column_which_picture_a_row_belongs_to(tmp_path, suffix):
     labels = (*LABELS, "name")
     log = PredictionLog(tmp_path / f"log{suffix}", labels, of_pictures=True)
-    log.write(shown(frame(0)._replace(name="a b.jpg"), [prediction(name=0.0), prediction(person=None)]))
-    log.write(shown(frame(1)._replace(name="=1.png"), []))
+    log.write(shown(frame_at(0.0, name="a b.jpg"), prediction(name=0.0), prediction(person=None)))
+    log.write(shown(frame_at(1.0, name="=1.png")))
     log.close()
     rows = rows_of(log.path)
     assert tuple(rows[0]) == (*COLUMNS, "angry", "happy", "emotion_name", "name")
@@ -93,12 +80,12 @@ def test_a_log_of_pictures_says_in_its_last_column_which_picture_a_row_belongs_t
 @pytest.mark.parametrize("name", ["log.csv", "log.CSV", "log.jsonl"])
 def test_a_frame_is_on_the_disk_when_write_returns(tmp_path, name):
     log = PredictionLog(tmp_path / name, LABELS)
-    log.write(shown(frame(), [prediction()]))
+    log.write(shown(frame_at(0.0), prediction()))
     assert (tmp_path / name).read_text().count("happy") >= 1
     log.close()
     log.close()
-    log.write(shown(frame(1), [prediction()]))
-    assert "12:00:00.040" not in (tmp_path / name).read_text()
+    log.write(shown(frame_at(1.0), prediction()))
+    assert "12:00:01" not in (tmp_path / name).read_text()
 
 
 HOSTILE = ("=HYPERLINK(1)", "a,b", 'quo"te', "two\nlines", "@sum", "traurig ü 😀", "label")
@@ -108,35 +95,29 @@ def test_hostile_labels_stay_in_their_cells_and_are_no_formulas(tmp_path):
     probabilities = dict.fromkeys(HOSTILE, 0.1)
     faces = [Prediction(Box(0, 0, 9, 9), label, 0.1, probabilities, True, 1) for label in HOSTILE]
     rows = write_log(tmp_path / "log.csv", faces, labels=HOSTILE)
-    shown = ["'=HYPERLINK(1)", "a,b", 'quo"te', "two lines", "'@sum", "traurig ü 😀", "label"]
-    assert [row["label"] for row in rows] == shown
-    assert list(rows[0])[len(COLUMNS) :] == [*shown[:-1], "emotion_label"]
+    cells = ["'=HYPERLINK(1)", "a,b", 'quo"te', "two lines", "'@sum", "traurig ü 😀", "label"]
+    assert [row["label"] for row in rows] == cells
+    assert list(rows[0])[len(COLUMNS) :] == [*cells[:-1], "emotion_label"]
     assert len((tmp_path / "log.csv").read_bytes().splitlines()) == 1 + len(HOSTILE)
-
-
-def refusal(path: Path) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        PredictionLog(path, LABELS)
-    return caught.value
 
 
 @pytest.mark.parametrize("name", ["log.txt", "log", "log.json"])
 def test_only_csv_and_json_lines_are_written(tmp_path, name):
-    error = refusal(tmp_path / name)
-    assert str(error) == f"{tmp_path / name} cannot be written: its name must end in .csv, .jsonl."
-    assert error.hint == f"For example {tmp_path / 'log.csv'}"
+    with pytest.raises(ConfigError, match=r"cannot be written: its name must end in \.csv, \.jsonl\.") as caught:
+        PredictionLog(tmp_path / name, LABELS)
+    assert caught.value.hint == f"For example {tmp_path / 'log.csv'}"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
-def test_a_full_disk_is_told_once_and_leaves_whole_rows(tmp_path, name):
+def test_a_full_disk_is_said_once_and_leaves_whole_rows(tmp_path, name):
     log = PredictionLog(tmp_path / name, LABELS)
     with largest_file(5000), pytest.raises(DiskFullError) as caught:
         for number in range(1000):
-            log.write(shown(frame(number), [prediction(), prediction()]))
+            log.write(shown(frame_at(number / 25), prediction(), prediction()))
     assert str(caught.value) == f"No room to go on writing {log.path}; what was written before is kept."
     assert caught.value.hint
-    log.write(shown(frame(2000), [prediction()]))
+    log.write(shown(frame_at(80.0), prediction()))
     log.close()
     rows = rows_of(log.path)
     assert 20 < len(rows) < 100 and {len(row) for row in rows} == {len(COLUMNS) + 2}
@@ -152,17 +133,12 @@ def test_a_disk_that_is_full_from_the_start_is_refused_before_the_first_frame(tm
 
 WRITES_FOR_EVER = """
 import itertools, sys
-from datetime import UTC, datetime
 from pathlib import Path
-from fer_core.faces.face import Box
-from fer_core.live.frame import Frame, Shown
-from fer_core.live.log import PredictionLog
-from fer_core.live.prediction import Prediction
-prediction = Prediction(Box(1, 2, 30, 40), "happy", 0.75, {"angry": 0.25, "happy": 0.75}, False, 1)
-log = PredictionLog(Path(sys.argv[1]), ("angry", "happy"))
+from fer_core.live.output import PredictionLog
+from tests.live.fakes import LABELS, face, frame_at, shown
+log = PredictionLog(Path(sys.argv[1]), LABELS)
 for number in itertools.count():
-    frame = Frame(None, number, number / 25, datetime.now(UTC), 0.0)
-    log.write(Shown(frame, (prediction, prediction), None))
+    log.write(shown(frame_at(number / 25), face(), face()))
     if number == 100:
         print("running", flush=True)
 """
@@ -170,12 +146,7 @@ for number in itertools.count():
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [
-        ("log.csv", signal.SIGINT),
-        ("log.csv", signal.SIGTERM),
-        ("log.csv", signal.SIGKILL),
-        ("log.jsonl", signal.SIGKILL),
-    ],
+    [("log.csv", signal.SIGTERM), ("log.csv", signal.SIGKILL), ("log.jsonl", signal.SIGKILL)],
 )
 def test_rows_are_whole_whatever_ends_the_process(tmp_path, name, number):
     command = [sys.executable, "-c", WRITES_FOR_EVER, str(tmp_path / name)]
@@ -186,4 +157,4 @@ def test_rows_are_whole_whatever_ends_the_process(tmp_path, name, number):
     child.communicate(timeout=20)
     rows = rows_of(tmp_path / name)
     assert len(rows) >= 200
-    assert all(row["happy"] is not None and len(row) == len(COLUMNS) + 2 for row in rows)
+    assert all(row["happy"] is not None and len(row) == len(COLUMNS) + 3 for row in rows)
