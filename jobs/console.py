@@ -1,6 +1,5 @@
 """What every command of `python -m jobs` works with: folders, environment, clock, how it prints, its command line."""
 
-import contextlib
 import inspect
 import json
 import os

@@ -82,7 +82,7 @@ def test_zone_days_and_command_are_taken_and_have_defaults(load):
         (f"{ENTRY}arguments = {{ min_new_image = 5 }}", "'min_new_image'", "Did you mean 'min_new_images'?"),
         (ENTRY.replace("nightly", "../x"), ": name cannot be '../x'.", "letters, digits"),
         (f"{ENTRY}{ENTRY}", "two entries are called 'nightly'.", "a name of its own"),
-        ("[notify]\ncommand = 'mail me'", ": notify cannot be 'mail me'.", 'command = ["mail", "me@here"]'),
+        ("[notify]\ncommand = 'mail me'", ": command cannot be 'mail me'.", 'command = ["mail", "me@here"]'),
         ("[notify]\ncomand = ['mail']", ": there is no 'comand'.", "Did you mean 'command'?"),
         ("[[entry]\n", "is no TOML: ", ""),
     ],

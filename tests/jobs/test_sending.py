@@ -38,7 +38,7 @@ def test_each_task_is_listed_and_each_thing_that_it_accepts_has_a_flag(ask):
         ("tune --set epochs=5 --set batch_size=32", {"settings": {"epochs": 5, "batch_size": 32}}),
         ("train --recipe smoke --data sample --epochs 2", {"recipe": "smoke", "data": "sample", "epochs": 2}),
         ("train --network compact --flip --promote", {"network": "compact", "flip": True, "promote": True}),
-        ("train --set dropout=0.3 --queue cpu", {"settings": {"network_options": {"dropout": 0.3}}, "queue": "cpu"}),
+        ("train --set dropout=0.3 --queue cpu", {"settings": {"dropout": 0.3}, "queue": "cpu"}),
         ("""train --network-options '{"dropout": 0.3}'""", {"network_options": {"dropout": 0.3}}),
         ("train --run 20260131-120000-smoke-3f9a", {"run": "20260131-120000-smoke-3f9a"}),
         ("retrain --min-new-images 50 --init-from current", {"min_new_images": 50, "init_from": "current"}),
