@@ -140,7 +140,6 @@ def _with_whole_paths(value: Any, name: str = "") -> Any:
 
 
 def _mark(job: Job) -> None:
-    """Notes that a job is open."""
     with full_disk_named(job.marker):
         job.marker.parent.mkdir(parents=True, exist_ok=True)
         job.marker.write_text("")
