@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 from fer_core.errors import FerError, JobError, did_you_mean
 from fer_core.job.arguments import QUEUE_OF_TASK, validate
 from fer_core.job.broker import WORKER_COMMAND, Broker, models_id, shared_settings
-from fer_core.job.broker_check import BrokerAwayError, check_address, check_broker
+from fer_core.job.broker_check import BrokerAwayError, broker_away, check_address, check_broker
 from fer_core.job.lifecycle import create_job, new_id
 from fer_core.paths import Paths
 from jobs import transport
@@ -70,27 +70,26 @@ class JobsApp(Celery):
         """Sends a task by name. Raises ConfigError for wrong arguments, JobError for a task that there is not."""
         context = click.get_current_context(silent=True)
         is_call = context is not None and context.info_name == "call"
+        is_ours = name in QUEUE_OF_TASK
+        has_sent_it = task_id is not None or self.current_worker_task is not None  # Celery's own links, chords, retries
         try:
-            return self._send_task(name, args, kwargs, task_id, options, is_call=is_call)
+            if not is_ours and name not in self.tasks and not name.startswith("celery."):
+                raise JobError(f"There is no task {name!r}.", hint=did_you_mean(name, QUEUE_OF_TASK))
+            if not is_ours or has_sent_it or (args and not is_call):
+                return super().send_task(name, args, kwargs, task_id=task_id, **options)
+            if args:
+                raise JobError("Arguments have names.", hint=EXAMPLE)
+            return self._send_job(name, dict(kwargs or {}), options)
         except (FerError, OperationalError) as error:
             if not is_call:
                 raise
-            error = error if isinstance(error, FerError) else broker.away(error)
+            error = error if isinstance(error, FerError) else broker_away(broker.url, error)
             raise click.ClickException(f"{error}\n{error.hint or 'See README.md.'}") from None
 
-    def _send_task(self, name: str, args: Any, kwargs: Any, task_id: str | None, options: dict, *, is_call: bool):
-        is_ours = name in QUEUE_OF_TASK
-        if not is_ours and name not in self.tasks and not name.startswith("celery."):
-            raise JobError(f"There is no task {name!r}.", hint=did_you_mean(name, QUEUE_OF_TASK))
-        if not is_ours or task_id is not None or (args and not is_call) or self.current_worker_task is not None:
-            return super().send_task(name, args, kwargs, task_id=task_id, **options)
-        if args:
-            raise JobError("Arguments have names.", hint=EXAMPLE)
-        kwargs = dict(kwargs or {})
+    def _send_job(self, name: str, kwargs: dict[str, Any], options: dict[str, Any]):
         has_models = (paths.models / ".id").is_file()  # a sender need not be a machine that has them
         if not has_models or any(options.get(option) for option in _LATER):
-            task_id = new_id(name, validate(name, kwargs))
-            return super().send_task(name, args, kwargs, task_id=task_id, **options)
+            return super().send_task(name, None, kwargs, task_id=new_id(name, validate(name, kwargs)), **options)
         saved = {key: value for key in _SAVED if (value := options.get(key))}
         job = create_job(paths, name, kwargs, queue=options.get("queue"), options=saved)
         broker.send(job)

@@ -1,16 +1,14 @@
 """What every command of `python -m jobs` works with: folders, environment, clock, how it prints, its command line."""
 
-import contextlib
 import inspect
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
@@ -20,17 +18,15 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from fer_core.cli.command_line import parsed, peek
 from fer_core.cli.console import Output
-from fer_core.errors import ArtifactError, JobError, NoSuchJobError
+from fer_core.errors import NoSuchJobError
 from fer_core.job.broker import Broker
 from fer_core.job.job import Job, find_job
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock, utc_now
 from fer_core.store.files import plain
-from fer_core.store.run import Run
-from fer_core.store.runs import open_run
 from fer_core.training.report import duration
 from fer_core.tuning.stage import parse_trial_name
-from fer_core.tuning.state import Search, load_state, open_search
+from fer_core.tuning.state import load_state, open_search
 
 _COLOURS = {"QUEUED": "cyan", "RUNNING": "blue", "INTERRUPTED": "yellow", "SUCCEEDED": "green", "FAILED": "red"}
 _COLOURS |= {"CANCELLED": "magenta", "TIMED_OUT": "yellow"}
@@ -124,38 +120,18 @@ def age(time_utc: str | None, now: datetime) -> str:
     return f"{seconds / _DAY:.0f} days" if seconds > 3 * _DAY else duration(seconds)
 
 
-class Subject(NamedTuple):
-    """What a name on the command line means: a job; or a run, a search, or one training of a search alone."""
+def find_subject(context: Context, name: str) -> Job:
+    """Returns the job that is meant, or the run, search or training of a search, as if it were one.
 
-    id: str
-    status: str
-    job: Job | None = None
-    run: Run | None = None
-    search: Search | None = None
-    log: Path | None = None  # what it prints; of a search, its trainings have logs of their own
-
-
-def find_subject(context: Context, name: str) -> Subject:
-    """Returns what is meant. Raises JobError, with "did you mean", if there is nothing of that name."""
-    paths, trial = context.paths, parse_trial_name(name)
-    if trial is not None:
-        search = open_search(paths, trial.search)
-        entry = load_state(search).entry_of(name)
-        if entry is None:
-            raise NoSuchJobError(f"Search {trial.search} has no training {name!r}.")
-        run = open_run(paths, entry.run)
-        return Subject(name, run.state.status, run=run, log=search.folder / f"output/s{trial.slot}.{trial.n}.txt")
-    try:
-        job = find_job(paths, name)
-        return Subject(job.id, job.status, job, job.run, job.search, job.log)
-    except JobError:
-        with contextlib.suppress(ArtifactError):
-            search = open_search(paths, name)
-            return Subject(name, load_state(search).status, search=search)
-        with contextlib.suppress(ArtifactError):
-            run = open_run(paths, name)
-            return Subject(name, run.state.status, run=run, log=run.log_txt)
-        raise
+    Raises JobError, with "did you mean", if there is nothing of that name.
+    """
+    trial = parse_trial_name(name)
+    if trial is None:
+        return find_job(context.paths, name, by_hand=True)
+    entry = load_state(open_search(context.paths, trial.search)).entry_of(name)
+    if entry is None:
+        raise NoSuchJobError(f"Search {trial.search} has no training {name!r}.")
+    return replace(find_job(context.paths, entry.run, by_hand=True), id=name)
 
 
 def call(command: Callable[..., None], argv: Sequence[str], *, name: str) -> None:

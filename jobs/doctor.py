@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from fer_core.job.broker import models_id, read_record, waiting_in
 from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import Job
 from fer_core.job.progress import Look
-from fer_core.store.files import file_sha256, temporary_beside
+from fer_core.store.files import file_sha256
 from fer_core.store.promotion import current, model_copy, model_in_use
 from fer_core.tuning.state import load_state
 from jobs.console import Context, new_table
@@ -29,13 +30,10 @@ CLOCK_SECONDS, WRONG_CLOCK_SECONDS = 5.0, 30.0
 _UNTAKEN_SECONDS = 60.0
 _MOST_JOBS = 5
 _COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
+_LOST = "Messages are lost when the server ends; workers send them again, after some seconds."
 _SERVER_SETTINGS = {
     "maxmemory-policy": ("noeviction", "bad", "Messages may be thrown away when memory is short."),
-    "appendonly": (
-        "yes",
-        "warn",
-        "Messages are lost when the server ends; workers send them again, after some seconds.",
-    ),
+    "appendonly": ("yes", "warn", _LOST),
 }
 """What they should be, and how bad it is and what it means if they are not."""
 
@@ -59,16 +57,17 @@ def doctor(context: Context, *, json: bool = False) -> None:
     """
     with context.console.status("Looking around …"):
         findings = find_all(context)
+    counts = Counter(finding.level for finding in findings)
     if json:
         context.say_json([finding._asdict() for finding in findings])
     else:
-        texts = [f"{text}\n→ {todo}" if todo else text for _, _, text, todo in findings]
-        levels = [Text(finding.level, style=_COLOURS[finding.level]) for finding in findings]
-        whats = [finding.what for finding in findings]
-        context.show(new_table("", "", "", rows=zip(levels, whats, texts, strict=True)))
-        counts = Counter(finding.level for finding in findings)
+        rows = (
+            (Text(level, style=_COLOURS[level]), what, f"{text}\n→ {todo}" if todo else text)
+            for level, what, text, todo in findings
+        )
+        context.show(new_table("", "", "", rows=rows))
         context.say(f"{counts['ok']} in order, {counts['warn']} to look at, {counts['bad']} bad.")
-    if any(finding.level == "bad" for finding in findings):
+    if counts["bad"]:
         sys.exit(1)
 
 
@@ -135,39 +134,34 @@ def _server(context: Context, client: Any) -> Iterator[Finding]:
         except ResponseError:
             yield Finding("warn", "broker", f"{name} cannot be asked for here.", f"It should be {wanted}.")
             continue
-        if value == wanted:
-            yield Finding("ok", "broker", f"{name} {value}")
-        else:
-            yield Finding(level, "broker", f"{name} is {value}. {otherwise}", f"Set {name} {wanted} in the server.")
+        text, todo = f"{name} is {value}. {otherwise}", f"Set {name} {wanted} in the server."
+        is_wanted = value == wanted
+        yield Finding("ok", "broker", f"{name} {value}") if is_wanted else Finding(level, "broker", text, todo)
 
 
 def _up(context: Context) -> Iterator[Finding]:
     record = read_record(context.paths.state)
     if record is None:
         return
-    if record.host != os.uname().nodename:
-        if not context.environ.get("FER_BROKER_URL"):
-            text = f"{context.paths.state / 'broker.json'} is of {record.host}, whose socket is out of reach here."
-            todo = "Set $FER_BROKER_URL to a Redis that all machines reach, or another $FER_STATE_DIR here."
-            yield Finding("bad", "up", text, todo)
-    elif not psutil.pid_exists(record.pid):
-        text = f"`up` was process {record.pid}; it was killed."
-        yield Finding("warn", "up", text, "`python -m jobs up` starts again.")
-    else:
-        yield Finding("ok", "up", f"runs as process {record.pid}")
+    if record.host == os.uname().nodename:
+        if psutil.pid_exists(record.pid):
+            yield Finding("ok", "up", f"runs as process {record.pid}")
+        else:
+            text = f"`up` was process {record.pid}; it was killed."
+            yield Finding("warn", "up", text, "`python -m jobs up` starts again.")
+    elif not context.environ.get("FER_BROKER_URL"):
+        text = f"{context.paths.state / 'broker.json'} is of {record.host}, whose socket is out of reach here."
+        todo = "Set $FER_BROKER_URL to a Redis that all machines reach, or another $FER_STATE_DIR here."
+        yield Finding("bad", "up", text, todo)
 
 
 def _shared_clock(context: Context) -> Iterator[Finding]:
     """Where models/ is on another machine's disk, its clock dates the files."""
     folder = context.paths.models
     if folder.is_dir() and os.access(folder, os.W_OK):
-        probe = temporary_beside(folder / "clock")
         before = time.time()
-        try:
-            probe.touch()
-            yield clock_finding(f"the disk of {folder}", probe.stat().st_mtime - before)
-        finally:
-            probe.unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".clock") as probe:
+            yield clock_finding(f"the disk of {folder}", os.fstat(probe.fileno()).st_mtime - before)
 
 
 def _disk(context: Context) -> Iterator[Finding]:

@@ -72,7 +72,6 @@ def _runs_in_use(paths: Paths) -> set[str]:
 
 
 def _of_runs(paths: Paths, searches: list[tuple[Search, SearchState]]) -> Iterator[Garbage]:
-    """Yields checkpoints of finished runs, and the weights of trials that are not among the best of their search."""
     in_use, runs = _runs_in_use(paths), {run.id: run for run in list_runs(paths)}
     statuses = {run.id: _status(run) for run in runs.values()}
     ended = {search.id for search, state in searches if state.status in _SEARCH_ENDS}
@@ -122,7 +121,6 @@ def _temporary(paths: Paths, oldest: float) -> Iterator[Garbage]:
 
 
 def _old(paths: Paths, searches: list[tuple[Search, SearchState]], oldest: float) -> Iterator[Garbage]:
-    """Yields what is kept for a while only: teachers' answers, records of tasks, logs of trials, analyses."""
     # A distillation that goes on without them asks again, and gets the same answers.
     for path in sorted((paths.cache / "lessons").glob("*.npy")):
         if _changed(path) < oldest:

@@ -38,7 +38,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _SIGNAL_SECONDS = 3.0
 _LONGEST_TAIL = 64 * 1024
-_OWNER = "FER_JOB_OWNER"
 _POLLS_OF_FAMILY = 8  # so many looks at the processes that are known come before one for new ones
 _ENDED_FIRST = "500"
 """Where the system is short of memory all the same, it ends a trainer before the worker or Redis."""
@@ -87,21 +86,28 @@ def watched(command: Sequence[str], log: Path, stop_reason: Callable[[], StopRea
     return ended if reason is None or was_done else Ended(reason)
 
 
-def die_with_parent(parent: int | None = None) -> None:
-    """Makes the system send SIGTERM to this process when the thread ends that started it. Survives exec.
+def die_with_parent(parent: int | None = None, number: signal.Signals = signal.SIGTERM) -> None:
+    """Makes the system send a signal to this process when the thread ends that started it. Survives exec.
 
     Without it, a training outlives a worker that was killed, keeps its GPU, and nobody knows of it.
 
     Args:
         parent: the process that started this one, which ends if that one is gone already.
     """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number)
     if parent not in (None, os.getppid()):
-        os._exit(128 + signal.SIGTERM)
+        os._exit(128 + number)
 
 
-def start(command: Sequence[str], log: Path, environ: Mapping[str, str], **options: object) -> subprocess.Popen:
-    """Returns the process, which leads a session, prints to the end of the log, and dies with this one."""
+def start(
+    command: Sequence[str],
+    log: Path,
+    environ: Mapping[str, str],
+    *,
+    at_death: signal.Signals = signal.SIGTERM,
+    **options: object,
+) -> subprocess.Popen:
+    """Returns the process: it leads a session, prints to the end of the log, and gets a signal when this one dies."""
     with full_disk_named(log):
         log.parent.mkdir(parents=True, exist_ok=True)
         output = log.open("ab")
@@ -113,7 +119,7 @@ def start(command: Sequence[str], log: Path, environ: Mapping[str, str], **optio
             stderr=subprocess.STDOUT,
             env=dict(environ),
             start_new_session=True,
-            preexec_fn=partial(die_with_parent, os.getpid()),
+            preexec_fn=partial(die_with_parent, os.getpid(), at_death),
             **options,
         )
 
@@ -124,8 +130,9 @@ def _running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen]:
     # Celery's own variables change how a Python that imports it behaves.
     others = {name: value for name, value in os.environ.items() if not name.startswith(("CELERY_", "FORKED_BY_"))}
     path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
-    own = {_OWNER: str(os.getpid()), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-    process = start(command, log, {"COLUMNS": "120"} | others | own)
+    own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    # A kill: it might not heed a signal (an exception that one raises inside a library is lost), and hold its run on.
+    process = start(command, log, {"COLUMNS": "120"} | others | own, at_death=signal.SIGKILL)
     try:
         with contextlib.suppress(OSError):
             Path(f"/proc/{process.pid}/oom_score_adj").write_text(_ENDED_FIRST)
@@ -201,20 +208,6 @@ def _error_in(log: Path) -> str:
     errors = [place for place, line in enumerate(lines) if line.startswith("Error: ")]
     said = lines[errors[-1] : errors[-1] + 2] if errors else lines[-2:]
     return "\n".join(filter(None, said)).removeprefix("Error: ")
-
-
-def kill_orphan(pid: int) -> bool:
-    """Kills the process of a job whose watcher is dead, and returns whether it was one: it has not heard the signal."""
-    try:
-        process = psutil.Process(pid)
-        owner = process.environ().get(_OWNER)
-        if not owner or process.ppid() == int(owner):
-            return False
-    except psutil.Error:
-        return False
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    return True
 
 
 def memory_limit(environ: Mapping[str, str] = os.environ) -> int:

@@ -29,14 +29,13 @@ from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
 from fer_core.tuning.stage import TrialName
 from fer_core.tuning.state import load_state
-from jobs.process import GRACE_SECONDS, PROJECT, Ended, StopReason, kill_orphan, last_lines, watched
+from jobs.process import GRACE_SECONDS, PROJECT, Ended, StopReason, last_lines, watched
 
 MOST_CRASHES = 3  # in a row, without an epoch having been finished
 MOST_LOSSES = 30  # how often in a row a worker may die over work that finishes no epoch: more is no accident
 
 _PAUSE_SECONDS = 2.0  # after a crash, or while another process trains the run
-_HELD_SECONDS = 120.0  # A trainer that was asked to end may still write its checkpoint
-_ORPHAN_SECONDS = 20.0
+_HELD_SECONDS = 120.0
 _FLAG_SECONDS = 2.0
 _FULL_BELOW = 2**20
 _SCORES = ("split", "images", "accuracy", "accuracy_interval", "macro_f1", "kept_epoch", "epochs")
@@ -133,7 +132,6 @@ class Runner:
         self._note_progress()
         if self.held.notes.losses >= MOST_LOSSES and not self._stop_reason():
             return Outcome("failed", _LOST.format(self.held.notes.losses))
-        held_since: float | None = None
         while True:
             if (reason := self._wait_until_free()) is not None:
                 return self._stopped(reason)
@@ -143,13 +141,10 @@ class Runner:
                 return Outcome("done")
             if ended.kind in GRACE_SECONDS:
                 return self._stopped(ended.kind)
-            if ended.kind == "held":
-                held_since = held_since or time.monotonic()
-                if time.monotonic() - held_since > _HELD_SECONDS:
-                    return Outcome("handed_on", ended.message)
-            elif (outcome := self._of_end(ended, has_begun=self._state().attempt > begun)) is not None:
-                return outcome
-            else:
+            if ended.kind != "held":  # by a person who trains it
+                outcome = self._of_end(ended, has_begun=self._state().attempt > begun)
+                if outcome is not None:
+                    return outcome
                 _logger.warning("%s It is tried again.", ended.message.partition("\n")[0])
             self._pause(_PAUSE_SECONDS)
 
@@ -195,16 +190,11 @@ class Runner:
         return reason
 
     def _wait_until_free(self) -> StopReason | None:
-        """Waits while another process trains the run; returns the reason if somebody wants the end meanwhile."""
+        """Waits while a person trains the run; returns the reason if somebody wants the end meanwhile."""
         began, reason = time.monotonic(), self._stop_reason()
-        while reason is None and time.monotonic() - began < _HELD_SECONDS:
-            run, state = self.run(), self._state()
-            if run is None or not run.folder.is_dir() or not run.is_held():
-                break
-            is_late = time.monotonic() - began > _ORPHAN_SECONDS
-            if is_late and state.host == socket.gethostname() and kill_orphan(state.pid or 0):
-                _logger.warning("Run %s: killed process %s, which its watcher had left behind.", run.id, state.pid)
-            reason = self._pause(0.5)
+        while reason is None and (run := self.run()) is not None and run.folder.is_dir() and run.is_held():
+            is_late = time.monotonic() - began > _HELD_SECONDS
+            reason = "handed_on" if is_late else self._pause(0.5)
         return reason
 
     def _note_progress(self) -> bool:

@@ -34,8 +34,7 @@ def compare(context: Context, first: str, second: str, *, paired: bool = True, j
         json: As JSON, for other programs.
     """
     runs = _run(context, first), _run(context, second)
-    evaluations = tuple(map(_evaluation, runs))
-    settings = tuple(map(_settings, runs))
+    evaluations, settings = tuple(map(_evaluation, runs)), tuple(map(_settings, runs))
     pairs = {name: tuple(one.get(name) for one in settings) for name in settings[0] | settings[1]}
     pairs = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     splits = {run.manifest.split_fingerprint for run in runs}
@@ -52,7 +51,10 @@ def compare(context: Context, first: str, second: str, *, paired: bool = True, j
             except FerError as error:
                 problem = str(error)
     if json:
-        about = [_metadata(run, evaluation) for run, evaluation in zip(runs, evaluations, strict=True)]
+        about = [
+            {"run": run.id, "recipe": run.manifest.recipe, "status": run.state.status, "evaluation": scores}
+            for run, scores in zip(runs, (one and one.to_json() for one in evaluations), strict=True)
+        ]
         found = {"runs": about, "settings": pairs, "same_images": on_same_images}
         context.say_json(found | {"paired": difference and difference.to_json(), "not_paired": problem})
     elif difference is not None:
@@ -83,11 +85,6 @@ def _settings(run: Run) -> dict[str, Any]:
     values = config.model_dump(mode="json")
     options = values.pop("network_options")
     return values | {f"network_options.{name}": value for name, value in options.items()}
-
-
-def _metadata(run: Run, evaluation: Evaluation | None) -> dict[str, Any]:
-    scores = evaluation and evaluation.to_json()
-    return {"run": run.id, "recipe": run.manifest.recipe, "status": run.state.status, "evaluation": scores}
 
 
 def _picture(

@@ -37,14 +37,6 @@ OWN_FILE = Path(__file__).with_name("schedule.toml")
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _COMMENTS = f"The comments in {OWN_FILE} say what each line takes."
-_FORMS = {
-    "at": 'It is hour and minute in quotes: at = "02:30".',
-    "days": f'It is "daily", or a list of days in quotes: {", ".join(_DAYS)}.',
-    "name": "It has letters, digits, '-' and '_' only.",
-    "entry": "An entry begins with [[entry]], in two brackets.",
-    "notify": 'It has one line, such as command = ["mail", "me@here"].',
-    "timezone": "It is a name such as Europe/Berlin, or UTC.",
-}
 _NOTIFY_SECONDS = 60
 
 _logger = logging.getLogger(__name__)
@@ -54,13 +46,13 @@ class Entry(Settings):
     """One thing that is started again and again."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
-    """Of the entry; its jobs' ids begin with it."""
+    """It has letters, digits, '-' and '_' only; the ids of the entry's jobs begin with it."""
     task: str
     """The name of a task, as `celery -A jobs call` takes it."""
     at: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    """Hour and minute in the schedule's zone, such as "02:30"."""
+    """It is, in the schedule's zone, hour and minute in quotes: at = "02:30"."""
     days: Literal["daily"] | Annotated[tuple[Literal[_DAYS], ...], Field(min_length=1)] = "daily"
-    """All days, or a list such as ["sat", "sun"]."""
+    """It is "daily", or a list of days in quotes: mon, tue, wed, thu, fri, sat, sun."""
     arguments: dict[str, Any] = {}
     """The task's arguments."""
     enabled: bool = True
@@ -83,21 +75,20 @@ class Notify(Settings):
     """Who is told."""
 
     command: tuple[str, ...] = ()
-    """A command and its arguments, run when a job failed, a model was promoted or a search has ended; () = none."""
+    """Run when a job failed, a model was promoted or a search has ended: command = ["mail", "me@here"]; [] = none."""
 
 
 class Timetable(Settings):
     """The whole schedule, as it stands in the file."""
 
     timezone: str = "UTC"
-    """Of all hours in it: a name such as Europe/Berlin."""
+    """Of all hours in it. It is a name such as Europe/Berlin, or UTC."""
     entry: tuple[Entry, ...] = ()
+    """An entry begins with [[entry]], in two brackets."""
     notify: Notify = Notify()
+    """It has one line, such as command = ["mail", "me@here"]."""
 
-    @property
-    def zone(self) -> ZoneInfo:
-        """The zone of all hours."""
-        return ZoneInfo(self.timezone)
+    zone = property(lambda timetable: ZoneInfo(timetable.timezone))
 
 
 def schedule_path(environ: Mapping[str, str]) -> Path:
@@ -120,7 +111,7 @@ def load_timetable(environ: Mapping[str, str]) -> Timetable:
         raise ConfigError(f"{path} is no TOML: {error}.", hint=_COMMENTS) from None
     if timetable.timezone not in (zones := available_timezones()):
         near = did_you_mean(timetable.timezone, zones)
-        hint = near if near.startswith("Did") else _FORMS["timezone"]
+        hint = near if near.startswith("Did") else Timetable.model_fields["timezone"].description
         raise ConfigError(f"{path}: there is no time zone {timetable.timezone!r}.", hint=hint)
     _check_entries(timetable, path)
     return timetable
@@ -129,19 +120,21 @@ def load_timetable(environ: Mapping[str, str]) -> Timetable:
 def _refusal(error: ValidationError, table: dict[str, Any], path: Path) -> ConfigError:
     """Returns pydantic's first finding with its place in the file, and what is meant."""
     first = error.errors()[0]
-    place, fields, where = first["loc"], Timetable.model_fields, str(path)
+    place, model, where = first["loc"], Timetable, str(path)
     if place[0] == "entry" and len(place) > 1:
-        entry, place, fields = table["entry"][place[1]], place[2:], Entry.model_fields
+        entry, place, model = table["entry"][place[1]], place[2:], Entry
         named = entry["name"] if isinstance(entry, dict) and "name" in entry else first["loc"][1] + 1
         where = f"{path}, entry {named!r}"
-    elif place[0] == "notify":
-        place, fields = (place[:1], {}) if first["type"] != "extra_forbidden" else (place[1:], Notify.model_fields)
+    elif place[0] == "notify" and len(place) > 1:
+        place, model = place[1:], Notify
     name = str(place[0]) if place else "it"
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"{where}: there is no {name!r}.", hint=did_you_mean(name, fields))
+        return ConfigError(f"{where}: there is no {name!r}.", hint=did_you_mean(name, model.model_fields))
     if first["type"] == "missing":
         return ConfigError(f"{where}: {name} is missing.", hint=_COMMENTS)
-    return ConfigError(f"{where}: {name} cannot be {first['input']!r}.", hint=_FORMS.get(name, _COMMENTS))
+    field = model.model_fields.get(name)
+    hint = (field and field.description) or _COMMENTS
+    return ConfigError(f"{where}: {name} cannot be {first['input']!r}.", hint=hint)
 
 
 def _check_entries(timetable: Timetable, path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import shlex
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
@@ -25,7 +25,7 @@ from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume
 from fer_core.job.lock import is_taken
 from fer_core.recipes import RECIPES, starting_config
 from fer_core.store.runs import open_run
-from fer_core.tuning.space import OPTION, setting_name, with_settings
+from fer_core.tuning.space import with_settings
 from fer_core.tuning.stage import parse_trial_name
 from jobs.console import Context, flag, given, new_table
 
@@ -170,9 +170,12 @@ def _has_no_data(context: Context, arguments: Settings) -> bool:
 
 def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     """Returns what differs from the task's defaults, and whether it is only to be shown."""
-    fields = _fields(task)
-    recipe_s = starting_config(peek(argv, "--recipe"), peek(argv, "--network")) if task == "train" else ()
-    defaults = {name: field.get_default(call_default_factory=True) for name, field in fields.items()} | dict(recipe_s)
+    # `settings` is filled by --set, and `dry_run` is about the sending.
+    fields = {**ARGUMENTS[task].model_fields, **(TrainConfig.model_fields if task == "train" else {})}
+    fields = {name: field for name, field in fields.items() if name not in ("settings", "dry_run")}
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+    if task == "train":
+        defaults |= dict(starting_config(peek(argv, "--recipe"), peek(argv, "--network")))
     flags = [_flag(name, field, defaults[name]) for name, field in fields.items()]
     if "settings" in ARGUMENTS[task].model_fields:
         flags.append(flag("set", Pairs, default=(), help=_SET_HELP, metavar="NAME=VALUE"))
@@ -181,16 +184,7 @@ def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     changed = {one.name: values[one.name] for one in flags if values[one.name] != one.default}
     dry_run, pairs = changed.pop("dry_run", False), _settings(changed.pop("set", ()))
     arguments = {name: _from_json(name, value) if name in _JSON else value for name, value in changed.items()}
-    if pairs:
-        arguments["settings"] = _by_whole_names(pairs, arguments) if task == "train" else pairs
-    return arguments, dry_run
-
-
-def _fields(task: str) -> dict[str, FieldInfo]:
-    """Returns what becomes a flag: but for `settings`, which --set fills, and `dry_run`, which is about the sending."""
-    settings = TrainConfig.model_fields if task == "train" else {}
-    fields = {**ARGUMENTS[task].model_fields, **settings}
-    return {name: field for name, field in fields.items() if name not in ("settings", "dry_run")}
+    return arguments | ({"settings": pairs} if pairs else {}), dry_run
 
 
 def _flag(name: str, field: FieldInfo, default: Any) -> inspect.Parameter:
@@ -206,17 +200,6 @@ def _from_json(name: str, text: str) -> Any:
     except ValueError as error:
         flag = f"--{name.replace('_', '-')}"
         raise ConfigError(f"{flag} is no JSON: {error}.", hint=f"For example: {flag} '{_JSON[name]}'") from None
-
-
-def _by_whole_names(pairs: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns settings of a training, those of the network together: "l2" is in "network_options"."""
-    network = pairs.get("network", arguments.get("network"))
-    base = starting_config(arguments.get("recipe"), network)
-    config = base.model_copy(update={"network": network or base.network})
-    named = {setting_name(name, config): value for name, value in pairs.items()}
-    options = {name.removeprefix(OPTION): value for name, value in named.items() if name.startswith(OPTION)}
-    settings = {name: value for name, value in named.items() if not name.startswith(OPTION)}
-    return settings | ({"network_options": options} if options else {})
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:

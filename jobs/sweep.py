@@ -18,7 +18,7 @@ from kombu import Connection
 
 from fer_core.errors import FerError, NoSuchJobError
 from fer_core.job.broker import is_purged, models_id, waiting_in
-from fer_core.job.broker_check import BrokerAwayError
+from fer_core.job.broker_check import BrokerAwayError, broker_away
 from fer_core.job.job import Job, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, end_cancelled
 from fer_core.job.lock import Held, is_taken, taken
@@ -85,7 +85,7 @@ class Sweep(StartStopStep):
                 is_busy |= bool(waiting_in(connection, queue)) or look_through(queue, connection)
         except (*connection.connection_errors, *connection.channel_errors) as error:
             self._connection = None
-            raise broker.away(error) from error
+            raise broker_away(broker.url, error) from error
         if is_busy:
             self._busy = time.monotonic()
 

@@ -7,7 +7,6 @@ Loads no Keras, no TensorFlow, no OpenCV.
 import contextlib
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,11 +15,11 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded, TimeLimitExceeded
 from celery.states import FAILURE
 
 from fer_core.errors import FerError, JobError
-from fer_core.job.arguments import TASKS, GcArguments, validate
+from fer_core.job.arguments import TASKS, GcArguments
 from fer_core.job.broker import MODELS_HEADER, models_id
 from fer_core.job.broker_check import BrokerAwayError
-from fer_core.job.job import Job, checked_id, mark_of, open_job
-from fer_core.job.lifecycle import create_job, job_of_message, new_id, prepare, resume_job
+from fer_core.job.job import End, Job, checked_id, find_job, open_job
+from fer_core.job.lifecycle import job_of_message, prepare, resume_job
 from fer_core.job.lock import Held, taken
 from fer_core.store.clock import utc_now
 from fer_core.store.files import DiskFullError
@@ -43,7 +42,7 @@ _ENDS = {
 }
 
 _logger = logging.getLogger(__name__)
-_result_lock = contextlib.ExitStack()
+_until_told = contextlib.ExitStack()
 """Holds the lock of a job that has ended until Celery has its result: of several messages for it, one tells."""
 
 
@@ -58,31 +57,36 @@ class JobTask(Task):
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Called when the result is stored; in the main process if Celery's hard time limit ended the task."""
         with contextlib.suppress(FerError, OSError):
-            job = _job_of(task_id, self.name, kwargs, lambda job_id: open_job(paths, job_id))
+            run = kwargs.get("run") if self.name == "train" else None
+            job = open_job(paths, run) if run else find_job(paths, task_id)
             if status == FAILURE and isinstance(retval, TimeLimitExceeded) and job.end is None:
                 job.finish("TIMED_OUT", "Celery's time limit is over.")
             if job.end is not None:
                 job.forget_marker()
-        _result_lock.close()
+        _until_told.close()
 
 
 def _carry_out(task: Task, *unnamed: Any, **arguments: Any) -> dict[str, Any]:
     _check_models(task)
     if unnamed:
         raise JobError("Arguments have names.", hint=EXAMPLE)
-    job = _job_of(task.request.id, task.name, arguments, lambda job_id: _created(task, job_id, arguments))
-    _result_lock.close()
-    if job.end is not None and not job.marker.exists():
-        raise Ignore  # it was told before
+    _until_told.close()
+    job, worker = _job_of(task, task.request.id, arguments), _worker(task)
     job.note_message("")
-    if job.end is None:
-        try:
-            _work_on(job, task)
-        except DiskFullError as error:  # it goes on when there is room
-            _wait_for_room(job, str(error))
-        except FerError as error:
-            job.finish("FAILED", "\n".join(filter(None, (str(error), error.hint))))
-    return _result(task, job)
+    if job.end is None and worker.id in job.notes.refused_by and _others_listen(job, worker):
+        _pass_on(job)
+    with contextlib.ExitStack() as stack:
+        held = stack.enter_context(taken(job.lock))
+        if held is None or (job.end is not None and not job.marker.exists()):
+            raise Ignore  # another worker is at it, or Celery was told before
+        kind = _work_on(job, held, task, worker) if job.end is None else "done"
+        if job.end is not None:
+            return _result(task, job, job.end, stack)
+    if kind == "unable":
+        _pass_on(job)
+    if kind != "full":
+        _send(job)
+    raise Ignore  # it goes on elsewhere, or later
 
 
 for _name, _about in TASKS.items():
@@ -134,91 +138,65 @@ def _wait_for_room(job: Job, message: str) -> None:
     time.sleep(_PAUSE_SECONDS)
 
 
-def _job_of(message_id: str, task: str, arguments: dict[str, Any], create: Callable[[str], Job]) -> Job:
-    run = arguments.get("run") if task == "train" else None
-    if not run:
-        return job_of_message(paths, message_id, task, create)
-    if not (paths.models / "runs" / checked_id(run) / "job.json").is_file():
-        return create_job(paths, task, arguments, message_id=message_id)
-    job = open_job(paths, run)
-    return job if job.end is None or message_id == job.order.message_id else resume_job(paths, run)
-
-
-def _created(task: Task, job_id: str, arguments: dict[str, Any]) -> Job:
-    """Returns the job of a message that was sent by Celery alone, which is written down only now."""
+def _job_of(task: Task, message_id: str, arguments: dict[str, Any]) -> Job:
+    """Returns the job of a message; of one that was sent by Celery alone, it is written down only now."""
+    run = arguments.get("run") if task.name == "train" else None
+    if run and (paths.models / "runs" / checked_id(run) / "job.json").is_file():
+        job = open_job(paths, run)
+        return job if job.end is None or message_id == job.order.message_id else resume_job(paths, run)
     info = task.request.delivery_info or {}
     saved = {name: value for name, value in task.request.as_execution_options().items() if name in _SAVED and value}
     saved |= {"priority": info["priority"]} if info.get("priority") else {}
-    if job_id == task.request.id and not job_id[:8].isdigit():
-        job_id = new_id(task.name, validate(task.name, arguments), ending=mark_of(job_id))
-    known = {"message_id": task.request.id, "queue": info.get("routing_key"), "options": saved}
-    return create_job(paths, task.name, arguments, job_id=job_id, **known)
+    return job_of_message(paths, message_id, task.name, arguments, queue=info.get("routing_key"), options=saved)
 
 
-def _work_on(job: Job, task: Task) -> None:
-    if job.task == "tune":
-        prepare(job)
-        _send(job)
-        raise Ignore
-    worker = _worker(task)
-    if worker.id in job.notes.refused_by and _others_listen(job, worker):
-        _pass_on(job)
-    with taken(job.lock) as held:
-        if held is None:
-            raise Ignore  # another worker is at it
-        kind = _work_under_lock(job, held, task, worker) if job.end is None else "done"
-    if kind == "unable":
-        _pass_on(job)
-    if kind == "handed_on":
-        _send(job)
-
-
-def _work_under_lock(job: Job, held: Held, task: Task, worker: Worker) -> str:
+def _work_on(job: Job, held: Held, task: Task, worker: Worker) -> str:
     """Does what is left of a job, writes down how it ended, and returns what came of it."""
-    prepare(job)
-    if job.cancel_file.exists():
-        job.finish("CANCELLED", "Cancelled.")
-        return "cancelled"
-    arguments = job.arguments
-    if isinstance(arguments, GcArguments):
-        found = find_garbage(paths, keep_days=arguments.keep_days, now=utc_now())
-        removed = 0 if arguments.dry_run else remove_garbage(paths, found)
-        job.finish("SUCCEEDED", result={"found": len(found), "removed_bytes": removed})
-        return "done"
     try:
+        prepare(job)
+        if job.task == "tune":
+            return "prepared"
+        if job.cancel_file.exists():
+            job.finish("CANCELLED", "Cancelled.")
+            return "cancelled"
+        if isinstance(job.arguments, GcArguments):
+            found = find_garbage(paths, keep_days=job.arguments.keep_days, now=utc_now())
+            removed = 0 if job.arguments.dry_run else remove_garbage(paths, found)
+            job.finish("SUCCEEDED", result={"found": len(found), "removed_bytes": removed})
+            return "done"
         runner = runner_of(job, held, worker, partial(_others_listen, job, worker))
-        outcome = runner.outcome(task.request.id, getattr(arguments, "max_hours", None))
+        outcome = runner.outcome(task.request.id, getattr(job.arguments, "max_hours", None))
+        if outcome.kind == "done":
+            job.finish("SUCCEEDED", result=result_of(job))
+        elif outcome.kind in _ENDS:
+            status, message = _ENDS[outcome.kind]
+            job.finish(status, outcome.message or message.format(job.id))
+        elif outcome.kind == "unable":
+            held.note(refused_by=held.notes.refused_by | {worker.id: outcome.message})
+        elif outcome.kind == "full":
+            _wait_for_room(job, outcome.message)
+        return outcome.kind
     except SoftTimeLimitExceeded:
         job.finish("TIMED_OUT", "Celery's soft time limit is over.")
         raise
-    if outcome.kind == "done":
-        job.finish("SUCCEEDED", result=result_of(job))
-    elif outcome.kind in _ENDS:
-        status, message = _ENDS[outcome.kind]
-        job.finish(status, outcome.message or message.format(job.id))
-    elif outcome.kind == "unable":
-        held.note(refused_by=held.notes.refused_by | {worker.id: outcome.message})
-    elif outcome.kind == "full":
-        _wait_for_room(job, outcome.message)
-    return outcome.kind
+    except DiskFullError as error:
+        _wait_for_room(job, str(error))
+        return "full"
+    except FerError as error:
+        job.finish("FAILED", "\n".join(filter(None, (str(error), error.hint))))
+        return "failed"
 
 
-def _result(task: Task, job: Job) -> dict[str, Any]:
-    """Returns the result for Celery's store, or ends as Celery wants to hear it."""
-    end = job.end
-    if end is None or _result_lock.enter_context(taken(job.lock, patience_seconds=0.1)) is None:
-        raise Ignore  # it goes on elsewhere, or later; or another worker tells
-    if not job.marker.exists():
-        _result_lock.close()
-        raise Ignore
+def _result(task: Task, job: Job, end: End, stack: contextlib.ExitStack) -> dict[str, Any]:
+    """Returns the result for Celery's store, or ends as Celery wants to hear it; holds the lock until it has heard."""
     notify(job, end)
-    if end.status == "SUCCEEDED":
-        return end.result or {}
     if end.status == "CANCELLED":
         task.backend.mark_as_revoked(task.request.id, reason="cancelled", request=task.request)
         job.forget_marker()
-        _result_lock.close()
         raise Ignore
+    _until_told.enter_context(stack.pop_all())
+    if end.status == "SUCCEEDED":
+        return end.result or {}
     raise JobError(end.message)
 
 

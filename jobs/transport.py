@@ -26,7 +26,7 @@ LONGEST_KEPT = 64 * 1024  # Characters of one of them that are kept
 
 _logger = logging.getLogger(__name__)
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Text = Annotated[str, Field(max_length=1000)]
+_Text = Annotated[str, Field(max_length=1000)] | None
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -41,12 +41,12 @@ class _Headers(_Part):
     task: _Name
     timelimit: list[_Seconds | None] | None = Field(default=None, min_length=2, max_length=2)
     retries: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    eta: _Text | None = None
-    expires: _Text | None = None
-    shadow: _Text | None = None
-    root_id: _Text | None = None
-    parent_id: _Text | None = None
-    group: _Text | None = None
+    eta: _Text = None
+    expires: _Text = None
+    shadow: _Text = None
+    root_id: _Text = None
+    parent_id: _Text = None
+    group: _Text = None
     group_index: int | None = None
     argsrepr: str | None = None
     kwargsrepr: str | None = None
@@ -59,16 +59,16 @@ class _Headers(_Part):
 
 
 class _DeliveryInfo(_Part):
-    exchange: _Text
-    routing_key: _Text
+    exchange: Annotated[str, Field(max_length=1000)]
+    routing_key: Annotated[str, Field(max_length=1000)]
 
 
 class _Properties(_Part):
     delivery_tag: _Name
     delivery_info: _DeliveryInfo
     body_encoding: Annotated[str, Field(pattern="^base64$")]
-    correlation_id: _Text | None = None
-    reply_to: _Text | None = None
+    correlation_id: _Text = None
+    reply_to: _Text = None
     priority: Annotated[int, Field(ge=0, le=255)] | None = None
 
 

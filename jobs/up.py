@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import filelock
-from rich.console import Group
-from rich.live import Live
-from rich.text import Text
 from tyro.conf import arg
 
 from fer_core.errors import FerError, JobError
@@ -26,7 +23,7 @@ from fer_core.paths import Paths
 from fer_core.resources import core_numbers, file_lock
 from fer_core.store.clock import utc_text
 from fer_core.store.files import write_json
-from jobs.console import Context, new_table
+from jobs.console import Context
 from jobs.machine import answers, find_server, gpus, planned_workers, socket_path, write_configuration
 from jobs.process import PROJECT, in_words, last_lines, start
 
@@ -37,8 +34,7 @@ LONGEST_PAUSE_SECONDS = 60  # before a process is started again; at first it is 
 STEADY_SECONDS = 120.0  # a process that lived so long was well: its next end counts as the first
 _LARGEST_LOG = 20_000_000
 _END_SECONDS = 20.0
-_REFRESH_SECONDS = 2.0
-_MOST_JOBS = 12
+_LOOK_SECONDS = 2.0
 _STOPPING = "Stopping: running jobs are handed on, from their last finished epoch. Ctrl-C again does not wait for that."
 
 
@@ -49,12 +45,20 @@ class Service:
     Ctrl-C in a terminal reaches only `up`.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], state: Path, **options: Any):
-        self.name, self.restarts = name, 0
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        state: Path,
+        *,
+        cores: frozenset[int] | None = None,
+        **options: Any,
+    ):
+        self.name = name
         # With the host's name, since a state folder may be shared.
         self.log = state.resolve() / "logs" / f"{name}@{socket.gethostname()}.txt"
-        self._command, self._environ, self._options = command, environ, options
-        self._cores: frozenset[int] | None = options.pop("cores", None)
+        self._command, self._environ, self._options, self._cores = command, environ, options, cores
         self._process: subprocess.Popen | None = None
         self._started = self._next_start = 0.0
         self._ends_in_a_row = 0
@@ -85,7 +89,6 @@ class Service:
             return None
         if self._process is None:
             self.start()
-            self.restarts += 1
             return f"{self.name} runs again (process {self.pid})."
         code, self._process = self._process.returncode, None
         self._ends_in_a_row = 0 if now - self._started >= STEADY_SECONDS else self._ends_in_a_row
@@ -128,25 +131,24 @@ def up(
     planned = planned_workers(gpus(environ), core_numbers(), wanted=workers)
     url = join or environ.get("FER_BROKER_URL")
     with _signals_noted() as signals, contextlib.ExitStack() as at_the_end:
+        servers, mark = [], ""
         if url is None:
-            server = [at_the_end.enter_context(_own_server(context, signals))]
+            servers = [at_the_end.enter_context(_own_server(context, signals))]
             url = socket_url(socket_path(paths.state, environ))
         else:
-            server = []
             at_the_end.enter_context(_only_one(paths.state, f".join-{socket.gethostname()}.lock"))
             with Broker(paths, {**environ, "FER_BROKER_URL": url}).connected():
-                pass
+                mark = f"-{os.getpid()}"  # tells them from another one's of this machine, at the same broker
         environment = _environment(context) | {"FER_BROKER_URL": url}
-        mark = "" if server else f"-{os.getpid()}"  # tells them from another one's of this machine, at the same broker
         celery = [sys.executable, "-m", "celery", "-A", "jobs"]
         services = []
         for name, flags, variables, cores in planned:
             command = [*celery, "worker", "-n", f"{name}{mark}@%h", "-l", "INFO", *flags]
             services.append(Service(name, command, environment | variables, paths.state, cores=cores))
-        beat = [*celery, "beat", "-l", "INFO"]
-        beats = [Service("beat", beat, environment, paths.state)] if server else []
+        beats = [Service("beat", [*celery, "beat", "-l", "INFO"], environment, paths.state)] if servers else []
         if not signals:
-            _run(context, url, server, services, beats, signals)
+            context.say(f"Broker: {hidden_password(url)}")
+            _run(context, servers, services, beats, signals)
 
 
 def _environment(context: Context) -> dict[str, str]:
@@ -160,50 +162,28 @@ def _environment(context: Context) -> dict[str, str]:
 
 
 def _run(
-    context: Context, url: str, server: list[Service], workers: list[Service], beats: list[Service], signals: list[int]
+    context: Context, servers: list[Service], workers: list[Service], beats: list[Service], signals: list[int]
 ) -> None:
     """Starts workers and scheduler, and looks after all processes until a signal asks to end."""
-    is_screen = context.console.is_terminal
-    live = Live(console=context.console, auto_refresh=False, transient=True) if is_screen else None
-    services, changes, next_check = [*server, *workers, *beats], _changes(context.paths), 0.0
-    with live or contextlib.nullcontext():
-        context.say(f"Broker: {hidden_password(url)}")
-        context.say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
-        try:
-            for service in (*workers, *beats):
-                service.start()
-                context.say(f"{service.name} is process {service.pid}, its log {service.log}")
-            while not signals:
-                sentences = [sentence for service in services if (sentence := service.look_after())]
-                if time.monotonic() >= next_check:
-                    next_check = time.monotonic() + _REFRESH_SECONDS
-                    if live is not None:
-                        live.update(_picture(context, services), refresh=True)
-                    else:
-                        sentences += next(changes)
-                for sentence in sentences:
-                    context.say(sentence)
-                time.sleep(0.2)
-            context.say(_STOPPING)
-        finally:
-            _end(workers, HAND_OVER_SECONDS, give_up=lambda: len(signals) > 1)
-            _end(beats, _END_SECONDS)
+    changes, next_look = _changes(context.paths), 0.0
+    context.say("In another terminal: `python -m jobs submit tune`, `python -m jobs list`. Ctrl-C ends all of it.")
+    try:
+        for service in (*workers, *beats):
+            service.start()
+            context.say(f"{service.name} is process {service.pid}, its log {service.log}")
+        while not signals:
+            sentences = [service.look_after() for service in (*servers, *workers, *beats)]
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _LOOK_SECONDS
+                sentences += next(changes)
+            for sentence in filter(None, sentences):
+                context.say(sentence)
+            time.sleep(0.2)
+        context.say(_STOPPING)
+    finally:
+        _end(workers, HAND_OVER_SECONDS, give_up=lambda: len(signals) > 1)
+        _end(beats, _END_SECONDS)
     context.say("All of it has ended.")
-
-
-def _picture(context: Context, services: Sequence[Service]) -> Group:
-    processes = new_table("", "", "process", "restarts", right=("process", "restarts"))
-    for service in services:
-        state = Text("running", style="green") if service.pid else Text("starts again", style="yellow")
-        processes.add_row(service.name, state, str(service.pid or "–"), str(service.restarts))
-    look = Look(context.paths)
-    jobs = look.open_jobs()
-    running = [job for job in jobs if job.status == "RUNNING"]
-    counts = Text(f"{len(running)} running, {len(jobs) - len(running)} waiting", style="bold")
-    table = new_table("job", "worker", "so far")
-    for job in running[:_MOST_JOBS]:
-        table.add_row(job.id, job.notes.worker or "–", look.doing(job))
-    return Group(processes, Text(), counts, *([table] if running else []))
 
 
 def _changes(paths: Paths) -> Iterator[list[str]]:

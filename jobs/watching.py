@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +21,8 @@ from fer_core.job.progress import Look, SearchProgress, about, in_words, run_pro
 from fer_core.store.run import Run, Status
 from fer_core.training.report import duration, epoch_line
 from fer_core.tuning.stage import parse_trial_name
-from fer_core.tuning.state import Search, list_searches
-from jobs.console import Context, Subject, age, find_subject, new_list, new_table, settings_text, status_text
+from fer_core.tuning.state import list_searches
+from jobs.console import Context, age, find_subject, new_list, new_table, settings_text, status_text
 
 ENDED_SHOWN = 15  # so many jobs that have ended are listed without --all
 FOLLOW_SECONDS = 1.0
@@ -90,61 +90,60 @@ def status(context: Context, name: str, *, follow: bool = False, json: bool = Fa
         context.show(*_picture(context, find_subject(context, name)))
     elif context.console.is_terminal:
         with Live(console=context.console, auto_refresh=False) as live:
-            for subject in _until_it_ends(context, name):
-                live.update(Group(*_picture(context, subject)), refresh=True)
+            for job in _until_it_ends(context, name, FOLLOW_SECONDS):
+                live.update(Group(*_picture(context, job)), refresh=True)
     else:
         said = ""
-        for subject in _until_it_ends(context, name):
-            if (line := _line(context, subject)) != said:
+        for job in _until_it_ends(context, name, FOLLOW_SECONDS):
+            if (line := _line(context, job)) != said:
                 context.say(line)
                 said = line
 
 
-def _until_it_ends(context: Context, name: str) -> Iterator[Subject]:
-    """Yields it as it is, each second, until it has ended."""
-    subject = find_subject(context, name)
-    yield subject
-    while subject.status not in ENDED:
-        time.sleep(FOLLOW_SECONDS)
-        subject = find_subject(context, subject.id)
-        yield subject
+def _until_it_ends(context: Context, name: str, period_seconds: float) -> Iterator[Job]:
+    """Yields it again and again, the last time after it has ended."""
+    job, has_ended = find_subject(context, name), False
+    while not has_ended:
+        has_ended = job.status in ENDED
+        yield job
+        time.sleep(0.0 if has_ended else period_seconds)
 
 
-def _line(context: Context, subject: Subject) -> str:
-    word = subject.status.lower()
-    if subject.search is not None:
-        return f"{word}  {in_words(search_progress(subject.search, now=context.clock()).summary)}"
-    last = run_progress(subject.run).last if subject.run is not None else None
+def _line(context: Context, job: Job) -> str:
+    word = job.status.lower()
+    if job.search is not None:
+        return f"{word}  {in_words(search_progress(job.search, now=context.clock()).summary)}"
+    last = run_progress(job.run).last if job.run is not None else None
     return f"{word}  {epoch_line(last)}" if last else word
 
 
-def _metadata(context: Context, subject: Subject) -> dict[str, Any]:
+def _metadata(context: Context, job: Job) -> dict[str, Any]:
     """Returns all that is known of it, as plain values."""
-    found: dict[str, Any] = {"status": subject.status}
-    if subject.job is not None:
-        found["job"] = Look(context.paths).metadata(subject.job) | {"log": str(subject.job.log)}
-    if subject.search is not None:
-        progress = search_progress(subject.search, now=context.clock())
+    found: dict[str, Any] = {"status": job.status}
+    if not job.is_by_hand:
+        found["job"] = Look(context.paths).metadata(job) | {"log": str(job.log)}
+    if job.search is not None:
+        progress = search_progress(job.search, now=context.clock())
         times = {"seconds": progress.seconds, "seconds_left": progress.seconds_left}
         found["search"] = progress.summary._asdict() | times
         found["running"] = [trial._asdict() for trial in progress.running]
-    elif subject.run is not None:
-        progress = run_progress(subject.run)
-        found["run"] = {"id": subject.run.id, **progress.state.model_dump(), "last": progress.last}
+    elif job.run is not None:
+        progress = run_progress(job.run)
+        found["run"] = {"id": job.run.id, **progress.state.model_dump(), "last": progress.last}
         found["run"] |= {"best": progress.best and progress.best._asdict(), "seconds_left": progress.seconds_left}
     return found
 
 
-def _picture(context: Context, subject: Subject) -> list[RenderableType]:
-    if subject.search is not None:
-        progress = search_progress(subject.search, now=context.clock())
+def _picture(context: Context, job: Job) -> list[RenderableType]:
+    if job.search is not None:
+        progress = search_progress(job.search, now=context.clock())
         running = new_table("trial", "epoch", "run", "settings", right=("trial", "epoch"))
         for one in progress.running:
             epochs = f"{one.epoch} of {one.epochs or '?'}"
             running.add_row(str(one.number), epochs, one.run, settings_text(one.settings))
-        return [_of_search(progress, subject.search, subject.job), *([Text(), running] if progress.running else [])]
-    parts = [_of_job(context, subject.job)] if subject.job is not None else []
-    return [*parts, *([Text()] if parts else []), _of_run(subject.run)] if subject.run is not None else parts
+        return [_of_search(progress, job), *([Text(), running] if progress.running else [])]
+    parts = [] if job.is_by_hand else [_of_job(context, job)]
+    return [*parts, *([Text()] if parts else []), _of_run(job.run)] if job.run is not None else parts
 
 
 def _of_job(context: Context, job: Job) -> Table:
@@ -182,7 +181,7 @@ def _of_run(run: Run) -> Table:
     )
 
 
-def _of_search(progress: SearchProgress, search: Search, job: Job | None) -> Table:
+def _of_search(progress: SearchProgress, job: Job) -> Table:
     found = progress.summary
     confirmed = f"{found.confirmations}{f' of {found.confirming}' if found.confirming else ''}"
     counts = f"{found.completed} of {found.max_trials} completed, {found.running} running, {found.failed} failed"
@@ -194,17 +193,17 @@ def _of_search(progress: SearchProgress, search: Search, job: Job | None) -> Tab
         "" if at_first is None else f"at its start it was to take {duration(at_first)}",
     )
     return new_list(
-        search=search.id,
-        job=f"{job.id}, queue {job.queue}" if job else "",
-        status=status_text(job.status if job else found.status),
+        search=job.id,
+        job="" if job.is_by_hand else f"{job.id}, queue {job.queue}",
+        status=status_text(job.status),
         by=f"{found.oracle} over recipe {found.recipe}, for {found.objective}",
         trials=counts,
         confirmed=f"{confirmed} trainings with other seeds" if found.confirmations or found.confirming else "",
         best=f"{found.best_score:.4f} by trial {found.best_trial}: {found.best_run}" if found.best_run else "",
-        winner=f"{found.winner}: `python -m jobs best {search.id}`" if found.winner else "",
+        winner=f"{found.winner}: `python -m jobs best {job.id}`" if found.winner else "",
         time=", ".join(filter(None, times)),
         says=found.message,
-        next=f"`python -m jobs resume {search.id}` goes on with it" if is_resumable else "",
+        next=f"`python -m jobs resume {job.id}` goes on with it" if is_resumable else "",
     )
 
 
@@ -224,52 +223,43 @@ def logs(
     """
     if lines is not None and lines < 0:
         raise ConfigError(f"--lines is at least 0, not {lines}.", hint="Leave it out for all lines.")
-    printer, subject = _Printer(lines), find_subject(context, name)
-    printer.print_new(_logs(subject))
-    while follow and subject.status not in ENDED:
-        time.sleep(_LOG_SECONDS)
-        subject = find_subject(context, subject.id)
-        printer.print_new(_logs(subject))
-    if printer.last is None:
-        message = subject.job.end.message if subject.job and subject.job.end else ""
-        context.say(message or f"It has printed nothing yet; it is {subject.status.lower()}.")
+    positions: dict[Path, int] = {}
+    last: Path | None = None
+    for job in _until_it_ends(context, name, _LOG_SECONDS):
+        for path in _logs(context, job):
+            if path.is_file() and (new := _new_in(path, positions, lines)):
+                if path.parent.name == "output" and path != last:  # of several, the name, as `tail -f` has it
+                    gap = "" if last is None else "\n"
+                    new = f"{gap}==> {path.parent.parent.name}.{path.stem} <==\n".encode() + new
+                last = path
+                sys.stdout.flush()
+                sys.stdout.buffer.write(new)  # as it is: a character may be written by halves
+                sys.stdout.buffer.flush()
+        if not follow:
+            break
+    if last is None:
+        message = job.end.message if job.end else ""
+        context.say(message or f"It has printed nothing yet; it is {job.status.lower()}.")
 
 
-def _logs(subject: Subject) -> list[Path]:
+def _logs(context: Context, job: Job) -> list[Path]:
     """Returns the files, those of a search in the order in which its trainings were begun."""
-    if subject.search is None:
-        return [subject.log]
-    found = (subject.search.folder / "output").glob("s*.txt")
+    if (trial := parse_trial_name(job.id)) is not None:
+        return [context.paths.models / "searches" / trial.search / f"output/s{trial.slot}.{trial.n}.txt"]
+    if job.search is None:
+        return [job.log]
+    found = (job.folder / "output").glob("s*.txt")
     named = {path: name for path in found if (name := parse_trial_name(f"x.{path.stem}"))}
     return sorted(named, key=lambda path: (named[path].n, named[path].slot))
 
 
-class _Printer:
-    """Prints files as they grow; where there are several, their names between them, as `tail -f` does."""
-
-    def __init__(self, lines: int | None):
-        self._lines = lines
-        self._positions: dict[Path, int] = {}
-        self.last: Path | None = None
-
-    def print_new(self, paths: Sequence[Path]) -> None:
-        """Prints what was written since it was called last; at first, of each file no more than its last lines."""
-        for path in paths:
-            if path.is_file() and (new := self._new_of(path)):
-                if path.parent.name == "output" and path != self.last:
-                    gap = "" if self.last is None else "\n"
-                    new = f"{gap}==> {path.parent.parent.name}.{path.stem} <==\n".encode() + new
-                self.last = path
-                sys.stdout.flush()
-                sys.stdout.buffer.write(new)  # as it is: a character may be written by halves
-                sys.stdout.buffer.flush()
-
-    def _new_of(self, path: Path) -> bytes:
-        with path.open("rb") as file:
-            if path in self._positions or self._lines is None:
-                file.seek(self._positions.get(path, 0))
-                new = file.read()
-            else:
-                new = b"".join(deque(file, maxlen=self._lines))
-            self._positions[path] = file.tell()
-        return new
+def _new_in(path: Path, positions: dict[Path, int], lines: int | None) -> bytes:
+    """Returns what was written since the last look; at first, no more than the last lines."""
+    with path.open("rb") as file:
+        if path in positions or lines is None:
+            file.seek(positions.get(path, 0))
+            new = file.read()
+        else:
+            new = b"".join(deque(file, maxlen=lines))
+        positions[path] = file.tell()
+    return new

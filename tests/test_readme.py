@@ -51,7 +51,7 @@ OTHERS = (
     PYTEST,
 )
 """Lines of commands that are not ours, with flags of their own."""
-SET_BY_JOBS = {"FER_JOB_OWNER", "FER_EVENT", "FER_JOB", "FER_MESSAGE"}
+SET_BY_JOBS = {"FER_EVENT", "FER_JOB", "FER_MESSAGE"}
 """For the processes that they start."""
 OTHERS_FLAGS = {"--kwargs", "--build", "--networks"}
 

@@ -14,6 +14,7 @@ from fer_core.config import Settings, TrainConfig, config_error, with_present_na
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
 from fer_core.training.retraining import RetrainSpec
+from fer_core.tuning.space import with_settings
 from fer_core.tuning.spec import SearchSpec
 
 QUEUES = ("gpu.high", "gpu", "cpu")
@@ -116,12 +117,11 @@ def _check_texts(task: str, value: Any, name: str = "a name") -> None:
         hint = "Give it as it is written, without line breaks, tabs and escape sequences."
         raise ConfigError(f"{task}: {name} has a control character in it: {value[:80]!r}.", hint=hint)
     if isinstance(value, dict):
+        _check_texts(task, list(value))
         for key, one in value.items():
-            _check_texts(task, key)
             _check_texts(task, one, str(key))
-    elif isinstance(value, list | tuple):
-        for one in value:
-            _check_texts(task, one, name)
+    for one in value if isinstance(value, list | tuple) else ():
+        _check_texts(task, one, name)
 
 
 def _with_settings_apart(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _with_settings_apart(arguments: dict[str, Any]) -> dict[str, Any]:
         hint = did_you_mean(unknown, [*TrainArguments.model_fields, *TrainConfig.model_fields])
         raise ConfigError(f"train: there is no setting {unknown!r}.", hint=hint)
     given = own.get("settings") or {}
-    return own | {"settings": {**given, **others}} if isinstance(given, dict) else own
+    return own | {"settings": given | others} if isinstance(given, dict) else own
 
 
 def _check_training(arguments: TrainArguments) -> None:
@@ -147,15 +147,17 @@ def _check_training(arguments: TrainArguments) -> None:
 
 
 def train_config(arguments: TrainArguments) -> TrainConfig:
-    """Returns the settings of a new training, every option of the network written out. Raises ConfigError."""
+    """Returns the settings of a new training, every option of the network written out: "l2" is one of them, too.
+
+    Raises ConfigError.
+    """
     changed = dict(arguments.settings)
+    if not isinstance(changed.get("network_options", {}), dict):
+        raise ConfigError(f"network_options is {changed['network_options']!r}, not options by name.")
     base = fitted_to(starting_config(arguments.recipe, changed.get("network")), changed.get("epochs"))
-    options = changed.pop("network_options", None) or {}
-    if not isinstance(options, dict):
-        raise ConfigError(f"network_options is {options!r}, not options by name.")
-    is_same_network = changed.get("network", base.network) == base.network
-    changed["network_options"] = (base.network_options if is_same_network else {}) | options
-    return networks.with_all_options(TrainConfig.checked(base.model_dump() | changed))
+    if changed.get("network", base.network) != base.network:
+        base = base.model_copy(update={"network": changed["network"], "network_options": {}})
+    return with_settings(networks.with_all_options(base), changed)
 
 
 def recipe_of(arguments: TrainArguments) -> str | None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from fer_core.errors import ConfigError, JobError
 from fer_core.job.arguments import queues
-from fer_core.job.broker_check import BrokerAwayError, broker_away, check_address, check_broker
+from fer_core.job.broker_check import broker_away, check_address, check_broker
 from fer_core.job.job import Job
 from fer_core.paths import Paths
 from fer_core.store.files import create_atomically
@@ -63,7 +63,7 @@ class Broker:
                 connection.ensure_connection(**_RETRIES)
                 yield connection
             except (*connection.connection_errors, *connection.channel_errors, OperationalError) as error:
-                raise self.away(error) from error
+                raise broker_away(self.url, error) from error
 
     def send(self, job: Job) -> None:
         """Puts the message of a job into its queue: of a search that goes on, the one of a trial.
@@ -103,10 +103,6 @@ class Broker:
         """Returns how many messages wait in each queue. Raises BrokerAwayError."""
         with self.connected() as connection:
             return {queue: waiting_in(connection, queue) for queue in self.app.amqp.queues}
-
-    def away(self, error: Exception) -> BrokerAwayError:
-        """Returns what is said of a broker that does not answer, without its password."""
-        return broker_away(self.url, error)
 
 
 def shared_settings(url: str, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -8,8 +8,7 @@ silent while nothing is to be done. So a connection of its own asks here, before
 """
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fer_core.errors import ConfigError, JobError
@@ -21,12 +20,11 @@ ANSWER_SECONDS = 1.0
 """For connecting, and for each answer; there are two. Redis answers within milliseconds, also on a busy machine."""
 PROBE_KEY = "fer.probe"  # written to see whether the server takes writes; it is gone after a second
 
-_SCHEMES = ("redis", "rediss", "redis+socket", "unix")
+_SOCKETS = ("redis+socket", "unix")
 _RESERVED = "#/?[];"
 _NEVER = "#;"  # also behind the login: '#' would cut the address off, ';' would begin another one
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/?\[\]:@]+)(:(?P<port>\d{1,5}))?(/\d*)?(\?\S*)?|(?P<local>(/\d*)?)")
-_SOCKET = re.compile(r"/[^?]+(\?.*)?")
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/?\[\]:@]+)(:\d{1,5})?(/\d*)?(\?\S*)?|(/\d*)?"
+_PLACES = {"redis": _HOST, "rediss": _HOST} | dict.fromkeys(_SOCKETS, r"/[^?]+(\?.*)?")
 _FORMS = "$FER_BROKER_URL is redis://HOST:6379/0, redis://:PASSWORD@HOST:6379/0, rediss://… (encrypted) or redis+socket:///PATH."
 _STARTS = "`python -m jobs up` starts one here; $FER_BROKER_URL names another. What was submitted is kept."
 _LOOK, _PRIMARY = "Look at $FER_BROKER_URL.", "$FER_BROKER_URL must name its primary."
@@ -54,10 +52,10 @@ class BrokerAwayError(JobError):
 def check_address(url: str) -> None:
     """Raises ConfigError, which repeats nothing of a password, for an address that would be misunderstood."""
     scheme, mark, rest = url.partition("://")
-    if not mark or scheme not in _SCHEMES:
+    if not mark or scheme not in _PLACES:
         named = f" begins with {scheme}://: that" if mark and re.fullmatch(r"[a-z][a-z0-9+.-]{0,20}", scheme) else ""
         raise ConfigError(f"The broker's address{named} is no Redis.", hint=_FORMS)
-    if _CONTROL.search(url):
+    if re.search(r"[\x00-\x1f\x7f]", url):
         hint = "Look for the end of a line that came along with the password."
         raise ConfigError("The broker's address has a line break, a tab or another control character in it.", hint=hint)
     login, place = _login_and_place(scheme, rest)
@@ -69,7 +67,12 @@ def check_address(url: str) -> None:
             f"The broker's address has {named} in its user name or password, where they end it.",
             hint=f"Write {encoded} there, in $FER_BROKER_URL; behind the host, an '@' is %40.",
         )
-    if not _is_understood(url, scheme, place if login else rest):
+    is_understood = re.fullmatch(_PLACES[scheme], place if login else rest)
+    try:
+        _ = urlsplit(url).port  # Python takes some other characters for reserved ones: '／', for example
+    except ValueError:
+        is_understood = None
+    if not is_understood:
         raise ConfigError("The broker's address cannot be understood.", hint=_FORMS)
 
 
@@ -83,30 +86,27 @@ def hidden_password(url: str) -> str:
 
 def _login_and_place(scheme: str, rest: str) -> tuple[str, str]:
     """Returns what stands before the host, or a socket's path, and the rest; a password may have an '@' in it."""
-    if scheme not in ("redis+socket", "unix"):
+    if scheme not in _SOCKETS:
         login, _, place = rest.rpartition("@")
         return login, place
     login, at, path = ("", "", rest) if rest.startswith("/") else rest.rpartition("@/")
     return login, f"/{path}" if at else path
 
 
-def _is_understood(url: str, scheme: str, place: str) -> bool:
-    try:
-        urlsplit(url)  # Python takes some other characters for reserved ones: '／', for example
-    except ValueError:
-        return False
-    if scheme in ("redis+socket", "unix"):
-        return _SOCKET.fullmatch(place) is not None
-    found = _HOST.fullmatch(place)
-    return found is not None and 0 < int(found["port"] or 6379) < 2**16
-
-
 def check_broker(url: str, *, seconds: float = ANSWER_SECONDS) -> None:
     """Raises BrokerAwayError, within some seconds, if the broker at this (checked) address takes no jobs now."""
-    with _client(url, seconds) as client:
-        _ask(url, client.ping, silence=f"accepts connections, but has not answered for {seconds:g} s")
-        paused = f"answers, but has taken no write for {seconds:g} s: it is paused (CLIENT PAUSE)"
-        _ask(url, lambda: client.set(PROBE_KEY, "", px=1000), silence=paused)
+    from redis import exceptions
+
+    silence = f"accepts connections, but has not answered for {seconds:g} s"
+    try:
+        with _client(url, seconds) as client:
+            client.ping()
+            silence = f"answers, but has taken no write for {seconds:g} s: it is paused (CLIENT PAUSE)"
+            client.set(PROBE_KEY, "", px=1000)
+    except (exceptions.RedisError, OSError) as error:
+        if isinstance(error, exceptions.TimeoutError) and "connecting" not in str(error):
+            raise BrokerAwayError(f"The broker {hidden_password(url)} {silence}.", hint=_STARTS) from None
+        raise broker_away(url, error) from None
 
 
 def broker_away(url: str, error: Exception) -> BrokerAwayError:
@@ -117,17 +117,6 @@ def broker_away(url: str, error: Exception) -> BrokerAwayError:
     return BrokerAwayError(f"The broker {hidden_password(url)} cannot be reached ({error}).", hint=_STARTS)
 
 
-def _ask(url: str, query: Callable[[], Any], *, silence: str) -> None:
-    from redis import exceptions
-
-    try:
-        query()
-    except (exceptions.RedisError, OSError) as error:
-        if isinstance(error, exceptions.TimeoutError) and "connecting" not in str(error):
-            raise BrokerAwayError(f"The broker {hidden_password(url)} {silence}.", hint=_STARTS) from None
-        raise broker_away(url, error) from None
-
-
 def _client(url: str, seconds: float) -> "Redis":
     """Returns a client that tries everything once. The options of the address are those that Kombu knows, too."""
     from redis import Redis
@@ -136,7 +125,7 @@ def _client(url: str, seconds: float) -> "Redis":
 
     parts = urlsplit(url)
     given = dict(parse_qsl(parts.query))
-    is_socket = parts.scheme in ("redis+socket", "unix")
+    is_socket = parts.scheme in _SOCKETS
     options = {name: value for name, value in given.items() if name.startswith(("ssl_", "username", "password"))}
     options["db"] = given.get("virtual_host", "" if is_socket else parts.path).strip("/") or "0"
     if parts.scheme == "rediss":  # Celery takes the names of Python's constants for it, too: CERT_REQUIRED

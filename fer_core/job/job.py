@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from fer_core.job.lock import Notes, is_taken, read_notes
 from fer_core.paths import Paths
 from fer_core.store.clock import utc_now, utc_text
 from fer_core.store.files import read_json, write_json
+from fer_core.store.manifest import checked
 from fer_core.store.run import Run, Status
 from fer_core.tuning.state import Search, load_state
 
@@ -66,6 +67,10 @@ class End(BaseModel):
     result: dict[str, Any] | None = None
 
 
+def _in_folder(name: str) -> property:
+    return property(lambda job: job.folder / name)
+
+
 @dataclass(frozen=True)
 class Job:
     """A job on disk. What can change is read anew each time."""
@@ -75,13 +80,12 @@ class Job:
     folder: Path
     order: Order
 
-    @property
-    def task(self) -> TaskName:
-        return self.order.task
-
-    @property
-    def queue(self) -> str:
-        return self.order.queue
+    job_json = _in_folder("job.json")
+    result_json = _in_folder("result.json")
+    lock = _in_folder(".job.lock")
+    cancel_file = _in_folder(".cancel")
+    task = property(lambda job: job.order.task)
+    queue = property(lambda job: job.order.queue)
 
     @property
     def run(self) -> Run | None:
@@ -96,21 +100,18 @@ class Job:
         return search if self.folder.parent.name == "searches" and search.exists else None
 
     @property
-    def lock(self) -> Path:
-        return self.folder / ".job.lock"
+    def is_by_hand(self) -> bool:
+        """Whether nobody has asked for it as a job: a run or a search that was begun on a command line."""
+        return not self.job_json.is_file()
 
     @property
     def log(self) -> Path:
         """What its process printed."""
-        return self.folder / "output.txt"
+        return self.folder / ("log.txt" if self.is_by_hand else "output.txt")
 
     @property
     def marker(self) -> Path:
         return self.paths.models / "open" / self.queue / self.id
-
-    @property
-    def cancel_file(self) -> Path:
-        return self.folder / ".cancel"
 
     @cached_property
     def arguments(self) -> Settings:
@@ -120,12 +121,9 @@ class Job:
     @property
     def end(self) -> End | None:
         """How it ended; None while it has not. Raises ArtifactError if its files cannot be read."""
-        path = self.folder / "result.json"
-        if path.is_file():
-            try:
-                return End.model_validate(read_json(path, "end of a job"))
-            except ValidationError as error:
-                raise ArtifactError(f"{path} is no end of a job ({error.errors()[0]['msg']}).") from None
+        if self.result_json.is_file():
+            content = read_json(self.result_json, "end of a job")
+            return checked(End, content, otherwise=f"{self.result_json} is no end of a job")
         search = self.search
         state = load_state(search) if search else None
         if state is None or state.status == "RUNNING":
@@ -143,10 +141,11 @@ class Job:
     @property
     def status(self) -> Status:
         """QUEUED also where it waits to go on. Raises ArtifactError if its files cannot be read."""
-        end = self.end
+        end, search = self.end, self.search
         if end is not None:
             return end.status
-        search = self.search
+        if self.is_by_hand and self.run is not None:
+            return self.run.state.status
         is_at_work = bool(load_state(search).entries) if search else is_taken(self.lock)
         return "RUNNING" if is_at_work else "QUEUED"
 
@@ -160,7 +159,7 @@ class Job:
                 if is_ours or said not in ENDED:
                     run.update_state(status=status, message=message)
         end = End(status=status, message=message, result=result, finished_utc=utc_text(utc_now()))
-        write_json(self.folder / "result.json", end.model_dump())
+        write_json(self.result_json, end.model_dump())
 
     @property
     def has_message(self) -> bool:
@@ -201,15 +200,31 @@ def open_job(paths: Paths, job_id: str) -> Job:
     raise NoSuchJobError(f"There is no job {job_id!r} in {paths.models}.", hint=_others(paths, job_id))
 
 
-def find_job(paths: Paths, name: str) -> Job:
-    """Returns the job of that id, of that Celery message, or whose id begins so. Raises JobError if there is none."""
+def find_job(paths: Paths, name: str, *, by_hand: bool = False) -> Job:
+    """Returns the job of that id, of that Celery message, or whose id begins so. Raises JobError if there is none.
+
+    Args:
+        by_hand: a run or search that was begun without a job will do.
+    """
+    name = name.partition("~")[0]
     with contextlib.suppress(NoSuchJobError):
         return open_job(paths, name)
+    if by_hand and (job := _begun_by_hand(paths, name)):
+        return job
     ids = job_ids(paths)
     found = [job_id for job_id in ids if job_id.endswith(f"-{mark_of(name)}")] or [i for i in ids if i.startswith(name)]
     if len(found) > 1:
         raise JobError(f"{len(found)} jobs begin with {name!r}.", hint=f"For example {', '.join(found[-3:])}.")
     return open_job(paths, found[0] if found else name)
+
+
+def _begun_by_hand(paths: Paths, name: str) -> Job | None:
+    for task in ("train", "tune"):
+        order = Order(task=task, queue="gpu", created_utc=utc_text(utc_now()), message_id=name)
+        job = Job(name, paths, paths.models / FOLDERS[task] / name, order)
+        if job.run is not None or job.search is not None:
+            return replace(job, order=order.model_copy(update={"arguments": {"run": name} if job.run else {}}))
+    return None
 
 
 def job_ids(paths: Paths) -> list[str]:

@@ -4,13 +4,13 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from fer_core.config import Settings, TrainConfig
-from fer_core.errors import JobError, NoSuchJobError
+from fer_core.config import Settings
+from fer_core.errors import JobError
 from fer_core.job.arguments import TrainArguments, TuneArguments, queue_of, recipe_of, train_config, validate
-from fer_core.job.job import ENDED, FOLDERS, End, Job, Order, checked_id, find_job, mark_of, open_job
+from fer_core.job.job import ENDED, FOLDERS, Job, Order, checked_id, find_job, mark_of, open_job
 from fer_core.job.lock import taken
 from fer_core.paths import Paths, expanded
 from fer_core.resources import file_lock
@@ -20,11 +20,12 @@ from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.starting import with_fixed_models
 from fer_core.tuning.spec import SearchSpec
-from fer_core.tuning.state import create_search, load_state
+from fer_core.tuning.state import create_search
 from fer_core.tuning.trials import cancel_search, reopen_search
 
 _PATHS = ("data", "init_from", "run", "teacher")
 _NOT_PATHS = ("sample", "kaggle", "current")
+_OURS = re.compile(r"\d{8}-\d{6}-.+")
 
 
 def create_job(
@@ -55,9 +56,10 @@ def create_job(
     checked = validate(task, arguments)
     if isinstance(checked, TrainArguments) and checked.run is not None:
         job_id = checked.run
-        if open_run(paths, job_id).state.status == "SUCCEEDED":
+        run = open_run(paths, job_id)
+        if run.state.status == "SUCCEEDED":
             raise _finished("train", job_id)
-        if (paths.models / "runs" / job_id / "result.json").is_file():
+        if (run.folder / "result.json").is_file():
             return resume_job(paths, job_id)
     job_id = checked_id(job_id or new_id(task, checked, clock))
     order = Order(
@@ -69,20 +71,17 @@ def create_job(
         message_id=message_id or job_id,
         options=dict(options or {}),
     )
-    _write(Job(job_id, paths, paths.models / FOLDERS[task] / job_id, order))
-    job = open_job(paths, job_id)
-    if job.end is None:
-        prepare(job)
-    return job
-
-
-def _write(job: Job) -> None:
-    if not (job.folder / "job.json").is_file():
+    job = Job(job_id, paths, paths.models / FOLDERS[task] / job_id, order)
+    if not job.job_json.is_file():
         _mark(job)  # first: who is killed in between leaves a mark, which is removed
         with full_disk_named(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # another process has made it meanwhile
-            create_atomically(job.folder / "job.json", job.order.model_dump_json(indent=2) + "\n")
+            create_atomically(job.job_json, order.model_dump_json(indent=2) + "\n")
+    job = open_job(paths, job_id)
+    if job.end is None:
+        prepare(job)
+    return job
 
 
 def prepare(job: Job) -> None:
@@ -97,21 +96,26 @@ def prepare(job: Job) -> None:
         create_run(job.paths, config, history_header=HISTORY_HEADER, **named)
 
 
-def job_of_message(paths: Paths, message_id: str, task: str, create: Callable[[str], Job]) -> Job:
+def job_of_message(paths: Paths, message_id: str, task: str, arguments: dict[str, Any], **known: Any) -> Job:
     """Returns the job that belongs to Celery's message; of several messages of one id, the first makes it.
 
     Args:
-        create: makes the job of an id, where there is none.
+        arguments: what the message has. known: what `create_job` takes besides.
     """
-    job_id = checked_id(message_id).partition("~")[0]
-    if (paths.models / FOLDERS[task] / job_id / "job.json").is_file():
+    job_id, folder = checked_id(message_id).partition("~")[0], paths.models / FOLDERS[task]
+    if (folder / job_id / "job.json").is_file():
         return open_job(paths, job_id)
-    if re.fullmatch(r"\d{8}-\d{6}-.+", job_id) or "-" not in job_id:
-        return create(job_id)
+    known["message_id"] = message_id
+    if _OURS.match(job_id):
+        return create_job(paths, task, arguments, job_id=job_id, **known)
     paths.models.mkdir(parents=True, exist_ok=True)
+    mark = mark_of(job_id)
     with file_lock(paths.models / ".messages.lock"):
-        known = next((paths.models / FOLDERS[task]).glob(f"*-{mark_of(message_id)}/job.json"), None)
-        return create(message_id) if known is None else open_job(paths, known.parent.name)
+        made = next(folder.glob(f"*-{mark}/job.json"), None)
+        if made is not None:
+            return open_job(paths, made.parent.name)
+        job_id = new_id(task, validate(task, arguments), ending=mark)
+        return create_job(paths, task, arguments, job_id=job_id, **known)
 
 
 def new_id(task: str, arguments: Settings, clock: Clock = utc_now, ending: str | None = None) -> str:
@@ -120,7 +124,7 @@ def new_id(task: str, arguments: Settings, clock: Clock = utc_now, ending: str |
     if isinstance(arguments, TuneArguments):
         name = f"{arguments.recipe}-{arguments.oracle}"
     elif isinstance(arguments, TrainArguments):
-        name = recipe_of(arguments) or TrainConfig.model_validate(arguments.settings).network
+        name = recipe_of(arguments) or arguments.settings["network"]
     return f"{clock():%Y%m%d-%H%M%S}-{name}-{ending or secrets.token_hex(2)}"
 
 
@@ -136,7 +140,6 @@ def _with_whole_paths(value: Any, name: str = "") -> Any:
 
 
 def _mark(job: Job) -> None:
-    """Notes that a job is open."""
     with full_disk_named(job.marker):
         job.marker.parent.mkdir(parents=True, exist_ok=True)
         job.marker.write_text("")
@@ -169,16 +172,13 @@ def resume_job(paths: Paths, name: str) -> Job:
 
     Raises JobError if there is none, it has succeeded, or it has not ended.
     """
-    try:
-        job = find_job(paths, name)
-    except NoSuchJobError:
-        job = _adopted(paths, checked_id(name))
-        if job is None:
-            raise
+    job = find_job(paths, name, by_hand=True)
     status = job.status
     if status == "SUCCEEDED":
         raise _finished(job.task, job.id)
-    if status not in ENDED:
+    if job.is_by_hand and job.run is not None and job.run.is_held():
+        raise JobError(f"Run {job.id} is being trained.", hint="It goes on by itself.")
+    if status not in ENDED and not job.is_by_hand:
         raise JobError(f"Job {job.id} is {status}: there is nothing to resume.", hint="It goes on by itself.")
     with taken(job.lock) as held:
         if held is None:
@@ -187,43 +187,22 @@ def resume_job(paths: Paths, name: str) -> Job:
         return _opened_again(job)
 
 
-def _finished(task: str, name: str) -> JobError:
-    best = f"`python -m jobs best {name}` shows what it found."
-    hint = best if task == "tune" else "`python -m jobs rerun` trains it anew."
-    return JobError(f"{name} is finished: there is nothing to resume.", hint=hint)
-
-
-def _adopted(paths: Paths, name: str) -> Job | None:
-    """Makes a job of a run or search that was begun without one; None where there is neither."""
-    kinds = (("tune", paths.models / "searches" / name), ("train", paths.models / "runs" / name))
-    found = next(((task, folder) for task, folder in kinds if folder.is_dir()), None)
-    if found is None:
-        return None
-    task, folder = found
-    arguments = {"run": name} if task == "train" else {}
-    order = Order(task=task, arguments=arguments, queue="gpu", created_utc=utc_text(utc_now()), message_id=name)
-    job = Job(name, paths, folder, order)
-    run, search = job.run, job.search
-    if "SUCCEEDED" in (run and run.state.status, search and load_state(search).status):
-        raise _finished(task, name)
-    if run is not None and run.is_held():
-        raise JobError(f"Run {name} is being trained.", hint="It goes on by itself.")
-    write_json(folder / "job.json", order.model_dump())
-    write_json(folder / "result.json", End(status="CANCELLED").model_dump())
-    return job
-
-
 def _opened_again(job: Job) -> Job:
     """Under another id of Celery's, since that forgets neither a result nor that a message was revoked."""
     base, _, number = job.order.message_id.partition("~")
     order = job.order.model_copy(update={"message_id": f"{base}~{int(number or 0) + 1}"})
     job.cancel_file.unlink(missing_ok=True)
-    write_json(job.folder / "job.json", order.model_dump())
-    search, run = job.search, job.run
-    if search is not None:
-        reopen_search(search)
-    if run is not None and run.state.status in ("FAILED", "CANCELLED", "TIMED_OUT"):
-        run.update_state(status="INTERRUPTED", message="")
+    if job.search is not None:
+        reopen_search(job.search)
+    if job.run is not None and job.run.state.status in ("FAILED", "CANCELLED", "TIMED_OUT"):
+        job.run.update_state(status="INTERRUPTED", message="")
     _mark(job)
-    (job.folder / "result.json").unlink(missing_ok=True)
+    write_json(job.job_json, order.model_dump())
+    job.result_json.unlink(missing_ok=True)
     return open_job(job.paths, job.id)
+
+
+def _finished(task: str, name: str) -> JobError:
+    best = f"`python -m jobs best {name}` shows what it found."
+    hint = best if task == "tune" else "`python -m jobs rerun` trains it anew."
+    return JobError(f"{name} is finished: there is nothing to resume.", hint=hint)

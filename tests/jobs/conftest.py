@@ -82,7 +82,7 @@ class Worker:
         found = []
         for child in self.pool_children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                found += [process for process in child.children() if "FER_JOB_OWNER" in process.environ()]
+                found += child.children()
         return found
 
     def send(self, number: signal.Signals) -> None:

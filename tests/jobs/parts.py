@@ -143,12 +143,8 @@ def make_search(paths: Paths, scores: Sequence[float | None], *, status: str = "
 def _entry(paths: Paths, search: Search, number: int, score: float | None) -> Entry:
     fields = {"kind": "trial", "parent": search.id, "minutes": number}
     run = make_run(paths, status="RUNNING", **fields) if score is None else make_finished_run(paths, **fields)
-    ended = {
-        "status": "COMPLETED",
-        "score": score,
-        "epochs": 5,
-        "parameters": 1000 - number,
-        "latency_ms": 1.0 + number,
-    }
-    told = {} if score is None else ended | {"told_utc": utc_text(NOON + timedelta(minutes=number + 1))}
-    return Entry(number=number, seed=0, values={"learning_rate": 0.001 * (number + 1)}, run=run.id, **told)
+    told = {"status": "COMPLETED", "score": score, "epochs": 5}
+    told |= {"parameters": 1000 - number, "latency_ms": 1.0 + number}
+    told |= {"told_utc": utc_text(NOON + timedelta(minutes=number + 1))}
+    values = {"learning_rate": 0.001 * (number + 1)}
+    return Entry(number=number, seed=0, values=values, run=run.id, **({} if score is None else told))

@@ -25,23 +25,36 @@ from tests.script import Answer, clean_environment
 PLACE = "127.0.0.1:6399/0"
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://",
-        "redis:///1",
-        "redis://host",
-        "redis://host:6379/0",
-        "redis://:p@ss:zqrd@host/0",
-        "redis://user:pass word%23@host/0",
-        "redis://:pässword@host",
-        "rediss://user:p@[::1]:6379/0?ssl_cert_reqs=none&ssl_ca_certs=/etc/ca.pem",
-        "redis+socket:///home/a@b/redis.sock?virtual_host=0",
-        "redis+socket://:secret@/run/redis.sock",
-        "redis+socket:///run/redis.sock?password=secret",
-        "unix:///run/redis.sock?virtual_host=1",
-    ],
-)
+UNDERSTOOD = """
+redis://
+redis:///1
+redis://host
+redis://host:6379/0
+redis://:p@ss:zqrd@host/0
+redis://user:pass word%23@host/0
+redis://:pässword@host
+rediss://user:p@[::1]:6379/0?ssl_cert_reqs=none&ssl_ca_certs=/etc/ca.pem
+redis+socket:///home/a@b/redis.sock?virtual_host=0
+redis+socket://:secret@/run/redis.sock
+redis+socket:///run/redis.sock?password=secret
+unix:///run/redis.sock?virtual_host=1
+"""
+NOT_UNDERSTOOD = """
+redis://:zqrd1x
+redis://:zq／rd1x@host
+redis://:zqrd1x@:6379/0
+redis://host/zqrd1x
+redis://host:99999/0
+redis+socket://zqrd1x/redis.sock
+redis+socket://:zq/rd1x@/run/redis.sock
+redis+socket:///run/redis.sock?password=zq#rd1x
+:zqrd1x@host
+zqrd1x
+amqp://guest:zqrd1x@host//
+"""
+
+
+@pytest.mark.parametrize("url", UNDERSTOOD.strip().splitlines())
 def test_an_address_that_is_understood_passes(url):
     check_address(url)
 
@@ -49,41 +62,24 @@ def test_an_address_that_is_understood_passes(url):
 @pytest.mark.parametrize(
     ("login", "named"),
     [
-        (":zq#rd1x", ["%23 for '#'"]),
-        (":zq/rd1x", ["%2F for '/'"]),
-        (":zq[rd1x", ["%5B for '['"]),
-        (":zq?rd1x", ["%3F for '?'"]),
-        (":zq;rd1x", ["%3B for ';'"]),
-        ("#zqrd1x", ["%23 for '#'"]),
-        (":12/34", ["%2F for '/'"]),
-        (":w@ss#w/rd%[1]:x", ["%23 for '#'", "%2F for '/'", "%5B for '['", "%5D for ']'"]),
+        (":zq#rd1x", "%23 for '#'"),
+        (":zq/rd1x", "%2F for '/'"),
+        (":zq[rd1x", "%5B for '['"),
+        (":zq?rd1x", "%3F for '?'"),
+        (":zq;rd1x", "%3B for ';'"),
+        (":12/34", "%2F for '/'"),
+        (":w@ss#w/rd%[1]:x", "%23 for '#' and %2F for '/' and %5B for '[' and %5D for ']'"),
     ],
 )
 def test_a_character_that_ends_a_password_is_named_with_how_to_write_it(login, named):
     with pytest.raises(ConfigError) as error:
         check_address(f"redis://{login}@{PLACE}")
-    assert all(name in error.value.hint for name in named)
+    assert named in error.value.hint
     said = f"{error.value} {error.value.hint}"
-    assert not any(piece in said for piece in ("zq#", "zqrd", "rd1x", "12/", "34", "w@ss", "w/rd", PLACE))
+    assert not any(piece in said for piece in ("zq", "rd1x", "12/", "34", "w@ss", "w/rd", PLACE))
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://:zqrd1x",
-        "redis://:zq\tr\nd1x@host",
-        "redis://:zq／rd1x@host",  # Python takes it for a '/'
-        "redis://:zqrd1x@:6379/0",
-        "redis://host/zqrd1x",
-        "redis://host:99999/0",
-        "redis+socket://zqrd1x/redis.sock",
-        "redis+socket://:zq/rd1x@/run/redis.sock",
-        "redis+socket:///run/redis.sock?password=zq#rd1x",
-        ":zqrd1x@host",
-        "zqrd1x",
-        "amqp://guest:zqrd1x@host//",
-    ],
-)
+@pytest.mark.parametrize("url", [*NOT_UNDERSTOOD.strip().splitlines(), "redis://:zq\tr\nd1x@host"])
 def test_what_cannot_be_understood_is_refused_without_being_repeated(url):
     with pytest.raises(ConfigError, match="broker's address") as error:
         check_address(url)

@@ -79,13 +79,15 @@ def test_what_is_misspelt_is_named_in_two_lines(ask, arguments, problem, hint):
     assert hint in answer.hint
 
 
-@pytest.mark.parametrize("command", ["status", "logs", "cancel", "best"])
-def test_a_name_that_is_nothing_is_said_to_be_so(ask, command, paths):
-    job = make_job(paths)
-    answer = ask(command, f"{job.id}x")
-    assert answer.code == 2
-    assert f"{job.id}x" in answer.problem
-    assert answer.hint == f"Did you mean {job.id!r}?"
+def test_a_name_that_is_misspelt_or_missing_is_said_to_be_so(ask, paths):
+    job, run = make_job(paths), make_finished_run(paths)
+    wrong = [((command, f"{job.id}x"), job.id) for command in ("status", "logs", "cancel", "best")]
+    wrong += [(line, run.id) for line in (("promote", f"{run.id}x"), ("compare", run.id, f"{run.id}x"))]
+    for arguments, meant in [*wrong, (("rerun", f"{run.id}x"), run.id)]:
+        answer = ask(*arguments)
+        assert (answer.code, answer.hint) == (2, f"Did you mean {meant!r}?"), arguments
+        assert f"{meant}x" in answer.problem
+    assert ask("status").problem.startswith("Error: `python -m jobs status` needs NAME: a job's id")
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", ""])
@@ -93,18 +95,4 @@ def test_a_name_never_becomes_a_path(ask, name, paths):
     paths.models.mkdir()
     for command in ("status", "logs", "cancel", "best", "promote"):
         answer = ask(command, name)
-        assert answer.code == 2, command
-        assert "letters, digits" in answer.problem, command
-
-
-def test_a_run_that_is_misspelt_is_named(ask, paths):
-    run = make_finished_run(paths)
-    for arguments in (("promote", f"{run.id}x"), ("compare", run.id, f"{run.id}x"), ("rerun", f"{run.id}x")):
-        answer = ask(*arguments)
-        assert (answer.code, answer.hint) == (2, f"Did you mean {run.id!r}?"), arguments
-
-
-def test_a_missing_name_is_asked_for(ask):
-    answer = ask("status")
-    assert answer.code == 2
-    assert answer.problem.startswith("Error: `python -m jobs status` needs NAME: a job's id")
+        assert (answer.code, "letters, digits" in answer.problem) == (2, True), command

@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import urllib.error
@@ -26,9 +25,8 @@ import psutil
 import pytest
 import yaml
 
-from fer_core.errors import JobError
 from fer_core.web.answers import WorkersAnswer
-from jobs.compose_env import PASSWORDS, main, write_env
+from jobs.compose_env import PASSWORDS, write_env
 from jobs.machine import find_server
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
@@ -165,7 +163,7 @@ class Stack:
 
     def __init__(self, folder: Path, services: dict[str, dict], server: Path, client: str):
         self.folder, self.services = folder, services
-        self.ports = {"6379": free_port(), "5555": free_port(), "5000": free_port()}
+        self.ports = {port: free_port() for port in ("6379", "5555", "5000")}
         self._processes: dict[str, subprocess.Popen] = {}
         (folder / "bin").mkdir()
         (folder / "bin" / "valkey-server").symlink_to(server)
@@ -174,15 +172,11 @@ class Stack:
     def start(self, *names: str) -> None:
         """Starts the services' commands and waits until their health checks are content."""
         for name in names:
+            command = [self._here(word) for word in self.services[name]["command"]]
+            folder = self.folder if name == "redis" else PROJECT
             with (self.folder / f"{name}.txt").open("wb") as log:
-                self._processes[name] = subprocess.Popen(
-                    [self._here(word) for word in self.services[name]["command"]],
-                    cwd=self.folder if name == "redis" else PROJECT,
-                    env=self.environment(name),
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+                outputs = {"stdout": log, "stderr": subprocess.STDOUT, "start_new_session": True}
+                self._processes[name] = subprocess.Popen(command, cwd=folder, env=self.environment(name), **outputs)
         for name in names:
             wait_until(lambda name=name: self.health(name).returncode == 0, 60, every=0.2)
 
@@ -231,19 +225,15 @@ class Stack:
 
 
 def free_port() -> int:
-    """Returns a TCP port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
-def stack(services, tmp_path_factory) -> Iterator[Stack]:
+def stack(services, tmp_path_factory, redis_server) -> Iterator[Stack]:
     """All services, healthy."""
-    try:
-        server = find_server(os.environ)
-    except JobError as error:
-        pytest.skip(f"{error} NO command of docker-compose.yml was run.")
+    server = find_server(os.environ)
     folders = os.pathsep.join([os.environ["PATH"], str(server.parent)])
     client = shutil.which("valkey-cli", path=folders) or shutil.which("redis-cli", path=folders)
     if client is None:
@@ -268,69 +258,27 @@ def test_the_broker_asks_for_its_password_and_forgets_nothing(stack, secrets):
     assert not [command for command in commands if command and secrets["REDIS_PASSWORD"] in " ".join(command)]
 
 
-def test_flower_shows_workers_and_jobs_to_those_who_have_the_password(stack, secrets):
+def test_flower_and_the_web_page_show_the_jobs_to_those_who_have_the_password(stack, secrets):
     wrong, right = (base64.b64encode(f"fer:{word}".encode()).decode() for word in ("wrong", secrets["FLOWER_PASSWORD"]))
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        stack.ask("5555", "/api/workers", f"Basic {wrong}")
+    for port, path, key in (("5555", "/api/workers", f"Basic {wrong}"), ("5000", "/api/v1/jobs", "Bearer wrong")):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            stack.ask(port, path, key)
     sent = stack.run("celery", "-A", "jobs", "call", "gc", "--kwargs", '{"dry_run": true}')
     assert sent.returncode == 0, sent.stderr
-    job = sent.stdout.strip()
-    tasks = lambda: stack.ask("5555", "/api/tasks", f"Basic {right}")  # noqa: E731
-    wait_until(lambda: tasks().get(job, {}).get("state") == "SUCCESS", 60)
-    assert tasks()[job]["name"] == "gc"
+    job, bearer = sent.stdout.strip(), f"Bearer {secrets['WEB_PASSWORD']}"
+    task = lambda: stack.ask("5555", "/api/tasks", f"Basic {right}").get(job, {})  # noqa: E731
+    wait_until(lambda: task().get("state") == "SUCCESS", 60)
+    assert task()["name"] == "gc"
     assert f"celery@{socket.gethostname()}" in stack.ask("5555", "/api/workers?refresh=1", f"Basic {right}")
-
-
-def test_the_web_page_asks_for_its_password_and_shows_the_jobs(stack, secrets):
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        stack.ask("5000", "/api/v1/jobs", "Bearer wrong")
-    assert stack.ask("5000", "/api/v1/workers", f"Bearer {secrets['WEB_PASSWORD']}")["reachable"]
-    assert isinstance(stack.ask("5000", "/api/v1/jobs", f"Bearer {secrets['WEB_PASSWORD']}")["jobs"], list)
+    assert stack.ask("5000", "/api/v1/workers", bearer)["reachable"]
+    assert [one["id"] for one in stack.ask("5000", "/api/v1/jobs", bearer)["jobs"]] == [job]
 
 
 def test_a_health_check_notices_that_nobody_answers_and_all_services_end_when_they_are_asked_to(stack):
     _, script = stack.services["worker"]["healthcheck"]["test"]
-    assert stack.health(
-        "worker", script.replace("$HOSTNAME", "nobody").replace("--timeout 10", "--timeout 1")
-    ).returncode
+    script = script.replace("$HOSTNAME", "nobody").replace("--timeout 10", "--timeout 1")
+    assert stack.health("worker", script).returncode
     assert stack.stop() == {"web": 0, "flower": 0, "beat": 0, "worker": 0, "redis": 0}
-
-
-def test_the_passwords_are_random_readable_by_their_owner_only_and_never_overwritten(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    old = os.umask(0)
-    try:
-        main([])
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE(Path(".env").stat().st_mode) == 0o600
-    assert write_env(Path("other"), user=1, group=2)
-    mine, other = (dict(ENV_LINE.findall(Path(name).read_text())) for name in (".env", "other"))
-    assert set(mine) == set(other) == {*PASSWORDS, "FER_UID", "FER_GID"}
-    values = {one[name] for one in (mine, other) for name in PASSWORDS}
-    assert len(values) == 2 * len(PASSWORDS) and all(re.fullmatch("[0-9a-f]{48}", value) for value in values)
-    assert (other["FER_UID"], other["FER_GID"]) == ("1", "2")
-    assert {path.name for path in tmp_path.iterdir()} == {".env", "other"}
-    main([])
-    assert dict(ENV_LINE.findall(Path(".env").read_text())) == mine and "stays as it is" in capsys.readouterr().out
-
-
-def test_the_passwords_need_no_environment_and_root_gets_containers_that_are_not_root(tmp_path):
-    bare = [sys.executable, "-S", "-m", "jobs.compose_env"]
-    answer = subprocess.run(bare, cwd=tmp_path, env={"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True)
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert "docker compose up" in answer.stdout and (tmp_path / ".env").is_file()
-    write_env(tmp_path / "root", user=0, group=0)
-    user = re.search(r"--uid (\d+)", DOCKERFILE).group(1)
-    assert f"FER_UID={user}\nFER_GID={user}\n" in (tmp_path / "root").read_text()
-
-
-def test_an_env_file_that_lacks_a_password_is_named_and_left_alone(tmp_path):
-    path, content = tmp_path / ".env", "REDIS_PASSWORD=\nFLOWER_PASSWORD=abc\nWEB_PASSWORD=abc\nMY_OWN=1\n"
-    path.write_text(content)
-    with pytest.raises(JobError, match=r"does not set REDIS_PASSWORD\.") as error:
-        main([str(path)])
-    assert "REDIS_PASSWORD=" in error.value.hint and path.read_text() == content
 
 
 def test_the_worker_of_slurm_is_told_before_its_time_is_over_and_ends_when_it_is_idle():

@@ -40,12 +40,9 @@ def test_clocks_that_differ_are_worse_the_more_they_do(look, paths):
     assert list(paths.models.iterdir()) == []
 
 
-def test_the_disk_is_looked_at_where_the_folders_will_be(look, paths):
+def test_the_disk_is_looked_at_where_the_folders_will_be_and_jobs_in_order_are_counted(look, paths):
     assert any("GB free" in finding.text for finding in look("disk"))
     assert not paths.models.exists()
-
-
-def test_jobs_that_are_in_order_are_counted(look, paths):
     make_job(paths)
     with taken(make_job(paths, epochs=2).lock):
         (finding,) = look("jobs")

@@ -45,13 +45,9 @@ def test_the_checkpoint_of_a_finished_run_goes_and_its_model_stays(paths):
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "INTERRUPTED", "FAILED", "CANCELLED", "TIMED_OUT"])
-def test_what_may_be_resumed_keeps_its_checkpoint(paths, status):
+def test_what_may_be_resumed_is_held_or_is_broken_keeps_its_checkpoint(paths, status):
     make_finished_run(paths).update_state(status=status)
-    assert found(paths) == {}
-
-
-def test_a_run_that_a_process_holds_or_that_is_broken_is_left_alone(paths):
-    held, broken = make_finished_run(paths), make_finished_run(paths, minutes=1)
+    held, broken = make_finished_run(paths, minutes=1), make_finished_run(paths, minutes=2)
     (broken.folder / "manifest.json").write_text("{")
     with held.hold():
         assert found(paths) == {}
@@ -63,36 +59,27 @@ def test_weights_beyond_the_best_of_an_ended_search_go(paths):
     assert found(paths)[WEIGHTS] == names
 
 
-@pytest.mark.parametrize("status", ["RUNNING", "CANCELLED"])
-def test_a_search_that_may_go_on_keeps_everything(paths, status):
-    make_search(paths, [0.3, 0.6, 0.5], keep_top_k=1, status=status)
+@pytest.mark.parametrize("status", ["RUNNING", "CANCELLED", "unreadable"])
+def test_a_search_that_may_go_on_or_cannot_be_read_keeps_everything(paths, status):
+    is_broken = status == "unreadable"
+    search = make_search(paths, [0.3, 0.6, 0.5], keep_top_k=1, status="SUCCEEDED" if is_broken else status)
+    if is_broken:
+        (search.folder / "state.json").write_text("{}")
+        search.state_backup.unlink(missing_ok=True)
     assert found(paths) == {}
 
 
-def test_a_search_that_cannot_be_read_keeps_everything(paths):
-    search = make_search(paths, [0.5, 0.6], status="SUCCEEDED")
-    (search.folder / "state.json").write_text("{}")
-    (search.folder / "state.json.bak").unlink(missing_ok=True)
-    assert found(paths) == {}
-
-
-def test_models_in_use_now_or_before_stay_also_if_they_are_not_among_the_best(paths):
+def test_models_in_use_now_or_before_stay_also_if_they_came_into_use_after_the_look(paths):
     trials = trials_of(make_search(paths, [0.3, 0.6, 0.5], keep_top_k=1))
-    for number in (0, 2, 1):
-        promote(paths, trials[number])
+    promote(paths, trials[0])
+    garbage = find_garbage(paths, keep_days=30, now=utc_now())
+    promote(paths, trials[2])
     assert WEIGHTS not in found(paths)
-    rollback(paths)
+    remove_garbage(paths, garbage)
+    assert trials[2].model_h5.is_file()
     rollback(paths)
     (name,) = {name.split("/")[2] for name in found(paths)[WEIGHTS]}
     assert name == trials[2].id  # it was in use, and was taken out of it
-
-
-def test_weights_that_come_into_use_between_looking_and_removing_stay(paths):
-    trial = trials_of(make_search(paths, [0.3, 0.6], keep_top_k=1))[0]
-    garbage = find_garbage(paths, keep_days=30, now=utc_now())
-    promote(paths, trial)
-    remove_garbage(paths, garbage)
-    assert trial.model_h5.is_file()
 
 
 @pytest.mark.parametrize("setting", ["init_from", "teacher", "members"])

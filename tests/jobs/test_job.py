@@ -22,20 +22,17 @@ from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_job, make_run, make_search
 
 
-def test_a_training_is_a_run_from_the_moment_that_it_is_asked_for(paths):
+def test_what_is_asked_for_is_a_run_a_search_or_a_task_from_that_moment(paths):
     job = make_job(paths, epochs=3)
     assert job.id.startswith("20260131-120000-smoke-")
     assert (job.run.state.status, job.run.manifest.config.epochs, job.run.manifest.promote) == ("QUEUED", 3, False)
     assert (job.status, job.queue, open_ids(paths)) == ("QUEUED", "gpu", {job.id: "gpu"})
     assert latest_unfinished(paths) is None  # it is not for who types --resume latest
-
-
-def test_a_search_and_what_makes_neither_are_jobs_too(paths):
     search = make_job(paths, "tune", max_trials=4)
     assert (search.search.spec.max_trials, search.status) == (4, "QUEUED")
     analysis = make_job(paths, "evaluate", queue="gpu.high")
     assert (analysis.run, analysis.search, analysis.queue) == (None, None, "gpu.high")
-    assert job_ids(paths) == sorted((search.id, analysis.id))
+    assert job_ids(paths) == sorted((job.id, search.id, analysis.id))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +40,8 @@ def test_a_search_and_what_makes_neither_are_jobs_too(paths):
     [
         ("dance", {}, "There is no task 'dance'"),
         ("train", {"epoch": 3}, "there is no setting 'epoch'"),
+        ("train", {"run": "x", "epochs": 3}, "has settings of its own"),
+        ("train", {"settings": {"network_options": 5}}, "not options by name"),
         ("train", {"queue": "gpux"}, "There is no queue 'gpux'"),
         ("train", {"run": "20260131-120000-none-3f9a"}, "There is no run"),
         ("tune", {"warm_start": "nothing"}, "There is no search"),
@@ -70,13 +69,13 @@ def test_of_several_who_make_one_job_one_does_and_what_a_killed_one_leaves_the_n
 def test_a_job_is_found_by_its_id_its_beginning_and_celery_s_id(paths):
     job = make_job(paths)
     assert find_job(paths, job.id[:-2]).id == job.id
-    create = lambda _: make_job(paths, "gc", job_id="20260131-120000-gc-5a2e2d8b")  # noqa: E731
-    message = "0b0c3a52-ccf0-4b9a-9d5e-5c3e6f6a0001"
-    made = job_of_message(paths, job.id + "~2", "train", create)
-    assert made.id == job.id
+    assert job_of_message(paths, job.id + "~2", "train", {}).id == job.id
     with pytest.raises(JobError, match="no job 'nothing'"):
         find_job(paths, "nothing")
-    assert job_of_message(paths, message, "gc", create).task == "gc"
+    message = "0b0c3a52-ccf0-4b9a-9d5e-5c3e6f6a0001"
+    made = job_of_message(paths, message, "gc", {})
+    for name in (message, f"{message}~1"):  # it was resumed
+        assert job_of_message(paths, name, "gc", {}).id == find_job(paths, name).id == made.id
 
 
 def test_a_relative_path_is_found_from_any_folder(paths, tmp_path, monkeypatch):
@@ -86,10 +85,14 @@ def test_a_relative_path_is_found_from_any_folder(paths, tmp_path, monkeypatch):
     assert job.order.arguments["data"] == str(tmp_path / "faces") == job.run.manifest.config.data
 
 
-def test_a_job_that_waits_is_cancelled_at_once_and_resumed_under_a_new_message(paths):
-    job = make_job(paths)
-    cancel_job(job)
+def test_what_waits_is_cancelled_at_once_and_resumed_under_a_new_message_and_what_runs_is_asked(paths):
+    job, search, running = make_job(paths), make_job(paths, "tune"), make_job(paths)
+    with taken(running.lock):
+        for one in (job, search, running):
+            cancel_job(one)
+        assert (running.status, running.cancel_file.exists()) == ("RUNNING", True)
     assert (job.status, job.run.state.status, job.end.message) == ("CANCELLED", "CANCELLED", "Cancelled.")
+    assert (search.status, load_state(search.search).status) == ("CANCELLED", "CANCELLED")
     with pytest.raises(JobError, match="has ended: it is CANCELLED"):
         cancel_job(job)
     again = resume_job(paths, job.id)
@@ -97,36 +100,23 @@ def test_a_job_that_waits_is_cancelled_at_once_and_resumed_under_a_new_message(p
     assert not again.cancel_file.exists()
     with pytest.raises(JobError, match="is QUEUED"):
         resume_job(paths, job.id)
-
-
-def test_a_cancelled_search_goes_on_where_it_was_and_what_somebody_works_on_ends_when_that_has(paths):
-    search, running = make_job(paths, "tune"), make_job(paths)
-    with taken(running.lock):
-        for job in (search, running):
-            cancel_job(job)
-        assert (running.status, running.cancel_file.exists()) == ("RUNNING", True)
-    assert (search.status, load_state(search.search).status) == ("CANCELLED", "CANCELLED")
     assert resume_job(paths, search.id).status == "QUEUED"
     assert load_state(search.search).status == "RUNNING"
 
 
-def test_what_succeeded_is_not_resumed_and_no_job_is_made_of_it(paths):
-    run = make_run(paths, status="SUCCEEDED")
-    search = make_search(paths, [0.4])
-    job = end_job(make_job(paths), run="x")
+def test_what_succeeded_is_not_resumed_and_what_was_begun_by_hand_gets_a_job_then(paths):
+    run, search, job = make_run(paths, status="SUCCEEDED"), make_search(paths, [0.4]), end_job(make_job(paths), run="x")
     for name in (run.id, search.id, job.id):
         with pytest.raises(JobError, match="is finished"):
             resume_job(paths, name)
     with pytest.raises(JobError, match="is finished"):
         make_job(paths, "train", recipe=None, run=run.id)
-    assert job_ids(paths) == [job.id]
-    assert open_ids(paths) == {}
-
-
-def test_a_run_begun_by_hand_gets_a_job_when_it_is_resumed(paths):
-    run = make_run(paths, status="INTERRUPTED")
-    job = resume_job(paths, run.id)
-    assert (job.id, job.task, job.status, job.order.arguments) == (run.id, "train", "QUEUED", {"run": run.id})
+    assert (job_ids(paths), open_ids(paths)) == ([job.id], {})
+    begun = make_run(paths, minutes=1, status="INTERRUPTED")
+    with begun.hold(), pytest.raises(JobError, match="is being trained"):
+        resume_job(paths, begun.id)
+    job = resume_job(paths, begun.id)
+    assert (job.id, job.task, job.status, job.order.arguments) == (begun.id, "train", "QUEUED", {"run": begun.id})
 
 
 def hold(path, ready):
@@ -152,30 +142,20 @@ def test_a_lock_is_freed_by_the_kernel_and_keeps_its_notes(paths, tmp_path):
     assert read_notes(path).worker == ""
 
 
-def test_a_models_folder_has_one_id_whoever_asks_first(paths, tmp_path):
-    assert models_id(paths) == models_id(paths) != models_id(paths_in(tmp_path / "other"))
-
-
-def test_the_few_settings_that_come_from_the_environment():
+def test_the_few_settings_that_come_from_the_environment_and_the_id_of_a_models_folder(paths, tmp_path):
     assert queues({"FER_QUEUES": "gpu.80gb, gpu"}) == ("gpu.high", "gpu", "cpu", "gpu.80gb")
     with pytest.raises(ConfigError, match="no queue"):
         queues({"FER_QUEUES": "a b"})
     assert visibility_seconds({}) == VISIBILITY_SECONDS
     with pytest.raises(ConfigError, match="FER_VISIBILITY_SECONDS"):
         visibility_seconds({"FER_VISIBILITY_SECONDS": "soon"})
+    assert models_id(paths) == models_id(paths) != models_id(paths_in(tmp_path / "other"))
 
 
 def test_what_processes_of_celery_import_is_light():
     code = "import jobs.tasks, jobs.sweep, jobs.schedule, jobs.__main__, sys; print(*sys.modules, sep='\\n')"
     child = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert not {"keras", "tensorflow", "cv2", "jax", "keras_tuner", "matplotlib"} & set(child.stdout.split())
-
-
-def test_arguments_are_the_same_for_who_sends_and_who_carries_out():
-    assert validate("train", {"recipe": "smoke", "epochs": 3}).settings == {"epochs": 3}
-    assert validate("tune", {"max_trials": 3}).parallelism is None
-    with pytest.raises(ConfigError, match="has settings of its own"):
-        validate("train", {"run": "x", "epochs": 3})
 
 
 def test_an_order_that_is_torn_is_named_and_a_job_without_a_broker_waits(paths, tmp_path):

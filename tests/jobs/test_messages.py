@@ -11,17 +11,19 @@ from jobs.transport import MALFORMED, MOST_MALFORMED, MalformedError, check_mess
 from tests.jobs.conftest import wait_until
 
 
+def encoded(value) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
 def message(**changed) -> dict:
     """Returns a message as `celery call gc` puts it into its queue, some of it changed: headers__id=…, body=…."""
-    arguments = [[], {"dry_run": True}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
     made = {
-        "body": base64.b64encode(json.dumps(arguments).encode()).decode(),
+        "body": encoded([[], {"dry_run": True}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {"lang": "py", "task": "gc", "id": "some-id", "retries": 0, "timelimit": [None, None]},
         "properties": {
             "correlation_id": "some-id",
-            "delivery_mode": 2,
             "delivery_info": {"exchange": "", "routing_key": "cpu"},
             "priority": 0,
             "body_encoding": "base64",
@@ -30,15 +32,8 @@ def message(**changed) -> dict:
     }
     for name, value in changed.items():
         part, _, inner = name.partition("__")
-        if inner:
-            made[part][inner] = value
-        else:
-            made[part] = value
+        made[part] = made[part] | {inner: value} if inner else value
     return made
-
-
-def encoded(value) -> str:
-    return base64.b64encode(json.dumps(value).encode()).decode()
 
 
 MALFORMED_ONES = {

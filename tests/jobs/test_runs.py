@@ -23,7 +23,8 @@ def two_runs(paths):
 
 
 def test_settings_that_differ_and_scores_stand_side_by_side(ask, two_runs):
-    text = ask("compare", *(run.id for run in two_runs), "--no-paired").out
+    ids = [run.id for run in two_runs]
+    text = ask("compare", *ids, "--no-paired").out
     assert re.search(r"^learning_rate +0\.003 +0\.0001", text, re.MULTILINE)
     assert "batch_size" not in text
     assert re.search(r"^accuracy +\d\d\.\d% \(\d.* to .*\) +\d\d\.\d% \(.*\) +\+\d+\.\d points", text, re.MULTILINE)
@@ -31,30 +32,21 @@ def test_settings_that_differ_and_scores_stand_side_by_side(ask, two_runs):
     for label in ("angry", "happy", "sad"):
         assert re.search(rf"^{label} +\d\d\.\d% +\d\d\.\d% +\+\d", text, re.MULTILINE)
     assert "different images" not in text
-
-
-def test_a_comparison_is_json_for_programs(ask, two_runs):
-    told = json.loads(ask("compare", *(run.id for run in two_runs), "--json", "--no-paired").out)
+    told = json.loads(ask("compare", *ids, "--json", "--no-paired").out)
     assert told["settings"] == {"learning_rate": [0.003, 0.0001]}
-    assert [run["run"] for run in told["runs"]] == [run.id for run in two_runs]
+    assert [run["run"] for run in told["runs"]] == ids
     assert told["runs"][1]["evaluation"]["accuracy"] > told["runs"][0]["evaluation"]["accuracy"]
+    ask("promote", ids[0])
+    assert ids[0] in ask("compare", "current", ids[1], "--no-paired").out
 
 
-def test_scores_on_different_images_are_said_to_be_no_measure(ask, paths):
+def test_scores_that_are_missing_or_on_different_images_are_said_to_be_no_measure(ask, paths):
     first, second = make_finished_run(paths, split="aaaa"), make_finished_run(paths, split="bbbb", minutes=1)
     assert "different images" in ask("compare", first.id, second.id).out
-
-
-def test_a_run_without_scores_can_be_compared_by_its_settings(ask, paths):
-    first, second = make_finished_run(paths), make_run(paths, minutes=1, settings={"epochs": 9, "data": "x.zip"})
-    text = ask("compare", first.id, second.id).out
+    unfinished = make_run(paths, minutes=2, settings={"epochs": 9, "data": "x.zip"})
+    text = ask("compare", first.id, unfinished.id).out
     assert re.search(r"^epochs +5 +9", text, re.MULTILINE)
-    assert f"Not scored yet: {second.id}." in text
-
-
-def test_the_model_in_use_can_be_compared(ask, two_runs):
-    ask("promote", two_runs[0].id)
-    assert two_runs[0].id in ask("compare", "current", two_runs[1].id, "--no-paired").out
+    assert f"Not scored yet: {unfinished.id}." in text
 
 
 def test_models_are_asked_about_the_same_images(trained_run, session_paths, tmp_path, monkeypatch, capsys):
@@ -109,12 +101,9 @@ def test_the_spread_over_seeds_is_shown(ask, paths):
     assert told["pareto"] == [0, 1]
 
 
-def test_a_search_without_a_score_says_so(ask, paths):
+def test_a_search_without_a_score_says_so_and_a_run_is_no_search(ask, paths):
     search = make_search(paths, [None], status="RUNNING")
     assert "No trial" in ask("best", search.id).out
-
-
-def test_a_run_is_no_search(ask, paths):
     answer = ask("best", make_run(paths).id)
     assert (answer.code, "is no search" in answer.problem) == (2, True)
 

@@ -20,7 +20,7 @@ from fer_core.job.broker import Broker
 from fer_core.job.job import End, job_ids, open_job
 from fer_core.paths import Paths
 from jobs import schedule
-from jobs.schedule import OWN_FILE, Timetable, event_of, load_timetable, notify
+from jobs.schedule import Timetable, event_of, load_timetable, notify
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import make_job
@@ -41,7 +41,7 @@ def load(tmp_path):
     return load
 
 
-def test_the_schedule_that_comes_with_the_project_retrains_each_night_with_enough_new_images():
+def test_the_schedule_that_comes_with_the_project_and_one_of_ones_own(load):
     timetable = load_timetable({})
     assert [(entry.name, entry.task, entry.enabled) for entry in timetable.entry] == [
         ("nightly_retrain", "retrain", True),
@@ -50,9 +50,6 @@ def test_the_schedule_that_comes_with_the_project_retrains_each_night_with_enoug
         ("clean_up", "gc", True),
     ]
     assert timetable.entry[0].arguments == {"min_new_images": 50} and timetable.notify.command == ()
-
-
-def test_zone_days_and_command_are_taken_and_have_defaults(load):
     assert load("").entry == ()
     (entry,) = load(ENTRY).entry
     assert (entry.days, entry.enabled, entry.arguments) == ("daily", True, {})
@@ -82,7 +79,7 @@ def test_zone_days_and_command_are_taken_and_have_defaults(load):
         (f"{ENTRY}arguments = {{ min_new_image = 5 }}", "'min_new_image'", "Did you mean 'min_new_images'?"),
         (ENTRY.replace("nightly", "../x"), ": name cannot be '../x'.", "letters, digits"),
         (f"{ENTRY}{ENTRY}", "two entries are called 'nightly'.", "a name of its own"),
-        ("[notify]\ncommand = 'mail me'", ": notify cannot be 'mail me'.", 'command = ["mail", "me@here"]'),
+        ("[notify]\ncommand = 'mail me'", ": command cannot be 'mail me'.", 'command = ["mail", "me@here"]'),
         ("[notify]\ncomand = ['mail']", ": there is no 'comand'.", "Did you mean 'command'?"),
         ("[[entry]\n", "is no TOML: ", ""),
     ],
@@ -100,7 +97,6 @@ def test_a_file_that_is_not_there_is_named():
     with pytest.raises(ConfigError, match=r"The schedule .*none\.toml cannot be read: No such file") as caught:
         load_timetable({"FER_SCHEDULE": "/nowhere/none.toml"})
     assert caught.value.hint == "$FER_SCHEDULE names another file."
-    assert OWN_FILE.is_file()
 
 
 @pytest.mark.parametrize(
@@ -133,20 +129,15 @@ def start(load, paths, tmp_path):
     return run
 
 
-def test_a_job_is_started_once_however_many_beats_there_are(start, paths):
+def test_a_job_is_started_once_however_many_beats_there_are_and_left_out_while_the_last_one_is_open(start, paths):
     with ThreadPoolExecutor() as beats:
         list(beats.map(start, ["2026-02-01 02:30:01", "2026-02-01 02:31"] * 2))
-    (job_id,) = job_ids(paths)
+    (job_id,) = start("2026-02-02 02:30")
     job = open_job(paths, job_id)
     assert (job_id, job.order.schedule, job.status, job.queue) == ("clean-20260201T0230", "clean", "QUEUED", "cpu")
-    job.finish("SUCCEEDED")
+    job.finish("FAILED", "It crashed.")
     assert start("2026-02-01 10:00") == [job_id]  # another beat, which makes up for the night
-
-
-def test_an_entry_whose_last_job_is_still_open_is_left_out_for_that_time(start, paths):
-    (first,) = start("2026-02-01 02:30", "2026-02-02 02:30")
-    open_job(paths, first).finish("FAILED", "It crashed.")
-    assert start("2026-02-03 02:30") == [first, "clean-20260203T0230"]
+    assert start("2026-02-03 02:30") == [job_id, "clean-20260203T0230"]
 
 
 BEAT = [sys.executable, "-m", "celery", "-A", "jobs", "beat", "--max-interval", "1"]
@@ -205,19 +196,12 @@ def test_celery_beat_refuses_a_wrong_schedule_in_two_lines(environment, tmp_path
     assert hint == "Did you mean 'gc'?"
 
 
-@pytest.mark.parametrize(
-    ("task", "end", "event"),
-    [
-        ("train", End(status="FAILED"), "failed"),
-        ("train", End(status="TIMED_OUT"), "failed"),
-        ("retrain", End(status="SUCCEEDED", result={"promoted": True}), "promoted"),
-        ("tune", End(status="SUCCEEDED", result={"winner": "x"}), "found"),
-        ("tune", End(status="CANCELLED"), None),
-        ("train", End(status="SUCCEEDED", result={}), None),
-    ],
-)
-def test_what_is_worth_telling(paths, task, end, event):
-    assert event_of(make_job(paths, task), end) == event
+def test_what_is_worth_telling(paths):
+    train, tune, retrain = (make_job(paths, task) for task in ("train", "tune", "retrain"))
+    assert event_of(train, End(status="FAILED")) == event_of(train, End(status="TIMED_OUT")) == "failed"
+    assert event_of(retrain, End(status="SUCCEEDED", result={"promoted": True})) == "promoted"
+    assert event_of(tune, End(status="SUCCEEDED", result={"winner": "x"})) == "found"
+    assert event_of(tune, End(status="CANCELLED")) is event_of(train, End(status="SUCCEEDED", result={})) is None
 
 
 def test_the_command_gets_the_job_and_what_happened_and_one_that_fails_harms_nobody(paths, tmp_path):

@@ -38,7 +38,7 @@ def test_each_task_is_listed_and_each_thing_that_it_accepts_has_a_flag(ask):
         ("tune --set epochs=5 --set batch_size=32", {"settings": {"epochs": 5, "batch_size": 32}}),
         ("train --recipe smoke --data sample --epochs 2", {"recipe": "smoke", "data": "sample", "epochs": 2}),
         ("train --network compact --flip --promote", {"network": "compact", "flip": True, "promote": True}),
-        ("train --set dropout=0.3 --queue cpu", {"settings": {"network_options": {"dropout": 0.3}}, "queue": "cpu"}),
+        ("train --set dropout=0.3 --queue cpu", {"settings": {"dropout": 0.3}, "queue": "cpu"}),
         ("""train --network-options '{"dropout": 0.3}'""", {"network_options": {"dropout": 0.3}}),
         ("train --run 20260131-120000-smoke-3f9a", {"run": "20260131-120000-smoke-3f9a"}),
         ("retrain --min-new-images 50 --init-from current", {"min_new_images": 50, "init_from": "current"}),
@@ -117,34 +117,26 @@ def test_a_rerun_is_the_same_training_but_for_what_was_set(ask, paths):
     assert "There is no setting" not in by_short_name.err  # the option may not take that; its name is known
 
 
-def test_a_waiting_job_is_cancelled_at_once_and_not_twice(ask, paths):
-    job = make_job(paths)
+def test_a_waiting_job_is_cancelled_at_once_and_not_twice_and_a_running_one_is_asked_to_end(ask, paths):
+    job, running = make_job(paths), make_job(paths)
     answer = ask("cancel", job.id)
     assert (answer.code, answer.err, job.status) == (0, "", "CANCELLED")
     assert f"{job.id} is cancelled" in answer.out
     answer = ask("cancel", job.id)
     assert (answer.code, "has ended" in answer.problem) == (2, True)
     assert answer.hint.startswith(f"`python -m jobs resume {job.id}`")
+    with taken(running.lock):
+        assert "was asked to end" in ask("cancel", running.id, "--no-wait").out
+        assert "running (asked to cancel)" in ask("status", running.id).out
 
 
-def test_a_running_job_is_asked_to_end(ask, paths):
-    job = make_job(paths)
-    with taken(job.lock):
-        assert "was asked to end" in ask("cancel", job.id, "--no-wait").out
-        assert "running (asked to cancel)" in ask("status", job.id).out
-
-
-def test_a_search_is_cancelled_with_its_trials(ask, paths):
+def test_a_search_is_cancelled_with_its_trials_and_what_succeeded_is_not_resumed(ask, paths):
     job = make_job(paths, "tune")
     answer = ask("cancel", f"{job.id}.s0.1")
     assert (answer.code, answer.hint) == (2, f"`python -m jobs cancel {job.id}` cancels all of it.")
     assert "is cancelled" in ask("cancel", job.id).out
     assert job.cancel_file.exists()  # what its trials look for
     assert "cancelled" in ask("status", job.id).out
-
-
-def test_what_succeeded_is_not_resumed(ask, paths):
     for name in (make_finished_run(paths).id, make_search(paths, [0.4]).id):
         answer = ask("resume", name)
         assert (answer.code, "is finished" in answer.problem) == (2, True)
-    assert job_ids(paths) == []

@@ -49,21 +49,17 @@ def test_a_search_is_listed_with_what_it_has_found_and_what_it_confirms(ask, pat
     assert "2 trials, best 0.500; 0 of 6 confirmations" in ask("list").out
 
 
-def test_what_can_be_gone_on_with_says_how_and_why_it_ended(ask, paths):
+def test_what_can_be_gone_on_with_says_how_and_why_it_ended_or_could_not_begin(ask, paths):
     failed = end_job(make_job(paths, "tune"), "FAILED", "There is no room.\nMake some.")
-    done = end_job(make_job(paths, "gc"))
+    done, refused = end_job(make_job(paths, "gc")), make_job(paths)
     assert "failed" in ask("status", failed.id).out
     assert "resume" not in ask("status", done.id).out
     assert next(line for line in ask("list").out.splitlines() if failed.id in line).endswith("There is no room.")
     assert ask("logs", failed.id).out == ask("logs", failed.id, "-f").out == "There is no room.\nMake some.\n"
-
-
-def test_what_a_worker_could_not_begin_says_why(ask, paths):
-    job = make_job(paths)
-    with taken(job.lock) as held:
+    with taken(refused.lock) as held:
         held.note(refused_by={"gpu0@bad/1": "The images are others here."})
     assert ask("list").out.splitlines()[-1].endswith("The images are others here.")
-    assert "gpu0@bad/1 could not begin it" in ask("status", job.id).out
+    assert "gpu0@bad/1 could not begin it" in ask("status", refused.id).out
 
 
 def test_on_a_narrow_terminal_what_is_copied_stays_whole(paths, tmp_path):
@@ -112,18 +108,14 @@ def test_the_status_of_a_search_counts_and_shows_what_is_trained(ask, paths):
     assert [trial["number"] for trial in told["running"]] == [2]
 
 
-def test_the_status_of_a_run_without_a_job_and_of_a_finished_search(ask, paths):
-    run, search = make_finished_run(paths), make_search(paths, [0.40, 0.55])
+def test_the_status_of_a_run_without_a_job_of_a_finished_search_and_of_a_broken_run(ask, paths):
+    run, search, broken = make_finished_run(paths), make_search(paths, [0.40, 0.55]), make_job(paths)
     assert re.search(rf"^run +{run.id}\nstatus +succeeded\n", text := ask("status", run.id).out) and "left" not in text
     text = ask("status", search.id).out
     assert re.search(rf"^winner +\S+: `python -m jobs best {search.id}`", text, re.MULTILINE)
     assert re.search(r"^time +2 min", text, re.MULTILINE)
-
-
-def test_a_broken_run_does_not_keep_the_list_from_being_shown(ask, paths):
-    broken, other = make_job(paths), make_job(paths, "gc")
     (broken.folder / "state.json").write_text("{")
-    assert other.id in ask("list").out
+    assert make_job(paths, "gc").id in ask("list").out
     answer = ask("status", broken.id)
     assert (answer.code, "state of run" in answer.problem) == (2, True)
 
@@ -146,18 +138,13 @@ def test_following_tells_each_epoch_until_the_end(ask, paths):
     assert lines[-1].startswith("succeeded  epoch   2")
 
 
-def test_the_log_is_printed_whole_or_its_end(ask, paths):
+def test_the_log_is_printed_whole_or_its_end_and_a_followed_one_misses_nothing(ask, paths):
     job = make_job(paths)
     assert ask("logs", job.id).out == "It has printed nothing yet; it is queued.\n"
     job.log.write_text("one\ntwo [bold]\nthree\n", encoding="utf-8")
     assert ask("logs", job.id).out == "one\ntwo [bold]\nthree\n"
     assert ask("logs", job.id, "-n", "1").out == "three\n"
     assert ask("logs", job.id, "--lines", "-1").code == 2
-
-
-def test_a_followed_log_ends_with_the_job_and_misses_nothing(ask, paths):
-    job = make_job(paths)
-    job.log.write_text("begin\n")
 
     def work() -> None:
         for number in range(5):
@@ -169,7 +156,7 @@ def test_a_followed_log_ends_with_the_job_and_misses_nothing(ask, paths):
     timer.start()
     text = ask("logs", job.id, "-f").out
     timer.join()
-    assert text == "begin\n" + "".join(f"line {number}\n" for number in range(5))
+    assert text == "one\ntwo [bold]\nthree\n" + "".join(f"line {number}\n" for number in range(5))
 
 
 def test_the_log_of_a_search_is_that_of_its_trials_each_under_its_name(ask, paths):
