@@ -34,6 +34,9 @@ from fer_core.training.starting import starting_model, with_fixed_models
 if TYPE_CHECKING:
     from fer_core.training.fit import TrainingResult
 
+_PATHS = ("more_images", "exclude")
+"""Settings that are paths of files or folders."""
+
 
 def training_data(
     config: TrainConfig, paths: Paths, *, resumes: bool = False, report: Callable[[str], None] = lambda text: None
@@ -82,9 +85,9 @@ def class_weights(config: TrainConfig, train_labels: np.ndarray, labels: tuple[s
 
 def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool) -> Run:
     """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
-    more = config.more_images and str(expanded(config.more_images).resolve())
+    files = {name: str(expanded(path).resolve()) for name in _PATHS if (path := getattr(config, name))}
     settings = with_fixed_models(networks.with_all_options(config), paths)
-    settings = settings.model_copy(update={"data": dataset.source, "more_images": more})
+    settings = settings.model_copy(update={"data": dataset.source, **files})
     return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
 
 
