@@ -18,7 +18,7 @@ from fer_core.config import RENAMED, Settings, TrainConfig, config_error, with_p
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
-from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
+from fer_core.recipes import DEFAULT_RECIPE, QUICK_RECIPE, fitted_to, starting_config
 from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished, open_run
@@ -38,7 +38,7 @@ class Request(NamedTuple):
     nothing_to_resume: bool
     promote: bool
     wants: str
-    """'train', 'list-recipes', 'audit', 'history' or 'ensemble'."""
+    """'train', 'list-recipes', 'audit', 'audit-labels', 'history' or 'ensemble'."""
     ensemble: tuple[str, ...] = ()
 
 
@@ -52,7 +52,8 @@ def parse(argv: Sequence[str]) -> Request:
         resume = latest_unfinished(paths) or awaiting_promotion(paths) if name == "latest" else open_run(paths, name)
     table = _table(peek(argv, "--config"))
     network = peek(argv, "--network") or table.get("network")
-    recipe = _recipe(peek(argv, "--recipe"), resume, network)
+    given = peek(argv, "--recipe") or (QUICK_RECIPE if "--audit-labels" in argv and not network else None)
+    recipe = _recipe(given, resume, network)
     if resume is not None:
         start = resume.manifest.config
     else:
@@ -69,7 +70,7 @@ def parse(argv: Sequence[str]) -> Request:
         )
     if resume is not None:
         config = config.model_copy(
-            update={field: _whole_path(argv, field, config) for field in ("data", "more_images")}
+            update={field: _whole_path(argv, field, config) for field in ("data", "more_images", "exclude")}
         )
     return Request(config, paths, recipe, resume, name is not None and resume is None, **cli)
 
@@ -152,11 +153,15 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
         history_dir: HISTORY_DIR = None,
         list_recipes: Annotated[bool, _Named(help="List the recipes, and end.")] = False,
         audit_only: Annotated[bool, _Named(help="Look at the images, say what is wrong with them, and end.")] = False,
+        audit_labels: Annotated[
+            bool, _Named(help="Cross-validate a small network, list the labels that it doubts, and end.")
+        ] = False,
         history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
         ensemble: Annotated[tuple[str, ...], _Named(help="Average these finished runs into one model, and end.")] = (),
     ):
         """Train a network that recognises facial emotions."""
-        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history, "ensemble": ensemble}
+        asked = {"list-recipes": list_recipes, "audit": audit_only, "audit-labels": audit_labels, "history": history}
+        asked["ensemble"] = ensemble
         wants = next((name for name, is_asked in asked.items() if is_asked), "train")
         return settings, network_options, {"promote": promote, "wants": wants, "ensemble": ensemble}
 

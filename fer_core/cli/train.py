@@ -28,9 +28,10 @@ def main(argv: Sequence[str]) -> None:
     elif request.wants == "history":
         _show_histories(console, request.paths)
     else:  # needs the images, and what reads them
-        from fer_core.cli import training
+        from fer_core.cli import audit, training
 
-        actions = {"train": training.train, "audit": training.audit_only, "ensemble": training.average}
+        actions = {"train": training.train, "ensemble": training.average}
+        actions |= {"audit": audit.audit_only, "audit-labels": audit.audit_labels}
         actions[request.wants](console, request)
 
 

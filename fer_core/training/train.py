@@ -85,10 +85,15 @@ def class_weights(config: TrainConfig, train_labels: np.ndarray, labels: tuple[s
 
 def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool) -> Run:
     """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
+    settings = settings_of_a_run(config, dataset, paths)
+    return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
+
+
+def settings_of_a_run(config: TrainConfig, dataset: Dataset, paths: Paths) -> TrainConfig:
+    """Returns the settings as a run's manifest has them: whole paths, and models by their ids."""
     files = {name: str(expanded(path).resolve()) for name in _PATHS if (path := getattr(config, name))}
     settings = with_fixed_models(networks.with_all_options(config), paths)
-    settings = settings.model_copy(update={"data": dataset.source, **files})
-    return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
+    return settings.model_copy(update={"data": dataset.source, **files})
 
 
 def train(
