@@ -84,6 +84,11 @@ class TrainConfig(Settings):
     """How much is test, where the data is one folder of classes."""
     sample_per_class: Annotated[int, Field(ge=10, le=100_000)] = 200
     """Drawn faces per emotion with --data sample."""
+    fold: Annotated[str, Field(pattern=r"^[1-9][0-9]?/[1-9][0-9]?$")] | None = None
+    """Cross-validation: 2/5 tests on the second of five folds of the training images, and trains on the others. The
+    data's own test and validation parts are not used. A fold is the same for every seed, and copies lie in one."""
+    exclude: str | None = None
+    """A file of names of images, one in each line, that neither train nor validate (`--audit-labels` finds some)."""
     skip_bad_images: bool = False
     """Go on without the images that cannot be read, and record them."""
     more_images: str | None = None
@@ -213,7 +218,9 @@ class TrainConfig(Settings):
 
 def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
     without_validation, weights = config.validation == "none", config.class_weights
+    fold, folds = (int(number) for number in (config.fold or "1/2").split("/"))
     return [
+        (fold > folds or folds < 2, "fold is one of at least two, such as 2/5"),
         (len(config.step_epochs) != len(config.step_factors), "step_epochs and step_factors differ in length"),
         (list(config.step_epochs) != sorted(set(config.step_epochs)), "step_epochs must rise"),
         (config.schedule == "step" and not config.step_epochs, "schedule 'step' needs step_epochs and step_factors"),

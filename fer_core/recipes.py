@@ -14,6 +14,8 @@ DEFAULT_RECIPE = "resnet"
 """Where neither a recipe nor a network is named."""
 PLAIN_RECIPE = "baseline"
 """Whose settings a network begins with that is named without a recipe; the default one's do not suit every network."""
+QUICK_RECIPE = "quick"
+"""For networks that only audit labels, where nothing else is asked for."""
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {}
 

@@ -23,7 +23,7 @@ from fer_core.data.regular_file import checked_status
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.evaluation.figures import overview_figure, save
 from fer_core.paths import Paths
-from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
+from fer_core.recipes import DEFAULT_RECIPE, QUICK_RECIPE, fitted_to, starting_config
 from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished, list_runs, open_run
@@ -46,7 +46,7 @@ class Request(NamedTuple):
     nothing_to_resume: bool
     promote: bool
     wants: str
-    """'train', 'list-recipes', 'audit', 'history' or 'ensemble'."""
+    """'train', 'list-recipes', 'audit', 'audit-labels', 'history' or 'ensemble'."""
     ensemble: tuple[str, ...] = ()
 
 
@@ -60,7 +60,8 @@ def parse(argv: Sequence[str]) -> Request:
         resume = latest_unfinished(paths) or awaiting_promotion(paths) if name == "latest" else open_run(paths, name)
     table = _table(peek(argv, "--config"))
     network = peek(argv, "--network") or table.get("network")
-    recipe = _recipe(peek(argv, "--recipe"), resume, network)
+    given = peek(argv, "--recipe") or (QUICK_RECIPE if "--audit-labels" in argv and not network else None)
+    recipe = _recipe(given, resume, network)
     if resume is not None:
         start = resume.manifest.config
     else:
@@ -77,7 +78,7 @@ def parse(argv: Sequence[str]) -> Request:
         )
     if resume is not None:
         config = config.model_copy(
-            update={field: _whole_path(argv, field, config) for field in ("data", "more_images")}
+            update={field: _whole_path(argv, field, config) for field in ("data", "more_images", "exclude")}
         )
     return Request(config, paths, recipe, resume, name is not None and resume is None, **cli)
 
@@ -160,11 +161,15 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
         history_dir: HISTORY_DIR = None,
         list_recipes: Annotated[bool, _Named(help="List the recipes, and end.")] = False,
         audit_only: Annotated[bool, _Named(help="Look at the images, say what is wrong with them, and end.")] = False,
+        audit_labels: Annotated[
+            bool, _Named(help="Cross-validate a small network, list the labels that it doubts, and end.")
+        ] = False,
         history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
         ensemble: Annotated[tuple[str, ...], _Named(help="Average these finished runs into one model, and end.")] = (),
     ):
         """Train a network that recognises facial emotions."""
-        asked = {"list-recipes": list_recipes, "audit": audit_only, "history": history, "ensemble": ensemble}
+        asked = {"list-recipes": list_recipes, "audit": audit_only, "audit-labels": audit_labels, "history": history}
+        asked["ensemble"] = ensemble
         wants = next((name for name, is_asked in asked.items() if is_asked), "train")
         return settings, network_options, {"promote": promote, "wants": wants, "ensemble": ensemble}
 
@@ -184,11 +189,14 @@ def main(argv: Sequence[str]) -> None:
         _list_recipes(console)
     elif request.wants == "history":
         _show_histories(console, request.paths)
+    elif request.wants in ("audit", "audit-labels"):
+        from fer_core.cli import audit
+
+        (audit.audit_only if request.wants == "audit" else audit.audit_labels)(console, request)
     else:  # needs the images, and what reads them
         from fer_core.cli import training
 
-        actions = {"train": training.train, "audit": training.audit_only, "ensemble": training.average}
-        actions[request.wants](console, request)
+        (training.train if request.wants == "train" else training.average)(console, request)
 
 
 def _list_recipes(console: Console) -> None:

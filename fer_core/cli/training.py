@@ -20,7 +20,7 @@ from fer_core.cli.train import Request, command
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.contents import UnreadableImagesError
-from fer_core.data.dataset import Dataset, UnsplitError
+from fer_core.data.dataset import Dataset
 from fer_core.data.default_source import find_source
 from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.evaluation.report import print_audit, print_evaluation, print_scores
@@ -39,23 +39,10 @@ LINE_SECONDS = 15.0
 """How often a log file gets a line within an epoch."""
 
 
-def audit_only(console: Console, request: Request) -> None:
-    """Prints the audit of images that may be unreadable or impossible to split, and writes it into a folder."""
-    paths = request.paths
-    try:
-        _, found = _audited_data(console, request.config.model_copy(update={"skip_bad_images": True}), paths)
-    except UnsplitError as error:
-        found = audit(error.images)
-        print_audit(console, found)
-        _write_audit(console, found, paths)
-        raise
-    _write_audit(console, found, paths)
-
-
 def average(console: Console, request: Request) -> None:
     """Makes an ensemble of finished runs, on the data of the first."""
     members = training.finished_members(request.ensemble, request.paths)
-    dataset, found = _audited_data(console, members[0].manifest.config, request.paths)
+    dataset, found = audited_data(console, members[0].manifest.config, request.paths)
     run = training.begin_ensemble(members, dataset, request.paths, promote=request.promote)
     training.save_audit(found, run.audit_json, run.plots)
     send_native_messages_to(run.log_txt)
@@ -77,7 +64,7 @@ def train(console: Console, request: Request) -> None:
             say(console, f"Its LiteRT export is made: {run.model_tflite}")
     else:
         resumes = run is not None and run.checkpoint.is_dir()
-        dataset, found = _audited_data(console, request.config, paths, resumes=resumes)
+        dataset, found = audited_data(console, request.config, paths, resumes=resumes)
         if run is None:
             run = training.begin_run(request.config, dataset, paths, recipe=request.recipe, promote=request.promote)
         try:
@@ -141,14 +128,14 @@ def loaded_data(console: Console, config: TrainConfig, paths: Paths, *, resumes:
         return training.training_data(config, paths, resumes=resumes, report=status.update)
 
 
-def _audited_data(
+def audited_data(
     console: Console, config: TrainConfig, paths: Paths, *, resumes: bool = False
 ) -> tuple[Dataset, Audit]:
     """Returns the images and their audit, which is printed."""
     try:
         dataset = loaded_data(console, config, paths, resumes=resumes)
     except UnreadableImagesError as error:
-        path = _audit_folder(paths, find_source(config.data, os.environ)) / "audit.json"
+        path = audit_folder(paths, find_source(config.data, os.environ)) / "audit.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"unreadable": [asdict(image) for image in error.bad_images]})
         raise DatasetError(f"{error} All are named in {path}.", hint=error.hint) from None
@@ -159,13 +146,8 @@ def _audited_data(
     return dataset, found
 
 
-def _write_audit(console: Console, found: Audit, paths: Paths) -> None:
-    folder = _audit_folder(paths, found.source)
-    training.save_audit(found, folder / "audit.json", folder)
-    say(console, f"Written: {folder / 'audit.json'} and {folder / 'class_distribution.png'}")
-
-
-def _audit_folder(paths: Paths, source: str) -> Path:
+def audit_folder(paths: Paths, source: str) -> Path:
+    """Returns where the audit of a data set is written that is no run's."""
     return paths.models / "audits" / (Path(source).stem or "data")
 
 

@@ -1,8 +1,9 @@
 """What is wrong with the data before anything is trained on it: imbalance, copies, contradictions, broken images.
 
-Reads no image again: everything was noted while decoding. Removes nothing, prints nothing.
+Opens no file of the source again: everything was noted while decoding. Removes nothing, prints nothing.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from fer_core.data.contents import BadImage, Contents
 from fer_core.data.dataset import Dataset, Unsplit
 from fer_core.data.fer2013 import fer2013_titles
+from fer_core.data.near_duplicates import near_duplicates
 from fer_core.data.splits import PART_ORDER
 
 BLANK_DEVIATION = 3.0
@@ -38,6 +40,18 @@ class SharedImages:
 
 
 @dataclass(frozen=True)
+class NearDuplicate:
+    """An image of `part` that looks like one of `other`, where no identical one is."""
+
+    part: str
+    name: str
+    label: str
+    other: str
+    other_name: str
+    other_label: str
+
+
+@dataclass(frozen=True)
 class Audit:
     """What is known of a data set's own parts, before validation images are taken out of them."""
 
@@ -47,6 +61,7 @@ class Audit:
     labels: tuple[str, ...]
     parts: tuple[PartAudit, ...]
     shared: tuple[SharedImages, ...]
+    near_duplicates: tuple[NearDuplicate, ...]
     blank: tuple[str, ...]
     unreadable: tuple[BadImage, ...]
 
@@ -60,14 +75,16 @@ def audit(dataset: Dataset | Unsplit) -> Audit:
     contents = dataset.contents
     titles = fer2013_titles(contents) or {part: part for part in contents.parts}
     parts = sorted(contents.parts, key=PART_ORDER.index)
+    pairs = [(part, other) for later, part in enumerate(parts) for other in parts[:later]]
     return Audit(
         name=dataset.name,
         source=dataset.source,
         fingerprint=contents.fingerprint,
         labels=contents.labels,
         parts=tuple(_part(contents, part, titles[part]) for part in parts),
-        shared=tuple(
-            _shared(contents, (part, other), titles) for later, part in enumerate(parts) for other in parts[:later]
+        shared=tuple(_shared(contents, pair, titles) for pair in pairs),
+        near_duplicates=tuple(
+            found for pair in pairs for found in _near_duplicates(contents, dataset.pixels, pair, titles)
         ),
         blank=tuple(sorted(contents.names[i] for i in np.flatnonzero(contents.deviations < BLANK_DEVIATION))),
         unreadable=contents.bad_images,
@@ -96,3 +113,20 @@ def _shared(contents: Contents, pair: tuple[str, str], titles: dict[str, str]) -
     there = set(zip(contents.hashes[other].tolist(), contents.label_numbers[other].tolist(), strict=True))
     here = zip(contents.hashes[shared].tolist(), contents.label_numbers[shared].tolist(), strict=True)
     return SharedImages(titles[pair[0]], titles[pair[1]], len(shared), sum(image not in there for image in here))
+
+
+def _near_duplicates(
+    contents: Contents, pixels: np.ndarray, pair: tuple[str, str], titles: dict[str, str]
+) -> Iterator[NearDuplicate]:
+    part, other = (contents.in_part(name) for name in pair)
+    part = part[~np.isin(contents.hashes[part], contents.hashes[other])]
+    pairs = near_duplicates(*(np.asarray(pixels[contents.rows[positions]]) for positions in (part, other)))
+    for one, two in zip(part[pairs[:, 0]], other[pairs[:, 1]], strict=True):
+        yield NearDuplicate(
+            part=titles[pair[0]],
+            name=contents.names[one],
+            label=contents.label(one),
+            other=titles[pair[1]],
+            other_name=contents.names[two],
+            other_label=contents.label(two),
+        )

@@ -65,6 +65,7 @@ class Dataset:
 
     `fingerprint` and `split_fingerprint` are sha256 (hex) over contents and labels of all images, with the source's
     parts and with the roles chosen here; neither depends on names or order. `notes` are sentences for the run's output.
+    `pixels` uint8 (rows, side, side) are those of all images: of image i of the contents, pixels[contents.rows[i]].
     """
 
     name: str
@@ -80,6 +81,7 @@ class Dataset:
     bad_images: tuple[BadImage, ...]
     notes: tuple[str, ...]
     contents: Contents = field(repr=False)
+    pixels: np.ndarray = field(repr=False)
 
     def hashes_seen_before_test(self) -> np.ndarray:
         """Returns the content hashes, uint64 (n,), of all that training or its choices saw: sorted, each once."""
@@ -93,6 +95,7 @@ class Unsplit(NamedTuple):
     name: str
     source: str
     contents: Contents
+    pixels: np.ndarray
 
 
 class UnsplitError(DatasetError):
@@ -153,7 +156,7 @@ def _divided(
     try:
         chosen = partition(contents, config)
     except DatasetError as error:
-        raise UnsplitError(error, Unsplit(name, source.location, contents)) from None
+        raise UnsplitError(error, Unsplit(name, source.location, contents, images.pixels)) from None
     roles = {"train": chosen.train, "test": chosen.test, "validation": chosen.validation}
     splits = {name: _split(images, role, channels, titles, name) for name, role in roles.items() if role is not None}
     if chosen.validation is chosen.test:
@@ -172,13 +175,14 @@ def _divided(
         bad_images=contents.bad_images,
         notes=(*contents.notes, *notes, *chosen.notes),
         contents=contents,
+        pixels=images.pixels,
     )
 
 
 def _split(images: CachedImages, role: Role, channels: int, titles: dict[str, str], default: str) -> Split:
     contents, positions = images.contents, role.positions
     return Split(
-        name=" + ".join(titles.get(part, part) for part in role.parts) or default,
+        name=role.name or " + ".join(titles.get(part, part) for part in role.parts) or default,
         labels=contents.label_numbers[positions],
         hashes=contents.hashes[positions],
         channels=channels,

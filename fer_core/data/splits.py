@@ -12,6 +12,7 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Contents, fingerprint
 from fer_core.errors import DatasetError
+from fer_core.paths import expanded
 
 _TRAIN, _VALIDATION, _TEST = ("train", "Training"), ("validation", "PublicTest"), ("test", "PrivateTest")
 PART_ORDER = (*_TRAIN, *_VALIDATION, *_TEST, ALL_IMAGES, MORE_IMAGES)
@@ -22,10 +23,14 @@ _TRAINS, _VALIDATES, _TESTS = 1, 2, 4
 
 @dataclass(frozen=True)
 class Role:
-    """The images of one role: `positions` in the contents (int64), and the source's parts that they are (if any)."""
+    """The images of one role: `positions` in the contents (int64), and the source's parts that they are (if any).
+
+    `name` is for people, where the parts' names do not tell what they are.
+    """
 
     positions: np.ndarray
     parts: tuple[str, ...] = ()
+    name: str | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -65,6 +70,13 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     more = _role(contents, (MORE_IMAGES,))
     if more is not None:  # only now: which images test must not depend on them
         train = Role(np.concatenate([train.positions, more.positions]), train.parts)
+    if config.fold:
+        train, test = _folded(contents, train, config.fold)
+        own_validation = None
+        notes = [f"Test: {len(test):,} of {len(train) + len(test):,} training images, {test.name}."]
+    if config.exclude:
+        train, own_validation, note = _without_excluded(contents, config.exclude, (train, own_validation))
+        notes.append(note)
     train, validation, note = _with_validation(contents, config, (train, own_validation, test))
     _refuse_missing_classes(contents, train)
     for role, name in ((validation, "validation"), (test, "test")):
@@ -96,8 +108,7 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         larger where every group is.
     """
     contents, group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
-    label_of_group = np.full(len(contents), np.iinfo(np.int64).max)
-    np.minimum.at(label_of_group, group_of, labels)  # the smallest does not depend on the images' order
+    label_of_group = _smallest_labels(labels, group_of)
     order = np.argsort(_mixed(contents, key), kind="stable")
     chosen = np.zeros(len(contents), bool)
     for label in np.unique(labels):
@@ -107,6 +118,39 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         if wanted and not chosen[groups].any():  # each picture has more copies than images are wanted
             chosen[groups[sizes[groups].argmin()]] = True
     return chosen[group_of]
+
+
+def _smallest_labels(labels: np.ndarray, group_of: np.ndarray) -> np.ndarray:
+    """Returns a label for each group of copies, which does not depend on the images' order."""
+    smallest = np.full(group_of.max() + 1, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, group_of, labels)
+    return smallest
+
+
+def fold_numbers(labels: np.ndarray, hashes: np.ndarray, folds: int) -> np.ndarray:
+    """Returns which of the folds each image lies in: int64 (n,), 0..folds-1, of each label nearly as many in each.
+
+    Images with the same content lie in one. The folds depend on the contents alone, so whatever is trained on the other
+    folds of the same data has never seen an image of this one.
+
+    Args:
+        labels: int64 (n,).
+        hashes: uint64 (n,), of the contents.
+    """
+    contents, group_of = np.unique(hashes, return_inverse=True)
+    order = np.lexsort((_mixed(contents, "folds"), _smallest_labels(labels, group_of)))
+    numbers = np.empty(len(contents), np.int64)
+    numbers[order] = np.arange(len(contents)) % folds
+    return numbers[group_of]
+
+
+def _folded(contents: Contents, whole: Role, fold: str) -> tuple[Role, Role]:
+    number, folds = (int(text) for text in fold.split("/"))
+    numbers = fold_numbers(contents.label_numbers[whole.positions], contents.hashes[whole.positions], folds)
+    chosen = numbers == number - 1
+    name = " + ".join(whole.parts) or "all images"
+    test = Role(whole.positions[chosen], name=f"fold {number} of {folds} of {name}")
+    return Role(whole.positions[~chosen], whole.parts), test
 
 
 def _filling(groups: np.ndarray, sizes: np.ndarray, wanted: int) -> list[int]:
@@ -139,6 +183,29 @@ def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[
     out = held_out(labels, hashes, fraction=fraction, key=key)
     parts = tuple(part for part in whole.parts if part != ALL_IMAGES)
     return Role(whole.positions[~out], parts), Role(whole.positions[out])
+
+
+def _without_excluded(contents: Contents, path: str, roles: tuple[Role, Role | None]) -> tuple[Role, Role | None, str]:
+    """Returns the roles without the images that the file names, and how many these are. Test images stay: what is
+    measured must not depend on what was found wrong."""
+    try:
+        names = set(filter(None, map(str.strip, expanded(path).read_text(encoding="utf-8").splitlines())))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"The list of images to exclude cannot be read: {error}.",
+            hint="It is a text file with a name in each line.",
+        ) from None
+    named = np.array([name in names for name in contents.names])
+    if not named.any():
+        raise DatasetError(
+            f"{path} names no image of this data.",
+            hint=f"Names are written like {contents.names[0]!r}, one in each line.",
+        )
+    kept = [role and Role(role.positions[~named[role.positions]], role.parts) for role in roles]
+    excluded = sum(len(role) for role in roles if role) - sum(len(role) for role in kept if role)
+    others = len(names) - excluded
+    rest = f" {others:,} other names in it are test images or unknown." if others else ""
+    return *kept, f"Excluded: {excluded:,} images named in {path}.{rest}"
 
 
 def _with_validation(

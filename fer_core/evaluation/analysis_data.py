@@ -197,7 +197,7 @@ def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], 
     config = model.manifest.config if model.manifest else TrainConfig()
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
-    config = config.model_copy(update={"data": data, "more_images": more, "skip_bad_images": True})
+    config = config.model_copy(update={"data": data, "more_images": more, "exclude": None, "skip_bad_images": True})
     dataset = load_dataset(config, paths, side=model.side, channels=model.channels, report=report)
     class_numbers(model.labels, dataset.labels)
     return dataset

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fer_core.data.audit import Audit
+    from fer_core.data.audit import Audit, SharedImages
     from fer_core.evaluation.analysis import Analysis
 
 SMALL_GAP_POINTS = 3.0
@@ -141,8 +141,17 @@ def print_audit(console: "Console", audit: "Audit") -> None:
         other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
         count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
         say(console, count if shared.images else f"No image of {shared.part} occurs in {shared.other} too.")
+        say(console, _near_duplicates_sentence(audit, shared))
     say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
     say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
+
+
+def _near_duplicates_sentence(audit: "Audit", pair: "SharedImages") -> str:
+    names = {near.name for near in audit.near_duplicates if (near.part, near.other) == (pair.part, pair.other)}
+    look = "looks" if len(names) == 1 else "look"
+    return f"{len(names):,} more {look} like one of {pair.other} (resized, lightened or watermarked anew)." * bool(
+        names
+    )
 
 
 def say(console: "Console", text: str, *, style: str | None = None) -> None:

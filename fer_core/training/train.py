@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from fer_core.training.fit import TrainingResult
 
+_PATHS = ("more_images", "exclude")
+"""Settings that are paths of files or folders."""
+
 
 def training_data(
     config: TrainConfig, paths: Paths, *, resumes: bool = False, report: Callable[[str], None] = lambda text: None
@@ -87,10 +90,15 @@ def class_weights(config: TrainConfig, train_labels: np.ndarray, labels: tuple[s
 
 def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool) -> Run:
     """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
-    more = config.more_images and str(expanded(config.more_images).resolve())
-    settings = with_fixed_models(networks.with_all_options(config), paths)
-    settings = settings.model_copy(update={"data": dataset.source, "more_images": more})
+    settings = settings_of_a_run(config, dataset, paths)
     return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
+
+
+def settings_of_a_run(config: TrainConfig, dataset: Dataset, paths: Paths) -> TrainConfig:
+    """Returns the settings as a run's manifest has them: whole paths, and models by their ids."""
+    files = {name: str(expanded(path).resolve()) for name in _PATHS if (path := getattr(config, name))}
+    settings = with_fixed_models(networks.with_all_options(config), paths)
+    return settings.model_copy(update={"data": dataset.source, **files})
 
 
 def train(

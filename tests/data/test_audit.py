@@ -56,3 +56,15 @@ def test_the_same_pixels_in_another_file_format_are_a_copy(load, train_and_test)
     one = train_and_test / "train" / "sad" / "00029.png"
     cv2.imwrite(str(one.with_suffix(".bmp")), cv2.imread(str(one), cv2.IMREAD_GRAYSCALE))
     assert audit(load(train_and_test)).parts[0].extra_copies == 1
+
+
+def test_a_picture_resized_lightened_and_compressed_anew_is_a_near_duplicate(load, train_and_test):
+    original = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8), (0, 0), 3) * 2
+    cv2.imwrite(str(train_and_test / "train" / "sad" / "soft.png"), original)
+    changed = cv2.resize(cv2.convertScaleAbs(original, alpha=0.8, beta=30), (96, 96))
+    cv2.imwrite(str(train_and_test / "test" / "happy" / "again.jpg"), changed, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    cv2.imwrite(str(train_and_test / "test" / "happy" / "blank.png"), np.full((48, 48), 77, np.uint8))
+    cv2.imwrite(str(train_and_test / "train" / "sad" / "blank.png"), np.full((48, 48), 78, np.uint8))
+    (near,) = audit(load(train_and_test)).near_duplicates
+    assert (near.part, near.name, near.label) == ("test", "test/happy/again.jpg", "happy")
+    assert (near.other, near.other_name, near.other_label) == ("train", "train/sad/soft.png", "sad")

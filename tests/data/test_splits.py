@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_core.data.splits import held_out
-from fer_core.errors import DatasetError
+from fer_core.config import TrainConfig
+from fer_core.data.splits import fold_numbers, held_out
+from fer_core.errors import ConfigError, DatasetError
 
 images = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60)), min_size=1, max_size=200)
 fractions = st.floats(0.01, 0.89)
@@ -166,3 +167,57 @@ def test_the_sample_is_drawn_the_same_for_every_seed_and_more_of_it_contains_les
     assert contents_of(first.test) != contents_of(other.test)
     few, more = (load("sample", sample_per_class=count, validation="none") for count in (10, 12))
     assert set(contents_of(few.train, few.test)) < set(contents_of(more.train, more.test))
+
+
+@given(images, st.integers(2, 6), st.randoms(use_true_random=False))
+@thorough
+def test_copies_lie_in_one_fold_and_the_order_of_the_images_does_not_matter(pairs, folds, random):
+    shuffled = list(pairs)
+    random.shuffle(shuffled)
+    of_content = []
+    for some in (pairs, shuffled):
+        labels, hashes = arrays(some)
+        numbers = fold_numbers(labels, hashes, folds)
+        of_content.append(dict(zip(hashes.tolist(), numbers.tolist(), strict=True)))
+        assert all(of_content[-1][content] == number for content, number in zip(hashes.tolist(), numbers, strict=True))
+    assert of_content[0] == of_content[1]
+    sizes = np.bincount(list(of_content[0].values()), minlength=folds)
+    assert sizes.max() - sizes.min() <= 1
+
+
+def test_each_training_image_is_tested_in_one_fold_and_the_own_test_images_in_none(load, fill, train_and_test):
+    fill(train_and_test / "val", 5, first=2000)
+    whole = contents_of(load(train_and_test, validation="none").train)
+    folds = [load(train_and_test, fold=f"{number}/3", seed=number) for number in (1, 2, 3)]
+    assert contents_of(*(dataset.test for dataset in folds)) == whole
+    for dataset in folds:
+        assert contents_of(dataset.train, dataset.validation, dataset.test) == whole
+        assert np.bincount(dataset.test.labels).max() <= 4
+    assert folds[1].test.name == "fold 2 of 3 of train"
+    assert folds[1].notes[0] == "Test: 10 of 30 training images, fold 2 of 3 of train."
+
+
+@pytest.mark.parametrize("fold", ["3/2", "1/1", "0/5", "one", "1/100"])
+def test_a_fold_that_there_is_not_is_refused(fold):
+    with pytest.raises(ConfigError, match="fold"):
+        TrainConfig.checked({"fold": fold})
+
+
+def test_excluded_images_neither_train_nor_validate_and_test_stays(load, train_and_test, tmp_path):
+    names = ["train/sad/00029.png", "train/happy/00011.png", "test/sad/01009.png"]
+    (tmp_path / "exclude.txt").write_text("\n".join(names) + "\n\n")
+    whole, dataset = load(train_and_test), load(train_and_test, exclude=str(tmp_path / "exclude.txt"))
+    assert len(dataset.train) + len(dataset.validation) == len(whole.train) + len(whole.validation) - 2
+    assert contents_of(dataset.test) == contents_of(whole.test)
+    assert not {*names} & {*dataset.train.names(slice(None)), *dataset.validation.names(slice(None))}
+    assert "Excluded: 2 images named in" in dataset.notes[0] and "1 other names in it" in dataset.notes[0]
+    assert dataset.split_fingerprint != whole.split_fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "error"), [(b"train/sad/none.png", "names no image of this data"), (b"\xff", "cannot be read")]
+)
+def test_a_list_that_excludes_nothing_is_refused(load, train_and_test, tmp_path, content, error):
+    (tmp_path / "exclude.txt").write_bytes(content)
+    with pytest.raises(DatasetError, match=error):
+        load(train_and_test, exclude=str(tmp_path / "exclude.txt"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fer_core.data.audit import Audit, PartAudit, SharedImages
+from fer_core.data.audit import Audit, NearDuplicate, PartAudit, SharedImages
 from fer_core.data.contents import BadImage
 from fer_core.evaluation.analysis_data import analysis_of
 from fer_core.evaluation.report import overfitting_sentence, print_analysis, print_audit, print_evaluation
@@ -94,6 +94,7 @@ AUDIT = Audit(
         PartAudit("PublicTest", {"[b]happy": 895, "sad": 653}, 0, ()),
     ),
     shared=(SharedImages("PublicTest", "Training", 280, 7), SharedImages("PrivateTest", "Training", 0, 0)),
+    near_duplicates=(NearDuplicate("PublicTest", "test/a.jpg", "sad", "Training", "train/b.jpg", "sad"),) * 2,
     blank=("train/sad/1.jpg", "train/sad/2.jpg", "train/sad/3.jpg", "train/sad/4.jpg"),
     unreadable=(BadImage("train/sad/broken.jpg", "no picture"),),
 )
@@ -116,6 +117,7 @@ def test_an_audit_counts_images_per_class_and_part():
 def test_an_audit_names_what_is_shared_blank_and_unreadable():
     text = in_one_line(printed(print_audit, AUDIT))
     assert "280 images of PublicTest also occur in Training, 7 of them only with another label." in text
+    assert "1 more looks like one of Training (resized, lightened or watermarked anew)." in text
     assert "No image of PrivateTest occurs in Training too." in text
     assert "4 images are blank" in text
     assert "train/sad/3.jpg …" in text
