@@ -67,13 +67,13 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
         whole = train or _role(contents, (ALL_IMAGES,))
         train, test = _split(whole, contents, config.test_split, f"test {config.seed}")
         notes.append(f"Test: {len(test):,} of {len(whole):,} images, held out by seed {config.seed}.")
-    more = _role(contents, (MORE_IMAGES,))
-    if more is not None:  # only now: which images test must not depend on them
-        train = Role(np.concatenate([train.positions, more.positions]), train.parts)
     if config.fold:
         train, test = _folded(contents, train, config.fold)
         own_validation = None
         notes = [f"Test: {len(test):,} of {len(train) + len(test):,} training images, {test.name}."]
+    more = _role(contents, (MORE_IMAGES,))
+    if more is not None:  # only now: which images test must not depend on them
+        train = Role(np.concatenate([train.positions, more.positions]), train.parts)
     if config.exclude:
         train, own_validation, note = _without_excluded(contents, config.exclude, (train, own_validation))
         notes.append(note)
@@ -186,8 +186,10 @@ def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[
 
 
 def _without_excluded(contents: Contents, path: str, roles: tuple[Role, Role | None]) -> tuple[Role, Role | None, str]:
-    """Returns the roles without the images that the file names, and how many these are. Test images stay: what is
-    measured must not depend on what was found wrong."""
+    """Returns the roles without the images that the file names, and how many these are.
+
+    Test images stay: what is measured must not depend on what was found wrong.
+    """
     try:
         names = set(filter(None, map(str.strip, expanded(path).read_text(encoding="utf-8").splitlines())))
     except (OSError, UnicodeDecodeError) as error:
