@@ -1,7 +1,7 @@
 """From a detector's box to the square picture: exact inside the frame, repeated edges outside, never squeezed."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_core.faces import Box
@@ -45,6 +45,7 @@ def test_a_box_of_any_size_asks_for_limited_memory():
     assert crop_face(RAMP, Box(-1e9, -1e9, 2e9, 2e9), framing=AS_IT_IS).shape == (320, 320)
 
 
+@settings(deadline=None)
 @given(coordinates, coordinates, sizes, sizes, framings)
 def test_every_box_gives_a_square_of_the_frame_s_own_pixels(x, y, width, height, framing):
     box = Box(x, y, width, height)
@@ -56,6 +57,7 @@ def test_every_box_gives_a_square_of_the_frame_s_own_pixels(x, y, width, height,
     assert np.isin(crop, RAMP).all()
 
 
+@settings(deadline=None)
 @given(coordinates, coordinates, st.floats(1, 200))
 def test_every_crop_is_the_square_read_pixel_by_pixel(x, y, side):
     crop = crop_face(RAMP, Box(x, y, side, side), framing=AS_IT_IS)
@@ -63,6 +65,7 @@ def test_every_crop_is_the_square_read_pixel_by_pixel(x, y, side):
     np.testing.assert_array_equal(crop, pixel_by_pixel(RAMP, left, top, len(crop)))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), coordinates, coordinates, sizes)
 def test_tiny_frames_are_no_special_case(height, width, x, y, side):
     frame = RAMP[:height, :width]

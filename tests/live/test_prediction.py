@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_core.faces import Box
@@ -59,6 +59,7 @@ def test_a_step_has_passed_half_its_height_within_the_smoothing_time(rate, smoot
     assert passed[0] < 0.5 or times[0] >= 0.9 * smoothing_seconds - ALMOST
 
 
+@settings(deadline=None)
 @given(pauses=PAUSES, smoothing_seconds=st.floats(0, 3), seed=st.integers(0, 99), labels=st.integers(2, 8))
 def test_smoothed_probabilities_sum_to_one_and_stay_within_what_came_in(pauses, smoothing_seconds, seed, labels):
     steady = SteadyProbabilities(smoothing_seconds)
@@ -80,6 +81,7 @@ def spells(shown: list[ShownLabel], times: list[float]) -> list[tuple[ShownLabel
 VERDICTS = st.tuples(st.builds(ShownLabel, st.integers(0, 3), st.booleans()), st.floats(0.001, 0.25))
 
 
+@settings(deadline=None)
 @given(st.lists(VERDICTS, min_size=1, max_size=300))
 def test_nothing_is_shown_for_less_than_0_3_seconds_whatever_comes(verdicts):
     steady = SteadyLabel()
@@ -88,6 +90,7 @@ def test_nothing_is_shown_for_less_than_0_3_seconds_whatever_comes(verdicts):
     assert all(last - first >= SHORTEST_SECONDS for _, first, last in spells(shown, times)[:-1])
 
 
+@settings(deadline=None)
 @given(st.lists(VERDICTS, min_size=1, max_size=300))
 def test_what_is_shown_lags_by_0_3_seconds_and_two_frames_at_most(verdicts):
     steady, right_last = SteadyLabel(), 0.0
@@ -141,6 +144,7 @@ def test_the_box_of_a_face_that_moves_fast_lags_by_less_than_a_tenth_of_it():
     assert np.abs(steadied(raw, times) - np.array(raw)).max() < 20
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=30), st.integers(0, 99))
 def test_a_steadied_box_stays_within_what_came_in_at_any_times(pauses, seed):
     times = np.array(list(itertools.accumulate(pauses)))

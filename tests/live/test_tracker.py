@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_core.faces import Box, Face
@@ -92,6 +92,7 @@ def test_between_detections_the_box_moves_as_measured_and_not_for_longer_than_th
     assert tracker.tracks == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 0.5), min_size=5, max_size=40), st.integers(0, 99))
 def test_at_irregular_times_with_trembling_boxes_there_is_one_person(pauses, seed):
     tracker, random = Tracker(), np.random.default_rng(seed)
