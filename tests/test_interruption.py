@@ -6,8 +6,7 @@ import signal
 
 import pytest
 
-from fer_core.errors import Interrupted
-from fer_core.interruption import check_interrupted, signals_as_exceptions, signals_wait
+from fer_core.errors import Interrupted, check_interrupted, signals_as_exceptions, signals_wait
 
 
 def swallowed(number: int) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from fer_core.errors import ArtifactError, FerError, printable
-from fer_core.interruption import signals_as_exceptions
+from fer_core.errors import ArtifactError, FerError, printable, signals_as_exceptions
 
 _OUTPUT_CLOSED = 141
 """What a shell reports of a program whose reader (`| head`) has gone."""

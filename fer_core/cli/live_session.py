@@ -11,8 +11,7 @@ from fer_core import faces
 from fer_core.cli.console import say
 from fer_core.cli.live import LiveRequest
 from fer_core.cli.live_lines import JsonLines, in_words, print_summary
-from fer_core.errors import FerError, SourceError
-from fer_core.interruption import check_interrupted, signals_wait
+from fer_core.errors import FerError, SourceError, check_interrupted, signals_wait
 from fer_core.live.capturing import AnnotatedPictures, ClipCapture, PictureCapture, Recorder, save_picture
 from fer_core.live.classifier import Classifier, ModelWatch, make_classifier
 from fer_core.live.frame import Shown, Sink, Source

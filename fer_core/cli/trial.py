@@ -10,7 +10,7 @@ from rich.console import Console
 from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
 from fer_core.cli.console import ended, say, send_native_messages_to
 from fer_core.cli.training import Display
-from fer_core.interruption import signals_wait
+from fer_core.errors import signals_wait
 from fer_core.paths import Paths
 from fer_core.tuning.state import open_search
 

@@ -14,10 +14,9 @@ import numpy as np
 from keras import ops
 
 from fer_core.data.dataset import Split
-from fer_core.errors import NonFiniteLossError
+from fer_core.errors import NonFiniteLossError, check_interrupted
 from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, summary
 from fer_core.evaluation.predict import predict
-from fer_core.interruption import check_interrupted
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.feed import TrainingBatches

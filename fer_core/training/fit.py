@@ -18,10 +18,9 @@ from pydantic import TypeAdapter
 
 from fer_core.config import MOST_EPOCHS, TrainConfig
 from fer_core.data.dataset import Dataset, Split
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, check_interrupted
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import BATCH, predict
-from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
 from fer_core.store.manifest import checkout_commit

@@ -15,11 +15,10 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, load_dataset
-from fer_core.errors import ArtifactError, ConfigError, DatasetError, did_you_mean
+from fer_core.errors import ArtifactError, ConfigError, DatasetError, check_interrupted, did_you_mean
 from fer_core.evaluation.figures import class_distribution_figure, save
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.faces import framings
-from fer_core.interruption import check_interrupted
 from fer_core.paths import Paths, expanded
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_atomically, write_json

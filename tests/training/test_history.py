@@ -117,7 +117,7 @@ def test_a_file_that_is_no_history_is_named_with_what_is_wrong(tmp_path, text, p
 
 
 @given(st.one_of(st.binary(), st.text("0123456789,;.%\n\t\"' -einfacloshv_"), st.text().map("loss,acc\n{}".format)))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_file_holds_it_is_a_history_or_a_named_problem(tmp_path, content):
     path = csv_file(tmp_path, content)
     try:

@@ -13,9 +13,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.errors import DatasetError, Interrupted, RunHeldError
+from fer_core.errors import DatasetError, Interrupted, RunHeldError, signals_as_exceptions
 from fer_core.evaluation.calibration import useful_temperature
-from fer_core.interruption import signals_as_exceptions
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.metrics import read_metrics
