@@ -103,6 +103,8 @@ def trial(self: Task, search: str) -> dict[str, Any]:
         _pass_on(job)
     with free_slot(job) as slot:
         if slot is None:
+            if job.end is not None:  # this message was on its way when the search ended; its end has one of its own
+                _send(job)
             raise Ignore
         name, held = slot
         if has_work(job, beside=name):

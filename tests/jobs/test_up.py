@@ -112,7 +112,7 @@ def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     assert [process.cmdline() for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_it_says_what_it_has_started_and_each_worker_has_cores_of_its_own(running):
+def test_it_says_what_it_has_started_there_is_one_and_each_worker_has_cores_of_its_own(running):
     state = running.paths.state
     wait_until(lambda: "Jobs that have not ended: 0." in running.output, 20)
     for name in ("cpu0", "cpu1", "beat"):
@@ -120,6 +120,8 @@ def test_it_says_what_it_has_started_and_each_worker_has_cores_of_its_own(runnin
         assert next((state.resolve() / "logs").glob(f"{name}@*.txt")).is_file()
     assert "redis+socket://" in running.output
     assert read_record(state).pid == running.process.pid
+    second = running.ask("up")
+    assert (second.code, f"process {running.process.pid}" in second.problem) == (2, True)
     assert {path.name for path in state.glob("*.sock")} <= {"redis.sock"}
     mains = [process for process in running.family() if process.ppid() == running.process.pid]
     cores = [set(process.cpu_affinity()) for process in mains if "worker" in process.cmdline()]
@@ -127,36 +129,23 @@ def test_it_says_what_it_has_started_and_each_worker_has_cores_of_its_own(runnin
         assert len(cores) == 2 and not cores[0] & cores[1]
 
 
-def test_a_job_sent_from_another_terminal_is_carried_out_and_one_that_failed_is_resumed(running):
+def test_a_job_sent_from_another_terminal_or_by_celery_is_carried_out_and_one_that_failed_is_resumed(running):
     answer = running.ask("submit", "gc", "--keep-days", "7")
     assert (answer.code, answer.err) == (0, "")
     assert "to the queue cpu. 2 workers take jobs from there." in answer.out
     job_id = answer.out.split()[1]
     assert running.ask("status", job_id, "--follow").out.splitlines()[-1] == "succeeded"
     wait_until(lambda: f"{job_id}: SUCCEEDED" in running.output, 30)
-    job_id = running.ask("submit", "evaluate", "--run", "20260131-120000-nothing-3f9a").out.split()[1]
-    job = open_job(running.paths, job_id)
-    wait_until(lambda: job.end, 90)
-    assert job.status == "FAILED"
-    answer = running.ask("resume", job_id)
-    assert (answer.code, answer.err) == (0, "")
-    assert f"{job_id} goes on as {job_id} in the queue cpu." in answer.out
-    wait_until(lambda: job.end, 90)
-
-
-def test_celery_itself_finds_the_broker_too(running):
-    answer = running.run("celery", "-A", "jobs", "call", "gc", "--kwargs", '{"keep_days": 3}')
+    arguments = '{"run": "20260131-120000-nothing-3f9a"}'
+    answer = running.run("celery", "-A", "jobs", "call", "evaluate", "--kwargs", arguments)
     assert answer.code == 0, answer.err
     job = open_job(running.paths, answer.out.strip())
-    wait_until(lambda: job.end, 60)
-    assert job.order.arguments == {"keep_days": 3}
-
-
-def test_a_second_one_in_the_same_place_says_that_one_runs(running):
-    answer = running.ask("up")
-    assert answer.code == 2
-    assert f"process {running.process.pid}" in answer.problem
-    assert running.process.poll() is None
+    wait_until(lambda: job.end, 90)
+    assert job.status == "FAILED"
+    answer = running.ask("resume", job.id)
+    assert (answer.code, answer.err) == (0, "")
+    assert f"{job.id} goes on as {job.id} in the queue cpu." in answer.out
+    wait_until(lambda: job.end, 90)
 
 
 def test_the_doctor_finds_everything_in_order_but_what_nobody_gave_it(running):
