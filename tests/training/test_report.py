@@ -49,8 +49,8 @@ def test_signs_of_life_go_on_after_the_state_could_not_be_written_and_that_is_sa
     monkeypatch.setattr(reporting, "PULSE_SECONDS", 0.02)
     heard, lock = [], run.folder / ".writing.lock"
     lock.unlink(missing_ok=True)
+    lock.mkdir()
     with RunReport(run, 1, lambda kind, fields: heard.append((kind, fields))):
-        lock.mkdir()
         wait_until(lambda: heard)
         time.sleep(0.2)
         lock.rmdir()
