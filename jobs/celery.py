@@ -14,7 +14,7 @@ from celery.worker.control import inspect_command
 from kombu.exceptions import OperationalError
 
 from fer_core.errors import FerError, JobError, did_you_mean
-from fer_core.job.arguments import QUEUE_OF_TASK, validate
+from fer_core.job.arguments import QUEUE_OF_TASK, queue_of, validate
 from fer_core.job.broker import WORKER_COMMAND, Broker, models_id, shared_settings
 from fer_core.job.broker_check import BrokerAwayError, broker_away, check_address, check_broker
 from fer_core.job.lifecycle import create_job, new_id
@@ -89,7 +89,9 @@ class JobsApp(Celery):
     def _send_job(self, name: str, kwargs: dict[str, Any], options: dict[str, Any]):
         has_models = (paths.models / ".id").is_file()  # a sender need not be a machine that has them
         if not has_models or any(options.get(option) for option in _LATER):
-            return super().send_task(name, None, kwargs, task_id=new_id(name, validate(name, kwargs)), **options)
+            arguments = validate(name, kwargs)
+            options["queue"] = queue_of(name, arguments, os.environ, named=options.get("queue"))
+            return super().send_task(name, None, kwargs, task_id=new_id(name, arguments), **options)
         saved = {key: value for key in _SAVED if (value := options.get(key))}
         job = create_job(paths, name, kwargs, queue=options.get("queue"), options=saved)
         broker.send(job)
