@@ -5,6 +5,7 @@ state.json.bak is the state before the last change.
 
 import contextlib
 import functools
+import json
 import secrets
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from fer_core.tuning.space import Parameter
 from fer_core.tuning.spec import STORED, SearchSpec, base_config, first_values, space_of
 from fer_core.tuning.stage import confirmations_left
 
+_EARLIER_PLAN = "spec.json"
+"""Of earlier versions, whose searches are read once they have ended. Now the plan is part of the state."""
 _WARM_STARTS = 5
 """So many of an earlier search's settings are tried first: enough to hold on to what it found."""
 
@@ -151,9 +154,10 @@ def changing(search: Search) -> Iterator[SearchState]:
     After an exception nothing is saved. Not to be nested.
 
     Raises:
-        ArtifactError: the state is lost. DiskFullError.
+        ArtifactError: the state is lost, or of an earlier version. DiskFullError.
     """
     with file_lock(search.folder / ".state.lock", poll_seconds=0.01):
+        _refuse_earlier_version(search)
         state, before = _read(search)
         yield state
         after = state.to_json()
@@ -165,8 +169,14 @@ def changing(search: Search) -> Iterator[SearchState]:
 
 
 def load_state(search: Search) -> SearchState:
-    """Returns how far the search is, to look at. Raises ArtifactError if that is lost."""
-    return _read(search)[0]
+    """Returns how far the search is, to look at.
+
+    Raises ArtifactError if that is lost, or an earlier version began the search and it has not ended.
+    """
+    state, _ = _read(search)
+    if state.status == "RUNNING":
+        _refuse_earlier_version(search)
+    return state
 
 
 def summary(search: Search) -> Summary:
@@ -202,7 +212,7 @@ def _plan(paths: Paths, spec: SearchSpec, created_utc: str) -> Plan:
         spec = spec.model_copy(update={"data": str(path.resolve())})
     earlier: list[dict[str, Any]] = []
     if spec.warm_start is not None:
-        state = load_state(open_search(paths, spec.warm_start))
+        state, _ = _read(open_search(paths, spec.warm_start))
         earlier = [entry.settings for entry in ranked(state.entries, state.plan.spec.objective)[:_WARM_STARTS]]
     return Plan(
         created_utc=created_utc,
@@ -217,10 +227,10 @@ def _read(search: Search) -> tuple[SearchState, bytes | None]:
     """The content of the file comes with the state; None where only the backup can be read."""
     try:
         content = read_whole(search.state_json)
-        return SearchState.model_validate_json(content, context=STORED), content
+        return _parsed(search, content), content
     except (FileNotFoundError, ValueError) as error:
         with contextlib.suppress(OSError, ValueError):
-            return SearchState.model_validate_json(read_whole(search.state_backup), context=STORED), None
+            return _parsed(search, read_whole(search.state_backup)), None
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         what = ": ".join([*map(str, first["loc"]), first["msg"]])
         raise ArtifactError(
@@ -230,6 +240,22 @@ def _read(search: Search) -> tuple[SearchState, bytes | None]:
     except OSError as error:
         message = f"{search.state_json} cannot be read: {error.strerror}."
         raise ArtifactError(message, hint="Check the file and its access rights.") from error
+
+
+def _parsed(search: Search, content: bytes) -> SearchState:
+    plan = search.folder / _EARLIER_PLAN
+    if plan.is_file():
+        values = json.loads(content) | {"plan": json.loads(read_whole(plan))}
+        return SearchState.model_validate(values, context=STORED)
+    return SearchState.model_validate_json(content, context=STORED)
+
+
+def _refuse_earlier_version(search: Search) -> None:
+    if (search.folder / _EARLIER_PLAN).is_file():
+        raise ArtifactError(
+            f"Search {search.id} was begun by an earlier version and has not succeeded.",
+            hint=f"The checkout that began it resumes it; or start a new search with warm_start {search.id!r}.",
+        )
 
 
 def _checked_name(name: str) -> str:

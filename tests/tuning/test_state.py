@@ -1,5 +1,6 @@
 """The state of a search on disk: changed by one at a time, whole after a kill, made good from its earlier copy."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from fer_core.errors import ArtifactError
 from fer_core.tuning.entries import Entry, SearchState
 from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import Search, changing, create_search, list_searches, load_state, open_search, summary
-from fer_core.tuning.trials import Outcome, tell
+from fer_core.tuning.trials import Outcome, ask, reopen_search, tell
 from tests.conftest import PROJECT
-from tests.tuning.conftest import NOON
+from tests.tuning.conftest import FINGERPRINTS, NOON
 
 
 def add_entry(search, **fields) -> None:
@@ -148,6 +149,33 @@ def test_a_damaged_state_is_made_good_from_the_one_before_and_without_that_it_is
     damage(search.state_backup, content)
     with pytest.raises(ArtifactError, match=r"state\.json is no state of a search of this version"):
         load_state(search)
+
+
+def make_earlier(search, status: str) -> None:
+    """Makes the files of a search as earlier versions left them: the plan in a file of its own."""
+    state = json.loads(search.state_json.read_bytes())
+    (search.folder / "spec.json").write_text(json.dumps(state.pop("plan")))
+    search.state_json.write_text(json.dumps(state | {"status": status, "slots": {}}))
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "CANCELLED"])
+def test_a_search_of_an_earlier_version_that_has_ended_is_read_and_never_changed(search, status):
+    add_entry(search, status="COMPLETED", score=0.4)
+    make_earlier(search, status)
+    again = open_search(search.paths, search.id)
+    assert (summary(again).status, summary(again).best_score, again.spec.recipe) == (status, 0.4, "smoke")
+    with pytest.raises(ArtifactError, match="was begun by an earlier version"):
+        reopen_search(again)
+
+
+def test_a_search_of_an_earlier_version_that_has_not_ended_is_refused_with_what_resumes_it(search, make_search):
+    add_entry(search, status="COMPLETED", score=0.4, values={"learning_rate": 0.005})
+    make_earlier(search, "RUNNING")
+    for action in (load_state, summary, lambda search: ask(search, "job", metadata=FINGERPRINTS)):
+        with pytest.raises(ArtifactError, match="was begun by an earlier version") as caught:
+            action(search)
+    assert "The checkout that began it resumes it" in caught.value.hint
+    assert make_search(warm_start=search.id).plan.first_values[1]["learning_rate"] == 0.005
 
 
 def test_the_summary_counts_trials_and_names_the_best(search):
