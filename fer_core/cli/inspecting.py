@@ -20,10 +20,10 @@ from fer_core.cli.live import LiveRequest
 from fer_core.data.face_picture import gray, network_input
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis
-from fer_core.evaluation.analysis_data import data_for
+from fer_core.evaluation.analysis_data import class_numbers, data_for
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
-from fer_core.evaluation.report import print_analysis, print_scores
+from fer_core.evaluation.report import print_analysis, print_robustness, print_scores
 from fer_core.live.classifier import face_pictures, make_classifier
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output import make_folder
@@ -32,11 +32,13 @@ from fer_core.live.sources import open_source
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model
 from fer_core.store.clock import utc_now
-from fer_core.store.files import read_json
+from fer_core.store.files import read_json, write_atomically
 from fer_core.store.model_files import ModelFiles
 
 if TYPE_CHECKING:
     import keras
+
+    from fer_core.data.dataset import Dataset
 
 Classify = Callable[[np.ndarray], np.ndarray]
 """Probabilities, float32 (n, labels), for faces uint8 (n, side, side, channels)."""
@@ -86,7 +88,29 @@ def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -
             probabilities = partial(predict_side_by_side, classifiers)
             analysis = analyse(model, dataset, probabilities=probabilities, folder=folder, views=views)
     print_analysis(console, analysis, folder=folder)
+    if request.settings.robustness:
+        _print_robustness(console, model, dataset, request, folder)
     return ""
+
+
+def _print_robustness(
+    console: Console, model: ModelFiles, dataset: "Dataset", request: LiveRequest, folder: Path
+) -> None:
+    from fer_core.evaluation.robustness import robustness
+
+    detectors = [faces.make_detector("haar", paths=request.paths)]
+    with contextlib.suppress(ArtifactError):  # its file is not here
+        options = {"model_file": request.settings.detector_model, "may_download": False}
+        detectors.append(faces.make_detector("yunet", paths=request.paths, **options))
+    views = request.settings.views
+    classifiers = [over_views(classify, views) for classify in _classifiers(console, model, request)]
+    truth = class_numbers(model.labels, dataset.labels)[dataset.test.labels]
+    with console.status("Asking the model about changed test images …"):
+        table = robustness(classifiers, dataset.test, truth, detectors)
+    print_robustness(console, table)
+    path = folder / "robustness.csv"
+    write_atomically(path, table.round(5).to_csv(index=False))
+    say(console, f"Written: {path}")
 
 
 def _print_saved(console: Console, model: ModelFiles, request: LiveRequest) -> bool:

@@ -75,6 +75,8 @@ class LiveSettings(Settings):
     views: Annotated[int, Field(ge=1, le=MOST_VIEWS)] = 1
     """With --analyze: average the answers to so many views of each image: itself, mirrored, moved by 2 or 3 pixels."""
 
+    robustness: bool = False
+    """With --analyze: also on the test images moved, turned, blurred, covered and so on, which takes minutes."""
     explain: Path | None = None
     """Draw the feature maps of a layer and Grad-CAM for a picture or a folder of pictures, and end."""
     layer: str | None = None
@@ -97,6 +99,7 @@ _USED_WITH = (
     ("layer", "explain", "Give --explain PICTURE."),
     ("emotion", "explain", "Give --explain PICTURE."),
     ("views", "analyze", "Give --analyze too."),
+    ("robustness", "analyze", "Give --analyze too."),
 )
 _OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip")
 

@@ -9,6 +9,7 @@ from fer_core.errors import printable
 from fer_core.evaluation.metrics import Evaluation, difference_interval, wilson_interval
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
@@ -99,6 +100,19 @@ def print_analysis(console: "Console", analysis: "Analysis", *, folder: Path | N
     _print_wrong(console, analysis)
     if folder is not None:
         say(console, f"\nKept with its figures in {folder}")
+
+
+def print_robustness(console: "Console", table: "pd.DataFrame") -> None:
+    """Prints what `robustness` gave: accuracy and points lost under each change of the test images."""
+    from fer_core.evaluation.robustness import COUNTED, mean_loss
+
+    say(console, "\nOn changed test images", style="bold")
+    rows = _table("change", "images", "accuracy", "points lost")
+    for row in table.itertuples():
+        lost = "" if row.condition == "none" else f"{row.lost:.1f} ± {row.margin:.1f}"
+        _add_row(rows, f"{row.condition} {row.strength}".strip(), f"{row.images:,}", f"{row.accuracy:.1%}", lost)
+    console.print(rows)
+    say(console, f"Mean loss over {', '.join(COUNTED)}: {mean_loss(table):.1f} points.")
 
 
 def overfitting_sentence(training: float | None, validation: float | None, *, images: tuple[int, int]) -> str:
