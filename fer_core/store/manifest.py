@@ -27,6 +27,7 @@ LARGEST_BYTES = 60_000  # the whole manifest is an attribute of the .h5, and HDF
 
 _RUN_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,120}"
 _HISTORY_PATH = r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._ ()+-]*\.csv"
+_LONGEST_PATH = 260
 _LONGEST_TIMESTAMP = 40
 
 _PROJECT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def checked(model: type[Model], values: Any, *, otherwise: str, hint: str = "") 
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the whole"
-        raise ArtifactError(f"{otherwise}: {field}: {first['msg'].lower()}.", hint=hint) from None
+        raise ArtifactError(f"{otherwise}: {field}: {first['msg'].removeprefix('Value error, ').lower()}.", hint=hint) from None
 
 
 def is_run_id(text: str) -> bool:
@@ -65,6 +66,12 @@ def _timestamp(text: str) -> str:
     return text
 
 
+def _history_path(text: str) -> str:
+    if len(text) > _LONGEST_PATH or not re.fullmatch(_HISTORY_PATH, text):
+        raise ValueError("it is no CSV of the history folder")
+    return text
+
+
 RunId = Annotated[str, StringConstraints(pattern=f"^{_RUN_ID}$")]  # the id of a run or search
 Timestamp = Annotated[str, AfterValidator(_timestamp)]
 """A date and time with its offset, as `clock.utc_text` writes it."""
@@ -72,7 +79,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000)]  # of epochs, attempts, im
 Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 """What logits are divided by: far more than is ever fitted, and never so little that what comes out is no number."""
-HistoryPath = Annotated[str, StringConstraints(pattern=f"^{_HISTORY_PATH}$", max_length=260)]
+HistoryPath = Annotated[str, AfterValidator(_history_path)]
 """A CSV in the history folder, or in one of the folders in it that are named by a search."""
 
 
