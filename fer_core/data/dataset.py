@@ -17,7 +17,7 @@ from fer_core.data.contents import MORE_IMAGES, BadImage, Contents, Source, fing
 from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
-from fer_core.data.splits import Role, partition, split_fingerprint
+from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
 from fer_core.paths import Paths, expanded
 
@@ -170,7 +170,7 @@ def _divided(
         fingerprint=contents.fingerprint,
         split_fingerprint=split_fingerprint(contents, chosen),
         bad_images=contents.bad_images,
-        notes=(*contents.notes, *notes, *chosen.notes),
+        notes=(*contents.notes, *notes, *chosen.notes, *not_measured(contents, chosen)),
         contents=contents,
     )
 
@@ -241,6 +241,7 @@ def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) ->
         deviations=np.concatenate([own.deviations, more.deviations[is_new]]),
         rows=np.concatenate([own.rows, more.rows[is_new] + own_rows]),
         bad_images=(*own.bad_images, *more.bad_images),
-        notes=(*own.notes, *more.notes),
+        report=replace(own.report, notes=[*own.report.notes, *more.notes]),
+        persons=(),
         fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (own.labels, parts)),
     )

@@ -73,6 +73,20 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     return Partition(train, validation, test, (*notes, note))
 
 
+def not_measured(contents: Contents, chosen: Partition) -> tuple[str, ...]:
+    """Returns a sentence for each role that lacks classes which are trained: their scores say nothing of them."""
+    roles = {"validation": chosen.validation, "test": chosen.test}
+    sentences = []
+    for name, role in roles.items():
+        if role is None or (name == "validation" and role is chosen.test):
+            continue
+        counts = np.bincount(contents.label_numbers[role.positions], minlength=len(contents.labels))
+        missing = [label for label, count in zip(contents.labels, counts, strict=True) if not count]
+        if missing:
+            sentences.append(f"Not measured, as {name} has no image of it: {', '.join(missing)}.")
+    return tuple(sentences)
+
+
 def split_fingerprint(contents: Contents, chosen: Partition) -> str:
     """Returns a sha256 (hex) over the images as a set, each with its label and what it is used for."""
     uses = np.zeros(len(contents), np.int64)

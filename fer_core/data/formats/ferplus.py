@@ -1,0 +1,75 @@
+"""FER+ as its own script writes it: FER2013Train|Valid|Test/ferNNNNNNN.png, each with a label.csv of boxes and votes.
+
+Also pictures with FER+'s names anywhere, where the votes are given or lie beside.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.report import listed
+from fer_core.data.tables import first_rows, table_rows
+from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.votes import COLUMNS, Votes, is_named_by_row, is_votes_header, read_votes
+
+_FORMAT = "FER+"
+_BOX = re.compile(r"\(?\s*(\d{1,6}),\s*(\d{1,6}),\s*(\d{1,6}),\s*(\d{1,6})\s*\)?")
+_NOT_LISTED = "as label.csv has no votes on them"
+
+
+def recognise(tree: Tree) -> Found | None:
+    """Returns the pictures with their votes."""
+    tables = [name for name, start in tree.beginnings.items() if _is_label_table(start)]
+    if not tables:
+        return None
+    by_path = {str(path): path for path in tree.pictures}
+    placed: list[Placed] = []
+    missing = 0
+    for table in tables:
+        folder = PurePosixPath(table).parent
+        part = tree.split_around(table) or ALL_IMAGES
+        for row in table_rows(tree, table):
+            path = by_path.get(str(folder / row[0])) or by_path.get(str(folder / "images" / row[0]))
+            if path is None or not _is_label_row(row):
+                missing += 1
+                continue
+            placed.append(Placed(str(path), part, "", _box(row[1]), votes=tuple(map(int, row[2:]))))
+    used = {one.name for one in placed}
+    notes = [f"{missing:,} lines of {listed(tables)} name no picture that is there."] if missing else []
+    left_out = {name: _NOT_LISTED for name in by_path if name not in used}
+    return Found(_FORMAT, placed, left_out=left_out, notes=notes) if placed else None
+
+
+def votes_beside(tree: Tree) -> Votes | None:
+    """Returns the votes in a fer2013new.csv that lies in the tree."""
+    for name, start in tree.beginnings.items():
+        if (first := first_rows(start, 1)) and is_votes_header(first[0]):
+            return read_votes(table_rows(tree, name), name)
+    return None
+
+
+def by_names(tree: Tree) -> Found | None:
+    """Returns pictures that are named by rows (fer0000001.png), wherever they lie; votes say the rest."""
+    named = [path for path in tree.pictures if is_named_by_row(path)]
+    if not named or len(named) < len(tree.pictures) / 2:
+        return None
+    used = set(named)
+    left_out = {str(path): "as their names say no row of FER-2013" for path in tree.pictures if path not in used}
+    return Found(_FORMAT, [Placed(str(path), ALL_IMAGES, "") for path in named], left_out=left_out)
+
+
+def _is_label_table(start: bytes) -> bool:
+    found = first_rows(start)
+    return bool(found) and sum(map(_is_label_row, found)) >= 0.9 * len(found)
+
+
+def _is_label_row(row: list[str]) -> bool:
+    votes = row[2:]
+    are_numbers = all(cell.isdecimal() and len(cell) < 3 for cell in votes)
+    return len(votes) == len(COLUMNS) and are_numbers and _BOX.fullmatch(row[1]) is not None
+
+
+def _box(text: str) -> Box:
+    """Returns the box that is written as its left, top, right and bottom ends."""
+    left, top, right, bottom = map(int, _BOX.fullmatch(text).groups())
+    return Box(left, top, right - left, bottom - top)
