@@ -39,6 +39,8 @@ def audit_only(console: Console, request: Request) -> None:
     except UnsplitError as error:
         found = audit(error.images)
         print_audit(console, found)
+        for sentence in found.report.sentences():
+            say(console, sentence)
         _write_audit(console, found, paths)
         raise
     _write_audit(console, found, paths)

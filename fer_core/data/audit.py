@@ -3,7 +3,7 @@
 Reads no image again: everything was noted while decoding. Removes nothing, prints nothing.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fer_core.data.contents import BadImage, Contents
 from fer_core.data.dataset import Dataset, Unsplit
 from fer_core.data.fer2013 import fer2013_titles
+from fer_core.data.report import DataReport
 from fer_core.data.splits import PART_ORDER
 
 BLANK_DEVIATION = 3.0
@@ -49,10 +50,12 @@ class Audit:
     shared: tuple[SharedImages, ...]
     blank: tuple[str, ...]
     unreadable: tuple[BadImage, ...]
+    report: DataReport = field(default_factory=DataReport)
+    """How the data was read."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the audit as what audit.json holds."""
-        return asdict(self)
+        return asdict(self) | {"report": self.report.to_json()}
 
 
 def audit(dataset: Dataset | Unsplit) -> Audit:
@@ -71,6 +74,7 @@ def audit(dataset: Dataset | Unsplit) -> Audit:
         ),
         blank=tuple(sorted(contents.names[i] for i in np.flatnonzero(contents.deviations < BLANK_DEVIATION))),
         unreadable=contents.bad_images,
+        report=contents.report,
     )
 
 

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,7 +140,7 @@ class Contents:
     persons: tuple[str, ...] = ()
     """Of each image; empty where they are not known."""
     shares: np.ndarray | None = None
-    """Of votes: float32 (images, labels), each row sums to 1."""
+    """Of votes: (images, labels), each row sums to 1."""
     only_trains: np.ndarray | None = None
     """With votes: which images, bool, have no label that could be scored."""
 
@@ -224,53 +224,6 @@ def _shares(known: Sequence[Known], label_numbers: np.ndarray, labels: tuple[str
         if mine.any():
             shares[row] = mine / mine.sum()
     return shares
-
-
-def trained_classes(contents: Contents, trained: Collection[str]) -> Contents:
-    """Returns the contents without the classes that no part to train on has; the report names them.
-
-    Args:
-        trained: the parts to train on. Where there are none of them, all stays.
-    """
-    counts = contents.counts()
-    training = [counts[part] for part in contents.parts if part in trained]
-    lacking = [label for label in contents.labels if training and not any(one[label] for one in training)]
-    if not lacking or len(lacking) == len(contents.labels):
-        return contents
-    kept = tuple(label for label in contents.labels if label not in lacking)
-    is_kept = ~np.isin(contents.label_numbers, [contents.labels.index(label) for label in lacking])
-    for label in lacking:
-        images = sum(one[label] for one in counts.values())
-        contents.report.leave_out(f"as training has none of its class ({label})", images=images)
-    numbers = np.array([kept.index(label) if label in kept else 0 for label in contents.labels], np.int64)
-    columns = [contents.labels.index(label) for label in kept]
-    return _chosen(contents, is_kept, kept, numbers, columns)
-
-
-def _chosen(
-    contents: Contents, is_kept: np.ndarray, labels: tuple[str, ...], numbers: np.ndarray, columns: list[int]
-) -> Contents:
-    label_numbers, parts = numbers[contents.label_numbers[is_kept]], contents.parts
-    part_numbers, hashes = contents.part_numbers[is_kept], contents.hashes[is_kept]
-    positions = np.flatnonzero(is_kept)
-    shares = contents.shares
-    if shares is not None:
-        shares = shares[is_kept][:, columns]
-        shares = shares / shares.sum(axis=1, keepdims=True)
-    return replace(
-        contents,
-        labels=labels,
-        names=[contents.names[position] for position in positions],
-        part_numbers=part_numbers,
-        label_numbers=label_numbers,
-        hashes=hashes,
-        deviations=contents.deviations[is_kept],
-        rows=contents.rows[is_kept],
-        fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (labels, parts)),
-        persons=tuple(contents.persons[position] for position in positions) if contents.persons else (),
-        shares=shares,
-        only_trains=None if contents.only_trains is None else contents.only_trains[is_kept],
-    )
 
 
 def fingerprint(hashes: np.ndarray, numbers: Sequence[np.ndarray], names: Sequence[Sequence[str]]) -> str:

@@ -18,7 +18,7 @@ from fer_core.data.tree import Box, Found, Placed, Tree
 from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
 from fer_core.errors import DatasetError
 from fer_core.labels import NAMELESS, USUAL_LABELS, LabelMap, is_emotion, label_map
-from fer_core.paths import Paths
+from fer_core.paths import Paths, expanded
 
 Read = Callable[[], np.ndarray]
 
@@ -49,6 +49,14 @@ def read_options(config: TrainConfig, paths: Paths) -> ReadOptions:
     parts = [labels.text(), config.votes, rule if rule != MAJORITY else None]
     parts += [None if votes is None else hashlib.sha256(votes.counts.tobytes()).hexdigest()]
     return ReadOptions(labels, votes, rule, config.votes != "none", repr(parts) if any(parts) else "")
+
+
+def settled_labels(config: TrainConfig) -> dict[str, str | None]:
+    """Returns the settings of labels and votes as they hold in any folder, with what a file of labels says."""
+    votes = config.votes
+    if votes not in (None, "none", "ferplus"):
+        votes = str(expanded(votes).resolve())
+    return {"label_map": label_map(config.label_map).text(), "votes": votes}
 
 
 @dataclass

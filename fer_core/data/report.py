@@ -13,6 +13,7 @@ from fer_core.errors import printable
 
 _FEW = 3
 TOP = "the top folder"
+DRAWN = "drawn faces"
 
 
 @dataclass
@@ -68,6 +69,8 @@ class DataReport:
 
     def of_persons(self) -> str:
         """Returns what is known of the people in the pictures."""
+        if self.format == DRAWN:
+            return ""
         if self.persons is None:
             return "Persons are not known: pictures of one person may be in training and in test."
         return f"Persons: {self.persons:,}."

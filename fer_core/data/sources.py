@@ -27,7 +27,7 @@ from fer_core.data.folder_names import (
 )
 from fer_core.data.reading import Reading, ReadOptions, read_options, read_tree, tables_listing
 from fer_core.data.regular_file import checked_status
-from fer_core.data.report import DataReport
+from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.data.tree import Tree
 from fer_core.errors import DatasetError, printable
@@ -79,7 +79,7 @@ def _opened_sample(per_class: int) -> Iterator[Listing]:
         for number, label in enumerate(SAMPLE_LABELS)
         for index in range(per_class)
     )
-    yield Listing(pictures, per_class * len(SAMPLE_LABELS), DataReport("drawn faces"))
+    yield Listing(pictures, per_class * len(SAMPLE_LABELS), DataReport(DRAWN))
 
 
 def _drawn(label: str, seed: tuple[int, ...]) -> np.ndarray:

@@ -5,6 +5,7 @@ alone: not on names, order or place. A few more images move few of the others to
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,8 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     Raises:
         DatasetError: there is nothing to train on, or a class is left without a training image.
     """
-    train, own_validation, test = (_role(contents, parts) for parts in (_TRAIN, _VALIDATION, _TEST))
+    train = _role(contents, _TRAIN)
+    own_validation, test = (_scored(contents, _role(contents, parts)) for parts in (_VALIDATION, _TEST))
     notes: list[str] = []
     divided = _roles_to_fill(config, has_validation=own_validation is not None, has_test=test is not None)
     if test is None and own_validation is not None:
@@ -70,7 +72,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     for role, name in ((validation, "validation"), (test, "test")):
         if role is not None and not len(role):
             raise _too_few(contents, name, divided)
-    return Partition(train, validation, test, (*notes, note))
+    return Partition(train, validation, test, (*notes, note, *_on_both_sides(contents, train, test)))
 
 
 def not_measured(contents: Contents, chosen: Partition) -> tuple[str, ...]:
@@ -96,7 +98,9 @@ def split_fingerprint(contents: Contents, chosen: Partition) -> str:
     return fingerprint(contents.hashes, (contents.label_numbers, uses), (contents.labels,))
 
 
-def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: str) -> np.ndarray:
+def held_out(
+    labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: str, persons: Sequence[str] | None = None
+) -> np.ndarray:
     """Returns which images to hold out: of each label that fraction, rounded; at least one where two are different.
 
     Args:
@@ -104,11 +108,14 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         hashes: uint64 (n,), of the contents: images with the same one stay on one side, whatever their labels.
         fraction: 0..1, exclusive.
         key: another key, another choice.
+        persons: who each image shows ('' unknown): all images of a person stay on one side.
 
     Returns:
         bool (n,). A group of copies is taken whole or not at all, so a label's share can be a few images smaller, or
         larger where every group is.
     """
+    if persons is not None:
+        return _persons_out(labels, hashes, _person_groups(hashes, persons), fraction=fraction, key=key)
     contents, group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
     label_of_group = np.full(len(contents), np.iinfo(np.int64).max)
     np.minimum.at(label_of_group, group_of, labels)  # the smallest does not depend on the images' order
@@ -121,6 +128,48 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         if wanted and not chosen[groups].any():  # each picture has more copies than images are wanted
             chosen[groups[sizes[groups].argmin()]] = True
     return chosen[group_of]
+
+
+def _person_groups(hashes: np.ndarray, persons: Sequence[str]) -> np.ndarray:
+    """Returns a group number for each image: persons, and those who share a copy of a picture, are one group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    _, content = np.unique(hashes, return_inverse=True)
+    named = [who or f"\0{number}" for number, who in enumerate(persons)]
+    _, person = np.unique(named, return_inverse=True)
+    nodes = content.max() + 1 + person.max() + 1
+    edges = (np.ones(len(person)), (content, content.max() + 1 + person))
+    return connected_components(coo_array(edges, shape=(nodes, nodes)), directed=False)[1][content]
+
+
+def _persons_out(
+    labels: np.ndarray, hashes: np.ndarray, group_of: np.ndarray, *, fraction: float, key: str
+) -> np.ndarray:
+    """Takes groups while they fit, then others for labels that are missing; each label keeps an image on this side."""
+    groups, sizes = np.unique(group_of, return_counts=True)
+    smallest = np.full(len(groups), np.iinfo(np.uint64).max, np.uint64)
+    place_of = np.searchsorted(groups, group_of)
+    np.minimum.at(smallest, place_of, hashes)  # who they are must not depend on names
+    has = np.zeros((len(groups), labels.max() + 1), np.int64)
+    np.add.at(has, (place_of, labels), 1)
+    wanted, left, taken = max(1, round(fraction * len(labels))), has.sum(axis=0), np.zeros(len(groups), bool)
+    order = np.argsort(_mixed(smallest, key), kind="stable")
+
+    def take(place: int) -> None:
+        nonlocal left
+        if not taken[place] and not ((left - has[place] == 0) & (left > 0)).any():
+            taken[place], left = True, left - has[place]
+
+    for place in order:
+        if sizes[place] <= wanted - sizes[taken].sum() or not taken.any():
+            take(place)
+    for label in np.flatnonzero(has[taken].sum(axis=0) == 0):
+        candidates = [place for place in order if has[place, label] and sizes[place] <= max(wanted, sizes.min())]
+        if not has[taken].sum(axis=0)[label]:
+            for place in candidates[:1]:
+                take(place)
+    return taken[place_of]
 
 
 def _filling(groups: np.ndarray, sizes: np.ndarray, wanted: int) -> list[int]:
@@ -148,9 +197,27 @@ def _role(contents: Contents, parts: tuple[str, ...]) -> Role | None:
     return Role(np.sort(np.concatenate([contents.in_part(part) for part in parts])), parts)
 
 
+def _scored(contents: Contents, role: Role | None) -> Role | None:
+    """Returns the role without images that have no label to score."""
+    if role is None or contents.only_trains is None:
+        return role
+    return Role(role.positions[~contents.only_trains[role.positions]], role.parts)
+
+
+def _on_both_sides(contents: Contents, train: Role, test: Role) -> tuple[str, ...]:
+    if not contents.persons:
+        return ()
+    trained, tested = ({contents.persons[i] for i in role.positions} - {""} for role in (train, test))
+    both = len(trained & tested)
+    return (f"{both:,} of the {len(tested):,} persons in test are in training too.",) if both else ()
+
+
 def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[Role, Role]:
     labels, hashes = contents.label_numbers[whole.positions], contents.hashes[whole.positions]
-    out = held_out(labels, hashes, fraction=fraction, key=key)
+    persons = [contents.persons[position] for position in whole.positions] if contents.persons else None
+    out = held_out(labels, hashes, fraction=fraction, key=key, persons=persons)
+    if contents.only_trains is not None:
+        out &= ~contents.only_trains[whole.positions]
     parts = tuple(part for part in whole.parts if part != ALL_IMAGES)
     return Role(whole.positions[~out], parts), Role(whole.positions[out])
 

@@ -1,7 +1,7 @@
 """Which images a model is analysed with, how they relate to those that it was trained on, and its answers on them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.errors import ArtifactError, DatasetError
+from fer_core.errors import ArtifactError, DatasetError, FerError
 from fer_core.evaluation.calibration import ENOUGH_IMAGES, fitted_on, meaning_of, useful_temperature, with_temperature
 from fer_core.evaluation.metrics import check_outputs
+from fer_core.labels import canonical, normalized
 from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles, ignore
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Classify = Callable[["Split"], np.ndarray]
 """Returns the model's probabilities, float32 (images, classes), in the order of the split and of its outputs."""
 
+_FEWEST_CLASSES = 2
 SAME_TEMPERATURE = 0.02  # two temperatures that differ by less give the same percentages
 
 _NEEDED = "The analysis needs the test images: give them with --data PATH."
@@ -96,9 +98,10 @@ def data_for(
 
 def answers_of(model: ModelFiles, dataset: "Dataset", probabilities: Classify) -> Answers:
     """Returns what the model says of the test images. Raises DatasetError, ArtifactError as `analyse` does."""
-    numbers = class_numbers(model.labels, dataset.labels)
+    numbers = class_numbers(model.labels, dataset.labels, may_lack=True)
     remark = _remark_on(model.manifest, dataset)
     scores = model.manifest.scores if model.manifest and not remark else None
+    remark = " ".join(filter(None, (remark, _classes_not_scored(dataset))))
     temperature, temperature_from = _temperature(model, dataset, probabilities, numbers)
     is_copy, compared_with = _copies_in_test(model, dataset)
     return Answers(
@@ -113,19 +116,19 @@ def answers_of(model: ModelFiles, dataset: "Dataset", probabilities: Classify) -
     )
 
 
-def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...]) -> np.ndarray:
+def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...], *, may_lack: bool = False) -> np.ndarray:
     """Returns, for each class of the data, which output of the model it is: int64 (classes,).
 
     By name, never by position: a model from elsewhere may have the order of FER-2013's csv, data here is alphabetical.
-    Raises DatasetError where they are not the same classes.
+    Anger is angry here too. Raises DatasetError where they are not the same classes.
+
+    Args:
+        may_lack: the data may lack classes of the model, which are not measured then.
     """
-    outputs = {label.strip().lower(): number for number, label in enumerate(model_labels)}
-    if len(outputs) < len(model_labels):
-        raise DatasetError(
-            f"The model has a label twice: {', '.join(model_labels)}.", hint="Give its own --labels FILE."
-        )
-    unknown = ", ".join(label for label in data_labels if label not in outputs)
-    unused = ", ".join(label for label in outputs if label not in data_labels)
+    outputs = _outputs(model_labels)
+    names = {label: _output_of(label, outputs) for label in data_labels}
+    unknown = ", ".join(label for label, name in names.items() if name is None)
+    unused = "" if may_lack else ", ".join(label for label in outputs if label not in names.values())
     found = [f"the model does not know {unknown}"] if unknown else []
     found += [f"the data does not have {unused}"] if unused else []
     if found:
@@ -133,7 +136,45 @@ def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...]) -
             f"Data and model do not have the same classes: {' and '.join(found)}.",
             hint="Give --data with the classes that the model was trained on, or its own --labels FILE.",
         )
-    return np.array([outputs[label] for label in data_labels], np.int64)
+    return np.array([outputs[names[label]] for label in data_labels], np.int64)
+
+
+def _outputs(model_labels: tuple[str, ...]) -> dict[str, int]:
+    outputs = {normalized(label): number for number, label in enumerate(model_labels)}
+    if len(outputs) < len(model_labels):
+        raise DatasetError(
+            f"The model has a label twice: {', '.join(model_labels)}.", hint="Give its own --labels FILE."
+        )
+    return outputs
+
+
+def _output_of(label: str, outputs: Iterable[str]) -> str | None:
+    """Returns the model's name of a class: the same one, or the only one that means the same emotion."""
+    if label in outputs:
+        return label
+    same = [name for name in outputs if canonical(name) == canonical(label)]
+    return same[0] if len(same) == 1 else None
+
+
+def _scored(dataset: "Dataset", model: ModelFiles) -> "Dataset":
+    """Returns the images of the classes that the model knows. Raises DatasetError where these are fewer than two."""
+    outputs = _outputs(model.labels)
+    known = [label for label in dataset.labels if _output_of(label, outputs) is not None]
+    if len(known) < _FEWEST_CLASSES:
+        class_numbers(model.labels, dataset.labels)  # says which differ
+    scored = dataset.of_classes(known)
+    if not len(scored.test):
+        raise DatasetError(f"{dataset.name} has no test image of a class that {model.name} knows.", hint=_NEEDED)
+    return scored
+
+
+def _classes_not_scored(dataset: "Dataset") -> str:
+    """Returns a sentence on the classes of the data that the model does not know; '' if it knows all."""
+    lacking = [label for label in dataset.contents.labels if label not in dataset.labels]
+    if not lacking:
+        return ""
+    images = sum(sum(part[label] for label in lacking) for part in dataset.contents.counts().values())
+    return f"Left out of the score, as the model does not know them: {', '.join(lacking)} ({images:,} images in all)."
 
 
 def training_hashes(model: ModelFiles, dataset: "Dataset") -> np.ndarray | None:
@@ -164,9 +205,16 @@ def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], 
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
     config = config.model_copy(update={"data": data, "more_images": more, "skip_bad_images": True})
-    dataset = load_dataset(config, paths, side=model.side, channels=model.channels, report=report)
-    class_numbers(model.labels, dataset.labels)
-    return dataset
+    shape = {"side": model.side, "channels": model.channels}
+    try:
+        dataset = load_dataset(config, paths, **shape, report=report)
+    except FerError:
+        if config.label_map is None and config.votes is None:
+            raise
+        # They were about the data that it was trained on, and need not fit another.
+        config = config.model_copy(update={"label_map": None, "votes": None})
+        dataset = load_dataset(config, paths, **shape, report=report)
+    return _scored(dataset, model)
 
 
 def _is_there(name: str) -> bool:

@@ -23,8 +23,8 @@ from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import create_search, load_state
 from fer_core.tuning.trials import cancel_search, reopen_search
 
-_PATHS = ("data", "init_from", "run", "teacher")
-_NOT_PATHS = ("sample", "kaggle", "current")
+_PATHS = ("data", "init_from", "run", "teacher", "votes", "label_map")
+_NOT_PATHS = ("sample", "kaggle", "current", "none", "ferplus")
 
 
 def create_job(

@@ -13,7 +13,10 @@ from fer_core.errors import ConfigError, did_you_mean
 from fer_core.recipes import fitted_to, recipe_config, starting_config
 from fer_core.store.manifest import Manifest
 
-_OF_THE_SPLIT = ("test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed")
+_OF_THE_SPLIT = (
+    *("test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed"),
+    *("label_map", "votes", "vote_classes", "vote_target"),
+)
 """With other ones, the images that test could be others than those of the model in use."""
 _MIRRORING = ("flip", "alternating_flip")
 _MOST_VIEWS_MOVED = 0.04

@@ -15,6 +15,7 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, load_dataset
+from fer_core.data.reading import settled_labels
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, did_you_mean
 from fer_core.evaluation.figures import class_distribution_figure, save
 from fer_core.faces import framings
@@ -84,7 +85,9 @@ def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: st
     """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
     more = config.more_images and str(expanded(config.more_images).resolve())
     settings = with_fixed_models(networks.with_all_options(config), paths)
-    settings = settings.model_copy(update={"data": dataset.source, "more_images": more})
+    settings = settings.model_copy(
+        update={"data": dataset.source, "more_images": more, **settled_labels(config)},
+    )
     return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
 
 
