@@ -63,6 +63,7 @@ class InClass:
 
     path: PurePosixPath
     place: int
+    guessed_split: str | None = None
 
     @property
     def folder(self) -> str:
@@ -72,7 +73,7 @@ class InClass:
     @property
     def split(self) -> str | None:
         """The split that the folder around the class folder is named after."""
-        return split_of(self.path.parts[self.place - 1]) if self.place else None
+        return self.guessed_split or split_of(self.path.parts[self.place - 1]) if self.place else None
 
     @property
     def inner(self) -> tuple[str, ...]:
@@ -121,6 +122,12 @@ def split_of(folder: str) -> str | None:
     return _SPLIT_OF.get(
         "".join(word for word in words_of(folder) if word not in _SAY_NOTHING and not word.isdecimal())
     )
+
+
+def split_in(file: str) -> str | None:
+    """Returns the split that a file's name has a word for ("train_labels", "instances_val2017"), if just one."""
+    found = {_SPLIT_OF[word] for word in words_of(file) if word in _SPLIT_OF}
+    return split_of(file) or (found.pop() if len(found) == 1 else None)
 
 
 def label_of(folder: str, source: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
 
+from fer_core.data.folder_names import TABLE_BYTES_READ
 from fer_core.data.tree import Tree
 from fer_core.errors import DatasetError
 
@@ -33,7 +34,8 @@ def first_rows(start: bytes, most: int = 200) -> list[list[str]]:
     except UnicodeError:
         return []
     lines = text.splitlines()
-    lines = lines[:-1] if len(lines) > 1 and not text.endswith("\n") else lines
+    is_cut = len(start) >= TABLE_BYTES_READ and not text.endswith("\n")
+    lines = lines[:-1] if len(lines) > 1 and is_cut else lines
     separator = separator_of(lines[0]) if lines else None
     return [row for line in lines[:most] if (row := _cells(line, separator)) is not None]
 

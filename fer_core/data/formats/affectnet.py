@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.folder_names import split_of
+from fer_core.data.folder_names import split_in
 from fer_core.data.tables import first_rows, table_rows
 from fer_core.data.tree import Box, Found, Placed, Tree
 from fer_core.labels import NUMBERS
@@ -62,7 +62,7 @@ def _by_tables(tree: Tree, tables: dict[str, list[str]]) -> Found | None:
     for table, header in tables.items():
         places = [header.index(column) for column in (_PATH, "expression")]
         box_places = [header.index(column) for column in _BOX if column in header]
-        part = split_of(PurePosixPath(table).stem.replace("automatically_annotated", "")) or ALL_IMAGES
+        part = split_in(PurePosixPath(table).stem) or ALL_IMAGES
         lines = table_rows(tree, table)
         next(lines)
         for row in lines:

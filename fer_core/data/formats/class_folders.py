@@ -46,6 +46,7 @@ class DataSet:
     root: Folder
     has_splits: bool
     pictures: list[InClass]
+    note: str = ""
 
 
 def recognise(tree: Tree) -> Found:
@@ -57,7 +58,7 @@ def recognise(tree: Tree) -> Found:
     if not tree.pictures:
         raise DatasetError(f"{tree.source} holds no pictures{_but(tree.others)}.", hint=_hint_for(tree.others))
     found = _find_data_set(tree.pictures, tree.source)
-    notes = _empty_folders(found, tree)
+    notes = [*filter(None, (found.note,)), *_empty_folders(found, tree)]
     check_emotions(found.pictures, tree.others, source=tree.source, beginnings=tree.beginnings)
     paths = [one.path for one in found.pictures]
     persons = persons_in(paths) or [""] * len(paths)
@@ -83,8 +84,9 @@ def _find_data_set(pictures: Sequence[PurePosixPath], source: str) -> DataSet:
     """Returns the data set. Raises DatasetError where there are several, or no class folders."""
     root = _split_root(pictures, source)
     if root is not None:
-        inside = [_in_split(path, len(root)) for path in pictures if path.parts[: len(root)] == root]
-        return DataSet(root, True, [picture for picture in inside if picture is not None])
+        below = [path for path in pictures if path.parts[: len(root)] == root]
+        inside = [_in_split(path, len(root)) for path in below]
+        return _with_sibling(DataSet(root, True, [picture for picture in inside if picture is not None]), below)
     counts = Counter(path.parts[:-1] for path in pictures if len(path.parts) > 1)
     stray = _stray(counts)
     folders = [folder for folder in counts if folder not in stray]
@@ -114,6 +116,24 @@ def _split_root(pictures: Sequence[PurePosixPath], source: str) -> Folder | None
     if not trained and any(all(parts[:level] not in splits for level in range(len(parts))) for parts in in_folders):
         return None  # docs/test/1/a.png beside a data set
     return _only(trained or splits, pictures, source)
+
+
+def _with_sibling(found: DataSet, pictures: Sequence[PurePosixPath]) -> DataSet:
+    """Returns the data set with a folder beside train/ that has the same class folders, as a split that is missing."""
+    depth = len(found.root)
+    classes, splits = {one.folder for one in found.pictures}, {one.split for one in found.pictures}
+    siblings: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
+    for path in pictures:
+        if len(path.parts) > depth + 2 and split_of(path.parts[depth]) is None:
+            siblings[path.parts[depth]].append(path)
+    same = {name: paths for name, paths in siblings.items() if {path.parts[depth + 1] for path in paths} == classes}
+    missing = [split for split in ("test", "validation") if split not in splits]
+    if "train" not in splits or len(same) != 1 or not missing:
+        return found
+    ((name, paths),) = same.items()
+    more = [InClass(path, depth + 1, missing[0]) for path in paths]
+    note = f"Guessed: {name} is the {missing[0]} split, as it has the class folders of training."
+    return DataSet(found.root, True, [*found.pictures, *more], note)
 
 
 def _in_split(path: PurePosixPath, place: int) -> InClass | None:

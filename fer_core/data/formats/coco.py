@@ -6,12 +6,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.folder_names import split_of
+from fer_core.data.folder_names import split_in
 from fer_core.data.tree import MOST_LABEL_BYTES, Box, Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import normalized
 
-_MARKS = (b'"annotations"', b'"categories"', b'"images"')
+_MARKS = (b'"annotations"', b'"categories"', b'"images"', b'"licenses"')
 _BOX_VALUES = 4
 
 
@@ -34,7 +34,7 @@ def recognise(tree: Tree) -> Found | None:
 
 
 def _is_marked(start: bytes, name: str) -> bool:
-    return any(mark in start for mark in _MARKS) and (name.lower().endswith(".json"))
+    return name.lower().endswith(".json") and (any(mark in start for mark in _MARKS) or "coco" in name.lower())
 
 
 def _faces(tree: Tree, file: PurePosixPath, content: dict[str, Any]) -> list[Placed]:
@@ -59,11 +59,11 @@ def _path(tree: Tree, file: PurePosixPath, name: str) -> str | None:
     if beside in tree.picture_names:
         return beside
     found = tree.pictures_called(PurePosixPath(name).name)
-    split = split_of(file.stem)
-    of_split = [path for path in found if split and split in map(split_of, path.parts[:-1])]
+    split = split_in(file.stem)
+    of_split = [path for path in found if split and split == tree.split_around(path)]
     found = of_split or found
     return str(found[0]) if len(found) == 1 else None
 
 
 def _part(tree: Tree, path: str, file: PurePosixPath) -> str:
-    return tree.split_around(path) or split_of(file.stem) or ALL_IMAGES
+    return tree.split_around(path) or split_in(file.stem) or ALL_IMAGES

@@ -60,6 +60,7 @@ def by_names(tree: Tree) -> Found | None:
 
 def _is_label_table(start: bytes) -> bool:
     found = first_rows(start)
+    found = found[1:] if len(found) > 1 and not _is_label_row(found[0]) else found  # a header
     return bool(found) and sum(map(_is_label_row, found)) >= 0.9 * len(found)
 
 

@@ -9,14 +9,15 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.folder_names import split_of
+from fer_core.data.folder_names import split_in, split_of
 from fer_core.data.report import listed
 from fer_core.data.tables import first_rows, table_rows
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.errors import DatasetError
-from fer_core.labels import EMOTIONS, canonical, is_emotion, normalized
+from fer_core.labels import EMOTIONS, canonical, is_emotion, normalized, words_of
 
 _LABEL_WORDS = ("emotion", "label", "labels", "expression", "class", "category", "target", "emotions", "sentiment")
+_NAME_WORDS = {"id", "image", "img", "file", "filename", "name", "path", "pic", "picture", "photo", "pth"}
 _SPLIT_WORDS = ("usage", "split", "set", "subset", "partition", "phase", "fold", "type")
 _FLAGS = {"0", "1", "0.0", "1.0"}
 _MOST_CLASSES = 50
@@ -69,10 +70,11 @@ def _columns(tree: Tree, rows: list[list[str]]) -> Columns | None:
     body = [row for row in rows[1:] if len(row) == width]
     has_header = not any(_picture(tree, cell) for cell in rows[0])
     body = body if has_header else [row for row in rows if len(row) == width]
-    names = [place for place in range(width) if body and _share(_picture(tree, row[place]) for row in body) >= 0.5]
+    header = [cell.lower() for cell in rows[0]] if has_header else [""] * width
+    names = [place for place in range(width) if _are_names(tree, header[place], [row[place] for row in body])]
+    names.sort(key=lambda place: not any("." in row[place] for row in body))
     if not names:
         return None
-    header = [cell.lower() for cell in rows[0]] if has_header else [""] * width
     others = [place for place in range(width) if place != names[0]]
     splits = [p for p in others if header[p] in _SPLIT_WORDS and all(split_of(row[p]) for row in body)]
     others = [place for place in others if place not in splits]
@@ -86,6 +88,12 @@ def _columns(tree: Tree, rows: list[list[str]]) -> Columns | None:
     return None if label is None else Columns(names[0], label, splits[0] if splits else None, {}, has_header)
 
 
+def _are_names(tree: Tree, header: str, cells: list[str]) -> bool:
+    """Returns whether a column names pictures. Numbers alone may count lines as well, unless the header says more."""
+    may_count = all(cell.isdecimal() for cell in cells) and not (set(words_of(header)) & _NAME_WORDS)
+    return bool(cells) and not may_count and _share(_picture(tree, cell) for cell in cells) >= 0.5
+
+
 def _label_column(header: list[str], body: list[list[str]], places: list[int]) -> int | None:
     """Returns the column of labels: by what stands in it, by its name, or because no other fits."""
     values = {place: [row[place] for row in body] for place in places}
@@ -93,7 +101,8 @@ def _label_column(header: list[str], body: list[list[str]], places: list[int]) -
     named = [p for word in _LABEL_WORDS for p in places if header[p] == word]
     named += [p for word in _LABEL_WORDS for p in places if word in header[p]]
     fitting = [p for p in places if all(values[p]) and _are_classes(values[p])]
-    chosen = emotions or [p for p in named if p in fitting] or (fitting if len(fitting) == 1 else [])
+    named = [p for p in named if len(set(values[p])) <= _MOST_CLASSES]
+    chosen = emotions or named or (fitting if len(fitting) == 1 else [])
     return chosen[0] if chosen else None
 
 
@@ -111,7 +120,7 @@ def _share(values) -> float:
 def _picture(tree: Tree, cell: str, split: str | None = None) -> str | None:
     """Returns the picture that a cell names: by its path, or by its file name if only one has it."""
     cell = cell.replace("\\", "/").removeprefix("./")
-    if not cell or (cell.isdecimal() and len(cell) < 3):
+    if not cell:
         return None
     if cell in tree.picture_names:
         return cell
@@ -126,7 +135,7 @@ def _picture(tree: Tree, cell: str, split: str | None = None) -> str | None:
 def _placed(tree: Tree, table: str, columns: Columns, row: list[str]) -> Placed | None:
     if len(row) <= max(columns.name, columns.label or 0, columns.split or 0, *columns.emotions, 0):
         return None
-    of_table = split_of(PurePosixPath(table).stem.replace("labels", "")) or tree.split_around(table)
+    of_table = split_in(PurePosixPath(table).stem) or tree.split_around(table)
     split = (split_of(row[columns.split]) if columns.split is not None else None) or of_table
     name = _picture(tree, row[columns.name], split or "")
     label = _label(columns, row)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.fer2013 import columns_of
-from fer_core.data.folder_names import is_fer2013_csv, split_of
+from fer_core.data.folder_names import is_fer2013_csv, split_in, split_of
 from fer_core.data.report import listed
 from fer_core.data.tables import first_rows
 from fer_core.data.tree import Found, Tree
@@ -47,7 +47,7 @@ def _header(start: bytes) -> list[str]:
 
 def _by_names(names: list[str], source: str) -> list[tuple[str, str]]:
     """Returns tables without splits of their own, with the splits that they are named after."""
-    splits = {name: split_of(PurePosixPath(name).stem) for name in names}
+    splits = {name: split_in(PurePosixPath(name).stem) for name in names}
     if len(names) == 1 or set(splits.values()) == {"train"}:
         return [(names[0], ALL_IMAGES)]
     if len(set(splits.values())) < len(names) or None in splits.values():
