@@ -6,6 +6,7 @@ Knows no pictures. A name that is none of these is a class of its own.
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -109,13 +110,12 @@ class LabelMap(NamedTuple):
         Raises:
             ConfigError: the table names a class that is not there.
         """
-        meant = {name: canonical(name) for name in names} if self.aliases else {name: name for name in names}
-        for name, label in meant.items():
-            others = [other for other in names if other != name and meant[other] == label]
-            if name not in _SAME and others:  # calm beside neutral, "angry 1" beside "angry 2"
-                meant[name] = name
-        keys = {_key(name): name for name in (*meant.values(), *names)}
-        unknown = [key for key in self.table if key not in keys]
+        found = {name: canonical(name) if self.aliases else name for name in names}
+        called = Counter(found.values())
+        # calm beside neutral, "angry 1" beside "angry 2"
+        meant = {name: name if name not in _SAME and called[label] > 1 else label for name, label in found.items()}
+        keys = {_key(name) for name in (*meant.values(), *names)}
+        unknown = [key for key in self.table if key not in keys and self._meant(key) not in keys]
         if (self.table and len(unknown) == len(self.table)) or (unknown and not self.name):
             raise ConfigError(
                 f"--label-map names {unknown[0]!r}; the data has no such class.", hint=did_you_mean(unknown[0], keys)
@@ -127,10 +127,11 @@ class LabelMap(NamedTuple):
         return self._of(found, label)
 
     def _of(self, name: str, label: str) -> str:
-        for key in (_key(name), _key(label)):
-            if key in self.table:
-                return self.table[key]
-        return label
+        named = {self._meant(key): read for key, read in self.table.items()} | dict(self.table)
+        return next((named[key] for key in (_key(name), _key(label)) if key in named), label)
+
+    def _meant(self, key: str) -> str:
+        return canonical(key) if self.aliases else key
 
     def text(self) -> str | None:
         """Returns the map as `--label-map` takes it again; None for the usual one."""
@@ -184,6 +185,6 @@ def _lines(path: Path) -> list[str]:
 def _pairs(lines: list[str], text: str) -> Iterator[tuple[str, str]]:
     for line in lines:
         pair = _PAIR.fullmatch(line)
-        if pair is None or printable(line, kept="") != line:
+        if pair is None or printable(line, kept="\t") != line:
             raise ConfigError(f"--label-map {text[:80]}: {line[:80]!r} is no pair of labels.", hint=_HINT)
         yield _key(normalized(pair[1])), normalized(pair[2])

@@ -74,10 +74,10 @@ def data_for(
         report: gets progress messages, e.g. of decoding.
 
     Raises:
-        DatasetError: the given data is not usable, or its classes are not those of the model.
+        DatasetError: the given data is not usable, or has fewer than two classes that the model knows.
     """
     if given is not None:
-        return FoundData(_loaded(model, given, paths, report))
+        return FoundData(_scored(_loaded(model, given, paths, report), model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
@@ -88,6 +88,7 @@ def data_for(
         return FoundData(None, f"{named} is not here. {_NEEDED}")
     try:
         dataset = _loaded(model, source, paths, report)
+        class_numbers(model.labels, dataset.labels)
     except DatasetError as error:
         return FoundData(None, f"{error} {_NEEDED}")
     if dataset.fingerprint != manifest.data_fingerprint:
@@ -214,7 +215,7 @@ def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], 
         # They were about the data that it was trained on, and need not fit another.
         config = config.model_copy(update={"label_map": None, "votes": None})
         dataset = load_dataset(config, paths, **shape, report=report)
-    return _scored(dataset, model)
+    return dataset
 
 
 def _is_there(name: str) -> bool:

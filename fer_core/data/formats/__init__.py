@@ -30,4 +30,4 @@ FORMATS: tuple[ModuleType, ...] = (
 
 def recognise(tree: Tree) -> Found:
     """Returns the data set that lies there. Raises DatasetError where it is none."""
-    return next(found for one in FORMATS if (found := one.recognise(tree)) is not None)
+    return next(found for one in FORMATS if (found := one.recognise(tree)) and (found.pictures or found.tables))

@@ -128,7 +128,7 @@ def _with_sibling(found: DataSet, pictures: Sequence[PurePosixPath]) -> DataSet:
             siblings[path.parts[depth]].append(path)
     same = {name: paths for name, paths in siblings.items() if {path.parts[depth + 1] for path in paths} == classes}
     missing = [split for split in ("test", "validation") if split not in splits]
-    if "train" not in splits or len(same) != 1 or not missing:
+    if "train" not in splits or len(classes) < 2 or len(same) != 1 or not missing:
         return found
     ((name, paths),) = same.items()
     more = [InClass(path, depth + 1, missing[0]) for path in paths]

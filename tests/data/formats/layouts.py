@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fer_core.data.sample import draw_face
+from fer_core.data.tree import Tree
 from fer_core.emotions import FER2013_CSV_ORDER, FER2013_LABELS
 
 Files = dict[str, bytes]
@@ -18,6 +19,18 @@ RAFDB = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
 AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
 CODES = {"angry": "AN", "disgust": "DI", "fear": "AF", "happy": "HA", "neutral": "NE", "sad": "SA", "surprise": "SU"}
 VOTED = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt", "unknown", "NF")
+
+
+def tree_of(names, files: Files | None = None, *, folders=(), source: str = "faces") -> Tree:
+    """Returns a tree of files that are empty, but for those with content."""
+    files = files or {}
+    return Tree.of(
+        [*names, *files],
+        folders,
+        source=source,
+        read_files=lambda wanted, most: ((name, files.get(name, b"")[:most]) for name in wanted),
+        open=lambda name: io.BytesIO(files.get(name, b"")),
+    )
 
 
 def face(emotion: str, number: int) -> np.ndarray:

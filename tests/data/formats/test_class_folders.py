@@ -1,25 +1,15 @@
 """Split and emotion from folder names; folders that are no emotions are not trained on as if they were."""
 
-import io
-
 import pytest
 
 from fer_core.data.reading import USUAL, read_tree
-from fer_core.data.tree import Tree
 from fer_core.errors import DatasetError
+from tests.data.formats.layouts import tree_of
 
 
 def place(names, folders, *, source, files=None):
     """Returns the pictures among these files, which are empty but for those given, and what is said of them."""
-    files = files or {}
-    tree = Tree.of(
-        [*names, *files],
-        folders,
-        source=source,
-        read_files=lambda wanted, most: ((name, files.get(name, b"")[:most]) for name in wanted),
-        open=lambda name: io.BytesIO(files.get(name, b"")),
-    )
-    reading = read_tree(tree, USUAL)
+    reading = read_tree(tree_of(names, files, folders=folders, source=source), USUAL)
     return [one for one, _ in reading.placed], reading.report.sentences()
 
 
@@ -116,6 +106,23 @@ def test_an_empty_class_folder_is_refused(empty):
     with pytest.raises(DatasetError, match=f"faces: the folder {empty} holds no pictures") as caught:
         placed(*names, folders=(*{name.rsplit("/", 1)[0] for name in names}, empty))
     assert caught.value.hint == "Put pictures in it, or remove the folder."
+
+
+def test_a_class_without_pictures_beside_training_is_said_and_does_not_stop():
+    names = ("train/happy/a.jpg", "train/sad/b.jpg", "test/sad/c.jpg")
+    pictures, notes = place(names, ("test/happy",), source="faces")
+    assert (len(pictures), notes) == (3, ("The folder test/happy holds no pictures.",))
+
+
+def test_a_folder_with_the_class_folders_of_training_is_the_split_that_is_missing():
+    names = [f"{split}/{label}/{n}.jpg" for split in ("train", "holdout") for label in ("happy", "sad") for n in "ab"]
+    pictures, notes = place(names, (), source="faces")
+    assert {(one.name.partition("/")[0], one.part) for one in pictures} == {("train", "train"), ("holdout", "test")}
+    assert notes == ("Guessed: holdout is the test split, as it has the class folders of training.",)
+    both = [*names, "test/happy/x.jpg", "test/sad/y.jpg"]
+    assert {one.part for one in place(both, (), source="faces")[0]} == {"train", "test", "validation"}
+    two = [*names, *(name.replace("holdout", "other") for name in names[4:])]
+    assert "Left out, as beside train: 4 in other." in place(two, (), source="faces")[1]
 
 
 def test_an_empty_folder_elsewhere_or_of_something_else_does_not_matter():
