@@ -17,8 +17,10 @@ import numpy as np
 from fer_core.data.contents import Known, Listing, Picture, Source
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import looks_like_csv, opened_csv
+from fer_core.data.formats import parquet
 from fer_core.data.reading import USUAL, Reading, ReadOptions, read_tree, tables_listing
 from fer_core.data.regular_file import checked_status
+from fer_core.data.report import DataReport
 from fer_core.data.tree import Placed, Tree
 from fer_core.data.unpacking import (
     UNPACKING_ERRORS,
@@ -68,6 +70,8 @@ def opener(path: Path) -> Opener:
         start = stream.read(_START_BYTES)
     if zipfile.is_zipfile(path) or start.startswith(_ZIP_START):
         return opened_zip
+    if start.startswith(parquet.MARK):
+        return _opened_parquet
     packed = is_compressed(start)
     if packed:
         try:
@@ -94,6 +98,13 @@ def is_text(start: bytes) -> bool:
 
 def _opened_csv(path: Path, options: ReadOptions) -> AbstractContextManager[Listing]:
     return opened_csv(path, options.table())
+
+
+@contextmanager
+def _opened_parquet(path: Path, options: ReadOptions) -> Iterator[Listing]:
+    report = DataReport("Parquet with pictures", is_usual=False)
+    with path.open("rb") as stream:
+        yield Listing(parquet.pictures(stream, path.name, options.table(), report), None, report)
 
 
 @contextmanager

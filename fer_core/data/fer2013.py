@@ -112,6 +112,11 @@ def csv_listing(
     return Listing(table.pictures(lines), None, report)
 
 
+def pixel_rows(stream: BinaryIO, name: str, reading: TableReading, report: DataReport) -> Iterator[Picture]:
+    """Yields the images of an open table, and completes the report meanwhile."""
+    yield from csv_listing(stream, name=name, reading=reading, report=report).pictures
+
+
 def looks_like_csv(first_bytes: bytes) -> bool:
     """Returns whether a file that begins so has a header with a column of pixels."""
     header = first_bytes.decode(encoding_of(first_bytes), "replace").partition("\n")[0].lower()

@@ -11,7 +11,7 @@ from fer_core.config import TrainConfig
 from fer_core.data import formats
 from fer_core.data.contents import Known, Listing, Picture
 from fer_core.data.face_picture import UnreadablePictureError
-from fer_core.data.fer2013 import TableReading, csv_listing
+from fer_core.data.fer2013 import TableReading, pixel_rows
 from fer_core.data.formats import ferplus
 from fer_core.data.report import DataReport, folder_around, listed
 from fer_core.data.tree import Box, Found, Placed, Tree
@@ -67,6 +67,7 @@ class Reading:
     tables: list[tuple[str, str]]
     report: DataReport
     options: ReadOptions = field(default_factory=ReadOptions)
+    read_table: Callable[..., Iterator[Picture]] = pixel_rows
 
     def pictures(self, reader: Callable[[str], Read]) -> Listing:
         """Returns the listing; `reader` makes what reads a file."""
@@ -93,7 +94,7 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     root = found.root if found.root is not None else folder_around(one.name for one in found.pictures)
     report.leave_all_out(found.left_out, root)
     if found.tables:
-        return Reading([], found.tables, report, options)
+        return Reading([], found.tables, report, options, found.read_table or pixel_rows)
     pictures = _voted(found, options, report)
     meant = options.labels.read(sorted({one.label for one, _ in pictures}))
     report.read_as = {name: label for name, label in meant.items() if name != label}
@@ -113,7 +114,7 @@ def _in_tables(tree: Tree, reading: Reading) -> Iterator[Picture]:
     for name, part in reading.tables:
         with tree.open(name) as stream:
             how = reading.options.table(part=part)
-            yield from csv_listing(stream, name=name, reading=how, report=reading.report).pictures
+            yield from reading.read_table(stream, name, how, reading.report)
 
 
 def _voted(found: Found, options: ReadOptions, report: DataReport) -> list[tuple[Placed, Known]]:

@@ -17,6 +17,7 @@ from fer_core.data.archive import file_source, is_text, opener
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Listing, Picture, Source
 from fer_core.data.default_source import SAMPLE_HINT
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
+from fer_core.data.fer2013 import pixel_rows
 from fer_core.data.folder_names import (
     OTHER_PICTURE_SUFFIXES,
     TABLE_BYTES_READ,
@@ -35,7 +36,7 @@ from fer_core.paths import Paths, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""
-TABLES = (".csv.gz", ".csv.bz2", ".csv.xz")
+TABLES = (".csv.gz", ".csv.bz2", ".csv.xz", ".parquet")
 _DRAWING_SEED = 0
 _MORE_PLACE = "more images"
 """One for all such folders: each retraining has a new one, and the cache of the one before is of no use any more."""
@@ -192,7 +193,8 @@ def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOpt
         open=lambda name: _opened_file(folder / name),
     )
     reading = read_tree(tree, options)
-    nested = [name for name, _ in reading.tables if not is_text(_start(folder / name, TABLE_BYTES_READ))]
+    pixels = [] if reading.read_table is not pixel_rows else reading.tables
+    nested = [name for name, _ in pixels if not is_text(_start(folder / name, TABLE_BYTES_READ))]
     if nested:  # a fer2013.csv that is an archive, or compressed
         with _opened_table(folder / nested[0], reading) as listing:
             yield listing

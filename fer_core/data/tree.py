@@ -73,6 +73,8 @@ class Found:
     """The folder around its pictures, where that is not simply what they have in common."""
     notes: list[str] = field(default_factory=list)
     is_usual: bool = False
+    read_table: Callable[..., Iterator] | None = None
+    """Yields the pictures in a table of another kind than pixels, of (stream, name, reading, report)."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from fer_core.data.formats import (
     ferplus,
     jaffe,
     kdef,
+    parquet,
     pictures_and_table,
     pixel_tables,
     rafdb,
@@ -23,7 +24,7 @@ from fer_core.data.formats import (
 from fer_core.data.tree import Found, Tree
 
 FORMATS: tuple[ModuleType, ...] = (
-    *(pixel_tables, ferplus, affectnet, rafdb, expw, ckplus, kdef, jaffe, yolo, coco),
+    *(pixel_tables, ferplus, affectnet, rafdb, expw, ckplus, kdef, jaffe, yolo, coco, parquet),
     *(pictures_and_table, class_folders),
 )
 
