@@ -24,15 +24,12 @@ def trained_classes(contents: Contents, trained: Collection[str]) -> Contents:
     for label in lacking:
         images = sum(one[label] for one in counts.values())
         contents.report.leave_out(f"as training has none of its class ({label})", images=images)
-    numbers = np.array([kept.index(label) if label in kept else 0 for label in contents.labels], np.int64)
-    columns = [contents.labels.index(label) for label in kept]
-    return _chosen(contents, is_kept, kept, numbers, columns)
+    return _chosen(contents, is_kept, kept)
 
 
-def _chosen(
-    contents: Contents, is_kept: np.ndarray, labels: tuple[str, ...], numbers: np.ndarray, columns: list[int]
-) -> Contents:
-    label_numbers, parts = numbers[contents.label_numbers[is_kept]], contents.parts
+def _chosen(contents: Contents, is_kept: np.ndarray, labels: tuple[str, ...]) -> Contents:
+    columns = [contents.labels.index(label) for label in labels]
+    label_numbers, parts = np.searchsorted(columns, contents.label_numbers[is_kept]), contents.parts
     part_numbers, hashes = contents.part_numbers[is_kept], contents.hashes[is_kept]
     positions = np.flatnonzero(is_kept)
     shares = contents.shares

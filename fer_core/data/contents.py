@@ -12,7 +12,7 @@ import numpy as np
 
 from fer_core.data.report import DataReport
 from fer_core.emotions import in_model_order
-from fer_core.errors import DatasetError
+from fer_core.errors import DatasetError, printable
 
 ALL_IMAGES = "all images"
 """The part of every image of a source that is not split into train and test."""
@@ -177,6 +177,9 @@ class Contents:
         if not len(self):
             self.check_readable()
             raise DatasetError(f"{source} has no images.", hint=_CLASSES_HINT)
+        unwritable = next((label for label in self.labels if printable(label, kept="") != label), None)
+        if unwritable is not None:
+            raise DatasetError(f"{source}: the label {unwritable!a} has control characters.", hint="Rename it.")
         if len(self.labels) < 2:
             raise DatasetError(f"{source} has one class only, {self.labels[0]!r}.", hint=_CLASSES_HINT)
 

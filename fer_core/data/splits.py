@@ -48,8 +48,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     Raises:
         DatasetError: there is nothing to train on, or a class is left without a training image.
     """
-    train = _role(contents, _TRAIN)
-    own_validation, test = (_scored(contents, _role(contents, parts)) for parts in (_VALIDATION, _TEST))
+    train, own_validation, test = (_scored(contents, parts) for parts in (_TRAIN, _VALIDATION, _TEST))
     notes: list[str] = []
     divided = _roles_to_fill(config, has_validation=own_validation is not None, has_test=test is not None)
     if test is None and own_validation is not None:
@@ -197,9 +196,10 @@ def _role(contents: Contents, parts: tuple[str, ...]) -> Role | None:
     return Role(np.sort(np.concatenate([contents.in_part(part) for part in parts])), parts)
 
 
-def _scored(contents: Contents, role: Role | None) -> Role | None:
-    """Returns the role without images that have no label to score."""
-    if role is None or contents.only_trains is None:
+def _scored(contents: Contents, parts: tuple[str, ...]) -> Role | None:
+    """Returns the role of these parts; to validate and test, without images that have no label to score."""
+    role = _role(contents, parts)
+    if role is None or contents.only_trains is None or parts == _TRAIN:
         return role
     return Role(role.positions[~contents.only_trains[role.positions]], role.parts)
 

@@ -87,8 +87,7 @@ def data_for(
         named = " ".join(filter(None, (manifest.data_name, f"({names[0]})" if names else "")))
         return FoundData(None, f"{named} is not here. {_NEEDED}")
     try:
-        dataset = _loaded(model, source, paths, report)
-        class_numbers(model.labels, dataset.labels)
+        class_numbers(model.labels, (dataset := _loaded(model, source, paths, report)).labels)
     except DatasetError as error:
         return FoundData(None, f"{error} {_NEEDED}")
     if dataset.fingerprint != manifest.data_fingerprint:

@@ -1,7 +1,6 @@
 """Scores of a classifier, each with its sample size and 95 % interval. Draws and prints nothing.
 
-Macro averages as scikit-learn has them: what is undefined counts as 0. A class without images is not measured, and left
-out also where some image is taken for it.
+Macro averages as scikit-learn has them: what is undefined counts as 0; a class without images is left out.
 """
 
 import math

@@ -43,7 +43,7 @@ def _by_files(tree: Tree, files: list[str]) -> Found | None:
     placed, left_out = [], {}
     for path in tree.pictures:
         number = numbers.get((path.parent.parent, path.stem))
-        _put(path, number, tree.split_around(path) or ALL_IMAGES, None, (placed, left_out))
+        _put(path, number, tree.split_around(path) or ALL_IMAGES, box=None, into=(placed, left_out))
     return Found("AffectNet", placed, left_out=left_out) if placed else None
 
 
@@ -73,13 +73,13 @@ def _by_tables(tree: Tree, tables: dict[str, list[str]]) -> Found | None:
             if path is not None:
                 left_out.pop(str(path), None)
                 box = _box([row[place] for place in box_places])
-                _put(path, row[places[1]], part, box, (placed, left_out))
+                _put(path, row[places[1]], part, box=box, into=(placed, left_out))
     notes = [f"{missing:,} pictures that the tables name are not there."] if missing else []
     return Found("AffectNet (csv with boxes)", placed, left_out=left_out, notes=notes) if placed else None
 
 
 def _put(
-    path: PurePosixPath, number: str | None, part: str, box: Box | None, into: tuple[list[Placed], dict[str, str]]
+    path: PurePosixPath, number: str | None, part: str, *, box: Box | None, into: tuple[list[Placed], dict[str, str]]
 ) -> None:
     placed, left_out = into
     if number in _LABELS:

@@ -67,14 +67,14 @@ def pictures(stream: BinaryIO, name: str, reading: TableReading, report: DataRep
             _check_size(file.metadata, name)
             batches = file.iter_batches(_ROWS_AT_ONCE, columns=[columns.image, columns.label])
             rows = (row for batch in batches for row in batch.to_pylist())
-            yield from _pictures(rows, columns, name, reading, report)
+            yield from _pictures(rows, columns, name, reading=reading, report=report)
         except _DAMAGED as error:
             reason = f"{name} is no Parquet file that can be read: {error}."
             raise DatasetError(reason, hint="Download it again.") from None
 
 
 def _pictures(
-    rows: Iterator[dict], columns: _Columns, name: str, reading: TableReading, report: DataReport
+    rows: Iterator[dict], columns: _Columns, name: str, *, reading: TableReading, report: DataReport
 ) -> Iterator[Picture]:
     for number, row in enumerate(rows):
         label = _label(row[columns.label], columns.names)

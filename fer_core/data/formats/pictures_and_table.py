@@ -55,6 +55,8 @@ def recognise(tree: Tree) -> Found | None:
                     f"{tree.source}: {one.name} is labelled {labelled[one.name].label!r} and {one.label!r}.",
                     hint="Keep one table with one label for each picture.",
                 )
+    if len({one.label for one in labelled.values()}) > _MOST_CLASSES:
+        return None
     left_out = {str(path): f"as {listed(tables)} has no label of them" for path in tree.pictures}
     left_out = {name: reason for name, reason in left_out.items() if name not in labelled}
     notes = [f"{missing:,} lines of {listed(tables)} name no picture that is there."] if missing else []
