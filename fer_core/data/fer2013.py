@@ -38,8 +38,8 @@ _TITLES = {
 }
 """By the number of images of each class."""
 _COLUMNS_HINT = (
-    "Expected are the columns emotion, pixels and Usage, as in fer2013.csv and icml_face_data.csv. Of a table that names "
-    "pictures, give the folder that both lie in."
+    "Expected are the columns emotion, pixels and Usage, as in fer2013.csv and icml_face_data.csv. Of a table that "
+    "names pictures, give the folder that both lie in."
 )
 _WORDS = {
     "emotion": ("emotion", "emotions", "label", "labels", "class"),

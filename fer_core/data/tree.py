@@ -3,6 +3,7 @@
 Formats read no picture. Label files are read within bounds, however large they say they are.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,7 +24,9 @@ from fer_core.labels import normalized
 
 MOST_LABEL_BYTES = 2**28
 """Of all label files that are read at once; AffectNet's 300,000 take less than a fifth."""
-_TABLES_FIRST = (".csv", ".tsv", ".lst", ".yaml", ".yml", ".json", ".names", ".txt")
+_TABLES_FIRST = {".csv": 0, ".tsv": 1, ".lst": 2, ".yaml": 3, ".yml": 3, ".json": 4, ".names": 5, ".txt": 6}
+_LISTS_IN_A_FOLDER = 3
+"""More small texts in one folder are each about one picture."""
 
 ReadFiles = Callable[[Collection[str], int], Iterator[tuple[str, bytes]]]
 """Yields the names of files and how each begins, at most so many bytes of it."""
@@ -116,10 +119,14 @@ class Tree:
     def beginnings(self) -> dict[str, bytes]:
         """How the files begin that may be lists of labels: a few of them, the likeliest first."""
         stems = {path.stem for path in self.pictures}
-        likely = [path for path in map(PurePosixPath, self.others) if may_be_labels(path.name)]
-        likely = [path for path in likely if path.stem not in stems]
-        likely.sort(key=lambda path: (_TABLES_FIRST.index(s) if (s := path.suffix.lower()) in _TABLES_FIRST else 99,
-                                      len(path.parts), str(path)))  # fmt: skip
+        in_folder: Counter[PurePosixPath] = Counter()
+        ranked = []
+        for path in map(PurePosixPath, self.others):
+            if may_be_labels(path.name) and path.stem not in stems:
+                in_folder[path.parent] += 1
+                is_one_of_many = in_folder[path.parent] > _LISTS_IN_A_FOLDER
+                ranked.append((is_one_of_many, _TABLES_FIRST.get(path.suffix.lower(), 9), len(path.parts), path))
+        likely = [path for *_, path in sorted(ranked)]
         chosen = [str(path) for path in likely[:MOST_TABLES_READ]]
         read = dict(self.read_files(chosen, TABLE_BYTES_READ)) if chosen else {}
         return {name: read[name] for name in chosen if name in read}

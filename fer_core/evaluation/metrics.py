@@ -260,9 +260,8 @@ def macro_f1_interval(confusion: np.ndarray, *, confidence: float = 0.95, seed: 
     if not scores:
         return low, high
     middle = summary(confusion).macro_f1
-    classes = int((confusion.sum(axis=1) > 0).sum())
     ends = np.array([wilson_interval(round(score.f1) * score.images, score.images, confidence) for score in scores])
-    spreads = np.abs(ends - [[score.f1] for score in scores]) / classes
+    spreads = np.abs(ends - [[score.f1] for score in scores]) / np.count_nonzero(confusion.sum(axis=1))
     down, up = math.hypot(middle - low, *spreads[:, 0]), math.hypot(high - middle, *spreads[:, 1])
     return max(0.0, middle - down), min(1.0, middle + up)
 

@@ -4,12 +4,14 @@ import hashlib
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
+from fer_core.data.reading import settled_labels
 from fer_core.data.votes import COLUMNS, FERPLUS, VoteRule, Votes, votes_for
 from fer_core.emotions import FER2013_CSV_ORDER
 from fer_core.errors import DatasetError, SourceError
@@ -66,8 +68,6 @@ def test_pictures_are_known_by_the_names_of_the_download_and_of_ferplus():
         "happy/Training_5.jpg": None,
         "me.jpg": None,
     }
-    from pathlib import PurePosixPath
-
     assert {name: votes.row_of(PurePosixPath(name)) for name in names} == names
     assert votes.of_picture("neutral/Training_52789098.jpg") is None
 
@@ -170,6 +170,14 @@ def test_the_real_votes_give_the_numbers_of_the_paper(test_data, fer2013_cache, 
     left_out = {(one.reason, one.place): one.images for one in dataset.contents.report.left_out}
     assert left_out["as FER+ has no votes on them (not a face)", "test"] == 10
     assert left_out["as FER+ has no votes on them (not a face)", "train"] == 149
+
+
+def test_settings_of_labels_and_votes_hold_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "map.txt").write_text("Anger=mad\n8=\n")
+    config = TrainConfig(label_map="map.txt", votes="votes.csv")
+    assert settled_labels(config) == {"label_map": "anger=mad,8=", "votes": str(tmp_path / "votes.csv")}
+    assert settled_labels(TrainConfig(votes="ferplus")) == {"label_map": None, "votes": "ferplus"}
 
 
 @pytest.fixture

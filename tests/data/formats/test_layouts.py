@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from fer_core.data.audit import audit
 from fer_core.emotions import FER2013_LABELS
 from tests.data.formats import layouts
 from tests.data.formats.layouts import face, written
@@ -89,6 +90,23 @@ def test_each_picture_has_the_label_that_was_drawn(load, tmp_path, name):
         if not drawn[label]:
             drawn[label] = {face(label, one).tobytes() for one in numbers}
         assert image.tobytes() in drawn[label], label
+
+
+def test_the_audit_has_what_the_command_line_says(load, tmp_path):
+    dataset = load(written(layouts.rafdb_official(), tmp_path, "zip"))
+    report = audit(dataset).to_json()["report"]
+    assert report["format"] == "RAF-DB (aligned pictures)"
+    assert tuple(report["sentences"]) == dataset.notes[:2]
+    (left_out,) = report["left_out"]
+    assert left_out["images"] == 35
+    assert load(written(layouts.rafdb_official(), tmp_path, "zip")).contents.report == dataset.contents.report
+
+
+def test_a_list_among_many_texts_on_single_pictures_is_found(load, tmp_path):
+    files = layouts.rafdb_official()
+    files |= {f"basic/Annotation/auto/train_{n:05}_auto_attri.txt": b"1 2 3" for n in range(50)}
+    files |= {f"a/{n}.txt": b"1 2 3" for n in range(50)}
+    assert load(written(files, tmp_path, "zip")).contents.report.format == "RAF-DB (aligned pictures)"
 
 
 def test_numbers_without_a_map_are_numbers_and_it_is_said_how_to_name_them(load, tmp_path):
