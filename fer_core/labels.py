@@ -25,14 +25,14 @@ _SAME_WORD = {
     "surprise": ("surprised", "suprise", "suprised", "surprize", "surprized", "surprising", "surprises"),
 }
 _NEAR_WORD = {
-    "angry": ("mad", "rage", "ang", "an"),
+    "angry": ("mad", "rage", "furious", "angered", "ang", "an"),
     "contempt": ("scorn", "disdain", "con", "co"),
-    "disgust": ("dis", "di"),
-    "fear": ("afraid", "scared", "frightened", "fea", "af", "fe"),
-    "happy": ("joy", "joyful", "smile", "smiling", "smiley", "hap", "ha"),
-    "neutral": ("calm", "natural", "noemotion", "neu", "ne"),
-    "sad": ("sorrow", "unhappy", "sadly", "sa"),
-    "surprise": ("astonished", "astonishment", "amazed", "sur", "su"),
+    "disgust": ("revulsion", "repulsed", "dis", "di"),
+    "fear": ("afraid", "scared", "frightened", "terrified", "fea", "af", "fe"),
+    "happy": ("joy", "joyful", "smile", "smiling", "smiley", "cheerful", "laughing", "hap", "ha"),
+    "neutral": ("calm", "natural", "noemotion", "expressionless", "neu", "ne"),
+    "sad": ("sorrow", "sorrowful", "unhappy", "sadly", "sa"),
+    "surprise": ("astonished", "astonishment", "amazed", "shocked", "sur", "su"),
 }
 """Taken for the emotion where the data has no class that is called so already: RAVDESS has calm and neutral."""
 _SAME = {word: label for label, words in _SAME_WORD.items() for word in (label, *words)}
@@ -112,8 +112,10 @@ class LabelMap(NamedTuple):
         """
         found = {name: canonical(name) if self.aliases else name for name in names}
         called = Counter(found.values())
-        # calm beside neutral, "angry 1" beside "angry 2"
-        meant = {name: name if name not in _SAME and called[label] > 1 else label for name, label in found.items()}
+        are_emotions = 2 * sum(label in EMOTIONS for label in found.values()) > len(found)
+        # Not where there is calm beside neutral, "angry 1" beside "angry 2", or con beside pro and contra.
+        taken = {name for name, label in found.items() if name in _SAME or (are_emotions and called[label] == 1)}
+        meant = {name: label if name in taken else name for name, label in found.items()}
         keys = {_key(name) for name in (*meant.values(), *names)}
         unknown = [key for key in self.table if key not in keys and self._meant(key) not in keys]
         if (self.table and len(unknown) == len(self.table)) or (unknown and not self.name):

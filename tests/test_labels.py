@@ -21,6 +21,7 @@ def test_other_words_for_an_emotion_mean_it(name, label):
 
 def test_near_words_are_classes_of_their_own_beside_the_emotion():
     assert LabelMap().read(["calm", "neutral", "fearful"]) == {"calm": "calm", "neutral": "neutral", "fearful": "fear"}
+    assert LabelMap().read(["con", "pro", "contra", "sad"]) == {name: name for name in ("con", "pro", "contra", "sad")}
     assert LabelMap().read(["anger", "angry"]) == {"anger": "angry", "angry": "angry"}
     assert LabelMap().read(["happy 1", "happy 2"]) == {"happy 1": "happy 1", "happy 2": "happy 2"}
 

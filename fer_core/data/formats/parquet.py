@@ -76,12 +76,13 @@ def pictures(stream: BinaryIO, name: str, reading: TableReading, report: DataRep
 def _pictures(
     rows: Iterator[dict], columns: _Columns, name: str, *, reading: TableReading, report: DataReport
 ) -> Iterator[Picture]:
+    of_names = reading.labels.read(columns.names) if columns.names else {}
     for number, row in enumerate(rows):
         label = _label(row[columns.label], columns.names)
         if not label:
             report.leave_out("as they have no label", name)
             continue
-        read = reading.labels.read([label])[label]
+        read = of_names[label] if label in of_names else reading.labels.read([label])[label]
         report.read_as |= {label: read} if label != read else {}
         if read:
             content = _content(row[columns.image])

@@ -16,28 +16,43 @@ _LINE = re.compile(r"(train|test)_\d+(_aligned)?\.\w+[\s,;]+[1-7]")
 _NAME = re.compile(r"((train|test)_\d+)(_aligned)?")
 _LABELS = NUMBERS["rafdb"]
 _FORMAT = "RAF-DB"
+_MOST = 0.9
 
 
 def recognise(tree: Tree) -> Found | None:
-    """Returns the pictures by their list of labels, or by numbered folders or tables if they have its names."""
-    tables = [name for name, start in tree.beginnings.items() if matching(start, _LINE)]
+    """Returns the pictures by their list of labels, or by numbered folders or tables if they have its names.
+
+    Other names are taken too, where a table of labels agrees with folders 1 to 7.
+    """
     named = {path: match for path in tree.pictures if (match := _NAME.fullmatch(path.stem))}
     if len(named) < max(1, 0.5 * len(tree.pictures)):
-        return None
+        return _by_folders_and_table(tree)
+    tables = [name for name, start in tree.beginnings.items() if matching(start, _LINE)]
     if tables:
         return _by_lists(tree, tables, named)
     numbered = any(path.parent.name in _LABELS for path in named)
-    listed = pictures_and_table.recognise(tree)
-    found = listed or (class_folders.recognise(tree) if numbered else None)
+    found = pictures_and_table.recognise(tree) or (class_folders.recognise(tree) if numbered else None)
     if found is None or not {one.label for one in found.pictures} <= _LABELS.keys():
         return None
-    return _renamed(found)
+    found.pictures = [one for one in found.pictures if _NAME.fullmatch(PurePosixPath(one.name).stem)]
+    return _renamed(found, _FORMAT)
 
 
-def _renamed(found: Found) -> Found:
-    placed = [one for one in found.pictures if _NAME.fullmatch(PurePosixPath(one.name).stem)]
-    pictures = [Placed(one.name, one.part, _LABELS[one.label]) for one in placed]
-    return Found(_FORMAT, pictures, left_out=found.left_out, root=found.root, notes=found.notes)
+def _by_folders_and_table(tree: Tree) -> Found | None:
+    numbered = sum(path.parent.name in _LABELS for path in tree.pictures)
+    if {path.parent.name for path in tree.pictures} < _LABELS.keys() or numbered < max(1, _MOST * len(tree.pictures)):
+        return None
+    found = pictures_and_table.recognise(tree)
+    agreeing = [one for one in found.pictures if PurePosixPath(one.name).parent.name == one.label] if found else []
+    if len(agreeing) < max(1, _MOST * len(tree.pictures)):
+        return None
+    found.pictures = agreeing
+    return _renamed(found, "RAF-DB, by its folders 1 to 7 and its table of labels")
+
+
+def _renamed(found: Found, what: str) -> Found:
+    pictures = [Placed(one.name, one.part, _LABELS[one.label]) for one in found.pictures]
+    return Found(what, pictures, left_out=found.left_out, root=found.root, notes=found.notes)
 
 
 def _by_lists(tree: Tree, tables: list[str], named: dict[PurePosixPath, re.Match]) -> Found:

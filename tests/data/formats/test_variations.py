@@ -87,6 +87,14 @@ def test_two_labels_for_one_picture_are_refused_and_missing_pictures_counted():
 def test_rafdb_is_known_by_its_names():
     folders = [f"D/{split}/{n % 7 + 1}/{split}_{n:05}_aligned.jpg" for split in ("train", "test") for n in range(14)]
     assert read(folders)[1] == dict.fromkeys(("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"), 4)
+    other = [f"{split}/{n % 7 + 1}/{split[0]}{n}.jpg" for split in ("train", "test") for n in range(14)]
+    listed = {
+        f"{split}.csv": "\n".join(["label,image", *(f"{n % 7 + 1},{split[0]}{n}.jpg" for n in range(14))]).encode()
+        for split in ("train", "test")
+    }
+    reading, counts = read(other, listed)
+    assert (counts["surprise"], reading.report.format[:18]) == (4, "RAF-DB, by its fol")
+    assert "surprise" not in read(other)[1], "folders 1 to 7 alone may be anything"
     flat = [f"D/train/train_{n:05}.jpg" for n in range(14)]
     listed = "\n".join(f"{n},train_{n:05}.jpg,{n % 7 + 1}" for n in range(14))
     reading, counts = read(flat, {"D/train_labels.csv": f"index,image,label\n{listed}".encode()})
