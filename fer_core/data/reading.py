@@ -13,6 +13,7 @@ from fer_core.data.contents import Known, Listing, Picture
 from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.data.fer2013 import TableReading, pixel_rows
 from fer_core.data.formats import ferplus
+from fer_core.data.formats.class_folders import not_read
 from fer_core.data.report import DataReport, folder_around, listed
 from fer_core.data.tree import Box, Found, Placed, Tree
 from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
@@ -92,7 +93,10 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     found = (ferplus.by_names(tree) if options.votes is not None else None) or formats.recognise(tree)
     report = DataReport(found.format, is_usual=found.is_usual, notes=list(found.notes))
     root = found.root if found.root is not None else folder_around(one.name for one in found.pictures)
-    report.leave_all_out(found.left_out, root)
+    known = found.left_out.keys() | {one.name for one in found.pictures}
+    unknown = dict.fromkeys(tree.picture_names - known, f"as {found.format} does not have them")
+    report.leave_all_out(found.left_out | unknown, root)
+    report.notes += not_read(name for name in tree.others if name not in known)
     if found.tables:
         return Reading([], found.tables, report, options, found.read_table or pixel_rows)
     pictures = _voted(found, options, report)

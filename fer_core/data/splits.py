@@ -247,11 +247,17 @@ def _roles_to_fill(config: TrainConfig, *, has_validation: bool, has_test: bool)
 
 
 def _too_few(contents: Contents, name: str, divided: tuple[str, ...]) -> DatasetError:
+    each = " and ".join(filter(None, (", ".join(divided[:-1]), divided[-1])))
+    if contents.persons:
+        return DatasetError(
+            f"No image is left for {name}: the pictures show {len(set(contents.persons)):,} persons, and nobody may be "
+            "on both sides.",
+            hint=f"Pictures of more persons are needed, of each emotion at least one each for {each}.",
+        )
     positions = _role(contents, (*_TRAIN, ALL_IMAGES, MORE_IMAGES)).positions
     labels, hashes = contents.label_numbers[positions], contents.hashes[positions]
     different = [len(np.unique(hashes[labels == number])) for number in range(len(contents.labels))]
     counts = ", ".join(f"{label} has {count}" for label, count in zip(contents.labels, different, strict=True))
-    each = " and ".join(filter(None, (", ".join(divided[:-1]), divided[-1])))
     return DatasetError(
         f"No image is left for {name}: too few different images, copies not counted ({counts}).",
         hint=f"Each class needs at least {len(divided)} different images: one each for {each}.",

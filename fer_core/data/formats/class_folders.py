@@ -5,7 +5,7 @@ case, with folders around the whole ("archive/fer2013/train/…") and with other
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -75,7 +75,7 @@ def recognise(tree: Tree) -> Found:
         placed,
         left_out=_reasons(found, outside),
         root=found.root,
-        notes=[*notes, *_not_read(tree.others)],
+        notes=notes,
         is_usual=True,
     )
 
@@ -235,7 +235,8 @@ def _reasons(found: DataSet, outside: Sequence[PurePosixPath]) -> dict[str, str]
     return reasons
 
 
-def _not_read(others: Sequence[str]) -> list[str]:
+def not_read(others: Iterable[str]) -> list[str]:
+    """Returns a sentence on the pictures among these files that are of kinds which are not read, if there are some."""
     unread = [name for name in others if name.lower().endswith(OTHER_PICTURE_SUFFIXES)]
     return [f"Left out, as only {PICTURES_READ} are read: {_kinds(unread)}."] if unread else []
 

@@ -36,7 +36,7 @@ def recognise(tree: Tree) -> Found | None:
         )
     used = {name for name, _ in chosen}
     left_out = {str(path): f"as beside {listed(used)}" for path in tree.pictures}
-    notes = [f"Left out, as it has no labels: {name}." for name in sorted(columns.keys() - {*labelled})]
+    notes = [f"Left out, as it has no labels: {name}." for name in sorted(columns.keys() - {*labelled} - used)]
     notes += [f"Left out, as beside {listed(used)}: {name}." for name in labelled if name not in used]
     return Found(_FORMAT, tables=chosen, left_out=left_out, notes=notes, is_usual=True)
 

@@ -12,8 +12,8 @@ from fer_core.data.tables import matching, table_rows
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.labels import NUMBERS
 
-_LINE = re.compile(r"(train|test)_\d+(_aligned)?\.\w+[\s,;]+[1-7]")
-_NAME = re.compile(r"((train|test)_\d+)(_aligned)?")
+_LINE = re.compile(r"(train|test|val|valid)_\d+(_aligned)?\.\w+[\s,;]+[1-7]")
+_NAME = re.compile(r"((train|test|val|valid)_\d+)(_aligned)?")
 _LABELS = NUMBERS["rafdb"]
 _FORMAT = "RAF-DB"
 _MOST = 0.9
@@ -34,7 +34,6 @@ def recognise(tree: Tree) -> Found | None:
     found = pictures_and_table.recognise(tree) or (class_folders.recognise(tree) if numbered else None)
     if found is None or not {one.label for one in found.pictures} <= _LABELS.keys():
         return None
-    found.pictures = [one for one in found.pictures if _NAME.fullmatch(PurePosixPath(one.name).stem)]
     return _renamed(found, _FORMAT)
 
 

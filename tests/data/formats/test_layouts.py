@@ -7,6 +7,7 @@ import pytest
 
 from fer_core.data.audit import audit
 from fer_core.emotions import FER2013_LABELS
+from fer_core.errors import DatasetError
 from tests.data.formats import layouts
 from tests.data.formats.layouts import face, written
 
@@ -90,6 +91,12 @@ def test_each_picture_has_the_label_that_was_drawn(load, tmp_path, name):
         if not drawn[label]:
             drawn[label] = {face(label, one).tobytes() for one in numbers}
         assert image.tobytes() in drawn[label], label
+
+
+def test_too_few_persons_are_refused_for_what_they_are(load, tmp_path):
+    files = {name: data for name, data in layouts.kdef().items() if name[6:9] in ("F01", "F02")}
+    with pytest.raises(DatasetError, match="the pictures show 2 persons, and nobody may be on both sides"):
+        load(written(files, tmp_path, "folder"))
 
 
 def test_the_audit_has_what_the_command_line_says(load, tmp_path):

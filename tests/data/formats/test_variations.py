@@ -87,6 +87,10 @@ def test_two_labels_for_one_picture_are_refused_and_missing_pictures_counted():
 def test_rafdb_is_known_by_its_names():
     folders = [f"D/{split}/{n % 7 + 1}/{split}_{n:05}_aligned.jpg" for split in ("train", "test") for n in range(14)]
     assert read(folders)[1] == dict.fromkeys(("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"), 4)
+    mixed = [*(name.replace("test", "valid") for name in folders), "D/train/1/me.jpg", "D/docs/me.jpg"]
+    reading, counts = read(mixed)
+    assert Counter(one.part for one, _ in reading.placed) == {"train": 15, "validation": 14}
+    assert [(one.reason, one.images) for one in reading.report.left_out] == [("as beside train and valid", 1)]
     other = [f"{split}/{n % 7 + 1}/{split[0]}{n}.jpg" for split in ("train", "test") for n in range(14)]
     listed = {
         f"{split}.csv": "\n".join(["label,image", *(f"{n % 7 + 1},{split[0]}{n}.jpg" for n in range(14))]).encode()
