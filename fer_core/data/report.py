@@ -100,6 +100,12 @@ def folder_in(name: str, root: tuple[str, ...]) -> str:
     return "/".join(parts[: shared + 1]) or TOP
 
 
+def missing_pictures(lines: int, tables: Iterable[str]) -> list[str]:
+    """Returns a note on lines of tables that name pictures which are not there, if there are some."""
+    named = f"{lines:,} lines of {{}} name" if lines > 1 else "1 line of {} names"
+    return [f"{named.format(listed(tables))} no picture that is there."] if lines else []
+
+
 def folder_around(names: Iterable[str]) -> tuple[str, ...]:
     """Returns the parts of the folder that all these files lie in."""
     folders = {PurePosixPath(name).parts[:-1] for name in names}

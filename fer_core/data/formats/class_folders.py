@@ -36,6 +36,9 @@ _BESIDE = {
     *("assets", "demo", "examples"),
 }
 
+_AROUND_CLASSES = {"images", "image", "imgs", "img", "pictures", "faces", "data"}
+"""Folders in that of a split that say nothing: train/images/happy."""
+
 Folder = tuple[str, ...]
 
 
@@ -140,7 +143,9 @@ def _in_split(path: PurePosixPath, place: int) -> InClass | None:
     split = split_of(path.parts[place])
     while split and len(path.parts) > place + 1 and split_of(path.parts[place]) == split:
         place += 1
-    return InClass(path, place) if split and len(path.parts) > place + 1 else None
+    while split and len(path.parts) > place + 2 and path.parts[place].lower() in _AROUND_CLASSES:
+        place += 1
+    return InClass(path, place, split) if split and len(path.parts) > place + 1 else None
 
 
 def _class_root(folders: Sequence[Folder], source: str) -> Folder:

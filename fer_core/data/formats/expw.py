@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.report import missing_pictures
 from fer_core.data.tables import matching, table_rows
 from fer_core.data.tree import Box, Found, Placed, Tree
 from fer_core.labels import NUMBERS
@@ -33,5 +34,4 @@ def recognise(tree: Tree) -> Found | None:
         box = Box(left, top, right - left, bottom - top)
         placed.append(Placed(name, ALL_IMAGES, _LABELS[row[-1]], box, face=faces[name]))
     left_out = {str(path): f"as {table} has no face of them" for path in tree.pictures if not faces[str(path)]}
-    notes = [f"{missing:,} lines of {table} name no picture that is there."] if missing else []
-    return Found("ExpW", placed, left_out=left_out, notes=notes) if placed else None
+    return Found("ExpW", placed, left_out=left_out, notes=missing_pictures(missing, [table])) if placed else None

@@ -7,7 +7,7 @@ import re
 from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.report import listed
+from fer_core.data.report import missing_pictures
 from fer_core.data.tables import first_rows, table_rows
 from fer_core.data.tree import Box, Found, Placed, Tree
 from fer_core.data.votes import COLUMNS, Votes, is_named_by_row, is_votes_header, read_votes
@@ -22,22 +22,21 @@ def recognise(tree: Tree) -> Found | None:
     tables = [name for name, start in tree.beginnings.items() if _is_label_table(start)]
     if not tables:
         return None
-    by_path = {str(path): path for path in tree.pictures}
     placed: list[Placed] = []
     missing = 0
     for table in tables:
         folder = PurePosixPath(table).parent
         part = tree.split_around(table) or ALL_IMAGES
-        for row in table_rows(tree, table):
-            path = by_path.get(str(folder / row[0])) or by_path.get(str(folder / "images" / row[0]))
-            if path is None or not _is_label_row(row):
-                missing += 1
+        for number, row in enumerate(table_rows(tree, table)):
+            paths = [path for path in tree.pictures_called(row[0]) if folder in path.parents]
+            if len(paths) != 1 or not _is_label_row(row):
+                missing += number > 0 or _is_label_row(row)  # the first line may be a header
                 continue
-            placed.append(Placed(str(path), part, "", _box(row[1]), votes=tuple(map(int, row[2:]))))
+            box = _box(row[1]) if len(row) > 1 + len(COLUMNS) else None
+            placed.append(Placed(str(paths[0]), part, "", box, votes=tuple(map(int, row[-len(COLUMNS) :]))))
     used = {one.name for one in placed}
-    notes = [f"{missing:,} lines of {listed(tables)} name no picture that is there."] if missing else []
-    left_out = {name: _NOT_LISTED for name in by_path if name not in used}
-    return Found(_FORMAT, placed, left_out=left_out, notes=notes) if placed else None
+    left_out = {name: _NOT_LISTED for name in tree.picture_names if name not in used}
+    return Found(_FORMAT, placed, left_out=left_out, notes=missing_pictures(missing, tables)) if placed else None
 
 
 def votes_beside(tree: Tree) -> Votes | None:
@@ -65,9 +64,11 @@ def _is_label_table(start: bytes) -> bool:
 
 
 def _is_label_row(row: list[str]) -> bool:
-    votes = row[2:]
-    are_numbers = all(cell.isdecimal() and len(cell) < 3 for cell in votes)
-    return len(votes) == len(COLUMNS) and are_numbers and _BOX.fullmatch(row[1]) is not None
+    """Returns whether this is a picture, its box (or none), and ten votes."""
+    between = row[1 : -len(COLUMNS)]
+    are_numbers = all(cell.isdecimal() and len(cell) < 3 for cell in row[-len(COLUMNS) :])
+    has_box = len(between) == 1 and _BOX.fullmatch(between[0]) is not None
+    return len(row) > len(COLUMNS) and "." in row[0] and are_numbers and (has_box or not between)
 
 
 def _box(text: str) -> Box:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_in, split_of
-from fer_core.data.report import listed
+from fer_core.data.report import listed, missing_pictures
 from fer_core.data.tables import first_rows, table_rows
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.errors import DatasetError
@@ -59,7 +59,7 @@ def recognise(tree: Tree) -> Found | None:
         return None
     left_out = {str(path): f"as {listed(tables)} has no label of them" for path in tree.pictures}
     left_out = {name: reason for name, reason in left_out.items() if name not in labelled}
-    notes = [f"{missing:,} lines of {listed(tables)} name no picture that is there."] if missing else []
+    notes = missing_pictures(missing, tables)
     what = f"pictures and {'tables' if len(tables) > 1 else 'a table'} of labels ({listed(tables)})"
     return Found(what, list(labelled.values()), left_out=left_out, notes=notes) if labelled else None
 

@@ -15,6 +15,7 @@ _NAMES_FILES = ("obj.names", "classes.txt", "_darknet.labels", "classes.names")
 _LIST = re.compile(r"^names\s*:\s*[\[{](.*?)[\]}]", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"^names\s*:\s*(?:#.*)?\n((?:[ \t]*(?:-|\d+\s*:).*\n?|\s*\n)+)", re.MULTILINE)
 _ENTRY = re.compile(r"""^[ \t]*(?:-|\d+\s*:)\s*(.*?)\s*$""", re.MULTILINE)
+_COMMENT = re.compile(r"\s#.*")
 _NUMBERED = re.compile(r"^\s*\d+\s*:\s*")
 _MOST_BYTES = 2**20
 _BOX_CELLS = 5
@@ -62,22 +63,20 @@ def _names_in(text: str) -> list[str]:
         entries = _ENTRY.findall(match[1])
     else:
         return []
-    return [normalized(entry.strip().strip("'\"")) for entry in entries if entry.strip()]
+    return [normalized(_COMMENT.sub("", entry).strip().strip("'\"")) for entry in entries if entry.strip()]
 
 
 def _label_files(tree: Tree) -> dict[str, str]:
     """Returns the label file of each picture that has one: in labels/ for images/, or beside it."""
-    texts = {name for name in tree.others if name.lower().endswith(".txt")}
+    texts = {name.lower(): name for name in tree.others if name.lower().endswith(".txt")}
     found = {}
     for path in tree.pictures:
         parts = list(path.with_suffix(".txt").parts)
-        places = [place for place, part in enumerate(parts[:-1]) if part.lower() == "images"]
-        beside = "/".join(parts)
-        if places:
-            parts[places[-1]] = "labels" if parts[places[-1]].islower() else parts[places[-1]].replace("mages", "abels")
-        of_labels = "/".join(parts)
-        name = of_labels if of_labels in texts else beside
-        if name in texts:
+        beside = "/".join(parts).lower()
+        for place in [place for place, part in enumerate(parts[:-1]) if part.lower() == "images"][-1:]:
+            parts[place] = "labels"
+        name = texts.get("/".join(parts).lower()) or texts.get(beside)
+        if name is not None:
             found[str(path)] = name
     return found
 

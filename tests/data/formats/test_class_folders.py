@@ -41,6 +41,7 @@ def refused(*names: str, files: dict[str, bytes] | None = None) -> str:
         (("a/fer2013/train/sad/a.jpg", "a/fer2013/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("test/train/sad/a.jpg", "test/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("train/train/sad/a.jpg", "test/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
+        (("train/images/sad/a.jpg", "test/Images/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("train/sad/person 1/a.jpg", "test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("fr\u00f6hlich/a.jpg", "fro\u0308hlich/b.jpg"), [("all images", "fr\u00f6hlich")] * 2),
     ],

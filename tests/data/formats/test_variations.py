@@ -158,15 +158,32 @@ def test_expw_has_several_faces_in_a_picture():
 
 
 @pytest.mark.parametrize(
-    "names", [b"names:\n  0: Anger\n  1: 'Happy'\n", b'names: [anger, "happy"]', b"names:\n- anger\n- Happy\n"]
+    "names",
+    [
+        b"names:\n  0: Anger\n  1: 'Happy'\n",
+        b'names: [anger, "happy"]',
+        b"names:\n    - anger # first\n    - Happy\nnc: 2\n",
+    ],
 )
-@pytest.mark.parametrize("folders", [("train/images", "train/labels"), ("images/train", "labels/train"), ("", "")])
+@pytest.mark.parametrize("folders", [("Train/Images", "Train/Labels"), ("images/train", "labels/train"), ("", "")])
 def test_yolo_has_names_in_any_form_and_labels_in_any_folder(names, folders):
     pictures = [f"{folders[0]}/{n}.jpg".strip("/") for n in range(3)]
     labels = {f"{folders[1]}/{n}.txt".strip("/"): b"1 0.5 0.5 0.2 0.2\n0 .1 .1 .3 .1 .3 .3\n" for n in range(2)}
     reading, counts = read(pictures, {"data.yaml": names} | labels)
     assert counts == {"angry": 2, "happy": 2}
     assert [one.images for one in reading.report.left_out if one.reason == "as no face is marked in them"] == [1]
+
+
+def test_ferplus_differs_in_case_and_may_have_a_header_or_no_boxes():
+    header = "name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    votes = "9,0,0,0,0,0,0,0,1,0"
+    plain = "\n".join([header, *(f"fer{n:07}.png,{votes}" for n in range(8))])
+    boxed = "\n".join(f'fer{n:07}.png,"(0, 0, 48, 48)",{votes}' for n in range(8))
+    for table_name, content in (("Label.csv", boxed), ("labels.CSV", plain)):
+        reading, counts = read(
+            [f"x/fer2013train/fer{n:07}.PNG" for n in range(8)], {f"x/fer2013train/{table_name}": content.encode()}
+        )
+        assert (counts, reading.placed[0][0].part) == ({"neutral": 8}, "train")
 
 
 @pytest.mark.parametrize("folder", ["{}/{}{}.jpg", "{}2017/{}{}.jpg"])
