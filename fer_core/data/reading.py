@@ -102,8 +102,7 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     pictures = _voted(found, options, report)
     meant = options.labels.read(sorted({one.label for one, _ in pictures}))
     report.read_as = {name: label for name, label in meant.items() if name != label}
-    named = [(replace(one, label=meant[one.label]), _renamed(known, meant)) for one, known in pictures]
-    named = [pair for pair in named if pair[0].label]
+    named = [_named(one, known, meant) for one, known in pictures if meant[one.label]]
     report.notes = [*_guessed({one.label for one, _ in named}), *report.notes]
     named.sort(key=lambda pair: (pair[0].part, pair[0].label, pair[0].name, pair[0].face))
     return Reading(named, [], report, options)
@@ -156,8 +155,12 @@ def _guessed(labels: Collection[str]) -> list[str]:
     return []
 
 
-def _renamed(known: Known, meant: Mapping[str, str]) -> Known:
-    return known._replace(shares=tuple((meant.get(name, name), share) for name, share in known.shares))
+def _named(one: Placed, known: Known, meant: Mapping[str, str]) -> tuple[Placed, Known]:
+    if meant[one.label] != one.label:
+        one = replace(one, label=meant[one.label])
+    if known.shares:
+        known = known._replace(shares=tuple((meant.get(name, name), share) for name, share in known.shares))
+    return one, known
 
 
 def _read_cropped(read: Read, box: Box) -> np.ndarray:

@@ -27,11 +27,6 @@ def one_class(folder):
         save_noise(folder / "sad" / f"{number}.png", number)
 
 
-def class_without_test(folder):
-    save_faces(folder)
-    save_noise(folder / "train" / "fear" / "a.png", 9999)
-
-
 def csv_with(row):
     return lambda path: path.write_text(f"{CSV_HEADER}0,Training,{PIXELS}\n{row}\n")
 
@@ -45,12 +40,6 @@ BAD_DATA = {
     "no such path": ("none.zip", lambda path: None, "There is no ", "--data sample"),
     "empty class folder": ("data", empty_class_folder, "folder train/fear holds no pictures", "remove the folder"),
     "one class only": ("data", one_class, "has one class only, 'sad'", "At least two emotions"),
-    "class without test images": (
-        "data",
-        class_without_test,
-        "test has no images of fear; train has",
-        "of every emotion",
-    ),
     "no images": (
         "notes.txt",
         lambda path: path.write_text("no\n"),

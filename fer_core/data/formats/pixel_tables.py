@@ -21,7 +21,7 @@ _HEADER_BYTES = 4096
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the table, or tables by the splits in their names. Raises DatasetError where it is not clear which."""
-    tables = [name for name in tree.names if is_fer2013_csv(PurePosixPath(name).name)]
+    tables = [name for name in tree.others if is_fer2013_csv(PurePosixPath(name).name)]
     columns = {name: columns_of(_header(start)) for name, start in tree.beginnings.items()}
     columns = {name: found for name, found in columns.items() if "pixels" in found}
     folders = {folder for path in tree.pictures for folder in path.parts[:-1]}
