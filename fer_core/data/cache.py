@@ -145,7 +145,11 @@ def _opened(folder: Path, side: int) -> CachedImages | None:
     """Returns the images, or None where they are not there or not whole (a disk that lost power)."""
     try:
         contents = load_contents(folder)
-        shape = (len(contents), side, side)
+        # Images of classes that are not trained have pixels there too.
+        stored, rest = divmod((folder / _PIXELS).stat().st_size, side * side)
+        if rest or (len(contents) and contents.rows.max() >= stored):
+            return None
+        shape = (stored, side, side)
         # An empty file cannot be mapped.
         pixels = np.memmap(folder / _PIXELS, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile):

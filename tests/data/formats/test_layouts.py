@@ -77,6 +77,8 @@ def test_a_layout_is_read_as_its_user_means_it(load, tmp_path, name, how):
     assert (dataset.labels, counts) == (expected.labels, expected.parts)
     notes = "\n".join(dataset.notes).replace("data/", "")
     assert [piece for piece in expected.said if piece not in notes] == []
+    images = [split.images(slice(None)) for split in (dataset.train, dataset.validation, dataset.test)]
+    assert min(picture.std() for split in images for picture in split) > 10
     assert dataset.bad_images == ()
 
 
