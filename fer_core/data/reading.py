@@ -16,7 +16,7 @@ from fer_core.data.formats import ferplus
 from fer_core.data.formats.class_folders import not_read
 from fer_core.data.report import DataReport, folder_around, listed
 from fer_core.data.tree import Box, Found, Placed, Tree
-from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
+from fer_core.data.votes import COLUMNS, MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
 from fer_core.errors import DatasetError
 from fer_core.labels import NAMELESS, USUAL_LABELS, LabelMap, is_emotion, label_map
 from fer_core.paths import Paths, expanded
@@ -143,6 +143,8 @@ def _voted(found: Found, options: ReadOptions, report: DataReport) -> list[tuple
             hint="Leave --votes out, or give FER-2013 as it is downloaded (csv, or Training_123.jpg).",
         )
     report.leave_all_out(left_out, folder_around(one.name for one in found.pictures))
+    missing = {*COLUMNS[: options.rule.classes]} - {one.label for one, _ in kept}
+    report.notes += [f"No picture is called {listed(missing)} by its votes."] if missing else []
     return kept
 
 
