@@ -18,6 +18,7 @@ from fer_core.errors import DatasetError
 LONGEST_LINE = 2**20
 """A picture of FER-2013 has 9,000 characters; the csv module would read a line of any length into memory."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LONGEST_MATCHED = 1000
 _SEPARATORS = ",;\t"
 _HINT = "Expected is a table with a line for each picture, its cells separated by commas."
 
@@ -88,6 +89,6 @@ def _cells(line: str, separator: str | None) -> list[str] | None:
 def matching(start: bytes, pattern: re.Pattern[str]) -> bool:
     """Returns whether nearly all lines that a file begins with match the pattern."""
     lines = [line.strip() for line in start.decode("utf-8-sig", "replace").splitlines()[:200]]
-    lines = [line for line in lines[: max(1, len(lines) - 1)] if line]
+    lines = [line for line in lines[: max(1, len(lines) - 1)] if line and len(line) < _LONGEST_MATCHED]
     lines = lines[1:] if len(lines) > 1 and not pattern.fullmatch(lines[0]) else lines  # a header
     return bool(lines) and sum(pattern.fullmatch(line) is not None for line in lines) >= 0.9 * len(lines)

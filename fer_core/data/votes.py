@@ -46,6 +46,7 @@ _SAME_NUMBER = {
 }
 """The pictures of the download whose number another one has too."""
 _ROWS = Path(__file__).parent / "fer2013_rows.npz"
+_MOST_ROWS = 100_000
 _NO_ROW = 65_535
 _HINT = "Give FER+'s fer2013new.csv, or --votes ferplus to have it downloaded."
 
@@ -112,7 +113,11 @@ def read_votes(lines: Iterable[list[str]], name: str) -> Votes:
             if not is_votes_header(row):
                 raise DatasetError(f"{name} is not FER+'s table of votes (by its first line).", hint=_HINT)
             continue
-        if len(row) != 2 + len(COLUMNS) or not all(cell.isdecimal() and len(cell) < 3 for cell in row[2:]):
+        if (
+            number > _MOST_ROWS
+            or len(row) != 2 + len(COLUMNS)
+            or not all(cell.isdecimal() and len(cell) < 3 for cell in row[2:])
+        ):
             raise DatasetError(f"{name}, line {number + 1}: not ten numbers of votes.", hint=_HINT)
         usages.append(row[0] if row[1] else "")
         counts.append([int(cell) for cell in row[2:]])

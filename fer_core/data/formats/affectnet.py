@@ -51,7 +51,7 @@ def _number(content: bytes) -> str | None:
     """Returns the number in an array of one value, which may be text."""
     try:
         return str(int(np.load(io.BytesIO(content), allow_pickle=False).reshape(-1)[0]))
-    except (ValueError, IndexError, EOFError, OSError, TypeError, OverflowError, SyntaxError):
+    except (ValueError, IndexError, EOFError, OSError, TypeError, OverflowError, SyntaxError, MemoryError):
         return None
 
 

@@ -10,9 +10,12 @@ from fer_core.data.folder_names import split_in
 from fer_core.data.tree import MOST_LABEL_BYTES, Box, Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import normalized
+from fer_core.resources import memory_bytes
 
 _MARKS = (b'"annotations"', b'"categories"', b'"images"', b'"licenses"')
 _BOX_VALUES = 4
+_GROWS = 64
+"""So much memory JSON may take, by its bytes, and leave half of it."""
 
 
 def recognise(tree: Tree) -> Found | None:
@@ -21,7 +24,7 @@ def recognise(tree: Tree) -> Found | None:
     if not files or not tree.pictures:
         return None
     placed: list[Placed] = []
-    for name, content in tree.read(files, MOST_LABEL_BYTES).items():
+    for name, content in tree.read(files, min(MOST_LABEL_BYTES, memory_bytes() // _GROWS)).items():
         try:
             placed += _faces(tree, PurePosixPath(name), json.loads(content))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

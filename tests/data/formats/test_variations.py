@@ -18,6 +18,8 @@ from tests.data.formats.layouts import tree_of
 NAMES = ["HAPPINESS", "anger", "sadness"]
 THREE = {"happy": 4, "angry": 4, "sad": 4}
 PICTURES = [f"images/{number}.jpg" for number in range(12)]
+SHAPE = b"{'descr': '<i8', 'fortran_order': False, 'shape': (10000000000000,), }"
+HUGE = b"\x93NUMPY\x01\x00v\x00" + SHAPE.ljust(117) + b"\n"
 AFFECTNET_COLUMNS = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression"
 
 
@@ -254,7 +256,9 @@ def test_hostile_label_files_end_in_sentences():
         {"_annotations.coco.json": b'{"images": ' + deep},
         {"data.yaml": b"names: [a, b]", **{f"train/labels/{n}.txt": b"9 nan inf 1 1\n-1 x\n" for n in range(3)}},
         {f"train/annotations/{n}_exp.npy": b"\x93NUMPY\x01\x00v\x00{'descr': '|O'" for n in range(3)},
+        {f"train/annotations/{n}_exp.npy": HUGE for n in range(3)},
         {"label.lst": b"a.jpg 1 1 1 1 1 1 . 5\n"},
+        {"label.lst": b"a" + b".1 1" * 10_000},
         {"S1_2_3_emotion.txt": b"inf"},
     ):
         with pytest.raises(DatasetError) as caught:
