@@ -91,6 +91,15 @@ class TrainConfig(Settings):
     """A file of names of images, one in each line, that neither train nor validate (`--audit-labels` finds some)."""
     skip_bad_images: bool = False
     """Go on without the images that cannot be read, and record them."""
+    label_map: str | None = None
+    """What classes are read as: a=b,c=d (b= drops a class), a file of such, affectnet, fer2013, rafdb, expw or ckplus
+    (what their numbers mean), or none. Without it: by what emotions are called (anger is angry)."""
+    votes: str | None = None
+    """FER+ votes as labels of FER-2013: its fer2013new.csv, or 'ferplus' to download it; 'none' ignores one beside."""
+    vote_classes: Literal[7, 8] = 8
+    """With votes: 8 classes, or 7 without contempt."""
+    vote_target: Literal["majority", "probability", "cross-entropy"] = "majority"
+    """With votes, trained on: the majority, an emotion drawn by its votes in each epoch, or the shares of the votes."""
     more_images: str | None = None
     """A folder of more images, <label>/…: for training and validation, never for test."""
 

@@ -17,7 +17,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[1]
 FLOORS = ("words", "data", "networks", "store", "faces", "evaluation", "training", "tuning", "live", "job", "cli")
-WORDS = ("errors", "resources", "emotions", "config", "recipes", "paths")
+WORDS = ("errors", "resources", "emotions", "labels", "published", "config", "recipes", "paths")
 PROGRAMS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.cli", "fer_core.web")
 TENSORFLOW_ONLY_IN = {
     "fer_core.training.fast_tensorflow",

@@ -37,6 +37,8 @@ def audit_only(console: Console, request: Request) -> None:
     except UnsplitError as error:
         found = audit(error.images)
         print_audit(console, found)
+        for sentence in found.report.sentences():
+            say(console, sentence)
         _write(console, found, audit_folder(paths, found.source))
         raise
     _write(console, found, audit_folder(paths, found.source), audit_page(found, dataset, None))

@@ -80,6 +80,8 @@ def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -
         dataset, reason = data_for(model, request.settings.data, request.paths, report=status.update)
     if dataset is None:
         return "" if _print_saved(console, model, request) else reason
+    for sentence in dataset.contents.report.sentences():
+        say(console, sentence)
     folder = _analysis_folder(model, request, dataset.split_fingerprint)
     analysis = _saved(model, folder, (dataset.fingerprint, dataset.split_fingerprint), views)
     if analysis is None:

@@ -108,7 +108,8 @@ def _without_paths(manifest: Manifest) -> Manifest:
         "init_from": config.init_from and short_name(Path(config.init_from)),
         "teacher": tuple(short_name(Path(model)) for model in config.teacher),
     }
-    config = config.model_copy(update={"data": name, "more_images": None, "exclude": None, **models})
+    votes = "ferplus" if config.votes not in (None, "none") else config.votes
+    config = config.model_copy(update={"data": name, "more_images": None, "exclude": None, "votes": votes, **models})
     return manifest.completed({"config": config, "data_source": name})
 
 

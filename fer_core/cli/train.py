@@ -77,9 +77,8 @@ def parse(argv: Sequence[str]) -> Request:
             hint="Leave it out.",
         )
     if resume is not None:
-        config = config.model_copy(
-            update={field: _whole_path(argv, field, config) for field in ("data", "more_images", "exclude")}
-        )
+        paths_given = {field: _whole_path(argv, field, config) for field in ("data", "more_images", "exclude")}
+        config = config.model_copy(update=paths_given | _labels(config))
     return Request(config, paths, recipe, resume, name is not None and resume is None, **cli)
 
 
@@ -95,6 +94,15 @@ def _present_flag(argument: str) -> str:
 
 def _say_renamed(old: str, new: str) -> None:
     print(f"{old} is called {new} now; the old name is read until the next release.", file=sys.stderr)
+
+
+def _labels(config: TrainConfig) -> dict[str, str | None]:
+    """Beside --resume, as the run has them."""
+    if config.label_map is None and config.votes is None:
+        return {}
+    from fer_core.data.reading import settled_labels
+
+    return settled_labels(config)
 
 
 def _whole_path(argv: Sequence[str], name: str, config: TrainConfig) -> str | None:

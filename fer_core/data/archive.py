@@ -1,6 +1,7 @@
 """A zip or tar of pictures, or with fer2013.csv in it, as a source; and what a file is. Nothing is unpacked to disk."""
 
 import hashlib
+import io
 import re
 import stat
 import tarfile
@@ -13,12 +14,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fer_core.data import layout
-from fer_core.data.contents import Listing, Picture, Source
+from fer_core.data.contents import Known, Listing, Picture, Source
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
-from fer_core.data.fer2013 import csv_listing, looks_like_csv, opened_csv
-from fer_core.data.folder_names import MOST_TABLES_READ, TABLE_BYTES_READ, may_be_labels
+from fer_core.data.fer2013 import looks_like_csv, opened_csv
+from fer_core.data.formats import parquet
+from fer_core.data.reading import USUAL, Reading, ReadOptions, read_tree, tables_listing
 from fer_core.data.regular_file import checked_status
+from fer_core.data.report import DataReport
+from fer_core.data.tree import Placed, Tree
 from fer_core.data.unpacking import (
     UNPACKING_ERRORS,
     EntryBudget,
@@ -30,7 +33,7 @@ from fer_core.data.unpacking import (
 )
 from fer_core.errors import DatasetError
 
-Opener = Callable[[Path], AbstractContextManager[Listing]]
+Opener = Callable[[Path, ReadOptions], AbstractContextManager[Listing]]
 
 _ZIP_START = b"PK"
 _START_BYTES = 512
@@ -41,7 +44,7 @@ _BOXES = re.compile("[\u2500-\u259f]")
 """What letters of other encodings become in cp437."""
 
 
-def file_source(path: Path) -> Source:
+def file_source(path: Path, options: ReadOptions) -> Source:
     """Returns one file (zip, tar or csv) as a source. A change shows in its size, time or tail.
 
     Raises DatasetError where it is none of these, OSError.
@@ -52,8 +55,9 @@ def file_source(path: Path) -> Source:
     with path.open("rb") as stream:
         stream.seek(max(0, status.st_size - _TAIL_BYTES))
         tail = stream.read(_TAIL_BYTES)
-    identity = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns} ".encode() + tail)
-    return Source(path.name, str(path), str(path), identity.hexdigest(), partial(opened, path))
+    identity = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns} {options.key}".encode() + tail)
+    place = f"{path}{options.key}"
+    return Source(path.name, str(path), place, identity.hexdigest(), partial(opened, path, options))
 
 
 def opener(path: Path) -> Opener:
@@ -66,6 +70,8 @@ def opener(path: Path) -> Opener:
         start = stream.read(_START_BYTES)
     if zipfile.is_zipfile(path) or start.startswith(_ZIP_START):
         return opened_zip
+    if start.startswith(parquet.MARK):
+        return _opened_parquet
     packed = is_compressed(start)
     if packed:
         try:
@@ -76,7 +82,7 @@ def opener(path: Path) -> Opener:
     if looks_like_tar(start):
         return opened_tar
     if looks_like_csv(start) or ".csv" in map(str.lower, path.suffixes):
-        return opened_csv
+        return _opened_csv
     if packed or ".tar" in path.suffixes:
         return opened_tar
     raise DatasetError(
@@ -85,17 +91,33 @@ def opener(path: Path) -> Opener:
     )
 
 
+def is_text(start: bytes) -> bool:
+    """Returns whether a file that begins so is no archive, and not compressed."""
+    return not (is_compressed(start) or start.startswith(_ZIP_START) or looks_like_tar(start))
+
+
+def _opened_csv(path: Path, options: ReadOptions) -> AbstractContextManager[Listing]:
+    return opened_csv(path, options.table())
+
+
 @contextmanager
-def opened_zip(path: Path) -> Iterator[Listing]:
+def _opened_parquet(path: Path, options: ReadOptions) -> Iterator[Listing]:
+    report = DataReport("Parquet with pictures", is_usual=False)
+    with path.open("rb") as stream:
+        yield Listing(parquet.pictures(stream, path.name, options.table(), report), None, report)
+
+
+@contextmanager
+def opened_zip(path: Path, options: ReadOptions = USUAL) -> Iterator[Listing]:
     """Opens a zip; raises DatasetError where it is broken, encrypted, a bomb, or has an entry that points outside."""
     try:
         with zipfile.ZipFile(path) as archive:
-            yield _zip_listing(archive, path)
+            yield _zip_listing(archive, path, options)
     except UNPACKING_ERRORS as error:
         raise _broken(path, "zip", error) from None
 
 
-def _zip_listing(archive: zipfile.ZipFile, path: Path) -> Listing:
+def _zip_listing(archive: zipfile.ZipFile, path: Path, options: ReadOptions) -> Listing:
     for entry in archive.infolist():
         _check_name(entry.filename, path, is_link=stat.S_ISLNK(entry.external_attr >> 16))
     files = {_clean(_name(entry)): entry for entry in archive.infolist() if not entry.is_dir()}
@@ -103,16 +125,17 @@ def _zip_listing(archive: zipfile.ZipFile, path: Path) -> Listing:
     if any(entry.flag_bits & 1 for entry in files.values()):
         raise DatasetError(f"{path} is encrypted.", hint="Pack it again without a password.")
     check_zip(archive, path)
-    table, notes = layout.fer_csv_among(files)
-    if table:
-        return csv_listing(archive.open(files[table]), name=table, notes=notes)
-    placed, notes = layout.place(
-        list(files), folders, source=str(path), read=lambda name: archive.open(files[name]).read(TABLE_BYTES_READ)
+    tree = Tree.of(
+        list(files),
+        folders,
+        source=str(path),
+        read_files=lambda names, most: ((name, archive.open(files[name]).read(most)) for name in names),
+        open=lambda name: archive.open(files[name]),
     )
-    pictures = (
-        Picture(one.name, one.part, one.label, partial(_read_zipped, archive, files[one.name])) for one in placed
-    )
-    return Listing(pictures, len(placed), notes)
+    reading = read_tree(tree, options)
+    if reading.tables:
+        return tables_listing(tree, reading)
+    return reading.pictures(lambda name: partial(_read_zipped, archive, files[name]))
 
 
 def _name(entry: zipfile.ZipInfo) -> str:
@@ -142,33 +165,40 @@ def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray
 
 
 @contextmanager
-def opened_tar(path: Path) -> Iterator[Listing]:
+def opened_tar(path: Path, options: ReadOptions = USUAL) -> Iterator[Listing]:
     """Opens a tar, compressed or not; raises DatasetError where it is broken, has links, or an entry points outside."""
     try:
         with opened_unpacked(path) as stream:
-            yield _tar_listing(stream, path)
+            yield _tar_listing(stream, path, options)
     except (tarfile.TarError, MemoryError, *UNPACKING_ERRORS) as error:
         raise _broken(path, "tar", error) from None
 
 
-def _tar_listing(stream: BinaryIO, path: Path) -> Listing:
-    numbers, folders, starts = _tar_contents(path)
-    table, notes = layout.fer_csv_among(numbers)
-    if table:
-        data = next(data for number, (_, data) in enumerate(tar_members(stream)) if number == numbers[table])
-        return csv_listing(data, name=table, notes=notes)
-    placed, notes = layout.place(list(numbers), folders, source=str(path), read=lambda name: starts.get(name, b""))
-    return Listing(_tarred(stream, {numbers[one.name]: one for one in placed}), len(placed), notes)
+def _tar_listing(stream: BinaryIO, path: Path, options: ReadOptions) -> Listing:
+    numbers, folders = _tar_contents(path)
+    tree = Tree.of(
+        list(numbers),
+        folders,
+        source=str(path),
+        read_files=lambda names, most: _tar_files(path, {numbers[name]: name for name in names}, most),
+        open=lambda name: _opened_member(path, numbers[name]),
+    )
+    reading = read_tree(tree, options)
+    if reading.tables:
+        return tables_listing(tree, reading)
+    placed: dict[int, list[tuple[Placed, Known]]] = {}
+    for one, known in reading.placed:
+        placed.setdefault(numbers[one.name], []).append((one, known))
+    return Listing(_tarred(stream, placed), len(reading.placed), reading.report)
 
 
-def _tar_contents(path: Path) -> tuple[dict[str, int], list[str], dict[str, bytes]]:
-    """Returns the files with their places in the archive, the folders, and how the first few lists of labels begin."""
+def _tar_contents(path: Path) -> tuple[dict[str, int], list[str]]:
+    """Returns the files with their places in the archive, and the folders."""
     numbers: dict[str, int] = {}
     folders: list[str] = []
-    starts: dict[str, bytes] = {}
     budget = EntryBudget(path)
     with opened_unpacked(path) as stream:
-        for number, (info, data) in enumerate(tar_members(stream)):
+        for number, (info, _) in enumerate(tar_members(stream)):
             budget.take(info.name)
             _check_name(info.name, path, is_link=info.issym() or info.islnk())
             name = _clean(info.name)
@@ -176,20 +206,35 @@ def _tar_contents(path: Path) -> tuple[dict[str, int], list[str], dict[str, byte
                 folders.append(name)
             elif info.isreg():
                 numbers[name] = number
-                if may_be_labels(name) and len(starts) < MOST_TABLES_READ:
-                    starts[name] = data.read(TABLE_BYTES_READ)
-    return numbers, folders, starts
+    return numbers, folders
 
 
-def _tarred(stream: BinaryIO, placed: dict[int, layout.Placed]) -> Iterator[Picture]:
+def _tar_files(path: Path, names: dict[int, str], most: int) -> Iterator[tuple[str, bytes]]:
+    """Yields how the members with these numbers begin; the archive is gone through once more."""
+    last = max(names, default=-1)
+    with opened_unpacked(path) as stream:
+        for number, (_, data) in enumerate(tar_members(stream)):
+            if number in names:
+                yield names[number], io.BufferedReader(data).read(most)
+            if number >= last:
+                return
+
+
+@contextmanager
+def _opened_member(path: Path, wanted: int) -> Iterator[BinaryIO]:
+    with opened_unpacked(path) as stream:
+        yield next(data for number, (_, data) in enumerate(tar_members(stream)) if number == wanted)
+
+
+def _tarred(stream: BinaryIO, placed: dict[int, list[tuple[Placed, Known]]]) -> Iterator[Picture]:
     """Reads in the archive's own order: going back in a compressed stream means unpacking it from its start again."""
     for number, (info, data) in enumerate(tar_members(stream)):
-        one = placed.get(number)
-        if one is not None and info.size > MAX_FILE_BYTES:
-            yield Picture(one.name, one.part, one.label, _refuse_large)
-        elif one is not None:
-            content = b"".join(iter(partial(data.read, info.size), b""))
-            yield Picture(one.name, one.part, one.label, partial(decode_picture, content), held_bytes=info.size)
+        faces = placed.get(number, [])
+        is_large = info.size > MAX_FILE_BYTES
+        content = b"".join(iter(partial(data.read, info.size), b"")) if faces and not is_large else b""
+        for one, known in faces:
+            read = _refuse_large if is_large else partial(decode_picture, content)
+            yield Reading.picture(one, known, read, held_bytes=len(content))
 
 
 def _refuse_large() -> np.ndarray:

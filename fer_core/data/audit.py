@@ -4,7 +4,7 @@ Opens no file of the source again: everything was noted while decoding. Removes 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from fer_core.data.contents import BadImage, Contents
 from fer_core.data.dataset import Dataset, Unsplit
 from fer_core.data.fer2013 import fer2013_titles
 from fer_core.data.near_duplicates import near_duplicates
+from fer_core.data.report import DataReport
 from fer_core.data.splits import PART_ORDER
 
 BLANK_DEVIATION = 3.0
@@ -64,10 +65,12 @@ class Audit:
     near_duplicates: tuple[NearDuplicate, ...]
     blank: tuple[str, ...]
     unreadable: tuple[BadImage, ...]
+    report: DataReport = field(default_factory=DataReport)
+    """How the data was read."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the audit as what audit.json holds."""
-        return asdict(self)
+        return asdict(self) | {"report": self.report.to_json()}
 
 
 def audit(dataset: Dataset | Unsplit) -> Audit:
@@ -88,6 +91,7 @@ def audit(dataset: Dataset | Unsplit) -> Audit:
         ),
         blank=tuple(sorted(contents.names[i] for i in np.flatnonzero(contents.deviations < BLANK_DEVIATION))),
         unreadable=contents.bad_images,
+        report=contents.report,
     )
 
 

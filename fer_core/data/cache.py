@@ -18,7 +18,9 @@ import cv2
 import filelock
 import numpy as np
 
+from fer_core.data.classes import trained_classes
 from fer_core.data.contents import (
+    TRAINING_PARTS,
     BadImage,
     Contents,
     DecodedImage,
@@ -33,7 +35,7 @@ from fer_core.data.face_picture import UnreadablePictureError, gray, network_inp
 from fer_core.errors import DatasetError, printable
 from fer_core.resources import available_cores, file_lock, sync
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same file would be decoded, hashed or stored in another way."""
 
 _PIXELS = "pixels.u8"
@@ -134,7 +136,7 @@ def _decode(picture: Picture, side: int) -> Decoded:
     digest = hashlib.blake2b(np.array(face_gray.shape, "<u4").tobytes(), digest_size=8)
     digest.update(face_gray)
     content = int.from_bytes(digest.digest(), "big")
-    known = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]))
+    known = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]), picture.known)
     return known, network_input(face_gray, side=side)[:, :, 0]
 
 
@@ -142,7 +144,11 @@ def _opened(folder: Path, side: int) -> CachedImages | None:
     """Returns the images, or None where they are not there or not whole (a disk that lost power)."""
     try:
         contents = load_contents(folder)
-        shape = (len(contents), side, side)
+        # Images of classes that are not trained have pixels there too.
+        stored, rest = divmod((folder / _PIXELS).stat().st_size, side * side)
+        if rest or (len(contents) and contents.rows.max() >= stored):
+            return None
+        shape = (stored, side, side)
         # An empty file cannot be mapped.
         pixels = np.memmap(folder / _PIXELS, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile):
@@ -160,6 +166,7 @@ def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, re
                     check_free_space(building, listing.count * (side * side + _BYTES_PER_IMAGE_BESIDES_PIXELS))
             contents = _decode_into(building / _PIXELS, listing, side=side, report=report)
         if needs_classes:
+            contents = trained_classes(contents, TRAINING_PARTS)
             contents.check_classes(source.location)
         with _writing(building):
             save_contents(contents, building)
@@ -186,7 +193,7 @@ def _decode_into(path: Path, listing: Listing, *, side: int, report: Report) -> 
                 images.append(image)
             if number % _REPORT_EVERY == 0:
                 report(f"decoding {number:,}{whole} images")
-    return sorted_contents(images, bad_images, listing.notes)
+    return sorted_contents(images, bad_images, listing.report)
 
 
 @contextmanager

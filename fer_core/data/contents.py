@@ -4,23 +4,39 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from fer_core.data.report import DataReport
 from fer_core.emotions import in_model_order
-from fer_core.errors import DatasetError
+from fer_core.errors import DatasetError, printable
 
 ALL_IMAGES = "all images"
 """The part of every image of a source that is not split into train and test."""
 MORE_IMAGES = "more images"
 """The part of the images that were added to a source: they train and validate, and never test."""
+TRAINING_PARTS = ("train", "Training", ALL_IMAGES, MORE_IMAGES)
+"""The parts that are trained on."""
 
 _ARRAYS, _WORDS = "contents.npz", "contents.json"
 _CLASSES_HINT = "At least two emotions are needed, each a folder of pictures (or a number in fer2013.csv)."
-_PARTS_HINT = "Put images of every emotion in both, or give one folder without train/ and test/ to split it."
+
+
+class Known(NamedTuple):
+    """What a data set says of a picture besides its label.
+
+    `shares`: how much of the votes each label has, empty without votes; `only_trains`: it is no yardstick.
+    """
+
+    person: str = ""
+    shares: tuple[tuple[str, float], ...] = ()
+    only_trains: bool = False
+
+
+NOTHING_KNOWN = Known()
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class Picture:
 
     `read` returns uint8 gray, BGR or BGRA of any size, or raises UnreadablePictureError; any thread may call it.
     `held_bytes` is what it keeps in memory until it is read (a picture out of a stream; otherwise 0).
+    `known` is what a data set says of it besides.
     """
 
     name: str
@@ -36,15 +53,19 @@ class Picture:
     label: str
     read: Callable[[], np.ndarray]
     held_bytes: int = 0
+    known: Known = NOTHING_KNOWN
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of an opened source; `count` is None where only reading them tells."""
+    """The images of an opened source; `count` is None where only reading them tells.
+
+    `report` says how they were found; it is complete when the last of them was taken.
+    """
 
     pictures: Iterable[Picture]
     count: int | None
-    notes: tuple[str, ...] = ()
+    report: DataReport = field(default_factory=DataReport)
 
 
 @dataclass(frozen=True)
@@ -73,6 +94,7 @@ class DecodedImage(NamedTuple):
     content: int
     name: str
     deviation: float
+    known: Known = NOTHING_KNOWN
 
 
 @dataclass(frozen=True)
@@ -113,8 +135,19 @@ class Contents:
     deviations: np.ndarray
     rows: np.ndarray
     bad_images: tuple[BadImage, ...]
-    notes: tuple[str, ...]
+    report: DataReport
     fingerprint: str
+    persons: tuple[str, ...] = ()
+    """Of each image; empty where they are not known."""
+    shares: np.ndarray | None = None
+    """Of votes: (images, labels), each row sums to 1."""
+    only_trains: np.ndarray | None = None
+    """With votes: which images, bool, have no label that could be scored."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of how they were read."""
+        return self.report.sentences()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -140,32 +173,31 @@ class Contents:
             raise UnreadableImagesError(self.bad_images)
 
     def check_classes(self, source: str) -> None:
-        """Raises DatasetError where there are no images, fewer than two classes, or a class that one part lacks."""
+        """Raises DatasetError where there are no images, or fewer than two classes."""
         if not len(self):
             self.check_readable()
             raise DatasetError(f"{source} has no images.", hint=_CLASSES_HINT)
+        unwritable = next((label for label in self.labels if printable(label, kept="") != label), None)
+        if unwritable is not None:
+            raise DatasetError(f"{source}: the label {unwritable!a} has control characters.", hint="Rename it.")
         if len(self.labels) < 2:
             raise DatasetError(f"{source} has one class only, {self.labels[0]!r}.", hint=_CLASSES_HINT)
-        counts = self.counts()
-        for part, of_part in counts.items():
-            missing = [label for label, count in of_part.items() if count == 0]
-            if missing:
-                having = next(other for other, of_other in counts.items() if of_other[missing[0]])
-                raise DatasetError(
-                    f"{source}: {part} has no images of {', '.join(missing)}; {having} has.",
-                    hint=_PARTS_HINT,
-                )
 
 
-def sorted_contents(images: Sequence[DecodedImage], bad_images: Iterable[BadImage], notes: tuple[str, ...]) -> Contents:
+def sorted_contents(images: Sequence[DecodedImage], bad_images: Iterable[BadImage], report: DataReport) -> Contents:
     """Returns the contents of a source, sorted and fingerprinted, whose images were decoded in this order."""
-    order = sorted(range(len(images)), key=images.__getitem__)
+    order = sorted(range(len(images)), key=lambda row: images[row][:-1])
     ordered = [images[row] for row in order]
     parts = tuple(sorted({image.part for image in images}))
     labels = in_model_order(image.label for image in images)
     part_numbers = np.array([parts.index(image.part) for image in ordered], np.int64)
     label_numbers = np.array([labels.index(image.label) for image in ordered], np.int64)
     hashes = np.array([image.content for image in ordered], np.uint64)
+    known = [image.known for image in ordered]
+    persons = tuple(one.person for one in known) if known and all(one.person for one in known) else ()
+    if persons:
+        report.persons = len(set(persons))
+    has_votes = any(one.shares for one in known)
     return Contents(
         parts=parts,
         labels=labels,
@@ -176,9 +208,25 @@ def sorted_contents(images: Sequence[DecodedImage], bad_images: Iterable[BadImag
         deviations=np.array([image.deviation for image in ordered], np.float32),
         rows=np.array(order, np.int64),
         bad_images=tuple(sorted(bad_images, key=lambda bad: bad.name)),
-        notes=notes,
+        report=report,
         fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (labels, parts)),
+        persons=persons,
+        shares=_shares(known, label_numbers, labels) if has_votes else None,
+        only_trains=np.array([one.only_trains for one in known]) if has_votes else None,
     )
+
+
+def _shares(known: Sequence[Known], label_numbers: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
+    """Returns the shares of the labels that the images have; all of an image's own where it has no votes."""
+    shares = np.eye(len(labels), dtype=np.float32)[label_numbers]
+    for row, one in enumerate(known):
+        mine = np.zeros(len(labels), np.float32)
+        for label, share in one.shares:
+            if label in labels:
+                mine[labels.index(label)] += share
+        if mine.any():
+            shares[row] = mine / mine.sum()
+    return shares
 
 
 def fingerprint(hashes: np.ndarray, numbers: Sequence[np.ndarray], names: Sequence[Sequence[str]]) -> str:
@@ -193,9 +241,9 @@ def fingerprint(hashes: np.ndarray, numbers: Sequence[np.ndarray], names: Sequen
 
 def save_contents(contents: Contents, folder: Path) -> None:
     """Writes the contents into the folder."""
-    words, arrays = asdict(contents), {}
-    for name in ("part_numbers", "label_numbers", "hashes", "deviations", "rows"):
-        arrays[name] = words.pop(name)
+    words = asdict(contents)
+    arrays = {name: value for name, value in words.items() if isinstance(value, np.ndarray)}
+    words = {name: value for name, value in words.items() if name not in arrays}
     np.savez(folder / _ARRAYS, **arrays)
     (folder / _WORDS).write_text(json.dumps(words), encoding="ascii")
 
@@ -205,7 +253,8 @@ def load_contents(folder: Path) -> Contents:
     words = json.loads((folder / _WORDS).read_text(encoding="ascii"))
     with np.load(folder / _ARRAYS) as arrays:
         words.update({name: arrays[name] for name in arrays.files})
-    for name in ("parts", "labels", "notes"):
+    words["report"] = DataReport.from_json(words["report"])
+    for name in ("parts", "labels", "persons"):
         words[name] = tuple(words[name])
     words["bad_images"] = tuple(BadImage(**bad) for bad in words["bad_images"])
     return Contents(**words)

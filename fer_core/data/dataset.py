@@ -4,7 +4,7 @@ Shuffles nothing, scales nothing, augments nothing.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from fer_core.data.contents import MORE_IMAGES, BadImage, Contents, Source, fing
 from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
-from fer_core.data.splits import Role, partition, split_fingerprint
+from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
 from fer_core.paths import Paths, expanded
 
@@ -40,6 +40,8 @@ class Split:
     _names: list[str] = field(repr=False)
     _pixels: np.ndarray = field(repr=False)
     _rows: np.ndarray = field(repr=False)
+    shares: np.ndarray | None = None
+    """Of votes, where there are some: float32 (n, labels)."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,7 +54,19 @@ class Split:
     def part(self, positions: slice) -> "Split":
         """Returns some of the images as a split of their own."""
         chosen = {name: getattr(self, name)[positions] for name in ("labels", "hashes", "_names", "_rows")}
-        return replace(self, **chosen)
+        return replace(self, **chosen, shares=None if self.shares is None else self.shares[positions])
+
+    def of_labels(self, numbers: np.ndarray) -> "Split":
+        """Returns the images with labels of new numbers, int64 (labels,); those of a label that has -1 are left out."""
+        chosen = np.flatnonzero(numbers[self.labels] >= 0)
+        return replace(
+            self,
+            labels=numbers[self.labels[chosen]],
+            hashes=self.hashes[chosen],
+            _names=[self._names[position] for position in chosen],
+            _rows=self._rows[chosen],
+            shares=None,
+        )
 
     def names(self, positions: slice | np.ndarray) -> list[str]:
         """Returns the images' names in their source: paths, or lines of a csv."""
@@ -82,6 +96,18 @@ class Dataset:
     notes: tuple[str, ...]
     contents: Contents = field(repr=False)
     pixels: np.ndarray = field(repr=False)
+
+    def of_classes(self, known: Collection[str]) -> "Dataset":
+        """Returns the images of these classes alone; the fingerprints stay."""
+        labels = tuple(label for label in self.labels if label in known)
+        if labels == self.labels:
+            return self
+        numbers = np.array([labels.index(label) if label in labels else -1 for label in self.labels], np.int64)
+        test = self.test.of_labels(numbers)
+        is_test = self.validation is self.test
+        validation = test if is_test else self.validation and self.validation.of_labels(numbers)
+        validation = validation if validation is not None and len(validation) else None
+        return replace(self, labels=labels, train=self.train.of_labels(numbers), validation=validation, test=test)
 
     def hashes_seen_before_test(self) -> np.ndarray:
         """Returns the content hashes, uint64 (n,), of all that training or its choices saw: sorted, each once."""
@@ -152,7 +178,8 @@ def _divided(
 ) -> Dataset:
     contents = images.contents
     titles = fer2013_titles(contents) or {}
-    name = NAME if titles else source.name
+    has_votes = bool(contents.report.votes)
+    name = NAME if titles else "FER+" if has_votes else source.name
     try:
         chosen = partition(contents, config)
     except DatasetError as error:
@@ -173,7 +200,7 @@ def _divided(
         fingerprint=contents.fingerprint,
         split_fingerprint=split_fingerprint(contents, chosen),
         bad_images=contents.bad_images,
-        notes=(*contents.notes, *notes, *chosen.notes),
+        notes=(*contents.notes, *notes, *chosen.notes, *not_measured(contents, chosen)),
         contents=contents,
         pixels=images.pixels,
     )
@@ -181,14 +208,16 @@ def _divided(
 
 def _split(images: CachedImages, role: Role, channels: int, titles: dict[str, str], default: str) -> Split:
     contents, positions = images.contents, role.positions
+    name = role.name or " + ".join(titles.get(part, part) for part in role.parts) or default
     return Split(
-        name=role.name or " + ".join(titles.get(part, part) for part in role.parts) or default,
+        name=f"{name} (FER+ majority)" if contents.report.votes else name,
         labels=contents.label_numbers[positions],
         hashes=contents.hashes[positions],
         channels=channels,
         _names=[contents.names[position] for position in positions],
         _pixels=images.pixels,
         _rows=contents.rows[positions],
+        shares=None if contents.shares is None else contents.shares[positions],
     )
 
 
@@ -232,7 +261,8 @@ def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None
 def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) -> Contents:
     parts = (*own.parts, MORE_IMAGES)
     numbers = np.array([own.labels.index(label) for label in more.labels], np.int64)
-    label_numbers = np.concatenate([own.label_numbers, numbers[more.label_numbers[is_new]]])
+    added = numbers[more.label_numbers[is_new]]
+    label_numbers = np.concatenate([own.label_numbers, added])
     part_numbers = np.concatenate([own.part_numbers, np.full(is_new.sum(), len(own.parts), np.int64)])
     hashes = np.concatenate([own.hashes, more.hashes[is_new]])
     return replace(
@@ -245,6 +275,9 @@ def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) ->
         deviations=np.concatenate([own.deviations, more.deviations[is_new]]),
         rows=np.concatenate([own.rows, more.rows[is_new] + own_rows]),
         bad_images=(*own.bad_images, *more.bad_images),
-        notes=(*own.notes, *more.notes),
+        report=replace(own.report, notes=[*own.report.notes, *more.notes]),
+        persons=(*own.persons, *[""] * int(is_new.sum())) if own.persons else (),
+        shares=None if own.shares is None else np.concatenate([own.shares, np.eye(len(own.labels))[added]]),
+        only_trains=None if own.only_trains is None else np.append(own.only_trains, np.zeros(len(added), bool)),
         fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (own.labels, parts)),
     )

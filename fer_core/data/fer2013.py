@@ -1,25 +1,29 @@
 """FER-2013 (Goodfellow et al. 2013, arXiv 1307.0414): its csv as a source, and how it is recognised in any form.
 
 fer2013.csv and icml_face_data.csv have one image a row, its 2,304 gray values as text. Label numbers mean what
-FER2013_CSV_ORDER says, which is not the alphabetical order of folders.
+FER2013_CSV_ORDER says, which is not the alphabetical order of folders. CK+ is handed round in the same form, with
+contempt as number 7; parts of FER-2013 without the column Usage.
 """
 
-import codecs
-import csv
-import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from fer_core.data.contents import MORE_IMAGES, Contents, Listing, Picture
+from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, NOTHING_KNOWN, Contents, Known, Listing, Picture
 from fer_core.data.regular_file import checked_status
+from fer_core.data.report import DataReport
+from fer_core.data.tables import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
-from fer_core.emotions import FER2013_CSV_ORDER, FER2013_LABELS
+from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes
+from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import DatasetError
+from fer_core.labels import NUMBERS, USUAL_LABELS, LabelMap
 
 NAME = "FER-2013"
 TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"
@@ -33,14 +37,34 @@ _TITLES = {
     (958, 111, 1024, 1774, 1233, 1247, 831): BOTH,
 }
 """By the number of images of each class."""
-_LONGEST_LINE = 2**20
-"""A picture has 9,000 characters; the csv module would read a line of any length into memory."""
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_COLUMNS = ("emotion", "pixels", "usage")
-_COLUMNS_HINT = "Expected are the columns emotion, pixels and Usage, as in fer2013.csv and icml_face_data.csv."
+_COLUMNS_HINT = (
+    "Expected are the columns emotion, pixels and Usage, as in fer2013.csv and icml_face_data.csv. Of a table that "
+    "names pictures, give the folder that both lie in."
+)
+_WORDS = {
+    "emotion": ("emotion", "emotions", "label", "labels", "class"),
+    "pixels": ("pixels",),
+    "usage": ("usage", "split", "set", "subset"),
+}
 _PARTS = {part.lower(): part for part in (TRAINING, PUBLIC, PRIVATE)}
 _USAGE_HINT = f"Usage must be one of {', '.join(_PARTS.values())}."
-_LABELS = {str(number): label for number, label in enumerate(FER2013_CSV_ORDER)}
+_LABELS = NUMBERS["fer2013"]
+_ORDER = "FER+ votes on the rows of fer2013.csv in the order in which it was published: give that file."
+_ENOUGH_ROWS, _LEAST_AGREEMENT = 200, 0.4
+"""On FER-2013 votes and labels agree on two thirds of the rows; by chance it would be a sixth."""
+
+
+@dataclass(frozen=True)
+class TableReading:
+    """How a table of pixels is read: labels, votes on its rows, and the part of rows that state none."""
+
+    labels: LabelMap = USUAL_LABELS
+    votes: Votes | None = None
+    rule: VoteRule = MAJORITY
+    part: str = ALL_IMAGES
+
+
+_USUAL = TableReading()
 
 
 def fer2013_titles(contents: Contents) -> dict[str, str] | None:
@@ -57,7 +81,7 @@ def fer2013_titles(contents: Contents) -> dict[str, str] | None:
 
 
 @contextmanager
-def opened_csv(path: Path) -> Iterator[Listing]:
+def opened_csv(path: Path, reading: TableReading = _USUAL) -> Iterator[Listing]:
     """Opens the table and checks its columns. Reading its pictures raises DatasetError at the first wrong row.
 
     It may be compressed by gzip, bzip2 or xz.
@@ -65,7 +89,7 @@ def opened_csv(path: Path) -> Iterator[Listing]:
     try:
         checked_status(path)
         with opened_unpacked(path) as stream:
-            yield csv_listing(stream, name=path.name)
+            yield csv_listing(stream, name=path.name, reading=reading)
     except UNPACKING_ERRORS as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(
@@ -73,63 +97,111 @@ def opened_csv(path: Path) -> Iterator[Listing]:
         ) from None
 
 
-def csv_listing(stream: BinaryIO, *, name: str, notes: tuple[str, ...] = ()) -> Listing:
+def csv_listing(
+    stream: BinaryIO, *, name: str, reading: TableReading = _USUAL, report: DataReport | None = None
+) -> Listing:
     """Returns the images of an open table, which are read row by row.
 
     Raises:
         DatasetError: columns are missing.
     """
-    rows = _rows(stream, name)
-    _, header = next(rows, (0, []))
-    return Listing(_pictures(rows, _column_places(header, name), name), None, notes)
+    report = report or DataReport(format="a table of pixels")
+    if reading.votes is not None:
+        report.votes = reading.rule.sentence()
+        report.format, report.is_usual = "FER+", False
+    lines = rows(stream, name, hint=_COLUMNS_HINT)
+    _, header = next(lines, (0, []))
+    table = _Table(name, _column_places(header, name), reading, report)
+    return Listing(table.pictures(lines), None, report)
+
+
+def pixel_rows(stream: BinaryIO, name: str, reading: TableReading, report: DataReport) -> Iterator[Picture]:
+    """Yields the images of an open table, and completes the report meanwhile."""
+    yield from csv_listing(stream, name=name, reading=reading, report=report).pictures
 
 
 def looks_like_csv(first_bytes: bytes) -> bool:
     """Returns whether a file that begins so has a header with a column of pixels."""
-    encoding = "utf-16" if first_bytes.startswith(_UTF16) else "utf-8"
-    header = first_bytes.decode(encoding, "replace").partition("\n")[0]
-    return "," in header and "pixels" in header.lower()
+    header = first_bytes.decode(encoding_of(first_bytes), "replace").partition("\n")[0].lower()
+    return any(separator in header for separator in ",;\t") and "pixels" in header
 
 
-def _column_places(header: list[str], name: str) -> list[int]:
-    """What stands in the header is not repeated: the file may be another one than was meant, and not for all eyes."""
+def columns_of(header: list[str]) -> dict[str, int]:
+    """Returns where emotion, pixels and usage stand in a header, of those that it has."""
     found = [column.strip().lower() for column in header]
-    missing = [column for column in _COLUMNS if column not in found]
+    places = {
+        name: next((found.index(word) for word in words if word in found), None) for name, words in _WORDS.items()
+    }
+    return {name: place for name, place in places.items() if place is not None}
+
+
+def _column_places(header: list[str], name: str) -> dict[str, int]:
+    """What stands in the header is not repeated: the file may be another one than was meant, and not for all eyes."""
+    found = columns_of(header)
+    missing = [column for column in ("emotion", "pixels") if column not in found]
     if missing:
         raise DatasetError(
             f"{name} has no column {' and no column '.join(missing)} (of {len(header)} columns in its first line).",
             hint=_COLUMNS_HINT,
         )
-    return [found.index(column) for column in _COLUMNS]
+    return found
 
 
-def _rows(stream: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields the number and the cells of each line."""
-    buffered = io.BufferedReader(stream)
-    number = 0
-    try:
-        encoding = "utf-16" if buffered.peek(2).startswith(_UTF16) else "utf-8-sig"
-        text = io.TextIOWrapper(buffered, encoding=encoding)
-        for number, line in enumerate(iter(partial(text.readline, _LONGEST_LINE), ""), start=1):
-            if len(line) == _LONGEST_LINE:
-                raise csv.Error(f"longer than {_LONGEST_LINE:,} characters")
-            yield number, next(csv.reader([line], strict=True), [])
-    except (csv.Error, UnicodeError) as error:
-        raise DatasetError(f"{name}: line {number} is no csv: {error}.", hint=_COLUMNS_HINT) from None
-    except OSError as error:
-        raise DatasetError(f"{name} cannot be read: {error}.", hint="Download it again.") from None
+@dataclass(frozen=True)
+class _Table:
+    name: str
+    columns: dict[str, int]
+    reading: TableReading
+    report: DataReport
+    agreement: Counter[bool] = field(default_factory=Counter)
 
+    def pictures(self, lines: Iterator[tuple[int, list[str]]]) -> Iterator[Picture]:
+        """Yields the pictures of the rows, and notes in the report what becomes of labels and votes."""
+        index = -1
+        for number, row in lines:
+            if not any(cell.strip() for cell in row):
+                continue
+            index += 1
+            place = f"{self.name}, line {number}"
+            if len(row) <= max(self.columns.values()):
+                raise DatasetError(f"{place}: {len(row)} columns, too few.", hint=_COLUMNS_HINT)
+            usage = _part(row[self.columns["usage"]].strip(), place) if "usage" in self.columns else self.reading.part
+            emotion, pixels = row[self.columns["emotion"]].strip(), row[self.columns["pixels"]]
+            label = _label(emotion, place)
+            has_votes = self.reading.votes is not None
+            found = self._voted(index, label, usage) if has_votes else self._meant(emotion, label)
+            if found is not None:
+                name = f"line {number:06}" if self.reading.part == ALL_IMAGES else f"{self.name} line {number:06}"
+                yield Picture(name, usage, found[0], partial(_pixels, pixels, place), len(pixels), found[1])
 
-def _pictures(rows: Iterator[tuple[int, list[str]]], columns: list[int], name: str) -> Iterator[Picture]:
-    for number, row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        place = f"{name}, line {number}"
-        if len(row) <= max(columns):
-            raise DatasetError(f"{place}: {len(row)} columns, too few.", hint=_COLUMNS_HINT)
-        emotion, pixels, usage = (row[column] for column in columns)
-        part, label, read = _part(usage.strip(), place), _label(emotion.strip(), place), partial(_pixels, pixels, place)
-        yield Picture(f"line {number:06}", part, label, read, held_bytes=len(pixels))
+        self._check_agreement()
+
+    def _meant(self, number: str, label: str, known: Known = NOTHING_KNOWN) -> tuple[str, Known] | None:
+        """Returns what a label is read as, or None where its class is dropped."""
+        read = self.reading.labels.one(number, label)
+        if read != label:
+            self.report.read_as[label] = read
+        return (read, known) if read else None
+
+    def _voted(self, index: int, label: str, usage: str) -> tuple[str, Known] | None:
+        """Returns what the votes on a row make of it, or None where it is left out."""
+        found = self.reading.votes.of_row(index)
+        if found and "usage" in self.columns and usage != found[0]:
+            raise DatasetError(f"{self.name}: row {index + 1} is of {usage}; the votes are on {found[0]}.", hint=_ORDER)
+        voted = self.reading.rule.of(found[1]) if found else NO_VOTES
+        if isinstance(voted, str):
+            self.report.leave_out(voted, found[0] if found else usage)
+            return None
+        self.agreement[voted.label == label] += 1
+        return self._meant("", voted.label, Known(shares=voted.shares, only_trains=voted.only_trains))
+
+    def _check_agreement(self) -> None:
+        """Raises DatasetError where the votes hardly ever say what the labels do: the rows have another order."""
+        rows_voted, agree = self.agreement.total(), self.agreement[True]
+        if rows_voted > _ENOUGH_ROWS and agree < _LEAST_AGREEMENT * rows_voted:
+            raise DatasetError(
+                f"{self.name}: votes and labels agree on {agree / rows_voted:.0%} of the rows only.", hint=_ORDER
+            )
 
 
 def _part(usage: str, place: str) -> str:

@@ -6,12 +6,13 @@ lists name the pictures, that file names say emotions, that pictures lie deeper.
 """
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from fer_core.data.report import listed
 from fer_core.errors import DatasetError, printable
+from fer_core.labels import is_emotion, normalized, words_of
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp")
 OTHER_PICTURE_SUFFIXES = (
@@ -38,12 +39,7 @@ _SPLITS = {
 }
 _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 _SAY_NOTHING = {"set", "data", "dataset", "images", "image", "img", "imgs", "pictures", "faces", "split", "fer"}
-_EMOTION_WORDS = {
-    *("angry", "anger", "disgust", "disgusted", "fear", "fearful", "afraid", "scared"),
-    *("happy", "happiness", "joy", "joyful", "smile", "smiling", "sad", "sadness", "surprise", "surprised"),
-    *("neutral", "calm", "contempt", "contemptuous"),
-}
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".xml", ".yaml", ".yml")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".names", ".json", ".xml", ".yaml", ".yml")
 _LABEL_SUFFIXES = (*_TABLE_SUFFIXES, ".npy", ".npz", ".mat", ".pts")
 _KINDS_OF_PICTURES = {
     *("aligned", "original", "originals", "cropped", "crop", "raw", "processed", "gray", "grey", "color", "colour"),
@@ -60,8 +56,6 @@ _HINT = (
     "classes nonetheless, rename or remove what is named here."
 )
 
-Read = Callable[[str], bytes]
-
 
 @dataclass(frozen=True)
 class InClass:
@@ -69,6 +63,7 @@ class InClass:
 
     path: PurePosixPath
     place: int
+    guessed_split: str | None = None
 
     @property
     def folder(self) -> str:
@@ -78,12 +73,28 @@ class InClass:
     @property
     def split(self) -> str | None:
         """The split that the folder around the class folder is named after."""
-        return split_of(self.path.parts[self.place - 1]) if self.place else None
+        return self.guessed_split or split_of(self.path.parts[self.place - 1]) if self.place else None
 
     @property
     def inner(self) -> tuple[str, ...]:
         """The folders inside of the class folder that the picture lies in."""
         return self.path.parts[self.place + 1 : -1]
+
+
+_PERSONS = (
+    re.compile(r"(S\d{2,3})_\d{3}_\d{6,8}(_.*)?"),  # CK+
+    re.compile(r"[AB]([FM]\d\d)(?:AN|DI|AF|HA|NE|SA|SU)(?:S|HL|HR|FL|FR)(_.*)?", re.IGNORECASE),  # KDEF
+    re.compile(r"([A-Z]{2})[.-](?:AN|DI|FE|HA|NE|SA|SU)\d?[.-]\d+(_.*)?", re.IGNORECASE),  # JAFFE
+)
+
+
+def persons_in(paths: Sequence[PurePosixPath]) -> list[str]:
+    """Returns the person in each picture by its name, as CK+, KDEF and JAFFE name them; nothing where one says none."""
+    for pattern in _PERSONS:
+        found = [pattern.fullmatch(path.stem) for path in paths]
+        if paths and all(found):
+            return [match[1].upper() for match in found]
+    return []
 
 
 def is_picture(name: str) -> bool:
@@ -109,13 +120,14 @@ def may_be_labels(name: str) -> bool:
 def split_of(folder: str) -> str | None:
     """Returns the split that a folder is named after ("train_set", "valid", "Testing"), or None."""
     return _SPLIT_OF.get(
-        "".join(word for word in _words_of(folder) if word not in _SAY_NOTHING and not word.isdecimal())
+        "".join(word for word in words_of(folder) if word not in _SAY_NOTHING and not word.isdecimal())
     )
 
 
-def is_emotion(folder: str) -> bool:
-    """Returns whether the name has a word for one of the emotions that data sets of faces have, in English."""
-    return any(word in _EMOTION_WORDS for word in _words_of(folder))
+def split_in(file: str) -> str | None:
+    """Returns the split that a file's name has a word for ("train_labels", "instances_val2017"), if just one."""
+    found = {_SPLIT_OF[word] for word in words_of(file) if word in _SPLIT_OF}
+    return split_of(file) or (found.pop() if len(found) == 1 else None)
 
 
 def label_of(folder: str, source: str) -> str:
@@ -129,18 +141,17 @@ def label_of(folder: str, source: str) -> str:
             f"{source}: the name of the folder {folder!a} has control characters, or bytes that are no UTF-8.",
             hint="Rename it.",
         )
-    return unicodedata.normalize("NFC", folder).strip().lower()
+    return normalized(folder)
 
 
-def check_emotions(pictures: Sequence[InClass], others: Sequence[str], *, source: str, read: Read) -> list[str]:
-    """Returns a sentence on what is guessed where no class is named after an emotion that is known, else nothing.
+def check_emotions(
+    pictures: Sequence[InClass], others: Sequence[str], *, source: str, beginnings: Mapping[str, bytes]
+) -> None:
+    """Raises DatasetError where these folders are no emotions; says by what that was seen.
 
     Args:
         others: the files that are no pictures.
-        read: returns how a file begins.
-
-    Raises:
-        DatasetError: these are no emotions; says by what that was seen.
+        beginnings: how some of them begin that may be lists of labels.
     """
     classes: dict[str, list[PurePosixPath]] = {}
     for picture in pictures:
@@ -151,15 +162,11 @@ def check_emotions(pictures: Sequence[InClass], others: Sequence[str], *, source
     elif all(name.isdecimal() and len(name) < _DIGITS_OF_A_PERSON for name in classes):
         reasons = _of_deeper_pictures(pictures)
     else:
-        reasons = _of_unknown_classes(pictures, classes, others, read)
+        reasons = _of_unknown_classes(pictures, classes, others, beginnings)
     reason = next(reasons, None)
     if reason:
         are = "folder {} is" if len(classes) == 1 else "folders {} are"
-        raise DatasetError(
-            f"{source}: the {are.format(_listed(classes))} not taken for emotions: {reason}.", hint=_HINT
-        )
-    names = {unicodedata.normalize("NFC", name) for name in classes}
-    return [] if is_known else [f"Guessed: the classes are {_listed(names)}. None is named after a known emotion."]
+        raise DatasetError(f"{source}: the {are.format(listed(classes))} not taken for emotions: {reason}.", hint=_HINT)
 
 
 def _of_splits(pictures: Sequence[InClass], classes: Mapping[str, object]) -> Iterator[str]:
@@ -175,29 +182,34 @@ def _of_deeper_pictures(pictures: Sequence[InClass]) -> Iterator[str]:
 
 
 def _of_unknown_classes(
-    pictures: Sequence[InClass], classes: Mapping[str, Sequence[PurePosixPath]], others: Sequence[str], read: Read
+    pictures: Sequence[InClass],
+    classes: Mapping[str, Sequence[PurePosixPath]],
+    others: Sequence[str],
+    beginnings: Mapping[str, bytes],
 ) -> Iterator[str]:
-    yield from _of_labels_elsewhere([picture.path for picture in pictures], others, read)
+    yield from _of_labels_elsewhere([picture.path for picture in pictures], others, beginnings)
     for name, paths in classes.items():
         if len({said for path in paths for said in _emotions_in(path.stem.removeprefix(name))}) >= _EMOTIONS_IN_NAMES:
             yield f"the file names in {name} say several emotions ({paths[0].name})"
     for name in classes:
-        if any(word in _SPLIT_OF for word in _words_of(name)):
+        if any(word in _SPLIT_OF for word in words_of(name)):
             yield f"{name} is named like a split and has no class folders in it"
-    if all(set(_words_of(name)) <= _KINDS_OF_PICTURES for name in classes):
+    if all(set(words_of(name)) <= _KINDS_OF_PICTURES for name in classes):
         yield "such names say what pictures are, not what they show"
     yield from _of_deeper_pictures(pictures)
 
 
-def _of_labels_elsewhere(pictures: Sequence[PurePosixPath], others: Sequence[str], read: Read) -> Iterator[str]:
+def _of_labels_elsewhere(
+    pictures: Sequence[PurePosixPath], others: Sequence[str], beginnings: Mapping[str, bytes]
+) -> Iterator[str]:
     """Finds a file that is named after a picture in another folder, or a list that names pictures."""
     stems, folders = {path.stem for path in pictures}, {path.parent for path in pictures}
     for path in map(PurePosixPath, others):
         if path.suffix.lower() in _LABEL_SUFFIXES and path.parent not in folders and _beginnings(path.stem) & stems:
             yield f"{path} seems to hold the label of a picture"
     names = {path.name for path in pictures} | {stem for stem in stems if len(stem) > 3 and not stem.isdecimal()}
-    for name in [name for name in others if may_be_labels(name)][:MOST_TABLES_READ]:
-        if names & set(re.findall(r"[\w.-]+", read(name).decode(errors="replace"))):
+    for name, start in beginnings.items():
+        if names & set(re.findall(r"[\w.-]+", start.decode(errors="replace"))):
             yield f"{name} seems to hold the labels, as it names pictures"
 
 
@@ -209,17 +221,4 @@ def _beginnings(stem: str) -> set[str]:
 
 def _emotions_in(stem: str) -> list[str]:
     code = _CODE_IN_NAME.fullmatch(stem)
-    return [code[1]] if code else [word for word in _words_of(stem) if is_emotion(word)]
-
-
-def _words_of(name: str) -> list[str]:
-    """Returns the words in a name in lower case: those of "FER2013Train" are fer, 2013 and train."""
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", apart)]
-
-
-def _listed(names: Sequence[str]) -> str:
-    names = sorted(names)
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3:,} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return [code[1]] if code else [word for word in words_of(stem) if is_emotion(word)]

@@ -3,28 +3,40 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data import layout
-from fer_core.data.archive import file_source, opener
+from fer_core.data.archive import file_source, is_text, opener
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Listing, Picture, Source
 from fer_core.data.default_source import SAMPLE_HINT
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
-from fer_core.data.folder_names import TABLE_BYTES_READ, is_hidden, is_picture, label_of
+from fer_core.data.fer2013 import pixel_rows
+from fer_core.data.folder_names import (
+    OTHER_PICTURE_SUFFIXES,
+    TABLE_BYTES_READ,
+    is_hidden,
+    is_picture,
+    label_of,
+    may_be_labels,
+)
+from fer_core.data.reading import Reading, ReadOptions, read_options, read_tree, tables_listing
 from fer_core.data.regular_file import checked_status
+from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
+from fer_core.data.tree import Tree
 from fer_core.errors import DatasetError, printable
 from fer_core.paths import Paths, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""
+TABLES = (".csv.gz", ".csv.bz2", ".csv.xz", ".parquet")
 _DRAWING_SEED = 0
 _MORE_PLACE = "more images"
 """One for all such folders: each retraining has a new one, and the cache of the one before is of no use any more."""
@@ -38,13 +50,14 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
     """
     if data == "sample":
         return _sample_source(config.sample_per_class)
+    options = read_options(config, paths)
     if data == "kaggle":
-        return _kaggle_source()
+        return _kaggle_source(options)
     path = expanded(data)
     try:
         if stat.S_ISDIR(checked_status(path).st_mode):
-            return _folder_source(path, left_out=paths.inbox)
-        return file_source(path)
+            return _folder_source(path, options, left_out=paths.inbox)
+        return file_source(path, options)
     except FileNotFoundError:
         raise DatasetError(f"There is no {data}.", hint=SAMPLE_HINT) from None
     except OSError as error:
@@ -67,14 +80,14 @@ def _opened_sample(per_class: int) -> Iterator[Listing]:
         for number, label in enumerate(SAMPLE_LABELS)
         for index in range(per_class)
     )
-    yield Listing(pictures, per_class * len(SAMPLE_LABELS))
+    yield Listing(pictures, per_class * len(SAMPLE_LABELS), DataReport(DRAWN))
 
 
 def _drawn(label: str, seed: tuple[int, ...]) -> np.ndarray:
     return draw_face(label, np.random.default_rng(seed))
 
 
-def _kaggle_source() -> Source:
+def _kaggle_source(options: ReadOptions) -> Source:
     """Returns FER-2013 from the cache of kagglehub (an optional extra), downloading it where it is not there yet."""
     try:
         import kagglehub
@@ -92,10 +105,10 @@ def _kaggle_source() -> Source:
             f"FER-2013 could not be downloaded from Kaggle: {error}",
             hint="Download the zip from https://www.kaggle.com/datasets/msambare/fer2013 and give it as --data.",
         ) from None
-    return replace(_folder_source(folder), name="fer2013", location="kaggle")
+    return replace(_folder_source(folder, options), name="fer2013", location="kaggle")
 
 
-def _folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
+def _folder_source(folder: Path, options: ReadOptions, *, left_out: Path | None = None) -> Source:
     """Returns the folder as a source; `left_out` (the inbox) is never part of it.
 
     Raises:
@@ -103,12 +116,15 @@ def _folder_source(folder: Path, *, left_out: Path | None = None) -> Source:
     """
     folder = folder.resolve()
     files, folders = _listed(folder, left_out.resolve() if left_out else None)
-    table, notes = layout.fer_csv_among(files)
-    used = [table] if table else list(files)
-    # What is no picture is only looked at by its name, so that a changed README decodes nothing again.
-    told_apart = [f"{name}\0{files[name] if name == table or is_picture(name) else ''}" for name in sorted(used)]
-    opened = partial(_opened_table, folder / table, notes) if table else partial(_opened, folder, used, folders)
-    return Source(folder.name, str(folder), str(folder), _identity([*told_apart, *sorted(folders)]), opened)
+    # Of other files only the names count, so that a changed README.md decodes nothing again.
+    told_apart = [f"{name}\0{files[name] if _is_looked_into(name) else ''}" for name in sorted(files)]
+    identity = _identity([*told_apart, *sorted(folders), options.key])
+    opened = partial(_opened, folder, list(files), folders, options)
+    return Source(folder.name, str(folder), f"{folder}{options.key}", identity, opened)
+
+
+def _is_looked_into(name: str) -> bool:
+    return is_picture(name) or may_be_labels(name) or name.lower().endswith((".npy", *OTHER_PICTURE_SUFFIXES, *TABLES))
 
 
 def labelled_source(folder: Path) -> Source:
@@ -168,28 +184,58 @@ def _size_and_time(entry: os.DirEntry) -> str:
 
 
 @contextmanager
-def _opened_table(path: Path, notes: tuple[str, ...]) -> Iterator[Listing]:
+def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOptions) -> Iterator[Listing]:
+    tree = Tree.of(
+        names,
+        folders,
+        source=str(folder),
+        read_files=partial(_beginnings, folder),
+        open=lambda name: _opened_file(folder / name),
+    )
+    reading = read_tree(tree, options)
+    pixels = [] if reading.read_table is not pixel_rows else reading.tables
+    nested = [name for name, _ in pixels if not is_text(_start(folder / name, TABLE_BYTES_READ))]
+    if nested:  # a fer2013.csv that is an archive, or compressed
+        with _opened_table(folder / nested[0], reading) as listing:
+            yield listing
+    elif reading.tables:
+        yield tables_listing(tree, reading)
+    else:
+        yield reading.pictures(lambda name: partial(_read_picture, folder / name))
+
+
+@contextmanager
+def _opened_table(path: Path, reading: Reading) -> Iterator[Listing]:
     try:
         opened = opener(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
-    with opened(path) as listing:
-        yield replace(listing, notes=(*notes, *listing.notes))
+    with opened(path, reading.options) as listing:
+        listing.report.notes += reading.report.notes
+        listing.report.left_out += reading.report.left_out
+        yield listing
 
 
 @contextmanager
-def _opened(folder: Path, names: list[str], folders: list[str]) -> Iterator[Listing]:
-    placed, notes = layout.place(names, folders, source=str(folder), read=lambda name: _start(folder / name))
-    pictures = (Picture(one.name, one.part, one.label, partial(_read_picture, folder / one.name)) for one in placed)
-    yield Listing(pictures, len(placed), notes)
+def _opened_file(path: Path) -> Iterator[BinaryIO]:
+    try:
+        checked_status(path)
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
 
-def _start(path: Path) -> bytes:
+def _beginnings(folder: Path, names: Collection[str], most: int) -> Iterator[tuple[str, bytes]]:
+    return ((name, _start(folder / name, most)) for name in names)
+
+
+def _start(path: Path, most: int) -> bytes:
     """Returns how a file begins; nothing of one that cannot be read, as it is only looked at beside the pictures."""
     try:
         checked_status(path)
         with path.open("rb") as stream:
-            return stream.read(TABLE_BYTES_READ)
+            return stream.read(most)
     except OSError:
         return b""
 

@@ -5,6 +5,7 @@ alone: not on names, order or place. A few more images move few of the others to
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     Raises:
         DatasetError: there is nothing to train on, or a class is left without a training image.
     """
-    train, own_validation, test = (_role(contents, parts) for parts in (_TRAIN, _VALIDATION, _TEST))
+    train, own_validation, test = (_scored(contents, parts) for parts in (_TRAIN, _VALIDATION, _TEST))
     notes: list[str] = []
     divided = _roles_to_fill(config, has_validation=own_validation is not None, has_test=test is not None)
     if test is None and own_validation is not None:
@@ -82,7 +83,21 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     for role, name in ((validation, "validation"), (test, "test")):
         if role is not None and not len(role):
             raise _too_few(contents, name, divided)
-    return Partition(train, validation, test, (*notes, note))
+    return Partition(train, validation, test, (*notes, note, *_on_both_sides(contents, train, test)))
+
+
+def not_measured(contents: Contents, chosen: Partition) -> tuple[str, ...]:
+    """Returns a sentence for each role that lacks classes which are trained: their scores say nothing of them."""
+    roles = {"validation": chosen.validation, "test": chosen.test}
+    sentences = []
+    for name, role in roles.items():
+        if role is None or (name == "validation" and role is chosen.test):
+            continue
+        counts = np.bincount(contents.label_numbers[role.positions], minlength=len(contents.labels))
+        missing = [label for label, count in zip(contents.labels, counts, strict=True) if not count]
+        if missing:
+            sentences.append(f"Not measured, as {name} has no image of it: {', '.join(missing)}.")
+    return tuple(sentences)
 
 
 def split_fingerprint(contents: Contents, chosen: Partition) -> str:
@@ -94,7 +109,9 @@ def split_fingerprint(contents: Contents, chosen: Partition) -> str:
     return fingerprint(contents.hashes, (contents.label_numbers, uses), (contents.labels,))
 
 
-def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: str) -> np.ndarray:
+def held_out(
+    labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: str, persons: Sequence[str] | None = None
+) -> np.ndarray:
     """Returns which images to hold out: of each label that fraction, rounded; at least one where two are different.
 
     Args:
@@ -102,13 +119,16 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
         hashes: uint64 (n,), of the contents: images with the same one stay on one side, whatever their labels.
         fraction: 0..1, exclusive.
         key: another key, another choice.
+        persons: who each image shows ('' unknown): all images of a person stay on one side.
 
     Returns:
         bool (n,). A group of copies is taken whole or not at all, so a label's share can be a few images smaller, or
         larger where every group is.
     """
+    if persons is not None:
+        return _persons_out(labels, hashes, _person_groups(hashes, persons), fraction=fraction, key=key)
     contents, group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
-    label_of_group = _smallest_labels(labels, group_of)
+    label_of_group = _smallest(labels, group_of)
     order = np.argsort(_mixed(contents, key), kind="stable")
     chosen = np.zeros(len(contents), bool)
     for label in np.unique(labels):
@@ -120,14 +140,16 @@ def held_out(labels: np.ndarray, hashes: np.ndarray, *, fraction: float, key: st
     return chosen[group_of]
 
 
-def _smallest_labels(labels: np.ndarray, group_of: np.ndarray) -> np.ndarray:
-    """Returns a label for each group of copies, which does not depend on the images' order."""
-    smallest = np.full(group_of.max() + 1, np.iinfo(np.int64).max)
-    np.minimum.at(smallest, group_of, labels)
+def _smallest(values: np.ndarray, group_of: np.ndarray) -> np.ndarray:
+    """Returns the smallest value of each group of images, which does not depend on their order."""
+    smallest = np.full(group_of.max() + 1, np.iinfo(values.dtype).max, values.dtype)
+    np.minimum.at(smallest, group_of, values)
     return smallest
 
 
-def fold_numbers(labels: np.ndarray, hashes: np.ndarray, folds: int) -> np.ndarray:
+def fold_numbers(
+    labels: np.ndarray, hashes: np.ndarray, folds: int, *, persons: Sequence[str] | None = None
+) -> np.ndarray:
     """Returns which of the folds each image lies in: int64 (n,), 0..folds-1, of each label nearly as many in each.
 
     Images with the same content lie in one. The folds depend on the contents alone, so whatever is trained on the other
@@ -136,21 +158,67 @@ def fold_numbers(labels: np.ndarray, hashes: np.ndarray, folds: int) -> np.ndarr
     Args:
         labels: int64 (n,).
         hashes: uint64 (n,), of the contents.
+        persons: who each image shows ('' unknown): all images of a person lie in one fold.
     """
-    contents, group_of = np.unique(hashes, return_inverse=True)
-    order = np.lexsort((_mixed(contents, "folds"), _smallest_labels(labels, group_of)))
-    numbers = np.empty(len(contents), np.int64)
-    numbers[order] = np.arange(len(contents)) % folds
+    groups = hashes if persons is None else _person_groups(hashes, persons)
+    _, group_of = np.unique(groups, return_inverse=True)
+    smallest = _smallest(hashes, group_of)  # who they are must not depend on names
+    order = np.lexsort((_mixed(smallest, "folds"), _smallest(labels, group_of)))
+    numbers = np.empty(len(smallest), np.int64)
+    numbers[order] = np.arange(len(smallest)) % folds
     return numbers[group_of]
 
 
 def _folded(contents: Contents, whole: Role, fold: str) -> tuple[Role, Role]:
     number, folds = (int(text) for text in fold.split("/"))
-    numbers = fold_numbers(contents.label_numbers[whole.positions], contents.hashes[whole.positions], folds)
-    chosen = numbers == number - 1
+    labels, hashes = contents.label_numbers[whole.positions], contents.hashes[whole.positions]
+    chosen = fold_numbers(labels, hashes, folds, persons=_persons(contents, whole)) == number - 1
+    if contents.only_trains is not None:
+        chosen &= ~contents.only_trains[whole.positions]
     name = " + ".join(whole.parts) or "all images"
     test = Role(whole.positions[chosen], name=f"fold {number} of {folds} of {name}")
     return Role(whole.positions[~chosen], whole.parts), test
+
+
+def _person_groups(hashes: np.ndarray, persons: Sequence[str]) -> np.ndarray:
+    """Returns a group number for each image: persons, and those who share a copy of a picture, are one group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    _, content = np.unique(hashes, return_inverse=True)
+    named = [who or f"\0{number}" for number, who in enumerate(persons)]
+    _, person = np.unique(named, return_inverse=True)
+    nodes = content.max() + 1 + person.max() + 1
+    edges = (np.ones(len(person)), (content, content.max() + 1 + person))
+    return connected_components(coo_array(edges, shape=(nodes, nodes)), directed=False)[1][content]
+
+
+def _persons_out(
+    labels: np.ndarray, hashes: np.ndarray, group_of: np.ndarray, *, fraction: float, key: str
+) -> np.ndarray:
+    """Takes groups while they fit, then others for labels that are missing; each label keeps an image on this side."""
+    groups, sizes = np.unique(group_of, return_counts=True)
+    place_of = np.searchsorted(groups, group_of)
+    smallest = _smallest(hashes, place_of)  # who they are must not depend on names
+    has = np.zeros((len(groups), labels.max() + 1), np.int64)
+    np.add.at(has, (place_of, labels), 1)
+    wanted, left, taken = max(1, round(fraction * len(labels))), has.sum(axis=0), np.zeros(len(groups), bool)
+    order = np.argsort(_mixed(smallest, key), kind="stable")
+
+    def take(place: int) -> None:
+        nonlocal left
+        if not taken[place] and not ((left - has[place] == 0) & (left > 0)).any():
+            taken[place], left = True, left - has[place]
+
+    for place in order:
+        if sizes[place] <= wanted - sizes[taken].sum() or not taken.any():
+            take(place)
+    for label in np.flatnonzero(has[taken].sum(axis=0) == 0):
+        candidates = [place for place in order if has[place, label] and sizes[place] <= max(wanted, sizes.min())]
+        if not has[taken].sum(axis=0)[label]:
+            for place in candidates[:1]:
+                take(place)
+    return taken[place_of]
 
 
 def _filling(groups: np.ndarray, sizes: np.ndarray, wanted: int) -> list[int]:
@@ -178,9 +246,31 @@ def _role(contents: Contents, parts: tuple[str, ...]) -> Role | None:
     return Role(np.sort(np.concatenate([contents.in_part(part) for part in parts])), parts)
 
 
+def _scored(contents: Contents, parts: tuple[str, ...]) -> Role | None:
+    """Returns the role of these parts; to validate and test, without images that have no label to score."""
+    role = _role(contents, parts)
+    if role is None or contents.only_trains is None or parts == _TRAIN:
+        return role
+    return Role(role.positions[~contents.only_trains[role.positions]], role.parts)
+
+
+def _on_both_sides(contents: Contents, train: Role, test: Role) -> tuple[str, ...]:
+    if not contents.persons:
+        return ()
+    trained, tested = ({contents.persons[i] for i in role.positions} - {""} for role in (train, test))
+    both = len(trained & tested)
+    return (f"{both:,} of the {len(tested):,} persons in test are in training too.",) if both else ()
+
+
+def _persons(contents: Contents, role: Role) -> list[str] | None:
+    return [contents.persons[position] for position in role.positions] if contents.persons else None
+
+
 def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[Role, Role]:
     labels, hashes = contents.label_numbers[whole.positions], contents.hashes[whole.positions]
-    out = held_out(labels, hashes, fraction=fraction, key=key)
+    out = held_out(labels, hashes, fraction=fraction, key=key, persons=_persons(contents, whole))
+    if contents.only_trains is not None:
+        out &= ~contents.only_trains[whole.positions]
     parts = tuple(part for part in whole.parts if part != ALL_IMAGES)
     return Role(whole.positions[~out], parts), Role(whole.positions[out])
 
@@ -235,11 +325,17 @@ def _roles_to_fill(config: TrainConfig, *, has_validation: bool, has_test: bool)
 
 
 def _too_few(contents: Contents, name: str, divided: tuple[str, ...]) -> DatasetError:
+    each = " and ".join(filter(None, (", ".join(divided[:-1]), divided[-1])))
+    if contents.persons:
+        return DatasetError(
+            f"No image is left for {name}: the pictures show {len(set(contents.persons)):,} persons, and nobody may be "
+            "on both sides.",
+            hint=f"Pictures of more persons are needed, of each emotion at least one each for {each}.",
+        )
     positions = _role(contents, (*_TRAIN, ALL_IMAGES, MORE_IMAGES)).positions
     labels, hashes = contents.label_numbers[positions], contents.hashes[positions]
     different = [len(np.unique(hashes[labels == number])) for number in range(len(contents.labels))]
     counts = ", ".join(f"{label} has {count}" for label, count in zip(contents.labels, different, strict=True))
-    each = " and ".join(filter(None, (", ".join(divided[:-1]), divided[-1])))
     return DatasetError(
         f"No image is left for {name}: too few different images, copies not counted ({counts}).",
         hint=f"Each class needs at least {len(divided)} different images: one each for {each}.",

@@ -1,6 +1,6 @@
 """Scores of a classifier, each with its sample size and 95 % interval. Draws and prints nothing.
 
-Macro averages as scikit-learn has them: what is undefined counts as 0, and a class that never occurs is left out.
+Macro averages as scikit-learn has them: what is undefined counts as 0; a class without images is left out.
 """
 
 import math
@@ -187,7 +187,8 @@ def summary(confusion: np.ndarray) -> MacroScores:
     if not confusion.any():
         return MacroScores(0.0, 0.0, 0.0, 0.0)
     accuracy = np.trace(confusion) / confusion.sum()
-    return MacroScores(float(accuracy), *map(float, _averaged(confusion, average="macro")[:3]))
+    measured = np.flatnonzero(confusion.sum(axis=1))
+    return MacroScores(float(accuracy), *map(float, _averaged(confusion, average="macro", labels=measured)[:3]))
 
 
 def class_scores(confusion: np.ndarray) -> list[ClassScore]:
@@ -259,9 +260,8 @@ def macro_f1_interval(confusion: np.ndarray, *, confidence: float = 0.95, seed: 
     if not scores:
         return low, high
     middle = summary(confusion).macro_f1
-    classes = int(((confusion.sum(axis=0) + confusion.sum(axis=1)) > 0).sum())
     ends = np.array([wilson_interval(round(score.f1) * score.images, score.images, confidence) for score in scores])
-    spreads = np.abs(ends - [[score.f1] for score in scores]) / classes
+    spreads = np.abs(ends - [[score.f1] for score in scores]) / np.count_nonzero(confusion.sum(axis=1))
     down, up = math.hypot(middle - low, *spreads[:, 0]), math.hypot(high - middle, *spreads[:, 1])
     return max(0.0, middle - down), min(1.0, middle + up)
 
@@ -295,5 +295,6 @@ def resampled_scores(counts: np.ndarray, truths: np.ndarray, guesses: np.ndarray
         np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
         for part, whole in ((right, images), (2 * right, images + guessed))
     )
-    macro_f1 = f1.sum(axis=1) / (images + guessed > 0).sum(axis=1)
+    measured = np.isin(np.arange(classes), truths)
+    macro_f1 = f1[:, measured].sum(axis=1) / np.maximum((images + guessed > 0)[:, measured].sum(axis=1), 1)
     return np.column_stack([macro_f1, recall])

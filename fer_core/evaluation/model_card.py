@@ -56,7 +56,7 @@ class ModelCard(NamedTuple):
 
 def licence_of(data: str | None) -> str:
     """Returns what is known of the licence of a data set's images."""
-    return _LICENCES.get(data or "", _UNKNOWN)
+    return _LICENCES.get(FER2013 if data == "FER+" else data or "", _UNKNOWN)
 
 
 def card_text(card: ModelCard) -> str:

@@ -7,15 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from fer_core.errors import ArtifactError, SourceError
+from fer_core.errors import ArtifactError
 from fer_core.faces import Face
 from fer_core.faces.framing import Framing, largest_first, shrunk
 from fer_core.paths import Paths, expanded
+from fer_core.published import Published, fetched
 from fer_core.store.files import file_sha256
 
 FRAMING = Framing(scale=1.105, right=-0.005, down=-0.028)
@@ -33,6 +33,7 @@ _FEWEST_PIXELS = 33
 """Of a side of up to 32 pixels OpenCV 4.14 makes a feature map one cell wide and reads memory beside it: another answer
 each time, now and then a face (in 30 calls on one gray picture, up to 19 answers; from 33 pixels on always one)."""
 _MAX_BYTES = 16_000_000
+_BY_HAND = "Fetch it by hand and name it with --detector-model or $FER_YUNET, or take --detector haar."
 _ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/26cc381e4d2594bb9f47a26eb8fd96c94a13660d/models"
 _TRIAL_SECONDS = 60
 _TRIAL = """
@@ -41,14 +42,6 @@ model = numpy.fromfile(sys.argv[1], numpy.uint8)
 detector = cv2.FaceDetectorYN.create("onnx", model, numpy.empty(0, numpy.uint8), (64, 64))
 detector.detect(numpy.zeros((64, 64, 3), numpy.uint8))
 """
-
-
-class Published(NamedTuple):
-    """A file on the web whose content is known beforehand; `sha256` in hex."""
-
-    name: str
-    url: str
-    sha256: str
 
 
 YUNET = Published(
@@ -168,36 +161,4 @@ def find_file(
 
 def download(published: Published, folder: Path) -> Path:
     """Returns the file, downloaded into the folder under its name once its checksum is right. Raises SourceError."""
-    import pooch
-
-    # It announces every download on stderr; what is said there is the command line's business.
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(published.url, f"sha256:{published.sha256}", fname=published.name, path=folder)
-    except (OSError, ValueError) as error:
-        raise SourceError(
-            f"{published.url} could not be downloaded: {_reason(error)}.",
-            hint="Fetch it by hand and name it with --detector-model or $FER_YUNET, or take --detector haar.",
-        ) from error
-    return folder / published.name
-
-
-def _reason(error: OSError | ValueError) -> str:
-    from requests import exceptions
-
-    match error:
-        case exceptions.HTTPError():
-            return f"the server answered {error.response.status_code} {error.response.reason}".rstrip()
-        case exceptions.Timeout():
-            return "the server did not answer in time"
-        case exceptions.ChunkedEncodingError():
-            return "it was cut off"
-        case exceptions.SSLError():
-            return "the server's certificate is not accepted"
-        case exceptions.ConnectionError():
-            return "no connection to the server"
-        case exceptions.RequestException():
-            return str(error)
-        case ValueError():
-            return "its content is not what was published (the checksum differs)"
-    return f"{error.filename or 'the folder'}: {error.strerror}"
+    return fetched(published, folder, hint=_BY_HAND)

@@ -23,8 +23,8 @@ from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import create_search
 from fer_core.tuning.trials import cancel_search, reopen_search
 
-_PATHS = ("data", "init_from", "run", "teacher")
-_NOT_PATHS = ("sample", "kaggle", "current")
+_PATHS = ("data", "init_from", "run", "teacher", "votes", "label_map", "exclude")
+_NOT_PATHS = ("sample", "kaggle", "current", "none", "ferplus")
 _OURS = re.compile(r"\d{8}-\d{6}-.+")
 
 

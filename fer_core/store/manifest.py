@@ -52,7 +52,9 @@ def checked(model: type[Model], values: Any, *, otherwise: str, hint: str = "") 
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the whole"
-        raise ArtifactError(f"{otherwise}: {field}: {first['msg'].removeprefix('Value error, ').lower()}.", hint=hint) from None
+        raise ArtifactError(
+            f"{otherwise}: {field}: {first['msg'].removeprefix('Value error, ').lower()}.", hint=hint
+        ) from None
 
 
 def is_run_id(text: str) -> bool:

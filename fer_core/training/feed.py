@@ -15,7 +15,7 @@ from fer_core.data.dataset import Split
 from fer_core.data.views import views_in_turn
 from fer_core.errors import ConfigError
 
-_MIXUP_STREAM, _MIRROR_STREAM, _VIEW_STREAM = 1, 2, 3
+_MIXUP_STREAM, _MIRROR_STREAM, _VIEW_STREAM, _VOTE_STREAM = 1, 2, 3, 4
 """Tell these draws from those of the order."""
 SMALLEST_WEIGHT = np.float32(1e-7)
 """Of an image: classes may weigh nothing."""
@@ -66,7 +66,7 @@ class TrainingBatches(keras.utils.PyDataset):
         # Rising positions read a memory map from front to back; the order within a batch does not matter.
         positions = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
         pixels, labels = self.split.images(positions), self.split.labels[positions]
-        targets, weights = one_hot(labels, len(self.class_weights)), self.class_weights[labels]
+        targets, weights = self._targets(positions, labels), self.class_weights[labels]
         if smoothing := self.config.label_smoothing:  # arXiv 1512.00567; the loss would smooth soft labels as well
             targets = (1 - np.float32(smoothing)) * targets + np.float32(smoothing / targets.shape[1])
         if self.config.alternating_flip:
@@ -77,6 +77,16 @@ class TrainingBatches(keras.utils.PyDataset):
             pixels = views_in_turn(pixels, views)
             targets = (1 - weight) * targets + weight * self.soft_labels[positions, views].astype(np.float32)
         return self._mixed(index, pixels, targets, weights) if self.config.mixup else (pixels, targets, weights)
+
+    def _targets(self, positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Returns float32 (n, classes): what votes say where there are some, otherwise one-hot labels."""
+        shares, classes = self.split.shares, len(self.class_weights)
+        if shares is None or self.config.vote_target == "majority":
+            return one_hot(labels, classes)
+        if self.config.vote_target == "cross-entropy":
+            return shares[positions].astype(np.float32)
+        drawn = np.random.default_rng((self.config.seed, self.epoch, _VOTE_STREAM)).random(len(self.split))[positions]
+        return one_hot((drawn[:, None] >= shares[positions].cumsum(axis=1)[:, :-1]).sum(axis=1), classes)
 
     def _mixed(self, index: int, pixels: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple:
         where = {"epoch": self.epoch, "batch": index, "devices": self.devices}

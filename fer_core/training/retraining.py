@@ -14,13 +14,8 @@ from fer_core.recipes import fitted_to, recipe_config, starting_config
 from fer_core.store.manifest import Manifest
 
 _OF_THE_SPLIT = (
-    "fold",
-    "test_split",
-    "validation",
-    "validation_fraction",
-    "sample_per_class",
-    "skip_bad_images",
-    "seed",
+    *("fold", "test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed"),
+    *("label_map", "votes", "vote_classes", "vote_target"),
 )
 """With other ones, the images that test could be others than those of the model in use."""
 _MIRRORING = ("flip", "alternating_flip")

@@ -15,6 +15,7 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, load_dataset
+from fer_core.data.reading import settled_labels
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, check_interrupted, did_you_mean
 from fer_core.evaluation.figures import class_distribution_figure, save
 from fer_core.evaluation.metrics import Evaluation
@@ -97,7 +98,7 @@ def settings_of_a_run(config: TrainConfig, dataset: Dataset, paths: Paths) -> Tr
     """Returns the settings as a run's manifest has them: whole paths, and models by their ids."""
     files = {name: str(expanded(path).resolve()) for name in _PATHS if (path := getattr(config, name))}
     settings = with_fixed_models(networks.with_all_options(config), paths)
-    return settings.model_copy(update={"data": dataset.source, **files})
+    return settings.model_copy(update={"data": dataset.source, **files, **settled_labels(config)})
 
 
 def train(

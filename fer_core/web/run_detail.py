@@ -236,10 +236,20 @@ def _facts(run: Run) -> dict[str, Any]:
     return {
         "data": manifest.data_name,
         "source": manifest.data_source,
+        "how_it_was_read": _data_report(run),
         "images": {part: f"{split.name}: {split.images:,}" for part, split in (manifest.splits or {}).items()},
         "labels": list(manifest.labels or ()),
         "input": f"{manifest.side} x {manifest.side} x {manifest.channels}" if manifest.side else None,
     } | {name: getattr(manifest, name) for name in _FACTS}
+
+
+def _data_report(run: Run) -> list[str]:
+    """Returns the sentences on format, labels and what was left out, as the audit has them."""
+    try:
+        report = read_json(run.audit_json, f"audit of run {run.id}")["report"]
+        return [str(report["format"]), *map(str, report["sentences"])]
+    except (ArtifactError, KeyError, TypeError):  # there is none, or it is older
+        return []
 
 
 def _lies_in(folder: Path, path: Path) -> bool:

@@ -55,6 +55,34 @@ def test_another_key_holds_out_other_images_and_a_few_more_images_move_few_of_th
     assert (fewer != first[:6900]).sum() < 60
 
 
+@given(st.integers(3, 40), st.integers(2, 6), fractions, st.text(max_size=5))
+@thorough
+def test_persons_stay_on_one_side_and_each_label_keeps_images_to_train_on(people, classes, fraction, key):
+    random = np.random.default_rng(people * classes)
+    persons = random.integers(0, people, 6 * people)
+    labels, hashes = (
+        random.integers(0, classes, len(persons)),
+        random.integers(0, 2**63, len(persons)).astype(np.uint64),
+    )
+    hashes[1] = hashes[0]  # two who share a picture are on one side too
+    names = ["" if person == 0 else f"p{person}" for person in persons]
+    out = held_out(labels, hashes, fraction=fraction, key=key, persons=names)
+    assert not {name for name, is_out in zip(names, out, strict=True) if is_out and name} & {
+        name for name, is_out in zip(names, out, strict=True) if not is_out
+    }
+    assert not np.isin(hashes[out], hashes[~out]).any()
+    assert set(labels[~out]) == set(labels)
+    shuffled = random.permutation(len(labels))
+    again = held_out(
+        labels[shuffled],
+        hashes[shuffled],
+        fraction=fraction,
+        key=key,
+        persons=[f"x{names[i]}" if names[i] else "" for i in shuffled],
+    )
+    assert np.array_equal(again, out[shuffled]), "neither names nor order matter"
+
+
 def contents_of(*splits) -> list[int]:
     return sorted(int(value) for split in splits for value in split.hashes)
 

@@ -89,10 +89,48 @@ def test_given_data_is_split_by_the_models_own_settings_and_must_have_its_classe
     copy = shutil.copytree(folder, folder.with_name("moved"))
     found = data_for(of_folder, str(copy), drawn_places)
     assert found.dataset.split_fingerprint == of_folder.manifest.split_fingerprint
+
+
+def test_given_data_must_be_there_and_have_classes_of_the_model(make_model, folder, drawn_places):
     with pytest.raises(DatasetError, match="There is no nowhere"):
-        data_for(of_folder, "nowhere", drawn_places)
-    with pytest.raises(DatasetError, match="the data does not have contempt"):
-        data_for(replace(of_folder, labels=(*LABELS, "contempt")), str(folder), drawn_places)
+        data_for(make_model(), "nowhere", drawn_places)
+    with pytest.raises(DatasetError, match="the model does not know angry, disgust"):
+        data_for(make_model(labels=("bored", "happy")), str(folder), drawn_places)
+
+
+def test_classes_that_one_side_lacks_are_left_out_of_the_score_and_named(make_model, folder, drawn_places):
+    names = ("Anger", "contempt", "disgust", "fear", "happiness", "neutral", "sad")
+    model = make_model(labels=names)
+    dataset = data_for(model, str(folder), drawn_places).dataset
+    assert dataset.labels == LABELS[:-1]
+    assert len(dataset.test) == 24
+    assert not any("surprise" in name for name in dataset.test.names(slice(None)))
+
+    def nearly_right(part):
+        right = {0: 0, 1: 2, 2: 3, 3: 4, 4: 5, 5: 6}
+        outputs = np.full((len(part), 7), 0.02, np.float32)
+        outputs[np.arange(len(part)), [right[label] for label in part.labels]] = 0.88
+        outputs[0] = np.eye(7, dtype=np.float32)[1]  # one is taken for contempt, of which there is no image
+        return outputs
+
+    found = analysed(model, dataset, nearly_right)
+    assert found.evaluation.labels == names
+    assert found.evaluation.accuracy == 23 / 24
+    assert found.evaluation.recall == pytest.approx((0.75 + 5) / 6)
+    assert found.evaluation.per_class["contempt"].images == 0
+    assert "the model does not know them: surprise (14 images in all)." in found.remark
+
+
+def test_a_run_s_own_labels_and_votes_do_not_hinder_other_data(of_folder, folder, drawn_places):
+    config = of_folder.manifest.config.model_copy(update={"label_map": "0=happy", "votes": "gone.csv"})
+    model = replace(of_folder, manifest=of_folder.manifest.model_copy(update={"config": config}))
+    assert len(data_for(model, str(folder), drawn_places).dataset.test) == 28
+
+
+def test_classes_are_mapped_by_name_whatever_their_case_and_order():
+    assert class_numbers(("Sad ", "HAPPY"), ("happy", "sad")).tolist() == [1, 0]
+    with pytest.raises(DatasetError, match="has a label twice: sad, Sad"):
+        class_numbers(("sad", "Sad"), ("sad",))
 
 
 def analysed(model, dataset, probabilities=drawn_answers):
@@ -117,8 +155,12 @@ def test_a_model_in_another_order_of_classes_is_mapped_by_name_whatever_their_ca
 
 
 def test_other_classes_are_refused_before_the_model_is_asked(make_model, drawn):
-    with pytest.raises(DatasetError, match="the model does not know surprise and the data does not have contempt"):
-        analysed(make_model(labels=(*LABELS[:-1], "contempt")), drawn, lambda part: pytest.fail("asked"))
+    def never(part):
+        pytest.fail("asked")
+
+    with pytest.raises(DatasetError, match="the model does not know surprise"):
+        model = make_model(labels=(*LABELS[:-1], "contempt"))
+        analysed(model, drawn, never)
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,26 @@ def test_distilled_images_are_shown_in_fixed_views_with_the_teachers_prediction_
     assert shown.any(axis=1).all()
     said = soft_labels[paths, shown.argmax(axis=1)].astype(np.float32)
     np.testing.assert_allclose(targets, 0.25 * labels + 0.75 * said, atol=1e-6)
+
+
+def test_votes_are_targets_as_the_setting_says(epoch, small_dataset):
+    from dataclasses import replace
+
+    split = small_dataset.train
+    shares = np.full((len(split), 7), 0.4 / 6, np.float32)
+    shares[np.arange(len(split)), split.labels] = 0.6
+
+    def targets(number=1, **settings):
+        batches = epoch(number, **settings)
+        batches.split = replace(split, shares=shares)
+        return np.sort(batches.order[: batches.batch_size]), batches[0][1]
+
+    positions, found = targets(vote_target="cross-entropy")
+    np.testing.assert_array_equal(found, shares[positions])
+    positions, found = targets(vote_target="majority")
+    np.testing.assert_array_equal(found, one_hot(split.labels[positions], 7))
+    positions, found = targets(vote_target="probability", batch_size=len(split))
+    assert (found.sum(axis=1) == 1).all()
+    assert 0.5 < (found.argmax(axis=1) == split.labels[positions]).mean() < 0.7
+    np.testing.assert_array_equal(found, targets(vote_target="probability", batch_size=len(split))[1])
+    assert not np.array_equal(found, targets(2, vote_target="probability", batch_size=len(split))[1])

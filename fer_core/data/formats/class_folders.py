@@ -1,4 +1,4 @@
-"""Which split and which emotion a picture belongs to, from the folders that it lies in.
+"""Class folders: which split and which emotion a picture belongs to follows from the folders that it lies in.
 
 Both layouts that people download: train/<emotion>/… with test/ and perhaps val/, or <emotion>/… alone; in any letter
 case, with folders around the whole ("archive/fer2013/train/…") and with others beside it ("docs/screenshot.png").
@@ -14,16 +14,15 @@ from fer_core.data.folder_names import (
     OTHER_PICTURE_SUFFIXES,
     PICTURES_READ,
     InClass,
-    Read,
     check_emotions,
-    is_emotion,
-    is_fer2013_csv,
-    is_hidden,
-    is_picture,
     label_of,
+    persons_in,
     split_of,
 )
+from fer_core.data.report import TOP, folder_in
+from fer_core.data.tree import Found, Placed, Tree
 from fer_core.errors import DatasetError
+from fer_core.labels import is_emotion
 
 _LAYOUT_HINT = (
     "Expected are train/<emotion>/… and test/<emotion>/…, or <emotion>/… alone, with JPEG, PNG, BMP or WebP pictures."
@@ -37,80 +36,60 @@ _BESIDE = {
     *("assets", "demo", "examples"),
 }
 
+_AROUND_CLASSES = {"images", "image", "imgs", "img", "pictures", "faces", "data"}
+"""Folders in that of a split that say nothing: train/images/happy."""
+
 Folder = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A picture's name in its source, and what its folders say."""
-
-    name: str
-    part: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Found:
+class DataSet:
     """The data set's own folder, whether its folders are splits, and its pictures."""
 
     root: Folder
     has_splits: bool
     pictures: list[InClass]
+    note: str = ""
 
 
-def fer_csv_among(names: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Returns the name of a fer2013.csv among the files, if no folder of a split or emotion has pictures, and notes."""
-    paths = [PurePosixPath(name) for name in sorted(names) if not is_hidden(name)]
-    tables = [path for path in paths if is_fer2013_csv(path.name)]
-    pictures = [path for path in paths if is_picture(path.name)]
-    if not tables or any(split_of(part) or is_emotion(part) for path in pictures for part in path.parts[:-1]):
-        return None, ()
-    counts = Counter(str(path.parent) for path in pictures)
-    notes = (
-        f"Left out, as beside {tables[0].name}: {count:,} in {'the top folder' if folder == '.' else folder}."
-        for folder, count in sorted(counts.items())
-    )
-    return str(tables[0]), tuple(notes)
-
-
-def place(
-    names: Sequence[str], folders: Iterable[str], *, source: str, read: Read = lambda name: b""
-) -> tuple[list[Placed], tuple[str, ...]]:
-    """Returns where each picture belongs, sorted by split, emotion and name, and notes on what was left out.
-
-    Args:
-        names: of files, relative to the source, with / between folders.
-        folders: the folders, in the same form; needed to see the empty ones.
-        source: for messages.
-        read: returns how a file begins; only asked of what may be a list of labels.
+def recognise(tree: Tree) -> Found:
+    """Returns where each picture belongs by the folders it lies in, and what was left out.
 
     Raises:
         DatasetError: no pictures, no class folders, an empty one, several data sets, or folders that are no emotions.
     """
-    names = [name for name in names if not is_hidden(name)]
-    pictures = [PurePosixPath(name) for name in names if is_picture(name)]
-    others = sorted(name for name in names if not is_picture(name))
-    if not pictures:
-        raise DatasetError(f"{source} holds no pictures{_but(others)}.", hint=_hint_for(others))
-    found = _find_data_set(pictures, source)
-    _refuse_empty(found, names, [name for name in folders if not is_hidden(name)], others, source=source)
-    guess = check_emotions(found.pictures, others, source=source, read=read)
+    if not tree.pictures:
+        raise DatasetError(f"{tree.source} holds no pictures{_but(tree.others)}.", hint=_hint_for(tree.others))
+    found = _find_data_set(tree.pictures, tree.source)
+    notes = [*filter(None, (found.note,)), *_empty_folders(found, tree)]
+    check_emotions(found.pictures, tree.others, source=tree.source, beginnings=tree.beginnings)
+    paths = [one.path for one in found.pictures]
+    persons = persons_in(paths) or [""] * len(paths)
     placed = [
-        Placed(str(one.path), one.split if found.has_splits else ALL_IMAGES, label_of(one.folder, source))
-        for one in found.pictures
+        Placed(
+            str(one.path), one.split if found.has_splits else ALL_IMAGES, label_of(one.folder, tree.source), person=who
+        )
+        for one, who in zip(found.pictures, persons, strict=True)
     ]
-    placed.sort(key=lambda picture: (picture.part, picture.label, picture.name))
     inside = {picture.name for picture in placed}
-    outside = [path for path in pictures if str(path) not in inside]
-    return placed, (*guess, *_outside(found, outside), *_not_read(others))
+    outside = [path for path in tree.pictures if str(path) not in inside]
+    return Found(
+        "class folders",
+        placed,
+        left_out=_reasons(found, outside),
+        root=found.root,
+        notes=notes,
+        is_usual=True,
+    )
 
 
-def _find_data_set(pictures: Sequence[PurePosixPath], source: str) -> Found:
+def _find_data_set(pictures: Sequence[PurePosixPath], source: str) -> DataSet:
     """Returns the data set. Raises DatasetError where there are several, or no class folders."""
     root = _split_root(pictures, source)
     if root is not None:
-        inside = [_in_split(path, len(root)) for path in pictures if path.parts[: len(root)] == root]
-        return Found(root, True, [picture for picture in inside if picture is not None])
+        below = [path for path in pictures if path.parts[: len(root)] == root]
+        inside = [_in_split(path, len(root)) for path in below]
+        return _with_sibling(DataSet(root, True, [picture for picture in inside if picture is not None]), below)
     counts = Counter(path.parts[:-1] for path in pictures if len(path.parts) > 1)
     stray = _stray(counts)
     folders = [folder for folder in counts if folder not in stray]
@@ -120,7 +99,7 @@ def _find_data_set(pictures: Sequence[PurePosixPath], source: str) -> Found:
         )
     root = _class_root(folders, source)
     kept = {folder for folder in folders if folder[: len(root)] == root and len(folder) > len(root)}
-    return Found(root, False, [InClass(path, len(root)) for path in pictures if path.parts[:-1] in kept])
+    return DataSet(root, False, [InClass(path, len(root)) for path in pictures if path.parts[:-1] in kept])
 
 
 def _split_root(pictures: Sequence[PurePosixPath], source: str) -> Folder | None:
@@ -142,11 +121,31 @@ def _split_root(pictures: Sequence[PurePosixPath], source: str) -> Folder | None
     return _only(trained or splits, pictures, source)
 
 
+def _with_sibling(found: DataSet, pictures: Sequence[PurePosixPath]) -> DataSet:
+    """Returns the data set with a folder beside train/ that has the same class folders, as a split that is missing."""
+    depth = len(found.root)
+    classes, splits = {one.folder for one in found.pictures}, {one.split for one in found.pictures}
+    siblings: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
+    for path in pictures:
+        if len(path.parts) > depth + 2 and split_of(path.parts[depth]) is None:
+            siblings[path.parts[depth]].append(path)
+    same = {name: paths for name, paths in siblings.items() if {path.parts[depth + 1] for path in paths} == classes}
+    missing = [split for split in ("test", "validation") if split not in splits]
+    if "train" not in splits or len(classes) < 2 or len(same) != 1 or not missing:
+        return found
+    ((name, paths),) = same.items()
+    more = [InClass(path, depth + 1, missing[0]) for path in paths]
+    note = f"Guessed: {name} is the {missing[0]} split, as it has the class folders of training."
+    return DataSet(found.root, True, [*found.pictures, *more], note)
+
+
 def _in_split(path: PurePosixPath, place: int) -> InClass | None:
     split = split_of(path.parts[place])
     while split and len(path.parts) > place + 1 and split_of(path.parts[place]) == split:
         place += 1
-    return InClass(path, place) if split and len(path.parts) > place + 1 else None
+    while split and len(path.parts) > place + 2 and path.parts[place].lower() in _AROUND_CLASSES:
+        place += 1
+    return InClass(path, place, split) if split and len(path.parts) > place + 1 else None
 
 
 def _class_root(folders: Sequence[Folder], source: str) -> Folder:
@@ -201,15 +200,13 @@ def _only(roots: Collection[Folder], pictures: Sequence[PurePosixPath], source: 
     return tops[0] if tops else None
 
 
-def _refuse_empty(
-    found: Found, names: Sequence[str], folders: Sequence[str], others: Sequence[str], *, source: str
-) -> None:
-    """Refuses folders that should be splits or classes and have no pictures."""
+def _empty_folders(found: DataSet, tree: Tree) -> list[str]:
+    """Returns notes on classes that lack pictures, but not in training; raises DatasetError of others."""
     depth = len(found.root)
-    filled = {path.parts[:levels] for path in map(PurePosixPath, names) for levels in range(len(path.parts))}
+    filled = {path.parts[:levels] for path in map(PurePosixPath, tree.names) for levels in range(len(path.parts))}
     with_pictures = {one.path.parts[:levels] for one in found.pictures for levels in range(len(one.path.parts))}
-    empty = []
-    for name in sorted(folders):
+    empty, notes = [], []
+    for name in tree.folders:
         parts = PurePosixPath(name).parts
         if parts[:depth] != found.root or parts in with_pictures:
             continue
@@ -218,30 +215,33 @@ def _refuse_empty(
             is_class = len(parts) in (depth + 1, depth + 2) and split_of(parts[depth]) is not None
         # A folder of something else is no class: docs/README.md, annotations/1.npy.
         if is_class and (is_emotion(parts[-1]) or parts not in filled):
-            empty.append(name)
+            is_tested = found.has_splits and len(parts) == depth + 2 and split_of(parts[depth]) != "train"
+            (notes if is_tested else empty).append(name)
     if empty:
-        but = _but([name for name in others if name.startswith(f"{empty[0]}/")])
+        but = _but([name for name in tree.others if name.startswith(f"{empty[0]}/")])
         more = f" (and {len(empty) - 1} more such folders)" if len(empty) > 1 else ""
         raise DatasetError(
-            f"{source}: the folder {empty[0]} holds no pictures{but}{more}.",
+            f"{tree.source}: the folder {empty[0]} holds no pictures{but}{more}.",
             hint="Put pictures in it, or remove the folder.",
         )
+    return [f"The folder {name} holds no pictures." for name in notes]
 
 
-def _outside(found: Found, outside: Sequence[PurePosixPath]) -> list[str]:
+def _reasons(found: DataSet, outside: Sequence[PurePosixPath]) -> dict[str, str]:
     depth = len(found.root)
     splits = " and ".join(sorted({one.path.parts[depth] for one in found.pictures}))
     beside = f"as beside {splits if found.has_splits else 'the classes'}"
-    notes: Counter[tuple[str, str]] = Counter()
+    reasons = {}
     for path in outside:
+        folder = folder_in(str(path), found.root)
         parts = path.parts[:-1]
         is_inside = parts[:depth] == found.root and len(parts) > depth and found.has_splits and split_of(parts[depth])
-        folder = "/".join(parts[: depth + 1] if parts[:depth] == found.root else parts[:1])
-        notes["as in no class folder" if is_inside else beside, folder or "the top folder"] += 1
-    return [f"Left out, {reason}: {count:,} in {folder}." for (reason, folder), count in sorted(notes.items())]
+        reasons[str(path)] = "as in no class folder" if is_inside and folder != TOP else beside
+    return reasons
 
 
-def _not_read(others: Sequence[str]) -> list[str]:
+def not_read(others: Iterable[str]) -> list[str]:
+    """Returns a sentence on the pictures among these files that are of kinds which are not read, if there are some."""
     unread = [name for name in others if name.lower().endswith(OTHER_PICTURE_SUFFIXES)]
     return [f"Left out, as only {PICTURES_READ} are read: {_kinds(unread)}."] if unread else []
 

@@ -1,9 +1,16 @@
-"""Split and emotion from folder names alone; folders that are no emotions are not trained on as if they were."""
+"""Split and emotion from folder names; folders that are no emotions are not trained on as if they were."""
 
 import pytest
 
-from fer_core.data.layout import fer_csv_among, place
+from fer_core.data.reading import USUAL, read_tree
 from fer_core.errors import DatasetError
+from tests.data.formats.layouts import tree_of
+
+
+def place(names, folders, *, source, files=None):
+    """Returns the pictures among these files, which are empty but for those given, and what is said of them."""
+    reading = read_tree(tree_of(names, files, folders=folders, source=source), USUAL)
+    return [one for one, _ in reading.placed], reading.report.sentences()
 
 
 def placed(*names: str, folders=()) -> set[tuple[str, str, str]]:
@@ -12,8 +19,7 @@ def placed(*names: str, folders=()) -> set[tuple[str, str, str]]:
 
 def look(*names: str, files: dict[str, bytes] | None = None) -> tuple[set[str], tuple[str, ...]]:
     """Returns the labels of these pictures beside these files, and the notes."""
-    files = files or {}
-    pictures, notes = place([*names, *files], (), source="faces", read=lambda name: files[name])
+    pictures, notes = place(names, (), source="faces", files=files)
     return {one.label for one in pictures}, notes
 
 
@@ -35,6 +41,7 @@ def refused(*names: str, files: dict[str, bytes] | None = None) -> str:
         (("a/fer2013/train/sad/a.jpg", "a/fer2013/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("test/train/sad/a.jpg", "test/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("train/train/sad/a.jpg", "test/test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
+        (("train/images/sad/a.jpg", "test/Images/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("train/sad/person 1/a.jpg", "test/sad/b.jpg"), [("train", "sad"), ("test", "sad")]),
         (("fr\u00f6hlich/a.jpg", "fro\u0308hlich/b.jpg"), [("all images", "fr\u00f6hlich")] * 2),
     ],
@@ -102,6 +109,23 @@ def test_an_empty_class_folder_is_refused(empty):
     assert caught.value.hint == "Put pictures in it, or remove the folder."
 
 
+def test_a_class_without_pictures_beside_training_is_said_and_does_not_stop():
+    names = ("train/happy/a.jpg", "train/sad/b.jpg", "test/sad/c.jpg")
+    pictures, notes = place(names, ("test/happy",), source="faces")
+    assert (len(pictures), notes) == (3, ("The folder test/happy holds no pictures.",))
+
+
+def test_a_folder_with_the_class_folders_of_training_is_the_split_that_is_missing():
+    names = [f"{split}/{label}/{n}.jpg" for split in ("train", "holdout") for label in ("happy", "sad") for n in "ab"]
+    pictures, notes = place(names, (), source="faces")
+    assert {(one.name.partition("/")[0], one.part) for one in pictures} == {("train", "train"), ("holdout", "test")}
+    assert notes == ("Guessed: holdout is the test split, as it has the class folders of training.",)
+    both = [*names, "test/happy/x.jpg", "test/sad/y.jpg"]
+    assert {one.part for one in place(both, (), source="faces")[0]} == {"train", "test", "validation"}
+    two = [*names, *(name.replace("holdout", "other") for name in names[4:])]
+    assert "Left out, as beside train: 4 in other." in place(two, (), source="faces")[1]
+
+
 def test_an_empty_folder_elsewhere_or_of_something_else_does_not_matter():
     placed("archive/happy/a.jpg", "archive/sad/b.jpg", folders=("archive/happy", "archive/sad", "other/happy"))
     folders = ("happy", "sad", "docs", "annotations")
@@ -138,40 +162,28 @@ def test_what_is_no_data_set_is_refused_with_what_there_is_instead(names, messag
     assert str(caught.value).isprintable()
 
 
-def test_a_csv_is_taken_where_no_folder_of_a_split_or_emotion_has_pictures():
-    assert fer_csv_among(["x/fer2013.csv", "x/README"]) == ("x/fer2013.csv", ())
-    assert fer_csv_among(["icml_face_data.csv", "train.csv"])[0] == "icml_face_data.csv"
-    assert fer_csv_among(["fer2013 (1).csv"])[0] == "fer2013 (1).csv"
-    assert fer_csv_among(["fer2013.csv", "train/sad/a.jpg"]) == (None, ())
-    assert fer_csv_among(["other.csv"]) == (None, ())
-    assert fer_csv_among(["fer2013.csv", "docs/a.png"])[1] == ("Left out, as beside fer2013.csv: 1 in docs.",)
-
-
 def test_labels_in_lists_and_files_beside_the_pictures_are_not_overlooked():
     kinds = (("aligned", "_aligned"), ("original", ""))
     pictures = [f"Image/{kind}/train_{n:05}{end}.jpg" for n in range(9) for kind, end in kinds]
-    listed = {"EmoLabel/list.txt": b"train_00001.jpg 5\ntrain_00002.jpg 4\n"}
+    listed = {"EmoLabel/list.txt": b"train_00001.jpg: see 5\ntrain_00002.jpg: see 4\n"}
     said = "the folders aligned and original are not taken for emotions: EmoLabel/list.txt"
     assert said in refused(*pictures, files=listed)
-    pictures = [f"data/FER2013{part}/fer{n}.png" for n, part in enumerate(("Train", "Valid", "Test"))]
-    table = {"data/FER2013Train/label.csv": b"fer0.png,(0, 0, 48, 48),4,0,0\n"}
-    assert "FER2013Train/label.csv seems to hold the labels" in refused(*pictures, files=table)
     pictures = [f"{part}_set/images/{n}.jpg" for part in ("train", "val") for n in range(5)]
-    said = "the folder images is not taken for emotions: train_set/annotations/1_exp.npy"
-    assert said in refused(*pictures, files={"train_set/annotations/1_exp.npy": b""})
+    said = "the folder images is not taken for emotions: train_set/annotations/1_lnd.npy"
+    assert said in refused(*pictures, files={"train_set/annotations/1_lnd.npy": b""})
 
 
 @pytest.mark.parametrize(
     ("names", "said"),
     [
         (
-            [f"KDEF/{who}/{who}{code}S.JPG" for who in ("AF01", "AM02") for code in ("AN", "DI", "AF", "HA", "NE")],
-            "the file names in AF01 say several emotions (AF01ANS.JPG)",
+            [f"faces/{who}/{who}{code}.JPG" for who in ("AF01", "AM02") for code in ("AN", "DI", "AF", "HA", "NE")],
+            "the file names in AF01 say several emotions (AF01AF.JPG)",
         ),
         ([f"ck/{s}/{t}/{n}.png" for s in ("S5", "S6") for t in "12" for n in "ab"], "could be 2 data sets"),
         (["001/1/a.png", "002/1/a.png"], "pictures lie in folders inside of them"),
         (["cropped/a.jpg", "original/a.jpg"], "such names say what pictures are"),
-        (["d/FER2013Train/1.png", "d/FER2013Test/2.png"], "FER2013Train is named like a split"),
+        (["d/FER2013Train/1.png", "d/FER2013Test/2.png"], "FER2013Test is named like a split"),
         (["happy/a.jpg", "sad/b.jpg", "test/c.jpg"], "test is the name of a split"),
         (["happy/train/a.jpg", "sad/train/b.jpg", "happy/test/c.jpg"], "the splits lie inside of them"),
     ],
@@ -198,4 +210,7 @@ def test_it_is_said_that_own_classes_are_a_guess_and_emotions_are_never_doubted(
     assert labels == {"bored", "frustrated"}
     assert notes == ("Guessed: the classes are bored and frustrated. None is named after a known emotion.",)
     listed = {"labels.csv": b"1.jpg,anger\nx.jpg,joy\n"}
-    assert look("anger/1.jpg", "joy/x.jpg", files=listed) == ({"anger", "joy"}, ())
+    assert look("anger/1.jpg", "joy/x.jpg", files=listed) == (
+        {"angry", "happy"},
+        ("Labels: anger as angry, joy as happy.",),
+    )

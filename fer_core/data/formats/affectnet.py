@@ -1,0 +1,97 @@
+"""AffectNet (Mollahosseini et al. 2017, arXiv 1708.03985): images/N.jpg with annotations/N_exp.npy, and the older csv.
+
+The csv (subDirectory_filePath, face_x, …, expression) has boxes, and three kinds of pictures without an emotion.
+Numbered folders of it look like anybody's: there `--label-map affectnet` says what the numbers mean.
+"""
+
+import io
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.folder_names import split_in
+from fer_core.data.tables import first_rows, table_rows
+from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.labels import NUMBERS
+
+_LABELS = NUMBERS["affectnet"]
+_NO_EMOTION = {"8": "none", "9": "uncertain", "10": "no face"}
+_EXPRESSION = "_exp.npy"
+_NPY_BYTES = 4096
+_PATH, _BOX = "subdirectory_filepath", ("face_x", "face_y", "face_width", "face_height")
+
+
+def recognise(tree: Tree) -> Found | None:
+    """Returns the pictures with the emotions of their annotations."""
+    files = [name for name in tree.others if name.endswith(_EXPRESSION)]
+    if files and tree.pictures:
+        return _by_files(tree, files)
+    tables = {
+        name: header
+        for name, start in tree.beginnings.items()
+        if {_PATH, "expression"} <= set(header := [cell.lower() for cell in next(iter(first_rows(start, 1)), [])])
+    }
+    return _by_tables(tree, tables) if tables and tree.pictures else None
+
+
+def _by_files(tree: Tree, files: list[str]) -> Found | None:
+    numbers = {}
+    for name, content in tree.read(files, _NPY_BYTES).items():
+        path = PurePosixPath(name)
+        numbers[path.parent.parent, path.name.removesuffix(_EXPRESSION)] = _number(content)
+    placed, left_out = [], {}
+    for path in tree.pictures:
+        number = numbers.get((path.parent.parent, path.stem))
+        _put(path, number, tree.split_around(path) or ALL_IMAGES, box=None, into=(placed, left_out))
+    return Found("AffectNet", placed, left_out=left_out) if placed else None
+
+
+def _number(content: bytes) -> str | None:
+    """Returns the number in an array of one value, which may be text."""
+    try:
+        return str(int(np.load(io.BytesIO(content), allow_pickle=False).reshape(-1)[0]))
+    except (ValueError, IndexError, EOFError, OSError, TypeError, OverflowError, SyntaxError, MemoryError):
+        return None
+
+
+def _by_tables(tree: Tree, tables: dict[str, list[str]]) -> Found | None:
+    by_end = {path.parts[-2:]: path for path in tree.pictures}
+    placed, left_out = [], {str(path): "as no table names them" for path in tree.pictures}
+    missing = 0
+    for table, header in tables.items():
+        places = [header.index(column) for column in (_PATH, "expression")]
+        box_places = [header.index(column) for column in _BOX if column in header]
+        part = split_in(PurePosixPath(table).stem) or ALL_IMAGES
+        lines = table_rows(tree, table)
+        next(lines)
+        for row in lines:
+            if len(row) <= max(places + box_places):
+                continue
+            path = by_end.get(PurePosixPath(row[places[0]].replace("\\", "/")).parts[-2:])
+            missing += path is None
+            if path is not None:
+                left_out.pop(str(path), None)
+                box = _box([row[place] for place in box_places])
+                _put(path, row[places[1]], part, box=box, into=(placed, left_out))
+    notes = [f"{missing:,} pictures that the tables name are not there."] if missing else []
+    return Found("AffectNet (csv with boxes)", placed, left_out=left_out, notes=notes) if placed else None
+
+
+def _put(
+    path: PurePosixPath, number: str | None, part: str, *, box: Box | None, into: tuple[list[Placed], dict[str, str]]
+) -> None:
+    placed, left_out = into
+    if number in _LABELS:
+        placed.append(Placed(str(path), part, _LABELS[number], box))
+    else:
+        named = _NO_EMOTION.get(number or "")
+        left_out[str(path)] = f"as they are labelled {named}" if named else "as they have no label"
+
+
+def _box(cells: list[str]) -> Box | None:
+    try:
+        left, top, width, height = map(float, cells)
+    except ValueError:
+        return None
+    return Box(left, top, width, height) if width > 0 and height > 0 else None

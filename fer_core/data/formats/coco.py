@@ -1,0 +1,72 @@
+"""COCO: a JSON file with images, categories, and annotations that have a box [left, top, width, height] in pixels."""
+
+import json
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Any
+
+from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.folder_names import split_in
+from fer_core.data.tree import MOST_LABEL_BYTES, Box, Found, Placed, Tree
+from fer_core.errors import DatasetError
+from fer_core.labels import normalized
+from fer_core.resources import memory_bytes
+
+_MARKS = (b'"annotations"', b'"categories"', b'"images"', b'"licenses"')
+_BOX_VALUES = 4
+_GROWS = 64
+"""So much memory JSON may take, by its bytes, and leave half of it."""
+
+
+def recognise(tree: Tree) -> Found | None:
+    """Returns the faces with their boxes."""
+    files = [name for name, start in tree.beginnings.items() if start.lstrip()[:1] == b"{" and _is_marked(start, name)]
+    if not files or not tree.pictures:
+        return None
+    placed: list[Placed] = []
+    for name, content in tree.read(files, min(MOST_LABEL_BYTES, memory_bytes() // _GROWS)).items():
+        try:
+            placed += _faces(tree, PurePosixPath(name), json.loads(content))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DatasetError(
+                f"{tree.source}: {name} is no COCO file: {type(error).__name__}: {error}.", hint="Export it again."
+            ) from None
+    used = {one.name for one in placed}
+    left_out = {str(path): "as no face is marked in them" for path in tree.pictures if str(path) not in used}
+    return Found("COCO with boxes", placed, left_out=left_out) if placed else None
+
+
+def _is_marked(start: bytes, name: str) -> bool:
+    return name.lower().endswith(".json") and (any(mark in start for mark in _MARKS) or "coco" in name.lower())
+
+
+def _faces(tree: Tree, file: PurePosixPath, content: dict[str, Any]) -> list[Placed]:
+    labels = {one["id"]: normalized(str(one["name"])) for one in content["categories"]}
+    paths = {one["id"]: _path(tree, file, str(one["file_name"])) for one in content["images"]}
+    faces = Counter(one["image_id"] for one in content["annotations"])
+    seen: Counter[Any] = Counter()
+    placed = []
+    for one in content["annotations"]:
+        path, box = paths.get(one["image_id"]), [float(value) for value in one.get("bbox") or ()]
+        if path is None or len(box) != _BOX_VALUES:
+            continue
+        seen[one["image_id"]] += 1
+        number = seen[one["image_id"]] if faces[one["image_id"]] > 1 else 0
+        placed.append(Placed(path, _part(tree, path, file), labels[one["category_id"]], Box(*box), face=number))
+    return placed
+
+
+def _path(tree: Tree, file: PurePosixPath, name: str) -> str | None:
+    """Returns the picture beside the file, or the only one that ends so."""
+    beside = str(file.parent / name)
+    if beside in tree.picture_names:
+        return beside
+    found = tree.pictures_called(PurePosixPath(name).name)
+    split = split_in(file.stem)
+    of_split = [path for path in found if split and split == tree.split_around(path)]
+    found = of_split or found
+    return str(found[0]) if len(found) == 1 else None
+
+
+def _part(tree: Tree, path: str, file: PurePosixPath) -> str:
+    return tree.split_around(path) or split_in(file.stem) or ALL_IMAGES

@@ -1,0 +1,37 @@
+"""ExpW (Zhang et al. 2018): a line of label.lst is a face: picture, number of the face, box, confidence, emotion."""
+
+import re
+from collections import Counter
+from pathlib import PurePosixPath
+
+from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.report import missing_pictures
+from fer_core.data.tables import matching, table_rows
+from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.labels import NUMBERS
+
+_LINE = re.compile(r"\S.*\.\w+(\s+-?\d+){5}\s+-?[\d.]+\s+[0-6]")
+_LABELS = NUMBERS["expw"]
+_CELLS = 8
+
+
+def recognise(tree: Tree) -> Found | None:
+    """Returns the faces with their boxes."""
+    table = next((name for name, start in tree.beginnings.items() if matching(start, _LINE)), None)
+    if table is None:
+        return None
+    by_name = {path.name: str(path) for path in tree.pictures}
+    placed: list[Placed] = []
+    faces: Counter[str] = Counter()
+    missing = 0
+    for row in table_rows(tree, table):
+        name = by_name.get(PurePosixPath(row[0]).name)
+        if len(row) != _CELLS or name is None or not _LINE.fullmatch(" ".join(row)):
+            missing += 1
+            continue
+        top, left, right, bottom = (float(cell) for cell in row[2:6])
+        faces[name] += 1
+        box = Box(left, top, right - left, bottom - top)
+        placed.append(Placed(name, ALL_IMAGES, _LABELS[row[-1]], box, face=faces[name]))
+    left_out = {str(path): f"as {table} has no face of them" for path in tree.pictures if not faces[str(path)]}
+    return Found("ExpW", placed, left_out=left_out, notes=missing_pictures(missing, [table])) if placed else None

@@ -1,0 +1,153 @@
+"""Pictures and a table that names them: any column of names, any column of labels, or a column for each emotion.
+
+The table may have a header or none, and a column that says the split; or there is a table for each split. Where folders
+are named after emotions, these are believed.
+"""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.folder_names import split_in, split_of
+from fer_core.data.report import listed, missing_pictures
+from fer_core.data.tables import first_rows, table_rows
+from fer_core.data.tree import Found, Placed, Tree
+from fer_core.errors import DatasetError
+from fer_core.labels import EMOTIONS, canonical, is_emotion, normalized, words_of
+
+_LABEL_WORDS = ("emotion", "label", "labels", "expression", "class", "category", "target", "emotions", "sentiment")
+_NAME_WORDS = {"id", "image", "img", "file", "filename", "name", "path", "pic", "picture", "photo", "pth"}
+_SPLIT_WORDS = ("usage", "split", "set", "subset", "partition", "phase", "fold", "type")
+_FLAGS = {"0", "1", "0.0", "1.0"}
+_MOST_CLASSES = 50
+_LONGEST_LABEL = 60
+
+
+class Columns(NamedTuple):
+    """Where names, labels and splits stand in a table; `emotions` are columns of 0 and 1, one for each."""
+
+    name: int
+    label: int | None
+    split: int | None
+    emotions: dict[int, str]
+    has_header: bool
+
+
+def recognise(tree: Tree) -> Found | None:
+    """Returns the pictures with the labels that the tables have. Raises DatasetError where it is not clear which."""
+    if not tree.pictures or sum(is_emotion(path.parent.name) for path in tree.pictures) > len(tree.pictures) / 2:
+        return None
+    tables = {name: found for name, start in tree.beginnings.items() if (found := _columns(tree, first_rows(start)))}
+    if not tables:
+        return None
+    labelled: dict[str, Placed] = {}
+    missing = 0
+    for table, columns in tables.items():
+        lines = table_rows(tree, table)
+        if columns.has_header:
+            next(lines)
+        for row in lines:
+            one = _placed(tree, table, columns, row)
+            missing += one is None
+            if one is not None and labelled.setdefault(one.name, one).label != one.label:
+                raise DatasetError(
+                    f"{tree.source}: {one.name} is labelled {labelled[one.name].label!r} and {one.label!r}.",
+                    hint="Keep one table with one label for each picture.",
+                )
+    if len({one.label for one in labelled.values()}) > _MOST_CLASSES:
+        return None
+    left_out = {str(path): f"as {listed(tables)} has no label of them" for path in tree.pictures}
+    left_out = {name: reason for name, reason in left_out.items() if name not in labelled}
+    notes = missing_pictures(missing, tables)
+    what = f"pictures and {'tables' if len(tables) > 1 else 'a table'} of labels ({listed(tables)})"
+    return Found(what, list(labelled.values()), left_out=left_out, notes=notes) if labelled else None
+
+
+def _columns(tree: Tree, rows: list[list[str]]) -> Columns | None:
+    """Returns what the columns of a table are, by its first rows; None where it names no pictures or no labels."""
+    if not rows:
+        return None
+    width = len(rows[0])
+    body = [row for row in rows[1:] if len(row) == width]
+    has_header = not any(_picture(tree, cell) for cell in rows[0])
+    body = body if has_header else [row for row in rows if len(row) == width]
+    header = [cell.lower() for cell in rows[0]] if has_header else [""] * width
+    names = [place for place in range(width) if _are_names(tree, header[place], [row[place] for row in body])]
+    names.sort(key=lambda place: not any("." in row[place] for row in body))
+    if not names:
+        return None
+    others = [place for place in range(width) if place != names[0]]
+    splits = [p for p in others if header[p] in _SPLIT_WORDS and all(split_of(row[p]) for row in body)]
+    others = [place for place in others if place not in splits]
+    flags = {
+        p: canonical(header[p]) for p in others if header[p] and {row[p] for row in body} <= {"0", "1", "0.0", "1.0"}
+    }
+    emotions = {p: name for p, name in flags.items() if name in EMOTIONS or len(flags) > 2}
+    label = _label_column(header, body, others)
+    if len(emotions) > 1 and (label is None or label in emotions):
+        return Columns(names[0], None, splits[0] if splits else None, emotions, has_header)
+    return None if label is None else Columns(names[0], label, splits[0] if splits else None, {}, has_header)
+
+
+def _are_names(tree: Tree, header: str, cells: list[str]) -> bool:
+    """Returns whether a column names pictures. Numbers alone may count lines as well, unless the header says more."""
+    may_count = all(cell.isdecimal() for cell in cells) and not (set(words_of(header)) & _NAME_WORDS)
+    return bool(cells) and not may_count and _share(_picture(tree, cell) for cell in cells) >= 0.5
+
+
+def _label_column(header: list[str], body: list[list[str]], places: list[int]) -> int | None:
+    """Returns the column of labels: by what stands in it, by its name, or because no other fits."""
+    values = {place: [row[place] for row in body] for place in places}
+    emotions = [p for p in places if _share(canonical(value) in EMOTIONS for value in values[p]) >= 0.5]
+    named = [p for word in _LABEL_WORDS for p in places if header[p] == word]
+    named += [p for word in _LABEL_WORDS for p in places if word in header[p]]
+    fitting = [p for p in places if all(values[p]) and _are_classes(values[p])]
+    named = [p for p in named if len(set(values[p])) <= _MOST_CLASSES]
+    chosen = emotions or named or (fitting if len(fitting) == 1 else [])
+    return chosen[0] if chosen else None
+
+
+def _are_classes(values: Sequence[str]) -> bool:
+    different = set(values)
+    is_short = all(len(value) <= _LONGEST_LABEL for value in different)
+    return is_short and len(different) <= min(_MOST_CLASSES, max(2, len(values) // 2))
+
+
+def _share(values) -> float:
+    found = list(values)
+    return sum(map(bool, found)) / len(found) if found else 0.0
+
+
+def _picture(tree: Tree, cell: str, split: str | None = None) -> str | None:
+    """Returns the picture that a cell names: by its path, or by its file name if only one has it."""
+    cell = cell.replace("\\", "/").removeprefix("./")
+    if not cell:
+        return None
+    if cell in tree.picture_names:
+        return cell
+    found = tree.pictures_called(PurePosixPath(cell).name)
+    wanted = PurePosixPath(cell).parts
+    ending = [path for path in found if path.parts[-len(wanted) :] == wanted]
+    of_split = [path for path in ending or found if split and tree.split_around(path) == split]
+    best = of_split or ending or found
+    return str(best[0]) if best and (len(best) == 1 or split is None) else None
+
+
+def _placed(tree: Tree, table: str, columns: Columns, row: list[str]) -> Placed | None:
+    if len(row) <= max(columns.name, columns.label or 0, columns.split or 0, *columns.emotions, 0):
+        return None
+    of_table = split_in(PurePosixPath(table).stem) or tree.split_around(table)
+    split = (split_of(row[columns.split]) if columns.split is not None else None) or of_table
+    name = _picture(tree, row[columns.name], split or "")
+    label = _label(columns, row)
+    if name is None or not label:
+        return None
+    return Placed(name, split or tree.split_around(name) or ALL_IMAGES, label)
+
+
+def _label(columns: Columns, row: list[str]) -> str:
+    if columns.label is not None:
+        return normalized(row[columns.label])
+    chosen = [name for place, name in columns.emotions.items() if row[place] in ("1", "1.0")]
+    return chosen[0] if len(chosen) == 1 else ""

@@ -1,0 +1,194 @@
+"""From what lies in a source to the pictures of its data set: format, votes, labels, boxes, and the report on them."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from fer_core.config import TrainConfig
+from fer_core.data import formats
+from fer_core.data.contents import Known, Listing, Picture
+from fer_core.data.face_picture import UnreadablePictureError
+from fer_core.data.fer2013 import TableReading, pixel_rows
+from fer_core.data.formats import ferplus
+from fer_core.data.formats.class_folders import not_read
+from fer_core.data.report import DataReport, folder_around, listed
+from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.votes import COLUMNS, MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
+from fer_core.errors import DatasetError
+from fer_core.labels import NAMELESS, USUAL_LABELS, LabelMap, is_emotion, label_map
+from fer_core.paths import Paths, expanded
+
+Read = Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How data is read, by the settings."""
+
+    labels: LabelMap = USUAL_LABELS
+    votes: Votes | None = None
+    rule: VoteRule = MAJORITY
+    takes_votes_beside: bool = True
+    key: str = ""
+    """Tells these options apart from others; empty for the usual ones."""
+
+    def table(self, **changes: object) -> TableReading:
+        """Returns how tables of pixels are read."""
+        return TableReading(labels=self.labels, votes=self.votes, rule=self.rule, **changes)
+
+
+USUAL = ReadOptions()
+
+
+def read_options(config: TrainConfig, paths: Paths) -> ReadOptions:
+    """Returns how the settings want data to be read. Raises ConfigError, DatasetError, SourceError."""
+    labels, votes = label_map(config.label_map), votes_for(config, paths)
+    rule = VoteRule(config.vote_target, config.vote_classes)
+    parts = [labels.text(), config.votes, rule if rule != MAJORITY else None]
+    parts += [None if votes is None else hashlib.sha256(votes.counts.tobytes()).hexdigest()]
+    return ReadOptions(labels, votes, rule, config.votes != "none", repr(parts) if any(parts) else "")
+
+
+def settled_labels(config: TrainConfig) -> dict[str, str | None]:
+    """Returns the settings of labels and votes as they hold in any folder, with what a file of labels says."""
+    votes = config.votes
+    if votes not in (None, "none", "ferplus"):
+        votes = str(expanded(votes).resolve())
+    return {"label_map": label_map(config.label_map).text(), "votes": votes}
+
+
+@dataclass
+class Reading:
+    """The pictures of a data set, each with what is known of it; or tables of pixels."""
+
+    placed: list[tuple[Placed, Known]]
+    tables: list[tuple[str, str]]
+    report: DataReport
+    options: ReadOptions = field(default_factory=ReadOptions)
+    read_table: Callable[..., Iterator[Picture]] = pixel_rows
+
+    def pictures(self, reader: Callable[[str], Read]) -> Listing:
+        """Returns the listing; `reader` makes what reads a file."""
+        made = (self.picture(one, known, reader(one.name)) for one, known in self.placed)
+        return Listing(made, len(self.placed), self.report)
+
+    @staticmethod
+    def picture(one: Placed, known: Known, read: Read, *, held_bytes: int = 0) -> Picture:
+        """Returns a picture, of which only the box is read where it has one."""
+        read = read if one.box is None else partial(_read_cropped, read, one.box)
+        return Picture(one.title, one.part, one.label, read, held_bytes, known)
+
+
+def read_tree(tree: Tree, options: ReadOptions) -> Reading:
+    """Returns the data set that lies in the tree.
+
+    Raises:
+        DatasetError: it is none, or cannot be read as the options want it. ConfigError: the label map does not fit.
+    """
+    if options.votes is None and options.takes_votes_beside and (votes := ferplus.votes_beside(tree)) is not None:
+        options = replace(options, votes=votes)
+    found = (ferplus.by_names(tree) if options.votes is not None else None) or formats.recognise(tree)
+    report = DataReport(found.format, is_usual=found.is_usual, notes=list(found.notes))
+    root = found.root if found.root is not None else folder_around(one.name for one in found.pictures)
+    known = found.left_out.keys() | {one.name for one in found.pictures}
+    unknown = dict.fromkeys(tree.picture_names - known, f"as {found.format} does not have them")
+    report.leave_all_out(found.left_out | unknown, root)
+    report.notes += not_read(name for name in tree.others if name not in known)
+    if found.tables:
+        return Reading([], found.tables, report, options, found.read_table or pixel_rows)
+    pictures = _voted(found, options, report)
+    meant = options.labels.read(sorted({one.label for one, _ in pictures}))
+    report.read_as = {name: label for name, label in meant.items() if name != label}
+    named = [_named(one, known, meant) for one, known in pictures if meant[one.label]]
+    report.notes = [*_guessed({one.label for one, _ in named}), *report.notes]
+    named.sort(key=lambda pair: (pair[0].part, pair[0].label, pair[0].name, pair[0].face))
+    return Reading(named, [], report, options)
+
+
+def tables_listing(tree: Tree, reading: Reading) -> Listing:
+    """Returns the images of tables of pixels, one after the other."""
+    return Listing(_in_tables(tree, reading), None, reading.report)
+
+
+def _in_tables(tree: Tree, reading: Reading) -> Iterator[Picture]:
+    for name, part in reading.tables:
+        with tree.open(name) as stream:
+            how = reading.options.table(part=part)
+            yield from reading.read_table(stream, name, how, reading.report)
+
+
+def _voted(found: Found, options: ReadOptions, report: DataReport) -> list[tuple[Placed, Known]]:
+    """Returns the pictures with their labels; votes, where there are some, make the labels."""
+    has_own = any(one.votes is not None for one in found.pictures)
+    if not has_own and options.votes is None:
+        return [(one, Known(person=one.person)) for one in found.pictures]
+    report.votes = options.rule.sentence()
+    report.format, report.is_usual = ("FER+" if found.is_usual else found.format), False
+    kept: list[tuple[Placed, Known]] = []
+    left_out: dict[str, str] = {}
+    for one in found.pictures:
+        usage, votes = (one.part, one.votes) if has_own else (options.votes.of_picture(one.name) or ("", None))
+        voted = options.rule.of(votes) if votes is not None else NO_VOTES
+        if isinstance(voted, str):
+            left_out[one.name] = voted
+        else:
+            known = Known(one.person, voted.shares, voted.only_trains)
+            kept.append((replace(one, part=usage, label=voted.label), known))
+    if not kept:
+        raise DatasetError(
+            f"None of the {len(found.pictures):,} pictures has votes: by their names they are not of FER-2013.",
+            hint="Leave --votes out, or give FER-2013 as it is downloaded (csv, or Training_123.jpg).",
+        )
+    report.leave_all_out(left_out, folder_around(one.name for one in found.pictures))
+    missing = {*COLUMNS[: options.rule.classes]} - {one.label for one, _ in kept}
+    report.notes += [f"No picture is called {listed(missing)} by its votes."] if missing else []
+    return kept
+
+
+def _guessed(labels: Collection[str]) -> list[str]:
+    """Returns a sentence where the classes have no meaning that is known."""
+    if labels and all(name.isdecimal() for name in labels):
+        return [f"Guessed: the classes are the numbers {listed(labels)}, {NAMELESS}."]
+    if labels and not any(map(is_emotion, labels)):
+        return [f"Guessed: the classes are {listed(labels)}. None is named after a known emotion."]
+    return []
+
+
+def _named(one: Placed, known: Known, meant: Mapping[str, str]) -> tuple[Placed, Known]:
+    if meant[one.label] != one.label:
+        one = replace(one, label=meant[one.label])
+    if known.shares:
+        known = known._replace(shares=tuple((meant.get(name, name), share) for name, share in known.shares))
+    return one, known
+
+
+def _read_cropped(read: Read, box: Box) -> np.ndarray:
+    return cropped(read(), box)
+
+
+def cropped(picture: np.ndarray, box: Box) -> np.ndarray:
+    """Returns the face in the box: a square around its middle as large as its longer side, moved into the picture.
+
+    Args:
+        picture: uint8 (height, width) or (height, width, channels).
+
+    Raises:
+        UnreadablePictureError: the box lies outside.
+    """
+    height, width = picture.shape[:2]
+    scale = np.array([width, height, width, height] if box.in_parts else [1] * 4)
+    left, top, across, down = np.array(box[:4], float) * scale
+    if across < 1 or down < 1 or left >= width or top >= height or left + across <= 0 or top + down <= 0:
+        raise UnreadablePictureError(f"its face's box lies outside of its {width} x {height} pixels")
+    side = max(round(across), round(down))
+    start_x, span_x = _inside(left + (across - side) / 2, side, width)
+    start_y, span_y = _inside(top + (down - side) / 2, side, height)
+    return picture[start_y : start_y + span_y, start_x : start_x + span_x]
+
+
+def _inside(start: float, span: int, whole: int) -> tuple[int, int]:
+    span = min(span, whole)
+    return min(max(round(start), 0), whole - span), span

@@ -1,0 +1,168 @@
+"""What lies in a folder or an archive, as formats of data sets look at it, and what they find there.
+
+Formats read no picture. Label files are read within bounds, however large they say they are.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import BinaryIO, NamedTuple
+
+from fer_core.data.folder_names import (
+    MOST_TABLES_READ,
+    TABLE_BYTES_READ,
+    is_hidden,
+    is_picture,
+    may_be_labels,
+    split_of,
+)
+from fer_core.errors import DatasetError
+from fer_core.labels import normalized
+
+MOST_LABEL_BYTES = 2**28
+"""Of all label files that are read at once; AffectNet's 300,000 take less than a fifth."""
+_TABLES_FIRST = {".csv": 0, ".tsv": 1, ".lst": 2, ".yaml": 3, ".yml": 3, ".json": 4, ".names": 5, ".txt": 6}
+_LISTS_IN_A_FOLDER = 3
+"""More small texts in one folder are each about one picture."""
+
+ReadFiles = Callable[[Collection[str], int], Iterator[tuple[str, bytes]]]
+"""Yields the names of files and how each begins, at most so many bytes of it."""
+
+
+class Box(NamedTuple):
+    """Where a face is: in pixels, or in parts of the picture's width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    in_parts: bool = False
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A picture's name in its source, and what is known of it.
+
+    `votes` are how many people voted for each label; `face` counts the faces of one picture, from 1.
+    """
+
+    name: str
+    part: str
+    label: str
+    box: Box | None = None
+    person: str = ""
+    votes: tuple[int, ...] | None = None
+    face: int = 0
+
+    @property
+    def title(self) -> str:
+        """Its name, with the number of the face where the picture has several."""
+        return f"{self.name}#{self.face}" if self.face else self.name
+
+
+@dataclass
+class Found:
+    """A data set of one format: its pictures, or tables of pixels (name and part of each)."""
+
+    format: str
+    pictures: list[Placed] = field(default_factory=list)
+    tables: list[tuple[str, str]] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Pictures and tables that are not used, and why."""
+    root: tuple[str, ...] | None = None
+    """The folder around its pictures, where that is not simply what they have in common."""
+    notes: list[str] = field(default_factory=list)
+    is_usual: bool = False
+    read_table: Callable[..., Iterator] | None = None
+    """Yields the pictures in a table of another kind than pixels, of (stream, name, reading, report)."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The visible files and folders of a source, by names with / between folders, and how to look into them."""
+
+    source: str
+    names: tuple[str, ...]
+    folders: tuple[str, ...]
+    read_files: ReadFiles = field(repr=False)
+    open: Callable[[str], AbstractContextManager[BinaryIO]] = field(repr=False)
+    """Opens one file to be read forwards."""
+
+    @classmethod
+    def of(
+        cls,
+        names: Collection[str],
+        folders: Collection[str],
+        *,
+        source: str,
+        read_files: ReadFiles,
+        open: Callable[[str], AbstractContextManager[BinaryIO]],
+    ) -> "Tree":
+        """Returns the tree of these names, without what is hidden or left behind by systems."""
+        visible = (tuple(sorted(name for name in some if not is_hidden(name))) for some in (names, folders))
+        return cls(source, *visible, read_files, open)
+
+    @cached_property
+    def pictures(self) -> tuple[PurePosixPath, ...]:
+        """The files that are named like pictures."""
+        return tuple(PurePosixPath(name) for name in self.names if is_picture(name))
+
+    @cached_property
+    def others(self) -> tuple[str, ...]:
+        """The other files."""
+        return tuple(name for name in self.names if not is_picture(name))
+
+    @cached_property
+    def beginnings(self) -> dict[str, bytes]:
+        """How the files begin that may be lists of labels: a few of them, the likeliest first."""
+        stems = {path.stem for path in self.pictures}
+        in_folder: Counter[PurePosixPath] = Counter()
+        ranked = []
+        for path in map(PurePosixPath, self.others):
+            if may_be_labels(path.name) and path.stem not in stems:
+                in_folder[path.parent] += 1
+                is_one_of_many = in_folder[path.parent] > _LISTS_IN_A_FOLDER
+                ranked.append((is_one_of_many, _TABLES_FIRST.get(path.suffix.lower(), 9), len(path.parts), path))
+        likely = [path for *_, path in sorted(ranked)]
+        chosen = [str(path) for path in likely[:MOST_TABLES_READ]]
+        read = dict(self.read_files(chosen, TABLE_BYTES_READ)) if chosen else {}
+        return {name: read[name] for name in chosen if name in read}
+
+    @cached_property
+    def picture_names(self) -> frozenset[str]:
+        """The names of `pictures`."""
+        return frozenset(map(str, self.pictures))
+
+    @cached_property
+    def _by_file_name(self) -> dict[str, list[PurePosixPath]]:
+        found: dict[str, list[PurePosixPath]] = {}
+        for path in self.pictures:
+            found.setdefault(normalized(path.name), []).append(path)
+            found.setdefault(normalized(path.stem), []).append(path)
+        return found
+
+    def pictures_called(self, name: str) -> list[PurePosixPath]:
+        """Returns the pictures with this file name, with or without its suffix, in any folder and letter case."""
+        return self._by_file_name.get(normalized(name), [])
+
+    def split_around(self, name: str | PurePosixPath) -> str | None:
+        """Returns the split that the nearest folder around a file is named after that has such a name."""
+        folders = PurePosixPath(name).parts[:-1]
+        return next((split for folder in reversed(folders) if (split := split_of(folder))), None)
+
+    def read(self, names: Collection[str], most: int) -> dict[str, bytes]:
+        """Returns the files' contents, of which each may have so many bytes. Raises DatasetError of larger ones."""
+        found: dict[str, bytes] = {}
+        left = MOST_LABEL_BYTES
+        for name, content in self.read_files(set(names), most + 1) if names else ():
+            left -= len(content)
+            if len(content) > most or left < 0:
+                raise DatasetError(
+                    f"{self.source}: {name if left >= 0 else 'all its label files'} have more bytes than labels take.",
+                    hint="Get the data from where its authors publish it.",
+                )
+            found[name] = content
+        return found

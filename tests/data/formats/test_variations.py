@@ -1,0 +1,269 @@
+"""Data sets as they vary from one download to the next: names, nesting, case, order, columns. No picture is read."""
+
+import io
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from fer_core.data.fer2013 import csv_listing
+from fer_core.data.formats import FORMATS
+from fer_core.data.reading import USUAL, ReadOptions, cropped, read_tree
+from fer_core.data.tree import Box
+from fer_core.errors import DatasetError
+from fer_core.labels import label_map
+from tests.data.formats.layouts import tree_of
+
+NAMES = ["HAPPINESS", "anger", "sadness"]
+THREE = {"happy": 4, "angry": 4, "sad": 4}
+PICTURES = [f"images/{number}.jpg" for number in range(12)]
+SHAPE = b"{'descr': '<i8', 'fortran_order': False, 'shape': (10000000000000,), }"
+HUGE = b"\x93NUMPY\x01\x00v\x00" + SHAPE.ljust(117) + b"\n"
+AFFECTNET_COLUMNS = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression"
+
+
+def read(names, files=None, options=USUAL):
+    reading = read_tree(tree_of(names, files), options)
+    return reading, dict(Counter(one.label for one, _ in reading.placed))
+
+
+def npy(value) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.array(value))
+    return stream.getvalue()
+
+
+def table(line: str, *, header: str = "", lines: range = range(12), end: str = "\n") -> bytes:
+    rows = [line.format(n=n, label=NAMES[n % 3], number=n % 3, first=int(n % 3 == 0)) for n in lines]
+    return (f"{header}{end}" if header else "").encode() + end.join(rows).encode()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"legend.csv": table("{n}7,{n}.jpg,{label}", header="user.id,image,emotion")},
+        {"labels.csv": table("images\\{n}.jpg;{label}").decode().encode("utf-16")},
+        {"labels.tsv": table("{n}\t{label}", header="id\temotion", end="\r\n")},
+        {"list.txt": table("images/{n}.jpg {label}")},
+        {"x/labels.csv": b"\xef\xbb\xbf" + table('"{label}","./images/{n}.jpg"', header="Class,Path")},
+        {"labels.csv": table("{n},{n}.jpg,{label},2024", header=",name,label,year")},
+    ],
+    ids=["legend", "semicolons", "tabs", "blanks", "turned round", "index"],
+)
+def test_any_table_that_names_pictures_and_labels_is_read(files):
+    reading, counts = read(PICTURES, files)
+    assert counts == THREE
+    assert "pictures and a table of labels" in reading.report.format
+
+
+def test_a_column_or_a_table_for_each_split_makes_splits():
+    header, line = "file,label,split", "{n}.jpg,{label}"
+    whole = table(f"{line},train", header=header, lines=range(9)) + b"\n" + table(f"{line},Test", lines=range(9, 12))
+    apart = {"train_labels.csv": table(line, lines=range(9)), "test_labels.csv": table(line, lines=range(9, 12))}
+    for files in ({"all.csv": whole}, apart):
+        reading, _ = read(PICTURES, files)
+        assert Counter(one.part for one, _ in reading.placed) == {"train": 9, "test": 3}
+
+
+def test_a_column_for_each_emotion_and_numbers_with_a_map():
+    flags = {"train/_classes.csv": table("{n}.jpg, {first}, 0", header="filename, happy, sad")}
+    pictures = [f"train/{n}.jpg" for n in range(12)]
+    assert read(pictures, flags)[1] == {"happy": 4}
+    numbers = {"labels.csv": table("{n}.jpg,{number}", header="name,label")}
+    reading, counts = read(PICTURES, numbers)
+    assert (counts, reading.report.notes[0][:34]) == ({"0": 4, "1": 4, "2": 4}, "Guessed: the classes are the numbe")
+    reading, counts = read(PICTURES, numbers, ReadOptions(labels=label_map("0=joy,1=,2=sad")))
+    assert counts == {"joy": 4, "sad": 4}
+    assert reading.report.sentences()[1] == "Labels: 0 as joy, 2 as sad. Dropped: 1."
+
+
+def test_two_labels_for_one_picture_are_refused_and_missing_pictures_counted():
+    files = {"labels.csv": table("{n}.jpg,{label}", lines=range(15))}
+    assert "3 lines of labels.csv name no picture that is there." in read(PICTURES, files)[0].report.notes
+    files["other.csv"] = b"0.jpg,sad\n1.jpg,anger\n2.jpg,sad\n"
+    with pytest.raises(DatasetError, match=r"images/0.jpg is labelled 'happiness' and 'sad'"):
+        read(PICTURES, files)
+
+
+def test_rafdb_is_known_by_its_names():
+    folders = [f"D/{split}/{n % 7 + 1}/{split}_{n:05}_aligned.jpg" for split in ("train", "test") for n in range(14)]
+    assert read(folders)[1] == dict.fromkeys(("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"), 4)
+    mixed = [*(name.replace("test", "valid") for name in folders), "D/train/1/me.jpg", "D/docs/me.jpg"]
+    reading, counts = read(mixed)
+    assert Counter(one.part for one, _ in reading.placed) == {"train": 15, "validation": 14}
+    assert [(one.reason, one.images) for one in reading.report.left_out] == [("as beside train and valid", 1)]
+    other = [f"{split}/{n % 7 + 1}/{split[0]}{n}.jpg" for split in ("train", "test") for n in range(14)]
+    listed = {
+        f"{split}.csv": "\n".join(["label,image", *(f"{n % 7 + 1},{split[0]}{n}.jpg" for n in range(14))]).encode()
+        for split in ("train", "test")
+    }
+    reading, counts = read(other, listed)
+    assert (counts["surprise"], reading.report.format[:18]) == (4, "RAF-DB, by its fol")
+    assert "surprise" not in read(other)[1], "folders 1 to 7 alone may be anything"
+    flat = [f"D/train/train_{n:05}.jpg" for n in range(14)]
+    listed = "\n".join(f"{n},train_{n:05}.jpg,{n % 7 + 1}" for n in range(14))
+    reading, counts = read(flat, {"D/train_labels.csv": f"index,image,label\n{listed}".encode()})
+    assert (counts["surprise"], reading.report.format) == (2, "RAF-DB")
+
+
+def test_affectnets_numbers_may_be_numbers_and_its_older_table_has_boxes():
+    files = {f"train_set/annotations/{n}_exp.npy": npy(n) for n in range(9)}
+    reading, counts = read([f"train_set/images/{n}.jpg" for n in range(10)], files)
+    assert len(counts) == 8
+    assert {one.reason for one in reading.report.left_out} == {"as they are labelled none", "as they have no label"}
+    pictures = [f"Manually_Annotated/{n % 3}/{n}.jpg" for n in range(12)]
+    lines = {"training": range(9), "validation": range(9, 12)}
+    files = {
+        f"{name}.csv": "\n".join([AFFECTNET_COLUMNS, *(f'{n % 3}/{n}.jpg,1,2,30,40,"1;2",{n}' for n in some)]).encode()
+        for name, some in lines.items()
+    }
+    reading, counts = read(pictures, files)
+    assert len(counts) == 8
+    assert reading.placed[0][0].box == Box(1, 2, 30, 40)
+    assert "as they are labelled uncertain" in {one.reason for one in reading.report.left_out}
+
+
+def test_ck_takes_the_peak_of_each_sequence_and_knows_the_persons():
+    frames = [f"images/S00{who}/001/S00{who}_001_{n:08}.png" for who in (5, 6) for n in range(1, 8)]
+    labels = {f"Emotion/S00{who}/001/S00{who}_001_00000007_emotion.txt": b"   3.0000000e+00\n" for who in (5,)}
+    reading, counts = read(frames, labels)
+    assert counts == {"disgust": 3, "neutral": 1}
+    assert {one.person for one, _ in reading.placed} == {"S005"}
+    assert sum(one.images for one in reading.report.left_out) == 10
+    cropped_ck = [f"CK+48/{label}/S01{n}_001_0000001{n}.png" for label in ("anger", "happy") for n in range(4)]
+    assert {one.person for one, _ in read(cropped_ck)[0].placed} == {"S010", "S011", "S012", "S013"}
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        [f"{session}{who}{code}{angle}.jpg".lower() for session in "AB" for who in ("F01", "M02")
+         for code in ("AN", "HA") for angle in ("S", "HL", "FR")],
+        [f"jaffe/{who}.{code}{n}.{n}.tiff" for who in ("KA", "KL") for code in ("AN", "HA") for n in (1, 2)],
+    ],
+    ids=["KDEF", "JAFFE"],
+)  # fmt: skip
+def test_names_say_emotion_and_person(pictures):
+    reading, counts = read(pictures)
+    assert counts.keys() == {"angry", "happy"}
+    assert len({one.person for one, _ in reading.placed}) == 2
+    assert not any("fr.jpg" in one.name for one, _ in reading.placed)
+
+
+def test_expw_has_several_faces_in_a_picture():
+    lines = b"a0.jpg 0 28 113 226 141 22.9857 5\na0.jpg 1 28 10 60 42 22.9857 3\na1.jpg 0 1 2 30 40 60.1 6\n"
+    reading, counts = read([f"image/a{n}.jpg" for n in range(3)], {"label/label.lst": lines})
+    assert counts == {"surprise": 1, "happy": 1, "neutral": 1}
+    assert [one.title for one, _ in reading.placed] == ["image/a0.jpg#2", "image/a1.jpg#1", "image/a0.jpg#1"]
+    assert reading.placed[1][0].box == Box(2, 1, 28, 39)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        b"names:\n  0: Anger\n  1: 'Happy'\n",
+        b'names: [anger, "happy"]',
+        b"names:\n    - anger # first\n    - Happy\nnc: 2\n",
+    ],
+)
+@pytest.mark.parametrize("folders", [("Train/Images", "Train/Labels"), ("images/train", "labels/train"), ("", "")])
+def test_yolo_has_names_in_any_form_and_labels_in_any_folder(names, folders):
+    pictures = [f"{folders[0]}/{n}.jpg".strip("/") for n in range(3)]
+    labels = {f"{folders[1]}/{n}.txt".strip("/"): b"1 0.5 0.5 0.2 0.2\n0 .1 .1 .3 .1 .3 .3\n" for n in range(2)}
+    reading, counts = read(pictures, {"data.yaml": names} | labels)
+    assert counts == {"angry": 2, "happy": 2}
+    assert [one.images for one in reading.report.left_out if one.reason == "as no face is marked in them"] == [1]
+
+
+def test_ferplus_differs_in_case_and_may_have_a_header_or_no_boxes():
+    header = "name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    votes = "9,0,0,0,0,0,0,0,1,0"
+    plain = "\n".join([header, *(f"fer{n:07}.png,{votes}" for n in range(8))])
+    boxed = "\n".join(f'fer{n:07}.png,"(0, 0, 48, 48)",{votes}' for n in range(8))
+    for table_name, content in (("Label.csv", boxed), ("labels.CSV", plain)):
+        reading, counts = read(
+            [f"x/fer2013train/fer{n:07}.PNG" for n in range(8)], {f"x/fer2013train/{table_name}": content.encode()}
+        )
+        assert (counts, reading.placed[0][0].part) == ({"neutral": 8}, "train")
+
+
+@pytest.mark.parametrize("folder", ["{}/{}{}.jpg", "{}2017/{}{}.jpg"])
+def test_coco_has_boxes_and_categories(folder):
+    splits = ("train", "val")
+    files = {}
+    for split in splits:
+        images = [{"id": n, "file_name": f"{split}{n}.jpg"} for n in range(3)]
+        boxes = [{"id": n, "image_id": n, "category_id": 1 + n % 2, "bbox": [1, 2, 30, 40]} for n in range(3)]
+        names = [{"id": 1, "name": "Happy"}, {"id": 2, "name": "sadness"}]
+        content = json.dumps({"images": images, "annotations": boxes, "categories": names}).encode()
+        is_standard = "2017" in folder
+        files[f"annotations/instances_{split}2017.json" if is_standard else f"{split}/_annotations.coco.json"] = content
+    reading, counts = read([folder.format(split, split, n) for split in splits for n in range(3)], files)
+    assert counts == {"happy": 4, "sad": 2}
+    assert Counter(one.part for one, _ in reading.placed) == {"train": 3, "validation": 3}
+
+
+def test_pixel_tables_lie_beside_others():
+    files = {
+        "x/train.csv": b"emotion,pixels\n0,1 2\n",
+        "x/test.csv": b"pixels\n1 2\n",
+        "x/icml_face_data.csv": b"emotion, Usage, pixels\n0,Training,1 2\n",
+    }
+    reading, _ = read([], files)
+    assert reading.tables == [("x/icml_face_data.csv", "all images")]
+    assert "Left out, as beside x/icml_face_data.csv: x/train.csv." in reading.report.notes
+    tables = {"train.csv": b"emotion\tpixels\n", "val.csv": b"emotion\tpixels\n"}
+    assert read([], tables)[0].tables == [("train.csv", "train"), ("val.csv", "validation")]
+    with pytest.raises(DatasetError, match=r"could be 2 data sets: a.csv and b.csv"):
+        read([], {"a.csv": b"emotion,pixels\n", "b.csv": b"emotion,pixels\n"})
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_pixel_table_has_any_separator_and_encoding(separator, encoding):
+    row = separator.join(("3", "Training", " ".join(["7"] * 2304)))
+    content = f"emotion{separator}Usage{separator}pixels\r\n{row}\r\n".encode(encoding)
+    (picture,) = csv_listing(io.BytesIO(content), name="x.csv").pictures
+    assert (picture.part, picture.label, picture.read().mean()) == ("Training", "happy", 7)
+
+
+def test_a_box_is_cut_out_as_a_square_inside_of_the_picture():
+    picture = np.arange(100 * 200).reshape(100, 200)
+    assert np.array_equal(cropped(picture, Box(10, 20, 30, 30)), picture[20:50, 10:40])
+    assert np.array_equal(cropped(picture, Box(0.5, 0.5, 0.1, 0.2, in_parts=True)), picture[50:70, 100:120])
+    assert np.array_equal(cropped(picture, Box(190, 20, 10, 30)), picture[20:50, 170:200])
+    assert cropped(picture, Box(0, 0, 200, 50)).shape == (100, 200)
+    for outside in (Box(300, 0, 5, 5), Box(5, 5, 0, 9), Box(-9, 0, 9, 9)):
+        with pytest.raises(DatasetError, match="lies outside of its 200 x 100 pixels"):
+            cropped(picture, outside)
+
+
+def test_every_file_of_formats_is_asked_and_class_folders_last():
+    from importlib.resources import files
+
+    names = {path.name.removesuffix(".py") for path in files("fer_core.data.formats").iterdir()}
+    asked = [one.__name__.rpartition(".")[2] for one in FORMATS]
+    assert {*asked} == names - {"__init__", "__pycache__"}
+    assert asked[-1] == "class_folders"
+
+
+def test_hostile_label_files_end_in_sentences():
+    deep = b"[" * 100_000
+    pictures = [f"train/images/{n}.jpg" for n in range(3)]
+    for files in (
+        {"a.csv": b"\xff\xfe\x00", "b.csv": b"image,label\n" + b'0.jpg,"sad\n' * 9},
+        {"_annotations.coco.json": b'{"images": ' + deep},
+        {"data.yaml": b"names: [a, b]", **{f"train/labels/{n}.txt": b"9 nan inf 1 1\n-1 x\n" for n in range(3)}},
+        {f"train/annotations/{n}_exp.npy": b"\x93NUMPY\x01\x00v\x00{'descr': '|O'" for n in range(3)},
+        {f"train/annotations/{n}_exp.npy": HUGE for n in range(3)},
+        {"label.lst": b"a.jpg 1 1 1 1 1 1 . 5\n"},
+        {"label.lst": b"a" + b".1 1" * 10_000},
+        {"S1_2_3_emotion.txt": b"inf"},
+    ):
+        with pytest.raises(DatasetError) as caught:
+            read(pictures, files)
+        assert caught.value.hint
+    large = {"train/annotations/1_exp.npy": b"\x93NUMPY" + bytes(10_000)}
+    with pytest.raises(DatasetError, match="have more bytes than labels take"):
+        read(pictures, large)

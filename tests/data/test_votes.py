@@ -1,0 +1,219 @@
+"""FER+: what votes come to, how they are joined to FER-2013 in each form, and the download of the votes."""
+
+import hashlib
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
+
+import numpy as np
+import pytest
+
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import load_dataset
+from fer_core.data.reading import settled_labels
+from fer_core.data.votes import COLUMNS, FERPLUS, VoteRule, Votes, votes_for
+from fer_core.emotions import FER2013_CSV_ORDER
+from fer_core.errors import DatasetError, SourceError
+from fer_core.paths import Paths
+from fer_core.published import Published
+from tests.data.formats.layouts import encoded, face, ferplus_images, text_of, written
+
+HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+USAGES = ("Training",) * 12 + ("PublicTest",) * 4 + ("PrivateTest",) * 4
+
+
+def counts(**votes: int) -> list[int]:
+    return [votes.get(name, 0) for name in COLUMNS]
+
+
+@pytest.mark.parametrize(
+    ("votes", "majority", "shares"),
+    [
+        ({"sad": 6, "neutral": 4}, "sad", {"sad": 0.6, "neutral": 0.4}),
+        ({"sad": 8, "neutral": 1, "fear": 1}, "sad", {"sad": 1.0}),
+        ({"sad": 5, "neutral": 5}, "as no emotion has more than half", {"sad": 0.5, "neutral": 0.5}),
+        ({"sad": 4, "neutral": 3, "fear": 3}, "as no emotion has more", None),
+        ({"happy": 4, "unknown": 6}, "as most votes say unknown", "as most votes say unknown"),
+        ({"NF": 10}, "as most votes say unknown or not a face", "as most votes say unknown"),
+        ({"happy": 5, "sad": 2, "unknown": 3}, "as no emotion", "as the votes are spread"),
+        ({"happy": 6, "unknown": 4}, "happy", {"happy": 1.0}),
+        ({"contempt": 7, "neutral": 3}, "contempt", {"contempt": 0.7, "neutral": 0.3}),
+    ],
+)
+def test_votes_become_labels_as_the_authors_make_them(votes, majority, shares):
+    found = VoteRule().of(counts(**votes))
+    assert (found if isinstance(found, str) else found.label).startswith(majority)
+    soft = VoteRule("cross-entropy").of(counts(**votes))
+    if isinstance(shares, str):
+        assert soft.startswith(shares)
+    elif shares:
+        assert dict(soft.shares) == pytest.approx(shares)
+        assert soft.only_trains == majority.startswith("as ")
+
+
+def test_seven_classes_leave_contempt_out():
+    assert VoteRule(classes=7).of(counts(contempt=7, neutral=3)).startswith("as contempt is not one of the 7")
+    assert dict(VoteRule("probability", 7).of(counts(sad=6, contempt=4)).shares) == {"sad": 1.0}
+
+
+def test_pictures_are_known_by_the_names_of_the_download_and_of_ferplus():
+    votes = Votes(np.zeros((35_887, 10), np.int64), ["Training"] * 35_887)
+    names = {
+        "fer0000123.png": 123,
+        "train/happy/Training_1426440.jpg": 0,
+        "x/angry/Training_8475486.jpg": 24067,
+        "surprise/Training_8475486.jpg": 27820,
+        "neutral/Training_52789098.jpg": -1,
+        "happy/Training_5.jpg": None,
+        "me.jpg": None,
+    }
+    assert {name: votes.row_of(PurePosixPath(name)) for name in names} == names
+    assert votes.of_picture("neutral/Training_52789098.jpg") is None
+
+
+@pytest.fixture
+def voted(tmp_path):
+    """FER-2013 in small: twenty rows, and votes that say another emotion than the label in a quarter of them."""
+    emotions = [(0, 3, 6, 4)[row % 4] for row in range(20)]
+    lines, table = [HEADER], ["emotion,pixels,Usage"]
+    for row, (emotion, usage) in enumerate(zip(emotions, USAGES, strict=True)):
+        label = FER2013_CSV_ORDER[emotion]
+        said = "contempt" if label == "sad" else label
+        votes = counts(**{said: 6, "surprise": 4}) if row != 1 else counts(happy=5, surprise=5)
+        lines.append(f"{usage},{'' if row == 0 else f'fer{row:07}.png'},{','.join(map(str, votes))}")
+        table.append(f"{emotion},{text_of(label, row)},{usage}")
+    (tmp_path / "fer2013new.csv").write_text("\n".join(lines))
+    (tmp_path / "fer2013.csv").write_text("\n".join(table))
+    return tmp_path
+
+
+def test_votes_are_joined_to_the_rows_of_the_csv(load, voted):
+    data, votes = voted / "fer2013.csv", str(voted / "fer2013new.csv")
+    dataset = load(data, votes=votes)
+    assert dataset.name == "FER+"
+    assert dataset.labels == ("angry", "contempt", "happy", "neutral")
+    assert [split.name for split in (dataset.train, dataset.test)] == [
+        "Training (FER+ majority)",
+        "PrivateTest (FER+ majority)",
+    ]
+    assert len(dataset.train) == 10, "one is not a face, one has no majority"
+    notes = "\n".join(dataset.notes)
+    assert "scores are on the majority, where it has more than half of the votes, as in arXiv 1608.01041" in notes
+    assert "Left out, as FER+ has no votes on them (not a face): 1 in Training." in notes
+    assert "Left out, as no emotion has more than half of the votes: 1 in Training." in notes
+    beside = load(voted)
+    assert beside.split_fingerprint == dataset.split_fingerprint, "votes that lie beside are taken"
+    assert load(voted, votes="none").name != "FER+"
+
+
+def test_soft_votes_train_and_are_never_scored(load, voted):
+    dataset = load(voted, vote_target="cross-entropy", validation_fraction=0.3)
+    assert dataset.train.shares.shape == (len(dataset.train), 5 - 1)
+    assert len(dataset.train) == 11
+    np.testing.assert_allclose(dataset.train.shares.sum(axis=1), 1, rtol=1e-6)
+    assert "line 000003" not in [*dataset.validation.names(slice(None)), *dataset.test.names(slice(None))]
+
+
+def test_votes_that_belong_to_other_rows_or_pictures_are_refused(load, voted, fill, tmp_path):
+    votes = str(voted / "fer2013new.csv")
+    lines = (voted / "fer2013.csv").read_text().splitlines()
+    turned = tmp_path / "turned.csv"
+    turned.write_text("\n".join([lines[0], *lines[:0:-1]]))
+    with pytest.raises(DatasetError, match="row 2 is of PrivateTest; the votes are on Training"):
+        load(turned, votes=votes)
+    with pytest.raises(DatasetError, match="None of the 30 pictures has votes"):
+        load(fill(tmp_path / "others"), votes=votes)
+    with pytest.raises(DatasetError, match="others cannot be read: Is a directory"):
+        load(voted, votes=str(tmp_path / "others"))
+    with pytest.raises(DatasetError, match=r"is not FER\+'s table of votes"):
+        load(voted, votes=str(voted / "fer2013.csv"))
+
+
+def test_pictures_with_the_names_of_ferplus_need_no_folders(load, voted, tmp_path):
+    names = {f"flat/fer{row:07}.png": encoded(face("sad", row)) for row in range(20)}
+    folder = written(names, tmp_path, "folder")
+    dataset = load(folder, votes=str(voted / "fer2013new.csv"))
+    assert {part: sum(of.values()) for part, of in dataset.contents.counts().items()} == {
+        "Training": 10,
+        "PublicTest": 4,
+        "PrivateTest": 4,
+    }
+
+
+def test_a_label_map_also_renames_what_was_voted(load, tmp_path):
+    folder = written(ferplus_images(), tmp_path, "folder")
+    settings = {"label_map": "contempt=disgust", "vote_target": "probability"}
+    dataset = load(folder, **settings)
+    assert "contempt" not in dataset.labels
+    assert dataset.train.shares.shape[1] == 7
+    assert Counter(dataset.train.labels.tolist())[dataset.labels.index("disgust")] == 6
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "training", "public"),
+    [("majority", 8, 25_057, 3_199), ("cross-entropy", 7, None, 3_186)],
+)
+def test_the_real_votes_give_the_numbers_of_the_paper(test_data, fer2013_cache, target, classes, training, public):
+    votes = test_data / "fer2013new.csv"
+    if not votes.is_file():
+        pytest.skip(f"No FER+ votes: {votes} is missing.")
+    paths = Paths.from_environment({"FER_CACHE_DIR": str(fer2013_cache)})
+    settings = {"votes": str(votes), "vote_target": target, "vote_classes": classes}
+    dataset = load_dataset(TrainConfig(data=str(test_data / "fer2013.zip"), **settings), paths, side=48)
+    assert len(dataset.labels) == classes
+    assert (dataset.test.name, len(dataset.test)) == ("PublicTest (FER+ majority)", public)
+    if training:
+        assert len(dataset.train) + len(dataset.validation) == training
+        public_counts = np.bincount(dataset.test.labels).tolist()
+        assert public_counts == [287, 13, 24, 62, 865, 1182, 351, 415]
+    left_out = {(one.reason, one.place): one.images for one in dataset.contents.report.left_out}
+    assert left_out["as FER+ has no votes on them (not a face)", "test"] == 10
+    assert left_out["as FER+ has no votes on them (not a face)", "train"] == 149
+
+
+def test_settings_of_labels_and_votes_hold_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "map.txt").write_text("Anger=mad\n8=\n")
+    config = TrainConfig(label_map="map.txt", votes="votes.csv")
+    assert settled_labels(config) == {"label_map": "anger=mad,8=", "votes": str(tmp_path / "votes.csv")}
+    assert settled_labels(TrainConfig(votes="ferplus")) == {"label_map": None, "votes": "ferplus"}
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server that publishes a table of one vote, and counts what it is asked for."""
+    content = f"{HEADER}\nTraining,fer0000000.png,9,0,0,0,0,0,0,0,1,0\n".encode()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.requests.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("NO_PROXY", "*")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.requests = []
+        url = f"http://127.0.0.1:{server.server_port}/fer2013new.csv"
+        server.published = Published("fer2013new.csv", url, hashlib.sha256(content).hexdigest())
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_votes_are_downloaded_once_and_checked(server, paths):
+    config = TrainConfig(votes="ferplus")
+    for _ in range(2):
+        votes = votes_for(config, paths, published=server.published)
+        assert votes.of_row(0) == ("Training", (9, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+    assert server.requests == ["/fer2013new.csv"]
+    with pytest.raises(SourceError, match="its content is not what was published") as caught:
+        votes_for(config, paths, published=server.published._replace(name="other.csv", sha256=FERPLUS.sha256))
+    assert "--votes FILE" in caught.value.hint
