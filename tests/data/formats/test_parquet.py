@@ -4,7 +4,9 @@ import io
 import json
 import sys
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from fer_core.errors import DatasetError
 from tests.data.formats.layouts import faces, written
@@ -13,9 +15,6 @@ NAMES = ("anger", "happy", "sad")
 
 
 def table(split: int, count: int, *, label=lambda emotion: NAMES.index(emotion), metadata: bool = True) -> bytes:
-    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
-    from pyarrow import parquet
-
     drawn = [("anger" if emotion == "angry" else emotion, picture)
              for emotion, _, picture in faces(("angry", "happy", "sad"), count, 1000 * split)]  # fmt: skip
     rows = pa.table(
@@ -48,7 +47,6 @@ def test_one_file_and_labels_as_text_or_without_names(load, tmp_path):
 
 
 def test_a_damaged_file_is_refused(load, tmp_path):
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
     folder = written({"train.parquet": b"PAR1" + bytes(100) + b"PAR1"}, tmp_path, "folder")
     with pytest.raises(DatasetError, match=r"train.parquet is no Parquet file that can be read"):
         load(folder)
