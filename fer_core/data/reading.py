@@ -97,6 +97,8 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     unknown = dict.fromkeys(tree.picture_names - known, f"as {found.format} does not have them")
     report.leave_all_out(found.left_out | unknown, root)
     report.notes += not_read(name for name in tree.others if name not in known)
+    if found.read_table and options.votes is not None:
+        raise DatasetError(f"{tree.source}: FER+ votes are not joined to {found.format}.", hint="Leave --votes out.")
     if found.tables:
         return Reading([], found.tables, report, options, found.read_table or pixel_rows)
     pictures = _voted(found, options, report)

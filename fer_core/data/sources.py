@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -48,9 +48,9 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
     Raises:
         DatasetError: there is no such path, or it is none of these.
     """
-    if data == "sample":
-        return _sample_source(config.sample_per_class)
     options = read_options(config, paths)
+    if data == "sample":
+        return _sample_source(config.sample_per_class, options)
     if data == "kaggle":
         return _kaggle_source(options)
     path = expanded(data)
@@ -66,21 +66,27 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
         ) from None
 
 
-def _sample_source(per_class: int) -> Source:
+def _sample_source(per_class: int, options: ReadOptions) -> Source:
     """Returns drawn faces, the same ones for everybody and every seed; their identity is how they look."""
+    if options.votes is not None:
+        raise DatasetError("There are no votes on drawn faces.", hint="Leave --votes out, or give FER-2013 as --data.")
+    meant = options.labels.read(SAMPLE_LABELS)
     faces = [_drawn(label, (_DRAWING_SEED, number, 0)).tobytes() for number, label in enumerate(SAMPLE_LABELS)]
     identity = hashlib.sha256(b"".join(faces)).hexdigest()
-    return Source("sample", "sample", f"sample {per_class}", identity, partial(_opened_sample, per_class))
+    place = f"sample {per_class}{options.key}"
+    return Source("sample", "sample", place, f"{identity}{options.key}", partial(_opened_sample, per_class, meant))
 
 
 @contextmanager
-def _opened_sample(per_class: int) -> Iterator[Listing]:
+def _opened_sample(per_class: int, meant: Mapping[str, str]) -> Iterator[Listing]:
     pictures = (
-        Picture(f"{label}/{index:06}", ALL_IMAGES, label, partial(_drawn, label, (_DRAWING_SEED, number, index)))
+        Picture(f"{label}/{index:06}", ALL_IMAGES, meant[label], partial(_drawn, label, (_DRAWING_SEED, number, index)))
         for number, label in enumerate(SAMPLE_LABELS)
+        if meant[label]
         for index in range(per_class)
     )
-    yield Listing(pictures, per_class * len(SAMPLE_LABELS), DataReport(DRAWN))
+    renamed = {label: read for label, read in meant.items() if label != read}
+    yield Listing(pictures, per_class * len(SAMPLE_LABELS), DataReport(DRAWN, read_as=renamed))
 
 
 def _drawn(label: str, seed: tuple[int, ...]) -> np.ndarray:

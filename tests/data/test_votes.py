@@ -172,6 +172,15 @@ def test_the_real_votes_give_the_numbers_of_the_paper(test_data, fer2013_cache, 
     assert left_out["as FER+ has no votes on them (not a face)", "train"] == 149
 
 
+def test_drawn_faces_have_no_votes_and_their_labels_can_be_changed(load, voted):
+    with pytest.raises(DatasetError, match="no votes on drawn faces"):
+        load("sample", votes=str(voted / "fer2013new.csv"))
+    dataset = load("sample", sample_per_class=10, label_map="angry=bad,fear=bad,sad=")
+    assert dataset.labels == ("bad", "disgust", "happy", "neutral", "surprise")
+    assert len(dataset.contents) == 60
+    assert dataset.notes[0] == "Labels: angry as bad, fear as bad. Dropped: sad."
+
+
 def test_settings_of_labels_and_votes_hold_in_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "map.txt").write_text("Anger=mad\n8=\n")
