@@ -2,7 +2,7 @@
 
 import sys
 
-from fer_core.cli.console import ended
+from fer_core.cli.exits import ended
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ import tyro
 from rich.console import Console
 
 from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
-from fer_core.cli.console import ended, run_in_child, say, send_native_messages_to
+from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.exits import ended, run_in_child
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from fer_core.cli.console import ended
+from fer_core.cli.exits import ended
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.cli.console import ended
+from fer_core.cli.exits import ended
 from fer_core.cli.train import main
 from fer_core.data.dataset import load_dataset
 from fer_core.paths import Paths

@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -55,6 +56,7 @@ window.close()
 window.close()
 print(window.key(), flush=True)
 """
+PAINTED = (30, 90, 200)
 needs_x_server = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed.")
 
 
@@ -88,6 +90,12 @@ def pixels_of(screen: Path) -> np.ndarray:
     start = header[0] + 12 * colours
     rows = np.frombuffer(data, np.uint8, count=line * height, offset=start).reshape(height, line)
     return rows[:, : 4 * width].reshape(height, width, 4)[:, :, :3]
+
+
+def colours_of(screen: Path) -> dict[tuple[int, ...], int]:
+    """Returns how many pixels of the screen have each colour."""
+    colours, counts = np.unique(pixels_of(screen).reshape(-1, 3), axis=0, return_counts=True)
+    return dict(zip(map(tuple, colours.tolist()), counts.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("display", [":4093", "127.0.0.1:59000", "nonsense"])
@@ -129,14 +137,14 @@ def test_a_window_shows_the_picture_and_tells_the_keys(x_server):
         # Keys that come before the window has noticed its focus are lost.
         while not select.select([child.stdout], [], [], 0.5)[0]:
             subprocess.run(["xdotool", "key", "x"], env=environment, check=True)
-        # Now it is painted, too.
-        colours, counts = np.unique(pixels_of(screen).reshape(-1, 3), axis=0, return_counts=True)
+        while PAINTED not in colours_of(screen):  # it is painted some time after it takes keys
+            time.sleep(0.05)
+        colours = colours_of(screen)
         keys = ["key", "s", "key", "x", "key", "Left", "key", "H", "key", "Escape"]
         subprocess.run(["xdotool", *keys], env=environment, check=True)
         answers = child.stdout.read().split()
     assert answers[answers.index("s") :] == ["s", "other", "other", "h", "q", "False", "True", "None"]
-    shown = dict(zip(map(tuple, colours.tolist()), counts.tolist(), strict=True))[30, 90, 200]
-    assert 0.99 * 480 * 360 < shown <= 480 * 360  # all but the mouse pointer
+    assert 0.99 * 480 * 360 < colours[PAINTED] <= 480 * 360  # all but the mouse pointer
 
 
 def test_a_title_is_one_short_line():
