@@ -23,7 +23,8 @@ from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.dataset import Dataset
 from fer_core.data.default_source import find_source
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, signals_wait
-from fer_core.evaluation.report import print_audit, print_evaluation, print_scores
+from fer_core.evaluation.audit_report import print_audit
+from fer_core.evaluation.report import print_evaluation, print_scores
 from fer_core.paths import Paths
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json

@@ -1,7 +1,7 @@
 """Which images a model is analysed with, how they relate to those that it was trained on, and its answers on them."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,7 @@ from fer_core.evaluation.calibration import (
     useful_temperature,
     with_temperature,
 )
+from fer_core.evaluation.class_matching import class_numbers, classes_not_scored, of_known_classes
 from fer_core.evaluation.metrics import (
     Evaluation,
     check_outputs,
@@ -27,7 +28,6 @@ from fer_core.evaluation.metrics import (
     precision_recall,
     wilson_interval,
 )
-from fer_core.labels import canonical, normalized
 from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles, ignore
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 Classify = Callable[["Split"], np.ndarray]
 """Returns the model's probabilities, float32 (images, classes), in the order of the split and of its outputs."""
 
-_FEWEST_CLASSES = 2
 MOST_CONFUSED, MOST_WRONG = 6, 24
 SAME_TEMPERATURE = 0.02  # two temperatures that differ by less give the same percentages
 
@@ -65,7 +64,7 @@ def data_for(
         DatasetError: the given data is not usable, or has fewer than two classes that the model knows.
     """
     if given is not None:
-        return FoundData(_scored(_loaded(model, given, paths, report), model))
+        return FoundData(of_known_classes(_loaded(model, given, paths, report), model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
@@ -98,7 +97,7 @@ def analysis_of(
         _remark_on(model, dataset),
     )
     scores = model.manifest.scores if model.manifest and not remark else None
-    remark = " ".join(filter(None, (remark, _classes_not_scored(dataset))))
+    remark = " ".join(filter(None, (remark, classes_not_scored(dataset))))
     temperature, temperature_from = _temperature(model, dataset, probabilities, numbers)
     is_copy, compared_with = _copies_in_test(model, dataset)
     outputs, truth = _probabilities(model, test, probabilities), numbers[test.labels]
@@ -152,67 +151,6 @@ def confidently_wrong(calibrated: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Returns the positions of the wrong answers, int64 (k,), the most confident first, 24 at most."""
     wrong = np.flatnonzero(calibrated.argmax(axis=1) != truth)
     return wrong[np.argsort(-calibrated[wrong].max(axis=1), kind="stable")][:MOST_WRONG]
-
-
-def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...], *, may_lack: bool = False) -> np.ndarray:
-    """Returns, for each class of the data, which output of the model it is: int64 (classes,).
-
-    By name, never by position: a model from elsewhere may have the order of FER-2013's csv, data here is alphabetical.
-    Anger is angry here too. Raises DatasetError where they are not the same classes.
-
-    Args:
-        may_lack: the data may lack classes of the model, which are not measured then.
-    """
-    outputs = _outputs(model_labels)
-    names = {label: _output_of(label, outputs) for label in data_labels}
-    unknown = ", ".join(label for label, name in names.items() if name is None)
-    unused = "" if may_lack else ", ".join(label for label in outputs if label not in names.values())
-    found = [f"the model does not know {unknown}"] if unknown else []
-    found += [f"the data does not have {unused}"] if unused else []
-    if found:
-        raise DatasetError(
-            f"Data and model do not have the same classes: {' and '.join(found)}.",
-            hint="Give --data with the classes that the model was trained on, or its own --labels FILE.",
-        )
-    return np.array([outputs[names[label]] for label in data_labels], np.int64)
-
-
-def _outputs(model_labels: tuple[str, ...]) -> dict[str, int]:
-    outputs = {normalized(label): number for number, label in enumerate(model_labels)}
-    if len(outputs) < len(model_labels):
-        raise DatasetError(
-            f"The model has a label twice: {', '.join(model_labels)}.", hint="Give its own --labels FILE."
-        )
-    return outputs
-
-
-def _output_of(label: str, outputs: Iterable[str]) -> str | None:
-    """Returns the model's name of a class: the same one, or the only one that means the same emotion."""
-    if label in outputs:
-        return label
-    same = [name for name in outputs if canonical(name) == canonical(label)]
-    return same[0] if len(same) == 1 else None
-
-
-def _scored(dataset: "Dataset", model: ModelFiles) -> "Dataset":
-    """Returns the images of the classes that the model knows. Raises DatasetError where these are fewer than two."""
-    outputs = _outputs(model.labels)
-    known = [label for label in dataset.labels if _output_of(label, outputs) is not None]
-    if len(known) < _FEWEST_CLASSES:
-        class_numbers(model.labels, dataset.labels)  # says which differ
-    scored = dataset.of_classes(known)
-    if not len(scored.test):
-        raise DatasetError(f"{dataset.name} has no test image of a class that {model.name} knows.", hint=_NEEDED)
-    return scored
-
-
-def _classes_not_scored(dataset: "Dataset") -> str:
-    """Returns a sentence on the classes of the data that the model does not know; '' if it knows all."""
-    lacking = [label for label in dataset.contents.labels if label not in dataset.labels]
-    if not lacking:
-        return ""
-    images = sum(sum(part[label] for label in lacking) for part in dataset.contents.counts().values())
-    return f"Left out of the score, as the model does not know them: {', '.join(lacking)} ({images:,} images in all)."
 
 
 def training_hashes(model: ModelFiles, dataset: "Dataset") -> np.ndarray | None:

@@ -1,7 +1,6 @@
-"""Says in the terminal what a model scores, what an analysis found and what a data set holds, also at 80 columns."""
+"""Says in the terminal what a model scores and what an analysis found, also at 80 columns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fer_core.data.audit import Audit, SharedImages
     from fer_core.evaluation.analysis import Analysis
 
 SMALL_GAP_POINTS = 3.0
 LARGE_GAP_POINTS = 10.0
 """Training minus validation accuracy, in percentage points: under the small gap none, over the large one a lot."""
 
-FIRST_NAMES = 3  # so many images are named; audit.json has them all
 FIRST_WRONG = 5  # so many are named; the sheet shows all
 
 _GAP = 2
@@ -64,7 +61,7 @@ def print_scores(
         compared_with: a sentence: which images count as training images.
     """
     say(console, f"\nScore on {evaluation.split} ({evaluation.images:,} images)", style="bold")
-    table = _table("", "")
+    table = plain_table("", "")
     table.add_column(overflow="fold")
     table.add_row("loss", f"{evaluation.loss:.3f}", "")
     for name, score, (low, high) in (
@@ -107,10 +104,10 @@ def print_robustness(console: "Console", table: "pd.DataFrame") -> None:
     from fer_core.evaluation.robustness import COUNTED, mean_loss
 
     say(console, "\nOn changed test images", style="bold")
-    rows = _table("change", "images", "accuracy", "points lost")
+    rows = plain_table("change", "images", "accuracy", "points lost")
     for row in table.itertuples():
         lost = "" if row.condition == "none" else f"{row.lost:.1f} ± {row.margin:.1f}"
-        _add_row(rows, f"{row.condition} {row.strength}".strip(), f"{row.images:,}", f"{row.accuracy:.1%}", lost)
+        add_row(rows, f"{row.condition} {row.strength}".strip(), f"{row.images:,}", f"{row.accuracy:.1%}", lost)
     console.print(rows)
     say(console, f"Mean loss over {', '.join(COUNTED)}: {mean_loss(table):.1f} points.")
 
@@ -146,36 +143,13 @@ def _gap_in_words(gap: float, low: float, high: float) -> str:
     return f"{measured}, no overfitting to speak of."
 
 
-def print_audit(console: "Console", audit: "Audit") -> None:
-    """Prints the images per class and part, copies and contradictions within and across parts, blank and unreadable."""
-    say(console, f"\nImages of {audit.name}", style="bold")
-    console.print(_audit_table(audit))
-    console.print()
-    say(console, f"Format: {audit.report.format}. {audit.report.of_persons()}".strip())
-    for shared in audit.shared:
-        other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
-        count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
-        say(console, count if shared.images else f"No image of {shared.part} occurs in {shared.other} too.")
-        say(console, _near_duplicates_sentence(audit, shared))
-    say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
-    say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
-
-
-def _near_duplicates_sentence(audit: "Audit", pair: "SharedImages") -> str:
-    names = {near.name for near in audit.near_duplicates if (near.part, near.other) == (pair.part, pair.other)}
-    look = "looks" if len(names) == 1 else "look"
-    return f"{len(names):,} more {look} like one of {pair.other} (resized, lightened or watermarked anew)." * bool(
-        names
-    )
-
-
 def say(console: "Console", text: str, *, style: str | None = None) -> None:
     """Prints a sentence, control characters written out, wrapped at the terminal's width; nothing where it is empty."""
     if text:
         console.print(printable(text), style=style, markup=False, highlight=False, emoji=False)
 
 
-def _table(*headers: str, **options: object) -> "Table":
+def plain_table(*headers: str, **options: object) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -189,36 +163,11 @@ def _table(*headers: str, **options: object) -> "Table":
     return table
 
 
-def _add_row(table: "Table", label: str, *cells: str, **options: object) -> None:
+def add_row(table: "Table", label: str, *cells: str, **options: object) -> None:
     """Adds a row whose label is from elsewhere: no markup."""
     from rich.text import Text
 
     table.add_row(Text(label), *cells, **options)
-
-
-def _audit_table(audit: "Audit") -> "Table":
-    headers = [header for part in audit.parts for header in (part.name, "")]
-    table = _table("class", *headers, caption="* pictures that occur with more than one label", caption_justify="left")
-    totals = [sum(part.images.values()) for part in audit.parts]
-    for label in audit.labels:
-        _add_row(table, label, *_counts_and_shares([part.images.get(label, 0) for part in audit.parts], totals))
-    table.add_row("all", *_counts_and_shares(totals, []), style="bold")
-    table.add_row("extra copies", *_counts_and_shares([part.extra_copies for part in audit.parts], totals))
-    table.add_row("contradictions*", *_counts_and_shares([len(part.conflicting) for part in audit.parts], []))
-    return table
-
-
-def _counts_and_shares(counts: Sequence[int], totals: Sequence[int]) -> Iterator[str]:
-    for count, total in zip_longest(counts, totals):
-        yield f"{count:,}"
-        yield f"{count / total:.1%}" if total else ""
-
-
-def _named_images(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return f"No image is {what}."
-    first = ", ".join(names[:FIRST_NAMES]) + (" …" if len(names) > FIRST_NAMES else "")
-    return f"{len(names):,} {'image is' if len(names) == 1 else 'images are'} {what}: {first}"
 
 
 def _copies_sentence(evaluation: Evaluation) -> str:
@@ -245,9 +194,11 @@ def _class_table(evaluation: Evaluation, average_precision: Mapping[str, float |
         rows = {label: [*shares, average_precision[label]] for label, shares in rows.items()}
         known = [value for value in average_precision.values() if value is not None]
         averages.append(sum(known) / len(known) if known else None)
-    table = _table("class", "precision", "recall", "F1", *(["avg. precision"] if average_precision else []), "images")
+    table = plain_table(
+        "class", "precision", "recall", "F1", *(["avg. precision"] if average_precision else []), "images"
+    )
     for label, shares in rows.items():
-        _add_row(table, label, *map(_share, shares), f"{evaluation.per_class[label].images:,}")
+        add_row(table, label, *map(_share, shares), f"{evaluation.per_class[label].images:,}")
     table.add_row("macro average", *map(_share, averages), f"{evaluation.images:,}", style="bold")
     return table
 
@@ -269,17 +220,17 @@ def _print_confusion(console: "Console", evaluation: Evaluation) -> None:
 
 
 def _matrix(evaluation: Evaluation, what: str, room: int, cell: Callable[[int, int], str]) -> "Table":
-    table = _table(what, *(_cut(label, room) for label in evaluation.labels))
+    table = plain_table(what, *(_cut(label, room) for label in evaluation.labels))
     for number, (label, row) in enumerate(zip(evaluation.labels, evaluation.confusion, strict=True)):
         cells = [cell(images, sum(row)) for images in row]
         cells[number] = f"[bold]{cells[number]}[/bold]"
-        _add_row(table, _cut(label, _LONGEST_LABEL), *cells)
+        add_row(table, _cut(label, _LONGEST_LABEL), *cells)
     return table
 
 
 def _print_calibration(console: "Console", analysis: "Analysis") -> None:
     say(console, "\nCalibration: how far the confidence can be believed", style="bold")
-    table = _table("", "as the model says", f"temperature {analysis.temperature:.2f}")
+    table = plain_table("", "as the model says", f"temperature {analysis.temperature:.2f}")
     both = (analysis.before, analysis.after)
     table.add_row("expected calibration error", *(f"{part.error:.1%}" for part in both))
     table.add_row("loss", *(f"{part.loss:.3f}" for part in both))
@@ -293,7 +244,7 @@ def _print_wrong(console: "Console", analysis: "Analysis") -> None:
     if not analysis.confidently_wrong:
         return
     say(console, "\nConfidently wrong", style="bold")
-    table = _table("")
+    table = plain_table("")
     for _ in range(2):
         table.add_column(overflow="fold")
     for face in analysis.confidently_wrong[:FIRST_WRONG]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_core.config import TrainConfig
-from fer_core.data.splits import fold_numbers, held_out
+from fer_core.data.held_out import fold_numbers, held_out
 from fer_core.errors import ConfigError, DatasetError
 
 images = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60)), min_size=1, max_size=200)

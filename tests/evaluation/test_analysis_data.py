@@ -9,8 +9,9 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.emotions import FER2013_CSV_ORDER
 from fer_core.errors import ArtifactError, DatasetError
-from fer_core.evaluation.analysis_data import analysis_of, class_numbers, data_for
+from fer_core.evaluation.analysis_data import analysis_of, data_for
 from fer_core.evaluation.calibration import expected_calibration_error, fit_temperature, with_temperature
+from fer_core.evaluation.class_matching import class_numbers
 from tests.evaluation.conftest import LABELS, drawn_answers
 
 SETTINGS = {"validation_fraction": 0.2, "seed": 7}

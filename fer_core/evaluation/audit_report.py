@@ -1,0 +1,66 @@
+"""Says in the terminal what the audit of a data set found, also at 80 columns."""
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from fer_core.evaluation.report import add_row, plain_table, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_core.data.audit import Audit, SharedImages
+
+FIRST_NAMES = 3
+"""So many images are named; audit.json has them all."""
+
+
+def print_audit(console: "Console", audit: "Audit") -> None:
+    """Prints the images per class and part, copies and contradictions within and across parts, blank and unreadable."""
+    say(console, f"\nImages of {audit.name}", style="bold")
+    console.print(_audit_table(audit))
+    console.print()
+    say(console, f"Format: {audit.report.format}. {audit.report.of_persons()}".strip())
+    for shared in audit.shared:
+        other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
+        count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
+        say(console, count if shared.images else f"No image of {shared.part} occurs in {shared.other} too.")
+        say(console, _near_duplicates_sentence(audit, shared))
+    say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
+    say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
+
+
+def _near_duplicates_sentence(audit: "Audit", pair: "SharedImages") -> str:
+    names = {near.name for near in audit.near_duplicates if (near.part, near.other) == (pair.part, pair.other)}
+    look = "looks" if len(names) == 1 else "look"
+    return f"{len(names):,} more {look} like one of {pair.other} (resized, lightened or watermarked anew)." * bool(
+        names
+    )
+
+
+def _audit_table(audit: "Audit") -> "Table":
+    headers = [header for part in audit.parts for header in (part.name, "")]
+    table = plain_table(
+        "class", *headers, caption="* pictures that occur with more than one label", caption_justify="left"
+    )
+    totals = [sum(part.images.values()) for part in audit.parts]
+    for label in audit.labels:
+        add_row(table, label, *_counts_and_shares([part.images.get(label, 0) for part in audit.parts], totals))
+    table.add_row("all", *_counts_and_shares(totals, []), style="bold")
+    table.add_row("extra copies", *_counts_and_shares([part.extra_copies for part in audit.parts], totals))
+    table.add_row("contradictions*", *_counts_and_shares([len(part.conflicting) for part in audit.parts], []))
+    return table
+
+
+def _counts_and_shares(counts: Sequence[int], totals: Sequence[int]) -> Iterator[str]:
+    for count, total in zip_longest(counts, totals):
+        yield f"{count:,}"
+        yield f"{count / total:.1%}" if total else ""
+
+
+def _named_images(what: str, names: Sequence[str]) -> str:
+    if not names:
+        return f"No image is {what}."
+    first = ", ".join(names[:FIRST_NAMES]) + (" …" if len(names) > FIRST_NAMES else "")
+    return f"{len(names):,} {'image is' if len(names) == 1 else 'images are'} {what}: {first}"
