@@ -13,6 +13,7 @@ import numpy as np
 from fer_core.data.picture_header import (
     DAMAGE,
     JPEG,
+    PICTURES_READ,
     PNG,
     declared_size,
     is_webp,
@@ -33,6 +34,7 @@ BACKGROUND = 128
 _JPEG_END, _JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
 _ONE_SCAN = {0xC0, 0xC1}
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB")
+_SIXTEEN_BITS = "I;16"
 _TIFF_MARK, _ORIENTATION = 42, 0x0112
 _BAND_PIXELS = 2**18
 
@@ -90,7 +92,7 @@ def on_background(picture: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 
 
 def decode_picture(data: bytes) -> np.ndarray:
-    """Returns the picture in a JPEG, PNG, BMP, WebP, AVIF, HEIC or TIFF file's bytes, turned as its EXIF says.
+    """Returns the picture in the bytes of a file (`PICTURES_READ`, or HEIC with pillow-heif), turned as its EXIF says.
 
     Returns:
         uint8, gray (height, width), BGR (height, width, 3), or BGRA (height, width, 4) where it is partly transparent.
@@ -120,7 +122,7 @@ def _refuse_before_decoding(data: bytes) -> None:
         raise UnreadablePictureError("HEIC, which needs `pip install pillow-heif`")
     size = declared_size(data)
     if size is None:
-        raise UnreadablePictureError("not a JPEG, PNG, BMP or WebP picture, or damaged")
+        raise UnreadablePictureError(f"not a {PICTURES_READ} picture, or damaged")
     if size[0] * size[1] > MAX_PIXELS:
         raise UnreadablePictureError(f"{size[0]} x {size[1]} pixels, more than {MAX_PIXELS // 1_000_000} megapixels")
 
@@ -200,10 +202,12 @@ def _eight_bits(picture: np.ndarray) -> np.ndarray:
 
 
 def _decoded_by_pillow(data: bytes) -> np.ndarray | None:
-    """Returns the first picture, turned as its EXIF says; None where it has more than 8 bits a channel."""
+    """Returns the first picture, turned as its EXIF says; None where its values are no 8 or 16 bits."""
     from PIL import ImageOps
 
     with opened_by_pillow(data) as stored:
+        if stored.mode.startswith(_SIXTEEN_BITS):
+            return np.asarray(ImageOps.exif_transpose(stored)).astype(np.uint16)
         if stored.mode not in _EIGHT_BITS:
             return None
         image = ImageOps.exif_transpose(stored)

@@ -8,19 +8,24 @@ lists name the pictures, that file names say emotions, that pictures lie deeper.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 
 from fer_core.data.report import listed
 from fer_core.errors import DatasetError, printable
 from fer_core.labels import is_emotion, normalized, words_of
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp")
+_HEIF = (".heic", ".heif")
+_HAS_HEIF = find_spec("pillow_heif") is not None
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif"),
+    *(_HEIF if _HAS_HEIF else ()),
+)
 OTHER_PICTURE_SUFFIXES = (
-    *(".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".jp2", ".jxl"),
-    *(".pgm", ".ppm", ".ico", ".dng", ".cr2", ".nef"),
+    *(() if _HAS_HEIF else _HEIF),
+    *(".jp2", ".jxl", ".pgm", ".ppm", ".ico", ".dng", ".cr2", ".nef"),
 )
 """Of pictures that are not read here: they are counted and named."""
-PICTURES_READ = "JPEG, PNG, BMP or WebP"
 TABLE_BYTES_READ = 2**16
 MOST_TABLES_READ = 20
 """So many files are looked into, and this far, to see whether they are lists of labels."""

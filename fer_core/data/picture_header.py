@@ -1,17 +1,21 @@
 """What a picture file says of itself before anything is decoded, and who decodes it.
 
-OpenCV reads JPEG, PNG, BMP and WebP; Pillow reads AVIF, HEIC (with pillow-heif, the extra `heif`) and TIFF, of which
-OpenCV reads some in part.
+OpenCV reads JPEG, PNG, BMP and WebP; Pillow reads AVIF, HEIC (with pillow-heif, the extra `heif`), the first frame of a
+GIF, and TIFF, of which OpenCV reads some in part.
 """
 
+import contextlib
 import io
 import struct
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+PICTURES_READ = "JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF"
+_MOST_GIF_BYTES = 2**26
 JPEG, PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"
 DAMAGE = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, TypeError, LookupError, struct.error)
 """What Pillow raises of files that are damaged or hostile, by format."""
@@ -62,6 +66,16 @@ def bytes_per_pixel(data: bytes) -> int:
     return 4 if is_webp(data) else 3
 
 
+def is_animated(path: Path) -> bool:
+    """Returns whether a file is a GIF of several frames, which is a film where one is wanted. Raises OSError."""
+    with path.open("rb") as file:
+        if pillow_format(head := file.read(12)) != "GIF":
+            return False
+        with contextlib.suppress(*DAMAGE):
+            return opened_by_pillow(head + file.read(_MOST_GIF_BYTES)).n_frames > 1
+    return False
+
+
 def opened_by_pillow(data: bytes) -> "Image":
     """Returns the picture, of which nothing is decoded yet. Raises DAMAGE."""
     from PIL import Image
@@ -81,6 +95,8 @@ def pillow_format(head: bytes) -> str | None:
     """Returns what Pillow calls the format of a file that begins so; None where it is not Pillow that reads it."""
     if head.startswith((b"II*\0", b"MM\0*")):
         return "TIFF"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
     return _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
 
 

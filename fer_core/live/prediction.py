@@ -16,6 +16,7 @@ import numpy as np
 
 from fer_core import faces as detectors
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray, network_input
+from fer_core.data.picture_header import PICTURES_READ
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, SourceError, did_you_mean
 from fer_core.faces import Box, Detector
@@ -214,7 +215,7 @@ def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:
             return decode_picture(bytes(image))
     except (OSError, UnreadablePictureError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SourceError(f"{name} cannot be read: {reason}.", hint="Give a JPEG, PNG, BMP or WebP picture.") from None
+        raise SourceError(f"{name} cannot be read: {reason}.", hint=f"Give a {PICTURES_READ} picture.") from None
     raise ConfigError(
         f"The image is of type {type(image).__module__}.{type(image).__qualname__}.",
         hint="Give a path, a file's bytes or a uint8 array; of a Pillow image: np.asarray(image.convert('RGB')) "

@@ -13,15 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fer_core.data import folder_names
 from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, on_background
-from fer_core.data.picture_header import is_picture
+from fer_core.data.picture_header import is_animated, is_picture
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.frame import ANSWER_SECONDS, Device, EveryFrame, Frame, NewestFrame, Source, Wait, frame_now
 from fer_core.live.video import SCHEMES, open_stream, open_video_file, without_password
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff")
-"""Of pictures."""
+PICTURE_SUFFIXES = (*folder_names.PICTURE_SUFFIXES, ".heic", ".heif")
 _VIDEOS_OF_JPEGS = (".mjpeg", ".mjpg")
 _PICTURES_PER_SECOND = 1.0
 _MOST_BYTES = 4 * MAX_PIXELS
@@ -63,6 +63,8 @@ def _open_path(path: Path, text: str) -> Source:
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise SourceError(f"{text!r} is neither a file nor a folder.", hint=_WHAT_THERE_IS)
         is_picture_or_folder = stat.S_ISDIR(mode) or path.suffix.lower() in PICTURE_SUFFIXES
+        if stat.S_ISREG(mode) and is_animated(path):
+            return open_video_file(path)
         if not is_picture_or_folder and path.suffix.lower() not in _VIDEOS_OF_JPEGS:
             with path.open("rb") as file:
                 is_picture_or_folder = is_picture(file.read(12))

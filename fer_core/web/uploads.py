@@ -13,7 +13,7 @@ from flask import Flask, Request, request
 from pydantic import BaseModel, ValidationError
 
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
-from fer_core.data.picture_header import JPEG, bytes_per_pixel, declared_size
+from fer_core.data.picture_header import JPEG, PICTURES_READ, bytes_per_pixel, declared_size
 from fer_core.web.problems import RequestError
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -134,7 +134,7 @@ def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
     try:
         return decode_picture(data)
     except UnreadablePictureError as error:
-        hint = "Send a JPEG, PNG, BMP or WebP picture."
+        hint = f"Send a {PICTURES_READ} picture."
         raise RequestError(400, f"The picture cannot be read: {error}.", hint=hint) from None
 
 

@@ -36,7 +36,7 @@ def test_copies_contradictions_shared_blank_and_unreadable_images_are_found(load
     written = json.loads(json.dumps(found.to_json()))
     assert written["parts"][0]["extra_copies"] == 2
     assert written["unreadable"] == [
-        {"name": "train/angry/bad.jpg", "reason": "not a JPEG, PNG, BMP or WebP picture, or damaged"}
+        {"name": "train/angry/bad.jpg", "reason": "not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture, or damaged"}
     ]
     assert written["fingerprint"] == found.fingerprint
 

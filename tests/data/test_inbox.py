@@ -63,7 +63,7 @@ def test_what_is_known_unreadable_or_of_no_class_is_refused_and_named(look, fill
         "happy/leak.bmp": "a copy of a test image",
         "happy/again.png": "the data has it already, as sad",
         "hapy/06000.png": "the data has no class 'hapy'. Did you mean 'happy'?",
-        "happy/bad.jpg": "cannot be read: not a JPEG, PNG, BMP or WebP picture, or damaged",
+        "happy/bad.jpg": "cannot be read: not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture, or damaged",
         "happy/empty.png": "cannot be read: empty file",
     }
     said = list(sentences(found, inbox))

@@ -217,7 +217,9 @@ def test_a_name_with_a_colon_is_no_protocol_and_one_that_is_no_text_can_be_read(
     assert len(read_all(name)[1]) == 10
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.webp", "a.avif", "a.tiff", "photo", "clip.mp4"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.png", "a.bmp", "a.webp", "a.avif", "a.tiff", "a.gif", "photo", "clip.mp4"]
+)
 def test_a_picture_is_a_source_of_one_frame_whatever_its_name(tmp_path, name):
     suffix = Path(name).suffix
     Image.fromarray(grey(90)).save(tmp_path / name, "AVIF" if suffix in ("", ".mp4") else None)
@@ -225,6 +227,14 @@ def test_a_picture_is_a_source_of_one_frame_whatever_its_name(tmp_path, name):
     assert (source.is_still, source.is_live, source.size, source.rate) == (True, False, (64, 48), 1.0)
     assert (frame.name, frame.number, frame.seconds) == (name, 0, 0.0)
     assert abs(frame.picture_bgr.astype(int) - 90).max() <= 2
+
+
+def test_a_gif_of_several_frames_is_a_film(tmp_path):
+    first, *others = (Image.fromarray(grey(level)) for level in (40, 90, 140))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=100)
+    source, frames = read_all(tmp_path / "a.gif")
+    assert not source.is_still
+    assert [round(float(frame.picture_bgr.mean()), -1) for frame in frames] == [40, 90, 140]
 
 
 def test_gray_and_transparent_pictures_become_colour_on_mid_grey(tmp_path):
@@ -269,7 +279,10 @@ def test_a_folder_gives_its_pictures_in_the_order_that_people_count_and_names_th
     source, frames = read_all(folder)
     assert [frame.name for frame in frames] == ["frame_1.png", "frame_2.png", "frame_9b.PNG", "Frame_10.png"]
     assert [frame.seconds for frame in frames] == [1.0, 2.0, 4.0, 5.0]
-    assert source.skipped == ["bad.png: not a JPEG, PNG, BMP or WebP picture, or damaged", "frame_3.png: empty file"]
+    assert source.skipped == [
+        "bad.png: not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture, or damaged",
+        "frame_3.png: empty file",
+    ]
     for name in names:
         (folder / name).unlink()
     assert "has 2 pictures, and none can be read: bad.png: not a JPEG" in str(refusal(folder))

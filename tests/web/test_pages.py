@@ -49,7 +49,7 @@ def test_the_result_shows_each_face_from_the_crop_to_the_answer(site, face, test
     assert page.text.count("data:image/jpeg;base64,") >= 6
     assert "No face was found" in page.text
     assert "5 faces" in page.text
-    assert "not a JPEG, PNG, BMP or WebP picture" in page.text
+    assert "not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture" in page.text
     assert "happy" in page.text
     assert "our secret" not in page.text, "the name of a file is nobody's business"
     monkeypatch.setattr(pipeline, "MOST_FACES", 1)

@@ -109,7 +109,7 @@ def test_a_picture_that_is_a_face_already_is_read_as_a_whole(site):
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ({"files": {"image": b"GIF89a no picture"}}, "not a JPEG, PNG, BMP or WebP picture"),
+        ({"files": {"image": b"GIF89a no picture"}}, "not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture"),
         ({"files": {"image": b""}}, "empty file"),
         ({"files": {"other": b"x"}}, "no picture in the request"),
         ({"data": {"image": "face.jpg"}}, "came as text, not as a file"),

@@ -12,21 +12,19 @@ from pathlib import PurePosixPath
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import (
     OTHER_PICTURE_SUFFIXES,
-    PICTURES_READ,
     InClass,
     check_emotions,
     label_of,
     persons_in,
     split_of,
 )
+from fer_core.data.picture_header import PICTURES_READ
 from fer_core.data.report import TOP, folder_in
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion
 
-_LAYOUT_HINT = (
-    "Expected are train/<emotion>/… and test/<emotion>/…, or <emotion>/… alone, with JPEG, PNG, BMP or WebP pictures."
-)
+_LAYOUT_HINT = "Expected are train/<emotion>/… and test/<emotion>/…, or <emotion>/… alone, with pictures."
 _FEW = 3
 _OTHER_SOURCES = (".csv", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 _STRAY_PICTURES, _PICTURES_OF_A_CLASS = 2, 10
@@ -243,7 +241,11 @@ def _reasons(found: DataSet, outside: Sequence[PurePosixPath]) -> dict[str, str]
 def not_read(others: Iterable[str]) -> list[str]:
     """Returns a sentence on the pictures among these files that are of kinds which are not read, if there are some."""
     unread = [name for name in others if name.lower().endswith(OTHER_PICTURE_SUFFIXES)]
-    return [f"Left out, as only {PICTURES_READ} are read: {_kinds(unread)}."] if unread else []
+    if not unread:
+        return []
+    is_heic = any(name.lower().endswith((".heic", ".heif")) for name in unread)
+    hint = " (HEIC: `pip install pillow-heif`)" if is_heic else ""
+    return [f"Left out, as only {PICTURES_READ} are read: {_kinds(unread)}{hint}."]
 
 
 def _but(others: Sequence[str]) -> str:

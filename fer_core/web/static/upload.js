@@ -62,7 +62,7 @@ function megabytes(bytes) {
 function add(files) {
   const pictures = [...files].filter((file) => file.type.startsWith("image/"));
   if (!pictures.length) {
-    if (files.length) say("That is no picture. JPEG, PNG, BMP and WebP can be read.", "bad");
+    if (files.length) say("That is no picture. JPEG, PNG, BMP, WebP, TIFF, GIF and AVIF can be read.", "bad");
     return;
   }
   setFiles([...input.files, ...pictures]);

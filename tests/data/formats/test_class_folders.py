@@ -2,6 +2,7 @@
 
 import pytest
 
+from fer_core.data.picture_header import PICTURES_READ
 from fer_core.data.reading import USUAL, read_tree
 from fer_core.errors import DatasetError
 from tests.data.formats.layouts import tree_of
@@ -133,10 +134,10 @@ def test_an_empty_folder_elsewhere_or_of_something_else_does_not_matter():
 
 
 def test_other_kinds_of_pictures_are_counted_and_named():
-    names = ["happy/a.jfif", "sad/b.jpe", "sad/c.tiff", "sad/d.TIFF", "happy/e.gif", "happy/Thumbs.db"]
+    names = ["happy/a.jfif", "sad/b.jpe", "sad/c.jxl", "sad/d.JXL", "happy/e.heic", "happy/Thumbs.db"]
     pictures, notes = place(names, (), source="faces")
     assert [one.name for one in pictures] == ["happy/a.jfif", "sad/b.jpe"]
-    assert notes == ("Left out, as only JPEG, PNG, BMP or WebP are read: 2 .tiff, 1 .gif.",)
+    assert notes == (f"Left out, as only {PICTURES_READ} are read: 2 .jxl, 1 .heic (HEIC: `pip install pillow-heif`).",)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_other_kinds_of_pictures_are_counted_and_named():
     [
         (["README.txt"], "faces holds no pictures", "train/<emotion>/"),
         (["a.jpg", "b.jpg"], "faces has pictures but no class folders", "train/<emotion>/"),
-        ([f"sad/{number}.tiff" for number in range(20)], "holds no pictures, but 20 .tiff", "train/<emotion>/"),
+        ([f"sad/{number}.jxl" for number in range(20)], "holds no pictures, but 20 .jxl", "train/<emotion>/"),
         (["a/train.csv", "a/test.csv"], "holds no pictures, but test.csv and train.csv", "give that file itself"),
         (
             [f"fold{fold}/{label}/{fold}.jpg" for fold in (1, 2) for label in ("happy", "sad")],
