@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from fer_core.data.sample import draw_face
 from fer_core.data.tree import Tree
@@ -206,6 +207,29 @@ def yolo() -> Files:
             line = f"{('angry', 'happy', 'sad').index(emotion)} 0.625 0.5 0.25 0.5\n"
             files[f"{split}/labels/{emotion}{number}.txt"] = line.encode()
     return files
+
+
+def suffixes() -> Files:
+    """Every kind of picture, and what systems leave behind."""
+    kinds = {"jpg": "JPEG", "jfif": "JPEG", "jpe": "JPEG", "png": "PNG", "tif": "TIFF", "tiff": "TIFF", "gif": "GIF"}
+    files = {"Thumbs.db": b"x", "happy/@eaDir/0.png": b"x", "sad/.ipynb_checkpoints/0.png": b"x"}
+    for place, (suffix, kind) in enumerate(kinds.items()):
+        for emotion in ("happy", "sad"):
+            data = io.BytesIO()
+            Image.fromarray(face(emotion, place)).save(data, kind)
+            files[f"{emotion}/{place}.{suffix}"] = data.getvalue()
+    return files | {f"__MACOSX/{name}": b"x" for name in list(files)}
+
+
+def sixteen_bit() -> Files:
+    """The same faces with 16, 12 and 8 bits in PNGs of 16."""
+    depths = {"full": 257, "twelve": 16, "eight": 1}
+    return {
+        f"{emotion}/{depth}{number}.png": encoded(face(emotion, number).astype(np.uint16) * factor)
+        for emotion in ("happy", "sad")
+        for number in range(6)
+        for depth, factor in depths.items()
+    }
 
 
 def written(files: Files, folder: Path, how: str, name: str = "data") -> Path:

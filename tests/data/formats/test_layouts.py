@@ -58,6 +58,8 @@ LAYOUTS = {
         {"train": 9, "test": 6},
         tuple(f"Left out, as beside test and train: 1 in {f}" for f in ("docs", "results", "sample images")),
     ),
+    "suffixes": Expected(("happy", "sad"), {"all images": 14}),
+    "sixteen_bit": Expected(("happy", "sad"), {"all images": 36}),
     "unicode_names": Expected(("joyeux", "énervé", "슬픔"), {"train": 9, "test": 6}, ("Guessed: the classes are",)),
     "missing_in_test": Expected(
         ("angry", "happy", "sad"),
@@ -80,6 +82,11 @@ def test_a_layout_is_read_as_its_user_means_it(load, tmp_path, name, how):
     images = [split.images(slice(None)) for split in (dataset.train, dataset.validation, dataset.test)]
     assert min(picture.std() for split in images for picture in split) > 10
     assert dataset.bad_images == ()
+
+
+def test_pictures_of_sixteen_bits_are_the_same_as_their_eight_bit_twins(load, tmp_path):
+    (part,) = audit(load(written(layouts.sixteen_bit(), tmp_path, "folder"))).parts
+    assert part.extra_copies == 24
 
 
 @pytest.mark.parametrize("name", ["rafdb_official", "affectnet_official", "images_and_csv", "yolo", "ckextended_csv"])
