@@ -4,7 +4,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from rich.console import Console
 
 from fer_core import networks
@@ -49,6 +48,8 @@ def audit_labels(console: Console, request: Request) -> None:
 
     A fold that was trained before is not trained again, and one that was interrupted goes on.
     """
+    import pandas as pd
+
     config = request.config.model_copy(update={"validation": "none", "keep": "auto", "early_stopping_patience": 0})
     dataset, found = audited_data(console, config, request.paths)
     folder = audit_folder(request.paths, found.source)
