@@ -59,3 +59,15 @@ def test_each_kind_is_read_alike_everywhere(site, paths, tmp_path, suffix):
     (image,) = site.predict(path.read_bytes(), faces="given").json()["images"]
     (uploaded,) = image["faces"]
     assert uploaded["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-3)
+
+
+def test_a_gif_of_several_frames_is_a_film_as_a_source(tmp_path):
+    first, *others = (Image.new("RGB", (64, 48), (level,) * 3) for level in (40, 90, 140))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=100)
+    frames = []
+    with contextlib.closing(open_source(str(tmp_path / "a.gif"))) as source:
+        assert not source.is_still
+        while not source.ended:
+            frames.append(source.read(5))
+    levels = [round(float(frame.picture_bgr.mean()), -1) for frame in frames if frame is not None]
+    assert levels == [40, 90, 140]
