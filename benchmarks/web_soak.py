@@ -1,6 +1,6 @@
 """A soak of the web page: thousands of malformed uploads and bodies. No 500, no growth, no file left behind.
 
-    python benchmarks/web_soak.py --faces ../shared/data/faces --uploads 2000
+    python benchmarks/web_soak.py --faces ../shared/data/faces --uploads 6000
 
 Each upload is made from its number alone, so that one that fails can be sent again. The last line is JSON; the exit
 code is 1 where something did not hold.
@@ -146,7 +146,7 @@ def soak(folder: Path, pictures: list[bytes], uploads: int) -> dict:
         }
 
 
-def main(faces: Path = TEST_DATA / "faces", uploads: int = 2000) -> None:
+def main(faces: Path = TEST_DATA / "faces", uploads: int = 6000) -> None:
     """Runs the soak."""
     pictures = [(faces / name).read_bytes() for name in ("photo_happy.jpg", "mountain.jpg")]
     with tempfile.TemporaryDirectory(prefix="fer-soak-") as folder:
