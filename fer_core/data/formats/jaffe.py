@@ -1,10 +1,8 @@
 """JAFFE (Lyons et al. 1998): ten women, whose pictures are named like KA.AN1.39.tiff: person, emotion, number."""
 
 import re
-from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.folder_names import OTHER_PICTURE_SUFFIXES, is_picture
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.labels import is_emotion
 
@@ -23,13 +21,12 @@ _MOST_OF = 0.8
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the pictures that are named so, if nearly all are."""
-    names = [name for name in tree.names if is_picture(name) or name.lower().endswith(OTHER_PICTURE_SUFFIXES)]
-    named = {path: match for path in map(PurePosixPath, names) if (match := _NAME.fullmatch(path.stem))}
-    if len(named) < max(1, _MOST_OF * len(names)) or any(is_emotion(path.parent.name) for path in named):
+    named = {path: match for path in tree.pictures if (match := _NAME.fullmatch(path.stem))}
+    if len(named) < max(1, _MOST_OF * len(tree.pictures)) or any(is_emotion(path.parent.name) for path in named):
         return None
     placed = [
         Placed(str(path), ALL_IMAGES, _LABELS[match[2].upper()], person=match[1].upper())
         for path, match in named.items()
     ]
-    left_out = {name: "as their names are not JAFFE's" for name in names if PurePosixPath(name) not in named}
+    left_out = {str(path): "as their names are not JAFFE's" for path in tree.pictures if path not in named}
     return Found("JAFFE", placed, left_out=left_out)
