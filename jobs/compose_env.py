@@ -33,27 +33,38 @@ def main(arguments: Sequence[str]) -> None:
 def write_env(path: Path, *, user: int, group: int) -> bool:
     """Writes new random passwords and the containers' user; False if the file is there and has what is needed.
 
-    Readable by its owner only. Raises JobError if the file is there and lacks something, or cannot be written.
+    Readable by its owner only, and whole from its first instant. Raises JobError if the file is there and lacks
+    something, or cannot be written.
     """
     # Run by root (sudo make …), the containers shall not be root for that.
     user, group = (user, group) if user != 0 else (_IMAGE_USER, _IMAGE_USER)
     passwords = [f"{name}={secrets.token_hex(24)}" for name in PASSWORDS]
-    lines = ["# Secrets of docker-compose.yml.", *passwords, f"FER_UID={user}", f"FER_GID={group}", ""]
+    content = "\n".join(["# Secrets of docker-compose.yml.", *passwords, f"FER_UID={user}", f"FER_GID={group}", ""])
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write("\n".join(lines))
-        return True
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
     except FileExistsError:
-        set_here = set(re.findall(r"^(\w+)=.", path.read_text(encoding="utf-8"), re.MULTILINE))
+        _check_is_complete(path)
+        return False
     except OSError as error:
         raise JobError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _check_is_complete(path: Path) -> None:
+    set_here = set(re.findall(r"^(\w+)=.", path.read_text(encoding="utf-8"), re.MULTILINE))
     missing = [name for name in PASSWORDS if name not in set_here]
     if missing:
         raise JobError(
             f"{path} is there already, is never overwritten, and does not set {' and '.join(missing)}.",
             hint=f"Add the line {missing[0]}=… yourself, or move the file away and run this again.",
         )
-    return False
 
 
 if __name__ == "__main__":
