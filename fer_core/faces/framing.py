@@ -42,23 +42,23 @@ def square_of(box: Box, framing: Framing) -> Box:
     return Box(center_x - side / 2, center_y - side / 2, side, side)
 
 
-def crop_face(frame_gray: np.ndarray, box: Box, *, framing: Framing) -> np.ndarray:
+def crop_face(frame: np.ndarray, box: Box, *, framing: Framing) -> np.ndarray:
     """Returns the face as the square picture that the network was trained on, at the frame's own resolution.
 
     Args:
-        frame_gray: uint8 (height, width), 0..255.
-        box: in pixels of `frame_gray`; may reach outside it, or lie there: the edge is repeated, nothing is squeezed.
+        frame: uint8 (height, width), or with colours as a third dimension.
+        box: in pixels of `frame`; may reach outside it, or lie there: the edge is repeated, nothing is squeezed.
         framing: how this detector's boxes relate to FER-2013's framing.
 
     Returns:
-        uint8 (side, side), 0..255, a copy; side is at least 1 and at most four times the frame's longer side.
+        uint8 (side, side), with the frame's colours, a copy; at least 1 and at most four times the frame's longer side.
     """
     square = square_of(box, framing)
-    height, width = frame_gray.shape
+    height, width = frame.shape[:2]
     side = min(max(_rounded(square.width), 1), _LARGEST_CROP * max(height, width))
     left, right, columns = _span(square.x, square.width, side=side, limit=width)
     top, bottom, rows = _span(square.y, square.height, side=side, limit=height)
-    return cv2.copyMakeBorder(frame_gray[rows, columns], top, bottom, left, right, _REPEATED_EDGE)
+    return cv2.copyMakeBorder(frame[rows, columns], top, bottom, left, right, _REPEATED_EDGE)
 
 
 def _span(start: float, length: float, *, side: int, limit: int) -> tuple[int, int, slice]:

@@ -47,7 +47,7 @@ class Classifier:
         """`answers` gives the model's own outputs, float32 (n, labels), for float32 or uint8 images."""
         self.model = model
         self.name, self.labels, self.framing = model.name, model.labels, model.framing
-        self.side, self.channels = model.side, model.channels
+        self.side, self.channels, self.colours = model.side, model.channels, model.colours
         self._answers = answers
         probed = self._answer(_probes(model.side, model.channels))
         check_labels(model.model, model.labels, outputs=probed.shape[1])
@@ -81,19 +81,26 @@ def make_classifier(
     return Classifier(model, LiteRTModel(file).probabilities, report=report)
 
 
-def framing_for(detector: Detector, classifier: Classifier) -> Framing:
+def framing_for(detector: Detector, classifier: "Classifier | ModelFiles") -> Framing:
     """Returns how faces of this detector are cut out for this model: as the model says, else as the detector does."""
     own = (classifier.framing or {}).get(detector.name)
     return Framing(**own) if own else detector.framing
 
 
 def face_pictures(
-    frame_gray: np.ndarray, boxes: Sequence[Box], detector: Detector, classifier: Classifier
+    frame: np.ndarray, boxes: Sequence[Box], detector: Detector, classifier: "Classifier | ModelFiles"
 ) -> np.ndarray:
-    """Returns the faces as the network wants them, uint8 (n, side, side, channels), from a frame (height, width)."""
+    """Returns the faces as the network wants them, uint8 (n, side, side, channels).
+
+    `frame`: uint8, gray (height, width), BGR or BGRA. For a network that sees gray, gray is quicker.
+    """
     framing = framing_for(detector, classifier)
-    crops = (crop_face(frame_gray, box, framing=framing) for box in boxes)
-    return np.stack([network_input(crop, side=classifier.side, channels=classifier.channels) for crop in crops])
+    return np.stack([face_input(crop_face(frame, box, framing=framing), classifier) for box in boxes])
+
+
+def face_input(face: np.ndarray, classifier: "Classifier | ModelFiles") -> np.ndarray:
+    """Returns a cut-out face, uint8, gray, BGR or BGRA, as the network wants it: (side, side, channels)."""
+    return network_input(face, side=classifier.side, channels=classifier.channels, colours=classifier.colours)
 
 
 class _HasModel(Protocol):

@@ -106,7 +106,7 @@ class BrightnessClassifier:
 
     name = "brightness"
     labels = ("happy", "sad")
-    side, channels = 8, 1
+    side, channels, colours = 8, 1, "gray"
     framing = None
 
     def __init__(self):
