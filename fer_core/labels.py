@@ -86,6 +86,14 @@ def canonical(name: str) -> str:
     return _SAME.get(name) or _NEAR.get(name) or _without_fillers(name) or name
 
 
+def known_label(name: str, labels: Collection[str]) -> str | None:
+    """Returns which of the labels a class is: the same one, or the only one that means the same emotion."""
+    if name in labels:
+        return name
+    same = [label for label in labels if canonical(label) == canonical(name)]
+    return same[0] if len(same) == 1 else None
+
+
 def _without_fillers(name: str) -> str | None:
     """Returns the emotion of "3_happy" or "angry faces"."""
     words = [word for word in words_of(name) if word not in _FILLERS and not word.isdecimal()]

@@ -17,7 +17,7 @@ from rich.console import Console
 from fer_core import faces
 from fer_core.cli.console import say, send_native_messages_to
 from fer_core.cli.live import LiveRequest
-from fer_core.data.face_picture import gray, network_input
+from fer_core.data.face_picture import gray
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import data_for
@@ -25,7 +25,7 @@ from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
 from fer_core.evaluation.report import print_analysis, print_robustness, print_scores
-from fer_core.live.classifier import face_pictures, make_classifier
+from fer_core.live.classifier import face_input, face_pictures, make_classifier
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output import make_folder
 from fer_core.live.prediction import PHOTO_WIDTH
@@ -78,7 +78,13 @@ def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -
     """Prints the analysis, or the saved one where the images are not there; returns why there is neither, or ''."""
     views = request.settings.views
     with console.status("Looking at the test images …") as status:
-        dataset, reason = data_for(model, request.settings.data, request.paths, report=status.update)
+        dataset, reason = data_for(
+            model,
+            request.settings.data,
+            request.paths,
+            label_map=request.settings.label_map,
+            report=status.update,
+        )
     if dataset is None:
         return "" if _print_saved(console, model, request) else reason
     for sentence in dataset.contents.report.sentences():
@@ -267,7 +273,7 @@ def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
     """Returns what cuts the faces out of a picture. Raises FerError where the detector cannot be had."""
     settings = request.settings
     if settings.faces == "given":
-        return lambda picture_bgr: [network_input(picture_bgr, side=model.side, channels=model.channels)]
+        return lambda picture_bgr: [face_input(picture_bgr, model)]
     detector = faces.make_detector(
         settings.detector,
         paths=request.paths,
@@ -277,7 +283,8 @@ def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
 
     def cut(picture_bgr: np.ndarray) -> Sequence[np.ndarray]:
         boxes = [face.box for face in detector.find(picture_bgr)]
-        return face_pictures(gray(picture_bgr), boxes, detector, model) if boxes else []
+        seen = gray(picture_bgr) if model.colours == "gray" else picture_bgr
+        return face_pictures(seen, boxes, detector, model) if boxes else []
 
     return cut
 

@@ -93,7 +93,7 @@ def _spec(text: str) -> RetrainSpec:
 def _dataset(console: Console, run: Run, paths: Paths) -> "Dataset":
     from fer_core.cli.training import loaded_data
 
-    dataset = loaded_data(console, run.manifest.config, paths, resumes=run.checkpoint.is_dir())
+    dataset = loaded_data(console, run.manifest.config, paths, run=run)
     for note in dataset.notes:
         say(console, note)
     return dataset

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
 from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
+from fer_core.labels import known_label
 from fer_core.paths import Paths, expanded
 
 
@@ -173,6 +174,18 @@ def load_dataset(
     return _divided(source, images, config, channels=channels, notes=notes)
 
 
+def load_as_trained(config: TrainConfig, paths: Paths, *, labels: tuple[str, ...] | None, **options: Any) -> Dataset:
+    """Returns and raises what `load_dataset` does, with the classes named as when a model was trained on them.
+
+    Before classes had aliases, Anger was a class called anger. `labels` None: nothing has been trained yet.
+    """
+    dataset = load_dataset(config, paths, **options)
+    if labels in (None, dataset.labels) or config.label_map is not None:
+        return dataset
+    unnamed = load_dataset(config.model_copy(update={"label_map": "none"}), paths, **options)
+    return unnamed if unnamed.labels == labels else dataset
+
+
 def _divided(
     source: Source, images: CachedImages, config: TrainConfig, *, channels: int, notes: tuple[str, ...]
 ) -> Dataset:
@@ -251,7 +264,7 @@ def _with_more_images(
 def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None:
     if not len(more):
         raise DatasetError(f"{folder} holds no pictures in folders of emotions.", hint="Expected is <emotion>/….")
-    unknown = next((label for label in more.labels if label not in labels), None)
+    unknown = next((label for label in more.labels if known_label(label, labels) is None), None)
     if unknown is not None:
         raise DatasetError(
             f"{folder} has a folder {unknown!r}; the data has no such class.", hint=did_you_mean(unknown, labels)
@@ -260,7 +273,7 @@ def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None
 
 def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) -> Contents:
     parts = (*own.parts, MORE_IMAGES)
-    numbers = np.array([own.labels.index(label) for label in more.labels], np.int64)
+    numbers = np.array([own.labels.index(known_label(label, own.labels)) for label in more.labels], np.int64)
     added = numbers[more.label_numbers[is_new]]
     label_numbers = np.concatenate([own.label_numbers, added])
     part_numbers = np.concatenate([own.part_numbers, np.full(is_new.sum(), len(own.parts), np.int64)])

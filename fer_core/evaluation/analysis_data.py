@@ -52,19 +52,26 @@ class FoundData(NamedTuple):
 
 
 def data_for(
-    model: ModelFiles, given: str | None, paths: Paths, *, report: Callable[[str], None] = ignore
+    model: ModelFiles,
+    given: str | None,
+    paths: Paths,
+    *,
+    label_map: str | None = None,
+    report: Callable[[str], None] = ignore,
 ) -> FoundData:
     """Returns the images to analyse the model with, split as it was trained, in the size that it takes.
 
     Args:
         given: what --data says; None: what the model's manifest names, if it is there and its fingerprint is equal.
+        label_map: what --label-map says of the given data.
         report: gets progress messages, e.g. of decoding.
 
     Raises:
-        DatasetError: the given data is not usable, or has fewer than two classes that the model knows.
+        ConfigError: the label map does not fit. DatasetError: the given data is not usable, or has fewer than two
+            classes that the model knows.
     """
     if given is not None:
-        return FoundData(of_known_classes(_loaded(model, given, paths, report), model))
+        return FoundData(of_known_classes(_loaded(model, given, paths, label_map, report), model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
@@ -74,7 +81,7 @@ def data_for(
         named = " ".join(filter(None, (manifest.data_name, f"({names[0]})" if names else "")))
         return FoundData(None, f"{named} is not here. {_NEEDED}")
     try:
-        class_numbers(model.labels, (dataset := _loaded(model, source, paths, report)).labels)
+        class_numbers(model.labels, (dataset := _loaded(model, source, paths, None, report)).labels)
     except DatasetError as error:
         return FoundData(None, f"{error} {_NEEDED}")
     if dataset.fingerprint != manifest.data_fingerprint:
@@ -174,16 +181,20 @@ def saved_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | No
     return np.frombuffer(content, np.uint64) if is_own else None
 
 
-def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None]) -> "Dataset":
-    from fer_core.data.dataset import load_dataset
+def _loaded(
+    model: ModelFiles, data: str, paths: Paths, label_map: str | None, report: Callable[[str], None]
+) -> "Dataset":
+    from fer_core.data.dataset import load_as_trained, load_dataset
 
     config = model.manifest.config if model.manifest else TrainConfig()
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
     config = config.model_copy(update={"data": data, "more_images": more, "exclude": None, "skip_bad_images": True})
     shape = {"side": model.side, "channels": model.channels}
+    if label_map is not None:
+        return load_dataset(config.model_copy(update={"label_map": label_map}), paths, **shape, report=report)
     try:
-        dataset = load_dataset(config, paths, **shape, report=report)
+        dataset = load_as_trained(config, paths, labels=model.labels, **shape, report=report)
     except FerError:
         if config.label_map is None and config.votes is None:
             raise
