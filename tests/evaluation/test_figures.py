@@ -207,6 +207,16 @@ def test_a_class_without_images_is_named_and_labels_are_no_formulas():
     assert nothing_is_cut_off(figure) and "–  sad (0 images)" in all_texts(figure)
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_the_font_lacks_is_drawn_as_its_escape_without_a_warning(tmp_path):
+    labels = ("기쁨", "fröhlich", "שמח", "🦉")
+    figure = figures.confusion_figure(np.eye(4, dtype=int), labels, title="기쁨 $a$\nörtlich")
+    figures.save(figure, tmp_path / "a.png")
+    texts = all_texts(figure)
+    assert {r"\uae30\uc068", "fröhlich", "שמח", r"\U0001f989"} <= set(texts)
+    assert r"\uae30\uc068 \$a\$" in figure.get_suptitle()
+
+
 def wrong_face(number: int, **fields) -> WrongFace:
     metadata = {"truth": "sad", "predicted": "happy", "confidence": 0.99, "name": f"test/sad/{number}.jpg"}
     return WrongFace(**metadata | fields)
