@@ -1,8 +1,6 @@
 """What is said at the end: shares by time, per person, in bounded memory and 80 columns; and the plot over time."""
 
 import io
-import subprocess
-import sys
 import tracemalloc
 import warnings
 
@@ -155,11 +153,6 @@ def test_one_person_has_one_column_and_names_of_classes_are_printed_as_they_are(
     assert "1 person; somebody was seen for 1.0 s (100% of the time)." in lines
     labels = ("[bold]angry", "радость")
     assert labels[0] in printed(record_of([(0.0, [face(labels[0], 0.5, labels=labels)])], labels=labels))
-
-
-def test_pandas_is_loaded_at_the_end_and_not_before():
-    program = "import sys, fer_core.cli.live_session; sys.exit('pandas' in sys.modules or 'matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def followed(people: dict, *, seconds: float = 10.0, rate: float = 10.0, labels=LABELS) -> Record:
