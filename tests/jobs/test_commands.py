@@ -90,7 +90,7 @@ def test_a_name_that_is_misspelt_or_missing_is_said_to_be_so(ask, paths):
     assert ask("status").problem.startswith("Error: `python -m jobs status` needs NAME: a job's id")
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ""])
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", "x" * 200])
 def test_a_name_never_becomes_a_path(ask, name, paths):
     paths.models.mkdir()
     for command in ("status", "logs", "cancel", "best", "promote"):

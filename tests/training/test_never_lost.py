@@ -25,7 +25,7 @@ SHORT = (*SETTINGS, "--sample-per-class=20", "--epochs=6")
 WITH_SMALL_FILES_ONLY = [sys.executable, "-c", _LIMITED, str(LARGEST_FILE)]
 
 
-def test_a_training_killed_out_of_room_stopped_and_killed_again_ends_with_the_bits_of_one_that_was_not(tmp_path):
+def test_a_training_killed_out_of_room_and_stopped_ends_with_the_bits_of_one_that_was_not(tmp_path):
     training = Soak(tmp_path, SHORT)
     expected = training.reference().outcome
     paths, killed, resume = training.paths("hit"), -signal.SIGKILL, "--resume=latest"
@@ -48,10 +48,8 @@ def test_a_training_killed_out_of_room_stopped_and_killed_again_ends_with_the_bi
     assert f"Interrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: python" in ended.output
     assert f"--resume {run.id} --models-dir {paths.models} --history-dir {paths.history}" in ended.output
 
-    assert training.train("hit", resume, moment=again._replace(seconds=0.2)).status == killed
-    assert torn_files(paths) == []
     ended = training.train("hit", "--resume", run.id)
-    assert (ended.status, run.state.attempt) == (0, 5)
+    assert (ended.status, run.state.attempt) == (0, 4)
     assert outcome(run) == expected
     assert (torn_files(paths), leftovers(paths)) == ([], [])
 
