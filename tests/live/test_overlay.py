@@ -8,15 +8,10 @@ import pytest
 from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
 from fer_core.faces import Box
 from fer_core.live.canvas import (
-    WHITE,
-    Stamps,
     bgr,
     font_file,
     has_characters,
-    in_dejavu,
-    one_line,
     readable_on,
-    shortened,
     sizes_for,
     writable,
 )
@@ -232,19 +227,3 @@ def test_a_name_that_no_font_can_write_is_drawn_by_its_number():
     assert not has_characters(font_file("x"), NOBODY_HAS_IT)
     assert writable(NOBODY_HAS_IT, labels) == "class 1"
     assert changed(picture(), drawn([prediction((200, 150, 160, 160), labels[1], labels=labels)], labels=labels)).any()
-
-
-def test_text_is_put_on_one_line():
-    assert one_line("two\nlines\x1b[31m") == "two lines [31m"
-    assert len(one_line("x" * 1000)) == 200
-    assert shortened("surprised", 8) == "surpris…"
-    assert in_dejavu(f"clip {NOBODY_HAS_IT} – é.mp4") == "clip ? – é.mp4"
-
-
-def test_rendered_text_is_kept_but_never_more_than_so_many_lines_of_it():
-    stamps = Stamps(most_texts=20)
-    first = stamps.text("happy", 14, WHITE, False)
-    assert stamps.text("happy", 14, WHITE, False) is first
-    for number in range(50):
-        stamps.text(f"{number} frames/s", 14, WHITE, False)
-    assert stamps.text("happy", 14, WHITE, False) is not first
