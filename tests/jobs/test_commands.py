@@ -33,14 +33,6 @@ def test_without_a_command_they_are_listed(arguments, capsys):
     assert max(map(len, lines)) <= 90
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_each_command_says_what_it_takes(name, ask):
-    answer = ask(name, "--help") if name != "submit" else ask("submit", "train", "--help")
-    assert answer.code == 0, answer.err
-    assert answer.out.startswith("usage: python -m jobs ")
-    assert "--models-dir FOLDER" in answer.out
-
-
 @pytest.mark.parametrize("arguments", NEEDS_NO_BROKER, ids=" ".join)
 def test_what_needs_no_broker_starts_at_once_and_loads_nothing_heavy(arguments, tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
