@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 from tests.jobs.parts import make_finished_run, make_job
 
 EVERY = {name: command for group in COMMANDS.values() for name, command in group.items()}
-NEEDS_NO_BROKER = (("list",), ("list", "--json"), ("gc", "--dry-run"), ("submit",), ("submit", "tune", "--dry-run"))
+NEEDS_NO_BROKER = (("list", "--json"), ("gc", "--dry-run"), ("submit", "tune", "--dry-run"))
 
 LOADED = """
 import sys
