@@ -107,7 +107,7 @@ class BrightnessClassifier:
     name = "brightness"
     labels = ("happy", "sad")
     side, channels, colours = 8, 1, "gray"
-    framing = None
+    framing, unsure_below = None, 0.4
 
     def __init__(self):
         self.faces = 0
