@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fer_core.evaluation.analysis_data import Classify
     from fer_core.store.model_files import ModelFiles
 
-EVALUATION, SHEET = "evaluation.json", "confidently_wrong.png"
+EVALUATION, SHEET, ANSWERS = "evaluation.json", "confidently_wrong.png", "answers.npz"
 PLOTS = ("plots/confusion_matrix.png", "plots/precision_recall.png", "plots/reliability.png")
 """The sheet is none of them: it shows real faces, and the plots of a run are shipped with its model."""
 
@@ -147,6 +147,7 @@ def analyse(
 
     from fer_core.evaluation.analysis_data import analysis_of, confidently_wrong
     from fer_core.evaluation.analysis_figures import draw_analysis
+    from fer_core.evaluation.answers import save_answers
 
     began = clock()
     analysis, outputs, truth = analysis_of(model, dataset, probabilities)
@@ -154,6 +155,7 @@ def analyse(
         faces = dataset.test.images(confidently_wrong(with_temperature(outputs, analysis.temperature), truth))
         curves = dict(zip(model.labels, precision_recall(outputs, truth), strict=True))
         draw_analysis(analysis, curves, faces, model_name=model.name, paths=[folder / name for name in (*PLOTS, SHEET)])
+        save_answers(folder / ANSWERS, outputs, truth, labels=model.labels, test=dataset.test)
         analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3), "views": views})
         # Last, since what is in it says that everything else is there.
         write_json(folder / EVALUATION, analysis.to_json())

@@ -12,6 +12,7 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ArtifactError, check_interrupted
+from fer_core.evaluation.answers import save_answers
 from fer_core.evaluation.calibration import MANY_IMAGES, fitted_on, useful_temperature
 from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
@@ -44,7 +45,8 @@ def finish(
     """
     write_history(run.history_csv, progress.rows)
     kept, config = progress.kept_epoch, run.manifest.config
-    evaluation, temperature = _evaluate(network, dataset, chosen)
+    outputs = predict(network, dataset.test)
+    evaluation, temperature = _evaluate(network, dataset, outputs, chosen)
     if dataset.validation is not None:
         report.event(calibrated_on(temperature, config, dataset))
     check_interrupted()
@@ -53,6 +55,8 @@ def finish(
     save_architecture(network, run.architecture_json)
     save_model(network, run.model_h5, manifest=manifest)
     evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
+    if manifest.kind != "trial":
+        save_answers(run.answers_npz, outputs, dataset.test.labels, labels=dataset.labels, test=dataset.test)
     write_json(run.evaluation_json, evaluation.to_json())
     check_interrupted()
     if manifest.kind != "trial":
@@ -91,9 +95,8 @@ def chosen_on(config: TrainConfig, dataset: Dataset) -> str:
     return f"{part}; the test images chose nothing.{kept}"
 
 
-def _evaluate(network: keras.Model, dataset: Dataset, chosen: str) -> tuple[Evaluation, float]:
+def _evaluate(network: keras.Model, dataset: Dataset, outputs: np.ndarray, chosen: str) -> tuple[Evaluation, float]:
     """Returns the scores of the network's own probabilities on test, and the temperature that calibrates them."""
-    outputs = predict(network, dataset.test)
     evaluation = evaluate_probabilities(
         outputs,
         dataset.test.labels,
