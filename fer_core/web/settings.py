@@ -52,6 +52,9 @@ class WebSettings(Settings):
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.4
     """A reading with less calibrated confidence is unsure."""
 
+    data_folder: tuple[Path, ...] = ()
+    """Data sets are opened in these folders only, on the page and by the jobs that it sends. Default: in any."""
+
     readers: Annotated[int, Field(ge=0, le=256)] = 0
     """Pictures read at the same time; 0 = as many as there are cores."""
     waiting: Annotated[int, Field(ge=0, le=1000)] = 32
