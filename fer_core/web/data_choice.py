@@ -51,6 +51,8 @@ class DataChoice(BaseModel):
     def settings(self) -> str:
         """How it is read, where that is not as usual."""
         votes = [f"votes {self.votes}, {self.vote_classes} classes"] if self.votes not in (None, "none") else []
+        drawn = self.data == "sample" and self.sample_per_class != TrainConfig().sample_per_class
+        votes += [f"{self.sample_per_class:,} faces per class"] if drawn else []
         return "; ".join([*([f"labels {self.label_map}"] if self.label_map else []), *votes])
 
     @property
@@ -75,11 +77,16 @@ def chosen(values: Mapping[str, Any], folders: Sequence[Path]) -> DataChoice:
     Raises ConfigError: a path is not there, is a device, or lies in none of `folders`; or a setting is wrong.
     """
     given = {name: value for name, value in values.items() if value not in ("", None)}
-    paths = {"data": given.get("data", "")}
+    if "data" not in given:
+        raise ConfigError("No data set is named.", hint="Give a folder or a file on the server, or sample.")
+    paths = {"data": given["data"]}
     if given.get("votes") not in _NAMED_VOTES:
         paths["votes"] = given["votes"]
     for path in paths.values():
-        check_path(path, folders)
+        try:
+            check_path(path, folders)
+        except MissingDataError as error:
+            raise ConfigError(str(error), hint="Give a path of the server's, not one of your own machine.") from None
     whole = {name: path if path in NO_PATHS else str(expanded(path).resolve()) for name, path in paths.items()}
     if "label_map" in given:
         whole["label_map"] = _labels(given["label_map"])

@@ -74,7 +74,7 @@ class Look:
         if query.finding:
             found = list(getattr(self, f"_{query.finding}_images")())
         else:
-            found = [Noted(position) for position in range(len(contents))]
+            found = [Noted(position) for part in self.parts for position in contents.in_part(part).tolist()]
         if query.split:
             found = [one for one in found if contents.parts[contents.part_numbers[one.position]] == query.split]
         if query.label:
@@ -102,7 +102,7 @@ class Look:
 
     def _suspicious_images(self) -> Iterator[Noted]:
         for one in self.suspicious:
-            note = f"{one.confidence:.0%} {one.label}, {one.probability:.0%} {one.prediction}"
+            note = f"{one.prediction} {one.probability:.0%}, {one.label} {one.confidence:.0%}"
             yield Noted(self.opened.positions[one.name], note, one.prediction)
 
     def _conflicting_images(self) -> Iterator[Noted]:
@@ -114,19 +114,22 @@ class Look:
 
     def _across_images(self) -> Iterator[Noted]:
         parts = self.contents.part_numbers
-        for group in self._copies():
+        for group in self.opened.copies:
             if len(np.unique(parts[group])) > 1:
                 yield from self._named_copies(group)
 
     def _copies_images(self) -> Iterator[Noted]:
-        for group in self._copies():
+        for group in self.opened.copies:
             yield from self._named_copies(group)
 
     def _near_images(self) -> Iterator[Noted]:
+        shown = set()
         for pair in self.opened.audit.near_duplicates:
             both = ((pair.name, pair.other, pair.other_label), (pair.other_name, pair.part, pair.label))
             for name, other, label in both:
-                yield Noted(self.opened.positions[name], f"like one of {other}, called {label}")
+                if name not in shown:
+                    yield Noted(self.opened.positions[name], f"like one of {other}, called {label}")
+                shown.add(name)
 
     def _blank_images(self) -> Iterator[Noted]:
         return map(Noted, np.flatnonzero(self.contents.deviations < BLANK_DEVIATION).tolist())
@@ -134,14 +137,6 @@ class Look:
     def _kept_images(self) -> Iterator[Noted]:
         kept = np.array([int(name, 16) for name in self._kept], np.uint64)
         return map(Noted, np.flatnonzero(np.isin(self.contents.hashes, kept)).tolist())
-
-    def _copies(self) -> Iterator[np.ndarray]:
-        """Yields the positions of the images of each group of identical ones."""
-        hashes = self.contents.hashes
-        order = np.argsort(hashes, kind="stable")
-        for group in np.split(order, np.flatnonzero(np.diff(hashes[order])) + 1):
-            if len(group) > 1:
-                yield group
 
     def _named_copies(self, group: np.ndarray) -> Iterator[Noted]:
         contents = self.contents

@@ -60,6 +60,14 @@ class OpenedData:
         """Where an image is, by its name."""
         return {name: position for position, name in enumerate(self.contents.names)}
 
+    @cached_property
+    def copies(self) -> list[np.ndarray]:
+        """The positions of the images of each group of identical ones."""
+        hashes = self.contents.hashes
+        order = np.argsort(hashes, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(hashes[order])) + 1)
+        return [group for group in groups if len(group) > 1]
+
     def pixels(self, positions: np.ndarray) -> np.ndarray:
         """Returns uint8 (n, side, side)."""
         return np.asarray(self.images.pixels[self.contents.rows[positions]])
@@ -97,6 +105,12 @@ class DataSets:
         if stamp is None and before is not None:  # it has vanished: what was read of it can still be shown
             stamp = before.stamp
         return self.background.get(choice.id, lambda report: _read(choice, self.paths, report), stamp=stamp)
+
+    def place_of(self, fingerprint: str | None) -> str | None:
+        """Returns where the images of that fingerprint are, if they are in a data set that was read; else None."""
+        works = (self.background.look(data_id) for data_id in self._known())
+        read = (work.result for work in works if work and work.result)
+        return next((one.choice.data for one in read if one.contents.fingerprint == fingerprint), None)
 
     def opened(self, choice: DataChoice) -> OpenedData:
         """Returns what was read. Raises DatasetError: it is not read yet, or cannot be."""

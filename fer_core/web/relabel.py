@@ -54,7 +54,7 @@ def relabel(look: Look, asked: RelabelRequest, paths: Paths) -> dict[str, int]:
     suggested = {} if asked.label else look.suggestions()
     wanted: dict[int, str] = {}
     for position in asked.images:
-        if position >= len(contents) or not look.trains(position):
+        if not 0 <= position < len(contents) or not look.trains(position):
             raise ConfigError("Only training images can be relabelled.", hint="Test images keep their labels.")
         label = asked.label or suggested.get(position)
         if label is None:

@@ -21,6 +21,8 @@ SHOWN = 60
 _OTHERS = 2
 _ANALYSE = "Analyse it once: `python realtime_emotion_detector.py --analyze --model {}`, or as a job."
 
+_OPEN = "Open that data set on the page Data: wherever it is now, it is known by its contents."
+
 
 @dataclass(frozen=True)
 class ScoredImages:
@@ -47,11 +49,17 @@ class ScoredImages:
         return self.split.images(positions)[..., 0]
 
 
-def scored_images(run: Run, paths: Paths, background: Background) -> Work:
-    """Returns how far the test images are read; asked for the first time, it begins. The result is a `ScoredImages`."""
+def scored_images(run: Run, paths: Paths, background: Background, *, elsewhere: str | None) -> Work:
+    """Returns how far the test images are read; asked for the first time, it begins. The result is a `ScoredImages`.
+
+    Args:
+        elsewhere: where its data is now, if that is known.
+    """
     places = [run.answers_npz, *(paths.models / "analyses").glob(f"*/{ANSWERS}")]
     stamp = max((path.stat().st_mtime_ns for path in places if path.is_file()), default=None)
-    return background.get(f"run {run.id}", lambda report: _read(run, paths, report), stamp=stamp)
+    return background.get(
+        f"run {run.id}", lambda report: _read(run, paths, elsewhere, report), stamp=(stamp, elsewhere)
+    )
 
 
 def cell(work: Work, query: CellQuery) -> CellAnswer:
@@ -84,17 +92,17 @@ def _image(found: ScoredImages, position: int, predicted: int) -> CellImageAnswe
     )
 
 
-def _read(run: Run, paths: Paths, report: Callable[[str], None]) -> ScoredImages:
+def _read(run: Run, paths: Paths, elsewhere: str | None, report: Callable[[str], None]) -> ScoredImages:
     """Raises FerError: a sentence on what is missing."""
     model = find_model(str(run.folder), paths)
     answers = _answers(run, model, paths)
     hint = _ANALYSE.format(model.name.removeprefix("shipped/"))
     if answers is None:
         raise DatasetError(f"{id_of(run)} does not say what it answered to each image.", hint=hint)
-    dataset, reason = data_for(model, None, paths, report=report)
+    dataset, reason = data_for(model, elsewhere, paths, report=report)
     if dataset is None:
         problem = reason.partition(" The analysis needs")[0]
-        raise DatasetError(f"The test images cannot be shown. {problem}", hint="Put the data back where it was.")
+        raise DatasetError(f"The test images cannot be shown. {problem}", hint=_OPEN)
     rows = answers.rows_of(dataset.test, dataset.labels)
     if rows is None or answers.labels != tuple(model.labels):
         raise DatasetError("Its answers are about other images than those that are there now.", hint=hint)

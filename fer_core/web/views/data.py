@@ -3,7 +3,6 @@
 The pictures are of real people: they come from the cache of decoded images, many in one file, and nobody keeps them.
 """
 
-import io
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    send_file,
     url_for,
 )
 
@@ -225,8 +223,10 @@ def _look(choice: DataChoice) -> Look:
 
 
 def _scored(run_id: str) -> Work:
-    paths = service().paths
-    return scored_images(find_run(paths, run_id), paths, service().data.background)
+    paths, data = service().paths, service().data
+    run = find_run(paths, run_id)
+    elsewhere = data.place_of(run.manifest.data_fingerprint)
+    return scored_images(run, paths, data.background, elsewhere=elsewhere)
 
 
 def _sheet(source: OpenedData | ScoredImages | None) -> Response:
@@ -237,7 +237,7 @@ def _sheet(source: OpenedData | ScoredImages | None) -> Response:
     positions = [int(part) for part in at.split(",") if part.isascii() and part.isdecimal()][:SHOWN]
     if not positions or max(positions) >= source.count:
         raise NotFoundError("There are no such images.", hint="Reload the page.")
-    return send_file(io.BytesIO(sheet(source.pixels(np.array(positions)))), mimetype="image/png")
+    return Response(sheet(source.pixels(np.array(positions))), mimetype="image/png")
 
 
 def _sheet_of(found: ImagesAnswer | CellAnswer | None, source: OpenedData | ScoredImages | None) -> dict[str, Any]:
