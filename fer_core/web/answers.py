@@ -323,7 +323,7 @@ class RelabelRequest(_Documented, extra="forbid", strict=True):
     """A label for some training images, for the next retraining."""
 
     mark: Annotated[str, Field(max_length=64)]
-    images: Annotated[list[Annotated[int, Field(ge=0, le=10**9)]], Field(min_length=1, max_length=200)]
+    images: Annotated[list[Annotated[int, Field(ge=0, le=10**9, strict=False)]], Field(min_length=1, max_length=200)]
     """Their positions."""
     label: Annotated[str, Field(max_length=200)]
     """Empty: for each the suggested one. Their own label takes a correction back."""

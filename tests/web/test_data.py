@@ -140,7 +140,7 @@ def test_a_relabelled_training_image_trains_under_its_new_label_alone(site, addr
     mark, position = position_of(site, address, "train/happiness/2.png")
     visit = Visit(site)
     page = visit.submit(f"{address}/labels", {"mark": mark, "image": str(position), "to": "sad"}, start=address)
-    assert "1 wait in the inbox" in page.text
+    assert "1 waits in the inbox" in page.text
     (kept,) = folder_contents(site.paths.inbox)
     original = cv2.imread(str(faces / "train/happiness/2.png"), cv2.IMREAD_GRAYSCALE)
     assert kept.parent.name == "sad"

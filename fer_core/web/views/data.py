@@ -250,5 +250,6 @@ def _sheet_of(found: ImagesAnswer | CellAnswer | None, source: OpenedData | Scor
 
 
 def _kept_sentence(kept: int, taken_back: int) -> str:
-    said = [f"{kept:,} wait in the inbox for the next retraining."] if kept else []
-    return " ".join([*said, *([f"{taken_back:,} corrections are taken back."] if taken_back else [])]) or "As before."
+    said = [f"{kept:,} {'waits' if kept == 1 else 'wait'} in the inbox for the next retraining."] if kept else []
+    said += [f"{taken_back:,} {'has' if taken_back == 1 else 'have'} the own label again."] if taken_back else []
+    return " ".join(said) or "Nothing has changed: these are their own labels."
