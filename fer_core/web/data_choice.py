@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,12 @@ class DataChoice(BaseModel):
         drawn = self.data == "sample" and self.sample_per_class != TrainConfig().sample_per_class
         votes += [f"{self.sample_per_class:,} faces per class"] if drawn else []
         return "; ".join([*([f"labels {self.label_map}"] if self.label_map else []), *votes])
+
+    @property
+    def flags(self) -> str:
+        """How a command line names it."""
+        given = self.model_dump(exclude_defaults=True)
+        return " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
     @property
     def stamp(self) -> tuple[int, int] | None:

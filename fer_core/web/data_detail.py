@@ -202,4 +202,5 @@ def _read_as(look: Look) -> dict[str, Any]:
         "bad_images": len(look.opened.audit.unreadable),
         "labels_were_audited": look.was_audited,
         "fingerprint": look.contents.fingerprint,
+        "flags": look.opened.choice.flags,
     }

@@ -198,7 +198,9 @@ def test_suspicious_labels_are_those_of_these_very_images_and_can_be_taken_as_th
 def test_other_labels_are_another_data_set(site, faces, address):
     mapped = opened(site, faces, label_map="angry=bad,sad=bad")
     assert mapped != address
-    assert site.get(f"/api/v1{mapped}").json()["read_as"]["labels"] == ["bad", "happy"]
+    read_as = site.get(f"/api/v1{mapped}").json()["read_as"]
+    assert read_as["labels"] == ["bad", "happy"]
+    assert read_as["flags"] == f"--data {faces} --label-map angry=bad,sad=bad"
     refused = site.submit("/data", {"data": str(faces), "label_map": "/etc/passwd"})
     assert refused.status_code == 400
     assert "root:" not in refused.text

@@ -9,6 +9,10 @@ if (progress) {
       return false;
     }
     document.getElementById("progress-words").textContent = now.progress;
+    const [, done, all] = /([\d,]+) of ([\d,]+)/.exec(now.progress) ?? [];
+    const bar = progress.querySelector("progress");
+    if (all) bar.value = Number(done.replaceAll(",", "")) / Number(all.replaceAll(",", ""));
+    else bar.removeAttribute("value");
     return true;
   });
 }
