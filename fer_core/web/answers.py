@@ -268,8 +268,8 @@ class DataSetDetailAnswer(_Documented):
     problem: str
     """Why it cannot be read, or not be trained on as it is."""
     hint: str
-    read_as: dict[str, Any] | None
-    """Format, labels, votes, persons, and what was left out; null until it is read."""
+    report: dict[str, Any] | None
+    """Format, labels and what was read as them, votes, persons, and what was left out; null until it is read."""
     counts: dict[str, dict[str, int]]
     """Images by part and class."""
     titles: dict[str, str]

@@ -148,7 +148,7 @@ class Look:
 
 def detail(line: DataSetAnswer, work: Work, look: Look | None) -> DataSetDetailAnswer:
     """Returns all that is known of a data set; `look` is None until it is read."""
-    known: dict[str, Any] = {"counts": {}, "titles": {}, "findings": {}, "unreadable": [], "read_as": None}
+    known: dict[str, Any] = {"counts": {}, "titles": {}, "findings": {}, "unreadable": [], "report": None}
     problem, hint = work.problem, work.hint
     if look is not None:
         opened = look.opened
@@ -159,7 +159,7 @@ def detail(line: DataSetAnswer, work: Work, look: Look | None) -> DataSetDetailA
             "titles": {part: look.titles[part] for part in look.parts},
             "findings": {name: len(found) for name, found in look.findings().items()},
             "unreadable": [vars(bad) for bad in opened.audit.unreadable[:_UNREADABLE_SHOWN]],
-            "read_as": _read_as(look),
+            "report": _report(look),
         }
     progress = "" if work.is_done else work.progress
     return DataSetDetailAnswer(data_set=line, progress=progress, problem=problem, hint=hint, **known)
@@ -187,18 +187,12 @@ def cell_of(index: int, *, count: int, side: int) -> dict[str, Any]:
     return {"box": box, "width": _COLUMNS * cell, "height": -(-count // _COLUMNS) * cell}
 
 
-def _read_as(look: Look) -> dict[str, Any]:
+def _report(look: Look) -> dict[str, Any]:
     report = look.contents.report
-    return {
+    return report.to_json() | {
         "name": look.opened.images.name,
-        "format": report.format,
         "labels": list(look.contents.labels),
-        "aliases": report.read_as,
-        "votes": report.votes,
-        "persons": report.persons,
         "about_persons": report.of_persons(),
-        "notes": report.notes,
-        "left_out": [{"reason": one.reason, "images": one.images, "place": one.place} for one in report.left_out],
         "bad_images": len(look.opened.audit.unreadable),
         "labels_were_audited": look.was_audited,
         "fingerprint": look.contents.fingerprint,

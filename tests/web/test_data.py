@@ -89,9 +89,9 @@ def position_of(site: Site, address: str, name: str) -> tuple[str, int]:
 def test_the_page_says_how_a_data_set_was_read_and_what_is_wrong_with_it(site, address):
     known = site.get(f"/api/v1{address}").json()
     assert (known["data_set"]["status"], known["data_set"]["images"]) == ("read", 30)
-    assert known["read_as"]["aliases"] == {"anger": "angry", "happiness": "happy"}
+    assert known["report"]["read_as"] == {"anger": "angry", "happiness": "happy"}
     assert known["counts"]["train"] == {"angry": 7, "happy": 6, "sad": 7}
-    assert [one["place"] for one in known["read_as"]["left_out"]] == ["docs"]
+    assert [one["place"] for one in known["report"]["left_out"]] == ["docs"]
     assert [one["name"] for one in known["unreadable"]] == ["train/sad/broken.png"]
     found = {name: count for name, count in known["findings"].items() if count}
     assert found == {"conflicting": 2, "across": 2, "copies": 4, "blank": 1}
@@ -178,7 +178,7 @@ def test_test_images_keep_their_labels_and_no_other_class_is_made(site, address,
 
 
 def test_suspicious_labels_are_those_of_these_very_images_and_can_be_taken_as_they_look(site, address, faces):
-    fingerprint = site.get(f"/api/v1{address}").json()["read_as"]["fingerprint"]
+    fingerprint = site.get(f"/api/v1{address}").json()["report"]["fingerprint"]
     folder = audit_folder(site.paths, str(faces))
     folder.mkdir(parents=True)
     found = [SuspiciousLabel("train/Anger/3.png", "angry", 0.01, "sad", 0.9)]
@@ -198,9 +198,9 @@ def test_suspicious_labels_are_those_of_these_very_images_and_can_be_taken_as_th
 def test_other_labels_are_another_data_set(site, faces, address):
     mapped = opened(site, faces, label_map="angry=bad,sad=bad")
     assert mapped != address
-    read_as = site.get(f"/api/v1{mapped}").json()["read_as"]
-    assert read_as["labels"] == ["bad", "happy"]
-    assert read_as["flags"] == f"--data {faces} --label-map angry=bad,sad=bad"
+    report = site.get(f"/api/v1{mapped}").json()["report"]
+    assert report["labels"] == ["bad", "happy"]
+    assert report["flags"] == f"--data {faces} --label-map angry=bad,sad=bad"
     refused = site.submit("/data", {"data": str(faces), "label_map": "/etc/passwd"})
     assert refused.status_code == 400
     assert "root:" not in refused.text
