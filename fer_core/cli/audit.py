@@ -9,14 +9,14 @@ from rich.console import Console
 from fer_core import networks
 from fer_core.cli.console import say
 from fer_core.cli.train import Request, command
-from fer_core.cli.training import audit_folder, audited_data, loaded_data, train_and_print
+from fer_core.cli.training import audited_data, loaded_data, train_and_print
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, Split, UnsplitError
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.audit_page import audit_page
 from fer_core.evaluation.audit_report import print_audit
-from fer_core.evaluation.suspicious import SuspiciousLabel, suspicious_labels
+from fer_core.evaluation.suspicious import SuspiciousLabel, audit_folder, save_suspicious, suspicious_labels
 from fer_core.store.files import write_atomically
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs
@@ -65,6 +65,7 @@ def audit_labels(console: Console, request: Request) -> None:
     _print_suspicious(console, suspicious, images=len(names))
     table = pd.DataFrame([asdict(one) for one in suspicious], columns=[field.name for field in fields(SuspiciousLabel)])
     write_atomically(folder / "suspicious_labels.csv", table.round(4).to_csv(index=False))
+    save_suspicious(folder, suspicious, fingerprint=found.fingerprint)
     say(console, f"Written: {folder / 'suspicious_labels.csv'}")
     _write(console, found, folder, audit_page(found, dataset, suspicious))
     say(console, f"Tick there what is wrong, save the list, and train with {command('--exclude', 'exclude.txt', '…')}")

@@ -19,7 +19,7 @@ from fer_core.cli.console import say, send_native_messages_to
 from fer_core.cli.live import LiveRequest
 from fer_core.data.face_picture import gray
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
-from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder, saved_analysis
+from fer_core.evaluation.analysis import ANSWERS, Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import data_for
 from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.metrics import Evaluation
@@ -91,7 +91,7 @@ def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -
         say(console, sentence)
     folder = _analysis_folder(model, request, dataset.split_fingerprint)
     analysis = _saved(model, folder, (dataset.fingerprint, dataset.split_fingerprint), views)
-    if analysis is None:
+    if analysis is None or not (folder / ANSWERS).is_file():
         classifiers = [over_views(classify, views) for classify in _classifiers(console, model, request)]
         with console.status("Asking the model about the test images …"):
             probabilities = partial(predict_side_by_side, classifiers)

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -25,6 +24,7 @@ from fer_core.data.default_source import find_source
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, signals_wait
 from fer_core.evaluation.audit_report import print_audit
 from fer_core.evaluation.report import print_evaluation, print_scores
+from fer_core.evaluation.suspicious import audit_folder
 from fer_core.paths import Paths
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
@@ -143,11 +143,6 @@ def audited_data(
     for note in dataset.notes:
         say(console, note)
     return dataset, found
-
-
-def audit_folder(paths: Paths, source: str) -> Path:
-    """Returns where the audit of a data set is written that is no run's."""
-    return paths.models / "audits" / (Path(source).stem or "data")
 
 
 def _use(console: Console, run: Run, paths: Paths) -> None:

@@ -97,6 +97,13 @@ def check_free_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
+def content_hash(face_gray: np.ndarray) -> int:
+    """Returns the 64-bit hash by which a picture is told from others: uint8 (height, width), at its own size."""
+    digest = hashlib.blake2b(np.array(face_gray.shape, "<u4").tobytes(), digest_size=8)
+    digest.update(np.ascontiguousarray(face_gray))
+    return int.from_bytes(digest.digest(), "big")
+
+
 def decode_all(pictures: Iterable[Picture], *, side: int) -> Iterator[Decoded]:
     """Yields every picture decoded on several threads, in the listing's order, a bounded number at a time."""
     workers = min(available_cores(), _MOST_WORKERS)
@@ -133,9 +140,7 @@ def _decode(picture: Picture, side: int) -> Decoded:
     except UnreadablePictureError as error:
         return BadImage(name, printable(str(error)))
     _, deviation = cv2.meanStdDev(face_gray)
-    digest = hashlib.blake2b(np.array(face_gray.shape, "<u4").tobytes(), digest_size=8)
-    digest.update(face_gray)
-    content = int.from_bytes(digest.digest(), "big")
+    content = content_hash(face_gray)
     known = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]), picture.known)
     return known, network_input(face_gray, side=side)[:, :, 0]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.cache import CachedImages, cached_images
-from fer_core.data.contents import MORE_IMAGES, BadImage, Contents, Source, fingerprint
+from fer_core.data.contents import MORE_IMAGES, TRAINING_PARTS, BadImage, Contents, Source, fingerprint
 from fer_core.data.default_source import find_source
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
@@ -239,8 +239,9 @@ def _with_more_images(
 ) -> tuple[CachedImages, tuple[str]]:
     """Returns a data set's images and those of --more-images that it does not have, and a note on how many these are.
 
-    They train and validate, and are never tested on. What the data set has already is left out, wherever it has it: so
-    no test image comes back as a training image, and the test images are the same with and without them.
+    They train and validate, and are never tested on. What the data set has already is left out: so no test image comes
+    back as a training image, and the test images are the same with and without them. A training image that comes back
+    under another label is corrected: `partition` leaves the original out.
     """
     folder = expanded(config.more_images)
     if not folder.is_dir():
@@ -251,14 +252,34 @@ def _with_more_images(
     if not config.skip_bad_images:
         contents.check_readable()
     _check_labels(contents, own.contents.labels, folder)
-    is_new = ~np.isin(contents.hashes, own.contents.hashes)
-    added = int(is_new.sum())
+    is_known, is_correction = np.isin(contents.hashes, own.contents.hashes), _corrections(contents, own.contents)
+    is_new = ~is_known | is_correction
+    added, corrected = int(is_new.sum()), int(is_correction.sum())
     known = f" {len(contents) - added:,} are left out, as the data has them already." if added < len(contents) else ""
+    known += (
+        f" {corrected:,} of them correct a label of the data, where they are not held out for test."
+        if corrected
+        else ""
+    )
     note = f"More images: {added:,} of {folder}, for training and validation.{known}"
     if not added:
         return own, (note,)
     joined = _joined(own.contents, contents, is_new, len(own.pixels))
     return CachedImages(joined, _JoinedPixels(own.pixels, more.pixels)), (note,)
+
+
+def _corrections(more: Contents, own: Contents) -> np.ndarray:
+    """Returns which images are training images of the data set under another label, and in no other part: bool (n,)."""
+    trains = np.isin(own.part_numbers, [own.parts.index(part) for part in TRAINING_PARTS if part in own.parts])
+    labels = dict(zip(own.hashes[trains].tolist(), own.label_numbers[trains].tolist(), strict=True))
+    elsewhere = set(own.hashes[~trains].tolist())
+    return np.array(
+        [
+            content in labels and content not in elsewhere and own.labels[labels[content]] != more.label(position)
+            for position, content in enumerate(more.hashes.tolist())
+        ],
+        bool,
+    )
 
 
 def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None:

@@ -1,16 +1,17 @@
 """What lies in the inbox, <label>/…: which of its images a training may take, and why it may not take the others.
 
-Looks only: copies, moves and deletes nothing. Images are told apart by their decoded pixels, not by their names.
+A training image of the data set that lies here under another label is a correction: it is trained on in its original's
+place. Images are told apart by their decoded pixels, not by their names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fer_core.data.cache import Report, cached_images
-from fer_core.data.contents import Contents
+from fer_core.data.contents import TRAINING_PARTS, Contents
 from fer_core.data.dataset import Dataset, ignore
 from fer_core.data.sources import labelled_source
 from fer_core.errors import did_you_mean
@@ -49,13 +50,20 @@ class InboxContents:
 
 
 def read_inbox(
-    inbox: Path, dataset: Dataset, known: np.ndarray, *, cache: Path, report: Report = ignore
+    inbox: Path,
+    dataset: Dataset,
+    known: np.ndarray,
+    *,
+    cache: Path,
+    corrected: Collection[tuple[str, int]] = (),
+    report: Report = ignore,
 ) -> InboxContents:
     """Returns what lies in the inbox; nothing where there is no such folder.
 
     Args:
         dataset: what the images would be added to: its classes are the only ones, and what it has is refused.
         known: content hashes, uint64 (n,), of what the model in use was trained on.
+        corrected: label and content hash of the images that were added when it was trained.
 
     Raises:
         DatasetError: the folder cannot be read.
@@ -67,13 +75,15 @@ def read_inbox(
     contents = cached_images(source, cache, side=dataset.side, report=report, needs_classes=False).contents
     labels = _labels(contents, dataset)
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
-    is_new = ~np.isin(contents.hashes, known)
+    # The model in use knows the picture of a correction: under its former label.
+    is_new = ~np.isin(contents.hashes, known) | np.isin(contents.hashes, dataset.contents.hashes)
     for position, objection in enumerate(_objections(contents, dataset, labels)):
-        name, content = contents.names[position], int(contents.hashes[position])
+        name, label, content = contents.names[position], labels[position], int(contents.hashes[position])
         if objection:
             refused.append(RefusedImage(name, objection))
         else:
-            accepted.append(AcceptedImage(name, labels[position], content, bool(is_new[position])))
+            added_before = (label, content) in corrected
+            accepted.append(AcceptedImage(name, label, content, bool(is_new[position]) and not added_before))
     return InboxContents(*(tuple(sorted(images, key=lambda image: image.name)) for images in (accepted, refused)))
 
 
@@ -95,8 +105,10 @@ def _objections(contents: Contents, dataset: Dataset, labels: list[str]) -> Iter
 
     Of several copies under one label the first is taken; under several labels none, since nobody knows which is right.
     """
-    tested = set(dataset.test.hashes.tolist())
-    own = dict(zip(dataset.contents.hashes.tolist(), dataset.contents.label_numbers.tolist(), strict=True))
+    tested, data = set(dataset.test.hashes.tolist()), dataset.contents
+    own = dict(zip(data.hashes.tolist(), data.label_numbers.tolist(), strict=True))
+    trains = np.isin(data.part_numbers, [data.parts.index(part) for part in TRAINING_PARTS if part in data.parts])
+    kept = set(data.hashes[~trains].tolist())
     copies: dict[int, list[int]] = {}
     for position, content in enumerate(contents.hashes.tolist()):
         if labels[position] in dataset.labels:
@@ -108,7 +120,7 @@ def _objections(contents: Contents, dataset: Dataset, labels: list[str]) -> Iter
             yield f"the data has no class {label!r}. {did_you_mean(label, dataset.labels).rstrip('.')}"
         elif content in tested:
             yield "a copy of a test image"
-        elif content in own:
+        elif content in own and (content in kept or dataset.labels[own[content]] == label):
             yield f"the data has it already, as {dataset.labels[own[content]]}"
         elif others:
             yield f"the same picture also lies under {', '.join(others)}"

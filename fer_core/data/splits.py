@@ -73,7 +73,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
         notes = [f"Test: {len(test):,} of {len(train) + len(test):,} training images, {test.name}."]
     more = _role(contents, (MORE_IMAGES,))
     if more is not None:  # only now: which images test must not depend on them
-        train = Role(np.concatenate([train.positions, more.positions]), train.parts)
+        train = _with_more(contents, train, more, test)
     if config.exclude:
         train, own_validation, note = _without_excluded(contents, config.exclude, (train, own_validation))
         notes.append(note)
@@ -153,6 +153,16 @@ def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[
         out &= ~contents.only_trains[whole.positions]
     parts = tuple(part for part in whole.parts if part != ALL_IMAGES)
     return Role(whole.positions[~out], parts), Role(whole.positions[out])
+
+
+def _with_more(contents: Contents, train: Role, more: Role, test: Role) -> Role:
+    """Returns the training images and those that were added; an added one that corrects another takes its place.
+
+    What is held out for test is neither corrected nor trained on.
+    """
+    added = more.positions[~np.isin(contents.hashes[more.positions], contents.hashes[test.positions])]
+    own = train.positions[~np.isin(contents.hashes[train.positions], contents.hashes[added])]
+    return Role(np.concatenate([own, added]), train.parts)
 
 
 def _without_excluded(contents: Contents, path: str, roles: tuple[Role, Role | None]) -> tuple[Role, Role | None, str]:

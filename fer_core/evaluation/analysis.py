@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fer_core.evaluation.analysis_data import Classify
     from fer_core.store.model_files import ModelFiles
 
-EVALUATION, SHEET = "evaluation.json", "confidently_wrong.png"
+EVALUATION, SHEET, ANSWERS = "evaluation.json", "confidently_wrong.png", "answers.npz"
 _DRAWN = ("confusion_matrix", "precision_recall", "reliability", "risk_coverage")
 PLOTS = tuple(f"plots/{name}.png" for name in _DRAWN)
 """The sheet is none of them: it shows real faces, and the plots of a run are shipped with its model."""
@@ -153,6 +153,7 @@ def analyse(
 
     from fer_core.evaluation.analysis_data import analysis_of, confidently_wrong
     from fer_core.evaluation.analysis_figures import draw_analysis
+    from fer_core.evaluation.answers import save_answers
 
     began = clock()
     analysis, outputs, truth = analysis_of(model, dataset, probabilities)
@@ -160,6 +161,7 @@ def analyse(
         faces = dataset.test.images(confidently_wrong(with_temperature(outputs, analysis.temperature), truth))
         curves = dict(zip(model.labels, precision_recall(outputs, truth), strict=True))
         draw_analysis(analysis, curves, faces, model_name=model.name, paths=[folder / name for name in (*PLOTS, SHEET)])
+        save_answers(folder / ANSWERS, outputs, truth, labels=model.labels, test=dataset.test)
         analysis = analysis.model_copy(update={"seconds": round(clock() - began, 3), "views": views})
         # Last, since what is in it says that everything else is there.
         write_json(folder / EVALUATION, analysis.to_json())

@@ -1,8 +1,16 @@
 """Labels that are probably wrong, by confident learning: a network that never saw an image disagrees with its label."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
+
+from fer_core.errors import ArtifactError
+from fer_core.paths import Paths
+from fer_core.store.files import read_json, write_json
+
+SUSPICIOUS = "suspicious_labels.json"
 
 
 @dataclass(frozen=True)
@@ -44,3 +52,24 @@ def suspicious_labels(
         )
         for i in ranked
     ]
+
+
+def audit_folder(paths: Paths, source: str) -> Path:
+    """Returns where the audit of a data set is written that is no run's."""
+    return paths.models / "audits" / (Path(source).stem or "data")
+
+
+def save_suspicious(folder: Path, found: Sequence[SuspiciousLabel], *, fingerprint: str) -> None:
+    """Writes the list; `fingerprint` is that of the images, as another data set may be audited in the same folder."""
+    write_json(folder / SUSPICIOUS, {"fingerprint": fingerprint, "labels": [asdict(one) for one in found]})
+
+
+def load_suspicious(folder: Path, *, fingerprint: str) -> list[SuspiciousLabel] | None:
+    """Returns the list for these images, None where their labels were not audited."""
+    try:
+        content = read_json(folder / SUSPICIOUS, "audit of labels")
+        if content["fingerprint"] == fingerprint:
+            return [SuspiciousLabel(**one) for one in content["labels"]]
+    except (ArtifactError, KeyError, TypeError):  # there is none, or it is not one of ours
+        pass
+    return None

@@ -62,6 +62,7 @@ class Run:
     checkpoint = _in_folder("checkpoint")
     plots = _in_folder("plots")
     evaluation_json = _in_folder("evaluation.json")
+    answers_npz = _in_folder("answers.npz")
     audit_json = _in_folder("audit.json")
     training_images = _in_folder("training_images.bin")
 

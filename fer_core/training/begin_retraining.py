@@ -5,6 +5,7 @@ Done again after a kill it goes on with the same run, and with the same images o
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -33,6 +34,8 @@ from fer_core.training.starting import with_fixed_models
 Say = Callable[[str], None]
 
 _WITHOUT_A_FILE = ("sample", "kaggle")
+_COPY = re.compile(r"[0-9a-f]{16}")
+"""The name of an image in a run's folder: its content hash."""
 
 
 def begin_retraining(
@@ -82,8 +85,17 @@ def _with_data(
     dataset = load_dataset(config, paths, side=side, channels=channels, report=report)
     known = training_hashes(champion, dataset) if champion else None
     known = np.empty(0, np.uint64) if known is None else known
-    inbox = read_inbox(paths.inbox, dataset, known, cache=paths.cache, report=report)
+    added = _added(champion) if champion else set()
+    inbox = read_inbox(paths.inbox, dataset, known, cache=paths.cache, corrected=added, report=report)
     return config.model_copy(update={"data": dataset.source}), inbox
+
+
+def _added(champion: ModelFiles) -> set[tuple[str, int]]:
+    """Returns label and content hash of what `_copy_images` had copied when the model in use was trained."""
+    folder = champion.manifest.config.more_images
+    copies = Path(folder).glob("*/*") if folder else ()
+    named = ((path.parent.name, path.stem) for path in copies)
+    return {(label, int(stem, 16)) for label, stem in named if _COPY.fullmatch(stem)}
 
 
 def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ArtifactError, check_interrupted
+from fer_core.evaluation.answers import save_answers
 from fer_core.evaluation.calibration import (
     ENOUGH_IMAGES,
     MANY_IMAGES,
@@ -65,7 +66,8 @@ def finish(
     write_history(run.history_csv, progress.rows)
     kept, config = progress.kept_epoch, run.manifest.config
     fields = {} if class_weights is None else _adjusted(network, dataset, config, class_weights, report)
-    evaluation, calibration = _evaluate(network, dataset, chosen, is_of_test=is_scored_on_test(run.manifest))
+    is_of_test = is_scored_on_test(run.manifest)
+    evaluation, calibration, outputs = _evaluate(network, dataset, chosen, is_of_test=is_of_test)
     if dataset.validation is not None:
         report.event(calibrated_on(calibration["temperature"], config, dataset))
     check_interrupted()
@@ -74,6 +76,8 @@ def finish(
     save_architecture(network, run.architecture_json)
     save_model(network, run.model_h5, manifest=manifest)
     evaluation = evaluation.model_copy(update={"model_sha256": file_sha256(run.model_h5)})
+    if is_of_test:
+        save_answers(run.answers_npz, outputs, dataset.test.labels, labels=dataset.labels, test=dataset.test)
     write_json(run.evaluation_json, evaluation.to_json())
     check_interrupted()
     if manifest.kind != "trial":
@@ -135,13 +139,13 @@ def _adjusted(
 
 def _evaluate(
     network: keras.Model, dataset: Dataset, chosen: str, *, is_of_test: bool
-) -> tuple[Evaluation, dict[str, float | None]]:
-    """Returns the scores of the network's own probabilities, and what calibrates them, as fields of the manifest."""
+) -> tuple[Evaluation, dict[str, float | None], np.ndarray]:
+    """Returns the scores of the own probabilities, what calibrates them (fields of the manifest), and them."""
     scored, part = (dataset.test if is_of_test else dataset.validation), dataset.validation
-    outputs = predict(network, scored)
+    answers = predict(network, scored)
     is_copy = np.isin(scored.hashes, dataset.hashes_seen_before_test()) if is_of_test else None
     evaluation = evaluate_probabilities(
-        outputs,
+        answers,
         scored.labels,
         label_names=dataset.labels,
         split=scored.name,
@@ -149,12 +153,12 @@ def _evaluate(
         chosen_on=chosen,
     )
     if part is None:
-        return evaluation, {"temperature": 1.0, "unsure_below": None}
-    outputs = outputs if part is scored else predict(network, part)
+        return evaluation, {"temperature": 1.0, "unsure_below": None}, answers
+    outputs = answers if part is scored else predict(network, part)
     temperature = useful_temperature(outputs, part.labels)
     sure = answered_at(risk_coverage(with_temperature(outputs, temperature), part.labels))
     is_known = sure is not None and len(part) >= ENOUGH_IMAGES
-    return evaluation, {"temperature": temperature, "unsure_below": sure.threshold if is_known else None}
+    return evaluation, {"temperature": temperature, "unsure_below": sure.threshold if is_known else None}, answers
 
 
 def calibrated_on(temperature: float, config: TrainConfig, dataset: Dataset) -> str:

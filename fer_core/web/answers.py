@@ -131,6 +131,8 @@ class RunAnswer(_Documented):
     split: str | None
     images: int | None
     data: str | None
+    data_set: str | None
+    """The id of its data set, which is known under it while it is where it was."""
     is_in_use: bool
     created_utc: str
     finished_utc: str | None
@@ -223,6 +225,148 @@ class SearchAnswer(_Documented):
     trials: list[dict[str, Any]]
     best_over_time: list[dict[str, Any]]
     best_toml: str | None
+
+
+class DataRequest(_Documented, extra="forbid", strict=True):
+    """A data set to be opened."""
+
+    data: Annotated[str, Field(min_length=1, max_length=4000)]
+    """As --data takes it: a folder or a file on the server, or sample."""
+    label_map: Annotated[str, Field(max_length=4000)] = ""
+    """a=b,c=d; affectnet, fer2013, rafdb, expw or ckplus (what their numbers mean); none."""
+    votes: Annotated[str, Field(max_length=4000)] = ""
+    """FER+'s table of votes, ferplus to download it, or none."""
+    vote_classes: Literal[7, 8] = 8
+
+
+class DataSetAnswer(_Documented):
+    """A data set in a line of a list."""
+
+    id: str
+    name: str
+    source: str
+    settings: str
+    """How it is read, where that is not as usual."""
+    status: Literal["not read yet", "being read", "read", "cannot be read"]
+    is_here: bool
+    """Whether it is where it was."""
+    is_listed: bool
+    """Whether somebody opened it; others are those of runs, the usual one, and the sample."""
+    images: int | None
+    classes: int | None
+
+
+DataSetsAnswer = create_model("DataSetsAnswer", __doc__="The data sets.", data_sets=list[DataSetAnswer])
+
+
+class DataSetDetailAnswer(_Documented):
+    """All that is known of a data set: what was read as what, how many images there are, and what is wrong with it."""
+
+    data_set: DataSetAnswer
+    progress: str
+    """While it is being read."""
+    problem: str
+    """Why it cannot be read, or not be trained on as it is."""
+    hint: str
+    report: dict[str, Any] | None
+    """Format, labels and what was read as them, votes, persons, and what was left out; null until it is read."""
+    counts: dict[str, dict[str, int]]
+    """Images by part and class."""
+    titles: dict[str, str]
+    """What the parts are called."""
+    findings: dict[str, int]
+    """How many images each finding of the audit has."""
+    unreadable: list[dict[str, str]]
+    """The first of the pictures that cannot be read."""
+
+
+class ImagesQuery(_Documented, extra="forbid"):
+    """Which images of a data set are wanted."""
+
+    split: Annotated[str, Field(max_length=200)] = ""
+    label: Annotated[str, Field(max_length=200)] = ""
+    finding: Annotated[str, Field(max_length=40)] = ""
+    start: Annotated[int, Field(ge=0, le=10**9)] = 0
+    """So many are passed over."""
+
+
+class DataImageAnswer(_Documented):
+    """An image of a data set."""
+
+    position: int
+    """By which it is named here, as long as `mark` is the same."""
+    name: str
+    label: str
+    split: str
+    may_be_relabelled: bool
+    """Whether it is a training image: others keep their labels, as scores would change with them."""
+    kept_as: str
+    """The label under which it waits in the inbox; empty where it does not."""
+    note: str
+    """What the finding says of it."""
+    suggestion: str
+    """The label that networks gave it, where its own is suspicious."""
+
+
+class ImagesAnswer(_Documented):
+    """Some images of a data set."""
+
+    mark: str
+    """Of this state of the data set."""
+    count: int
+    """Of all that were asked for."""
+    start: int
+    images: list[DataImageAnswer]
+
+
+class RelabelRequest(_Documented, extra="forbid", strict=True):
+    """A label for some training images, for the next retraining."""
+
+    mark: Annotated[str, Field(max_length=64)]
+    images: Annotated[list[Annotated[int, Field(ge=0, le=10**9, strict=False)]], Field(min_length=1, max_length=200)]
+    """Their positions."""
+    label: Annotated[str, Field(max_length=200)]
+    """Empty: for each the suggested one. Their own label takes a correction back."""
+
+
+RelabelAnswer = create_model(
+    "RelabelAnswer", __doc__="How many images wait in the inbox now.", kept=int, taken_back=int
+)
+
+
+class CellQuery(_Documented, extra="forbid"):
+    """A cell of a confusion matrix."""
+
+    truth: Annotated[str, Field(max_length=200)]
+    predicted: Annotated[str, Field(max_length=200)]
+    start: Annotated[int, Field(ge=0, le=10**9)] = 0
+
+
+class CellImageAnswer(_Documented):
+    """A test image and what the model said of it."""
+
+    position: int
+    name: str
+    confidence: Share
+    """The calibrated probability of what it was taken for."""
+    others: dict[str, Share]
+    """The next most probable labels."""
+
+
+class CellAnswer(_Documented):
+    """The test images that a model took for something, the surest first."""
+
+    truth: str
+    predicted: str
+    progress: str
+    """While the images are being read."""
+    problem: str
+    """Why they cannot be shown."""
+    hint: str
+    mark: str
+    count: int
+    start: int
+    images: list[CellImageAnswer]
 
 
 HealthAnswer = create_model("HealthAnswer", __doc__="The server answers.", status=Literal["ok"])

@@ -15,10 +15,19 @@ from fer_core.training.report import duration
 from fer_core.web import openapi, problems, safety, uploads
 from fer_core.web.service import Service, service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
-from fer_core.web.views import corrections, faces, jobs, model, runs
+from fer_core.web.views import corrections, data, faces, jobs, model, runs
 
-PAGES = (faces.upload, faces.live_page, runs.pages, runs.searches, jobs.pages, model.pages, corrections.pages)
-CALLS = (model.api, openapi.api, faces.api, runs.api, jobs.api)
+PAGES = (
+    faces.upload,
+    faces.live_page,
+    runs.pages,
+    runs.searches,
+    jobs.pages,
+    model.pages,
+    data.pages,
+    corrections.pages,
+)
+CALLS = (model.api, openapi.api, faces.api, runs.api, jobs.api, data.api)
 
 
 def make_app(

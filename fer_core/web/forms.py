@@ -1,27 +1,22 @@
 """Forms of jobs, made from the JSON schemas of what the tasks accept: names, choices, ranges and help are theirs."""
 
-import errno
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, queues
 from fer_core.paths import expanded
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, starting_config
 from fer_core.tuning import spec
 from fer_core.tuning.space import OPTION, parameters
+from fer_core.web.data_choice import NO_PATHS, check_folder, check_path
 
 FORMS = ("tune", "train", "retrain", "evaluate")
-_NO_PATHS = ("sample", "kaggle")
-
-
-class MissingDataError(ConfigError):
-    """The images of a job are not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -109,26 +104,17 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
     return arguments | ({"network_options": options} if options else {})
 
 
-def check_data(arguments: Mapping[str, Any]) -> None:
+def check_data(arguments: Mapping[str, Any], folders: Sequence[Path], *, unchecked: bool) -> None:
     """Raises MissingDataError for images that are not on this machine: most likely misspelt, and found out hours later.
 
-    Workers on other machines may have them all the same, which only the person who sends the job can know. ConfigError
-    for what is here, but neither a file nor a folder.
+    Workers on other machines may have them all the same, which only the person who sends the job can know: `unchecked`.
+    ConfigError for what is here, but neither a file nor a folder, or lies in none of `folders`, if there are some.
     """
     settings = arguments.get("settings")
     named = [arguments.get("data"), settings.get("data") if isinstance(settings, Mapping) else None]
     for data in named:
-        if not isinstance(data, str) or not data or data in _NO_PATHS:
-            continue
-        try:
-            checked_status(expanded(data))
-        except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
-            if getattr(error, "errno", None) == errno.EINVAL:
-                raise ConfigError(f"{data[:200]} holds no images: {error.strerror}.", hint="Check the path.") from None
-            raise MissingDataError(
-                f"There is no {data[:200]} on this server.",
-                hint="Check the path; the search or training would fail. Send it all the same if its workers have it.",
-            ) from None
+        if isinstance(data, str) and data and data not in NO_PATHS:
+            check_folder(expanded(data), folders) if unchecked else check_path(data, folders)
 
 
 def _with_choices(one: FormField, task: str, recipe: str, default: str | None, base: TrainConfig) -> FormField:

@@ -53,6 +53,7 @@ def openapi_document(app: Flask, settings: WebSettings, *, is_locked: bool) -> d
         if call is not None:
             (verb,) = rule.methods - {"HEAD", "OPTIONS"}
             named = [{"name": name, "in": "path", "required": True, "schema": _ID} for name in rule.arguments]
+            named += call.get("parameters", [])
             paths.setdefault(re.sub("<(.+?)>", r"{\1}", rule.rule), {})[verb.lower()] = call | (
                 {"parameters": named} if named else {}
             )
@@ -74,6 +75,7 @@ def openapi_document(app: Flask, settings: WebSettings, *, is_locked: bool) -> d
 def describes(
     answer: type[BaseModel] | None,
     *,
+    query: type[BaseModel] | None = None,
     body: dict[str, Any] | None = None,
     status: int = 200,
     problems: Sequence[int] = (),
@@ -83,6 +85,7 @@ def describes(
 
     Args:
         answer: what it answers with; None: the text for Prometheus.
+        query: what may stand behind the ? of its address.
         body: by media type; `json_content` and `form_content` make it.
         problems: the statuses that it may refuse with, beside those for a missing token.
         is_open: whether it needs no token.
@@ -92,6 +95,8 @@ def describes(
     refusals = () if is_open else (*problems, 401, 429)
     responses |= {str(code): _answer(_REASONS[code], answers.Problem) for code in refusals}
     call: dict[str, Any] = {"responses": responses}
+    if query:
+        call["parameters"] = _parameters(query)
     if body:
         call["requestBody"] = {"required": True, "content": body}
     if is_open:
@@ -116,6 +121,15 @@ def form_content(model: type[BaseModel], *, most_files: int) -> dict[str, Any]:
     schema["properties"]["image"] = _FILE if most_files == 1 else files
     schema["required"] = ["image", *schema.get("required", ())]
     return {"multipart/form-data": {"schema": schema}}
+
+
+def _parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema()
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": one}
+        for name, one in schema["properties"].items()
+    ]
 
 
 def _answer(about: str, model: type[BaseModel]) -> dict[str, Any]:

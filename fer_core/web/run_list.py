@@ -13,6 +13,7 @@ from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run, run_name, shipped_models
 from fer_core.training.history import History, read_history
 from fer_core.web.answers import RunAnswer
+from fer_core.web.data_choice import choice_of
 
 SHIPPED = "shipped-best"
 """By this name the project's own model is a run like the others."""
@@ -74,6 +75,7 @@ def run_line(run: Run) -> RunAnswer:
         parents=_parents(manifest),
         data=manifest.data_name or manifest.config.data,
         is_in_use=False,
+        data_set=choice.id if (choice := choice_of(manifest)) else None,
         **{name: getattr(manifest, name) for name in ("kind", "parent", "created_utc", "history_csv")},
         **{name: getattr(state, name) for name in ("status", "epoch", "epochs", "finished_utc", "message")},
         **{name: scores.get(name) for name in names},

@@ -45,7 +45,7 @@ _NEVER = timedelta(days=365)
 """Where nobody signs in, the cookie only says which forms are of which browser."""
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
-_ASKED_BY_PROGRAMS = frozenset({"answers", "api", "openapi", "runs_api", "jobs_api"})
+_ASKED_BY_PROGRAMS = frozenset({"answers", "api", "openapi", "runs_api", "jobs_api", "data_api"})
 _EXTENSION = "fer-login"
 _UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
 

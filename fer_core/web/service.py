@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from fer_core.paths import Paths
 from fer_core.store.clock import Clock
+from fer_core.web.data_sets import DataSets
 from fer_core.web.job_detail import JobList
 from fer_core.web.predictor_pool import PredictorPool
 from fer_core.web.run_list import RunList
@@ -73,6 +74,7 @@ class Service:
         self.settings, self.paths, self.environ, self.clock = settings, paths, environ, clock
         self.pool = PredictorPool(settings, paths)
         self.runs = RunList(paths)
+        self.data = DataSets(paths, self.runs, environ, settings.data_folder)
         self.jobs = JobList(paths, environ, clock)
         self.signer = TimestampSigner(app.secret_key, salt="crop")
         """Of the crops that a result page may send back."""

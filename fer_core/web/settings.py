@@ -55,6 +55,9 @@ class WebSettings(Settings):
     """How far the frequencies of the emotions in training are taken out of the answers: 0 not at all, 1 all are equally
     likely. Default: as the model was saved."""
 
+    data_folder: tuple[Path, ...] = ()
+    """Data sets are opened in these folders only, on the page and by the jobs that it sends. Default: in any."""
+
     readers: Annotated[int, Field(ge=0, le=256)] = 0
     """Pictures read at the same time; 0 = as many as there are cores."""
     waiting: Annotated[int, Field(ge=0, le=1000)] = 32

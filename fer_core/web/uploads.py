@@ -60,6 +60,11 @@ def form_fields(model: type[Body]) -> Body:
     return _checked(lambda: model.model_validate(request.form.to_dict()))
 
 
+def query_fields(model: type[Body]) -> Body:
+    """Returns what stands behind the ? of the address. Raises RequestError (400) that names what is wrong."""
+    return _checked(lambda: model.model_validate(request.args.to_dict()))
+
+
 def _checked(read: Callable[[], Body]) -> Body:
     try:
         return read()

@@ -54,13 +54,37 @@ def test_their_pixels_are_read_from_where_they_lie_and_the_run_is_told_how_many_
 @pytest.mark.parametrize("own", ["train/sad/00029.png", "test/sad/01011.png"])
 def test_what_the_data_has_already_is_left_out(load, train_and_test, more, own, tmp_path):
     before = load(train_and_test)
-    shutil.copy(train_and_test / own, more / "happy" / "copy.png")
+    shutil.copy(train_and_test / own, more / own.split("/")[1] / "copy.png")
     after = load(train_and_test, more_images=str(more))
     assert len(after.train) + len(after.validation) == len(before.train) + len(before.validation) + 4
     assert contents_of(after.test) == contents_of(before.test)
     assert after.notes[0].endswith("for training and validation. 1 are left out, as the data has them already.")
     nothing = load(train_and_test, more_images=str(shutil.copytree(train_and_test / "test", tmp_path / "same")))
     assert (nothing.fingerprint, nothing.split_fingerprint) == (before.fingerprint, before.split_fingerprint)
+
+
+def test_a_training_image_that_comes_back_under_another_label_trains_under_that_one_alone(load, train_and_test, more):
+    for name, copies in (("train/sad/00029.png", 1), ("test/sad/01011.png", 0)):
+        before = load(train_and_test)
+        shutil.copy(train_and_test / name, more / "happy" / "corrected.png")
+        after = load(train_and_test, more_images=str(more), validation="none")
+        own = before.contents.hashes[before.contents.names.index(name)]
+        trained = [after.labels[number] for number in after.train.labels[after.train.hashes == own]]
+        assert trained == ["happy"] * copies, "a test image keeps its label, and never trains"
+        assert contents_of(after.test) == contents_of(before.test)
+        assert ("correct a label of the data" in after.notes[0]) == bool(copies)
+
+
+def test_a_correction_of_what_is_held_out_for_test_is_not_trained_on(load, fill, tmp_path):
+    own = fill(tmp_path / "own", 10)
+    before = load(own)
+    tested = before.test.names(slice(None))[0]
+    label = next(label for label in before.labels if label != tested.split("/")[-2])
+    (tmp_path / "more" / label).mkdir(parents=True)
+    shutil.copy(own / tested, tmp_path / "more" / label / "corrected.png")
+    after = load(own, more_images=str(tmp_path / "more"))
+    assert contents_of(after.test) == contents_of(before.test)
+    assert not np.isin(after.test.hashes, np.concatenate([after.train.hashes, after.validation.hashes])).any()
 
 
 def test_the_fingerprints_follow_their_contents_and_only_the_latest_cache_of_them_is_kept(

@@ -50,7 +50,7 @@ def kept(folder, model, dataset, **changes):
 def test_everything_is_written_and_evaluation_json_stays_an_evaluation_of_the_models_own_probabilities(made, drawn):
     _, folder, analysis = made
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    assert found == sorted([SHEET, "evaluation.json", *PLOTS])
+    assert found == sorted([SHEET, "answers.npz", "evaluation.json", *PLOTS])
     for name in (SHEET, *PLOTS):
         assert cv2.imread(str(folder / name)).std() > 5
     expected = evaluate_probabilities(drawn_answers(drawn.test), drawn.test.labels, label_names=LABELS, split="test")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_core.data.dataset import load_dataset
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
@@ -110,6 +111,22 @@ def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, be
     said: list[str] = []
     assert begin(min_new_images=2, said=said) is None
     assert said[0] == f"Inbox {paths.inbox}: 1 new images, 2 known ones, 0 refused."
+
+
+def test_a_correction_of_a_training_image_is_new_until_a_model_was_trained_on_it(in_use, begin, paths):
+    dataset = load_dataset(in_use.manifest.config, paths, side=48)
+    label = dataset.labels[dataset.train.labels[0]]
+    corrected = next(other for other in dataset.labels if other != label)
+    (paths.inbox / corrected).mkdir(parents=True)
+    cv2.imwrite(str(paths.inbox / corrected / "face.png"), dataset.train.images(slice(0, 1))[0, :, :, 0])
+    run = begin(min_new_images=1)
+    assert load_dataset(run.manifest.config, paths, side=48).notes[0].startswith("More images: 1 of")
+    manifest = json.loads((in_use.folder / "manifest.json").read_text())
+    manifest["config"]["more_images"] = str(run.folder / "new_images")  # as if the model in use came of it
+    write_json(in_use.folder / "manifest.json", manifest)
+    said: list[str] = []
+    assert begin(min_new_images=1, said=said) is None
+    assert said[0] == f"Inbox {paths.inbox}: 0 new images, 1 known ones, 0 refused."
 
 
 def test_started_again_it_goes_on_with_the_same_run_and_the_same_images(in_use, begin, paths):

@@ -6,7 +6,8 @@ from fer_core.errors import FerError
 from fer_core.job.arguments import validate
 from fer_core.job.job import Job
 from fer_core.web.answers import JobDetailAnswer, JobRequest, JobsAnswer, WorkersAnswer
-from fer_core.web.forms import FORMS, MissingDataError, arguments_of, check_data, job_form
+from fer_core.web.data_choice import MissingDataError
+from fer_core.web.forms import FORMS, arguments_of, check_data, job_form
 from fer_core.web.job_detail import HOW_TO_START
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.problems import status_of
@@ -127,8 +128,7 @@ def resume(name: str) -> Response:
 
 def _new(task: str, arguments: dict, *, unchecked: bool) -> Job:
     validate(task, arguments)
-    if not unchecked:
-        check_data(arguments)
+    check_data(arguments, service().settings.data_folder, unchecked=unchecked)
     return service().jobs.submit(task, arguments)
 
 

@@ -66,7 +66,9 @@ def page() -> str:
 def one(run_id: str) -> str:
     """One training."""
     run = find_run(service().paths, run_id)
-    return render_template("run.html", detail=run_detail.detail(run), log=run_detail.log_tail(run.log_txt))
+    known = run_detail.detail(run)
+    has_data = service().data.knows(known["run"]["data_set"])
+    return render_template("run.html", detail=known, has_data=has_data, log=run_detail.log_tail(run.log_txt))
 
 
 @pages.get("/runs/<run_id>/files/<name>")

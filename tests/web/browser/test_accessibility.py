@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from fer_core.emotions import FER2013_LABELS
 from fer_core.store.label_files import save_labels
+from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_job, make_run, make_search, write_epochs
 from tests.web.browser.conftest import visitor, watched
 from tests.web.conftest import finished_run, web_server
@@ -21,8 +23,14 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="module")
-def addresses(site) -> list[str]:
+def addresses(site, trained_run) -> list[str]:
     """Every page, each with something to show."""
+    scored = trained_run.id
+    shutil.copytree(trained_run.folder, site.paths.models / "runs" / scored)
+    (sample, *_) = site.get("/api/v1/data").json()["data_sets"]
+    cell = f"/runs/{scored}/images?truth=happy&predicted=happy"
+    for address in (f"/data/{sample['id']}", cell):
+        wait_until(lambda address=address: not site.get(f"/api/v1{address}").json()["progress"])
     finished_run(site.paths, RUN)
     running = make_run(site.paths)
     write_epochs(running, 3)
@@ -35,6 +43,7 @@ def addresses(site) -> list[str]:
         *("/", "/live", "/runs", f"/runs/{RUN}", f"/runs/{running.id}", f"/compare?run={RUN}&run=shipped-best"),
         *(f"/histories/{CSV}", "/jobs", f"/jobs/{JOB}", "/jobs/new/tune", "/jobs/new/train", f"/searches/{search.id}"),
         *("/model", f"/model/promote?run={RUN}", f"/jobs/{JOB}/cancel", "/corrections", "/nowhere"),
+        *("/data", f"/data/{sample['id']}", cell, f"/runs/{RUN}/images?truth=happy&predicted=sad"),
     ]
 
 

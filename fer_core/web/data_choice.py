@@ -1,0 +1,154 @@
+"""`DataChoice`: which images a page is about, and how they are read; which of them the server's settings allow."""
+
+import errno
+import hashlib
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fer_core.config import TrainConfig
+from fer_core.data.regular_file import checked_status
+from fer_core.errors import ConfigError
+from fer_core.labels import NUMBERS, label_map
+from fer_core.paths import expanded
+from fer_core.store.manifest import Manifest
+
+NO_PATHS = ("sample", "kaggle")
+_NAMED_VOTES = (None, "none", "ferplus")
+_KINDS = ("data", "label_map", "votes", "vote_classes", "vote_target", "sample_per_class")
+
+
+class MissingDataError(ConfigError):
+    """The images of a job are not on this machine."""
+
+
+class DataChoice(BaseModel):
+    """A data set as somebody chose it. The same images with other labels are another one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    label_map: str | None = None
+    votes: str | None = None
+    vote_classes: Literal[7, 8] = 8
+    vote_target: Literal["majority", "probability", "cross-entropy"] = "majority"
+    sample_per_class: int = TrainConfig().sample_per_class
+
+    @property
+    def id(self) -> str:
+        """What names it in addresses."""
+        return hashlib.sha256(self.model_dump_json().encode(errors="surrogateescape")).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """What it is called on pages."""
+        return Path(self.data).name or self.data
+
+    @property
+    def settings(self) -> str:
+        """How it is read, where that is not as usual."""
+        votes = [f"votes {self.votes}, {self.vote_classes} classes"] if self.votes not in (None, "none") else []
+        drawn = self.data == "sample" and self.sample_per_class != TrainConfig().sample_per_class
+        votes += [f"{self.sample_per_class:,} faces per class"] if drawn else []
+        return "; ".join([*([f"labels {self.label_map}"] if self.label_map else []), *votes])
+
+    @property
+    def flags(self) -> str:
+        """How a command line names it."""
+        given = self.model_dump(exclude_defaults=True)
+        return " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
+
+    @property
+    def stamp(self) -> tuple[int, int] | None:
+        """What changes when the file, or what lies at the top of the folder, does; None where it is not there."""
+        if self.data in NO_PATHS:
+            return (0, 0)
+        try:
+            status = checked_status(expanded(self.data))
+        except (OSError, RuntimeError):
+            return None
+        return status.st_mtime_ns, status.st_size
+
+    def config(self) -> TrainConfig:
+        """Returns the settings to load it with: what cannot be read is left out, and listed."""
+        return TrainConfig(**self.model_dump(), skip_bad_images=True, validation="none")
+
+
+def chosen(values: Mapping[str, Any], folders: Sequence[Path]) -> DataChoice:
+    """Returns what somebody chose, with whole paths.
+
+    Raises ConfigError: a path is not there, is a device, or lies in none of `folders`; or a setting is wrong.
+    """
+    given = {name: value for name, value in values.items() if value not in ("", None)}
+    if "data" not in given:
+        raise ConfigError("No data set is named.", hint="Give a folder or a file on the server, or sample.")
+    paths = {"data": given["data"]}
+    if given.get("votes") not in _NAMED_VOTES:
+        paths["votes"] = given["votes"]
+    for path in paths.values():
+        try:
+            check_path(path, folders)
+        except MissingDataError as error:
+            raise ConfigError(str(error), hint="Give a path of the server's, not one of your own machine.") from None
+    whole = {name: path if path in NO_PATHS else str(expanded(path).resolve()) for name, path in paths.items()}
+    if "label_map" in given:
+        whole["label_map"] = _labels(given["label_map"])
+    try:
+        return DataChoice.model_validate(given | whole)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{first['loc'][0]}: {first['msg']}.", hint="Choose one of those in the form.") from None
+
+
+def _labels(text: str) -> str | None:
+    """Returns a map of labels in its one form; not from a file, of which an error would show a line."""
+    if "=" not in text and text.strip().lower() not in ("none", *NUMBERS):
+        raise ConfigError(f"There is no map of labels {text[:60]!r}.", hint=f"{', '.join(NUMBERS)}, none, or a=b,c=d.")
+    return label_map(text).text()
+
+
+def choice_of(manifest: Manifest) -> DataChoice | None:
+    """Returns the data set that a run was trained on, None where its record does not say."""
+    values = {name: getattr(manifest.config, name) for name in _KINDS}
+    data = manifest.data_source or manifest.config.data
+    if not data:
+        return None
+    return DataChoice(**values | {"data": data if data in NO_PATHS else str(expanded(data).resolve())})
+
+
+def check_path(data: str, folders: Sequence[Path]) -> None:
+    """Raises MissingDataError for images that are not on this machine, ConfigError for a device or another folder."""
+    if data in NO_PATHS:
+        return
+    try:
+        checked_status(path := expanded(data))
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
+        if getattr(error, "errno", None) == errno.EINVAL:
+            raise ConfigError(f"{data[:200]} holds no images: {error.strerror}.", hint="Check the path.") from None
+        raise MissingDataError(
+            f"There is no {data[:200]} on this server.",
+            hint="Check the path; the search or training would fail. Send it all the same if its workers have it.",
+        ) from None
+    check_folder(path, folders)
+
+
+def check_folder(path: Path, folders: Sequence[Path]) -> None:
+    """Raises ConfigError for what lies, links followed, in none of the folders that --data-folder names."""
+    if not is_allowed(str(path), folders):
+        raise ConfigError(
+            f"{str(path)[:200]} is not in a folder that this server may open.",
+            hint=f"It was started with --data-folder: {', '.join(map(str, folders))}.",
+        )
+
+
+def is_allowed(data: str, folders: Sequence[Path]) -> bool:
+    """Returns whether a data set lies, links followed, in one of the folders; without folders any does."""
+    if not folders or data in NO_PATHS:
+        return True
+    return "\0" not in data and any(
+        Path(os.path.realpath(data)).is_relative_to(os.path.realpath(folder)) for folder in folders
+    )

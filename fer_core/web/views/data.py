@@ -1,0 +1,255 @@
+"""Data sets: which there are, how each was read, what is wrong with it, and its images. And those of a run's confusion.
+
+The pictures are of real people: they come from the cache of decoded images, many in one file, and nobody keeps them.
+"""
+
+from typing import Any
+
+import numpy as np
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+
+from fer_core.errors import ConfigError, FerError, NotFoundError
+from fer_core.labels import NUMBERS
+from fer_core.web.answers import (
+    CellAnswer,
+    CellQuery,
+    DataRequest,
+    DataSetAnswer,
+    DataSetDetailAnswer,
+    DataSetsAnswer,
+    ImagesAnswer,
+    ImagesQuery,
+    RelabelAnswer,
+    RelabelRequest,
+)
+from fer_core.web.background import Work
+from fer_core.web.data_choice import DataChoice, chosen
+from fer_core.web.data_detail import FINDINGS, SHOWN, Look, cell_of, detail, sheet
+from fer_core.web.data_sets import OpenedData
+from fer_core.web.openapi import describes, json_content
+from fer_core.web.problems import status_of
+from fer_core.web.relabel import relabel
+from fer_core.web.run_images import ScoredImages, cell, scored_images
+from fer_core.web.run_list import find_run, run_line
+from fer_core.web.safety import changes
+from fer_core.web.service import service
+from fer_core.web.uploads import json_body, query_fields
+
+pages = Blueprint("data", __name__)
+api = Blueprint("data_api", __name__, url_prefix="/api/v1")
+
+
+@api.get("/data")
+@describes(DataSetsAnswer)
+def data_sets() -> Response:
+    """The data sets: those that somebody opened, those of the runs, the usual one, and the sample."""
+    return jsonify(data_sets=[line.model_dump() for line in service().data.lines()])
+
+
+@api.post("/data", endpoint="new")
+@describes(DataSetAnswer, body=json_content(DataRequest), status=201, problems=(400, 403, 413, 415))
+@changes
+def open_by_api() -> Response:
+    """Opens a data set: it is read in the background."""
+    choice = _registered(json_body(DataRequest).model_dump())
+    return make_response(jsonify(_line(choice).model_dump()), 201)
+
+
+@api.get("/data/<data_id>")
+@describes(DataSetDetailAnswer, problems=(400, 404))
+def data_set(data_id: str) -> Response:
+    """One data set. It is read when it is asked for first: ask again while there is `progress`."""
+    return jsonify(_detail(service().data.find(data_id))[0].model_dump())
+
+
+@api.get("/data/<data_id>/images")
+@describes(ImagesAnswer, query=ImagesQuery, problems=(400, 404))
+def images(data_id: str) -> Response:
+    """Its images by split, label and finding, sixty at a time."""
+    query = query_fields(ImagesQuery)
+    return jsonify(_look(service().data.find(data_id)).images(query).model_dump())
+
+
+@api.post("/data/<data_id>/labels", endpoint="relabel")
+@describes(RelabelAnswer, body=json_content(RelabelRequest), problems=(400, 403, 404, 413, 415))
+@changes
+def relabel_by_api(data_id: str) -> Response:
+    """Keeps training images under another label, for the next retraining."""
+    asked = json_body(RelabelRequest)
+    return jsonify(relabel(_look(service().data.find(data_id)), asked, service().paths))
+
+
+@api.get("/runs/<run_id>/images")
+@describes(CellAnswer, query=CellQuery, problems=(400, 404))
+def run_images(run_id: str) -> Response:
+    """The test images that a run took for something, the surest first: ask again while there is `progress`."""
+    return jsonify(cell(_scored(run_id), query_fields(CellQuery)).model_dump())
+
+
+@pages.get("/data")
+def page() -> str:
+    """All data sets, and the form that opens another one."""
+    return _list(None)
+
+
+@pages.post("/data")
+def register() -> Response | tuple[str, int]:
+    """Opens a data set, or shows the form again with what is wrong."""
+    names = ("data", "label_map", "votes", "vote_classes")
+    sent = {name: request.form.get(name, "").strip() for name in names}
+    try:
+        choice = _registered(sent | {"vote_classes": 7 if sent["vote_classes"] == "7" else 8})
+    except FerError as error:
+        return _list(error), status_of(error)
+    return redirect(url_for("data.one", data_id=choice.id))
+
+
+@pages.get("/data/<data_id>")
+def one(data_id: str) -> str:
+    """One data set: how it was read, what the audit found, and its images."""
+    choice = service().data.find(data_id)
+    known, look = _detail(choice)
+    query = query_fields(ImagesQuery)
+    found = look.images(query) if look else None
+    return render_template(
+        "data_set.html",
+        detail=known,
+        query=query,
+        found=found,
+        findings=FINDINGS,
+        step=SHOWN,
+        **_sheet_of(found, look and look.opened),
+    )
+
+
+@pages.get("/data/<data_id>/sheet.png")
+def data_sheet(data_id: str) -> Response:
+    """Some of its images as one picture."""
+    return _sheet(service().data.opened(service().data.find(data_id)))
+
+
+@pages.post("/data/<data_id>/labels")
+def keep(data_id: str) -> Response:
+    """Keeps the chosen images under another label, for the next retraining."""
+    look = _look(service().data.find(data_id))
+    positions = request.form.getlist("image", int)
+    if not positions:
+        raise ConfigError("No image is chosen.", hint="Tick those that have a wrong label.")
+    asked = RelabelRequest.model_construct(
+        mark=request.form.get("mark", ""), images=positions, label=request.form.get("to", "")
+    )
+    done = relabel(look, asked, service().paths)
+    flash(_kept_sentence(**done))
+    query = {name: value for name in ImagesQuery.model_fields if (value := request.form.get(name))}
+    return redirect(url_for("data.one", data_id=data_id, **query, _anchor="images"))
+
+
+@pages.post("/data/<data_id>/again")
+def read_again(data_id: str) -> Response:
+    """Looks at the source again: the cache notices what has changed."""
+    service().data.background.forget(service().data.find(data_id).id)
+    return redirect(url_for("data.one", data_id=data_id))
+
+
+@pages.post("/data/<data_id>/forget")
+def forget(data_id: str) -> Response:
+    """Takes it off the list."""
+    service().data.unregister(service().data.find(data_id))
+    flash("It is off the list. Nothing of it was deleted.")
+    return redirect(url_for("data.page"))
+
+
+@pages.get("/runs/<run_id>/images")
+def confusion(run_id: str) -> str:
+    """The images of a cell of a run's confusion matrix."""
+    run = run_line(find_run(service().paths, run_id))
+    work = _scored(run_id)
+    found = cell(work, query_fields(CellQuery))
+    return render_template(
+        "confusion.html",
+        run=run,
+        found=found,
+        has_data=service().data.knows(run.data_set),
+        labels=work.result.labels if work.result else (),
+        step=SHOWN,
+        **_sheet_of(found, work.result),
+    )
+
+
+@pages.get("/runs/<run_id>/images.png")
+def confusion_sheet(run_id: str) -> Response:
+    """Some of its test images as one picture."""
+    return _sheet(_scored(run_id).result)
+
+
+def _list(problem: FerError | None) -> str:
+    allowed = service().settings.data_folder
+    known = {"data_sets": service().data.lines(), "maps": tuple(NUMBERS), "allowed": allowed}
+    return render_template("data.html", problem=problem, sent=request.form, **known)
+
+
+def _registered(values: dict) -> DataChoice:
+    data = service().data
+    choice = data.register(chosen(values, service().settings.data_folder))
+    data.work(choice)
+    return choice
+
+
+def _line(choice: DataChoice) -> DataSetAnswer:
+    return next(line for line in service().data.lines() if line.id == choice.id)
+
+
+def _detail(choice: DataChoice) -> tuple[DataSetDetailAnswer, Look | None]:
+    work = service().data.work(choice)
+    look = _look(choice) if work.result else None
+    return detail(_line(choice), work, look), look
+
+
+def _look(choice: DataChoice) -> Look:
+    """Raises DatasetError: it is not read yet, or cannot be."""
+    data = service().data
+    opened = data.opened(choice)
+    return Look(opened, data.suspicious(opened), service().paths.inbox)
+
+
+def _scored(run_id: str) -> Work:
+    paths, data = service().paths, service().data
+    run = find_run(paths, run_id)
+    elsewhere = data.place_of(run.manifest.data_fingerprint)
+    return scored_images(run, paths, data.background, elsewhere=elsewhere)
+
+
+def _sheet(source: OpenedData | ScoredImages | None) -> Response:
+    """Returns the images of `at` as one picture. Raises NotFoundError where they are none of the source's, now."""
+    at = request.args.get("at", "")
+    if source is None or request.args.get("mark") != source.mark:
+        raise NotFoundError("These images are not there any more.", hint="Reload the page.")
+    positions = [int(part) for part in at.split(",") if part.isascii() and part.isdecimal()][:SHOWN]
+    if not positions or max(positions) >= source.count:
+        raise NotFoundError("There are no such images.", hint="Reload the page.")
+    return Response(sheet(source.pixels(np.array(positions))), mimetype="image/png")
+
+
+def _sheet_of(found: ImagesAnswer | CellAnswer | None, source: OpenedData | ScoredImages | None) -> dict[str, Any]:
+    """Returns what the templates need to show a page of images by one file."""
+    if not found or not found.images or source is None:
+        return {"at": "", "cells": []}
+    count = len(found.images)
+    cells = [cell_of(index, count=count, side=source.side) for index in range(count)]
+    return {"at": ",".join(str(one.position) for one in found.images), "cells": cells}
+
+
+def _kept_sentence(kept: int, taken_back: int) -> str:
+    said = [f"{kept:,} {'waits' if kept == 1 else 'wait'} in the inbox for the next retraining."] if kept else []
+    said += [f"{taken_back:,} {'has' if taken_back == 1 else 'have'} the own label again."] if taken_back else []
+    return " ".join(said) or "Nothing has changed: these are their own labels."
