@@ -273,9 +273,12 @@ def _corrections(more: Contents, own: Contents) -> np.ndarray:
     trains = np.isin(own.part_numbers, [own.parts.index(part) for part in TRAINING_PARTS if part in own.parts])
     labels = dict(zip(own.hashes[trains].tolist(), own.label_numbers[trains].tolist(), strict=True))
     elsewhere = set(own.hashes[~trains].tolist())
+    known = {label: known_label(label, own.labels) for label in more.labels}
     return np.array(
         [
-            content in labels and content not in elsewhere and own.labels[labels[content]] != more.label(position)
+            content in labels
+            and content not in elsewhere
+            and own.labels[labels[content]] != known[more.label(position)]
             for position, content in enumerate(more.hashes.tolist())
         ],
         bool,

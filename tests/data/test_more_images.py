@@ -108,6 +108,9 @@ def test_the_fingerprints_follow_their_contents_and_only_the_latest_cache_of_the
 
 def test_a_folder_that_means_the_same_emotion_is_of_its_class(load, train_and_test, more):
     (more / "happy").rename(more / "Happiness")
+    shutil.copy(next((train_and_test / "train" / "happy").iterdir()), more / "Happiness" / "copy.png")
+    note = load(train_and_test, more_images=str(more)).notes[0]
+    assert note.endswith(" 1 are left out, as the data has them already."), "it corrects nothing"
     assert audit(load(train_and_test, more_images=str(more))).parts[2].images == {"angry": 0, "happy": 2, "sad": 2}
 
 
