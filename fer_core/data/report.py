@@ -42,6 +42,16 @@ class DataReport:
     notes: list[str] = field(default_factory=list)
     votes: str = ""
     """How the votes of several people became labels, in a sentence."""
+    faces: list[str] = field(default_factory=list)
+    """How faces were found in the pictures, in sentences."""
+    without_face: list[str] = field(default_factory=list)
+    """Names of pictures in which none was found."""
+    several_faces: list[str] = field(default_factory=list)
+    """Names of pictures in which several were found."""
+    detector: str = ""
+    """What looked for faces, if something did."""
+    is_aligned: bool = False
+    """Whether faces were turned upright."""
     persons: int | None = None
     """How many people the pictures show; None where that is not known."""
 
@@ -64,7 +74,7 @@ class DataReport:
         said = [] if self.is_usual else [f"Read as {self.format}."]
         said += [text for text in (self._labels(),) if text]
         said += [text for text in (self.votes,) if text]
-        said += [*self.notes, *(one.sentence() for one in self.left_out)]
+        said += [*self.faces, *self.notes, *(one.sentence() for one in self.left_out)]
         return tuple(printable(text, kept="") for text in said)
 
     def of_persons(self) -> str:

@@ -19,7 +19,7 @@ from fer_core.data.face_picture import UnreadablePictureError, decode_picture, g
 from fer_core.data.picture_header import PICTURES_READ
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, SourceError, did_you_mean
-from fer_core.faces import Box, Detector
+from fer_core.faces import PHOTO_WIDTH, Box, Detector
 from fer_core.live.classifier import Classifier, Runtime, face_pictures, make_classifier
 from fer_core.paths import Paths
 from fer_core.store.architecture import PixelRange
@@ -28,9 +28,6 @@ from fer_core.store.model_files import find_model
 UNSURE_BELOW = 0.4
 """With the shipped model, 11 % of the 3,589 images of PublicTest are below it; 36 % of those are right, and 74 % of the
 others."""
-PHOTO_WIDTH = 640
-"""Faces are looked for on a picture of at most this width. Twice that of a video, since a photograph may hold many
-small faces; on 1000 and more, yunet loses or doubles a face that fills the picture."""
 Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
 Colour = Literal["bgr", "rgb", "gray"]
 Faces = Literal["find", "given"]
