@@ -207,8 +207,8 @@ def _decode_into(path: Path, listing: Listing, cutter: Cutter | None, *, side: i
     images: list[DecodedImage] = []
     bad_images: list[BadImage] = []
     cuts: dict[str, CutOut] = {}
-    looks = cutter is not None and cutter.looks
-    doing, report_every = ("finding faces:", _REPORT_EVERY // 20) if looks else ("decoding", _REPORT_EVERY)
+    detects = cutter is not None and cutter.detects
+    doing, report_every = ("finding faces:", _REPORT_EVERY // 20) if detects else ("decoding", _REPORT_EVERY)
     whole = f" of {listing.count:,}" if listing.count is not None else ""
     with _writing(path), path.open("wb") as stream:
         for number, decoded in enumerate(decode_all(listing.pictures, cutter, side=side), start=1):

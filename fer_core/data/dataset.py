@@ -174,6 +174,11 @@ def load_dataset(
     return _divided(source, images, config, channels=channels, notes=notes)
 
 
+def settled_detector(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
+    """Returns the setting of the detector as it holds anywhere: by its name, where one looked for faces."""
+    return {"face_detector": dataset.contents.report.detector or config.face_detector}
+
+
 def _divided(
     source: Source, images: CachedImages, config: TrainConfig, *, channels: int, notes: tuple[str, ...]
 ) -> Dataset:
@@ -234,9 +239,8 @@ def _with_more_images(
     if not folder.is_dir():
         raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
     side = own.pixels.shape[1]
-    more = cached_images(
-        labelled_source(folder, FaceFinder(config, paths)), paths.cache, side=side, report=report, needs_classes=False
-    )
+    source = labelled_source(folder, FaceFinder.beside(own.contents, config, paths))
+    more = cached_images(source, paths.cache, side=side, report=report, needs_classes=False)
     contents = more.contents
     if not config.skip_bad_images:
         contents.check_readable()

@@ -13,7 +13,7 @@ import numpy as np
 
 from fer_core import faces
 from fer_core.config import TrainConfig
-from fer_core.data.contents import Picture, Source
+from fer_core.data.contents import Contents, Picture, Source
 from fer_core.data.face_picture import UnreadablePictureError, gray
 from fer_core.data.report import DataReport
 from fer_core.data.tree import Box
@@ -65,6 +65,12 @@ class FaceFinder:
     config: TrainConfig = field(repr=False)
     paths: Paths
     one_by_one: bool = False
+
+    @classmethod
+    def beside(cls, contents: Contents, config: TrainConfig, paths: Paths) -> "FaceFinder":
+        """Returns how faces are found in single pictures that join a data set: aligned if its own are."""
+        align = config.align_faces and contents.report.is_aligned
+        return cls(config.model_copy(update={"align_faces": align}), paths, one_by_one=True)
 
     @property
     def settings_key(self) -> str:
@@ -118,14 +124,14 @@ class Cutter:
         self._detectors, self._decision = detectors, decision
 
     @property
-    def looks(self) -> bool:
+    def detects(self) -> bool:
         """Whether a detector looks at the pictures."""
         return self._decision.how == "detect"
 
     def cut(self, picture: Picture) -> CutOut:
         """Returns the face of a picture. Raises UnreadablePictureError."""
         pixels = picture.read()
-        if not self.looks:
+        if not self.detects:
             return CutOut(gray(pixels if picture.box is None else cropped(pixels, picture.box)))
         picture_gray, is_auto = gray(pixels), self._config.faces == "auto"
         if is_auto and max(picture_gray.shape) <= CROP_PIXELS:
@@ -152,7 +158,7 @@ class Cutter:
 
     def note(self, report: DataReport, found: Mapping[str, CutOut]) -> None:
         """Writes into the report how the faces were found; `found` has each picture that a detector looked at."""
-        report.faces = [self._decision.sentence] if self._decision.sentence else []
+        report.faces, report.faces_missed = self._decision.sentence, []
         report.detector = self._detectors.own().name if found else ""
         report.is_aligned = any(one.is_aligned for one in found.values())
         report.without_face = sorted(name for name, one in found.items() if one.found == 0)
@@ -164,7 +170,7 @@ class Cutter:
         ):
             if names:
                 listed = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
-                report.faces.append(f"{which} found in {len(names):,} of {len(found):,}, {done[rule]}: {listed}")
+                report.faces_missed.append(f"{which} found in {len(names):,} of {len(found):,}, {done[rule]}: {listed}")
 
 
 def find_faces(picture: np.ndarray, picture_gray: np.ndarray, detector: faces.Detector) -> list[faces.Face]:

@@ -12,6 +12,7 @@ import numpy as np
 from fer_core.data.cache import Report, cached_images
 from fer_core.data.contents import Contents
 from fer_core.data.dataset import Dataset, ignore
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.sources import labelled_source
 from fer_core.errors import did_you_mean
 
@@ -48,13 +49,14 @@ class InboxContents:
 
 
 def read_inbox(
-    inbox: Path, dataset: Dataset, known: np.ndarray, *, cache: Path, report: Report = ignore
+    inbox: Path, dataset: Dataset, known: np.ndarray, finder: FaceFinder, *, report: Report = ignore
 ) -> InboxContents:
     """Returns what lies in the inbox; nothing where there is no such folder.
 
     Args:
         dataset: what the images would be added to: its classes are the only ones, and what it has is refused.
         known: content hashes, uint64 (n,), of what the model in use was trained on.
+        finder: finds the faces in its pictures.
 
     Raises:
         DatasetError: the folder cannot be read.
@@ -62,9 +64,12 @@ def read_inbox(
     if not inbox.is_dir():
         return InboxContents((), ())
     # One picture of one class is enough.
-    source = labelled_source(inbox)
-    contents = cached_images(source, cache, side=dataset.side, report=report, needs_classes=False).contents
+    source = labelled_source(inbox, finder)
+    contents = cached_images(source, finder.paths.cache, side=dataset.side, report=report, needs_classes=False).contents
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
+    taken, left_out = set(contents.names), {"no face is found in it": contents.report.without_face}
+    left_out["several faces are found in it"] = contents.report.several_faces
+    refused += [RefusedImage(name, why) for why, names in left_out.items() for name in names if name not in taken]
     is_new = ~np.isin(contents.hashes, known)
     for position, objection in enumerate(_objections(contents, dataset)):
         name, content = contents.names[position], int(contents.hashes[position])

@@ -42,8 +42,10 @@ class DataReport:
     notes: list[str] = field(default_factory=list)
     votes: str = ""
     """How the votes of several people became labels, in a sentence."""
-    faces: list[str] = field(default_factory=list)
-    """How faces were found in the pictures, in sentences."""
+    faces: str = ""
+    """Where the faces are in the pictures, and why so, in a sentence."""
+    faces_missed: list[str] = field(default_factory=list)
+    """Sentences on pictures with no face, or several."""
     without_face: list[str] = field(default_factory=list)
     """Names of pictures in which none was found."""
     several_faces: list[str] = field(default_factory=list)
@@ -74,7 +76,8 @@ class DataReport:
         said = [] if self.is_usual else [f"Read as {self.format}."]
         said += [text for text in (self._labels(),) if text]
         said += [text for text in (self.votes,) if text]
-        said += [*self.faces, *self.notes, *(one.sentence() for one in self.left_out)]
+        said += [self.faces, *self.faces_missed] if self.detector and self.faces else self.faces_missed
+        said += [*self.notes, *(one.sentence() for one in self.left_out)]
         return tuple(printable(text, kept="") for text in said)
 
     def of_persons(self) -> str:

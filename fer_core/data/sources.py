@@ -141,15 +141,14 @@ def _is_looked_into(name: str) -> bool:
 def labelled_source(folder: Path, finder: FaceFinder) -> Source:
     """Returns the pictures in the folders of a folder as a source of one part; the folders' names are the labels.
 
-    Pictures that lie in no folder of a label are left out; each is looked at by itself, whether it is a face already.
-    Raises DatasetError: the folder cannot be listed.
+    Pictures that lie in no folder of a label are left out. Raises DatasetError: the folder cannot be listed.
     """
     folder = folder.resolve()
     files, _ = _listed(folder)
     names = sorted(name for name in files if is_picture(name) and "/" in name)
     identity = _identity([str(folder), *(f"{name}\0{files[name]}" for name in names)])
     opened = partial(_opened_labelled, folder, names)
-    return Source(folder.name, str(folder), _MORE_PLACE, identity, opened, replace(finder, one_by_one=True))
+    return Source(folder.name, str(folder), _MORE_PLACE, identity, opened, finder)
 
 
 def _identity(told_apart: list[str]) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 
 from fer_core import networks
 from fer_core.config import TrainConfig
-from fer_core.data.dataset import load_dataset
+from fer_core.data.dataset import load_dataset, settled_detector
 from fer_core.data.default_source import find_source
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.inbox import InboxContents, read_inbox, sentences
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
@@ -82,8 +83,9 @@ def _with_data(
     dataset = load_dataset(config, paths, side=side, channels=channels, report=report)
     known = training_hashes(champion, dataset) if champion else None
     known = np.empty(0, np.uint64) if known is None else known
-    inbox = read_inbox(paths.inbox, dataset, known, cache=paths.cache, report=report)
-    return config.model_copy(update={"data": dataset.source}), inbox
+    finder = FaceFinder.beside(dataset.contents, config, paths)
+    inbox = read_inbox(paths.inbox, dataset, known, finder, report=report)
+    return config.model_copy(update={"data": dataset.source, **settled_detector(config, dataset)}), inbox
 
 
 def _data(spec: RetrainSpec, champion: ModelFiles | None) -> str:

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_core.config import TrainConfig
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.inbox import InboxContents, read_inbox, sentences
 
 
@@ -21,7 +23,12 @@ def look(load, train_and_test, paths):
     """Returns look(known=…): a look into the inbox beside train/ and test/."""
 
     def look(known=()) -> InboxContents:
-        return read_inbox(paths.inbox, load(train_and_test), np.array(known, np.uint64), cache=paths.cache)
+        return read_inbox(
+            paths.inbox,
+            load(train_and_test),
+            np.array(known, np.uint64),
+            FaceFinder(TrainConfig(), paths, one_by_one=True),
+        )
 
     return look
 
