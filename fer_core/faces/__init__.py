@@ -122,9 +122,11 @@ def detector_key(name: str, *, paths: Paths) -> str:
     options = {"paths": paths, "model_file": None, "may_download": False}
     try:
         name = _resolved(name, options)
-        file = detector_module("yunet").find_file(**options) if name == "yunet" else None
-        digest = sha256(file.read_bytes()).hexdigest() if file else ""
-        return f"{name} {digest} {detector_module(name).FRAMING}"
+        module, digest = detector_module(name), ""
+        if name == "yunet":  # where its file is not there, the published one will be downloaded
+            file = module.find_file(**options)
+            digest = sha256(file.read_bytes()).hexdigest() if file else module.YUNET.sha256
+        return f"{name} {digest} {module.FRAMING}"
     except (FerError, OSError):
         return ""
 

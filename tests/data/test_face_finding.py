@@ -16,14 +16,11 @@ from fer_core.data.dataset import Dataset, settled_detector
 from fer_core.data.face_finding import CutOut, Cutter, Decision, FaceFinder, _Detectors
 from fer_core.data.face_picture import network_input
 from fer_core.data.inbox import read_inbox
-from fer_core.data.sample import draw_face
 from fer_core.data.tree import Box
 from fer_core.errors import ArtifactError
 from fer_core.faces.aligning import aligned
 from fer_core.faces.framing import crop_face
-
-EMOTIONS = ("angry", "happy", "sad")
-FACE_PIXELS = 160
+from tests.photographs import EMOTIONS, photograph, save_photographs, written
 
 
 @pytest.fixture(autouse=True)
@@ -34,31 +31,10 @@ def yunet(test_data, monkeypatch) -> Path:
     return file
 
 
-def photograph(
-    number: int, *at: tuple[int, int], turned: float = 0.0, size: tuple[int, int] = (400, 300)
-) -> np.ndarray:
-    """Returns a gray picture with drawn faces of 160 pixels, which begin at these places; turned clockwise."""
-    picture = np.full(size[::-1], 128, np.uint8)
-    for place, (left, top) in enumerate(at):
-        face = draw_face(EMOTIONS[number % 3], np.random.default_rng((number, place)), side=FACE_PIXELS)
-        picture[top : top + FACE_PIXELS, left : left + FACE_PIXELS] = face
-    centre = (size[0] / 2 - 0.5, size[1] / 2 - 0.5)
-    return cv2.warpAffine(picture, cv2.getRotationMatrix2D(centre, -turned, 1), size, borderValue=128)
-
-
-def written(folder: Path, pictures: dict[str, np.ndarray]) -> Path:
-    for name, picture in pictures.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / name), picture)
-    return folder
-
-
 @pytest.fixture
 def photographs(tmp_path) -> Path:
     """Class folders with three photographs of one face each."""
-    names = [f"{emotion}/{number}.png" for emotion in EMOTIONS for number in range(3)]
-    pictures = {name: photograph(place, (120, 60 + 5 * place)) for place, name in enumerate(names)}
-    return written(tmp_path / "photographs", pictures)
+    return save_photographs(tmp_path / "photographs")
 
 
 def pixels_of(dataset: Dataset, name: str) -> np.ndarray:
