@@ -161,7 +161,6 @@ def main(options: Options) -> None:
         table.add_row(
             way, f"{bench.as_they_are(way):.1%}", *(f"{bench.trained(way, seed):.1%}" for seed in options.seeds)
         )
-        print(way, table.columns[1]._cells[-1], flush=True)
     Console(width=120).print(table)
 
 
