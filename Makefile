@@ -33,7 +33,8 @@ headless-opencv:
 train: $(READY)
 	$(BIN)/python train_emotion_model.py --data "$(DATA)" $(if $(filter sample,$(DATA)),--recipe smoke) $(ARGS)
 
-# Two processes side by side; the tests of one file stay together, since they share what was made for them.
+# Two processes side by side; the tests of one file stay together, since they share what was made for them, and
+# tests/conftest.py has the longest files begin first.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 

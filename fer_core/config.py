@@ -111,6 +111,8 @@ class TrainConfig(Settings):
     """Pictures in which no face is found: left out, or taken whole."""
     many_faces: Literal["largest", "leave-out"] = "largest"
     """Pictures with several faces: the largest is taken, or they are left out."""
+    score_test: bool = True
+    """Score the finished model on the test images; --no-score-test, for teachers and folds, on the validation ones."""
     more_images: str | None = None
     """A folder of more images, <label>/…: for training and validation, never for test."""
 
@@ -199,6 +201,9 @@ class TrainConfig(Settings):
     """Train on pictures shrunk to these sizes in pixels, one after the other for equal parts of the epochs: 32 40 48.
     Validation sees them whole, so val_accuracy leaps with each: stop early only after the last."""
 
+    adjust_prior: bool = False
+    """Divide the answers by how often each class was seen in training, to the power with the best mean recall that
+    costs no accuracy on the validation images."""
     eight_bit: bool = False
     """Also export an int8 LiteRT model; it is kept if it loses at most half a point on the validation images (where
     there are none, always). `--runtime int8` reads with it."""
@@ -255,6 +260,8 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
             without_validation and config.early_stopping_patience > 0,
             "early stopping needs validation images; with validation 'none' set early_stopping_patience to 0",
         ),
+        (without_validation and not config.score_test, "without score_test it needs validation images to be scored on"),
+        (without_validation and config.adjust_prior, "adjust_prior needs validation images; validation is 'none'"),
         (config.train_layers == "head" and config.init_from is None, "train_layers 'head' needs init_from"),
         (
             config.flip and config.alternating_flip,

@@ -21,7 +21,19 @@ from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
 
 PROJECT = Path(__file__).parents[1]
+LONGEST = (
+    *("jobs/test_cluster.py", "training/test_jax.py", "jobs/test_up.py", "training/test_never_lost.py"),
+    *("jobs/test_celery.py", "cli/test_retrain.py", "web/browser/test_accessibility.py", "tuning/test_trial.py"),
+    *("jobs/test_compose.py", "web/browser/test_live.py", "cli/test_commands.py", "web/browser/test_upload.py"),
+)
+"""The files that take longest: those that mostly wait beside those that compute."""
 Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has the longest files begin first, so that processes side by side end together."""
+    places = {PROJECT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def paths_in(folder: Path) -> Paths:

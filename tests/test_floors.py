@@ -174,10 +174,25 @@ def test_what_only_answers_loads_nothing_heavy(script, flag, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_a_face_loads_no_keras(tmp_path):
+def test_reading_a_face_and_drawing_it_loads_no_keras(tmp_path):
     picture = tmp_path / "grey.png"
     picture.write_bytes(cv2.imencode(".png", np.full((200, 200, 3), 90, np.uint8))[1].tobytes())
-    script = str(PROJECT / "realtime_emotion_detector.py")
-    loaded = loaded_by(script, "--source", str(picture), "--faces", "given", "--no-display", tmp_path=tmp_path)
+    flags = ("--source", str(picture), "--faces", "given", "--no-display", "--output", str(tmp_path / "drawn.png"))
+    loaded = loaded_by(str(PROJECT / "realtime_emotion_detector.py"), *flags, tmp_path=tmp_path)
     assert [name for name in ("tensorflow", "keras", "jax", "sklearn", "matplotlib", "pandas") if name in loaded] == []
-    assert "ai_edge_litert" in loaded
+    assert "ai_edge_litert" in loaded and (tmp_path / "drawn.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("modules", "others"),
+    [
+        ("jobs.tasks, jobs.sweep, jobs.schedule, jobs.__main__", {"cv2"}),  # in every process of Celery
+        ("fer_core.tuning.trials, fer_core.tuning.space, fer_core.training.retraining", {"cv2", "numpy", "h5py"}),
+        ("fer_core.evaluation.analysis, fer_core.evaluation.report, fer_core.cli.live_session", {"scipy"}),
+    ],
+)
+def test_what_is_imported_to_answer_at_once_is_light(modules, others):
+    code = f"import {modules}, sys; print(*sys.modules)"
+    child = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    heavy = {"keras", "tensorflow", "jax", "keras_tuner", "matplotlib", "sklearn", "pandas"}
+    assert (heavy | others) & set(child.stdout.split()) == set()

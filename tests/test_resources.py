@@ -60,13 +60,6 @@ def test_a_process_that_is_bound_to_one_core_uses_one():
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True).stdout == "1\n"
 
 
-def test_nobody_else_counts_the_machines_cores():
-    asking = ("os.cpu_count", "process_cpu_count(", "sched_getaffinity")
-    files = [*PROJECT.glob("fer_core/**/*.py"), *PROJECT.glob("jobs/**/*.py")]
-    counting = {path.name for path in files if any(name in path.read_text(encoding="utf-8") for name in asking)}
-    assert counting == {"resources.py"}
-
-
 @pytest.mark.parametrize(
     ("own", "file"),
     [("0::/a/b\n", "a/memory.max"), ("5:memory:/a\n0::/\n", "memory/a/memory.limit_in_bytes")],

@@ -130,7 +130,8 @@ def _print_saved(console: Console, model: ModelFiles, request: LiveRequest) -> b
 
 
 def _analysis_folder(model: ModelFiles, request: LiveRequest, split_fingerprint: str | None = None) -> Path:
-    kind = {"views": request.settings.views, "int8": request.settings.runtime == "int8"}
+    settings = request.settings
+    kind = {"views": settings.views, "int8": settings.runtime == "int8", "prior": settings.prior}
     return analysis_folder(model, request.paths, split_fingerprint=split_fingerprint, **kind)
 
 
@@ -144,7 +145,8 @@ def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> l
     """Returns one for each core: LiteRT runs on one, Keras on all by itself."""
     runtime = request.settings.runtime
     # Uncalibrated: the analysis fits the temperature itself.
-    make = partial(make_classifier, dataclasses.replace(model, temperature=1.0), request.paths, runtime=runtime)
+    bare, how = dataclasses.replace(model, temperature=1.0), {"runtime": runtime, "prior": request.settings.prior}
+    make = partial(make_classifier, bare, request.paths, **how)
     # The first one reports a conversion and the like; the others find it done.
     first = make(report=partial(say, console))
     others = 0 if runtime == "keras" else available_cores() - 1

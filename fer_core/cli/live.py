@@ -63,8 +63,11 @@ class LiveSettings(Settings):
     """Faces are looked for on a picture of at most this width. Default: the detector's own."""
     detect_every: Annotated[int, Field(ge=1, le=100)] = DETECT_EVERY
     """Look for faces in one of so many frames and follow them in between."""
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.4
-    """A reading with less calibrated confidence is unsure."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """A reading with less calibrated confidence is unsure. Default: what the model's validation images ask for."""
+    prior: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How far the frequencies of the emotions in training are taken out of the answers: 0 not at all, 1 all are equally
+    likely. Default: as the model was saved."""
     smoothing: Annotated[float, Field(ge=0, le=60)] = 0.5
     """Seconds after which a change has passed half its height; 0 = off."""
 
@@ -208,7 +211,8 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
         with contextlib.suppress(OSError):  # what cannot be looked at is refused later, with the reason
             if path is not None and path.samefile(source_path) and source_path.is_file():
                 raise ConfigError(f"{flag} {path} is the source itself.", hint="Give another name.")
-    classifier = make_classifier(model, request.paths, runtime=settings.runtime, report=lambda text: say(console, text))
+    how = {"runtime": settings.runtime, "prior": settings.prior}
+    classifier = make_classifier(model, request.paths, **how, report=lambda text: say(console, text))
     with contextlib.closing(open_source(settings.source or DEFAULT_SOURCE)) as source:
         if source.is_still and (settings.capture or settings.clip):
             raise ConfigError("--capture and --clip are for a camera, a stream or a video.", hint="Leave them out.")

@@ -144,7 +144,8 @@ class _Session:
 
     def _load_promoted(self) -> Classifier:
         paths = self._request.paths
-        return make_classifier(find_model(None, paths), paths, runtime=self._settings.runtime)
+        how = {"runtime": self._settings.runtime, "prior": self._settings.prior}
+        return make_classifier(find_model(None, paths), paths, **how)
 
     def _use_promoted(self) -> None:
         watch = self._watch

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import Bin, with_temperature
 from fer_core.evaluation.metrics import Evaluation, precision_recall
+from fer_core.evaluation.risk import Answered
 from fer_core.paths import Paths
 from fer_core.store.files import read_json, write_json
 from fer_core.store.manifest import checked
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from fer_core.store.model_files import ModelFiles
 
 EVALUATION, SHEET = "evaluation.json", "confidently_wrong.png"
-PLOTS = ("plots/confusion_matrix.png", "plots/precision_recall.png", "plots/reliability.png")
+_DRAWN = ("confusion_matrix", "precision_recall", "reliability", "risk_coverage")
+PLOTS = tuple(f"plots/{name}.png" for name in _DRAWN)
 """The sheet is none of them: it shows real faces, and the plots of a run are shipped with its model."""
 
 _AGAIN = "Analyse the model again: `python realtime_emotion_detector.py --analyze`."
@@ -81,6 +83,10 @@ class Analysis(_Result):
     """A sentence: which images chose it."""
     before: Calibration
     after: Calibration
+    answered: tuple[Answered, ...] = ()
+    """From the surest images to all: how many are answered at a threshold, and how many of those are right."""
+    mostly_right: Answered | None = None
+    """Where 85 % of the answers are right; None where that is nowhere."""
     average_precision: dict[str, float | None]
     """By class; None for one without images."""
     confused: tuple[ConfusedPair, ...]
@@ -188,23 +194,30 @@ def saved_analysis(
 
 
 def analysis_folder(
-    model: "ModelFiles", paths: Paths, *, split_fingerprint: str | None = None, views: int = 1, int8: bool = False
+    model: "ModelFiles",
+    paths: Paths,
+    *,
+    split_fingerprint: str | None = None,
+    views: int = 1,
+    int8: bool = False,
+    prior: float | None = None,
 ) -> Path:
     """Returns where the model's analysis is saved: the folder of its run, if it is analysed on the run's own images.
 
     Everything else gets a folder under analyses/: models from elsewhere, shipped ones (which are never written to), and
-    runs on other images, over several views or in int8, whose own scores stay as they are.
+    runs on other images, over several views, in int8 or with another prior, whose own scores stay as they are.
 
     Args:
         split_fingerprint: of the images; None: those that the manifest names.
     """
     own = model.manifest.split_fingerprint if model.manifest else None
     is_own = split_fingerprint in (None, own)
-    is_plain = is_own and views == 1 and not int8
+    is_plain = is_own and views == 1 and not int8 and prior is None
     if is_plain and model.run_folder and model.run_folder.resolve().parent == (paths.models / "runs").resolve():
         return model.run_folder
     name = _IN_FILE_NAMES.sub("_", model.name).strip("._") or "model"
     marks = [model.sha256[:8]] if is_own else [model.sha256[:8], split_fingerprint[:8]]
     marks += [f"{views}views"] if views > 1 else []
     marks += ["int8"] if int8 else []
+    marks += [f"prior{prior:g}"] if prior is not None else []
     return paths.models / "analyses" / "-".join([name, *marks])

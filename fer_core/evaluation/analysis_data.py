@@ -28,6 +28,7 @@ from fer_core.evaluation.metrics import (
     precision_recall,
     wilson_interval,
 )
+from fer_core.evaluation.risk import answered_at, risk_coverage, thinned
 from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles, ignore
@@ -117,13 +118,15 @@ def analysis_of(
         chosen_on=str((scores or {}).get("chosen_on", "")),
         model_sha256=model.sha256,
     )
-    curves = precision_recall(outputs, truth)
+    curves, answered = precision_recall(outputs, truth), risk_coverage(calibrated, truth)
     analysis = Analysis(
         evaluation=evaluation,
         temperature=temperature,
         temperature_from=temperature_from,
         before=_calibration(outputs, truth),
         after=_calibration(calibrated, truth),
+        answered=tuple(thinned(answered)),
+        mostly_right=answered_at(answered),
         average_precision={label: one.average_precision for label, one in zip(model.labels, curves, strict=True)},
         confused=most_confused(evaluation),
         confidently_wrong=_wrong_faces(model.labels, test, calibrated, truth),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from fer_core.evaluation.analysis import Analysis, WrongFace
     from fer_core.evaluation.explain import Explanation
+    from fer_core.evaluation.risk import Answered
 
 RIGHT, TOO_CONFIDENT, TOO_MODEST = "#0072B2", "#F0B48C", "#8CC6EC"
 SHEET_COLUMNS = 6
@@ -50,10 +51,10 @@ def draw_analysis(
     model_name: str,
     paths: Sequence[Path],
 ) -> None:
-    """Writes the figures of an analysis: confusion matrix, precision over recall, reliability, confidently wrong faces.
+    """Writes the figures of an analysis: confusion matrix, precision over recall, reliability, risk, and wrong faces.
 
     Args:
-        curves: by class. faces: uint8 (n, side, side, channels), of `analysis.confidently_wrong`. paths: of the four.
+        curves: by class. faces: uint8 (n, side, side, channels), of `analysis.confidently_wrong`. paths: of the five.
     """
     evaluation = analysis.evaluation
     images = {label: score.images for label, score in evaluation.per_class.items()}
@@ -69,6 +70,7 @@ def draw_analysis(
         confusion_figure(evaluation.confusion, evaluation.labels, title=title),
         precision_recall_figure(curves, images, title=title),
         reliability_figure(panels, title=title),
+        risk_figure(analysis.answered, analysis.mostly_right, title=title),
         confidently_wrong_figure(analysis.confidently_wrong, faces, evaluation.labels, title=heading),
     )
     for figure, path in zip(figures, paths, strict=True):
@@ -91,6 +93,29 @@ def reliability_figure(panels: Mapping[str, Sequence[Bin]], *, title: str) -> "F
     grid[1, 0].set_ylabel("images", color=QUIET)
     grid[0, 0].legend(loc="upper left", fontsize=9, framealpha=0.9, edgecolor="none")
     figure_title(figure, f"Reliability – {title}")
+    return figure
+
+
+def risk_figure(answered: "Sequence[Answered]", marked: "Answered | None", *, title: str) -> "Figure":
+    """Returns how many answers are right over how many are given, the surest first.
+
+    Args:
+        answered: of `risk.risk_coverage`. marked: the row where as many are right as shall be; None: nowhere.
+    """
+    figure = new_figure(_LEAST_WIDTH, 5.2)
+    axes = figure.add_subplot()
+    axes.plot([row.coverage for row in answered], [row.accuracy for row in answered], color=RIGHT, linewidth=2)
+    _share_axes(axes)
+    lowest = min(row.accuracy for row in answered)
+    axes.set_ylim(max(0.0, math.floor(10 * lowest - 0.5) / 10), 1.01)
+    if marked:
+        axes.plot(marked.coverage, marked.accuracy, "o", color=DARK)
+        text = f"{marked.coverage:.0%} of the images\nconfidence {marked.threshold:.0%} or more"
+        place = {"xytext": (-10, -14), "textcoords": "offset points", "ha": "right", "va": "top"}
+        axes.annotate(text, (marked.coverage, marked.accuracy), **place, fontsize=9, color=DARK)
+    axes.set_xlabel("share of the images that are answered, the surest first", color=QUIET)
+    axes.set_ylabel("share of the answers that are right", color=QUIET)
+    head(axes, "What is right where the unsure answers are left out", title)
     return figure
 
 

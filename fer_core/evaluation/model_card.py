@@ -9,6 +9,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.fer2013 import NAME as FER2013
 from fer_core.evaluation.analysis import Analysis
 from fer_core.evaluation.metrics import Interval, wilson_interval
+from fer_core.evaluation.report import sure_sentence
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.manifest import Manifest
 
@@ -67,6 +68,7 @@ def card_text(card: ModelCard) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"percent": _percent, "interval": _interval, "count": "{:,}".format}
     values = card._asdict() | {"evaluation": card.analysis.evaluation, "arguments": _arguments, "limits": LIMITS}
+    values |= {"sure": sure_sentence(card.analysis)}
     licence = licence_of(card.manifest.data_name)
     return environment.from_string(text).render(values, licence=licence, int8_interval=_int8_interval(card))
 

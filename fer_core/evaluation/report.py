@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fer_core.errors import printable
 from fer_core.evaluation.metrics import Evaluation, difference_interval, wilson_interval
+from fer_core.evaluation.risk import RIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +95,7 @@ def print_analysis(console: "Console", analysis: "Analysis", *, folder: Path | N
         say(console, f"{pair.message}.")
     say(console, "" if analysis.confused else "No class is taken for another.")
     _print_calibration(console, analysis)
+    say(console, sure_sentence(analysis))
     _print_wrong(console, analysis)
     if folder is not None:
         say(console, f"\nKept with its figures in {folder}")
@@ -236,6 +238,21 @@ def _print_calibration(console: "Console", analysis: "Analysis") -> None:
     table.add_row("loss", *(f"{part.loss:.3f}" for part in both))
     console.print(table)
     say(console, f"{analysis.temperature_from} The error is over {len(analysis.before.bins)} equally wide bins.")
+
+
+def sure_sentence(analysis: "Analysis") -> str:
+    """Returns how many of the images can be answered so that 85 % of the answers are right, with its interval."""
+    if not analysis.answered:
+        return ""
+    row = analysis.mostly_right
+    if row is None:
+        return f"At no confidence are {RIGHT:.0%} of the answers right."
+    images = analysis.evaluation.images
+    low, high = wilson_interval(round(row.coverage * images), images)
+    return (
+        f"{RIGHT:.0%} of the answers are right where the confidence is at least {row.threshold:.0%}: that is "
+        f"{row.coverage:.1%} of the images ({low:.1%} to {high:.1%})."
+    )
 
 
 def _print_wrong(console: "Console", analysis: "Analysis") -> None:

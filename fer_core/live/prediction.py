@@ -25,9 +25,6 @@ from fer_core.paths import Paths
 from fer_core.store.architecture import PixelRange
 from fer_core.store.model_files import find_model
 
-UNSURE_BELOW = 0.4
-"""With the shipped model, 11 % of the 3,589 images of PublicTest are below it; 36 % of those are right, and 74 % of the
-others."""
 Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
 Colour = Literal["bgr", "rgb", "gray"]
 Faces = Literal["find", "given"]
@@ -95,9 +92,9 @@ def shown_of(probabilities: np.ndarray, threshold: float) -> ShownLabel:
     return ShownLabel(label, is_unsure=not probabilities[label] >= threshold)
 
 
-def check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float | None) -> None:
     """Raises ConfigError unless it is a probability."""
-    if not 0 <= threshold <= 1:
+    if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"The threshold is {threshold:g}.", hint="It is a probability: between 0 and 1.")
 
 
@@ -128,7 +125,7 @@ def predict_emotion(
 class EmotionPredictor:
     """Reads pictures with a model and a detector that are loaded once. Not for two threads at once."""
 
-    def __init__(self, detector: Detector | None, classifier: Classifier, *, threshold: float = UNSURE_BELOW):
+    def __init__(self, detector: Detector | None, classifier: Classifier, *, threshold: float | None = None):
         """`detector` may be None where all pictures are faces already."""
         check_threshold(threshold)
         self.detector, self.classifier, self._threshold = detector, classifier, threshold
@@ -142,7 +139,8 @@ class EmotionPredictor:
         pixels: PixelRange | None = None,
         detector: str | None = "auto",
         detector_model: Path | None = None,
-        threshold: float = UNSURE_BELOW,
+        threshold: float | None = None,
+        prior: float | None = None,
         runtime: Runtime = "litert",
         paths: Paths | None = None,
         detection_width: int = PHOTO_WIDTH,
@@ -155,7 +153,10 @@ class EmotionPredictor:
                 What is worth knowing of such a model comes as a UserWarning.
             detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there;
                 None: for given faces alone.
-            threshold: a prediction with less confidence is unsure.
+            threshold: a prediction with less confidence is unsure; by default what the model's validation images ask
+                for, and 0.4 at least.
+            prior: how far the frequencies of the emotions in training are taken out of the answers: 0 not at all, 1 all
+                are equally likely; by default as the model was saved.
             runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
             detection_width: in pixels; a larger one finds smaller faces: give 1280 for a crowd.
         """
@@ -164,7 +165,7 @@ class EmotionPredictor:
         found = find_model(model, paths, labels_file=labels_file, pixels=pixels)
         if found.note:
             _warn(found.note)
-        classifier = make_classifier(found, paths, runtime=runtime, report=_warn)
+        classifier = make_classifier(found, paths, runtime=runtime, prior=prior, report=_warn)
         finder = None
         if detector is not None:
             finder = detectors.make_detector(detector, paths=paths, model_file=detector_model, width=detection_width)
@@ -192,7 +193,8 @@ class EmotionPredictor:
                 return []
             pictures = face_pictures(picture_gray, found, self.detector, self.classifier)
         rows, labels = self.classifier.classify(pictures), self.classifier.labels
-        shown = [shown_of(row, self._threshold) for row in rows]
+        threshold = self.classifier.unsure_below if self._threshold is None else self._threshold
+        shown = [shown_of(row, threshold) for row in rows]
         return [
             make_prediction(face.box, *one, labels=labels, roll=face.roll)
             for face, *one in zip(found, rows, shown, strict=True)

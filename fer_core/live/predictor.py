@@ -18,7 +18,6 @@ from fer_core.faces.framing import square_of
 from fer_core.live.classifier import Classifier, face_pictures, found_faces, framing_for
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import (
-    UNSURE_BELOW,
     Prediction,
     ShownLabel,
     check_threshold,
@@ -57,11 +56,13 @@ class LivePredictor:
         detector: Detector,
         classifier: Classifier,
         *,
-        threshold: float = UNSURE_BELOW,
+        threshold: float | None = None,
         smoothing_seconds: float = SMOOTHING_SECONDS,
         detect_every: int = DETECT_EVERY,
     ):
-        """`smoothing_seconds`: a step has passed half its height by then; 0 = off, the label too.
+        """`threshold`: a prediction with less confidence is unsure; None: that of the model.
+
+        `smoothing_seconds`: a step has passed half its height by then; 0 = off, the label too.
 
         `detect_every`: faces are looked for once in so many frames, and followed in between.
         """
@@ -77,6 +78,11 @@ class LivePredictor:
         self._until_detection = 0
         self.stage_seconds: Mapping[str, float] = {}
         self.faces: Mapping[int, SeenFace] = {}
+
+    @property
+    def threshold(self) -> float:
+        """A prediction with less confidence is unsure."""
+        return self.classifier.unsure_below if self._threshold is None else self._threshold
 
     def use(self, *, detector: Detector | None = None, classifier: Classifier | None = None) -> None:
         """Goes on with another detector or model. People keep their numbers; for other labels all starts anew."""
@@ -137,13 +143,11 @@ class LivePredictor:
 
     def _predictions(self, probabilities: Mapping[int, np.ndarray], seconds: float) -> list[Prediction]:
         boxes = {track.person: track.box for track in self._tracker.people}
-        self._people = {
-            number: self._people.get(number) or _Person(self._threshold, self._smoothing_seconds) for number in boxes
-        }
+        self._people = {number: self._people.get(number) or _Person(self._smoothing_seconds) for number in boxes}
         predictions = []
         for number, person in self._people.items():
             if number in probabilities:
-                person.classified(probabilities[number], seconds)
+                person.classified(probabilities[number], seconds, threshold=self.threshold)
             if person.shown is not None:
                 box, labels = person.box.update(boxes[number], seconds), self.classifier.labels
                 predictions.append(
@@ -155,17 +159,16 @@ class LivePredictor:
 class _Person:
     """What is kept of one person in view: steadied probabilities, what is shown of them, and the box."""
 
-    def __init__(self, threshold: float, smoothing_seconds: float):
-        self._threshold = threshold
+    def __init__(self, smoothing_seconds: float):
         self._steady = SteadyProbabilities(smoothing_seconds)
         self._label = SteadyLabel() if smoothing_seconds > 0 else None
         self.box = SteadyBox()
         self.probabilities: np.ndarray | None = None
         self.shown: ShownLabel | None = None
 
-    def classified(self, probabilities: np.ndarray, seconds: float) -> None:
+    def classified(self, probabilities: np.ndarray, seconds: float, *, threshold: float) -> None:
         self.probabilities = self._steady.update(probabilities, seconds)
-        right = shown_of(self.probabilities, self._threshold)
+        right = shown_of(self.probabilities, threshold)
         self.shown = right if self._label is None else self._label.update(right, seconds)
 
 

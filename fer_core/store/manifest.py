@@ -136,7 +136,7 @@ class LiteRTMetadata(_Metadata):
 
 
 class Int8Metadata(_Metadata):
-    """The exported model_int8.tflite, and its accuracy on the test images. `scores` says what decided."""
+    """The exported model_int8.tflite, and its accuracy on the images of `scores`, which says what decided."""
 
     sha256: str
     accuracy: float
@@ -170,6 +170,12 @@ class Manifest(_Metadata):
     aligned: bool = False
     """Whether it was trained on faces turned upright by their eyes, and so reads them."""
     temperature: Temperature = 1.0
+    unsure_below: Share | None = None
+    """The calibrated confidence above which enough of the validation images are right; None: not measured."""
+    prior: dict[str, Share] | None = None
+    """How often each class was the target in training; they sum to 1."""
+    prior_power: Share = 0.0
+    """The answers are divided by the prior to this power: by the model itself."""
 
     plan: dict[str, float] | None = None
     """With a time budget: the epochs that were planned, and what they were reckoned from."""

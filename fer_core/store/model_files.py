@@ -50,6 +50,8 @@ class ModelFiles:
     side: int
     channels: int
     temperature: float = 1.0
+    divided_by: tuple[float, ...] | None = None
+    """What each label's probability is divided by, before the temperature; None: by nothing."""
     framing: Mapping[str, Mapping[str, float]] | None = None
     """By detector, where the model was trained with one of its own; None: the detectors' own."""
     manifest: Manifest | None = None

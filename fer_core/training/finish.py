@@ -12,15 +12,23 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ArtifactError, check_interrupted
-from fer_core.evaluation.calibration import MANY_IMAGES, fitted_on, useful_temperature
+from fer_core.evaluation.calibration import (
+    ENOUGH_IMAGES,
+    MANY_IMAGES,
+    fitted_on,
+    useful_temperature,
+    with_temperature,
+)
 from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict, predict_side_by_side
+from fer_core.evaluation.prior import prior_of, useful_power
+from fer_core.evaluation.risk import answered_at, risk_coverage
 from fer_core.store.artifacts import load_model, save_architecture, save_labels, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, write_json
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.manifest import Int8Metadata
+from fer_core.store.manifest import Int8Metadata, Manifest
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress
 from fer_core.training.history import read_history, write_history
@@ -36,19 +44,31 @@ _SIDE_BY_SIDE = 2
 
 
 def finish(
-    run: Run, network: keras.Model, dataset: Dataset, *, progress: Progress, chosen: str, report: RunReport
+    run: Run,
+    network: keras.Model,
+    dataset: Dataset,
+    *,
+    progress: Progress,
+    chosen: str,
+    report: RunReport,
+    class_weights: np.ndarray | None = None,
 ) -> Evaluation:
-    """Returns the evaluation on test of the finished network (stock Keras, float32), and saves everything.
+    """Returns the evaluation of the finished network (stock Keras, float32), and saves everything.
 
-    `chosen` says which images chose what; `chosen_on` makes it for a training.
+    It is scored on test; with `score_test` off, and in a trial of a search, on the validation images.
+
+    Args:
+        chosen: which images chose what; `chosen_on` makes it for a training.
+        class_weights: of the loss, float32 (labels,); None for an ensemble, which has no prior of its own.
     """
     write_history(run.history_csv, progress.rows)
     kept, config = progress.kept_epoch, run.manifest.config
-    evaluation, temperature = _evaluate(network, dataset, chosen)
+    fields = {} if class_weights is None else _adjusted(network, dataset, config, class_weights, report)
+    evaluation, calibration = _evaluate(network, dataset, chosen, is_of_test=is_scored_on_test(run.manifest))
     if dataset.validation is not None:
-        report.event(calibrated_on(temperature, config, dataset))
+        report.event(calibrated_on(calibration["temperature"], config, dataset))
     check_interrupted()
-    manifest = run.update_manifest(scores=_scores(evaluation, progress, kept), temperature=temperature)
+    manifest = run.update_manifest(scores=_scores(evaluation, progress, kept), **calibration, **fields)
     save_labels(run.labels_json, dataset.labels)
     save_architecture(network, run.architecture_json)
     save_model(network, run.model_h5, manifest=manifest)
@@ -91,21 +111,49 @@ def chosen_on(config: TrainConfig, dataset: Dataset) -> str:
     return f"{part}; the test images chose nothing.{kept}"
 
 
-def _evaluate(network: keras.Model, dataset: Dataset, chosen: str) -> tuple[Evaluation, float]:
-    """Returns the scores of the network's own probabilities on test, and the temperature that calibrates them."""
-    outputs = predict(network, dataset.test)
+def is_scored_on_test(manifest: Manifest) -> bool:
+    """Whether the run's scores are those of test: a trial of a search is one of many, and only the best is scored."""
+    return manifest.config.score_test and manifest.kind != "trial"
+
+
+def _adjusted(
+    network: keras.Model, dataset: Dataset, config: TrainConfig, class_weights: np.ndarray, report: RunReport
+) -> dict:
+    """Takes the prior out of the network's last biases as far as the settings say; returns fields of the manifest."""
+    prior = prior_of(dataset.train, class_weights, is_of_votes=config.vote_target != "majority")
+    fields = {"prior": dict(zip(dataset.labels, prior.tolist(), strict=True))}
+    if not config.adjust_prior:
+        return fields
+    part = dataset.validation
+    power = useful_power(predict(network, part), part.labels, prior)
+    kernel, bias = network.layers[-1].get_weights()
+    network.layers[-1].set_weights([kernel, (bias - power * np.log(prior)).astype(bias.dtype)])
+    report.event(f"The answers are divided by the prior to the power {power:.2f}, chosen on {part.name}.")
+    return fields | {"prior_power": power}
+
+
+def _evaluate(
+    network: keras.Model, dataset: Dataset, chosen: str, *, is_of_test: bool
+) -> tuple[Evaluation, dict[str, float | None]]:
+    """Returns the scores of the network's own probabilities, and what calibrates them, as fields of the manifest."""
+    scored, part = (dataset.test if is_of_test else dataset.validation), dataset.validation
+    outputs = predict(network, scored)
+    is_copy = np.isin(scored.hashes, dataset.hashes_seen_before_test()) if is_of_test else None
     evaluation = evaluate_probabilities(
         outputs,
-        dataset.test.labels,
+        scored.labels,
         label_names=dataset.labels,
-        split=dataset.test.name,
-        is_training_copy=np.isin(dataset.test.hashes, dataset.hashes_seen_before_test()),
+        split=scored.name,
+        is_training_copy=is_copy,
         chosen_on=chosen,
     )
-    part = dataset.validation
     if part is None:
-        return evaluation, 1.0
-    return evaluation, useful_temperature(outputs if part is dataset.test else predict(network, part), part.labels)
+        return evaluation, {"temperature": 1.0, "unsure_below": None}
+    outputs = outputs if part is scored else predict(network, part)
+    temperature = useful_temperature(outputs, part.labels)
+    sure = answered_at(risk_coverage(with_temperature(outputs, temperature), part.labels))
+    is_known = sure is not None and len(part) >= ENOUGH_IMAGES
+    return evaluation, {"temperature": temperature, "unsure_below": sure.threshold if is_known else None}
 
 
 def calibrated_on(temperature: float, config: TrainConfig, dataset: Dataset) -> str:
@@ -182,11 +230,12 @@ def _int8(run: Run, network: keras.Model, dataset: Dataset) -> str:
     if lost > _INT8_MAY_LOSE:
         run.model_int8.unlink()
         return f"No int8 export: it loses {100 * lost:.1f} points on {part.name} ({len(part):,} images)."
-    accuracy = _int8_accuracy(run, dataset.test)
+    scored = dataset.test if is_scored_on_test(run.manifest) else part
+    accuracy = _int8_accuracy(run, scored)
     run.update_manifest(int8=Int8Metadata(sha256=file_sha256(run.model_int8), accuracy=accuracy))
-    of_test = f"{accuracy:.2%} of {dataset.test.name} right, {100 * (accuracy - run.manifest.scores['accuracy']):+.2f}"
+    of_scored = f"{accuracy:.2%} of {scored.name} right, {100 * (accuracy - run.manifest.scores['accuracy']):+.2f}"
     why = "kept unseen, without validation images" if part is None else f"{-100 * lost:+.2f} points on {part.name}"
-    return f"Int8 export: {why}; {of_test} points."
+    return f"Int8 export: {why}; {of_scored} points."
 
 
 def _int8_accuracy(run: Run, part: Split) -> float:

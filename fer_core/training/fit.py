@@ -88,7 +88,8 @@ class Training:
                 self._fit(model, config, record, soft_labels)
         network.set_weights(progress.best_weights or model.kept_weights())
         chosen = f"{chosen_on(config, dataset)} {teachers_choices}".strip()
-        evaluation = finish(run, network, dataset, progress=progress, chosen=chosen, report=report)
+        given = {"progress": progress, "chosen": chosen, "class_weights": self.class_weights}
+        evaluation = finish(run, network, dataset, report=report, **given)
         return TrainingResult(evaluation, progress)
 
     def _say_where_it_goes_on(self, progress: Progress) -> None:

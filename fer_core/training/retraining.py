@@ -23,7 +23,8 @@ _MIRRORING = ("flip", "alternating_flip")
 _MOST_VIEWS_MOVED = 0.04
 """Of a teacher's fixed views (`fer_core.data.views`), by two of 48 pixels."""
 _DECIDED_HERE = {name: f"Give {name} itself." for name in ("data", "init_from", "seed")} | {
-    "more_images": "The images of the inbox are added by themselves."
+    "more_images": "The images of the inbox are added by themselves.",
+    "score_test": "A retraining is judged on the test images.",
 }
 
 
@@ -86,7 +87,7 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
         values["validation"] = "split"
     if spec.init_from is None:
         values["train_layers"] = "all"
-    values |= {"data": None, "more_images": None, "init_from": spec.init_from}
+    values |= {"data": None, "more_images": None, "init_from": spec.init_from, "score_test": True}
     if spec.seed is not None:
         values["seed"] = spec.seed
     # Another network does not know the options of the base's own.

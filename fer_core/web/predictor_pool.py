@@ -66,6 +66,7 @@ class Generation:
     paths: Paths
     detector_name: str
     free: "queue.LifoQueue[LentPredictor]"
+    threshold: float
 
     @cached_property
     def cost(self) -> Cost | None:
@@ -85,7 +86,7 @@ class _Session:
 class LiveSessions:
     """One `LivePredictor` for each page that is open. Sessions end by themselves when nothing comes for a minute."""
 
-    def __init__(self, *, threshold: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, *, threshold: float | None, clock: Callable[[], float] = time.monotonic):
         self._threshold, self._clock = threshold, clock
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._changing = threading.Lock()
@@ -170,6 +171,11 @@ class PredictorPool:
         return self.generation.model
 
     @property
+    def threshold(self) -> float:
+        """The confidence below which a reading is unsure."""
+        return self.generation.threshold
+
+    @property
     def problem(self) -> str:
         """Why a promoted model is not read with, on each page; '' if nothing is wrong."""
         return self._watch.problem
@@ -205,13 +211,14 @@ class PredictorPool:
         model = find_model(settings.model, self._paths)
         free: queue.LifoQueue[LentPredictor] = queue.LifoQueue()
         for _ in range(settings.predictor_count):
-            classifier = make_classifier(model, self._paths)
+            classifier = make_classifier(model, self._paths, prior=settings.prior)
             quick, thorough = (
                 EmotionPredictor(self._make_detector(width), classifier, threshold=settings.threshold)
                 for width in (QUICK_WIDTH, settings.detection_width)
             )
             free.put(LentPredictor(model, quick, thorough))
-        return Generation(model, self._paths, quick.detector.name, free)
+        threshold = classifier.unsure_below if settings.threshold is None else settings.threshold
+        return Generation(model, self._paths, quick.detector.name, free, threshold)
 
     def _make_detector(self, width: int) -> faces.Detector:
         file = self._settings.detector_model

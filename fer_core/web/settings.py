@@ -49,8 +49,11 @@ class WebSettings(Settings):
     """The .onnx file of yunet. Default: $FER_YUNET, or the one that --detector yunet has downloaded."""
     detection_width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[1])] = 640
     """Faces are looked for on a picture of at most this width; a larger one finds smaller faces."""
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.4
-    """A reading with less calibrated confidence is unsure."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """A reading with less calibrated confidence is unsure. Default: what the model's validation images ask for."""
+    prior: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How far the frequencies of the emotions in training are taken out of the answers: 0 not at all, 1 all are equally
+    likely. Default: as the model was saved."""
 
     readers: Annotated[int, Field(ge=0, le=256)] = 0
     """Pictures read at the same time; 0 = as many as there are cores."""

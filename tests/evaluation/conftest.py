@@ -74,7 +74,7 @@ def all_texts(figure) -> list[str]:
 def nothing_is_cut_off(figure) -> bool:
     FigureCanvasAgg(figure).draw()
     box, page = figure.get_tightbbox(), figure.bbox_inches
-    return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.width and box.y1 <= page.height
+    return box.x0 >= -0.01 and box.y0 >= -0.01 and box.x1 <= page.width + 0.01 and box.y1 <= page.height + 0.01
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -59,17 +56,6 @@ def test_a_curve_shows_training_validation_and_the_kept_epoch(column, epochs):
     assert TITLE in all_texts(figure)
     assert nothing_is_cut_off(figure)
     assert legend_is_beside_the_data(figure)
-
-
-def test_few_epochs_are_seen_as_points_shares_in_percent_and_loss_from_zero():
-    one, many, loss = (
-        figures.curve_figure(history(epochs), column, title=TITLE, kept_epoch=None)
-        for epochs, column in ((1, "accuracy"), (100, "accuracy"), (9, "loss"))
-    )
-    markers = [drawn_lines(figure)[name].get_marker() for figure in (one, many) for name in ("training", "validation")]
-    assert markers == ["o", "s", "", ""]
-    assert many.axes[0].yaxis.get_major_formatter()(0.5) == "50%"
-    assert loss.axes[0].get_ylim()[0] == 0
 
 
 def test_without_validation_the_kept_epoch_is_marked_on_the_training_curve_and_missing_values_are_left_out():
@@ -131,26 +117,6 @@ def test_the_overview_says_which_run_is_measured_on_training_images_and_never_ca
     assert "No run with an accuracy yet." in all_texts(figures.overview_figure([]))
 
 
-def test_a_plot_is_written_whole_and_leaves_nothing_else(tmp_path):
-    path = tmp_path / "new folder" / "accuracy.png"
-    figures.save(figures.curve_figure(history(3), "accuracy", title=TITLE, kept_epoch=2), path)
-    assert list(path.parent.iterdir()) == [path]
-    picture = cv2.imread(str(path))
-    assert picture.shape == (720, 1200, 3)
-    assert (picture[0] == 255).all()
-
-
-def test_drawing_does_not_touch_pyplot(tmp_path):
-    program = (
-        "import sys, pathlib\nfrom fer_core.evaluation import figures\n"
-        "light = 'matplotlib' not in sys.modules\n"
-        "figure = figures.class_distribution_figure({'train': {'a': 1, 'b': 2}})\n"
-        f"figures.save(figure, pathlib.Path({str(tmp_path / 'a.png')!r}))\n"
-        "sys.exit(0 if light and 'matplotlib.pyplot' not in sys.modules else 1)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
 def bar_heights(axes) -> list:
     return [[bar.get_height() for bar in container] for container in axes.containers]
 
@@ -188,16 +154,6 @@ def test_each_class_has_a_curve_in_its_emotions_colour_best_first(truth, probabi
         assert len(line.get_xdata()) <= analysis_figures.MOST_POINTS + 1
         assert (line.get_xdata()[0], line.get_xdata()[-1]) == (0, 1)
     assert nothing_is_cut_off(figure)
-
-
-def test_the_area_under_the_drawn_curve_is_the_average_precision(truth, probabilities):
-    few = slice(None, None, 20)
-    curve = precision_recall(probabilities[few], truth[few])[3]
-    figure = analysis_figures.precision_recall_figure({"happy": curve}, {"happy": 45}, title=TITLE)
-    (line,) = figure.axes[0].get_lines()
-    recall, precision = line.get_data()
-    assert line.get_drawstyle() == "steps-pre"
-    assert (np.diff(recall) * precision[1:]).sum() == pytest.approx(curve.average_precision)
 
 
 def test_a_class_without_images_is_named_and_labels_are_no_formulas():

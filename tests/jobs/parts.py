@@ -129,7 +129,13 @@ def make_search(paths: Paths, scores: Sequence[float | None], *, status: str = "
     """Returns a search with a trial for each score; None: it is still being trained."""
     settings = {"recipe": "smoke", "data": "photographs.zip", "space": ("learning_rate",), "max_trials": len(scores)}
     search = create_search(paths, SearchSpec(**settings | spec), clock=lambda: NOON)
-    entries = [_entry(paths, search, number, score) for number, score in enumerate(scores)]
+    fill_search(search, scores, status=status)
+    return search
+
+
+def fill_search(search: Search, scores: Sequence[float | None], *, status: str = "RUNNING") -> None:
+    """Writes trials of these scores into a search, as workers leave them; None: it is still being trained."""
+    entries = [_entry(search.paths, search, number, score) for number, score in enumerate(scores)]
     with changing(search) as state:
         state.started_utc = utc_text(NOON)
         state.entries = entries
@@ -137,7 +143,6 @@ def make_search(paths: Paths, scores: Sequence[float | None], *, status: str = "
         finished = [entry for entry in entries if entry.score is not None]
         if status == "SUCCEEDED":
             state.winner = max(finished, key=lambda entry: entry.score).run
-    return search
 
 
 def _entry(paths: Paths, search: Search, number: int, score: float | None) -> Entry:

@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 from tests.jobs.parts import make_finished_run, make_job
 
 EVERY = {name: command for group in COMMANDS.values() for name, command in group.items()}
-NEEDS_NO_BROKER = (("list",), ("list", "--json"), ("gc", "--dry-run"), ("submit",), ("submit", "tune", "--dry-run"))
+NEEDS_NO_BROKER = (("list", "--json"), ("gc", "--dry-run"), ("submit", "tune", "--dry-run"))
 
 LOADED = """
 import sys
@@ -31,14 +31,6 @@ def test_without_a_command_they_are_listed(arguments, capsys):
     for name, (_, about) in EVERY.items():
         assert f"  {name:<10}{about}" in lines
     assert max(map(len, lines)) <= 90
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_each_command_says_what_it_takes(name, ask):
-    answer = ask(name, "--help") if name != "submit" else ask("submit", "train", "--help")
-    assert answer.code == 0, answer.err
-    assert answer.out.startswith("usage: python -m jobs ")
-    assert "--models-dir FOLDER" in answer.out
 
 
 @pytest.mark.parametrize("arguments", NEEDS_NO_BROKER, ids=" ".join)
@@ -90,7 +82,7 @@ def test_a_name_that_is_misspelt_or_missing_is_said_to_be_so(ask, paths):
     assert ask("status").problem.startswith("Error: `python -m jobs status` needs NAME: a job's id")
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ""])
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", "x" * 200])
 def test_a_name_never_becomes_a_path(ask, name, paths):
     paths.models.mkdir()
     for command in ("status", "logs", "cancel", "best", "promote"):

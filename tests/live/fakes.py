@@ -107,7 +107,7 @@ class BrightnessClassifier:
     name = "brightness"
     labels = ("happy", "sad")
     side, channels = 8, 1
-    framing = None
+    framing, unsure_below = None, 0.4
     is_aligned = False
 
     def __init__(self):

@@ -57,19 +57,6 @@ def test_a_model_that_ends_in_logits_is_found_out_when_it_is_loaded_and_said_onc
     assert said == ["The outputs of shipped/best are no probabilities but logits: softmax is applied to them."]
 
 
-@pytest.mark.parametrize(("pixels", "low", "high"), [("0..255", 0, 255), ("0..1", 0, 1), ("-1..1", -1, 1)])
-def test_a_foreign_model_gets_the_grey_values_that_it_wants(pixels, low, high, paths):
-    seen = []
-
-    def answers(images: np.ndarray) -> np.ndarray:
-        seen.append((float(images.min()), float(images.max())))
-        return np.full((len(images), 7), 1 / 7, np.float32)
-
-    found = Classifier(replace(shipped_model(paths), pixels=pixels), answers)
-    found.classify(np.array([0, 255], np.uint8).reshape(1, 1, 2, 1))
-    assert seen[-1] == pytest.approx((low, high), abs=1e-6)
-
-
 def test_the_models_own_framing_of_a_detector_goes_before_the_detectors(paths):
     detector = ScriptedDetector(lambda call: [])
     model = replace(shipped_model(paths), framing={"scripted": {"scale": 1.3, "right": 0.1, "down": -0.1}})

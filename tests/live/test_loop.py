@@ -7,7 +7,7 @@ import pytest
 
 from fer_core.live.capturing import Recorder
 from fer_core.live.frame import Shown
-from fer_core.live.loop import NOTICE_SECONDS, WAIT_SECONDS, LiveLoop, LiveView, Rate
+from fer_core.live.loop import NOTICE_SECONDS, WAIT_SECONDS, LiveLoop, LiveView
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import LABELS, FakeCamera, FakeClock, face, frames
 
@@ -105,16 +105,6 @@ def test_moments_without_a_frame_leave_the_screen_alive_which_can_end_it():
     screen = CountingScreen(ends_after=3)
     loop(FakeCamera([None] * 50), screen=screen).run()
     assert screen.idle_moments == 3
-
-
-def test_frames_per_second_are_those_of_the_last_two_seconds():
-    clock = FakeClock()
-    rate = Rate(clock)
-    assert rate.tick() == 0.0
-    for step in (0.1,) * 50 + (0.05,) * 50:
-        clock.now += step
-        per_second = rate.tick()
-    assert round(per_second, 6) == 20.0
 
 
 class FakeWindow:

@@ -5,7 +5,6 @@ import threading
 import cv2
 import numpy as np
 
-from fer_core.data.face_picture import network_input
 from fer_core.errors import ArtifactError
 from fer_core.faces.framing import square_of
 from fer_core.live.occlusion import HeatMaps, occlusion_map
@@ -117,8 +116,3 @@ def test_a_model_that_fails_when_asked_leaves_no_map_behind_and_the_next_one_get
     wait_until(lambda: shown(2) == [1])
     assert maps.problem == ""
     maps.close()
-
-
-def test_the_network_sees_the_patch_as_the_background_of_cut_out_faces():
-    cut_out = np.zeros((48, 48, 4), np.uint8)
-    assert occlusion_map(CornerClassifier(), network_input(cut_out, side=48), 0).max() == 0

@@ -1,8 +1,6 @@
 """What is drawn over a frame: the right colours, lengths and names, in the right places, never in the frame itself."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,15 +8,10 @@ import pytest
 from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
 from fer_core.faces import Box
 from fer_core.live.canvas import (
-    WHITE,
-    Stamps,
     bgr,
     font_file,
     has_characters,
-    in_dejavu,
-    one_line,
     readable_on,
-    shortened,
     sizes_for,
     writable,
 )
@@ -218,16 +211,6 @@ def test_a_heat_map_may_reach_outside_the_frame(square, is_seen):
     assert changed(picture(), result).any() == is_seen
 
 
-def test_drawing_loads_no_matplotlib():
-    program = (
-        "import sys, numpy\nfrom fer_core.live.overlay import Overlay, Status\n"
-        "light = 'PIL' not in sys.modules\n"
-        "Overlay(('happy', 'sad')).draw(numpy.zeros((480, 640, 3), 'uint8'), [], Status('m', 'd', 9.0, 0.1))\n"
-        "sys.exit(0 if light and 'matplotlib' not in sys.modules else 1)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
 NOBODY_HAS_IT = "\U000f1234"
 """A character for private use."""
 
@@ -244,19 +227,3 @@ def test_a_name_that_no_font_can_write_is_drawn_by_its_number():
     assert not has_characters(font_file("x"), NOBODY_HAS_IT)
     assert writable(NOBODY_HAS_IT, labels) == "class 1"
     assert changed(picture(), drawn([prediction((200, 150, 160, 160), labels[1], labels=labels)], labels=labels)).any()
-
-
-def test_text_is_put_on_one_line():
-    assert one_line("two\nlines\x1b[31m") == "two lines [31m"
-    assert len(one_line("x" * 1000)) == 200
-    assert shortened("surprised", 8) == "surpris…"
-    assert in_dejavu(f"clip {NOBODY_HAS_IT} – é.mp4") == "clip ? – é.mp4"
-
-
-def test_rendered_text_is_kept_but_never_more_than_so_many_lines_of_it():
-    stamps = Stamps(most_texts=20)
-    first = stamps.text("happy", 14, WHITE, False)
-    assert stamps.text("happy", 14, WHITE, False) is first
-    for number in range(50):
-        stamps.text(f"{number} frames/s", 14, WHITE, False)
-    assert stamps.text("happy", 14, WHITE, False) is not first

@@ -5,9 +5,8 @@ import os
 import re
 import struct
 import sys
-import threading
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,9 +19,8 @@ from PIL import Image
 
 from fer_core.data.face_picture import BACKGROUND, on_background
 from fer_core.errors import SourceError
-from fer_core.live.frame import EveryFrame, Frame, Source
+from fer_core.live.frame import Frame, Source
 from fer_core.live.sources import open_source, picture_names
-from tests.live.fakes import frames
 
 WAIT_SECONDS = 10.0
 
@@ -143,22 +141,6 @@ def test_ten_bits_a_colour_are_read(tmp_path, codec, format):
     frame = read_all(path)[1][0]
     assert frame.picture_bgr.dtype == np.uint8
     assert frame.picture_bgr[24, 8].min() > 245 and frame.picture_bgr[24, 56].max() < 10
-
-
-def test_one_frame_is_decoded_ahead_and_no_more():
-    decoded, second = [], threading.Event()
-
-    def rest() -> Iterator[Frame]:
-        for frame in frames(20)[1:]:
-            decoded.append(frame.number)
-            second.set()
-            yield frame
-
-    source = EveryFrame("clip", frames(1)[0], rest(), rate=25.0, skipped=[])
-    assert source.read(WAIT_SECONDS).number == 0
-    assert second.wait(WAIT_SECONDS)
-    source.close()
-    assert decoded == [1]
 
 
 def test_after_close_a_source_has_ended_and_its_file_is_closed(clips):

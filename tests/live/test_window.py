@@ -16,7 +16,7 @@ import pytest
 from fer_core.errors import SourceError
 from fer_core.live import screen
 from fer_core.live.layout import KEYS
-from fer_core.live.screen import OTHER, check_display, meaning_of, one_line_title, show_still, window_size
+from fer_core.live.screen import OTHER, check_display, meaning_of, show_still, window_size
 from fer_core.store.files import DiskFullError
 from tests.live.fakes import face, frames, shown
 
@@ -145,12 +145,6 @@ def test_a_window_shows_the_picture_and_tells_the_keys(x_server):
         answers = child.stdout.read().split()
     assert answers[answers.index("s") :] == ["s", "other", "other", "h", "q", "False", "True", "None"]
     assert 0.99 * 480 * 360 < colours[PAINTED] <= 480 * 360  # all but the mouse pointer
-
-
-def test_a_title_is_one_short_line():
-    assert one_line_title("two\nlines\t\x00\x1b") == "two lines"
-    assert one_line_title(" \n") == "Faces"
-    assert len(one_line_title("x" * 500)) == 80
 
 
 @pytest.mark.parametrize(

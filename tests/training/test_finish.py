@@ -72,3 +72,32 @@ def test_a_converter_that_fails_costs_an_export_and_not_the_training(begun, monk
     finish.export(run, None, dataset, SimpleNamespace(event=events.append))
     assert events == [f"No {name} export: The converter refuses the model: no." for name in ("LiteRT", "int8")]
     assert not run.model_int8.exists()
+
+
+def test_the_prior_is_taken_out_of_the_saved_weights_and_can_be_put_back(begun, paths, monkeypatch):
+    monkeypatch.setattr(finish, "useful_power", lambda outputs, labels, prior: 0.5)
+    runs = []
+    for adjust_prior in (False, True):
+        run, dataset = begun(epochs=1, adjust_prior=adjust_prior, class_weights="angry=5")
+        train(run, dataset, paths=paths)
+        runs.append(run)
+    priors = [np.array(list(run.manifest.prior.values())) for run in runs]
+    np.testing.assert_array_equal(*priors)
+    assert priors[0].argmax() == dataset.labels.index("angry") and priors[0].sum() == pytest.approx(1)
+    faces = dataset.test.images(slice(None))
+    plain, adjusted = (find_model(run.id, paths) for run in runs)
+    as_trained = make_classifier(replace(plain, temperature=1.0), paths).classify(faces)
+    divided = as_trained / priors[0] ** 0.5
+    bare = replace(adjusted, temperature=1.0)
+    expected = {None: divided / divided.sum(axis=1, keepdims=True), 0.0: as_trained}
+    for prior, answers in expected.items():
+        np.testing.assert_allclose(make_classifier(bare, paths, prior=prior).classify(faces), answers, atol=1e-4)
+
+
+def test_a_run_whose_test_images_are_not_scored_is_scored_on_its_validation_images(begun, paths):
+    run, dataset = begun(epochs=1, score_test=False, eight_bit=True)
+    asked_about = dataset.test._rows.copy()
+    dataset.test.labels[:] = -1  # any look at a test label is an error
+    evaluation = train(run, dataset, paths=paths).evaluation
+    assert (evaluation.split, evaluation.images) == ("validation", len(dataset.validation))
+    assert run.manifest.scores["split"] == "validation" and len(asked_about) == len(dataset.test)

@@ -7,6 +7,7 @@ import sys
 import pytest
 from kills import outcome
 
+from fer_core.cli.train import main
 from fer_core.store.files import file_sha256
 from fer_core.store.runs import list_runs
 from tests.conftest import paths_in
@@ -100,10 +101,9 @@ def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_one_that_was_not
     assert [outcome(again) for again in list_runs(paths)] == [outcome(run)]
 
 
-def test_the_litert_export_is_made_by_resume_where_tensorflow_is(jax_run):
+def test_the_litert_export_is_made_by_resume_where_tensorflow_is(jax_run, capsys):
     run, paths, _, _ = jax_run
-    answer = run_script("--resume", run.id, paths=paths)
-    assert (answer.code, answer.err) == (0, "")
-    assert f"Its LiteRT export is made: {run.model_tflite}" in answer.out
+    main(["--resume", run.id, "--models-dir", str(paths.models), "--history-dir", str(paths.history)])
+    assert f"Its LiteRT export is made: {run.model_tflite}" in capsys.readouterr().out
     assert run.manifest.litert.sha256 == file_sha256(run.model_tflite)
     assert run.manifest.litert.largest_difference < 1e-4

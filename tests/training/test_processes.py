@@ -1,14 +1,17 @@
-"""What needs a process of its own: two devices, and a loss that is no number."""
+"""Two devices, which need a process of their own, and a loss that is no number."""
 
 import os
 import re
 import sys
 
 import numpy as np
+import pytest
 
+from fer_core.errors import NonFiniteLossError
 from fer_core.store.runs import list_runs
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.history import read_history
+from fer_core.training.train import train
 from tests.script import run_script
 
 SMALL = ("--data=sample", "--sample-per-class=20", "--recipe=smoke", "--epochs=2", "--precision=float32", "--threads=1")
@@ -43,21 +46,21 @@ def test_two_devices_train_and_each_image_counts_once(paths):
     assert all(np.isfinite(row["loss"]) for row in read_history(run.history_csv).rows)
 
 
-def test_a_loss_that_is_no_number_ends_with_3_and_keeps_the_last_good_checkpoint(paths):
-    # Decay takes up to ten times a weight from it each step: weights grow ninefold a step towards the warm-up's end.
-    growing = ("--optimizer=sgd", "--learning-rate=10", "--weight-decay=1", "--warmup-epochs=8", "--schedule=constant")
-    sizes = ("--sample-per-class=55", "--batch-size=8", "--epochs=9")
-    answer = run_script(*SMALL, *sizes, *growing, paths=paths)
-    (run,) = list_runs(paths)
-    problem, hint = answer.err.splitlines()[:2]
-    assert answer.code == 3
+# Decay takes up to ten times a weight from it each step: weights grow ninefold a step towards the warm-up's end.
+GROWING = {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0, "warmup_epochs": 8.0, "schedule": "constant"}
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_last_good_checkpoint(begun, paths):
+    run, dataset = begun(**GROWING, precision="float32", sample_per_class=55, batch_size=8, epochs=9)
     where = (
         r"(the loss is nan in epoch (\d), batch \d+ of 35|a weight is no number at the end of epoch (\d))\. The check"
     )
-    found = re.match(f"Error: The training went wrong: {where}", problem)
+    with pytest.raises(NonFiniteLossError, match=f"^The training went wrong: {where}") as caught:
+        train(run, dataset, paths=paths)
+    found = re.search(where, str(caught.value))
     epoch = int(found[2] or found[3])
     assert epoch > 1
-    assert "smaller --learning-rate" in hint
-    assert (run.state.status, run.state.epoch, run.state.message in problem) == ("FAILED", epoch - 1, True)
+    assert "smaller --learning-rate" in caught.value.hint
+    assert (run.state.status, run.state.epoch, run.state.message in str(caught.value)) == ("FAILED", epoch - 1, True)
     assert read_progress(run.checkpoint).epoch == epoch - 1
     assert not run.model_h5.exists()

@@ -8,7 +8,7 @@ from fer_core.config import TrainConfig
 from fer_core.store.metrics import read_metrics
 from fer_core.store.runs import create_run
 from fer_core.training import report as reporting
-from fer_core.training.report import RunReport, duration, epoch_line
+from fer_core.training.report import RunReport, epoch_line
 
 ROW = {"epoch": 3, "loss": 1.23456, "accuracy": 0.5, "seconds": 12.34, "images_per_second": 2345.6}
 
@@ -67,11 +67,3 @@ def test_how_long_it_takes_is_said_in_words_and_numbers(run):
         assert report.has_estimate
     assert heard[0]["text"] == "About 30 s an epoch: 51 min for 100 epochs, less if it stops early."
     assert (heard[0]["epoch_seconds"], heard[0]["total_seconds"]) == (30.5, 3050)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(3.21, "3.2 s"), (41.4, "41 s"), (700, "12 min"), (12_000, "3 h 20 min"), (6_001, "1 h 40 min")],
-)
-def test_times_are_as_exact_as_people_need(seconds, text):
-    assert duration(seconds) == text

@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_core.store.clock import utc_text
 from fer_core.tuning.entries import SearchState, winner
 from fer_core.tuning.plots import NAMES, best_score_figure, pareto_figure, settings_figure, write_plots
 from fer_core.tuning.state import load_state
+from tests.evaluation.conftest import all_texts, nothing_is_cut_off
 from tests.tuning.made_up import BEGIN, OBJECTIVE, confirmation, failed, made_up_search, minutes, plan_of, trial
 
 FIGURES = (best_score_figure, settings_figure, pareto_figure)
@@ -42,16 +42,6 @@ def chosen(state: SearchState):
     return winner(state.entries, state.plan.spec.objective)
 
 
-def texts(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text"))]
-
-
-def nothing_is_cut_off(figure) -> bool:
-    FigureCanvasAgg(figure).draw()
-    box, page = figure.get_tightbbox(), figure.bbox_inches
-    return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.width and box.y1 <= page.height
-
-
 @pytest.mark.parametrize("plan", [PLAN, LOSS_PLAN])
 def test_the_best_score_so_far_never_gets_worse_and_ends_with_the_best(plan):
     state = searched(20, plan)
@@ -75,7 +65,7 @@ def test_every_training_is_a_point_at_the_time_when_it_ended():
     }
     assert figure.axes[0].get_xlabel() == "minutes since the search began"
     named = {"the recipe's own settings: 50.0%", "the best so far: trial 1, 60.0%"}
-    assert named | {"the winner: trial 0, 55.0% on average"} <= set(texts(figure))
+    assert named | {"the winner: trial 0, 55.0% on average"} <= set(all_texts(figure))
     assert nothing_is_cut_off(figure)
     days = best_score_figure(state_of([trial(0, 0.5, told_utc=utc_text(minutes(60 * 50)))]))
     assert days.axes[0].get_xlabel() == "hours since the search began"
@@ -105,7 +95,7 @@ def test_no_trial_beats_the_joined_ones_in_score_and_cost_and_the_legend_names_t
     (front,) = [line for line in figure.axes[0].get_lines() if line.get_drawstyle() == "steps-post"]
     assert len(front.get_xdata()) > 2 and (np.diff(front.get_xdata()) > 0).all()
     assert (np.diff(front.get_ydata()) * (-1 if plan is LOSS_PLAN else 1) > 0).all()
-    (label,) = {text for text in texts(figure) if "no other is better and cheaper" in text}
+    (label,) = {text for text in all_texts(figure) if "no other is better and cheaper" in text}
     assert label.endswith(f", {chosen(state).trial.number}") and len(label.split(",")) == len(front.get_xdata())
     assert nothing_is_cut_off(figure)
     costs = pareto_figure(state_of([trial(0, 0.5, parameters=1000), trial(1, 0.6, parameters=90_000)])).axes[0]
@@ -117,7 +107,7 @@ def test_a_search_without_a_finished_trial_is_drawn_and_says_so(entries):
     for make_figure in FIGURES:
         figure = make_figure(state_of(entries))
         is_told = {"No trial has been finished yet.", "The trials differ in no setting yet.", "failed"}
-        assert is_told & set(texts(figure))
+        assert is_told & set(all_texts(figure))
         assert nothing_is_cut_off(figure)
 
 

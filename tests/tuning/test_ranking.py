@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_core.tuning.entries import latencies, milliseconds_text, pareto, ranked, standings, winner
+from fer_core.tuning.entries import latencies, pareto, ranked, standings, winner
 from tests.tuning.made_up import confirmation, failed, trial
 
 F1 = "val_macro_f1"
@@ -68,8 +68,3 @@ def test_the_same_network_takes_the_same_time_whenever_it_was_measured():
     entries = [trial(0, 0.4, parameters=100, latency_ms=0.045), trial(1, 0.5, parameters=100, latency_ms=0.039)]
     entries += [trial(2, parameters=10, latency_ms=0.2), trial(3, 0.5, parameters=7), trial(4, 0.5, latency_ms=3.0)]
     assert latencies(entries) == {0: 0.039, 1: 0.039, 2: 0.2, 4: 3.0}
-
-
-@pytest.mark.parametrize(("milliseconds", "text"), [(0.0391, "0.039"), (0.5, "0.5"), (9.94, "9.9"), (123.4, "123")])
-def test_a_latency_has_two_digits_that_count(milliseconds, text):
-    assert milliseconds_text(milliseconds) == text

@@ -89,12 +89,12 @@ def test_a_search_of_which_no_trial_was_finished_has_failed(paths):
     assert not search.best_toml.exists()
 
 
-def test_of_three_processes_at_once_one_ends_the_search(over):
+def test_of_two_processes_at_once_one_ends_the_search(over):
     command = [sys.executable, "-c", ENDING, str(over.paths.models)]
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "FER_HISTORY_DIR": str(over.paths.history)}
-    children = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
+    children = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(2)]
     errors = b"".join(child.communicate(timeout=100)[1] for child in children)
-    assert sorted(child.returncode for child in children) == [0, 9, 9], errors.decode()
+    assert sorted(child.returncode for child in children) == [0, 9], errors.decode()
     check_is_whole(over)
 
 

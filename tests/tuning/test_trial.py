@@ -2,9 +2,6 @@
 
 import csv
 import re
-import signal
-import subprocess
-import sys
 from typing import NamedTuple
 
 import cv2
@@ -20,7 +17,7 @@ from fer_core.tuning.plots import NAMES
 from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import Search, changing, create_search, load_state
 from tests.conftest import PROJECT, paths_in
-from tests.script import clean_environment, run_script
+from tests.script import run_script
 from tests.tuning.made_up import made_up_search, rows, run_of, trial
 
 TRIAL = ("-m", "fer_core.cli.trial")
@@ -204,29 +201,6 @@ def test_a_trial_that_cannot_keep_up_is_stopped_and_counts_with_what_it_came_to(
     assert "Stopped early after epoch 1 of 2" in said
     assert runs_of(search)[4].state.status == "SUCCEEDED"
     assert load_state(search).stopped == {4: entry.message}
-
-
-def test_a_trial_killed_in_the_middle_goes_on_where_it_was(paths, tmp_path):
-    search = make_search(paths, "killed", max_trials=1, settings=SETTINGS | {"epochs": 8})
-    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
-    command = [sys.executable, *TRIAL, search.id, "--job", "killed.s0.0", *folders]
-    environment = clean_environment(paths, ENVIRONMENT)
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as child:
-        for line in child.stdout:
-            if line.startswith("epoch   2"):
-                child.send_signal(signal.SIGKILL)
-    assert child.returncode == -signal.SIGKILL
-    (begun,) = load_state(search).entries
-    assert begun.status == "RUNNING"
-    run = Run(search.run_folder(begun.run), paths.history)
-    run.update_manifest(git_commit="c0ffee0" + "0" * 33)
-    answer = run_script("killed", "--job", "killed.s0.0", paths=paths, script=TRIAL, environment=ENVIRONMENT)
-    assert (answer.code, answer.err) == (0, "")
-    assert re.search(r"^Goes on after epoch [2-7] of 8\.$", answer.out, re.MULTILINE)
-    assert "Commit c0ffee0 began it: the same bits are promised only" in answer.out
-    (entry,) = load_state(search).entries
-    assert (entry.run, entry.status, entry.epochs) == (begun.run, "COMPLETED", 8)
-    assert load_state(search).winner == begun.run
 
 
 def test_what_cannot_be_trained_is_said_before_keras_is_loaded(paths, tmp_path):

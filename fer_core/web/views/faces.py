@@ -39,18 +39,18 @@ def index() -> str:
 @upload.post("/")
 def results() -> str:
     """What is read in the pictures of the form. Nothing of them is kept."""
-    finding, files, settings = uploads.form_fields(_UploadForm).faces, uploads.sent_files(), service().settings
-    uploads.check_together(files, most_pixels=settings.pixels)
-    with service().pool.lent() as lent:
+    finding, files, held = uploads.form_fields(_UploadForm).faces, uploads.sent_files(), service()
+    uploads.check_together(files, most_pixels=held.settings.pixels)
+    with held.pool.lent() as lent:
         pictures = [_shown(data, finding, lent) for data in files]
     labels = _labels(lent.model.labels)
-    return render_template("results.html", pictures=pictures, threshold=settings.threshold, **labels)
+    return render_template("results.html", pictures=pictures, threshold=held.pool.threshold, **labels)
 
 
 @live_page.get("/live")
 def page() -> str:
     """The live page. The camera is the browser's; each frame goes to /api/v1/live and is forgotten."""
-    known = {"smoothing": SMOOTHING_SECONDS, "threshold": service().settings.threshold, "url": "/api/v1/live"}
+    known = {"smoothing": SMOOTHING_SECONDS, "threshold": service().pool.threshold, "url": "/api/v1/live"}
     return render_template("live.html", live=_labels(service().pool.model.labels) | known)
 
 
@@ -83,7 +83,7 @@ def live() -> Response:
         milliseconds = (time.perf_counter() - began) * 1000
     held.figures.count_faces([prediction.label for prediction in predictions])
     height, width = picture_bgr.shape[:2]
-    people = [person(prediction, held.settings.threshold) for prediction in predictions]
+    people = [person(prediction, held.pool.threshold) for prediction in predictions]
     return jsonify(model=lent.model.name, width=width, height=height, faces=people, milliseconds=round(milliseconds, 2))
 
 
