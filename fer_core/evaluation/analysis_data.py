@@ -53,19 +53,25 @@ class FoundData(NamedTuple):
 
 
 def data_for(
-    model: ModelFiles, given: str | None, paths: Paths, *, report: Callable[[str], None] = ignore
+    model: ModelFiles,
+    given: str | None,
+    paths: Paths,
+    *,
+    are_faces: bool = False,
+    report: Callable[[str], None] = ignore,
 ) -> FoundData:
     """Returns the images to analyse the model with, split as it was trained, in the size that it takes.
 
     Args:
         given: what --data says; None: what the model's manifest names, if it is there and its fingerprint is equal.
+        are_faces: its pictures are faces already; without it, they are looked for as they were for the training.
         report: gets progress messages, e.g. of decoding.
 
     Raises:
         DatasetError: the given data is not usable, or has fewer than two classes that the model knows.
     """
     if given is not None:
-        return FoundData(of_known_classes(_loaded(model, given, paths, report), model))
+        return FoundData(of_known_classes(_loaded(model, given, paths, report, are_faces), model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
@@ -177,21 +183,26 @@ def saved_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | No
     return np.frombuffer(content, np.uint64) if is_own else None
 
 
-def _loaded(model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None]) -> "Dataset":
+def _loaded(
+    model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None], are_faces: bool = False
+) -> "Dataset":
     from fer_core.data.dataset import load_dataset
 
     config = model.manifest.config if model.manifest else TrainConfig()
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
     config = config.model_copy(update={"data": data, "more_images": more, "exclude": None, "skip_bad_images": True})
+    if are_faces:
+        config = config.model_copy(update={"faces": "given"})
     shape = {"side": model.side, "channels": model.channels}
     try:
         dataset = load_dataset(config, paths, **shape, report=report)
     except FerError:
-        if config.label_map is None and config.votes is None:
+        if config.label_map is None and config.votes is None and config.faces != "detect":
             raise
         # They were about the data that it was trained on, and need not fit another.
-        config = config.model_copy(update={"label_map": None, "votes": None})
+        faces = "given" if are_faces else "auto"
+        config = config.model_copy(update={"label_map": None, "votes": None, "faces": faces})
         dataset = load_dataset(config, paths, **shape, report=report)
     return dataset
 

@@ -65,6 +65,11 @@ class ModelFiles:
         """Of the .h5 or .keras."""
         return file_sha256(self.model)
 
+    @property
+    def is_aligned(self) -> bool:
+        """Whether it was trained on faces turned upright, and so reads them."""
+        return self.manifest is not None and self.manifest.aligned
+
 
 def find_model(
     given: str | None, paths: Paths, *, labels_file: Path | None = None, pixels: PixelRange | None = None

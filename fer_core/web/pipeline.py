@@ -12,11 +12,11 @@ from itsdangerous import TimestampSigner
 
 from fer_core.data.face_picture import gray, network_input
 from fer_core.faces import Box
-from fer_core.faces.framing import crop_face, square_of
+from fer_core.faces.framing import Framing, crop_face, square_of
 from fer_core.live.classifier import Classifier, framing_for
 from fer_core.live.occlusion import occlusion_map
 from fer_core.live.overlay import Heat, blend_heat
-from fer_core.live.prediction import EmotionPredictor
+from fer_core.live.prediction import EmotionPredictor, Prediction
 
 Finding = Literal["auto", "find", "given"]
 
@@ -48,7 +48,7 @@ def picture_shown(
     framing = framing_for(predictor.detector, predictor.classifier)
     for prediction in predictions[:MOST_FACES]:
         square = prediction.box if is_given else square_of(prediction.box, framing)
-        crop_gray = picture_gray if is_given else crop_face(picture_gray, prediction.box, framing=framing)
+        crop_gray = picture_gray if is_given else _cut(picture_gray, prediction, framing)
         kept = base64.b64encode(_encoded(_at_most(crop_gray, KEPT_PIXELS), ".png"))
         label = prediction.label if len(faces) < _MOST_HEAT_MAPS else None
         faces.append(
@@ -64,6 +64,10 @@ def picture_shown(
         "is_given": is_given,
         "guessed": is_given and finding == "auto",
     }
+
+
+def _cut(picture_gray: np.ndarray, prediction: Prediction, framing: Framing) -> np.ndarray:
+    return crop_face(picture_gray, prediction.box, framing=framing, roll=prediction.roll or 0.0)
 
 
 def _steps(classifier: Classifier, crop: np.ndarray, crop_gray: np.ndarray, label: str | None) -> dict[str, str | None]:

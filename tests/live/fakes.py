@@ -108,6 +108,7 @@ class BrightnessClassifier:
     labels = ("happy", "sad")
     side, channels = 8, 1
     framing, unsure_below = None, 0.4
+    is_aligned = False
 
     def __init__(self):
         self.faces = 0
