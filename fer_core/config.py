@@ -100,6 +100,17 @@ class TrainConfig(Settings):
     """With votes: 8 classes, or 7 without contempt."""
     vote_target: Literal["majority", "probability", "cross-entropy"] = "majority"
     """With votes, trained on: the majority, an emotion drawn by its votes in each epoch, or the shares of the votes."""
+    faces: Literal["auto", "given", "detect"] = "auto"
+    """Faces in the pictures: given (the boxes of the data, else whole pictures), detect (looked for), or auto: by the
+    boxes, else by a look at some pictures: crops stay as they are, and in photographs faces are looked for."""
+    face_detector: str = "auto"
+    """What looks for them: haar, yunet (downloaded once) or auto (yunet where its file is there, else haar)."""
+    align_faces: bool = True
+    """Turn faces that were looked for upright, by their eyes (yunet finds eyes)."""
+    no_face: Literal["leave-out", "whole"] = "leave-out"
+    """Pictures in which no face is found: left out, or taken whole."""
+    many_faces: Literal["largest", "leave-out"] = "largest"
+    """Pictures with several faces: the largest is taken, or they are left out."""
     score_test: bool = True
     """Score the finished model on the test images; --no-score-test, for teachers and folds, on the validation ones."""
     more_images: str | None = None

@@ -1,5 +1,6 @@
 """Files on the web whose content is known beforehand: they are downloaded once, and checked."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,11 @@ class Published(NamedTuple):
     name: str
     url: str
     sha256: str
+
+    def is_at(self, path: Path) -> bool:
+        """Returns whether a file holds this content. Raises OSError."""
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256
 
 
 def fetched(published: Published, folder: Path, *, hint: str) -> Path:

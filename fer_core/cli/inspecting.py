@@ -25,10 +25,9 @@ from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
 from fer_core.evaluation.report import print_analysis, print_robustness, print_scores
-from fer_core.live.classifier import face_input, face_pictures, make_classifier
+from fer_core.live.classifier import face_input, face_pictures, found_faces, make_classifier
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output import make_folder
-from fer_core.live.prediction import PHOTO_WIDTH
 from fer_core.live.sources import open_source
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model
@@ -76,12 +75,13 @@ def analyse_if_possible(console: Console, model: ModelFiles, request: LiveReques
 
 def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -> str:
     """Prints the analysis, or the saved one where the images are not there; returns why there is neither, or ''."""
-    views = request.settings.views
+    views, are_faces = request.settings.views, request.settings.faces == "given"
     with console.status("Looking at the test images …") as status:
         dataset, reason = data_for(
             model,
             request.settings.data,
             request.paths,
+            are_faces=are_faces,
             label_map=request.settings.label_map,
             report=status.update,
         )
@@ -280,13 +280,14 @@ def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
         settings.detector,
         paths=request.paths,
         model_file=settings.detector_model,
-        width=settings.detection_width or PHOTO_WIDTH,
+        width=settings.detection_width or faces.PHOTO_WIDTH,
     )
 
     def cut(picture_bgr: np.ndarray) -> Sequence[np.ndarray]:
-        boxes = [face.box for face in detector.find(picture_bgr)]
-        seen = gray(picture_bgr) if model.colours == "gray" else picture_bgr
-        return face_pictures(seen, boxes, detector, model) if boxes else []
+        picture_gray = gray(picture_bgr)
+        found = found_faces(picture_bgr, picture_gray, detector, model)
+        seen = picture_gray if model.colours == "gray" else picture_bgr
+        return face_pictures(seen, found, detector, model) if found else []
 
     return cut
 

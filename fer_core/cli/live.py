@@ -94,7 +94,7 @@ class LiveSettings(Settings):
     list_layers: bool = False
     """List the layers that --layer takes, and end."""
     faces: Literal["find", "given"] = "find"
-    """With pictures: find faces in them, or each is one face already."""
+    """With pictures, also those of --data: find faces in them, or each is one face already."""
 
 
 _ENDS = {

@@ -19,7 +19,7 @@ from fer_core.live.layout import Status
 from fer_core.live.loop import WAIT_SECONDS, LiveLoop, LiveView
 from fer_core.live.output import LOG_SUFFIXES, PredictionLog, Record, check_output, free_path, make_folder
 from fer_core.live.overlay import Overlay
-from fer_core.live.prediction import PHOTO_WIDTH, EmotionPredictor
+from fer_core.live.prediction import EmotionPredictor
 from fer_core.live.predictor import LivePredictor
 from fer_core.live.video_output import VIDEO_SUFFIXES, VideoOutput
 from fer_core.store.clock import utc_now
@@ -209,7 +209,7 @@ class _Stills:
         self._output = None
         if settings.output is not None:
             self._output = AnnotatedPictures(settings.output, path, overwrite=settings.overwrite)
-        detector = _detector(request, settings.detector, settings.detection_width or PHOTO_WIDTH)
+        detector = _detector(request, settings.detector, settings.detection_width or faces.PHOTO_WIDTH)
         self._predictor = EmotionPredictor(detector, classifier, threshold=settings.threshold)
         self._overlay = Overlay(classifier.labels) if settings.display or settings.output else None
         self._record = Record(classifier.labels)

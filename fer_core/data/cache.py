@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import filelock
@@ -31,11 +32,12 @@ from fer_core.data.contents import (
     save_contents,
     sorted_contents,
 )
+from fer_core.data.face_finding import CutOut, Cutter
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.errors import DatasetError, printable
 from fer_core.resources import available_cores, file_lock, sync
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same file would be decoded, hashed or stored in another way."""
 
 _PIXELS = "pixels.u8"
@@ -48,8 +50,19 @@ _MOST_WORKERS = 16
 _ROOM_HINT = "Make room there, or set FER_CACHE_DIR to a folder on another disk."
 
 Report = Callable[[str], None]
-Decoded = tuple[DecodedImage, np.ndarray] | BadImage
-"""An image and its pixels as the network's input, uint8 (side, side); or one that cannot be read."""
+
+
+class Decoded(NamedTuple):
+    """A picture that was read: its image and pixels as the network's input, uint8 (side, side), unless it is left out.
+
+    `bad` says why it cannot be read; `cut` is how its face was cut out, without pixels.
+    """
+
+    name: str
+    image: DecodedImage | None = None
+    pixels: np.ndarray | None = None
+    bad: str = ""
+    cut: CutOut | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,10 @@ def cached_images(
         DatasetError: the source is not usable, or the cache cannot be written. Nothing is kept then.
     """
     folder = cache / "datasets"
-    mine = f"{_short_hash(source.place)}-{side}"
-    finished = folder / f"{mine}-{_short_hash(f'{FORMAT} {cv2.__version__} {source.identity}')}"
+    faces = source.faces
+    mine = f"{_short_hash(source.place + (faces.settings_key if faces else ''))}-{side}"
+    identity = f"{FORMAT} {cv2.__version__} {source.identity} {faces.key if faces else ''}"
+    finished = folder / f"{mine}-{_short_hash(identity)}"
     with _locked(folder, mine, report):
         images = _opened(finished, side)
         if images is None:
@@ -104,14 +119,19 @@ def content_hash(face_gray: np.ndarray) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
-def decode_all(pictures: Iterable[Picture], *, side: int) -> Iterator[Decoded]:
-    """Yields every picture decoded on several threads, in the listing's order, a bounded number at a time."""
+def decode_all(pictures: Iterable[Picture], cutter: Cutter | None, *, side: int) -> Iterator[Decoded]:
+    """Yields every picture decoded on several threads, in the listing's order, a bounded number at a time.
+
+    Args:
+        cutter: cuts out the faces; None where the pictures are faces.
+        side: of the network's input.
+    """
     workers = min(available_cores(), _MOST_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         running: deque[Future] = deque()
         try:
             for group in _grouped(pictures):
-                running.append(pool.submit(lambda group: [_decode(picture, side) for picture in group], group))
+                running.append(pool.submit(lambda group: [_decode(picture, cutter, side) for picture in group], group))
                 if len(running) > 2 * workers:
                     yield from running.popleft().result()
             while running:
@@ -133,16 +153,19 @@ def _grouped(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
     yield group
 
 
-def _decode(picture: Picture, side: int) -> Decoded:
+def _decode(picture: Picture, cutter: Cutter | None, side: int) -> Decoded:
     name = printable(picture.name, kept="")
     try:
-        face_gray = np.ascontiguousarray(gray(picture.read()))
+        cut = cutter.cut(picture) if cutter else CutOut(gray(picture.read()))
     except UnreadablePictureError as error:
-        return BadImage(name, printable(str(error)))
+        return Decoded(name, bad=printable(str(error)))
+    if cut.face_gray is None:
+        return Decoded(name, cut=cut)
+    face_gray = np.ascontiguousarray(cut.face_gray)
     _, deviation = cv2.meanStdDev(face_gray)
     content = content_hash(face_gray)
-    known = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]), picture.known)
-    return known, network_input(face_gray, side=side)[:, :, 0]
+    image = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]), picture.known)
+    return Decoded(name, image, network_input(face_gray, side=side)[:, :, 0], cut=cut._replace(face_gray=None))
 
 
 def _opened(folder: Path, side: int) -> CachedImages | None:
@@ -164,12 +187,13 @@ def _opened(folder: Path, side: int) -> CachedImages | None:
 def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, report: Report) -> None:
     building = finished.with_name(finished.name + _BUILDING)
     try:
+        cutter = source.faces.cutter(source) if source.faces else None
         with source.open() as listing:
             with _writing(building):
                 building.mkdir()
                 if listing.count is not None:
                     check_free_space(building, listing.count * (side * side + _BYTES_PER_IMAGE_BESIDES_PIXELS))
-            contents = _decode_into(building / _PIXELS, listing, side=side, report=report)
+            contents = _decode_into(building / _PIXELS, listing, cutter, side=side, report=report)
         if needs_classes:
             contents = trained_classes(contents, TRAINING_PARTS)
             contents.check_classes(source.location)
@@ -184,20 +208,26 @@ def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, re
         _remove([building])
 
 
-def _decode_into(path: Path, listing: Listing, *, side: int, report: Report) -> Contents:
+def _decode_into(path: Path, listing: Listing, cutter: Cutter | None, *, side: int, report: Report) -> Contents:
     images: list[DecodedImage] = []
     bad_images: list[BadImage] = []
+    cuts: dict[str, CutOut] = {}
+    detects = cutter is not None and cutter.detects
+    doing, report_every = ("finding faces:", _REPORT_EVERY // 20) if detects else ("decoding", _REPORT_EVERY)
     whole = f" of {listing.count:,}" if listing.count is not None else ""
     with _writing(path), path.open("wb") as stream:
-        for number, decoded in enumerate(decode_all(listing.pictures, side=side), start=1):
-            if isinstance(decoded, BadImage):
-                bad_images.append(decoded)
-            else:
-                image, pixels = decoded
-                stream.write(pixels)
-                images.append(image)
-            if number % _REPORT_EVERY == 0:
-                report(f"decoding {number:,}{whole} images")
+        for number, decoded in enumerate(decode_all(listing.pictures, cutter, side=side), start=1):
+            if decoded.bad:
+                bad_images.append(BadImage(decoded.name, decoded.bad))
+            elif decoded.cut.found is not None:
+                cuts[decoded.name] = decoded.cut
+            if decoded.image is not None:
+                stream.write(decoded.pixels)
+                images.append(decoded.image)
+            if number % report_every == 0:
+                report(f"{doing} {number:,}{whole} images")
+    if cutter is not None:
+        cutter.note(listing.report, cuts)
     return sorted_contents(images, bad_images, listing.report)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,10 @@ MORE_IMAGES = "more images"
 """The part of the images that were added to a source: they train and validate, and never test."""
 TRAINING_PARTS = ("train", "Training", ALL_IMAGES, MORE_IMAGES)
 """The parts that are trained on."""
+
+if TYPE_CHECKING:
+    from fer_core.data.face_finding import FaceFinder
+    from fer_core.data.tree import Box
 
 _ARRAYS, _WORDS = "contents.npz", "contents.json"
 _CLASSES_HINT = "At least two emotions are needed, each a folder of pictures (or a number in fer2013.csv)."
@@ -45,7 +49,7 @@ class Picture:
 
     `read` returns uint8 gray, BGR or BGRA of any size, or raises UnreadablePictureError; any thread may call it.
     `held_bytes` is what it keeps in memory until it is read (a picture out of a stream; otherwise 0).
-    `known` is what a data set says of it besides.
+    `known` is what a data set says of it besides; `box` is where its face is.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Picture:
     read: Callable[[], np.ndarray]
     held_bytes: int = 0
     known: Known = NOTHING_KNOWN
+    box: "Box | None" = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Source:
     place: str
     identity: str
     open: Callable[[], AbstractContextManager[Listing]]
+    faces: "FaceFinder | None" = None
+    """What finds the faces in its pictures; None where they are the faces."""
 
 
 class DecodedImage(NamedTuple):

@@ -15,6 +15,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.cache import CachedImages, cached_images
 from fer_core.data.contents import MORE_IMAGES, TRAINING_PARTS, BadImage, Contents, Source, fingerprint
 from fer_core.data.default_source import find_source
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
 from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
@@ -186,6 +187,11 @@ def load_as_trained(config: TrainConfig, paths: Paths, *, labels: tuple[str, ...
     return unnamed if unnamed.labels == labels else dataset
 
 
+def settled_detector(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
+    """Returns the setting of the detector as it holds anywhere: by its name, where one looked for faces."""
+    return {"face_detector": dataset.contents.report.detector or config.face_detector}
+
+
 def _divided(
     source: Source, images: CachedImages, config: TrainConfig, *, channels: int, notes: tuple[str, ...]
 ) -> Dataset:
@@ -247,7 +253,8 @@ def _with_more_images(
     if not folder.is_dir():
         raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
     side = own.pixels.shape[1]
-    more = cached_images(labelled_source(folder), paths.cache, side=side, report=report, needs_classes=False)
+    source = labelled_source(folder, FaceFinder.beside(own.contents, config, paths))
+    more = cached_images(source, paths.cache, side=side, report=report, needs_classes=False)
     contents = more.contents
     if not config.skip_bad_images:
         contents.check_readable()
@@ -312,7 +319,11 @@ def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) ->
         deviations=np.concatenate([own.deviations, more.deviations[is_new]]),
         rows=np.concatenate([own.rows, more.rows[is_new] + own_rows]),
         bad_images=(*own.bad_images, *more.bad_images),
-        report=replace(own.report, notes=[*own.report.notes, *more.notes]),
+        report=replace(
+            own.report,
+            notes=[*own.report.notes, *more.notes],
+            detector=own.report.detector or more.report.detector,
+        ),
         persons=(*own.persons, *[""] * int(is_new.sum())) if own.persons else (),
         shares=None if own.shares is None else np.concatenate([own.shares, np.eye(len(own.labels))[added]]),
         only_trains=None if own.only_trains is None else np.append(own.only_trains, np.zeros(len(added), bool)),

@@ -13,6 +13,7 @@ import numpy as np
 from fer_core.data.cache import Report, cached_images
 from fer_core.data.contents import TRAINING_PARTS, Contents
 from fer_core.data.dataset import Dataset, ignore
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.sources import labelled_source
 from fer_core.errors import did_you_mean
 from fer_core.labels import known_label
@@ -53,8 +54,8 @@ def read_inbox(
     inbox: Path,
     dataset: Dataset,
     known: np.ndarray,
+    finder: FaceFinder,
     *,
-    cache: Path,
     corrected: Collection[tuple[str, int]] = (),
     report: Report = ignore,
 ) -> InboxContents:
@@ -63,6 +64,7 @@ def read_inbox(
     Args:
         dataset: what the images would be added to: its classes are the only ones, and what it has is refused.
         known: content hashes, uint64 (n,), of what the model in use was trained on.
+        finder: finds the faces in its pictures.
         corrected: label and content hash of the images that were added when it was trained.
 
     Raises:
@@ -71,10 +73,13 @@ def read_inbox(
     if not inbox.is_dir():
         return InboxContents((), ())
     # One picture of one class is enough.
-    source = labelled_source(inbox)
-    contents = cached_images(source, cache, side=dataset.side, report=report, needs_classes=False).contents
+    source = labelled_source(inbox, finder)
+    contents = cached_images(source, finder.paths.cache, side=dataset.side, report=report, needs_classes=False).contents
     labels = _labels(contents, dataset)
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
+    taken, left_out = set(contents.names), {"no face is found in it": contents.report.without_face}
+    left_out["several faces are found in it"] = contents.report.several_faces
+    refused += [RefusedImage(name, why) for why, names in left_out.items() for name in names if name not in taken]
     # The model in use knows the picture of a correction: under its former label.
     is_new = ~np.isin(contents.hashes, known) | np.isin(contents.hashes, dataset.contents.hashes)
     for position, objection in enumerate(_objections(contents, dataset, labels)):

@@ -3,19 +3,17 @@
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data import formats
 from fer_core.data.contents import Known, Listing, Picture
-from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.data.fer2013 import TableReading, pixel_rows
 from fer_core.data.formats import ferplus
 from fer_core.data.formats.class_folders import not_read
 from fer_core.data.report import DataReport, folder_around, listed
-from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.tree import Found, Placed, Tree
 from fer_core.data.votes import COLUMNS, MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
 from fer_core.errors import DatasetError
 from fer_core.labels import NAMELESS, USUAL_LABELS, LabelMap, is_emotion, label_map
@@ -77,9 +75,8 @@ class Reading:
 
     @staticmethod
     def picture(one: Placed, known: Known, read: Read, *, held_bytes: int = 0) -> Picture:
-        """Returns a picture, of which only the box is read where it has one."""
-        read = read if one.box is None else partial(_read_cropped, read, one.box)
-        return Picture(one.title, one.part, one.label, read, held_bytes, known)
+        """Returns a picture with its box, if it has one."""
+        return Picture(one.title, one.part, one.label, read, held_bytes, known, one.box)
 
 
 def read_tree(tree: Tree, options: ReadOptions) -> Reading:
@@ -165,32 +162,3 @@ def _named(one: Placed, known: Known, meant: Mapping[str, str]) -> tuple[Placed,
     if known.shares:
         known = known._replace(shares=tuple((meant.get(name, name), share) for name, share in known.shares))
     return one, known
-
-
-def _read_cropped(read: Read, box: Box) -> np.ndarray:
-    return cropped(read(), box)
-
-
-def cropped(picture: np.ndarray, box: Box) -> np.ndarray:
-    """Returns the face in the box: a square around its middle as large as its longer side, moved into the picture.
-
-    Args:
-        picture: uint8 (height, width) or (height, width, channels).
-
-    Raises:
-        UnreadablePictureError: the box lies outside.
-    """
-    height, width = picture.shape[:2]
-    scale = np.array([width, height, width, height] if box.in_parts else [1] * 4)
-    left, top, across, down = np.array(box[:4], float) * scale
-    if across < 1 or down < 1 or left >= width or top >= height or left + across <= 0 or top + down <= 0:
-        raise UnreadablePictureError(f"its face's box lies outside of its {width} x {height} pixels")
-    side = max(round(across), round(down))
-    start_x, span_x = _inside(left + (across - side) / 2, side, width)
-    start_y, span_y = _inside(top + (down - side) / 2, side, height)
-    return picture[start_y : start_y + span_y, start_x : start_x + span_x]
-
-
-def _inside(start: float, span: int, whole: int) -> tuple[int, int]:
-    span = min(span, whole)
-    return min(max(round(start), 0), whole - span), span

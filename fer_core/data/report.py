@@ -42,6 +42,18 @@ class DataReport:
     notes: list[str] = field(default_factory=list)
     votes: str = ""
     """How the votes of several people became labels, in a sentence."""
+    faces: str = ""
+    """Where the faces are in the pictures, and why so, in a sentence."""
+    faces_missed: list[str] = field(default_factory=list)
+    """Sentences on pictures with no face, or several."""
+    without_face: list[str] = field(default_factory=list)
+    """Names of pictures in which none was found."""
+    several_faces: list[str] = field(default_factory=list)
+    """Names of pictures in which several were found."""
+    detector: str = ""
+    """What looked for faces, if something did."""
+    is_aligned: bool = False
+    """Whether faces were turned upright."""
     persons: int | None = None
     """How many people the pictures show; None where that is not known."""
 
@@ -64,6 +76,7 @@ class DataReport:
         said = [] if self.is_usual else [f"Read as {self.format}."]
         said += [text for text in (self._labels(),) if text]
         said += [text for text in (self.votes,) if text]
+        said += [self.faces, *self.faces_missed] if self.detector and self.faces else self.faces_missed
         said += [*self.notes, *(one.sentence() for one in self.left_out)]
         return tuple(printable(text, kept="") for text in said)
 

@@ -16,6 +16,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.archive import file_source, is_text, opener
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Listing, Picture, Source
 from fer_core.data.default_source import SAMPLE_HINT
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import pixel_rows
 from fer_core.data.folder_names import (
@@ -54,6 +55,10 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
     options = read_options(config, paths)
     if data == "sample":
         return _sample_source(config.sample_per_class, options)
+    return replace(_pictures_source(data, options, paths), faces=FaceFinder(config, paths))
+
+
+def _pictures_source(data: str, options: ReadOptions, paths: Paths) -> Source:
     if data == "kaggle":
         return _kaggle_source(options)
     path = expanded(data)
@@ -137,7 +142,7 @@ def _is_looked_into(name: str) -> bool:
     return is_picture(name) or lacks_suffix(name) or may_be_labels(name) or name.lower().endswith(suffixes)
 
 
-def labelled_source(folder: Path) -> Source:
+def labelled_source(folder: Path, finder: FaceFinder) -> Source:
     """Returns the pictures in the folders of a folder as a source of one part; the folders' names are the labels.
 
     Pictures that lie in no folder of a label are left out. Raises DatasetError: the folder cannot be listed.
@@ -146,7 +151,8 @@ def labelled_source(folder: Path) -> Source:
     files, _ = _listed(folder)
     names = sorted(name for name in files if "/" in name and _is_picture_in(folder, name))
     identity = _identity([str(folder), *(f"{name}\0{files[name]}" for name in names)])
-    return Source(folder.name, str(folder), _MORE_PLACE, identity, partial(_opened_labelled, folder, names))
+    opened = partial(_opened_labelled, folder, names)
+    return Source(folder.name, str(folder), _MORE_PLACE, identity, opened, finder)
 
 
 def _is_picture_in(folder: Path, name: str) -> bool:

@@ -57,6 +57,7 @@ def data_for(
     given: str | None,
     paths: Paths,
     *,
+    are_faces: bool = False,
     label_map: str | None = None,
     report: Callable[[str], None] = ignore,
 ) -> FoundData:
@@ -64,6 +65,7 @@ def data_for(
 
     Args:
         given: what --data says; None: what the model's manifest names, if it is there and its fingerprint is equal.
+        are_faces: its pictures are faces already; without it, they are looked for as they were for the training.
         label_map: what --label-map says of the given data.
         report: gets progress messages, e.g. of decoding.
 
@@ -72,7 +74,8 @@ def data_for(
             classes that the model knows.
     """
     if given is not None:
-        return FoundData(of_known_classes(_loaded(model, given, paths, label_map, report), model))
+        dataset = _loaded(model, given, paths, report, are_faces=are_faces, label_map=label_map)
+        return FoundData(of_known_classes(dataset, model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
@@ -82,7 +85,7 @@ def data_for(
         named = " ".join(filter(None, (manifest.data_name, f"({names[0]})" if names else "")))
         return FoundData(None, f"{named} is not here. {_NEEDED}")
     try:
-        class_numbers(model.labels, (dataset := _loaded(model, source, paths, None, report)).labels)
+        class_numbers(model.labels, (dataset := _loaded(model, source, paths, report)).labels)
     except DatasetError as error:
         return FoundData(None, f"{error} {_NEEDED}")
     if dataset.fingerprint != manifest.data_fingerprint:
@@ -185,7 +188,13 @@ def saved_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | No
 
 
 def _loaded(
-    model: ModelFiles, data: str, paths: Paths, label_map: str | None, report: Callable[[str], None]
+    model: ModelFiles,
+    data: str,
+    paths: Paths,
+    report: Callable[[str], None],
+    *,
+    are_faces: bool = False,
+    label_map: str | None = None,
 ) -> "Dataset":
     from fer_core.data.dataset import load_as_trained, load_dataset
 
@@ -193,16 +202,19 @@ def _loaded(
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
     config = config.model_copy(update={"data": data, "more_images": more, "exclude": None, "skip_bad_images": True})
+    if are_faces:
+        config = config.model_copy(update={"faces": "given"})
     shape = {"side": model.side, "channels": model.channels}
     if label_map is not None:
         return load_dataset(config.model_copy(update={"label_map": label_map}), paths, **shape, report=report)
     try:
         dataset = load_as_trained(config, paths, labels=model.labels, **shape, report=report)
     except FerError:
-        if config.label_map is None and config.votes is None:
+        if config.label_map is None and config.votes is None and config.faces != "detect":
             raise
         # They were about the data that it was trained on, and need not fit another.
-        config = config.model_copy(update={"label_map": None, "votes": None})
+        faces = "given" if are_faces else "auto"
+        config = config.model_copy(update={"label_map": None, "votes": None, "faces": faces})
         dataset = load_dataset(config, paths, **shape, report=report)
     return dataset
 

@@ -19,7 +19,9 @@ MOST_SHOWN = 300
 
 
 def audit_page(audit: Audit, dataset: Dataset, suspicious: Sequence[SuspiciousLabel] | None) -> str:
-    """Returns the page as HTML: suspicious labels, contradictions and near-duplicates, each with its pictures.
+    """Returns the page as HTML: suspicious labels, contradictions, near-duplicates, each with its pictures.
+
+    Then the pictures in which no face was found, or several; of those that are left out, only the names.
 
     Ticked pictures are saved by the page as a list for `--exclude`; those of the test images cannot be ticked.
 
@@ -49,6 +51,11 @@ def audit_page(audit: Audit, dataset: Dataset, suspicious: Sequence[SuspiciousLa
         audit=audit,
         suspicious=suspicious,
         conflicting=conflicting,
+        faces={
+            "Pictures without a face": audit.report.without_face,
+            "Pictures with several faces": audit.report.several_faces,
+        },
+        labels={name: contents.label(number) for name, number in position.items()},
         trained=trained - set(dataset.test.names(slice(None))),
         most=MOST_SHOWN,
     )

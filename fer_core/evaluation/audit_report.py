@@ -22,6 +22,8 @@ def print_audit(console: "Console", audit: "Audit") -> None:
     console.print(_audit_table(audit))
     console.print()
     say(console, f"Format: {audit.report.format}. {audit.report.of_persons()}".strip())
+    if audit.report.faces and not audit.report.detector:  # otherwise it is among the notes
+        say(console, audit.report.faces)
     for shared in audit.shared:
         other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
         count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."

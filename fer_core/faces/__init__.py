@@ -8,11 +8,12 @@ imports none of them, and no OpenCV.
 import importlib
 import pkgutil
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from fer_core.errors import ConfigError, did_you_mean
+from fer_core.errors import ConfigError, FerError, did_you_mean
 from fer_core.paths import Paths
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ DETECT_EVERY = 4
 """Frames of a video. In between, a box is moved by the optical flow, which takes 0.4 ms instead of 3 (yunet) or 20
 (haar). It then lies 0.012 of its width beside where yunet would have put it (0.008 for 2, 0.014 for 5; standing still
 or walking by)."""
+PHOTO_WIDTH = 640
+"""Faces are looked for on a picture of at most this width. Twice that of a video, since a photograph may hold many
+small faces; on 1000 and more, yunet loses or doubles a face that fills the picture."""
 MIN_FACE_PIXELS = 40
 """Smaller faces (the square root of the box's area, in pixels of the frame) are not looked for: enlarged to the 48
 pixels that FER-2013 has, they show less than it does."""
@@ -42,10 +46,14 @@ class Box(NamedTuple):
 
 
 class Face(NamedTuple):
-    """One face found. `score` is 0..1, and 1.0 where the detector gives none."""
+    """One face found. `score` is 0..1, and 1.0 where the detector gives none.
+
+    `roll` is how far it is turned in the picture, in degrees, clockwise; None where the detector finds no eyes.
+    """
 
     box: Box
     score: float
+    roll: float | None = None
 
 
 class Detector(Protocol):
@@ -60,7 +68,7 @@ class Detector(Protocol):
 
 def names() -> tuple[str, ...]:
     """Returns the names of all detectors; 'auto' is none of them."""
-    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"framing"}))
+    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"aligning", "framing"}))
 
 
 def framings() -> dict[str, dict[str, float]]:
@@ -103,6 +111,27 @@ def make_detector(
         )
     may_download = name != AUTO if may_download is None else may_download
     options = {"paths": paths, "model_file": model_file, "may_download": may_download}
-    if name == AUTO:
-        name = "haar" if detector_module("yunet").find_file(**options) is None else "yunet"
-    return detector_module(name).make(width=width, **options)
+    return detector_module(_resolved(name, options)).make(width=width, **options)
+
+
+def detector_key(name: str, *, paths: Paths) -> str:
+    """Returns a text that changes when `make_detector` would return one that finds or frames faces in another way.
+
+    It is empty where that detector cannot be made. Downloads nothing.
+    """
+    options = {"paths": paths, "model_file": None, "may_download": False}
+    try:
+        name = _resolved(name, options)
+        module, digest = detector_module(name), ""
+        if name == "yunet":  # where its file is not there, the published one will be downloaded
+            file = module.find_file(**options)
+            digest = sha256(file.read_bytes()).hexdigest() if file else module.YUNET.sha256
+        return f"{name} {digest} {module.FRAMING}"
+    except (FerError, OSError):
+        return ""
+
+
+def _resolved(name: str, options: dict) -> str:
+    if name != AUTO:
+        return name
+    return "haar" if detector_module("yunet").find_file(**options) is None else "yunet"

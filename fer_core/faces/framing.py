@@ -33,27 +33,50 @@ class Framing:
     down: float = 0.0
 
 
-def square_of(box: Box, framing: Framing) -> Box:
-    """Returns the square around the face as FER-2013 would have framed it, in pixels of the frame, unrounded."""
+def square_of(box: Box, framing: Framing, *, roll: float = 0.0) -> Box:
+    """Returns the square around the face as FER-2013 would have framed it, in pixels of the frame, unrounded.
+
+    Of a face that is turned by `roll` degrees (clockwise), it is that square before it is turned about its centre.
+    """
     reference = math.sqrt(max(box.width, 0) * max(box.height, 0))
-    side = framing.scale * reference
-    center_x = box.x + box.width / 2 + framing.right * reference
-    center_y = box.y + box.height / 2 + framing.down * reference
+    side, turned = framing.scale * reference, math.radians(roll)
+    right = framing.right * math.cos(turned) - framing.down * math.sin(turned)
+    down = framing.right * math.sin(turned) + framing.down * math.cos(turned)
+    center_x = box.x + box.width / 2 + right * reference
+    center_y = box.y + box.height / 2 + down * reference
     return Box(center_x - side / 2, center_y - side / 2, side, side)
 
 
-def crop_face(frame: np.ndarray, box: Box, *, framing: Framing) -> np.ndarray:
+def crop_face(frame: np.ndarray, box: Box, *, framing: Framing, roll: float = 0.0) -> np.ndarray:
     """Returns the face as the square picture that the network was trained on, at the frame's own resolution.
 
     Args:
         frame: uint8 (height, width), or with colours as a third dimension.
         box: in pixels of `frame`; may reach outside it, or lie there: the edge is repeated, nothing is squeezed.
         framing: how this detector's boxes relate to FER-2013's framing.
+        roll: of a face that is to be aligned: by how many degrees it is turned clockwise, which is undone.
 
     Returns:
         uint8 (side, side), with the frame's colours, a copy; at least 1 and at most four times the frame's longer side.
     """
-    square = square_of(box, framing)
+    square = square_of(box, framing, roll=roll)
+    return _cut(frame, square) if not roll else _aligned(frame, square, roll)
+
+
+def _aligned(frame: np.ndarray, square: Box, roll: float) -> np.ndarray:
+    turned = math.radians(roll)
+    reach = (abs(math.sin(turned)) + abs(math.cos(turned))) * square.width
+    center_x, center_y = square.x + square.width / 2, square.y + square.height / 2
+    # Cut out first: OpenCV turns no picture with a side of more than 32,767 pixels.
+    around = _cut(frame, Box(center_x - reach / 2, center_y - reach / 2, reach, reach))
+    side = min(max(_rounded(square.width), 1), len(around))
+    middle = (len(around) - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), roll, 1)
+    matrix[:, 2] += (side - len(around)) / 2
+    return cv2.warpAffine(around, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _cut(frame: np.ndarray, square: Box) -> np.ndarray:
     height, width = frame.shape[:2]
     side = min(max(_rounded(square.width), 1), _LARGEST_CROP * max(height, width))
     left, right, columns = _span(square.x, square.width, side=side, limit=width)

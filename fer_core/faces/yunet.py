@@ -3,6 +3,7 @@
 Its file is no part of the project: 230 kB under the MIT licence, from OpenCV's model zoo.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from fer_core.faces import Face
 from fer_core.faces.framing import Framing, largest_first, shrunk
 from fer_core.paths import Paths, expanded
 from fer_core.published import Published, fetched
-from fer_core.store.files import file_sha256
 
 FRAMING = Framing(scale=1.105, right=-0.005, down=-0.028)
 """Medians over 3,436 training images of FER-2013, of which 92.4 % were found again. The reference length is the one
@@ -103,8 +103,13 @@ class YuNetDetector:
         if rows is None:
             return []
         rows = rows[np.isfinite(rows).all(axis=1)].tolist()
-        faces = (Face(small.in_frame(*row[:4]), min(row[-1], 1.0)) for row in rows)
+        faces = (Face(small.in_frame(*row[:4]), min(row[-1], 1.0), _roll(row[4:8])) for row in rows)
         return largest_first(faces)
+
+
+def _roll(eyes: list[float]) -> float:
+    """Returns by how many degrees the line through the eyes is turned; `eyes` are x and y of each, leftmost first."""
+    return math.degrees(math.atan2(eyes[3] - eyes[1], eyes[2] - eyes[0]))
 
 
 def check_loadable(path: Path) -> None:
@@ -113,7 +118,7 @@ def check_loadable(path: Path) -> None:
     The file as published needs no trial. Any other gets one in a process of its own, because OpenCV's reader does not
     refuse every damaged file: some of them end the process with a segmentation fault.
     """
-    if path.stat().st_size <= _MAX_BYTES and (file_sha256(path) == YUNET.sha256 or _loads_in_another_process(path)):
+    if path.stat().st_size <= _MAX_BYTES and (YUNET.is_at(path) or _loads_in_another_process(path)):
         return
     raise ArtifactError(
         f"{path} is not a YuNet face detector that OpenCV {cv2.__version__} can load.",
@@ -154,7 +159,7 @@ def find_file(
         )
     folder = paths.cache / "detectors"
     cached = folder / published.name
-    if cached.is_file() and file_sha256(cached) == published.sha256:
+    if cached.is_file() and published.is_at(cached):
         return cached
     return download(published, folder) if may_download else None
 

@@ -11,11 +11,13 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from fer_core.data.face_finding import find_faces
 from fer_core.data.face_picture import network_input
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.calibration import as_probabilities, meaning_of, with_temperature
 from fer_core.evaluation.prior import with_prior
-from fer_core.faces import Box, Detector
+from fer_core.faces import Detector, Face
+from fer_core.faces.aligning import aligned
 from fer_core.faces.framing import Framing, crop_face
 from fer_core.paths import Paths
 from fer_core.resources import limit_memory, memory_bytes
@@ -44,7 +46,8 @@ _MEANINGS = {
 class Classifier:
     """Tells the emotions of faces with a saved model. Not to be used by two threads at once.
 
-    `framing` is by detector, where the model was trained with a framing of its own, else None.
+    `framing` is by detector, where the model was trained with a framing of its own, else None. `is_aligned`: it was
+    trained on faces turned upright.
     """
 
     def __init__(self, model: ModelFiles, answers: Answers, *, report: Callable[[str], None] = ignore):
@@ -52,6 +55,7 @@ class Classifier:
         self.model = model
         self.name, self.labels, self.framing = model.name, model.labels, model.framing
         self.side, self.channels, self.colours = model.side, model.channels, model.colours
+        self.is_aligned = model.is_aligned
         self._answers = answers
         probed = self._answer(_probes(model.side, model.channels))
         check_labels(model.model, model.labels, outputs=probed.shape[1])
@@ -109,15 +113,28 @@ def framing_for(detector: Detector, classifier: "Classifier | ModelFiles") -> Fr
     return Framing(**own) if own else detector.framing
 
 
+def found_faces(frame: np.ndarray, frame_gray: np.ndarray, detector: Detector, classifier: Classifier) -> list[Face]:
+    """Returns the faces in a frame, the largest first; with their roll if the model was trained on aligned faces.
+
+    Args:
+        frame: uint8, gray (height, width), BGR or BGRA; frame_gray: the same, gray.
+    """
+    found = find_faces(frame, frame_gray, detector)
+    if not classifier.is_aligned:
+        return [face._replace(roll=None) for face in found]
+    return [aligned(face, frame_gray, detector) for face in found]
+
+
 def face_pictures(
-    frame: np.ndarray, boxes: Sequence[Box], detector: Detector, classifier: "Classifier | ModelFiles"
+    frame: np.ndarray, faces: Sequence[Face], detector: Detector, classifier: "Classifier | ModelFiles"
 ) -> np.ndarray:
     """Returns the faces as the network wants them, uint8 (n, side, side, channels).
 
     `frame`: uint8, gray (height, width), BGR or BGRA. For a network that sees gray, gray is quicker.
     """
     framing = framing_for(detector, classifier)
-    return np.stack([face_input(crop_face(frame, box, framing=framing), classifier) for box in boxes])
+    crops = (crop_face(frame, face.box, framing=framing, roll=face.roll or 0.0) for face in faces)
+    return np.stack([face_input(crop, classifier) for crop in crops])
 
 
 def face_input(face: np.ndarray, classifier: "Classifier | ModelFiles") -> np.ndarray:

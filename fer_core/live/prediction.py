@@ -19,15 +19,12 @@ from fer_core.data.face_picture import UnreadablePictureError, decode_picture, g
 from fer_core.data.picture_header import PICTURES_READ
 from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, SourceError, did_you_mean
-from fer_core.faces import Box, Detector
-from fer_core.live.classifier import Classifier, Runtime, face_input, face_pictures, make_classifier
+from fer_core.faces import PHOTO_WIDTH, Box, Detector, Face
+from fer_core.live.classifier import Classifier, Runtime, face_input, face_pictures, found_faces, make_classifier
 from fer_core.paths import Paths
 from fer_core.store.architecture import Colours, PixelRange
 from fer_core.store.model_files import find_model
 
-PHOTO_WIDTH = 640
-"""Faces are looked for on a picture of at most this width. Twice that of a video, since a photograph may hold many
-small faces; on 1000 and more, yunet loses or doubles a face that fills the picture."""
 Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
 Colour = Literal["bgr", "rgb", "gray"]
 Faces = Literal["find", "given"]
@@ -39,7 +36,8 @@ class Prediction:
 
     `box` is in pixels of the picture and may reach outside it. `probabilities` are calibrated, by label name, and sum
     to 1; `confidence` is that of `label`; `unsure` says that it is below the threshold. `person` numbers the people of
-    a video from 1, and is None in a single picture.
+    a video from 1, and is None in a single picture. `roll`: the face was turned clockwise by so many degrees, which was
+    undone before it was read; None where it was read as it is.
 
     So that they do not flicker in a video, `label` and `unsure` may lag behind the probabilities, by 0.3 s and a frame
     at most: then `label` is not the most probable one yet, or `unsure` not what its confidence says now.
@@ -51,6 +49,7 @@ class Prediction:
     probabilities: Mapping[str, float]
     unsure: bool
     person: int | None = None
+    roll: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the prediction as plain values for JSON; the box as x, y, width, height in tenths of a pixel."""
@@ -72,13 +71,19 @@ class ShownLabel(NamedTuple):
 
 
 def make_prediction(
-    box: Box, probabilities: np.ndarray, shown: ShownLabel, *, labels: Sequence[str], person: int | None = None
+    box: Box,
+    probabilities: np.ndarray,
+    shown: ShownLabel,
+    *,
+    labels: Sequence[str],
+    person: int | None = None,
+    roll: float | None = None,
 ) -> Prediction:
     """Returns the prediction of one face from its calibrated probabilities, float (labels,), and what is shown."""
     plain = probabilities.tolist()
     by_label = dict(zip(labels, plain, strict=True))
     name, confidence = labels[shown.label], plain[shown.label]
-    return Prediction(Box(*map(float, box)), name, confidence, by_label, shown.is_unsure, person)
+    return Prediction(Box(*map(float, box)), name, confidence, by_label, shown.is_unsure, person, roll)
 
 
 def shown_of(probabilities: np.ndarray, threshold: float) -> ShownLabel:
@@ -181,27 +186,30 @@ class EmotionPredictor:
         _check_choice("faces", faces, get_args(Faces))
         if faces == "given":
             height, width = picture.shape[:2]
-            boxes, pictures = [Box(0, 0, width, height)], face_input(picture, self.classifier)[np.newaxis]
+            found = [Face(Box(0, 0, width, height), 1.0)]
+            pictures = face_input(picture, self.classifier)[np.newaxis]
         else:
             picture_gray = gray(picture)
-            boxes = self._find(picture, picture_gray)
-            if not boxes:
+            found = self._find(picture, picture_gray)
+            if not found:
                 return []
             seen = picture_gray if self.classifier.colours == "gray" else picture
-            pictures = face_pictures(seen, boxes, self.detector, self.classifier)
+            pictures = face_pictures(seen, found, self.detector, self.classifier)
         rows, labels = self.classifier.classify(pictures), self.classifier.labels
         threshold = self.classifier.unsure_below if self._threshold is None else self._threshold
         shown = [shown_of(row, threshold) for row in rows]
-        return [make_prediction(*one, labels=labels) for one in zip(boxes, rows, shown, strict=True)]
+        return [
+            make_prediction(face.box, *one, labels=labels, roll=face.roll)
+            for face, *one in zip(found, rows, shown, strict=True)
+        ]
 
-    def _find(self, picture: np.ndarray, picture_gray: np.ndarray) -> list[Box]:
+    def _find(self, picture: np.ndarray, picture_gray: np.ndarray) -> list[Face]:
         if self.detector is None:
             raise ConfigError(
                 "This predictor has no detector, and cannot find faces.",
                 hint="Open it with a detector, or say that the picture is a face already.",
             )
-        has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
-        return [face.box for face in self.detector.find(picture if has_colour else picture_gray)]
+        return found_faces(picture, picture_gray, self.detector, self.classifier)
 
 
 def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:

@@ -15,7 +15,7 @@ from fer_core.data.face_picture import gray
 from fer_core.errors import ConfigError
 from fer_core.faces import DETECT_EVERY, Box, Detector, Face
 from fer_core.faces.framing import square_of
-from fer_core.live.classifier import Classifier, face_pictures, framing_for
+from fer_core.live.classifier import Classifier, face_pictures, found_faces, framing_for
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import (
     Prediction,
@@ -99,9 +99,9 @@ class LivePredictor:
         Who is not seen right now keeps the last prediction: what lies under the box may be something else.
         """
         times = [time.perf_counter()]
-        found = self._find(frame)
-        times.append(time.perf_counter())
         frame_gray = gray(frame.picture_bgr)
+        found = self._find(frame, frame_gray)
+        times.append(time.perf_counter())
         self._track(frame_gray, found, frame.seconds)
         times.append(time.perf_counter())
         seen = frame_gray if self.classifier.colours == "gray" else frame.picture_bgr
@@ -113,13 +113,13 @@ class LivePredictor:
         self.stage_seconds = dict(zip(("detect", "track", "classify", "smooth"), durations, strict=True))
         return predictions
 
-    def _find(self, frame: Frame) -> list[Face] | None:
+    def _find(self, frame: Frame, frame_gray: np.ndarray) -> list[Face] | None:
         """Returns what the detector finds, None where it is not its turn."""
         if self._until_detection > 0 and not self._tracker.is_check_due:
             self._until_detection -= 1
             return None
         self._until_detection = self._detect_every - 1
-        return self.detector.find(frame.picture_bgr)
+        return found_faces(frame.picture_bgr, frame_gray, self.detector, self.classifier)
 
     def _track(self, frame_gray: np.ndarray, found: list[Face] | None, seconds: float) -> None:
         if found is not None:
@@ -135,10 +135,10 @@ class LivePredictor:
         self.faces = {}
         if not seen:
             return {}
-        boxes, people = [track.box for track in seen], [track.person for track in seen]
-        pictures = face_pictures(frame, boxes, self.detector, self.classifier)
+        people = [track.person for track in seen]
+        pictures = face_pictures(frame, [track.face for track in seen], self.detector, self.classifier)
         framing = framing_for(self.detector, self.classifier)
-        squares = (square_of(box, framing) for box in boxes)
+        squares = (square_of(track.box, framing) for track in seen)
         self.faces = dict(zip(people, map(SeenFace, pictures, squares), strict=True))
         return dict(zip(people, self.classifier.classify(pictures), strict=True))
 

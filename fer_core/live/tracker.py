@@ -52,10 +52,16 @@ class Track:
 
     def __init__(self, face: Face, seconds: float):
         self.box = self._observed = face.box
+        self.roll = face.roll
         self.person: int | None = None
         self.first_at = self.found_at = self._observed_at = seconds
         self._speed = np.zeros(2)
         self.is_found = True
+
+    @property
+    def face(self) -> Face:
+        """The face as it is now, turned as it was when it was found last."""
+        return Face(self.box, 1.0, self.roll)
 
     def expected(self, seconds: float) -> Box:
         """Returns where the face should be, from where it was observed last and how fast it moved."""
@@ -71,6 +77,7 @@ class Track:
             self.box = self.expected(seconds)
         else:
             self._observe(face.box, seconds)
+            self.roll = face.roll
             self.found_at = seconds
 
     def follow(self, move: Move | None, seconds: float) -> None:

@@ -167,6 +167,8 @@ class Manifest(_Metadata):
     """The SHA-256 of each model that it was distilled from, by the id of its run."""
     framing: dict[str, FramingMetadata] | None = None
     """By detector."""
+    aligned: bool = False
+    """Whether it was trained on faces turned upright by their eyes, and so reads them."""
     temperature: Temperature = 1.0
     unsure_below: Share | None = None
     """The calibrated confidence above which enough of the validation images are right; None: not measured."""

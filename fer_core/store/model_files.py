@@ -77,6 +77,11 @@ class ModelFiles:
         own = file_sha256(self.model)
         return own if self.network is None else sha256(f"{own} {file_sha256(self.network)}".encode()).hexdigest()
 
+    @property
+    def is_aligned(self) -> bool:
+        """Whether it was trained on faces turned upright, and so reads them."""
+        return self.manifest is not None and self.manifest.aligned
+
 
 class _Told(NamedTuple):
     """What a user says of a model that knows nothing of itself."""

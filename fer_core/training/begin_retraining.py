@@ -15,8 +15,9 @@ import numpy as np
 
 from fer_core import networks
 from fer_core.config import TrainConfig
-from fer_core.data.dataset import load_dataset
+from fer_core.data.dataset import load_dataset, settled_detector
 from fer_core.data.default_source import find_source
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.inbox import InboxContents, read_inbox, sentences
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
@@ -86,8 +87,9 @@ def _with_data(
     known = training_hashes(champion, dataset) if champion else None
     known = np.empty(0, np.uint64) if known is None else known
     added = _added(champion) if champion else set()
-    inbox = read_inbox(paths.inbox, dataset, known, cache=paths.cache, corrected=added, report=report)
-    return config.model_copy(update={"data": dataset.source}), inbox
+    finder = FaceFinder.beside(dataset.contents, config, paths)
+    inbox = read_inbox(paths.inbox, dataset, known, finder, corrected=added, report=report)
+    return config.model_copy(update={"data": dataset.source, **settled_detector(config, dataset)}), inbox
 
 
 def _added(champion: ModelFiles) -> set[tuple[str, int]]:

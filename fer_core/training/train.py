@@ -14,7 +14,7 @@ import numpy as np
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
-from fer_core.data.dataset import Dataset, load_as_trained
+from fer_core.data.dataset import Dataset, load_as_trained, settled_detector
 from fer_core.data.reading import settled_labels
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, check_interrupted, did_you_mean
 from fer_core.evaluation.figures import class_distribution_figure, save
@@ -103,7 +103,8 @@ def settings_of_a_run(config: TrainConfig, dataset: Dataset, paths: Paths) -> Tr
     """Returns the settings as a run's manifest has them: whole paths, and models by their ids."""
     files = {name: str(expanded(path).resolve()) for name in _PATHS if (path := getattr(config, name))}
     settings = with_fixed_models(networks.with_all_options(config), paths)
-    return settings.model_copy(update={"data": dataset.source, **files, **settled_labels(config)})
+    settled = files | settled_labels(config) | settled_detector(config, dataset)
+    return settings.model_copy(update={"data": dataset.source, **settled})
 
 
 def train(
@@ -197,6 +198,7 @@ def record_data(run: Run, dataset: Dataset) -> Manifest:
         side=dataset.side,
         channels=dataset.channels,
         framing=framings(),
+        aligned=dataset.contents.report.is_aligned,
         data_name=dataset.name,
         data_source=dataset.source,
         data_fingerprint=dataset.fingerprint,

@@ -12,11 +12,11 @@ from itsdangerous import TimestampSigner
 
 from fer_core.data.face_picture import gray
 from fer_core.faces import Box
-from fer_core.faces.framing import crop_face, square_of
+from fer_core.faces.framing import Framing, crop_face, square_of
 from fer_core.live.classifier import Classifier, face_input, framing_for
 from fer_core.live.occlusion import occlusion_map
 from fer_core.live.overlay import Heat, blend_heat
-from fer_core.live.prediction import EmotionPredictor
+from fer_core.live.prediction import EmotionPredictor, Prediction
 
 Finding = Literal["auto", "find", "given"]
 
@@ -48,10 +48,10 @@ def picture_shown(
     framing = framing_for(predictor.detector, predictor.classifier)
     for prediction in predictions[:MOST_FACES]:
         square = prediction.box if is_given else square_of(prediction.box, framing)
-        crop_gray = picture_gray if is_given else crop_face(picture_gray, prediction.box, framing=framing)
+        crop_gray = picture_gray if is_given else _cut(picture_gray, prediction, framing)
         kept = base64.b64encode(_encoded(_at_most(crop_gray, KEPT_PIXELS), ".png"))
         label = prediction.label if len(faces) < _MOST_HEAT_MAPS else None
-        crop = picture if is_given else crop_face(picture, prediction.box, framing=framing)
+        crop = picture if is_given else _cut(picture, prediction, framing)
         face = face_input(crop_gray if predictor.classifier.colours == "gray" else crop, predictor.classifier)
         faces.append(
             _steps(predictor.classifier, _inside(picture, square), crop_gray, face, label)
@@ -66,6 +66,10 @@ def picture_shown(
         "is_given": is_given,
         "guessed": is_given and finding == "auto",
     }
+
+
+def _cut(picture: np.ndarray, prediction: Prediction, framing: Framing) -> np.ndarray:
+    return crop_face(picture, prediction.box, framing=framing, roll=prediction.roll or 0.0)
 
 
 def _steps(

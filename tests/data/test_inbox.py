@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_core.config import TrainConfig
+from fer_core.data.face_finding import FaceFinder
 from fer_core.data.inbox import InboxContents, read_inbox, sentences
 
 
@@ -21,7 +23,12 @@ def look(load, train_and_test, paths):
     """Returns look(known=…): a look into the inbox beside train/ and test/."""
 
     def look(known=()) -> InboxContents:
-        return read_inbox(paths.inbox, load(train_and_test), np.array(known, np.uint64), cache=paths.cache)
+        return read_inbox(
+            paths.inbox,
+            load(train_and_test),
+            np.array(known, np.uint64),
+            FaceFinder(TrainConfig(), paths, one_by_one=True),
+        )
 
     return look
 
@@ -77,12 +84,13 @@ def test_a_training_image_under_another_label_is_a_correction_and_new_until_it_w
 ):
     shutil.copy(train_and_test / "train" / "sad" / "00029.png", inbox / "happy" / "corrected.png")
     dataset = load(train_and_test)
+    one_by_one = FaceFinder(TrainConfig(), paths, one_by_one=True)
     known = dataset.train.hashes  # the model in use has seen it, as sad
-    found = read_inbox(paths.inbox, dataset, known, cache=paths.cache)
+    found = read_inbox(paths.inbox, dataset, known, one_by_one)
     corrected = next(image for image in found.accepted if image.name == "happy/corrected.png")
     assert (corrected.label, corrected.is_new, found.refused) == ("happy", True, ())
     added = {("happy", corrected.content)}
-    again = read_inbox(paths.inbox, dataset, known, cache=paths.cache, corrected=added)
+    again = read_inbox(paths.inbox, dataset, known, one_by_one, corrected=added)
     assert [image.is_new for image in again.accepted if image.name == "happy/corrected.png"] == [False]
 
 

@@ -12,7 +12,9 @@ from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.evaluation.analysis_data import analysis_of, data_for
 from fer_core.evaluation.calibration import expected_calibration_error, fit_temperature, with_temperature
 from fer_core.evaluation.class_matching import class_numbers
+from fer_core.store.model_files import find_model
 from tests.evaluation.conftest import LABELS, drawn_answers
+from tests.photographs import save_photographs
 
 SETTINGS = {"validation_fraction": 0.2, "seed": 7}
 
@@ -277,3 +279,11 @@ def test_what_chose_the_epoch_is_said_of_the_runs_own_split_alone(make_model, lo
     other = analysed(make_model(drawn), load_drawn(sample_per_class=21))
     assert other.remark == "These are other images than the model was trained and scored with."
     assert other.evaluation.chosen_on == ""
+
+
+def test_faces_in_photographs_are_looked_for_unless_they_are_given(paths, tmp_path, test_data, monkeypatch):
+    monkeypatch.setenv("FER_YUNET", str(test_data / "face_detection_yunet_2026may.onnx"))
+    photographs, model = str(save_photographs(tmp_path / "photographs")), find_model(None, paths)
+    found, given = (data_for(model, photographs, paths, are_faces=are_faces).dataset for are_faces in (False, True))
+    assert (found.contents.report.detector, given.contents.report.detector) == ("yunet", "")
+    assert len(found.contents) == len(given.contents) == 9

@@ -108,6 +108,7 @@ class BrightnessClassifier:
     labels = ("happy", "sad")
     side, channels, colours = 8, 1, "gray"
     framing, unsure_below = None, 0.4
+    is_aligned = False
 
     def __init__(self):
         self.faces = 0

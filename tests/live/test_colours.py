@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ArtifactError
-from fer_core.faces import Box
+from fer_core.faces import Box, Face
 from fer_core.live.classifier import face_pictures
 from fer_core.live.prediction import EmotionPredictor
 from fer_core.live.predictor import LivePredictor
@@ -69,11 +69,12 @@ def test_what_the_three_channels_are_can_be_said(tells_colours, paths):
         find_model(None, paths, colours="rgb")
 
 
-def test_a_crop_in_colour_is_the_crop_in_gray_of_each_channel(tells_colours, paths, test_data):
+@pytest.mark.parametrize("roll", [None, 20.0])
+def test_a_crop_in_colour_is_the_crop_in_gray_of_each_channel(tells_colours, paths, test_data, roll):
     frame_bgr = cv2.imread(str(test_data / "faces" / "photo_happy.jpg"))
     model = find_model(str(tells_colours), paths)
-    box, detector = Box(-20.5, 10, 200, 230), ScriptedDetector(lambda call: [])
-    (face,) = face_pictures(frame_bgr, [box], detector, model)
+    found, detector = Face(Box(-20.5, 10, 200, 230), 0.9, roll=roll), ScriptedDetector(lambda call: [])
+    (face,) = face_pictures(frame_bgr, [found], detector, model)
     for place, channel in enumerate(cv2.split(frame_bgr)[::-1]):
-        (alone,) = face_pictures(channel, [box], detector, model)
+        (alone,) = face_pictures(channel, [found], detector, model)
         np.testing.assert_array_equal(face[:, :, place], alone[:, :, 0])

@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_core.data.face_picture import network_input
 from fer_core.errors import ConfigError
+from fer_core.faces.aligning import aligned
+from fer_core.faces.framing import crop_face
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import EmotionPredictor
 from fer_core.live.predictor import LivePredictor
@@ -194,3 +197,26 @@ def test_nothing_grows_however_many_people_come_and_go():
         tracemalloc.stop()
     assert len(people) > 45
     assert after - before < 20_000
+
+
+@pytest.mark.parametrize("is_aligned", [True, False])
+def test_a_turned_face_is_read_upright_by_a_model_that_was_trained_so_and_as_it_is_by_others(
+    test_data, paths, is_aligned
+):
+    upright = picture(test_data, "photo_happy.jpg")
+    height, width = upright.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), -25, 1)
+    turned = cv2.warpAffine(upright, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    turned_gray, classifier = cv2.cvtColor(turned, cv2.COLOR_BGR2GRAY), BrightnessClassifier()
+    classifier.is_aligned = is_aligned
+    detector = real_detector("yunet", test_data, paths)
+    live, still = LivePredictor(detector, classifier), EmotionPredictor(detector, classifier)
+    live.read(frame_of(turned))
+    (found,) = detector.find(turned)
+    roll = aligned(found, turned_gray, detector).roll if is_aligned else 0.0
+    expected = network_input(crop_face(turned_gray, found.box, framing=detector.framing, roll=roll), side=8)
+    assert np.array_equal(live.faces[1].picture, expected)
+    (prediction,) = still.read_picture(turned)
+    assert prediction.roll == (roll if is_aligned else None)
+    (followed,) = live.read(frame_of(turned, 1))
+    assert np.array_equal(live.faces[followed.person].picture, expected)

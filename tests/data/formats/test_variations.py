@@ -7,9 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from fer_core.data.face_finding import cropped
 from fer_core.data.fer2013 import csv_listing
 from fer_core.data.formats import FORMATS
-from fer_core.data.reading import USUAL, ReadOptions, cropped, read_tree
+from fer_core.data.reading import USUAL, ReadOptions, read_tree
 from fer_core.data.tree import Box
 from fer_core.errors import DatasetError
 from fer_core.labels import label_map

@@ -1,0 +1,168 @@
+"""Training on photographs against training on crops of the same faces, with and without alignment.
+
+    python benchmarks/photographs.py --data ../shared/data/fer2013.zip --yunet FILE
+
+Images of FER-2013 are enlarged 3 to 5 times, turned by up to 30 degrees, and pasted into pictures; detection brings
+them back. Faces that it does not find are left out everywhere: all rows are about the same images. "as they are" is the
+model that comes with the project, which was trained on crops, on what was cut out.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tyro
+from harness import ROOT, SHIPPED, TEST_DATA, YUNET
+from rich.console import Console
+from rich.table import Table
+
+from fer_core.config import TrainConfig
+from fer_core.data.dataset import Dataset, Split, load_dataset
+from fer_core.live.classifier import make_classifier
+from fer_core.paths import Paths
+from fer_core.store.files import read_json
+from fer_core.store.model_files import find_model
+
+SIDE, FRAME_SIZE = 48, (520, 400)
+ENLARGED, MOST_TURNED = (3.0, 5.0), 30.0
+WAYS = {
+    "crops": {"faces": "given"},
+    "photographs, aligned": {"faces": "detect", "face_detector": "yunet"},
+    "photographs, not aligned": {"faces": "detect", "face_detector": "yunet", "align_faces": False},
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line."""
+
+    data: Path = TEST_DATA / "fer2013.zip"
+    """FER-2013; beside it lies faces/mountain.jpg."""
+    yunet: Path = TEST_DATA / YUNET
+    """YuNet's file."""
+    scratch: Path | None = None
+    """Where the pictures and runs go; what is there is used again."""
+    train: int = 4000
+    """Training images."""
+    test: int = 1500
+    """Test images."""
+    epochs: int = 20
+    """Of the recipe `quick`."""
+    seeds: tuple[int, ...] = (1, 2)
+    """Of the trainings; 0 of them: framing alone."""
+
+
+class Bench:
+    """The pictures, and what is measured on them."""
+
+    def __init__(self, options: Options, scratch: Path):
+        self._options, self._scratch = options, scratch
+        self._paths = Paths.from_environment({"FER_CACHE_DIR": str(scratch / "cache")})
+
+    def written(self) -> tuple[int, int]:
+        """Writes crops and photographs, those alone whose face is found; returns how many were written and found."""
+        folders = [self._scratch / "crops", self._scratch / "photographs"]
+        if not (self._scratch / "written").exists():
+            dataset = load_dataset(TrainConfig(data=str(self._options.data), validation="none"), self._paths, side=SIDE)
+            scene = cv2.imread(str(self._options.data.parent / "faces" / "mountain.jpg"))
+            generator = np.random.default_rng(0)
+            for name, split, most in (
+                ("train", dataset.train, self._options.train),
+                ("test", dataset.test, self._options.test),
+            ):
+                for place, (face, label) in enumerate(_some(split, most)):
+                    photograph = _photograph(scene, face, generator)
+                    for folder, picture in zip(folders, (face, photograph), strict=True):
+                        path = folder / name / dataset.labels[label] / f"{place:05}.png"
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        cv2.imwrite(str(path), picture)
+            (self._scratch / "written").write_text(str(self._options.train + self._options.test))
+        lost = self.loaded("photographs, aligned").contents.report.without_face
+        for name in lost:
+            (folders[0] / name).unlink(missing_ok=True)
+        kept = sum(1 for _ in folders[0].rglob("*.png"))
+        return int((self._scratch / "written").read_text()), kept
+
+    def loaded(self, way: str) -> Dataset:
+        """Returns the images as a way of reading them gives them."""
+        folder = self._scratch / way.partition(",")[0]
+        config = TrainConfig(data=str(folder), validation="none", **WAYS[way])
+        return load_dataset(config, self._paths, side=SIDE, report=lambda text: print(text, flush=True))
+
+    def as_they_are(self, way: str) -> float:
+        """Returns the accuracy of the model that comes with the project on these test images."""
+        dataset = self.loaded(way)
+        classifier = make_classifier(find_model(str(SHIPPED.parent), self._paths), self._paths)
+        numbers = np.array([classifier.labels.index(label) for label in dataset.labels])
+        answers = classifier.classify(dataset.test.images(slice(None))).argmax(axis=1)
+        return float((answers == numbers[dataset.test.labels]).mean())
+
+    def trained(self, way: str, seed: int) -> float:
+        """Returns the test accuracy of a training on these images."""
+        models = self._scratch / f"{way.replace(',', '').replace(' ', '-')}-{seed}-{self._options.epochs}"
+        if not any(models.glob("runs/*/evaluation.json")):
+            flags = [f"--{name.replace('_', '-')}" for name in WAYS[way]]
+            values = WAYS[way].values()
+            given = [part for flag, value in zip(flags, values, strict=True) for part in _flag(flag, value)]
+            command = ["train_emotion_model.py", "--data", self._scratch / way.partition(",")[0], "--recipe", "quick"]
+            command += ["--epochs", self._options.epochs, "--seed", seed, "--no-promote", "--validation", "none"]
+            command += ["--models-dir", models, "--history-dir", models / "history", *given]
+            subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=self._environment(), check=True)
+        evaluation = read_json(next(models.glob("runs/*/evaluation.json")), "evaluation")
+        return evaluation["accuracy"]
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {"FER_CACHE_DIR": str(self._scratch / "cache"), "FER_YUNET": str(self._options.yunet)}
+
+
+def _flag(flag: str, value: object) -> list[str]:
+    return [flag.replace("--", "--no-", 1)] if value is False else [flag, str(value)]
+
+
+def _some(split: Split, most: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields some images, uint8 (48, 48), the same ones every time, with their labels."""
+    places = np.sort(np.random.default_rng(0).permutation(len(split))[:most])
+    yield from zip(split.images(places)[..., 0], split.labels[places].tolist(), strict=True)
+
+
+def _photograph(scene_bgr: np.ndarray, face: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Returns a part of the scene with the face on it, enlarged and turned: uint8 (400, 520, 3)."""
+    factor, degrees = generator.uniform(*ENLARGED), generator.uniform(-MOST_TURNED, MOST_TURNED)
+    width, height = FRAME_SIZE
+    room = factor * SIDE * 0.7
+    centre = generator.uniform((room, min(room, height / 2)), (width - room, max(height - room, height / 2)))
+    matrix = cv2.getRotationMatrix2D((SIDE / 2 - 0.5, SIDE / 2 - 0.5), degrees, factor)
+    matrix[:, 2] += centre - (SIDE / 2 - 0.5)
+    large = cv2.warpAffine(face, matrix, FRAME_SIZE, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    where = cv2.warpAffine(np.full_like(face, 255), matrix, FRAME_SIZE, flags=cv2.INTER_NEAREST)
+    top, left = (int(generator.integers(0, max(1, scene_bgr.shape[axis] // 2))) for axis in (0, 1))
+    frame_bgr = cv2.resize(
+        scene_bgr[top : top + scene_bgr.shape[0] // 2, left : left + scene_bgr.shape[1] // 2], FRAME_SIZE
+    )
+    frame_bgr[where > 0] = large[where > 0][:, np.newaxis]
+    return frame_bgr
+
+
+def main(options: Options) -> None:
+    """Makes the pictures, trains, and prints a table."""
+    os.environ["FER_YUNET"] = str(options.yunet)
+    scratch = options.scratch or Path(tempfile.mkdtemp(prefix="photographs-"))
+    bench = Bench(options, scratch.absolute())
+    written, kept = bench.written()
+    title = f"{kept:,} of {written:,} faces found again; test accuracy"
+    table = Table("images", "as they are", *(f"seed {seed}" for seed in options.seeds), title=title)
+    for way in WAYS:
+        table.add_row(
+            way, f"{bench.as_they_are(way):.1%}", *(f"{bench.trained(way, seed):.1%}" for seed in options.seeds)
+        )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

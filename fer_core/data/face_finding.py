@@ -1,0 +1,264 @@
+"""Where the face is in each picture of a data set: in its box, where a detector finds it, or it is the whole picture.
+
+Frames and aligns faces with the code of live reading, so that a network is trained on what it will see.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from fer_core import faces
+from fer_core.config import TrainConfig
+from fer_core.data.contents import Contents, Picture, Source
+from fer_core.data.face_picture import UnreadablePictureError, gray
+from fer_core.data.report import DataReport
+from fer_core.data.tree import Box
+from fer_core.faces.aligning import aligned
+from fer_core.faces.framing import common_area, crop_face, square_of
+from fer_core.paths import Paths
+
+CROP_PIXELS = 128
+"""Pictures whose longer side has no more are faces already: FER-2013 and CK+ have 48, aligned RAF-DB 100."""
+FILLED = 0.75
+"""A face that takes so much of a picture's shorter side, framed as in FER-2013, is cut out already: augmentation moves
+and scales crops by about as much as is left."""
+_SAMPLE = 40
+_SMALL_PIXELS = 256
+"""A single picture that is no larger, and in which no face is found, is most likely one: the web page cuts out so."""
+_NAMED = 3
+_VERSION = 1
+"""Raised whenever the same settings find or cut faces in another way."""
+_USUAL = TrainConfig()
+
+How = Literal["given", "detect"]
+
+
+class CutOut(NamedTuple):
+    """The face of a picture, uint8 gray (height, width), None where the picture is left out.
+
+    `found` is how many faces a detector found, None where none was asked; `is_aligned`: the face was turned upright.
+    """
+
+    face_gray: np.ndarray | None
+    found: int | None = None
+    is_aligned: bool = False
+
+
+class Decision(NamedTuple):
+    """How faces are found in the pictures of a source, and a sentence that says so and why."""
+
+    how: How
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class FaceFinder:
+    """How the settings of a training want faces to be found.
+
+    `one_by_one`: the pictures are no data set, and each is judged by itself (those of the inbox).
+    """
+
+    config: TrainConfig = field(repr=False)
+    paths: Paths
+    one_by_one: bool = False
+
+    @classmethod
+    def beside(cls, contents: Contents, config: TrainConfig, paths: Paths) -> "FaceFinder":
+        """Returns how faces are found in single pictures that join a data set: aligned if its own are."""
+        align = config.align_faces and contents.report.is_aligned
+        return cls(config.model_copy(update={"align_faces": align}), paths, one_by_one=True)
+
+    @property
+    def settings_key(self) -> str:
+        """Tells these settings apart from others; empty for the usual ones."""
+        own, usual = (
+            [getattr(config, name) for name in ("faces", "align_faces", "no_face", "many_faces")]
+            for config in (self.config, _USUAL)
+        )
+        return "" if own == usual else repr(own)
+
+    @property
+    def key(self) -> str:
+        """Changes whenever faces would be found or cut out in another way."""
+        if self.config.faces == "given":
+            return "given"
+        detector = faces.detector_key(self.config.face_detector, paths=self.paths)
+        return f"{_VERSION} {self.settings_key} {detector}"
+
+    def cutter(self, source: Source) -> "Cutter":
+        """Returns what cuts out the faces of a source; with `faces` auto, after a look at some of its pictures.
+
+        Raises ArtifactError, SourceError, ConfigError where there is no such detector; as opening the source does.
+        """
+        detectors = _Detectors(self)
+        if self.config.faces != "auto":
+            return Cutter(self, detectors, Decision(self.config.faces))
+        if self.one_by_one:
+            return Cutter(self, detectors, Decision("detect"))
+        return Cutter(self, detectors, _decided(source, detectors))
+
+
+class _Detectors:
+    """A detector for each thread, made when it is first needed: no detector may be used by two."""
+
+    def __init__(self, finder: FaceFinder):
+        self._finder, self._local = finder, threading.local()
+
+    def own(self) -> faces.Detector:
+        """Returns the detector of this thread."""
+        if not hasattr(self._local, "detector"):
+            name, paths = self._finder.config.face_detector, self._finder.paths
+            self._local.detector = faces.make_detector(name, paths=paths, width=faces.PHOTO_WIDTH)
+        return self._local.detector
+
+
+class Cutter:
+    """Cuts out the faces of one source's pictures. Threads may share it."""
+
+    def __init__(self, finder: FaceFinder, detectors: _Detectors, decision: Decision):
+        self._config, self._one_by_one = finder.config, finder.one_by_one
+        self._detectors, self._decision = detectors, decision
+
+    @property
+    def detects(self) -> bool:
+        """Whether a detector looks at the pictures."""
+        return self._decision.how == "detect"
+
+    def cut(self, picture: Picture) -> CutOut:
+        """Returns the face of a picture. Raises UnreadablePictureError."""
+        pixels = picture.read()
+        if not self.detects:
+            return CutOut(gray(pixels if picture.box is None else cropped(pixels, picture.box)))
+        picture_gray, is_auto = gray(pixels), self._config.faces == "auto"
+        if is_auto and max(picture_gray.shape) <= CROP_PIXELS:
+            return CutOut(picture_gray)
+        detector = self._detectors.own()
+        found = find_faces(pixels, picture_gray, detector)
+        if picture.box is not None:
+            found = _nearest(found, _in_pixels(picture.box, picture_gray))
+        if not found:
+            is_face = self._one_by_one and max(picture_gray.shape) <= _SMALL_PIXELS
+            return CutOut(picture_gray if is_face or self._config.no_face == "whole" else None, 0)
+        if len(found) > 1 and self._config.many_faces == "leave-out":
+            return CutOut(None, len(found))
+        if is_auto and _filled(found[0], picture_gray, detector) >= FILLED:
+            return CutOut(picture_gray, len(found))
+        return self._cut_out(found, picture_gray, detector)
+
+    def _cut_out(self, found: list[faces.Face], picture_gray: np.ndarray, detector: faces.Detector) -> CutOut:
+        face = found[0]._replace(roll=None)
+        if self._config.align_faces:
+            face = aligned(found[0], picture_gray, detector)
+        face_gray = crop_face(picture_gray, face.box, framing=detector.framing, roll=face.roll or 0.0)
+        return CutOut(face_gray, len(found), face.roll is not None)
+
+    def note(self, report: DataReport, found: Mapping[str, CutOut]) -> None:
+        """Writes into the report how the faces were found; `found` has each picture that a detector looked at."""
+        report.faces, report.faces_missed = self._decision.sentence, []
+        report.detector = self._detectors.own().name if found else ""
+        report.is_aligned = any(one.is_aligned for one in found.values())
+        report.without_face = sorted(name for name, one in found.items() if one.found == 0)
+        report.several_faces = sorted(name for name, one in found.items() if one.found > 1)
+        done = {"leave-out": "left out", "whole": "taken whole", "largest": "the largest is taken"}
+        for which, names, rule in (
+            ("No face is", report.without_face, self._config.no_face),
+            ("Several faces are", report.several_faces, self._config.many_faces),
+        ):
+            if names:
+                listed = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+                report.faces_missed.append(f"{which} found in {len(names):,} of {len(found):,}, {done[rule]}: {listed}")
+
+
+def find_faces(picture: np.ndarray, picture_gray: np.ndarray, detector: faces.Detector) -> list[faces.Face]:
+    """Returns the faces in a picture, the largest first.
+
+    Args:
+        picture: uint8, gray (height, width), BGR or BGRA; picture_gray: the same, gray.
+    """
+    has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
+    return detector.find(picture if has_colour else picture_gray)
+
+
+def cropped(picture: np.ndarray, box: Box) -> np.ndarray:
+    """Returns the face in the box: a square around its middle as large as its longer side, moved into the picture.
+
+    Args:
+        picture: uint8 (height, width) or (height, width, channels).
+
+    Raises:
+        UnreadablePictureError: the box lies outside.
+    """
+    height, width = picture.shape[:2]
+    left, top, across, down = _in_pixels(box, picture)
+    if across < 1 or down < 1 or left >= width or top >= height or left + across <= 0 or top + down <= 0:
+        raise UnreadablePictureError(f"its face's box lies outside of its {width} x {height} pixels")
+    side = max(round(across), round(down))
+    start_x, span_x = _inside(left + (across - side) / 2, side, width)
+    start_y, span_y = _inside(top + (down - side) / 2, side, height)
+    return picture[start_y : start_y + span_y, start_x : start_x + span_x]
+
+
+def _inside(start: float, span: int, whole: int) -> tuple[int, int]:
+    span = min(span, whole)
+    return min(max(round(start), 0), whole - span), span
+
+
+def _in_pixels(box: Box, picture: np.ndarray) -> faces.Box:
+    height, width = picture.shape[:2]
+    scale = [width, height, width, height] if box.in_parts else [1] * 4
+    return faces.Box(*(np.array(box[:4], float) * scale).tolist())
+
+
+def _nearest(found: list[faces.Face], box: faces.Box) -> list[faces.Face]:
+    """Returns the face that shares most with the box of the data set, alone; none where no face shares anything."""
+    face = max(found, key=lambda face: common_area(face.box, box), default=None)
+    return [face] if face is not None and common_area(face.box, box) > 0 else []
+
+
+def _filled(face: faces.Face, picture_gray: np.ndarray, detector: faces.Detector) -> float:
+    """Returns how much of the picture's shorter side a face takes as FER-2013 would frame it."""
+    return square_of(face.box, detector.framing).width / min(picture_gray.shape)
+
+
+def _decided(source: Source, detectors: _Detectors) -> Decision:
+    """Looks at some pictures, spread over the source. Raises as opening it and making a detector do."""
+    small: list[str] = []
+    filled: list[float] = []
+    looked_at = 0
+    with source.open() as listing:
+        step = max(1, (listing.count or 0) // _SAMPLE)
+        for picture in islice(listing.pictures, 0, _SAMPLE * step, step):
+            if picture.box is not None:
+                return Decision("given", "Faces: in the boxes of the data.")
+            try:
+                pixels = picture.read()
+            except UnreadablePictureError:
+                continue
+            looked_at += 1
+            height, width = pixels.shape[:2]
+            if max(height, width) <= CROP_PIXELS:
+                small.append(f"{width} x {height}")
+            elif found := find_faces(pixels, gray(pixels), detectors.own()):
+                filled.append(_filled(found[0], gray(pixels), detectors.own()))
+    return _judged(small, filled, looked_at, detectors)
+
+
+def _judged(small: list[str], filled: list[float], looked_at: int, detectors: _Detectors) -> Decision:
+    """Decides by the sizes of small pictures, and by how much their faces fill the larger ones."""
+    if len(small) * 2 >= looked_at:
+        usual = max(small, key=small.count, default="")
+        sentence = f"Faces: the pictures are as small as crops ({usual} pixels), and stay as they are."
+        return Decision("given", sentence if usual else "")
+    name, large = detectors.own().name, looked_at - len(small)
+    found = f"{name} finds faces in {len(filled):,} of {large:,} pictures looked at"
+    if len(filled) * 2 < large:
+        return Decision("given", f"Faces: {found}, so all are taken whole; --faces detect takes what is found.")
+    fraction = f"the middle one fills {np.median(filled):.0%} of its picture"
+    if np.median(filled) >= FILLED:
+        return Decision("given", f"Faces: {found}, and {fraction}: they are cut out already, and stay as they are.")
+    better = " yunet finds more: --face-detector yunet downloads it." if name == "haar" else ""
+    return Decision("detect", f"Faces: {found}, and {fraction}: they are cut out as for reading.{better}")
