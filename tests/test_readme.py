@@ -53,7 +53,7 @@ OTHERS = (
 """Lines of commands that are not ours, with flags of their own."""
 SET_BY_JOBS = {"FER_EVENT", "FER_JOB", "FER_MESSAGE"}
 """For the processes that they start."""
-OTHERS_FLAGS = {"--kwargs", "--build", "--networks"}
+OTHERS_FLAGS = {"--kwargs", "--build", "--networks", "--per-class"}
 
 
 def code_blocks(text: str, language: str) -> list[str]:
