@@ -31,8 +31,7 @@ from fer_core.live.output import make_folder
 from fer_core.live.sources import open_source
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model
-from fer_core.store.clock import utc_now
-from fer_core.store.files import read_json, write_atomically
+from fer_core.store.files import read_json, utc_now, write_atomically
 from fer_core.store.model_files import ModelFiles
 
 if TYPE_CHECKING:

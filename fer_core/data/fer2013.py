@@ -16,14 +16,13 @@ from typing import BinaryIO
 import numpy as np
 
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, NOTHING_KNOWN, Contents, Known, Listing, Picture
-from fer_core.data.regular_file import checked_status
 from fer_core.data.report import DataReport
 from fer_core.data.tables import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
 from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes
-from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import DatasetError
-from fer_core.labels import NUMBERS, USUAL_LABELS, LabelMap
+from fer_core.labels import FER2013_LABELS, NUMBERS, USUAL_LABELS, LabelMap
+from fer_core.paths import checked_status
 
 NAME = "FER-2013"
 TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"

@@ -31,12 +31,11 @@ from fer_core.data.folder_names import (
 from fer_core.data.picture_header import HEAD_BYTES
 from fer_core.data.picture_header import is_picture as begins_like_picture
 from fer_core.data.reading import Reading, ReadOptions, read_options, read_tree, tables_listing
-from fer_core.data.regular_file import checked_status
 from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.data.tree import Tree
 from fer_core.errors import DatasetError, printable
-from fer_core.paths import Paths, expanded
+from fer_core.paths import Paths, checked_status, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""

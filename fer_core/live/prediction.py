@@ -17,11 +17,10 @@ import numpy as np
 from fer_core import faces as detectors
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
 from fer_core.data.picture_header import PICTURES_READ
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, SourceError, did_you_mean
 from fer_core.faces import PHOTO_WIDTH, Box, Detector, Face
 from fer_core.live.classifier import Classifier, Runtime, face_input, face_pictures, found_faces, make_classifier
-from fer_core.paths import Paths
+from fer_core.paths import Paths, checked_status
 from fer_core.store.architecture import Colours, PixelRange
 from fer_core.store.model_files import find_model
 

@@ -16,10 +16,10 @@ import numpy as np
 from fer_core.data import folder_names
 from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, on_background
 from fer_core.data.picture_header import HEAD_BYTES, PICTURES_READ, is_animated, is_picture
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.frame import ANSWER_SECONDS, Device, EveryFrame, Frame, NewestFrame, Source, Wait, frame_now
 from fer_core.live.video import SCHEMES, open_stream, open_video_file, without_password
+from fer_core.paths import checked_status
 
 PICTURE_SUFFIXES = (*folder_names.PICTURE_SUFFIXES, *folder_names.OTHER_PICTURE_SUFFIXES)
 """Also of pictures that are not read here: they are named as skipped."""

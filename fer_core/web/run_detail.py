@@ -12,9 +12,8 @@ from fer_core.evaluation.model_card import LIMITS, licence_of
 from fer_core.job.progress import run_progress
 from fer_core.paths import Paths
 from fer_core.store.files import plain, read_json
-from fer_core.store.metrics import read_metrics
 from fer_core.store.model_files import ModelFiles
-from fer_core.store.run import Run
+from fer_core.store.run import Run, read_metrics
 from fer_core.web.answers import RunAnswer
 from fer_core.web.run_list import find_history, find_run, run_line
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from fer_core import emotions
+from fer_core import labels as emotion_labels
 from fer_core.evaluation import analysis_figures, figures
 from fer_core.evaluation.analysis import WrongFace
 from fer_core.evaluation.calibration import Bin, reliability
@@ -148,7 +148,7 @@ def test_each_class_has_a_curve_in_its_emotions_colour_best_first(truth, probabi
     precisions = [curve.average_precision for curve in curves.values()]
     best = LABELS[int(np.argmax(precisions))]
     assert lines[0].get_label() == f"{max(precisions):.1%}  {best} ({IMAGES[LABELS.index(best)]:,} images)"
-    assert to_hex(lines[0].get_color()) == emotions.colour(best)
+    assert to_hex(lines[0].get_color()) == emotion_labels.colour(best)
     assert len(lines) == 7
     for line in lines:
         assert len(line.get_xdata()) <= analysis_figures.MOST_POINTS + 1
