@@ -26,6 +26,7 @@ from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
 
+INT8 = "model_int8.tflite"
 _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
@@ -124,7 +125,8 @@ def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None
     """Returns the model's .tflite: that of a run made here where its hash is right, else one made once from the model.
 
     That beside a model from elsewhere may be another model, or crash whoever runs it: its hash is from elsewhere too.
-    It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
+    It is made in a process of its own, which takes some seconds, and kept in the cache; without TensorFlow, which makes
+    it, the model's int8 export is taken. Raises ArtifactError.
     """
     check_litert()
     own = _own_folder(model, paths)
@@ -132,6 +134,9 @@ def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None
         return own / "model.tflite"
     cached = paths.cache / "litert" / f"{model.sha256}.tflite"
     if not _is_whole(cached, _cached_metadata(cached)):
+        if own and model.manifest and not can_export() and _is_whole(own / INT8, model.manifest.int8):
+            report(f"{model.name} is read with its int8 export: TensorFlow, which makes the other, is not installed.")
+            return own / INT8
         report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
         _convert(model, cached, paths)
     return cached
@@ -141,8 +146,8 @@ def int8_file(model: ModelFiles, paths: Paths) -> Path:
     """Returns the int8 export of a run made here. Raises ArtifactError where there is none, or not as it was made."""
     check_litert()
     own = _own_folder(model, paths)
-    if own and model.manifest and _is_whole(own / "model_int8.tflite", model.manifest.int8):
-        return own / "model_int8.tflite"
+    if own and model.manifest and _is_whole(own / INT8, model.manifest.int8):
+        return own / INT8
     if model.run_folder and not own:
         hint = _TRUST.format(paths)
         raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=hint)
