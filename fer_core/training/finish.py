@@ -106,6 +106,7 @@ def chosen_on(config: TrainConfig, dataset: Dataset) -> str:
     chose_epoch = config.keep != "last" or config.early_stopping_patience > 0
     epoch = "when to stop" if config.keep == "last" else "the epoch"
     choices = [f"{epoch}, by {config.monitor}"] if chose_epoch else []
+    choices += ["the power of the prior"] if config.adjust_prior else []
     choices += ["the temperature", "whether the int8 export is kept"] if config.eight_bit else ["the temperature"]
     chosen = ", and ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
     part = f"Chosen on {dataset.validation.name} ({len(dataset.validation):,} images): {chosen}"

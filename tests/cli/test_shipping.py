@@ -129,7 +129,7 @@ def test_no_byte_of_it_names_a_folder_of_the_machine(trained_run, shipped):
 def test_the_temperature_of_a_model_that_comes_with_the_project_makes_its_confidence_no_worse(folder):
     run = Run(folder, folder)
     analysis = Analysis.from_json(json.loads(run.evaluation_json.read_text()))
-    assert run.manifest.temperature == analysis.temperature
+    assert run.manifest.temperature == pytest.approx(analysis.temperature, rel=1e-6)
     assert read_h5_manifest(run.model_h5) == run.manifest
     assert analysis.evaluation.model_sha256 == file_sha256(run.model_h5)
     assert analysis.after.error <= min(analysis.before.error, 0.03)
@@ -137,25 +137,36 @@ def test_the_temperature_of_a_model_that_comes_with_the_project_makes_its_confid
 
 
 SCORED_WITH_KERAS_ALONE = """
-import json, sys, zipfile
+import csv, json, sys, zipfile
 import cv2, keras, numpy as np
-archive, *folders = sys.argv[1:]
-with zipfile.ZipFile(archive) as file:
+data, *folders = sys.argv[1:]
+with zipfile.ZipFile(data + "/fer2013.zip") as file:
     names = [name for name in file.namelist() if name.startswith("test/") and name.endswith(".jpg")]
     faces = np.stack([cv2.imdecode(np.frombuffer(file.read(name), np.uint8), 0) for name in names])[..., None]
+folder_labels = [name.split("/")[1] for name in names]
+rows = {line["file"]: line["row"] for line in csv.DictReader(open(data + "/fer2013_rows.csv"))}
+votes = np.array([line[2:] for line in csv.reader(open(data + "/fer2013new.csv"))][1:], int)
+words = "neutral happy surprise sad angry disgust fear contempt unknown none".split()
+def majority(name):  # arXiv 1608.01041: votes of one person do not count, and more than half decide
+    row = rows[name.removeprefix("test/")]
+    counts = votes[int(row or 0)] * bool(row)
+    counts[counts == 1] = 0
+    word = words[counts.argmax()]
+    return word if 2 * counts.max() > counts.sum() and word not in ("unknown", "none") else None
 accuracies = []
 for folder in folders:
     labels = list(json.load(open(folder + "/labels.json")).values())
     model = keras.models.load_model(folder + "/model.h5")
     found = model.predict(faces.astype("float32"), batch_size=256, verbose=0).argmax(1)
-    accuracies.append(np.mean([labels[number] == name.split("/")[1] for number, name in zip(found, names)]))
+    truth = map(majority, names) if "contempt" in labels else folder_labels
+    accuracies.append(np.mean([labels[number] == true for number, true in zip(found, truth) if true]))
 print(json.dumps(accuracies))
 """
 
 
 def test_models_that_come_with_the_project_open_with_keras_alone_and_score_what_they_say(test_data):
     folders = shipped_models()
-    command = [sys.executable, "-c", SCORED_WITH_KERAS_ALONE, test_data / "fer2013.zip", *folders]
+    command = [sys.executable, "-c", SCORED_WITH_KERAS_ALONE, test_data, *folders]
     answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, check=True)
     stated = [json.loads((folder / "evaluation.json").read_text())["accuracy"] for folder in folders]
     assert json.loads(answer.stdout) == pytest.approx(stated, abs=0.0006)
