@@ -58,6 +58,7 @@ def _faces(tree: Tree, file: PurePosixPath, content: dict[str, Any]) -> list[Pla
 
 def _path(tree: Tree, file: PurePosixPath, name: str) -> str | None:
     """Returns the picture beside the file, or the only one that ends so."""
+    name = name.replace("\\", "/")
     beside = str(file.parent / name)
     if beside in tree.picture_names:
         return beside
