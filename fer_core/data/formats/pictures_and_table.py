@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.folder_names import split_in, split_of
+from fer_core.data.folder_names import is_picture, split_in, split_of
 from fer_core.data.formats import class_folders
 from fer_core.data.report import listed, missing_pictures
 from fer_core.data.tables import first_rows, table_rows
@@ -47,13 +47,13 @@ def recognise(tree: Tree) -> Found | None:
         return None
     if sum(is_emotion(path.parent.name) for path in tree.pictures) > len(tree.pictures) / 2:
         return _in_named_folders(tree, tables)
-    labelled: dict[str, list[Placed]] = {}
+    labelled: dict[str, dict[Placed, None]] = {}
     missing = 0
     for one in _lines(tree, tables):
         missing += one is None
         if one is not None and one.label:
-            _add(one, labelled.setdefault(one.name, []), tree.source)
-    pictures = [one for faces in labelled.values() for one in _numbered(faces)]
+            _add(one, labelled.setdefault(one.name, {}), tree.source)
+    pictures = [one for faces in labelled.values() for one in _numbered([*faces])]
     if len({one.label for one in pictures}) > _MOST_CLASSES:
         return None
     several = " or several" if any(columns.emotions for columns in tables.values()) else ""
@@ -86,14 +86,15 @@ def _lines(tree: Tree, tables: dict[str, Columns]) -> Iterator[Placed | None]:
             yield _placed(tree, table, columns, row)
 
 
-def _add(one: Placed, faces: list[Placed], source: str) -> None:
-    if one.box is None and faces and canonical(faces[0].label) != canonical(one.label):
+def _add(one: Placed, faces: dict[Placed, None], source: str) -> None:
+    first = next(iter(faces), one)
+    if one.box is None and canonical(first.label) != canonical(one.label):
         raise DatasetError(
-            f"{source}: {one.name} is labelled {faces[0].label!r} and {one.label!r}.",
+            f"{source}: {one.name} is labelled {first.label!r} and {one.label!r}.",
             hint="Keep one table with one label for each picture.",
         )
-    if not faces or (one.box is not None and one not in faces):
-        faces.append(one)
+    if not faces or one.box is not None:
+        faces[one] = None
 
 
 def _numbered(faces: list[Placed]) -> list[Placed]:
@@ -133,7 +134,9 @@ def _columns(tree: Tree, rows: list[list[str]]) -> Columns | None:
 def _are_names(tree: Tree, header: str, cells: list[str]) -> bool:
     """Returns whether a column names pictures. Numbers alone may count lines as well, unless the header says more."""
     may_count = all(cell.isdecimal() for cell in cells) and not (set(words_of(header)) & _NAME_WORDS)
-    return bool(cells) and not may_count and _share(_picture(tree, cell) for cell in cells) >= 0.5
+    if may_count or not any(_picture(tree, cell) for cell in cells):
+        return False
+    return _share(is_picture(cell) or _picture(tree, cell) for cell in cells) >= 0.5
 
 
 def _label_column(header: list[str], body: list[list[str]], places: list[int]) -> int | None:
