@@ -15,11 +15,14 @@ _BOX = ("xmin", "ymin", "xmax", "ymax")
 _NAME = re.compile(r"<name>([^<]{1,100})</name>")
 _ENDS = [re.compile(rf"<{tag}>\s{{0,9}}(-?[\d.]{{1,20}})\s{{0,9}}</{tag}>") for tag in _BOX]
 _MOST_BYTES = 2**20
+_MOST_SPLITS = 5
 
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the faces with their boxes."""
-    files = {name: path for name in tree.others if name.lower().endswith(".xml") and (path := _picture(tree, name))}
+    beside = {path.with_suffix(".xml"): path for path in tree.pictures}
+    texts = [PurePosixPath(name) for name in tree.others if name.lower().endswith(".xml")]
+    files = {str(one): path for one in texts if (path := beside.get(one) or _picture(tree, one))}
     if not files or any(is_emotion(path.parent.name) for path in tree.pictures):
         return None
     placed: list[Placed] = []
@@ -34,12 +37,11 @@ def recognise(tree: Tree) -> Found | None:
     return Found("Pascal VOC with boxes", placed, left_out=left_out) if placed else None
 
 
-def _picture(tree: Tree, name: str) -> PurePosixPath | None:
-    """Returns the picture with this name that lies beside the file, or else the only one, perhaps of its split."""
-    path = PurePosixPath(name)
-    found = tree.pictures_called(path.stem)
-    beside = [one for one in found if one.parent == path.parent]
-    found = beside or [one for one in found if tree.split_around(one) == tree.split_around(path)]
+def _picture(tree: Tree, path: PurePosixPath) -> PurePosixPath | None:
+    """Returns the only picture with this name, perhaps of its split."""
+    found = tree.pictures_called(path.stem)[:_MOST_SPLITS]
+    if len(found) > 1:
+        found = [one for one in found if tree.split_around(one) == tree.split_around(path)]
     return found[0] if len(found) == 1 else None
 
 
