@@ -42,7 +42,7 @@ def _by_files(tree: Tree, files: list[str]) -> Found | None:
     for path in tree.pictures:
         number = numbers.pop((path.parent.parent, path.stem), None)
         _put(path, number, tree.split_around(path) or ALL_IMAGES, box=None, into=(placed, left_out))
-    notes = [f"{len(numbers):,} annotations are of pictures that are not there."] if numbers else []
+    notes = [f"Annotations of pictures that are not there: {len(numbers):,}."] if numbers else []
     return Found("AffectNet", placed, left_out=left_out, notes=notes) if placed else None
 
 

@@ -37,7 +37,7 @@ def recognise(tree: Tree) -> Found | None:
     used = {one.name for one in placed}
     left_out = {str(path): "as no face is marked in them" for path in tree.pictures if str(path) not in used}
     missing = annotations - len(placed)
-    notes = [f"{missing:,} annotations have no box, or no picture that is there."] if missing else []
+    notes = [f"Annotations without a box, or a picture that is there: {missing:,}."] if missing else []
     return Found("COCO with boxes", placed, left_out=left_out, notes=notes) if placed else None
 
 

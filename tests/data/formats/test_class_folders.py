@@ -1,5 +1,7 @@
 """Split and emotion from folder names; folders that are no emotions are not trained on as if they were."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from fer_core.data.picture_header import PICTURES_READ
@@ -134,10 +136,16 @@ def test_an_empty_folder_elsewhere_or_of_something_else_does_not_matter():
 
 
 def test_other_kinds_of_pictures_are_counted_and_named():
-    names = ["happy/a.jfif", "sad/b.jpe", "sad/c.jxl", "sad/d.JXL", "happy/e.heic", "happy/Thumbs.db"]
+    names = ["happy/a.jfif", "sad/b.jpe", "sad/c.jxl", "sad/d.JXL", "happy/e.MOV", "happy/Thumbs.db"]
     pictures, notes = place(names, (), source="faces")
     assert [one.name for one in pictures] == ["happy/a.jfif", "sad/b.jpe"]
-    assert notes == (f"Left out, as only {PICTURES_READ} are read: 2 .jxl, 1 .heic (HEIC: `pip install pillow-heif`).",)
+    assert notes == (f"Left out, as only {PICTURES_READ} are read: 2 .jxl, 1 .mov.",)
+
+
+@pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="pillow-heif reads HEIC here")
+def test_heic_is_counted_with_what_reads_it():
+    _, notes = place(["happy/a.jpg", "sad/b.jpg", "happy/e.heic"], (), source="faces")
+    assert notes == (f"Left out, as only {PICTURES_READ} are read: 1 .heic (HEIC: `pip install pillow-heif`).",)
 
 
 @pytest.mark.parametrize(
