@@ -8,6 +8,7 @@ import re
 from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.report import listed
 from fer_core.data.tree import Box, Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion, normalized
@@ -64,13 +65,20 @@ def _check_no_boxes(tree: Tree, files: list[str]) -> None:
 
 
 def _class_names(tree: Tree) -> list[str]:
+    found: dict[str, list[str]] = {}
     for name, start in tree.beginnings.items():
         path, text = PurePosixPath(name), start.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        if path.suffix.lower() in (".yaml", ".yml") and (found := _names_in(text)):
-            return found
-        if path.name.lower() in _NAMES_FILES:
+        is_yaml = path.suffix.lower() in (".yaml", ".yml")
+        if is_yaml and (names := _names_in(text)):
+            found[name] = names
+        elif path.name.lower() in _NAMES_FILES and not found:
             return [normalized(line) for line in text.splitlines() if line.strip()]
-    return []
+    if any(names != next(iter(found.values())) for names in found.values()):
+        raise DatasetError(
+            f"{tree.source} has several lists of classes that differ: {listed(found)}.",
+            hint="Give the data sets one by one, or remove the lists that are not of these labels.",
+        )
+    return next(iter(found.values()), [])
 
 
 def _names_in(text: str) -> list[str]:
