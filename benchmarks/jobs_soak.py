@@ -27,8 +27,7 @@ from kills import Outcome, leftovers, outcome, torn_files
 
 from fer_core.errors import FerError
 from fer_core.job.lock import read_notes
-from fer_core.store.metrics import read_metrics
-from fer_core.store.run import Run
+from fer_core.store.run import Run, read_metrics
 from fer_core.store.runs import open_run
 from fer_core.tuning.state import Search, list_searches, load_state
 from jobs.machine import answers

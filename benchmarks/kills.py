@@ -19,8 +19,9 @@ from harness import ROOT as PROJECT
 
 from fer_core.errors import FerError
 from fer_core.paths import Paths
-from fer_core.store.artifacts import read_h5_manifest, read_labels
+from fer_core.store.artifacts import read_h5_manifest
 from fer_core.store.files import file_sha256
+from fer_core.store.label_files import read_labels
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.promotion import current, labels_copy, model_copy
 from fer_core.store.run import Run

@@ -242,7 +242,7 @@ def multiply_adds(network: "keras.Model") -> int:
 
 def _network(recipe: str, **changes: object) -> "keras.Model":
     from fer_core import networks
-    from fer_core.emotions import FER2013_LABELS
+    from fer_core.labels import FER2013_LABELS
     from fer_core.recipes import recipe_config
 
     return networks.build(recipe_config(recipe).model_copy(update=changes), FER2013_LABELS)

@@ -16,7 +16,7 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
-from fer_core.emotions import colour
+from fer_core.labels import colour
 
 WIDTH, HEIGHT = 1280, 544
 MARGIN, GAP, TOP = 28, 16, 104

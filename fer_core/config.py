@@ -107,9 +107,9 @@ class TrainConfig(Settings):
     """What looks for them: haar, yunet (downloaded once) or auto (yunet where its file is there, else haar)."""
     align_faces: bool = True
     """Turn faces that were looked for upright, by their eyes (yunet finds eyes)."""
-    no_face: Literal["leave-out", "whole"] = "leave-out"
+    without_face: Literal["leave-out", "whole"] = "leave-out"
     """Pictures in which no face is found: left out, or taken whole."""
-    many_faces: Literal["largest", "leave-out"] = "largest"
+    several_faces: Literal["largest", "leave-out"] = "largest"
     """Pictures with several faces: the largest is taken, or they are left out."""
     score_test: bool = True
     """Score the finished model on the test images; --no-score-test, for teachers and folds, on the validation ones."""

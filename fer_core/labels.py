@@ -7,11 +7,28 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from fer_core.errors import ConfigError, did_you_mean, printable
+
+FER2013_CSV_ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""What the numbers 0..6 of fer2013.csv mean. Folders sort alphabetically: three of the seven then stand elsewhere."""
+
+FER2013_LABELS = tuple(sorted(FER2013_CSV_ORDER))
+
+COLOURS = {
+    "angry": "#d62728",
+    "contempt": "#8c6d31",
+    "disgust": "#2ca02c",
+    "fear": "#9467bd",
+    "happy": "#e6a700",
+    "neutral": "#7f7f7f",
+    "sad": "#1f77b4",
+    "surprise": "#e377c2",
+}
+SPARE_COLOURS = ("#17becf", "#bcbd22", "#ff7f0e", "#8c564b", "#393b79", "#637939", "#843c39", "#7b4173")
 
 EMOTIONS = ("angry", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 _SAME_WORD = {
@@ -93,6 +110,14 @@ def canonical(name: str) -> str:
     """Returns the emotion that a class is called after in other words ("Anger", "fearful"), or its normalized name."""
     name = normalized(name)
     return _SAME.get(name) or _NEAR.get(name) or _without_fillers(name) or name
+
+
+def known_label(name: str, labels: Collection[str]) -> str | None:
+    """Returns which of the labels a class is: the same one, or the only one that means the same emotion."""
+    if name in labels:
+        return name
+    same = [label for label in labels if canonical(label) == canonical(name)]
+    return same[0] if len(same) == 1 else None
 
 
 def _without_fillers(name: str) -> str | None:
@@ -200,3 +225,14 @@ def _pairs(lines: list[str], text: str) -> Iterator[tuple[str, str]]:
         if pair is None or printable(line, kept="\t") != line:
             raise ConfigError(f"--label-map {text[:80]}: {line[:80]!r} is no pair of labels.", hint=_HINT)
         yield _key(normalized(pair[1])), normalized(pair[2])
+
+
+def in_model_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the labels in the one order that every model here uses: lower case, alphabetical, once each."""
+    return tuple(sorted({name.strip().lower() for name in names}))
+
+
+def colour(label: str, labels: tuple[str, ...] = ()) -> str:
+    """Returns the colour of `label` as #rrggbb; for a class that is no emotion of ours, by its place in `labels`."""
+    place = labels.index(label) if label in labels else 0
+    return COLOURS.get(label.strip().lower(), SPARE_COLOURS[place % len(SPARE_COLOURS)])

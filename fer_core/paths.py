@@ -1,6 +1,8 @@
 """Where things lie: the folders of models, history, cache, state and inbox, from flags and the environment."""
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,3 +38,26 @@ class Paths:
 def expanded(name: str) -> Path:
     """Returns the path of a name that may begin with ~; the ~ of a user whom this machine does not know stays."""
     return Path(os.path.expanduser(name))  # noqa: PTH111 (the method of Path raises there)
+
+
+_KINDS = (
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def checked_status(path: Path) -> os.stat_result:
+    """Returns the status of a regular file or a folder, also behind links. Opens nothing.
+
+    Raises OSError, for whoever reads to word: it is missing, or a device, a pipe or a socket (`strerror` says so).
+    """
+    try:
+        status = path.stat()
+    except ValueError:
+        raise OSError(errno.EINVAL, "no file has a NUL character in its name") from None
+    for is_kind, name in _KINDS:
+        if is_kind(status.st_mode):
+            raise OSError(errno.EINVAL, f"it is {name}, neither a file nor a folder")
+    return status

@@ -21,8 +21,7 @@ from fer_core.job.job import job_ids, open_ids, open_job
 from fer_core.job.progress import Look
 from fer_core.paths import Paths
 from fer_core.resources import core_numbers, file_lock
-from fer_core.store.clock import utc_text
-from fer_core.store.files import write_json
+from fer_core.store.files import utc_text, write_json
 from jobs.console import Context
 from jobs.machine import answers, find_server, gpus, planned_workers, socket_path, write_configuration
 from jobs.process import PROJECT, in_words, last_lines, start

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from fer_core import networks
 from fer_core.config import Searchable, Settings, TrainConfig
-from fer_core.emotions import COLOURS, SPARE_COLOURS, colour
+from fer_core.labels import COLOURS, SPARE_COLOURS, colour
 from fer_core.recipes import RECIPES, recipe_config
 
 LABELS = ("angry", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")

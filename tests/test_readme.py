@@ -21,9 +21,9 @@ from fer_core.cli import live, train
 from fer_core.cli.train import parse
 from fer_core.config import TrainConfig
 from fer_core.data.sample import draw_face
-from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import NonFiniteLossError, RunHeldError
 from fer_core.job.arguments import validate
+from fer_core.labels import FER2013_LABELS
 from fer_core.web import settings as web_settings
 from jobs import __main__ as jobs_main
 
@@ -53,7 +53,7 @@ OTHERS = (
 """Lines of commands that are not ours, with flags of their own."""
 SET_BY_JOBS = {"FER_EVENT", "FER_JOB", "FER_MESSAGE"}
 """For the processes that they start."""
-OTHERS_FLAGS = {"--kwargs", "--build", "--networks"}
+OTHERS_FLAGS = {"--kwargs", "--build", "--networks", "--per-class"}
 
 
 def code_blocks(text: str, language: str) -> list[str]:

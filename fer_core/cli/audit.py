@@ -75,7 +75,7 @@ def _fold(console: Console, config: TrainConfig, fold: str, request: Request, fo
     """Returns the images of a fold, and the probabilities, float32 (n, labels), of a network trained on the others."""
     config = networks.with_all_options(config.model_copy(update={"fold": fold}))
     paths = replace(request.paths, models=folder, history=folder / "history")
-    dataset = loaded_data(console, config, paths, resumes=False)
+    dataset = loaded_data(console, config, paths, run=None)
     settings = training.settings_of_a_run(config, dataset, paths)
     run = next((run for run in list_runs(paths) if _is_of(run, settings, dataset)), None)
     if run is None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from fer_core import faces
 from fer_core.cli.console import say, send_native_messages_to
 from fer_core.cli.live import LiveRequest
-from fer_core.data.face_picture import gray, network_input
+from fer_core.data.face_picture import gray
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
 from fer_core.evaluation.analysis import ANSWERS, Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import data_for
@@ -25,14 +25,13 @@ from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import over_views, predict_side_by_side
 from fer_core.evaluation.report import print_analysis, print_robustness, print_scores
-from fer_core.live.classifier import face_pictures, found_faces, make_classifier
+from fer_core.live.classifier import face_input, face_pictures, found_faces, make_classifier
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output import make_folder
 from fer_core.live.sources import open_source
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model
-from fer_core.store.clock import utc_now
-from fer_core.store.files import read_json, write_atomically
+from fer_core.store.files import read_json, utc_now, write_atomically
 from fer_core.store.model_files import ModelFiles
 
 if TYPE_CHECKING:
@@ -78,7 +77,12 @@ def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -
     views, are_faces = request.settings.views, request.settings.faces == "given"
     with console.status("Looking at the test images …") as status:
         dataset, reason = data_for(
-            model, request.settings.data, request.paths, are_faces=are_faces, report=status.update
+            model,
+            request.settings.data,
+            request.paths,
+            are_faces=are_faces,
+            label_map=request.settings.label_map,
+            report=status.update,
         )
     if dataset is None:
         return "" if _print_saved(console, model, request) else reason
@@ -270,7 +274,7 @@ def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
     """Returns what cuts the faces out of a picture. Raises FerError where the detector cannot be had."""
     settings = request.settings
     if settings.faces == "given":
-        return lambda picture_bgr: [network_input(picture_bgr, side=model.side, channels=model.channels)]
+        return lambda picture_bgr: [face_input(picture_bgr, model)]
     detector = faces.make_detector(
         settings.detector,
         paths=request.paths,
@@ -281,7 +285,8 @@ def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
     def cut(picture_bgr: np.ndarray) -> Sequence[np.ndarray]:
         picture_gray = gray(picture_bgr)
         found = found_faces(picture_bgr, picture_gray, detector, model)
-        return face_pictures(picture_gray, found, detector, model) if found else []
+        seen = picture_gray if model.colours == "gray" else picture_bgr
+        return face_pictures(seen, found, detector, model) if found else []
 
     return cut
 

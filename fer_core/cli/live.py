@@ -32,9 +32,11 @@ class LiveSettings(Settings):
     model: str | None = None
     """A run id, a .h5, .hdf5 or .keras file, or `best` or `tiny`, which came along. Default: the model in use."""
     labels: Path | None = None
-    """The labels of a model from elsewhere, as JSON. Default: looked for beside it."""
+    """The labels of a model from elsewhere: JSON, text with one a line, or csv. Default: looked for beside it."""
     pixels: Literal["0..255", "0..1", "-1..1"] | None = None
     """The grey values that a model from elsewhere was trained on. Ours scale them themselves."""
+    colours: Literal["rgb", "bgr", "gray"] | None = None
+    """What a model from elsewhere with three channels was trained on: colours (rgb if left out), or repeated gray."""
     runtime: Literal["litert", "int8", "keras"] = "litert"
     """What classifies; int8 is the export with 8-bit weights that a run may have, keras is slower, for comparison."""
 
@@ -76,6 +78,8 @@ class LiveSettings(Settings):
     data: str | None = None
     """The images to analyse with. Default: those that the model was trained on, if they are still there."""
 
+    label_map: str | None = None
+    """With --data: what its classes are read as, as in training: anger=angry,8= or a file, affectnet, … or none."""
     views: Annotated[int, Field(ge=1, le=MOST_VIEWS)] = 1
     """With --analyze: average the answers to so many views of each image: itself, mirrored, moved by 2 or 3 pixels."""
 
@@ -102,6 +106,8 @@ _ENDS = {
 _USED_WITH = (
     ("layer", "explain", "Give --explain PICTURE."),
     ("emotion", "explain", "Give --explain PICTURE."),
+    ("label_map", "analyze", "Give --analyze too."),
+    ("label_map", "data", "Give --data PATH too."),
     ("views", "analyze", "Give --analyze too."),
     ("robustness", "analyze", "Give --analyze too."),
 )
@@ -143,7 +149,7 @@ def _check_together(settings: LiveSettings) -> None:
     given = {name for name in LiveSettings.model_fields if getattr(settings, name) != getattr(defaults, name)}
     for name, other, hint in _USED_WITH:
         if name in given and other not in given:
-            raise ConfigError(f"--{name} is used with --{other}.", hint=hint)
+            raise ConfigError(f"--{name.replace('_', '-')} is used with --{other}.", hint=hint)
     for asked in (name for name in _ENDS if name in given):
         others = [name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name != asked]
         if others:
@@ -158,7 +164,9 @@ def main(argv: Sequence[str]) -> None:
     request = parse(argv)
     settings = request.settings
     console = Console(stderr=settings.json_lines)
-    model = find_model(settings.model, request.paths, labels_file=settings.labels, pixels=settings.pixels)
+    model = find_model(
+        settings.model, request.paths, labels_file=settings.labels, pixels=settings.pixels, colours=settings.colours
+    )
     if model.note:
         say(console, model.note)
     if request.wants in ("live", "analyze"):

@@ -22,7 +22,7 @@ from fer_core.live.overlay import Overlay
 from fer_core.live.prediction import EmotionPredictor
 from fer_core.live.predictor import LivePredictor
 from fer_core.live.video_output import VIDEO_SUFFIXES, VideoOutput
-from fer_core.store.clock import utc_now
+from fer_core.store.files import utc_now
 from fer_core.store.model_files import find_model
 
 CANVAS = (1600, 1200)

@@ -19,9 +19,8 @@ from rich.console import Console
 from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
 from fer_core.cli.console import say, send_native_messages_to
 from fer_core.cli.exits import ended, run_in_child
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
-from fer_core.paths import Paths
+from fer_core.paths import Paths, checked_status
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.retraining import RetrainSpec
@@ -93,7 +92,7 @@ def _spec(text: str) -> RetrainSpec:
 def _dataset(console: Console, run: Run, paths: Paths) -> "Dataset":
     from fer_core.cli.training import loaded_data
 
-    dataset = loaded_data(console, run.manifest.config, paths, resumes=run.checkpoint.is_dir())
+    dataset = loaded_data(console, run.manifest.config, paths, run=run)
     for note in dataset.notes:
         say(console, note)
     return dataset

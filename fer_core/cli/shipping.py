@@ -1,7 +1,8 @@
 """Makes a shipped model of a finished run.
 
-    python -m fer_core.cli.shipping RUN_FOLDER HISTORY_FOLDER models/shipped/NAME
+    python -m fer_core.cli.shipping RUN_FOLDER HISTORY_FOLDER models/shipped/NAME [--int8]
 
+With --int8 its only LiteRT export is the smaller one: the other is made where it is used.
 A shipped model is a run folder in git, with a model card. What only concerns the machine that trained it stays behind:
 paths, host, checkpoint, logs.
 """
@@ -23,10 +24,10 @@ from fer_core.store.runs import shipped_models
 from fer_core.training.starting import short_name
 from fer_core.tuning.measuring import cost, latency_ms
 
-_COPIED = ("model.json", "labels.json", "training_images.bin", "model.tflite")
+_COPIED = ("model.json", "labels.json", "training_images.bin", "model.tflite", "model_int8.tflite")
 
 
-def ship(run: Run, folder: Path) -> None:
+def ship(run: Run, folder: Path, *, only_int8: bool = False) -> None:
     """Writes the shipped form of a finished and analysed run into `folder`, which must not exist.
 
     Raises ArtifactError.
@@ -38,10 +39,12 @@ def ship(run: Run, folder: Path) -> None:
         raise ArtifactError(f"{folder} exists already.", hint="Remove it first, or choose another name.")
     folder.mkdir(parents=True)
     manifest = _without_paths(run.manifest)
+    manifest = manifest.completed({"litert": None}) if only_int8 else manifest
     write_atomically(folder / "manifest.json", manifest.to_json())
     _copy_model(run.model_h5, folder / "model.h5", manifest)
-    for path in (*(run.folder / name for name in _COPIED), run.model_int8):
-        if path != run.model_int8 or path.is_file():
+    left_out = run.model_tflite if only_int8 else None
+    for path in (run.folder / name for name in _COPIED):
+        if path != left_out and (path != run.model_int8 or path.is_file()):
             shutil.copyfile(path, folder / path.name)
     # Without the heartbeats, which only mattered while it was trained and are most of the lines.
     lines = run.metrics_jsonl.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -65,7 +68,7 @@ def _model_card(run: Run, shipped: Run, analysis: Analysis) -> ModelCard:
     models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
     marks = f"{run.id}-{file_sha256(run.model_h5)[:8]}-*views"
     over_views = [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"analyses/{marks}")]
-    costs = cost(shipped)
+    costs = cost(shipped, export=run.model_tflite)
     return ModelCard(
         name=shipped.folder.name,
         manifest=shipped.manifest,
@@ -135,6 +138,7 @@ def _write_reports(run: Run, folder: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        ship(Run(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[3]))
+        run, history, target, *flags = sys.argv[1:]
+        ship(Run(Path(run), Path(history)), Path(target), only_int8="--int8" in flags)
     except FerError as error:
         sys.exit(f"{error} {error.hint}")

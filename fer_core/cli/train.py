@@ -19,10 +19,9 @@ from fer_core import networks, recipes
 from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, peek
 from fer_core.cli.console import Output, say
 from fer_core.config import RENAMED, Settings, TrainConfig, config_error, with_present_names
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.evaluation.figures import overview_figure, save
-from fer_core.paths import Paths
+from fer_core.paths import Paths, checked_status
 from fer_core.recipes import DEFAULT_RECIPE, QUICK_RECIPE, fitted_to, starting_config
 from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run

@@ -63,8 +63,7 @@ def train(console: Console, request: Request) -> None:
             # It was trained without TensorFlow; this is the first machine that has it.
             say(console, f"Its LiteRT export is made: {run.model_tflite}")
     else:
-        resumes = run is not None and run.checkpoint.is_dir()
-        dataset, found = audited_data(console, request.config, paths, resumes=resumes)
+        dataset, found = audited_data(console, request.config, paths, run=run)
         if run is None:
             run = training.begin_run(request.config, dataset, paths, recipe=request.recipe, promote=request.promote)
         try:
@@ -122,18 +121,18 @@ def train_and_print(
     )
 
 
-def loaded_data(console: Console, config: TrainConfig, paths: Paths, *, resumes: bool) -> Dataset:
+def loaded_data(console: Console, config: TrainConfig, paths: Paths, *, run: Run | None) -> Dataset:
     """Returns the images of a training, and shows meanwhile what is done. Raises FerError, as `training_data` does."""
     with console.status("Looking at the images …") as status:
-        return training.training_data(config, paths, resumes=resumes, report=status.update)
+        return training.training_data(config, paths, run=run, report=status.update)
 
 
 def audited_data(
-    console: Console, config: TrainConfig, paths: Paths, *, resumes: bool = False
+    console: Console, config: TrainConfig, paths: Paths, *, run: Run | None = None
 ) -> tuple[Dataset, Audit]:
     """Returns the images and their audit, which is printed."""
     try:
-        dataset = loaded_data(console, config, paths, resumes=resumes)
+        dataset = loaded_data(console, config, paths, run=run)
     except UnreadableImagesError as error:
         path = audit_folder(paths, find_source(config.data, os.environ)) / "audit.json"
         path.parent.mkdir(parents=True, exist_ok=True)

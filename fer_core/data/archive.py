@@ -19,7 +19,6 @@ from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, d
 from fer_core.data.fer2013 import looks_like_csv, opened_csv
 from fer_core.data.formats import parquet
 from fer_core.data.reading import USUAL, Reading, ReadOptions, read_tree, tables_listing
-from fer_core.data.regular_file import checked_status
 from fer_core.data.report import DataReport
 from fer_core.data.tree import Placed, Tree
 from fer_core.data.unpacking import (
@@ -32,6 +31,7 @@ from fer_core.data.unpacking import (
     tar_members,
 )
 from fer_core.errors import DatasetError
+from fer_core.paths import checked_status
 
 Opener = Callable[[Path, ReadOptions], AbstractContextManager[Listing]]
 

@@ -19,7 +19,6 @@ import cv2
 import filelock
 import numpy as np
 
-from fer_core.data.classes import trained_classes
 from fer_core.data.contents import (
     TRAINING_PARTS,
     BadImage,
@@ -31,6 +30,7 @@ from fer_core.data.contents import (
     load_contents,
     save_contents,
     sorted_contents,
+    trained_classes,
 )
 from fer_core.data.face_finding import CutOut, Cutter
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input

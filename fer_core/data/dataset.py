@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
 from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
+from fer_core.labels import known_label
 from fer_core.paths import Paths, expanded
 
 
@@ -174,6 +175,18 @@ def load_dataset(
     return _divided(source, images, config, channels=channels, notes=notes)
 
 
+def load_as_trained(config: TrainConfig, paths: Paths, *, labels: tuple[str, ...] | None, **options: Any) -> Dataset:
+    """Returns and raises what `load_dataset` does, with the classes named as when a model was trained on them.
+
+    Before classes had aliases, Anger was a class called anger. `labels` None: nothing has been trained yet.
+    """
+    dataset = load_dataset(config, paths, **options)
+    if labels in (None, dataset.labels) or config.label_map is not None:
+        return dataset
+    unnamed = load_dataset(config.model_copy(update={"label_map": "none"}), paths, **options)
+    return unnamed if unnamed.labels == labels else dataset
+
+
 def settled_detector(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
     """Returns the setting of the detector as it holds anywhere: by its name, where one looked for faces."""
     return {"face_detector": dataset.contents.report.detector or config.face_detector}
@@ -267,9 +280,12 @@ def _corrections(more: Contents, own: Contents) -> np.ndarray:
     trains = np.isin(own.part_numbers, [own.parts.index(part) for part in TRAINING_PARTS if part in own.parts])
     labels = dict(zip(own.hashes[trains].tolist(), own.label_numbers[trains].tolist(), strict=True))
     elsewhere = set(own.hashes[~trains].tolist())
+    known = {label: known_label(label, own.labels) for label in more.labels}
     return np.array(
         [
-            content in labels and content not in elsewhere and own.labels[labels[content]] != more.label(position)
+            content in labels
+            and content not in elsewhere
+            and own.labels[labels[content]] != known[more.label(position)]
             for position, content in enumerate(more.hashes.tolist())
         ],
         bool,
@@ -279,7 +295,7 @@ def _corrections(more: Contents, own: Contents) -> np.ndarray:
 def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None:
     if not len(more):
         raise DatasetError(f"{folder} holds no pictures in folders of emotions.", hint="Expected is <emotion>/….")
-    unknown = next((label for label in more.labels if label not in labels), None)
+    unknown = next((label for label in more.labels if known_label(label, labels) is None), None)
     if unknown is not None:
         raise DatasetError(
             f"{folder} has a folder {unknown!r}; the data has no such class.", hint=did_you_mean(unknown, labels)
@@ -288,7 +304,7 @@ def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None
 
 def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) -> Contents:
     parts = (*own.parts, MORE_IMAGES)
-    numbers = np.array([own.labels.index(label) for label in more.labels], np.int64)
+    numbers = np.array([own.labels.index(known_label(label, own.labels)) for label in more.labels], np.int64)
     added = numbers[more.label_numbers[is_new]]
     label_numbers = np.concatenate([own.label_numbers, added])
     part_numbers = np.concatenate([own.part_numbers, np.full(is_new.sum(), len(own.parts), np.int64)])

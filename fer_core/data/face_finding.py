@@ -76,7 +76,7 @@ class FaceFinder:
     def settings_key(self) -> str:
         """Tells these settings apart from others; empty for the usual ones."""
         own, usual = (
-            [getattr(config, name) for name in ("faces", "align_faces", "no_face", "many_faces")]
+            [getattr(config, name) for name in ("faces", "align_faces", "without_face", "several_faces")]
             for config in (self.config, _USUAL)
         )
         return "" if own == usual else repr(own)
@@ -142,8 +142,8 @@ class Cutter:
             found = _nearest(found, _in_pixels(picture.box, picture_gray))
         if not found:
             is_face = self._one_by_one and max(picture_gray.shape) <= _SMALL_PIXELS
-            return CutOut(picture_gray if is_face or self._config.no_face == "whole" else None, 0)
-        if len(found) > 1 and self._config.many_faces == "leave-out":
+            return CutOut(picture_gray if is_face or self._config.without_face == "whole" else None, 0)
+        if len(found) > 1 and self._config.several_faces == "leave-out":
             return CutOut(None, len(found))
         if is_auto and _filled(found[0], picture_gray, detector) >= FILLED:
             return CutOut(picture_gray, len(found))
@@ -165,8 +165,8 @@ class Cutter:
         report.several_faces = sorted(name for name, one in found.items() if one.found > 1)
         done = {"leave-out": "left out", "whole": "taken whole", "largest": "the largest is taken"}
         for which, names, rule in (
-            ("No face is", report.without_face, self._config.no_face),
-            ("Several faces are", report.several_faces, self._config.many_faces),
+            ("No face is", report.without_face, self._config.without_face),
+            ("Several faces are", report.several_faces, self._config.several_faces),
         ):
             if names:
                 listed = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")

@@ -43,22 +43,33 @@ class UnreadablePictureError(DatasetError):
     """One picture that cannot be decoded; the text says why."""
 
 
-def network_input(picture: np.ndarray, *, side: int, channels: int = 1) -> np.ndarray:
-    """Returns the picture as the network sees it: gray, resized to a square, one channel or the same one three times.
+def network_input(picture: np.ndarray, *, side: int, channels: int = 1, colours: str = "gray") -> np.ndarray:
+    """Returns the picture as the network sees it, resized to a square.
 
     Args:
         picture: uint8, gray (height, width) or (height, width, 1), BGR (…, 3) or BGRA (…, 4), any size.
         side: of the result, in pixels. Area interpolation when shrinking, cubic when enlarging.
         channels: 1 or 3.
+        colours: what three channels are: "gray" (the same three times), "rgb" or "bgr".
 
     Returns:
         uint8 (side, side, channels), 0..255.
     """
-    face_gray = gray(np.ascontiguousarray(picture))
-    if face_gray.shape != (side, side):
-        shrinks = max(face_gray.shape) > side
-        face_gray = cv2.resize(face_gray, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return np.repeat(face_gray[:, :, np.newaxis], channels, axis=2)
+    face = gray(np.ascontiguousarray(picture))
+    if colours != "gray":
+        face = _in_colours(np.ascontiguousarray(picture), colours)
+    if face.shape[:2] != (side, side):
+        shrinks = max(face.shape[:2]) > side
+        face = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return face if face.ndim == 3 else np.repeat(face[:, :, np.newaxis], channels, axis=2)
+
+
+def _in_colours(picture: np.ndarray, colours: str) -> np.ndarray:
+    if picture.ndim == 2 or picture.shape[2] == 1:
+        return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    if picture.shape[2] == 4:
+        picture = on_background(picture[:, :, :3], picture[:, :, 3:])
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if colours == "rgb" else picture
 
 
 def gray(picture: np.ndarray) -> np.ndarray:

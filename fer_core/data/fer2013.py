@@ -17,14 +17,13 @@ import numpy as np
 
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, NOTHING_KNOWN, Contents, Known, Listing, Picture
 from fer_core.data.folder_names import split_of
-from fer_core.data.regular_file import checked_status
 from fer_core.data.report import DataReport
 from fer_core.data.tables import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
 from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes
-from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import DatasetError
-from fer_core.labels import EMOTIONS, NUMBERS, USUAL_LABELS, LabelMap, canonical
+from fer_core.labels import EMOTIONS, FER2013_LABELS, NUMBERS, USUAL_LABELS, LabelMap, canonical
+from fer_core.paths import checked_status
 
 NAME = "FER-2013"
 TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"

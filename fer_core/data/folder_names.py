@@ -109,6 +109,11 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(PICTURE_SUFFIXES)
 
 
+def lacks_suffix(name: str) -> bool:
+    """Returns whether only its content can say what a file is."""
+    return not PurePosixPath(name).suffix
+
+
 def is_hidden(name: str) -> bool:
     """Returns whether the path runs through something hidden, or through what systems and file servers leave behind."""
     return any(part.startswith(".") or part.lower() in _SYSTEM_FOLDERS for part in name.split("/"))

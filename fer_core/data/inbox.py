@@ -16,6 +16,7 @@ from fer_core.data.dataset import Dataset, ignore
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.sources import labelled_source
 from fer_core.errors import did_you_mean
+from fer_core.labels import known_label
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,15 @@ def read_inbox(
     # One picture of one class is enough.
     source = labelled_source(inbox, finder)
     contents = cached_images(source, finder.paths.cache, side=dataset.side, report=report, needs_classes=False).contents
+    labels = _labels(contents, dataset)
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
     taken, left_out = set(contents.names), {"no face is found in it": contents.report.without_face}
     left_out["several faces are found in it"] = contents.report.several_faces
     refused += [RefusedImage(name, why) for why, names in left_out.items() for name in names if name not in taken]
     # The model in use knows the picture of a correction: under its former label.
     is_new = ~np.isin(contents.hashes, known) | np.isin(contents.hashes, dataset.contents.hashes)
-    for position, objection in enumerate(_objections(contents, dataset)):
-        name, label, content = contents.names[position], contents.label(position), int(contents.hashes[position])
+    for position, objection in enumerate(_objections(contents, dataset, labels)):
+        name, label, content = contents.names[position], labels[position], int(contents.hashes[position])
         if objection:
             refused.append(RefusedImage(name, objection))
         else:
@@ -97,8 +99,14 @@ def sentences(found: InboxContents, inbox: Path) -> Iterator[str]:
     yield from (f"Refused: {image.name}: {image.reason}." for image in found.refused)
 
 
-def _objections(contents: Contents, dataset: Dataset) -> Iterator[str]:
-    """Yields what there is against each image, or ''.
+def _labels(contents: Contents, dataset: Dataset) -> list[str]:
+    """Returns what the data calls the class of each image: anger is angry. A class that it has not keeps its name."""
+    known = {label: known_label(label, dataset.labels) or label for label in contents.labels}
+    return [known[contents.label(position)] for position in range(len(contents))]
+
+
+def _objections(contents: Contents, dataset: Dataset, labels: list[str]) -> Iterator[str]:
+    """Yields what there is against each image, or ''. `labels` are those of the images.
 
     Of several copies under one label the first is taken; under several labels none, since nobody knows which is right.
     """
@@ -108,11 +116,11 @@ def _objections(contents: Contents, dataset: Dataset) -> Iterator[str]:
     kept = set(data.hashes[~trains].tolist())
     copies: dict[int, list[int]] = {}
     for position, content in enumerate(contents.hashes.tolist()):
-        if contents.label(position) in dataset.labels:
+        if labels[position] in dataset.labels:
             copies.setdefault(content, []).append(position)
     for position, content in enumerate(contents.hashes.tolist()):
-        label, group = contents.label(position), copies.get(content, [])
-        others = sorted({contents.label(other) for other in group} - {label})
+        label, group = labels[position], copies.get(content, [])
+        others = sorted({labels[other] for other in group} - {label})
         if label not in dataset.labels:
             yield f"the data has no class {label!r}. {did_you_mean(label, dataset.labels).rstrip('.')}"
         elif content in tested:

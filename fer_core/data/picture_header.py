@@ -1,6 +1,6 @@
 """What a picture file says of itself before anything is decoded, and who decodes it.
 
-OpenCV reads JPEG, PNG, BMP and WebP; Pillow reads AVIF, HEIC (with pillow-heif, the extra `heif`), the first frame of a
+OpenCV reads JPEG, PNG, BMP and WebP; Pillow reads AVIF, HEIC (with pillow-heif, the extra `heic`), the first frame of a
 GIF, and TIFF, of which OpenCV reads some in part.
 """
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PICTURES_READ = "JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF"
+HEAD_BYTES = 12
+"""By which a picture is recognised."""
 _MOST_GIF_BYTES = 2**26
 JPEG, PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"
 DAMAGE = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, TypeError, LookupError, struct.error)
@@ -28,7 +30,7 @@ _BRANDS = {b"avif": "AVIF", **dict.fromkeys((b"heic", b"heix", b"heim", b"heis",
 
 
 def is_picture(head: bytes) -> bool:
-    """Returns whether a file that begins with these 12 bytes is a picture that can be decoded."""
+    """Returns whether a file that begins with these `HEAD_BYTES` is a picture that can be decoded."""
     # Text may begin with BM too; a BMP has four zeros after its size.
     is_bmp = head.startswith(_BMP) and head[6:10] == bytes(4)
     return head.startswith((JPEG, PNG)) or is_bmp or is_webp(head) or pillow_format(head) is not None
@@ -69,7 +71,7 @@ def bytes_per_pixel(data: bytes) -> int:
 def is_animated(path: Path) -> bool:
     """Returns whether a file is a GIF of several frames, which is a film where one is wanted. Raises OSError."""
     with path.open("rb") as file:
-        if pillow_format(head := file.read(12)) != "GIF":
+        if pillow_format(head := file.read(HEAD_BYTES)) != "GIF":
             return False
         with contextlib.suppress(*DAMAGE):
             return opened_by_pillow(head + file.read(_MOST_GIF_BYTES)).n_frames > 1
@@ -97,7 +99,10 @@ def pillow_format(head: bytes) -> str | None:
         return "TIFF"
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
-    return _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+    if head[4:8] != b"ftyp":
+        return None
+    # Of a brand that says no more than "pictures", the others that are listed tell which.
+    return "AVIF" if head[8:12] == b"mif1" and b"avif" in head[16:64] else _BRANDS.get(head[8:12])
 
 
 def lacks_heif(head: bytes) -> bool:

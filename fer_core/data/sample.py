@@ -10,8 +10,8 @@ from dataclasses import astuple, dataclass
 import cv2
 import numpy as np
 
-from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import ConfigError, did_you_mean
+from fer_core.labels import FER2013_LABELS
 
 SAMPLE_LABELS = FER2013_LABELS
 

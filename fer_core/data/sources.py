@@ -25,15 +25,17 @@ from fer_core.data.folder_names import (
     is_hidden,
     is_picture,
     label_of,
+    lacks_suffix,
     may_be_labels,
 )
+from fer_core.data.picture_header import HEAD_BYTES
+from fer_core.data.picture_header import is_picture as begins_like_picture
 from fer_core.data.reading import Reading, ReadOptions, read_options, read_tree, tables_listing
-from fer_core.data.regular_file import checked_status
 from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.data.tree import Tree
 from fer_core.errors import DatasetError, printable
-from fer_core.paths import Paths, expanded
+from fer_core.paths import Paths, checked_status, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""
@@ -135,7 +137,8 @@ def _folder_source(folder: Path, options: ReadOptions, *, left_out: Path | None 
 
 
 def _is_looked_into(name: str) -> bool:
-    return is_picture(name) or may_be_labels(name) or name.lower().endswith((".npy", *OTHER_PICTURE_SUFFIXES, *TABLES))
+    suffixes = (".npy", *OTHER_PICTURE_SUFFIXES, *TABLES)
+    return is_picture(name) or lacks_suffix(name) or may_be_labels(name) or name.lower().endswith(suffixes)
 
 
 def labelled_source(folder: Path, finder: FaceFinder) -> Source:
@@ -145,10 +148,14 @@ def labelled_source(folder: Path, finder: FaceFinder) -> Source:
     """
     folder = folder.resolve()
     files, _ = _listed(folder)
-    names = sorted(name for name in files if is_picture(name) and "/" in name)
+    names = sorted(name for name in files if "/" in name and _is_picture_in(folder, name))
     identity = _identity([str(folder), *(f"{name}\0{files[name]}" for name in names)])
     opened = partial(_opened_labelled, folder, names)
     return Source(folder.name, str(folder), _MORE_PLACE, identity, opened, finder)
+
+
+def _is_picture_in(folder: Path, name: str) -> bool:
+    return is_picture(name) or (lacks_suffix(name) and begins_like_picture(_start(folder / name, HEAD_BYTES)))
 
 
 def _identity(told_apart: list[str]) -> str:

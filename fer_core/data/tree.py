@@ -16,9 +16,12 @@ from fer_core.data.folder_names import (
     TABLE_BYTES_READ,
     is_hidden,
     is_picture,
+    lacks_suffix,
     may_be_labels,
     split_of,
 )
+from fer_core.data.picture_header import HEAD_BYTES
+from fer_core.data.picture_header import is_picture as begins_like_picture
 from fer_core.errors import DatasetError
 from fer_core.labels import normalized
 
@@ -116,13 +119,16 @@ class Tree:
 
     @cached_property
     def pictures(self) -> tuple[PurePosixPath, ...]:
-        """The files that are named like pictures."""
-        return tuple(PurePosixPath(name) for name in self.names if is_picture(name))
+        """The files that are named like pictures; of those without a suffix, what begins like one."""
+        unnamed = [name for name in self.names if lacks_suffix(name)]
+        started = self.read_files(unnamed, HEAD_BYTES) if unnamed else ()
+        found = {name for name, start in started if begins_like_picture(start)}
+        return tuple(PurePosixPath(name) for name in self.names if is_picture(name) or name in found)
 
     @cached_property
     def others(self) -> tuple[str, ...]:
         """The other files."""
-        return tuple(name for name in self.names if not is_picture(name))
+        return tuple(name for name in self.names if name not in self.picture_names)
 
     @cached_property
     def beginnings(self) -> dict[str, bytes]:

@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data.regular_file import checked_status
 from fer_core.data.tables import rows
 from fer_core.errors import DatasetError
-from fer_core.paths import Paths, expanded
+from fer_core.paths import Paths, checked_status, expanded
 from fer_core.published import Published, fetched
 
 FERPLUS = Published(

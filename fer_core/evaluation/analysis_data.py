@@ -58,6 +58,7 @@ def data_for(
     paths: Paths,
     *,
     are_faces: bool = False,
+    label_map: str | None = None,
     report: Callable[[str], None] = ignore,
 ) -> FoundData:
     """Returns the images to analyse the model with, split as it was trained, in the size that it takes.
@@ -65,13 +66,16 @@ def data_for(
     Args:
         given: what --data says; None: what the model's manifest names, if it is there and its fingerprint is equal.
         are_faces: its pictures are faces already; without it, they are looked for as they were for the training.
+        label_map: what --label-map says of the given data.
         report: gets progress messages, e.g. of decoding.
 
     Raises:
-        DatasetError: the given data is not usable, or has fewer than two classes that the model knows.
+        ConfigError: the label map does not fit. DatasetError: the given data is not usable, or has fewer than two
+            classes that the model knows.
     """
     if given is not None:
-        return FoundData(of_known_classes(_loaded(model, given, paths, report, are_faces), model))
+        dataset = _loaded(model, given, paths, report, are_faces=are_faces, label_map=label_map)
+        return FoundData(of_known_classes(dataset, model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
         return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
@@ -184,9 +188,15 @@ def saved_hashes(run_folder: Path | None, manifest: Manifest) -> np.ndarray | No
 
 
 def _loaded(
-    model: ModelFiles, data: str, paths: Paths, report: Callable[[str], None], are_faces: bool = False
+    model: ModelFiles,
+    data: str,
+    paths: Paths,
+    report: Callable[[str], None],
+    *,
+    are_faces: bool = False,
+    label_map: str | None = None,
 ) -> "Dataset":
-    from fer_core.data.dataset import load_dataset
+    from fer_core.data.dataset import load_as_trained, load_dataset
 
     config = model.manifest.config if model.manifest else TrainConfig()
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
@@ -195,8 +205,10 @@ def _loaded(
     if are_faces:
         config = config.model_copy(update={"faces": "given"})
     shape = {"side": model.side, "channels": model.channels}
+    if label_map is not None:
+        return load_dataset(config.model_copy(update={"label_map": label_map}), paths, **shape, report=report)
     try:
-        dataset = load_dataset(config, paths, **shape, report=report)
+        dataset = load_as_trained(config, paths, labels=model.labels, **shape, report=report)
     except FerError:
         if config.label_map is None and config.votes is None and config.faces != "detect":
             raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core import emotions
+from fer_core import labels as emotion_labels
 from fer_core.evaluation.calibration import Bin
 from fer_core.evaluation.figures import (
     DARK,
@@ -132,7 +132,7 @@ def precision_recall_figure(
     for label, curve in sorted(curves.items(), key=lambda item: -(item[1].average_precision or -1)):
         share = "–" if curve.average_precision is None else f"{curve.average_precision:.1%}"
         legend = f"{share}  {shortened(label, 18)} ({images[label]:,} images)"
-        colour = emotions.colour(label.lower(), tuple(curves))
+        colour = emotion_labels.colour(label.lower(), tuple(curves))
         # A precision is that of all finds up to its recall, so it holds from the recall before.
         axes.plot(*_drawn_points(curve), color=colour, label=legend, linewidth=1.9, drawstyle="steps-pre")
     _share_axes(axes)
@@ -169,7 +169,7 @@ def confidently_wrong_figure(
         top, left = row * (_FACE + _CAPTION), column * (_FACE + _BETWEEN)
         enlarged = cv2.resize(picture[..., 0], (_FACE, _FACE), interpolation=cv2.INTER_CUBIC)
         sheet[top : top + _FACE, left : left + _FACE] = enlarged[..., np.newaxis]
-        colour = to_rgb(emotions.colour(face.predicted.lower(), tuple(labels)))
+        colour = to_rgb(emotion_labels.colour(face.predicted.lower(), tuple(labels)))
         sheet[top + _FACE : top + _FACE + _STRIP, left : left + _FACE] = np.round(255 * np.array(colour))
         texts = (
             (f"{shortened(face.predicted, 14)} {face.confidence:.1%}", {"fontsize": 9, "fontweight": "bold"}),
@@ -279,7 +279,7 @@ def _drawn_points(curve: PrecisionRecall) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw_probabilities(axes: "Axes", explanation: "Explanation") -> None:
     labels, shares = explanation.labels, explanation.probabilities
-    look = {"color": [emotions.colour(label.lower(), labels) for label in labels], "height": 0.7}
+    look = {"color": [emotion_labels.colour(label.lower(), labels) for label in labels], "height": 0.7}
     bars = axes.barh(range(len(labels)), shares, **look)
     names = [f"{shortened(label, 14)} {share:.1%}" for label, share in zip(labels, shares, strict=True)]
     axes.bar_label(bars, names, padding=3, fontsize=7.5 if len(labels) <= 8 else 5.5, color=DARK)

@@ -1,12 +1,11 @@
 """Which class of the data is which output of a model: by name, also where the names differ or one side lacks some."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fer_core.errors import DatasetError
-from fer_core.labels import canonical, normalized
+from fer_core.labels import known_label, normalized
 from fer_core.store.model_files import ModelFiles
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...], *
         may_lack: the data may lack classes of the model, which are not measured then.
     """
     outputs = _outputs(model_labels)
-    names = {label: _output_of(label, outputs) for label in data_labels}
+    names = {label: known_label(label, outputs) for label in data_labels}
     unknown = ", ".join(label for label, name in names.items() if name is None)
     unused = "" if may_lack else ", ".join(label for label in outputs if label not in names.values())
     found = [f"the model does not know {unknown}"] if unknown else []
@@ -42,7 +41,7 @@ def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...], *
 def of_known_classes(dataset: "Dataset", model: ModelFiles) -> "Dataset":
     """Returns the images of the classes that the model knows. Raises DatasetError where these are fewer than two."""
     outputs = _outputs(model.labels)
-    known = [label for label in dataset.labels if _output_of(label, outputs) is not None]
+    known = [label for label in dataset.labels if known_label(label, outputs) is not None]
     if len(known) < _FEWEST_CLASSES:
         class_numbers(model.labels, dataset.labels)  # says which differ
     scored = dataset.of_classes(known)
@@ -67,11 +66,3 @@ def _outputs(model_labels: tuple[str, ...]) -> dict[str, int]:
             f"The model has a label twice: {', '.join(model_labels)}.", hint="Give its own --labels FILE."
         )
     return outputs
-
-
-def _output_of(label: str, outputs: Iterable[str]) -> str | None:
-    """Returns the model's name of a class: the same one, or the only one that means the same emotion."""
-    if label in outputs:
-        return label
-    same = [name for name in outputs if canonical(name) == canonical(label)]
-    return same[0] if len(same) == 1 else None

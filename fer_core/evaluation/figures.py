@@ -78,8 +78,19 @@ def text_colour(background: Sequence[float]) -> str:
 
 
 def literal(text: str) -> str:
-    """Returns the text so that it is drawn as it is: between two dollar signs matplotlib would read a formula."""
-    return text.replace("$", r"\$")
+    """Returns the text so that it is drawn as it is: between two dollar signs matplotlib would read a formula.
+
+    A character that the font lacks is written as its escape: matplotlib would draw the same empty box for each.
+    """
+    return (text if text.isascii() else _drawable(text)).replace("$", r"\$")
+
+
+def _drawable(text: str) -> str:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    escapes = {letter: letter.encode("unicode_escape").decode() for letter in set(text) if ord(letter) not in known}
+    return text.translate(str.maketrans(escapes | {"\n": "\n"}))
 
 
 def shortened(text: str, most: int = 34) -> str:

@@ -47,28 +47,28 @@ def square_of(box: Box, framing: Framing, *, roll: float = 0.0) -> Box:
     return Box(center_x - side / 2, center_y - side / 2, side, side)
 
 
-def crop_face(frame_gray: np.ndarray, box: Box, *, framing: Framing, roll: float = 0.0) -> np.ndarray:
+def crop_face(frame: np.ndarray, box: Box, *, framing: Framing, roll: float = 0.0) -> np.ndarray:
     """Returns the face as the square picture that the network was trained on, at the frame's own resolution.
 
     Args:
-        frame_gray: uint8 (height, width), 0..255.
-        box: in pixels of `frame_gray`; may reach outside it, or lie there: the edge is repeated, nothing is squeezed.
+        frame: uint8 (height, width), or with colours as a third dimension.
+        box: in pixels of `frame`; may reach outside it, or lie there: the edge is repeated, nothing is squeezed.
         framing: how this detector's boxes relate to FER-2013's framing.
         roll: of a face that is to be aligned: by how many degrees it is turned clockwise, which is undone.
 
     Returns:
-        uint8 (side, side), 0..255, a copy; side is at least 1 and at most four times the frame's longer side.
+        uint8 (side, side), with the frame's colours, a copy; at least 1 and at most four times the frame's longer side.
     """
     square = square_of(box, framing, roll=roll)
-    return _cut(frame_gray, square) if not roll else _aligned(frame_gray, square, roll)
+    return _cut(frame, square) if not roll else _aligned(frame, square, roll)
 
 
-def _aligned(frame_gray: np.ndarray, square: Box, roll: float) -> np.ndarray:
+def _aligned(frame: np.ndarray, square: Box, roll: float) -> np.ndarray:
     turned = math.radians(roll)
     reach = (abs(math.sin(turned)) + abs(math.cos(turned))) * square.width
     center_x, center_y = square.x + square.width / 2, square.y + square.height / 2
     # Cut out first: OpenCV turns no picture with a side of more than 32,767 pixels.
-    around = _cut(frame_gray, Box(center_x - reach / 2, center_y - reach / 2, reach, reach))
+    around = _cut(frame, Box(center_x - reach / 2, center_y - reach / 2, reach, reach))
     side = min(max(_rounded(square.width), 1), len(around))
     middle = (len(around) - 1) / 2
     matrix = cv2.getRotationMatrix2D((middle, middle), roll, 1)
@@ -76,12 +76,12 @@ def _aligned(frame_gray: np.ndarray, square: Box, roll: float) -> np.ndarray:
     return cv2.warpAffine(around, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _cut(frame_gray: np.ndarray, square: Box) -> np.ndarray:
-    height, width = frame_gray.shape
+def _cut(frame: np.ndarray, square: Box) -> np.ndarray:
+    height, width = frame.shape[:2]
     side = min(max(_rounded(square.width), 1), _LARGEST_CROP * max(height, width))
     left, right, columns = _span(square.x, square.width, side=side, limit=width)
     top, bottom, rows = _span(square.y, square.height, side=side, limit=height)
-    return cv2.copyMakeBorder(frame_gray[rows, columns], top, bottom, left, right, _REPEATED_EDGE)
+    return cv2.copyMakeBorder(frame[rows, columns], top, bottom, left, right, _REPEATED_EDGE)
 
 
 def _span(start: float, length: float, *, side: int, limit: int) -> tuple[int, int, slice]:

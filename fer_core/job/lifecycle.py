@@ -14,8 +14,7 @@ from fer_core.job.job import ENDED, FOLDERS, Job, Order, checked_id, find_job, m
 from fer_core.job.lock import taken
 from fer_core.paths import Paths, expanded
 from fer_core.resources import file_lock
-from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import create_atomically, full_disk_named, write_json
+from fer_core.store.files import Clock, create_atomically, full_disk_named, utc_now, utc_text, write_json
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.starting import with_fixed_models

@@ -54,7 +54,7 @@ class Classifier:
         """`answers` gives the model's own outputs, float32 (n, labels), for float32 or uint8 images."""
         self.model = model
         self.name, self.labels, self.framing = model.name, model.labels, model.framing
-        self.side, self.channels = model.side, model.channels
+        self.side, self.channels, self.colours = model.side, model.channels, model.colours
         self.is_aligned = model.is_aligned
         self._answers = answers
         probed = self._answer(_probes(model.side, model.channels))
@@ -107,7 +107,7 @@ def make_classifier(
     return Classifier(model, LiteRTModel(file).probabilities, report=report)
 
 
-def framing_for(detector: Detector, classifier: Classifier) -> Framing:
+def framing_for(detector: Detector, classifier: "Classifier | ModelFiles") -> Framing:
     """Returns how faces of this detector are cut out for this model: as the model says, else as the detector does."""
     own = (classifier.framing or {}).get(detector.name)
     return Framing(**own) if own else detector.framing
@@ -126,12 +126,20 @@ def found_faces(frame: np.ndarray, frame_gray: np.ndarray, detector: Detector, c
 
 
 def face_pictures(
-    frame_gray: np.ndarray, faces: Sequence[Face], detector: Detector, classifier: Classifier
+    frame: np.ndarray, faces: Sequence[Face], detector: Detector, classifier: "Classifier | ModelFiles"
 ) -> np.ndarray:
-    """Returns the faces as the network wants them, uint8 (n, side, side, channels), from a frame (height, width)."""
+    """Returns the faces as the network wants them, uint8 (n, side, side, channels).
+
+    `frame`: uint8, gray (height, width), BGR or BGRA. For a network that sees gray, gray is quicker.
+    """
     framing = framing_for(detector, classifier)
-    crops = (crop_face(frame_gray, face.box, framing=framing, roll=face.roll or 0.0) for face in faces)
-    return np.stack([network_input(crop, side=classifier.side, channels=classifier.channels) for crop in crops])
+    crops = (crop_face(frame, face.box, framing=framing, roll=face.roll or 0.0) for face in faces)
+    return np.stack([face_input(crop, classifier) for crop in crops])
+
+
+def face_input(face: np.ndarray, classifier: "Classifier | ModelFiles") -> np.ndarray:
+    """Returns a cut-out face, uint8, gray, BGR or BGRA, as the network wants it: (side, side, channels)."""
+    return network_input(face, side=classifier.side, channels=classifier.channels, colours=classifier.colours)
 
 
 class _HasModel(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_core.errors import SourceError
 from fer_core.live.prediction import Prediction
-from fer_core.store.clock import utc_now, utc_text
+from fer_core.store.files import utc_now, utc_text
 
 ANSWER_SECONDS = 4.0
 """After so long without an answer a camera or stream counts as gone."""

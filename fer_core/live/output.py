@@ -19,8 +19,7 @@ import numpy as np
 
 from fer_core.errors import ConfigError, SourceError
 from fer_core.live.frame import Shown, Sink
-from fer_core.store.clock import utc_text
-from fer_core.store.files import DiskFullError
+from fer_core.store.files import DiskFullError, utc_text
 
 if TYPE_CHECKING:
     import pandas

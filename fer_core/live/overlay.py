@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fer_core.emotions import colour
 from fer_core.faces import Box
+from fer_core.labels import colour
 from fer_core.live.canvas import (
     DIMMED,
     WHITE,

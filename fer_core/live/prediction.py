@@ -15,14 +15,13 @@ import cv2
 import numpy as np
 
 from fer_core import faces as detectors
-from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray, network_input
+from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
 from fer_core.data.picture_header import PICTURES_READ
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError, SourceError, did_you_mean
 from fer_core.faces import PHOTO_WIDTH, Box, Detector, Face
-from fer_core.live.classifier import Classifier, Runtime, face_pictures, found_faces, make_classifier
-from fer_core.paths import Paths
-from fer_core.store.architecture import PixelRange
+from fer_core.live.classifier import Classifier, Runtime, face_input, face_pictures, found_faces, make_classifier
+from fer_core.paths import Paths, checked_status
+from fer_core.store.architecture import Colours, PixelRange
 from fer_core.store.model_files import find_model
 
 Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
@@ -137,6 +136,7 @@ class EmotionPredictor:
         model: str | None = None,
         labels_file: Path | None = None,
         pixels: PixelRange | None = None,
+        colours: Colours | None = None,
         detector: str | None = "auto",
         detector_model: Path | None = None,
         threshold: float | None = None,
@@ -149,8 +149,9 @@ class EmotionPredictor:
 
         Args:
             model: a run's id, a .h5 or .keras file, "best" or "tiny", which came along; the model in use if None.
-            labels_file, pixels: of a model from elsewhere: its labels as JSON, and the grey values it was trained on.
-                What is worth knowing of such a model comes as a UserWarning.
+            labels_file, pixels, colours: of a model from elsewhere: its labels, the grey values it was trained on, and
+                what its three channels are ("rgb", "bgr" or "gray"). What is worth knowing of such a model comes as a
+                UserWarning.
             detector: "haar", "yunet", or "auto": yunet where its file (`detector_model`, $FER_YUNET, cache) is there;
                 None: for given faces alone.
             threshold: a prediction with less confidence is unsure; by default what the model's validation images ask
@@ -162,7 +163,7 @@ class EmotionPredictor:
         """
         check_threshold(threshold)
         paths = paths or Paths.from_environment()
-        found = find_model(model, paths, labels_file=labels_file, pixels=pixels)
+        found = find_model(model, paths, labels_file=labels_file, pixels=pixels, colours=colours)
         if found.note:
             _warn(found.note)
         classifier = make_classifier(found, paths, runtime=runtime, prior=prior, report=_warn)
@@ -184,14 +185,15 @@ class EmotionPredictor:
         _check_choice("faces", faces, get_args(Faces))
         if faces == "given":
             height, width = picture.shape[:2]
-            found, side = [Face(Box(0, 0, width, height), 1.0)], self.classifier.side
-            pictures = network_input(picture, side=side, channels=self.classifier.channels)[np.newaxis]
+            found = [Face(Box(0, 0, width, height), 1.0)]
+            pictures = face_input(picture, self.classifier)[np.newaxis]
         else:
             picture_gray = gray(picture)
             found = self._find(picture, picture_gray)
             if not found:
                 return []
-            pictures = face_pictures(picture_gray, found, self.detector, self.classifier)
+            seen = picture_gray if self.classifier.colours == "gray" else picture
+            pictures = face_pictures(seen, found, self.detector, self.classifier)
         rows, labels = self.classifier.classify(pictures), self.classifier.labels
         threshold = self.classifier.unsure_below if self._threshold is None else self._threshold
         shown = [shown_of(row, threshold) for row in rows]

@@ -104,7 +104,8 @@ class LivePredictor:
         times.append(time.perf_counter())
         self._track(frame_gray, found, frame.seconds)
         times.append(time.perf_counter())
-        probabilities = self._classify(frame_gray, [track for track in self._tracker.people if track.is_found])
+        seen = frame_gray if self.classifier.colours == "gray" else frame.picture_bgr
+        probabilities = self._classify(seen, [track for track in self._tracker.people if track.is_found])
         times.append(time.perf_counter())
         predictions = self._predictions(probabilities, frame.seconds)
         times.append(time.perf_counter())
@@ -130,12 +131,12 @@ class LivePredictor:
         moves = self._flow.moves(frame_gray, [track.box for track in seen])
         self._tracker.follow(dict(zip(seen, moves, strict=True)), seconds)
 
-    def _classify(self, frame_gray: np.ndarray, seen: Sequence[Track]) -> dict[int, np.ndarray]:
+    def _classify(self, frame: np.ndarray, seen: Sequence[Track]) -> dict[int, np.ndarray]:
         self.faces = {}
         if not seen:
             return {}
         people = [track.person for track in seen]
-        pictures = face_pictures(frame_gray, [track.face for track in seen], self.detector, self.classifier)
+        pictures = face_pictures(frame, [track.face for track in seen], self.detector, self.classifier)
         framing = framing_for(self.detector, self.classifier)
         squares = (square_of(track.box, framing) for track in seen)
         self.faces = dict(zip(people, map(SeenFace, pictures, squares), strict=True))

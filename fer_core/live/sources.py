@@ -15,13 +15,14 @@ import numpy as np
 
 from fer_core.data import folder_names
 from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, on_background
-from fer_core.data.picture_header import is_animated, is_picture
-from fer_core.data.regular_file import checked_status
+from fer_core.data.picture_header import HEAD_BYTES, PICTURES_READ, is_animated, is_picture
 from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.frame import ANSWER_SECONDS, Device, EveryFrame, Frame, NewestFrame, Source, Wait, frame_now
 from fer_core.live.video import SCHEMES, open_stream, open_video_file, without_password
+from fer_core.paths import checked_status
 
-PICTURE_SUFFIXES = (*folder_names.PICTURE_SUFFIXES, ".heic", ".heif")
+PICTURE_SUFFIXES = (*folder_names.PICTURE_SUFFIXES, *folder_names.OTHER_PICTURE_SUFFIXES)
+"""Also of pictures that are not read here: they are named as skipped."""
 _VIDEOS_OF_JPEGS = (".mjpeg", ".mjpg")
 _PICTURES_PER_SECOND = 1.0
 _MOST_BYTES = 4 * MAX_PIXELS
@@ -67,7 +68,7 @@ def _open_path(path: Path, text: str) -> Source:
             return open_video_file(path)
         if not is_picture_or_folder and path.suffix.lower() not in _VIDEOS_OF_JPEGS:
             with path.open("rb") as file:
-                is_picture_or_folder = is_picture(file.read(12))
+                is_picture_or_folder = is_picture(file.read(HEAD_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(f"There is no {path}.", hint=_near_name(path)) from None
     except (OSError, ValueError) as error:
@@ -100,7 +101,7 @@ def open_pictures(path: Path) -> EveryFrame:
         return EveryFrame(str(path), first, frames, rate=rate, skipped=skipped, is_still=True)
     if not paths:
         hint = "Give the folder that the pictures are in: folders in it are not read."
-        raise SourceError(f"{path} has no pictures ({', '.join(PICTURE_SUFFIXES)}).", hint=hint)
+        raise SourceError(f"{path} has no pictures ({PICTURES_READ}).", hint=hint)
     if is_folder:
         raise SourceError(f"{path} has {len(paths)} pictures, and none can be read: {skipped[0]}.", hint=_FORMATS_HINT)
     reason = skipped[0].removeprefix(f"{path.name}: ")
@@ -135,7 +136,7 @@ def read_picture(path: Path) -> np.ndarray:
 def _pictures_in(folder: Path) -> list[Path]:
     """In the order in which people count: `frame_9` before `frame_10`."""
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.name[0] != "."]
+        paths = [path for path in folder.iterdir() if path.name[0] != "." and _is_picture(path)]
     except OSError as error:
         hint = "Give a folder that you may read."
         raise SourceError(f"{folder} cannot be read: {error.strerror}.", hint=hint) from None
@@ -145,6 +146,13 @@ def _pictures_in(folder: Path) -> list[Path]:
         return [int(part) if place % 2 else part.casefold() for place, part in parts], path.name
 
     return sorted(paths, key=order)
+
+
+def _is_picture(path: Path) -> bool:
+    if path.suffix or not path.is_file():
+        return path.suffix.lower() in PICTURE_SUFFIXES
+    with path.open("rb") as file:
+        return is_picture(file.read(HEAD_BYTES))
 
 
 def _name(path: Path) -> str:

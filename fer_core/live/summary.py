@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fer_core.emotions import colour
 from fer_core.evaluation.figures import QUIET, figure_title, new_figure, save, shortened, text_colour, with_grid
+from fer_core.labels import colour
 from fer_core.live.canvas import font_file, in_dejavu, one_line, writable
 from fer_core.live.output import NOBODY, STAGES, Record
 

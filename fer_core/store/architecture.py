@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
+from fer_core.store.older_keras import OPERATIONS
 
 if TYPE_CHECKING:
     import numpy as np
 
 PixelRange = Literal["0..255", "0..1", "-1..1"]
 """The grey values that a model wants. Ours take them as they are, 0..255; models from elsewhere may not."""
+
+Colours = Literal["gray", "rgb", "bgr"]
+"""What three channels are: the same gray three times, as in ours, or colours in their order."""
 
 _SCALE_AND_OFFSET = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (2 / 255, -1.0)}
 
@@ -156,6 +160,8 @@ def _class_objection(node: dict[str, Any]) -> str | None:
     name, module, registered = (one if one is None or isinstance(one, str) else _shown(one) for one in given)
     if name in _IS_CODE:
         return f"is {_IS_CODE[name]}, which is code"
+    if name in OPERATIONS:
+        return f"is an operation between layers as Keras 2 saved it ({name}), which Keras 3 cannot read"
     if name == "function":
         return f"is the function {_shown(node.get('config'))}, which is none of Keras' own"
     if registered not in (None, "", name) or name not in _CLASSES:

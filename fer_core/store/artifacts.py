@@ -6,16 +6,19 @@ What is saved is never compiled, has no class of ours in it and is float32, what
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+import re
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import ArtifactError
 from fer_core.resources import memory_bytes
-from fer_core.store.files import read_json, replacing, write_atomically, write_json
-from fer_core.store.inspection import check_is_file, inspect_apart
+from fer_core.store.files import replacing, write_atomically
+from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive
 from fer_core.store.manifest import Manifest
+from fer_core.store.model_parts import network_beside
 
 if TYPE_CHECKING:
     import keras
@@ -72,12 +75,12 @@ def load_model(path: Path) -> "keras.Model":
     take all memory is refused before its weights are made.
     """
     inspect_apart(path)
-    import keras
-
-    path = path.absolute()  # Keras takes some beginnings of a path for an address; it goes by the name, so not resolved
+    path = path.absolute()  # Keras takes some beginnings of a path for an address
+    network = json.dumps(inspected_description(path))
     try:
-        _check_size(path)
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        with _named_for_keras(path) as weights:
+            _check_size(path, network, weights)
+            return _loaded(network, weights)
     except ArtifactError:
         raise
     except Exception as error:  # Keras and what is under it raise whatever they come upon
@@ -85,6 +88,24 @@ def load_model(path: Path) -> "keras.Model":
             f"{path} cannot be read as a Keras model: {_first_line(_first_cause(error))}",
             hint="It must be a whole model of stock Keras layers, as `model.save(path)` of Keras 3 writes it.",
         ) from error
+
+
+@contextlib.contextmanager
+def _named_for_keras(path: Path) -> Iterator[Path]:
+    """Yields the file under a name that tells Keras what it is: it goes by the name alone."""
+    import h5py
+
+    suffix = ".keras"
+    if not is_archive(path):
+        with h5py.File(path, "r") as file:
+            suffix = ".h5" if "layer_names" in file.attrs or "model_weights" in file else ".weights.h5"
+    if path.name.endswith(suffix) and path.name.endswith(".weights.h5") == (suffix == ".weights.h5"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"model{suffix}"
+        link.symlink_to(path)
+        yield link
 
 
 def read_h5_manifest(path: Path) -> Manifest | None:
@@ -102,19 +123,12 @@ def read_h5_manifest(path: Path) -> Manifest | None:
     return None if text is None else Manifest.from_json(text, where=f"The manifest in {path}")
 
 
-def save_labels(path: Path, labels: Sequence[str]) -> None:
-    """Writes {"0": "angry", …}. Raises DiskFullError."""
-    write_json(path, {str(place): label for place, label in enumerate(labels)})
+def network_apart(path: Path) -> Path | None:
+    """Returns the JSON beside an .h5 that describes its network, where the .h5 holds weights alone. Raises OSError."""
+    import h5py
 
-
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Returns the labels in the order of the outputs, from {"0": "angry", …} or a list. Raises ArtifactError."""
-    content = read_json(path, "labels file")
-    if isinstance(content, dict):
-        content = [content.get(str(place)) for place in range(len(content))]
-    if isinstance(content, list) and len(content) > 1 and all(isinstance(label, str) for label in content):
-        return tuple(content)
-    raise ArtifactError(f"{path} has no labels of a model.", hint='It must be like {"0": "angry", "1": "disgust"}.')
+    with h5py.File(path, "r") as file:
+        return None if "model_config" in file.attrs else network_beside(path)
 
 
 def save_architecture(model: "keras.Model", path: Path) -> None:
@@ -122,13 +136,13 @@ def save_architecture(model: "keras.Model", path: Path) -> None:
     write_atomically(path, json.dumps(json.loads(model.to_json()), indent=2) + "\n")
 
 
-def _check_size(path: Path) -> None:
+def _check_size(path: Path, network: str, weights: Path) -> None:
     """Raises ArtifactError for a model that takes too much memory or work, before its weights are made.
 
     A file of some kilobytes can describe layers that fill all memory, or that are not done in a day.
     """
     with ThreadPoolExecutor(1) as thread:  # whose state of Keras ends with it
-        sizes = thread.submit(_sizes_in_file, path).result()
+        sizes = thread.submit(_sizes_of, network, weights).result()
     largest, values, multiply_adds = zip(*sizes, strict=True) if sizes else ((0,), (0,), (0,))
     for number, most, finding in (
         (max(largest), memory_bytes() // 4 // _BATCH_BYTES, "one layer gives {:,} values for one picture"),
@@ -140,11 +154,19 @@ def _check_size(path: Path) -> None:
             raise ArtifactError(f"{path} is refused: {finding.format(number)}.", hint=hint)
 
 
-def _sizes_in_file(path: Path) -> list[tuple[int, int, int]]:
+def _sizes_of(network: str, weights: Path) -> list[tuple[int, int, int]]:
     import keras
 
-    with keras.StatelessScope(initialize_variables=False):
-        return list(_sizes(keras.models.load_model(path, compile=False, safe_mode=True), calls=1))
+    with keras.StatelessScope(initialize_variables=False):  # which makes no weights, but compares them with the file's
+        return list(_sizes(_loaded(network, weights), calls=1))
+
+
+def _loaded(network: str, weights: Path) -> "keras.Model":
+    import keras
+
+    model = keras.models.model_from_json(network)
+    model.load_weights(weights)
+    return model
 
 
 def _sizes(model: "keras.Model", *, calls: int) -> Iterator[tuple[int, int, int]]:
@@ -192,7 +214,12 @@ def _first_cause(error: BaseException) -> BaseException:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    """Returns what an error says, without settings that Keras quotes at length."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if len(line) <= 200:
+        return line
+    line = re.split(r"(?:: |[ ,]*(?:using )?\w+=)?[{]", line)[0]
+    return line if len(line) <= 300 else line[:297].rpartition(" ")[0] + " …"
 
 
 @contextlib.contextmanager

@@ -16,13 +16,14 @@ import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import ArtifactError, FerError
+from fer_core.paths import checked_status
 from fer_core.resources import file_lock, sync
 
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
@@ -202,3 +203,16 @@ def _is_abandoned(entry: Path, match: re.Match[str]) -> bool:
 
 def _host_mark() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Returns the time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def utc_text(timestamp: datetime) -> str:
+    """Returns a moment as JSON files have it: 2026-01-31T14:02:12.345Z."""
+    return timestamp.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

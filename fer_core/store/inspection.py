@@ -1,6 +1,7 @@
 """Looks into a model file before Keras does, and refuses what is not a plain model: code, traps, and what is damaged.
 
-Two formats, by the name as Keras has it: .h5 (HDF5, the description is an attribute) and .keras (an archive). No Keras.
+Two formats, by what is in the file: HDF5 (the description is an attribute, or a JSON beside it) and the archive .keras.
+No Keras.
 """
 
 import io
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from fer_core.errors import ArtifactError
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import ModelMetadata, first_objection, metadata_of
+from fer_core.store.model_parts import network_beside, read_network
+from fer_core.store.older_keras import current_description, is_of_keras_1
 
 if TYPE_CHECKING:
     import h5py
 
-H5_SUFFIXES = (".h5", ".hdf5")
-MODEL_SUFFIXES = (*H5_SUFFIXES, ".keras")
+MODEL_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 LONGEST_SECONDS = 30.0  # the largest file that is allowed is read in a few seconds
 
@@ -48,6 +50,16 @@ _WHOLE = (
     " place of a Lambda. Load one of an older Keras with that, and give its weights to the same network."
 )
 _BROKEN = "It is damaged; get it once more from its maker."
+_WEIGHTS_ONLY = (
+    "Put the network beside it, as `model.to_json()` writes it: {}.json. Or let its maker save both with"
+    " `model.save(path)`."
+)
+_OF_KERAS_1 = (
+    "Load it with Keras 2.2 (`pip install keras==2.2.4 tensorflow==1.15`, in an environment with Python 3.7), and save"
+    " it again."
+)
+_POINTER = b"version https://git-lfs"
+_ZIP = b"PK"
 _PROJECT = Path(__file__).parents[2]
 _REFUSED = 2
 
@@ -57,13 +69,33 @@ def inspect_model(path: Path) -> ModelMetadata:
 
     Raises ArtifactError that names what is in it that must not be: a Lambda, a class or a function outside the list.
     """
+    return metadata_of(inspected_description(path), where=str(path))
+
+
+def inspected_description(path: Path) -> dict[str, Any]:
+    """Returns the network that a file describes, in the form of Keras 3. Raises what `inspect_model` does."""
     check_is_file(path)
     try:
-        description = _inspected_h5(path) if path.suffix in H5_SUFFIXES else _inspected_archive(path)
+        description, version = _inspected_archive(path) if is_archive(path) else _inspected_h5(path)
     except _DAMAGED as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise _unreadable(path, f"it is damaged ({first_line})") from error
-    return metadata_of(description, where=str(path))
+    if is_of_keras_1(description, version):
+        raise ArtifactError(f"{path} was written by Keras 1, which Keras 3 cannot read.", hint=_OF_KERAS_1)
+    _refuse(path, first_objection(description))
+    try:
+        description = current_description(description)
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError) as error:
+        finding = f"what describes its network is not as Keras writes it ({type(error).__name__})"
+        raise _unreadable(path, finding) from error
+    _refuse(path, first_objection(description))
+    return description
+
+
+def is_archive(path: Path) -> bool:
+    """Returns whether a file begins as a .keras archive, whatever its name. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
 
 
 def inspect_apart(path: Path, *, longest_seconds: float = LONGEST_SECONDS) -> ModelMetadata:
@@ -116,29 +148,46 @@ def answer(task: Callable[[], str]) -> None:
         sys.exit(_REFUSED)
 
 
-def _inspected_h5(path: Path) -> dict[str, Any]:
+def _inspected_h5(path: Path) -> tuple[Any, str]:
+    """Returns the description, not checked yet, and the version of Keras that the file names, '' for none."""
     import h5py
 
     if not h5py.is_hdf5(path):
-        raise _unreadable(path, "it is no HDF5 file")
+        raise _no_model(path)
     if path.stat().st_size > _LARGEST_H5:
         raise _unreadable(path, f"it has more than {_LARGEST_H5 // 2**30} GB")
     with h5py.File(path, "r") as file:
         _refuse(path, _attributes_objection(file))
-        if "model_config" not in file.attrs:
-            raise _unreadable(path, "it holds weights only, without the network that they belong to")
-        description = _allowed_description(path, file.attrs["model_config"])
+        description = _description(path, file.attrs["model_config"]) if "model_config" in file.attrs else None
+        version = file.attrs.get("keras_version", "")
         _refuse(path, _weights_objection(file))
-    return description
+    if description is None:
+        description = _description_beside(path)
+    return description, version.decode(errors="replace") if isinstance(version, bytes) else str(version)
 
 
-def _inspected_archive(path: Path) -> dict[str, Any]:
+def _description_beside(path: Path) -> Any:
+    network = network_beside(path)
+    if network is None:
+        finding = "it holds weights only, without the network that they belong to"
+        raise _unreadable(path, finding, hint=_WEIGHTS_ONLY.format(path.stem.removesuffix(".weights")))
+    return read_network(network)
+
+
+def _no_model(path: Path) -> ArtifactError:
+    with path.open("rb") as file:
+        start = file.read(len(_POINTER))
+    if start == _POINTER:
+        hint = "`git lfs pull` in its repository fetches the model."
+        return _unreadable(path, "it is a pointer of Git LFS, and the model lies elsewhere", hint=hint)
+    if start.lstrip().startswith(b"<"):
+        return _unreadable(path, "it is a web page", hint="Download the file itself, not the page that shows it.")
+    return _unreadable(path, "it is neither an HDF5 file nor a .keras archive")
+
+
+def _inspected_archive(path: Path) -> tuple[Any, str]:
     import h5py
 
-    if path.suffix != ".keras":
-        raise _unreadable(path, f"its name ends in none of {', '.join(MODEL_SUFFIXES)}")
-    if not zipfile.is_zipfile(path):
-        raise _unreadable(path, "it is no .keras archive")
     with zipfile.ZipFile(path) as archive:
         _refuse(path, _members_objection(archive.infolist()))
         missing = sorted({"config.json", "model.weights.h5"}.difference(archive.namelist()))
@@ -148,10 +197,10 @@ def _inspected_archive(path: Path) -> dict[str, Any]:
         config, weights = (
             archive.open(name).read(archive.getinfo(name).file_size) for name in ("config.json", "model.weights.h5")
         )
-        description = _allowed_description(path, config)
+        description = _description(path, config)
         with h5py.File(io.BytesIO(weights), "r") as file:
             _refuse(path, _weights_objection(file))
-    return description
+    return description, ""
 
 
 def _members_objection(members: list[zipfile.ZipInfo]) -> str | None:
@@ -168,12 +217,10 @@ def _members_objection(members: list[zipfile.ZipInfo]) -> str | None:
     return None
 
 
-def _allowed_description(path: Path, text: Any) -> dict[str, Any]:
+def _description(path: Path, text: Any) -> Any:
     if not isinstance(text, str | bytes) or len(text) > _LARGEST_DESCRIPTION:
         raise _unreadable(path, "what should describe its network is no text, or far too long")
-    description = json.loads(text)
-    _refuse(path, first_objection(description))
-    return description
+    return json.loads(text)
 
 
 def _attributes_objection(item: "h5py.Group | h5py.Dataset") -> str | None:

@@ -6,30 +6,38 @@ Our own models know it themselves; for a model from elsewhere the labels are loo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from fer_core.errors import ArtifactError
+from fer_core.labels import normalized
 from fer_core.paths import Paths
-from fer_core.store.architecture import ModelMetadata, PixelRange, metadata_of
-from fer_core.store.artifacts import read_h5_manifest, read_labels
+from fer_core.store.architecture import Colours, ModelMetadata, PixelRange, metadata_of
+from fer_core.store.artifacts import network_apart, read_h5_manifest
 from fer_core.store.export import can_export, export_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
-from fer_core.store.inspection import H5_SUFFIXES, MODEL_SUFFIXES, inspect_apart
+from fer_core.store.inspection import MODEL_SUFFIXES, inspect_apart, is_archive
+from fer_core.store.label_files import LABELS_BESIDE, read_labels
 from fer_core.store.litert import check_litert
 from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest, checked
+from fer_core.store.model_parts import weights_beside
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
 
-_LABELS_BESIDE = ("{}_labels.json", "emotion_labels.json", "labels.json")
+INT8 = "model_int8.tflite"
 _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
 )
+_GIVE = "Give a run's id or folder, or the path of a .h5 or .keras."
 _TRUST = "If you trust who made it, copy its folder into {0.models}/runs."
-_GETS_GRAY = (
-    " It takes three colours, and gets the same gray three times: one that was trained in colour reads it badly."
-)
+_COLOURS = {
+    "rgb": " It takes three colours, and gets red, green, blue; where it was trained otherwise: --colours bgr or gray.",
+    "bgr": " It takes three colours, and gets blue, green, red.",
+    "gray": " It takes three colours, and gets the same gray three times.",
+}
 
 
 def ignore(text: str) -> None:
@@ -57,13 +65,18 @@ class ModelFiles:
     manifest: Manifest | None = None
     pixels: PixelRange = "0..255"
     """The grey values that it wants; ours scale them themselves."""
+    colours: Colours = "gray"
+    """What its three channels are; ours get the same gray three times."""
+    network: Path | None = None
+    """The JSON that describes the network, where the .h5 holds weights alone."""
     note: str = ""
     """A sentence worth printing, e.g. where the labels are from."""
 
     @cached_property
     def sha256(self) -> str:
-        """Of the .h5 or .keras."""
-        return file_sha256(self.model)
+        """Of the .h5 or .keras; of weights alone, together with that of their network."""
+        own = file_sha256(self.model)
+        return own if self.network is None else sha256(f"{own} {file_sha256(self.network)}".encode()).hexdigest()
 
     @property
     def is_aligned(self) -> bool:
@@ -71,16 +84,30 @@ class ModelFiles:
         return self.manifest is not None and self.manifest.aligned
 
 
+class _Told(NamedTuple):
+    """What a user says of a model that knows nothing of itself."""
+
+    labels_file: Path | None
+    pixels: PixelRange | None
+    colours: Colours | None
+
+
 def find_model(
-    given: str | None, paths: Paths, *, labels_file: Path | None = None, pixels: PixelRange | None = None
+    given: str | None,
+    paths: Paths,
+    *,
+    labels_file: Path | None = None,
+    pixels: PixelRange | None = None,
+    colours: Colours | None = None,
 ) -> ModelFiles:
     """Returns the model to use: the one in use, a run's by its id or folder, or a .h5 or .keras by its path.
 
     A model that comes with the project is named as its folder is: `best`; ./best is a folder or file of that name.
-    `labels_file` and `pixels` are for models from elsewhere. Raises ArtifactError: there is none, it has no labels or
-    other labels than outputs, it does not take square pictures, or what is in the file is refused.
+    `labels_file`, `pixels` and `colours` (of its three channels) are for models from elsewhere. Raises ArtifactError:
+    there is none, it has no labels or other labels than outputs, it does not take square pictures, or what is in the
+    file is refused.
     """
-    path = _path(given, paths)
+    path, told = _path(given, paths), _Told(labels_file, pixels, colours)
     folder = path if path.is_dir() else path.parent
     has_manifest = (folder / "manifest.json").is_file()
     if path.is_dir() and not has_manifest:
@@ -88,9 +115,9 @@ def find_model(
     if has_manifest and path in (folder, folder / "model.h5"):
         found = _of_run(folder, paths)
     else:
-        found = _of_file(path, paths, labels_file, pixels)
+        found = _of_file(path, paths, told)
     if found.manifest is not None:
-        _check_flags(found, labels_file, pixels)
+        _check_flags(found, told)
     return found
 
 
@@ -98,7 +125,8 @@ def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None
     """Returns the model's .tflite: that of a run made here where its hash is right, else one made once from the model.
 
     That beside a model from elsewhere may be another model, or crash whoever runs it: its hash is from elsewhere too.
-    It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
+    It is made in a process of its own, which takes some seconds, and kept in the cache; without TensorFlow, which makes
+    it, the model's int8 export is taken. Raises ArtifactError.
     """
     check_litert()
     own = _own_folder(model, paths)
@@ -106,6 +134,9 @@ def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None
         return own / "model.tflite"
     cached = paths.cache / "litert" / f"{model.sha256}.tflite"
     if not _is_whole(cached, _cached_metadata(cached)):
+        if own and model.manifest and not can_export() and _is_whole(own / INT8, model.manifest.int8):
+            report(f"{model.name} is read with its int8 export: TensorFlow, which makes the other, is not installed.")
+            return own / INT8
         report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
         _convert(model, cached, paths)
     return cached
@@ -115,8 +146,8 @@ def int8_file(model: ModelFiles, paths: Paths) -> Path:
     """Returns the int8 export of a run made here. Raises ArtifactError where there is none, or not as it was made."""
     check_litert()
     own = _own_folder(model, paths)
-    if own and model.manifest and _is_whole(own / "model_int8.tflite", model.manifest.int8):
-        return own / "model_int8.tflite"
+    if own and model.manifest and _is_whole(own / INT8, model.manifest.int8):
+        return own / INT8
     if model.run_folder and not own:
         hint = _TRUST.format(paths)
         raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=hint)
@@ -130,7 +161,7 @@ def check_labels(path: Path, labels: tuple[str, ...], *, outputs: int | None) ->
             f"{path} and its labels are of two models: {len(labels)} labels, the model has {outputs} outputs.",
             hint="Give the labels that it was trained with, in their order: --labels FILE.",
         )
-    if len(set(labels)) < len(labels):
+    if len({normalized(label) for label in labels}) < len(labels):
         raise ArtifactError(
             f"A label of {path} is there twice: {', '.join(labels)}.",
             hint="Give labels of which each is another one, in the order of the outputs: --labels FILE.",
@@ -190,12 +221,14 @@ def _path(given: str | None, paths: Paths) -> Path:
     if (shipped := shipped_folder(given)) is not None:
         return shipped
     path = Path(given)
-    if path.is_dir() or path.suffix in MODEL_SUFFIXES:
+    if path.is_dir() or path.suffix.lower() in MODEL_SUFFIXES:
         return path
+    if path.suffix.lower() == ".json" and path.is_file():
+        return weights_beside(path)
     if path.exists() or len(path.parts) != 1:
         raise ArtifactError(
             f"{given} is no model: it is no run's folder, and ends in none of {', '.join(MODEL_SUFFIXES)}.",
-            hint="Give a run's id or folder, or the path of a .h5 or .keras.",
+            hint="Unpack it, and give the .h5 in it." if path.suffix == ".zip" else _GIVE,
         )
     return open_run(paths, given).folder
 
@@ -216,11 +249,11 @@ def _of_run(folder: Path, paths: Paths) -> ModelFiles:
     return _with_manifest(run_name(run.folder), run.model_h5, manifest, metadata, run_folder=run.folder)
 
 
-def _of_file(path: Path, paths: Paths, labels_file: Path | None, pixels: PixelRange | None) -> ModelFiles:
+def _of_file(path: Path, paths: Paths, told: _Told) -> ModelFiles:
     metadata = inspect_apart(path)
-    manifest = read_h5_manifest(path) if path.suffix in H5_SUFFIXES else None
+    manifest = None if is_archive(path) else read_h5_manifest(path)
     if manifest is None:
-        return _without_manifest(path, metadata, labels_file, pixels)
+        return _without_manifest(path, metadata, told)
     copied = paths.models / "runs" / manifest.run_id
     is_whole = (copied / "manifest.json").is_file() and (copied / "model.h5").is_file()
     if is_whole and file_sha256(copied / "model.h5") == file_sha256(path):
@@ -252,25 +285,25 @@ def _with_manifest(
     )
 
 
-def _without_manifest(
-    path: Path, metadata: ModelMetadata, labels_file: Path | None, pixels: PixelRange | None
-) -> ModelFiles:
+def _without_manifest(path: Path, metadata: ModelMetadata, told: _Told) -> ModelFiles:
     side, channels = _picture_of(path, metadata)
-    names = [pattern.format(path.stem) for pattern in _LABELS_BESIDE]
-    file = labels_file or next(filter(Path.is_file, map(path.with_name, names)), None)
+    names = [pattern.format(path.stem) for pattern in LABELS_BESIDE]
+    file = told.labels_file or next(filter(Path.is_file, map(path.with_name, names)), None)
     if file is None:
         raise ArtifactError(
-            f"{path} has no labels: no manifest is in it, and beside it is no {', no '.join(names)}.",
-            hint='Give --labels FILE, a JSON like {"0": "angry", "1": "disgust"} in the order of the outputs.',
+            f"{path} has no labels: no manifest is in it, and beside it is no {names[0]} and no labels.json.",
+            hint='Give --labels FILE: JSON like {"0": "angry", "1": "disgust"}, or a label a line, in their order.',
         )
     labels = read_labels(file)
     check_labels(path, labels, outputs=metadata.outputs)
     note = f"{path.name} has no manifest: its labels are from {file.name}."
-    if not metadata.has_scaling and pixels is None:
+    if not metadata.has_scaling and told.pixels is None:
         note += _NOT_SCALED
+    colours = (told.colours or "rgb") if channels > 1 else "gray"
     if channels > 1:
-        note += _GETS_GRAY
-    return ModelFiles(path.name, path, None, labels, side, channels, pixels=pixels or "0..255", note=note)
+        note += _COLOURS[colours]
+    own = {"network": None if is_archive(path) else network_apart(path), "colours": colours, "note": note}
+    return ModelFiles(path.name, path, None, labels, side, channels, pixels=told.pixels or "0..255", **own)
 
 
 def _picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
@@ -283,14 +316,19 @@ def _picture_of(path: Path, metadata: ModelMetadata) -> tuple[int, int]:
     )
 
 
-def _check_flags(model: ModelFiles, labels_file: Path | None, pixels: PixelRange | None) -> None:
-    if pixels not in (None, "0..255"):
+def _check_flags(model: ModelFiles, told: _Told) -> None:
+    if told.pixels not in (None, "0..255"):
         raise ArtifactError(
-            f"{model.name} scales its pixels itself: --pixels {pixels} is for models from elsewhere.",
+            f"{model.name} scales its pixels itself: --pixels {told.pixels} is for models from elsewhere.",
             hint="Leave --pixels out.",
         )
-    if labels_file is not None and read_labels(labels_file) != model.labels:
+    if told.colours not in (None, "gray"):
         raise ArtifactError(
-            f"{labels_file} has other labels than the model, which knows its own: {', '.join(model.labels)}.",
+            f"{model.name} was trained on gray: --colours {told.colours} is for models from elsewhere.",
+            hint="Leave --colours out.",
+        )
+    if told.labels_file is not None and read_labels(told.labels_file) != model.labels:
+        raise ArtifactError(
+            f"{told.labels_file} has other labels than the model, which knows its own: {', '.join(model.labels)}.",
             hint="Leave --labels out.",
         )

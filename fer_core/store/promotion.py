@@ -14,8 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
 from fer_core.resources import file_lock
-from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import DiskFullError, file_sha256, read_json, replacing, sweep, temporary_beside
+from fer_core.store.files import (
+    Clock,
+    DiskFullError,
+    file_sha256,
+    read_json,
+    replacing,
+    sweep,
+    temporary_beside,
+    utc_now,
+    utc_text,
+)
 from fer_core.store.manifest import Manifest, RunId, Timestamp, checked
 from fer_core.store.run import Run
 from fer_core.store.runs import SHIPPED_BEST, SHIPPED_NAME, list_runs, open_run

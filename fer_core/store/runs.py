@@ -16,13 +16,15 @@ from pathlib import Path
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths
-from fer_core.store.clock import Clock, utc_now, utc_text
 from fer_core.store.files import (
+    Clock,
     create_atomically,
     full_disk_named,
     sweep,
     sync,
     temporary_beside,
+    utc_now,
+    utc_text,
     write_atomically,
     write_json,
 )

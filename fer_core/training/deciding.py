@@ -20,8 +20,7 @@ from fer_core.evaluation.gate import Limits, Verdict, judge
 from fer_core.evaluation.metrics import Evaluation, confusion_matrix, summary
 from fer_core.paths import Paths
 from fer_core.resources import file_lock
-from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import plain, read_json, write_json
+from fer_core.store.files import Clock, plain, read_json, utc_now, utc_text, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run

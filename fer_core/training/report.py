@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError, FerError, printable
-from fer_core.store.clock import utc_now, utc_text
-from fer_core.store.files import DiskFullError, full_disk_named
-from fer_core.store.metrics import MetricsWriter, read_metrics
-from fer_core.store.run import Run
+from fer_core.store.files import DiskFullError, full_disk_named, utc_now, utc_text
+from fer_core.store.run import MetricsWriter, Run, read_metrics
 
 Report = Callable[[str, dict[str, Any]], None]
 """Called with the kind ("event", "progress", "epoch") and its fields, as they stand in metrics.jsonl."""

@@ -16,7 +16,7 @@ from fer_core.store.manifest import Manifest
 _OF_THE_SPLIT = (
     *("fold", "test_split", "validation", "validation_fraction", "sample_per_class", "skip_bad_images", "seed"),
     *("label_map", "votes", "vote_classes", "vote_target"),
-    *("faces", "face_detector", "align_faces", "no_face", "many_faces"),
+    *("faces", "face_detector", "align_faces", "without_face", "several_faces"),
 )
 """With other ones, the images that test could be others than those of the model in use."""
 _MIRRORING = ("flip", "alternating_flip")

@@ -14,7 +14,7 @@ import numpy as np
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
-from fer_core.data.dataset import Dataset, load_dataset, settled_detector
+from fer_core.data.dataset import Dataset, load_as_trained, settled_detector
 from fer_core.data.reading import settled_labels
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, check_interrupted, did_you_mean
 from fer_core.evaluation.figures import class_distribution_figure, save
@@ -44,22 +44,27 @@ _PATHS = ("more_images", "exclude")
 
 
 def training_data(
-    config: TrainConfig, paths: Paths, *, resumes: bool = False, report: Callable[[str], None] = lambda text: None
+    config: TrainConfig,
+    paths: Paths,
+    *,
+    run: Run | None = None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> Dataset:
     """Returns the images of a training, once its settings, starting weights and teachers are known to fit them.
 
     Args:
-        resumes: there is a checkpoint, which makes the starting weights needless.
+        run: the one that goes on; with a checkpoint, it needs no starting weights.
         report: gets progress messages.
     """
     networks.options(config)
-    if config.init_from and not resumes:
+    if config.init_from and not (run and run.checkpoint.is_dir()):
         starting_model(config.init_from, paths)
     for name in config.teacher:
         starting_model(name, paths, flag="--teacher")
     side, channels = networks.input_shape(config)
     with native_messages_hidden():
-        dataset = load_dataset(config, paths, side=side, channels=channels, report=report)
+        labels = run.manifest.labels if run else None
+        dataset = load_as_trained(config, paths, labels=labels, side=side, channels=channels, report=report)
     class_weights(config, dataset.train.labels, dataset.labels)
     check_teachers(config, dataset, paths)
     return dataset
@@ -127,7 +132,7 @@ def train(
         FerError: settings, data or a saved file cannot be used. Interrupted: a signal asked for the end.
     """
     if dataset is None:
-        dataset = training_data(run.manifest.config, paths, resumes=run.checkpoint.is_dir())
+        dataset = training_data(run.manifest.config, paths, run=run)
     with run.hold():
         manifest = _recorded(run, dataset, audited, epochs)
         weights = class_weights(manifest.config, dataset.train.labels, dataset.labels)

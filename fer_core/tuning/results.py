@@ -11,8 +11,7 @@ import tomli_w
 from fer_core import networks
 from fer_core.errors import ArtifactError
 from fer_core.resources import file_lock
-from fer_core.store.clock import Clock, utc_now
-from fer_core.store.files import write_atomically
+from fer_core.store.files import Clock, utc_now, write_atomically
 from fer_core.store.promotion import current
 from fer_core.store.runs import open_run
 from fer_core.training.machine import choose_backend

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fer_core.config import TrainConfig
-from fer_core.store.clock import utc_text
+from fer_core.store.files import utc_text
 from fer_core.tuning.entries import INITIAL_EPOCH, Entry, Plan, SearchState, ranked
 
 if TYPE_CHECKING:

@@ -18,8 +18,16 @@ from pydantic import ValidationError
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths, expanded
 from fer_core.resources import file_lock
-from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import create_atomically, full_disk_named, read_whole, sweep, write_atomically
+from fer_core.store.files import (
+    Clock,
+    create_atomically,
+    full_disk_named,
+    read_whole,
+    sweep,
+    utc_now,
+    utc_text,
+    write_atomically,
+)
 from fer_core.store.manifest import is_run_id
 from fer_core.training.starting import with_fixed_models
 from fer_core.tuning.entries import Plan, SearchState, ranked

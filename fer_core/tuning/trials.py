@@ -16,8 +16,7 @@ from typing import Any, Literal, NamedTuple
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, ConfigError, Interrupted, JobError
 from fer_core.recipes import fitted_to
-from fer_core.store.clock import Clock, utc_now, utc_text
-from fer_core.store.files import replacing
+from fer_core.store.files import Clock, replacing, utc_now, utc_text
 from fer_core.store.runs import create_run, new_run_id
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import choose_backend

@@ -10,7 +10,7 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 
 from fer_core.paths import Paths
-from fer_core.store.clock import Clock, utc_now
+from fer_core.store.files import Clock, utc_now
 from fer_core.training.report import duration
 from fer_core.web import openapi, problems, safety, uploads
 from fer_core.web.service import Service, service

@@ -11,10 +11,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fer_core.config import TrainConfig
-from fer_core.data.regular_file import checked_status
 from fer_core.errors import ConfigError
 from fer_core.labels import NUMBERS, label_map
-from fer_core.paths import expanded
+from fer_core.paths import checked_status, expanded
 from fer_core.store.manifest import Manifest
 
 NO_PATHS = ("sample", "kaggle")

@@ -16,8 +16,7 @@ from fer_core.job.job import ENDED, Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, resume_job
 from fer_core.job.progress import Look, about, run_progress, search_progress, wanted_workers
 from fer_core.paths import Paths
-from fer_core.store.clock import Clock
-from fer_core.store.files import plain
+from fer_core.store.files import Clock, plain
 from fer_core.tuning.entries import Entry, is_finished, objective_value
 from fer_core.tuning.state import Summary, list_searches, load_state, open_search, summary
 from fer_core.web.answers import JobAnswer

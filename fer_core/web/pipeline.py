@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from itsdangerous import TimestampSigner
 
-from fer_core.data.face_picture import gray, network_input
+from fer_core.data.face_picture import gray
 from fer_core.faces import Box
 from fer_core.faces.framing import Framing, crop_face, square_of
-from fer_core.live.classifier import Classifier, framing_for
+from fer_core.live.classifier import Classifier, face_input, framing_for
 from fer_core.live.occlusion import occlusion_map
 from fer_core.live.overlay import Heat, blend_heat
 from fer_core.live.prediction import EmotionPredictor, Prediction
@@ -51,8 +51,10 @@ def picture_shown(
         crop_gray = picture_gray if is_given else _cut(picture_gray, prediction, framing)
         kept = base64.b64encode(_encoded(_at_most(crop_gray, KEPT_PIXELS), ".png"))
         label = prediction.label if len(faces) < _MOST_HEAT_MAPS else None
+        crop = picture if is_given else _cut(picture, prediction, framing)
+        face = face_input(crop_gray if predictor.classifier.colours == "gray" else crop, predictor.classifier)
         faces.append(
-            _steps(predictor.classifier, _inside(picture, square), crop_gray, label)
+            _steps(predictor.classifier, _inside(picture, square), crop_gray, face, label)
             | {"prediction": prediction, "crop_signed": signer.sign(kept).decode()}
         )
     return {
@@ -66,19 +68,27 @@ def picture_shown(
     }
 
 
-def _cut(picture_gray: np.ndarray, prediction: Prediction, framing: Framing) -> np.ndarray:
-    return crop_face(picture_gray, prediction.box, framing=framing, roll=prediction.roll or 0.0)
+def _cut(picture: np.ndarray, prediction: Prediction, framing: Framing) -> np.ndarray:
+    return crop_face(picture, prediction.box, framing=framing, roll=prediction.roll or 0.0)
 
 
-def _steps(classifier: Classifier, crop: np.ndarray, crop_gray: np.ndarray, label: str | None) -> dict[str, str | None]:
+def _steps(
+    classifier: Classifier, crop: np.ndarray, crop_gray: np.ndarray, face: np.ndarray, label: str | None
+) -> dict[str, str | None]:
     """Returns the pictures from the crop to what the network sees; with a label, also what in it speaks for that."""
-    face = network_input(crop_gray, side=classifier.side, channels=classifier.channels)
     return {
         "crop": _data_address(_at_most(crop, _STEP_PIXELS), ".jpg"),
         "gray": _data_address(_at_most(crop_gray, _STEP_PIXELS), ".png"),
-        "network": _data_address(face[:, :, 0], ".png"),
+        "network": _data_address(_seen(face, classifier), ".png"),
         "heat": _heat(classifier, face, label) if label else None,
     }
+
+
+def _seen(face: np.ndarray, classifier: Classifier) -> np.ndarray:
+    """Returns what the network sees as a picture: gray, or BGR."""
+    if classifier.colours == "gray":
+        return face[:, :, 0]
+    return face if classifier.colours == "bgr" else cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
 
 
 def _inside(picture: np.ndarray, square: Box) -> np.ndarray:

@@ -25,7 +25,7 @@ from fer_core.live.frame import Frame
 from fer_core.live.prediction import EmotionPredictor, Prediction
 from fer_core.live.predictor import LivePredictor
 from fer_core.paths import Paths
-from fer_core.store.clock import utc_now
+from fer_core.store.files import utc_now
 from fer_core.store.model_files import ModelFiles, find_model, litert_file
 from fer_core.store.run import Run
 from fer_core.tuning.measuring import Cost, cost

@@ -12,9 +12,8 @@ from fer_core.evaluation.model_card import LIMITS, licence_of
 from fer_core.job.progress import run_progress
 from fer_core.paths import Paths
 from fer_core.store.files import plain, read_json
-from fer_core.store.metrics import read_metrics
 from fer_core.store.model_files import ModelFiles
-from fer_core.store.run import Run
+from fer_core.store.run import Run, read_metrics
 from fer_core.web.answers import RunAnswer
 from fer_core.web.run_list import find_history, find_run, run_line
 
@@ -23,6 +22,7 @@ HISTORY = "csv:"
 """Before the name of a history without a run."""
 _PAIRING = threading.Lock()
 """Each comparison takes all cores."""
+_COLOURS = {"rgb": "red, green, blue", "bgr": "blue, green, red"}
 _LOG_BYTES = 64 * 1024
 _SHOWN_MISTAKES = 24
 _FACTS = ("temperature", "backend", "devices", "threads", "precision", "precision_reason", "versions", "git_commit")
@@ -53,7 +53,7 @@ def model_card(model: ModelFiles) -> dict[str, Any]:
     return {
         "name": model.name,
         "labels": model.labels,
-        "input": f"{model.side} x {model.side} pixels, {'gray' if model.channels == 1 else 'three equal channels'}",
+        "input": f"{model.side} x {model.side} pixels, {_COLOURS.get(model.colours, 'gray')}",
         "temperature": model.temperature,
         "calibrated_on": "test" if manifest and manifest.config.validation == "test" else "validation",
         "sha256": model.sha256,

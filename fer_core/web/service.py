@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.process_collector import ProcessCollector
 
 from fer_core.paths import Paths
-from fer_core.store.clock import Clock
+from fer_core.store.files import Clock
 from fer_core.web.data_sets import DataSets
 from fer_core.web.job_detail import JobList
 from fer_core.web.predictor_pool import PredictorPool

@@ -56,7 +56,7 @@ class WebSettings(Settings):
     likely. Default: as the model was saved."""
 
     data_folder: tuple[Path, ...] = ()
-    """Data sets are opened in these folders only, on the page and by the jobs that it sends. Default: in any."""
+    """Data sets are opened in these folders only, on the page and by the jobs that it sends. Without it: in any."""
 
     readers: Annotated[int, Field(ge=0, le=256)] = 0
     """Pictures read at the same time; 0 = as many as there are cores."""

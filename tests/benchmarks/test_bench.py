@@ -9,7 +9,7 @@ import pytest
 
 from fer_core import networks
 from fer_core.cli.train import parse
-from fer_core.emotions import FER2013_LABELS
+from fer_core.labels import FER2013_LABELS
 from fer_core.recipes import recipe_config
 
 

@@ -31,6 +31,7 @@ def test_one_flag_says_what_is_wanted(flags, wants):
         (["--threshold", "half"], "--threshold takes a number, not 'half'.", "--help"),
         (["--runtime", "litrt"], "--runtime cannot be 'litrt'.", "Did you mean 'litert'?"),
         (["--layer", "conv"], "--layer is used with --explain.", "Give --explain PICTURE."),
+        (["--analyze", "--label-map", "a=b"], "--label-map is used with --data.", "Give --data PATH too."),
         (["--views", "10"], "--views is used with --analyze.", "Give --analyze too."),
         (["--analyze", "--emotion", "sad"], "--emotion is used with --explain.", "Give --explain PICTURE."),
     ],

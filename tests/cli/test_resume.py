@@ -3,11 +3,15 @@
 import pytest
 
 from fer_core.config import TrainConfig
+from fer_core.data.dataset import load_dataset
 from fer_core.errors import ArtifactError
 from fer_core.store.files import read_json, write_json
 from fer_core.store.promotion import current
+from fer_core.store.runs import create_run
 from fer_core.training.checkpoint import read_progress
+from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.starting import with_fixed_models
+from fer_core.training.train import record_data, training_data
 from tests.cli.conftest import EMOTIONS, everything_in
 from tests.script import run_script
 
@@ -106,6 +110,19 @@ def test_a_finished_run_that_was_not_put_into_use_yet_is_put_there(door, in_use,
     assert answer.code == 0
     assert current(paths).run == in_use.id
     assert "It cannot be compared with shipped/best, which was in use before: There is no photographs." in answer.out
+
+
+def test_a_run_begun_before_anger_was_read_as_angry_goes_on_with_its_own_classes(begun_run, faces, paths):
+    for name, other in zip(EMOTIONS, ("Anger", "Happiness", "Sadness"), strict=True):
+        for part in ("train", "test"):
+            (faces / part / name).rename(faces / part / other)
+    config = begun_run.manifest.config
+    run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
+    record_data(run, load_dataset(config.model_copy(update={"label_map": "none"}), paths, side=48))
+    assert run.manifest.labels == ("anger", "happiness", "sadness")
+    dataset = training_data(config, paths, run=run)
+    assert record_data(run, dataset).labels == dataset.labels == run.manifest.labels
+    assert training_data(config, paths).labels == EMOTIONS
 
 
 def test_a_run_with_a_broken_manifest_is_refused(door, begun_run):

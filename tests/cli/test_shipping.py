@@ -14,10 +14,11 @@ from fer_core.data.dataset import load_dataset
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder
 from fer_core.evaluation.predict import predict_side_by_side
+from fer_core.store import model_files
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, write_json
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.model_files import find_model
+from fer_core.store.model_files import find_model, litert_file
 from fer_core.store.run import Run
 from fer_core.store.runs import shipped_models
 from tests.conftest import paths_in
@@ -158,3 +159,16 @@ def test_models_that_come_with_the_project_open_with_keras_alone_and_score_what_
     answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, check=True)
     stated = [json.loads((folder / "evaluation.json").read_text())["accuracy"] for folder in folders]
     assert json.loads(answer.stdout) == pytest.approx(stated, abs=0.0006)
+
+
+def test_with_its_int8_export_alone_it_is_read_without_tensorflow_too(analysed_run, tmp_path, monkeypatch, paths):
+    int8, folder = analysed_run.folder / "model_int8.tflite", tmp_path / "shipped" / "small"
+    shutil.copyfile(analysed_run.model_tflite, int8)
+    whole = {"sha256": file_sha256(int8), "accuracy": 0.9}
+    ship(with_manifest(analysed_run, tmp_path / "models" / "runs" / "run", int8=whole), folder, only_int8=True)
+    assert not (folder / "model.tflite").exists() and Run(folder, folder).manifest.litert is None
+    monkeypatch.setattr(model_files, "came_with_the_project", lambda path: path == folder)
+    monkeypatch.setattr(model_files, "can_export", lambda: False)
+    said = []
+    assert litert_file(find_model(str(folder), paths), paths, report=said.append) == folder / "model_int8.tflite"
+    assert said == ["small is read with its int8 export: TensorFlow, which makes the other, is not installed."]

@@ -90,8 +90,8 @@ def test_pictures_without_faces_are_taken_whole_where_most_are(load, fill, tmp_p
     ("rules", "kept"),
     [
         ({}, {"happy/two.png"}),
-        ({"no_face": "whole"}, {"happy/none.png", "happy/two.png"}),
-        ({"many_faces": "leave-out"}, set()),
+        ({"without_face": "whole"}, {"happy/none.png", "happy/two.png"}),
+        ({"several_faces": "leave-out"}, set()),
     ],
 )
 def test_pictures_with_no_face_or_several_are_named_and_decided_by_a_setting(load, photographs, rules, kept):
@@ -100,7 +100,7 @@ def test_pictures_with_no_face_or_several_are_named_and_decided_by_a_setting(loa
     report = audit(dataset).report
     assert (report.without_face, report.several_faces) == (["happy/none.png"], ["happy/two.png"])
     assert {*dataset.contents.names} & {*special} == kept
-    done = "taken whole" if rules.get("no_face") == "whole" else "left out"
+    done = "taken whole" if rules.get("without_face") == "whole" else "left out"
     assert f"No face is found in 1 of 11, {done}: happy/none.png" in dataset.notes
 
 
@@ -113,7 +113,12 @@ def test_faces_are_found_once_and_anew_for_other_settings(load, photographs):
             path, ns=(status.st_atime_ns, status.st_mtime_ns)
         )  # only a look at them tells that they are no pictures
     assert load(photographs).fingerprint == first.fingerprint
-    for other in ({"align_faces": False}, {"no_face": "whole"}, {"many_faces": "leave-out"}, {"faces": "given"}):
+    for other in (
+        {"align_faces": False},
+        {"without_face": "whole"},
+        {"several_faces": "leave-out"},
+        {"faces": "given"},
+    ):
         with pytest.raises(UnreadableImagesError):
             load(photographs, **other)
     assert load(photographs).fingerprint == first.fingerprint

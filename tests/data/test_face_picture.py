@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_core.data import picture_header
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray, network_input
 from fer_core.data.picture_header import declared_size, is_picture
 
@@ -150,13 +151,22 @@ def test_a_transparent_tiff_keeps_its_transparency_and_a_gray_one_is_gray(noise)
     np.testing.assert_array_equal(decode_picture(saved_by_pillow(noise(5), "TIFF")), noise(5))
 
 
-def test_a_heic_picture_is_refused_with_what_reads_it():
+def test_a_heic_picture_is_refused_with_what_reads_it_and_a_damaged_one_as_damaged(monkeypatch):
     data = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(200)
     assert is_picture(data[:12])
-    with pytest.raises(
-        UnreadablePictureError, match="damaged" if find_spec("pillow_heif") else "pip install pillow-heif"
-    ):
+    if find_spec("pillow_heif"):
+        with pytest.raises(UnreadablePictureError, match="damaged"):
+            decode_picture(data)
+    monkeypatch.setattr(picture_header, "find_spec", lambda name: None)
+    with pytest.raises(UnreadablePictureError, match="HEIC, which needs `pip install pillow-heif`"):
         decode_picture(data)
+
+
+def test_an_avif_picture_that_names_its_brand_last_is_read():
+    picture = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    data = saved_by_pillow(picture, "AVIF")
+    assert data[8:12] == b"avif" and b"mif1" in data[16:32]
+    assert decode_picture(data[:8] + b"mif1" + data[12:]).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,16 @@ def test_a_training_image_under_another_label_is_a_correction_and_new_until_it_w
     assert [image.is_new for image in again.accepted if image.name == "happy/corrected.png"] == [False]
 
 
+def test_a_folder_that_means_the_same_emotion_is_of_its_class(look, inbox):
+    (inbox / "happy").rename(inbox / "Happiness")
+    (inbox / "happy").mkdir()
+    shutil.copy(inbox / "Happiness" / "05000.png", inbox / "happy" / "copy.png")
+    found = look()
+    expected = {"Happiness/05000.png": "happy", "Happiness/05001.png": "happy"}
+    assert {image.name: image.label for image in found.accepted} == expected
+    assert reasons(found) == {"happy/copy.png": "a copy of Happiness/05000.png"}
+
+
 def test_of_several_copies_under_one_class_the_first_is_taken(look, inbox):
     shutil.copy(inbox / "happy" / "05000.png", inbox / "happy" / "zz.png")
     (inbox / "hapy").mkdir()  # a copy under a class that there is not does not stand in the way

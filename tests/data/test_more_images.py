@@ -106,6 +106,14 @@ def test_the_fingerprints_follow_their_contents_and_only_the_latest_cache_of_the
     assert len(kept) == 2
 
 
+def test_a_folder_that_means_the_same_emotion_is_of_its_class(load, train_and_test, more):
+    (more / "happy").rename(more / "Happiness")
+    shutil.copy(next((train_and_test / "train" / "happy").iterdir()), more / "Happiness" / "copy.png")
+    note = load(train_and_test, more_images=str(more)).notes[0]
+    assert note.endswith(" 1 are left out, as the data has them already."), "it corrects nothing"
+    assert audit(load(train_and_test, more_images=str(more))).parts[2].images == {"angry": 0, "happy": 2, "sad": 2}
+
+
 def test_what_cannot_be_added_is_refused(load, fill, train_and_test, more, tmp_path):
     with pytest.raises(DatasetError, match=r"There is no folder of more images .*missing"):
         load(train_and_test, more_images=str(tmp_path / "missing"))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
-from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import ConfigError
+from fer_core.labels import FER2013_LABELS
 
 
 def test_a_face_of_each_emotion_of_fer2013_is_a_gray_square_of_any_side_that_shows_something():

@@ -13,8 +13,8 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.data.reading import settled_labels
 from fer_core.data.votes import COLUMNS, FERPLUS, VoteRule, Votes, votes_for
-from fer_core.emotions import FER2013_CSV_ORDER
 from fer_core.errors import DatasetError, SourceError
+from fer_core.labels import FER2013_CSV_ORDER
 from fer_core.paths import Paths
 from fer_core.published import Published
 from tests.data.formats.layouts import encoded, face, ferplus_images, text_of, written

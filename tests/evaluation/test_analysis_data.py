@@ -7,11 +7,11 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.emotions import FER2013_CSV_ORDER
-from fer_core.errors import ArtifactError, DatasetError
+from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.evaluation.analysis_data import analysis_of, data_for
 from fer_core.evaluation.calibration import expected_calibration_error, fit_temperature, with_temperature
 from fer_core.evaluation.class_matching import class_numbers
+from fer_core.labels import FER2013_CSV_ORDER
 from fer_core.store.model_files import find_model
 from tests.evaluation.conftest import LABELS, drawn_answers
 from tests.photographs import save_photographs
@@ -46,6 +46,25 @@ def of_folder(make_model, drawn, folder, drawn_places):
         "split_fingerprint": dataset.split_fingerprint,
     }
     return replace(model, manifest=model.manifest.model_copy(update=metadata))
+
+
+def test_given_data_is_read_with_a_label_map_and_a_model_of_before_aliases_finds_its_own(
+    of_folder, folder, drawn_places
+):
+    found = data_for(of_folder, str(folder), drawn_places, label_map="fear=surprise,sad=").dataset
+    counts = dict(zip(*np.unique(found.test.labels, return_counts=True), strict=True))
+    assert found.labels == tuple(label for label in LABELS if label not in ("fear", "sad"))
+    assert counts[found.labels.index("surprise")] == 8
+    with pytest.raises(ConfigError, match="--label-map names 'anxious'"):
+        data_for(of_folder, str(folder), drawn_places, label_map="anxious=fear")
+    for part in ("train", "test"):
+        (folder / part / "fear").rename(folder / part / "fearful")
+    labels = tuple("fearful" if label == "fear" else label for label in LABELS)
+    config = of_folder.manifest.config.model_copy(update={"label_map": "none"})
+    before = load_dataset(config, drawn_places, side=48)
+    changes = {"data_fingerprint": before.fingerprint, "split_fingerprint": before.split_fingerprint, "labels": labels}
+    old = replace(of_folder, labels=labels, manifest=of_folder.manifest.model_copy(update=changes))
+    assert data_for(old, None, drawn_places).dataset.fingerprint == before.fingerprint
 
 
 def test_the_data_of_the_manifest_is_found_split_as_it_was_in_the_size_of_the_model(

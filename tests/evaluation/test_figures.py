@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from fer_core import emotions
+from fer_core import labels as emotion_labels
 from fer_core.evaluation import analysis_figures, figures
 from fer_core.evaluation.analysis import WrongFace
 from fer_core.evaluation.calibration import Bin, reliability
@@ -148,7 +148,7 @@ def test_each_class_has_a_curve_in_its_emotions_colour_best_first(truth, probabi
     precisions = [curve.average_precision for curve in curves.values()]
     best = LABELS[int(np.argmax(precisions))]
     assert lines[0].get_label() == f"{max(precisions):.1%}  {best} ({IMAGES[LABELS.index(best)]:,} images)"
-    assert to_hex(lines[0].get_color()) == emotions.colour(best)
+    assert to_hex(lines[0].get_color()) == emotion_labels.colour(best)
     assert len(lines) == 7
     for line in lines:
         assert len(line.get_xdata()) <= analysis_figures.MOST_POINTS + 1
@@ -161,6 +161,16 @@ def test_a_class_without_images_is_named_and_labels_are_no_formulas():
     curves = dict(zip((r"$\happy$", "sad"), precision_recall(probabilities, np.array([0, 0])), strict=True))
     figure = analysis_figures.precision_recall_figure(curves, {r"$\happy$": 2, "sad": 0}, title="$a$")
     assert nothing_is_cut_off(figure) and "–  sad (0 images)" in all_texts(figure)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_the_font_lacks_is_drawn_as_its_escape_without_a_warning(tmp_path):
+    labels = ("기쁨", "fröhlich", "שמח", "🦉")
+    figure = figures.confusion_figure(np.eye(4, dtype=int), labels, title="기쁨 $a$\nörtlich")
+    figures.save(figure, tmp_path / "a.png")
+    texts = all_texts(figure)
+    assert {r"\uae30\uc068", "fröhlich", "שמח", r"\U0001f989"} <= set(texts)
+    assert r"\uae30\uc068 \$a\$" in figure.get_suptitle()
 
 
 def wrong_face(number: int, **fields) -> WrongFace:

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from fer_core.store.clock import utc_now
-from fer_core.store.files import file_sha256, temporary_beside, write_json
+from fer_core.store.files import file_sha256, temporary_beside, utc_now, write_json
 from fer_core.store.promotion import promote, rollback
 from fer_core.store.run import Run
 from fer_core.tuning.state import load_state

@@ -106,7 +106,7 @@ class BrightnessClassifier:
 
     name = "brightness"
     labels = ("happy", "sad")
-    side, channels = 8, 1
+    side, channels, colours = 8, 1, "gray"
     framing, unsure_below = None, 0.4
     is_aligned = False
 

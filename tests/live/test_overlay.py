@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from fer_core.emotions import COLOURS, FER2013_LABELS, SPARE_COLOURS
 from fer_core.faces import Box
+from fer_core.labels import COLOURS, FER2013_LABELS, SPARE_COLOURS
 from fer_core.live.canvas import (
     bgr,
     font_file,

@@ -248,7 +248,9 @@ def test_a_folder_gives_its_pictures_in_the_order_that_people_count_and_names_th
         cv2.imwrite(str(folder / name), grey(0))
     (folder / "notes.txt").write_text("not a picture")
     (folder / ".hidden.png").write_bytes(b"")
+    (folder / "README").write_text("not a picture")
     (folder / "bad.png").write_bytes(b"hello, this is no picture")
+    (folder / "raw.jxl").write_bytes(b"\xff\n of another kind")
     (folder / "frame_3.png").write_bytes(b"")
     source, frames = read_all(folder)
     assert [frame.name for frame in frames] == ["frame_1.png", "frame_2.png", "frame_9b.PNG", "Frame_10.png"]
@@ -256,10 +258,11 @@ def test_a_folder_gives_its_pictures_in_the_order_that_people_count_and_names_th
     assert source.skipped == [
         "bad.png: not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture, or damaged",
         "frame_3.png: empty file",
+        "raw.jxl: not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture, or damaged",
     ]
     for name in names:
         (folder / name).unlink()
-    assert "has 2 pictures, and none can be read: bad.png: not a JPEG" in str(refusal(folder))
+    assert "has 3 pictures, and none can be read: bad.png: not a JPEG" in str(refusal(folder))
 
 
 def test_a_video_with_frames_of_more_than_100_megapixels_is_refused_before_it_fills_the_memory(tmp_path):

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from fer_core import networks
-from fer_core.emotions import FER2013_LABELS
+from fer_core.labels import FER2013_LABELS
 from fer_core.recipes import recipe_config
 
 NETWORKS = {

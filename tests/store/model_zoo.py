@@ -104,6 +104,11 @@ def mini_xception():
     return keras.Model(first, layers.Activation("softmax", name="predictions")(x), name="model_1")
 
 
+DEAD = {"groups": 1, "kernel_initializer": {"class_name": "Zeros", "config": {}}, "kernel_regularizer": None}
+"""What Keras 2.4 wrote of separable convolutions beside their own settings."""
+POLICY = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+
+
 def as_keras_2(node):
     """Returns a description as Keras 2 wrote it: no modules, other shapes, connections as plain lists."""
     if isinstance(node, list):
@@ -112,12 +117,21 @@ def as_keras_2(node):
         return node
     node = {key: as_keras_2(item) for key, item in node.items() if key not in ("module", "registered_name")}
     if node.get("class_name") == "DTypePolicy":
-        return node["config"]["name"]
+        return POLICY
+    if node.get("class_name") in ("SeparableConv2D", "DepthwiseConv2D"):
+        node["config"] |= DEAD | {"kernel_constraint": None}
+    if node.get("class_name") == "Conv2DTranspose":
+        node["config"]["groups"] = 1
+    if node.get("class_name") == "SpatialDropout2D":
+        node["config"]["noise_shape"] = None
+    if node.get("class_name") == "LeakyReLU":
+        node["config"]["alpha"] = node["config"].pop("negative_slope")
+    if node.get("class_name") == "ReLU":
+        node["config"]["max_value"] = {"type": "ndarray", "value": 6.0}
     if "batch_shape" in node:
         node = {"batch_input_shape": node["batch_shape"], "dtype": node["dtype"], "sparse": False, "name": node["name"]}
     if node.get("class_name") == "BatchNormalization":
-        node["config"] = {key: item for key, item in node["config"].items() if not key.startswith("renorm")}
-        node["config"]["axis"] = [3]
+        node["config"] |= {"axis": [3], "renorm": False}
     if "inbound_nodes" in node:
         node["inbound_nodes"] = [old_connections(connections) for connections in node["inbound_nodes"]]
     for key in ("input_layers", "output_layers"):
@@ -132,14 +146,47 @@ def old_connections(new):
     return [[*tensor["config"]["keras_history"], {}] for tensor in tensors]
 
 
-def write_keras_2(path):
-    model = mini_xception()
+def in_a_row():
+    """A Sequential, as Keras 2 wrote it: a bare list of layers, the first of which says what it takes."""
+    steps = [layers.DepthwiseConv2D(3), layers.LeakyReLU(0.1), layers.ReLU(6.0), layers.Conv2DTranspose(2, 3)]
+    steps += [layers.SpatialDropout2D(0.1), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    return keras.Sequential([keras.Input((16, 16, 1)), *steps])
+
+
+def as_a_bare_list(description):
+    first, *others = description["config"]["layers"]
+    others[0]["config"]["batch_input_shape"] = first["config"]["batch_input_shape"]
+    return {"class_name": "Sequential", "config": others}
+
+
+def write_keras_2(path, model, change):
+    """Writes the model as Keras 2 did, and beside it what the same one of Keras 3 answers on pictures of noise."""
+    keras.utils.set_random_seed(1)
+    for weights in model.weights:
+        weights.assign(keras.random.uniform(weights.shape, 0.1, 0.9) - (0.0 if "variance" in weights.path else 0.4))
+    pictures = keras.random.uniform((4, *model.input_shape[1:]))
+    np.savez(path.with_suffix(".npz"), pictures=pictures, answers=model(pictures))
     model.save(path)
     with h5py.File(path, "r+") as file:
-        description = as_keras_2(json.loads(file.attrs["model_config"])) | {"class_name": "Model"}
+        description = change(as_keras_2(json.loads(file.attrs["model_config"])))
         file.attrs["model_config"] = json.dumps(description).encode()
         file.attrs["keras_version"] = b"2.1.6"
-        file.attrs["training_config"] = b'{"loss": {"class_name": "anything"}}'
+        file.attrs["training_config"] = b'{"loss": {"class_name": "anything"}, "optimizer_config": {"lr": 0.1}}'
+
+
+def write_in_two_files(folder, model):
+    """Writes a network and its weights as tutorials do: once as Keras 2, once as Keras 3 writes weights."""
+    folder.mkdir()
+    model.save(folder / "whole.h5")
+    with h5py.File(folder / "whole.h5") as whole, h5py.File(folder / "fer_weights.h5", "w") as weights:
+        for name, value in whole["model_weights"].attrs.items():
+            weights.attrs[name] = value
+        for name in whole["model_weights"]:
+            whole.copy(f"model_weights/{name}", weights)
+        (folder / "fer_structure.json").write_text(json.dumps(as_keras_2(json.loads(whole.attrs["model_config"]))))
+    (folder / "model.json").write_text(json.dumps(model.to_json()))
+    model.save_weights(folder / "model.weights.h5")
+    (folder / "labels.txt").write_text("0 Angry\n1 Happy\n2 Sad\n")
 
 
 def main(folder):
@@ -160,7 +207,9 @@ def main(folder):
     for network in networks.names():
         networks.build(TrainConfig(network=network), LABELS).save(folder / f"own_{network}.h5")
     networks.build(TrainConfig(network="compact"), LABELS).save(folder / "own_compact.keras")
-    write_keras_2(folder / "keras_2.hdf5")
+    write_keras_2(folder / "keras_2.hdf5", mini_xception(), lambda description: description | {"class_name": "Model"})
+    write_keras_2(folder / "bare_list.h5", in_a_row(), as_a_bare_list)
+    write_in_two_files(folder / "two_files", in_a_row())
     many_layers().save_weights(folder / "only.weights.h5")
 
 

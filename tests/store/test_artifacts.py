@@ -11,17 +11,10 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.resources import memory_bytes
 from fer_core.store import artifacts, export
-from fer_core.store.artifacts import (
-    check_saveable,
-    load_model,
-    read_h5_manifest,
-    read_labels,
-    save_architecture,
-    save_labels,
-    save_model,
-)
+from fer_core.store.artifacts import check_saveable, load_model, read_h5_manifest, save_architecture, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked
 from fer_core.store.files import file_sha256
+from fer_core.store.label_files import read_labels, save_labels
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import create_run
@@ -243,7 +236,7 @@ def test_labels_read_back_in_the_order_of_the_outputs_and_what_is_none_is_refuse
     assert read_labels(path) == labels
     path.write_text('["b", "a"]')
     assert read_labels(path) == ("b", "a")
-    for content in ('{"0": "a", "2": "b"}', '{"a": 0, "b": 1}', "[1, 2]", '"angry"', "{}", '["one"]'):
+    for content in ('{"0": "a", "2": "b"}', '{"a": 0, "b": 2}', "[1, 2]", '"angry"', "{}", '["one"]'):
         path.write_text(content)
         with pytest.raises(ArtifactError, match=r"labels\.json has no labels of a model"):
             read_labels(path)

@@ -81,7 +81,6 @@ print(sorted({"keras", "tensorflow", "jax"} & set(sys.modules)))
     assert (len(refusals), loaded) == (2 * len(KERAS_RUNS), "[]")
 
 
-@pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning")
 @pytest.mark.parametrize(
     ("name", "metadata"),
     [
@@ -243,7 +242,7 @@ def test_a_process_of_its_own_finds_the_same_and_names_a_reader_that_hangs_or_cr
     shipped, no_model = SHIPPED_BEST / "model.h5", tmp_path / "weights.h5"
     assert inspect_apart(shipped) == inspect_model(shipped)
     no_model.write_bytes(b"no model")
-    expected = refused(no_model, "it is no HDF5 file")
+    expected = refused(no_model, r"it is neither an HDF5 file nor a \.keras archive")
     with pytest.raises(ArtifactError) as apart:
         inspect_apart(no_model)
     assert (str(apart.value), apart.value.hint) == (str(expected), expected.hint)

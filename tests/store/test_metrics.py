@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fer_core.store.files import DiskFullError
-from fer_core.store.metrics import MetricsWriter, read_metrics
+from fer_core.store.run import MetricsWriter, read_metrics
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 

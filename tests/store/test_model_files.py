@@ -13,8 +13,9 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
 from fer_core.store import model_files, runs
-from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
 from fer_core.store.files import file_sha256, write_json
+from fer_core.store.label_files import save_labels
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import find_model, int8_file, litert_file
 from fer_core.store.promotion import model_copy, promote
@@ -162,7 +163,7 @@ def test_our_own_models_need_no_flags(paths, run, tmp_path):
 
 
 def test_a_foreign_model_gets_the_nearest_labels_and_without_any_is_refused(paths, foreign, tmp_path):
-    looked_for = r"no other_labels\.json, no emotion_labels\.json, no labels\.json"
+    looked_for = r"beside it is no other_labels\.json and no labels\.json"
     with pytest.raises(ArtifactError, match=looked_for) as caught:
         find_model(str(foreign), paths)
     assert "--labels FILE" in caught.value.hint
@@ -196,7 +197,7 @@ def test_a_foreign_model_that_does_not_scale_its_pixels_is_told_of(paths, model_
 
 
 @pytest.mark.parametrize("shape", [[48, 48, 1], [48, 48, 3], [48, 32, 1], [48, 48, 2], [None, None, 1], [48]], ids=str)
-def test_a_foreign_model_of_three_colours_gets_gray_and_one_of_no_square_pictures_is_refused(paths, tmp_path, shape):
+def test_a_foreign_model_of_three_colours_gets_colour_and_one_of_no_square_pictures_is_refused(paths, tmp_path, shape):
     path = tmp_path / "other.h5"
     save_labels(tmp_path / "labels.json", LABELS)
     first = {"class_name": "InputLayer", "config": {"batch_shape": [None, *shape], "name": "a"}}
@@ -207,7 +208,8 @@ def test_a_foreign_model_of_three_colours_gets_gray_and_one_of_no_square_picture
     if shape in ([48, 48, 1], [48, 48, 3]):
         found = find_model(str(path), paths)
         assert found.channels == shape[2]
-        assert ("gets the same gray three times" in found.note) == (shape[2] == 3)
+        assert ("gets red, green, blue" in found.note) == (shape[2] == 3)
+        assert found.colours == ("rgb" if shape[2] == 3 else "gray")
     else:
         with pytest.raises(ArtifactError, match="takes no square pictures with 1 or 3 channels, but"):
             find_model(str(path), paths)

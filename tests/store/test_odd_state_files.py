@@ -8,8 +8,8 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.store.files import parse_json, read_json
-from fer_core.store.metrics import read_metrics
 from fer_core.store.promotion import awaiting_promotion, current, model_in_use, promote, step_back
+from fer_core.store.run import read_metrics
 from fer_core.store.runs import latest_unfinished, list_runs
 
 CONTENTS = {

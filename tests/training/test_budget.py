@@ -8,7 +8,7 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
-from fer_core.store.metrics import read_metrics
+from fer_core.store.run import read_metrics
 from fer_core.training import fit
 from fer_core.training.callbacks import Record
 from fer_core.training.checkpoint import Progress

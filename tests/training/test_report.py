@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.store.metrics import read_metrics
+from fer_core.store.run import read_metrics
 from fer_core.store.runs import create_run
 from fer_core.training import report as reporting
 from fer_core.training.report import RunReport, epoch_line

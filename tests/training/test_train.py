@@ -17,7 +17,7 @@ from fer_core.errors import DatasetError, Interrupted, RunHeldError, signals_as_
 from fer_core.evaluation.calibration import useful_temperature
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model, read_h5_manifest
-from fer_core.store.metrics import read_metrics
+from fer_core.store.run import read_metrics
 from fer_core.store.runs import create_run
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.finish import calibrated_on, chosen_on

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fer_core.paths import Paths
-from fer_core.store.clock import utc_text
+from fer_core.store.files import utc_text
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 from fer_core.training.history import write_history

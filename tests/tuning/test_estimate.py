@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from fer_core.store.clock import utc_text
+from fer_core.store.files import utc_text
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.stage import seconds_left
 from fer_core.tuning.state import load_state, summary

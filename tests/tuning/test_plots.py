@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.store.clock import utc_text
+from fer_core.store.files import utc_text
 from fer_core.tuning.entries import SearchState, winner
 from fer_core.tuning.plots import NAMES, best_score_figure, pareto_figure, settings_figure, write_plots
 from fer_core.tuning.state import load_state

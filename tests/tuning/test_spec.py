@@ -4,7 +4,7 @@ import pytest
 
 from fer_core.errors import ConfigError
 from fer_core.recipes import RECIPES, recipe_config
-from fer_core.store.clock import utc_text
+from fer_core.store.files import utc_text
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.spec import SearchSpec, base_config, first_values, space_of
 from fer_core.tuning.stage import seconds_left

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 from pydantic import BaseModel
 
-from fer_core.emotions import colour
 from fer_core.errors import FerError
+from fer_core.labels import colour
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import SMOOTHING_SECONDS
 from fer_core.web import uploads

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fer_core.data.sample import draw_face
 from fer_core.data.tree import Tree
-from fer_core.emotions import FER2013_CSV_ORDER, FER2013_LABELS
+from fer_core.labels import FER2013_CSV_ORDER, FER2013_LABELS
 
 Files = dict[str, bytes]
 RAFDB = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fer_core.data.audit import audit
-from fer_core.emotions import FER2013_LABELS
 from fer_core.errors import DatasetError
+from fer_core.labels import FER2013_LABELS
 from tests.data.formats import layouts
 from tests.data.formats.layouts import face, written
 

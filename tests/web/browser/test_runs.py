@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from fer_core.emotions import FER2013_LABELS
+from fer_core.labels import FER2013_LABELS
 from fer_core.store.model_files import find_model
 from fer_core.store.runs import shipped_models
 from tests.jobs.parts import make_run, write_epochs

@@ -1,0 +1,116 @@
+"""Brings the description of a network that Keras 2 wrote into the form that Keras 3 reads; knows what is of Keras 1.
+
+Changes no results: settings go that no longer exist and did nothing, others get their new names. One that did something
+stays, and Keras refuses it. No Keras.
+"""
+
+from typing import Any
+
+OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+"""What Keras 2 wrote for operations on tensors between layers. Keras 3 has nothing that reads them."""
+
+_SEPARABLE = ("SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D")
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM2D", "Bidirectional")
+_PLAIN_KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+"""Separable convolutions have settings for each of their two kernels instead."""
+_GONE = {
+    **dict.fromkeys(_SEPARABLE, _PLAIN_KERNEL),
+    **dict.fromkeys(_RECURRENT, ("implementation",)),
+    "BatchNormalization": ("renorm_clipping", "renorm_momentum", "fused"),
+    "InputLayer": ("ragged",),
+}
+_GONE_IF = {
+    **{name: {"groups": (1, None)} for name in (*_SEPARABLE, "Conv1DTranspose", "Conv2DTranspose")},
+    **{name: {"time_major": (False, None)} for name in _RECURRENT},
+    **{name: {"noise_shape": (None,)} for name in ("SpatialDropout1D", "SpatialDropout2D")},
+    "BatchNormalization": {"renorm": (False, None), "virtual_batch_size": (None,), "adjustment": (None,)},
+}
+"""Settings that Keras 3 lacks, and the values with which they did nothing."""
+_SHAPE = "batch_input_shape"
+_MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+_OF_KERAS_1 = ("nb_filter", "border_mode", "dim_ordering", "output_dim")
+"""Settings of its layers; Embedding kept the last one."""
+
+
+def is_of_keras_1(description: Any, version: str) -> bool:
+    """Returns whether Keras 1 wrote a description. `version` is what the file says of it, '' for nothing."""
+    try:
+        layers = _layers(description["config"])
+        settings = [layer["config"] for layer in layers if layer["class_name"] != "Embedding"]
+        return version.startswith("1.") or any(name in one for one in settings for name in _OF_KERAS_1)
+    except (KeyError, TypeError):
+        return False
+
+
+def current_description(description: dict[str, Any]) -> dict[str, Any]:
+    """Returns a description that passed `first_objection`, as Keras 3 writes it, and without what it is compiled with.
+
+    Raises AttributeError, IndexError, KeyError, TypeError for one that is not as any Keras writes it.
+    """
+    model = _current({key: value for key, value in description.items() if key != "compile_config"})
+    return model | {"module": _MODULES[model["class_name"]], "registered_name": None}
+
+
+def _layers(config: dict[str, Any] | list) -> list[dict[str, Any]]:
+    return config if isinstance(config, list) else config["layers"]
+
+
+def _current(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_current(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"type", "value"} and value["type"] == "ndarray":  # a number, as Keras 2.2 wrote NumPy's
+        return value["value"]
+    name, settings = value.get("class_name"), value.get("config")
+    if name == "Policy":
+        return "float32"  # as all weights are, whatever was computed in; the small runtime knows nothing else
+    if name == "Model":
+        value = value | {"class_name": "Functional"}
+    if name == "Sequential":
+        settings = _sequential(settings)
+    elif name in ("Model", "Functional"):
+        settings = settings | {key: _one(settings[key]) for key in ("input_layers", "output_layers")}
+    if isinstance(name, str) and isinstance(settings, dict):
+        value = value | {"config": _settings(name, settings)}
+    if name in _MODULES and "module" in value:
+        value = value | {"module": _MODULES[name]}
+    return {key: _current(item) for key, item in value.items()}
+
+
+def _one(tensors: list) -> list:
+    """Returns the place of the only tensor, as Keras 3 has it; of several, the list of them."""
+    return tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list) else tensors
+
+
+def _settings(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    gone = {key for key, nothing in _GONE_IF.get(name, {}).items() if settings.get(key) in nothing}
+    settings = {key: value for key, value in settings.items() if key not in {*gone, *_GONE.get(name, ())}}
+    shape = settings.pop(_SHAPE, None)
+    if name == "InputLayer" and shape:
+        settings.setdefault("batch_shape", shape)
+    axis = settings.get("axis")
+    if name == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
+        settings["axis"] = axis[0]
+    if name == "LeakyReLU" and "alpha" in settings:
+        settings["negative_slope"] = settings.pop("alpha")
+    return settings
+
+
+def _sequential(settings: dict[str, Any] | list) -> dict[str, Any]:
+    """Returns the settings with a layer for the input: the first layer said what it takes, in what was a bare list."""
+    settings = {"name": "sequential", "layers": settings} if isinstance(settings, list) else settings
+    layers = settings["layers"]
+    shape = _shape_taken(layers[0])
+    if layers[0]["class_name"] == "InputLayer" or not shape:
+        return settings
+    given = {"batch_shape": shape, "dtype": "float32", "name": "input_of_" + str(settings.get("name"))}
+    first = {"class_name": "InputLayer", "config": given, "module": "keras.layers", "registered_name": None}
+    return settings | {"layers": [first, *layers]}
+
+
+def _shape_taken(layer: dict[str, Any]) -> list | None:
+    config = layer["config"]
+    if isinstance(config, list) or "layers" in config:
+        return _shape_taken(_layers(config)[0])
+    return config.get("batch_shape") or config.get(_SHAPE)
