@@ -56,7 +56,16 @@ _SAME = {word: label for label, words in _SAME_WORD.items() for word in (label, 
 _NEAR = {word: label for label, words in _NEAR_WORD.items() for word in words}
 EMOTION_WORDS = {word for word in (*_SAME, *_NEAR) if len(word) > 3 or word in ("sad", "joy", "mad")}
 """Words for emotions that may stand in a longer name."""
-_FILLERS = {"face", "faces", "image", "images", "img", "emotion", "emotions", "expression", "expressions", "people"}
+_FILLERS = {
+    *("face", "faces", "image", "images", "img", "people"),
+    *("emotion", "emotions", "expression", "expressions", "class", "label"),
+}
+
+_NO_LABEL = {
+    *("unlabeled", "unlabelled", "unannotated", "nolabel", "nan", "null", "na", "none", "unknown", "uncertain"),
+    *("noface", "nonface", "notaface", "nf"),
+}
+"""Data sets say so of pictures that show no emotion, or none that is known: nothing is to be learnt of them."""
 
 _MEANINGS = {
     "fer2013": (0, "angry disgust fear happy sad surprise neutral contempt"),
@@ -147,7 +156,8 @@ class LabelMap(NamedTuple):
             raise ConfigError(
                 f"--label-map names {unknown[0]!r}; the data has no such class.", hint=did_you_mean(unknown[0], keys)
             )
-        return {name: self._of(name, label) for name, label in meant.items()}
+        no_label = {name for name in names if self.aliases and re.sub(r"[\W_]", "", name) in _NO_LABEL}
+        return {name: self._of(name, "" if name in no_label else label) for name, label in meant.items()}
 
     def one(self, found: str, label: str) -> str:
         """Returns what a number of a data set is read as that means `label` there."""

@@ -37,8 +37,8 @@ from fer_core.data.face_picture import UnreadablePictureError, gray, network_inp
 from fer_core.errors import DatasetError, printable
 from fer_core.resources import available_cores, file_lock, sync
 
-FORMAT = 5
-"""Raised whenever the same file would be decoded, hashed or stored in another way."""
+FORMAT = 6
+"""Raised whenever the same file would be read, decoded, hashed or stored in another way."""
 
 _PIXELS = "pixels.u8"
 _BUILDING = ".building"

@@ -16,12 +16,13 @@ from typing import BinaryIO
 import numpy as np
 
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, NOTHING_KNOWN, Contents, Known, Listing, Picture
+from fer_core.data.folder_names import split_of
 from fer_core.data.report import DataReport
 from fer_core.data.tables import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
 from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes
 from fer_core.errors import DatasetError
-from fer_core.labels import FER2013_LABELS, NUMBERS, USUAL_LABELS, LabelMap
+from fer_core.labels import EMOTIONS, FER2013_LABELS, NUMBERS, USUAL_LABELS, LabelMap, canonical
 from fer_core.paths import checked_status
 
 NAME = "FER-2013"
@@ -204,18 +205,20 @@ class _Table:
 
 
 def _part(usage: str, place: str) -> str:
-    if usage.lower() not in _PARTS:
+    part = _PARTS.get(usage.lower()) or split_of(usage)
+    if part is None:
         raise DatasetError(f"{place}: Usage is {usage[:40]!r}.", hint=_USAGE_HINT)
-    return _PARTS[usage.lower()]
+    return part
 
 
 def _label(number: str, place: str) -> str:
-    if number not in _LABELS:
+    label = _LABELS.get(number.removesuffix(".0")) or canonical(number)
+    if label not in EMOTIONS:
         raise DatasetError(
             f"{place}: the emotion is {number[:40]!r}, which is no number from 0 to {len(_LABELS) - 1}.",
             hint=f"The numbers mean {', '.join(map(' '.join, _LABELS.items()))}.",
         )
-    return _LABELS[number]
+    return label
 
 
 def _pixels(text: str, place: str) -> np.ndarray:

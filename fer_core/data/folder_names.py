@@ -23,9 +23,10 @@ PICTURE_SUFFIXES = (
 )
 OTHER_PICTURE_SUFFIXES = (
     *(() if _HAS_HEIF else _HEIF),
-    *(".jp2", ".jxl", ".pgm", ".ppm", ".ico", ".dng", ".cr2", ".nef"),
+    *(".jp2", ".jxl", ".pgm", ".ppm", ".ico", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw"),
+    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".3gp"),
 )
-"""Of pictures that are not read here: they are counted and named."""
+"""Of pictures and videos that are not read here: they are counted and named."""
 TABLE_BYTES_READ = 2**16
 MOST_TABLES_READ = 20
 """So many files are looked into, and this far, to see whether they are lists of labels."""
@@ -44,10 +45,11 @@ _SPLITS = {
 }
 _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 _SAY_NOTHING = {"set", "data", "dataset", "images", "image", "img", "imgs", "pictures", "faces", "split", "fer"}
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".names", ".json", ".xml", ".yaml", ".yml")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".names", ".json", ".jsonl", ".xml", ".yaml", ".yml")
 _LABEL_SUFFIXES = (*_TABLE_SUFFIXES, ".npy", ".npz", ".mat", ".pts")
 _KINDS_OF_PICTURES = {
-    *("aligned", "original", "originals", "cropped", "crop", "raw", "processed", "gray", "grey", "color", "colour"),
+    *("aligned", "origin", "original", "originals", "augmented", "aug", "cropped", "crop", "raw", "processed"),
+    *("gray", "grey", "color", "colour"),
     *("rgb", "image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "face", "faces", "data"),
     *("frame", "frames", "video", "videos", "annotations", "labels"),
 }
@@ -134,6 +136,12 @@ def split_of(folder: str) -> str | None:
     )
 
 
+def says_a_kind(folder: str) -> bool:
+    """Returns whether a folder's name says what kind of pictures it holds ("aligned", "augmented") and nothing else."""
+    words = {word for word in words_of(folder) if not word.isdecimal()}
+    return bool(words) and words <= _KINDS_OF_PICTURES
+
+
 def split_in(file: str) -> str | None:
     """Returns the split that a file's name has a word for ("train_labels", "instances_val2017"), if just one."""
     found = {_SPLIT_OF[word] for word in words_of(file) if word in _SPLIT_OF}
@@ -185,6 +193,9 @@ def _of_splits(pictures: Sequence[InClass], classes: Mapping[str, object]) -> It
     for one in pictures:
         if any(map(split_of, one.inner)):
             yield f"the splits lie inside of them ({one.path.parent}) and not around them"
+    for name in classes:
+        if is_emotion(name) and any(word in _SPLIT_OF for word in words_of(name)):
+            yield f"{name} names a split and an emotion"
 
 
 def _of_deeper_pictures(pictures: Sequence[InClass]) -> Iterator[str]:
@@ -204,8 +215,9 @@ def _of_unknown_classes(
     for name in classes:
         if any(word in _SPLIT_OF for word in words_of(name)):
             yield f"{name} is named like a split and has no class folders in it"
-    if all(set(words_of(name)) <= _KINDS_OF_PICTURES for name in classes):
-        yield "such names say what pictures are, not what they show"
+    if all(map(says_a_kind, classes)):
+        may_be = f"; {listed(beginnings)} may hold the labels, but in no form that is known here" if beginnings else ""
+        yield f"such names say what pictures are, not what they show{may_be}"
     yield from _of_deeper_pictures(pictures)
 
 

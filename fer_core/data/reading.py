@@ -1,7 +1,7 @@
 """From what lies in a source to the pictures of its data set: format, votes, labels, boxes, and the report on them."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,11 +12,11 @@ from fer_core.data.contents import Known, Listing, Picture
 from fer_core.data.fer2013 import TableReading, pixel_rows
 from fer_core.data.formats import ferplus
 from fer_core.data.formats.class_folders import not_read
-from fer_core.data.report import DataReport, folder_around, listed
+from fer_core.data.report import DataReport, folder_around, guessed, listed
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.data.votes import COLUMNS, MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
 from fer_core.errors import DatasetError
-from fer_core.labels import NAMELESS, USUAL_LABELS, LabelMap, is_emotion, label_map
+from fer_core.labels import USUAL_LABELS, LabelMap, label_map
 from fer_core.paths import Paths, expanded
 
 Read = Callable[[], np.ndarray]
@@ -102,7 +102,7 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     meant = options.labels.read(sorted({one.label for one, _ in pictures}))
     report.read_as = {name: label for name, label in meant.items() if name != label}
     named = [_named(one, known, meant) for one, known in pictures if meant[one.label]]
-    report.notes = [*_guessed({one.label for one, _ in named}), *report.notes]
+    report.notes = [*guessed({one.label for one, _ in named}), *report.notes]
     named.sort(key=lambda pair: (pair[0].part, pair[0].label, pair[0].name, pair[0].face))
     return Reading(named, [], report, options)
 
@@ -145,15 +145,6 @@ def _voted(found: Found, options: ReadOptions, report: DataReport) -> list[tuple
     missing = {*COLUMNS[: options.rule.classes]} - {one.label for one, _ in kept}
     report.notes += [f"No picture is called {listed(missing)} by its votes."] if missing else []
     return kept
-
-
-def _guessed(labels: Collection[str]) -> list[str]:
-    """Returns a sentence where the classes have no meaning that is known."""
-    if labels and all(name.isdecimal() for name in labels):
-        return [f"Guessed: the classes are the numbers {listed(labels)}, {NAMELESS}."]
-    if labels and not any(map(is_emotion, labels)):
-        return [f"Guessed: the classes are {listed(labels)}. None is named after a known emotion."]
-    return []
 
 
 def _named(one: Placed, known: Known, meant: Mapping[str, str]) -> tuple[Placed, Known]:

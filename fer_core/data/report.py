@@ -4,12 +4,13 @@ The same object is printed, saved with the audit and shown on the web page.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from fer_core.errors import printable
+from fer_core.labels import NAMELESS, is_emotion
 
 _FEW = 3
 TOP = "the top folder"
@@ -117,6 +118,15 @@ def missing_pictures(lines: int, tables: Iterable[str]) -> list[str]:
     """Returns a note on lines of tables that name pictures which are not there, if there are some."""
     named = f"{lines:,} lines of {{}} name" if lines > 1 else "1 line of {} names"
     return [f"{named.format(listed(tables))} no picture that is there."] if lines else []
+
+
+def guessed(labels: Collection[str]) -> list[str]:
+    """Returns a sentence where the classes have no meaning that is known."""
+    if labels and all(name.isdecimal() for name in labels):
+        return [f"Guessed: the classes are the numbers {listed(labels)}, {NAMELESS}."]
+    if labels and not any(map(is_emotion, labels)):
+        return [f"Guessed: the classes are {listed(labels)}. None is named after a known emotion."]
+    return []
 
 
 def folder_around(names: Iterable[str]) -> tuple[str, ...]:

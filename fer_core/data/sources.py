@@ -173,7 +173,7 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
             name = f"{here}/{entry.name}" if here else entry.name
             if is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders.append(name)
                 waiting.append(name)
             else:
@@ -190,8 +190,18 @@ def _entries(folder: Path) -> list[os.DirEntry]:
 
 
 def _leads_back(entry: os.DirEntry) -> bool:
-    """Returns whether this is a link to a folder around it, which would be listed for ever."""
-    return entry.is_symlink() and Path(entry.path).is_relative_to(Path(entry.path).resolve())
+    """Returns whether this is a link to a folder around it, also by way of others: it would be listed for ever."""
+    if not entry.is_symlink():
+        return False
+    target = Path(os.path.realpath(entry.path))
+    return any(Path(os.path.realpath(around)).is_relative_to(target) for around in Path(entry.path).parents)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead in a circle
+        return False
 
 
 def _size_and_time(entry: os.DirEntry) -> str:

@@ -1,4 +1,4 @@
-"""Tables of text (csv, with semicolons, tabs or blanks; UTF-8 or UTF-16), read line by line within bounds.
+"""Tables of text (csv, with semicolons, tabs or blanks; UTF-8, UTF-16 or cp1252), read line by line within bounds.
 
 pandas would read a line of any length into memory.
 """
@@ -19,13 +19,20 @@ LONGEST_LINE = 2**20
 """A picture of FER-2013 has 9,000 characters; the csv module would read a line of any length into memory."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONGEST_MATCHED = 1000
+_UTF8, _LOOKED_AT = "utf-8-sig", 4096
 _SEPARATORS = ",;\t"
 _HINT = "Expected is a table with a line for each picture, its cells separated by commas."
 
 
 def encoding_of(start: bytes) -> str:
-    """Returns the encoding of a text that begins so."""
-    return "utf-16" if start.startswith(UTF16) else "utf-8-sig"
+    """Returns the encoding of a text that begins so; that of Western Windows where it is no UTF."""
+    if start.startswith(UTF16):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder(_UTF8)().decode(start[:_LOOKED_AT])
+    except UnicodeError:
+        return _UTF8 if b"\0" in start else "cp1252"
+    return _UTF8
 
 
 def first_rows(start: bytes, most: int = 200) -> list[list[str]]:
@@ -52,7 +59,7 @@ def rows(stream: BinaryIO, name: str, *, hint: str = _HINT) -> Iterator[tuple[in
     buffered = io.BufferedReader(stream)
     number, separator = 0, ","
     try:
-        text = io.TextIOWrapper(buffered, encoding=encoding_of(buffered.peek(2)[:2]))
+        text = io.TextIOWrapper(buffered, encoding=encoding_of(buffered.peek(_LOOKED_AT)))
         for number, line in enumerate(iter(partial(text.readline, LONGEST_LINE), ""), start=1):
             if len(line) == LONGEST_LINE:
                 raise csv.Error(f"longer than {LONGEST_LINE:,} characters")

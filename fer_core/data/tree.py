@@ -27,6 +27,7 @@ from fer_core.labels import normalized
 
 MOST_LABEL_BYTES = 2**28
 """Of all label files that are read at once; AffectNet's 300,000 take less than a fifth."""
+MOST_LEVELS = 100
 _TABLES_FIRST = {".csv": 0, ".tsv": 1, ".lst": 2, ".yaml": 3, ".yml": 3, ".json": 4, ".names": 5, ".txt": 6}
 _LISTS_IN_A_FOLDER = 3
 """More small texts in one folder are each about one picture."""
@@ -104,7 +105,15 @@ class Tree:
         read_files: ReadFiles,
         open: Callable[[str], AbstractContextManager[BinaryIO]],
     ) -> "Tree":
-        """Returns the tree of these names, without what is hidden or left behind by systems."""
+        """Returns the tree of these names, without what is hidden or left behind by systems.
+
+        Raises DatasetError where folders lie in each other without end: each level costs its whole path.
+        """
+        if any(name.count("/") > MOST_LEVELS for name in names):
+            raise DatasetError(
+                f"{source} has more than {MOST_LEVELS} folders inside of each other.",
+                hint="Give the one with the data.",
+            )
         visible = (tuple(sorted(name for name in some if not is_hidden(name))) for some in (names, folders))
         return cls(source, *visible, read_files, open)
 

@@ -169,9 +169,9 @@ def pixels(count: int, value: str = "7") -> str:
         ((0, "Training", "-1 " + pixels(2303)), "the pixels are not numbers: '-1 7"),
         ((0, "Training", "256 " + pixels(2303)), "a pixel is 256, more than 255"),
         ((8, "Training", pixels(2304)), "line 50: the emotion is '8', which is no number from 0 to 7"),
-        (("happy", "Training", pixels(2304)), "the emotion is 'happy', which is no number from 0 to 7"),
+        (("joyfull", "Training", pixels(2304)), "the emotion is 'joyfull', which is no number from 0 to 7"),
         (("9" * 5000, "Training", pixels(2304)), "the emotion is '9999999"),
-        ((0, "Testing", pixels(2304)), "line 50: Usage is 'Testing'"),
+        ((0, "Somewhere", pixels(2304)), "line 50: Usage is 'Somewhere'"),
         ((0, "Training", "9" * 200_000), "line 50 is no csv: field larger than field limit"),
     ],
 )

@@ -129,6 +129,11 @@ def test_a_change_of_one_image_is_noticed(load, train_and_test, noise, change):
 def test_links_are_followed_but_not_in_circles(load, fill, train_and_test, tmp_path):
     expected = load(train_and_test).fingerprint
     (train_and_test / "train" / "sad" / "again").symlink_to(train_and_test)
+    for name, target in (("a", "b"), ("b", "a")):
+        (train_and_test / name).symlink_to(target)
+        (tmp_path / f"far {name}").mkdir()
+        (tmp_path / f"far {name}" / "on").symlink_to(tmp_path / f"far {target}")
+    (train_and_test / "docs").symlink_to(tmp_path / "far a")
     assert load(train_and_test).fingerprint == expected
     fill(tmp_path / "store", 10)
     (tmp_path / "linked").mkdir()

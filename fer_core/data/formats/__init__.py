@@ -19,12 +19,13 @@ from fer_core.data.formats import (
     pictures_and_table,
     pixel_tables,
     rafdb,
+    voc,
     yolo,
 )
 from fer_core.data.tree import Found, Tree
 
 FORMATS: tuple[ModuleType, ...] = (
-    *(pixel_tables, ferplus, affectnet, rafdb, expw, ckplus, kdef, jaffe, yolo, coco, parquet),
+    *(pixel_tables, ferplus, affectnet, rafdb, expw, ckplus, kdef, jaffe, yolo, voc, coco, parquet),
     *(pictures_and_table, class_folders),
 )
 

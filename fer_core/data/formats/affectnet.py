@@ -13,25 +13,23 @@ from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_in
 from fer_core.data.tables import first_rows, table_rows
 from fer_core.data.tree import Box, Found, Placed, Tree
-from fer_core.labels import NUMBERS
+from fer_core.labels import NUMBERS, normalized
 
 _LABELS = NUMBERS["affectnet"]
 _NO_EMOTION = {"8": "none", "9": "uncertain", "10": "no face"}
 _EXPRESSION = "_exp.npy"
 _NPY_BYTES = 4096
 _PATH, _BOX = "subdirectory_filepath", ("face_x", "face_y", "face_width", "face_height")
+_COLUMNS = [_PATH, *_BOX, "facial_landmarks", "expression"]
+"""Of the table without a header, which validation.csv is."""
 
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the pictures with the emotions of their annotations."""
-    files = [name for name in tree.others if name.endswith(_EXPRESSION)]
+    files = [name for name in tree.others if name.lower().endswith(_EXPRESSION)]
     if files and tree.pictures:
         return _by_files(tree, files)
-    tables = {
-        name: header
-        for name, start in tree.beginnings.items()
-        if {_PATH, "expression"} <= set(header := [cell.lower() for cell in next(iter(first_rows(start, 1)), [])])
-    }
+    tables = {name: columns for name, start in tree.beginnings.items() if (columns := _columns(start))}
     return _by_tables(tree, tables) if tables and tree.pictures else None
 
 
@@ -39,12 +37,13 @@ def _by_files(tree: Tree, files: list[str]) -> Found | None:
     numbers = {}
     for name, content in tree.read(files, _NPY_BYTES).items():
         path = PurePosixPath(name)
-        numbers[path.parent.parent, path.name.removesuffix(_EXPRESSION)] = _number(content)
+        numbers[path.parent.parent, path.name[: -len(_EXPRESSION)]] = _number(content)
     placed, left_out = [], {}
     for path in tree.pictures:
-        number = numbers.get((path.parent.parent, path.stem))
+        number = numbers.pop((path.parent.parent, path.stem), None)
         _put(path, number, tree.split_around(path) or ALL_IMAGES, box=None, into=(placed, left_out))
-    return Found("AffectNet", placed, left_out=left_out) if placed else None
+    notes = [f"Annotations of pictures that are not there: {len(numbers):,}."] if numbers else []
+    return Found("AffectNet", placed, left_out=left_out, notes=notes) if placed else None
 
 
 def _number(content: bytes) -> str | None:
@@ -55,20 +54,30 @@ def _number(content: bytes) -> str | None:
         return None
 
 
+def _columns(start: bytes) -> list[str]:
+    first = next(iter(first_rows(start, 1)), [])
+    if {_PATH, "expression"} <= {*map(str.lower, first)}:
+        return [cell.lower() for cell in first]
+    has_landmarks = len(first) >= len(_COLUMNS) and ";" in first[5]
+    return _COLUMNS if has_landmarks and all(map(str.isdecimal, (*first[1:5], first[6]))) else []
+
+
+def _end(path: PurePosixPath) -> tuple[str, ...]:
+    return tuple(map(normalized, path.parts[-2:]))
+
+
 def _by_tables(tree: Tree, tables: dict[str, list[str]]) -> Found | None:
-    by_end = {path.parts[-2:]: path for path in tree.pictures}
+    by_end = {_end(path): path for path in tree.pictures}
     placed, left_out = [], {str(path): "as no table names them" for path in tree.pictures}
     missing = 0
     for table, header in tables.items():
         places = [header.index(column) for column in (_PATH, "expression")]
         box_places = [header.index(column) for column in _BOX if column in header]
         part = split_in(PurePosixPath(table).stem) or ALL_IMAGES
-        lines = table_rows(tree, table)
-        next(lines)
-        for row in lines:
-            if len(row) <= max(places + box_places):
+        for row in table_rows(tree, table):
+            if len(row) <= max(places + box_places) or row[places[0]].lower() == _PATH:
                 continue
-            path = by_end.get(PurePosixPath(row[places[0]].replace("\\", "/")).parts[-2:])
+            path = by_end.get(_end(PurePosixPath(row[places[0]].replace("\\", "/"))))
             missing += path is None
             if path is not None:
                 left_out.pop(str(path), None)

@@ -16,10 +16,12 @@ from fer_core.data.folder_names import (
     check_emotions,
     label_of,
     persons_in,
+    says_a_kind,
+    split_in,
     split_of,
 )
 from fer_core.data.picture_header import PICTURES_READ
-from fer_core.data.report import TOP, folder_in
+from fer_core.data.report import TOP, folder_in, listed
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion
@@ -88,6 +90,8 @@ def _find_data_set(pictures: Sequence[PurePosixPath], source: str) -> DataSet:
         below = [path for path in pictures if path.parts[: len(root)] == root]
         inside = [_in_split(path, len(root)) for path in below]
         return _with_sibling(DataSet(root, True, [picture for picture in inside if picture is not None]), below)
+    if found := _named_splits(pictures):
+        return found
     counts = Counter(path.parts[:-1] for path in pictures if len(path.parts) > 1)
     stray = _stray(counts)
     folders = [folder for folder in counts if folder not in stray]
@@ -119,21 +123,35 @@ def _split_root(pictures: Sequence[PurePosixPath], source: str) -> Folder | None
     return _only(trained or splits, pictures, source)
 
 
+def _named_splits(pictures: Sequence[PurePosixPath]) -> DataSet | None:
+    """Returns splits whose folders have more words in their names: Train_Aligned_Faces beside Val_Aligned_Faces."""
+    first = ((path, next((n for n, name in enumerate(path.parts[:-1]) if is_emotion(name)), 0)) for path in pictures)
+    places = {path: place for path, place in first if place}
+    splits = {path.parts[:place]: split_in(path.parts[place - 1]) for path, place in places.items()}
+    roots, names = {folder[:-1] for folder in splits}, {*splits.values()}
+    if len(roots) != 1 or "train" not in names or None in names or not 1 < len(names) == len(splits):
+        return None
+    inside = [InClass(path, place, splits[path.parts[:place]]) for path, place in places.items()]
+    return DataSet(roots.pop(), True, inside, f"Taken for splits, by their names: {listed(one[-1] for one in splits)}.")
+
+
 def _with_sibling(found: DataSet, pictures: Sequence[PurePosixPath]) -> DataSet:
     """Returns the data set with a folder beside train/ that has the same class folders, as a split that is missing."""
     depth = len(found.root)
     classes, splits = {one.folder for one in found.pictures}, {one.split for one in found.pictures}
     siblings: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
     for path in pictures:
-        if len(path.parts) > depth + 2 and split_of(path.parts[depth]) is None:
-            siblings[path.parts[depth]].append(path)
+        name = path.parts[depth]
+        if len(path.parts) > depth + 2 and split_in(name) not in splits and not says_a_kind(name):
+            siblings[name].append(path)
     same = {name: paths for name, paths in siblings.items() if {path.parts[depth + 1] for path in paths} == classes}
     missing = [split for split in ("test", "validation") if split not in splits]
     if "train" not in splits or len(classes) < 2 or len(same) != 1 or not missing:
         return found
     ((name, paths),) = same.items()
-    more = [InClass(path, depth + 1, missing[0]) for path in paths]
-    note = f"Guessed: {name} is the {missing[0]} split, as it has the class folders of training."
+    split = split_in(name) or missing[0]
+    more = [InClass(path, depth + 1, split) for path in paths]
+    note = f"Guessed: {name} is the {split} split, as it has the class folders of training."
     return DataSet(found.root, True, [*found.pictures, *more], note)
 
 
@@ -193,7 +211,8 @@ def _only(roots: Collection[Folder], pictures: Sequence[PurePosixPath], source: 
         shown = ", ".join("/".join(top) or "." for top in tops[:_FEW]) + (", …" if len(tops) > _FEW else "")
         raise DatasetError(
             f"{source} could be {len(tops):,} data sets, each with folders of its own: {shown}.",
-            hint="Give one of them, or arrange the pictures as train/<emotion>/… and test/<emotion>/….",
+            hint="Give one of them, or arrange the pictures as train/<emotion>/… and test/<emotion>/…, with folders of "
+            "persons inside.",
         )
     return tops[0] if tops else None
 

@@ -24,16 +24,21 @@ def recognise(tree: Tree) -> Found | None:
     if not files or not tree.pictures:
         return None
     placed: list[Placed] = []
+    annotations = 0
     for name, content in tree.read(files, min(MOST_LABEL_BYTES, memory_bytes() // _GROWS)).items():
         try:
-            placed += _faces(tree, PurePosixPath(name), json.loads(content))
+            found = json.loads(content)
+            placed += _faces(tree, PurePosixPath(name), found)
+            annotations += len(found["annotations"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DatasetError(
                 f"{tree.source}: {name} is no COCO file: {type(error).__name__}: {error}.", hint="Export it again."
             ) from None
     used = {one.name for one in placed}
     left_out = {str(path): "as no face is marked in them" for path in tree.pictures if str(path) not in used}
-    return Found("COCO with boxes", placed, left_out=left_out) if placed else None
+    missing = annotations - len(placed)
+    notes = [f"Annotations without a box, or a picture that is there: {missing:,}."] if missing else []
+    return Found("COCO with boxes", placed, left_out=left_out, notes=notes) if placed else None
 
 
 def _is_marked(start: bytes, name: str) -> bool:
@@ -58,6 +63,7 @@ def _faces(tree: Tree, file: PurePosixPath, content: dict[str, Any]) -> list[Pla
 
 def _path(tree: Tree, file: PurePosixPath, name: str) -> str | None:
     """Returns the picture beside the file, or the only one that ends so."""
+    name = name.replace("\\", "/")
     beside = str(file.parent / name)
     if beside in tree.picture_names:
         return beside

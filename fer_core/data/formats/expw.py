@@ -20,18 +20,19 @@ def recognise(tree: Tree) -> Found | None:
     table = next((name for name, start in tree.beginnings.items() if matching(start, _LINE)), None)
     if table is None:
         return None
-    by_name = {path.name: str(path) for path in tree.pictures}
     placed: list[Placed] = []
     faces: Counter[str] = Counter()
     missing = 0
     for row in table_rows(tree, table):
-        name = by_name.get(PurePosixPath(row[0]).name)
-        if len(row) != _CELLS or name is None or not _LINE.fullmatch(" ".join(row)):
+        *words, top, left, right, bottom, _, label = row if len(row) >= _CELLS else [""] * _CELLS
+        paths = tree.pictures_called(PurePosixPath(" ".join(words[:-1])).name)
+        if len(paths) != 1 or not _LINE.fullmatch(" ".join(row)):
             missing += 1
             continue
-        top, left, right, bottom = (float(cell) for cell in row[2:6])
+        name = str(paths[0])
+        top, left, right, bottom = map(float, (top, left, right, bottom))
         faces[name] += 1
         box = Box(left, top, right - left, bottom - top)
-        placed.append(Placed(name, ALL_IMAGES, _LABELS[row[-1]], box, face=faces[name]))
+        placed.append(Placed(name, ALL_IMAGES, _LABELS[label], box, face=faces[name]))
     left_out = {str(path): f"as {table} has no face of them" for path in tree.pictures if not faces[str(path)]}
     return Found("ExpW", placed, left_out=left_out, notes=missing_pictures(missing, [table])) if placed else None

@@ -25,7 +25,7 @@ def recognise(tree: Tree) -> Found | None:
     if len(named) < max(1, _MOST_OF * len(tree.pictures)) or any(is_emotion(path.parent.name) for path in named):
         return None
     placed = [
-        Placed(str(path), ALL_IMAGES, _LABELS[match[2].upper()], person=match[1].upper())
+        Placed(str(path), tree.split_around(path) or ALL_IMAGES, _LABELS[match[2].upper()], person=match[1].upper())
         for path, match in named.items()
     ]
     left_out = {str(path): "as their names are not JAFFE's" for path in tree.pictures if path not in named}

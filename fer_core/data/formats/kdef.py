@@ -33,5 +33,6 @@ def recognise(tree: Tree) -> Found | None:
         if angle.upper() in ("FL", "FR"):
             left_out[str(path)] = "as full profiles (FL, FR)"
         else:
-            placed.append(Placed(str(path), ALL_IMAGES, _LABELS[emotion.upper()], person=person.upper()))
+            part = tree.split_around(path) or ALL_IMAGES
+            placed.append(Placed(str(path), part, _LABELS[emotion.upper()], person=person.upper()))
     return Found("KDEF (straight and half profiles)", placed, left_out=left_out) if placed else None

@@ -18,7 +18,7 @@ from fer_core.data.contents import ALL_IMAGES, Picture
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import TableReading
 from fer_core.data.folder_names import split_in
-from fer_core.data.report import DataReport
+from fer_core.data.report import DataReport, guessed
 from fer_core.data.tree import Found, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion, normalized
@@ -77,6 +77,7 @@ def _pictures(
     rows: Iterator[dict], columns: _Columns, name: str, *, reading: TableReading, report: DataReport
 ) -> Iterator[Picture]:
     of_names = reading.labels.read(columns.names) if columns.names else {}
+    found: set[str] = set()
     for number, row in enumerate(rows):
         label = _label(row[columns.label], columns.names)
         if not label:
@@ -85,8 +86,10 @@ def _pictures(
         read = of_names[label] if label in of_names else reading.labels.read([label])[label]
         report.read_as |= {label: read} if label != read else {}
         if read:
+            found.add(read)
             content = _content(row[columns.image])
             yield Picture(f"{name} row {number:06}", reading.part, read, partial(_decoded, content), len(content))
+    report.notes += [note for note in guessed(found) if note not in report.notes]
 
 
 def _columns(schema: "pa.Schema", name: str) -> _Columns:

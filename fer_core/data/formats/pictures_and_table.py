@@ -4,22 +4,25 @@ The table may have a header or none, and a column that says the split; or there 
 are named after emotions, these are believed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.folder_names import split_in, split_of
+from fer_core.data.folder_names import is_picture, split_in, split_of
+from fer_core.data.formats import class_folders
 from fer_core.data.report import listed, missing_pictures
 from fer_core.data.tables import first_rows, table_rows
-from fer_core.data.tree import Found, Placed, Tree
+from fer_core.data.tree import Box, Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import EMOTIONS, canonical, is_emotion, normalized, words_of
 
 _LABEL_WORDS = ("emotion", "label", "labels", "expression", "class", "category", "target", "emotions", "sentiment")
 _NAME_WORDS = {"id", "image", "img", "file", "filename", "name", "path", "pic", "picture", "photo", "pth"}
 _SPLIT_WORDS = ("usage", "split", "set", "subset", "partition", "phase", "fold", "type")
-_FLAGS = {"0", "1", "0.0", "1.0"}
+_YES, _NO = {"1", "1.0", "true"}, {"0", "0.0", "false"}
+_BOX = ("xmin", "ymin", "xmax", "ymax")
 _MOST_CLASSES = 50
 _LONGEST_LABEL = 60
 
@@ -32,36 +35,75 @@ class Columns(NamedTuple):
     split: int | None
     emotions: dict[int, str]
     has_header: bool
+    box: tuple[int, ...] = ()
 
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the pictures with the labels that the tables have. Raises DatasetError where it is not clear which."""
-    if not tree.pictures or sum(is_emotion(path.parent.name) for path in tree.pictures) > len(tree.pictures) / 2:
+    if not tree.pictures:
         return None
-    tables = {name: found for name, start in tree.beginnings.items() if (found := _columns(tree, first_rows(start)))}
+    tables = {name: found for name, start in tree.beginnings.items() if (found := _table(tree, name, start))}
     if not tables:
         return None
-    labelled: dict[str, Placed] = {}
+    if sum(is_emotion(path.parent.name) for path in tree.pictures) > len(tree.pictures) / 2:
+        return _in_named_folders(tree, tables)
+    labelled: dict[str, dict[Placed, None]] = {}
     missing = 0
+    for one in _lines(tree, tables):
+        missing += one is None
+        if one is not None and one.label:
+            _add(one, labelled.setdefault(one.name, {}), tree.source)
+    pictures = [one for faces in labelled.values() for one in _numbered([*faces])]
+    if len({one.label for one in pictures}) > _MOST_CLASSES:
+        return None
+    several = " or several" if any(columns.emotions for columns in tables.values()) else ""
+    left_out = {str(path): f"as {listed(tables)} has no label{several} of them" for path in tree.pictures}
+    left_out = {name: reason for name, reason in left_out.items() if name not in labelled}
+    notes = missing_pictures(missing, tables)
+    what = f"pictures and {'tables' if len(tables) > 1 else 'a table'} of labels ({listed(tables)})"
+    return Found(what, pictures, left_out=left_out, notes=notes) if labelled else None
+
+
+def _in_named_folders(tree: Tree, tables: dict[str, Columns]) -> Found:
+    """Returns what the folders say, and a note where the tables say otherwise."""
+    found = class_folders.recognise(tree)
+    labels = {one.name: canonical(one.label) for one in found.pictures}
+    said = {one.name: canonical(one.label) for one in _lines(tree, tables) if one is not None}
+    others = sum(label in EMOTIONS and labels.get(name, label) != label for name, label in said.items())
+    if others:
+        where = f"{listed(tables)} {'say' if len(tables) > 1 else 'says'} otherwise"
+        found.notes.append(f"The emotions are those of the folders; {where} of {others:,} of {len(said):,} pictures.")
+    return found
+
+
+def _lines(tree: Tree, tables: dict[str, Columns]) -> Iterator[Placed | None]:
+    """Yields what each line says of a picture; None where there is no such picture."""
     for table, columns in tables.items():
         lines = table_rows(tree, table)
         if columns.has_header:
             next(lines)
         for row in lines:
-            one = _placed(tree, table, columns, row)
-            missing += one is None
-            if one is not None and labelled.setdefault(one.name, one).label != one.label:
-                raise DatasetError(
-                    f"{tree.source}: {one.name} is labelled {labelled[one.name].label!r} and {one.label!r}.",
-                    hint="Keep one table with one label for each picture.",
-                )
-    if len({one.label for one in labelled.values()}) > _MOST_CLASSES:
-        return None
-    left_out = {str(path): f"as {listed(tables)} has no label of them" for path in tree.pictures}
-    left_out = {name: reason for name, reason in left_out.items() if name not in labelled}
-    notes = missing_pictures(missing, tables)
-    what = f"pictures and {'tables' if len(tables) > 1 else 'a table'} of labels ({listed(tables)})"
-    return Found(what, list(labelled.values()), left_out=left_out, notes=notes) if labelled else None
+            yield _placed(tree, table, columns, row)
+
+
+def _add(one: Placed, faces: dict[Placed, None], source: str) -> None:
+    first = next(iter(faces), one)
+    if one.box is None and canonical(first.label) != canonical(one.label):
+        raise DatasetError(
+            f"{source}: {one.name} is labelled {first.label!r} and {one.label!r}.",
+            hint="Keep one table with one label for each picture.",
+        )
+    if not faces or one.box is not None:
+        faces[one] = None
+
+
+def _numbered(faces: list[Placed]) -> list[Placed]:
+    return faces if len(faces) == 1 else [replace(one, face=number) for number, one in enumerate(faces, start=1)]
+
+
+def _table(tree: Tree, name: str, start: bytes) -> Columns | None:
+    """Returns the columns of a table of labels; the example of what to hand in at a challenge is none."""
+    return None if "submission" in words_of(PurePosixPath(name).stem) else _columns(tree, first_rows(start))
 
 
 def _columns(tree: Tree, rows: list[list[str]]) -> Columns | None:
@@ -80,20 +122,21 @@ def _columns(tree: Tree, rows: list[list[str]]) -> Columns | None:
     others = [place for place in range(width) if place != names[0]]
     splits = [p for p in others if header[p] in _SPLIT_WORDS and all(split_of(row[p]) for row in body)]
     others = [place for place in others if place not in splits]
-    flags = {
-        p: canonical(header[p]) for p in others if header[p] and {row[p] for row in body} <= {"0", "1", "0.0", "1.0"}
-    }
+    flags = {p: canonical(header[p]) for p in others if header[p] and {row[p].lower() for row in body} <= _YES | _NO}
     emotions = {p: name for p, name in flags.items() if name in EMOTIONS or len(flags) > 2}
     label = _label_column(header, body, others)
     if len(emotions) > 1 and (label is None or label in emotions):
         return Columns(names[0], None, splits[0] if splits else None, emotions, has_header)
-    return None if label is None else Columns(names[0], label, splits[0] if splits else None, {}, has_header)
+    box = tuple(header.index(word) for word in _BOX) if {*_BOX} <= {*header} else ()
+    return None if label is None else Columns(names[0], label, splits[0] if splits else None, {}, has_header, box)
 
 
 def _are_names(tree: Tree, header: str, cells: list[str]) -> bool:
     """Returns whether a column names pictures. Numbers alone may count lines as well, unless the header says more."""
     may_count = all(cell.isdecimal() for cell in cells) and not (set(words_of(header)) & _NAME_WORDS)
-    return bool(cells) and not may_count and _share(_picture(tree, cell) for cell in cells) >= 0.5
+    if may_count or not any(_picture(tree, cell) for cell in cells):
+        return False
+    return _share(is_picture(cell) or _picture(tree, cell) for cell in cells) >= 0.5
 
 
 def _label_column(header: list[str], body: list[list[str]], places: list[int]) -> int | None:
@@ -135,19 +178,27 @@ def _picture(tree: Tree, cell: str, split: str | None = None) -> str | None:
 
 
 def _placed(tree: Tree, table: str, columns: Columns, row: list[str]) -> Placed | None:
-    if len(row) <= max(columns.name, columns.label or 0, columns.split or 0, *columns.emotions, 0):
+    if len(row) <= max(columns.name, columns.label or 0, columns.split or 0, *columns.emotions, *columns.box):
         return None
     of_table = split_in(PurePosixPath(table).stem) or tree.split_around(table)
     split = (split_of(row[columns.split]) if columns.split is not None else None) or of_table
     name = _picture(tree, row[columns.name], split or "")
-    label = _label(columns, row)
-    if name is None or not label:
+    if name is None:
         return None
-    return Placed(name, split or tree.split_around(name) or ALL_IMAGES, label)
+    box = _box([row[place] for place in columns.box])
+    return Placed(name, split or tree.split_around(name) or ALL_IMAGES, _label(columns, row), box)
+
+
+def _box(cells: list[str]) -> Box | None:
+    try:
+        left, top, right, bottom = map(float, cells)
+    except ValueError:
+        return None
+    return Box(left, top, right - left, bottom - top)
 
 
 def _label(columns: Columns, row: list[str]) -> str:
     if columns.label is not None:
         return normalized(row[columns.label])
-    chosen = [name for place, name in columns.emotions.items() if row[place] in ("1", "1.0")]
+    chosen = [name for place, name in columns.emotions.items() if row[place].lower() in _YES]
     return chosen[0] if len(chosen) == 1 else ""

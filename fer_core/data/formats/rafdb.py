@@ -6,8 +6,10 @@ list_patition_label.txt says `train_00001.jpg 5`; of each picture there is an al
 import re
 from pathlib import PurePosixPath
 
+from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_of
 from fer_core.data.formats import class_folders, pictures_and_table
+from fer_core.data.report import missing_pictures
 from fer_core.data.tables import matching, table_rows
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.labels import NUMBERS
@@ -50,15 +52,27 @@ def _by_folders_and_table(tree: Tree) -> Found | None:
 
 
 def _renamed(found: Found, what: str) -> Found:
-    pictures = [Placed(one.name, one.part, _LABELS[one.label]) for one in found.pictures]
+    pictures = [Placed(one.name, _part(one), _LABELS[one.label]) for one in found.pictures]
     return Found(what, pictures, left_out=found.left_out, root=found.root, notes=found.notes)
 
 
+def _part(one: Placed) -> str:
+    """Returns the split that is known, or the one that the picture's name says."""
+    match = _NAME.fullmatch(PurePosixPath(one.name).stem) if one.part == ALL_IMAGES else None
+    return split_of(match[2]) if match else one.part
+
+
 def _by_lists(tree: Tree, tables: list[str], named: dict[PurePosixPath, re.Match]) -> Found:
-    labels = {}
+    labels, missing = {}, 0
+    # Those of compound emotions, which lie beside the basic ones, have the same names.
+    around = {PurePosixPath(table).parent.parent for table in tables}
+    inside = {path: match for path, match in named.items() if around & {*path.parents}}
+    named = inside or named
+    stems = {match[1] for match in named.values()}
     for row in (row for table in tables for row in table_rows(tree, table)):
         if len(row) == 2 and (match := _NAME.fullmatch(PurePosixPath(row[0]).stem)) and row[1] in _LABELS:
             labels[match[1]] = _LABELS[row[1]]
+            missing += match[1] not in stems
     has_aligned = {match[1] for match in named.values() if match[3]}
     placed, left_out = [], {str(path): "as they are not in the list of labels" for path in tree.pictures}
     for path, match in named.items():
@@ -70,4 +84,4 @@ def _by_lists(tree: Tree, tables: list[str], named: dict[PurePosixPath, re.Match
         del left_out[str(path)]
         placed.append(Placed(str(path), split_of(match[2]), labels[match[1]]))
     what = "RAF-DB (aligned pictures)" if has_aligned else _FORMAT
-    return Found(what, placed, left_out=left_out)
+    return Found(what, placed, left_out=left_out, notes=missing_pictures(missing, tables))

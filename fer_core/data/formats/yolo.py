@@ -8,8 +8,10 @@ import re
 from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
+from fer_core.data.report import listed
 from fer_core.data.tree import Box, Found, Placed, Tree
-from fer_core.labels import normalized
+from fer_core.errors import DatasetError
+from fer_core.labels import is_emotion, normalized
 
 _NAMES_FILES = ("obj.names", "classes.txt", "_darknet.labels", "classes.names")
 _LIST = re.compile(r"^names\s*:\s*[\[{](.*?)[\]}]", re.MULTILINE | re.DOTALL)
@@ -19,13 +21,17 @@ _COMMENT = re.compile(r"\s#.*")
 _NUMBERED = re.compile(r"^\s*\d+\s*:\s*")
 _MOST_BYTES = 2**20
 _BOX_CELLS = 5
+_LOOKED_INTO = 20
+_ANY_CLASS = [""] * 100
 
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the faces with their boxes."""
     names = _class_names(tree)
-    by_picture = _label_files(tree) if names else {}
-    if not by_picture:
+    by_picture = _label_files(tree)
+    if by_picture and not names:
+        _check_no_boxes(tree, list(by_picture.values())[:_LOOKED_INTO])
+    if not (by_picture and names):
         return None
     contents = tree.read(list(by_picture.values()), _MOST_BYTES)
     placed, left_out, wrong = [], {}, 0
@@ -46,14 +52,33 @@ def recognise(tree: Tree) -> Found | None:
     return Found("YOLO with boxes", placed, left_out=left_out, notes=notes) if placed else None
 
 
+def _check_no_boxes(tree: Tree, files: list[str]) -> None:
+    """Raises DatasetError where nothing but the names of the classes is missing."""
+    texts = [content.decode("utf-8", "replace") for _, content in tree.read_files(files, _MOST_BYTES)]
+    lines = [line for text in texts for line in text.splitlines() if line.strip()]
+    named_by_folders = any(is_emotion(path.parent.name) for path in tree.pictures)
+    if lines and not named_by_folders and all(_face(line, _ANY_CLASS) for line in lines):
+        raise DatasetError(
+            f"{tree.source} has boxes in the form of YOLO ({files[0]}), but not the names of their classes.",
+            hint="Put the data.yaml (or classes.txt) that belongs to them beside them.",
+        )
+
+
 def _class_names(tree: Tree) -> list[str]:
+    found: dict[str, list[str]] = {}
     for name, start in tree.beginnings.items():
         path, text = PurePosixPath(name), start.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        if path.suffix.lower() in (".yaml", ".yml") and (found := _names_in(text)):
-            return found
-        if path.name.lower() in _NAMES_FILES:
+        is_yaml = path.suffix.lower() in (".yaml", ".yml")
+        if is_yaml and (names := _names_in(text)):
+            found[name] = names
+        elif path.name.lower() in _NAMES_FILES and not found:
             return [normalized(line) for line in text.splitlines() if line.strip()]
-    return []
+    if any(names != next(iter(found.values())) for names in found.values()):
+        raise DatasetError(
+            f"{tree.source} has several lists of classes that differ: {listed(found)}.",
+            hint="Give the data sets one by one, or remove the lists that are not of these labels.",
+        )
+    return next(iter(found.values()), [])
 
 
 def _names_in(text: str) -> list[str]:

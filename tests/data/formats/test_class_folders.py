@@ -137,12 +137,12 @@ def test_an_empty_folder_elsewhere_or_of_something_else_does_not_matter():
 
 
 def test_other_kinds_of_pictures_are_counted_and_named():
-    names = ["happy/a.jfif", "sad/b.jpe", "sad/c.jxl", "sad/d.JXL", "happy/e.heic", "happy/Thumbs.db"]
+    names = ["happy/a.jfif", "sad/b.jpe", "sad/c.jxl", "sad/d.JXL", "happy/e.heic", "happy/Thumbs.db", "sad/f.MP4"]
     pictures, notes = place(names, (), source="faces")
     has_heic = find_spec("pillow_heif") is not None
     heic, lacking = (["happy/e.heic"], "") if has_heic else ([], ", 1 .heic (HEIC: `pip install pillow-heif`)")
     assert [one.name for one in pictures] == ["happy/a.jfif", *heic, "sad/b.jpe"]
-    assert notes == (f"Left out, as only {PICTURES_READ} are read: 2 .jxl{lacking}.",)
+    assert notes == (f"Left out, as only {PICTURES_READ} are read: 2 .jxl{lacking}, 1 .mp4.",)
 
 
 @pytest.mark.parametrize(

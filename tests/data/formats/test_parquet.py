@@ -43,7 +43,9 @@ def test_one_file_and_labels_as_text_or_without_names(load, tmp_path):
     (tmp_path / "any").write_bytes(table(0, 5, label=str, metadata=False))
     assert load(tmp_path / "any").labels == ("angry", "happy", "sad")
     (tmp_path / "any").write_bytes(table(0, 5, metadata=False))
-    assert load(tmp_path / "any").labels == ("0", "1", "2")
+    numbered = load(tmp_path / "any")
+    assert numbered.labels == ("0", "1", "2")
+    assert any("Guessed: the classes are the numbers" in note for note in numbered.notes)
 
 
 def test_a_damaged_file_is_refused(load, tmp_path):

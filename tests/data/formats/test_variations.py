@@ -36,7 +36,10 @@ def npy(value) -> bytes:
 
 
 def table(line: str, *, header: str = "", lines: range = range(12), end: str = "\n") -> bytes:
-    rows = [line.format(n=n, label=NAMES[n % 3], number=n % 3, first=int(n % 3 == 0)) for n in lines]
+    rows = [
+        line.format(n=n, label=NAMES[n % 3], number=n % 3, first=int(n % 3 == 0), flag=n % 3 == 0, other=n % 3 > 0)
+        for n in lines
+    ]
     return (f"{header}{end}" if header else "").encode() + end.join(rows).encode()
 
 
@@ -150,6 +153,8 @@ def test_names_say_emotion_and_person(pictures):
     assert counts.keys() == {"angry", "happy"}
     assert len({one.person for one, _ in reading.placed}) == 2
     assert not any("fr.jpg" in one.name for one, _ in reading.placed)
+    apart, _ = read([f"{split}/{name}" for split in ("train", "test") for name in pictures])
+    assert {one.part for one, _ in apart.placed} == {"train", "test"}
 
 
 def test_expw_has_several_faces_in_a_picture():
@@ -238,6 +243,135 @@ def test_a_box_is_cut_out_as_a_square_inside_of_the_picture():
     for outside in (Box(300, 0, 5, 5), Box(5, 5, 0, 9), Box(-9, 0, 9, 9)):
         with pytest.raises(DatasetError, match="lies outside of its 200 x 100 pixels"):
             cropped(picture, outside)
+
+
+def test_rafdb_lies_beside_its_compound_part_and_its_names_say_the_split():
+    names = [f"{split}_{n:05}" for split in ("train", "test") for n in range(7)]
+    listed = {
+        f"{kind}/EmoLabel/list_patition_label.txt": "\n".join(f"{x}.jpg {n % most + 1}" for n, x in enumerate(names))
+        for kind, most in (("basic", 7), ("compound", 11))
+    }
+    listed["basic/EmoLabel/list_patition_label.txt"] += "\ntrain_09999.jpg 1"
+    pictures = [f"{kind}/Image/aligned/{name}_aligned.jpg" for kind in ("basic", "compound") for name in names]
+    reading, counts = read(pictures, {name: text.encode() for name, text in listed.items()})
+    assert set(counts.values()) == {2}
+    assert {one.name.split("/")[0] for one, _ in reading.placed} == {"basic"}
+    assert "name no picture" in str(reading.report.notes) or "names no picture" in str(reading.report.notes)
+    lines = "\n".join(f"/home/me/{name}.jpg,{n % 7 + 1}" for n, name in enumerate(names))
+    reading, _ = read([f"all/{name}.jpg" for name in names], {"list.csv": f"path,label\n{lines}".encode()})
+    assert Counter(one.part for one, _ in reading.placed) == {"train": 7, "test": 7}
+
+
+def test_affectnets_table_may_lack_its_header_and_names_differ_in_case():
+    rows = "\n".join(f'{n % 3}/{n}.jpg,1,2,30,40,"1;2",{n},0.1,0.2' for n in range(11))
+    reading, counts = read([f"Images/{n % 3}/{n}.JPG" for n in range(11)], {"validation.csv": rows.encode()})
+    assert (len(counts), reading.placed[0][0].part) == (8, "validation")
+    files = {f"Train_Set/Annotations/{n}_EXP.NPY": npy(n) for n in range(9)}
+    reading, counts = read([f"Train_Set/Images/{n}.JPG" for n in range(8)], files)
+    assert (len(counts), reading.report.notes) == (8, ["Annotations of pictures that are not there: 1."])
+
+
+def classes(*names: str, files=None, tail="{n}.jpg"):
+    """Returns what is read of three pictures in each of these folders."""
+    return read([f"{name}/{tail.format(n=3 * k + n)}" for k, name in enumerate(names) for n in range(3)], files)
+
+
+@pytest.mark.parametrize(
+    ("folders", "counts", "said"),
+    [
+        (["happy", "sad", "unlabeled", "Not a face"], {"happy": 3, "sad": 3}, "Dropped: not a face, unlabeled."),
+        (["class_0_happy", "class_1_sad"], {"happy": 3, "sad": 3}, "class_1_sad as sad"),
+        (["\U0001f600", "\U0001f622"], {"\U0001f600": 3, "\U0001f622": 3}, "Guessed"),
+        (["Train_Aligned/sad", "Train_Aligned/joy", "Val_Aligned/sad", "Val_Aligned/joy"], {"sad": 6, "happy": 6},
+         "Taken for splits, by their names: Train_Aligned and Val_Aligned."),
+        (["train/sad", "train/happy", "test/sad", "test/happy", "train_aug/sad", "train_aug/happy"],
+         {"sad": 6, "happy": 6}, "Left out, as beside test and train: 6 in train_aug."),
+        (["train/sad", "train/happy", "my_test/sad", "my_test/happy"], {"sad": 6, "happy": 6}, "is the test split"),
+    ],
+    ids=["no label", "class", "emoji", "aligned", "augmented", "my test"],
+)  # fmt: skip
+def test_folders_are_what_their_names_mean(folders, counts, said):
+    reading, found = classes(*folders)
+    assert found == counts
+    assert said in "\n".join(reading.report.sentences())
+
+
+@pytest.mark.parametrize(
+    ("names", "files", "said"),
+    [
+        (["train_angry/1.jpg", "test_angry/2.jpg", "train_sad/3.jpg"], {}, "names a split and an emotion"),
+        (PICTURES, {f"labels/{n}.txt": b"0 .5 .5 .1 .1\n" for n in range(12)}, "not the names of their classes"),
+        (
+            PICTURES,
+            {"a.yaml": b"names: [a, b]", "b/data.yaml": b"names: [b, a]"},
+            "several lists of classes that differ",
+        ),
+        (PICTURES, {"labels.csv": table("other{n}.png,{label}")}, "labels.csv may hold the labels, but in no form"),
+        (PICTURES, {"images/metadata.jsonl": b'{"file_name": "0.jpg"}'}, "metadata.jsonl seems to hold the labels"),
+        (["a/" * 200 + "1.jpg"], {}, "more than 100 folders inside of each other"),
+    ],
+    ids=["splits in classes", "YOLO without names", "two orders", "other pictures", "jsonl", "no end"],
+)
+def test_what_is_not_read_is_refused_for_its_own_reason(names, files, said):
+    with pytest.raises(DatasetError, match=said):
+        read(names, files)
+
+
+@pytest.mark.parametrize(
+    ("files", "counts", "said"),
+    [
+        ({"a.csv": table("{n}.jpg;{label}", header="Bild;\u00dcber").decode().encode("cp1252")}, THREE, ""),
+        ({"a.csv": table("{n}.jpg,{flag},{other}", header="image,happy,sad")}, {"happy": 4, "sad": 8}, ""),
+        ({"a.csv": table("{n}.jpg,{first},1", header="image,happy,sad")}, {"sad": 8}, "no label or several of them: 4"),
+        ({"a.csv": table("{n}.jpg,{label}"), "sample_submission.csv": table("{n}.jpg,sad")}, THREE, ""),
+        ({"a.csv": table("{n}.jpg,{label}") + b"\n0.jpg,Happy"}, THREE, ""),
+        ({"a.csv": table("{n}.jpg,{label}", lines=range(9)) + b"\n9.jpg,NaN"}, dict.fromkeys(THREE, 3), "Dropped: nan"),
+        ({"a.csv": table("{n}.jpg,{label}", header="image,emotion", lines=range(40))}, THREE, "28 lines of a.csv"),
+    ],
+    ids=["cp1252", "true and false", "two emotions", "submission", "same emotion", "nan", "few of the pictures"],
+)  # fmt: skip
+def test_tables_of_labels_say_what_they_mean(files, counts, said):
+    reading, found = read(PICTURES, files)
+    assert found == counts
+    assert said in "\n".join(reading.report.sentences())
+
+
+def test_a_table_that_contradicts_the_folders_is_named():
+    reading, _ = classes("happy", "sad", files={"labels.csv": b"0.jpg,sad\n1.jpg,happy\n3.jpg,sad\n"})
+    assert "labels.csv says otherwise of 1 of 3 pictures." in reading.report.notes[0]
+
+
+def test_boxes_stand_in_tables_and_in_pascal_voc():
+    ends = {"xmin": 5, "ymin": 6, "xmax": 35, "ymax": 46}
+    row = "a.jpg,90,90,{},5,6,35,46\n"
+    table_of = f"filename,width,height,class,{','.join(ends)}\n{row.format('happy')}{row.format('Sad')}".encode()
+    box = "".join(f"<{tag}> {value} </{tag}>" for tag, value in ends.items())
+    xml = "".join(f"<object><name>{name}</name><bndbox>{box}</bndbox></object>" for name in ("happy", "Sad"))
+    for files in ({"train/_annotations.csv": table_of}, {"train/a.xml": xml.encode()}, {"xml/a.xml": xml.encode()}):
+        reading, counts = read(["train/a.jpg", "train/b.jpg"], files)
+        assert counts == {"happy": 1, "sad": 1}
+        assert {one.box for one, _ in reading.placed} == {Box(5, 6, 30, 40)}
+        assert sum(one.images for one in reading.report.left_out) == 1
+
+
+def test_expw_and_coco_find_pictures_by_other_spellings_of_their_names():
+    lines = b"an angry boy.jpg 0 28 113 226 141 22.9 0\n1.jpg 0 28 113 226 141 22.9 3\nx.jpg 0 1 1 2 2 1.0 3\n"
+    reading, counts = read(["origin/An angry boy.JPG", "origin/1.jpg"], {"label.lst": lines})
+    assert (counts, reading.placed[0][0].box) == ({"angry": 1, "happy": 1}, Box(113, 28, 113, 113))
+    found = {"images": [{"id": n, "file_name": f"images\\{n}.jpg"} for n in range(3)]}
+    found["annotations"] = [{"image_id": n, "category_id": n % 2, "bbox": [1, 2, 3, 4]} for n in range(3)]
+    found["categories"] = [{"id": 0, "name": "happy"}, {"id": 1, "name": "sad"}]
+    reading, counts = read(["images/0.jpg", "images/1.jpg"], {"coco.json": json.dumps(found).encode()})
+    assert (counts, reading.report.notes) == (
+        {"happy": 1, "sad": 1}, ["Annotations without a box, or a picture that is there: 1."]
+    )  # fmt: skip
+
+
+def test_a_table_of_pixels_has_other_names_of_splits_and_labels():
+    rows = [(label, usage, " ".join(["7"] * 2304)) for label, usage in (("anger", "val"), ("3.0", "Train"))]
+    content = "\n".join(["emotion,Usage,pixels", *(",".join(row) for row in rows)]).encode()
+    pictures = csv_listing(io.BytesIO(content), name="x.csv").pictures
+    assert [(one.part, one.label) for one in pictures] == [("validation", "angry"), ("train", "happy")]
 
 
 def test_every_file_of_formats_is_asked_and_class_folders_last():
