@@ -30,7 +30,7 @@ class LiveSettings(Settings):
     source: str | None = None
     """A camera's number, a video, a stream (http://, rtsp://), a picture or a folder of pictures. Default: camera 0."""
     model: str | None = None
-    """A run id, a .h5, .hdf5 or .keras file, or `best`, `tiny` or `ferplus`, which came along. Default: the model in use."""
+    """A run id, a .h5, .hdf5 or .keras file, or best, tiny or ferplus, which came along. Default: the model in use."""
     labels: Path | None = None
     """The labels of a model from elsewhere: JSON, text with one a line, or csv. Default: looked for beside it."""
     pixels: Literal["0..255", "0..1", "-1..1"] | None = None
