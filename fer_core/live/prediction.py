@@ -148,7 +148,7 @@ class EmotionPredictor:
         """Returns a predictor. Raises as `predict_emotion`.
 
         Args:
-            model: a run's id, a .h5 or .keras file, or best, tiny or ferplus, which came along; the model in use if None.
+            model: a run's id, a .h5 or .keras file, best, tiny or ferplus, which came along; the model in use if None.
             labels_file, pixels, colours: of a model from elsewhere: its labels, the grey values it was trained on, and
                 what its three channels are ("rgb", "bgr" or "gray"). What is worth knowing of such a model comes as a
                 UserWarning.
