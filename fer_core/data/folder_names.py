@@ -24,9 +24,10 @@ PICTURE_SUFFIXES = (
 OTHER_PICTURE_SUFFIXES = (
     *(() if _HAS_HEIF else _HEIF),
     *(".jp2", ".jxl", ".pgm", ".ppm", ".ico", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw"),
-    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".3gp"),
 )
-"""Of pictures and videos that are not read here: they are counted and named."""
+"""Of pictures that are not read here: they are counted and named."""
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".3gp")
+"""Counted and named too, where they lie in a data set."""
 TABLE_BYTES_READ = 2**16
 MOST_TABLES_READ = 20
 """So many files are looked into, and this far, to see whether they are lists of labels."""

@@ -22,6 +22,7 @@ from fer_core.data.fer2013 import pixel_rows
 from fer_core.data.folder_names import (
     OTHER_PICTURE_SUFFIXES,
     TABLE_BYTES_READ,
+    VIDEO_SUFFIXES,
     is_hidden,
     is_picture,
     label_of,
@@ -137,7 +138,7 @@ def _folder_source(folder: Path, options: ReadOptions, *, left_out: Path | None 
 
 
 def _is_looked_into(name: str) -> bool:
-    suffixes = (".npy", *OTHER_PICTURE_SUFFIXES, *TABLES)
+    suffixes = (".npy", *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES, *TABLES)
     return is_picture(name) or lacks_suffix(name) or may_be_labels(name) or name.lower().endswith(suffixes)
 
 

@@ -61,7 +61,7 @@ def test_the_run_leaves_all_its_files_and_is_in_use_under_its_classic_names(trai
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
     assert names == {
         *("manifest.json", "state.json", "model.h5", "model.tflite", "model.json", "labels.json", "metrics.jsonl"),
-        *("log.txt", "checkpoint", "plots", "evaluation.json", "audit.json", "training_images.bin"),
+        *("log.txt", "checkpoint", "plots", "evaluation.json", "audit.json", "training_images.bin", "answers.npz"),
     }
     for name in (*PLOTS, "class_distribution"):
         assert cv2.imread(str(run.plots / f"{name}.png")) is not None

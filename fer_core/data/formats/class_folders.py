@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import (
     OTHER_PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
     InClass,
     check_emotions,
     label_of,
@@ -259,7 +260,7 @@ def _reasons(found: DataSet, outside: Sequence[PurePosixPath]) -> dict[str, str]
 
 def not_read(others: Iterable[str]) -> list[str]:
     """Returns a sentence on the pictures among these files that are of kinds which are not read, if there are some."""
-    unread = [name for name in others if name.lower().endswith(OTHER_PICTURE_SUFFIXES)]
+    unread = [name for name in others if name.lower().endswith(OTHER_PICTURE_SUFFIXES + VIDEO_SUFFIXES)]
     if not unread:
         return []
     is_heic = any(name.lower().endswith((".heic", ".heif")) for name in unread)
