@@ -18,7 +18,7 @@ from fer_core.data.face_picture import UnreadablePictureError, gray
 from fer_core.data.report import DataReport
 from fer_core.data.tree import Box
 from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import common_area, crop_face, square_of
+from fer_core.faces.framing import common_area, crop_face, find_faces, square_of
 from fer_core.paths import Paths
 
 CROP_PIXELS = 128
@@ -171,16 +171,6 @@ class Cutter:
             if names:
                 listed = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
                 report.faces_missed.append(f"{which} found in {len(names):,} of {len(found):,}, {done[rule]}: {listed}")
-
-
-def find_faces(picture: np.ndarray, picture_gray: np.ndarray, detector: faces.Detector) -> list[faces.Face]:
-    """Returns the faces in a picture, the largest first.
-
-    Args:
-        picture: uint8, gray (height, width), BGR or BGRA; picture_gray: the same, gray.
-    """
-    has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
-    return detector.find(picture if has_colour else picture_gray)
 
 
 def cropped(picture: np.ndarray, box: Box) -> np.ndarray:

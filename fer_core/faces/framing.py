@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fer_core.faces import MIN_FACE_PIXELS, Box, Face
+from fer_core.faces import MIN_FACE_PIXELS, Box, Detector, Face
 
 MOST_COVERED = 0.6
 """Two faces seen by one camera cover each other less; a second find of the same face covers more."""
@@ -143,3 +143,13 @@ def common_area(box: Box, other: Box) -> float:
 
 def _area(face: Face) -> float:
     return face.box.width * face.box.height
+
+
+def find_faces(picture: np.ndarray, picture_gray: np.ndarray, detector: Detector) -> list[Face]:
+    """Returns the faces in a picture, the largest first.
+
+    Args:
+        picture: uint8, gray (height, width), BGR or BGRA; picture_gray: the same, gray.
+    """
+    has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
+    return detector.find(picture if has_colour else picture_gray)
