@@ -1,6 +1,5 @@
 """The benchmarks' arithmetic and tables, the plain Keras script, and what networks cost."""
 
-import ablation
 import bench
 import harness
 import keras
@@ -8,7 +7,6 @@ import measure
 import pytest
 
 from fer_core import networks
-from fer_core.cli.train import parse
 from fer_core.labels import FER2013_LABELS
 from fer_core.recipes import recipe_config
 
@@ -51,10 +49,3 @@ def test_networks_stay_within_their_bounds(name, weights, millions):
     network = networks.build(recipe_config(name), FER2013_LABELS)
     assert network.count_params() <= weights
     assert measure.multiply_adds(network) <= millions * 1e6
-
-
-def test_what_the_ablation_leaves_out_are_flags_of_the_script_that_change_the_recipe():
-    whole = parse(["--recipe", "resnet"]).config
-    assert len(ablation.LEFT_OUT) == 6
-    for name, flags in ablation.LEFT_OUT.items():
-        assert (parse(["--recipe", "resnet", *flags]).config == whole) == (name == "everything")
