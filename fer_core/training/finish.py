@@ -27,7 +27,7 @@ from fer_core.evaluation.prior import prior_of, useful_power
 from fer_core.evaluation.risk import answered_at, risk_coverage
 from fer_core.store.artifacts import load_model, save_architecture, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
-from fer_core.store.files import file_sha256, read_json, write_json
+from fer_core.store.files import file_sha256, read_json, sweep, write_json
 from fer_core.store.label_files import save_labels
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.manifest import Int8Metadata, Manifest
@@ -43,6 +43,7 @@ _MOST_HELD_OUT = 0.2
 _INT8_MAY_LOSE = 0.005
 """Of the accuracy on the validation images."""
 _SIDE_BY_SIDE = 2
+_LAST_PLOT = "confusion_matrix.png"
 
 
 def finish(
@@ -89,12 +90,14 @@ def finish(
 
 def complete(run: Run) -> None:
     """Makes the export and the plots of a finished trial; what is there already stays. Raises ArtifactError."""
+    for folder in (run.folder, run.plots):  # somebody may have been killed over it
+        sweep(folder)
     if run.manifest.litert is None and keras.backend.backend() == "tensorflow":
         network = load_model(run.model_h5)
         images = np.random.default_rng(0).integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
         run.update_manifest(litert=export_checked(network, run.model_tflite, images))
     ensure_litert(run)
-    if not run.plots.is_dir():
+    if not (run.plots / _LAST_PLOT).is_file():
         evaluation = Evaluation.from_json(read_json(run.evaluation_json, "scores"))
         _plot(run, evaluation, read_history(run.history_csv).rows, run.manifest.scores["kept_epoch"])
 
@@ -192,7 +195,7 @@ def _plot(run: Run, evaluation: Evaluation, rows: list[dict], kept: int) -> None
         for column in CURVES:
             save(curve_figure(rows, column, title=title, kept_epoch=kept), run.plots / f"training_{column}.png")
     title = f"{run.id}: {evaluation.split}, {evaluation.images:,} images, {evaluation.accuracy:.1%} right"
-    save(confusion_figure(evaluation.confusion, evaluation.labels, title=title), run.plots / "confusion_matrix.png")
+    save(confusion_figure(evaluation.confusion, evaluation.labels, title=title), run.plots / _LAST_PLOT)
 
 
 def export(run: Run, network: keras.Model, dataset: Dataset, report: RunReport) -> None:

@@ -1,6 +1,9 @@
 """What a finished training saves: the average, its calibration, and its exports, as the validation images decide."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +19,8 @@ from fer_core.store.model_files import find_model
 from fer_core.training import finish
 from fer_core.training.train import train
 from fer_core.training.training_model import MovingAverage
+
+PROJECT = Path(__file__).parents[2]
 
 
 def test_what_is_saved_is_the_average_and_its_int8_export_is_nearly_as_good(begun, paths, monkeypatch):
@@ -101,3 +106,15 @@ def test_a_run_whose_test_images_are_not_scored_is_scored_on_its_validation_imag
     evaluation = train(run, dataset, paths=paths).evaluation
     assert (evaluation.split, evaluation.images) == ("validation", len(dataset.validation))
     assert run.manifest.scores["split"] == "validation" and len(asked_about) == len(dataset.test)
+
+
+def test_the_plots_of_a_trial_that_were_begun_by_a_killed_process_are_completed(begun, paths):
+    run, dataset = begun(epochs=1)
+    train(run, dataset, paths=paths)
+    (run.plots / "confusion_matrix.png").unlink()
+    code = "import pathlib, sys, fer_core.store.files as files\nprint(files.temporary_beside(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, run.plots / "training_loss.png"]
+    leftover = Path(subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT).stdout.strip())
+    leftover.write_bytes(b"half of it")
+    finish.complete(run)
+    assert (run.plots / "confusion_matrix.png").is_file() and not leftover.exists()
