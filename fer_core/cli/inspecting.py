@@ -82,6 +82,7 @@ def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -
             request.paths,
             are_faces=are_faces,
             label_map=request.settings.label_map,
+            votes=request.settings.votes,
             report=status.update,
         )
     if dataset is None:

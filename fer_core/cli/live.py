@@ -49,7 +49,7 @@ class LiveSettings(Settings):
     json_lines: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object per frame or picture; everything else goes to stderr."""
     display: bool = True
-    """Show a window. What writes a file goes on without a screen; --no-display reads as fast as it goes."""
+    """Show no window, and read as fast as it goes. What writes a file goes on without a screen anyway."""
     folder: Path | None = None
     """Snapshots, recordings, captures and timeline.png. Default: MODELS/live/DATE_TIME."""
     capture: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -80,6 +80,8 @@ class LiveSettings(Settings):
 
     label_map: str | None = None
     """With --data: what its classes are read as, as in training: anger=angry,8= or a file, affectnet, … or none."""
+    votes: str | None = None
+    """With --data: the votes of FER+ as labels, as in training: its fer2013new.csv, ferplus or none."""
     views: Annotated[int, Field(ge=1, le=MOST_VIEWS)] = 1
     """With --analyze: average the answers to so many views of each image: itself, mirrored, moved by 2 or 3 pixels."""
 
@@ -108,6 +110,8 @@ _USED_WITH = (
     ("emotion", "explain", "Give --explain PICTURE."),
     ("label_map", "analyze", "Give --analyze too."),
     ("label_map", "data", "Give --data PATH too."),
+    ("votes", "analyze", "Give --analyze too."),
+    ("votes", "data", "Give --data PATH too."),
     ("views", "analyze", "Give --analyze too."),
     ("robustness", "analyze", "Give --analyze too."),
 )
@@ -190,11 +194,15 @@ def _shown_if_possible(console: Console, settings: LiveSettings) -> LiveSettings
     Raises SourceError where nothing would be left of what is read.
     """
     from fer_core.live.screen import check_display
+    from fer_core.live.sources import PICTURE_SUFFIXES
 
+    source = Path(settings.source or DEFAULT_SOURCE)
+    prints = source.is_dir() or source.suffix.lower() in PICTURE_SUFFIXES  # a line for each picture
+    keeps = (settings.output, settings.log, settings.json_lines, settings.capture, settings.clip)
     try:
         check_display()
     except SourceError as error:
-        if not any((settings.output, settings.log, settings.json_lines, settings.capture, settings.clip)):
+        if not (prints or any(keeps)):
             raise
         say(console, f"{error} Going on without a window.")
         return settings.model_copy(update={"display": False})

@@ -124,15 +124,18 @@ def read_votes(lines: Iterable[list[str]], name: str) -> Votes:
 
 
 def votes_for(config: TrainConfig, paths: Paths, *, published: Published = FERPLUS) -> Votes | None:
-    """Returns the votes that `--votes` names, downloaded where it says 'ferplus'; None without it, or for 'none'.
+    """Returns the votes that `--votes` names; None without it, or for 'none'.
 
-    Raises DatasetError, SourceError.
+    'ferplus' means the fer2013new.csv beside the data, and is downloaded where there is none. Raises DatasetError,
+    SourceError.
     """
     if config.votes in (None, "none"):
         return None
     path = expanded(config.votes)
     if config.votes == "ferplus":
-        path = fetched(published, paths.cache / "votes", hint="Fetch it by hand, and name it with --votes FILE.")
+        path = expanded(config.data or ".").parent / "fer2013new.csv"
+        if not path.is_file():
+            path = fetched(published, paths.cache / "votes", hint="Fetch it by hand, and name it with --votes FILE.")
     try:
         checked_status(path)
         with path.open("rb") as stream:

@@ -59,6 +59,7 @@ def data_for(
     *,
     are_faces: bool = False,
     label_map: str | None = None,
+    votes: str | None = None,
     report: Callable[[str], None] = ignore,
 ) -> FoundData:
     """Returns the images to analyse the model with, split as it was trained, in the size that it takes.
@@ -66,7 +67,7 @@ def data_for(
     Args:
         given: what --data says; None: what the model's manifest names, if it is there and its fingerprint is equal.
         are_faces: its pictures are faces already; without it, they are looked for as they were for the training.
-        label_map: what --label-map says of the given data.
+        label_map, votes: what --label-map and --votes say of the given data.
         report: gets progress messages, e.g. of decoding.
 
     Raises:
@@ -74,7 +75,7 @@ def data_for(
             classes that the model knows.
     """
     if given is not None:
-        dataset = _loaded(model, given, paths, report, are_faces=are_faces, label_map=label_map)
+        dataset = _loaded(model, given, paths, report, are_faces=are_faces, label_map=label_map, votes=votes)
         return FoundData(of_known_classes(dataset, model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
@@ -195,6 +196,7 @@ def _loaded(
     *,
     are_faces: bool = False,
     label_map: str | None = None,
+    votes: str | None = None,
 ) -> "Dataset":
     from fer_core.data.dataset import load_as_trained, load_dataset
 
@@ -205,17 +207,20 @@ def _loaded(
     if are_faces:
         config = config.model_copy(update={"faces": "given"})
     shape = {"side": model.side, "channels": model.channels}
-    if label_map is not None:
-        return load_dataset(config.model_copy(update={"label_map": label_map}), paths, **shape, report=report)
+    asked = {name: value for name, value in (("label_map", label_map), ("votes", votes)) if value is not None}
+    if asked:
+        return load_dataset(config.model_copy(update=asked), paths, **shape, report=report)
     try:
         dataset = load_as_trained(config, paths, labels=model.labels, **shape, report=report)
-    except FerError:
+    except FerError as error:
         if config.label_map is None and config.votes is None and config.faces != "detect":
             raise
         # They were about the data that it was trained on, and need not fit another.
         faces = "given" if are_faces else "auto"
         config = config.model_copy(update={"label_map": None, "votes": None, "faces": faces})
         dataset = load_dataset(config, paths, **shape, report=report)
+        own = f"Read by its own labels and pictures, not as {model.name} was trained: {error} {error.hint}"
+        dataset.contents.report.notes.append(own.strip())
     return dataset
 
 

@@ -141,7 +141,7 @@ def _gap_in_words(gap: float, low: float, high: float) -> str:
     if high > LARGE_GAP_POINTS:
         return f"{measured}: too few images to say whether it overfits."
     if gap <= 0:
-        return "no overfitting (dropout and augmentation make training images harder)."
+        return "no overfitting (dropout and augmentation, if any, make training images harder)."
     return f"{measured}, no overfitting to speak of."
 
 

@@ -187,6 +187,8 @@ def test_what_writes_a_file_goes_on_without_a_screen_and_says_so_in_one_line(med
     answer = run_detector("--source", picture, "--log", log, "--output", tmp_path / "drawn.png", paths=paths)
     assert (answer.code, answer.err, answer.out.count(line)) == (0, "", 1)
     assert log.is_file() and (tmp_path / "drawn.png").is_file()
+    said = run_detector("--source", picture, paths=paths)
+    assert (said.code, said.out.count(line)) == (0, 1), "its line is the result"
     lines = run_detector("--source", picture, "--json", paths=paths, environment={"DISPLAY": ":4242"})
     assert (lines.code, lines.out.count("\n"), lines.err.count("Going on without a window.\n")) == (0, 1, 1)
 

@@ -226,3 +226,10 @@ def test_votes_are_downloaded_once_and_checked(server, paths):
     with pytest.raises(SourceError, match="its content is not what was published") as caught:
         votes_for(config, paths, published=server.published._replace(name="other.csv", sha256=FERPLUS.sha256))
     assert "--votes FILE" in caught.value.hint
+
+
+def test_votes_that_lie_beside_the_archive_are_not_downloaded(server, paths, tmp_path):
+    (tmp_path / "fer2013new.csv").write_text(f"{HEADER}\nTest,fer0000000.png,0,9,0,0,0,0,0,0,1,0\n", encoding="utf-8")
+    config = TrainConfig(votes="ferplus", data=str(tmp_path / "fer2013.zip"))
+    assert votes_for(config, paths, published=server.published).of_row(0)[0] == "Test"
+    assert server.requests == []

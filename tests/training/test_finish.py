@@ -112,7 +112,8 @@ def test_the_plots_of_a_trial_that_were_begun_by_a_killed_process_are_completed(
     run, dataset = begun(epochs=1)
     train(run, dataset, paths=paths)
     (run.plots / "confusion_matrix.png").unlink()
-    code = "import pathlib, sys, fer_core.store.files as files\nprint(files.temporary_beside(pathlib.Path(sys.argv[1])))"
+    code = "import pathlib, sys; from fer_core.store.files import temporary_beside as beside"
+    code += "; print(beside(pathlib.Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, run.plots / "training_loss.png"]
     leftover = Path(subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT).stdout.strip())
     leftover.write_bytes(b"half of it")
