@@ -120,6 +120,8 @@ def open_run(paths: Paths, run_id: str) -> Run:
     near = difflib.get_close_matches(run_id, ids, n=1)
     newest = f"The newest are: {', '.join(ids[:-6:-1])}." if ids else _NO_RUNS
     hint = did_you_mean(run_id, near) if near else newest
+    if shipped_folder(run_id) is not None:
+        hint = f"{run_id} comes with the project: it is no run, and is read by its name, with --model {run_id}."
     raise NoSuchArtifactError(f"There is no run {run_id!r} in {folder.parent}.", hint=hint)
 
 

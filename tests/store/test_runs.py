@@ -109,6 +109,12 @@ def test_an_id_of_no_run_is_answered_with_the_nearest_the_newest_or_how_to_make_
     assert hint("something") == "The newest are: 20260131-120000-smoke-0000."
 
 
+def test_a_model_that_comes_with_the_project_is_no_run(paths):
+    with pytest.raises(ArtifactError, match="There is no run 'tiny'") as caught:
+        open_run(paths, "tiny")
+    assert caught.value.hint.endswith("with --model tiny.")
+
+
 def test_runs_are_listed_oldest_first_without_what_is_none(make_run, paths):
     runs = [make_run(), make_run()]
     temporary_beside(runs[0].folder).mkdir()
