@@ -6,6 +6,7 @@ rare emotions more often: a power of 0 leaves them, 1 takes all classes for equa
 Source: Menon and others 2021, "Long-tail learning via logit adjustment" (arXiv 2007.07314), there of logits.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,8 +34,13 @@ def prior_of(train: Split, class_weights: np.ndarray, *, is_of_votes: bool) -> n
 
 def without_prior(probabilities: np.ndarray, prior: np.ndarray, power: float) -> np.ndarray:
     """Returns the probabilities divided by prior ** power, of the same shape, float32; each row sums to 1 again."""
-    divided = np.asarray(probabilities, np.float64) / np.maximum(prior, np.finfo(np.float32).tiny) ** power
-    return (divided / divided.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return divided(probabilities, _factors(prior, power))
+
+
+def divided(probabilities: np.ndarray, factors: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns the probabilities, float (..., classes), divided by a factor for each class; each row sums to 1 again."""
+    shares = np.asarray(probabilities, np.float64) / np.asarray(factors)
+    return (shares / shares.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def useful_power(probabilities: np.ndarray, labels: np.ndarray, prior: np.ndarray) -> float:
@@ -67,5 +73,8 @@ def with_prior(model: ModelFiles, power: float) -> ModelFiles:
             hint="Leave --prior out, or train the model again.",
         )
     prior = np.array([manifest.prior[label] for label in model.labels])
-    factors = np.maximum(prior, np.finfo(np.float32).tiny) ** (power - manifest.prior_power)
-    return replace(model, divided_by=tuple(factors.tolist()))
+    return replace(model, divided_by=tuple(_factors(prior, power - manifest.prior_power).tolist()))
+
+
+def _factors(prior: np.ndarray, power: float) -> np.ndarray:
+    return np.maximum(prior, np.finfo(np.float32).tiny) ** power

@@ -14,7 +14,7 @@ import numpy as np
 from fer_core.data.face_picture import network_input
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.calibration import as_probabilities, meaning_of, with_temperature
-from fer_core.evaluation.prior import with_prior
+from fer_core.evaluation.prior import divided, with_prior
 from fer_core.faces import Detector, Face
 from fer_core.faces.aligning import aligned
 from fer_core.faces.framing import Framing, crop_face, find_faces
@@ -71,8 +71,7 @@ class Classifier:
         """Returns calibrated probabilities, float32 (n, labels), for faces uint8 (n, side, side, channels)."""
         probabilities = as_probabilities(self._answer(faces), self.outputs)
         if self.model.divided_by:
-            probabilities = probabilities / np.array(self.model.divided_by, np.float32)
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            probabilities = divided(probabilities, self.model.divided_by)
         return with_temperature(probabilities, self.model.temperature)
 
     @property
