@@ -102,14 +102,17 @@ def risk_figure(answered: "Sequence[Answered]", marked: "Answered | None", *, ti
     Args:
         answered: of `risk.risk_coverage`. marked: the row where as many are right as shall be; None: nowhere.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(_LEAST_WIDTH, 5.2)
     axes = figure.add_subplot()
     axes.plot([row.coverage for row in answered], [row.accuracy for row in answered], color=RIGHT, linewidth=2)
     _share_axes(axes)
     lowest = min(row.accuracy for row in answered)
     axes.set_ylim(max(0.0, math.floor(10 * lowest - 0.5) / 10), 1.01)
+    axes.yaxis.set_major_locator(MaxNLocator(6))
     if marked:
-        axes.plot(marked.coverage, marked.accuracy, "o", color=DARK)
+        axes.plot(marked.coverage, marked.accuracy, "o", color=DARK, clip_on=False)
         text = f"{marked.coverage:.0%} of the images\nconfidence {marked.threshold:.0%} or more"
         place = {"xytext": (-10, -14), "textcoords": "offset points", "ha": "right", "va": "top"}
         axes.annotate(text, (marked.coverage, marked.accuracy), **place, fontsize=9, color=DARK)
