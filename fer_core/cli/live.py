@@ -73,6 +73,16 @@ class LiveSettings(Settings):
     smoothing: Annotated[float, Field(ge=0, le=60)] = 0.5
     """Seconds after which a change has passed half its height; 0 = off."""
 
+    study: Path | None = None
+    """Read all pictures and videos of a folder, a pattern or a list (.csv) on all cores, into tables in this folder.
+    Run again, it goes on with what is missing or has changed."""
+    jobs: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """With --study: so many processes. Default: one for each core."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """With --study: read so many frames of a second of video. Default: all."""
+    study_format: Literal["csv", "parquet"] = "csv"
+    """With --study: the tables of readings (Parquet needs pyarrow)."""
+
     analyze: bool = False
     """Analyse the model on the test images, and end."""
     data: str | None = None
@@ -103,8 +113,15 @@ _ENDS = {
     "list_layers": "--list-layers only lists them, and ends.",
     "explain": "--explain takes the pictures itself, and --folder says where its figures go.",
     "analyze": "--analyze reads no faces; --data says which images it takes.",
+    "study": "--study shows nothing; its tables are in its own folder.",
 }
 """What ends without a live view, each with a hint where it stands beside a flag that it has no use for."""
+_TAKES = {
+    "list_layers": (),
+    "explain": ("folder", "json_lines"),
+    "analyze": ("folder", "json_lines"),
+    "study": ("source",),
+}
 _USED_WITH = (
     ("layer", "explain", "Give --explain PICTURE."),
     ("emotion", "explain", "Give --explain PICTURE."),
@@ -114,8 +131,12 @@ _USED_WITH = (
     ("votes", "data", "Give --data PATH too."),
     ("views", "analyze", "Give --analyze too."),
     ("robustness", "analyze", "Give --analyze too."),
+    ("jobs", "study", "Give --study FOLDER too."),
+    ("fps", "study", "Give --study FOLDER too."),
+    ("study_format", "study", "Give --study FOLDER too."),
+    ("study", "source", "Give --source FOLDER too: what is read."),
 )
-_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip")
+_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "json_lines", "folder")
 
 
 class LiveRequest(NamedTuple):
@@ -123,7 +144,7 @@ class LiveRequest(NamedTuple):
 
     settings: LiveSettings
     paths: Paths
-    wants: Literal["live", "analyze", "explain", "list-layers"]
+    wants: Literal["live", "study", "analyze", "explain", "list-layers"]
 
 
 def parse(argv: Sequence[str]) -> LiveRequest:
@@ -155,7 +176,9 @@ def _check_together(settings: LiveSettings) -> None:
         if name in given and other not in given:
             raise ConfigError(f"--{name.replace('_', '-')} is used with --{other}.", hint=hint)
     for asked in (name for name in _ENDS if name in given):
-        others = [name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name != asked]
+        others = [
+            name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name not in (asked, *_TAKES[asked])
+        ]
         if others:
             first, second = (f"--{name.replace('_', '-')}" for name in (asked, others[0]))
             raise ConfigError(f"{first} and {second} do not go together.", hint=_ENDS[asked])
@@ -173,11 +196,15 @@ def main(argv: Sequence[str]) -> None:
     )
     if model.note:
         say(console, model.note)
-    if request.wants in ("live", "analyze"):
+    if request.wants in ("live", "study", "analyze"):
         # Qt, FFmpeg, libpng and TensorFlow report on file descriptor 2 what we tell in our own words.
         send_native_messages_to(Path(os.devnull))
     if request.wants == "live":
         _live(console, request, model)
+    elif request.wants == "study":
+        from fer_core.cli.study import make_study
+
+        make_study(console, request)
     elif request.wants == "analyze":
         from fer_core.cli.inspecting import analyse_or_fail
 

@@ -1,0 +1,85 @@
+"""`--study FOLDER`: reads all pictures and videos of a source, shows how far it is, and says what came of it."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from fer_core.cli.console import say
+from fer_core.cli.live import LiveRequest
+from fer_core.data.report import listed
+from fer_core.errors import signals_wait
+from fer_core.resources import available_cores
+from fer_core.study.reading import StudyReader, StudySettings
+from fer_core.study.run import read_study
+from fer_core.study.study import Study, open_study
+
+LINE_SECONDS = 10.0
+"""How often a line says how far it is; a terminal shows it all the time."""
+MOST_NAMED = 5
+
+
+def make_study(console: Console, request: LiveRequest) -> None:
+    """Reads what is missing of a study, and makes its tables. Raises FerError, Interrupted."""
+    settings, paths = request.settings, request.paths
+    own = {name: getattr(settings, name) for name in StudySettings.model_fields}
+    study = open_study(Path(settings.study), settings.source, StudySettings(**own), paths, format=settings.study_format)
+    reader = StudyReader(study.about.settings, paths)  # what cannot be loaded is said before anything is planned
+    with console.status("Looking at the files …"):
+        found = study.prepare()
+    total = sum(len(part.files) for part in study.plan())
+    say(console, _plan_in_words(len(found.files), found.left_out, _new_files(study)))
+    if total:
+        say(console, f"Reading with {reader.classifier.name}, faces found by {reader.detector.name}.")
+        processes = settings.jobs or available_cores()
+        began = time.monotonic()
+        with signals_wait(), console.status("Reading …") as status:
+            shown = _Progress(console, status, total)
+            read_study(study, paths, processes=processes, progress=shown)
+        say(console, f"Read in {timedelta(seconds=round(time.monotonic() - began))}.")
+    study.finish()
+    _sum_up(console, study)
+
+
+def _new_files(study: Study) -> int:
+    return len({name for part in study.plan() for name, _ in part.files})
+
+
+def _plan_in_words(files: int, left_out: str, new: int) -> str:
+    again = "" if new == files else f", {new:,} of them not read yet" if new else ", all read already"
+    return f"{files:,} files{again}{f'; {left_out}' if left_out else ''}."
+
+
+class _Progress:
+    """Is told how many pieces of work are left, and shows that and the time to the end."""
+
+    def __init__(self, console: Console, status: object, total: int):
+        self._console, self._status, self._total = console, status, total
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, left: int) -> None:
+        now, done = time.monotonic(), self._total - left
+        text = f"{done:,} of {self._total:,} read"
+        if done:
+            seconds = (now - self._began) * left / done
+            text += f", about {timedelta(seconds=round(seconds))} left"
+        self._status.update(text)
+        if now - self._said >= LINE_SECONDS and not self._console.is_terminal:
+            self._said = now
+            say(self._console, text)
+
+
+def _sum_up(console: Console, study: Study) -> None:
+    table = study.files()
+    failed = table[table["status"] == "failed"]
+    read = table[table["status"] == "read"]
+    frames, seconds = int(read["frames"].sum()), read["seconds"].sum()
+    say(
+        console,
+        f"{len(read):,} files read: {frames:,} frames, {int(read['faces'].sum()):,} faces, {seconds:,.1f} s of video.",
+    )
+    if len(failed):
+        first = [f"{name}: {reason}" for name, reason in zip(failed["file"], failed["reason"], strict=True)]
+        say(console, f"{len(failed):,} files failed. {listed(first, most=MOST_NAMED)}")
+    say(console, f"Written: {study.files_csv} and {study.folder / 'readings'}")
