@@ -82,6 +82,14 @@ class LiveSettings(Settings):
     """With --study: read so many frames of a second of video. Default: all."""
     study_format: Literal["csv", "parquet"] = "csv"
     """With --study: the tables of readings (Parquet needs pyarrow)."""
+    baseline: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """With --study: compare each person with the first seconds in which he or she was seen."""
+    markers: Path | None = None
+    """With --study: a csv of file, seconds and name; how people changed there."""
+    marker_window: Annotated[float, Field(gt=0, le=3600)] = 3.0
+    """With --markers: seconds before and after each that are compared."""
+    coding: Path | None = None
+    """With --study: a csv of file, start, end, label (and person), coded by people, to compare with."""
 
     analyze: bool = False
     """Analyse the model on the test images, and end."""
@@ -134,6 +142,10 @@ _USED_WITH = (
     ("jobs", "study", "Give --study FOLDER too."),
     ("fps", "study", "Give --study FOLDER too."),
     ("study_format", "study", "Give --study FOLDER too."),
+    ("baseline", "study", "Give --study FOLDER too."),
+    ("markers", "study", "Give --study FOLDER too."),
+    ("marker_window", "markers", "Give --markers FILE too."),
+    ("coding", "study", "Give --study FOLDER too."),
     ("study", "source", "Give --source FOLDER too: what is read."),
 )
 _OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "json_lines", "folder")

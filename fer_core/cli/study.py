@@ -12,6 +12,7 @@ from fer_core.data.report import listed
 from fer_core.errors import signals_wait
 from fer_core.resources import available_cores
 from fer_core.study.reading import StudyReader, StudySettings
+from fer_core.study.results import ResultSettings, make_results
 from fer_core.study.run import read_study
 from fer_core.study.study import Study, open_study
 
@@ -39,6 +40,9 @@ def make_study(console: Console, request: LiveRequest) -> None:
             read_study(study, paths, processes=processes, progress=shown)
         say(console, f"Read in {timedelta(seconds=round(time.monotonic() - began))}.")
     study.finish()
+    made = ResultSettings(**{name: getattr(settings, name) for name in ResultSettings.model_fields})
+    with console.status("Making the tables …"):
+        make_results(study, reader, made)
     _sum_up(console, study)
 
 
@@ -82,4 +86,5 @@ def _sum_up(console: Console, study: Study) -> None:
     if len(failed):
         first = [f"{name}: {reason}" for name, reason in zip(failed["file"], failed["reason"], strict=True)]
         say(console, f"{len(failed):,} files failed. {listed(first, most=MOST_NAMED)}")
-    say(console, f"Written: {study.files_csv} and {study.folder / 'readings'}")
+    say(console, f"Written: {study.files_csv}, the tables beside it, and {study.folder / 'readings'}")
+    say(console, f"To look at: {study.folder / 'report.html'}")

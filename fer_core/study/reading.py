@@ -101,6 +101,12 @@ class StudyReader:
         self._pictures = EmotionPredictor(finder, self.classifier, threshold=settings.threshold)
 
     @property
+    def threshold(self) -> float:
+        """A reading with less confidence is unsure."""
+        given = self._settings.threshold
+        return self.classifier.unsure_below if given is None else given
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of its tables."""
         named = (f"emotion_{label}" if label in COLUMNS else label for label in self.classifier.labels)
