@@ -5,16 +5,20 @@ from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
+from rich.status import Status
 
 from fer_core.cli.console import say
 from fer_core.cli.live import LiveRequest
 from fer_core.data.report import listed
 from fer_core.errors import signals_wait
 from fer_core.resources import available_cores
-from fer_core.study.reading import StudyReader, StudySettings
-from fer_core.study.results import ResultSettings, make_results
+from fer_core.study.files import whole_source
+from fer_core.study.reading import StudyReader, settled
+from fer_core.study.results import make_results
 from fer_core.study.run import read_study
-from fer_core.study.study import Study, open_study
+from fer_core.study.settings import ResultSettings, StudyFile, StudySettings
+from fer_core.study.study import Study, StudyProgress, open_study
+from fer_core.study.tables import check_format
 
 LINE_SECONDS = 10.0
 """How often a line says how far it is; a terminal shows it all the time."""
@@ -24,20 +28,21 @@ MOST_NAMED = 5
 def make_study(console: Console, request: LiveRequest) -> None:
     """Reads what is missing of a study, and makes its tables. Raises FerError, Interrupted."""
     settings, paths = request.settings, request.paths
-    own = {name: getattr(settings, name) for name in StudySettings.model_fields}
-    study = open_study(Path(settings.study), settings.source, StudySettings(**own), paths, format=settings.study_format)
+    own = StudySettings(**{name: getattr(settings, name) for name in StudySettings.model_fields})
+    check_format(settings.study_format)
+    about = {"source": whole_source(settings.source), "format": settings.study_format}
+    study = open_study(Path(settings.study), StudyFile(settings=settled(own, paths), **about))
     reader = StudyReader(study.about.settings, paths)  # what cannot be loaded is said before anything is planned
     with console.status("Looking at the files …"):
         found = study.prepare()
-    total = sum(len(part.files) for part in study.plan())
-    say(console, _plan_in_words(len(found.files), found.left_out, _new_files(study)))
-    if total:
+    new = len({name for part in study.plan() for name, _ in part.files})
+    say(console, _plan_in_words(len(found.files), found.left_out, new))
+    if new:
         say(console, f"Reading with {reader.classifier.name}, faces found by {reader.detector.name}.")
         processes = settings.jobs or available_cores()
         began = time.monotonic()
         with signals_wait(), console.status("Reading …") as status:
-            shown = _Progress(console, status, total)
-            read_study(study, paths, processes=processes, progress=shown)
+            read_study(study, paths, processes=processes, progress=_Progress(console, status))
         say(console, f"Read in {timedelta(seconds=round(time.monotonic() - began))}.")
     study.finish()
     made = ResultSettings(**{name: getattr(settings, name) for name in ResultSettings.model_fields})
@@ -46,27 +51,26 @@ def make_study(console: Console, request: LiveRequest) -> None:
     _sum_up(console, study)
 
 
-def _new_files(study: Study) -> int:
-    return len({name for part in study.plan() for name, _ in part.files})
-
-
 def _plan_in_words(files: int, left_out: str, new: int) -> str:
     again = "" if new == files else f", {new:,} of them not read yet" if new else ", all read already"
     return f"{files:,} files{again}{f'; {left_out}' if left_out else ''}."
 
 
 class _Progress:
-    """Is told how many pieces of work are left, and shows that and the time to the end."""
+    """Is told how far the reading is, and shows that and the time to the end."""
 
-    def __init__(self, console: Console, status: object, total: int):
-        self._console, self._status, self._total = console, status, total
+    def __init__(self, console: Console, status: Status):
+        self._console, self._status = console, status
         self._began = self._said = time.monotonic()
+        self._read_before: int | None = None
 
-    def __call__(self, left: int) -> None:
-        now, done = time.monotonic(), self._total - left
-        text = f"{done:,} of {self._total:,} read"
+    def __call__(self, progress: StudyProgress) -> None:
+        now = time.monotonic()
+        if self._read_before is None:
+            self._read_before = progress.read
+        text, done = f"{progress.read:,} of {progress.files:,} files read", progress.read - self._read_before
         if done:
-            seconds = (now - self._began) * left / done
+            seconds = (now - self._began) * (progress.files - progress.read) / done
             text += f", about {timedelta(seconds=round(seconds))} left"
         self._status.update(text)
         if now - self._said >= LINE_SECONDS and not self._console.is_terminal:

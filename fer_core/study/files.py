@@ -1,8 +1,4 @@
-"""What a study reads: the pictures and videos of a folder, a pattern or a list, and the parts that they are read in.
-
-A part is what one process reads at a time: some pictures, or a piece of a video. How a video is cut depends on nothing
-but its length, so that the tables are the same however many processes there are.
-"""
+"""What a study reads: the pictures and videos of a folder, a pattern or a list, and how they are divided into parts."""
 
 import csv
 import glob
@@ -14,9 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
-
-from pydantic import BaseModel, ConfigDict
+from typing import NamedTuple
 
 from fer_core.data.folder_names import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES, is_hidden
 from fer_core.data.report import listed
@@ -24,6 +18,7 @@ from fer_core.errors import FerError, SourceError
 from fer_core.live.sources import in_natural_order
 from fer_core.live.video import open_reader
 from fer_core.paths import expanded
+from fer_core.study.parts import Part, state_of
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
 PICTURES_IN_A_PART = 100
@@ -58,22 +53,6 @@ class Found(NamedTuple):
     left_out: str
 
 
-class Part(BaseModel):
-    """What one process reads at a time. Its id changes with the files and the settings.
-
-    `files` are (name, path). `end` is None where it goes on to the end.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    kind: Literal["pictures", "video"]
-    files: tuple[tuple[str, str], ...]
-    start: float = 0.0
-    end: float | None = None
-    piece: int = 0
-
-
 def find_files(source: str, *, without: Path | None = None) -> Found:
     """Returns what a folder (with all in it), a pattern or a list names. `without`: a folder that is left out.
 
@@ -101,6 +80,12 @@ def find_files(source: str, *, without: Path | None = None) -> Found:
     return found
 
 
+def whole_source(source: str) -> str:
+    """Returns a source that is found from any folder."""
+    path = expanded(source)
+    return str(path.absolute()) if path.exists() or glob.has_magic(source) else source
+
+
 def make_parts(files: Sequence[File], settings: str) -> Iterator[Part]:
     """Yields the parts, the longest videos first. `settings`: a text that changes with what is read of a file."""
     pieces = [piece for file in files if file.is_video for piece in _pieces(file)]
@@ -112,15 +97,6 @@ def make_parts(files: Sequence[File], settings: str) -> Iterator[Part]:
     pictures = [(file.name, str(file.path.absolute())) for file in files if not file.is_video]
     for first in range(0, len(pictures), PICTURES_IN_A_PART):
         yield _part(settings, {"kind": "pictures", "files": tuple(pictures[first : first + PICTURES_IN_A_PART])})
-
-
-def state_of(path: str | Path) -> tuple[int, int]:
-    """Returns size in bytes and time of change in nanoseconds; (-1, -1) where there is no file."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
 
 
 def _part(settings: str, made: Mapping) -> Part:

@@ -3,96 +3,50 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from fer_core import faces
-from fer_core.config import Settings
 from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.errors import SourceError, check_interrupted
 from fer_core.faces import DETECT_EVERY, PHOTO_WIDTH
 from fer_core.live.classifier import make_classifier
 from fer_core.live.prediction import EmotionPredictor, Prediction
-from fer_core.live.predictor import SMOOTHING_SECONDS, LivePredictor
+from fer_core.live.predictor import LivePredictor
 from fer_core.live.sources import read_picture
 from fer_core.live.video import open_reader, sampled_frames
 from fer_core.paths import Paths
-from fer_core.store.architecture import Colours, PixelRange
 from fer_core.store.model_files import find_model
-from fer_core.study.files import Part, state_of
+from fer_core.study.parts import WARM_UP, FileRecord, Part, state_of
+from fer_core.study.settings import StudySettings
 
 if TYPE_CHECKING:
     import pandas
 
 COLUMNS = ("file", "seconds", "frame", "person", "x", "y", "width", "height", "label", "confidence", "unsure")
 """Of every table of readings; after them one for each emotion. Pictures have no seconds, frame and person."""
-WARM_UP = "warm_up"
-"""The last column of a piece's table: read only so that people and probabilities are settled when it begins."""
 WARM_UP_SECONDS = 2.0
-MOST_DEATHS = 2
-"""So often a process may die over one file before that is left out."""
 
 
-class StudySettings(Settings):
-    """With what a study is read."""
-
-    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Read so many frames of a second of video. Default: all."""
-    model: str | None = None
-    """A run id, a .h5, .hdf5 or .keras file, or best, tiny or ferplus, which came along. Default: the model in use."""
-    labels: Path | None = None
-    """The labels of a model from elsewhere."""
-    pixels: PixelRange | None = None
-    """The grey values that a model from elsewhere was trained on."""
-    colours: Colours | None = None
-    """What a model from elsewhere with three channels was trained on."""
-    runtime: Literal["litert", "int8", "keras"] = "litert"
-    """What classifies."""
-    prior: Annotated[float, Field(ge=0, le=1)] | None = None
-    """How far the frequencies of the emotions in training are taken out of the answers. Default: as it was saved."""
-    detector: str = "auto"
-    """Finds faces: haar, yunet or auto."""
-    detector_model: Path | None = None
-    """The .onnx file of yunet."""
-    detection_width: Annotated[int, Field(ge=faces.WIDTHS[0], le=faces.WIDTHS[1])] | None = None
-    """Faces are looked for on a picture of at most this width. Default: the detector's own, in pictures 640."""
-    faces: Literal["find", "given"] = "find"
-    """In pictures: find faces, or each picture is one face already."""
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """A reading with less confidence is unsure. Default: what the model's validation images ask for."""
-    smoothing: Annotated[float, Field(ge=0, le=60)] = SMOOTHING_SECONDS
-    """Seconds after which a change in a video has passed half its height; 0 = off."""
-
-    def settled(self, paths: Paths) -> "StudySettings":
-        """Returns the settings with the model that is meant by name, and whole paths. Raises ArtifactError."""
-        model = find_model(self.model, paths, labels_file=self.labels, pixels=self.pixels, colours=self.colours)
-        name = model.name if model.manifest is not None else str(model.model.absolute())
-        files = {key: path.absolute() for key in ("labels", "detector_model") if (path := getattr(self, key))}
-        return self.model_copy(update={"model": name.removeprefix("shipped/"), **files})
-
-
-class FileRecord(NamedTuple):
-    """What came of a file, or of a piece of one. `frames` of a picture is 1."""
-
-    file: str
-    status: Literal["read", "failed"]
-    reason: str
-    frames: int
-    with_face: int
-    seconds: float
-    bytes: int
-    changed_ns: int
+def settled(settings: StudySettings, paths: Paths) -> StudySettings:
+    """Returns the settings with the model that is meant by name, and whole paths. Raises ArtifactError."""
+    told = {"labels_file": settings.labels, "pixels": settings.pixels, "colours": settings.colours}
+    model = find_model(settings.model, paths, **told)
+    name = model.name if model.manifest is not None else str(model.model.absolute())
+    files = {key: path.absolute() for key in ("labels", "detector_model") if (path := getattr(settings, key))}
+    return settings.model_copy(update={"model": name.removeprefix("shipped/"), **files})
 
 
 class StudyReader:
     """A model and detectors that are loaded once. For one thread."""
 
-    def __init__(self, settings: StudySettings, paths: Paths):
-        """Raises ArtifactError, ConfigError, SourceError if model or detector cannot be used."""
+    def __init__(self, settings: StudySettings, paths: Paths, *, before_each: Callable[[], None] = check_interrupted):
+        """`before_each` is called before each frame, and may raise.
+
+        Raises ArtifactError, ConfigError, SourceError if model or detector cannot be used.
+        """
         told = {"labels_file": settings.labels, "pixels": settings.pixels, "colours": settings.colours}
         model = find_model(settings.model, paths, **told)
-        self._settings = settings
+        self._settings, self._before_each = settings, before_each
         self.classifier = make_classifier(model, paths, runtime=settings.runtime, prior=settings.prior)
         of_detector = {"paths": paths, "model_file": settings.detector_model}
         width = settings.detection_width
@@ -127,12 +81,12 @@ class StudyReader:
         rows: list[list[Any]] = []
         records = []
         for name, path in part.files:
-            check_interrupted()
+            self._before_each()
             size, changed = state_of(path)
             began, reason, frames, with_face, seconds = len(rows), "", 0, 0, 0.0
             try:
                 if not begin(path):
-                    raise SourceError(f"reading it ended the process, {MOST_DEATHS} times")
+                    raise SourceError("reading it ended the process, each time that it was tried")
                 for at, number, found, is_warm_up in self._read_file(part, Path(path)):
                     rows += self._rows(name, at, number, found, is_warm_up, of_piece=part.piece > 0)
                     frames += not is_warm_up
@@ -162,7 +116,7 @@ class StudyReader:
         predictor = LivePredictor(self.detector, self.classifier, **known)
         count = 0
         for frame in sampled_frames(reader, start=max(0.0, start - warm_up), end=end, fps=fps):
-            check_interrupted()
+            self._before_each()
             count += 1
             yield frame.seconds, frame.number, predictor.read(frame)
         if not count and start == 0:

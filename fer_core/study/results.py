@@ -11,15 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from fer_core.config import Settings
 from fer_core.errors import SourceError
 from fer_core.labels import colour
 from fer_core.store.files import write_atomically
 from fer_core.study.agreement import agreement_table, read_times
 from fer_core.study.people import UNSURE, episodes_table, people_table, reactions_table, transitions_table
 from fer_core.study.reading import StudyReader
+from fer_core.study.settings import ResultSettings
 from fer_core.study.study import Study
 from fer_core.study.tables import write_table
 
@@ -30,19 +28,6 @@ MOST_TIMELINES = 200
 MOST_ROWS = 500
 """Of a table in the report; the csv has all."""
 UNSURE_COLOUR = "#c9c9c9"
-
-
-class ResultSettings(Settings):
-    """What is made of the readings; may be changed without reading again."""
-
-    baseline: float = Field(0.0, ge=0)
-    """Compare each person with the first seconds in which he or she was seen."""
-    markers: Path | None = None
-    """A csv of file, seconds and name: how people changed there."""
-    marker_window: float = Field(3.0, gt=0)
-    """Seconds before and after each marker."""
-    coding: Path | None = None
-    """A csv of file, start, end, label (and person): what people saw, to compare with."""
 
 
 def make_results(study: Study, reader: StudyReader, settings: ResultSettings) -> dict[str, "pandas.DataFrame"]:

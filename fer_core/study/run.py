@@ -12,9 +12,11 @@ from pathlib import Path
 
 from fer_core.errors import FerError, check_interrupted
 from fer_core.paths import Paths
-from fer_core.study.study import Study
+from fer_core.study.study import Study, StudyProgress
 
 POLL_SECONDS = 0.2
+START_SECONDS = 2.0
+"""Before others are started: so long it may take until a process has taken a part."""
 STOP_SECONDS = 10.0
 MOST_STARTS = 3
 """So often in a row a process may end without having begun to read anything."""
@@ -25,18 +27,19 @@ class ReaderFailedError(FerError):
 
 
 def read_study(
-    study: Study, paths: Paths, *, processes: int, progress: Callable[[int], None] = lambda left: None
+    study: Study, paths: Paths, *, processes: int, progress: Callable[[StudyProgress], None] = lambda progress: None
 ) -> None:
-    """Reads all that is planned, in so many processes; `progress` is told how many files are left.
+    """Reads all that is planned and that nobody else reads, in so many processes; returns when all is read.
 
     Raises ReaderFailedError with what a process said, Interrupted.
     """
     started: list[subprocess.Popen] = []
-    failures = 0
+    failures, start_at = 0, 0.0
     try:
-        while left := [part for part in study.plan() if not study.is_read(part)]:
+        while not all(map(study.is_read, study.plan())):
             check_interrupted()
-            progress(sum(len(part.files) for part in left))
+            if now := study.progress():
+                progress(now)
             for process in [one for one in started if one.poll() is not None]:
                 started.remove(process)
                 if process.returncode == 0:
@@ -45,10 +48,11 @@ def read_study(
                 failures = 0 if is_over_a_file else failures + 1
                 if process.returncode == 2 or failures >= MOST_STARTS:
                     raise ReaderFailedError(_said(study.log))
-            while len(started) < min(processes, len(left)):
+            free = len(study.free_parts()) if time.monotonic() >= start_at else 0
+            while len(started) < min(processes, free):
                 started.append(_started(study, paths))
+                start_at = time.monotonic() + START_SECONDS
             time.sleep(POLL_SECONDS)
-        progress(0)
     finally:
         for process in started:
             process.terminate()
@@ -66,7 +70,6 @@ def _started(study: Study, paths: Paths) -> subprocess.Popen:
             stdout=log,
             stderr=log,
             env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C is for the one that started it
         )
 
 

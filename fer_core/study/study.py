@@ -12,43 +12,51 @@ loses the parts that were being read, no more, and nothing is read twice. What h
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
 from fer_core.errors import ConfigError
-from fer_core.paths import Paths, expanded
 from fer_core.resources import file_lock
 from fer_core.store.files import full_disk_named, read_json, sweep, write_json
-from fer_core.store.lock import read_notes, taken
+from fer_core.store.lock import is_taken, read_notes, taken
 from fer_core.store.manifest import checked
-from fer_core.study.files import Found, Part, find_files, make_parts, state_of
-from fer_core.study.reading import MOST_DEATHS, FileRecord, StudyReader, StudySettings
-from fer_core.study.tables import Format, check_format, joined, read_table, write_table
+from fer_core.study.parts import FileRecord, Part, state_of
+from fer_core.study.settings import StudyFile, StudySettings
+from fer_core.study.tables import joined, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas
 
+    from fer_core.study.files import Found
+    from fer_core.study.reading import StudyReader
+
 FILES = ("file", "kind", "status", "reason", "seconds", "frames", "with_face", "faces", "people", "table")
 """The columns of files.csv that are for people; `faces` are those of all frames."""
 _STATE = ("bytes", "changed_ns")
+OF_JOBS = ("job.json", "result.json", ".job.lock", ".cancel", "output.txt")
+"""What stands in the folder of a study that is a job, too."""
 
 
-class StudyFile(BaseModel):
-    """What stands in study.json."""
-
-    source: str
-    settings: StudySettings
-    format: Format = "csv"
+MOST_DEATHS = 2
+"""So often a process may die over one file before that is left out."""
 
 
 class _Plan(BaseModel):
-    """What stands in parts/plan.json: what is being read."""
+    """What stands in parts/plan.json: what is being read. `files` counts those of the source."""
 
     parts: tuple[Part, ...] = ()
+    files: int = 0
+
+
+class StudyProgress(NamedTuple):
+    """How far a study is: so many of its files are read; of a video, all pieces."""
+
+    read: int
+    files: int
 
 
 @dataclass(frozen=True)
@@ -64,20 +72,29 @@ class Study:
 
     def plan(self) -> list[Part]:
         """Returns the parts that are being read, whether they are read already or not."""
-        path = self.parts_folder / "plan.json"
-        if not path.is_file():
-            return []
-        return list(checked(_Plan, read_json(path, "plan"), otherwise=f"{path} is no plan of a study").parts)
+        return list(self._plan().parts)
+
+    def free_parts(self) -> list[Part]:
+        """Returns the parts that nobody has read or is reading."""
+        return [part for part in self.plan() if not self.is_read(part) and not is_taken(self._lock(part))]
+
+    def progress(self) -> StudyProgress | None:
+        """Returns how far it is; None before anything is planned, and when it is read."""
+        plan = self._plan()
+        left = {name for part in plan.parts if not self.is_read(part) for name, _ in part.files}
+        return StudyProgress(plan.files - len(left), plan.files) if plan.files else None
 
     def is_read(self, part: Part) -> bool:
         """Whether the part was read to its end."""
         return self._record(part).is_file()
 
-    def prepare(self) -> Found:
+    def prepare(self) -> "Found":
         """Plans to read what is new or has changed since it was read, and returns all files of the source.
 
         What was read for an earlier plan is kept. Raises SourceError for a source that cannot be read.
         """
+        from fer_core.study.files import find_files, make_parts
+
         found = find_files(self.about.source, without=self.folder)
         with self._lock_of_all():
             self._collect()
@@ -86,10 +103,10 @@ class Study:
             parts = tuple(make_parts(new, self.about.settings.model_dump_json()))
             self.parts_folder.mkdir(exist_ok=True)
             sweep(self.parts_folder)
-            write_json(self.parts_folder / "plan.json", _Plan(parts=parts).model_dump())
+            self._write_plan(_Plan(parts=parts, files=len(found.files)))
         return found
 
-    def read_parts(self, reader: StudyReader, *, is_to_stop: Callable[[], bool] = lambda: False) -> None:
+    def read_parts(self, reader: "StudyReader") -> None:
         """Reads parts that nobody else reads, until none are left. Raises DiskFullError, Interrupted."""
         for part in self.plan():
             with taken(self._lock(part), patience_seconds=0.0) as held:
@@ -103,8 +120,6 @@ class Study:
                 table, records = reader.read(part, begin=begin)
                 write_table(table, self._table(part))
                 write_json(self._record(part), [record._asdict() for record in records])
-            if is_to_stop():
-                return
 
     def note_death(self, pid: int) -> str | None:
         """Counts a process that has died over the file that it was reading, and returns that; None if it read none."""
@@ -139,6 +154,15 @@ class Study:
     def readings(self, table: str) -> "pandas.DataFrame":
         """Returns the rows of a table, which is named as in files.csv. Raises ArtifactError."""
         return read_table(self.folder / table)
+
+    def _plan(self) -> _Plan:
+        path = self.parts_folder / "plan.json"
+        if not path.is_file():
+            return _Plan()
+        return checked(_Plan, read_json(path, "plan"), otherwise=f"{path} is no plan of a study")
+
+    def _write_plan(self, plan: _Plan) -> None:
+        write_json(self.parts_folder / "plan.json", plan.model_dump())
 
     def _lock_of_all(self) -> Any:
         return file_lock(self.folder / ".study.lock")
@@ -176,7 +200,7 @@ class Study:
         done = {part.id for part in [*pictures, *(part for pieces in videos for part in pieces)]}
         if done:
             left = tuple(part for part in plan if part.id not in done)
-            write_json(self.parts_folder / "plan.json", _Plan(parts=left).model_dump())
+            self._write_plan(self._plan().model_copy(update={"parts": left}))
         for part in plan:
             if part.id in done:
                 for path in (self._record(part), self._table(part), self._lock(part)):
@@ -220,32 +244,24 @@ class Study:
         ]
 
 
-def open_study(folder: Path, source: str, settings: StudySettings, paths: Paths, *, format: Format = "csv") -> Study:
-    """Returns a study, a new one where there is none.
+def open_study(folder: Path, about: StudyFile) -> Study:
+    """Returns the study in a folder, a new one where there is none.
 
     Raises:
-        ConfigError: the folder holds something else, or a study that was read in another way. ArtifactError: no model.
+        ConfigError: the folder holds something else, or a study that is read in another way.
     """
-    check_format(format)
-    path = expanded(source)
-    about = StudyFile(
-        source=str(path.absolute()) if path.exists() else source, settings=settings.settled(paths), format=format
-    )
     study_json = folder / "study.json"
     if study_json.is_file():
-        before = StudyFile.model_validate(read_json(study_json, "study"))
-        changed = [
-            name
-            for name in StudySettings.model_fields
-            if getattr(before.settings, name) != getattr(about.settings, name)
-        ]
+        before = find_study(folder).about
+        own, given = before.settings, about.settings
+        changed = [name for name in StudySettings.model_fields if getattr(own, name) != getattr(given, name)]
         changed += [name for name in ("source", "format") if getattr(before, name) != getattr(about, name)]
         if changed:
             raise ConfigError(
                 f"{folder} holds a study with another {changed[0].replace('_', ' ')}.",
                 hint="Give another folder, or the same settings to go on with it.",
             )
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(entry for entry in folder.iterdir() if entry.name not in OF_JOBS):
         raise ConfigError(f"{folder} is not empty, and holds no study.", hint="Give a new folder.")
     else:
         with full_disk_named(folder):

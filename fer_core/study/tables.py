@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.faces import Box
-from fer_core.faces.framing import common_area
 from fer_core.store.files import replacing
-from fer_core.study.reading import WARM_UP
+from fer_core.study.parts import WARM_UP
+from fer_core.study.settings import Format
 
 if TYPE_CHECKING:
     import pandas
 
-Format = Literal["csv", "parquet"]
 _LEAST_OVERLAP = 0.5
 """Boxes of one person at one time in two pieces of a video have more than this in common; they are hardly different."""
 
@@ -80,6 +79,8 @@ def joined(pieces: Sequence["pandas.DataFrame"]) -> "pandas.DataFrame":
 
 def _known_people(before: "pandas.DataFrame", again: "pandas.DataFrame") -> dict[float, int]:
     """Returns the number that each person of `again` has in `before`, the latest frames deciding."""
+    from fer_core.faces.framing import common_area
+
     both = before.dropna(subset=["person"]).merge(again.dropna(subset=["person"]), on="frame", suffixes=("", "_again"))
     numbers: dict[float, int] = {}
     for row in both.sort_values("frame", ascending=False, kind="stable").to_dict("records"):
