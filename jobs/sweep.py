@@ -120,6 +120,8 @@ def _look_at(entry: os.DirEntry, connection: Connection) -> None:
     try:
         job = open_job(paths, entry.name)
         if is_taken(job.lock):
+            if job.study is not None and job.study.has_free_part():
+                broker.send(job)
             return
         end_cancelled(job)
         if job.end is None and job.search is not None and not has_work(job):

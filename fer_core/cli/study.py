@@ -11,6 +11,7 @@ from fer_core.cli.console import say
 from fer_core.cli.live import LiveRequest
 from fer_core.data.report import listed
 from fer_core.errors import signals_wait
+from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.study.files import whole_source
 from fer_core.study.reading import StudyReader, settled
@@ -28,10 +29,16 @@ MOST_NAMED = 5
 def make_study(console: Console, request: LiveRequest) -> None:
     """Reads what is missing of a study, and makes its tables. Raises FerError, Interrupted."""
     settings, paths = request.settings, request.paths
-    own = StudySettings(**{name: getattr(settings, name) for name in StudySettings.model_fields})
-    check_format(settings.study_format)
+    given = settings.model_dump()
+    own, made = (kind(**{name: given[name] for name in kind.model_fields}) for kind in (StudySettings, ResultSettings))
     about = {"source": whole_source(settings.source), "format": settings.study_format}
     study = open_study(Path(settings.study), StudyFile(settings=settled(own, paths), **about))
+    read_and_sum_up(console, study, paths, made, processes=settings.jobs or available_cores())
+
+
+def read_and_sum_up(console: Console, study: Study, paths: Paths, made: ResultSettings, *, processes: int) -> None:
+    """Reads what is missing in so many processes, makes the tables, and says what came of it."""
+    check_format(study.about.format)
     reader = StudyReader(study.about.settings, paths)  # what cannot be loaded is said before anything is planned
     with console.status("Looking at the files …"):
         found = study.prepare()
@@ -39,13 +46,11 @@ def make_study(console: Console, request: LiveRequest) -> None:
     say(console, _plan_in_words(len(found.files), found.left_out, new))
     if new:
         say(console, f"Reading with {reader.classifier.name}, faces found by {reader.detector.name}.")
-        processes = settings.jobs or available_cores()
         began = time.monotonic()
         with signals_wait(), console.status("Reading …") as status:
             read_study(study, paths, processes=processes, progress=_Progress(console, status))
         say(console, f"Read in {timedelta(seconds=round(time.monotonic() - began))}.")
     study.finish()
-    made = ResultSettings(**{name: getattr(settings, name) for name in ResultSettings.model_fields})
     with console.status("Making the tables …"):
         make_results(study, reader, made)
     _sum_up(console, study)

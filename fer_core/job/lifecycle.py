@@ -22,7 +22,19 @@ from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import create_search
 from fer_core.tuning.trials import cancel_search, reopen_search
 
-_PATHS = ("data", "init_from", "run", "teacher", "votes", "label_map", "exclude")
+_PATHS = (
+    "data",
+    "init_from",
+    "run",
+    "teacher",
+    "votes",
+    "label_map",
+    "exclude",
+    "source",
+    "markers",
+    "coding",
+    "labels",
+)
 _NOT_PATHS = ("sample", "kaggle", "current", "none", "ferplus")
 _OURS = re.compile(r"\d{8}-\d{6}-.+")
 

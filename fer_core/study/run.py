@@ -27,16 +27,23 @@ class ReaderFailedError(FerError):
 
 
 def read_study(
-    study: Study, paths: Paths, *, processes: int, progress: Callable[[StudyProgress], None] = lambda progress: None
+    study: Study,
+    paths: Paths,
+    *,
+    processes: int,
+    to_the_end: bool = True,
+    progress: Callable[[StudyProgress], None] = lambda progress: None,
 ) -> None:
-    """Reads all that is planned and that nobody else reads, in so many processes; returns when all is read.
+    """Reads what is planned and nobody else reads, in so many processes.
+
+    `to_the_end`: waits for what others read, and reads that if they give up.
 
     Raises ReaderFailedError with what a process said, Interrupted.
     """
     started: list[subprocess.Popen] = []
     failures, start_at = 0, 0.0
     try:
-        while not all(map(study.is_read, study.plan())):
+        while started or study.has_free_part() or (to_the_end and not study.is_all_read()):
             check_interrupted()
             if now := study.progress():
                 progress(now)
@@ -48,7 +55,7 @@ def read_study(
                 failures = 0 if is_over_a_file else failures + 1
                 if process.returncode == 2 or failures >= MOST_STARTS:
                     raise ReaderFailedError(_said(study.log))
-            free = len(study.free_parts()) if time.monotonic() >= start_at else 0
+            free = study.count_free_parts(processes) if time.monotonic() >= start_at else 0
             while len(started) < min(processes, free):
                 started.append(_started(study, paths))
                 start_at = time.monotonic() + START_SECONDS

@@ -10,10 +10,12 @@ Each part is locked by the process that reads it, its table is written whole, th
 loses the parts that were being read, no more, and nothing is read twice. What has changed on disk is read again.
 """
 
+import csv
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 FILES = ("file", "kind", "status", "reason", "seconds", "frames", "with_face", "faces", "people", "table")
 """The columns of files.csv that are for people; `faces` are those of all frames."""
 _STATE = ("bytes", "changed_ns")
-OF_JOBS = ("job.json", "result.json", ".job.lock", ".cancel", "output.txt")
+OF_JOBS = ("job.json", "result.json", "output.txt", "output")
 """What stands in the folder of a study that is a job, too."""
 
 
@@ -74,9 +76,18 @@ class Study:
         """Returns the parts that are being read, whether they are read already or not."""
         return list(self._plan().parts)
 
-    def free_parts(self) -> list[Part]:
-        """Returns the parts that nobody has read or is reading."""
-        return [part for part in self.plan() if not self.is_read(part) and not is_taken(self._lock(part))]
+    def count_free_parts(self, most: int) -> int:
+        """Returns how many parts nobody has read or is reading, up to so many."""
+        free = (part for part in self.plan() if not self.is_read(part) and not is_taken(self._lock(part)))
+        return len(list(islice(free, most)))
+
+    def has_free_part(self) -> bool:
+        """Whether one more process would find something to read."""
+        return self.count_free_parts(1) > 0
+
+    def is_all_read(self) -> bool:
+        """Whether nothing of the plan is left."""
+        return all(map(self.is_read, self.plan()))
 
     def progress(self) -> StudyProgress | None:
         """Returns how far it is; None before anything is planned, and when it is read."""
@@ -150,6 +161,12 @@ class Study:
             return pandas.DataFrame(columns=[*FILES, *_STATE])
         table = read_table(self.files_csv)
         return table.fillna({"reason": "", "table": ""})
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many files there are, and how many of them failed, without pandas."""
+        with self.files_csv.open(newline="", encoding="utf-8") as file:
+            statuses = [row["status"] for row in csv.DictReader(file)]
+        return {"files": len(statuses), "failed": statuses.count("failed")}
 
     def readings(self, table: str) -> "pandas.DataFrame":
         """Returns the rows of a table, which is named as in files.csv. Raises ArtifactError."""
@@ -261,7 +278,7 @@ def open_study(folder: Path, about: StudyFile) -> Study:
                 f"{folder} holds a study with another {changed[0].replace('_', ' ')}.",
                 hint="Give another folder, or the same settings to go on with it.",
             )
-    elif folder.is_dir() and any(entry for entry in folder.iterdir() if entry.name not in OF_JOBS):
+    elif folder.is_dir() and any(entry.name[0] != "." and entry.name not in OF_JOBS for entry in folder.iterdir()):
         raise ConfigError(f"{folder} is not empty, and holds no study.", hint="Give a new folder.")
     else:
         with full_disk_named(folder):
