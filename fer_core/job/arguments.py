@@ -83,7 +83,7 @@ class GcArguments(Settings):
 class ReadArguments(ResultSettings, StudySettings):
     """Read the faces in any number of pictures and videos, into tables and a report."""
 
-    source: str
+    source: str = ""
     """A folder, a pattern such as 'videos/**/*.mp4', or a list of files as .csv."""
     format: Format = "csv"
     """The tables of readings."""
@@ -123,6 +123,8 @@ def validate(task: str, arguments: dict[str, Any]) -> Settings:
         raise config_error(error, ARGUMENTS[task], task, script=f"-m jobs submit {task}") from None
     if isinstance(checked, TrainArguments):
         _check_training(checked)
+    if isinstance(checked, ReadArguments) and not checked.source:
+        raise ConfigError("read: it is not said what.", hint="Give source, such as a folder of videos.")
     return checked
 
 

@@ -125,8 +125,9 @@ class Study:
                     continue
 
                 def begin(path: str, held=held) -> bool:
-                    held.note(pid=os.getpid(), at=path)
-                    return held.notes.deaths.get(path, 0) < MOST_DEATHS
+                    is_deadly = held.notes.deaths.get(path, 0) >= MOST_DEATHS
+                    held.note(pid=os.getpid(), at="" if is_deadly else path)
+                    return not is_deadly
 
                 table, records = reader.read(part, begin=begin)
                 write_table(table, self._table(part))
