@@ -30,15 +30,16 @@ class LiveSettings(Settings):
     source: str | None = None
     """A camera's number, a video, a stream (http://, rtsp://), a picture or a folder of pictures. Default: camera 0."""
     model: str | None = None
-    """A run id, a .h5, .hdf5 or .keras file, or best, tiny or ferplus, which came along. Default: the model in use."""
+    """A run id, a .h5, .keras or .onnx file, or best, tiny or ferplus, which came along. Default: the model in use."""
     labels: Path | None = None
     """The labels of a model from elsewhere: JSON, text with one a line, or csv. Default: looked for beside it."""
     pixels: Literal["0..255", "0..1", "-1..1"] | None = None
     """The grey values that a model from elsewhere was trained on. Ours scale them themselves."""
     colours: Literal["rgb", "bgr", "gray"] | None = None
     """What a model from elsewhere with three channels was trained on: colours (rgb if left out), or repeated gray."""
-    runtime: Literal["litert", "int8", "keras"] = "litert"
-    """What classifies; int8 is the export with 8-bit weights that a run may have, keras is slower, for comparison."""
+    runtime: Literal["litert", "int8", "onnx", "keras"] = "litert"
+    """What classifies; int8 is the export with 8-bit weights that a run may have, onnx that of train_emotion_model.py
+    --export, and keras is slower, for comparison."""
 
     output: Path | None = None
     """Write an annotated video (.mp4, .mkv, .avi, .mov); for pictures also a picture or a folder."""
