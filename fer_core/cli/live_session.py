@@ -167,8 +167,9 @@ class _Session:
 
     def _sum_up(self) -> None:
         if self._record.count:
-            print_summary(self._console, self._record)
-            self._draw_timeline()
+            with _named_where_missing(self._console, "summary"):
+                print_summary(self._console, self._record)
+                self._draw_timeline()
         else:
             say(self._console, "No frame was read.")
         recorded = self._recorder.paths if self._recorder else []
@@ -263,7 +264,16 @@ class _Stills:
 
     def _sum_up(self) -> None:
         if self._record.count > 1:
-            print_summary(self._console, self._record)
+            with _named_where_missing(self._console, "summary"):
+                print_summary(self._console, self._record)
+
+
+@contextlib.contextmanager
+def _named_where_missing(console: Console, what: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        say(console, f"No {what}: {error.name} is not installed.")
 
 
 def _folder(request: LiveRequest) -> Path:

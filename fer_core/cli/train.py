@@ -198,7 +198,8 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
 
 def command(*arguments: str) -> str:
     """Returns a complete command line of this script, for hints."""
-    return " ".join(["python", Path(sys.argv[0]).name or PROGRAM, *arguments])
+    name = Path(sys.argv[0]).name or PROGRAM
+    return " ".join([name if name == "fer-train" else f"python {name}", *arguments])
 
 
 def main(argv: Sequence[str]) -> None:
