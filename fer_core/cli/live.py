@@ -96,6 +96,10 @@ class LiveSettings(Settings):
     """With --explain: the emotion that Grad-CAM explains. Default: the predicted one."""
     list_layers: bool = False
     """List the layers that --layer takes, and end."""
+    benchmark: bool = False
+    """Measure how fast this machine reads drawn faces, and end."""
+    on_change: str | None = None
+    """Send JSON when what is shown of the people in view has changed: to http(s)://… or to a program's stdin."""
     faces: Literal["find", "given"] = "find"
     """With pictures, also those of --data: find faces in them, or each is one face already."""
 
@@ -104,6 +108,7 @@ _ENDS = {
     "list_layers": "--list-layers only lists them, and ends.",
     "explain": "--explain takes the pictures itself, and --folder says where its figures go.",
     "analyze": "--analyze reads no faces; --data says which images it takes.",
+    "benchmark": "--benchmark draws its faces itself.",
 }
 """What ends without a live view, each with a hint where it stands beside a flag that it has no use for."""
 _USED_WITH = (
@@ -116,7 +121,7 @@ _USED_WITH = (
     ("views", "analyze", "Give --analyze too."),
     ("robustness", "analyze", "Give --analyze too."),
 )
-_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip")
+_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "on_change")
 
 
 class LiveRequest(NamedTuple):
@@ -124,7 +129,7 @@ class LiveRequest(NamedTuple):
 
     settings: LiveSettings
     paths: Paths
-    wants: Literal["live", "analyze", "explain", "list-layers"]
+    wants: Literal["live", "analyze", "benchmark", "explain", "list-layers"]
 
 
 def parse(argv: Sequence[str]) -> LiveRequest:
@@ -174,7 +179,7 @@ def main(argv: Sequence[str]) -> None:
     )
     if model.note:
         say(console, model.note)
-    if request.wants in ("live", "analyze"):
+    if request.wants in ("live", "analyze", "benchmark"):
         # Qt, FFmpeg, libpng and TensorFlow report on file descriptor 2 what we tell in our own words.
         send_native_messages_to(Path(os.devnull))
     if request.wants == "live":
@@ -183,6 +188,10 @@ def main(argv: Sequence[str]) -> None:
         from fer_core.cli.inspecting import analyse_or_fail
 
         analyse_or_fail(console, model, request)
+    elif request.wants == "benchmark":
+        from fer_core.cli.benchmarking import benchmark
+
+        benchmark(console, request, model)
     else:
         from fer_core.cli.inspecting import explain_pictures, list_layers
 
@@ -233,6 +242,8 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
     with contextlib.closing(open_source(settings.source or DEFAULT_SOURCE)) as source:
         if source.is_still and (settings.capture or settings.clip):
             raise ConfigError("--capture and --clip are for a camera, a stream or a video.", hint="Leave them out.")
+        if source.is_still and settings.on_change:
+            raise ConfigError("--on-change is for a camera, a stream or a video.", hint="Take --json.")
         if not source.is_still and settings.faces == "given":
             raise ConfigError("--faces given is for pictures that are one face each.", hint="Leave it out.")
         read = read_pictures if source.is_still else read_frames
