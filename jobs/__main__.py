@@ -69,5 +69,10 @@ def _print_commands() -> None:
     console.print("\n`python -m jobs COMMAND --help` says what one takes.", soft_wrap=True)
 
 
+def run() -> int:
+    """Returns the exit code: what `fer-jobs` is where the package is installed."""
+    return ended(lambda: main(sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    sys.exit(ended(lambda: main(sys.argv[1:])))
+    sys.exit(run())

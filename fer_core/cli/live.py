@@ -30,15 +30,16 @@ class LiveSettings(Settings):
     source: str | None = None
     """A camera's number, a video, a stream (http://, rtsp://), a picture or a folder of pictures. Default: camera 0."""
     model: str | None = None
-    """A run id, a .h5, .hdf5 or .keras file, or best, tiny or ferplus, which came along. Default: the model in use."""
+    """A run id, a .h5, .keras or .onnx file, or best, tiny or ferplus, which came along. Default: the model in use."""
     labels: Path | None = None
     """The labels of a model from elsewhere: JSON, text with one a line, or csv. Default: looked for beside it."""
     pixels: Literal["0..255", "0..1", "-1..1"] | None = None
     """The grey values that a model from elsewhere was trained on. Ours scale them themselves."""
     colours: Literal["rgb", "bgr", "gray"] | None = None
     """What a model from elsewhere with three channels was trained on: colours (rgb if left out), or repeated gray."""
-    runtime: Literal["litert", "int8", "keras"] = "litert"
-    """What classifies; int8 is the export with 8-bit weights that a run may have, keras is slower, for comparison."""
+    runtime: Literal["litert", "int8", "onnx", "keras"] = "litert"
+    """What classifies; int8 is the export with 8-bit weights that a run may have, onnx that of train_emotion_model.py
+    --export, and keras is slower, for comparison."""
 
     output: Path | None = None
     """Write an annotated video (.mp4, .mkv, .avi, .mov); for pictures also a picture or a folder."""
@@ -113,6 +114,10 @@ class LiveSettings(Settings):
     """With --explain: the emotion that Grad-CAM explains. Default: the predicted one."""
     list_layers: bool = False
     """List the layers that --layer takes, and end."""
+    benchmark: bool = False
+    """Measure how fast this machine reads drawn faces, and end."""
+    on_change: str | None = None
+    """Send JSON when what is shown of the people in view has changed: to http(s)://… or to a program's stdin."""
     faces: Literal["find", "given"] = "find"
     """With pictures, also those of --data: find faces in them, or each is one face already."""
 
@@ -122,6 +127,7 @@ _ENDS = {
     "explain": "--explain takes the pictures itself, and --folder says where its figures go.",
     "analyze": "--analyze reads no faces; --data says which images it takes.",
     "study": "--study shows nothing; its tables are in its own folder.",
+    "benchmark": "--benchmark draws its faces itself.",
 }
 """What ends without a live view, each with a hint where it stands beside a flag that it has no use for."""
 _TAKES = {
@@ -129,6 +135,7 @@ _TAKES = {
     "explain": ("folder", "json_lines"),
     "analyze": ("folder", "json_lines"),
     "study": ("source",),
+    "benchmark": ("folder", "json_lines"),
 }
 _USED_WITH = (
     ("layer", "explain", "Give --explain PICTURE."),
@@ -148,7 +155,7 @@ _USED_WITH = (
     ("coding", "study", "Give --study FOLDER too."),
     ("study", "source", "Give --source FOLDER too: what is read."),
 )
-_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "json_lines", "folder")
+_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "json_lines", "folder", "on_change")
 
 
 class LiveRequest(NamedTuple):
@@ -156,7 +163,7 @@ class LiveRequest(NamedTuple):
 
     settings: LiveSettings
     paths: Paths
-    wants: Literal["live", "study", "analyze", "explain", "list-layers"]
+    wants: Literal["live", "study", "analyze", "benchmark", "explain", "list-layers"]
 
 
 def parse(argv: Sequence[str]) -> LiveRequest:
@@ -208,7 +215,7 @@ def main(argv: Sequence[str]) -> None:
     )
     if model.note:
         say(console, model.note)
-    if request.wants in ("live", "study", "analyze"):
+    if request.wants in ("live", "study", "analyze", "benchmark"):
         # Qt, FFmpeg, libpng and TensorFlow report on file descriptor 2 what we tell in our own words.
         send_native_messages_to(Path(os.devnull))
     if request.wants == "live":
@@ -221,6 +228,10 @@ def main(argv: Sequence[str]) -> None:
         from fer_core.cli.inspecting import analyse_or_fail
 
         analyse_or_fail(console, model, request)
+    elif request.wants == "benchmark":
+        from fer_core.cli.benchmarking import benchmark
+
+        benchmark(console, request, model)
     else:
         from fer_core.cli.inspecting import explain_pictures, list_layers
 
@@ -271,6 +282,8 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
     with contextlib.closing(open_source(settings.source or DEFAULT_SOURCE)) as source:
         if source.is_still and (settings.capture or settings.clip):
             raise ConfigError("--capture and --clip are for a camera, a stream or a video.", hint="Leave them out.")
+        if source.is_still and settings.on_change:
+            raise ConfigError("--on-change is for a camera, a stream or a video.", hint="Take --json.")
         if not source.is_still and settings.faces == "given":
             raise ConfigError("--faces given is for pictures that are one face each.", hint="Leave it out.")
         read = read_pictures if source.is_still else read_frames

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from fer_core.live.classifier import Classifier, ModelWatch, make_classifier
 from fer_core.live.frame import Shown, Sink, Source
 from fer_core.live.layout import Status
 from fer_core.live.loop import WAIT_SECONDS, LiveLoop, LiveView
+from fer_core.live.on_change import OnChange
 from fer_core.live.output import LOG_SUFFIXES, PredictionLog, Record, check_output, free_path, make_folder
 from fer_core.live.overlay import Overlay
 from fer_core.live.prediction import EmotionPredictor
@@ -97,6 +99,8 @@ class _Session:
             yield video
         if self._recorder is not None:
             yield self._recorder
+        if settings.on_change is not None:
+            yield OnChange(settings.on_change, is_live=source.is_live, report=partial(say, self._console))
 
     def _opened_view(self, at_the_end: contextlib.ExitStack) -> LiveView:
         if not self._settings.display:
@@ -167,8 +171,9 @@ class _Session:
 
     def _sum_up(self) -> None:
         if self._record.count:
-            print_summary(self._console, self._record)
-            self._draw_timeline()
+            with _named_where_missing(self._console, "summary"):
+                print_summary(self._console, self._record)
+                self._draw_timeline()
         else:
             say(self._console, "No frame was read.")
         recorded = self._recorder.paths if self._recorder else []
@@ -263,7 +268,16 @@ class _Stills:
 
     def _sum_up(self) -> None:
         if self._record.count > 1:
-            print_summary(self._console, self._record)
+            with _named_where_missing(self._console, "summary"):
+                print_summary(self._console, self._record)
+
+
+@contextlib.contextmanager
+def _named_where_missing(console: Console, what: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        say(console, f"No {what}: {error.name} is not installed.")
 
 
 def _folder(request: LiveRequest) -> Path:

@@ -1,5 +1,7 @@
 """Video files and network streams, read by PyAV: picture after picture, each with its time and turned upright."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import heapq
@@ -13,15 +15,17 @@ from fractions import Fraction
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from fer_core.data.face_picture import MAX_PIXELS
 from fer_core.data.picture_header import JPEG
 from fer_core.errors import SourceError
 from fer_core.live.frame import ANSWER_SECONDS, MOST_NOTED, EveryFrame, Frame, NewestFrame, Wait, frame_now
+
+with contextlib.suppress(ModuleNotFoundError):  # `check_pyav` says so where it is needed
+    import av
+    from av.video.reformatter import VideoReformatter
 
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "udp")
 
@@ -40,16 +44,23 @@ _ROUNDING = 1e-6
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
+def check_pyav(what: str) -> None:
+    """Raises SourceError where PyAV is not installed, without which there are cameras and pictures alone."""
+    if "av" not in globals():
+        raise SourceError(f"{what} needs PyAV, which is not installed.", hint="`pip install av` brings it.")
+
+
 def open_video_file(path: Path) -> EveryFrame:
     """Returns a video file as a source. Raises SourceError if it cannot be opened or has no frame that can be read."""
     return _every_frame(open_reader(path), str(path))
 
 
-def open_reader(path: Path, *, threads: int = 0) -> "VideoReader":
+def open_reader(path: Path, *, threads: int = 0) -> VideoReader:
     """Returns an opened video file; `threads` decode it (0: as many as there are cores).
 
     Raises SourceError, OSError if it cannot be opened.
     """
+    check_pyav(str(path))
     with path.open("rb") as file:
         head = file.read(12)
     try:
@@ -66,7 +77,7 @@ def open_reader(path: Path, *, threads: int = 0) -> "VideoReader":
 
 
 def sampled_frames(
-    reader: "VideoReader", *, start: float = 0.0, end: float = math.inf, fps: float | None = None
+    reader: VideoReader, *, start: float = 0.0, end: float = math.inf, fps: float | None = None
 ) -> Generator[Frame, None, None]:
     """Yields the frames from `start` to before `end`, in seconds; with `fps`, the first one of each 1/fps seconds.
 
@@ -107,6 +118,7 @@ def open_stream(
     stream is tried again.
     """
     title = without_password(url)
+    check_pyav(title)
 
     def connect() -> VideoReader:
         return _connected(url, title, answer_seconds)
