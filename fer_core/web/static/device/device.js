@@ -22,9 +22,10 @@ export class Device {
     return typeof WebAssembly === "object" && typeof Worker === "function";
   }
 
-  /** Loads runtime and models from `addresses` ({model, weights, detector, runtime}) and warms them up. */
+  /** Loads runtime and models from `addresses` ({description, detector, runtime}) and warms them up. */
   load(addresses) {
-    return this.#ask("load", addresses);
+    const whole = Object.entries(addresses).map(([name, address]) => [name, new URL(address, document.baseURI).href]);
+    return this.#ask("load", Object.fromEntries(whole));
   }
 
   /** Reads the next frame of a camera: {faces, milliseconds}. `frame` is an ImageData and cannot be used afterwards. */

@@ -9,10 +9,10 @@ import { YuNet } from "./yunet.js";
 let model, classifier, detector, people, smoothedBy;
 
 /** Loads all; the addresses are absolute. Returns the model's description. */
-export async function load({ description, weights, detector: detectorAddress, runtime }) {
+export async function load({ description, detector: detectorAddress, runtime }) {
   model = await (await fetch(description)).json();
   const litert = await startRuntime(new URL(runtime));
-  classifier = new Classifier(await Model.open(litert, weights), model);
+  classifier = new Classifier(await Model.open(litert, new URL(model.weights, description)), model);
   detector = new YuNet(await Model.open(litert, detectorAddress), model.detection);
   const nothing = { data: new Uint8Array(320 * 256 * 4), width: 320, height: 256, channels: 4 };
   await detector.find(nothing, model.detection.width);
@@ -34,9 +34,10 @@ export async function readFrame({ frame, seconds, smoothing }) {
 export async function readPicture({ picture: given, finding }) {
   const picture = pictureOf(given);
   const longest = Math.max(picture.width, picture.height);
-  const { width, photo_width, largest_guessed } = model.detection;
+  const { width, photo_width, largest_face_already } = model.detection;
   const found = finding === "given" ? [] : await facesIn(picture, longest <= 2 * width ? width : photo_width);
-  const isGiven = finding === "given" || (finding === "auto" && !found.length && longest <= largest_guessed);
+  const isLikeAFace = longest <= largest_face_already && 0.75 <= picture.width / picture.height && picture.width / picture.height <= 1.33;
+  const isGiven = finding === "given" || (finding === "auto" && !found.length && isLikeAFace);
   const faces = [];
   for (const { box, roll } of isGiven ? [{}] : found) {
     const seen = classifier.picture(picture, box, roll);

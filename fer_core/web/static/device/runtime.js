@@ -4,7 +4,7 @@
 export async function startRuntime(address) {
   self.Module = { locateFile: (name) => new URL(name, address).href };
   const litert = await import(new URL("index.js", address));
-  await litert.loadLiteRt(address.href);
+  await litert.loadLiteRt(new URL("litert_wasm_compat_internal.js", address).href);
   return litert;
 }
 

@@ -12,7 +12,7 @@ export class YuNet {
   #sizes;
   #rules;
 
-  /** `model` has a signature for each size; `rules` are {minScore, overlap, minFacePixels}. */
+  /** `model` has a signature for each size; `rules` are what model.json says of the detection. */
   constructor(model, rules) {
     this.#model = model;
     this.#rules = rules;
@@ -28,12 +28,12 @@ export class YuNet {
     const rows = await this.#model.run(tensorOf(small, sides), name);
     const across = picture.width / small.width,
       down = picture.height / small.height;
-    const found = kept(facesOf(rows, sides, this.#rules.minScore), this.#rules.overlap);
+    const found = kept(facesOf(rows, sides, this.#rules.least_score), this.#rules.most_overlap);
     return found
       .map(({ box: { x, y, width, height }, ...rest }) => {
         return { ...rest, box: { x: x * across, y: y * down, width: width * across, height: height * down } };
       })
-      .filter((face) => areaOf(face) >= this.#rules.minFacePixels ** 2)
+      .filter((face) => areaOf(face) >= this.#rules.least_face_pixels ** 2)
       .sort((a, b) => areaOf(b) - areaOf(a));
   }
 
