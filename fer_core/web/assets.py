@@ -51,7 +51,8 @@ def check_there() -> None:
 def main() -> None:
     """Puts the runtime where the page serves it from. Raises ConfigError, SourceError."""
     cache = Paths.from_environment().cache / "web"
-    FOLDER.mkdir(exist_ok=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
     for package, checksum in _CHECKSUMS.items():
         name = f"{package}-{_VERSION}.tgz"
         cached = Published(name, "", checksum)

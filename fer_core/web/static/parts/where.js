@@ -45,7 +45,7 @@ export class Where {
   #start() {
     this.device = new Device();
     this.ready = this.device.load(this.#addresses).then(
-      () => {},
+      () => dispatchEvent(new Event("deviceready")),
       (error) => {
         this.#refuse(error.message);
         this.#show();
