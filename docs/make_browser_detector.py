@@ -41,9 +41,11 @@ def converted(weights: list[np.ndarray]) -> bytes:
         find = tf.function(lambda picture: {"rows": _rows(picture, layers)}, input_signature=[spec])
         functions[f"{width}x{height}"] = find.get_concrete_function()
         setattr(holder, f"find_{width}_{height}", find)
-    return tf.lite.TFLiteConverter.from_concrete_functions(
-        list(functions.values()), holder
-    ).convert() if len(functions) == 1 else _converted_signatures(holder, functions)
+    return (
+        tf.lite.TFLiteConverter.from_concrete_functions(list(functions.values()), holder).convert()
+        if len(functions) == 1
+        else _converted_signatures(holder, functions)
+    )
 
 
 def _converted_signatures(holder, functions) -> bytes:
@@ -66,7 +68,9 @@ def _weights(path: Path) -> list[np.ndarray]:
 def _layers(weights: list[np.ndarray]) -> list:
     import tensorflow as tf
 
-    return [tf.Variable(one.transpose(2, 3, 1, 0) if one.ndim == 4 else one.ravel(), trainable=False) for one in weights]
+    return [
+        tf.Variable(one.transpose(2, 3, 1, 0) if one.ndim == 4 else one.ravel(), trainable=False) for one in weights
+    ]
 
 
 def _rows(picture, variables):
@@ -103,7 +107,9 @@ def _rows(picture, variables):
     classes, boxes, objects, points = ([convolve(convolve(level)) for level in levels] for _ in range(4))
     rows = []
     for level in range(3):
-        whole = tf.concat([tf.sigmoid(classes[level]), tf.sigmoid(objects[level]), boxes[level], points[level][..., :4]], 3)
+        whole = tf.concat(
+            [tf.sigmoid(classes[level]), tf.sigmoid(objects[level]), boxes[level], points[level][..., :4]], 3
+        )
         rows.append(tf.reshape(whole, (1, -1, 10)))
     return tf.concat(rows, 1)
 

@@ -18,7 +18,9 @@ def main() -> None:
         from fer_core.web.site import export
 
         size = export(settings.export_site, settings, paths)
-        print(f"The site is in {settings.export_site}: {size / 1e6:.1f} MB. Try it: {_TRY.format(settings.export_site)}")
+        print(
+            f"The site is in {settings.export_site}: {size / 1e6:.1f} MB. Try it: {_TRY.format(settings.export_site)}"
+        )
         return
 
     from fer_core.job.broker import broker_url

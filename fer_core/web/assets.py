@@ -74,14 +74,14 @@ def _unpack(archive: Path, names: tuple[str, ...]) -> None:
 
 
 def _registry() -> str:
-    """Returns the address of the npm registry: $npm_config_registry, else what npm says. Raises ConfigError."""
-    given = os.environ.get("npm_config_registry") or os.environ.get("NPM_CONFIG_REGISTRY")
+    """Returns the address of the npm registry: $NPM_CONFIG_REGISTRY, else what npm says. Raises ConfigError."""
+    given = os.environ.get("NPM_CONFIG_REGISTRY")
     if not given and shutil.which("npm"):
         given = subprocess.run(["npm", "config", "get", "registry"], capture_output=True, text=True).stdout.strip()
     if not given or not given.startswith("http"):
         raise ConfigError(
             "No npm registry is known here, which has the runtime for browsers.",
-            hint="Install npm, or name its registry: npm_config_registry=https://… " + COMMAND,
+            hint="Install npm, or name its registry: NPM_CONFIG_REGISTRY=https://… " + COMMAND,
         )
     return given.rstrip("/")
 
