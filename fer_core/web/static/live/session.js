@@ -59,19 +59,30 @@ export class Session {
   /** Returns the rows as CSV, with the columns that the live view of the command line writes, and the marker. */
   csv() {
     const names = this.#labels.map((label) => (COLUMNS.includes(label) ? `p_${label}` : label));
-    const lines = [[...COLUMNS, ...names, "marker"], ...this.rows.map((row) => this.#cells(row))];
+    const notes = this.#notes();
+    const lines = this.rows.map((row) => [...this.#cells(row), (notes.get(row.frame) ?? []).join("; ")]);
+    lines.unshift([...COLUMNS, ...names, "marker"]);
     return `${lines.map((line) => line.map(cell).join(",")).join("\n")}\n`;
   }
 
   #cells({ utc, seconds, frame, face }) {
-    const notes = this.markers.filter((one) => Math.abs(one.seconds - seconds) < 1 / (2 * ROWS_PER_SECOND));
-    const marker = notes.map(({ note }) => note || "marker").join("; ");
     const moment = [utc, seconds.toFixed(3), frame];
-    if (!face) return [...moment, ...Array(COLUMNS.length - 3 + this.#labels.length).fill(""), marker];
+    if (!face) return [...moment, ...Array(COLUMNS.length - 3 + this.#labels.length).fill("")];
     const { person, box, label, confidence, unsure, probabilities } = face;
     const told = [person, tenths(box.x), tenths(box.y), tenths(box.width), tenths(box.height), label, short(confidence)];
     const shares = this.#labels.map((name) => short(probabilities[name] ?? 0));
-    return [...moment, ...told, unsure ? "True" : "False", ...shares, marker];
+    return [...moment, ...told, unsure ? "True" : "False", ...shares];
+  }
+
+  /** Returns the notes of the markers, each at the frame among the rows that is nearest to it. */
+  #notes() {
+    const notes = new Map();
+    for (const { seconds, note } of this.markers) {
+      const far = (row) => Math.abs(row.seconds - seconds);
+      const nearest = this.rows.reduce((best, row) => (best && far(best) <= far(row) ? best : row), null);
+      if (nearest) notes.set(nearest.frame, [...(notes.get(nearest.frame) ?? []), note || "marker"]);
+    }
+    return notes;
   }
 
   /** Returns everything as JSON: summary, markers, and the rows. */
