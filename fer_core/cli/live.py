@@ -47,6 +47,9 @@ class LiveSettings(Settings):
     """Write one row per face and frame: .csv or .jsonl."""
     overwrite: bool = False
     """Replace what --output and --log name, if it is there already."""
+    anonymize: Literal["none", "blur", "pixelate", "mask"] = "none"
+    """Cover the faces that are found, in the window and in everything that is saved; labels stay. What is not found
+    stays visible: look before you publish."""
     json_lines: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object per frame or picture; everything else goes to stderr."""
     display: bool = True
