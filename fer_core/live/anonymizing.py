@@ -21,17 +21,15 @@ def anonymized(picture_bgr: np.ndarray, boxes: Iterable[Box], how: Anonymize) ->
     covered = picture_bgr.copy()
     height, width = covered.shape[:2]
     for box in boxes:
-        grown = WIDER * max(box.width, box.height)
-        left, top = round(box.x + (box.width - grown) / 2), round(box.y + (box.height - grown) / 2)
-        right, bottom = min(width, left + round(grown)), min(height, top + round(grown))
-        left, top = max(0, left), max(0, top)
-        if left >= right or top >= bottom:
+        radius = round(WIDER * max(box.width, box.height) / 2)
+        across, down = round(box.x + box.width / 2), round(box.y + box.height / 2)
+        left, top = max(0, across - radius), max(0, down - radius)
+        face = covered[top : min(height, down + radius), left : min(width, across + radius)]
+        if not face.size:
             continue
-        face = covered[top:bottom, left:right]
-        ellipse = np.zeros(face.shape[:2], np.uint8)
-        middle, radii = ((right - left) // 2, (bottom - top) // 2), ((right - left + 1) // 2, (bottom - top + 1) // 2)
-        cv2.ellipse(ellipse, middle, radii, 0, 0, 360, 255, cv2.FILLED)
-        np.copyto(face, _cover(face, how), where=ellipse.astype(bool)[..., None] if face.ndim == 3 else ellipse > 0)
+        circle = np.zeros(face.shape[:2], np.uint8)
+        cv2.circle(circle, (across - left, down - top), radius, 255, cv2.FILLED)
+        np.copyto(face, _cover(face, how), where=(circle > 0).reshape(*circle.shape, *[1] * (face.ndim - 2)))
     return covered
 
 

@@ -96,7 +96,7 @@ def _coded(readings: "pandas.DataFrame", coding: "pandas.DataFrame", labels: Seq
     """Returns the readings that somebody coded, with `coded` and `held`."""
     import pandas
 
-    seen = readings.dropna(subset=["person"])
+    seen = readings.dropna(subset=["person"]).reset_index(drop=True)
     seen = seen.assign(held=0.0, coded=None)
     for _, rows in seen.groupby(["file", "person"]):
         seen.loc[rows.index, "held"] = held_seconds(rows)

@@ -94,7 +94,7 @@ def report(
         made=settings,
         labels=labels,
         colours={label: colour(label, labels) for label in labels} | {UNSURE: UNSURE_COLOUR},
-        read={kind: rows.to_dict("records") for kind, rows in read.groupby("kind")},
+        read={kind: read[read["kind"] == kind].to_dict("records") for kind in ("video", "picture")},
         failed=files[files["status"] == "failed"].to_dict("records"),
         timelines=_timelines(records.get("episodes", ()), records.get("people", ())),
         pictures=_shares_of_pictures(study, read, labels),
