@@ -98,7 +98,9 @@ class StudyReader:
             counted = (0, 0, 0.0) if reason else (frames, with_face, round(seconds, 3))
             records.append(FileRecord(name, "failed" if reason else "read", reason, *counted, size, changed))
         columns = [*self.columns, *([WARM_UP] if part.piece else [])]
-        return pandas.DataFrame(rows, columns=columns), records
+        numbers = [name for name in self.columns if name not in ("file", "label", "unsure")]
+        table = pandas.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
+        return table.astype({"frame": "Int64", "person": "Int64", "unsure": "boolean"}), records
 
     def read_video(
         self, path: Path, *, start: float = 0.0, end: float = math.inf, warm_up: float = 0.0

@@ -73,7 +73,7 @@ def joined(pieces: Sequence["pandas.DataFrame"]) -> "pandas.DataFrame":
         whole.append(table)
     # pandas warns where a piece is empty, or has no faces at all
     filled = [table for table in whole if len(table)] or whole[:1]
-    table = filled[0] if len(filled) == 1 else pandas.concat([one.astype(object) for one in filled]).infer_objects()
+    table = filled[0] if len(filled) == 1 else pandas.concat(filled)
     return table.assign(person=table["person"].astype("Int64"), frame=table["frame"].astype("Int64"))
 
 
