@@ -96,9 +96,12 @@ class _Scores(TypedDict):
     epochs: NotRequired[Count | None]
 
 
+_CHECKED_SCORES = TypeAdapter(_Scores)
+
+
 def _scores(values: dict[str, Any]) -> dict[str, Any]:
     """Checks those that are shown, and returns all as they are, in their order."""
-    TypeAdapter(_Scores).validate_python(values)
+    _CHECKED_SCORES.validate_python(values)
     return values
 
 

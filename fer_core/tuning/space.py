@@ -4,6 +4,7 @@ Values go by whole names ("learning_rate", "network_options.l2") and are as JSON
 """
 
 import contextlib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -109,6 +110,42 @@ def values_of(config: TrainConfig, space: tuple[Parameter, ...]) -> dict[str, An
 def widened(space: tuple[Parameter, ...], values: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """Returns the parameters with ranges that reach as far as these values."""
     return tuple(_reaching(one, values[one.name]) if one.name in values else one for one in space)
+
+
+def within(
+    space: tuple[Parameter, ...], ranges: Mapping[str, tuple[Any, ...]], config: TrainConfig
+) -> tuple[Parameter, ...]:
+    """Returns the parameters with other ranges: (from, to) of numbers, of choices those that are left.
+
+    Raises ConfigError for a setting that does not vary, and for a range that it cannot have.
+    """
+    given = {setting_name(name, config): tuple(plain(values)) for name, values in ranges.items()}
+    unknown = next((name for name in given if name not in [one.name for one in space]), None)
+    if unknown is not None:
+        raise ConfigError(f"There is a range for {unknown}, which the search does not vary.", hint="Add it to space.")
+    return tuple(_within(one, given[one.name], config) if one.name in given else one for one in space)
+
+
+def _within(parameter: Parameter, values: tuple[Any, ...], config: TrainConfig) -> Parameter:
+    shown = ", ".join(map(str, values))
+    if parameter.choices:
+        left = tuple(choice for choice in parameter.choices if choice in values)
+        if len(left) != len(set(map(str, values))) or len(left) < 2:
+            known = ", ".join(map(str, parameter.choices))
+            raise ConfigError(
+                f"{parameter.name} cannot vary over {shown or 'nothing'}.", hint=f"Two or more of {known}."
+            )
+        return parameter.model_copy(update={"choices": left})
+    number = int if parameter.kind == "int" else float
+    are_numbers = len(values) == 2 and all(isinstance(one, int | float) and math.isfinite(one) for one in values)
+    are_numbers = are_numbers and all(one == number(one) for one in values)
+    if not are_numbers or not values[0] < values[1] or (parameter.log and values[0] <= 0):
+        above = ", both above 0" if parameter.log else ""
+        kind = "two whole numbers" if number is int else "two numbers"
+        raise ConfigError(f"{parameter.name} cannot vary over {shown}.", hint=f"Give {kind}, the smaller first{above}.")
+    for value in values:
+        with_values(config, {parameter.name: number(value)})
+    return parameter.model_copy(update={"low": number(values[0]), "high": number(values[1])})
 
 
 def _searchable(config: TrainConfig) -> dict[str, tuple[type | None, Searchable]]:

@@ -17,6 +17,7 @@ from fer_core.tuning.space import (
     widened,
     with_settings,
     with_values,
+    within,
 )
 
 STORED = {"stored": True}
@@ -54,6 +55,8 @@ class SearchSpec(Settings):
     """What makes a trial better than another."""
     space: tuple[str, ...] | None = None
     """The settings to vary ("learning_rate", "l2"), or "all" that have a range. Default: eight that matter most."""
+    ranges: dict[str, tuple[Any, ...]] = {}
+    """Where these settings vary: {"learning_rate": [0.0001, 0.01]} from and to, of choices those that are left."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Of the oracle. The trainings have the recipe's own seed."""
     confirm_top: Annotated[int, Field(ge=0, le=100)] = 3
@@ -131,7 +134,7 @@ def space_of(spec: SearchSpec) -> tuple[Parameter, ...]:
     if names is None:
         of_use = values_of(base, parameters(base))
         names = tuple(name for name in MAIN_SETTINGS if name in of_use)
-    space = parameters(base, None if names == ALL_SETTINGS else names)
+    space = within(parameters(base, None if names == ALL_SETTINGS else names), spec.ranges, base)
     for settings in spec.start_from:
         space = widened(space, values_of(_starting_with(base, settings, space), space))
     return space

@@ -116,8 +116,14 @@ class RunAnswer(_Documented):
     """A training in a line of a list."""
 
     id: str
+    title: str
+    """What somebody called it; without such a name, its recipe or network."""
     name: str
     """Its recipe, or its network where it has no recipe."""
+    tags: list[str]
+    notes: str
+    is_archived: bool
+    """Whether lists leave it out."""
     kind: str
     parent: str | None
     parents: list[str]
@@ -136,8 +142,19 @@ class RunAnswer(_Documented):
     is_in_use: bool
     created_utc: str
     finished_utc: str | None
+    seconds: float | None
+    """From its start to its end; of one that was resumed, from the last start."""
     message: str
     history_csv: str
+    settings: dict[str, Any]
+    """Those that lists can show."""
+
+
+class OpenQuery(_Documented, extra="forbid"):
+    """Which runs are wanted."""
+
+    open: Literal["", "yes"] = ""
+    """yes: only those that wait or are trained."""
 
 
 RunsAnswer = create_model("RunsAnswer", __doc__="All trainings.", runs=list[RunAnswer])

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,6 +118,36 @@ def choice_of(manifest: Manifest) -> DataChoice | None:
     if not data:
         return None
     return DataChoice(**values | {"data": data if data in NO_PATHS else str(expanded(data).resolve())})
+
+
+def check_data(arguments: Mapping[str, Any], folders: Sequence[Path], *, unchecked: bool) -> None:
+    """Raises MissingDataError for images that are not on this machine: most likely misspelt, and found out hours later.
+
+    Workers on other machines may have them all the same, which only the person who sends the job can know: `unchecked`.
+    ConfigError for what is here, but neither a file nor a folder, or lies in none of `folders`, if there are some.
+    """
+    settings = arguments.get("settings")
+    named = [arguments.get("data"), settings.get("data") if isinstance(settings, Mapping) else None]
+    named += [arguments.get(name) for name in ("markers", "coding", "labels", "detector_model")]
+    named += [_beginning(arguments.get("source"), folders)]
+    for data in named:
+        if isinstance(data, str) and data and data not in NO_PATHS:
+            check_folder(expanded(data), folders) if unchecked else check_path(data, folders)
+
+
+def _beginning(source: Any, folders: Sequence[Path]) -> Any:
+    """Returns the folder in which a pattern begins, or what is no pattern as it is. Raises ConfigError.
+
+    Where only some folders may be opened, neither a list nor a pattern may lead out of them.
+    """
+    if not isinstance(source, str):
+        return source
+    path = Path(source)
+    steps = [place for place, part in enumerate(path.parts) if has_magic(part)]
+    if folders and (".." in path.parts[steps[0] :] if steps else path.suffix.lower() in (".csv", ".tsv", ".txt")):
+        hint = "Give a folder, a file or a pattern of one."
+        raise ConfigError("The source may lead out of the folders that this server may open.", hint=hint)
+    return str(Path(*path.parts[: steps[0]])) if steps else source
 
 
 def check_path(data: str, folders: Sequence[Path]) -> None:

@@ -1,48 +1,35 @@
 """Forms of jobs, made from the JSON schemas of what the tasks accept: names, choices, ranges and help are theirs."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
-from fer_core.errors import ConfigError, JobError, did_you_mean
+from fer_core.errors import JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, queues
-from fer_core.paths import expanded
-from fer_core.recipes import DEFAULT_RECIPE, RECIPES, starting_config
+from fer_core.recipes import DEFAULT_RECIPE, RECIPES, fitted_to, starting_config
+from fer_core.store.files import plain
+from fer_core.store.manifest import Manifest
 from fer_core.tuning import spec
 from fer_core.tuning.space import OPTION, parameters
-from fer_core.web.data_choice import NO_PATHS, check_folder, check_path
+from fer_core.web.form_values import FormField, searched, value_sent
 
-FORMS = ("tune", "train", "retrain", "evaluate")
-
-
-@dataclass(frozen=True)
-class FormField:
-    """One setting in a form."""
-
-    name: str
-    kind: Literal["select", "checks", "checkbox", "integer", "number", "text", "json"]
-    value: Any
-    """As it is shown."""
-    help: str
-    choices: tuple[Any, ...] = ()
-    """As the job takes them; a browser sends back what they are as text."""
-    minimum: float | None = None
-    maximum: float | None = None
-    reloads: bool = False
-    """Whether another value changes which other fields there are, and with what they begin."""
-    unchanged: Any = None
-    """What a job has that does not name it, and so need not be sent."""
-    empty: Any = None
-    """What a field that was emptied stands for."""
-
-    @property
-    def label(self) -> str:
-        """The name for people."""
-        return self.name.removeprefix(OPTION).replace("_", " ")
+FORMS = ("tune", "train", "retrain", "evaluate", "read")
+_ABOVE = (
+    "source",
+    "fps",
+    "format",
+    "baseline",
+    "markers",
+    "marker_window",
+    "coding",
+    "processes",
+    "max_hours",
+    "queue",
+)
+"""Of a study's settings those that are not about model and detector."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +47,66 @@ class JobForm:
         return {one.name: one for section in self.sections.values() for one in section}
 
 
-def job_form(task: str, chosen: Mapping[str, str], environ: Mapping[str, str]) -> JobForm:
+def job_form(
+    task: str, chosen: Mapping[str, str], environ: Mapping[str, str], *, like: Manifest | None = None
+) -> JobForm:
     """Returns the form of a task. Raises JobError for one without a form, ConfigError for an unknown recipe or network.
 
     Args:
         chosen: recipe and network that were chosen already: what they have is what the form begins with.
+        like: a run whose settings the form begins with instead, if it is one of a training.
     """
     if task not in FORMS:
         raise JobError(f"There is no form for {task[:60]!r}.", hint=did_you_mean(task, FORMS))
+    if like is not None and task == "train" and not chosen.get("recipe") and not chosen.get("network"):
+        return _like(like, environ)
     network = chosen.get("network") if task == "train" else None
     default = None if network else {"tune": spec.DEFAULT_RECIPE, "train": DEFAULT_RECIPE}.get(task)
     recipe = chosen.get("recipe") or default or ""
     base = starting_config(recipe, network)
     left_out = ("dry_run", "settings", "run") if task == "train" else ("dry_run",)
+    left_out += ("ranges",)  # beside what varies
     own = [one for one in _fields(ARGUMENTS[task], {}, environ) if one.name not in left_out]
     sections = {"The job": [_with_choices(one, task, recipe, default, base) for one in own]}
     if task == "train":
         sections |= _of_training(base, network or base.network, environ, default=base.network if recipe else None)
+    if task == "read":
+        above = sorted((one for one in own if one.name in _ABOVE), key=lambda one: _ABOVE.index(one.name))
+        sections = {"What is read": above, "Model and detector": [one for one in own if one.name not in _ABOVE]}
     return JobForm(task, TASKS[task], sections)
+
+
+def _like(manifest: Manifest, environ: Mapping[str, str]) -> JobForm:
+    """Returns the form of a training with a run's settings. Sent as it is, it trains the same once more."""
+    config = networks.with_all_options(manifest.config)
+    recipe = manifest.recipe if manifest.recipe in RECIPES else None
+    if recipe and RECIPES[recipe]().network != config.network:
+        recipe = None
+    form = job_form("train", {"recipe": recipe} if recipe else {"network": config.network}, environ)
+    # What the job has by itself, with so many epochs.
+    usual = networks.with_all_options(
+        fitted_to(starting_config(recipe, None if recipe else config.network), config.epochs)
+    )
+    own, own_usual = (
+        {**dict(one), **{OPTION + name: value for name, value in one.network_options.items()}}
+        for one in (config, usual)
+    )
+
+    def filled(one: FormField) -> FormField:
+        if one.name not in own or one.name in ("network", "recipe"):
+            return one
+        usual_value = one.unchanged if one.name == "epochs" else _sendable(one, own_usual[one.name])
+        return replace(one, value=_shown(one.kind, own[one.name]), unchanged=usual_value)
+
+    sections = {title: [filled(one) for one in section] for title, section in form.sections.items()}
+    return replace(form, sections=sections)
+
+
+def _sendable(one: FormField, value: Any) -> Any:
+    """Returns a setting's value as `value_sent` reads it from the form."""
+    if one.kind in ("list", "lines", "rows"):
+        return plain(value) if value else one.empty
+    return None if value == "" else value
 
 
 def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,9 +121,12 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for name, one in form.fields.items():
-        if one.kind not in ("checkbox", "checks") and name not in sent:
+        if one.kind == "space":
+            arguments |= searched(one, sent)
             continue
-        value = _value(one, sent)
+        if one.kind != "checkbox" and name not in sent:
+            continue
+        value = value_sent(one, sent)
         if value == one.unchanged:
             continue
         if name.startswith(OPTION):
@@ -104,26 +136,17 @@ def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
     return arguments | ({"network_options": options} if options else {})
 
 
-def check_data(arguments: Mapping[str, Any], folders: Sequence[Path], *, unchecked: bool) -> None:
-    """Raises MissingDataError for images that are not on this machine: most likely misspelt, and found out hours later.
-
-    Workers on other machines may have them all the same, which only the person who sends the job can know: `unchecked`.
-    ConfigError for what is here, but neither a file nor a folder, or lies in none of `folders`, if there are some.
-    """
-    settings = arguments.get("settings")
-    named = [arguments.get("data"), settings.get("data") if isinstance(settings, Mapping) else None]
-    for data in named:
-        if isinstance(data, str) and data and data not in NO_PATHS:
-            check_folder(expanded(data), folders) if unchecked else check_path(data, folders)
-
-
 def _with_choices(one: FormField, task: str, recipe: str, default: str | None, base: TrainConfig) -> FormField:
     """Returns a field with what its schema does not know: the recipes, and the settings that have a range."""
     if one.name == "recipe":
         names = (*(() if recipe else ("",)), *RECIPES)
         return FormField("recipe", "select", recipe, one.help, names, reloads=True, unchanged=default)
     if one.name == "space" and task == "tune":
-        return FormField("space", "checks", (), one.help, tuple(parameter.name for parameter in parameters(base)))
+        every = parameters(base)
+        usual = tuple(parameter.name for parameter in spec.space_of(spec.SearchSpec(recipe=recipe)))
+        return FormField(
+            "space", "space", usual, one.help, tuple(parameter.name for parameter in every), parameters=every
+        )
     return one
 
 
@@ -162,38 +185,18 @@ def _field(name: str, schema: Mapping[str, Any], value: Any) -> FormField:
         return FormField(name, kind, "" if value is None else value, text, (), low, high, unchanged=value)
     if kind == "string":
         return FormField(name, "text", value or "", text, unchanged=unchanged)
-    empty = {"array": [], "object": {}}.get(kind) if value is not None else None
-    written = json.dumps(value) if value else ""
-    return FormField(name, "json", written, text, unchanged=json.loads(written) if written else empty, empty=empty)
+    kind = "lines" if kind == "object" else "rows" if schema.get("items", {}).get("type") == "object" else "list"
+    empty = None if value is None else {} if kind == "lines" else []
+    unchanged = json.loads(json.dumps(value)) if value else empty
+    return FormField(name, kind, _shown(kind, value), text, unchanged=unchanged, empty=empty)
 
 
-def _value(one: FormField, sent: Any) -> Any:
-    """Returns the value that was sent for a field, as the job takes it. Raises ConfigError."""
-    if one.kind == "checkbox":
-        return one.name in sent
-    if one.kind == "checks":
-        return sent.getlist(one.name) or None
-    text = sent.get(one.name, "").strip()
-    if text == "":
-        return one.empty
-    if one.kind == "select":
-        return next((choice for choice in one.choices if str(choice) == text), text)
-    if one.kind in ("integer", "number"):
-        return _number(one, text)
-    return _json(one, text) if one.kind == "json" else text
-
-
-def _number(one: FormField, text: str) -> int | float:
-    try:
-        return int(text) if one.kind == "integer" else float(text)
-    except ValueError:
-        kind = "a whole number" if one.kind == "integer" else "a number"
-        hint = "Change it, and send it again."
-        raise ConfigError(f"{one.label} takes {kind}, not {text[:40]!r}.", hint=hint) from None
-
-
-def _json(one: FormField, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{one.label} is no JSON: {error}.", hint='For example {"epochs": 20} or [1, 2].') from None
+def _shown(kind: str, value: Any) -> Any:
+    """Returns a setting's value as a field shows it: 1, 2, 3; settings as `name = value`, one in each line."""
+    if kind == "list":
+        return ", ".join(map(str, value or ()))
+    if kind == "lines":
+        return "\n".join(f"{name} = {json.dumps(one)}" for name, one in (value or {}).items())
+    if kind == "rows":
+        return "\n".join(_shown("lines", row).replace("\n", ", ") for row in value or ())
+    return "" if value is None else bool(value) if kind == "checkbox" else value

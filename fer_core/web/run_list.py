@@ -9,15 +9,21 @@ from fer_core.errors import ArtifactError, FerError, NoSuchArtifactError
 from fer_core.paths import Paths
 from fer_core.store.manifest import Manifest
 from fer_core.store.promotion import current
-from fer_core.store.run import Run
-from fer_core.store.runs import list_runs, open_run, run_name, shipped_models
+from fer_core.store.run import Run, State
+from fer_core.store.run_notes import FILE as NOTES
+from fer_core.store.run_notes import notes_of
+from fer_core.store.runs import UNFINISHED, list_runs, open_run, run_name, shipped_models
 from fer_core.training.history import History, read_history
 from fer_core.web.answers import RunAnswer
 from fer_core.web.data_choice import choice_of
 
 SHIPPED = "shipped-best"
 """By this name the project's own model is a run like the others."""
-SORTS = ("created", "name", "status", "accuracy", "macro_f1")
+SETTINGS = (
+    *("network", "optimizer", "learning_rate", "batch_size", "schedule", "weight_decay", "label_smoothing", "mixup"),
+    *("class_weights", "seed"),
+)
+"""The settings that a list of runs can show."""
 UNREADABLE = "UNREADABLE"
 """The status of a run of which something cannot be read; its message says what."""
 _NAME = re.compile(r"[\w. ()+-]{1,200}\.csv")
@@ -59,7 +65,7 @@ class RunList:
     def _line_or_problem(self, run: Run) -> RunAnswer | None:
         """Returns the run's line, None for one that is just being removed; one that is broken must not hide others."""
         try:
-            return self._line(run, *(_changed(run.folder / name) for name in ("manifest.json", "state.json")))
+            return self._line(run, *(_changed(run.folder / name) for name in ("manifest.json", "state.json", NOTES)))
         except ArtifactError as error:
             return _unreadable(run, str(error)) if run.folder.is_dir() else None
 
@@ -67,11 +73,18 @@ class RunList:
 def run_line(run: Run) -> RunAnswer:
     """Returns a run as a line. Raises ArtifactError if its files cannot be read."""
     manifest, state = run.manifest, run.state
-    scores = manifest.scores or {}
+    scores, notes = manifest.scores or {}, notes_of(run)
+    name = manifest.recipe or manifest.config.network
     names = ("accuracy", "accuracy_interval", "macro_f1", "split", "images")
     return RunAnswer(
         id=id_of(run),
-        name=manifest.recipe or manifest.config.network,
+        title=notes.name or name,
+        name=name,
+        tags=list(notes.tags),
+        notes=notes.notes,
+        is_archived=notes.archived,
+        seconds=_seconds(state),
+        settings={setting: getattr(manifest.config, setting) for setting in SETTINGS},
         parents=_parents(manifest),
         data=manifest.data_name or manifest.config.data,
         is_in_use=False,
@@ -80,15 +93,6 @@ def run_line(run: Run) -> RunAnswer:
         **{name: getattr(state, name) for name in ("status", "epoch", "epochs", "finished_utc", "message")},
         **{name: scores.get(name) for name in names},
     )
-
-
-def in_order(lines: list[RunAnswer], *, sort: str, recipe: str = "", kind: str = "") -> list[RunAnswer]:
-    """Returns the lines of a recipe and kind ('' = all), sorted: scores and times fall, names rise; none come last."""
-    wanted = [line for line in lines if recipe in ("", line.name) and kind in ("", line.kind)]
-    column = {"created": "created_utc"}.get(sort, sort)
-    known = [line for line in wanted if getattr(line, column) is not None]
-    unknown = [line for line in wanted if getattr(line, column) is None]
-    return sorted(known, key=lambda line: getattr(line, column), reverse=sort not in ("name", "status")) + unknown
 
 
 def find_run(paths: Paths, run_id: str) -> Run:
@@ -115,6 +119,13 @@ def find_history(paths: Paths, name: str) -> History:
     return read_history(path)
 
 
+def _seconds(state: State) -> float | None:
+    if state.started_utc is None or state.finished_utc is None:
+        return None
+    start, end = map(datetime.fromisoformat, (state.started_utc, state.finished_utc))
+    return max(0.0, (end - start).total_seconds())
+
+
 def _parents(manifest: Manifest) -> list[str]:
     """What has no page is left out: a file that somebody gave."""
     names = map(page_id, (manifest.parent or "").split(" "))
@@ -122,7 +133,8 @@ def _parents(manifest: Manifest) -> list[str]:
 
 
 def _unreadable(run: Run, problem: str) -> RunAnswer:
-    texts = {"name": run.id, "kind": "", "parents": [], "created_utc": "", "history_csv": "", "epoch": 0}
+    texts = {"title": run.id, "name": run.id, "kind": "", "created_utc": "", "history_csv": "", "epoch": 0, "notes": ""}
+    texts |= {"parents": [], "tags": [], "settings": {}, "is_archived": False}
     known = {"id": id_of(run), "status": UNREADABLE, "message": problem, "is_in_use": False}
     return RunAnswer.model_construct(**(dict.fromkeys(RunAnswer.model_fields) | texts | known))
 
@@ -132,6 +144,11 @@ def _history(path: Path, changed: int) -> History:
         return read_history(path)
     except ArtifactError as error:
         return History(path=path, date=datetime.fromtimestamp(changed / 1e9, UTC), problem=str(error))
+
+
+def is_open(line: RunAnswer) -> bool:
+    """Returns whether a run waits or is trained."""
+    return line.status in UNFINISHED
 
 
 def _changed(path: Path) -> int:

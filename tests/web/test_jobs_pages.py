@@ -11,7 +11,10 @@ from fer_core import networks
 from fer_core.errors import ConfigError
 from fer_core.job.arguments import DEFAULT_RECIPE, train_config, validate
 from fer_core.job.job import open_ids, open_job
-from fer_core.recipes import RECIPES
+from fer_core.recipes import RECIPES, starting_config
+from fer_core.store.runs import create_run
+from fer_core.tuning.space import with_settings
+from fer_core.tuning.spec import space_of
 from fer_core.web.forms import FORMS, arguments_of, job_form
 from fer_core.web.job_detail import SharedAnswer
 from tests.jobs.conftest import wait_until
@@ -25,7 +28,16 @@ def untouched(form, **changed: str | None) -> MultiDict:
         if one.kind == "checkbox":
             if one.value:
                 sent.add(one.name, "on")
-        elif one.kind != "checks":
+        elif one.kind == "space":
+            for name in one.value:
+                sent.add("space", name)
+            for parameter in one.parameters:
+                for choice in parameter.choices:
+                    sent.add(f"left:{parameter.name}", str(choice))
+                if not parameter.choices:
+                    sent.add(f"low:{parameter.name}", str(parameter.low))
+                    sent.add(f"high:{parameter.name}", str(parameter.high))
+        else:
             sent.add(one.name, str(one.value))
     for name, value in changed.items():
         sent.pop(name, None)
@@ -53,7 +65,7 @@ def test_a_form_that_nobody_touched_sends_only_what_was_chosen(task, chosen):
 
 def test_what_is_changed_is_what_the_job_gets_and_an_emptied_field_switches_off_what_a_recipe_has():
     form = job_form("train", {"recipe": "compact"}, {})
-    changed = {"epochs": "3", "flip": None, "step_epochs": "[1, 2]", "learning_rate": "0.01"}
+    changed = {"epochs": "3", "flip": None, "step_epochs": "1, 2", "learning_rate": "0.01"}
     arguments = arguments_of(form, untouched(form, **changed))
     wanted = {"epochs": 3, "flip": False, "step_epochs": [1, 2], "learning_rate": 0.01}
     assert {name: arguments[name] for name in wanted} == wanted
@@ -75,7 +87,6 @@ def test_fields_have_the_choices_ranges_and_help_of_the_settings():
     assert [name for name in fields if name.startswith("network_options.")]
     assert [one.name for one in fields.values() if not one.help] == []
     search = job_form("tune", {"recipe": "attention"}, {}).fields
-    assert search["space"].kind == "checks"
     assert "learning_rate" in search["space"].choices
     assert search["oracle"].choices == ("random", "hyperband", "bayesian", "grid")
 
@@ -85,13 +96,60 @@ def test_fields_have_the_choices_ranges_and_help_of_the_settings():
     [
         ("epochs", "many", "epochs takes a whole number"),
         ("momentum", "x", "takes a number"),
-        ("step_epochs", "[", "no JSON"),
+        ("settings", "epochs 20", "'epochs 20' is no setting"),
+        ("low:learning_rate", "tiny", "learning rate takes a number"),
     ],
 )
 def test_what_cannot_be_read_is_named(name, value, says):
-    form = job_form("train", {}, {})
+    form = job_form("tune" if name in ("settings", "low:learning_rate") else "train", {}, {})
     with pytest.raises(ConfigError, match=says):
         arguments_of(form, untouched(form, **{name: value}))
+
+
+def test_where_a_search_varies_a_setting_is_written_into_its_form():
+    form = job_form("tune", {"recipe": "compact"}, {})
+    sent = untouched(form, **{"low:learning_rate": "0.0005", "settings": "epochs = 4\nschedule = cosine"})
+    sent.setlist("left:class_weights", ["balanced", "none"])
+    arguments = arguments_of(form, sent)
+    assert arguments == {"ranges": {"learning_rate": [0.0005, 0.01]}, "settings": {"epochs": 4, "schedule": "cosine"}}
+    (varied,) = (one for one in space_of(validate("tune", arguments)) if one.name == "learning_rate")
+    assert (varied.low, varied.high) == (0.0005, 0.01)
+    sent.setlist("space", ["batch_size", "learning_rate"])
+    sent.setlist("left:batch_size", ["32", "64"])
+    arguments = arguments_of(form, sent)
+    assert set(arguments["space"]) == {"batch_size", "learning_rate"}
+    assert arguments["ranges"]["batch_size"] == [32, 64]
+    assert [one.choices for one in space_of(validate("tune", arguments)) if one.name == "batch_size"] == [(32, 64)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"recipe": "resnet", "epochs": 7, "learning_rate": 0.003, "mixup": 0.0, "progressive_sizes": ()},
+        {"recipe": "compact", "epochs": 12, "network_options": {"dropout": 0.1}, "flip": False},
+        {
+            "recipe": None,
+            "network": "attention",
+            "batch_size": 32,
+            "schedule": "step",
+            "step_epochs": (2, 4),
+            "step_factors": (0.5, 0.1),
+        },
+    ],
+)
+def test_the_form_like_a_run_trains_the_same_once_more(paths, changed):
+    recipe = changed.pop("recipe", "smoke")
+    network = changed.pop("network", None)
+    config = with_settings(starting_config(recipe, network), {"data": "sample"} | changed)
+    run = create_run(paths, config, recipe=recipe)
+    form = job_form("train", {}, {}, like=run.manifest)
+    sent = arguments_of(form, untouched(form))
+    assert train_config(validate("train", sent)) == networks.with_all_options(config)
+    again = arguments_of(form, untouched(form, batch_size="16"))
+    assert train_config(validate("train", again)) == networks.with_all_options(config).model_copy(
+        update={"batch_size": 16}
+    )
 
 
 @pytest.fixture(scope="module")

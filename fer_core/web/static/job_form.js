@@ -19,6 +19,10 @@ addEventListener("pageshow", () => {
 });
 for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
 
+// A setting whose range was changed is one that varies.
+for (const line of document.querySelectorAll("[data-varied]"))
+  line.querySelector(".range").addEventListener("input", () => (line.querySelector("[name=space]").checked = true));
+
 function stateOf(field) {
   return field.type === "checkbox" ? field.checked : field.value;
 }

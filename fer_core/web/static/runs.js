@@ -1,42 +1,56 @@
-// The list of the runs: rows are filtered by what is typed, running ones are followed, chosen ones are compared.
+// The list of the runs: the address says what it shows, chosen ones are compared, running ones are followed.
 import { Curves } from "./charts/curves.js";
 import { duration, percent } from "./format.js";
 import { ask, poll } from "./poll.js";
 import { badge, OPEN } from "./island.js";
 
+const CHOSEN = "chosen-runs"; // over the pages of the list, as long as the tab is open
 const table = document.getElementById("runs");
 const rows = [...(table?.tBodies[0].rows ?? [])];
-const search = document.getElementById("search");
+const filters = document.getElementById("filters");
+const form = document.getElementById("choose");
 const compare = document.getElementById("compare");
 const running = document.getElementById("running");
+let chosen = new Set();
 
-search?.closest(".field").removeAttribute("hidden");
-search?.addEventListener("input", filter);
-for (const select of document.querySelectorAll("#filters select"))
-  select.addEventListener("change", () => select.form.requestSubmit());
-table?.addEventListener("change", showChosen);
-// After Back the browser has put in again what was typed and chosen; the list above it is that of the address.
+for (const field of filters.querySelectorAll("select, #search"))
+  field.addEventListener("change", () => filters.requestSubmit());
+// The usual stands in no address: an empty field, or the same columns.
+filters.addEventListener("formdata", ({ formData }) => {
+  for (const [name, value] of [...formData]) if (value === "" || `${name}=${value}` === "sort=created") formData.delete(name);
+  const boxes = [...filters.querySelectorAll("[name=columns]")];
+  if (boxes.every((box) => box.checked === box.defaultChecked) && !new URLSearchParams(location.search).has("columns"))
+    formData.delete("columns");
+});
+table?.addEventListener("change", ({ target }) => {
+  chosen[target.checked ? "add" : "delete"](target.value);
+  showChosen();
+});
+document.getElementById("choose-none")?.addEventListener("click", () => {
+  chosen.clear();
+  showChosen();
+});
+form?.addEventListener("formdata", ({ formData }) => {
+  formData.delete("run");
+  for (const id of chosen) formData.append("run", id);
+});
+// After Back the browser has put in again what was typed and chosen; the list below it is that of the address.
 addEventListener("pageshow", () => {
-  for (const select of document.querySelectorAll("#filters select"))
-    select.value = [...select.options].find((option) => option.defaultSelected)?.value ?? select.options[0].value;
-  filter();
+  filters.reset();
+  chosen = new Set(JSON.parse(sessionStorage.getItem(CHOSEN) ?? "[]"));
   showChosen();
 });
 
-function filter() {
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-  const left = rows.filter((row) => !row.hidden).length;
-  document.getElementById("found").textContent = words.length ? `${left} of ${rows.length}` : "";
-}
-
 function showChosen() {
-  const count = table?.querySelectorAll("input:checked").length ?? 0;
   if (!compare) return;
+  sessionStorage.setItem(CHOSEN, JSON.stringify([...chosen]));
+  for (const box of table.querySelectorAll("input")) box.checked = chosen.has(box.value);
+  const count = chosen.size;
   const most = Number(compare.dataset.most);
   compare.disabled = count < 2 || count > most;
   compare.textContent =
     count < 2 ? "Compare: choose two or more" : count > most ? `Compare: ${most} at most` : `Compare ${count}`;
+  document.getElementById("choose-none").hidden = !count;
 }
 
 // Running ones: a card with curves each, and their rows.
@@ -51,13 +65,14 @@ async function follow() {
 }
 
 function showRuns({ runs }) {
-  const now = new Set(runs.filter((run) => OPEN.has(run.status)).map((run) => run.id));
+  const now = new Set(runs.map((run) => run.id));
   if ([...now].some((id) => !open.has(id))) document.getElementById("fresh").hidden = false;
-  for (const run of runs) if (open.has(run.id) || now.has(run.id)) showRow(run);
+  for (const run of runs) showRow(run);
   for (const id of open)
     if (!now.has(id)) {
       cards.get(id)?.box.remove();
       cards.delete(id);
+      ask(running.dataset.one.replace("RUN", encodeURIComponent(id))).then((ended) => ended && showRow(ended.run));
     }
   open = now;
   running.hidden = !cards.size;
@@ -66,11 +81,11 @@ function showRuns({ runs }) {
 
 function showRow(run) {
   const row = rows.find((one) => one.dataset.run === run.id);
-  if (!row) return;
-  row.querySelector("[data-cell=status]").replaceChildren(badge(run.status));
-  row.querySelector("[data-cell=epoch]").textContent = `${run.epoch}${run.epochs ? ` of ${run.epochs}` : ""}`;
-  row.querySelector("[data-cell=accuracy]").textContent = percent(run.accuracy);
-  row.querySelector("[data-cell=f1]").textContent = percent(run.macro_f1);
+  const write = (cell, ...content) => row?.querySelector(`[data-cell=${cell}]`)?.replaceChildren(...content);
+  write("status", badge(run.status));
+  write("epoch", `${run.epoch}${run.epochs ? ` of ${run.epochs}` : ""}`);
+  write("accuracy", percent(run.accuracy));
+  write("f1", percent(run.macro_f1));
 }
 
 function showRunning(detail) {
@@ -88,7 +103,7 @@ function showRunning(detail) {
 function newCard(run) {
   const box = document.getElementById("running-card").content.firstElementChild.cloneNode(true);
   const link = box.querySelector("a");
-  link.textContent = `${run.name} · ${run.id}`;
+  link.textContent = `${run.title} · ${run.id}`;
   link.href =
     document.querySelector(`tr[data-run="${CSS.escape(run.id)}"] a`)?.href ??
     `${location.pathname}/${encodeURIComponent(run.id)}`;

@@ -1,16 +1,19 @@
 """Jobs: what waits, runs and has ended, and the forms that start new ones. Pages, and JSON under /api/v1."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, flash, jsonify, make_response, redirect, render_template, request, url_for
 
 from fer_core.errors import FerError
 from fer_core.job.arguments import validate
 from fer_core.job.job import Job
 from fer_core.web.answers import JobDetailAnswer, JobRequest, JobsAnswer, WorkersAnswer
-from fer_core.web.data_choice import MissingDataError
-from fer_core.web.forms import FORMS, arguments_of, check_data, job_form
+from fer_core.web.data_choice import MissingDataError, check_data
+from fer_core.web.forms import FORMS, JobForm, arguments_of, job_form
 from fer_core.web.job_detail import HOW_TO_START
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.problems import status_of
+from fer_core.web.run_list import find_run
 from fer_core.web.safety import changes
 from fer_core.web.service import service
 from fer_core.web.uploads import json_body
@@ -83,15 +86,14 @@ def one(name: str) -> str:
 
 @pages.get("/jobs/new/<task>")
 def new(task: str) -> str:
-    """The form of a task. `?recipe=` and `?network=` say with which settings it begins."""
-    form = job_form(task, request.args, service().environ)
-    return render_template("job_form.html", form=form, sent=None, problem=None)
+    """The form of a task. `?recipe=`, `?network=` and `?like=` (a run) say with which settings it begins."""
+    return render_template("job_form.html", form=_form(task, request.args), sent=None, problem=None)
 
 
 @pages.post("/jobs/new/<task>")
 def send(task: str) -> Response | tuple[str, int]:
     """Sends the job, or shows the form again with what is wrong."""
-    form = job_form(task, request.form, service().environ)
+    form = _form(task, request.form)
     try:
         job = _new(task, arguments_of(form, request.form), unchecked="unchecked" in request.form)
     except FerError as error:
@@ -124,6 +126,12 @@ def resume(name: str) -> Response:
     if job.has_message:
         flash(f"It goes on, in the queue {job.queue}.")
     return redirect(url_for("jobs.one", name=job.id))
+
+
+def _form(task: str, chosen: Mapping[str, str]) -> JobForm:
+    like = request.args.get("like")
+    manifest = find_run(service().paths, like).manifest if like else None
+    return job_form(task, request.args if manifest else chosen, service().environ, like=manifest)
 
 
 def _new(task: str, arguments: dict, *, unchecked: bool) -> Job:

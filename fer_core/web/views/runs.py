@@ -6,17 +6,21 @@ from pathlib import Path
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, send_file, url_for
 
-from fer_core.errors import ConfigError, NotFoundError, did_you_mean
+from fer_core.errors import NotFoundError
 from fer_core.store.export import can_export
 from fer_core.store.files import plain
+from fer_core.store.run_notes import notes_of, save_notes
+from fer_core.store.runs import open_run
 from fer_core.training.history import HISTORY_COLUMNS
 from fer_core.tuning.state import Search, open_search
 from fer_core.web import run_detail
-from fer_core.web.answers import RunDetailAnswer, RunsAnswer, SearchAnswer
+from fer_core.web.answers import OpenQuery, RunDetailAnswer, RunsAnswer, SearchAnswer
 from fer_core.web.exports import OFFERED, exports, write_export
 from fer_core.web.openapi import describes
-from fer_core.web.run_list import SORTS, UNREADABLE, find_history, find_run, id_of, in_order
+from fer_core.web.run_list import find_history, find_run, id_of, is_open
+from fer_core.web.run_query import COLUMNS, PAGE, SORTS, TITLES, RunsQuery, choices, runs_csv, value_of
 from fer_core.web.service import service
+from fer_core.web.uploads import query_fields
 
 pages = Blueprint("runs", __name__)
 searches = Blueprint("searches", __name__)
@@ -24,10 +28,11 @@ api = Blueprint("runs_api", __name__, url_prefix="/api/v1")
 
 
 @api.get("/runs")
-@describes(RunsAnswer)
+@describes(RunsAnswer, query=OpenQuery, problems=(400,))
 def runs() -> Response:
     """All trainings, the newest first."""
-    return jsonify(runs=[plain(vars(line)) for line in service().runs.lines()])
+    only_open = query_fields(OpenQuery).open == "yes"
+    return jsonify(runs=[plain(vars(line)) for line in service().runs.lines() if is_open(line) or not only_open])
 
 
 @api.get("/runs/<run_id>")
@@ -46,22 +51,34 @@ def search(search_id: str) -> Response:
 
 @pages.get("/runs")
 def page() -> str:
-    """All trainings."""
-    sort, recipe, kind = (request.args.get(name, "") for name in ("sort", "recipe", "kind"))
-    sort = sort or "created"
-    if sort not in SORTS:
-        raise ConfigError(f"Runs cannot be sorted by {sort[:60]!r}.", hint=did_you_mean(sort, SORTS))
-    lines = service().runs.lines()
+    """The trainings that the address asks for, a page of them."""
+    query, lines = RunsQuery.of(request.args), service().runs.lines()
+    wanted = query.of_lines(lines)
+    histories = query.of_histories(service().runs.lone_histories(lines))
+    count, start = len(wanted) + len(histories), (query.page - 1) * PAGE
     return render_template(
         "runs.html",
-        runs=in_order(lines, sort=sort, recipe=recipe, kind=kind),
-        histories=service().runs.lone_histories(lines),
-        recipes=sorted({line.name for line in lines if line.status != UNREADABLE}),
-        kinds=sorted({line.kind for line in lines if line.status != UNREADABLE}),
-        chosen={"sort": sort, "recipe": recipe, "kind": kind},
+        query=query,
+        runs=wanted[start : start + PAGE],
+        histories=histories[max(0, start - len(wanted)) : max(0, start + PAGE - len(wanted))],
+        count=count,
+        pages=max(1, -(-count // PAGE)),
+        open=[line.id for line in lines if is_open(line)],
+        archived=sum(line.is_archived for line in lines),
+        choices=choices(lines),
+        columns=COLUMNS,
         sorts=SORTS,
+        titles=TITLES,
+        value_of=value_of,
         most_compared=run_detail.MOST_COMPARED,
     )
+
+
+@pages.get("/runs.csv")
+def list_csv() -> Response:
+    """The same list, all pages of it, to be saved."""
+    text = runs_csv(RunsQuery.of(request.args).of_lines(service().runs.lines()))
+    return send_file(io.BytesIO(text.encode()), mimetype="text/csv", as_attachment=True, download_name="runs.csv")
 
 
 @pages.get("/runs/<run_id>")
@@ -74,6 +91,24 @@ def one(run_id: str) -> str:
     return render_template(
         "run.html", detail=known, has_data=has_data, log=run_detail.log_tail(run.log_txt), **exported
     )
+
+
+@pages.post("/runs/<run_id>/notes")
+def notes(run_id: str) -> Response:
+    """Keeps what somebody says about a run; a field that was not sent stays as it is."""
+    run = open_run(service().paths, run_id)
+    before, sent = notes_of(run), request.form
+    saved = save_notes(
+        run,
+        name=sent.get("name", before.name),
+        tags=sent["tags"].split(",") if "tags" in sent else before.tags,
+        notes=sent.get("notes", before.notes),
+        archived=sent.get("archived", "yes" if before.archived else "") == "yes",
+    )
+    hidden = "It is archived: lists leave it out, unless they are asked for archived runs. Nothing was deleted."
+    shown = "It is in the lists again." if before.archived else "Saved."
+    flash(hidden if saved.archived and not before.archived else shown if not saved.archived else "Saved.")
+    return redirect(url_for("runs.one", run_id=run_id))
 
 
 @pages.post("/runs/<run_id>/exports")
