@@ -19,6 +19,7 @@ from fer_core.errors import ConfigError, FerError
 from fer_core.job.job import ENDED, Job
 from fer_core.job.progress import Look, SearchProgress, about, in_words, run_progress, search_progress, trial_metadata
 from fer_core.store.run import Run, Status
+from fer_core.store.run_notes import notes_of
 from fer_core.training.report import duration, epoch_line
 from fer_core.tuning.stage import parse_trial_name
 from fer_core.tuning.state import list_searches
@@ -177,6 +178,7 @@ def _of_run(run: Run) -> Table:
     left = "" if progress.seconds_left is None else f", at most {duration(progress.seconds_left)} left"
     return new_list(
         run=run.id,
+        name=notes_of(run).name,
         status=status_text(state.status),
         epoch=f"{state.epoch} of {state.epochs}{left}",
         best=f"{best.name} {best.value:.4f} in epoch {best.epoch}" if best else "",

@@ -12,6 +12,7 @@ from fer_core import networks
 from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import DatasetError, FerError
 from fer_core.evaluation.analysis_data import data_for, training_hashes
+from fer_core.evaluation.answers import load_answers
 from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.gate import Comparison, Difference, compare
 from fer_core.evaluation.predict import predict_side_by_side
@@ -51,16 +52,40 @@ class Paired(NamedTuple):
         return counts | {"macro_f1": _plain(self.comparison.macro_f1), "recall": named}
 
 
+def saved_difference(first: Run, second: Run) -> Paired | None:
+    """Returns how two runs differ on the same test images by the answers that they keep; None where these do not do.
+
+    Takes some ten milliseconds, and needs neither images nor models. Raises ArtifactError for answers that are damaged.
+    """
+    ours, theirs = (load_answers(run.answers_npz) for run in (first, second))
+    if ours is None or theirs is None or set(ours.labels) != set(theirs.labels) or not len(ours.hashes):
+        return None
+    columns = np.array([ours.labels.index(label) for label in theirs.labels])
+    truths = ours.truth.astype(np.int64), columns[theirs.truth]
+    orders = [np.lexsort(keys) for keys in zip(truths, (ours.hashes, theirs.hashes), strict=True)]
+    for one, other in ((ours.hashes, theirs.hashes), truths):
+        if not np.array_equal(one[orders[0]], other[orders[1]]):
+            return None
+    said = ours.predicted.astype(np.int64)[orders[0]], columns[theirs.predicted][orders[1]]
+    return _paired(truths[0][orders[0]], *said, labels=ours.labels)
+
+
 def paired_difference(paths: Paths, first: Run, second: Run) -> Paired:
     """Returns how two runs of the same split differ on its test images.
 
     Raises:
         ArtifactError: a model is missing or cannot be loaded. DatasetError: the images are not there any more.
     """
+    if (saved := saved_difference(first, second)) is not None:
+        return saved
     models = [find_model(str(run.folder), paths) for run in (first, second)]
     (truth, ours), (_, theirs) = (_cached_predictions(model, paths) for model in models)
     labels = models[0].labels
     theirs = np.array([labels.index(label) for label in models[1].labels])[theirs]
+    return _paired(truth, ours, theirs, labels=labels)
+
+
+def _paired(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray, *, labels: tuple[str, ...]) -> Paired:
     comparison = compare(truth, ours, theirs, classes=len(labels), confidence=CONFIDENCE, seed=0)
     only_first, only_second = ((a == truth) & (b != truth) for a, b in ((ours, theirs), (theirs, ours)))
     return Paired(len(truth), labels, comparison, int(only_first.sum()), int(only_second.sum()))

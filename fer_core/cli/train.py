@@ -26,6 +26,7 @@ from fer_core.recipes import DEFAULT_RECIPE, QUICK_RECIPE, fitted_to, starting_c
 from fer_core.store.export import FORMATS, Format
 from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run
+from fer_core.store.run_notes import notes_of
 from fer_core.store.runs import latest_unfinished, list_runs, open_run
 from fer_core.training.history import History, list_histories
 
@@ -243,7 +244,8 @@ def _show_histories(console: Console, paths: Paths) -> None:
         except ArtifactError:  # a broken run must not hide the others; its CSV is listed as a file
             continue
         accuracy = (manifest.scores or {}).get("accuracy")
-        known[manifest.history_csv] = {"run_id": run.id, "recipe": manifest.recipe, "test_accuracy": accuracy}
+        named = {"run_id": run.id, "recipe": manifest.recipe, "called": notes_of(run).name}
+        known[manifest.history_csv] = named | {"test_accuracy": accuracy}
     found = list_histories(paths.history, known)
     print_histories(console, found)
     with_rows = [history for history in found if history.curve]
@@ -258,7 +260,7 @@ def print_histories(console: Console, histories: Sequence[History]) -> None:
     is_narrow = console.width < NARROW_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, 1 if is_narrow else 2, 0, 0), header_style="bold")
     table.add_column("date (UTC)", no_wrap=True)
-    table.add_column("recipe, run or file" if is_narrow else "recipe", overflow="fold")
+    table.add_column("name, run or file" if is_narrow else "name or recipe", overflow="fold")
     for column in ("epochs", "best (epoch)", "last", "test"):
         table.add_column(column, justify="right", no_wrap=True)
     if not is_narrow:
@@ -282,7 +284,7 @@ def _cells(history: History) -> list[str]:
     mark = "" if history.has_validation else "*"
     return [
         f"{history.date:%Y-%m-%d %H:%M}",
-        history.recipe or "–",
+        history.called or history.recipe or "–",
         str(len(history.rows)),
         f"{history.best[1]:.1%}{mark} ({history.best[0]:>2})" if history.best else "–",
         f"{curve[-1][1]:.1%}{mark}" if curve else "–",

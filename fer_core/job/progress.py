@@ -12,6 +12,7 @@ from fer_core.paths import Paths
 from fer_core.store.files import utc_now
 from fer_core.store.lock import is_taken
 from fer_core.store.run import Run, State, read_metrics
+from fer_core.store.run_notes import notes_of
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.stage import parse_trial_name, slot_count, slot_lock, work_left
@@ -206,10 +207,11 @@ def trial_metadata(search: Search) -> list[dict[str, Any]]:
 
 
 def about(job: Job) -> str:
-    """Returns what a job is about: its recipe, or the model that it looks at."""
-    arguments = job.order.arguments
+    """Returns what a job is about: the name that somebody gave its run, its recipe, or the model that it looks at."""
+    arguments, run = job.order.arguments, job.run
     return str(
-        arguments.get("recipe")
+        (run and notes_of(run).name)
+        or arguments.get("recipe")
         or arguments.get("run")
         or arguments.get("source")
         or (job.id if job.run or job.search else "")

@@ -49,8 +49,10 @@ class History:
     rows: tuple[Row, ...] = ()
     problem: str = ""
     run_id: str | None = None
-    """Of the run that wrote it, as are recipe and accuracy on test."""
+    """Of the run that wrote it, as are recipe, name and accuracy on test."""
     recipe: str | None = None
+    called: str = ""
+    """What somebody called that run."""
     test_accuracy: float | None = None
 
     @property
@@ -71,8 +73,8 @@ class History:
 
     @property
     def name(self) -> str:
-        """What the run is called in lists: its recipe, else the file's name."""
-        return self.recipe or self.path.stem
+        """What the run is called in lists: its own name, its recipe, else the file's name."""
+        return self.called or self.recipe or self.path.stem
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, float | None]]) -> None:
@@ -110,7 +112,7 @@ def list_histories(folder: Path, runs: Mapping[str, Mapping[str, Any]] | None = 
     """Returns every `*.csv` directly in `folder`, oldest first; one that cannot be read has a `problem`, no rows.
 
     Args:
-        runs: CSV file name → `run_id`, `recipe` and `test_accuracy` of the run that wrote it.
+        runs: CSV file name → `run_id`, `recipe`, `called` and `test_accuracy` of the run that wrote it.
     """
     histories = []
     for path in folder.glob("*.csv"):

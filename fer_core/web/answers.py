@@ -216,6 +216,8 @@ class JobDetailAnswer(JobAnswer):
     worker: str | None
     log: str
     """The end of what its process printed."""
+    files: list[str]
+    """Of a study: its report and tables."""
 
 
 class WorkersAnswer(_Documented):
@@ -237,11 +239,34 @@ class SearchAnswer(_Documented):
     search: dict[str, Any]
     seconds: float | None
     seconds_left: float | None
+    done: Share
+    """How much of it is done, the confirmations too."""
     running: list[dict[str, Any]]
     parameters: list[dict[str, Any]]
     trials: list[dict[str, Any]]
     best_over_time: list[dict[str, Any]]
     best_toml: str | None
+
+
+class SurfaceQuery(_Documented, extra="forbid"):
+    """The two settings of a map; empty: the most important ones."""
+
+    x: Annotated[str, Field(max_length=100)] = ""
+    y: Annotated[str, Field(max_length=100)] = ""
+
+
+class SearchSettingsAnswer(_Documented):
+    """What the finished trials of a search say about its settings."""
+
+    trials: int
+    needed: int
+    """With fewer finished trials nothing is said."""
+    explained: float | None
+    """R² for trials that were left out; at 0 or below, the rest is chance."""
+    settings: list[dict[str, Any]]
+    """name, share (0..1 of all settings together) and spread, the most important first."""
+    surface: dict[str, Any] | None
+    """x and y, their points xs and ys, and the expected scores, a row for each of ys."""
 
 
 class DataRequest(_Documented, extra="forbid", strict=True):

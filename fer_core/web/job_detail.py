@@ -7,6 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError, FerError
@@ -18,11 +21,15 @@ from fer_core.job.progress import Look, about, run_progress, search_progress, wa
 from fer_core.paths import Paths
 from fer_core.store.files import Clock, plain
 from fer_core.tuning.entries import Entry, is_finished, objective_value
-from fer_core.tuning.state import Summary, list_searches, load_state, open_search, summary
+from fer_core.tuning.importance import LEAST_TRIALS, Findings, findings
+from fer_core.tuning.stage import CONFIRMATION_SEEDS
+from fer_core.tuning.state import Search, Summary, list_searches, load_state, open_search, summary
 from fer_core.web.answers import JobAnswer
-from fer_core.web.run_detail import log_tail
+from fer_core.web.run_detail import lies_in, log_tail
 
 ENDED_SHOWN = 50
+MOST_READINGS = 200
+"""Tables of a study that its page lists; all are in its folder."""
 HOW_TO_START = "`python -m jobs up` starts broker and workers on this machine; $FER_BROKER_URL names another broker."
 _BROKER_SECONDS = 2.0
 """So long an answer of the broker's holds: each takes up to two seconds."""
@@ -56,6 +63,8 @@ class JobList:
     def __init__(self, paths: Paths, environ: Mapping[str, str], clock: Clock):
         self._paths, self._environ, self._clock = paths, environ, clock
         self._importing = threading.Lock()
+        # Takes about a second; another trial that has ended makes it another question.
+        self._findings = lru_cache(64)(self._find)
         self.broker_state = SharedAnswer(self._broker_state, fresh_seconds=_BROKER_SECONDS)
         """Whether the broker answers, and who takes jobs from which queue; takes up to two seconds."""
 
@@ -66,6 +75,10 @@ class JobList:
     def resume(self, name: str) -> Job:
         """Returns the job that goes on with a job, a run or a search, sent. Raises FerError as `submit` does."""
         return self._sent(resume_job(self._paths, name))
+
+    def find(self, name: str) -> Job:
+        """Returns a job. Raises JobError if there is none."""
+        return find_job(self._paths, name)
 
     def cancel(self, name: str) -> Job:
         """Asks for the end of a job and returns it. Raises JobError."""
@@ -89,6 +102,7 @@ class JobList:
         logs = sorted((job.folder / "output").glob("s*.txt"), key=lambda path: path.stat().st_mtime)
         more = {"worker": owner["worker"] if owner else None, "log": log_tail(logs[-1] if logs else job.log)}
         own = {name: metadata[name] for name in ("arguments", "result", "crashes")}
+        own["files"] = list(study_files(job)) if job.study is not None else []
         return plain(self._line(job, metadata) | own | more)
 
     def searches(self) -> list[Summary]:
@@ -114,6 +128,7 @@ class JobList:
             "search": progress.summary._asdict(),
             "seconds": progress.seconds,
             "seconds_left": progress.seconds_left,
+            "done": _done(search, progress.summary),
             "running": [trial._asdict() for trial in progress.running],
             "parameters": [parameter.model_dump(mode="json") for parameter in search.parameters],
             "trials": trials,
@@ -121,6 +136,26 @@ class JobList:
             "best_toml": best_toml,
         }
         return plain(found)
+
+    def settings(self, search_id: str, x: str, y: str) -> dict[str, Any]:
+        """Returns what a search's trials say about its settings, as plain values. Raises ArtifactError, ConfigError."""
+        state = load_state(open_search(self._paths, search_id))
+        ended = sum(is_finished(entry) for entry in state.trials)
+        none = {"trials": ended, "needed": LEAST_TRIALS, "explained": None, "settings": [], "surface": None}
+        if ended < LEAST_TRIALS:
+            return none
+        found = self._findings(search_id, ended, x, y)
+        if found is None:
+            return none
+        named = {
+            "settings": [one._asdict() for one in found.settings],
+            "surface": found.surface and found.surface._asdict(),
+        }
+        return plain(found._asdict() | named | {"needed": LEAST_TRIALS})
+
+    def _find(self, search_id: str, _ended: int, x: str, y: str) -> Findings | None:
+        search = open_search(self._paths, search_id)
+        return findings(load_state(search).entries, search.parameters, x=x, y=y)
 
     def _broker_state(self) -> dict[str, Any]:
         state = {"reachable": True, "problem": "", "hint": "", "waiting": None, "queues": {}, "workers": []}
@@ -172,15 +207,35 @@ class JobList:
         with suppress(FerError):
             if job.search is not None:
                 progress = search_progress(job.search, now=self._clock())
-                found = progress.summary
-                wanted = found.max_trials if not found.confirming else found.asked + found.confirming
-                done = (found.completed + found.failed + found.confirmations) / wanted
-                return min(1.0, done), progress.seconds_left
+                return _done(job.search, progress.summary), progress.seconds_left
             if job.run is not None:
                 progress = run_progress(job.run)
                 epoch, epochs = progress.state.epoch, progress.state.epochs
                 return min(1.0, epoch / epochs) if epochs else None, progress.seconds_left
+            if job.study is not None and (read := job.study.progress()) is not None:
+                started = job.notes.started_utc
+                seconds = (self._clock() - datetime.fromisoformat(started)).total_seconds() if started else 0.0
+                left = seconds * (read.files - read.read) / read.read if read.read and seconds > 0 else None
+                return read.read / read.files, left
         return None, None
+
+
+def study_files(job: Job) -> dict[str, Path]:
+    """Returns the tables and the report of a study, by their names in its folder; of tables of readings the first."""
+    tables = sorted(path for kind in ("csv", "parquet") for path in job.folder.glob(f"*.{kind}"))
+    readings = sorted(path for kind in ("csv", "parquet") for path in job.folder.glob(f"readings/**/*.{kind}"))
+    report = [job.folder / "report.html"]
+    found = [path for path in (*report, *tables, *readings[:MOST_READINGS]) if lies_in(job.folder, path)]
+    return {path.relative_to(job.folder).as_posix(): path for path in found}
+
+
+def _done(search: Search, found: Summary) -> float:
+    """Returns how much of a search is done, 0..1, with the confirmations that come after its trials."""
+    if found.status == "SUCCEEDED":
+        return 1.0
+    again = CONFIRMATION_SEEDS * min(search.spec.confirm_top, found.max_trials)
+    wanted = found.asked + found.confirming if found.confirming else found.max_trials + again
+    return min(1.0, (found.completed + found.failed + found.confirmations) / wanted)
 
 
 def _best_over_time(entries: list[Entry], objective: str) -> list[dict[str, Any]]:

@@ -98,21 +98,21 @@ def evaluation(run: Run) -> dict[str, Any] | None:
 def plots(run: Run) -> dict[str, Path]:
     """Returns the run's pictures by their names."""
     found = [path for folder in (run.plots, run.folder) for path in sorted(folder.glob("[!.]*.png"))]
-    return {path.name: path for path in found if _lies_in(run.folder, path)}
+    return {path.name: path for path in found if lies_in(run.folder, path)}
 
 
 def files(run: Run) -> dict[str, Path]:
     """Returns the files that may be taken away, by the names under which they are; only those that there are."""
     names = ("model.h5", "model.tflite", "labels.json", "history.csv", "manifest.json", "evaluation.json", "log.txt")
     offered = {name: run.folder / name for name in names}
-    if _lies_in(run.history, run.history_csv):
+    if lies_in(run.history, run.history_csv):
         offered["history.csv"] = run.history_csv
-    return {name: path for name, path in offered.items() if _lies_in(path.parent, path)}
+    return {name: path for name, path in offered.items() if lies_in(path.parent, path)}
 
 
 def log_tail(path: Path) -> str:
     """Returns the end of a log, whole lines; '' where there is none."""
-    if not _lies_in(path.parent, path):
+    if not lies_in(path.parent, path):
         return ""
     try:
         with path.open("rb") as file:
@@ -130,6 +130,7 @@ class ComparedRun:
 
     id: str
     name: str
+    title: str
     scored_on: str
     """The test images in words: scores of other ones say little beside these. '' where there are no scores."""
     epochs: list[dict[str, Any]]
@@ -146,8 +147,9 @@ class ComparedRun:
 def comparison(paths: Paths, names: list[str], *, image_by_image: bool) -> dict[str, Any]:
     """Returns what is shown of runs and histories side by side, each once.
 
-    `groups` has them by their test images. `pairs` can be compared image by image, which takes some seconds the first
-    time: where that is wanted, `paired` has a sentence for each. Raises ConfigError for too many, ArtifactError for one
+    `groups` has them by their test images. `paired` has a sentence for each two that were asked about the same images
+    and keep their answers. `pairs` are others that can be compared so, which takes some seconds the first time: where
+    that is wanted, they are in `paired`, too. Raises ConfigError for too many, ArtifactError for one
     there is not.
     """
     names = list(dict.fromkeys(names))
@@ -157,14 +159,16 @@ def comparison(paths: Paths, names: list[str], *, image_by_image: bool) -> dict[
     groups: dict[str, list[ComparedRun]] = {}
     for one in sorted(every, key=lambda one: not one.scored_on):
         groups.setdefault(one.scored_on or "Not scored on test images", []).append(one)
-    pairs = _pairs(every)
-    charts = [{"id": one.id, "name": one.name, "epochs": one.epochs, "per_class": one.per_class} for one in every]
+    paired = [(*two, said) for two in _pairs(every, "scored_on") if (said := _saved_sentence(paths, *two))]
+    done = {second.id for _, second, _ in paired}
+    pairs = [two for two in _pairs(every, "split_fingerprint") if two[1].id not in done]
+    charts = [{"id": one.id, "name": one.title, "epochs": one.epochs, "per_class": one.per_class} for one in every]
     return {
         "runs": every,
         "groups": groups,
         "differing": _differing(every),
-        "pairs": pairs,
-        "paired": [(*pair, _paired_sentence(paths, *pair)) for pair in pairs] if image_by_image else [],
+        "paired": paired + ([(*pair, _paired_sentence(paths, *pair)) for pair in pairs] if image_by_image else []),
+        "pairs": pairs if not image_by_image else [],
         "data": plain(charts),
     }
 
@@ -183,7 +187,7 @@ def _compared(paths: Paths, name: str) -> ComparedRun:
         _, accuracy = history.best or (0, None)
         images = f"Validation, as {history.path.name} says: unknown images, and the best of all epochs"
         rows = [dict(row) for row in history.rows]
-        return ComparedRun(name, history.path.name, images if history.best else "", rows, accuracy)
+        return ComparedRun(name, history.path.name, history.path.name, images if history.best else "", rows, accuracy)
     run = find_run(paths, name)
     line, manifest = run_line(run), run.manifest
     settings = manifest.config.model_dump(mode="json")
@@ -196,7 +200,7 @@ def _compared(paths: Paths, name: str) -> ComparedRun:
         split_fingerprint=manifest.split_fingerprint,
         settings={"recipe": manifest.recipe} | settings | options,
         per_class=scores.get("per_class", {}),
-        **line.model_dump(include={"id", "name", "accuracy", "accuracy_interval", "macro_f1"}),
+        **line.model_dump(include={"id", "name", "title", "accuracy", "accuracy_interval", "macro_f1"}),
     )
 
 
@@ -211,12 +215,22 @@ def _differing(every: list[ComparedRun]) -> dict[str, list[Any]]:
     return {name: [one.settings.get(name) for one in every] for name in differ}
 
 
-def _pairs(every: list[ComparedRun]) -> list[tuple[ComparedRun, ComparedRun]]:
-    """Returns those that can be compared image by image, each with the first one of its test images."""
+def _pairs(every: list[ComparedRun], alike: str) -> list[tuple[ComparedRun, ComparedRun]]:
+    """Returns those that were scored alike by that field, each with the first one that was."""
     firsts: dict[str, ComparedRun] = {}
     scored = [one for one in every if one.split_fingerprint and one.accuracy is not None]
-    both = [(firsts.setdefault(one.split_fingerprint, one), one) for one in scored]
+    both = [(firsts.setdefault(getattr(one, alike), one), one) for one in scored]
     return [(first, second) for first, second in both if first is not second]
+
+
+def _saved_sentence(paths: Paths, first: ComparedRun, second: ComparedRun) -> str:
+    from fer_core.cli.paired import saved_difference
+
+    try:
+        found = saved_difference(find_run(paths, first.id), find_run(paths, second.id))
+    except FerError:
+        return ""
+    return found.sentence() if found else ""
 
 
 def _paired_sentence(paths: Paths, first: ComparedRun, second: ComparedRun) -> str:
@@ -252,6 +266,6 @@ def _data_report(run: Run) -> list[str]:
         return []
 
 
-def _lies_in(folder: Path, path: Path) -> bool:
+def lies_in(folder: Path, path: Path) -> bool:
     """Whether a file is there, and no link that leads out of the folder: a run's folder may be from elsewhere."""
     return path.is_file() and path.resolve().is_relative_to(folder.resolve())

@@ -7,4 +7,4 @@ const place = document.getElementById("curves");
 const names = runs.map((run) => run.name);
 const nameOf = (run) =>
   names.filter((name) => name === run.name).length > 1 ? `${run.name} ${run.id.split("-").at(-1)}` : run.name;
-if (place) new Curves(place).show(runs.map((run) => ({ name: nameOf(run), epochs: run.epochs })));
+if (place) new Curves(place, { controls: true }).show(runs.map((run) => ({ name: nameOf(run), epochs: run.epochs })));

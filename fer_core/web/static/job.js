@@ -1,6 +1,7 @@
 // A job's page: how far it is and what it prints, until it ends.
 import { duration } from "./format.js";
 import { badge } from "./island.js";
+import { tell } from "./notify.js";
 import { poll } from "./poll.js";
 
 const place = document.getElementById("job");
@@ -11,6 +12,7 @@ log.scrollTop = log.scrollHeight;
 
 function show(job) {
   if (!job.is_open || (!pages.linked && (job.run || job.search))) {
+    if (!job.is_open) tell(job.status.toLowerCase());
     location.reload();
     return false;
   }

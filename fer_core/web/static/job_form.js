@@ -28,7 +28,7 @@ function stateOf(field) {
 }
 
 const search = document.getElementById("find-setting");
-search.closest(".field").hidden = false;
+search.closest(".field").classList.remove("unready");
 search.addEventListener("input", () => {
   const wanted = search.value.trim().toLowerCase().replaceAll("_", " ");
   for (const field of document.querySelectorAll("[data-setting]"))

@@ -1,4 +1,6 @@
 // Asks an address again and again, not while the page is hidden, and more slowly while it does not answer.
+import { isWaitedFor } from "./notify.js";
+
 const LONGEST_SECONDS = 30;
 
 /** Calls `shown(answer)` with each JSON answer until that returns false. */
@@ -6,7 +8,7 @@ export async function poll(address, seconds, shown) {
   let wait = seconds;
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * wait));
-    if (document.hidden) continue;
+    if (document.hidden && !isWaitedFor()) continue;
     const answer = await ask(address);
     wait = answer ? seconds : Math.min(LONGEST_SECONDS, 2 * wait);
     if (answer && shown(answer) === false) return;

@@ -75,7 +75,7 @@ function showRuns({ runs }) {
       ask(running.dataset.one.replace("RUN", encodeURIComponent(id))).then((ended) => ended && showRow(ended.run));
     }
   open = now;
-  running.hidden = !cards.size;
+  running.hidden = !now.size;
   follow();
 }
 
@@ -101,19 +101,16 @@ function showRunning(detail) {
 }
 
 function newCard(run) {
-  const box = document.getElementById("running-card").content.firstElementChild.cloneNode(true);
-  const link = box.querySelector("a");
-  link.textContent = `${run.title} · ${run.id}`;
-  link.href =
-    document.querySelector(`tr[data-run="${CSS.escape(run.id)}"] a`)?.href ??
-    `${location.pathname}/${encodeURIComponent(run.id)}`;
-  document.getElementById("running-cards").append(box);
+  let box = document.querySelector(`[data-card="${CSS.escape(run.id)}"]`);
+  if (!box) {
+    box = document.getElementById("running-card").content.firstElementChild.cloneNode(true);
+    const link = box.querySelector("a");
+    link.textContent = `${run.title} · ${run.id}`;
+    link.href = `${location.pathname}/${encodeURIComponent(run.id)}`;
+    document.getElementById("running-cards").append(box);
+  }
   const progress = box.querySelector("progress");
   progress.setAttribute("aria-label", `How far ${run.id} is`);
-  return {
-    box,
-    progress,
-    words: box.querySelector("p"),
-    curves: new Curves(box.querySelector("[data-curves]"), { columns: ["loss", "accuracy"], height: 150 }),
-  };
+  const curves = new Curves(box.querySelector("[data-curves]"), { columns: ["accuracy"], height: 150 });
+  return { box, progress, words: box.querySelector("p"), curves };
 }

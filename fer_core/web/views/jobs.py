@@ -2,15 +2,26 @@
 
 from collections.abc import Mapping
 
-from flask import Blueprint, Response, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
 
-from fer_core.errors import FerError
+from fer_core.errors import FerError, NotFoundError
 from fer_core.job.arguments import validate
 from fer_core.job.job import Job
 from fer_core.web.answers import JobDetailAnswer, JobRequest, JobsAnswer, WorkersAnswer
 from fer_core.web.data_choice import MissingDataError, check_data
 from fer_core.web.forms import FORMS, JobForm, arguments_of, job_form
-from fer_core.web.job_detail import HOW_TO_START
+from fer_core.web.job_detail import HOW_TO_START, study_files
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.problems import status_of
 from fer_core.web.run_list import find_run
@@ -20,6 +31,8 @@ from fer_core.web.uploads import json_body
 
 pages = Blueprint("jobs", __name__)
 api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
+REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+"""Of a study's report, which names files of others: it has styles, and nothing else that a browser would do."""
 _CHANGE = {"body": json_content(None), "status": 202, "problems": (400, 403, 404, 413, 415)}
 
 
@@ -82,6 +95,21 @@ def page() -> str:
 def one(name: str) -> str:
     """One job."""
     return render_template("job.html", job=service().jobs.detail(name), how_to_start=HOW_TO_START)
+
+
+@pages.get("/jobs/<name>/files/<path:file>")
+def file(name: str, file: str) -> Response:
+    """A table or the report of a study: the report to be read, in a policy of its own; all else to be saved."""
+    job = service().jobs.find(name)
+    path = study_files(job).get(file) if job.study is not None else None
+    if path is None:
+        raise NotFoundError(f"Job {name} has no file {file[:60]!r}.", hint="Its page lists those that it has.")
+    is_report = file == "report.html" and "save" not in request.args
+    saved_as = f"{job.id}_{file.replace('/', '_')}"
+    response = send_file(path.resolve(), as_attachment=not is_report, download_name=saved_as)
+    if is_report:
+        response.headers["Content-Security-Policy"] = REPORT_POLICY
+    return response
 
 
 @pages.get("/jobs/new/<task>")

@@ -14,7 +14,14 @@ from fer_core.store.runs import open_run
 from fer_core.training.history import HISTORY_COLUMNS
 from fer_core.tuning.state import Search, open_search
 from fer_core.web import run_detail
-from fer_core.web.answers import OpenQuery, RunDetailAnswer, RunsAnswer, SearchAnswer
+from fer_core.web.answers import (
+    OpenQuery,
+    RunDetailAnswer,
+    RunsAnswer,
+    SearchAnswer,
+    SearchSettingsAnswer,
+    SurfaceQuery,
+)
 from fer_core.web.exports import OFFERED, exports, write_export
 from fer_core.web.openapi import describes
 from fer_core.web.run_list import find_history, find_run, id_of, is_open
@@ -49,6 +56,14 @@ def search(search_id: str) -> Response:
     return jsonify(service().jobs.search(search_id))
 
 
+@api.get("/searches/<search_id>/settings")
+@describes(SearchSettingsAnswer, query=SurfaceQuery, problems=(400, 404))
+def search_settings(search_id: str) -> Response:
+    """Which settings of a search mattered, by its trials so far. The first answer takes some seconds."""
+    query = query_fields(SurfaceQuery)
+    return jsonify(service().jobs.settings(search_id, query.x, query.y))
+
+
 @pages.get("/runs")
 def page() -> str:
     """The trainings that the address asks for, a page of them."""
@@ -63,7 +78,7 @@ def page() -> str:
         histories=histories[max(0, start - len(wanted)) : max(0, start + PAGE - len(wanted))],
         count=count,
         pages=max(1, -(-count // PAGE)),
-        open=[line.id for line in lines if is_open(line)],
+        open=[line for line in lines if is_open(line)],
         archived=sum(line.is_archived for line in lines),
         choices=choices(lines),
         columns=COLUMNS,

@@ -1,7 +1,7 @@
 // The same as a chart, as a table.
 
 /** Returns a table of series: a row for each x, a column for each series. */
-export function tableOf(series, { title, xName, format }) {
+export function tableOf(series, { title, xName, xFormat, format }) {
   const table = document.createElement("table");
   table.append(Object.assign(document.createElement("caption"), { textContent: title ?? "", className: "unseen" }));
   const values = series.map((one) => new Map(one.points));
@@ -11,7 +11,7 @@ export function tableOf(series, { title, xName, format }) {
   const body = table.createTBody();
   for (const x of xs) {
     const row = body.insertRow();
-    row.append(heading("row", String(x)));
+    row.append(heading("row", (xFormat ?? String)(x)));
     for (const points of values) row.insertCell().textContent = points.has(x) ? format(points.get(x)) : "–";
   }
   return table;

@@ -9,7 +9,8 @@ const EDGE = { left: 52, right: 14, top: 10, bottom: 34 };
 
 /**
  * A chart in `place`. A series is {name, points: [[x, y], …], colour: 1..8, dashed, dots, lineless}.
- * Options: title, xName, format (of y), height, log (of y), empty (words where there is nothing yet).
+ * Options: title, xName, xFormat, format (of y), height, log (of y), empty (words where there is nothing yet).
+ * Dragging over it shows a part of the axis; `set` changes options.
  */
 export class LineChart {
   #place;
@@ -18,6 +19,7 @@ export class LineChart {
   #hidden = new Set();
   #drawing = null;
   #x = null;
+  #range = null;
   #readout;
   #parts;
 
@@ -28,12 +30,14 @@ export class LineChart {
       title: element("h3", "chart-title", this.#options.title),
       figure: element("div"),
       legend: element("div", "chart-legend"),
+      whole: Object.assign(element("button", "button small", "Show the whole"), { type: "button", hidden: true }),
       table: element("details"),
     };
     parts.table.append(element("summary", "", "As a table"), element("div", "scroll"));
     parts.table.addEventListener("toggle", () => this.#fillTable());
     place.classList.add("chart");
-    place.replaceChildren(...(this.#options.title ? [parts.title] : []), parts.figure, parts.legend, parts.table);
+    place.replaceChildren(...(this.#options.title ? [parts.title] : []), parts.figure, parts.whole, parts.legend, parts.table);
+    parts.whole.addEventListener("click", () => this.#zoom(null));
     this.#parts = parts;
     this.#readout = new Readout(place);
     new ResizeObserver(() => this.#draw()).observe(parts.figure);
@@ -51,8 +55,25 @@ export class LineChart {
     this.#fillTable();
   }
 
+  /** Changes options: log, xName, xFormat. Another axis is shown whole. */
+  set(options) {
+    if (options.xName && options.xName !== this.#options.xName) this.#range = null;
+    Object.assign(this.#options, options);
+    this.#zoom(this.#range);
+  }
+
   get #visible() {
-    return this.#series.filter((one) => !this.#hidden.has(one.name));
+    const [from, to] = this.#range ?? [-Infinity, Infinity];
+    return this.#series
+      .filter((one) => !this.#hidden.has(one.name))
+      .map((one) => ({ ...one, points: one.points.filter(([x]) => x >= from && x <= to) }))
+      .filter((one) => one.points.length);
+  }
+
+  #zoom(range) {
+    this.#range = range;
+    this.#parts.whole.hidden = !range;
+    this.#draw();
   }
 
   #draw() {
@@ -116,8 +137,14 @@ export class LineChart {
         ]),
       ]),
     );
-    const columns = wholeTicks(lowest, highest, width / 90).map((mark) =>
-      svg("text", { class: "axis-text", x: x(mark), y: bottom + 17, "text-anchor": "middle" }, [String(mark)]),
+    const { xFormat } = this.#options;
+    const shown = xFormat
+      ? ticks(lowest, highest, Math.max(1, Math.floor(width / 130))).filter((mark) => mark >= lowest && mark <= highest)
+      : wholeTicks(lowest, highest, width / 90);
+    const columns = shown.map((mark) =>
+      svg("text", { class: "axis-text", x: x(mark), y: bottom + 17, "text-anchor": "middle" }, [
+        (xFormat ?? String)(mark),
+      ]),
     );
     return [
       ...rows,
@@ -127,7 +154,32 @@ export class LineChart {
   }
 
   #listen(root) {
-    root.addEventListener("pointermove", (event) => this.#readAt(this.#nearest(event)));
+    let from = null;
+    const band = svg("rect", { class: "chosen-band", y: EDGE.top, height: this.#options.height - EDGE.bottom - EDGE.top });
+    const at = (event) => event.clientX - root.getBoundingClientRect().left;
+    root.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch" || event.button) return;
+      from = at(event);
+      root.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    root.addEventListener("pointerup", (event) => {
+      const edges = [from, at(event)].sort((a, b) => a - b);
+      const isWide = from !== null && edges[1] - edges[0] > 8;
+      from = null;
+      band.remove();
+      if (!isWide) return;
+      const { xs, x } = this.#drawing;
+      const inside = xs.filter((one) => x(one) >= edges[0] && x(one) <= edges[1]);
+      if (inside.length > 1) this.#zoom([inside[0], inside.at(-1)]);
+    });
+    root.addEventListener("pointermove", (event) => {
+      this.#readAt(this.#nearest(event));
+      if (from === null) return;
+      band.setAttribute("x", Math.min(from, at(event)));
+      band.setAttribute("width", Math.abs(at(event) - from));
+      root.append(band);
+    });
     root.addEventListener("pointerleave", () => this.#readAt(null));
     root.addEventListener("blur", () => this.#readAt(null));
     root.addEventListener("keydown", (event) => this.#key(event));
@@ -158,12 +210,12 @@ export class LineChart {
     if (value == null) return this.#readout.hide();
     cursor.setAttribute("x1", x(value));
     cursor.setAttribute("x2", x(value));
-    const { format, xName } = this.#options;
+    const { format, xName, xFormat } = this.#options;
     const found = this.#visible
       .map((one) => ({ one, y: one.points.find(([at]) => at === value)?.[1] }))
       .filter((entry) => entry.y != null);
     this.#readout.show(
-      `${xName} ${value}`,
+      `${xName} ${(xFormat ?? String)(value)}`,
       found.map(({ one, y }) => ({ mark: sample(one), words: `${one.name}: ${format(y)}` })),
       { x: x(value), y: EDGE.top, width },
     );

@@ -18,7 +18,7 @@ export class Readout {
     });
     this.#box.replaceChildren(Object.assign(document.createElement("strong"), { textContent: title }), ...rows);
     this.#box.hidden = false;
-    const drawing = this.#place.querySelector("svg[tabindex]");
+    const drawing = this.#place.querySelector('svg[role="img"]');
     this.#box.style.top = `${drawing.getBoundingClientRect().top - this.#place.getBoundingClientRect().top + y + 6}px`;
     this.#box.style.left = x < width / 2 ? `${x + 12}px` : "auto";
     this.#box.style.right = x < width / 2 ? "auto" : `${width - x + 12}px`;
