@@ -47,7 +47,7 @@ class Findings(NamedTuple):
 
     trials: int
     explained: float
-    """R² of the trees for trials that they have not seen; at 0 or below, what they say of settings is chance."""
+    """R² of the trees for trials that they have not seen; near 0 or below, what they say of settings is chance."""
     settings: list[Importance]
     """The most important first."""
     surface: Surface | None

@@ -262,7 +262,7 @@ class SearchSettingsAnswer(_Documented):
     needed: int
     """With fewer finished trials nothing is said."""
     explained: float | None
-    """R² for trials that were left out; at 0 or below, the rest is chance."""
+    """R² for trials that were left out; near 0 or below, the rest is chance."""
     settings: list[dict[str, Any]]
     """name, share (0..1 of all settings together) and spread, the most important first."""
     surface: dict[str, Any] | None

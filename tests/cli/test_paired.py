@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_core.cli.paired import setback
+from fer_core.cli.paired import saved_difference, setback
 from fer_core.store.files import read_json, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
+from tests.jobs.parts import make_finished_run
 
 
 @pytest.fixture
@@ -65,3 +66,28 @@ def test_where_no_comparison_is_possible_the_reason_is_said(said, run, before):
     classic = manifest["config"] | {"validation": "test"}
     write_json(run.folder / "manifest.json", manifest | {"config": classic})
     assert said(now=0.1, then=0.9).endswith(": one of them has seen all of the test images.")
+
+
+def answered(run: Run, predicted: np.ndarray, *, hashes: np.ndarray, labels=("angry", "happy")) -> Run:
+    """Returns the run with these answers to images, of which each second one is the second class."""
+    truth = np.arange(len(predicted)) % 2
+    content = {"labels": np.array(labels), "probabilities": np.eye(2)[predicted], "truth": truth}
+    np.savez(run.answers_npz, **content, predicted=predicted.astype(np.uint16), hashes=hashes.astype(np.uint64))
+    return run
+
+
+def test_answers_that_runs_keep_are_compared_without_images_whatever_their_order(paths):
+    first, second, third = (make_finished_run(paths, minutes=minutes) for minutes in range(3))
+    truth, hashes = np.arange(200) % 2, np.arange(200) + 1000
+    answered(first, np.where(np.arange(200) < 150, truth, 1 - truth), hashes=hashes)
+    answered(second, truth, hashes=hashes)
+    found = saved_difference(first, second)
+    assert (found.images, found.only_first, found.only_second) == (200, 0, 50)
+    assert found.comparison.macro_f1.interval[0] > 0
+    order = np.argsort(np.random.default_rng(0).permutation(100)).repeat(2) * 2 + truth  # classes stay where they are
+    answered(second, truth, hashes=hashes[order])
+    assert saved_difference(first, second) == found
+    answered(third, truth, hashes=hashes + 1)
+    assert saved_difference(first, third) is None
+    third.answers_npz.unlink()
+    assert saved_difference(first, third) is None

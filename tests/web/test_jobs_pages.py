@@ -1,5 +1,6 @@
 """The jobs from the browser: forms that know the settings, a real queue, and what is said where there is none."""
 
+import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from fer_core.tuning.spec import space_of
 from fer_core.web.forms import FORMS, arguments_of, job_form
 from fer_core.web.job_detail import SharedAnswer
 from tests.jobs.conftest import wait_until
+from tests.jobs.parts import end_job, make_job, make_search
 from tests.web.conftest import Visit, served
 
 
@@ -223,6 +225,75 @@ def test_the_api_takes_a_job_and_refuses_what_it_does_not_understand(site):
     assert site.get("/api/v1/jobs/none").status_code == 404
 
 
+def finished_study(site, folder, **arguments):
+    """Returns a study that workers have read, with tables as they leave them."""
+    job = make_job(site.paths, "read", source=str(folder), **arguments)
+    (job.folder / "readings").mkdir()
+    content = {"source": str(folder), "settings": {}, "format": "csv"}
+    (job.folder / "study.json").write_text(json.dumps(content))
+    (job.folder / "report.html").write_text("<style>h1 { color: red }</style><h1>What was read</h1>")
+    for name in ("files.csv", "people.csv", "readings/a video.csv"):
+        (job.folder / name).write_text("file,status\na,read\n")
+    (job.folder / "elsewhere.csv").symlink_to("/etc/passwd")
+    return end_job(job, "SUCCEEDED", files=1, failed=0)
+
+
+def test_a_study_is_begun_by_a_form_and_what_is_not_there_is_said_on_it(site, tmp_path):
+    (tmp_path / "clips").mkdir()
+    refused = site.submit("/jobs/new/read", {"source": str(tmp_path / "clip" / "*.mp4")})
+    assert (refused.status_code, "on this server" in refused.text) == (400, True)
+    refused = site.submit("/jobs/new/read", {"source": str(tmp_path / "clips"), "markers": str(tmp_path / "none.csv")})
+    assert (refused.status_code, "none.csv on this server" in refused.text) == (400, True)
+    assert "it is not said what" in site.submit("/jobs/new/read", {}).text
+    page = site.submit("/jobs/new/read", {"source": str(tmp_path / "clips" / "*.mp4"), "fps": "5"})
+    job_id = page.url.rpartition("/")[2]
+    assert open_job(site.paths, job_id).order.arguments == {"source": str(tmp_path / "clips" / "*.mp4"), "fps": 5.0}
+    assert "Resume goes on with the rest" in site.get(f"/jobs/{job_id}/cancel").text
+
+
+def test_a_study_gives_its_report_under_a_policy_of_its_own_and_its_tables_as_files(site, tmp_path):
+    job = finished_study(site, tmp_path)
+    assert site.get(f"/api/v1/jobs/{job.id}").json()["files"] == [
+        "report.html",
+        "files.csv",
+        "people.csv",
+        "readings/a video.csv",
+    ]
+    page = site.get(f"/jobs/{job.id}").text
+    assert "Read the report" in page
+    report = site.get(f"/jobs/{job.id}/files/report.html")
+    assert report.headers["Content-Security-Policy"].startswith(
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+    )
+    assert "attachment" not in report.headers["Content-Disposition"]
+    table = site.get(f"/jobs/{job.id}/files/readings/a video.csv")
+    assert "attachment" in table.headers["Content-Disposition"]
+    assert "unsafe-inline" not in table.headers["Content-Security-Policy"]
+    for name in ("job.json", "elsewhere.csv", "../../../x", "readings/../job.json"):
+        assert site.get(f"/jobs/{job.id}/files/{name}").status_code == 404
+
+
+def test_a_study_reads_nothing_outside_the_folders_that_the_server_may_open(web_settings, job_paths, tmp_path):
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+    (inside / "list.csv").write_text(f"file\n{outside}/a.png\n")
+    sources = (
+        outside,
+        f"{outside}/*.png",
+        f"{inside}/*/../../outside/*.png",
+        inside / "list.csv",
+        f"{inside}/../outside",
+    )
+    with served(web_settings, job_paths, data_folder=(inside,)) as site:
+        for source in map(str, sources):
+            assert site.submit("/jobs/new/read", {"source": source, "unchecked": "yes"}).status_code == 400, source
+        refused = site.change(
+            "/api/v1/jobs", {"task": "read", "arguments": {"source": str(inside), "coding": str(outside)}}
+        )
+        assert refused.status_code == 400
+
+
 def test_a_worker_is_seen_and_does_what_was_asked(site, worker):
     worker("-Q", "cpu")
     state = site.get("/api/v1/workers").json()
@@ -253,6 +324,20 @@ def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_
     resumed = site.change(f"/api/v1/jobs/{job_id}/resume", {})
     assert (resumed.status_code, resumed.json()["waits_for_broker"]) == (202, True)
     assert site.get("/runs").status_code == 200
+
+
+def test_a_search_says_which_settings_mattered_once_enough_trials_have_ended(site):
+    few = make_search(site.paths, [0.5] * 3)
+    assert site.get(f"/api/v1/searches/{few.id}/settings").json()["settings"] == []
+    search = make_search(site.paths, [0.1 * number for number in range(1, 10)])
+    found = site.get(f"/api/v1/searches/{search.id}/settings").json()
+    assert ([one["name"] for one in found["settings"]], found["trials"]) == (["learning_rate"], 9)
+    assert site.get(f"/api/v1/searches/{search.id}/settings?x=momentum").status_code == 400
+
+
+def test_while_trials_are_confirmed_a_search_is_not_said_to_be_done(site):
+    search = make_search(site.paths, [0.5, 0.4], status="RUNNING", confirm_top=2)
+    assert site.get(f"/api/v1/searches/{search.id}").json()["done"] == pytest.approx(2 / 8)
 
 
 def test_many_who_ask_the_broker_at_once_ask_once_and_an_older_answer_serves_meanwhile():

@@ -125,7 +125,7 @@ async function showSettings(detail, x = "", y = "") {
     return;
   }
   said.textContent =
-    found.explained > 0
+    found.explained > 0.2
       ? `From ${found.trials} trials. What the settings explain of the scores of trials that were left out: ${percent(Math.max(0, found.explained), 0)}.`
       : `From ${found.trials} trials, which explain nothing about each other yet: what follows may be chance.`;
   document.querySelector("#importance tbody").replaceChildren(...found.settings.map(importanceRow));

@@ -19,6 +19,14 @@ from tests.web.conftest import finished_run, web_server
 RUN, JOB = "20260101-120000-compact-aaaa", "train-20260131-120000-aaaa"
 CSV = "training_history_20240310_101500.csv"
 THEMES = ("light", "dark")
+MOST_SHIFT = 0.1
+"""What web.dev calls good."""
+WATCH_SHIFTS = """
+    window.shift = 0;
+    new PerformanceObserver((list) => {
+      for (const one of list.getEntries()) if (!one.hadRecentInput) window.shift += one.value;
+    }).observe({ type: "layout-shift", buffered: true });
+"""
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -36,25 +44,37 @@ def addresses(site, trained_run) -> list[str]:
     write_epochs(running, 3)
     make_job(site.paths, job_id=JOB)
     end_job(make_job(site.paths, job_id="train-20260131-120000-bbbb"), "FAILED", "The disk is full.")
-    search = make_search(site.paths, [0.2, 0.5, 0.4, None], status="RUNNING")
+    search = make_search(site.paths, [0.2, 0.5, 0.4, 0.1, 0.3, 0.6, 0.5, 0.4, None], status="RUNNING")
+    study = make_job(site.paths, "read", source=str(site.paths.models))
+    (study.folder / "study.json").write_text(json.dumps({"source": "x", "settings": {}}))
+    for name in ("report.html", "files.csv"):
+        (study.folder / name).write_text("")
+    end_job(study)
     site.paths.history.mkdir(parents=True, exist_ok=True)
     (site.paths.history / CSV).write_text("epoch,loss,accuracy\n1,2.0,0.2\n2,1.5,0.4\n")
     return [
         *("/", "/live", "/runs", f"/runs/{RUN}", f"/runs/{running.id}", f"/compare?run={RUN}&run=shipped-best"),
         *(f"/histories/{CSV}", "/jobs", f"/jobs/{JOB}", "/jobs/new/tune", "/jobs/new/train", f"/searches/{search.id}"),
+        *("/jobs/new/read", f"/jobs/{study.id}", f"/jobs/new/train?like={RUN}", "/runs?columns=notes&columns=mixup"),
         *("/model", f"/model/promote?run={RUN}", f"/jobs/{JOB}/cancel", "/corrections", "/nowhere"),
         *("/data", f"/data/{sample['id']}", cell, f"/runs/{RUN}/images?truth=happy&predicted=sad"),
     ]
 
 
 def test_every_page_can_be_used_by_everybody_and_fits_into_every_window(page, addresses):
-    found, wide = {}, {}
+    found, wide, moved = {}, {}, {}
+    page.add_init_script(WATCH_SHIFTS)
     for address in addresses:
         page.goto(address)
+        page.wait_for_load_state("load")
+        page.evaluate("new Promise((done) => setTimeout(done, 400))")
+        shift = page.evaluate("shift")
+        moved |= {address: round(shift, 3)} if shift >= MOST_SHIFT else {}
         found |= serious_problems(page, address)
         wide |= wider_than_its_window(page, address)
     assert not found
     assert not wide
+    assert not moved
 
 
 def read_a_face(page: Page, *pictures) -> None:

@@ -11,6 +11,7 @@ from fer_core.store.model_files import find_model
 from fer_core.store.runs import shipped_models
 from tests.jobs.parts import make_run, write_epochs
 from tests.shipped import EPOCHS, SCORES, VALIDATION_ACCURACY
+from tests.web.browser.conftest import visitor, watched
 from tests.web.conftest import finished_run
 
 HAPPY = FER2013_LABELS.index("happy")
@@ -68,6 +69,58 @@ def test_a_chart_is_read_with_the_keyboard_and_as_a_table(page):
     expect(chart.get_by_role("row")).to_have_count(EPOCHS + 1)
     chart.get_by_role("button", name="training").click()
     expect(chart.locator("path.series")).to_have_count(1)
+
+
+def test_curves_are_smoothed_enlarged_and_drawn_over_time(page):
+    page.goto("/runs/shipped-best")
+    line = page.get_by_role("img", name=re.compile("^Accuracy: "))
+    rough = line.locator("path.series").last.get_attribute("d")
+    page.get_by_label("Smoothing").fill("0.9")
+    assert line.locator("path.series").last.get_attribute("d") != rough
+    box = line.bounding_box()
+    page.mouse.move(box["x"] + 80, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 60)
+    page.mouse.up()
+    expect(line).not_to_have_attribute("aria-label", re.compile(f" to {EPOCHS}\\."))
+    page.get_by_role("button", name="Show the whole").click()
+    expect(line).to_have_attribute("aria-label", re.compile(f"epoch 1 to {EPOCHS}\\."))
+    page.get_by_label("Across").select_option("time")
+    expect(line).to_have_attribute("aria-label", re.compile("by after [0-9.]+ to [0-9.]+"))
+    page.get_by_label("Logarithmic loss").check()
+    expect(page.get_by_role("img", name=re.compile("^Loss: ")).locator("text").first).to_have_text(
+        re.compile("^(0.1|1)$")
+    )
+
+
+def test_who_asked_for_it_is_told_that_a_training_has_ended(browser, site):
+    run = make_run(site.paths, minutes=90)
+    write_epochs(run, 2)
+    with visitor(browser, site, permissions=["notifications"]) as context, watched(context) as page:
+        page.add_init_script(
+            "const Real = Notification; window.Notification = class extends Real {"
+            "constructor(title, options) { super(title, options); localStorage.told = `${title}: ${options.body}`; } }"
+        )
+        page.goto(f"/runs/{run.id}")
+        page.get_by_role("button", name="Tell me when it ends").click()
+        expect(page.get_by_role("button", name="You will be told")).to_be_disabled()
+        run.update_state(status="SUCCEEDED", epoch=5)
+        expect(page.locator("#status")).to_have_text("succeeded")
+        assert page.evaluate("localStorage.told") == "smoke: succeeded"
+
+
+def test_a_training_begins_again_with_changes(page):
+    page.goto(f"/runs/{SECOND}")
+    page.get_by_role("link", name="Train again with changes").click()
+    page.locator("summary", has_text="The training").click()
+    expect(page.get_by_label("learning rate", exact=True)).to_have_value("0.001")
+    page.get_by_label("seed", exact=True).fill("9")
+    page.get_by_label("data", exact=True).fill("sample")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("The job is stored.")).to_be_visible()
+    settings = page.get_by_role("region", name="Settings")
+    expect(settings).to_contain_text("0.001")
+    expect(settings).to_contain_text("9")
 
 
 def test_a_run_shows_its_figures_and_gives_its_files(page):

@@ -55,11 +55,11 @@ export class Scatter {
     return [
       ...up.marks.flatMap((mark) => [
         svg("line", { class: "grid-line", x1: EDGE.left, x2: width - EDGE.right, y1: up.at(mark), y2: up.at(mark) }),
-        text((y.format ?? number)(mark), { x: EDGE.left - 8, y: up.at(mark) + 4, "text-anchor": "end" }),
+        text((y.format ?? rounded)(mark), { x: EDGE.left - 8, y: up.at(mark) + 4, "text-anchor": "end" }),
       ]),
       ...right.marks.map((mark, place, all) => {
         const anchor = right.choices ? "middle" : place === 0 ? "start" : place === all.length - 1 ? "end" : "middle";
-        return text((x.format ?? number)(mark), { x: right.at(mark), y: bottom + 16, "text-anchor": anchor });
+        return text((x.format ?? rounded)(mark), { x: right.at(mark), y: bottom + 16, "text-anchor": anchor });
       }),
       text(words(x.name), { x: (EDGE.left + width) / 2, y: bottom + 34, "text-anchor": "middle" }),
     ];
@@ -119,6 +119,10 @@ function drawnCells({ xs, ys, ranks }, right, up) {
       return svg("rect", { class: `cell-${rank}`, x: left, y: top, width: next - left + 0.5, height: under - top + 0.5 });
     }),
   );
+}
+
+function rounded(mark) {
+  return number(typeof mark === "number" ? Number(mark.toPrecision(2)) : mark);
 }
 
 function short(text) {
