@@ -27,7 +27,7 @@ WIDTH = 320
 instead of 92.5 %, of the people in real clips all at either (the same benchmark: choice, clips, speed)."""
 MIN_SCORE = 0.6
 """Real faces in real pictures score 0.89 and more; training images of FER-2013, cut off at the chin, often less."""
-_OVERLAP = 0.3
+OVERLAP = 0.3
 """Of two boxes that overlap more than this (intersection over union) the better one counts."""
 _FEWEST_PIXELS = 33
 """Of a side of up to 32 pixels OpenCV 4.14 makes a feature map one cell wide and reads memory beside it: another answer
@@ -79,7 +79,7 @@ class YuNetDetector:
         # From memory: OpenCV tells the format by the file's ending, and cannot open every path on Windows.
         model = np.fromfile(path, np.uint8)
         self._network = cv2.FaceDetectorYN.create(
-            "onnx", model, np.empty(0, np.uint8), self._size, score_threshold=MIN_SCORE, nms_threshold=_OVERLAP
+            "onnx", model, np.empty(0, np.uint8), self._size, score_threshold=MIN_SCORE, nms_threshold=OVERLAP
         )
 
     def find(self, frame_bgr: np.ndarray) -> list[Face]:

@@ -1,9 +1,11 @@
-"""`python -m fer_core.web`: serves the web page and the API until Ctrl-C."""
+"""`python -m fer_core.web`: serves the web page and the API until Ctrl-C, or writes a static site."""
 
 import os
 import sys
 
 from fer_core.cli.exits import ended
+
+_TRY = "python -m http.server --directory {}"
 
 
 def main() -> None:
@@ -12,6 +14,15 @@ def main() -> None:
 
     settings, paths = parse(sys.argv[1:])
 
+    if settings.export_site:
+        from fer_core.web.site import export
+
+        size = export(settings.export_site, settings, paths)
+        print(
+            f"The site is in {settings.export_site}: {size / 1e6:.1f} MB. Try it: {_TRY.format(settings.export_site)}"
+        )
+        return
+
     from fer_core.job.broker import broker_url
     from fer_core.web.serving import serve
 
@@ -19,5 +30,10 @@ def main() -> None:
     serve(settings, paths)
 
 
+def run() -> int:
+    """Returns the exit code: what `fer-web` is where the package is installed."""
+    return ended(main)
+
+
 if __name__ == "__main__":
-    sys.exit(ended(main))
+    sys.exit(run())

@@ -42,7 +42,7 @@ class WebSettings(Settings):
     """The address from which a proxy in front connects: its X-Forwarded-For says who asks, X-Forwarded-Proto how."""
 
     model: str | None = None
-    """Read with a run id, a .h5 or .keras file, best, tiny or ferplus. Default: the model in use, as it is promoted."""
+    """Read with a run id, a .h5, .keras or .onnx file, best, tiny or ferplus. Default: the model in use."""
     detector: str = "auto"
     """Finds faces: haar, yunet, or auto (yunet where its file is there, never downloads)."""
     detector_model: Path | None = None
@@ -57,6 +57,9 @@ class WebSettings(Settings):
 
     data_folder: tuple[Path, ...] = ()
     """Data sets are opened in these folders only, on the page and by the jobs that it sends. Without it: in any."""
+
+    export_site: Path | None = None
+    """Write live and upload page into this folder, for any web server, and end: they read on the visitor's device."""
 
     readers: Annotated[int, Field(ge=0, le=256)] = 0
     """Pictures read at the same time; 0 = as many as there are cores."""
