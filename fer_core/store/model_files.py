@@ -245,8 +245,9 @@ def _path(given: str | None, paths: Paths) -> Path:
     if path.suffix.lower() == ".json" and path.is_file():
         return weights_beside(path)
     if path.exists() or len(path.parts) != 1:
+        suffixes = ", ".join((*MODEL_SUFFIXES, ONNX_SUFFIX))
         raise ArtifactError(
-            f"{given} is no model: it is no run's folder, and ends in none of {', '.join((*MODEL_SUFFIXES, ONNX_SUFFIX))}.",
+            f"{given} is no model: it is no run's folder, and ends in none of {suffixes}.",
             hint="Unpack it, and give the .h5 in it." if path.suffix == ".zip" else _GIVE,
         )
     return open_run(paths, given).folder
@@ -309,6 +310,7 @@ def _with_manifest(
         labels=manifest.labels,
         side=side,
         channels=channels,
+        colours=manifest.colours,
         temperature=manifest.temperature,
         framing={detector: one.model_dump() for detector, one in (manifest.framing or {}).items()} or None,
         manifest=manifest,
@@ -353,9 +355,9 @@ def _check_flags(model: ModelFiles, told: _Told) -> None:
             f"{model.name} scales its pixels itself: --pixels {told.pixels} is for models from elsewhere.",
             hint="Leave --pixels out.",
         )
-    if told.colours not in (None, "gray"):
+    if told.colours not in (None, model.colours):
         raise ArtifactError(
-            f"{model.name} was trained on gray: --colours {told.colours} is for models from elsewhere.",
+            f"{model.name} was trained on {model.colours}: --colours {told.colours} is for models from elsewhere.",
             hint="Leave --colours out.",
         )
     if told.labels_file is not None and read_labels(told.labels_file) != model.labels:
