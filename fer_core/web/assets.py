@@ -54,12 +54,12 @@ def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     for package, checksum in _CHECKSUMS.items():
-        name = f"{package}-{_VERSION}.tgz"
+        name = f"litertjs-{package}-{_VERSION}.tgz"
         cached = Published(name, "", checksum)
         archive = cache / name
         if not (archive.is_file() and cached.is_at(archive)):
-            url = f"{_registry()}/@litertjs/{package}/-/{name}"
-            hint = "Fetch it by hand and put it into " + str(cache)
+            url = f"{_registry()}/@litertjs/{package}/-/{package}-{_VERSION}.tgz"
+            hint = f"Put it into {cache} by hand: npm pack @litertjs/{package}@{_VERSION}"
             archive = fetched(cached._replace(url=url), cache, hint=hint)
         _unpack(archive, _FILES[package])
     write_atomically(FOLDER / _VERSION, "")

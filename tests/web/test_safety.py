@@ -39,7 +39,9 @@ def locked(web_settings, tmp_path_factory):
         yield site
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/static/style.css", "/static/device/worker.js", "/nothing", "/api/v1/runs", "/healthz"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, "/static/style.css", "/static/device/worker.js", "/nothing", "/api/v1/runs", "/healthz"]
+)
 def test_every_answer_has_the_headers_that_browsers_obey_and_no_script_or_style_within(site, path):
     answer = site.get(path)
     headers = answer.headers

@@ -16,7 +16,7 @@ export async function load({ description, detector: detectorAddress, runtime }) 
   detector = new YuNet(await Model.open(litert, detectorAddress), model.detection);
   const nothing = { data: new Uint8Array(320 * 256 * 4), width: 320, height: 256, channels: 4 };
   await detector.find(nothing, model.detection.width);
-  await classifier.classify(classifier.picture(nothing));
+  await classifier.classify(classifier.picture(classifier.seen(nothing)));
   return { result: model };
 }
 
@@ -25,7 +25,9 @@ export async function readFrame({ frame, seconds, smoothing }) {
   if (smoothing !== smoothedBy) [people, smoothedBy] = [new People(model, smoothing), smoothing];
   const picture = pictureOf(frame);
   const found = await facesIn(picture, model.detection.width);
-  const faces = await people.update(found, seconds, (track) => read(picture, track.box, track.roll));
+  const seen = classifier.seen(picture);
+  const read = ({ box, roll }) => classifier.classify(classifier.picture(seen, box, roll));
+  const faces = await people.update(found, seconds, read);
   const { width, height } = frame;
   return { result: { width, height, faces, milliseconds: performance.now() - began } };
 }
@@ -38,9 +40,10 @@ export async function readPicture({ picture: given, finding }) {
   const found = finding === "given" ? [] : await facesIn(picture, longest <= 2 * width ? width : photo_width);
   const isLikeAFace = longest <= largest_face_already && 0.75 <= picture.width / picture.height && picture.width / picture.height <= 1.33;
   const isGiven = finding === "given" || (finding === "auto" && !found.length && isLikeAFace);
-  const faces = [];
+  const faces = [],
+    whole = classifier.seen(picture);
   for (const { box, roll } of isGiven ? [{}] : found) {
-    const seen = classifier.picture(picture, box, roll);
+    const seen = classifier.picture(whole, box, roll);
     const probabilities = await classifier.classify(seen);
     const shown = box ?? { x: 0, y: 0, width: picture.width, height: picture.height };
     faces.push({ ...readingOf(shown, probabilities, shownOf(probabilities, 0).label, model), seen });
@@ -52,8 +55,4 @@ async function facesIn(picture, longest) {
   const found = await detector.find(picture, longest);
   if (!model.aligned) return found.map((face) => ({ ...face, roll: 0 }));
   return Promise.all(found.map((face) => detector.aligned(face, picture)));
-}
-
-function read(picture, box, roll) {
-  return classifier.classify(classifier.picture(picture, box, roll));
 }
