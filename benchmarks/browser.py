@@ -64,9 +64,7 @@ def main() -> None:
                     print(f"| {people} of {count} faces: first reading after consent, ms | {first:.0f} |")
                     print(f"| {people} of {count} faces: readings/s | {read / SECONDS:.1f} |")
                     milliseconds = 1000 * (_cpu_seconds() - worked) / read
-                    print(
-                        f"| {people} of {count} faces: processor time of all of Chromium a reading, ms | {milliseconds:.0f} |"
-                    )
+                    print(f"| {people} of {count} faces: processor time a reading, ms | {milliseconds:.0f} |")
 
 
 @contextlib.contextmanager
