@@ -33,10 +33,10 @@ headless-opencv:
 train: $(READY)
 	$(BIN)/python train_emotion_model.py --data "$(DATA)" $(if $(filter sample,$(DATA)),--recipe smoke) $(ARGS)
 
-# Two processes side by side; the tests of one file stay together, since they share what was made for them, and
-# tests/conftest.py has the longest files begin first.
+# Three processes side by side, since tests wait too; those of one file stay together, as they share what was made for
+# them, and tests/conftest.py has the longest files begin first. What was compiled once is not compiled by each process.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -83,14 +83,18 @@ compose-env:
 #   requirements.lock                 what is developed and tested with     requirements-jax.lock  the same on JAX
 #   requirements-image.lock           what the Docker image has             …-and-cuda.lock        for NVIDIA GPUs
 #   requirements-headless.lock        OpenCV without windows
+#   requirements-light.lock           what reading faces needs, for small boards; with OpenCV without windows
 LOCKED = uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
+ALL = pyproject.toml --extra train --extra jobs --extra video --extra onnx
 lock:
-	$(LOCKED) pyproject.toml --extra tf --extra dev -o requirements.lock
-	$(LOCKED) pyproject.toml --extra jax --extra dev -o requirements-jax.lock
-	$(LOCKED) pyproject.toml --extra tf --extra flower -c requirements.lock -o requirements-image.lock
-	$(LOCKED) pyproject.toml --extra and-cuda --extra flower -c requirements.lock -o requirements-image-and-cuda.lock
+	$(LOCKED) $(ALL) --extra tf --extra dev -o requirements.lock
+	$(LOCKED) $(ALL) --extra jax --extra dev -o requirements-jax.lock
+	$(LOCKED) $(ALL) --extra tf --extra flower -c requirements.lock -o requirements-image.lock
+	$(LOCKED) $(ALL) --extra and-cuda --extra flower -c requirements.lock -o requirements-image-and-cuda.lock
 	sed -n 's/^opencv-python\(==[^ ;]*\).*/opencv-python-headless\1/p' requirements.lock \
 		| $(LOCKED) --no-deps - -o requirements-headless.lock
+	$(LOCKED) pyproject.toml -c requirements.lock --no-emit-package opencv-python -o requirements-light.lock
+	cat requirements-headless.lock >> requirements-light.lock
 
 clean:
 	rm -rf $(VENV)

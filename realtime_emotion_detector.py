@@ -12,5 +12,10 @@ def main() -> None:
     live(sys.argv[1:])
 
 
+def run() -> int:
+    """Returns the exit code: what `fer-detect` is where the package is installed."""
+    return ended(main)
+
+
 if __name__ == "__main__":
-    sys.exit(ended(main))
+    sys.exit(run())

@@ -12,5 +12,10 @@ def main() -> None:
     train(sys.argv[1:])
 
 
+def run() -> int:
+    """Returns the exit code: what `fer-train` is where the package is installed."""
+    return ended(main)
+
+
 if __name__ == "__main__":
-    sys.exit(ended(main))
+    sys.exit(run())

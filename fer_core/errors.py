@@ -19,6 +19,14 @@ _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+_EXTRAS = {
+    "jobs": ("celery", "kombu", "redis"),
+    "train": ("cleanlab", "h5py", "keras", "keras_tuner", "matplotlib", "pandas", "scipy", "sklearn", "threadpoolctl"),
+    "train,tf": ("tensorflow",),
+}
+"""What comes with which extra of pyproject.toml, by the name that is imported."""
+
+
 class FerError(Exception):
     """What is wrong and what was found, in one sentence; `hint` is the next step."""
 
@@ -87,6 +95,17 @@ def printable(text: str, *, kept: str = "\n\t") -> str:
         return "?" if kind == "Cs" else character.encode("unicode_escape").decode()
 
     return text if text.isprintable() else "".join(map(written_out, text))
+
+
+def missing_package(error: ModuleNotFoundError) -> FerError:
+    """Returns the error for a package that the light installation leaves out. Raises any other module's own."""
+    extra = next((extra for extra, names in _EXTRAS.items() if error.name in names), None)
+    if extra is None:
+        raise error
+    return FerError(
+        f"This needs {error.name}, which is not installed.",
+        hint=f'`pip install -r requirements.lock` brings all there is, `pip install ".[{extra}]"` what this needs.',
+    )
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

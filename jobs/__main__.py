@@ -14,7 +14,7 @@ COMMANDS = {
         "doctor": ("jobs.doctor:doctor", "is everything in order, and what to do where it is not"),
     },
     "Send": {
-        "submit": ("jobs.sending:submit", "send a job: tune, train, retrain, evaluate, gc"),
+        "submit": ("jobs.sending:submit", "send a job: tune, train, retrain, evaluate, read, gc"),
         "rerun": ("jobs.sending:rerun", "train a run again with other settings"),
     },
     "Watch": {
@@ -69,5 +69,10 @@ def _print_commands() -> None:
     console.print("\n`python -m jobs COMMAND --help` says what one takes.", soft_wrap=True)
 
 
+def run() -> int:
+    """Returns the exit code: what `fer-jobs` is where the package is installed."""
+    return ended(lambda: main(sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    sys.exit(ended(lambda: main(sys.argv[1:])))
+    sys.exit(run())

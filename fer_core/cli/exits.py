@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from fer_core.errors import ArtifactError, FerError, printable, signals_as_exceptions
+from fer_core.errors import ArtifactError, FerError, missing_package, printable, signals_as_exceptions
 
 _OUTPUT_CLOSED = 141
 """What a shell reports of a program whose reader (`| head`) has gone."""
@@ -34,6 +34,9 @@ def ended(run: Callable[..., None], *arguments: object) -> int:
             run(*arguments)
     except FerError as error:
         return _refused(str(error), error.hint or "See README.md.", error.exit_code)
+    except ModuleNotFoundError as error:
+        problem = missing_package(error)
+        return _refused(str(problem), problem.hint)
     except BrokenPipeError:
         # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,15 +30,16 @@ class LiveSettings(Settings):
     source: str | None = None
     """A camera's number, a video, a stream (http://, rtsp://), a picture or a folder of pictures. Default: camera 0."""
     model: str | None = None
-    """A run id, a .h5, .hdf5 or .keras file, or best, tiny or ferplus, which came along. Default: the model in use."""
+    """A run id, a .h5, .keras or .onnx file, or best, tiny or ferplus, which came along. Default: the model in use."""
     labels: Path | None = None
     """The labels of a model from elsewhere: JSON, text with one a line, or csv. Default: looked for beside it."""
     pixels: Literal["0..255", "0..1", "-1..1"] | None = None
     """The grey values that a model from elsewhere was trained on. Ours scale them themselves."""
     colours: Literal["rgb", "bgr", "gray"] | None = None
     """What a model from elsewhere with three channels was trained on: colours (rgb if left out), or repeated gray."""
-    runtime: Literal["litert", "int8", "keras"] = "litert"
-    """What classifies; int8 is the export with 8-bit weights that a run may have, keras is slower, for comparison."""
+    runtime: Literal["litert", "int8", "onnx", "keras"] = "litert"
+    """What classifies; int8 is the export with 8-bit weights that a run may have, onnx that of train_emotion_model.py
+    --export, and keras is slower, for comparison."""
 
     output: Path | None = None
     """Write an annotated video (.mp4, .mkv, .avi, .mov); for pictures also a picture or a folder."""
@@ -46,6 +47,9 @@ class LiveSettings(Settings):
     """Write one row per face and frame: .csv or .jsonl."""
     overwrite: bool = False
     """Replace what --output and --log name, if it is there already."""
+    anonymize: Literal["none", "blur", "pixelate", "mask"] = "none"
+    """Cover the faces that are found, in the window and in everything that is saved; labels stay. What is not found
+    stays visible: look before you publish."""
     json_lines: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object per frame or picture; everything else goes to stderr."""
     display: bool = True
@@ -73,6 +77,24 @@ class LiveSettings(Settings):
     smoothing: Annotated[float, Field(ge=0, le=60)] = 0.5
     """Seconds after which a change has passed half its height; 0 = off."""
 
+    study: Path | None = None
+    """Read all pictures and videos of a folder, a pattern or a list (.csv) on all cores, into tables in this folder.
+    Run again, it goes on with what is missing or has changed."""
+    jobs: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """With --study: so many processes. Default: one for each core."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """With --study: read so many frames of a second of video. Default: all."""
+    study_format: Literal["csv", "parquet"] = "csv"
+    """With --study: the tables of readings (Parquet needs pyarrow)."""
+    baseline: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """With --study: compare each person with the first seconds in which he or she was seen."""
+    markers: Path | None = None
+    """With --study: a csv of file, seconds and name; how people changed there."""
+    marker_window: Annotated[float, Field(gt=0, le=3600)] = 3.0
+    """With --markers: seconds before and after each that are compared."""
+    coding: Path | None = None
+    """With --study: a csv of file, start, end, label (and person), coded by people, to compare with."""
+
     analyze: bool = False
     """Analyse the model on the test images, and end."""
     data: str | None = None
@@ -95,6 +117,10 @@ class LiveSettings(Settings):
     """With --explain: the emotion that Grad-CAM explains. Default: the predicted one."""
     list_layers: bool = False
     """List the layers that --layer takes, and end."""
+    benchmark: bool = False
+    """Measure how fast this machine reads drawn faces, and end."""
+    on_change: str | None = None
+    """Send JSON when what is shown of the people in view has changed: to http(s)://… or to a program's stdin."""
     faces: Literal["find", "given"] = "find"
     """With pictures, also those of --data: find faces in them, or each is one face already."""
 
@@ -103,8 +129,17 @@ _ENDS = {
     "list_layers": "--list-layers only lists them, and ends.",
     "explain": "--explain takes the pictures itself, and --folder says where its figures go.",
     "analyze": "--analyze reads no faces; --data says which images it takes.",
+    "study": "--study shows nothing; its tables are in its own folder.",
+    "benchmark": "--benchmark draws its faces itself.",
 }
 """What ends without a live view, each with a hint where it stands beside a flag that it has no use for."""
+_TAKES = {
+    "list_layers": (),
+    "explain": ("folder", "json_lines"),
+    "analyze": ("folder", "json_lines"),
+    "study": ("source",),
+    "benchmark": ("folder", "json_lines"),
+}
 _USED_WITH = (
     ("layer", "explain", "Give --explain PICTURE."),
     ("emotion", "explain", "Give --explain PICTURE."),
@@ -114,8 +149,16 @@ _USED_WITH = (
     ("votes", "data", "Give --data PATH too."),
     ("views", "analyze", "Give --analyze too."),
     ("robustness", "analyze", "Give --analyze too."),
+    ("jobs", "study", "Give --study FOLDER too."),
+    ("fps", "study", "Give --study FOLDER too."),
+    ("study_format", "study", "Give --study FOLDER too."),
+    ("baseline", "study", "Give --study FOLDER too."),
+    ("markers", "study", "Give --study FOLDER too."),
+    ("marker_window", "markers", "Give --markers FILE too."),
+    ("coding", "study", "Give --study FOLDER too."),
+    ("study", "source", "Give --source FOLDER too: what is read."),
 )
-_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip")
+_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "json_lines", "folder", "on_change")
 
 
 class LiveRequest(NamedTuple):
@@ -123,7 +166,7 @@ class LiveRequest(NamedTuple):
 
     settings: LiveSettings
     paths: Paths
-    wants: Literal["live", "analyze", "explain", "list-layers"]
+    wants: Literal["live", "study", "analyze", "benchmark", "explain", "list-layers"]
 
 
 def parse(argv: Sequence[str]) -> LiveRequest:
@@ -155,7 +198,9 @@ def _check_together(settings: LiveSettings) -> None:
         if name in given and other not in given:
             raise ConfigError(f"--{name.replace('_', '-')} is used with --{other}.", hint=hint)
     for asked in (name for name in _ENDS if name in given):
-        others = [name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name != asked]
+        others = [
+            name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name not in (asked, *_TAKES[asked])
+        ]
         if others:
             first, second = (f"--{name.replace('_', '-')}" for name in (asked, others[0]))
             raise ConfigError(f"{first} and {second} do not go together.", hint=_ENDS[asked])
@@ -173,15 +218,23 @@ def main(argv: Sequence[str]) -> None:
     )
     if model.note:
         say(console, model.note)
-    if request.wants in ("live", "analyze"):
+    if request.wants in ("live", "study", "analyze", "benchmark"):
         # Qt, FFmpeg, libpng and TensorFlow report on file descriptor 2 what we tell in our own words.
         send_native_messages_to(Path(os.devnull))
     if request.wants == "live":
         _live(console, request, model)
+    elif request.wants == "study":
+        from fer_core.cli.study import make_study
+
+        make_study(console, request)
     elif request.wants == "analyze":
         from fer_core.cli.inspecting import analyse_or_fail
 
         analyse_or_fail(console, model, request)
+    elif request.wants == "benchmark":
+        from fer_core.cli.benchmarking import benchmark
+
+        benchmark(console, request, model)
     else:
         from fer_core.cli.inspecting import explain_pictures, list_layers
 
@@ -232,6 +285,8 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
     with contextlib.closing(open_source(settings.source or DEFAULT_SOURCE)) as source:
         if source.is_still and (settings.capture or settings.clip):
             raise ConfigError("--capture and --clip are for a camera, a stream or a video.", hint="Leave them out.")
+        if source.is_still and settings.on_change:
+            raise ConfigError("--on-change is for a camera, a stream or a video.", hint="Take --json.")
         if not source.is_still and settings.faces == "given":
             raise ConfigError("--faces given is for pictures that are one face each.", hint="Leave it out.")
         read = read_pictures if source.is_still else read_frames

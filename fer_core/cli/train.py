@@ -23,6 +23,7 @@ from fer_core.errors import ArtifactError, ConfigError
 from fer_core.evaluation.figures import overview_figure, save
 from fer_core.paths import Paths, checked_status
 from fer_core.recipes import DEFAULT_RECIPE, QUICK_RECIPE, fitted_to, starting_config
+from fer_core.store.export import FORMATS, Format
 from fer_core.store.promotion import awaiting_promotion
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished, list_runs, open_run
@@ -45,8 +46,12 @@ class Request(NamedTuple):
     nothing_to_resume: bool
     promote: bool
     wants: str
-    """'train', 'list-recipes', 'audit', 'audit-labels', 'history' or 'ensemble'."""
+    """'train', 'list-recipes', 'audit', 'audit-labels', 'history', 'ensemble' or 'export'."""
     ensemble: tuple[str, ...] = ()
+    export: str | None = None
+    formats: tuple[Format, ...] = FORMATS
+    given_data: str | None = None
+    """What --data says."""
 
 
 def parse(argv: Sequence[str]) -> Request:
@@ -78,7 +83,8 @@ def parse(argv: Sequence[str]) -> Request:
     if resume is not None:
         paths_given = {field: _whole_path(argv, field, config) for field in ("data", "more_images", "exclude")}
         config = config.model_copy(update=paths_given | _labels(config))
-    return Request(config, paths, recipe, resume, name is not None and resume is None, **cli)
+    nothing_to_resume = name is not None and resume is None
+    return Request(config, paths, recipe, resume, nothing_to_resume, given_data=peek(argv, "--data"), **cli)
 
 
 def _present_flag(argument: str) -> str:
@@ -173,19 +179,27 @@ def _command_line(start: TrainConfig, options: Settings) -> Callable:
         ] = False,
         history: Annotated[bool, _Named(help="List all trainings so far, and end.")] = False,
         ensemble: Annotated[tuple[str, ...], _Named(help="Average these finished runs into one model, and end.")] = (),
+        export: Annotated[
+            str | None, _Named(help="Write a run, best, or a model file in forms for other programs, and end.")
+        ] = None,
+        format: Annotated[tuple[Format, ...], _Named(help="With --export: the forms.")] = FORMATS,
     ):
         """Train a network that recognises facial emotions."""
         asked = {"list-recipes": list_recipes, "audit": audit_only, "audit-labels": audit_labels, "history": history}
-        asked["ensemble"] = ensemble
+        asked |= {"ensemble": ensemble, "export": export}
+        if format != FORMATS and not export:
+            raise ConfigError("--format is used with --export.", hint="Give --export RUN.")
         wants = next((name for name, is_asked in asked.items() if is_asked), "train")
-        return settings, network_options, {"promote": promote, "wants": wants, "ensemble": ensemble}
+        cli = {"promote": promote, "wants": wants, "ensemble": ensemble, "export": export, "formats": format}
+        return settings, network_options, cli
 
     return train
 
 
 def command(*arguments: str) -> str:
     """Returns a complete command line of this script, for hints."""
-    return " ".join(["python", Path(sys.argv[0]).name or PROGRAM, *arguments])
+    name = Path(sys.argv[0]).name or PROGRAM
+    return " ".join([name if name == "fer-train" else f"python {name}", *arguments])
 
 
 def main(argv: Sequence[str]) -> None:
@@ -200,6 +214,10 @@ def main(argv: Sequence[str]) -> None:
         from fer_core.cli import audit
 
         (audit.audit_only if request.wants == "audit" else audit.audit_labels)(console, request)
+    elif request.wants == "export":
+        from fer_core.cli.exporting import export
+
+        export(console, request)
     else:  # needs the images, and what reads them
         from fer_core.cli import training
 

@@ -232,13 +232,14 @@ def in_dejavu(text: str) -> str:
     return "".join(letter if letter.isascii() or has_characters(file, letter) else "?" for letter in text)
 
 
-def font_file(text: str, *, bold: bool = False) -> Path:
+def font_file(text: str, *, bold: bool = False) -> Path | None:
     """Returns a font file that has every character of `text`: DejaVu Sans, else one of the system's.
 
-    Where no font has them all: DejaVu Sans, which draws empty boxes.
+    Where no font has them all: DejaVu Sans, which draws empty boxes. None where matplotlib, which brings it, is not
+    installed: for Pillow's own font.
     """
     own = _dejavu(bold=bold)
-    if text.isascii() or has_characters(own, text):
+    if own is None or text.isascii() or has_characters(own, text):
         return own
     from matplotlib.font_manager import findSystemFonts
 
@@ -246,8 +247,10 @@ def font_file(text: str, *, bold: bool = False) -> Path:
     return next((file for file in files if has_characters(file, text)), own)
 
 
-def has_characters(file: Path, text: str) -> bool:
+def has_characters(file: Path | None, text: str) -> bool:
     """Returns whether a font has every character of `text`."""
+    if file is None:
+        return text.isascii()
     from matplotlib.ft2font import FT2Font
 
     try:
@@ -257,15 +260,18 @@ def has_characters(file: Path, text: str) -> bool:
     return all(ord(one) in known or unicodedata.category(one) in _DRAWN_BY_OTHERS for one in set(text))
 
 
-def _font(file: Path, size: int) -> "FreeTypeFont":
+def _font(file: Path | None, size: int) -> "FreeTypeFont":
     from PIL import ImageFont
 
-    return ImageFont.truetype(file, size)
+    return ImageFont.load_default(size) if file is None else ImageFont.truetype(file, size)
 
 
-def _dejavu(*, bold: bool) -> Path:
+def _dejavu(*, bold: bool) -> Path | None:
     """Finds the file without importing matplotlib, which takes longer than a frame has."""
-    (folder,) = importlib.util.find_spec("matplotlib").submodule_search_locations
+    package = importlib.util.find_spec("matplotlib")
+    if package is None:
+        return None
+    (folder,) = package.submodule_search_locations
     return Path(folder, "mpl-data", "fonts", "ttf", "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
 
 

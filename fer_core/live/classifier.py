@@ -1,7 +1,7 @@
 """What classifies faces: a saved model, whatever runs it, with calibrated probabilities coming out.
 
-LiteRT runs it without TensorFlow. Keras is there for comparison, and where there is no LiteRT. `ModelWatch` notices
-that another model was promoted.
+LiteRT or ONNX Runtime runs it without TensorFlow. Keras is there for comparison, and where there is no LiteRT.
+`ModelWatch` notices that another model was promoted.
 """
 
 import threading
@@ -23,11 +23,12 @@ from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import in_range
 from fer_core.store.artifacts import load_model
 from fer_core.store.litert import LiteRTModel
-from fer_core.store.model_files import ModelFiles, check_labels, ignore, int8_file, litert_file
+from fer_core.store.model_files import ModelFiles, check_labels, ignore, int8_file, litert_file, onnx_file
+from fer_core.store.onnx_runtime import ONNXModel, is_onnx
 from fer_core.store.promotion import current
 from fer_core.store.runs import SHIPPED_NAME
 
-Runtime = Literal["litert", "int8", "keras"]
+Runtime = Literal["litert", "int8", "onnx", "keras"]
 Answers = Callable[[np.ndarray], np.ndarray]
 
 UNSURE_BELOW = 0.4
@@ -95,10 +96,13 @@ def make_classifier(
     """Returns the model, loaded and warm. `report` gets sentences worth printing. Raises ArtifactError.
 
     Args:
-        runtime: "int8" reads with the smaller, faster export that a run may have.
+        runtime: "int8" reads with the smaller, faster export that a run may have, "onnx" with that of `--export`. What
+            is a .onnx itself is read with ONNX Runtime in any case.
         prior: the power of its prior that is taken out of its answers, 0..1; None: as it was saved.
     """
     model = model if prior is None else with_prior(model, prior)
+    if runtime == "onnx" or is_onnx(model.model):
+        return Classifier(model, ONNXModel(onnx_file(model, paths)).probabilities, report=report)
     if runtime == "keras":
         return Classifier(model, _keras(model), report=report)
     file = int8_file(model, paths) if runtime == "int8" else litert_file(model, paths, report=report)

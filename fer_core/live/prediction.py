@@ -3,13 +3,14 @@
 Nothing is kept between calls: who reads many pictures keeps an `EmotionPredictor`.
 """
 
+import contextlib
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
@@ -18,15 +19,19 @@ from fer_core import faces as detectors
 from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
 from fer_core.data.picture_header import PICTURES_READ
 from fer_core.errors import ConfigError, SourceError, did_you_mean
-from fer_core.faces import PHOTO_WIDTH, Box, Detector, Face
+from fer_core.faces import DETECT_EVERY, PHOTO_WIDTH, Box, Detector, Face
 from fer_core.live.classifier import Classifier, Runtime, face_input, face_pictures, found_faces, make_classifier
 from fer_core.paths import Paths, checked_status
 from fer_core.store.architecture import Colours, PixelRange
 from fer_core.store.model_files import find_model
 
+if TYPE_CHECKING:
+    from fer_core.live.frame import Shown
+
 Image = str | PathLike | bytes | bytearray | memoryview | np.ndarray
 Colour = Literal["bgr", "rgb", "gray"]
 Faces = Literal["find", "given"]
+_WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ class EmotionPredictor:
         """Returns a predictor. Raises as `predict_emotion`.
 
         Args:
-            model: a run's id, a .h5 or .keras file, best, tiny or ferplus, which came along; the model in use if None.
+            model: a run's id, a .h5, .keras or .onnx file, best, tiny or ferplus; the model in use if None.
             labels_file, pixels, colours: of a model from elsewhere: its labels, the grey values it was trained on, and
                 what its three channels are ("rgb", "bgr" or "gray"). What is worth knowing of such a model comes as a
                 UserWarning.
@@ -158,7 +163,7 @@ class EmotionPredictor:
                 for, and 0.4 at least.
             prior: how far the frequencies of the emotions in training are taken out of the answers: 0 not at all, 1 all
                 are equally likely; by default as the model was saved.
-            runtime: "litert", "int8" (the export with 8-bit weights that a run may have) or "keras".
+            runtime: "litert", "int8" (the export with 8-bit weights that a run may have), "onnx" or "keras".
             detection_width: in pixels; a larger one finds smaller faces: give 1280 for a crowd.
         """
         check_threshold(threshold)
@@ -201,6 +206,32 @@ class EmotionPredictor:
             make_prediction(face.box, *one, labels=labels, roll=face.roll)
             for face, *one in zip(found, rows, shown, strict=True)
         ]
+
+    def stream(
+        self, source: int | str = 0, *, smoothing_seconds: float = 0.5, detect_every: int = DETECT_EVERY
+    ) -> Iterator["Shown"]:
+        """Yields each frame of a camera, a video, a stream or a folder of pictures, with its `predictions`.
+
+        People of a video are numbered, and steadied over time. Closes the source when the loop ends, also by `break`.
+        `source`, errors: as `--source` takes it; a camera drops what nobody was quick enough to take.
+        """
+        from fer_core.live.frame import Shown
+        from fer_core.live.predictor import LivePredictor
+        from fer_core.live.sources import open_source
+
+        live = LivePredictor(
+            self.detector,
+            self.classifier,
+            threshold=self._threshold,
+            smoothing_seconds=smoothing_seconds,
+            detect_every=detect_every,
+        )
+        with contextlib.closing(open_source(str(source))) as opened:
+            while not opened.ended:
+                frame = opened.read(_WAIT_SECONDS)
+                if frame is not None:
+                    found = self.read_picture(frame.picture_bgr) if opened.is_still else live.read(frame)
+                    yield Shown(frame, tuple(found), None, stage_seconds=live.stage_seconds)
 
     def _find(self, picture: np.ndarray, picture_gray: np.ndarray) -> list[Face]:
         if self.detector is None:

@@ -1,20 +1,24 @@
 """An annotated video: frames in, a file out that plays, at a constant rate and in the source's own time."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from fer_core.errors import FerError
 from fer_core.live.frame import Shown, Sink
 from fer_core.live.output import check_output, write_error
-from fer_core.live.video import plausible_rate
+from fer_core.live.video import check_pyav, plausible_rate
+
+with contextlib.suppress(ModuleNotFoundError):
+    import av
+    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov")
 USUAL_RATE = 30.0
@@ -60,6 +64,7 @@ class VideoOutput(Sink):
             rate: frames a second; None where nobody knows.
         """
         check_output(path, suffixes=VIDEO_SUFFIXES, overwrite=overwrite)
+        check_pyav(str(path))
         self.path = path
         self._encoder = next(name for name in _ENCODERS if name in av.codecs_available)
         is_h264 = self._encoder != "mpeg4"

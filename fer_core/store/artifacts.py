@@ -19,6 +19,7 @@ from fer_core.store.files import replacing, write_atomically
 from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_parts import network_beside
+from fer_core.store.onnx_runtime import is_onnx
 
 if TYPE_CHECKING:
     import keras
@@ -74,6 +75,8 @@ def load_model(path: Path) -> "keras.Model":
     What could run code is refused before Keras sees the file; Keras' own safe mode is the second lock. One that would
     take all memory is refused before its weights are made.
     """
+    if is_onnx(path):
+        raise ArtifactError(f"{path} is read with ONNX Runtime alone.", hint="Take the .h5 that it was made from.")
     inspect_apart(path)
     path = path.absolute()  # Keras takes some beginnings of a path for an address
     network = json.dumps(inspected_description(path))

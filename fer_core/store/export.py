@@ -1,20 +1,23 @@
-"""The LiteRT form of a model, which classifies without TensorFlow: made, and compared with Keras.
+"""The forms of a model for others than Keras. LiteRT, which classifies without TensorFlow, is compared with Keras here.
 
 Where this process has no TensorFlow as its backend, one of its own makes it: `python -m fer_core.store.export`.
 """
 
 import importlib.util
+import json
+import logging
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from fer_core.errors import ArtifactError, FerError
 from fer_core.store.architecture import PixelRange, in_range
 from fer_core.store.artifacts import load_model
-from fer_core.store.files import file_sha256, replacing
+from fer_core.store.files import file_sha256, full_disk_named, replacing
 from fer_core.store.inspection import answer, run_child
 from fer_core.store.litert import LiteRTModel, native_messages_hidden
 from fer_core.store.manifest import LiteRTMetadata
@@ -22,10 +25,15 @@ from fer_core.store.run import Run
 
 if TYPE_CHECKING:
     import keras
+    import onnx
 
+Format = Literal["onnx", "tflite", "int8", "savedmodel"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 ALLOWED_DIFFERENCE = 1e-3
 """Of probabilities. Measured: under 1e-6 for float32; more than this means another model, not rounding."""
 
+_OPSET = 17
+"""Of ONNX, from 2022: what runtimes on phones and in browsers know."""
 _EXPORT_SECONDS = 600
 _PROBES = 32
 
@@ -66,6 +74,44 @@ def export_int8(model: "keras.Model", path: Path) -> None:
         _convert(model, temporary, optimizations=[tf.lite.Optimize.DEFAULT])
 
 
+def export_onnx(model: "keras.Model", path: Path, description: Mapping[str, object]) -> None:
+    """Writes an .onnx that takes `pixels`, float32 (batch, side, side, channels), and gives `probabilities`.
+
+    `description` becomes its metadata, each value as JSON. Needs Keras to run on TensorFlow, and tf2onnx. Raises
+    ArtifactError, DiskFullError.
+    """
+    import keras
+
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as error:
+        missing = f"{error.name}, which writes ONNX, is not installed."
+        raise ArtifactError(missing, hint="`pip install onnx tf2onnx` brings it.") from error
+    logging.getLogger(tf2onnx.__name__).setLevel(logging.ERROR)
+    signature = [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")]
+    with replacing(path) as temporary:
+        _refused_by_converter(
+            lambda: model.export(
+                str(temporary), format="onnx", input_signature=signature, opset_version=_OPSET, verbose=False
+            )
+        )
+        written = onnx.load(temporary)
+        _name_answer(written.graph)
+        onnx.helper.set_model_props(written, {name: json.dumps(value) for name, value in description.items()})
+        onnx.checker.check_model(written)
+        onnx.save(written, temporary)
+
+
+def export_saved_model(model: "keras.Model", folder: Path) -> None:
+    """Writes a SavedModel, for TensorFlow Serving and the like. Raises ArtifactError, DiskFullError.
+
+    Whoever calls sees to it that a folder is there whole or not at all.
+    """
+    with full_disk_named(folder):
+        _refused_by_converter(lambda: model.export(folder, format="tf_saved_model", verbose=False))
+
+
 def export_in_child(model: Path, path: Path, *, pixels: PixelRange = "0..255") -> LiteRTMetadata:
     """Writes the .tflite of a .h5 or .keras in a process of its own, and returns its metadata.
 
@@ -95,9 +141,25 @@ def _convert(model: "keras.Model", path: Path, **settings: object) -> None:
 
     signature = [keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32")]
     settings["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    _refused_by_converter(
+        lambda: model.export(path, format="litert", input_signature=signature, verbose=False, **settings)
+    )
+
+
+def _name_answer(graph: "onnx.GraphProto") -> None:
+    """The converter numbers them."""
+    (old,) = (output.name for output in graph.output)
+    for node in graph.node:
+        node.output[:] = ["probabilities" if name == old else name for name in node.output]
+    graph.output[0].name = "probabilities"
+    for value in (graph.input[0], graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _refused_by_converter(convert: Callable[[], object]) -> None:
     try:
         with native_messages_hidden():
-            model.export(path, format="litert", input_signature=signature, verbose=False, **settings)
+            convert()
     except OSError:
         raise
     except Exception as error:  # the converter raises whatever its C++ came upon

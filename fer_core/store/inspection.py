@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, missing_package
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import ModelMetadata, first_objection, metadata_of
 from fer_core.store.model_parts import network_beside, read_network
@@ -143,6 +143,10 @@ def answer(task: Callable[[], str]) -> None:
     limit_memory(memory_bytes() // 2)
     try:
         print(task())
+    except ModuleNotFoundError as error:
+        problem = missing_package(error)
+        print(json.dumps([str(problem), problem.hint]))
+        sys.exit(_REFUSED)
     except ArtifactError as error:
         print(json.dumps([str(error), error.hint]))
         sys.exit(_REFUSED)

@@ -22,6 +22,7 @@ from fer_core.store.label_files import LABELS_BESIDE, read_labels
 from fer_core.store.litert import check_litert
 from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest, checked
 from fer_core.store.model_parts import weights_beside
+from fer_core.store.onnx_runtime import SUFFIX, ONNXModel, is_onnx
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
@@ -31,7 +32,7 @@ _NOT_SCALED = (
     " Nothing in it scales the grey values, so it gets them as they are, 0..255;"
     " if it was trained on scaled ones, add --pixels 0..1 (or -1..1)."
 )
-_GIVE = "Give a run's id or folder, or the path of a .h5 or .keras."
+_GIVE = "Give a run's id or folder, or the path of a .h5, .keras or .onnx."
 _TRUST = "If you trust who made it, copy its folder into {0.models}/runs."
 _COLOURS = {
     "rgb": " It takes three colours, and gets red, green, blue; where it was trained otherwise: --colours bgr or gray.",
@@ -51,7 +52,7 @@ class ModelFiles:
     name: str
     """A run's id, shipped/best, or the file's name."""
     model: Path
-    """The .h5 or .keras."""
+    """The .h5, .keras or .onnx."""
     run_folder: Path | None
     labels: tuple[str, ...]
     """In the order of the outputs."""
@@ -100,7 +101,7 @@ def find_model(
     pixels: PixelRange | None = None,
     colours: Colours | None = None,
 ) -> ModelFiles:
-    """Returns the model to use: the one in use, a run's by its id or folder, or a .h5 or .keras by its path.
+    """Returns the model to use: the one in use, a run's by its id or folder, or a .h5, .keras or .onnx by its path.
 
     A model that comes with the project is named as its folder is: `best`; ./best is a folder or file of that name.
     `labels_file`, `pixels` and `colours` (of its three channels) are for models from elsewhere. Raises ArtifactError:
@@ -152,6 +153,24 @@ def int8_file(model: ModelFiles, paths: Paths) -> Path:
         hint = _TRUST.format(paths)
         raise ArtifactError(f"{model.name} is from elsewhere: its int8 export is not run.", hint=hint)
     raise ArtifactError(f"{model.name} has no int8 export.", hint="Train with --eight-bit, or leave --runtime out.")
+
+
+def export_folder(model: ModelFiles, paths: Paths) -> Path:
+    """Returns where `--export` writes the forms of a model for other programs."""
+    name = model.name if model.run_folder else model.model.stem
+    return paths.models / "exports" / name.removeprefix("shipped/")
+
+
+def onnx_file(model: ModelFiles, paths: Paths) -> Path:
+    """Returns the .onnx itself, or the one that was exported of this model. Raises ArtifactError if there is none."""
+    if is_onnx(model.model):
+        return model.model
+    exported = export_folder(model, paths) / "model.onnx"
+    if exported.is_file() and ONNXModel(exported).source_sha256() == model.sha256:
+        return exported
+    given = model.name.removeprefix("shipped/") if model.run_folder else model.model
+    hint = f"`python train_emotion_model.py --export {given} --format onnx` makes it."
+    raise ArtifactError(f"{model.name} has no ONNX export.", hint=hint)
 
 
 def check_labels(path: Path, labels: tuple[str, ...], *, outputs: int | None) -> None:
@@ -221,13 +240,13 @@ def _path(given: str | None, paths: Paths) -> Path:
     if (shipped := shipped_folder(given)) is not None:
         return shipped
     path = Path(given)
-    if path.is_dir() or path.suffix.lower() in MODEL_SUFFIXES:
+    if path.is_dir() or path.suffix.lower() in (*MODEL_SUFFIXES, SUFFIX):
         return path
     if path.suffix.lower() == ".json" and path.is_file():
         return weights_beside(path)
     if path.exists() or len(path.parts) != 1:
         raise ArtifactError(
-            f"{given} is no model: it is no run's folder, and ends in none of {', '.join(MODEL_SUFFIXES)}.",
+            f"{given} is no model: it is no run's folder, and ends in none of {', '.join((*MODEL_SUFFIXES, SUFFIX))}.",
             hint="Unpack it, and give the .h5 in it." if path.suffix == ".zip" else _GIVE,
         )
     return open_run(paths, given).folder
@@ -250,6 +269,8 @@ def _of_run(folder: Path, paths: Paths) -> ModelFiles:
 
 
 def _of_file(path: Path, paths: Paths, told: _Told) -> ModelFiles:
+    if is_onnx(path):
+        return _of_onnx(path, told)
     metadata = inspect_apart(path)
     manifest = None if is_archive(path) else read_h5_manifest(path)
     if manifest is None:
@@ -258,6 +279,15 @@ def _of_file(path: Path, paths: Paths, told: _Told) -> ModelFiles:
     is_whole = (copied / "manifest.json").is_file() and (copied / "model.h5").is_file()
     if is_whole and file_sha256(copied / "model.h5") == file_sha256(path):
         return _of_run(copied, paths)  # where the model's LiteRT form and analysis are
+    return _with_manifest(path.name, path, manifest, metadata)
+
+
+def _of_onnx(path: Path, told: _Told) -> ModelFiles:
+    model = ONNXModel(path)
+    metadata = ModelMetadata(model.input_shape, model.outputs, has_scaling=False)
+    manifest = model.manifest(where=f"The manifest in {path}")
+    if manifest is None:
+        return _without_manifest(path, metadata, told)
     return _with_manifest(path.name, path, manifest, metadata)
 
 
@@ -302,7 +332,8 @@ def _without_manifest(path: Path, metadata: ModelMetadata, told: _Told) -> Model
     colours = (told.colours or "rgb") if channels > 1 else "gray"
     if channels > 1:
         note += _COLOURS[colours]
-    own = {"network": None if is_archive(path) else network_apart(path), "colours": colours, "note": note}
+    is_whole = is_onnx(path) or is_archive(path)
+    own = {"network": None if is_whole else network_apart(path), "colours": colours, "note": note}
     return ModelFiles(path.name, path, None, labels, side, channels, pixels=told.pixels or "0..255", **own)
 
 

@@ -33,7 +33,8 @@ from fer_core.store.run import Run, State
 
 UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
 
-SHIPPED = Path(__file__).parents[2] / "models" / "shipped"
+_OF_CHECKOUT, _OF_WHEEL = (Path(__file__).parents[2] / "models" / "shipped", Path(__file__).parents[1] / "shipped")
+SHIPPED = _OF_CHECKOUT if _OF_CHECKOUT.is_dir() else _OF_WHEEL
 SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
 SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
 _NO_RUNS = "There are no runs yet; `python train_emotion_model.py --data sample` makes one."

@@ -30,5 +30,10 @@ def main() -> None:
     serve(settings, paths)
 
 
+def run() -> int:
+    """Returns the exit code: what `fer-web` is where the package is installed."""
+    return ended(main)
+
+
 if __name__ == "__main__":
-    sys.exit(ended(main))
+    sys.exit(run())

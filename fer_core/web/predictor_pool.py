@@ -8,6 +8,7 @@ Each visit of the live page has people that are followed and steadied from frame
 """
 
 import contextlib
+import importlib.util
 import logging
 import queue
 import threading
@@ -70,8 +71,11 @@ class Generation:
 
     @cached_property
     def cost(self) -> Cost | None:
-        """What one face costs the model, measured when it is first asked for; None for a model from elsewhere."""
-        folder = self.model.run_folder
+        """What one face costs the model, measured when it is first asked for.
+
+        None for a model from elsewhere, and where h5py, which counts the parameters, is not installed.
+        """
+        folder = self.model.run_folder if importlib.util.find_spec("h5py") else None
         return cost(Run(folder, folder), export=litert_file(self.model, self.paths)) if folder else None
 
 

@@ -7,7 +7,7 @@ from flask import Flask, Response, current_app, jsonify, make_response, render_t
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from fer_core.errors import FerError, NotFoundError
+from fer_core.errors import FerError, NotFoundError, missing_package
 from fer_core.store.files import DiskFullError
 
 _HINTS = {
@@ -34,6 +34,7 @@ class RequestError(FerError):
 def handle_problems(app: Flask) -> None:
     """Makes every error an answer."""
     app.register_error_handler(FerError, _of_ours)
+    app.register_error_handler(ModuleNotFoundError, lambda error: _of_ours(missing_package(error)))
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(Exception, _of_a_bug)
 

@@ -42,7 +42,7 @@ class WebSettings(Settings):
     """The address from which a proxy in front connects: its X-Forwarded-For says who asks, X-Forwarded-Proto how."""
 
     model: str | None = None
-    """Read with a run id, a .h5 or .keras file, best, tiny or ferplus. Default: the model in use, as it is promoted."""
+    """Read with a run id, a .h5, .keras or .onnx file, best, tiny or ferplus. Default: the model in use."""
     detector: str = "auto"
     """Finds faces: haar, yunet, or auto (yunet where its file is there, never downloads)."""
     detector_model: Path | None = None

@@ -79,7 +79,7 @@ class Visit:
     def submit(self, path: str, fields: dict | None = None, *, start: str = "/", **options) -> requests.Response:
         """Sends a form, with the token that the page `start` has."""
         fields = (fields or {}) | {"csrf_token": csrf_token(self.get(start).text)}
-        return self.session.post(self.site.url + path, data=fields, timeout=30, **options)
+        return self.session.post(self.site.url + path, data=fields, **{"timeout": 30} | options)
 
 
 def csrf_token(page: str) -> str:

@@ -4,14 +4,16 @@ import csv
 import io
 from pathlib import Path
 
-from flask import Blueprint, Response, jsonify, render_template, request, send_file
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, send_file, url_for
 
 from fer_core.errors import ConfigError, NotFoundError, did_you_mean
+from fer_core.store.export import can_export
 from fer_core.store.files import plain
 from fer_core.training.history import HISTORY_COLUMNS
 from fer_core.tuning.state import Search, open_search
 from fer_core.web import run_detail
 from fer_core.web.answers import RunDetailAnswer, RunsAnswer, SearchAnswer
+from fer_core.web.exports import OFFERED, exports, write_export
 from fer_core.web.openapi import describes
 from fer_core.web.run_list import SORTS, UNREADABLE, find_history, find_run, id_of, in_order
 from fer_core.web.service import service
@@ -68,7 +70,24 @@ def one(run_id: str) -> str:
     run = find_run(service().paths, run_id)
     known = run_detail.detail(run)
     has_data = service().data.knows(known["run"]["data_set"])
-    return render_template("run.html", detail=known, has_data=has_data, log=run_detail.log_tail(run.log_txt))
+    exported = {"exports": exports(run, service().paths), "forms": OFFERED if can_export() else ()}
+    return render_template(
+        "run.html", detail=known, has_data=has_data, log=run_detail.log_tail(run.log_txt), **exported
+    )
+
+
+@pages.post("/runs/<run_id>/exports")
+def export(run_id: str) -> Response:
+    """Writes the run's model in a form for other programs."""
+    flash(write_export(find_run(service().paths, run_id), request.form.get("form", ""), service().paths))
+    return redirect(url_for("runs.one", run_id=run_id))
+
+
+@pages.get("/runs/<run_id>/exports/<name>")
+def exported_file(run_id: str, name: str) -> Response:
+    """One of them, to be saved."""
+    run = find_run(service().paths, run_id)
+    return _saved(exports(run, service().paths).get(name), f"Run {run_id}", id_of(run), name)
 
 
 @pages.get("/runs/<run_id>/files/<name>")
