@@ -4,7 +4,10 @@ import re
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from fer_core.errors import ConfigError
 from fer_core.store.runs import SHIPPED_BEST
@@ -53,6 +56,18 @@ def test_without_a_registry_it_is_said_what_is_missing(paths, tmp_path):
     assert done.returncode == 2
     assert "No npm registry is known here" in problem
     assert "NPM_CONFIG_REGISTRY" in hint
+
+
+def test_the_browsers_detector_is_the_yunet_that_is_published(test_data):
+    model = Interpreter(str(assets.FOLDER.parent / "device" / "yunet.tflite"))
+    picture = np.random.default_rng(0).integers(0, 256, (256, 320, 3)).astype(np.float32)
+    rows = model.get_signature_runner("320x256")(picture=picture[np.newaxis])["rows"][0]
+    network = cv2.dnn.readNetFromONNX(str(test_data / "face_detection_yunet_2026may.onnx"))
+    network.setInput(cv2.dnn.blobFromImage(picture))
+    names = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)]
+    answers = [answer[0] for answer in network.forward(names)]
+    expected = [np.concatenate(answers[first : first + 3]) for first in range(0, 12, 3)]
+    np.testing.assert_allclose(rows, np.concatenate(expected, axis=1)[:, :10], atol=1e-4)
 
 
 def test_the_image_has_the_version_whose_checksums_are_known():
