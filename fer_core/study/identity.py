@@ -31,7 +31,7 @@ SFACE = Published(
 """39 MB."""
 SAME_PERSON = 0.363
 """The cosine from which on OpenCV calls two faces those of one person; not measured here."""
-LOOK_SECONDS = 0.5
+SAMPLE_SECONDS = 0.5
 """So often a person's face is looked at; what is said of a person is the mean of all looks."""
 _LEAST_OVERLAP = 0.4
 
@@ -54,25 +54,25 @@ class Recognizer:
         return vector / max(np.linalg.norm(vector), 1e-9)
 
 
-class Looks:
+class Embeddings:
     """What the people of a video look like, gathered while it is read."""
 
     def __init__(self, recognizer: Recognizer, detector: Detector):
         self._recognizer, self._detector = recognizer, detector
         self._next, self._sums = 0.0, {}
 
-    def look(self, frame_bgr: np.ndarray, seconds: float, predictions: Sequence[Prediction]) -> None:
-        """Looks at the people of a frame, if it is time."""
+    def observe(self, frame_bgr: np.ndarray, seconds: float, predictions: Sequence[Prediction]) -> None:
+        """Embeddings at the people of a frame, if it is time."""
         if seconds < self._next or not predictions:
             return
-        self._next = seconds + LOOK_SECONDS
+        self._next = seconds + SAMPLE_SECONDS
         for face in self._detector.find(frame_bgr):
             shared = {one.person: _overlap(face.box, one.box) for one in predictions}
             person = max(shared, key=shared.get)
             if face.landmarks is not None and shared[person] >= _LEAST_OVERLAP:
                 self._sums[person] = self._sums.get(person, 0.0) + self._recognizer.embedding(frame_bgr, face)
 
-    def embeddings(self) -> dict[int, list[float]]:
+    def sums(self) -> dict[int, list[float]]:
         """Returns the sum of the looks at each person."""
         return {person: vector.tolist() for person, vector in self._sums.items()}
 

@@ -16,7 +16,7 @@ from fer_core.live.sources import read_picture
 from fer_core.live.video import open_reader, sampled_frames
 from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
-from fer_core.study.identity import Looks, Recognizer, find_recognizer
+from fer_core.study.identity import Embeddings, Recognizer, find_recognizer
 from fer_core.study.parts import WARM_UP, FileRecord, Part, state_of
 from fer_core.study.settings import StudySettings
 
@@ -59,7 +59,7 @@ class StudyReader:
             if self.detector.name != "yunet":
                 raise ConfigError("--identify needs the detector yunet, which finds eyes.", hint="--detector yunet")
             self._recognizer = Recognizer(find_recognizer(paths, settings.recognizer_model))
-        self._looks: Looks | None = None
+        self._embeddings: Embeddings | None = None
         self._pictures = EmotionPredictor(finder, self.classifier, threshold=settings.threshold)
 
     @property
@@ -103,7 +103,7 @@ class StudyReader:
             except (SourceError, UnreadablePictureError, OSError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 del rows[began:]
-            embeddings = self._looks.embeddings() if self._looks and not reason else {}
+            embeddings = self._embeddings.sums() if self._embeddings and not reason else {}
             counted = (0, 0, 0.0) if reason else (frames, with_face, round(seconds, 3))
             records.append(
                 FileRecord(name, "failed" if reason else "read", reason, *counted, size, changed, embeddings)
@@ -127,14 +127,14 @@ class StudyReader:
         settings = self._settings
         known = {"threshold": settings.threshold, "smoothing_seconds": settings.smoothing, "detect_every": every}
         predictor = LivePredictor(self.detector, self.classifier, **known)
-        self._looks = Looks(self._recognizer, self.detector) if self._recognizer else None
+        self._embeddings = Embeddings(self._recognizer, self.detector) if self._recognizer else None
         count = 0
         for frame in sampled_frames(reader, start=max(0.0, start - warm_up), end=end, fps=fps):
             self._before_each()
             count += 1
             predictions = predictor.read(frame)
-            if self._looks:
-                self._looks.look(frame.picture_bgr, frame.seconds, predictions)
+            if self._embeddings:
+                self._embeddings.observe(frame.picture_bgr, frame.seconds, predictions)
             yield frame.seconds, frame.number, predictions
         if not count and start == 0:
             raise SourceError(f"{path} has no frame that can be read: it is cut short or damaged.")
