@@ -39,6 +39,8 @@ class FileRecord(NamedTuple):
     seconds: float
     bytes: int
     changed_ns: int
+    embeddings: dict[str, list[float]] = {}
+    """By the person's number, if people are to be known again."""
 
 
 def state_of(path: str | Path) -> tuple[int, int]:

@@ -36,6 +36,11 @@ class StudySettings(Settings):
     """Faces are looked for on a picture of at most this width. Default: the detector's own, in pictures 640."""
     faces: Literal["find", "given"] = "find"
     """In pictures: find faces, or each picture is one face already."""
+    identify: bool = False
+    """Know people again who come back in a video: by SFace, which is downloaded once (39 MB), and with yunet. What it
+    makes of faces is biometric data; it is thrown away when a video is read."""
+    recognizer_model: Path | None = None
+    """The .onnx file of SFace."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """A reading with less confidence is unsure. Default: what the model's validation images ask for."""
     smoothing: Annotated[float, Field(ge=0, le=60)] = 0.5

@@ -231,7 +231,7 @@ class Study:
         row = _row(records[0], kind="video")
         if bad is not None:
             return row | {"status": "failed", "reason": bad.reason, "frames": 0, "with_face": 0, "seconds": 0.0}
-        table = joined([read_table(self._table(part)) for part in pieces])
+        table = joined([read_table(self._table(part)) for part in pieces], records)
         path = f"readings/{name}.{self.about.format}"
         write_table(table, self.folder / path)
         seconds = max(record.seconds for record in records) - pieces[0].start
