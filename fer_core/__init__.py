@@ -1,12 +1,15 @@
 """Facial emotion recognition: data, networks, training, evaluation and live reading. Importing it imports nothing.
 
-`from fer_core import predict_emotion, EmotionPredictor, Prediction` loads them when they are asked for.
+`from fer_core import predict_emotion, EmotionPredictor, read_video` loads them when they are asked for.
 """
 
 _PUBLIC = {
     "predict_emotion": "fer_core.live.prediction",
     "EmotionPredictor": "fer_core.live.prediction",
     "Prediction": "fer_core.live.prediction",
+    "read_video": "fer_core.study.reads",
+    "read_folder": "fer_core.study.reads",
+    "read_files": "fer_core.study.reads",
 }
 _RENAMED = {"EmotionReader": "EmotionPredictor", "Reading": "Prediction"}
 """Old names, for one release."""

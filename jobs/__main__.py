@@ -14,7 +14,7 @@ COMMANDS = {
         "doctor": ("jobs.doctor:doctor", "is everything in order, and what to do where it is not"),
     },
     "Send": {
-        "submit": ("jobs.sending:submit", "send a job: tune, train, retrain, evaluate, gc"),
+        "submit": ("jobs.sending:submit", "send a job: tune, train, retrain, evaluate, read, gc"),
         "rerun": ("jobs.sending:rerun", "train a run again with other settings"),
     },
     "Watch": {

@@ -126,7 +126,7 @@ def _old(paths: Paths, searches: list[tuple[Search, SearchState]], oldest: float
         if _changed(path) < oldest:
             yield from _garbage("what teachers said", path)
     for job in Look(paths).recent(None):
-        if job.end is not None and not job.run and not job.search and _changed(job.folder) < oldest:
+        if job.end is not None and not (job.run or job.search or job.study) and _changed(job.folder) < oldest:
             yield from _garbage("record of a job", job.folder)
     ended = {search.id for search, state in searches if state.status in _SEARCH_ENDS}
     for path in sorted((paths.models / "searches").glob("[!.]*/output/*.txt")):

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.job.arguments import EvaluateArguments, RetrainArguments
+from fer_core.job.arguments import EvaluateArguments, ReadArguments, RetrainArguments
 from fer_core.job.job import Job
-from fer_core.job.lock import Held
 from fer_core.store.files import read_json, utc_now, utc_text
+from fer_core.store.lock import Held
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
 from fer_core.tuning.stage import TrialName
@@ -37,6 +37,7 @@ _PAUSE_SECONDS = 2.0  # after a crash, or while another process trains the run
 _HELD_SECONDS = 120.0
 _FLAG_SECONDS = 2.0
 _FULL_BELOW = 2**20
+_STUDY = ("-m", "fer_core.cli.study_job")
 _SCORES = ("split", "images", "accuracy", "accuracy_interval", "macro_f1", "kept_epoch", "epochs")
 _LOST = (
     "The worker died {} times over it before an epoch was finished: most likely the machine runs out of memory. "
@@ -223,9 +224,20 @@ def runner_of(job: Job, held: Held, worker: Worker, others: Callable[[], bool]) 
     elif isinstance(arguments, RetrainArguments):
         spec = arguments.model_dump_json(exclude={"queue", "max_hours"}, exclude_unset=True)
         command = ["-m", "fer_core.cli.retrain", "--job", job.id, "--spec", spec, "--run", job.id, *folders]
+    elif isinstance(arguments, ReadArguments):
+        spec = arguments.model_dump_json(exclude={"queue", "max_hours", "processes"}, exclude_unset=True)
+        command = [*_STUDY, str(job.folder), "--spec", spec, "--processes", str(arguments.processes), *folders]
     else:
         command = [f"{PROJECT}/train_emotion_model.py", "--resume", job.id, *folders]
     return Runner([sys.executable, *command], job.log, lambda: job.run, job.cancel_file, held, worker, others)
+
+
+def runner_of_helper(job: Job, number: int, held: Held, worker: Worker) -> Runner:
+    """Returns what reads parts of a study that another worker sees to."""
+    processes = str(job.arguments.processes)
+    command = [sys.executable, *_STUDY, str(job.folder), "--helps", "--processes", processes, *_folders(job)]
+    log = job.folder / "output" / f"helper{number}.txt"
+    return Runner(command, log, lambda: None, job.cancel_file, held, worker, lambda: False)
 
 
 def runner_of_trial(job: Job, name: TrialName, held: Held, worker: Worker, others: Callable[[], bool]) -> Runner:
@@ -252,6 +264,9 @@ def result_of(job: Job) -> dict[str, Any]:
     arguments, run = job.arguments, job.run
     if isinstance(arguments, EvaluateArguments):
         return {"run": arguments.run}
+    if isinstance(arguments, ReadArguments):
+        counts = {} if job.study is None else job.study.counts()
+        return {"study": job.id, **counts, "report": str(job.folder / "report.html")}
     if isinstance(arguments, RetrainArguments):
         decision = job.folder / "promotion.json"
         if decision.is_file():

@@ -22,8 +22,8 @@ from fer_core.job.arguments import ARGUMENTS, TASKS, TrainArguments, TuneArgumen
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
-from fer_core.job.lock import is_taken
 from fer_core.recipes import RECIPES, starting_config
+from fer_core.store.lock import is_taken
 from fer_core.store.runs import open_run
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.stage import parse_trial_name
@@ -31,7 +31,14 @@ from jobs.console import Context, flag, given, new_table
 
 CANCEL_SECONDS = 12.0  # a training that is asked to end has six seconds for it, and then is killed
 _ASK_SECONDS = 0.5
-_MEANT = {"tune": "--recipe", "train": "--recipe", "retrain": "--recipe", "evaluate": "--run", "gc": "--keep-days"}
+_MEANT = {
+    "tune": "--recipe",
+    "train": "--recipe",
+    "retrain": "--recipe",
+    "evaluate": "--run",
+    "read": "--source",
+    "gc": "--keep-days",
+}
 """What a value that stands alone is most likely for."""
 _JSON = {"start_from": '[{"learning_rate": 0.001}]', "network_options": '{"l2": 0.0001}'}  # an example of each
 _SET_HELP = "A setting of the training or the network, such as learning_rate=1e-4. May be given several times."
@@ -41,7 +48,7 @@ Pairs = UseAppendAction[tuple[str, ...]]
 
 
 def submit(context: Context, *argv: str) -> None:
-    """Send a job: tune, train, retrain, evaluate, gc. It is checked before."""
+    """Send a job: tune, train, retrain, evaluate, read, gc. It is checked before."""
     task = next(iter(argv), "--help")
     if task in ("-h", "--help"):
         context.say("usage: python -m jobs submit TASK [flags]\n")

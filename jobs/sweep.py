@@ -21,8 +21,8 @@ from fer_core.job.broker import is_purged, models_id, waiting_in
 from fer_core.job.broker_check import BrokerAwayError, broker_away
 from fer_core.job.job import Job, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, end_cancelled
-from fer_core.job.lock import Held, is_taken, taken
 from fer_core.store.files import utc_now
+from fer_core.store.lock import Held, is_taken, taken
 from fer_core.tuning.stage import TrialName, running_slots, slot_count, slot_lock, trial_of, work_left
 from fer_core.tuning.state import load_state
 from jobs.celery import app, ask_to_stop, broker, is_stop_asked, paths
@@ -120,6 +120,8 @@ def _look_at(entry: os.DirEntry, connection: Connection) -> None:
     try:
         job = open_job(paths, entry.name)
         if is_taken(job.lock):
+            if job.study is not None and job.study.has_free_part():
+                broker.send(job)
             return
         end_cancelled(job)
         if job.end is None and job.search is not None and not has_work(job):

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from functools import partial
+from itertools import count
 from typing import Any
 
 from celery import Task
@@ -20,13 +21,13 @@ from fer_core.job.broker import MODELS_HEADER, models_id
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import End, Job, checked_id, find_job, open_job
 from fer_core.job.lifecycle import job_of_message, prepare, resume_job
-from fer_core.job.lock import Held, taken
 from fer_core.store.files import DiskFullError, utc_now
+from fer_core.store.lock import Held, taken
 from fer_core.tuning.state import load_state
 from fer_core.tuning.trials import note_refusal, trial_failed
 from jobs.celery import EXAMPLE, app, broker, is_stop_asked, paths
 from jobs.garbage import find_garbage, remove_garbage
-from jobs.runner import Outcome, Worker, result_of, run_of_trial, runner_of, runner_of_trial
+from jobs.runner import Outcome, Worker, result_of, run_of_trial, runner_of, runner_of_helper, runner_of_trial
 from jobs.schedule import notify
 from jobs.sweep import free_slot, has_work
 
@@ -121,6 +122,25 @@ def trial(self: Task, search: str) -> dict[str, Any]:
         raise Ignore
     entry = load_state(job.search).entry_of(name.id)
     return {"search": job.id, "trial": entry.number, "run": entry.run, "score": entry.score, "epochs": entry.epochs}
+
+
+@app.task(bind=True, name="read_parts", throws=(FerError,), max_retries=None, default_retry_delay=5)
+def read_parts(self: Task, study: str) -> None:
+    """Helps to read a study, until nothing is left. Workers send it to each other."""
+    _check_models(self)
+    job, worker = open_job(paths, study), _worker(self)
+    job.note_message("")
+    for number in count(1):
+        with taken(job.folder / f".helper{number}.lock", patience_seconds=0.0) as held:
+            if held is None:
+                continue
+            if job.end is None and job.study is not None and job.study.has_free_part():
+                if job.study.count_free_parts(2) > 1:
+                    _send(job)
+                outcome = runner_of_helper(job, number, held, worker).outcome(self.request.id)
+                if outcome.kind in ("failed", "unable"):
+                    _logger.warning("It cannot help with study %s: %s", job.id, outcome.message)
+            raise Ignore
 
 
 def _note_trial(job: Job, name: str, outcome: Outcome, worker: Worker) -> None:

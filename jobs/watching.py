@@ -28,7 +28,7 @@ ENDED_SHOWN = 15  # so many jobs that have ended are listed without --all
 FOLLOW_SECONDS = 1.0
 _LOG_SECONDS = 0.3
 
-TaskName = Literal["tune", "trial", "train", "retrain", "evaluate", "gc"]
+TaskName = Literal["tune", "trial", "train", "retrain", "evaluate", "read", "gc"]
 
 
 def list_jobs(
@@ -113,6 +113,8 @@ def _line(context: Context, job: Job) -> str:
     word = job.status.lower()
     if job.search is not None:
         return f"{word}  {in_words(search_progress(job.search, now=context.clock()).summary)}"
+    if job.study is not None:
+        return f"{word}  {Look(context.paths).doing(job)}".rstrip()
     last = run_progress(job.run).last if job.run is not None else None
     return f"{word}  {epoch_line(last)}" if last else word
 
@@ -160,6 +162,8 @@ def _of_job(context: Context, job: Job) -> Table:
         status=status,
         queue=job.queue + ("" if end else f", sent {age(job.order.created_utc, context.clock())} ago"),
         attempt=attempt if notes.attempt else "",
+        doing=Look(context.paths).doing(job) if job.study else "",
+        report=job.folder / "report.html" if job.study and end and end.status == "SUCCEEDED" else "",
         took=age(began, datetime.fromisoformat(end.finished_utc)) if is_timed else "",
         message=end.message if end else refusals,
         next=f"`python -m jobs resume {job.id}` goes on with it" if end and end.status != "SUCCEEDED" else "",

@@ -16,7 +16,20 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-FLOORS = ("words", "faces", "data", "networks", "store", "evaluation", "training", "tuning", "live", "job", "cli")
+FLOORS = (
+    "words",
+    "faces",
+    "data",
+    "networks",
+    "store",
+    "evaluation",
+    "training",
+    "tuning",
+    "live",
+    "study",
+    "job",
+    "cli",
+)
 WORDS = ("errors", "resources", "emotions", "labels", "published", "config", "recipes", "paths")
 PROGRAMS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.cli", "fer_core.web")
 TENSORFLOW_ONLY_IN = {

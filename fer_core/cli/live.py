@@ -47,6 +47,9 @@ class LiveSettings(Settings):
     """Write one row per face and frame: .csv or .jsonl."""
     overwrite: bool = False
     """Replace what --output and --log name, if it is there already."""
+    anonymize: Literal["none", "blur", "pixelate", "mask"] = "none"
+    """Cover the faces that are found, in the window and in everything that is saved; labels stay. What is not found
+    stays visible: look before you publish."""
     json_lines: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object per frame or picture; everything else goes to stderr."""
     display: bool = True
@@ -73,6 +76,29 @@ class LiveSettings(Settings):
     likely. Default: as the model was saved."""
     smoothing: Annotated[float, Field(ge=0, le=60)] = 0.5
     """Seconds after which a change has passed half its height; 0 = off."""
+
+    study: Path | None = None
+    """Read all pictures and videos of a folder, a pattern or a list (.csv) on all cores, into tables in this folder.
+    Run again, it goes on with what is missing or has changed."""
+    jobs: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """With --study: so many processes. Default: one for each core."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """With --study: read so many frames of a second of video. Default: all."""
+    study_format: Literal["csv", "parquet"] = "csv"
+    """With --study: the tables of readings (Parquet needs pyarrow)."""
+    identify: bool = False
+    """With --study: know people again who come back in a video, by SFace, which is downloaded once (39 MB), with yunet.
+    What it makes of faces is biometric data; it is thrown away when a video is read."""
+    recognizer_model: Path | None = None
+    """With --identify: the .onnx file of SFace."""
+    baseline: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """With --study: compare each person with the first seconds in which he or she was seen."""
+    markers: Path | None = None
+    """With --study: a csv of file, seconds and name; how people changed there."""
+    marker_window: Annotated[float, Field(gt=0, le=3600)] = 3.0
+    """With --markers: seconds before and after each that are compared."""
+    coding: Path | None = None
+    """With --study: a csv of file, start, end, label (and person), coded by people, to compare with."""
 
     analyze: bool = False
     """Analyse the model on the test images, and end."""
@@ -108,9 +134,17 @@ _ENDS = {
     "list_layers": "--list-layers only lists them, and ends.",
     "explain": "--explain takes the pictures itself, and --folder says where its figures go.",
     "analyze": "--analyze reads no faces; --data says which images it takes.",
+    "study": "--study shows nothing; its tables are in its own folder.",
     "benchmark": "--benchmark draws its faces itself.",
 }
 """What ends without a live view, each with a hint where it stands beside a flag that it has no use for."""
+_TAKES = {
+    "list_layers": (),
+    "explain": ("folder", "json_lines"),
+    "analyze": ("folder", "json_lines"),
+    "study": ("source",),
+    "benchmark": ("folder", "json_lines"),
+}
 _USED_WITH = (
     ("layer", "explain", "Give --explain PICTURE."),
     ("emotion", "explain", "Give --explain PICTURE."),
@@ -120,8 +154,18 @@ _USED_WITH = (
     ("votes", "data", "Give --data PATH too."),
     ("views", "analyze", "Give --analyze too."),
     ("robustness", "analyze", "Give --analyze too."),
+    ("jobs", "study", "Give --study FOLDER too."),
+    ("fps", "study", "Give --study FOLDER too."),
+    ("study_format", "study", "Give --study FOLDER too."),
+    ("identify", "study", "Give --study FOLDER too."),
+    ("recognizer_model", "identify", "Give --identify too."),
+    ("baseline", "study", "Give --study FOLDER too."),
+    ("markers", "study", "Give --study FOLDER too."),
+    ("marker_window", "markers", "Give --markers FILE too."),
+    ("coding", "study", "Give --study FOLDER too."),
+    ("study", "source", "Give --source FOLDER too: what is read."),
 )
-_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "on_change")
+_OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "json_lines", "folder", "on_change")
 
 
 class LiveRequest(NamedTuple):
@@ -129,7 +173,7 @@ class LiveRequest(NamedTuple):
 
     settings: LiveSettings
     paths: Paths
-    wants: Literal["live", "analyze", "benchmark", "explain", "list-layers"]
+    wants: Literal["live", "study", "analyze", "benchmark", "explain", "list-layers"]
 
 
 def parse(argv: Sequence[str]) -> LiveRequest:
@@ -161,7 +205,9 @@ def _check_together(settings: LiveSettings) -> None:
         if name in given and other not in given:
             raise ConfigError(f"--{name.replace('_', '-')} is used with --{other}.", hint=hint)
     for asked in (name for name in _ENDS if name in given):
-        others = [name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name != asked]
+        others = [
+            name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name not in (asked, *_TAKES[asked])
+        ]
         if others:
             first, second = (f"--{name.replace('_', '-')}" for name in (asked, others[0]))
             raise ConfigError(f"{first} and {second} do not go together.", hint=_ENDS[asked])
@@ -179,11 +225,15 @@ def main(argv: Sequence[str]) -> None:
     )
     if model.note:
         say(console, model.note)
-    if request.wants in ("live", "analyze", "benchmark"):
+    if request.wants in ("live", "study", "analyze", "benchmark"):
         # Qt, FFmpeg, libpng and TensorFlow report on file descriptor 2 what we tell in our own words.
         send_native_messages_to(Path(os.devnull))
     if request.wants == "live":
         _live(console, request, model)
+    elif request.wants == "study":
+        from fer_core.cli.study import make_study
+
+        make_study(console, request)
     elif request.wants == "analyze":
         from fer_core.cli.inspecting import analyse_or_fail
 

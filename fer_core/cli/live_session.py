@@ -13,6 +13,7 @@ from fer_core.cli.console import say
 from fer_core.cli.live import LiveRequest
 from fer_core.cli.live_lines import JsonLines, in_words, print_summary
 from fer_core.errors import FerError, SourceError, check_interrupted, signals_wait
+from fer_core.live.anonymizing import anonymized
 from fer_core.live.capturing import AnnotatedPictures, ClipCapture, PictureCapture, Recorder, save_picture
 from fer_core.live.classifier import Classifier, ModelWatch, make_classifier
 from fer_core.live.frame import Shown, Sink, Source
@@ -58,7 +59,7 @@ class _Session:
             classifier,
             threshold=settings.threshold,
             smoothing_seconds=settings.smoothing,
-            detect_every=settings.detect_every,
+            detect_every=settings.detect_every if settings.anonymize == "none" else 1,  # a new face shows in no frame
         )
         self._record = Record(classifier.labels, is_live=source.is_live)
         self._recorder = Recorder(self._folder, rate=source.rate) if settings.display else None
@@ -80,7 +81,8 @@ class _Session:
         watch = ModelWatch(self._request.paths, predictor.classifier, self._load_promoted, is_fixed=is_fixed)
         self._watch = at_the_end.enter_context(contextlib.closing(watch))
         parts = {"draw": view.for_file, "screen": view, "sinks": [self._record, *sinks]}
-        loop = LiveLoop(self._source, predictor, **parts, before_each=self._before_each)
+        how = {"before_each": self._before_each, "anonymize": self._settings.anonymize}
+        loop = LiveLoop(self._source, predictor, **parts, **how)
         for capture in self._captures():
             with contextlib.closing(capture) if capture else contextlib.nullcontext():
                 loop.run(capture=capture)
@@ -250,6 +252,9 @@ class _Stills:
             shown = Shown(
                 frame, tuple(self._predictor.read_picture(frame.picture_bgr, faces=self._request.settings.faces)), None
             )
+            if (how := self._request.settings.anonymize) != "none":
+                boxes = [prediction.box for prediction in shown.predictions]
+                shown = shown._replace(frame=frame._replace(picture_bgr=anonymized(frame.picture_bgr, boxes, how)))
             shown = shown._replace(picture_bgr=self._annotated(shown) if self._overlay else None)
             lines = [f"{frame.name}: {in_words(shown.predictions)}"]
             if self._output is not None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_core.errors import ArtifactError
 from fer_core.faces import Face
-from fer_core.faces.framing import Framing, largest_first, shrunk
+from fer_core.faces.framing import Framing, Shrunk, largest_first, shrunk
 from fer_core.paths import Paths, expanded
 from fer_core.published import Published, fetched
 
@@ -27,7 +27,7 @@ WIDTH = 320
 instead of 92.5 %, of the people in real clips all at either (the same benchmark: choice, clips, speed)."""
 MIN_SCORE = 0.6
 """Real faces in real pictures score 0.89 and more; training images of FER-2013, cut off at the chin, often less."""
-_OVERLAP = 0.3
+OVERLAP = 0.3
 """Of two boxes that overlap more than this (intersection over union) the better one counts."""
 _FEWEST_PIXELS = 33
 """Of a side of up to 32 pixels OpenCV 4.14 makes a feature map one cell wide and reads memory beside it: another answer
@@ -79,7 +79,7 @@ class YuNetDetector:
         # From memory: OpenCV tells the format by the file's ending, and cannot open every path on Windows.
         model = np.fromfile(path, np.uint8)
         self._network = cv2.FaceDetectorYN.create(
-            "onnx", model, np.empty(0, np.uint8), self._size, score_threshold=MIN_SCORE, nms_threshold=_OVERLAP
+            "onnx", model, np.empty(0, np.uint8), self._size, score_threshold=MIN_SCORE, nms_threshold=OVERLAP
         )
 
     def find(self, frame_bgr: np.ndarray) -> list[Face]:
@@ -103,8 +103,12 @@ class YuNetDetector:
         if rows is None:
             return []
         rows = rows[np.isfinite(rows).all(axis=1)].tolist()
-        faces = (Face(small.in_frame(*row[:4]), min(row[-1], 1.0), _roll(row[4:8])) for row in rows)
-        return largest_first(faces)
+        return largest_first(self._face(row, small) for row in rows)
+
+    def _face(self, row: list[float], small: Shrunk) -> Face:
+        points = (small.in_frame(x, y, 0, 0)[:2] for x, y in zip(row[4:14:2], row[5:14:2], strict=True))
+        landmarks = tuple(value for point in points for value in point)
+        return Face(small.in_frame(*row[:4]), min(row[-1], 1.0), _roll(row[4:8]), landmarks)
 
 
 def _roll(eyes: list[float]) -> float:

@@ -13,6 +13,7 @@ from fer_core import networks
 from fer_core.config import Settings, TrainConfig, config_error, with_present_names
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.recipes import DEFAULT_RECIPE, fitted_to, starting_config
+from fer_core.study.settings import Format, ResultSettings, StudySettings
 from fer_core.training.retraining import RetrainSpec
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.spec import SearchSpec
@@ -20,7 +21,7 @@ from fer_core.tuning.spec import SearchSpec
 QUEUES = ("gpu.high", "gpu", "cpu")
 """In the order in which a worker that listens to all of them takes from them."""
 
-QUEUE_OF_TASK = {"tune": "gpu", "train": "gpu", "retrain": "gpu", "evaluate": "cpu", "gc": "cpu"}
+QUEUE_OF_TASK = {"tune": "gpu", "train": "gpu", "retrain": "gpu", "evaluate": "cpu", "read": "cpu", "gc": "cpu"}
 """Where a job waits that names no queue."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -79,11 +80,25 @@ class GcArguments(Settings):
     queue: Queue = None
 
 
+class ReadArguments(ResultSettings, StudySettings):
+    """Read the faces in any number of pictures and videos, into tables and a report."""
+
+    source: str = ""
+    """A folder, a pattern such as 'videos/**/*.mp4', or a list of files as .csv."""
+    format: Format = "csv"
+    """The tables of readings."""
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """In each worker that takes part."""
+    max_hours: MaxHours = None
+    queue: Queue = None
+
+
 ARGUMENTS: dict[str, type[Settings]] = {
     "tune": TuneArguments,
     "train": TrainArguments,
     "retrain": RetrainArguments,
     "evaluate": EvaluateArguments,
+    "read": ReadArguments,
     "gc": GcArguments,
 }
 TASKS = {task: arguments.__doc__ for task, arguments in ARGUMENTS.items()}
@@ -108,6 +123,8 @@ def validate(task: str, arguments: dict[str, Any]) -> Settings:
         raise config_error(error, ARGUMENTS[task], task, script=f"-m jobs submit {task}") from None
     if isinstance(checked, TrainArguments):
         _check_training(checked)
+    if isinstance(checked, ReadArguments) and not checked.source:
+        raise ConfigError("read: it is not said what.", hint="Give source, such as a folder of videos.")
     return checked
 
 

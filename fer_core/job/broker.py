@@ -66,7 +66,7 @@ class Broker:
                 raise broker_away(self.url, error) from error
 
     def send(self, job: Job) -> None:
-        """Puts the message of a job into its queue: of a search that goes on, the one of a trial.
+        """Puts the message of a job into its queue, or the one that invites more workers to it.
 
         Raises BrokerAwayError within seconds, JobError for a queue that there is not.
         """
@@ -76,8 +76,8 @@ class Broker:
                 hint=f"Set $FER_QUEUES={job.queue} for everything that sends, listens and schedules.",
             )
         name, arguments, options = job.task, job.order.arguments, {"task_id": job.order.message_id, **job.order.options}
-        if job.search is not None and job.end is None:  # any worker is invited to the search's next trial
-            name, arguments = "trial", {"search": job.id}
+        if (invitation := job.invitation) is not None:
+            name, arguments = invitation
             options = {name: value for name, value in options.items() if name == "priority"}
             options["task_id"] = f"{job.id}.t{secrets.token_hex(4)}"
         headers = {**(options.pop("headers", None) or {}), MODELS_HEADER: models_id(self.paths)}

@@ -2,6 +2,7 @@
 
 models/runs/<id>/       train, retrain      job.json     what was asked for
 models/searches/<id>/   tune                result.json  how it ended; a search says so in its own state
+models/studies/<id>/    read
 models/tasks/<id>/      evaluate, gc        .job.lock    who works on it
                                             .cancel      somebody wants its end
                                             output.txt   what its process printed
@@ -25,15 +26,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fer_core.config import Settings
 from fer_core.errors import ArtifactError, JobError, NoSuchJobError, did_you_mean
 from fer_core.job.arguments import validate
-from fer_core.job.lock import Notes, is_taken, read_notes
 from fer_core.paths import Paths
 from fer_core.store.files import read_json, utc_now, utc_text, write_json
+from fer_core.store.lock import Notes, is_taken, read_notes
 from fer_core.store.manifest import checked
 from fer_core.store.run import Run, Status
+from fer_core.study.study import Study, find_study
 from fer_core.tuning.state import Search, load_state
 
-TaskName = Literal["tune", "train", "retrain", "evaluate", "gc"]
-FOLDERS = {"tune": "searches", "train": "runs", "retrain": "runs", "evaluate": "tasks", "gc": "tasks"}
+TaskName = Literal["tune", "train", "retrain", "evaluate", "read", "gc"]
+FOLDERS = {
+    "tune": "searches",
+    "train": "runs",
+    "retrain": "runs",
+    "read": "studies",
+    "evaluate": "tasks",
+    "gc": "tasks",
+}
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT")
 
 _KINDS = tuple(dict.fromkeys(FOLDERS.values()))
@@ -97,6 +106,24 @@ class Job:
         """The search that it is, once that has a plan; None for other jobs."""
         search = Search(self.folder, self.paths)
         return search if self.folder.parent.name == "searches" and search.exists else None
+
+    @property
+    def study(self) -> Study | None:
+        """The study that it is, once that was begun; None for other jobs."""
+        is_study = self.folder.parent.name == "studies" and (self.folder / "study.json").is_file()
+        return find_study(self.folder) if is_study else None
+
+    @property
+    def invitation(self) -> tuple[str, dict[str, str]] | None:
+        """The task, with its arguments, by which more workers take part; None where one is enough.
+
+        A search is nothing but trials; a study has somebody who sees to it, and helpers.
+        """
+        if self.end is None and self.search is not None:
+            return "trial", {"search": self.id}
+        if self.end is None and self.study is not None and is_taken(self.lock):
+            return "read_parts", {"study": self.id}
+        return None
 
     @property
     def is_by_hand(self) -> bool:

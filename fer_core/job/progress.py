@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from fer_core.errors import ArtifactError, FerError
 from fer_core.job.job import End, Job, job_ids, open_ids, open_job
-from fer_core.job.lock import is_taken
 from fer_core.paths import Paths
 from fer_core.store.files import utc_now
+from fer_core.store.lock import is_taken
 from fer_core.store.run import Run, State, read_metrics
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import Entry
@@ -133,6 +133,9 @@ class Look:
         with suppress(ArtifactError):  # what is just being made, or is broken, must not end a list
             if job.search is not None:
                 return in_words(summary(job.search))
+            if job.study is not None:
+                progress = job.study.progress()
+                return f"{progress.read:,} of {progress.files:,} files" if progress else ""
             state = job.run.state if job.run else State()
             return f"epoch {state.epoch} of {state.epochs}" if state.epochs else ""
         return ""
@@ -177,6 +180,8 @@ def wanted_workers(paths: Paths) -> dict[str, int]:
             state = load_state(search)
             begun = sum(entry.status == "RUNNING" for entry in state.entries)
             count = max(1, min(slot_count(search), begun + work_left(state, utc_now())))
+        elif job.study is not None:
+            count = max(1, sum(not job.study.is_read(part) for part in job.study.plan()))
         counts[job.queue] = counts.get(job.queue, 0) + count
     return counts
 
@@ -203,7 +208,12 @@ def trial_metadata(search: Search) -> list[dict[str, Any]]:
 def about(job: Job) -> str:
     """Returns what a job is about: its recipe, or the model that it looks at."""
     arguments = job.order.arguments
-    return str(arguments.get("recipe") or arguments.get("run") or (job.id if job.run or job.search else ""))
+    return str(
+        arguments.get("recipe")
+        or arguments.get("run")
+        or arguments.get("source")
+        or (job.id if job.run or job.search else "")
+    )
 
 
 def in_words(found: Summary) -> str:

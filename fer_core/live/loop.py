@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_core.errors import FerError
+from fer_core.live.anonymizing import Anonymize, anonymized
 from fer_core.live.frame import Frame, Shown, Sink, Source
 from fer_core.live.layout import Status
 from fer_core.live.overlay import Heat, Overlay
@@ -59,13 +60,17 @@ class LiveLoop:
         screen: "LiveView | None" = None,
         sinks: Sequence[Sink] = (),
         before_each: Callable[[], None] = lambda: None,
+        anonymize: Anonymize = "none",
         wait: Callable[[float], None] = time.sleep,
     ):
-        """`before_each` is called before every frame; it may change the predictor's model. `wait` is for pauses."""
+        """`before_each` is called before every frame; it may change the predictor's model. `wait` is for pauses.
+
+        `anonymize`: how faces are covered, for everybody who gets a frame.
+        """
         self._source, self._predictor, self._draw = source, predictor, draw
         self._screen, self._sinks = screen, sinks
         self._before_each, self._wait = before_each, wait
-        self._rate = Rate()
+        self._rate, self._anonymize = Rate(), anonymize
 
     def run(self, *, capture: Sink | None = None) -> None:
         """Goes on until the end; `capture` is a sink for this time only.
@@ -90,6 +95,8 @@ class LiveLoop:
 
     def _take(self, frame: Frame, sinks: Sequence[Sink]) -> None:
         predictions = tuple(self._predictor.read(frame))
+        if self._anonymize != "none":
+            frame = frame._replace(picture_bgr=anonymized(frame.picture_bgr, self._predictor.boxes, self._anonymize))
         rate, stages, picture_bgr = self._rate.tick(), self._predictor.stage_seconds, None
         if any(sink.needs_picture for sink in sinks):
             began = time.perf_counter()

@@ -84,6 +84,11 @@ class LivePredictor:
         """A prediction with less confidence is unsure."""
         return self.classifier.unsure_below if self._threshold is None else self._threshold
 
+    @property
+    def boxes(self) -> list[Box]:
+        """Where faces are, or may be, right now: also those that are not certain yet, or hidden for a moment."""
+        return [track.box for track in self._tracker.tracks]
+
     def use(self, *, detector: Detector | None = None, classifier: Classifier | None = None) -> None:
         """Goes on with another detector or model. People keep their numbers; for other labels all starts anew."""
         if detector is not None:

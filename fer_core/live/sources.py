@@ -134,18 +134,19 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """In the order in which people count: `frame_9` before `frame_10`."""
     try:
         paths = [path for path in folder.iterdir() if path.name[0] != "." and _is_picture(path)]
     except OSError as error:
         hint = "Give a folder that you may read."
         raise SourceError(f"{folder} cannot be read: {error.strerror}.", hint=hint) from None
 
-    def order(path: Path) -> tuple[list[str | int], str]:
-        parts = enumerate(re.split(r"(\d+)", path.name))
-        return [int(part) if place % 2 else part.casefold() for place, part in parts], path.name
+    return sorted(paths, key=lambda path: in_natural_order(path.name))
 
-    return sorted(paths, key=order)
+
+def in_natural_order(name: str) -> tuple[list[str | int], str]:
+    """Returns a key by which names are sorted as people count: `frame_9` before `frame_10`."""
+    parts = enumerate(re.split(r"(\d+)", name))
+    return [int(part) if place % 2 else part.casefold() for place, part in parts], name
 
 
 def _is_picture(path: Path) -> bool:

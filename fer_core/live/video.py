@@ -36,6 +36,11 @@ _ASSUMED_RATE = 25.0
 _SLOWEST, _FASTEST = 0.1, 480.0
 _FRAMES_TOO_FEW, _SHARE_TOO_FEW = 5, 0.05
 """Headers promise a few frames more than there are; only beyond this is a video called cut short."""
+_SPARSE = 2
+"""From so many frames for each one that is wanted, those that no other is made from are not decoded."""
+_SOUGHT_SECONDS = 4.0
+"""Across such a gap it is sought: a frame that can be decoded by itself comes every few seconds."""
+_ROUNDING = 1e-6
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -47,6 +52,14 @@ def check_pyav(what: str) -> None:
 
 def open_video_file(path: Path) -> EveryFrame:
     """Returns a video file as a source. Raises SourceError if it cannot be opened or has no frame that can be read."""
+    return _every_frame(open_reader(path), str(path))
+
+
+def open_reader(path: Path, *, threads: int = 0) -> VideoReader:
+    """Returns an opened video file; `threads` decode it (0: as many as there are cores).
+
+    Raises SourceError, OSError if it cannot be opened.
+    """
     check_pyav(str(path))
     with path.open("rb") as file:
         head = file.read(12)
@@ -60,7 +73,40 @@ def open_video_file(path: Path) -> EveryFrame:
     if name in ("tty", "cdg") or (name == "mjpeg" and not head.startswith(JPEG)):
         container.close()
         raise _no_video(path, head)
-    return _every_frame(VideoReader(container, title=str(path)), str(path))
+    return VideoReader(container, title=str(path), threads=threads)
+
+
+def sampled_frames(
+    reader: VideoReader, *, start: float = 0.0, end: float = math.inf, fps: float | None = None
+) -> Generator[Frame, None, None]:
+    """Yields the frames from `start` to before `end`, in seconds; with `fps`, the first one of each 1/fps seconds.
+
+    `number` is the frame's place by the video's rate. What is not wanted is not converted, where it can be not decoded,
+    and across long gaps sought over. Closes the reader.
+    """
+    rate, zero = reader.rate or _ASSUMED_RATE, reader.begins_at
+    is_sparse = fps is not None and rate / fps >= _SPARSE
+    seconds, last_slot, count = start, -1, -1
+    seek_to = zero + start if start > 0 else None
+    try:
+        while seconds < end:
+            for frame in reader.decoded_from(seek_to, without_unneeded=is_sparse):
+                count += 1
+                seconds = count / rate if frame.time is None else frame.time - zero
+                slot = math.floor(seconds * (fps or rate) + _ROUNDING)
+                if seconds >= end:
+                    break
+                if seconds < start or (fps is not None and slot <= last_slot):
+                    continue
+                last_slot = slot
+                yield frame_now(reader.picture(frame), round(seconds * rate), seconds)
+                if fps is not None and 1 / fps >= _SOUGHT_SECONDS and frame.time is not None:
+                    break
+            else:
+                return
+            seek_to = zero + (last_slot + 1) / (fps or rate)
+    finally:
+        reader.release()
 
 
 def open_stream(
@@ -96,7 +142,7 @@ class VideoReader:
     stamps alone may be meant. Frames that the decoder itself calls corrupt are missing too.
     """
 
-    def __init__(self, container: av.container.InputContainer, *, title: str, is_live: bool = False):
+    def __init__(self, container: av.container.InputContainer, *, title: str, is_live: bool = False, threads: int = 0):
         """Raises SourceError for what has no pictures, or frames of more than `MAX_PIXELS`; closes it then.
 
         `is_live`: with one decoding thread, since each further one holds one more frame back.
@@ -114,7 +160,7 @@ class VideoReader:
                 hint="Make it smaller: ffmpeg -i INPUT -vf scale=1280:-2 smaller.mp4",
             )
         codec.options = {"max_pixels": str(MAX_PIXELS)}
-        codec.thread_type, codec.thread_count = ("SLICE", 1) if is_live else ("AUTO", 0)
+        codec.thread_type, codec.thread_count = ("SLICE", 1) if is_live else ("AUTO", threads)
         self._to_bgr = VideoReformatter()
         self._packets: list[int] = []
         self._all_packets = self._failures = 0
@@ -144,10 +190,40 @@ class VideoReader:
         for frame in self._frames:
             if not frame.is_corrupt:
                 self.passed_over, self.stamp_seconds = self._missing_before(frame), frame.time
-                picture_bgr = self._to_bgr.reformat(frame, format="bgr24").to_ndarray()
-                turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360)
-                return picture_bgr if turn is None else cv2.rotate(picture_bgr, turn)
+                return self.picture(frame)
         return None
+
+    def picture(self, frame: av.VideoFrame) -> np.ndarray:
+        """Returns a decoded frame as uint8 BGR (height, width, 3), upright."""
+        picture_bgr = self._to_bgr.reformat(frame, format="bgr24").to_ndarray()
+        turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360)
+        return picture_bgr if turn is None else cv2.rotate(picture_bgr, turn)
+
+    @property
+    def begins_at(self) -> float:
+        """The time stamp of its first frame, in seconds."""
+        start = self._stream.start_time
+        return 0.0 if start is None else float(start * self._stream.time_base)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it is; None where nothing tells."""
+        if self._stream.duration:
+            return float(self._stream.duration * self._stream.time_base)
+        if self._container.duration:
+            return self._container.duration / av.time_base
+        return self.promised_frames / self.rate if self.promised_frames and self.rate else None
+
+    def decoded_from(self, stamp_seconds: float | None, *, without_unneeded: bool) -> Iterator[av.VideoFrame]:
+        """Yields decoded frames, from the last one at or before that time that can be decoded by itself.
+
+        `without_unneeded`: frames that no other one is made from are left out.
+        """
+        if stamp_seconds is not None:
+            with contextlib.suppress(av.error.FFmpegError):  # what cannot be sought in is read from where it stands
+                self._container.seek(max(0, round(stamp_seconds * av.time_base)))
+        self._stream.codec_context.skip_frame = "NONREF" if without_unneeded else "DEFAULT"
+        yield from (frame for frame in self._decoded() if not frame.is_corrupt)
 
     def release(self) -> None:
         """Closes the file or connection."""

@@ -1,9 +1,11 @@
-"""`python -m fer_core.web`: serves the web page and the API until Ctrl-C."""
+"""`python -m fer_core.web`: serves the web page and the API until Ctrl-C, or writes a static site."""
 
 import os
 import sys
 
 from fer_core.cli.exits import ended
+
+_TRY = "python -m http.server --directory {}"
 
 
 def main() -> None:
@@ -11,6 +13,15 @@ def main() -> None:
     from fer_core.web.settings import parse
 
     settings, paths = parse(sys.argv[1:])
+
+    if settings.export_site:
+        from fer_core.web.site import export
+
+        size = export(settings.export_site, settings, paths)
+        print(
+            f"The site is in {settings.export_site}: {size / 1e6:.1f} MB. Try it: {_TRY.format(settings.export_site)}"
+        )
+        return
 
     from fer_core.job.broker import broker_url
     from fer_core.web.serving import serve

@@ -105,7 +105,7 @@ class LiveAnswer(_Documented):
 class JobRequest(_Documented, extra="forbid", strict=True):
     """A job to be done."""
 
-    task: Literal["tune", "train", "retrain", "evaluate", "gc"]
+    task: Literal["tune", "train", "retrain", "evaluate", "read", "gc"]
     arguments: dict[str, Any] = {}
     """As `python -m jobs submit TASK --help` lists them, by name."""
     unchecked: bool = False

@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 from fer_core.paths import Paths
 from fer_core.store.files import Clock, utc_now
 from fer_core.training.report import duration
-from fer_core.web import openapi, problems, safety, uploads
+from fer_core.web import device, openapi, problems, safety, uploads
 from fer_core.web.service import Service, service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from fer_core.web.views import corrections, data, faces, jobs, model, runs
@@ -27,7 +27,7 @@ PAGES = (
     data.pages,
     corrections.pages,
 )
-CALLS = (model.api, openapi.api, faces.api, runs.api, jobs.api, data.api)
+CALLS = (device.calls, model.api, openapi.api, faces.api, runs.api, jobs.api, data.api)
 
 
 def make_app(

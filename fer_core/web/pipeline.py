@@ -28,7 +28,7 @@ _STEP_PIXELS = 192
 _MOST_HEAT_MAPS = 12
 MOST_FACES = 50
 """That are shown of one picture, the largest: each is five pictures in the page."""
-_FACE_ALREADY_PIXELS = 256
+FACE_ALREADY_PIXELS = 256
 """A picture that is no larger, about square, and in which no face is found, is most likely cut out already."""
 
 
@@ -131,4 +131,4 @@ def _at_most(picture: np.ndarray, pixels: int) -> np.ndarray:
 
 def _is_like_a_face(picture: np.ndarray) -> bool:
     height, width = picture.shape[:2]
-    return max(height, width) <= _FACE_ALREADY_PIXELS and 0.75 <= width / height <= 1.33
+    return max(height, width) <= FACE_ALREADY_PIXELS and 0.75 <= width / height <= 1.33

@@ -23,6 +23,8 @@ CONTENT_SECURITY_POLICY = (
     "connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+DEVICE_POLICY = CONTENT_SECURITY_POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+"""Of the pages that read on the device, and of their worker: WebAssembly counts as a script that is made there."""
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -45,7 +47,8 @@ _NEVER = timedelta(days=365)
 """Where nobody signs in, the cookie only says which forms are of which browser."""
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
-_ASKED_BY_PROGRAMS = frozenset({"answers", "api", "openapi", "runs_api", "jobs_api", "data_api"})
+_ASKED_BY_PROGRAMS = frozenset({"device", "answers", "api", "openapi", "runs_api", "jobs_api", "data_api"})
+_ON_DEVICE = {("upload.index", None), ("live.page", None), ("static", "device/worker.js")}
 _EXTENSION = "fer-login"
 _UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
 
@@ -70,6 +73,8 @@ def guard(app: Flask, *, hosts: Iterable[str]) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
+        if (request.endpoint, (request.view_args or {}).get("filename")) in _ON_DEVICE:
+            response.headers["Content-Security-Policy"] = DEVICE_POLICY
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         if request.endpoint != "static":

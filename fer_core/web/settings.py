@@ -58,6 +58,9 @@ class WebSettings(Settings):
     data_folder: tuple[Path, ...] = ()
     """Data sets are opened in these folders only, on the page and by the jobs that it sends. Without it: in any."""
 
+    export_site: Path | None = None
+    """Write live and upload page into this folder, for any web server, and end: they read on the visitor's device."""
+
     readers: Annotated[int, Field(ge=0, le=256)] = 0
     """Pictures read at the same time; 0 = as many as there are cores."""
     waiting: Annotated[int, Field(ge=0, le=1000)] = 32

@@ -194,7 +194,7 @@ def test_a_cancelled_training_is_gone_in_ten_seconds_and_a_search_that_nobody_ca
 def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(
     main_worker, celery, submit, ended, python, broker
 ):
-    job = submit("tune", **SEARCH | {"settings": SEARCH["settings"] | {"epochs": 30}})  # longer than it takes to ask
+    job = submit("tune", **SEARCH | {"settings": SEARCH["settings"] | {"epochs": 12}})  # longer than it takes to ask
     wait_until(lambda: load_state(job.search).entries, 180)
     (tasks,) = broker.app.control.inspect().active().values()
     broker.app.control.revoke(tasks[0]["id"], terminate=True)

@@ -61,6 +61,7 @@ sys.exit(ended(lambda: main(sys.argv[1:])))
 def train_on_jax(paths, *arguments, compiled, **environment):
     """Trains where there is no TensorFlow. XLA takes most of the time: what is in `compiled` is not compiled again."""
     environment |= {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     environment |= {"JAX_COMPILATION_CACHE_DIR": str(compiled), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     return run_script(*arguments, paths=paths, environment=environment, script=("-c", WITHOUT_TENSORFLOW))
 

@@ -3,40 +3,39 @@
 import json
 import shutil
 import signal
-import sys
 
 from kills import leftovers, only_run, outcome, torn_files
 from soak import SETTINGS, Moment, Soak
 
-from fer_core.cli.train import parse
+from fer_core.cli.exits import ended
+from fer_core.cli.train import main, parse
 from fer_core.store.promotion import promote
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished
 from fer_core.training.train import train
 from tests.conftest import paths_in
+from tests.store.conftest import largest_file
 
 LARGEST_FILE = 180_000
 """Bytes: less than a checkpoint, more than the plots that come before it."""
-_LIMITED = """
-import os, resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-SHORT = (*SETTINGS, "--sample-per-class=20", "--epochs=6")
-WITH_SMALL_FILES_ONLY = [sys.executable, "-c", _LIMITED, str(LARGEST_FILE)]
+SHORT = (*SETTINGS, "--sample-per-class=20", "--epochs=5")
 
 
-def test_a_training_killed_out_of_room_and_stopped_ends_with_the_bits_of_one_that_was_not(begun, paths, tmp_path):
+def test_a_training_killed_out_of_room_and_stopped_ends_with_the_bits_of_one_that_was_not(
+    begun, paths, tmp_path, monkeypatch, capfd
+):
     training, (undisturbed, dataset) = Soak(tmp_path, SHORT), begun(**parse(SHORT).config.model_dump())
     train(undisturbed, dataset, paths=paths)
-    paths, killed, resume = training.paths("hit"), -signal.SIGKILL, "--resume=latest"
-    assert training.train("hit", *SHORT, moment=Moment(line="epoch   2", seconds=0.0)).status == killed
+    paths = training.paths("hit")
+    folders = (f"--models-dir={paths.models}", f"--history-dir={paths.history}")
+    monkeypatch.setenv("FER_CACHE_DIR", str(paths.cache))
+    assert training.train("hit", *SHORT, moment=Moment(line="epoch   2", seconds=0.0)).status == -signal.SIGKILL
     run = only_run(paths)
     assert run.state.status == "RUNNING"
 
-    ended = training.train("hit", resume, prefix=WITH_SMALL_FILES_ONLY)
-    assert ended.status == 2
-    problem, hint = ended.output.splitlines()[-2:]
+    with largest_file(LARGEST_FILE):
+        assert ended(lambda: main(["--resume=latest", *folders])) == 2
+    problem, hint = capfd.readouterr().err.splitlines()[-2:]
     assert problem.startswith(f"Error: No room to write {run.checkpoint / 'checkpoint.npz'}: ")
     assert problem.endswith("What was saved before is kept.")
     assert "--resume latest" in hint
@@ -44,13 +43,13 @@ def test_a_training_killed_out_of_room_and_stopped_ends_with_the_bits_of_one_tha
     assert latest_unfinished(paths) == run
 
     again = Moment(line="Goes on after epoch", seconds=0.0)
-    ended = training.train("hit", resume, moment=again, signal_number=signal.SIGTERM)
-    assert (ended.status, run.state.status) == (143, "INTERRUPTED")
-    assert f"Interrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: python" in ended.output
-    assert f"--resume {run.id} --models-dir {paths.models} --history-dir {paths.history}" in ended.output
+    stopped = training.train("hit", "--resume=latest", moment=again, signal_number=signal.SIGTERM)
+    assert (stopped.status, run.state.status) == (143, "INTERRUPTED")
+    assert f"Interrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: python" in stopped.output
+    assert f"--resume {run.id} --models-dir {paths.models} --history-dir {paths.history}" in stopped.output
 
-    ended = training.train("hit", "--resume", run.id)
-    assert (ended.status, run.state.attempt) == (0, 4)
+    assert ended(lambda: main(["--resume", run.id, *folders])) == 0
+    assert run.state.attempt == 4
     assert outcome(run) == outcome(undisturbed)
     assert (torn_files(paths), leftovers(paths)) == ([], [])
 

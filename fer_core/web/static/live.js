@@ -1,39 +1,54 @@
-// The live page: consent, then frames of the camera go to the server, one at a time, and come back with readings.
-import { openCamera, problemOf } from "./parts/camera.js";
+// The live page: consent, then frames of the camera are read one at a time, on this device or by the server.
+import { cameras, openCamera, problemOf } from "./parts/camera.js";
+import { download } from "./parts/download.js";
+import { Where } from "./parts/where.js";
 import { drawReadings } from "./live/draw.js";
 import { Frames } from "./live/frames.js";
 import { People } from "./live/people.js";
-import { Recording } from "./live/recording.js";
-import { Timeline } from "./live/timeline.js";
+import { Session } from "./live/session.js";
+import { Strips } from "./live/strips.js";
+import { clock, Timeline } from "./live/timeline.js";
 
 const settings = JSON.parse(document.getElementById("live-settings").textContent);
 const part = (id) => document.getElementById(id);
 const video = part("camera"),
   stage = part("stage");
 const pen = stage.getContext("2d", { alpha: false });
-const session =
+const visitor =
   crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16)).join("");
 const people = new People(part("people"), part("spoken"), settings);
 const timeline = new Timeline(part("timeline"), part("timeline-legend"), settings);
-const recording = new Recording(settings.labels);
+const strips = new Strips(part("strips"), settings.colours);
+const session = new Session(settings.labels);
+const where = new Where(settings.device);
 const moments = [];
+const camera = { device: "", facing: "user" };
 let isRunning = false;
 let visit = 0; // counts up with each start and stop: what was begun before is not of this visit any more
 let began = 0;
 
-part("agree").addEventListener("click", start);
-part("again").addEventListener("click", start);
+const ACTS = { agree: start, again: start, flip, full: fullScreen, snapshot, mark, delete: forget };
+for (const [id, act] of Object.entries(ACTS)) part(id).addEventListener("click", act);
 part("stop").addEventListener("click", () => stop("Stopped. The camera is off."));
 part("smoothing").addEventListener("input", showSmoothing);
-part("record").addEventListener("click", toggleRecording);
+part("mirror").addEventListener("click", () => press(part("mirror"), !isPressed(part("mirror"))));
+part("which").addEventListener("change", () => restart({ device: part("which").value }));
+part("csv").addEventListener("click", () => download("readings", "csv", session.csv()));
+part("json").addEventListener("click", () => download("readings", "json", session.json({ labels: settings.labels })));
 document.addEventListener("visibilitychange", () => {
   if (isRunning) say(document.hidden ? "Paused while this page is hidden." : "");
 });
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey;
+  if (event.key === "m" && isRunning && !isTyping) mark();
+});
 addEventListener("pagehide", () => stop(""));
+part("full").hidden = !document.fullscreenEnabled;
 showSmoothing();
 
 async function start() {
-  const mine = ++visit;
+  const mine = ++visit,
+    isHere = where.isHere; // what was agreed to
   part("consent").hidden = true;
   part("live").hidden = false;
   part("stop").hidden = false;
@@ -41,35 +56,62 @@ async function start() {
   part("stop").focus();
   say("The camera is starting …");
   try {
-    await openCamera(video, () => mine === visit);
+    await openCamera(video, () => mine === visit, camera);
   } catch (error) {
     if (mine === visit) stop(problemOf(error), "bad");
     return;
   }
   if (mine !== visit) return;
-  video.srcObject
-    .getVideoTracks()[0]
-    .addEventListener("ended", () => stop("The camera was unplugged or taken away.", "bad"));
+  showCamera();
+  if (isHere) say("The models are being loaded …");
+  await where.ready;
+  if (mine !== visit) return;
+  if (isHere && !where.isHere)
+    return stop(`${where.problem} ${settings.url ? "“Start again” has the server read: each frame is then sent to it." : ""}`, "bad");
   isRunning = true;
   began ||= performance.now();
-  part("record").disabled = false;
+  for (const id of ["snapshot", "mark"]) part(id).disabled = false;
   say("");
   await readOn(new Frames(video), mine);
 }
 
-/** While one frame is being read, the next one is taken; only one is ever sent at a time. */
+/** Says which camera it is, and offers the others. */
+async function showCamera() {
+  const [track] = video.srcObject.getVideoTracks();
+  track.addEventListener("ended", () => stop("The camera was unplugged or taken away.", "bad"));
+  const { facingMode, deviceId } = track.getSettings();
+  press(part("mirror"), facingMode !== "environment");
+  const all = await cameras();
+  const options = all.map(({ deviceId: value, label }, place) => new Option(label || `Camera ${place + 1}`, value));
+  part("which").replaceChildren(...options);
+  part("which").value = deviceId ?? "";
+  part("which-field").hidden = all.length < 2;
+  part("flip").hidden = all.length < 2 || !matchMedia("(pointer: coarse)").matches;
+}
+
+function flip() {
+  restart({ device: "", facing: camera.facing === "user" ? "environment" : "user" });
+}
+
+function restart(wanted) {
+  Object.assign(camera, wanted);
+  stop("");
+  start();
+}
+
+/** While one frame is being read, the next one is taken; only one is ever read at a time. */
 async function readOn(frames, mine) {
-  let next = frames.take();
+  let next = frames.take(!where.isHere);
   while (mine === visit) {
     const shot = await next;
     if (mine !== visit) return;
     if (document.hidden) {
       await shown();
-      next = frames.take();
+      next = frames.take(!where.isHere);
       continue;
     }
-    next = frames.take();
-    const answer = await send(shot);
+    next = frames.take(!where.isHere);
+    const answer = await (shot.blob ? send(shot) : readHere(shot));
     if (answer && mine === visit) show(shot, answer);
   }
 }
@@ -86,10 +128,19 @@ function shown() {
   });
 }
 
+async function readHere({ pixels }) {
+  try {
+    return await where.device?.readFrame(pixels, performance.now() / 1000, Number(part("smoothing").value));
+  } catch (error) {
+    stop(`Reading on this device failed (${error.message}). Reload the page, and start again.`, "bad");
+    return null;
+  }
+}
+
 /** Returns the server's answer, or null where it has none now; waits then. */
 async function send(shot) {
   const body = new FormData();
-  body.set("session", session);
+  body.set("session", visitor);
   body.set("smoothing", part("smoothing").value);
   body.set("image", shot.blob, "frame.jpg");
   try {
@@ -113,17 +164,23 @@ function waitAfter(words, seconds) {
 }
 
 function show(shot, answer) {
-  if (stage.width !== answer.width || stage.height !== answer.height) {
-    stage.width = answer.width;
-    stage.height = answer.height;
-  }
+  const { width, height, faces } = answer;
+  if (stage.width !== width || stage.height !== height) Object.assign(stage, { width, height });
+  const isMirrored = isPressed(part("mirror"));
+  pen.setTransform(isMirrored ? -1 : 1, 0, 0, 1, isMirrored ? width : 0, 0);
   pen.drawImage(shot.canvas, 0, 0);
-  drawReadings(pen, answer.faces, settings);
+  pen.resetTransform();
+  drawReadings(pen, isMirrored ? faces.map((face) => mirrored(face, width)) : faces, settings);
   const seconds = (performance.now() - began) / 1000;
-  people.show(answer.faces);
-  timeline.add(seconds, answer.faces);
-  recording.add(seconds, answer.faces);
+  session.add(seconds, faces);
+  people.show(faces);
+  timeline.add(seconds, faces, session.markers);
+  strips.show(session);
   count(answer.milliseconds);
+}
+
+function mirrored(face, width) {
+  return { ...face, box: { ...face.box, x: width - face.box.x - face.box.width } };
 }
 
 function count(milliseconds) {
@@ -134,7 +191,44 @@ function count(milliseconds) {
   count.told = now;
   part("figures").hidden = false;
   part("figures").textContent = `${(moments.length / 2).toFixed(0)} readings/s · ${milliseconds.toFixed(0)} ms each`;
-  part("recorded").textContent = `Recording: ${recording.rows} rows`;
+  showSession();
+}
+
+function showSession() {
+  const { seconds, frames, people: seen } = session.summary();
+  part("session-time").textContent = clock(seconds);
+  part("session-frames").textContent = frames.toLocaleString("en");
+  part("session-people").textContent = String(seen.length);
+  part("session-full").hidden = !session.isFull;
+  for (const id of ["csv", "json", "delete"]) part(id).disabled = !session.rows.length;
+}
+
+function mark() {
+  session.mark(part("note").value.trim());
+  const { seconds, note } = session.markers.at(-1);
+  const item = document.createElement("li");
+  item.append(Object.assign(document.createElement("strong"), { textContent: clock(seconds) }), ` ${note || "marker"}`);
+  part("markers").append(item);
+  part("note").value = "";
+}
+
+function forget() {
+  if (!confirm("Delete everything that was read since the beginning?")) return;
+  session.clear();
+  began = isRunning ? performance.now() : 0;
+  part("markers").replaceChildren();
+  timeline.clear();
+  strips.clear();
+  showSession();
+}
+
+function snapshot() {
+  stage.toBlob((picture) => download("snapshot", "png", picture), "image/png");
+}
+
+function fullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else part("screen").requestFullscreen();
 }
 
 function stop(words, kind = "") {
@@ -147,8 +241,8 @@ function stop(words, kind = "") {
   part("again").hidden = false;
   if (hadFocus) part("again").focus();
   part("figures").hidden = true;
-  if (recording.isOn) toggleRecording();
-  part("record").disabled = true;
+  for (const id of ["snapshot", "mark"]) part(id).disabled = true;
+  showSession();
   say(words, kind);
 }
 
@@ -158,12 +252,12 @@ function say(words, kind = "") {
   part("words-text").textContent = words;
 }
 
-function toggleRecording() {
-  if (recording.isOn) recording.save();
-  else recording.start();
-  part("record").setAttribute("aria-pressed", String(recording.isOn));
-  part("record").textContent = recording.isOn ? "Stop and save the CSV" : "Record to CSV";
-  part("recorded").hidden = !recording.isOn;
+function isPressed(button) {
+  return button.getAttribute("aria-pressed") === "true";
+}
+
+function press(button, isOn) {
+  button.setAttribute("aria-pressed", String(isOn));
 }
 
 function showSmoothing() {

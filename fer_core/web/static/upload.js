@@ -1,5 +1,7 @@
 // The upload page: pictures come by drop, choice, paste or camera, and all end in the form's own file input.
 import { openCamera, problemOf } from "./parts/camera.js";
+import { Where } from "./parts/where.js";
+import { showPictures } from "./upload/on_device.js";
 
 const form = document.getElementById("upload");
 const input = document.getElementById("image");
@@ -7,6 +9,8 @@ const drop = document.getElementById("drop");
 const previews = document.getElementById("previews");
 const said = document.getElementById("said");
 const BYTES_AROUND_A_FILE = 500; // its name and type, and what stands between two of them
+const reading = JSON.parse(document.getElementById("device-settings")?.textContent ?? "null");
+const where = new Where(reading?.addresses ?? null, tell);
 let addresses = [];
 
 drop.hidden = false;
@@ -33,14 +37,29 @@ input.required = false; // the browser's own message would point at an input tha
 addEventListener("pageshow", show); // after Back the browser may have put files into the input again
 form.addEventListener("submit", (event) => {
   const problem = input.files.length ? problemOfFiles() : "Choose, drop or paste a picture first.";
-  if (!problem) return say("The faces are being read …");
+  if (!problem) say("The faces are being read …");
+  if (!problem && !where.isHere) return;
   event.preventDefault();
+  if (!problem) return readHere();
   say(problem, "bad");
   document.getElementById("choose").focus();
 });
 
+/** Reads on this device. What it cannot do is said: nothing is sent to the server without a word. */
+async function readHere() {
+  const button = document.getElementById("read");
+  button.disabled = true;
+  await where.ready;
+  if (where.isHere) {
+    await showPictures([...input.files], document.getElementById("faces").value, where.device, reading);
+    say("Read on this device: nothing left it.");
+  } else say(where.problem, "bad");
+  button.disabled = false;
+}
+
 /** Returns why the server would refuse what is chosen, in words; "" if it would not. */
 function problemOfFiles() {
+  if (where.isHere) return "";
   const limits = form.dataset;
   const count = input.files.length;
   const bytes = [...input.files].reduce((sum, file) => sum + file.size + BYTES_AROUND_A_FILE, 0);

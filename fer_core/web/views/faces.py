@@ -10,7 +10,7 @@ from fer_core.errors import FerError
 from fer_core.labels import colour
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import SMOOTHING_SECONDS
-from fer_core.web import uploads
+from fer_core.web import device, uploads
 from fer_core.web.answers import Faces, LiveAnswer, LiveForm, PredictAnswer, PredictForm, PredictRequest
 from fer_core.web.openapi import describes, form_content, json_content
 from fer_core.web.pipeline import Finding, picture_shown
@@ -33,7 +33,8 @@ def index() -> str:
     """The form that takes pictures."""
     settings = service().settings
     together = uploads.LARGEST_TOGETHER * settings.max_megapixels
-    return render_template("index.html", settings=settings, most_pictures=uploads.MOST_PICTURES, together=together)
+    limits = {"settings": settings, "most_pictures": uploads.MOST_PICTURES, "together": together}
+    return render_template("index.html", device=reading_here(device.addresses()), **limits)
 
 
 @upload.post("/")
@@ -43,15 +44,20 @@ def results() -> str:
     uploads.check_together(files, most_pixels=held.settings.pixels)
     with held.pool.lent() as lent:
         pictures = [_shown(data, finding, lent) for data in files]
-    labels = _labels(lent.model.labels)
+    labels = labels_and_colours(lent.model.labels)
     return render_template("results.html", pictures=pictures, threshold=held.pool.threshold, **labels)
 
 
 @live_page.get("/live")
 def page() -> str:
     """The live page. The camera is the browser's; each frame goes to /api/v1/live and is forgotten."""
-    known = {"smoothing": SMOOTHING_SECONDS, "threshold": service().pool.threshold, "url": "/api/v1/live"}
-    return render_template("live.html", live=_labels(service().pool.model.labels) | known)
+    return render_template("live.html", live=live_settings() | {"url": "/api/v1/live", "device": device.addresses()})
+
+
+def live_settings() -> dict[str, Any]:
+    """Returns what the live page must know of the model in use."""
+    known = {"smoothing": SMOOTHING_SECONDS, "threshold": service().pool.threshold}
+    return labels_and_colours(service().pool.model.labels) | known
 
 
 @api.post("/predict")
@@ -114,5 +120,13 @@ def _shown(data: bytes, finding: Finding, lent: LentPredictor) -> dict[str, Any]
         return error
 
 
-def _labels(labels: tuple[str, ...]) -> dict[str, Any]:
+def reading_here(addresses: dict[str, str] | None) -> dict[str, Any] | None:
+    """Returns what the upload page must know to read on the device; None where it cannot."""
+    held = service()
+    known = labels_and_colours(held.pool.model.labels) | {"threshold": held.pool.threshold}
+    return known | {"addresses": addresses} if addresses else None
+
+
+def labels_and_colours(labels: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the labels, and the colour of each."""
     return {"labels": labels, "colours": {label: colour(label, labels) for label in labels}}

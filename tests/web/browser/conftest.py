@@ -9,6 +9,7 @@ import cv2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from fer_core.web import assets
 from tests.conftest import paths_in
 from tests.web.conftest import Site, web_server
 
@@ -52,11 +53,12 @@ def browser(playwright, chromium, test_data, tmp_path_factory) -> Iterator[Brows
 
 
 @contextlib.contextmanager
-def visitor(browser: Browser, site: Site, **options) -> Iterator[BrowserContext]:
-    """Yields a visitor of `site` without cookies, in English, on a desktop."""
+def visitor(browser: Browser, site: Site, *, reads_on: str = "server", **options) -> Iterator[BrowserContext]:
+    """Yields a visitor of `site` without cookies, in English, on a desktop, who has "server" or "device" read."""
     options = {"viewport": {"width": 1280, "height": 900}} | options
     context = browser.new_context(base_url=site.url, **options)
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(f"localStorage.setItem('read-on', '{reads_on}')")
     yield context
     context.close()
 
@@ -65,6 +67,13 @@ def visitor(browser: Browser, site: Site, **options) -> Iterator[BrowserContext]
 def context(browser, site) -> Iterator[BrowserContext]:
     with visitor(browser, site) as context:
         yield context
+
+
+@pytest.fixture(scope="session")
+def runtime() -> None:
+    """What browsers run models with. Where it was not fetched the tests are skipped, and say how."""
+    if not assets.are_there():
+        pytest.skip(f"NOT TESTED on the device: `{assets.COMMAND}` fetches what browsers run models with.")
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """The live page in a real browser, with a camera that plays a clip of a face."""
 
 import csv
+import json
 import re
 import time
+from pathlib import Path
 
+import cv2
 from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.web.browser.conftest import visitor
 
 AGREE = "I agree, start the camera"
 STOPPED = "Stopped. The camera is off."
@@ -35,8 +40,13 @@ FRAMES_LATER = """
 """
 NOTE_DRAWING = """
 window.panels = [];
+window.boxes = [];
 window.fonts = [];
-const { fillRect, fillText } = CanvasRenderingContext2D.prototype;
+const { fillRect, fillText, strokeRect } = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.strokeRect = function (...rect) {
+    if (this.canvas.id === "stage") boxes.push(rect[0]);
+    return strokeRect.apply(this, rect);
+};
 CanvasRenderingContext2D.prototype.fillRect = function (...rect) {
     if (this.canvas.id === "stage" && this.fillStyle === "rgba(5, 8, 12, 0.72)") panels.push(rect);
     return fillRect.apply(this, rect);
@@ -112,6 +122,8 @@ def test_the_bars_are_of_the_nearest_person_and_hide_nobody(page, context):
     page.add_init_script(NOTE_DRAWING)
     answering(page, answer(*people))
     start(page, context)
+    page.get_by_role("button", name="Mirror").click()
+    page.evaluate("panels.length = 0")
     wait_for(page, "panels.length > 3")
     ((left, top, width, height),) = {tuple(panel) for panel in page.evaluate("panels")}  # one person's only
     for box in (one["box"] for one in people):
@@ -179,18 +191,59 @@ def test_one_frame_is_in_flight_and_the_smoothing_goes_with_it(page, context):
     assert max(counts) == 1
 
 
-def test_a_recording_is_saved_as_csv_with_a_row_for_each_frame(page, context, tmp_path):
-    start(page, context)
-    page.get_by_role("button", name="Record to CSV").click()
-    expect(page.locator("#recorded")).to_have_text(re.compile(r"Recording: ([5-9]|\d\d+) rows"))
+def saved(page: Page, button: str, path: Path) -> str:
+    """Returns what the page gives to save."""
     with page.expect_download() as saving:
-        page.get_by_role("button", name="Stop and save the CSV").click()
-    saving.value.save_as(tmp_path / "readings.csv")
-    rows = list(csv.DictReader((tmp_path / "readings.csv").open()))
-    assert len(rows) >= 5
-    assert [int(row["frame"]) for row in rows] == list(range(1, len(rows) + 1))
-    assert all(float(row["happy"]) <= 1 for row in rows if row["person"])
-    assert saving.value.suggested_filename.endswith(".csv")
+        page.get_by_role("button", name=button, exact=True).click()
+    saving.value.save_as(path)
+    assert saving.value.suggested_filename.endswith(path.suffix)
+    return path.read_text()
+
+
+def test_a_session_is_saved_as_csv_and_json_with_its_markers_and_deleted(page, context, tmp_path):
+    people = [person(1, 20, 40), person(2, 300, 40, label="sad", confidence=0.6)]
+    answering(page, answer(*people))
+    start(page, context)
+    expect(page.locator("#strips li")).to_have_count(2)
+    page.get_by_label("Note for the marker").fill("the joke")
+    page.get_by_role("button", name="Mark this moment").click()
+    expect(page.locator("#markers")).to_have_text(re.compile("0:0[0-9] the joke"))
+    wait_for(page, "Number(document.getElementById('session-time').textContent.at(-1)) >= 2")
+    page.get_by_role("button", name="Stop the camera").click()
+    rows = list(csv.DictReader(saved(page, "CSV", tmp_path / "readings.csv").splitlines()))
+    assert {(row["person"], row["label"]) for row in rows} == {("1", "happy"), ("2", "sad")}
+    assert all(float(row["happy"]) == 0.45 for row in rows)
+    assert "the joke" in {row["marker"] for row in rows}
+    known = json.loads(saved(page, "JSON", tmp_path / "readings.json"))
+    assert len(known["readings"]) == len(rows)
+    assert [one["note"] for one in known["markers"]] == ["the joke"]
+    assert {one["person"]: one["shares"] for one in known["people"]} == {1: [["happy", 1]], 2: [["sad", 1]]}
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("button", name="CSV", exact=True)).to_be_disabled()
+    expect(page.locator("#strips li")).to_have_count(0)
+    expect(page.locator("#markers li")).to_have_count(0)
+
+
+def test_the_picture_is_mirrored_with_its_boxes_but_not_what_is_saved(page, context, tmp_path):
+    page.add_init_script(NOTE_DRAWING)
+    answering(page, answer(person(1, 20, 40)))
+    start(page, context)
+    wait_for(page, "boxes.length > 2")
+    assert page.evaluate("boxes.at(-1)") == 640 - 20 - 90
+    page.get_by_role("button", name="Mirror").click()
+    wait_for(page, "boxes.at(-1) === 20")
+    rows = list(csv.DictReader(saved(page, "CSV", tmp_path / "readings.csv").splitlines()))
+    assert {row["x"] for row in rows} == {"20"}
+
+
+def test_a_snapshot_is_the_picture_as_it_is_shown(page, context, tmp_path):
+    start(page, context)
+    expect(page.locator("#figures")).to_be_visible()
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Snapshot").click()
+    saving.value.save_as(tmp_path / "snapshot.png")
+    assert cv2.imread(str(tmp_path / "snapshot.png")).shape == (480, 640, 3)
 
 
 def test_the_stop_button_ends_the_camera_and_it_can_start_again(page, context):
@@ -236,6 +289,22 @@ def test_it_pauses_while_the_page_is_hidden(page, context):
     expect(page.get_by_text("Paused while this page is hidden.")).to_be_hidden()
     with page.expect_response("**/api/v1/live"):
         pass
+
+
+def test_another_camera_can_be_chosen(playwright, chromium, site):
+    two = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"]
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *two])
+    with visitor(browser, site) as context:
+        page = context.new_page()
+        answering(page, answer(person(1, 20, 40)))
+        start(page, context)
+        expect(page.locator("#strips li")).to_have_count(1)
+        used = "document.getElementById('camera').srcObject?.getVideoTracks()[0].getSettings().deviceId"
+        first = page.evaluate(used)
+        page.get_by_label("Camera", exact=True).select_option(index=1)
+        wait_for(page, f"![undefined, {first!r}].includes({used})")
+        expect(page.locator("#figures")).to_be_visible()
+    browser.close()
 
 
 def test_a_camera_that_is_not_allowed_or_not_there_is_said_in_words(page, playwright, chromium, site):

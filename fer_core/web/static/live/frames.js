@@ -1,4 +1,4 @@
-// Takes frames from a playing <video> as JPEG, each with the canvas that it can be shown from.
+// Takes frames from a playing <video>, each with the canvas that it can be shown from.
 const QUALITY = 0.85;
 
 export class Frames {
@@ -10,8 +10,11 @@ export class Frames {
     this.#video = video;
   }
 
-  /** Returns {canvas, blob} of the next new frame. The canvas stays as it is while two more are taken. */
-  async take() {
+  /**
+   * Returns {canvas} of the next new frame, with its `pixels` (an ImageData) for this device, or as a JPEG (`blob`) for
+   * the server. The canvas stays as it is while two more are taken.
+   */
+  async take(isForServer) {
     await this.#newFrame();
     const canvas = this.#canvases[this.#place];
     this.#place = (this.#place + 1) % this.#canvases.length;
@@ -20,8 +23,10 @@ export class Frames {
       canvas.width = width;
       canvas.height = height;
     }
-    // The picture is read back for the JPEG, so it is best kept in main memory.
-    canvas.getContext("2d", { alpha: false, willReadFrequently: true }).drawImage(this.#video, 0, 0);
+    // The picture is read back, so it is best kept in main memory.
+    const pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    pen.drawImage(this.#video, 0, 0);
+    if (!isForServer) return { canvas, pixels: pen.getImageData(0, 0, width, height) };
     return { canvas, blob: await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY)) };
   }
 

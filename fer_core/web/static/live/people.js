@@ -1,5 +1,5 @@
 // The list of the people in the picture: for reading at rest, and for screen readers.
-import { svg } from "../charts/svg.js";
+import { Shares } from "../parts/shares.js";
 import { wordsOf } from "./draw.js";
 
 const EVERY_MS = 250,
@@ -61,45 +61,16 @@ export class People {
 
 class PersonCard {
   #title = document.createElement("h3");
-  #rows = new Map();
+  #shares;
 
-  constructor(person, { labels, colours }) {
-    this.person = person;
+  constructor(person, settings) {
     this.item = document.createElement("li");
-    const table = document.createElement("table");
-    table.className = "shares";
-    table.append(
-      Object.assign(document.createElement("caption"), {
-        className: "unseen",
-        textContent: `Probabilities of person ${person}`,
-      }),
-    );
-    for (const label of labels) table.append(this.#row(label, colours[label]));
-    this.item.append(this.#title, table);
-  }
-
-  #row(label, colour) {
-    const row = document.createElement("tr");
-    const name = Object.assign(document.createElement("th"), { scope: "row" });
-    name.append(Object.assign(document.createElement("span"), { className: "share-name", textContent: label }));
-    const bar = svg("rect", { height: 10, width: 0, fill: colour });
-    const cell = document.createElement("td");
-    cell.append(
-      svg("svg", { class: "share", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, [bar]),
-    );
-    const number = Object.assign(document.createElement("td"), { className: "number" });
-    row.append(name, cell, number);
-    this.#rows.set(label, { row, bar, number });
-    return row;
+    this.#shares = new Shares(`Probabilities of person ${person}`, settings);
+    this.item.append(this.#title, this.#shares.element);
   }
 
   show(face) {
     this.#title.textContent = `Person ${face.person}: ${wordsOf(face)}`;
-    for (const [label, { row, bar, number }] of this.#rows) {
-      const share = face.probabilities[label] ?? 0;
-      bar.setAttribute("width", (100 * share).toFixed(1));
-      number.textContent = `${(100 * share).toFixed(0)}%`;
-      row.className = label === face.label ? "first" : "";
-    }
+    this.#shares.show(face);
   }
 }

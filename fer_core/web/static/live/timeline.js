@@ -13,6 +13,7 @@ export class Timeline {
   #waiting = [];
   #step = 1;
   #drawn = 0;
+  #markers = [];
   #seen = new Map();
 
   constructor(canvas, legend, { labels, colours }) {
@@ -22,7 +23,16 @@ export class Timeline {
     this.#legend = new Map(labels.map((label) => [label, legend.querySelector(`[data-label="${CSS.escape(label)}"]`)]));
   }
 
-  add(seconds, faces) {
+  /** Forgets everything. */
+  clear() {
+    [this.#samples, this.#waiting, this.#step] = [[], [], 1];
+    this.#seen.clear();
+    for (const item of this.#legend.values()) if (item) item.textContent = "–";
+    this.#draw();
+  }
+
+  add(seconds, faces, markers) {
+    this.#markers = markers;
     const face = faces.reduce((best, one) => (!best || area(one) > area(best) ? one : best), null);
     if (face) this.#keep(seconds, face);
     const now = performance.now();
@@ -62,6 +72,7 @@ export class Timeline {
     const x = (seconds) => EDGE.left + (seconds / last) * (width - EDGE.left - EDGE.right);
     const y = (share) => EDGE.top + (1 - share) * (height - EDGE.top - EDGE.bottom);
     this.#drawAxes(pen, { x, y, last, width });
+    for (const { seconds } of this.#markers) pen.fillRect(x(seconds), y(1), 1.5, y(0) - y(1));
     this.#labels.forEach((label, place) => this.#drawLine(pen, place, this.#colours[label], { x, y }));
     this.#tell();
   }
@@ -118,7 +129,7 @@ function mean(samples) {
   return { seconds: samples.at(-1).seconds, shares };
 }
 
-function clock(seconds) {
+export function clock(seconds) {
   const whole = Math.round(seconds);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }

@@ -4,13 +4,20 @@
  * Shows the camera in a <video> and returns when its first frame is there. Throws a DOMException or an Error.
  * Where `isWanted()` says no by the time the camera may be used, it is switched off again.
  */
-export async function openCamera(video, isWanted = () => true, size = { width: 640, height: 480 }) {
+export async function openCamera(video, isWanted = () => true, { device = "", facing = "user" } = {}) {
   if (!navigator.mediaDevices?.getUserMedia) throw new Error("insecure");
-  const wanted = { width: { ideal: size.width }, height: { ideal: size.height }, facingMode: "user" };
+  const which = device ? { deviceId: { exact: device } } : { facingMode: facing };
+  const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, ...which };
   const stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: wanted });
   if (!isWanted()) return stream.getTracks().forEach((track) => track.stop());
   video.srcObject = stream;
   await video.play();
+}
+
+/** Returns the cameras, [{deviceId, label}]; they have names once one may be used. */
+export async function cameras() {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  return devices.filter(({ kind }) => kind === "videoinput");
 }
 
 const WORDS = {

@@ -27,6 +27,8 @@ class Notes(BaseModel):
     """The last finished one that has been seen; a later one forgives the crashes and losses before it."""
     crashes: int = 0  # how often in a row the process crashed without finishing an epoch
     losses: int = 0  # how often in a row the worker died without an epoch having been finished
+    at: str = ""  # the file that is being read
+    deaths: dict[str, int] = {}  # how often a process died over which file
     refused_by: dict[str, str] = {}  # the workers whose machine could not begin it, each with its reason
 
 

@@ -1,0 +1,97 @@
+"""Reads a study with several processes on this machine, each of which takes one part after the other.
+
+A file that ends its process (a crash in a decoder, memory) is tried twice, and then named as failed.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fer_core.errors import FerError, check_interrupted
+from fer_core.paths import Paths
+from fer_core.study.study import Study, StudyProgress
+
+POLL_SECONDS = 0.2
+START_SECONDS = 2.0
+"""Before others are started: so long it may take until a process has taken a part."""
+STOP_SECONDS = 10.0
+MOST_STARTS = 3
+"""So often in a row a process may end without having begun to read anything."""
+
+
+class ReaderFailedError(FerError):
+    """A process that reads could not begin, or not go on."""
+
+
+def read_study(
+    study: Study,
+    paths: Paths,
+    *,
+    processes: int,
+    to_the_end: bool = True,
+    progress: Callable[[StudyProgress], None] = lambda progress: None,
+) -> None:
+    """Reads what is planned and nobody else reads, in so many processes.
+
+    `to_the_end`: waits for what others read, and reads that if they give up.
+
+    Raises ReaderFailedError with what a process said, Interrupted.
+    """
+    started: list[subprocess.Popen] = []
+    failures, start_at = 0, 0.0
+    try:
+        while started or study.has_free_part() or (to_the_end and not study.is_all_read()):
+            check_interrupted()
+            if now := study.progress():
+                progress(now)
+            for process in [one for one in started if one.poll() is not None]:
+                started.remove(process)
+                if process.returncode == 0:
+                    continue
+                is_over_a_file = study.note_death(process.pid) is not None
+                failures = 0 if is_over_a_file else failures + 1
+                if process.returncode == 2 or failures >= MOST_STARTS:
+                    raise ReaderFailedError(_said(study.log))
+            free = study.count_free_parts(processes) if time.monotonic() >= start_at else 0
+            while len(started) < min(processes, free):
+                started.append(_started(study, paths))
+                start_at = time.monotonic() + START_SECONDS
+            time.sleep(POLL_SECONDS)
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            _wait(process)
+
+
+def _started(study: Study, paths: Paths) -> subprocess.Popen:
+    command = [sys.executable, "-m", "fer_core.cli.study_reader", str(study.folder), "--models-dir", str(paths.models)]
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    with study.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        )
+
+
+def _wait(process: subprocess.Popen) -> None:
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _said(log: Path) -> str:
+    """Returns what a process said last: its error."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith("Error: ")]
+    return (
+        errors[-1].removeprefix("Error: ") if errors else f"A process that reads has crashed; {log} has what it said."
+    )
