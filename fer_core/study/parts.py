@@ -26,6 +26,8 @@ class Part(BaseModel):
     start: float = 0.0
     end: float | None = None
     piece: int = 0
+    work: float = 1.0
+    """How long it takes, beside the others."""
 
 
 class FileRecord(NamedTuple):
