@@ -1,5 +1,10 @@
 # One image for worker, beat, flower and the web page, and for the two scripts. Build: docker compose build
 # To pin the base image by digest, put @sha256:… behind its tag (docs/scaling.md, Pinning).
+
+# What browsers run models with; its checksums are in fer_core/web/assets.py.
+FROM node:22-slim AS npm
+RUN npm pack --silent @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3
+
 FROM python:3.11-slim-bookworm
 
 # What opencv-python is linked to.
@@ -24,6 +29,9 @@ COPY train_emotion_model.py realtime_emotion_detector.py LICENSE NOTICE README.m
 COPY fer_core fer_core
 COPY jobs jobs
 COPY models/shipped models/shipped
+
+COPY --from=npm /litertjs-core-2.5.3.tgz /litertjs-wasm-utils-2.5.3.tgz /tmp/web/
+RUN FER_CACHE_DIR=/tmp python -m fer_core.web.assets && rm -r /tmp/web
 
 # The compose file runs the services as whoever owns models/; the cache's volume must be open to any of them.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin fer \

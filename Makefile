@@ -1,5 +1,5 @@
 # make train | make test | make lint | make bench | make bench-peers | make bench-jobs | make soak | make soak-live | make soak-web | make soak-jobs
-# make venv | make lock | make compose-env
+# make venv | make lock | make web-assets | make bench-browser | make compose-env
 # DATA=path (default: the built-in drawn faces), ARGS="more flags", PYTHON=python3.12
 
 VENV   := .venv
@@ -9,7 +9,7 @@ DATA   = $(if $(FER_DATA),$(FER_DATA),sample)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: venv headless-opencv train test lint format bench bench-peers bench-jobs soak soak-live soak-web soak-jobs compose-env lock clean
+.PHONY: venv headless-opencv train test lint format bench bench-peers bench-jobs soak soak-live soak-web soak-jobs web-assets bench-browser compose-env lock clean
 
 venv: $(READY)
 
@@ -46,6 +46,10 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What browsers run models with, from the npm registry that is configured here; the web page reads on the server without.
+web-assets: $(READY)
+	$(BIN)/python -m fer_core.web.assets
+
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
@@ -55,6 +59,9 @@ bench-peers: $(READY)
 bench-jobs: $(READY)
 	$(BIN)/python benchmarks/jobs_scale.py $(ARGS)
 	$(BIN)/python benchmarks/jobs_scale.py speedup
+
+bench-browser: $(READY)
+	$(BIN)/python benchmarks/browser.py
 
 soak: $(READY)
 	$(BIN)/python benchmarks/soak.py $(ARGS)

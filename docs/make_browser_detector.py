@@ -6,10 +6,15 @@ picture, since that runtime takes no others.
 """
 
 import argparse
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 OUTPUT = Path(__file__).parents[1] / "fer_core" / "web" / "static" / "device" / "yunet.tflite"
 SIZES = ((320, 192), (320, 256), (320, 320), (256, 320), (192, 320), (224, 224), (640, 640))
@@ -28,34 +33,22 @@ def main() -> None:
 def converted(weights: list[np.ndarray]) -> bytes:
     """Returns the .tflite: from BGR 0..255, float32 (1, height, width, 3), to a row for each place of the grid.
 
-    A row has score of the class, score of the object, box (4), eyes (4), as YuNet gives them; strides 8, 16, 32.
+    A row has the score of the class, of the object, box (4) and eyes (4), as YuNet gives them; strides 8, 16, 32.
     """
     import tensorflow as tf
 
-    layers = _layers(weights)
-    holder = tf.Module()
-    holder.layers = layers
-    functions = {}
+    network = tf.Module()
+    network.variables_of_layers = _variables(weights)
+    signatures = {}
     for width, height in SIZES:
         spec = tf.TensorSpec((1, height, width, 3), tf.float32, name="picture")
-        find = tf.function(lambda picture: {"rows": _rows(picture, layers)}, input_signature=[spec])
-        functions[f"{width}x{height}"] = find.get_concrete_function()
-        setattr(holder, f"find_{width}_{height}", find)
-    return (
-        tf.lite.TFLiteConverter.from_concrete_functions(list(functions.values()), holder).convert()
-        if len(functions) == 1
-        else _converted_signatures(holder, functions)
-    )
-
-
-def _converted_signatures(holder, functions) -> bytes:
-    import tempfile
-
-    import tensorflow as tf
-
+        find = tf.function(
+            lambda picture: {"rows": _rows(picture, network.variables_of_layers)}, input_signature=[spec]
+        )
+        signatures[f"{width}x{height}"] = find.get_concrete_function()
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(holder, folder, signatures=functions)
-        return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions)).convert()
+        tf.saved_model.save(network, folder, signatures=signatures)
+        return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures)).convert()
 
 
 def _weights(path: Path) -> list[np.ndarray]:
@@ -65,27 +58,27 @@ def _weights(path: Path) -> list[np.ndarray]:
     return [net.getParam(net.getLayerId(name), part) for name in names for part in (0, 1)]
 
 
-def _layers(weights: list[np.ndarray]) -> list:
+def _variables(weights: list[np.ndarray]) -> list["tf.Variable"]:
+    """Returns kernels as (height, width, in, out), and biases. Variables: all signatures share them in the file."""
     import tensorflow as tf
 
-    return [
-        tf.Variable(one.transpose(2, 3, 1, 0) if one.ndim == 4 else one.ravel(), trainable=False) for one in weights
-    ]
+    turned = (one.transpose(2, 3, 1, 0) if one.ndim == 4 else one.ravel() for one in weights)
+    return [tf.Variable(one, trainable=False) for one in turned]
 
 
-def _rows(picture, variables):
+def _rows(picture: "tf.Tensor", variables: list["tf.Variable"]) -> "tf.Tensor":
+    """Returns what YuNet answers, its layers in the order of the file."""
     import tensorflow as tf
 
     left = iter(zip(variables[::2], variables[1::2], strict=True))
 
-    def convolve(x, *, stride=1):
+    def convolve(x, stride=1):
         kernel, bias = next(left)
-        if kernel.shape[0] == 3:
-            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]) if stride == 2 else x
-        padding = "VALID" if stride == 2 else "SAME"
         if kernel.shape[2] == 1 and kernel.shape[0] == 3:  # one kernel for each channel
-            return tf.nn.depthwise_conv2d(x, tf.transpose(kernel, (0, 1, 3, 2)), [1, 1, 1, 1], padding) + bias
-        return tf.nn.conv2d(x, kernel, stride, padding) + bias
+            return tf.nn.depthwise_conv2d(x, tf.transpose(kernel, (0, 1, 3, 2)), [1, 1, 1, 1], "SAME") + bias
+        if stride == 2:  # TensorFlow's own padding would be at the other sides
+            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        return tf.nn.conv2d(x, kernel, stride, "VALID" if stride == 2 else "SAME") + bias
 
     def unit(x):
         return tf.nn.relu(convolve(convolve(x)))
@@ -94,24 +87,19 @@ def _rows(picture, variables):
         return tf.nn.max_pool2d(x, 2, 2, "VALID")
 
     def doubled(x):
-        return tf.compat.v1.image.resize_nearest_neighbor(x, (2 * x.shape[1], 2 * x.shape[2]))
+        return tf.image.resize(x, (2 * x.shape[1], 2 * x.shape[2]), "nearest")
 
     x = halved(unit(tf.nn.relu(convolve(picture, stride=2))))
-    x = unit(unit(unit(unit(x))))
-    of_8 = unit(unit(halved(x)))
+    of_8 = unit(unit(halved(unit(unit(unit(unit(x)))))))
     of_16 = unit(unit(halved(of_8)))
     of_32 = unit(unit(unit(halved(of_16))))
     of_16 = unit(of_16 + doubled(of_32))
     of_8 = unit(of_8 + doubled(of_16))
     levels = (of_8, of_16, of_32)
     classes, boxes, objects, points = ([convolve(convolve(level)) for level in levels] for _ in range(4))
-    rows = []
-    for level in range(3):
-        whole = tf.concat(
-            [tf.sigmoid(classes[level]), tf.sigmoid(objects[level]), boxes[level], points[level][..., :4]], 3
-        )
-        rows.append(tf.reshape(whole, (1, -1, 10)))
-    return tf.concat(rows, 1)
+    each = zip(classes, objects, boxes, points, strict=True)
+    rows = (tf.concat([tf.sigmoid(one), tf.sigmoid(two), box, eyes[..., :4]], 3) for one, two, box, eyes in each)
+    return tf.concat([tf.reshape(one, (1, -1, 10)) for one in rows], 1)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,9 @@ MOST_EPOCHS = 100_000
 _HOURS_MINUTES_SECONDS = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 
 
+_FINE_TUNED = ("fine_tune", (True,))
+
+
 class TrainConfig(Settings):
     """How one model is trained. The defaults are those that every recipe starts from."""
 
@@ -126,6 +129,14 @@ class TrainConfig(Settings):
     """Start from these weights: a run id, 'current' (the model in use) or a .h5 file."""
     train_layers: Literal["all", "head"] = "all"
     """With --init-from: train all layers, or the last one alone."""
+    fine_tune: bool = False
+    """Two stages: the last layer alone, then the last part of the network at a lower rate; BatchNorm stays as it is."""
+    head_epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS), Searchable(choices=(2, 5, 10), when=_FINE_TUNED)] = 5
+    """With --fine-tune: so many first epochs train the last layer alone, at --learning-rate."""
+    unfreeze: Annotated[float, Field(gt=0, le=1), Searchable(low=0.1, high=1.0, when=_FINE_TUNED)] = 0.3
+    """With --fine-tune: the part of the layers, counted from the last, that the other epochs train; 1 = all."""
+    unfreeze_rate: Annotated[float, Field(gt=0, le=1), Searchable(low=0.02, high=0.5, log=True, when=_FINE_TUNED)] = 0.1
+    """With --fine-tune: the learning rate of the other epochs, as a part of --learning-rate."""
 
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Searchable(choices=("adam", "adamw", "sgd"))] = "adam"
     """adamw has decoupled weight decay; sgd has Nesterov momentum."""
@@ -263,6 +274,8 @@ def _conflicts(config: TrainConfig) -> list[tuple[bool, str]]:
         (without_validation and not config.score_test, "without score_test it needs validation images to be scored on"),
         (without_validation and config.adjust_prior, "adjust_prior needs validation images; validation is 'none'"),
         (config.train_layers == "head" and config.init_from is None, "train_layers 'head' needs init_from"),
+        (config.fine_tune and config.head_epochs >= config.epochs, "head_epochs must be less than epochs"),
+        (config.fine_tune and config.train_layers == "head", "fine_tune trains more than the head; set it to false"),
         (
             config.flip and config.alternating_flip,
             "flip and alternating_flip exclude each other; set one of them to false",

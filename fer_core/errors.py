@@ -99,11 +99,12 @@ def printable(text: str, *, kept: str = "\n\t") -> str:
 
 def missing_package(error: ModuleNotFoundError) -> FerError:
     """Returns the error for a package that the light installation leaves out. Raises any other module's own."""
-    extra = next((extra for extra, names in _EXTRAS.items() if error.name in names), None)
+    name = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, names in _EXTRAS.items() if name in names), None)
     if extra is None:
         raise error
     return FerError(
-        f"This needs {error.name}, which is not installed.",
+        f"This needs {name}, which is not installed.",
         hint=f'`pip install -r requirements.lock` brings all there is, `pip install ".[{extra}]"` what this needs.',
     )
 

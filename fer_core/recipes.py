@@ -249,6 +249,65 @@ def resnet_large() -> TrainConfig:
 
 
 @recipe
+def transfer() -> TrainConfig:
+    """A network that was trained on ImageNet: its last layer first, then its last part at a tenth of the rate.
+
+    --network-options.weights FILE where nothing can be downloaded. Not measured on FER-2013 yet.
+    """
+    return TrainConfig(
+        network="backbone",
+        fine_tune=True,
+        head_epochs=5,
+        unfreeze=0.4,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=1e-4,
+        schedule="cosine",
+        epochs=30,
+        early_stopping_patience=8,
+        label_smoothing=0.1,
+        rotation=10,
+        shift=0.05,
+        scale=0.1,
+        flip=True,
+        contrast=0.2,
+    )
+
+
+@recipe
+def finetune_own() -> TrainConfig:
+    """A finished model on a few hundred pictures of your own, in minutes: --init-from RUN, by default tiny.
+
+    The network is that of the model. At the end both are compared on the pictures that were held out.
+    """
+    return TrainConfig(
+        network="tiny",
+        init_from="tiny",
+        fine_tune=True,
+        head_epochs=5,
+        unfreeze=1.0,
+        unfreeze_rate=0.3,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=1e-3,
+        schedule="cosine",
+        epochs=40,
+        batch_size=16,
+        validation_fraction=0.2,
+        monitor="val_loss",
+        early_stopping_patience=12,
+        label_smoothing=0.1,
+        mixup=0.2,
+        rotation=10,
+        shift=0.05,
+        scale=0.1,
+        flip=True,
+        contrast=0.2,
+        brightness=0.1,
+    )
+
+
+@recipe
 def quick() -> TrainConfig:
     """The baseline network in ten epochs, mirrored faces, less dropout, a cosine: 60 % in minutes on a laptop."""
     return TrainConfig(

@@ -120,7 +120,7 @@ def _look_at(entry: os.DirEntry, connection: Connection) -> None:
     try:
         job = open_job(paths, entry.name)
         if is_taken(job.lock):
-            if job.study is not None and job.study.has_free_part():
+            if job.study is not None and job.study.has_free_parts():
                 broker.send(job)
             return
         end_cancelled(job)

@@ -134,8 +134,8 @@ def read_parts(self: Task, study: str) -> None:
         with taken(job.folder / f".helper{number}.lock", patience_seconds=0.0) as held:
             if held is None:
                 continue
-            if job.end is None and job.study is not None and job.study.has_free_part():
-                if job.study.count_free_parts(2) > 1:
+            if job.end is None and job.study is not None and job.study.has_free_parts():
+                if job.study.has_free_parts(2):
                     _send(job)
                 outcome = runner_of_helper(job, number, held, worker).outcome(self.request.id)
                 if outcome.kind in ("failed", "unable"):

@@ -25,6 +25,8 @@ LONGEST = (
     *("jobs/test_cluster.py", "training/test_jax.py", "jobs/test_up.py", "training/test_never_lost.py"),
     *("jobs/test_celery.py", "cli/test_retrain.py", "web/browser/test_accessibility.py", "tuning/test_trial.py"),
     *("jobs/test_compose.py", "web/browser/test_live.py", "cli/test_commands.py", "web/browser/test_upload.py"),
+    *("cli/test_exporting.py", "web/browser/test_device.py", "study/test_study.py", "web/browser/test_site.py"),
+    *("cli/test_detector.py", "store/test_model_files.py"),
 )
 """The files that take longest: those that mostly wait beside those that compute."""
 Once = Callable[[str, Callable[[Path], None]], Path]

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 PROJECT = Path(__file__).parents[1]
 NOTICE = (PROJECT / "NOTICE").read_text(encoding="utf-8")
 NATIVE = re.compile(r"\.(so|pyd|dylib)(\.\d+)*$|/bin/[\w-]+-server$")
-EXTRAS = ("tf", "jax", "broker", "flower")
+EXTRAS = ("train", "jobs", "video", "onnx", "tf", "jax", "broker", "flower")
 
 
 def installed() -> Iterator[Distribution]:

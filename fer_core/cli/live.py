@@ -83,9 +83,14 @@ class LiveSettings(Settings):
     jobs: Annotated[int, Field(ge=1, le=1024)] | None = None
     """With --study: so many processes. Default: one for each core."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """With --study: read so many frames of a second of video. Default: all."""
+    """With --study: read so many frames of a second of video. Default: all frames."""
     study_format: Literal["csv", "parquet"] = "csv"
     """With --study: the tables of readings (Parquet needs pyarrow)."""
+    identify: bool = False
+    """With --study: know people again who come back in a video, by SFace, which is downloaded once (39 MB), with yunet.
+    What it makes of faces is biometric data; it is thrown away when a video is read."""
+    recognizer_model: Path | None = None
+    """With --identify: the .onnx file of SFace."""
     baseline: Annotated[float, Field(ge=0, le=3600)] = 0.0
     """With --study: compare each person with the first seconds in which he or she was seen."""
     markers: Path | None = None
@@ -152,6 +157,8 @@ _USED_WITH = (
     ("jobs", "study", "Give --study FOLDER too."),
     ("fps", "study", "Give --study FOLDER too."),
     ("study_format", "study", "Give --study FOLDER too."),
+    ("identify", "study", "Give --study FOLDER too."),
+    ("recognizer_model", "identify", "Give --identify too."),
     ("baseline", "study", "Give --study FOLDER too."),
     ("markers", "study", "Give --study FOLDER too."),
     ("marker_window", "markers", "Give --markers FILE too."),

@@ -22,6 +22,7 @@ from fer_core.store.files import write_atomically
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run
 from fer_core.training.deciding import in_its_size
+from fer_core.training.starting import starting_model
 
 CONFIDENCE = 0.95
 
@@ -138,28 +139,46 @@ def setback(
 
     Otherwise ''. Both predict the run's test images, but for those that either has seen in its training.
     """
-    config = run.manifest.config
     try:
-        columns = _columns(before, run.manifest.labels)
-        side, channels = networks.input_shape(config)
-        dataset = load_dataset(config, paths, side=side, channels=channels)
-        unseen = _unseen(before, dataset)
-        old = predict(before, in_its_size(run, dataset, before, paths), paths)[:, columns].argmax(axis=1)
-        new = predict(find_model(str(run.folder), paths), dataset, paths).argmax(axis=1)
+        difference, where = _difference(run, before, paths, predict)
     except FerError as error:
         reason = str(error).rstrip(".")
         return f"It cannot be compared with {before.name}, which was in use before: {reason}."
-    both = (part[unseen] for part in (dataset.test.labels, old, new))
-    difference = compare(*both, classes=len(columns), confidence=CONFIDENCE, seed=0).macro_f1
     if difference.interval[1] >= 0:
         return ""
     is_usual = paths.models == Paths.from_environment().models
     way_back = f"{'' if is_usual else f'FER_MODELS_DIR={shlex.quote(str(paths.models))} '}python -m jobs rollback"
     return (
         f"It is measurably worse than {before.name}, which was in use before: macro F1 goes from "
-        f"{difference.sentence()} on {unseen.sum():,} images of {dataset.test.name} that neither has seen. "
-        f"`{way_back}` goes back."
+        f"{difference.sentence()} on {where}. `{way_back}` goes back."
     )
+
+
+def gain(run: Run, paths: Paths, *, predict: Callable[[ModelFiles, Dataset, Paths], np.ndarray] = probabilities) -> str:
+    """Returns a sentence on how much better a fine-tuned run is than the model that it started from."""
+    try:
+        start = find_model(str(starting_model(run.manifest.config.init_from, paths)), paths)
+        difference, where = _difference(run, start, paths, predict)
+    except FerError as error:
+        return f"It cannot be compared with the model that it started from: {str(error).rstrip('.')}."
+    low, high = difference.interval
+    judged = "measurably better" if low > 0 else "measurably worse" if high < 0 else "no measurable difference"
+    return f"Beside {start.name}, which it started from: macro F1 {difference.sentence()} on {where}: {judged}."
+
+
+def _difference(
+    run: Run, before: ModelFiles, paths: Paths, predict: Callable[[ModelFiles, Dataset, Paths], np.ndarray]
+) -> tuple[Difference, str]:
+    """Returns the difference on the run's test images, and what these are."""
+    config = run.manifest.config
+    columns = _columns(before, run.manifest.labels)
+    dataset = load_dataset(config, paths, **networks.picture_of(config))
+    unseen = _unseen(before, dataset)
+    old = predict(before, in_its_size(run, dataset, before, paths), paths)[:, columns].argmax(axis=1)
+    new = predict(find_model(str(run.folder), paths), dataset, paths).argmax(axis=1)
+    both = (part[unseen] for part in (dataset.test.labels, old, new))
+    difference = compare(*both, classes=len(columns), confidence=CONFIDENCE, seed=0).macro_f1
+    return difference, f"{unseen.sum():,} images of {dataset.test.name} that neither has seen"
 
 
 def _columns(before: ModelFiles, labels: tuple[str, ...]) -> np.ndarray:

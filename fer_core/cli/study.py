@@ -24,6 +24,8 @@ from fer_core.study.tables import check_format
 LINE_SECONDS = 10.0
 """How often a line says how far it is; a terminal shows it all the time."""
 MOST_NAMED = 5
+LEAST_DONE = 0.02
+"""Before, nothing is said of the time that is left."""
 
 
 def make_study(console: Console, request: LiveRequest) -> None:
@@ -67,15 +69,12 @@ class _Progress:
     def __init__(self, console: Console, status: Status):
         self._console, self._status = console, status
         self._began = self._said = time.monotonic()
-        self._read_before: int | None = None
 
     def __call__(self, progress: StudyProgress) -> None:
         now = time.monotonic()
-        if self._read_before is None:
-            self._read_before = progress.read
-        text, done = f"{progress.read:,} of {progress.files:,} files read", progress.read - self._read_before
-        if done:
-            seconds = (now - self._began) * (progress.files - progress.read) / done
+        text = f"{progress.read:,} of {progress.files:,} files read, {progress.done:.0%} of the work"
+        if progress.done >= LEAST_DONE:
+            seconds = (now - self._began) * (1 / progress.done - 1)
             text += f", about {timedelta(seconds=round(seconds))} left"
         self._status.update(text)
         if now - self._said >= LINE_SECONDS and not self._console.is_terminal:

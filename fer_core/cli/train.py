@@ -29,6 +29,7 @@ from fer_core.store.run import Run
 from fer_core.store.run_notes import notes_of
 from fer_core.store.runs import latest_unfinished, list_runs, open_run
 from fer_core.training.history import History, list_histories
+from fer_core.training.starting import network_of
 
 PROGRAM = "train_emotion_model.py"
 NARROW_COLUMNS = 112
@@ -73,6 +74,9 @@ def parse(argv: Sequence[str]) -> Request:
         epochs = peek(argv, "--epochs")
         epochs = int(epochs) if epochs and epochs.isdecimal() else table.get("epochs")
         start = fitted_to(starting_config(recipe, network), epochs)
+    given_start = peek(argv, "--init-from") or table.get("init_from") or start.init_from
+    if resume is None and start.fine_tune and given_start and not network:
+        start = start.model_copy(update=network_of(given_start, paths))
     base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
     config, cli = _flags(argv, base)
     changed = next((field for field in TrainConfig.model_fields if getattr(config, field) != getattr(start, field)), "")

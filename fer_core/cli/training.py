@@ -152,6 +152,11 @@ def _use(console: Console, run: Run, paths: Paths) -> None:
     has_been_in_use = pointer is not None and run.id in (pointer.run, *pointer.previous)
     if run.manifest.promote and not has_been_in_use:
         _put_into_use(console, run, paths)
+    if run.manifest.config.fine_tune and run.manifest.config.init_from:
+        from fer_core.cli.paired import gain
+
+        with console.status("Comparing it with the model that it started from …"):
+            say(console, gain(run, paths))
     say(console, f"Model:    {run.model_h5}")
     say(console, f"Labels:   {run.labels_json}")
     say(console, f"History:  {run.history_csv}")

@@ -124,7 +124,8 @@ def _near_duplicates(
 ) -> Iterator[NearDuplicate]:
     part, other = (contents.in_part(name) for name in pair)
     part = part[~np.isin(contents.hashes[part], contents.hashes[other])]
-    pairs = near_duplicates(*(np.asarray(pixels[contents.rows[positions]]) for positions in (part, other)))
+    chosen = (np.asarray(pixels[contents.rows[positions]]) for positions in (part, other))
+    pairs = near_duplicates(*(one if one.ndim == 3 else one.mean(axis=3).astype(np.uint8) for one in chosen))
     for one, two in zip(part[pairs[:, 0]], other[pairs[:, 1]], strict=True):
         yield NearDuplicate(
             part=titles[pair[0]],

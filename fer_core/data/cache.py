@@ -5,6 +5,7 @@ and renamed, so a kill at any moment leaves at most rubbish that the next one cl
 """
 
 import hashlib
+import math
 import shutil
 import zipfile
 from collections import deque
@@ -53,7 +54,7 @@ Report = Callable[[str], None]
 
 
 class Decoded(NamedTuple):
-    """A picture that was read: its image and pixels as the network's input, uint8 (side, side), unless it is left out.
+    """A picture that was read: its image and pixels as the network's input, uint8, unless it is left out.
 
     `bad` says why it cannot be read; `cut` is how its face was cut out, without pixels.
     """
@@ -67,14 +68,17 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Decoded images: `pixels` is uint8 (images, side, side), mapped from disk in the order of `contents.rows`."""
+    """Decoded images: `pixels` is uint8 (images, side, side), mapped from disk in the order of `contents.rows`.
+
+    In colours it is (images, side, side, 3).
+    """
 
     contents: Contents
     pixels: np.ndarray
 
 
 def cached_images(
-    source: Source, cache: Path, *, side: int, report: Report, needs_classes: bool = True
+    source: Source, cache: Path, *, side: int, report: Report, colours: str = "gray", needs_classes: bool = True
 ) -> CachedImages:
     """Returns the source's images from the cache, decoding them first where they are not there or have changed.
 
@@ -86,16 +90,18 @@ def cached_images(
     """
     folder = cache / "datasets"
     faces = source.faces
-    mine = f"{_short_hash(source.place + (faces.settings_key if faces else ''))}-{side}"
+    kind = side if colours == "gray" else f"{colours}{side}"
+    mine = f"{_short_hash(source.place + (faces.settings_key if faces else ''))}-{kind}"
+    shape = _shape(side, colours)
     identity = f"{FORMAT} {cv2.__version__} {source.identity} {faces.key if faces else ''}"
     finished = folder / f"{mine}-{_short_hash(identity)}"
     with _locked(folder, mine, report):
-        images = _opened(finished, side)
+        images = _opened(finished, shape)
         if images is None:
             _remove(folder.glob(f"{mine}-*{_BUILDING}"))
-            _build(source, finished, needs_classes, side=side, report=report)
+            _build(source, finished, needs_classes, shape=shape, colours=colours, report=report)
             _remove(other for other in folder.glob(f"{mine}-*") if other != finished)
-            images = _opened(finished, side)
+            images = _opened(finished, shape)
     if images is None:
         raise DatasetError(f"The cache {finished} vanished while it was read.", hint="Start again.")
     return images
@@ -119,7 +125,9 @@ def content_hash(face_gray: np.ndarray) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
-def decode_all(pictures: Iterable[Picture], cutter: Cutter | None, *, side: int) -> Iterator[Decoded]:
+def decode_all(
+    pictures: Iterable[Picture], cutter: Cutter | None, *, side: int, colours: str = "gray"
+) -> Iterator[Decoded]:
     """Yields every picture decoded on several threads, in the listing's order, a bounded number at a time.
 
     Args:
@@ -131,7 +139,9 @@ def decode_all(pictures: Iterable[Picture], cutter: Cutter | None, *, side: int)
         running: deque[Future] = deque()
         try:
             for group in _grouped(pictures):
-                running.append(pool.submit(lambda group: [_decode(picture, cutter, side) for picture in group], group))
+                running.append(
+                    pool.submit(lambda group: [_decode(picture, cutter, side, colours) for picture in group], group)
+                )
                 if len(running) > 2 * workers:
                     yield from running.popleft().result()
             while running:
@@ -153,30 +163,36 @@ def _grouped(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
     yield group
 
 
-def _decode(picture: Picture, cutter: Cutter | None, side: int) -> Decoded:
+def _decode(picture: Picture, cutter: Cutter | None, side: int, colours: str) -> Decoded:
     name = printable(picture.name, kept="")
     try:
-        cut = cutter.cut(picture) if cutter else CutOut(gray(picture.read()))
+        cut = cutter.cut(picture, in_colour=colours != "gray") if cutter else CutOut(picture.read())
     except UnreadablePictureError as error:
         return Decoded(name, bad=printable(str(error)))
-    if cut.face_gray is None:
+    if cut.face is None:
         return Decoded(name, cut=cut)
-    face_gray = np.ascontiguousarray(cut.face_gray)
+    face_gray = np.ascontiguousarray(gray(cut.face))
     _, deviation = cv2.meanStdDev(face_gray)
     content = content_hash(face_gray)
     image = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]), picture.known)
-    return Decoded(name, image, network_input(face_gray, side=side)[:, :, 0], cut=cut._replace(face_gray=None))
+    face = face_gray if colours == "gray" else cut.face
+    pixels = network_input(face, side=side, channels=_shape(side, colours)[2], colours=colours)
+    return Decoded(name, image, pixels, cut=cut._replace(face=None))
 
 
-def _opened(folder: Path, side: int) -> CachedImages | None:
+def _shape(side: int, colours: str) -> tuple[int, int, int]:
+    return side, side, 1 if colours == "gray" else 3
+
+
+def _opened(folder: Path, shape: tuple[int, int, int]) -> CachedImages | None:
     """Returns the images, or None where they are not there or not whole (a disk that lost power)."""
     try:
         contents = load_contents(folder)
         # Images of classes that are not trained have pixels there too.
-        stored, rest = divmod((folder / _PIXELS).stat().st_size, side * side)
+        stored, rest = divmod((folder / _PIXELS).stat().st_size, math.prod(shape))
         if rest or (len(contents) and contents.rows.max() >= stored):
             return None
-        shape = (stored, side, side)
+        shape = (stored, *(shape if shape[2] > 1 else shape[:2]))
         # An empty file cannot be mapped.
         pixels = np.memmap(folder / _PIXELS, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile):
@@ -184,7 +200,15 @@ def _opened(folder: Path, side: int) -> CachedImages | None:
     return CachedImages(contents, pixels)
 
 
-def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, report: Report) -> None:
+def _build(
+    source: Source,
+    finished: Path,
+    needs_classes: bool,
+    *,
+    shape: tuple[int, int, int],
+    colours: str,
+    report: Report,
+) -> None:
     building = finished.with_name(finished.name + _BUILDING)
     try:
         cutter = source.faces.cutter(source) if source.faces else None
@@ -192,8 +216,9 @@ def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, re
             with _writing(building):
                 building.mkdir()
                 if listing.count is not None:
-                    check_free_space(building, listing.count * (side * side + _BYTES_PER_IMAGE_BESIDES_PIXELS))
-            contents = _decode_into(building / _PIXELS, listing, cutter, side=side, report=report)
+                    check_free_space(building, listing.count * (math.prod(shape) + _BYTES_PER_IMAGE_BESIDES_PIXELS))
+            how = {"side": shape[0], "colours": colours, "report": report}
+            contents = _decode_into(building / _PIXELS, listing, cutter, **how)
         if needs_classes:
             contents = trained_classes(contents, TRAINING_PARTS)
             contents.check_classes(source.location)
@@ -208,7 +233,9 @@ def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, re
         _remove([building])
 
 
-def _decode_into(path: Path, listing: Listing, cutter: Cutter | None, *, side: int, report: Report) -> Contents:
+def _decode_into(
+    path: Path, listing: Listing, cutter: Cutter | None, *, side: int, colours: str, report: Report
+) -> Contents:
     images: list[DecodedImage] = []
     bad_images: list[BadImage] = []
     cuts: dict[str, CutOut] = {}
@@ -216,7 +243,7 @@ def _decode_into(path: Path, listing: Listing, cutter: Cutter | None, *, side: i
     doing, report_every = ("finding faces:", _REPORT_EVERY // 20) if detects else ("decoding", _REPORT_EVERY)
     whole = f" of {listing.count:,}" if listing.count is not None else ""
     with _writing(path), path.open("wb") as stream:
-        for number, decoded in enumerate(decode_all(listing.pictures, cutter, side=side), start=1):
+        for number, decoded in enumerate(decode_all(listing.pictures, cutter, side=side, colours=colours), start=1):
             if decoded.bad:
                 bad_images.append(BadImage(decoded.name, decoded.bad))
             elif decoded.cut.found is not None:

@@ -50,7 +50,10 @@ class Split:
 
     def images(self, positions: slice | np.ndarray) -> np.ndarray:
         """Returns the images at these positions of the split, read from disk: uint8 (k, side, side, channels)."""
-        pixels = np.asarray(self._pixels[self._rows[positions]])[..., np.newaxis]
+        pixels = np.asarray(self._pixels[self._rows[positions]])
+        if pixels.ndim == 4:  # in colours
+            return pixels
+        pixels = pixels[..., np.newaxis]
         return pixels if self.channels == 1 else np.repeat(pixels, self.channels, axis=3)
 
     def part(self, positions: slice) -> "Split":
@@ -81,7 +84,8 @@ class Dataset:
 
     `fingerprint` and `split_fingerprint` are sha256 (hex) over contents and labels of all images, with the source's
     parts and with the roles chosen here; neither depends on names or order. `notes` are sentences for the run's output.
-    `pixels` uint8 (rows, side, side) are those of all images: of image i of the contents, pixels[contents.rows[i]].
+    `pixels` uint8 (rows, side, side), in colours (rows, side, side, 3), are those of all images: of image i of the
+    contents, pixels[contents.rows[i]].
     """
 
     name: str
@@ -154,24 +158,31 @@ class _JoinedPixels:
 
 
 def load_dataset(
-    config: TrainConfig, paths: Paths, *, side: int, channels: int = 1, report: Callable[[str], None] = ignore
+    config: TrainConfig,
+    paths: Paths,
+    *,
+    side: int,
+    channels: int = 1,
+    colours: str = "gray",
+    report: Callable[[str], None] = ignore,
 ) -> Dataset:
     """Returns the data set that the settings describe, decoding it into the cache where it is not there yet.
 
     Args:
         side: of the images, in pixels.
         channels: 1, or 3 for the same gray three times.
+        colours: "rgb" reads and keeps colours, where there are any; channels are 3 then.
         report: gets progress sentences such as "decoding 12,000 of 32,298 images".
 
     Raises:
         DatasetError: the data is not usable as it is; the text says what was found.
     """
     source = open_source(find_source(config.data, os.environ), config, paths)
-    images, notes = cached_images(source, paths.cache, side=side, report=report), ()
+    images, notes = cached_images(source, paths.cache, side=side, colours=colours, report=report), ()
     if not config.skip_bad_images:
         images.contents.check_readable()
     if config.more_images is not None:
-        images, notes = _with_more_images(images, config, paths, report)
+        images, notes = _with_more_images(images, config, paths, report, colours=colours)
     return _divided(source, images, config, channels=channels, notes=notes)
 
 
@@ -241,7 +252,7 @@ def _split(images: CachedImages, role: Role, channels: int, titles: dict[str, st
 
 
 def _with_more_images(
-    own: CachedImages, config: TrainConfig, paths: Paths, report: Callable[[str], None]
+    own: CachedImages, config: TrainConfig, paths: Paths, report: Callable[[str], None], *, colours: str
 ) -> tuple[CachedImages, tuple[str]]:
     """Returns a data set's images and those of --more-images that it does not have, and a note on how many these are.
 
@@ -254,7 +265,7 @@ def _with_more_images(
         raise DatasetError(f"There is no folder of more images {folder}.", hint="Check the path, or leave it out.")
     side = own.pixels.shape[1]
     source = labelled_source(folder, FaceFinder.beside(own.contents, config, paths))
-    more = cached_images(source, paths.cache, side=side, report=report, needs_classes=False)
+    more = cached_images(source, paths.cache, side=side, colours=colours, report=report, needs_classes=False)
     contents = more.contents
     if not config.skip_bad_images:
         contents.check_readable()

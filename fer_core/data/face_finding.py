@@ -38,12 +38,12 @@ How = Literal["given", "detect"]
 
 
 class CutOut(NamedTuple):
-    """The face of a picture, uint8 gray (height, width), None where the picture is left out.
+    """The face of a picture, uint8, gray (height, width) or BGR as it was read, None where the picture is left out.
 
     `found` is how many faces a detector found, None where none was asked; `is_aligned`: the face was turned upright.
     """
 
-    face_gray: np.ndarray | None
+    face: np.ndarray | None
     found: int | None = None
     is_aligned: bool = False
 
@@ -128,33 +128,36 @@ class Cutter:
         """Whether a detector looks at the pictures."""
         return self._decision.how == "detect"
 
-    def cut(self, picture: Picture) -> CutOut:
+    def cut(self, picture: Picture, *, in_colour: bool = False) -> CutOut:
         """Returns the face of a picture. Raises UnreadablePictureError."""
         pixels = picture.read()
         if not self.detects:
-            return CutOut(gray(pixels if picture.box is None else cropped(pixels, picture.box)))
+            return CutOut(pixels if picture.box is None else cropped(pixels, picture.box))
         picture_gray, is_auto = gray(pixels), self._config.faces == "auto"
+        whole = pixels if in_colour else picture_gray
         if is_auto and max(picture_gray.shape) <= CROP_PIXELS:
-            return CutOut(picture_gray)
+            return CutOut(whole)
         detector = self._detectors.own()
         found = find_faces(pixels, picture_gray, detector)
         if picture.box is not None:
             found = _nearest(found, _in_pixels(picture.box, picture_gray))
         if not found:
             is_face = self._one_by_one and max(picture_gray.shape) <= _SMALL_PIXELS
-            return CutOut(picture_gray if is_face or self._config.without_face == "whole" else None, 0)
+            return CutOut(whole if is_face or self._config.without_face == "whole" else None, 0)
         if len(found) > 1 and self._config.several_faces == "leave-out":
             return CutOut(None, len(found))
         if is_auto and _filled(found[0], picture_gray, detector) >= FILLED:
-            return CutOut(picture_gray, len(found))
-        return self._cut_out(found, picture_gray, detector)
+            return CutOut(whole, len(found))
+        return self._cut_out(found, whole, picture_gray, detector)
 
-    def _cut_out(self, found: list[faces.Face], picture_gray: np.ndarray, detector: faces.Detector) -> CutOut:
+    def _cut_out(
+        self, found: list[faces.Face], whole: np.ndarray, picture_gray: np.ndarray, detector: faces.Detector
+    ) -> CutOut:
         face = found[0]._replace(roll=None)
         if self._config.align_faces:
             face = aligned(found[0], picture_gray, detector)
-        face_gray = crop_face(picture_gray, face.box, framing=detector.framing, roll=face.roll or 0.0)
-        return CutOut(face_gray, len(found), face.roll is not None)
+        cut = crop_face(whole, face.box, framing=detector.framing, roll=face.roll or 0.0)
+        return CutOut(cut, len(found), face.roll is not None)
 
     def note(self, report: DataReport, found: Mapping[str, CutOut]) -> None:
         """Writes into the report how the faces were found; `found` has each picture that a detector looked at."""

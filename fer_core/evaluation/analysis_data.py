@@ -206,7 +206,9 @@ def _loaded(
     config = config.model_copy(update={"data": data, "more_images": more, "exclude": None, "skip_bad_images": True})
     if are_faces:
         config = config.model_copy(update={"faces": "given"})
-    shape = {"side": model.side, "channels": model.channels}
+    # A model from elsewhere sees gray, as what it was trained on is not known.
+    colours = model.colours if model.manifest else "gray"
+    shape = {"side": model.side, "channels": model.channels, "colours": colours}
     asked = {name: value for name, value in (("label_map", label_map), ("votes", votes)) if value is not None}
     if asked:
         return load_dataset(config.model_copy(update=asked), paths, **shape, report=report)

@@ -35,7 +35,7 @@ def audit_page(audit: Audit, dataset: Dataset, suspicious: Sequence[SuspiciousLa
 
     def picture(name: str) -> str:
         row = contents.rows[position[name]]
-        png = cv2.imencode(".png", np.asarray(dataset.pixels[row : row + 1])[0])[1]
+        png = cv2.imencode(".png", _bgr(np.asarray(dataset.pixels[row : row + 1])[0]))[1]
         return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
     trained = {
@@ -59,3 +59,7 @@ def audit_page(audit: Audit, dataset: Dataset, suspicious: Sequence[SuspiciousLa
         trained=trained - set(dataset.test.names(slice(None))),
         most=MOST_SHOWN,
     )
+
+
+def _bgr(picture: np.ndarray) -> np.ndarray:
+    return picture if picture.ndim == 2 else np.ascontiguousarray(picture[:, :, ::-1])

@@ -49,11 +49,13 @@ class Face(NamedTuple):
     """One face found. `score` is 0..1, and 1.0 where the detector gives none.
 
     `roll` is how far it is turned in the picture, in degrees, clockwise; None where the detector finds no eyes.
+    `landmarks` are x and y of eyes, nose and corners of the mouth, those on the left of the picture first.
     """
 
     box: Box
     score: float
     roll: float | None = None
+    landmarks: tuple[float, ...] | None = None
 
 
 class Detector(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_core.errors import ArtifactError
 from fer_core.faces import Face
-from fer_core.faces.framing import Framing, largest_first, shrunk
+from fer_core.faces.framing import Framing, Shrunk, largest_first, shrunk
 from fer_core.paths import Paths, expanded
 from fer_core.published import Published, fetched
 
@@ -103,8 +103,12 @@ class YuNetDetector:
         if rows is None:
             return []
         rows = rows[np.isfinite(rows).all(axis=1)].tolist()
-        faces = (Face(small.in_frame(*row[:4]), min(row[-1], 1.0), _roll(row[4:8])) for row in rows)
-        return largest_first(faces)
+        return largest_first(self._face(row, small) for row in rows)
+
+    def _face(self, row: list[float], small: Shrunk) -> Face:
+        points = (small.in_frame(x, y, 0, 0)[:2] for x, y in zip(row[4:14:2], row[5:14:2], strict=True))
+        landmarks = tuple(value for point in points for value in point)
+        return Face(small.in_frame(*row[:4]), min(row[-1], 1.0), _roll(row[4:8]), landmarks)
 
 
 def _roll(eyes: list[float]) -> float:

@@ -136,7 +136,7 @@ class Look:
                 return in_words(summary(job.search))
             if job.study is not None:
                 progress = job.study.progress()
-                return f"{progress.read:,} of {progress.files:,} files" if progress else ""
+                return f"{progress.read:,} of {progress.files:,} files, {progress.done:.0%}" if progress else ""
             state = job.run.state if job.run else State()
             return f"epoch {state.epoch} of {state.epochs}" if state.epochs else ""
         return ""
@@ -182,7 +182,7 @@ def wanted_workers(paths: Paths) -> dict[str, int]:
             begun = sum(entry.status == "RUNNING" for entry in state.entries)
             count = max(1, min(slot_count(search), begun + work_left(state, utc_now())))
         elif job.study is not None:
-            count = max(1, sum(not job.study.is_read(part) for part in job.study.plan()))
+            count = max(1, len(job.study.left()))
         counts[job.queue] = counts.get(job.queue, 0) + count
     return counts
 

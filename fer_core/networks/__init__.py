@@ -2,7 +2,8 @@
 
 A network file holds `Options` (its settings, with the ranges that a search may use) and
 `build(options, *, labels, side, channels) -> keras.Model`. It may set `SIDE` and `CHANNELS` where it wants another
-input than 48 x 48 gray. Only `build` imports Keras, so that flags, forms and search spaces need none.
+input than 48 x 48 gray, or have `picture(options)` where its options decide, and `pretrained(options, network)` where
+it does not start from nothing. Only `build` imports Keras, so that flags, forms and search spaces need none.
 
 What `build` returns takes raw pixels 0..255, float32 (batch, side, side, channels), and gives probabilities
 (batch, labels) in the order of `labels`; it is made of `keras.layers` alone, so that plain Keras opens its `.h5`.
@@ -11,7 +12,7 @@ What `build` returns takes raw pixels 0..255, float32 (batch, side, side, channe
 import importlib
 import pkgutil
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, did_you_mean
@@ -57,7 +58,21 @@ def input_shape(config: TrainConfig) -> tuple[int, int]:
     module = network_module(config.network)
     side = config.image_size or getattr(module, "SIDE", 48)
     _check_shrinks(config, side)
-    return side, getattr(module, "CHANNELS", 1)
+    own = getattr(module, "picture", None)
+    return side, own(options(config))["channels"] if own else getattr(module, "CHANNELS", 1)
+
+
+def picture_of(config: TrainConfig) -> dict[str, Any]:
+    """Returns side, channels and colours of the network's input, as `load_dataset` takes them. Raises ConfigError."""
+    side, channels = input_shape(config)
+    own = getattr(network_module(config.network), "picture", None)
+    return {"side": side, "channels": channels} | (own(options(config)) if own else {"colours": "gray"})
+
+
+def pretrained(config: TrainConfig, network: "keras.Model") -> str:
+    """Puts pretrained weights into a network, and returns a sentence on them, or ''. Raises ArtifactError."""
+    load = getattr(network_module(config.network), "pretrained", None)
+    return load(options(config), network) if load else ""
 
 
 def _check_shrinks(config: TrainConfig, side: int) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import h5py
 
 MODEL_SUFFIXES = (".h5", ".hdf5", ".keras")
+ONNX_SUFFIX = ".onnx"
 
 LONGEST_SECONDS = 30.0  # the largest file that is allowed is read in a few seconds
 
@@ -90,6 +91,11 @@ def inspected_description(path: Path) -> dict[str, Any]:
         raise _unreadable(path, finding) from error
     _refuse(path, first_objection(description))
     return description
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file goes by its name as an ONNX model, which ONNX Runtime reads, and not Keras."""
+    return path.suffix.lower() == ONNX_SUFFIX
 
 
 def is_archive(path: Path) -> bool:

@@ -166,6 +166,8 @@ class Manifest(_Metadata):
     labels: tuple[str, ...] | None = None
     side: int | None = None
     channels: int | None = None
+    colours: Literal["gray", "rgb"] = "gray"
+    """What three channels are: the same gray three times, or colours."""
     teachers: dict[str, str] | None = None
     """The SHA-256 of each model that it was distilled from, by the id of its run."""
     framing: dict[str, FramingMetadata] | None = None

@@ -17,12 +17,12 @@ from fer_core.store.architecture import Colours, ModelMetadata, PixelRange, meta
 from fer_core.store.artifacts import network_apart, read_h5_manifest
 from fer_core.store.export import can_export, export_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
-from fer_core.store.inspection import MODEL_SUFFIXES, inspect_apart, is_archive
+from fer_core.store.inspection import MODEL_SUFFIXES, ONNX_SUFFIX, inspect_apart, is_archive, is_onnx
 from fer_core.store.label_files import LABELS_BESIDE, read_labels
 from fer_core.store.litert import check_litert
 from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest, checked
 from fer_core.store.model_parts import weights_beside
-from fer_core.store.onnx_runtime import SUFFIX, ONNXModel, is_onnx
+from fer_core.store.onnx_runtime import ONNXModel
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
@@ -240,13 +240,14 @@ def _path(given: str | None, paths: Paths) -> Path:
     if (shipped := shipped_folder(given)) is not None:
         return shipped
     path = Path(given)
-    if path.is_dir() or path.suffix.lower() in (*MODEL_SUFFIXES, SUFFIX):
+    if path.is_dir() or path.suffix.lower() in (*MODEL_SUFFIXES, ONNX_SUFFIX):
         return path
     if path.suffix.lower() == ".json" and path.is_file():
         return weights_beside(path)
     if path.exists() or len(path.parts) != 1:
+        suffixes = ", ".join((*MODEL_SUFFIXES, ONNX_SUFFIX))
         raise ArtifactError(
-            f"{given} is no model: it is no run's folder, and ends in none of {', '.join((*MODEL_SUFFIXES, SUFFIX))}.",
+            f"{given} is no model: it is no run's folder, and ends in none of {suffixes}.",
             hint="Unpack it, and give the .h5 in it." if path.suffix == ".zip" else _GIVE,
         )
     return open_run(paths, given).folder
@@ -309,6 +310,7 @@ def _with_manifest(
         labels=manifest.labels,
         side=side,
         channels=channels,
+        colours=manifest.colours,
         temperature=manifest.temperature,
         framing={detector: one.model_dump() for detector, one in (manifest.framing or {}).items()} or None,
         manifest=manifest,
@@ -353,9 +355,9 @@ def _check_flags(model: ModelFiles, told: _Told) -> None:
             f"{model.name} scales its pixels itself: --pixels {told.pixels} is for models from elsewhere.",
             hint="Leave --pixels out.",
         )
-    if told.colours not in (None, "gray"):
+    if told.colours not in (None, model.colours):
         raise ArtifactError(
-            f"{model.name} was trained on gray: --colours {told.colours} is for models from elsewhere.",
+            f"{model.name} was trained on {model.colours}: --colours {told.colours} is for models from elsewhere.",
             hint="Leave --colours out.",
         )
     if told.labels_file is not None and read_labels(told.labels_file) != model.labels:

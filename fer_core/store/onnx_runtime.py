@@ -9,7 +9,6 @@ from fer_core.errors import ArtifactError
 from fer_core.store.inspection import check_is_file
 from fer_core.store.manifest import Manifest
 
-SUFFIX = ".onnx"
 _CHANNELS = (1, 3)
 
 
@@ -62,11 +61,6 @@ class ONNXModel:
         pixels = image.astype(np.float32)[np.newaxis]
         pixels = pixels.transpose(0, 3, 1, 2) if self._channels_first else pixels
         return np.ravel(self._session.run([self._output], {self._name: pixels})[0])
-
-
-def is_onnx(path: Path) -> bool:
-    """Whether a file goes by its name as an ONNX model."""
-    return path.suffix.lower() == SUFFIX
 
 
 def _opened(path: Path, threads: int):

@@ -24,6 +24,8 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpe
 PICTURES_IN_A_PART = 100
 PIECE_SECONDS = 300.0
 """Of a video; one that is not longer than one and a half of it stays whole."""
+_PICTURES_IN_A_SECOND = 8.0
+"""So many pictures take as long as a second of video, of which most frames need no detection."""
 _LIST_SUFFIXES = (".csv", ".tsv", ".txt")
 _FILE_COLUMNS = ("file", "path", "filename", "name", "video", "picture", "source")
 _WHAT = "A study reads a folder, a pattern such as 'videos/**/*.mp4', a picture, a video, or a list of them as .csv."
@@ -93,10 +95,12 @@ def make_parts(files: Sequence[File], settings: str) -> Iterator[Part]:
     for file, start, end, number in pieces:
         until = end if math.isfinite(end) else None
         made = {"kind": "video", "files": ((file.name, str(file.path.absolute())),), "start": start, "end": until}
-        yield _part(settings, made | {"piece": number})
+        seconds = (until or start + PIECE_SECONDS) - start
+        yield _part(settings, made | {"piece": number, "work": seconds * _PICTURES_IN_A_SECOND})
     pictures = [(file.name, str(file.path.absolute())) for file in files if not file.is_video]
     for first in range(0, len(pictures), PICTURES_IN_A_PART):
-        yield _part(settings, {"kind": "pictures", "files": tuple(pictures[first : first + PICTURES_IN_A_PART])})
+        chosen = tuple(pictures[first : first + PICTURES_IN_A_PART])
+        yield _part(settings, {"kind": "pictures", "files": chosen, "work": len(chosen)})
 
 
 def _part(settings: str, made: Mapping) -> Part:

@@ -26,6 +26,8 @@ class Part(BaseModel):
     start: float = 0.0
     end: float | None = None
     piece: int = 0
+    work: float = 1.0
+    """How long it takes, beside the others."""
 
 
 class FileRecord(NamedTuple):
@@ -39,6 +41,8 @@ class FileRecord(NamedTuple):
     seconds: float
     bytes: int
     changed_ns: int
+    embeddings: dict[str, list[float]] = {}
+    """By the person's number, if people are to be known again."""
 
 
 def state_of(path: str | Path) -> tuple[int, int]:

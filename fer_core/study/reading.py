@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core import faces
 from fer_core.data.face_picture import UnreadablePictureError
-from fer_core.errors import SourceError, check_interrupted
+from fer_core.errors import ConfigError, SourceError, check_interrupted
 from fer_core.faces import DETECT_EVERY, PHOTO_WIDTH
 from fer_core.live.classifier import make_classifier
 from fer_core.live.prediction import EmotionPredictor, Prediction
@@ -16,6 +16,7 @@ from fer_core.live.sources import read_picture
 from fer_core.live.video import open_reader, sampled_frames
 from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
+from fer_core.study.identity import Embeddings, Recognizer, find_recognizer
 from fer_core.study.parts import WARM_UP, FileRecord, Part, state_of
 from fer_core.study.settings import StudySettings
 
@@ -32,7 +33,8 @@ def settled(settings: StudySettings, paths: Paths) -> StudySettings:
     told = {"labels_file": settings.labels, "pixels": settings.pixels, "colours": settings.colours}
     model = find_model(settings.model, paths, **told)
     name = model.name if model.manifest is not None else str(model.model.absolute())
-    files = {key: path.absolute() for key in ("labels", "detector_model") if (path := getattr(settings, key))}
+    names = ("labels", "detector_model", "recognizer_model")
+    files = {key: path.absolute() for key in names if (path := getattr(settings, key))}
     return settings.model_copy(update={"model": name.removeprefix("shipped/"), **files})
 
 
@@ -52,6 +54,12 @@ class StudyReader:
         width = settings.detection_width
         self.detector = faces.make_detector(settings.detector, width=width, **of_detector)
         finder = faces.make_detector(settings.detector, width=width or PHOTO_WIDTH, **of_detector)
+        self._recognizer = None
+        if settings.identify:
+            if self.detector.name != "yunet":
+                raise ConfigError("--identify needs the detector yunet, which finds eyes.", hint="--detector yunet")
+            self._recognizer = Recognizer(find_recognizer(paths, settings.recognizer_model))
+        self._embeddings: Embeddings | None = None
         self._pictures = EmotionPredictor(finder, self.classifier, threshold=settings.threshold)
 
     @property
@@ -95,8 +103,11 @@ class StudyReader:
             except (SourceError, UnreadablePictureError, OSError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 del rows[began:]
+            embeddings = self._embeddings.sums() if self._embeddings and not reason else {}
             counted = (0, 0, 0.0) if reason else (frames, with_face, round(seconds, 3))
-            records.append(FileRecord(name, "failed" if reason else "read", reason, *counted, size, changed))
+            records.append(
+                FileRecord(name, "failed" if reason else "read", reason, *counted, size, changed, embeddings)
+            )
         columns = [*self.columns, *([WARM_UP] if part.piece else [])]
         numbers = [name for name in self.columns if name not in ("file", "label", "unsure")]
         table = pandas.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
@@ -116,11 +127,15 @@ class StudyReader:
         settings = self._settings
         known = {"threshold": settings.threshold, "smoothing_seconds": settings.smoothing, "detect_every": every}
         predictor = LivePredictor(self.detector, self.classifier, **known)
+        self._embeddings = Embeddings(self._recognizer, self.detector) if self._recognizer else None
         count = 0
         for frame in sampled_frames(reader, start=max(0.0, start - warm_up), end=end, fps=fps):
             self._before_each()
             count += 1
-            yield frame.seconds, frame.number, predictor.read(frame)
+            predictions = predictor.read(frame)
+            if self._embeddings:
+                self._embeddings.observe(frame.picture_bgr, frame.seconds, predictions)
+            yield frame.seconds, frame.number, predictions
         if not count and start == 0:
             raise SourceError(f"{path} has no frame that can be read: it is cut short or damaged.")
 

@@ -67,13 +67,14 @@ def _whole(reader: StudyReader, files: list[File]) -> "pandas.DataFrame":
     """Returns the rows of a file. Raises SourceError."""
     from fer_core.study.tables import joined
 
-    tables = []
+    tables, records = [], []
     for part in sorted(make_parts(files, ""), key=lambda part: part.piece):
         table, (record,) = reader.read(part)
         if record.status == "failed":
             raise SourceError(record.reason)
         tables.append(table)
-    return joined(tables)
+        records.append(record)
+    return joined(tables, records)
 
 
 def _nothing(reader: StudyReader) -> "pandas.DataFrame":

@@ -3,6 +3,7 @@
 A file that ends its process (a crash in a decoder, memory) is tried twice, and then named as failed.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from fer_core.errors import FerError, check_interrupted
 from fer_core.paths import Paths
 from fer_core.study.study import Study, StudyProgress
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.4
+PROGRESS_SECONDS = 2.0
 START_SECONDS = 2.0
 """Before others are started: so long it may take until a process has taken a part."""
 STOP_SECONDS = 10.0
@@ -41,12 +43,17 @@ def read_study(
     Raises ReaderFailedError with what a process said, Interrupted.
     """
     started: list[subprocess.Popen] = []
-    failures, start_at = 0, 0.0
+    failures, start_at, said_at = 0, 0.0, -math.inf
     try:
-        while started or study.has_free_part() or (to_the_end and not study.is_all_read()):
+        while True:
             check_interrupted()
-            if now := study.progress():
-                progress(now)
+            left = study.left()
+            free = study.free_parts(left, most=processes)
+            if not (started or free or (to_the_end and left)):
+                return
+            if left and time.monotonic() >= said_at + PROGRESS_SECONDS:
+                said_at = time.monotonic()
+                progress(study.progress())
             for process in [one for one in started if one.poll() is not None]:
                 started.remove(process)
                 if process.returncode == 0:
@@ -55,10 +62,10 @@ def read_study(
                 failures = 0 if is_over_a_file else failures + 1
                 if process.returncode == 2 or failures >= MOST_STARTS:
                     raise ReaderFailedError(_said(study.log))
-            free = study.count_free_parts(processes) if time.monotonic() >= start_at else 0
-            while len(started) < min(processes, free):
-                started.append(_started(study, paths))
+            if free and time.monotonic() >= start_at:
                 start_at = time.monotonic() + START_SECONDS
+                wanted = min(processes, len(started) + len(free))
+                started += [_started(study, paths) for _ in range(wanted - len(started))]
             time.sleep(POLL_SECONDS)
     finally:
         for process in started:

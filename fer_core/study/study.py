@@ -55,10 +55,11 @@ class _Plan(BaseModel):
 
 
 class StudyProgress(NamedTuple):
-    """How far a study is: so many of its files are read; of a video, all pieces."""
+    """How far a study is: so many of its files are read, of a video all pieces; and the part of the work, 0..1."""
 
     read: int
     files: int
+    done: float
 
 
 @dataclass(frozen=True)
@@ -76,24 +77,26 @@ class Study:
         """Returns the parts that are being read, whether they are read already or not."""
         return list(self._plan().parts)
 
-    def count_free_parts(self, most: int) -> int:
-        """Returns how many parts nobody has read or is reading, up to so many."""
-        free = (part for part in self.plan() if not self.is_read(part) and not is_taken(self._lock(part)))
-        return len(list(islice(free, most)))
+    def left(self) -> list[Part]:
+        """Returns the parts that are not read yet."""
+        return [part for part in self.plan() if not self.is_read(part)]
 
-    def has_free_part(self) -> bool:
-        """Whether one more process would find something to read."""
-        return self.count_free_parts(1) > 0
+    def free_parts(self, left: Sequence[Part], *, most: int) -> list[Part]:
+        """Returns those of the parts that nobody is reading, so many at most."""
+        return list(islice((part for part in left if not is_taken(self._lock(part))), most))
 
-    def is_all_read(self) -> bool:
-        """Whether nothing of the plan is left."""
-        return all(map(self.is_read, self.plan()))
+    def has_free_parts(self, count: int = 1) -> bool:
+        """Whether so many processes more would find something to read."""
+        return len(self.free_parts(self.left(), most=count)) == count
 
     def progress(self) -> StudyProgress | None:
         """Returns how far it is; None before anything is planned, and when it is read."""
         plan = self._plan()
-        left = {name for part in plan.parts if not self.is_read(part) for name, _ in part.files}
-        return StudyProgress(plan.files - len(left), plan.files) if plan.files else None
+        parts = [part for part in plan.parts if not self.is_read(part)]
+        left = {name for part in parts for name, _ in part.files}
+        work = sum(part.work for part in plan.parts)
+        done = 1 - sum(part.work for part in parts) / work if work else 1.0
+        return StudyProgress(plan.files - len(left), plan.files, done) if plan.files else None
 
     def is_read(self, part: Part) -> bool:
         """Whether the part was read to its end."""
@@ -231,7 +234,7 @@ class Study:
         row = _row(records[0], kind="video")
         if bad is not None:
             return row | {"status": "failed", "reason": bad.reason, "frames": 0, "with_face": 0, "seconds": 0.0}
-        table = joined([read_table(self._table(part)) for part in pieces])
+        table = joined([read_table(self._table(part)) for part in pieces], records)
         path = f"readings/{name}.{self.about.format}"
         write_table(table, self.folder / path)
         seconds = max(record.seconds for record in records) - pieces[0].start

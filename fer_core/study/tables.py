@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.faces import Box
 from fer_core.store.files import replacing
-from fer_core.study.parts import WARM_UP
+from fer_core.study.parts import WARM_UP, FileRecord
 from fer_core.study.settings import Format
 
 if TYPE_CHECKING:
@@ -50,31 +52,36 @@ def check_format(wanted: Format) -> None:
             raise ConfigError("Parquet needs pyarrow.", hint="pip install pyarrow, or --study-format csv") from None
 
 
-def joined(pieces: Sequence["pandas.DataFrame"]) -> "pandas.DataFrame":
+def joined(pieces: Sequence["pandas.DataFrame"], records: Sequence[FileRecord] = ()) -> "pandas.DataFrame":
     """Returns one table of a video's pieces, in their order; who goes from one into the next keeps the number.
 
     Each piece but the first begins before its time, and so has frames that the one before has too: by their boxes in
-    these it is seen who is who.
+    these it is seen who is who. With embeddings in the records of the pieces, so do people who come back.
     """
     import pandas
 
-    whole, most = [], 0
-    for piece in pieces:
-        table = piece
+    whole, most, embeddings = [], 0, {}
+    for place, piece in enumerate(pieces):
+        table, numbers = piece, {}
         if WARM_UP in piece:
             warm_up = piece[WARM_UP].astype(bool)
             numbers = _known_people(whole[-1], piece[warm_up]) if whole else {}
             table = piece[~warm_up].drop(columns=WARM_UP)
-            for person in sorted(set(table["person"].dropna()) - numbers.keys()):
-                most += 1
-                numbers[person] = most
-            table = table.assign(person=table["person"].map(numbers))
-        most = int(max(most, table["person"].max(skipna=True) if table["person"].notna().any() else 0))
-        whole.append(table)
-    # pandas warns where a piece is empty, or has no faces at all
+        for person in sorted(set(table["person"].dropna()) - numbers.keys()):
+            most += 1
+            numbers[person] = most
+        whole.append(table.assign(person=table["person"].map(numbers)))
+        for person, vector in (records[place].embeddings if records else {}).items():
+            if (number := numbers.get(int(person))) is not None:
+                embeddings[number] = embeddings.get(number, 0.0) + np.array(vector)
     filled = [table for table in whole if len(table)] or whole[:1]
-    table = filled[0] if len(filled) == 1 else pandas.concat(filled)
-    return table.assign(person=table["person"].astype("Int64"), frame=table["frame"].astype("Int64"))
+    table = filled[0] if len(filled) == 1 else pandas.concat(filled, ignore_index=True)
+    table = table.assign(person=table["person"].astype("Int64"), frame=table["frame"].astype("Int64"))
+    if not embeddings:
+        return table
+    from fer_core.study.identity import with_people_known_again
+
+    return with_people_known_again(table, embeddings)
 
 
 def _known_people(before: "pandas.DataFrame", again: "pandas.DataFrame") -> dict[float, int]:

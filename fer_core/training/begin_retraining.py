@@ -82,8 +82,7 @@ def _with_data(
 ) -> tuple[TrainConfig, InboxContents]:
     config = challenger_config(spec, champion.manifest if champion else None)
     config = config.model_copy(update={"data": _data(spec, champion)})
-    side, channels = networks.input_shape(config)
-    dataset = load_dataset(config, paths, side=side, channels=channels, report=report)
+    dataset = load_dataset(config, paths, **networks.picture_of(config), report=report)
     known = training_hashes(champion, dataset) if champion else None
     known = np.empty(0, np.uint64) if known is None else known
     added = _added(champion) if champion else set()

@@ -223,6 +223,7 @@ def fair_images(champion: ModelFiles, dataset: Dataset) -> tuple[np.ndarray, tup
 
 def in_its_size(run: Run, dataset: Dataset, model: ModelFiles, paths: Paths) -> Dataset:
     """Returns the run's images as another model takes them; their order does not depend on the size."""
-    if (model.side, model.channels) == (dataset.side, dataset.channels):
+    if (model.side, model.channels, model.colours) == (dataset.side, dataset.channels, run.manifest.colours):
         return dataset
-    return load_dataset(run.manifest.config, paths, side=model.side, channels=model.channels)
+    shape = {"side": model.side, "channels": model.channels, "colours": model.colours if model.manifest else "gray"}
+    return load_dataset(run.manifest.config, paths, **shape)

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from pydantic import TypeAdapter
 
+from fer_core import networks
 from fer_core.config import MOST_EPOCHS, TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ConfigError, check_interrupted
@@ -26,14 +27,22 @@ from fer_core.store.files import temporary_beside
 from fer_core.store.manifest import checkout_commit
 from fer_core.store.run import Run
 from fer_core.training.callbacks import EpochBegin, Record, Validation, Watch
-from fer_core.training.checkpoint import FILE_NAME, Progress, check_room, load_checkpoint, save_checkpoint
+from fer_core.training.checkpoint import (
+    FILE_NAME,
+    Progress,
+    check_room,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+)
 from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
 from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
 from fer_core.training.finish import chosen_on, finish
 from fer_core.training.machine import Machine, single_or_many
 from fer_core.training.report import RunReport
+from fer_core.training.stages import stages
 from fer_core.training.starting import start_from, starting_model
-from fer_core.training.training_model import built, compiled
+from fer_core.training.training_model import built, compile_for, compiled
 
 _STEPS = 8
 """In each epoch that is measured."""
@@ -75,22 +84,38 @@ class Training:
             soft_labels = self._soft_labels(run.manifest.config, teachers)
             config = self._planned(soft_labels)
             network = built(config, dataset.labels)
-            if config.init_from and not (run.checkpoint / FILE_NAME).is_file():
-                report.event(start_from(network, starting_model(config.init_from, self.paths), dataset.labels))
-            model = compiled(network, config, dataset, self.machine, paths=self.paths)
+            if not (run.checkpoint / FILE_NAME).is_file():
+                self._start(network, config)
+            every, epoch = stages(config), read_progress(run.checkpoint).epoch
+            stage = next((one for one in every if epoch <= one.last_epoch), every[-1])  # whose optimizer was saved
+            model = compiled(network, config, dataset, self.machine, paths=self.paths, stage=stage)
             check_room(run.folder, model)
             progress = load_checkpoint(run.checkpoint, model)
             run.update_state(epoch=progress.epoch, epochs=config.epochs)
             if progress.epoch:
                 self._say_where_it_goes_on(progress)
             record = Record(run, progress, report, is_stopped=is_stopped, began=self.began)
-            if not record.is_over():
-                self._fit(model, config, record, soft_labels)
+            for one in every:
+                if progress.epoch >= one.last_epoch or record.is_over():
+                    continue
+                if sentence := one.sentence(config):
+                    report.event(sentence)
+                if one is not stage:
+                    compile_for(model, one, config, dataset, self.machine)
+                self._fit(model, config, record, soft_labels, last_epoch=one.last_epoch)
         network.set_weights(progress.best_weights or model.kept_weights())
         chosen = f"{chosen_on(config, dataset)} {teachers_choices}".strip()
         given = {"progress": progress, "chosen": chosen, "class_weights": self.class_weights}
         evaluation = finish(run, network, dataset, report=report, **given)
         return TrainingResult(evaluation, progress)
+
+    def _start(self, network: keras.Model, config: TrainConfig) -> None:
+        """Puts in the weights that a training starts from, where it does not start from nothing."""
+        if config.init_from:
+            path = starting_model(config.init_from, self.paths)
+            self.report.event(start_from(network, path, self.dataset.labels))
+        elif sentence := networks.pretrained(config, network):
+            self.report.event(sentence)
 
     def _say_where_it_goes_on(self, progress: Progress) -> None:
         manifest, here = self.run.manifest, checkout_commit()
@@ -102,7 +127,15 @@ class Training:
                 f"Commit {begun_by} began it: the same bits are promised only where a checkout of that resumes it."
             )
 
-    def _fit(self, model: keras.Model, config: TrainConfig, record: Record, soft_labels: np.ndarray | None) -> None:
+    def _fit(
+        self,
+        model: keras.Model,
+        config: TrainConfig,
+        record: Record,
+        soft_labels: np.ndarray | None,
+        *,
+        last_epoch: int,
+    ) -> None:
         batches = TrainingBatches(
             self.dataset.train,
             config,
@@ -114,7 +147,7 @@ class Training:
         callbacks = [EpochBegin(batches), Watch(batches, self.report)]
         if self.dataset.validation is not None:
             callbacks.append(Validation(self.dataset.validation, batches))
-        epochs = {"initial_epoch": record.progress.epoch, "epochs": config.epochs}
+        epochs = {"initial_epoch": record.progress.epoch, "epochs": last_epoch}
         model.fit(for_backend(batches), **epochs, shuffle=False, verbose=0, callbacks=[*callbacks, record])
 
     def _planned(self, soft_labels: np.ndarray | None) -> TrainConfig:
@@ -182,7 +215,8 @@ def planned(training: Training, config: TrainConfig, soft_labels: np.ndarray | N
     took = measured(training, config, soft_labels)
     keras.utils.set_random_seed(config.seed)
     budget = budget_seconds(config.time_budget)
-    fewest = max(int(config.warmup_epochs) + 1, len(config.progressive_sizes), 1)
+    heads = config.head_epochs + 1 if config.fine_tune else 1
+    fewest = max(int(config.warmup_epochs) + 1, len(config.progressive_sizes), heads)
     left = budget - took.start - took.end - (time.perf_counter() - training.began)
     epochs = min(int(left / (_RESERVE * took.epoch)), MOST_EPOCHS)
     if epochs < fewest:

@@ -6,6 +6,7 @@
 import contextlib
 import gc
 import os
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,12 +64,13 @@ def choose_backend(recorded: str | None = None) -> None:
             "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
         )
     os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
+    if sys.modules.get("keras"):
+        return
     gc.disable()  # Python would look for garbage again and again among all that is loaded: a third of the time
     try:
         import keras  # noqa: F401
 
-        if not gc.get_freeze_count():
-            gc.freeze()
+        gc.freeze()
     finally:
         gc.enable()
 

@@ -1,7 +1,7 @@
 """Where a training starts that does not start from nothing: the weights of another model (fine-tuning)."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
@@ -33,6 +33,16 @@ def starting_model(name: str, paths: Paths, *, flag: str = "--init-from") -> Pat
     if not run.model_h5.is_file():
         raise ArtifactError(f"Run {run.id} has no model yet ({run.state.status}).", hint="Take a finished run.")
     return run.model_h5
+
+
+def network_of(name: str, paths: Paths) -> dict[str, Any]:
+    """Returns the settings of the network that a model has, where it says so: for fine-tuning. Raises ArtifactError."""
+    path = starting_model(name, paths)
+    manifest = read_h5_manifest(path) if path.suffix != ".keras" else None
+    if manifest is None:
+        return {}
+    own = {field: getattr(manifest.config, field) for field in ("network", "network_options")}
+    return own | {"image_size": manifest.side}
 
 
 def with_fixed_models(config: TrainConfig, paths: Paths) -> TrainConfig:

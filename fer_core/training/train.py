@@ -61,10 +61,9 @@ def training_data(
         starting_model(config.init_from, paths)
     for name in config.teacher:
         starting_model(name, paths, flag="--teacher")
-    side, channels = networks.input_shape(config)
     with native_messages_hidden():
         labels = run.manifest.labels if run else None
-        dataset = load_as_trained(config, paths, labels=labels, side=side, channels=channels, report=report)
+        dataset = load_as_trained(config, paths, labels=labels, **networks.picture_of(config), report=report)
     class_weights(config, dataset.train.labels, dataset.labels)
     check_teachers(config, dataset, paths)
     return dataset
@@ -197,6 +196,7 @@ def record_data(run: Run, dataset: Dataset) -> Manifest:
         labels=dataset.labels,
         side=dataset.side,
         channels=dataset.channels,
+        colours=networks.picture_of(manifest.config)["colours"],
         framing=framings(),
         aligned=dataset.contents.report.is_aligned,
         data_name=dataset.name,

@@ -21,6 +21,7 @@ from fer_core.training.callbacks import Confusion
 from fer_core.training.distillation import Teacher, teachers
 from fer_core.training.feed import steps_per_epoch
 from fer_core.training.machine import Machine
+from fer_core.training.stages import Stage, choose_layers, stages
 
 _CYCLE_STARTS_AT = 1 / 25
 _NOT_DECAYED = ["bias", "gamma", "beta"]
@@ -39,9 +40,17 @@ def built(config: TrainConfig, labels: tuple[str, ...]) -> keras.Model:
 
 
 def compiled(
-    network: keras.Model, config: TrainConfig, dataset: Dataset, machine: Machine, *, paths: Paths
+    network: keras.Model,
+    config: TrainConfig,
+    dataset: Dataset,
+    machine: Machine,
+    *,
+    paths: Paths,
+    stage: Stage | None = None,
 ) -> "Augmented":
     """Returns the training model of `network`, compiled, with the optimizer's variables made.
+
+    `stage`: the last one if None.
 
     Raises:
         ConfigError: the settings do not go with the network. ArtifactError: a teacher is not there, or does not fit.
@@ -51,19 +60,25 @@ def compiled(
     asked = teachers(config, dataset, paths) if config.teacher and not config.teacher_views else []
     model = Augmented(training_model, augmentation, devices=devices, teachers=asked)
     model.build((None, *network.input_shape[1:]))
-    steps = steps_per_epoch(dataset.train, config, devices=devices)
-    optimizer = make_optimizer(config, steps, fast=is_fast(machine))
+    compile_for(model, stage or stages(config)[-1], config, dataset, machine)
+    return model
+
+
+def compile_for(model: "Augmented", stage: Stage, config: TrainConfig, dataset: Dataset, machine: Machine) -> None:
+    """Gives the training model what a stage of the training needs: its layers, and a new optimizer."""
+    choose_layers(model.network, config, stage)
+    steps = steps_per_epoch(dataset.train, config, devices=model.devices)
+    optimizer = make_optimizer(stage.config, steps, fast=is_fast(machine))
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(),
         # The rest of the loss is what `Augmented` adds: the distance to the teachers.
-        loss_weights=[1 - config.teacher_weight] if asked else None,
+        loss_weights=[1 - config.teacher_weight] if model.teachers else None,
         metrics=[Confusion(len(dataset.labels))],
         # Under TensorFlow, XLA makes these convolutions five to ten times slower on a CPU, and cannot compile the warp.
-        jit_compile=machine.backend == "jax" or (machine.on_gpu and not augmentation.moves),
+        jit_compile=machine.backend == "jax" or (machine.on_gpu and not model.augmentation.moves),
     )
     optimizer.build(model.trainable_variables)
-    return model
 
 
 def make_optimizer(config: TrainConfig, steps_per_epoch: int, *, fast: bool) -> keras.optimizers.Optimizer:

@@ -19,7 +19,7 @@ from fer_core.store.files import write_atomically
 
 COMMAND = "make web-assets"
 FOLDER = Path(__file__).parent / "static" / "litert"
-_VERSION = "2.5.3"
+VERSION = "2.5.3"
 _CHECKSUMS = {
     "core": "a97660833e9e7e1063c95e12016718881240b14f7438728a2f62785e912d30fd",
     "wasm-utils": "ce2a1f8379c067be49e59752e5a7f40db6be09f6e497f0f11e59f17b515366a7",
@@ -39,7 +39,7 @@ _IMPORT = b'"@litertjs/wasm-utils"'
 
 def are_there() -> bool:
     """Returns whether the runtime has been fetched."""
-    return (FOLDER / _VERSION).is_file()
+    return (FOLDER / VERSION).is_file()
 
 
 def check_there() -> None:
@@ -51,19 +51,23 @@ def check_there() -> None:
 def main() -> None:
     """Puts the runtime where the page serves it from. Raises ConfigError, SourceError."""
     cache = Paths.from_environment().cache / "web"
+    archives = {package: _archive(package, cache) for package in _CHECKSUMS}
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
-    for package, checksum in _CHECKSUMS.items():
-        name = f"{package}-{_VERSION}.tgz"
-        cached = Published(name, "", checksum)
-        archive = cache / name
-        if not (archive.is_file() and cached.is_at(archive)):
-            url = f"{_registry()}/@litertjs/{package}/-/{name}"
-            hint = "Fetch it by hand and put it into " + str(cache)
-            archive = fetched(cached._replace(url=url), cache, hint=hint)
+    for package, archive in archives.items():
         _unpack(archive, _FILES[package])
-    write_atomically(FOLDER / _VERSION, "")
-    print(f"The runtime for browsers, LiteRT {_VERSION}, is in {FOLDER}.")
+    write_atomically(FOLDER / VERSION, "")
+    print(f"The runtime for browsers, LiteRT {VERSION}, is in {FOLDER}.")
+
+
+def _archive(package: str, cache: Path) -> Path:
+    published = Published(f"litertjs-{package}-{VERSION}.tgz", "", _CHECKSUMS[package])
+    archive = cache / published.name
+    if archive.is_file() and published.is_at(archive):
+        return archive
+    url = f"{_registry()}/@litertjs/{package}/-/{package}-{VERSION}.tgz"
+    hint = f"Put it into {cache} by hand: npm pack @litertjs/{package}@{VERSION}"
+    return fetched(published._replace(url=url), cache, hint=hint)
 
 
 def _unpack(archive: Path, names: tuple[str, ...]) -> None:

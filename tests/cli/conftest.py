@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_core.cli import live
 from fer_core.cli.exits import ended
 from fer_core.cli.train import main
 from fer_core.data.dataset import load_dataset
@@ -24,14 +25,33 @@ EMOTIONS = ("angry", "happy", "sad")
 
 
 @pytest.fixture
-def door(paths, tmp_path, monkeypatch, capsys) -> Callable[..., Answer]:
-    """Returns door(arguments…, places=…). What would import Keras or TensorFlow ends in a traceback."""
-    for name in [name for name in os.environ if name.startswith("FER_")]:
+def without_keras(tmp_path, monkeypatch) -> None:
+    """A folder to start in and no variables; what would import Keras or TensorFlow ends in a traceback."""
+    for name in [name for name in os.environ if name.startswith(("FER_", "DISPLAY", "WAYLAND_DISPLAY", "COLUMNS"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
     for name in ("keras", "tensorflow", "fer_core.training.fit"):
         monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture
+def detector(without_keras, paths, monkeypatch, capfd) -> Callable[..., Answer]:
+    """Returns detector(arguments…), which runs the detector here; `run_detector` starts a process."""
+
+    def ask(*arguments: object, **environment: str) -> Answer:
+        for name, value in ({"FER_CACHE_DIR": str(paths.cache)} | environment).items():
+            monkeypatch.setenv(name, value)
+        code = ended(lambda: live.main([*map(str, arguments), "--models-dir", str(paths.models)]))
+        said = capfd.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return ask
+
+
+@pytest.fixture
+def door(without_keras, paths, monkeypatch, capsys) -> Callable[..., Answer]:
+    """Returns door(arguments…, places=…), which runs the training script here, in a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "160")
 
     def ask(*arguments: object, paths: Paths = paths) -> Answer:
         monkeypatch.setenv("FER_CACHE_DIR", str(paths.cache))

@@ -1,29 +1,19 @@
 """`--audit-labels`: folds are trained once, labels are listed, and no model comes of it."""
 
-import os
-import subprocess
-import sys
-
 import pandas as pd
 
-from tests.conftest import PROJECT
-
-TWICE = """
-import sys
 from fer_core.cli import audit
 from fer_core.cli.train import main
-audit.FOLDS = 2
-for _ in range(2):
-    main(sys.argv[1:])
-"""
 
 
-def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_use_afterwards(paths):
-    settings = ["--data", "sample", "--sample-per-class", "15", "--recipe", "smoke", "--epochs", "1"]
-    folders = ["--models-dir", str(paths.models), "--history-dir", str(paths.history)]
-    environment = os.environ | {"FER_CACHE_DIR": str(paths.cache), "PYTHONPATH": str(PROJECT), "COLUMNS": "160"}
-    command = [sys.executable, "-c", TWICE, "--audit-labels", *settings, *folders]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=True).stdout
+def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_use_afterwards(paths, monkeypatch, capfd):
+    monkeypatch.setenv("FER_CACHE_DIR", str(paths.cache))
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(audit, "FOLDS", 2)
+    settings = ["--data=sample", "--sample-per-class=15", "--recipe=smoke", "--epochs=1"]
+    for _ in range(2):
+        main(["--audit-labels", *settings, f"--models-dir={paths.models}", f"--history-dir={paths.history}"])
+    output = capfd.readouterr().out
     assert output.count("epoch   1") == 2
     assert output.count("of 84 labels are suspicious") == 2
     folder = paths.models / "audits" / "sample"

@@ -14,10 +14,15 @@ from pathlib import Path
 import cv2
 import pytest
 
+from fer_core.cli.inspecting import explain_pictures, list_layers
+from fer_core.cli.live import parse
+from fer_core.errors import ConfigError
+from fer_core.store.files import read_json
+from fer_core.store.model_files import find_model
+from fer_core.store.runs import SHIPPED
 from tests.live.camera_stream import CameraStream
 from tests.live.fakes import frames_in
 from tests.script import DETECTOR, Answer, clean_environment, run_detector
-from tests.shipped import ACCURACY
 
 
 @pytest.fixture
@@ -44,6 +49,12 @@ def read(paths, yunet) -> Callable[..., Answer]:
     return lambda source, *flags: run_detector(
         "--source", source, "--no-display", *flags, paths=paths, environment=yunet
     )
+
+
+@pytest.fixture
+def read_here(detector, yunet) -> Callable[..., Answer]:
+    """A function that does so in this process."""
+    return lambda source, *flags: detector("--source", source, "--no-display", *flags, **yunet)
 
 
 @pytest.fixture
@@ -93,16 +104,16 @@ def test_a_folder_gives_a_json_line_for_each_picture_and_names_the_bad_one(media
     assert "broken.jpg" in answer.err
 
 
-def test_a_folder_leaves_annotated_pictures_rows_with_names_and_a_summary(media, folder, read):
+def test_a_folder_leaves_annotated_pictures_rows_with_names_and_a_summary(media, folder, read_here):
     pictures, kept = pictures_in(folder, media, "photo_happy.jpg", "mountain.jpg"), folder / "kept"
-    answer = read(pictures, "--output", kept, "--log", folder / "readings.csv")
+    answer = read_here(pictures, "--output", kept, "--log", folder / "readings.csv")
     assert (answer.code, answer.err) == (0, "")
     rows = [(row["name"], row["label"]) for row in rows_of(folder / "readings.csv")]
     assert rows == [("mountain.jpg", ""), ("photo_happy.jpg", "happy")]
     assert sorted(path.name for path in kept.iterdir()) == ["mountain_annotated.png", "photo_happy_annotated.png"]
     assert "2 pictures read, 1 of them with a face." in answer.out
     assert "100%" in answer.out
-    again = read(pictures, "--output", kept)
+    again = read_here(pictures, "--output", kept)
     assert again.code == 2
     assert again.problem == f"Error: {kept / 'mountain_annotated.png'} is already there, and is not replaced."
 
@@ -121,8 +132,8 @@ def test_a_video_leaves_a_log_an_annotated_video_a_summary_and_a_timeline(media,
     assert (folder / "kept" / "timeline.png").stat().st_size > 10_000
 
 
-def test_a_clip_without_faces_has_a_row_per_frame_and_no_face(media, folder, read):
-    answer = read(media / "no_face.mp4", "--log", folder / "readings.jsonl")
+def test_a_clip_without_faces_has_a_row_per_frame_and_no_face(media, folder, read_here):
+    answer = read_here(media / "no_face.mp4", "--log", folder / "readings.jsonl")
     assert answer.code == 0
     rows = [json.loads(line) for line in (folder / "readings.jsonl").read_text().splitlines()]
     assert len(rows) == 95
@@ -130,9 +141,9 @@ def test_a_clip_without_faces_has_a_row_per_frame_and_no_face(media, folder, rea
     assert "No face was seen." in answer.out
 
 
-def test_captures_are_pictures_and_a_clip_each_classified(media, folder, read):
+def test_captures_are_pictures_and_a_clip_each_classified(media, folder, read_here):
     kept = folder / "kept"
-    answer = read(media / "single_face_2.mp4", "--capture", "10", "--clip", "5", "--folder", kept)
+    answer = read_here(media / "single_face_2.mp4", "--capture", "10", "--clip", "5", "--folder", kept)
     assert (answer.code, answer.err) == (0, "")
     assert len(list(kept.glob("picture_*_annotated.png"))) == 10
     predictions = [json.loads(path.read_text()) for path in sorted(kept.glob("picture_*.json"))]
@@ -181,55 +192,55 @@ def test_without_a_screen_it_is_said_in_two_lines(media, paths):
     assert all(flag in answer.hint for flag in ("--no-display", "--output", "--log", "--json"))
 
 
-def test_what_writes_a_file_goes_on_without_a_screen_and_says_so_in_one_line(media, paths, tmp_path):
+def test_what_writes_a_file_goes_on_without_a_screen_and_says_so_in_one_line(detector, media, tmp_path):
     picture, log = media / "mountain.jpg", tmp_path / "log.csv"
     line = "There is no screen to open a window on: DISPLAY is not set. Going on without a window.\n"
-    answer = run_detector("--source", picture, "--log", log, "--output", tmp_path / "drawn.png", paths=paths)
+    answer = detector("--source", picture, "--log", log, "--output", tmp_path / "drawn.png")
     assert (answer.code, answer.err, answer.out.count(line)) == (0, "", 1)
     assert log.is_file() and (tmp_path / "drawn.png").is_file()
-    said = run_detector("--source", picture, paths=paths)
+    said = detector("--source", picture)
     assert (said.code, said.out.count(line)) == (0, 1), "its line is the result"
-    lines = run_detector("--source", picture, "--json", paths=paths, environment={"DISPLAY": ":4242"})
+    lines = detector("--source", picture, "--json", DISPLAY=":4242")
     assert (lines.code, lines.out.count("\n"), lines.err.count("Going on without a window.\n")) == (0, 1, 1)
 
 
-def test_without_a_source_the_scores_come_first_and_then_the_missing_camera(paths):
-    answer = run_detector("--no-display", paths=paths)
+def test_without_a_source_the_scores_come_first_and_then_the_missing_camera(detector):
+    answer = detector("--no-display")
     assert answer.code == 2
     assert "Score on PublicTest (3,589 images)" in answer.out
     assert "camera" in answer.problem
 
 
-def test_analyze_prints_the_analysis_and_keeps_it(test_data, paths, fer2013_cache):
-    paths = replace(paths, cache=fer2013_cache)
-    data = test_data / "fer2013.zip"
-    first = run_detector("--analyze", "--data", data, paths=paths)
+def test_analyze_prints_the_analysis_and_keeps_it(test_data, paths, fer2013_cache, detector):
+    model, data, cache = SHIPPED / "tiny", test_data / "fer2013.zip", {"FER_CACHE_DIR": str(fer2013_cache)}
+    scores = read_json(model / "evaluation.json", "scores")
+    first = run_detector("--model", model, "--analyze", "--data", data, paths=replace(paths, cache=fer2013_cache))
     assert (first.code, first.err) == (0, "")
-    assert f"accuracy  {ACCURACY}" in first.out
+    assert f"accuracy  {scores['accuracy']:.1%}" in first.out
     (folder,) = (paths.models / "analyses").iterdir()
     before = (folder / "evaluation.json").stat().st_mtime_ns
-    again = run_detector("--analyze", "--data", data, paths=paths)
+    again = detector("--model", model, "--analyze", "--data", data, **cache)
     assert again.out == first.out
     assert (folder / "evaluation.json").stat().st_mtime_ns == before
-    without_images = run_detector("--analyze", paths=paths)
+    without_images = detector("--model", model, "--analyze", **cache)
     assert (without_images.code, without_images.out) == (0, first.out)
 
 
-def test_analyze_without_images_says_what_it_needs(paths):
-    answer = run_detector("--analyze", paths=paths)
+def test_analyze_without_images_says_what_it_needs(detector):
+    answer = detector("--analyze")
     assert answer.code == 2
     assert "--data" in answer.problem + answer.hint
 
 
-def test_an_analysis_that_fails_is_told_and_the_camera_follows(in_use, paths):
+def test_an_analysis_that_fails_is_told_and_the_camera_follows(detector, in_use):
     shutil.rmtree(in_use.plots)
     in_use.plots.write_text("in the way")
     flags = ("--model", in_use.id, "--no-display")
-    live = run_detector(*flags, paths=paths)
+    live = detector(*flags)
     assert "There is no new analysis. The analysis cannot be written to" in live.out
     assert "was scored like this when it was trained" in live.out
     assert (live.code, "camera" in live.problem) == (2, True)
-    given = run_detector(*flags, "--data", "missing.zip", paths=paths)
+    given = detector(*flags, "--data", "missing.zip")
     assert (given.code, given.problem) == (2, "Error: There is no missing.zip.")
 
 
@@ -260,15 +271,15 @@ def test_a_folder_that_cannot_be_made_is_said_before_keras_is_loaded(media, fold
     assert answer.hint
 
 
-def test_a_layer_that_there_is_not_leaves_no_folder_and_is_answered_in_short(media, folder, paths, yunet):
-    flags = ("--explain", media / "photo_happy.jpg", "--layer", "foo", "--folder", folder / "kept")
-    answer = run_detector(*flags, paths=paths, environment=yunet)
-    assert (answer.code, answer.hint) == (2, "--list-layers lists them.")
-    assert not (folder / "kept").exists()
-
-
-def test_the_layers_are_listed_with_those_that_are_shown_by_default(paths):
-    answer = run_detector("--list-layers", paths=paths)
-    assert (answer.code, answer.err) == (0, "")
-    assert answer.out.count("default for maps") == answer.out.count("Grad-CAM") == 1
-    assert " 1 maps" not in answer.out
+def test_a_layer_that_there_is_not_leaves_no_folder_and_those_that_there_are_are_listed(media, folder, paths, capfd):
+    kept = folder / "kept"
+    request = parse(["--explain", str(media / "photo_happy.jpg"), "--faces=given", "--layer=foo", f"--folder={kept}"])
+    with pytest.raises(ConfigError, match="foo") as caught:
+        explain_pictures(find_model(None, paths), request)
+    assert caught.value.hint == "--list-layers lists them."
+    assert not kept.exists()
+    capfd.readouterr()
+    list_layers(find_model(None, paths), parse(["--list-layers"]))
+    shown = capfd.readouterr().out
+    assert shown.count("default for maps") == shown.count("Grad-CAM") == 1
+    assert " 1 maps" not in shown

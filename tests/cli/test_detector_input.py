@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.conftest import PROJECT
-from tests.script import run_detector
 
 
 @pytest.fixture
@@ -26,63 +25,63 @@ def written(path, content: bytes):
     return path
 
 
-def test_a_source_that_is_not_there_and_a_near_name(paths, tmp_path, picture):
-    answer = run_detector("--source", picture.with_name("fase.png"), "--no-display", paths=paths)
+def test_a_source_that_is_not_there_and_a_near_name(detector, tmp_path, picture):
+    answer = detector("--source", picture.with_name("fase.png"), "--no-display")
     assert answer.code == 2
     assert answer.hint == "Did you mean 'face.png'?"
 
 
 @pytest.mark.parametrize("flag", ["--output", "--log"])
-def test_an_output_that_cannot_be_written_is_said_before_the_first_frame(paths, tmp_path, test_data, flag):
+def test_an_output_that_cannot_be_written_is_said_before_the_first_frame(detector, tmp_path, test_data, flag):
     suffix = ".mp4" if flag == "--output" else ".csv"
     target = tmp_path / "missing" / f"file{suffix}"
     clip = test_data / "faces" / "single_face.mp4"
-    answer = run_detector("--source", clip, flag, target, "--no-display", paths=paths)
+    answer = detector("--source", clip, flag, target, "--no-display")
     assert answer.code == 2
     assert str(target) in answer.problem
     assert "Summary" not in answer.out
 
 
-def test_a_folder_that_cannot_be_made_is_said_before_the_first_frame(paths, tmp_path, test_data):
+def test_a_folder_that_cannot_be_made_is_said_before_the_first_frame(detector, tmp_path, test_data):
     folder = written(tmp_path / "file", b"") / "kept"
     clip = test_data / "faces" / "single_face.mp4"
-    answer = run_detector("--source", clip, "--folder", folder, "--no-display", paths=paths)
+    answer = detector("--source", clip, "--folder", folder, "--no-display")
     assert answer.code == 2
     assert str(folder) in answer.problem
     assert "Reading" not in answer.out
 
 
-def test_a_refused_output_leaves_an_old_log_as_it_was(paths, tmp_path, test_data):
+def test_a_refused_output_leaves_an_old_log_as_it_was(detector, tmp_path, test_data):
     log = written(tmp_path / "old.csv", b"precious")
     flags = ("--log", log, "--overwrite", "--output", tmp_path / "missing" / "a.mp4", "--no-display")
-    answer = run_detector("--source", test_data / "faces" / "single_face.mp4", *flags, paths=paths)
+    answer = detector("--source", test_data / "faces" / "single_face.mp4", *flags)
     assert answer.code == 2
     assert log.read_bytes() == b"precious"
 
 
-def test_settings_that_a_source_has_no_use_for_are_refused(paths, picture, test_data):
-    answer = run_detector("--source", picture, "--capture", "2", "--no-display", paths=paths)
+def test_settings_that_a_source_has_no_use_for_are_refused(detector, picture, test_data):
+    answer = detector("--source", picture, "--capture", "2", "--no-display")
     assert (answer.code, answer.problem[:25]) == (2, "Error: --capture and --cl")
     clip = test_data / "faces" / "single_face.mp4"
-    answer = run_detector("--source", clip, "--faces", "given", "--no-display", paths=paths)
+    answer = detector("--source", clip, "--faces", "given", "--no-display")
     assert answer.code == 2
     assert "--faces given" in answer.problem
 
 
-def test_an_output_that_is_there_already_is_kept(paths, tmp_path, test_data):
+def test_an_output_that_is_there_already_is_kept(detector, tmp_path, test_data):
     target = written(tmp_path / "kept.csv", b"a,b\n")
     clip = test_data / "faces" / "single_face.mp4"
-    answer = run_detector("--source", clip, "--log", target, "--no-display", paths=paths)
+    answer = detector("--source", clip, "--log", target, "--no-display")
     assert answer.code == 2
     assert target.read_bytes() == b"a,b\n"
-    again = run_detector("--source", clip, "--log", target, "--overwrite", "--no-display", paths=paths)
+    again = detector("--source", clip, "--log", target, "--overwrite", "--no-display")
     assert again.code == 0
     assert len(target.read_text().splitlines()) == 73
 
 
-def test_the_source_itself_is_never_written_over(paths, picture):
+def test_the_source_itself_is_never_written_over(detector, picture):
     before = picture.read_bytes()
-    answer = run_detector("--source", picture, "--output", picture, "--overwrite", "--no-display", paths=paths)
+    answer = detector("--source", picture, "--output", picture, "--overwrite", "--no-display")
     assert (answer.code, answer.problem) == (2, f"Error: --output {picture} is the source itself.")
     assert picture.read_bytes() == before
 
@@ -114,18 +113,18 @@ def test_json_lines_that_find_no_room_are_two_lines():
         (("--model", "20200101-000000-none-0000"), "20200101-000000-none-0000"),
     ],
 )
-def test_wrong_settings(paths, picture, flags, word):
-    answer = run_detector("--source", picture, *flags, "--no-display", paths=paths)
+def test_wrong_settings(detector, picture, flags, word):
+    answer = detector("--source", picture, *flags, "--no-display")
     assert answer.code == 2
     assert word in answer.problem
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("lambda_in_a_wrapper", ".keras"), ("custom_class", ".h5")])
-def test_a_model_that_holds_code_is_refused_before_keras_reads_it(paths, picture, model_zoo, tmp_path, name, suffix):
+def test_a_model_that_holds_code_is_refused_before_keras_reads_it(detector, picture, model_zoo, tmp_path, name, suffix):
     model = written(tmp_path / f"other{suffix}", (model_zoo / f"{name}{suffix}").read_bytes())
     model.with_name("other_labels.json").write_text(json.dumps(["angry", "happy", "sad"]))
     for flags in (("--source", picture, "--no-display"), ("--explain", picture, "--faces", "given")):
-        answer = run_detector(*flags, "--model", model, paths=paths)
+        answer = detector(*flags, "--model", model)
         assert answer.code == 2
         assert "is refused" in answer.problem
         assert ("Own" if name == "custom_class" else "Lambda") in answer.problem

@@ -154,11 +154,11 @@ def cutter(paths) -> Callable[..., Cutter]:
 def test_a_box_of_the_data_is_cut_out_or_says_which_face_is_meant(cutter, paths):
     picture = photograph(1, (10, 60), (220, 60))
     boxed = Picture("a", "train", "happy", lambda: picture, box=Box(225, 70, 140, 140))
-    assert np.array_equal(cutter("given").cut(boxed).face_gray, picture[70:210, 225:365])
+    assert np.array_equal(cutter("given").cut(boxed).face, picture[70:210, 225:365])
     detector = faces.make_detector("yunet", paths=paths, width=faces.PHOTO_WIDTH)
     (right,) = (face for face in detector.find(picture) if face.box.x > 200)
     crop = crop_face(picture, right.box, framing=detector.framing)
-    assert np.array_equal(cutter("detect", faces="detect", align_faces=False).cut(boxed).face_gray, crop)
+    assert np.array_equal(cutter("detect", faces="detect", align_faces=False).cut(boxed).face, crop)
     nowhere = Picture("c", "train", "happy", lambda: picture, box=Box(0, 280, 10, 10))
     assert cutter("detect", faces="detect").cut(nowhere) == CutOut(None, 0)
 

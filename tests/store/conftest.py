@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,26 +26,50 @@ from fer_core.store.runs import create_run
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def kill_at_every_call(tmp_path: Path) -> Callable[..., int]:
-    """A function that runs a Python command again and again, each time killed one call later; returns how many kills.
+def in_a_child(function: Callable[[], object], *, killed_at: int) -> bool:
+    """Calls a function in a forked child that SIGKILL takes at so many calls that put files in place.
 
-    `check()` is called after each kill; `prepare()`, if given, before each start.
+    Returns whether it did: False where the function ended before. Fails where that was an error.
     """
+    child = os.fork()
+    if not child:
+        calls = itertools.count(1)
 
-    def kill_in_turn(
-        command: list[str], check: Callable[[], None], *, prepare: Callable[[], None] = lambda: None
-    ) -> int:
-        (tmp_path / "killer").mkdir()
-        killer, kills = KilledAtCall(tmp_path / "killer"), 0
+        def watched(call: Callable) -> Callable:
+            def watch(*arguments, **options):
+                if next(calls) == killed_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*arguments, **options)
+
+            return watch
+
+        for name in ("fsync", "replace", "rename", "link", "mkdir", "unlink"):
+            setattr(os, name, watched(getattr(os, name)))
+        try:
+            function()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+def kill_at_every_call(
+    function: Callable[[], object], check: Callable[[], None], *, prepare: Callable[[], None] = lambda: None
+) -> int:
+    """Calls a function in one child after the other, each killed one call later; returns how many kills.
+
+    `check()` is called after each of them; `prepare()`, if given, before.
+    """
+    kills, was_killed = 0, True
+    while was_killed:
         prepare()
-        for call in killer.calls_of(command):
-            prepare()
-            kills += killer.run(command, call) == -signal.SIGKILL
-            check()
-        return kills
-
-    return kill_in_turn
+        was_killed = in_a_child(function, killed_at=kills + 1)
+        kills += was_killed
+        check()
+    return kills
 
 
 @pytest.fixture

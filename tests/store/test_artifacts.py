@@ -229,17 +229,11 @@ def test_a_process_fails_where_it_takes_more_memory_than_it_may(python):
     assert 2**28 < memory_bytes() < 2**50
 
 
-def test_labels_read_back_in_the_order_of_the_outputs_and_what_is_none_is_refused(tmp_path):
+def test_labels_read_back_in_the_order_of_the_outputs(tmp_path):
     path, labels = tmp_path / "labels.json", tuple(f"class {number}" for number in range(12))
     save_labels(path, labels)
     assert json.loads(path.read_text())["11"] == "class 11"
     assert read_labels(path) == labels
-    path.write_text('["b", "a"]')
-    assert read_labels(path) == ("b", "a")
-    for content in ('{"0": "a", "2": "b"}', '{"a": 0, "b": 2}', "[1, 2]", '"angry"', "{}", '["one"]'):
-        path.write_text(content)
-        with pytest.raises(ArtifactError, match=r"labels\.json has no labels of a model"):
-            read_labels(path)
 
 
 def test_the_export_is_the_same_model_and_says_how_close(model, tmp_path, capfd):

@@ -1,50 +1,20 @@
 """Kills at every system call that could leave a half-made thing behind: every final name holds old or new, whole."""
 
-import sys
+import itertools
 
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.store.label_files import save_labels
-from fer_core.store.promotion import current, labels_copy, model_copy, model_in_use, promote
+from fer_core.store.promotion import current, labels_copy, model_copy, model_in_use, promote, rollback
 from fer_core.store.run import State
 from fer_core.store.runs import create_run, latest_unfinished, list_runs
+from tests.store.conftest import in_a_child, kill_at_every_call
 
 HEADER = "epoch,loss\n"
 
-PATHS = """
-import sys
-from pathlib import Path
-from fer_core.config import TrainConfig
-from fer_core.paths import Paths
-from fer_core.store.runs import create_run, open_run
-paths = Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2])
-"""
-CREATE = PATHS + f"create_run(paths, TrainConfig(), recipe='smoke', history_header={HEADER!r})"
-UPDATE = PATHS + (
-    "run = open_run(paths, sys.argv[3])\n"
-    "with run.hold():\n"
-    "    epoch = run.state.epoch + 1\n"
-    "    run.update_state(status='RUNNING', epoch=epoch, message=f'epoch {epoch}')\n"
-    "    run.update_manifest(threads=epoch, backend=f'backend {epoch}')\n"
-)
-PROMOTE = PATHS + (
-    "from fer_core.store.promotion import promote\n"
-    "for run_id in sys.argv[3:]:\n"
-    "    promote(paths, open_run(paths, run_id))\n"
-)
-ROLL_BACK = PATHS + "from fer_core.store.promotion import rollback\nrollback(paths)\n"
 
-
-@pytest.fixture
-def command(paths):
-    def make(code, *arguments):
-        return [sys.executable, "-c", code, str(paths.models), str(paths.history), *arguments]
-
-    return make
-
-
-def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths, command, kill_at_every_call):
+def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths):
     def check():
         for run in list_runs(paths):
             assert run.manifest.run_id == run.id
@@ -54,14 +24,17 @@ def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths, command
         assert visible == [run.folder for run in list_runs(paths)]
         assert all(path.read_text() == HEADER for path in paths.history.glob("[!.]*"))
 
-    assert kill_at_every_call(command(CREATE), check) >= 10
-    create_run(paths, TrainConfig(), history_header=HEADER)
+    def create():
+        create_run(paths, TrainConfig(), recipe="smoke", history_header=HEADER)
+
+    assert kill_at_every_call(create, check) >= 10
+    create()
     check()
     assert [path.name for path in (paths.models / "runs").glob(".*")] == []
     assert [path.name for path in paths.history.glob(".*")] == []
 
 
-def test_a_kill_while_state_and_manifest_change_leaves_each_old_or_new(paths, command, kill_at_every_call):
+def test_a_kill_while_state_and_manifest_change_leaves_each_old_or_new(paths):
     run = create_run(paths, TrainConfig(), recipe="smoke")
 
     def check():
@@ -71,7 +44,13 @@ def test_a_kill_while_state_and_manifest_change_leaves_each_old_or_new(paths, co
         assert state.epoch >= (manifest.threads or 0)
         assert not run.is_held() and latest_unfinished(paths) == run
 
-    assert kill_at_every_call(command(UPDATE, run.id), check) >= 6
+    def update():
+        with run.hold():
+            epoch = run.state.epoch + 1
+            run.update_state(status="RUNNING", epoch=epoch, message=f"epoch {epoch}")
+            run.update_manifest(threads=epoch, backend=f"backend {epoch}")
+
+    assert kill_at_every_call(update, check) >= 6
     with run.hold():
         assert list(run.folder.glob(".*.part*")) == []
 
@@ -89,7 +68,7 @@ def assert_copies_are_of(folder, paths):
     assert labels_copy(paths).read_bytes() == (folder / "labels.json").read_bytes()
 
 
-def test_a_kill_while_promoting_leaves_a_whole_model_in_use(paths, two_runs, command, kill_at_every_call):
+def test_a_kill_while_promoting_leaves_a_whole_model_in_use(paths, two_runs):
     first, second = two_runs
     in_between = 0
 
@@ -108,30 +87,27 @@ def test_a_kill_while_promoting_leaves_a_whole_model_in_use(paths, two_runs, com
         for path in (paths.models / "current.json", model_copy(paths), labels_copy(paths)):
             path.unlink(missing_ok=True)
 
-    assert kill_at_every_call(command(PROMOTE, first.id, second.id), check, prepare=prepare) >= 18
+    assert kill_at_every_call(lambda: [promote(paths, run) for run in two_runs], check, prepare=prepare) >= 18
     assert in_between >= 2
     promote(paths, second)
     assert_copies_are_of(second.folder, paths)
     assert list(paths.models.glob(".*.part*")) == []
 
 
-def test_a_kill_on_the_way_back_to_the_projects_own_model_leaves_copies_of_what_is_in_use(
-    paths, two_runs, command, kill_at_every_call
-):
+def test_a_kill_on_the_way_back_to_the_projects_own_model_leaves_copies_of_what_is_in_use(paths, two_runs):
     def check():
         assert_copies_are_of(model_in_use(paths), paths)
         assert list(paths.models.glob(".*.part*")) == []
 
-    assert kill_at_every_call(command(ROLL_BACK), check, prepare=lambda: promote(paths, two_runs[0])) >= 6
+    assert kill_at_every_call(lambda: rollback(paths), check, prepare=lambda: promote(paths, two_runs[0])) >= 6
 
 
-def test_the_next_promotion_puts_right_what_a_killed_one_left_even_if_it_is_refused(
-    paths, two_runs, make_finished_run, killed_at
-):
+def test_the_next_promotion_puts_right_what_a_killed_one_left_even_if_it_is_refused(paths, two_runs, make_finished_run):
     first, second = two_runs
     promote(paths, first)
-    killed_at("replace:2", PROMOTE, paths.models, paths.history, second.id)
-    assert model_copy(paths).read_bytes() == second.model_h5.read_bytes()
+    calls = itertools.count(1)
+    while model_copy(paths).read_bytes() != second.model_h5.read_bytes():
+        assert in_a_child(lambda: promote(paths, second), killed_at=next(calls))
     assert current(paths).run == first.id
     assert not promote(paths, make_finished_run(data="sample")).promoted
     assert_copies_are_of(first.folder, paths)

@@ -114,11 +114,15 @@ def with_another_export(run, folder):
 
 def test_the_export_in_a_folder_from_elsewhere_is_never_run_and_that_of_a_run_made_here_is(paths, run, tmp_path):
     elsewhere = with_another_export(run, tmp_path / "from_elsewhere")
+    kept = paths.cache / "litert" / f"{file_sha256(run.model_h5)}.tflite"  # as if it had been converted here
+    kept.parent.mkdir(parents=True)
+    shutil.copy(SHIPPED_BEST / "model.tflite", kept)
+    write_json(kept.with_suffix(".json"), {"sha256": file_sha256(kept), "largest_difference": 0.0})
     (paths.models / "runs" / "linked").symlink_to(elsewhere)
     with_another_export(run, paths.models / "copied_here")
     for given in (elsewhere, elsewhere / "model.h5", paths.models / "runs" / "linked", paths.models / "copied_here"):
         found = find_model(str(given), paths)
-        assert litert_file(found, paths).parent == paths.cache / "litert"
+        assert litert_file(found, paths) == kept
         with pytest.raises(ArtifactError, match="is from elsewhere: its int8 export is not run"):
             int8_file(found, paths)
     own = with_another_export(run, paths.models / "runs" / "own")

@@ -63,6 +63,7 @@ async function start() {
   }
   if (mine !== visit) return;
   showCamera();
+  if (isHere) say("The models are being loaded …");
   await where.ready;
   if (mine !== visit) return;
   if (isHere && !where.isHere)

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.web.browser.conftest import visitor
+
 AGREE = "I agree, start the camera"
 STOPPED = "Stopped. The camera is off."
 NOTE_SMOOTHING = """
@@ -287,6 +289,22 @@ def test_it_pauses_while_the_page_is_hidden(page, context):
     expect(page.get_by_text("Paused while this page is hidden.")).to_be_hidden()
     with page.expect_response("**/api/v1/live"):
         pass
+
+
+def test_another_camera_can_be_chosen(playwright, chromium, site):
+    two = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"]
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *two])
+    with visitor(browser, site) as context:
+        page = context.new_page()
+        answering(page, answer(person(1, 20, 40)))
+        start(page, context)
+        expect(page.locator("#strips li")).to_have_count(1)
+        used = "document.getElementById('camera').srcObject?.getVideoTracks()[0].getSettings().deviceId"
+        first = page.evaluate(used)
+        page.get_by_label("Camera", exact=True).select_option(index=1)
+        wait_for(page, f"![undefined, {first!r}].includes({used})")
+        expect(page.locator("#figures")).to_be_visible()
+    browser.close()
 
 
 def test_a_camera_that_is_not_allowed_or_not_there_is_said_in_words(page, playwright, chromium, site):

@@ -13,10 +13,14 @@ export class Classifier {
     this.#model = model;
   }
 
-  /** Returns the picture, {data, width, height, channels}, that the network sees of a face; of a given one without a box. */
-  picture(frame, box, roll = 0) {
-    const { side, colours, framing } = this.#model;
-    const seen = colours === "gray" ? gray(frame) : frame;
+  /** Returns a frame in the colours that the network sees. */
+  seen(frame) {
+    return this.#model.colours === "gray" ? gray(frame) : frame;
+  }
+
+  /** Returns the small picture that the network sees of a face in `seen(frame)`; of a given face without a box. */
+  picture(seen, box, roll = 0) {
+    const { side, framing } = this.#model;
     return squared(box ? cropFace(seen, box, framing, roll) : seen, side);
   }
 

@@ -45,7 +45,7 @@ export function squared(picture, side) {
 
 /** As `squared`, but linear when it grows: what the detector looks at a second time. */
 export function squaredLinear(picture, side) {
-  return resized(picture, side, side, picture.width > side ? area : linear);
+  return picture.width > side ? resized(picture, side, side, area) : enlarged(picture, side);
 }
 
 function resized(picture, width, height, weights) {
@@ -73,6 +73,30 @@ function resized(picture, width, height, weights) {
       result[y * length + x] = sum;
     }
   return { data: result, width, height, channels };
+}
+
+/** Linear, with the whole numbers that OpenCV computes with. */
+function enlarged(picture, side) {
+  if (picture.width === side) return picture;
+  const { data, width, channels } = picture;
+  const table = interpolated(width, side, 0, (x) => [1 - x, x]);
+  const shares = table.shares.map((share) => halfToEven(2048 * share));
+  const result = new Uint8Array(side * side * channels);
+  const across = (line, x, channel) =>
+    [0, 1].reduce((sum, one) => {
+      const pixel = (line * width + table.from[2 * x + one]) * channels + channel;
+      return sum + shares[2 * x + one] * data[pixel];
+    }, 0) >> 4;
+  for (let y = 0, to = 0; y < side; y++) {
+    const [upper, lower, one, other] = [table.from[2 * y], table.from[2 * y + 1], shares[2 * y], shares[2 * y + 1]];
+    for (let x = 0; x < side; x++)
+      for (let channel = 0; channel < channels; channel++, to++) {
+        const above = (one * across(upper, x, channel)) >> 16,
+          below = (other * across(lower, x, channel)) >> 16;
+        result[to] = (above + below + 2) >> 2;
+      }
+  }
+  return { data: result, width: side, height: side, channels };
 }
 
 /** The most frequent case, with OpenCV's own rounding. */
@@ -127,10 +151,6 @@ function cubic(from, to) {
   });
 }
 
-function linear(from, to) {
-  return interpolated(from, to, 0, (x) => [1 - x, x]);
-}
-
 function interpolated(from, to, offset, sharesOf) {
   const step = from / to;
   return collected(to, (place) => {
@@ -164,26 +184,31 @@ function aligned(picture, square, roll) {
   const around = cut(picture, { x: centreX - reach / 2, y: centreY - reach / 2, width: reach, height: reach });
   const side = Math.min(Math.max(rounded(square.width), 1), around.width);
   const [middle, half] = [(around.width - 1) / 2, (side - 1) / 2];
+  const startX = middle - cosine * half + sine * half,
+    startY = middle - sine * half - cosine * half;
   const { channels } = picture;
-  const result = new Uint8ClampedArray(side * side * channels);
-  for (let y = 0, to = 0; y < side; y++)
+  const result = new Uint8Array(side * side * channels);
+  for (let y = 0, to = 0; y < side; y++) {
+    const [lineX, lineY] = [halfToEven((startX - sine * y) * FINE) + 16, halfToEven((startY + cosine * y) * FINE) + 16];
     for (let x = 0; x < side; x++, to += channels)
-      blend(around, middle + cosine * (x - half) - sine * (y - half), middle + sine * (x - half) + cosine * (y - half), result, to);
+      blend(around, (lineX + halfToEven(cosine * x * FINE)) >> 5, (lineY + halfToEven(sine * x * FINE)) >> 5, result, to);
+  }
   return { data: result, width: side, height: side, channels };
 }
 
-/** Writes the pixel at a place between pixels, which OpenCV rounds to 1/32. */
+const FINE = 1024; // OpenCV steps along a line in such parts of a pixel, and blends in 1/32 of one
+
+/** Writes the pixel at a place between pixels, in 1/32 of one. */
 function blend({ data, width, height, channels }, x, y, result, to) {
-  [x, y] = [Math.floor(32 * x + 0.5) / 32, Math.floor(32 * y + 0.5) / 32];
-  const [left, top] = [Math.floor(x), Math.floor(y)];
-  const [right, down] = [x - left, y - top];
-  const [x0, x1] = [within(left, width), within(left + 1, width)],
-    [y0, y1] = [within(top, height), within(top + 1, height)];
-  const at = (column, line, channel) => data[(line * width + column) * channels + channel];
-  for (let channel = 0; channel < channels; channel++)
-    result[to + channel] =
-      (1 - down) * ((1 - right) * at(x0, y0, channel) + right * at(x1, y0, channel)) +
-      down * ((1 - right) * at(x0, y1, channel) + right * at(x1, y1, channel));
+  const [left, top, right, down] = [x >> 5, y >> 5, x & 31, y & 31];
+  const columns = [within(left, width) * channels, within(left + 1, width) * channels];
+  const lines = [within(top, height) * width * channels, within(top + 1, height) * width * channels];
+  for (let channel = 0; channel < channels; channel++) {
+    const at = (column, line) => data[lines[line] + columns[column] + channel];
+    const upper = (32 - right) * at(0, 0) + right * at(1, 0),
+      lower = (32 - right) * at(0, 1) + right * at(1, 1);
+    result[to + channel] = ((32 - down) * upper + down * lower + 512) >> 10;
+  }
 }
 
 function within(place, size) {

@@ -11,6 +11,8 @@ export class YuNet {
   #model;
   #sizes;
   #rules;
+  #values;
+  #shape = "";
 
   /** `model` has a signature for each size; `rules` are what model.json says of the detection. */
   constructor(model, rules) {
@@ -25,7 +27,7 @@ export class YuNet {
   async find(picture, longest) {
     const small = shrunk(picture, longest);
     const { name, sides } = this.#sizes.find(({ sides: [w, h] }) => w >= small.width && h >= small.height);
-    const rows = await this.#model.run(tensorOf(small, sides), name);
+    const rows = await this.#model.run(this.#tensor(small, sides), name);
     const across = picture.width / small.width,
       down = picture.height / small.height;
     const found = kept(facesOf(rows, sides, this.#rules.least_score), this.#rules.most_overlap);
@@ -35,6 +37,13 @@ export class YuNet {
       })
       .filter((face) => areaOf(face) >= this.#rules.least_face_pixels ** 2)
       .sort((a, b) => areaOf(b) - areaOf(a));
+  }
+
+  #tensor(picture, [across, down]) {
+    const shape = `${picture.width}x${picture.height} in ${across}x${down}`;
+    if (this.#shape !== shape) [this.#shape, this.#values] = [shape, new Float32Array(across * down * 3)];
+    fill(this.#values, across, picture);
+    return { data: this.#values, shape: [1, down, across, 3] };
   }
 
   /** Returns the face with a roll that is measured nearby. */
@@ -51,17 +60,15 @@ export class YuNet {
   }
 }
 
-/** Returns blue, green and red of a picture as the detector takes them, filled up with black. */
-function tensorOf({ data, width, height, channels }, [across, down]) {
-  const tensor = new Float32Array(across * down * 3),
-    [blue, green, red] = channels === 1 ? [0, 0, 0] : [2, 1, 0];
+/** Writes blue, green and red of a picture as the detector takes them, filled up with black. */
+function fill(tensor, across, { data, width, height, channels }) {
+  const [blue, green, red] = channels === 1 ? [0, 0, 0] : [2, 1, 0];
   for (let y = 0; y < height; y++)
     for (let x = 0, from = y * width * channels, to = y * across * 3; x < width; x++, from += channels) {
       tensor[to++] = data[from + blue];
       tensor[to++] = data[from + green];
       tensor[to++] = data[from + red];
     }
-  return { data: tensor, shape: [1, down, across, 3] };
 }
 
 function facesOf(rows, [width, height], minScore) {

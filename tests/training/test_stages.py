@@ -1,0 +1,63 @@
+"""Fine-tuning in two stages: what each trains, a kill between and in them, and what came of it."""
+
+import cv2
+import numpy as np
+
+from fer_core import networks
+from fer_core.data.dataset import load_dataset
+from fer_core.data.sample import SAMPLE_LABELS, draw_face
+from fer_core.store.artifacts import load_model
+from fer_core.store.runs import create_run, list_runs
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.train import record_data, train
+from tests.script import run_script
+from tests.training.parts import assert_same_bits, killed_after
+
+TWO_STAGES = {"fine_tune": True, "head_epochs": 1, "unfreeze": 0.5, "epochs": 3, "ema": 0.9, "mixup": 0.2}
+
+
+def test_killed_between_the_stages_and_in_the_second_it_ends_with_the_same_bits(
+    trained_run, small_config, session_paths, paths
+):
+    own = TWO_STAGES | {"init_from": str(trained_run.model_h5), "sample_per_class": 20, "rotation": 10}
+    config = small_config.checked(small_config.model_dump() | own)
+    dataset = load_dataset(config, paths, **networks.picture_of(config))
+
+    def begun():
+        run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
+        record_data(run, dataset)
+        return run
+
+    undisturbed, run = killed_after(3, begun(), dataset, paths), begun()
+    killed_after(1, run, dataset, paths)
+    killed_after(2, run, dataset, paths)
+    assert_same_bits(killed_after(3, run, dataset, paths), undisturbed)
+
+    train(run, dataset, paths=paths)
+    start, end = (load_model(one.model_h5) for one in (trained_run, run))
+    changed = [
+        any(not np.array_equal(a, b) for a, b in zip(old.get_weights(), new.get_weights(), strict=True))
+        for old, new in zip(start.layers, end.layers, strict=True)
+        if new.weights
+    ]
+    assert changed == sorted(changed) and not changed[0] and changed[-1]
+
+
+def test_own_pictures_on_top_of_a_model_are_better_than_it_and_the_output_says_how_much(trained_run, paths, tmp_path):
+    random = np.random.default_rng(7)
+    for label in SAMPLE_LABELS:
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for number in range(20):
+            negative = 255 - draw_face(label, random)
+            cv2.imwrite(
+                str(tmp_path / "own" / label / f"{number}.png"), cv2.applyColorMap(negative, cv2.COLORMAP_OCEAN)
+            )
+    flags = ("--recipe", "finetune_own", "--init-from", trained_run.model_h5, "--epochs", "14", "--head-epochs", "2")
+    rates = ("--learning-rate", "0.003", "--unfreeze-rate", "1", "--threads", "1")
+    answer = run_script("--data", tmp_path / "own", *flags, *rates, paths=paths)
+    assert answer.code == 0, answer.err
+    (run,) = list_runs(paths)
+    assert (run.manifest.config.network, run.manifest.recipe) == ("smoke", "finetune_own")
+    assert "Until epoch 2, the last layer alone is trained." in answer.out
+    assert "which it started from: macro F1" in answer.out
+    assert answer.out.partition("which it started from")[2].partition("\n")[0].endswith("measurably better.")
