@@ -13,6 +13,7 @@ from fer_core.store.artifacts import read_h5_manifest
 from fer_core.store.files import file_sha256
 from fer_core.store.label_files import read_labels
 from fer_core.store.promotion import current, labels_copy, model_copy
+from fer_core.store.run_notes import save_notes
 from fer_core.store.runs import list_runs
 from fer_core.training.history import HISTORY_COLUMNS
 from tests.cli.conftest import EMOTIONS, save_faces
@@ -92,6 +93,8 @@ def test_the_history_lists_our_runs_and_those_of_other_programs_and_draws_them(t
     (paths.history / "notes.csv").write_text("name,colour\na,b\n")
     answer = door("--history", paths=paths)
     (run,) = list_runs(paths)
+    save_notes(run, name="the first one", tags=(), notes="", archived=False)
+    assert re.search(rf"the first one +2 .*{run.id}", door("--history", paths=paths).out)
     assert (answer.code, answer.err) == (0, "")
     assert re.search(rf"smoke +2 .*{run.manifest.scores['accuracy']:.1%} +{run.id}", answer.out)
     assert re.search(r"2024-02-29 10:15 +– +2 +50\.0% \( 2\) +50\.0% +– +training_history_20240229", answer.out)

@@ -14,6 +14,7 @@ from rich.text import Text
 from fer_core.job.progress import in_words
 from fer_core.store.files import utc_now
 from fer_core.store.lock import taken
+from fer_core.store.run_notes import save_notes
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.state import changing, load_state, summary
 from fer_core.tuning.trials import tell_speed
@@ -110,6 +111,10 @@ def test_the_status_of_a_search_counts_and_shows_what_is_trained(ask, paths):
 
 def test_the_status_of_a_run_without_a_job_of_a_finished_search_and_of_a_broken_run(ask, paths):
     run, search, broken = make_finished_run(paths), make_search(paths, [0.40, 0.55]), make_job(paths)
+    job = make_job(paths, job_id="train-20260131-120000-named")
+    save_notes(job.run, name="with more dropout", tags=(), notes="", archived=False)
+    assert re.search(rf"^{job.id} .* with more dropout", ask("list").out, re.MULTILINE)
+    assert re.search("^name +with more dropout$", ask("status", job.id).out, re.MULTILINE)
     assert re.search(rf"^run +{run.id}\nstatus +succeeded\n", text := ask("status", run.id).out) and "left" not in text
     text = ask("status", search.id).out
     assert re.search(rf"^winner +\S+: `python -m jobs best {search.id}`", text, re.MULTILINE)

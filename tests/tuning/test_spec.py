@@ -58,7 +58,7 @@ def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
         ({"space": ("learning_rat",)}, "There is no setting 'learning_rat'", "Did you mean 'learning_rate'?"),
         ({"space": ("network_options.l3",), "recipe": "attention"}, "There is no setting", "l2"),
         ({"space": ("dropout",), "recipe": "smoke"}, "There is no setting 'dropout'", "annealing, filters."),
-        ({"space": ("epochs",)}, "A search has no range for 'epochs'", "learning_rate"),
+        ({"space": ("seed",)}, "A search has no range for 'seed'", "learning_rate"),
         ({"space": ()}, "The space of the search is empty", "Leave space out"),
         (
             {"recipe": "baseline", "space": ("momentum",)},
@@ -104,3 +104,33 @@ def test_ranges_reach_as_far_as_what_is_given():
     assert space["rotation"].high == 90
     assert space["batch_size"].choices == (7, 32, 64, 128)
     assert [2, 3] in space["network_options.filters"].choices
+
+
+def test_a_setting_varies_in_the_range_that_is_given():
+    ranges = {"learning_rate": (0.0005, 0.005), "class_weights": ("balanced", "none"), "dropout": (0, 0.2)}
+    varied = {one.name: one for one in space_of(SearchSpec(ranges=ranges))}
+    assert (varied["learning_rate"].low, varied["learning_rate"].high) == (0.0005, 0.005)
+    assert (varied["network_options.dropout"].low, varied["network_options.dropout"].high) == (0.0, 0.2)
+    assert set(varied["class_weights"].choices) == {"balanced", "none"}
+    sizes = SearchSpec(space=("batch_size",), ranges={"batch_size": (64, 32)})
+    assert [one.choices for one in space_of(sizes)] == [(32, 64)]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "says"),
+    [
+        ({"learning_rate": (0, 0.1)}, "learning_rate cannot vary over 0, 0.1"),
+        ({"learning_rate": (0.1, 0.01)}, "learning_rate cannot vary over"),
+        ({"learning_rate": (0.1,)}, "learning_rate cannot vary over"),
+        ({"learning_rate": ("a", "b")}, "learning_rate cannot vary over"),
+        ({"learning_rate": (0.1, float("inf"))}, "learning_rate cannot vary over"),
+        ({"rotation": (-90, 900)}, "rotation"),
+        ({"class_weights": ("balanced",)}, "class_weights cannot vary over balanced"),
+        ({"class_weights": ("balanced", "heavy")}, "class_weights cannot vary over"),
+        ({"batch_size": (32, 64)}, "which the search does not vary"),
+        ({"momentun": (0, 1)}, "There is no setting 'momentun'"),
+    ],
+)
+def test_a_range_that_a_setting_cannot_have_is_named(ranges, says):
+    with pytest.raises(ConfigError, match=says):
+        SearchSpec(ranges=ranges)

@@ -109,17 +109,18 @@ def test_who_asked_for_it_is_told_that_a_training_has_ended(browser, site):
         assert page.evaluate("localStorage.told") == "smoke: succeeded"
 
 
-def test_a_training_begins_again_with_changes(page):
-    page.goto(f"/runs/{SECOND}")
+def test_a_training_begins_again_with_changes(page, site):
+    run = make_run(site.paths, minutes=80, settings={"data": "sample", "epochs": 5, "learning_rate": 0.00321})
+    run.update_state(status="FAILED")
+    page.goto(f"/runs/{run.id}")
     page.get_by_role("link", name="Train again with changes").click()
     page.locator("summary", has_text="The training").click()
-    expect(page.get_by_label("learning rate", exact=True)).to_have_value("0.001")
+    expect(page.get_by_label("learning rate", exact=True)).to_have_value("0.00321")
     page.get_by_label("seed", exact=True).fill("9")
-    page.get_by_label("data", exact=True).fill("sample")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("The job is stored.")).to_be_visible()
     settings = page.get_by_role("region", name="Settings")
-    expect(settings).to_contain_text("0.001")
+    expect(settings).to_contain_text("0.00321")
     expect(settings).to_contain_text("9")
 
 
