@@ -40,7 +40,11 @@ _MEANT = {
     "gc": "--keep-days",
 }
 """What a value that stands alone is most likely for."""
-_JSON = {"start_from": '[{"learning_rate": 0.001}]', "network_options": '{"l2": 0.0001}'}  # an example of each
+_JSON = {  # an example of each
+    "start_from": '[{"learning_rate": 0.001}]',
+    "ranges": '{"learning_rate": [0.0001, 0.01]}',
+    "network_options": '{"l2": 0.0001}',
+}
 _SET_HELP = "A setting of the training or the network, such as learning_rate=1e-4. May be given several times."
 _SHOW_HELP = "Show what would be sent, and send nothing."
 
