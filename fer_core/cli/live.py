@@ -83,7 +83,7 @@ class LiveSettings(Settings):
     jobs: Annotated[int, Field(ge=1, le=1024)] | None = None
     """With --study: so many processes. Default: one for each core."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """With --study: read so many frames of a second of video. Default: all."""
+    """With --study: read so many frames of a second of video. Default: all frames."""
     study_format: Literal["csv", "parquet"] = "csv"
     """With --study: the tables of readings (Parquet needs pyarrow)."""
     identify: bool = False

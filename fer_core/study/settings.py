@@ -15,7 +15,7 @@ class StudySettings(Settings):
     """With what a study is read."""
 
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Read so many frames of a second of video. Default: all."""
+    """Read so many frames of a second of video. Default: all frames."""
     model: str | None = None
     """A run id, a .h5, .hdf5 or .keras file, or best, tiny or ferplus, which came along. Default: the model in use."""
     labels: Path | None = None
@@ -33,7 +33,7 @@ class StudySettings(Settings):
     detector_model: Path | None = None
     """The .onnx file of yunet."""
     detection_width: Annotated[int, Field(ge=WIDTHS[0], le=WIDTHS[1])] | None = None
-    """Faces are looked for on a picture of at most this width. Default: the detector's own, in pictures 640."""
+    """Faces are looked for on a picture of at most this width. Default: the detector's own, and more in pictures."""
     faces: Literal["find", "given"] = "find"
     """In pictures: find faces, or each picture is one face already."""
     identify: bool = False

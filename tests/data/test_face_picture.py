@@ -128,6 +128,23 @@ def test_avif_and_tiff_are_read_in_colour_and_turned_as_their_exif_says_and_half
         decode_picture(data[: len(data) // 2])
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("factor", [257, 16, 1], ids=["16 bits", "12 bits", "8 bits"])
+def test_sixteen_bits_look_like_their_eight_bit_twin(kind, factor, noise):
+    data = saved_by_pillow(noise(5).astype(np.uint16) * factor, kind)
+    np.testing.assert_array_equal(decode_picture(data), noise(5))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "LA", "RGB", "RGBA"])
+def test_each_kind_of_colour_is_the_same_gray_as_the_picture_in_rgb(mode, noise):
+    picture = Image.fromarray(noise(5))
+    for kind in ("TIFF", "PNG") if mode != "CMYK" else ("TIFF", "JPEG"):
+        data = io.BytesIO()
+        picture.convert(mode).save(data, kind)
+        difference = gray(decode_picture(data.getvalue())).astype(int) - noise(5)
+        assert abs(difference).max() <= (1 if kind != "JPEG" else 60)
+
+
 def test_a_transparent_tiff_keeps_its_transparency_and_a_gray_one_is_gray(noise):
     colour = np.dstack([noise(5)] * 4)
     np.testing.assert_array_equal(decode_picture(saved_by_pillow(colour, "TIFF")), colour)

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 import zipfile
 
 import cv2
@@ -225,6 +226,28 @@ def test_where_the_device_cannot_read_the_page_says_so_and_sends_nothing_unasked
     expect(page.get_by_label("Read", exact=True)).to_have_value("server")
     expect(page.get_by_text("each frame is sent to this server")).to_be_visible()
     assert not sent
+
+
+def test_what_was_agreed_to_for_this_device_is_not_sent_to_the_server_when_it_fails(page):
+    held, sent = [], []
+    page.route("**/litert/*.wasm", lambda route: held.append(route))
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.context.grant_permissions(["camera"])
+    page.goto("/live")
+    page.get_by_role("button", name=AGREE).click()
+    expect(page.get_by_text("The models are being loaded")).to_be_visible()
+    until = time.monotonic() + 30
+    while not held:
+        assert time.monotonic() < until
+        page.wait_for_timeout(50)
+    page.route("**/litert/*.wasm", lambda route: route.abort())  # it is asked for twice
+    held[0].abort()
+    expect(page.get_by_text("“Start again” has the server read")).to_be_visible()
+    assert page.locator("#camera").evaluate("video => video.srcObject") is None
+    assert not sent
+    page.get_by_role("button", name="Start again").click()
+    expect(page.get_by_role("heading", name="Person 1: ")).to_be_visible()
+    assert sent
 
 
 def test_a_picture_is_read_here_with_its_steps_and_nothing_is_sent(page, test_data):

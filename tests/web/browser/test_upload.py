@@ -104,6 +104,7 @@ def test_a_correction_is_kept_in_place_under_another_label_until_it_is_undone(pa
 
 def test_five_faces_of_one_picture_are_kept_and_listed(page, site, test_data):
     upload(page, test_data / "faces" / "multi_face.jpg")
+    expect(page.get_by_role("article")).to_have_count(5)
     for card in page.get_by_role("article").all():
         card.get_by_text("This is wrong").click()
         card.get_by_label("It is …").select_option(index=1)
