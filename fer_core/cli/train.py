@@ -74,9 +74,9 @@ def parse(argv: Sequence[str]) -> Request:
         epochs = peek(argv, "--epochs")
         epochs = int(epochs) if epochs and epochs.isdecimal() else table.get("epochs")
         start = fitted_to(starting_config(recipe, network), epochs)
-    given_start = peek(argv, "--init-from") or table.get("init_from") or start.init_from
-    if resume is None and start.fine_tune and given_start and not network:
-        start = start.model_copy(update=network_of(given_start, paths))
+    own_start = peek(argv, "--init-from") or table.get("init_from")
+    if resume is None and start.fine_tune and own_start and not network:
+        start = start.model_copy(update=network_of(own_start, paths))
     base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
     config, cli = _flags(argv, base)
     changed = next((field for field in TrainConfig.model_fields if getattr(config, field) != getattr(start, field)), "")
