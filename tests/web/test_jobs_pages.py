@@ -13,7 +13,9 @@ from fer_core.errors import ConfigError
 from fer_core.job.arguments import DEFAULT_RECIPE, train_config, validate
 from fer_core.job.job import open_ids, open_job
 from fer_core.recipes import RECIPES, starting_config
+from fer_core.store.files import write_json
 from fer_core.store.runs import create_run
+from fer_core.study.parts import Part
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.spec import space_of
 from fer_core.web.forms import FORMS, arguments_of, job_form
@@ -249,6 +251,14 @@ def test_a_study_is_begun_by_a_form_and_what_is_not_there_is_said_on_it(site, tm
     job_id = page.url.rpartition("/")[2]
     assert open_job(site.paths, job_id).order.arguments == {"source": str(tmp_path / "clips" / "*.mp4"), "fps": 5.0}
     assert "Resume goes on with the rest" in site.get(f"/jobs/{job_id}/cancel").text
+    folder = open_job(site.paths, job_id).folder  # a worker begins it, and has read one of two files
+    parts = [Part(id=name, kind="video", files=((name, name),)).model_dump() for name in ("a", "b")]
+    write_json(folder / "study.json", {"source": "clips", "settings": {}})
+    (folder / "parts").mkdir()
+    write_json(folder / "parts" / "plan.json", {"parts": parts, "files": 2})
+    write_json(folder / "parts" / "a.json", [])
+    shown = site.get(f"/api/v1/jobs/{job_id}").json()
+    assert (shown["share"], shown["files"]) == (0.5, [])
 
 
 def test_a_study_gives_its_report_under_a_policy_of_its_own_and_its_tables_as_files(site, tmp_path):

@@ -17,7 +17,8 @@ for (const field of filters.querySelectorAll("select, #search"))
   field.addEventListener("change", () => filters.requestSubmit());
 // The usual stands in no address: an empty field, or the same columns.
 filters.addEventListener("formdata", ({ formData }) => {
-  for (const [name, value] of [...formData]) if (value === "" || `${name}=${value}` === "sort=created") formData.delete(name);
+  for (const [name, value] of [...formData])
+    if (value === "" || `${name}=${value}` === "sort=created") formData.delete(name);
   const boxes = [...filters.querySelectorAll("[name=columns]")];
   if (boxes.every((box) => box.checked === box.defaultChecked) && !new URLSearchParams(location.search).has("columns"))
     formData.delete("columns");

@@ -134,7 +134,8 @@ async function showSettings(detail, x = "", y = "") {
     const select = document.getElementById(`map-${axis}`);
     select.replaceChildren(...found.settings.map(({ name }) => new Option(words(name), name)));
     select.value = found.surface[axis];
-    select.onchange = () => showSettings(detail, document.getElementById("map-x").value, document.getElementById("map-y").value);
+    select.onchange = () =>
+      showSettings(detail, document.getElementById("map-x").value, document.getElementById("map-y").value);
   }
   for (const id of ["map-choice", "map-words"]) document.getElementById(id).hidden = false;
   showMap(detail, found.surface);
@@ -151,17 +152,30 @@ function showMap(detail, surface) {
   };
   const points = ranked(detail)
     .filter((one) => one.settings[x.name] != null && one.settings[y.name] != null)
-    .map((one) => ({ x: one.settings[x.name], y: one.settings[y.name], trial: one.number, rank: one.rank, words: score(one.score) }));
-  map.show({ x, y, points, cells: { xs: surface.xs, ys: surface.ys, ranks: surface.scores.map((row) => row.map(rank)) } });
+    .map((one) => ({
+      x: one.settings[x.name],
+      y: one.settings[y.name],
+      trial: one.number,
+      rank: one.rank,
+      words: score(one.score),
+    }));
+  map.show({
+    x,
+    y,
+    points,
+    cells: { xs: surface.xs, ys: surface.ys, ranks: surface.scores.map((row) => row.map(rank)) },
+  });
 }
 
 function importanceRow({ name, share, spread }) {
   const row = document.createElement("tr");
   const head = Object.assign(document.createElement("th"), { scope: "row" });
   head.append(Object.assign(document.createElement("span"), { className: "share-name", textContent: words(name) }));
-  const bar = svg("svg", { class: "share", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, [
-    svg("rect", { class: "f1", width: 100 * share, height: 10 }),
-  ]);
+  const bar = svg(
+    "svg",
+    { class: "share", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+    [svg("rect", { class: "f1", width: 100 * share, height: 10 })],
+  );
   row.append(head);
   row.insertCell().append(bar);
   const figure = Object.assign(row.insertCell(), { className: "number", textContent: percent(share, 0) });

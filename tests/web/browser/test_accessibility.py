@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from fer_core.labels import FER2013_LABELS
 from fer_core.store.label_files import save_labels
+from fer_core.store.run_notes import save_notes
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_job, make_run, make_search, write_epochs
 from tests.web.browser.conftest import visitor, watched
@@ -115,6 +116,8 @@ def test_long_names_of_classes_and_runs_fit_into_every_window(browser, test_data
     evaluation["per_class"] = {renamed[label]: scores for label, scores in evaluation["per_class"].items()}
     run.evaluation_json.write_text(json.dumps(evaluation))
     save_labels(run.labels_json, long)
+    save_notes(run, name="n" * 70, tags=["t" * 40, "u" * 40], notes="o" * 70, archived=False)
+    search = make_search(paths, [0.5] * 9)
     end_job(make_job(paths, job_id=f"train-20260131-120000-{'x' * 50}"), "FAILED", "n" * 70)
     of_runs = ("/runs", f"/runs/{run_id}", f"/compare?run={run_id}&run=shipped-best", f"/model/promote?run={run_id}")
     with (
@@ -123,9 +126,9 @@ def test_long_names_of_classes_and_runs_fit_into_every_window(browser, test_data
         watched(context) as page,
     ):
         wide = {}
-        for address in (*of_runs, "/model", "/jobs"):
+        for address in (*of_runs, "/model", "/jobs", f"/searches/{search.id}", f"/jobs/new/train?like={run_id}"):
             page.goto(address)
-            wide |= wider_than_its_window(page, address, 390)
+            wide |= wider_than_its_window(page, address)
         read_a_face(page, test_data / "faces" / "photo_happy.jpg")
         wide |= wider_than_its_window(page, "results", 390)
         start_the_camera(page)

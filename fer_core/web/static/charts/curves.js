@@ -40,7 +40,13 @@ export class Curves {
 
   #controls() {
     const bar = Object.assign(document.createElement("div"), { className: "chart-controls" });
-    const smoothing = Object.assign(document.createElement("input"), { type: "range", min: 0, max: 0.95, step: 0.05, value: 0 });
+    const smoothing = Object.assign(document.createElement("input"), {
+      type: "range",
+      min: 0,
+      max: 0.95,
+      step: 0.05,
+      value: 0,
+    });
     const log = Object.assign(document.createElement("input"), { type: "checkbox" });
     const across = document.createElement("select");
     across.append(new Option("epochs", "epoch"), new Option("time", "time"));
@@ -48,7 +54,9 @@ export class Curves {
       this.#smoothing = Number(smoothing.value);
       this.show(this.#runs);
     });
-    log.addEventListener("change", () => this.#charts.find((one) => one.column === "loss").chart.set({ log: log.checked }));
+    log.addEventListener("change", () =>
+      this.#charts.find((one) => one.column === "loss").chart.set({ log: log.checked }),
+    );
     across.addEventListener("change", () => {
       this.#byTime = across.value === "time";
       const axis = this.#byTime ? { xName: "after", xFormat: duration } : { xName: "epoch", xFormat: undefined };
@@ -56,7 +64,12 @@ export class Curves {
       this.show(this.#runs);
     });
     bar.append(labelled("Smoothing", smoothing), labelled("Logarithmic loss", log), labelled("Across", across));
-    bar.append(Object.assign(document.createElement("span"), { className: "muted", textContent: "Drag over a chart to enlarge a part." }));
+    bar.append(
+      Object.assign(document.createElement("span"), {
+        className: "muted",
+        textContent: "Drag over a chart to enlarge a part.",
+      }),
+    );
     return bar;
   }
 }

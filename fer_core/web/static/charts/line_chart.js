@@ -36,7 +36,13 @@ export class LineChart {
     parts.table.append(element("summary", "", "As a table"), element("div", "scroll"));
     parts.table.addEventListener("toggle", () => this.#fillTable());
     place.classList.add("chart");
-    place.replaceChildren(...(this.#options.title ? [parts.title] : []), parts.figure, parts.whole, parts.legend, parts.table);
+    place.replaceChildren(
+      ...(this.#options.title ? [parts.title] : []),
+      parts.figure,
+      parts.whole,
+      parts.legend,
+      parts.table,
+    );
     parts.whole.addEventListener("click", () => this.#zoom(null));
     this.#parts = parts;
     this.#readout = new Readout(place);
@@ -155,7 +161,11 @@ export class LineChart {
 
   #listen(root) {
     let from = null;
-    const band = svg("rect", { class: "chosen-band", y: EDGE.top, height: this.#options.height - EDGE.bottom - EDGE.top });
+    const band = svg("rect", {
+      class: "chosen-band",
+      y: EDGE.top,
+      height: this.#options.height - EDGE.bottom - EDGE.top,
+    });
     const at = (event) => event.clientX - root.getBoundingClientRect().left;
     root.addEventListener("pointerdown", (event) => {
       if (event.pointerType === "touch" || event.button) return;

@@ -40,11 +40,15 @@ export class Scatter {
     const right = scale(x, [...points.map((one) => one.x), ...(cells?.xs ?? [])], EDGE.left, width - EDGE.right);
     const up = scale(y, [...points.map((one) => one.y), ...(cells?.ys ?? [])], this.#height - EDGE.bottom, EDGE.top);
     const label = `${words(y.name)} by ${words(x.name)}, ${points.length} trials; the table of the trials says the same.`;
-    const root = svg("svg", { viewBox: `0 0 ${width} ${this.#height}`, height: this.#height, role: "img", "aria-label": label }, [
-      ...(cells ? drawnCells(cells, right, up) : []),
-      ...this.#axes(right, up, width),
-      ...points.map((one) => this.#point(one, right, up, width)),
-    ]);
+    const root = svg(
+      "svg",
+      { viewBox: `0 0 ${width} ${this.#height}`, height: this.#height, role: "img", "aria-label": label },
+      [
+        ...(cells ? drawnCells(cells, right, up) : []),
+        ...this.#axes(right, up, width),
+        ...points.map((one) => this.#point(one, right, up, width)),
+      ],
+    );
     this.#figure.replaceChildren(root);
   }
 
@@ -116,7 +120,13 @@ function drawnCells({ xs, ys, ranks }, right, up) {
     row.map((rank, place) => {
       const [left, next] = [across[place], across[place + 1]].sort((a, b) => a - b);
       const [top, under] = [along[line], along[line + 1]].sort((a, b) => a - b);
-      return svg("rect", { class: `cell-${rank}`, x: left, y: top, width: next - left + 0.5, height: under - top + 0.5 });
+      return svg("rect", {
+        class: `cell-${rank}`,
+        x: left,
+        y: top,
+        width: next - left + 0.5,
+        height: under - top + 0.5,
+      });
     }),
   );
 }
