@@ -111,17 +111,18 @@ def look_through(queue: str, connection: Connection) -> bool:
         return False
     for entry in entries:
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - entry.stat().st_mtime >= SENT_SECONDS:
-                _look_at(entry, connection)
+            _look_at(entry, connection, may_be_on_its_way=time.time() - entry.stat().st_mtime < SENT_SECONDS)
     return bool(entries)
 
 
-def _look_at(entry: os.DirEntry, connection: Connection) -> None:
+def _look_at(entry: os.DirEntry, connection: Connection, *, may_be_on_its_way: bool) -> None:
     try:
         job = open_job(paths, entry.name)
         if is_taken(job.lock):
-            if job.study is not None and job.study.has_free_parts():
+            if job.study is not None and not job.has_message and job.study.has_free_parts():
                 broker.send(job)
+            return
+        if may_be_on_its_way:
             return
         end_cancelled(job)
         if job.end is None and job.search is not None and not has_work(job):

@@ -43,6 +43,7 @@ def send_native_messages_to(path: Path) -> None:
     """
     sys.stderr.flush()
     kept = os.dup(sys.stderr.fileno())  # not 2, which may lead to a file since an earlier call
-    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")
+    # For the rest of the process: nobody closes it.
+    sys.stderr = os.fdopen(kept, "w", 1, encoding=sys.stderr.encoding, errors="replace", closefd=False)
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)

@@ -33,9 +33,9 @@ def save_video(path: Path, seconds: float, *, number: int = 0) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE, options={"g": str(RATE)})
         stream.width, stream.height, stream.pix_fmt = 400, 300, "yuv420p"
+        pictures = [cv2.cvtColor(photograph(number, (120 + place, 60)), cv2.COLOR_GRAY2RGB) for place in range(20)]
         for place in range(round(seconds * RATE)):
-            picture = photograph(number, (120 + place % 20, 60))
-            frame = av.VideoFrame.from_ndarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(pictures[place % 20], format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path

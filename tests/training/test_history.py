@@ -178,7 +178,7 @@ def test_every_csv_of_the_folder_is_listed_oldest_first(folder):
 def test_the_list_says_date_recipe_epochs_best_last_test_and_run_and_what_it_left_out(folder):
     lines = [" ".join(line.split()) for line in printed(list_histories(folder, RUNS), 120).splitlines()]
     assert lines[:3] == [
-        "date (UTC) recipe epochs best (epoch) last test run or file",
+        "date (UTC) name or recipe epochs best (epoch) last test run or file",
         "2025-01-01 00:00 – 1 50.0%* ( 1) 50.0%* – training_history_20250101_000000.csv",
         f"2026-01-31 14:02 attention 3 61.2% ( 2) 58.0% 60.5% {RUN_ID}",
     ]

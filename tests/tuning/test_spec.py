@@ -58,7 +58,7 @@ def test_hyperband_trains_at_most_max_epochs_and_stops_early_by_itself():
         ({"space": ("learning_rat",)}, "There is no setting 'learning_rat'", "Did you mean 'learning_rate'?"),
         ({"space": ("network_options.l3",), "recipe": "attention"}, "There is no setting", "l2"),
         ({"space": ("dropout",), "recipe": "smoke"}, "There is no setting 'dropout'", "annealing, filters."),
-        ({"space": ("seed",)}, "A search has no range for 'seed'", "learning_rate"),
+        ({"space": ("epochs",)}, "A search has no range for 'epochs'", "Did you mean 'head_epochs'?"),
         ({"space": ()}, "The space of the search is empty", "Leave space out"),
         (
             {"recipe": "baseline", "space": ("momentum",)},
