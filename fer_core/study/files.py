@@ -85,7 +85,7 @@ def find_files(source: str, *, without: Path | None = None) -> Found:
 def whole_source(source: str) -> str:
     """Returns a source that is found from any folder."""
     path = expanded(source)
-    return str(path.absolute()) if path.exists() or glob.has_magic(source) else source
+    return str(path.resolve()) if path.exists() or glob.has_magic(source) else source
 
 
 def make_parts(files: Sequence[File], settings: str) -> Iterator[Part]:

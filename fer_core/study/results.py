@@ -83,6 +83,7 @@ def report(
         "points": lambda value: "–" if value != value else f"{100 * value:+.0f}".replace("-", "−"),
         "number": "{:.2f}".format,
         "count": "{:,}".format,
+        "counted": lambda number, what: f"{number:,} {what}{'' if number == 1 else 's'}",
         "clock": _clock,
     }
     template = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
