@@ -11,7 +11,11 @@ const filters = document.getElementById("filters");
 const form = document.getElementById("choose");
 const compare = document.getElementById("compare");
 const running = document.getElementById("running");
-let chosen = new Set();
+let chosen = stored();
+// What was ticked before this script came; after Back it is what the browser has put in again.
+if (performance.getEntriesByType("navigation")[0]?.type !== "back_forward")
+  for (const box of table?.querySelectorAll("input:checked") ?? []) chosen.add(box.value);
+showChosen();
 
 for (const field of filters.querySelectorAll("select, #search"))
   field.addEventListener("change", () => filters.requestSubmit());
@@ -38,9 +42,13 @@ form?.addEventListener("formdata", ({ formData }) => {
 // After Back the browser has put in again what was typed and chosen; the list below it is that of the address.
 addEventListener("pageshow", () => {
   filters.reset();
-  chosen = new Set(JSON.parse(sessionStorage.getItem(CHOSEN) ?? "[]"));
+  chosen = stored();
   showChosen();
 });
+
+function stored() {
+  return new Set(JSON.parse(sessionStorage.getItem(CHOSEN) ?? "[]"));
+}
 
 function showChosen() {
   if (!compare) return;
