@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import tyro
@@ -36,8 +37,6 @@ def main(argv: Sequence[str]) -> None:
 
 def _command_line(folder: tyro.conf.Positional[str], models_dir: MODELS_DIR = None) -> tuple:
     """Read parts of a study."""
-    from pathlib import Path
-
     return Path(folder), Paths.from_environment(models=models_dir)
 
 

@@ -141,6 +141,12 @@ def common_area(box: Box, other: Box) -> float:
     return max(0.0, width) * max(0.0, height)
 
 
+def overlap(box: Box, other: Box) -> float:
+    """Returns the intersection of two boxes over their union, 0..1."""
+    common = common_area(box, other)
+    return common / max(box.width * box.height + other.width * other.height - common, 1e-9)
+
+
 def _area(face: Face) -> float:
     return face.box.width * face.box.height
 

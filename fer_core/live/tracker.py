@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from fer_core.faces import Box, Face
-from fer_core.faces.framing import common_area
+from fer_core.faces.framing import common_area, overlap
 
 BRIDGE_SECONDS = 0.7
 """A person who is not found for longer than this is gone, and gets a new number when coming back."""
@@ -176,10 +176,8 @@ def matched(expected: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
 
 def _cost(box: Box, other: Box) -> float:
     """Returns 0 for equal boxes, more for less overlap and for more distance (in widths of the face)."""
-    common = common_area(box, other)
-    overlap = common / max(box.width * box.height + other.width * other.height - common, 1e-9)
     size = math.sqrt(max(box.width * other.width, 1e-9))
-    return 1 - overlap + math.dist(_centre(box), _centre(other)) / size
+    return 1 - overlap(box, other) + math.dist(_centre(box), _centre(other)) / size
 
 
 def _share(box: Box, other: Box) -> float:

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from fer_core.errors import ArtifactError
-from fer_core.faces import Box, Detector, Face
-from fer_core.faces.framing import common_area
+from fer_core.faces import Detector, Face
+from fer_core.faces.framing import overlap
 from fer_core.live.prediction import Prediction
 from fer_core.paths import Paths, expanded
 from fer_core.published import Published, fetched
@@ -62,12 +62,12 @@ class Embeddings:
         self._next, self._sums = 0.0, {}
 
     def observe(self, frame_bgr: np.ndarray, seconds: float, predictions: Sequence[Prediction]) -> None:
-        """Embeddings at the people of a frame, if it is time."""
+        """Takes in the people of a frame, if it is time."""
         if seconds < self._next or not predictions:
             return
         self._next = seconds + SAMPLE_SECONDS
         for face in self._detector.find(frame_bgr):
-            shared = {one.person: _overlap(face.box, one.box) for one in predictions}
+            shared = {one.person: overlap(face.box, one.box) for one in predictions}
             person = max(shared, key=shared.get)
             if face.landmarks is not None and shared[person] >= _LEAST_OVERLAP:
                 self._sums[person] = self._sums.get(person, 0.0) + self._recognizer.embedding(frame_bgr, face)
@@ -119,8 +119,3 @@ def _cosine(person: int, group: Sequence[int], embeddings: Mapping[int, np.ndarr
 def _is_apart(person: int, group: Sequence[int], spans: "pandas.DataFrame") -> bool:
     begins, ends = spans.loc[person]
     return all(spans.loc[one, "max"] < begins or spans.loc[one, "min"] > ends for one in group)
-
-
-def _overlap(box: Box, other: Box) -> float:
-    common = common_area(box, other)
-    return common / max(box.width * box.height + other.width * other.height - common, 1e-9)

@@ -90,6 +90,7 @@ class StudyReader:
         records = []
         for name, path in part.files:
             self._before_each()
+            self._embeddings = None
             size, changed = state_of(path)
             began, reason, frames, with_face, seconds = len(rows), "", 0, 0, 0.0
             try:

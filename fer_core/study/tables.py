@@ -86,16 +86,14 @@ def joined(pieces: Sequence["pandas.DataFrame"], records: Sequence[FileRecord] =
 
 def _known_people(before: "pandas.DataFrame", again: "pandas.DataFrame") -> dict[float, int]:
     """Returns the number that each person of `again` has in `before`, the latest frames deciding."""
-    from fer_core.faces.framing import common_area
+    from fer_core.faces.framing import overlap
 
     both = before.dropna(subset=["person"]).merge(again.dropna(subset=["person"]), on="frame", suffixes=("", "_again"))
     numbers: dict[float, int] = {}
     for row in both.sort_values("frame", ascending=False, kind="stable").to_dict("records"):
         box = Box(*(row[name] for name in ("x", "y", "width", "height")))
         other = Box(*(row[f"{name}_again"] for name in ("x", "y", "width", "height")))
-        common = common_area(box, other)
-        overlap = common / max(box.width * box.height + other.width * other.height - common, 1e-9)
         is_new = row["person_again"] not in numbers and int(row["person"]) not in numbers.values()
-        if overlap > _LEAST_OVERLAP and is_new:
+        if overlap(box, other) > _LEAST_OVERLAP and is_new:
             numbers[row["person_again"]] = int(row["person"])
     return numbers
