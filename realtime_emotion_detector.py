@@ -2,7 +2,7 @@
 
 import sys
 
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.errors import ConfigError, did_you_mean
 
 COMMANDS = {

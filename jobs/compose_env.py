@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.errors import JobError
 
 PASSWORDS = ("REDIS_PASSWORD", "FLOWER_PASSWORD", "WEB_PASSWORD")

@@ -10,9 +10,9 @@ import tyro
 from pydantic import Field, ValidationError
 from rich.console import Console
 
+from fer_core.cli import run_in_child
 from fer_core.cli.command_line import MODELS_DIR, parsed, peek
 from fer_core.cli.console import say, send_native_messages_to
-from fer_core.cli.exits import run_in_child
 from fer_core.config import Settings, config_error
 from fer_core.data.views import MOST_VIEWS
 from fer_core.errors import ConfigError, SourceError

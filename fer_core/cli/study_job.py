@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from fer_core.cli import ended
 from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
-from fer_core.cli.exits import ended
 from fer_core.cli.study import read_and_sum_up
 from fer_core.errors import signals_wait
 from fer_core.paths import Paths

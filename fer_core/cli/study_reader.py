@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import tyro
 
+from fer_core.cli import ended
 from fer_core.cli.command_line import MODELS_DIR, parsed
-from fer_core.cli.exits import ended
 from fer_core.errors import Interrupted, check_interrupted
 from fer_core.paths import Paths
 from fer_core.study.reading import StudyReader

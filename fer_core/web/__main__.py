@@ -3,7 +3,7 @@
 import os
 import sys
 
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 
 _TRY = "python -m http.server --directory {}"
 

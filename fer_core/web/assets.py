@@ -11,7 +11,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.paths import Paths
 from fer_core.published import Published, fetched

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.cli import live
-from fer_core.cli.exits import ended
+from fer_core.cli import ended, live
 from fer_core.cli.train import main
 from fer_core.data.dataset import load_dataset
 from fer_core.paths import Paths

@@ -88,7 +88,7 @@ def test_the_source_itself_is_never_written_over(detector, picture):
 
 PRINTING = """
 import sys
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.cli.live_lines import print_line
 sys.exit(ended(lambda: print_line("{}")))
 """

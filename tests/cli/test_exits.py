@@ -14,8 +14,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from fer_core.cli import ended, run_in_child
 from fer_core.cli.console import Output, say
-from fer_core.cli.exits import ended, run_in_child
 from fer_core.errors import ArtifactError, ConfigError, NonFiniteLossError, RunHeldError
 from fer_core.evaluation.report import say as console_say
 from fer_core.resources import file_lock
@@ -86,7 +86,7 @@ def test_a_terminal_that_is_not_utf_8_gets_question_marks_and_readable_errors(pa
     latin = {"PYTHONIOENCODING": "ascii"}
     answer = run_script("--optimizer=adamm", paths=paths, environment=latin)
     assert (answer.code, answer.problem) == (2, "Error: --optimizer cannot be 'adamm'.")
-    code = "from fer_core.cli.exits import ended; ended(lambda: print('Keras …'))"
+    code = "from fer_core.cli import ended; ended(lambda: print('Keras …'))"
     child = subprocess.run([sys.executable, "-c", code], env=os.environ | latin, cwd=PROJECT, capture_output=True)
     assert (child.returncode, child.stdout.strip()) == (0, b"Keras ?")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_core import networks
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.evaluation.metrics import evaluate_probabilities
 from fer_core.job.job import Job
 from fer_core.job.lifecycle import create_job

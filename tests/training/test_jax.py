@@ -52,7 +52,7 @@ def summary_of(counts, summary=callbacks.summary):
     return summary(counts)
 
 callbacks.write_history, callbacks.summary = write_history_and_keep_a_copy, summary_of
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.cli.train import main
 sys.exit(ended(lambda: main(sys.argv[1:])))
 """

@@ -7,7 +7,7 @@ import signal
 from kills import leftovers, only_run, outcome, torn_files
 from soak import SETTINGS, Moment, Soak
 
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.cli.train import main, parse
 from fer_core.store.promotion import promote
 from fer_core.store.run import Run

@@ -29,7 +29,7 @@ DIVERGING = GROWING | {"sample_per_class": 55, "batch_size": 8, "epochs": 3, "th
 
 ONE_AFTER_THE_OTHER = """
 import sys
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.cli.trial import main
 from fer_core.tuning import stage, trial
 
