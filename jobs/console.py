@@ -23,7 +23,7 @@ from fer_core.job.broker import Broker
 from fer_core.job.job import Job, find_job
 from fer_core.paths import Paths
 from fer_core.store.files import Clock, plain, utc_now
-from fer_core.training.report import duration
+from fer_core.training.progress import duration
 from fer_core.tuning.stage import parse_trial_name
 from fer_core.tuning.state import load_state, open_search
 

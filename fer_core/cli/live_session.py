@@ -13,12 +13,11 @@ from fer_core.cli.console import say
 from fer_core.cli.live import LiveRequest
 from fer_core.cli.live_lines import JsonLines, in_words, print_summary
 from fer_core.errors import FerError, SourceError, check_interrupted, signals_wait
-from fer_core.live.anonymizing import anonymized
 from fer_core.live.capturing import AnnotatedPictures, ClipCapture, PictureCapture, Recorder, save_picture
 from fer_core.live.classifier import Classifier, ModelWatch, make_classifier
 from fer_core.live.frame import Shown, Sink, Source
 from fer_core.live.layout import Status
-from fer_core.live.loop import WAIT_SECONDS, LiveLoop, LiveView
+from fer_core.live.loop import WAIT_SECONDS, LiveLoop, LiveView, anonymized
 from fer_core.live.on_change import OnChange
 from fer_core.live.output import LOG_SUFFIXES, PredictionLog, Record, check_output, free_path, make_folder
 from fer_core.live.overlay import Overlay

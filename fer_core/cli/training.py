@@ -33,7 +33,7 @@ from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
 from fer_core.training import train as training
 from fer_core.training.machine import choose_backend
-from fer_core.training.report import duration, epoch_line
+from fer_core.training.progress import duration, epoch_line
 
 LINE_SECONDS = 15.0
 """How often a log file gets a line within an epoch."""

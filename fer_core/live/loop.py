@@ -5,13 +5,14 @@ The source's own thread reads ahead; everything else happens here, in the thread
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
+import cv2
 import numpy as np
 
 from fer_core.errors import FerError
-from fer_core.live.anonymizing import Anonymize, anonymized
+from fer_core.faces import Box
 from fer_core.live.frame import Frame, Shown, Sink, Source
 from fer_core.live.layout import Status
 from fer_core.live.overlay import Heat, Overlay
@@ -30,6 +31,13 @@ NOTICE_SECONDS = 4.0
 """How long a sentence about a key, a snapshot or a new model stays on the screen."""
 Draw = Callable[[Frame, Sequence[Prediction], float], np.ndarray]
 """Returns the annotated picture of a frame, at so many frames a second."""
+Anonymize = Literal["none", "blur", "pixelate", "mask"]
+"""How faces are covered in what is shown or saved. What the detector does not find stays visible."""
+WIDER = 1.5
+"""The detectors' boxes end at brows and chin; so much larger they cover hair and ears."""
+CELLS = 6
+"""Of what is left of a face across its width: too few to tell a person."""
+_MASK_BGR = (110, 110, 110)
 
 
 class Rate:
@@ -231,3 +239,29 @@ class LiveView:
                     self.tell(f"Recording {self._recorder.start((width, height)).name}.")
         except FerError as error:  # what cannot be saved or found does not end the view
             self.tell(f"{error} {error.hint}")
+
+
+def anonymized(picture_bgr: np.ndarray, boxes: Iterable[Box], how: Anonymize) -> np.ndarray:
+    """Returns a copy of a picture, uint8 (height, width) or (height, width, 3), with the faces in the boxes covered."""
+    covered = picture_bgr.copy()
+    height, width = covered.shape[:2]
+    for box in boxes:
+        radius = round(WIDER * max(box.width, box.height) / 2)
+        across, down = round(box.x + box.width / 2), round(box.y + box.height / 2)
+        left, top = max(0, across - radius), max(0, down - radius)
+        face = covered[top : min(height, down + radius), left : min(width, across + radius)]
+        if not face.size:
+            continue
+        circle = np.zeros(face.shape[:2], np.uint8)
+        cv2.circle(circle, (across - left, down - top), radius, 255, cv2.FILLED)
+        np.copyto(face, _cover(face, how), where=(circle > 0).reshape(*circle.shape, *[1] * (face.ndim - 2)))
+    return covered
+
+
+def _cover(face: np.ndarray, how: Anonymize) -> np.ndarray:
+    if how == "mask":
+        return np.full_like(face, _MASK_BGR if face.ndim == 3 else _MASK_BGR[0])
+    height, width = face.shape[:2]
+    small = cv2.resize(face, (CELLS, max(1, round(CELLS * height / width))), interpolation=cv2.INTER_AREA)
+    smoothly = cv2.INTER_CUBIC if how == "blur" else cv2.INTER_NEAREST
+    return cv2.resize(small, (width, height), interpolation=smoothly)

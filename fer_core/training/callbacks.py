@@ -18,10 +18,9 @@ from fer_core.errors import NonFiniteLossError, check_interrupted
 from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, summary
 from fer_core.evaluation.predict import predict
 from fer_core.store.run import Run
-from fer_core.training.checkpoint import Progress, save_checkpoint
 from fer_core.training.feed import TrainingBatches
 from fer_core.training.history import write_history
-from fer_core.training.report import RunReport
+from fer_core.training.progress import Progress, RunReport, save_checkpoint
 
 ESTIMATE_AFTER_STEPS = 20
 _FIRST_TIMED_STEP = 5

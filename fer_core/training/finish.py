@@ -32,9 +32,8 @@ from fer_core.store.label_files import save_labels
 from fer_core.store.litert import LiteRTModel
 from fer_core.store.manifest import Int8Metadata, Manifest
 from fer_core.store.run import Run
-from fer_core.training.checkpoint import Progress
 from fer_core.training.history import read_history, write_history
-from fer_core.training.report import RunReport
+from fer_core.training.progress import Progress, RunReport
 
 _PROBES = 32
 _EXPORT_PROBES = 256

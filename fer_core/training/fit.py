@@ -27,21 +27,20 @@ from fer_core.store.files import temporary_beside
 from fer_core.store.manifest import checkout_commit
 from fer_core.store.run import Run
 from fer_core.training.callbacks import EpochBegin, Record, Validation, Watch
-from fer_core.training.checkpoint import (
+from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
+from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
+from fer_core.training.finish import chosen_on, finish
+from fer_core.training.machine import Machine, single_or_many
+from fer_core.training.progress import (
     FILE_NAME,
     Progress,
+    RunReport,
     check_room,
     load_checkpoint,
     read_progress,
     save_checkpoint,
 )
-from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
-from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
-from fer_core.training.finish import chosen_on, finish
-from fer_core.training.machine import Machine, single_or_many
-from fer_core.training.report import RunReport
-from fer_core.training.stages import stages
-from fer_core.training.starting import start_from, starting_model
+from fer_core.training.starting import stages, start_from, starting_model
 from fer_core.training.training_model import built, compile_for, compiled
 
 _STEPS = 8

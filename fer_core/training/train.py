@@ -27,11 +27,10 @@ from fer_core.store.litert import native_messages_hidden
 from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run, open_run
-from fer_core.training.checkpoint import Progress
 from fer_core.training.distillation import check_teachers
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import choose_backend, prepare
-from fer_core.training.report import Report, ignore, reporting
+from fer_core.training.progress import Progress, Report, ignore, reporting
 from fer_core.training.starting import starting_model, with_fixed_models
 
 if TYPE_CHECKING:

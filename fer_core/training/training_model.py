@@ -21,7 +21,7 @@ from fer_core.training.callbacks import Confusion
 from fer_core.training.distillation import Teacher, teachers
 from fer_core.training.feed import steps_per_epoch
 from fer_core.training.machine import Machine
-from fer_core.training.stages import Stage, choose_layers, stages
+from fer_core.training.starting import Stage, choose_layers, stages
 
 _CYCLE_STARTS_AT = 1 / 25
 _NOT_DECAYED = ["bias", "gamma", "beta"]

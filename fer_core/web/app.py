@@ -11,7 +11,7 @@ from flask_wtf import CSRFProtect
 
 from fer_core.paths import Paths
 from fer_core.store.files import Clock, utc_now
-from fer_core.training.report import duration
+from fer_core.training.progress import duration
 from fer_core.web import device, openapi, problems, safety, uploads
 from fer_core.web.service import Service, service
 from fer_core.web.settings import WebSettings, host_names, secrets_of

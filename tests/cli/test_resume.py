@@ -8,8 +8,8 @@ from fer_core.errors import ArtifactError
 from fer_core.store.files import read_json, write_json
 from fer_core.store.promotion import current
 from fer_core.store.runs import create_run
-from fer_core.training.checkpoint import read_progress
 from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.progress import read_progress
 from fer_core.training.starting import with_fixed_models
 from fer_core.training.train import record_data, training_data
 from tests.cli.conftest import EMOTIONS, everything_in

@@ -6,7 +6,7 @@ import pytest
 
 from fer_core.cli.live import main
 from fer_core.faces import Box
-from fer_core.live.anonymizing import anonymized
+from fer_core.live.loop import anonymized
 from fer_core.live.video import open_reader, sampled_frames
 from tests.photographs import photograph
 from tests.study.test_study import save_video

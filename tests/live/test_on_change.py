@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fer_core import EmotionPredictor, faces
+from fer_core.cli.benchmarking import measure
 from fer_core.errors import SourceError
 from fer_core.faces import Box
-from fer_core.live.benchmark import measure
 from fer_core.live.frame import Shown
 from fer_core.live.on_change import OnChange
 from fer_core.live.prediction import Prediction

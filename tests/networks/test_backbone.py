@@ -16,8 +16,7 @@ from fer_core.store.artifacts import check_saveable
 from fer_core.store.model_files import find_model
 from fer_core.store.runs import create_run
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.training.stages import stages
-from fer_core.training.starting import network_of
+from fer_core.training.starting import network_of, stages
 from fer_core.tuning.space import parameters
 
 SIDE = 32

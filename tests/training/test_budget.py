@@ -11,8 +11,8 @@ from fer_core.errors import ConfigError
 from fer_core.store.run import read_metrics
 from fer_core.training import fit
 from fer_core.training.callbacks import Record
-from fer_core.training.checkpoint import Progress
 from fer_core.training.history import read_history
+from fer_core.training.progress import Progress
 from fer_core.training.train import train
 from tests.training.parts import assert_same_bits, killed_after
 

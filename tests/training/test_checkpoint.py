@@ -6,7 +6,7 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.augment import Augmentation
 from fer_core.errors import ArtifactError
-from fer_core.training.checkpoint import Progress, load_checkpoint, read_progress, save_checkpoint
+from fer_core.training.progress import Progress, load_checkpoint, read_progress, save_checkpoint
 from fer_core.training.training_model import Augmented, make_optimizer
 
 LABELS = ("angry", "happy", "sad")

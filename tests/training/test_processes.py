@@ -9,8 +9,8 @@ import pytest
 
 from fer_core.errors import NonFiniteLossError
 from fer_core.store.runs import list_runs
-from fer_core.training.checkpoint import read_progress
 from fer_core.training.history import read_history
+from fer_core.training.progress import read_progress
 from fer_core.training.train import train
 from tests.script import run_script
 

@@ -7,8 +7,8 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.store.run import read_metrics
 from fer_core.store.runs import create_run
-from fer_core.training import report as reporting
-from fer_core.training.report import RunReport, epoch_line
+from fer_core.training import progress as reporting
+from fer_core.training.progress import RunReport, epoch_line
 
 ROW = {"epoch": 3, "loss": 1.23456, "accuracy": 0.5, "seconds": 12.34, "images_per_second": 2345.6}
 

@@ -19,9 +19,9 @@ from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.run import read_metrics
 from fer_core.store.runs import create_run
-from fer_core.training.checkpoint import read_progress
 from fer_core.training.finish import calibrated_on, chosen_on
 from fer_core.training.history import HISTORY_HEADER, read_history
+from fer_core.training.progress import read_progress
 from fer_core.training.train import class_weights, record_data, train
 
 STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
