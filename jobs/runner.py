@@ -37,7 +37,7 @@ _PAUSE_SECONDS = 2.0  # after a crash, or while another process trains the run
 _HELD_SECONDS = 120.0
 _FLAG_SECONDS = 2.0
 _FULL_BELOW = 2**20
-_STUDY = ("-m", "fer_core.cli.study_job")
+_STUDY = ("-m", "fer_core.cli.study")
 _SCORES = ("split", "images", "accuracy", "accuracy_interval", "macro_f1", "kept_epoch", "epochs")
 _LOST = (
     "The worker died {} times over it before an epoch was finished: most likely the machine runs out of memory. "

@@ -145,26 +145,16 @@ _TAKES = {
     "study": ("source",),
     "benchmark": ("folder", "json_lines"),
 }
-_USED_WITH = (
-    ("layer", "explain", "Give --explain PICTURE."),
-    ("emotion", "explain", "Give --explain PICTURE."),
-    ("label_map", "analyze", "Give --analyze too."),
-    ("label_map", "data", "Give --data PATH too."),
-    ("votes", "analyze", "Give --analyze too."),
-    ("votes", "data", "Give --data PATH too."),
-    ("views", "analyze", "Give --analyze too."),
-    ("robustness", "analyze", "Give --analyze too."),
-    ("jobs", "study", "Give --study FOLDER too."),
-    ("fps", "study", "Give --study FOLDER too."),
-    ("study_format", "study", "Give --study FOLDER too."),
-    ("identify", "study", "Give --study FOLDER too."),
-    ("recognizer_model", "identify", "Give --identify too."),
-    ("baseline", "study", "Give --study FOLDER too."),
-    ("markers", "study", "Give --study FOLDER too."),
-    ("marker_window", "markers", "Give --markers FILE too."),
-    ("coding", "study", "Give --study FOLDER too."),
-    ("study", "source", "Give --source FOLDER too: what is read."),
-)
+_NEEDED_BY = {
+    "explain": ("PICTURE", ("layer", "emotion")),
+    "analyze": ("", ("label_map", "votes", "views", "robustness")),
+    "data": ("PATH", ("label_map", "votes")),
+    "study": ("FOLDER", ("jobs", "fps", "study_format", "identify", "baseline", "markers", "coding")),
+    "identify": ("", ("recognizer_model",)),
+    "markers": ("FILE", ("marker_window",)),
+    "source": ("FOLDER", ("study",)),
+}
+"""What it takes, and the flags that are for nothing without it."""
 _OF_THE_LIVE_VIEW = ("source", "output", "log", "capture", "clip", "json_lines", "folder", "on_change")
 
 
@@ -201,9 +191,11 @@ def _check_together(settings: LiveSettings) -> None:
     """Raises ConfigError where a flag would be ignored because of another one."""
     defaults = LiveSettings()
     given = {name for name in LiveSettings.model_fields if getattr(settings, name) != getattr(defaults, name)}
-    for name, other, hint in _USED_WITH:
-        if name in given and other not in given:
-            raise ConfigError(f"--{name.replace('_', '-')} is used with --{other}.", hint=hint)
+    for other, (value, names) in _NEEDED_BY.items():
+        name = next((name for name in names if name in given and other not in given), None)
+        if name is not None:
+            needed = f"--{other} {value}".rstrip()
+            raise ConfigError(f"--{name.replace('_', '-')} is used with --{other}.", hint=f"Give {needed} too.")
     for asked in (name for name in _ENDS if name in given):
         others = [
             name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name not in (asked, *_TAKES[asked])

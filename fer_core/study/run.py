@@ -75,7 +75,8 @@ def read_study(
 
 
 def _started(study: Study, paths: Paths) -> subprocess.Popen:
-    command = [sys.executable, "-m", "fer_core.cli.study_reader", str(study.folder), "--models-dir", str(paths.models)]
+    reader = ("-m", "fer_core.cli.study", str(study.folder), "--reads")
+    command = [sys.executable, *reader, "--models-dir", str(paths.models)]
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     with study.log.open("ab") as log:
         return subprocess.Popen(

@@ -30,10 +30,10 @@ def test_one_flag_says_what_is_wanted(flags, wants):
         (["--detection-width", "1921"], "detection_width: input should be less than or equal to 1920", "--help"),
         (["--threshold", "half"], "--threshold takes a number, not 'half'.", "--help"),
         (["--runtime", "litrt"], "--runtime cannot be 'litrt'.", "Did you mean 'litert'?"),
-        (["--layer", "conv"], "--layer is used with --explain.", "Give --explain PICTURE."),
+        (["--layer", "conv"], "--layer is used with --explain.", "Give --explain PICTURE too."),
         (["--analyze", "--label-map", "a=b"], "--label-map is used with --data.", "Give --data PATH too."),
         (["--views", "10"], "--views is used with --analyze.", "Give --analyze too."),
-        (["--analyze", "--emotion", "sad"], "--emotion is used with --explain.", "Give --explain PICTURE."),
+        (["--analyze", "--emotion", "sad"], "--emotion is used with --explain.", "Give --explain PICTURE too."),
     ],
 )
 def test_a_wrong_flag_is_refused_with_what_to_do(flags, problem, hint):
