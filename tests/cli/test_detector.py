@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -79,8 +78,8 @@ def rows_of(path) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("detector", "name", "emotion"), [("haar", "photo_happy.jpg", "happy"), ("yunet", "photo_surprise.jpg", "surprise")]
 )
-def test_a_photograph_is_read_with_either_detector(media, read, name, emotion, detector):
-    answer = read(media / name, "--detector", detector)
+def test_a_photograph_is_read_with_either_detector(media, read_here, name, emotion, detector):
+    answer = read_here(media / name, "--detector", detector)
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith(f"{name}: {emotion} ")
 
@@ -185,8 +184,8 @@ def test_ctrl_c_leaves_whole_rows_a_video_that_plays_and_a_summary(media, folder
     assert "Summary" in said
 
 
-def test_without_a_screen_it_is_said_in_two_lines(media, paths):
-    answer = run_detector("--source", media / "single_face.mp4", paths=paths)
+def test_without_a_screen_it_is_said_in_two_lines(media, detector):
+    answer = detector("--source", media / "single_face.mp4")
     assert answer.code == 2
     assert answer.problem.startswith("Error: There is no screen")
     assert all(flag in answer.hint for flag in ("--no-display", "--output", "--log", "--json"))
@@ -214,7 +213,7 @@ def test_without_a_source_the_scores_come_first_and_then_the_missing_camera(dete
 def test_analyze_prints_the_analysis_and_keeps_it(test_data, paths, fer2013_cache, detector):
     model, data, cache = SHIPPED / "tiny", test_data / "fer2013.zip", {"FER_CACHE_DIR": str(fer2013_cache)}
     scores = read_json(model / "evaluation.json", "scores")
-    first = run_detector("--model", model, "--analyze", "--data", data, paths=replace(paths, cache=fer2013_cache))
+    first = detector("--model", model, "--analyze", "--data", data, **cache)
     assert (first.code, first.err) == (0, "")
     assert f"accuracy  {scores['accuracy']:.1%}" in first.out
     (folder,) = (paths.models / "analyses").iterdir()

@@ -83,16 +83,18 @@ def test_onnx_reads_as_litert_does_by_run_and_by_file(exported, trained_run, ses
     np.testing.assert_allclose(answers, ONNXModel(moved).probabilities(FACES), atol=1e-5)
 
 
-def test_the_detector_reads_a_picture_with_an_onnx_and_refuses_what_it_cannot_do(exported, session_paths, tmp_path):
+def test_the_detector_reads_a_picture_with_an_onnx_and_refuses_what_it_cannot_do(
+    exported, session_paths, tmp_path, detector
+):
     model = exported[1] / "model.onnx"
     cv2.imwrite(str(tmp_path / "face.png"), draw_face("happy", np.random.default_rng(3)))
     flags = ("--source", tmp_path / "face.png", "--faces", "given", "--no-display")
-    answer = run_detector(*flags, "--model", model, paths=session_paths)
+    answer = detector(*flags, "--model", model)
     assert answer.code == 0, answer.err
     assert re.match(r"face\.png: .*happy", answer.out)
     answer = run_detector("--model", model, "--explain", tmp_path / "face.png", "--faces", "given", paths=session_paths)
     assert (answer.code, answer.problem) == (2, f"Error: {model} is read with ONNX Runtime alone.")
-    answer = run_detector(*flags, "--model", "best", "--runtime", "onnx", paths=session_paths)
+    answer = detector(*flags, "--model", "best", "--runtime", "onnx")
     assert answer.hint == "`python train_emotion_model.py --export best --format onnx` makes it."
 
 

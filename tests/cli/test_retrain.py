@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from fer_core.cli import ended
+from fer_core.cli.retrain import main
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.paths import Paths
 from fer_core.store.files import read_json
@@ -15,7 +17,7 @@ from fer_core.store.runs import list_runs, open_run
 from fer_core.training.deciding import Decision
 from tests.cli.conftest import save_noise
 from tests.conftest import PROJECT
-from tests.script import clean_environment, run_script
+from tests.script import Answer, clean_environment
 
 DOOR = ("-m", "fer_core.cli.retrain")
 
@@ -48,9 +50,21 @@ def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(i
     assert run.audit_json.is_file()
 
 
-def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use, paths):
-    spec = json.dumps({"min_new_images": 50, "queue": "gpu"})
-    answer = run_script("--spec", spec, "--run", "none", paths=paths, script=DOOR, environment=_here(paths))
+@pytest.fixture
+def retrain(paths, monkeypatch, capsys):
+    """A function that does so in this process, and returns exit code, output and errors."""
+    for name, folder in (("FER_INBOX", paths.inbox), ("FER_CACHE_DIR", paths.cache)):
+        monkeypatch.setenv(name, str(folder))
+
+    def run(*arguments: str) -> Answer:
+        folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
+        return Answer(ended(main, [*arguments, *folders]), *capsys.readouterr())
+
+    return run
+
+
+def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use, paths, retrain):
+    answer = retrain("--spec", json.dumps({"min_new_images": 50, "queue": "gpu"}), "--run", "none")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1] == "Nothing is trained: 0 new images, and a retraining waits for 50."
     assert [run.id for run in list_runs(paths)] == [in_use.id]
@@ -64,15 +78,11 @@ def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use,
         (("--spce", "{}"), "Error: There is no setting '--spce'.", "Did you mean '--spec'?"),
     ],
 )
-def test_what_is_wrong_is_said_in_two_lines(paths, arguments, problem, hint):
-    answer = run_script(*arguments, paths=paths, script=DOOR, environment=_here(paths))
+def test_what_is_wrong_is_said_in_two_lines(retrain, arguments, problem, hint):
+    answer = retrain(*arguments)
     assert answer.code == 2
     assert answer.problem.startswith(problem)
     assert answer.hint == hint
-
-
-def _here(paths: Paths) -> dict[str, str]:
-    return {"FER_INBOX": str(paths.inbox), "PYTHONPATH": str(PROJECT)}
 
 
 def _spec(run: str, **settings: object) -> tuple[str, ...]:

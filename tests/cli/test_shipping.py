@@ -43,9 +43,9 @@ def analysed_run(trained_run, session_paths, tmp_path_factory):
     return run
 
 
-@pytest.fixture
-def shipped(analysed_run, tmp_path):
-    folder = tmp_path / "shipped"
+@pytest.fixture(scope="module")
+def shipped(analysed_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shipping") / "shipped"
     ship(analysed_run, folder)
     return folder
 

@@ -31,11 +31,16 @@ def killed_after(epoch, run, dataset, paths, *, copies=None):
     with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
         patched.setattr(callbacks, "save_checkpoint", save_and_die)
         train(run, dataset, paths=paths)
+    return in_checkpoint(run)
+
+
+def in_checkpoint(run):
+    """Returns what a run's checkpoint holds, but for times."""
     with np.load(run.checkpoint / "checkpoint.npz") as file:
         return {name: file[name] for name in file.files if name != "progress"}
 
 
 def assert_same_bits(found, expected):
-    """Compares what `killed_after` returned."""
+    """Compares what two checkpoints hold."""
     assert found.keys() == expected.keys()
     assert [name for name in found if not np.array_equal(found[name], expected[name])] == []

@@ -108,9 +108,8 @@ def test_a_run_whose_test_images_are_not_scored_is_scored_on_its_validation_imag
     assert run.manifest.scores["split"] == "validation" and len(asked_about) == len(dataset.test)
 
 
-def test_the_plots_of_a_trial_that_were_begun_by_a_killed_process_are_completed(begun, paths):
-    run, dataset = begun(epochs=1)
-    train(run, dataset, paths=paths)
+def test_the_plots_of_a_trial_that_were_begun_by_a_killed_process_are_completed(in_use):
+    run = in_use
     (run.plots / "confusion_matrix.png").unlink()
     code = "import pathlib, sys; from fer_core.store.files import temporary_beside as beside"
     code += "; print(beside(pathlib.Path(sys.argv[1])))"

@@ -7,11 +7,12 @@ from fer_core import networks
 from fer_core.data.dataset import load_dataset
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.store.artifacts import load_model
+from fer_core.store.run import Run
 from fer_core.store.runs import create_run, list_runs
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.train import record_data, train
 from tests.script import run_script
-from tests.training.parts import assert_same_bits, killed_after
+from tests.training.parts import assert_same_bits, in_checkpoint, killed_after
 
 TWO_STAGES = {"fine_tune": True, "head_epochs": 1, "unfreeze": 0.5, "epochs": 3, "ema": 0.9, "mixup": 0.2}
 
@@ -23,17 +24,14 @@ def test_killed_between_the_stages_and_in_the_second_it_ends_with_the_same_bits(
     config = small_config.checked(small_config.model_dump() | own)
     dataset = load_dataset(config, paths, **networks.picture_of(config))
 
-    def begun():
-        run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
-        record_data(run, dataset)
-        return run
-
-    undisturbed, run = killed_after(3, begun(), dataset, paths), begun()
-    killed_after(1, run, dataset, paths)
-    killed_after(2, run, dataset, paths)
-    assert_same_bits(killed_after(3, run, dataset, paths), undisturbed)
-
+    whole = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
+    record_data(whole, dataset)
+    between, second = (whole.folder.with_name(f"{whole.id}-after-{epoch}") for epoch in (1, 2))
+    undisturbed = killed_after(3, whole, dataset, paths, copies={1: between, 2: second})
+    assert_same_bits(killed_after(3, Run(second, paths.history), dataset, paths), undisturbed)
+    run = Run(between, paths.history)
     train(run, dataset, paths=paths)
+    assert_same_bits(in_checkpoint(run), undisturbed)
     start, end = (load_model(one.model_h5) for one in (trained_run, run))
     changed = [
         any(not np.array_equal(a, b) for a, b in zip(old.get_weights(), new.get_weights(), strict=True))
