@@ -16,13 +16,16 @@ def small_dataset(small_config, session_paths):
 
 @pytest.fixture
 def begun(paths, session_paths, small_config):
-    """A function that makes a run with changed settings, and returns it with its data."""
+    """A function that makes a run with changed settings, and returns it with its data.
 
-    def make(**settings):
+    A trial ends sooner: without export and plots, scored on its validation images.
+    """
+
+    def make(*, kind="train", **settings):
         changed = small_config.model_dump() | {"threads": 0, "network_options": {}} | settings
         config = networks.with_all_options(small_config.model_validate(changed))
         dataset = load_dataset(config, session_paths, side=48)
-        run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
+        run = create_run(paths, config, recipe="smoke", kind=kind, history_header=HISTORY_HEADER)
         record_data(run, dataset)
         return run, dataset
 

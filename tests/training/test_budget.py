@@ -31,7 +31,7 @@ def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for
 
 
 def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_planned(begun, paths, monkeypatch):
-    run, dataset = begun(time_budget="10s", keep="last")
+    run, dataset = begun(kind="trial", time_budget="10s", keep="last")
     monkeypatch.setattr(fit, "measured", lambda *_: fit.Seconds(0.0, 0.001, 0.5))
     seconds = itertools.count(step=0.1)
     with monkeypatch.context() as patch:

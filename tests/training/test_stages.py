@@ -24,7 +24,7 @@ def test_killed_between_the_stages_and_in_the_second_it_ends_with_the_same_bits(
     config = small_config.checked(small_config.model_dump() | own)
     dataset = load_dataset(config, paths, **networks.picture_of(config))
 
-    whole = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
+    whole = create_run(paths, config, recipe="smoke", kind="trial", history_header=HISTORY_HEADER)
     record_data(whole, dataset)
     between, second = (whole.folder.with_name(f"{whole.id}-after-{epoch}") for epoch in (1, 2))
     undisturbed = killed_after(3, whole, dataset, paths, copies={1: between, 2: second})

@@ -29,12 +29,12 @@ STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
 
 @pytest.fixture
 def trained(paths, session_paths, small_config):
-    """A function that trains with changed settings and returns the run and its result."""
+    """A function that trains with changed settings and returns the run and its result; a trial, where it does."""
 
-    def make(**settings):
+    def make(*, kind="trial", **settings):
         config = small_config.model_validate(small_config.model_dump() | {"threads": 0} | settings)
         dataset = load_dataset(config, session_paths, side=48)
-        run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
+        run = create_run(paths, config, recipe="smoke", kind=kind, history_header=HISTORY_HEADER)
         return run, train(run, dataset, paths=session_paths)
 
     return make
@@ -53,7 +53,7 @@ def test_the_best_epoch_is_kept_and_early_stopping_ends_after_its_patience(train
 
 
 def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained):
-    run, result = trained(validation="none", epochs=2, **STANDING_STILL)
+    run, result = trained(kind="train", validation="none", epochs=2, **STANDING_STILL)
     assert result.progress.kept_epoch == 2
     assert "val_loss" not in result.progress.rows[0]
     assert result.evaluation.chosen_on == (
@@ -173,7 +173,7 @@ def test_a_training_starts_from_the_weights_of_another_run_and_with_the_head_alo
 
 
 def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resumed(begun, paths):
-    run, dataset = begun()
+    run, dataset = begun(kind="trial")
     asked = []
 
     def interrupt(rows):
@@ -196,7 +196,7 @@ def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resume
 
 
 def test_a_signal_that_a_library_swallows_ends_the_training_at_its_next_step(begun, paths):
-    run, dataset = begun()
+    run, dataset = begun(kind="trial")
 
     def swallow(rows):
         with contextlib.suppress(KeyboardInterrupt):
