@@ -1,8 +1,7 @@
 """Two models on the same test images, image by image: chance in the choice of images cancels out."""
 
-import io
+import contextlib
 import shlex
-import zipfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,15 +9,14 @@ import numpy as np
 
 from fer_core import networks
 from fer_core.data.dataset import Dataset, load_dataset
-from fer_core.errors import DatasetError, FerError
+from fer_core.errors import ArtifactError, DatasetError, FerError
 from fer_core.evaluation.analysis_data import data_for, training_hashes
-from fer_core.evaluation.answers import load_answers
+from fer_core.evaluation.answers import Answers, load_answers, save_answers
 from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.gate import Comparison, Difference, compare
 from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.paths import Paths
 from fer_core.resources import available_cores
-from fer_core.store.files import write_atomically
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run
 from fer_core.training.deciding import in_its_size
@@ -58,17 +56,7 @@ def saved_difference(first: Run, second: Run) -> Paired | None:
 
     Takes some ten milliseconds, and needs neither images nor models. Raises ArtifactError for answers that are damaged.
     """
-    ours, theirs = (load_answers(run.answers_npz) for run in (first, second))
-    if ours is None or theirs is None or set(ours.labels) != set(theirs.labels) or not len(ours.hashes):
-        return None
-    columns = np.array([ours.labels.index(label) for label in theirs.labels])
-    truths = ours.truth.astype(np.int64), columns[theirs.truth]
-    orders = [np.lexsort(keys) for keys in zip(truths, (ours.hashes, theirs.hashes), strict=True)]
-    for one, other in ((ours.hashes, theirs.hashes), truths):
-        if not np.array_equal(one[orders[0]], other[orders[1]]):
-            return None
-    said = ours.predicted.astype(np.int64)[orders[0]], columns[theirs.predicted][orders[1]]
-    return _paired(truths[0][orders[0]], *said, labels=ours.labels)
+    return _paired(*(load_answers(run.answers_npz) for run in (first, second)))
 
 
 def paired_difference(paths: Paths, first: Run, second: Run) -> Paired:
@@ -77,47 +65,49 @@ def paired_difference(paths: Paths, first: Run, second: Run) -> Paired:
     Raises:
         ArtifactError: a model is missing or cannot be loaded. DatasetError: the images are not there any more.
     """
-    if (saved := saved_difference(first, second)) is not None:
-        return saved
-    models = [find_model(str(run.folder), paths) for run in (first, second)]
-    (truth, ours), (_, theirs) = (_cached_predictions(model, paths) for model in models)
-    labels = models[0].labels
-    theirs = np.array([labels.index(label) for label in models[1].labels])[theirs]
-    return _paired(truth, ours, theirs, labels=labels)
+    found = saved_difference(first, second) or _paired(*(_asked(run, paths) for run in (first, second)))
+    if found is None:
+        raise DatasetError("Their test images, or their labels, are not the same.")
+    return found
 
 
-def _paired(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray, *, labels: tuple[str, ...]) -> Paired:
-    comparison = compare(truth, ours, theirs, classes=len(labels), confidence=CONFIDENCE, seed=0)
-    only_first, only_second = ((a == truth) & (b != truth) for a, b in ((ours, theirs), (theirs, ours)))
-    return Paired(len(truth), labels, comparison, int(only_first.sum()), int(only_second.sum()))
+def _paired(ours: Answers | None, theirs: Answers | None) -> Paired | None:
+    """Returns how answers differ; None where they are missing, or to other images."""
+    if ours is None or theirs is None or set(ours.labels) != set(theirs.labels) or not len(ours.hashes):
+        return None
+    columns = np.array([ours.labels.index(label) for label in theirs.labels])
+    truths = ours.truth.astype(np.int64), columns[theirs.truth]
+    orders = [np.lexsort(keys) for keys in zip(truths, (ours.hashes, theirs.hashes), strict=True)]
+    for one, other in ((ours.hashes, theirs.hashes), truths):
+        if not np.array_equal(one[orders[0]], other[orders[1]]):
+            return None
+    truth = truths[0][orders[0]]
+    said = ours.predicted.astype(np.int64)[orders[0]], columns[theirs.predicted][orders[1]]
+    comparison = compare(truth, *said, classes=len(ours.labels), confidence=CONFIDENCE, seed=0)
+    only_first, only_second = ((a == truth) & (b != truth) for a, b in (said, said[::-1]))
+    return Paired(len(truth), ours.labels, comparison, int(only_first.sum()), int(only_second.sum()))
 
 
 def _plain(difference: Difference) -> dict[str, Any]:
     return {"first": difference.champion, "second": difference.challenger, "interval": list(difference.interval)}
 
 
-def _cached_predictions(model: ModelFiles, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the true classes of the test images and those predicted: integers (n,), positions in the model's labels.
-
-    The same model predicts the same for the same images, so it does once.
-    """
+def _asked(run: Run, paths: Paths) -> Answers | None:
+    """Returns the answers of a run's model, which is asked once: runs of earlier versions keep none themselves."""
+    model = find_model(str(run.folder), paths)
     split = model.manifest.split_fingerprint or ""
     path = paths.cache / "answers" / f"{model.sha256}-{split[:16]}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            return content["truth"], content["predictions"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass
+    with contextlib.suppress(ArtifactError):
+        if (known := load_answers(path)) is not None:
+            return known
     found = data_for(model, None, paths)
     if found.dataset is None:
         raise DatasetError(found.reason)
-    predictions = probabilities(model, found.dataset, paths).argmax(axis=1)
-    truth = class_numbers(model.labels, found.dataset.labels)[found.dataset.test.labels]
+    test = found.dataset.test
+    truth = class_numbers(model.labels, found.dataset.labels)[test.labels]
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    np.savez(content, truth=truth, predictions=predictions)
-    write_atomically(path, content.getvalue())
-    return truth, predictions
+    save_answers(path, probabilities(model, found.dataset, paths), truth, labels=model.labels, test=test)
+    return load_answers(path)
 
 
 def probabilities(model: ModelFiles, dataset: Dataset, paths: Paths) -> np.ndarray:

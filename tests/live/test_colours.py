@@ -37,10 +37,15 @@ def opened(path, paths, colours=None) -> EmotionPredictor:
         return EmotionPredictor.open(model=str(path), colours=colours, detector=None, runtime="keras", paths=paths)
 
 
+@pytest.fixture(scope="module")
+def predictor(tells_colours, session_paths) -> EmotionPredictor:
+    """It, loaded once."""
+    return opened(tells_colours, session_paths)
+
+
 @pytest.mark.parametrize("tint", TINTS)
 @pytest.mark.parametrize("alpha", [False, True], ids=["opaque", "transparent"])
-def test_a_face_is_read_in_its_colours_found_given_or_in_a_video(tells_colours, paths, tint, alpha):
-    predictor = opened(tells_colours, paths)
+def test_a_face_is_read_in_its_colours_found_given_or_in_a_video(predictor, tint, alpha):
     frame_bgr = np.full((100, 120, 3), 128, np.uint8)
     frame_bgr[20:80, 30:90] = TINTS[tint]
     detector = ScriptedDetector(lambda call: [(30, 20, 60)])
@@ -54,7 +59,7 @@ def test_a_face_is_read_in_its_colours_found_given_or_in_a_video(tells_colours, 
     assert given.confidence > 0.9
 
 
-def test_what_the_three_channels_are_can_be_said(tells_colours, paths):
+def test_what_the_three_channels_are_can_be_said(tells_colours, predictor, paths):
     red = np.full((40, 40, 3), TINTS["red"], np.uint8)
     answers = {
         colours: opened(tells_colours, paths, colours).read_picture(red, faces="given")[0]
@@ -63,7 +68,7 @@ def test_what_the_three_channels_are_can_be_said(tells_colours, paths):
     assert answers["bgr"].label == "blue"
     assert answers["gray"].confidence == pytest.approx(1 / 3)
     gray = cv2.cvtColor(red, cv2.COLOR_BGR2GRAY)
-    (of_gray,) = opened(tells_colours, paths).read_picture(gray, faces="given")
+    (of_gray,) = predictor.read_picture(gray, faces="given")
     assert of_gray.confidence == pytest.approx(1 / 3)
     with pytest.raises(ArtifactError, match="was trained on gray: --colours rgb is for models from elsewhere"):
         find_model(None, paths, colours="rgb")

@@ -191,8 +191,9 @@ def test_scores_on_different_images_stand_apart_with_their_intervals(page, site)
     model = find_model(FIRST, site.paths)
     answers = site.paths.cache / "answers" / f"{model.sha256}-{model.manifest.split_fingerprint[:16]}.npz"
     answers.parent.mkdir(parents=True)
-    truth = np.arange(700) % 7
-    np.savez(answers, truth=truth, predictions=truth)
+    numbers = np.arange(700, dtype=np.uint64)
+    said = {"truth": numbers % 7, "predicted": numbers % 7, "probabilities": np.ones((700, 7))}
+    np.savez(answers, labels=np.array(model.labels), hashes=numbers, **said)
     page.reload()
     expect(page.get_by_text("On the same 700 images: macro F1 100.0% to 100.0%")).to_be_visible()
 
