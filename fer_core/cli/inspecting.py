@@ -39,11 +39,6 @@ if TYPE_CHECKING:
 
     from fer_core.data.dataset import Dataset
 
-Classify = Callable[[np.ndarray], np.ndarray]
-"""Probabilities, float32 (n, labels), for faces uint8 (n, side, side, channels)."""
-Cut = Callable[[np.ndarray], Sequence[np.ndarray]]
-"""Takes a picture, uint8 BGR (height, width, 3), and gives what the network sees of each face in it."""
-
 
 def analyse_or_fail(console: Console, model: ModelFiles, request: LiveRequest) -> None:
     """Prints the analysis, or the saved one where the images are not there. Raises FerError for neither."""
@@ -146,7 +141,7 @@ def _saved(model: ModelFiles, folder: Path, fingerprints: tuple[str | None, str 
     return saved_analysis(folder, data_fingerprint=data, split_fingerprint=split, views=views, **own)
 
 
-def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> list[Classify]:
+def _classifiers(console: Console, model: ModelFiles, request: LiveRequest) -> list[Callable[[np.ndarray], np.ndarray]]:
     """Returns one for each core: LiteRT runs on one, Keras on all by itself."""
     runtime = request.settings.runtime
     # Uncalibrated: the analysis fits the temperature itself.
@@ -271,8 +266,11 @@ def _faces(console: Console, model: ModelFiles, request: LiveRequest) -> dict[st
     return found
 
 
-def _cut(model: ModelFiles, request: LiveRequest) -> Cut:
-    """Returns what cuts the faces out of a picture. Raises FerError where the detector cannot be had."""
+def _cut(model: ModelFiles, request: LiveRequest) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
+    """Returns what cuts the faces, as the network sees them, out of a picture, uint8 BGR (height, width, 3).
+
+    Raises FerError where the detector cannot be had.
+    """
     settings = request.settings
     if settings.faces == "given":
         return lambda picture_bgr: [face_input(picture_bgr, model)]

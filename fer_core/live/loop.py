@@ -40,22 +40,6 @@ CELLS = 6
 _MASK_BGR = (110, 110, 110)
 
 
-class Rate:
-    """How many frames a second there were in the last two seconds."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._ticks: deque[float] = deque()
-
-    def tick(self) -> float:
-        """Counts a frame, and returns frames a second; 0.0 before the second frame."""
-        self._ticks.append(self._clock())
-        while self._ticks[-1] - self._ticks[0] > RATE_SECONDS:
-            self._ticks.popleft()
-        span = self._ticks[-1] - self._ticks[0]
-        return (len(self._ticks) - 1) / span if span > 0 else 0.0
-
-
 class LiveLoop:
     """Reads until the source ends, the person at the screen wants to, or a sink has all that it wanted."""
 
@@ -78,7 +62,7 @@ class LiveLoop:
         self._source, self._predictor, self._draw = source, predictor, draw
         self._screen, self._sinks = screen, sinks
         self._before_each, self._wait = before_each, wait
-        self._rate, self._anonymize = Rate(), anonymize
+        self._anonymize, self._taken_at = anonymize, deque[float]()
 
     def run(self, *, capture: Sink | None = None) -> None:
         """Goes on until the end; `capture` is a sink for this time only.
@@ -105,7 +89,7 @@ class LiveLoop:
         predictions = tuple(self._predictor.read(frame))
         if self._anonymize != "none":
             frame = frame._replace(picture_bgr=anonymized(frame.picture_bgr, self._predictor.boxes, self._anonymize))
-        rate, stages, picture_bgr = self._rate.tick(), self._predictor.stage_seconds, None
+        rate, stages, picture_bgr = self._rate(), self._predictor.stage_seconds, None
         if any(sink.needs_picture for sink in sinks):
             began = time.perf_counter()
             picture_bgr = self._draw(frame, predictions, rate)
@@ -115,6 +99,15 @@ class LiveLoop:
             sink.write(shown)
         if self._screen:
             self._screen.show(shown)
+
+    def _rate(self) -> float:
+        """Counts a frame, and returns frames a second over the last two; 0.0 before the second frame."""
+        taken_at = self._taken_at
+        taken_at.append(time.monotonic())
+        while taken_at[-1] - taken_at[0] > RATE_SECONDS:
+            taken_at.popleft()
+        span = taken_at[-1] - taken_at[0]
+        return (len(taken_at) - 1) / span if span > 0 else 0.0
 
 
 class LiveView:

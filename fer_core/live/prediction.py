@@ -194,7 +194,10 @@ class EmotionPredictor:
             pictures = face_input(picture, self.classifier)[np.newaxis]
         else:
             picture_gray = gray(picture)
-            found = self._find(picture, picture_gray)
+            if self.detector is None:
+                hint = "Open it with a detector, or say that the picture is a face already."
+                raise ConfigError("This predictor has no detector, and cannot find faces.", hint=hint)
+            found = found_faces(picture, picture_gray, self.detector, self.classifier)
             if not found:
                 return []
             seen = picture_gray if self.classifier.colours == "gray" else picture
@@ -232,14 +235,6 @@ class EmotionPredictor:
                 if frame is not None:
                     found = self.read_picture(frame.picture_bgr) if opened.is_still else live.read(frame)
                     yield Shown(frame, tuple(found), None, stage_seconds=live.stage_seconds)
-
-    def _find(self, picture: np.ndarray, picture_gray: np.ndarray) -> list[Face]:
-        if self.detector is None:
-            raise ConfigError(
-                "This predictor has no detector, and cannot find faces.",
-                hint="Open it with a detector, or say that the picture is a face already.",
-            )
-        return found_faces(picture, picture_gray, self.detector, self.classifier)
 
 
 def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:

@@ -131,7 +131,10 @@ class Tracker:
         self.tracks = list(lasting)
         seen = [track.box for track in self.tracks if track.is_found]
         new = (face for place, face in enumerate(faces) if place not in pairs.values())
-        self.tracks += [Track(face, seconds) for face in new if all(_share(face.box, box) <= _INSIDE for box in seen)]
+        for face in new:
+            area = max(face.box.width * face.box.height, 1e-9)
+            if all(common_area(face.box, box) / area <= _INSIDE for box in seen):
+                self.tracks.append(Track(face, seconds))
         for track in self.tracks:
             is_certain = track.found_at - track.first_at >= CERTAIN_SECONDS
             if track.person is None and (is_certain or not self._has_checked):
@@ -178,11 +181,6 @@ def _cost(box: Box, other: Box) -> float:
     """Returns 0 for equal boxes, more for less overlap and for more distance (in widths of the face)."""
     size = math.sqrt(max(box.width * other.width, 1e-9))
     return 1 - overlap(box, other) + math.dist(_centre(box), _centre(other)) / size
-
-
-def _share(box: Box, other: Box) -> float:
-    """Returns how much of `box` lies inside `other`, 0..1."""
-    return common_area(box, other) / max(box.width * box.height, 1e-9)
 
 
 def _centre(box: Box) -> tuple[float, float]:
