@@ -133,6 +133,7 @@ def test_a_window_shows_the_picture_and_tells_the_keys(x_server):
         while not select.select([child.stdout], [], [], 0.5)[0]:
             subprocess.run(["xdotool", "key", "x"], env=environment, check=True)
         while PAINTED not in colours_of(screen):  # it is painted some time after it takes keys
+            assert child.poll() is None
             time.sleep(0.05)
         colours = colours_of(screen)
         keys = ["key", "s", "key", "x", "key", "Left", "key", "H", "key", "Escape"]
