@@ -76,10 +76,10 @@ def rows_of(path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("detector", "name", "emotion"), [("haar", "photo_happy.jpg", "happy"), ("yunet", "photo_surprise.jpg", "surprise")]
+    ("finder", "name", "emotion"), [("haar", "photo_happy.jpg", "happy"), ("yunet", "photo_surprise.jpg", "surprise")]
 )
-def test_a_photograph_is_read_with_either_detector(media, read_here, name, emotion, detector):
-    answer = read_here(media / name, "--detector", detector)
+def test_a_photograph_is_read_with_either_detector(media, read_here, name, emotion, finder):
+    answer = read_here(media / name, "--detector", finder)
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith(f"{name}: {emotion} ")
 

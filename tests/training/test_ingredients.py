@@ -46,12 +46,13 @@ def begins(monkeypatch):
     return begins
 
 
-@pytest.mark.parametrize("views", [0, 6], ids=["teacher at every step", "fixed views"])
-def test_a_distillation_with_everything_goes_on_to_the_same_bits_with_larger_pictures_in_one_fit(
-    begun, paths, trained_run, begins, views
-):
-    flip = {} if views else {"alternating_flip": True}
-    whole, dataset = begun(**EVERYTHING, **flip, teacher=(str(trained_run.model_h5),), teacher_views=views)
+@pytest.mark.parametrize(
+    "own",
+    [{"alternating_flip": True}, {"teacher_views": 6, "progressive_sizes": ()}],
+    ids=["teacher at every step", "fixed views"],
+)
+def test_a_distillation_with_everything_goes_on_to_the_same_bits_in_one_fit(begun, paths, trained_run, begins, own):
+    whole, dataset = begun(**EVERYTHING | own, teacher=(str(trained_run.model_h5),))
     after_two = whole.folder.with_name(f"{whole.id}-copy")
     expected = killed_after(3, whole, dataset, paths, copies={2: after_two})
     assert_same_bits(killed_after(3, Run(after_two, paths.history), dataset, paths), expected)
