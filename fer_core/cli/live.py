@@ -131,20 +131,16 @@ class LiveSettings(Settings):
 
 
 _ENDS = {
-    "list_layers": "--list-layers only lists them, and ends.",
-    "explain": "--explain takes the pictures itself, and --folder says where its figures go.",
-    "analyze": "--analyze reads no faces; --data says which images it takes.",
-    "study": "--study shows nothing; its tables are in its own folder.",
-    "benchmark": "--benchmark draws its faces itself.",
+    "list_layers": ("--list-layers only lists them, and ends.", ()),
+    "explain": (
+        "--explain takes the pictures itself, and --folder says where its figures go.",
+        ("folder", "json_lines"),
+    ),
+    "analyze": ("--analyze reads no faces; --data says which images it takes.", ("folder", "json_lines")),
+    "study": ("--study shows nothing; its tables are in its own folder.", ("source",)),
+    "benchmark": ("--benchmark draws its faces itself.", ("folder", "json_lines")),
 }
-"""What ends without a live view, each with a hint where it stands beside a flag that it has no use for."""
-_TAKES = {
-    "list_layers": (),
-    "explain": ("folder", "json_lines"),
-    "analyze": ("folder", "json_lines"),
-    "study": ("source",),
-    "benchmark": ("folder", "json_lines"),
-}
+"""What ends without a live view: a hint where it stands beside a flag that it has no use for, and those that it has."""
 _NEEDED_BY = {
     "explain": ("PICTURE", ("layer", "emotion")),
     "analyze": ("", ("label_map", "votes", "views", "robustness")),
@@ -196,13 +192,11 @@ def _check_together(settings: LiveSettings) -> None:
         if name is not None:
             needed = f"--{other} {value}".rstrip()
             raise ConfigError(f"--{name.replace('_', '-')} is used with --{other}.", hint=f"Give {needed} too.")
-    for asked in (name for name in _ENDS if name in given):
-        others = [
-            name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name not in (asked, *_TAKES[asked])
-        ]
-        if others:
-            first, second = (f"--{name.replace('_', '-')}" for name in (asked, others[0]))
-            raise ConfigError(f"{first} and {second} do not go together.", hint=_ENDS[asked])
+    for asked, (hint, takes) in _ENDS.items():
+        others = (name for name in (*_ENDS, *_OF_THE_LIVE_VIEW) if name in given and name not in (asked, *takes))
+        if asked in given and (other := next(others, None)):
+            first, second = (f"--{name.replace('_', '-')}" for name in (asked, other))
+            raise ConfigError(f"{first} and {second} do not go together.", hint=hint)
     if settings.detector == "haar" and settings.detector_model is not None:
         raise ConfigError("--detector haar has no use for --detector-model.", hint="Leave one of the two out.")
 

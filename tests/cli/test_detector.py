@@ -249,7 +249,7 @@ def test_explain_of_a_folder_draws_maps_and_grad_cam_for_each_face_and_names_wha
     happy, mountain = ((media / name).read_bytes() for name in ("photo_happy.jpg", "mountain.jpg"))
     for name, content in (("a.jpg", happy), ("a.jpeg", happy), ("b.jpg", mountain), ("c.jpg", happy[:300])):
         (pictures / name).write_bytes(content)
-    flags = ("--explain", pictures, "--emotion", "sad", "--folder", kept)
+    flags = ("--explain", pictures, "--emotion", "sad", "--folder", kept, "--model", "tiny")
     answer = run_detector(*flags, paths=paths, environment=yunet)
     assert (answer.code, answer.err) == (0, "")
     assert sorted(path.name for path in kept.iterdir()) == ["a.png", "a_2.png"]
@@ -274,11 +274,11 @@ def test_a_layer_that_there_is_not_leaves_no_folder_and_those_that_there_are_are
     kept = folder / "kept"
     request = parse(["--explain", str(media / "photo_happy.jpg"), "--faces=given", "--layer=foo", f"--folder={kept}"])
     with pytest.raises(ConfigError, match="foo") as caught:
-        explain_pictures(find_model(None, paths), request)
+        explain_pictures(find_model("tiny", paths), request)
     assert caught.value.hint == "--list-layers lists them."
     assert not kept.exists()
     capfd.readouterr()
-    list_layers(find_model(None, paths), parse(["--list-layers"]))
+    list_layers(find_model("tiny", paths), parse(["--list-layers"]))
     shown = capfd.readouterr().out
     assert shown.count("default for maps") == shown.count("Grad-CAM") == 1
     assert " 1 maps" not in shown
