@@ -18,8 +18,7 @@ from tyro.conf import arg
 from fer_core.errors import ConfigError, FerError
 from fer_core.job.job import ENDED, Job
 from fer_core.job.progress import Look, SearchProgress, about, in_words, run_progress, search_progress, trial_metadata
-from fer_core.store.run import Run, Status
-from fer_core.store.run_notes import notes_of
+from fer_core.store.run import Run, Status, notes_of
 from fer_core.training.report import duration, epoch_line
 from fer_core.tuning.stage import parse_trial_name
 from fer_core.tuning.state import list_searches

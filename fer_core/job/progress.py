@@ -11,8 +11,7 @@ from fer_core.job.job import End, Job, job_ids, open_ids, open_job
 from fer_core.paths import Paths
 from fer_core.store.files import utc_now
 from fer_core.store.lock import is_taken
-from fer_core.store.run import Run, State, read_metrics
-from fer_core.store.run_notes import notes_of
+from fer_core.store.run import Run, State, notes_of, read_metrics
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.stage import parse_trial_name, slot_count, slot_lock, work_left
