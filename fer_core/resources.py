@@ -7,11 +7,13 @@ Cores and memory are fewer than the machine has where a container or cgroup says
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import filelock
 import psutil
+
+PROJECT = Path(__file__).parents[1]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
@@ -94,6 +96,12 @@ def _quota(folder: Path) -> float | None:
         return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
     except (OSError, ValueError):  # "max" is no limit
         return None
+
+
+def child_environment(environ: Mapping[str, str] = os.environ, **more: str) -> dict[str, str]:
+    """Returns the environment of a process whose Python finds this project, whatever folder it works in."""
+    folders = os.pathsep.join(filter(None, (str(PROJECT), environ.get("PYTHONPATH"))))
+    return {**environ, "PYTHONPATH": folders, **more}
 
 
 def sync(path: Path) -> None:

@@ -28,7 +28,7 @@ from fer_core.store.files import (
     write_atomically,
     write_json,
 )
-from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions, is_run_id
+from fer_core.store.manifest import Kind, Manifest, checked_id, checkout_commit, installed_versions
 from fer_core.store.run import Run, State
 
 UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
@@ -64,7 +64,7 @@ def create_run(
     """
     runs = paths.models / "runs"
     if run_id is not None:
-        _check_name(run_id, "run id")
+        checked_id(run_id, "run id")
         if (runs / run_id / "manifest.json").is_file():
             return open_run(paths, run_id)
     timestamp = clock()
@@ -113,7 +113,7 @@ def new_run_id(
 
 def open_run(paths: Paths, run_id: str) -> Run:
     """Returns an existing run. Raises ArtifactError if there is none of that id, or it is no id."""
-    _check_name(run_id, "run id")
+    checked_id(run_id, "run id")
     folder = paths.models / "runs" / run_id
     if (folder / "manifest.json").is_file():
         return Run(folder, paths.history)
@@ -171,7 +171,7 @@ def _can_be_resumed(run: Run) -> bool:
 def _history_folder(paths: Paths, kind: Kind, parent: str | None) -> Path:
     if parent is None or kind != "trial":
         return paths.history
-    _check_name(parent, "search id")
+    checked_id(parent, "search id")
     return paths.history / f"search_{parent.removeprefix('search_')}"
 
 
@@ -214,8 +214,3 @@ def _write_files(folder: Path, manifest: Manifest) -> None:
     if not (folder / "manifest.json").is_file():
         write_json(folder / "state.json", State(epochs=manifest.config.epochs).model_dump())
         write_atomically(folder / "manifest.json", manifest.to_json())
-
-
-def _check_name(name: str, what: str) -> None:
-    if not is_run_id(name):
-        raise ArtifactError(f"{name[:200]!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")

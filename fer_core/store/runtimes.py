@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, first_line
 from fer_core.store.inspection import check_is_file
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
@@ -218,10 +218,8 @@ def _opened(path: Path, threads: int) -> "Interpreter":
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read as a LiteRT model: {(str(error).strip() or 'no reason given').splitlines()[0]}",
-            hint=_KERAS_INSTEAD,
-        ) from error
+        message = f"{path} cannot be read as a LiteRT model: {first_line(error)}"
+        raise ArtifactError(message, hint=_KERAS_INSTEAD) from error
     return interpreter
 
 
@@ -239,7 +237,5 @@ def _session(path: Path, threads: int):
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of ONNX Runtime's C++ have no common parent
-        first_line = (str(error).strip() or "no reason given").splitlines()[0][:200]
-        raise ArtifactError(
-            f"{path} cannot be read as an ONNX model: {first_line}", hint="Get it once more from its maker."
-        ) from error
+        message = f"{path} cannot be read as an ONNX model: {first_line(error)}"
+        raise ArtifactError(message, hint="Get it once more from its maker.") from error
