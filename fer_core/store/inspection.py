@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fer_core.errors import ArtifactError, first_line, missing_package
 from fer_core.resources import child_environment, limit_memory, memory_bytes
 from fer_core.store.architecture import ModelMetadata, first_objection, metadata_of
-from fer_core.store.model_parts import network_beside, read_network
-from fer_core.store.older_keras import current_description, is_of_keras_1
+from fer_core.store.foreign import current_description, is_of_keras_1, network_beside, read_network
 
 if TYPE_CHECKING:
     import h5py
