@@ -15,10 +15,9 @@ from pydantic.fields import FieldInfo
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
 from fer_core.cli.command_line import peek
-from fer_core.config import Settings, TrainConfig
-from fer_core.data.default_source import find_source
-from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
-from fer_core.job.arguments import ARGUMENTS, TASKS, TrainArguments, TuneArguments, train_config, validate
+from fer_core.config import TrainConfig
+from fer_core.errors import ConfigError, JobError, did_you_mean
+from fer_core.job.arguments import ARGUMENTS, TASKS, validate
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
@@ -92,8 +91,7 @@ def rerun(
 
 def _submit(context: Context, task: str, arguments: dict[str, Any], *, dry_run: bool) -> None:
     """Sends a job and says where it is and how to watch it; with `dry_run` only shows it. Raises FerError."""
-    if _has_no_data(context, validate(task, arguments)):
-        context.say("No data set was named, and there is no default one here: workers take theirs ($FER_DATA, ./data).")
+    validate(task, arguments)
     if dry_run:
         context.say(f"Not sent: {task}")
         context.say_json(arguments)
@@ -162,21 +160,6 @@ def resume(context: Context, name: str) -> None:
     job = resume_job(context.paths, name)
     context.say(f"{name} goes on as {job.id} in the queue {job.queue}. {_send(context, job)}")
     context.say(f"Watch:  python -m jobs status {job.id} --follow")
-
-
-def _has_no_data(context: Context, arguments: Settings) -> bool:
-    """Whether a search or a new training names no images, and this machine would not find any either."""
-    if isinstance(arguments, TrainArguments):
-        data = arguments.run or train_config(arguments).data
-    elif isinstance(arguments, TuneArguments):
-        data = arguments.data
-    else:
-        return False
-    try:
-        find_source(data, context.environ)
-    except DatasetError:
-        return True
-    return False
 
 
 def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:

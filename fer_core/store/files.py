@@ -146,6 +146,11 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def in_folder(name: str) -> property:
+    """Returns the path of that name in the `folder` of what has it: a run, a job, a search."""
+    return property(lambda owner: owner.folder / name)
+
+
 def temporary_beside(path: Path) -> Path:
     """Returns a hidden, unused name in the folder of `path`, with its suffix (by which Keras chooses a format)."""
     owner = f"{_host_mark()}-{os.getpid()}-{secrets.token_hex(4)}"

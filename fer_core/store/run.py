@@ -18,6 +18,7 @@ from fer_core.resources import file_lock
 from fer_core.store.files import (
     Clock,
     full_disk_named,
+    in_folder,
     parse_json,
     plain,
     read_json,
@@ -53,10 +54,6 @@ class State(BaseModel):
     finished_utc: Timestamp | None = None
 
 
-def _in_folder(name: str) -> property:
-    return property(lambda run: run.folder / name)
-
-
 @dataclass(frozen=True)
 class Run:
     """A run on disk. Nothing is kept in memory: manifest and state are read anew each time."""
@@ -65,19 +62,19 @@ class Run:
     history: Path
     """The folder of all runs' history CSVs."""
 
-    model_h5 = _in_folder("model.h5")
-    model_tflite = _in_folder("model.tflite")
-    model_int8 = _in_folder("model_int8.tflite")
-    architecture_json = _in_folder("model.json")
-    labels_json = _in_folder("labels.json")
-    metrics_jsonl = _in_folder("metrics.jsonl")
-    log_txt = _in_folder("log.txt")
-    checkpoint = _in_folder("checkpoint")
-    plots = _in_folder("plots")
-    evaluation_json = _in_folder("evaluation.json")
-    answers_npz = _in_folder("answers.npz")
-    audit_json = _in_folder("audit.json")
-    training_images = _in_folder("training_images.bin")
+    model_h5 = in_folder("model.h5")
+    model_tflite = in_folder("model.tflite")
+    model_int8 = in_folder("model_int8.tflite")
+    architecture_json = in_folder("model.json")
+    labels_json = in_folder("labels.json")
+    metrics_jsonl = in_folder("metrics.jsonl")
+    log_txt = in_folder("log.txt")
+    checkpoint = in_folder("checkpoint")
+    plots = in_folder("plots")
+    evaluation_json = in_folder("evaluation.json")
+    answers_npz = in_folder("answers.npz")
+    audit_json = in_folder("audit.json")
+    training_images = in_folder("training_images.bin")
 
     @property
     def id(self) -> str:
@@ -190,12 +187,6 @@ class MetricsWriter:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> "MetricsWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _close_torn_line(self) -> None:
         """Also before each line: an earlier write may have stopped halfway at a full disk."""

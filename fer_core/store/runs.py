@@ -8,9 +8,7 @@ import difflib
 import re
 import secrets
 import shutil
-from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from fer_core.config import TrainConfig
@@ -38,7 +36,6 @@ SHIPPED = _OF_CHECKOUT if _OF_CHECKOUT.is_dir() else _OF_WHEEL
 SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
 SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
 _NO_RUNS = "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
-_FOUR_HEX_DIGITS = partial(secrets.token_hex, 2)
 
 
 def create_run(
@@ -53,7 +50,6 @@ def create_run(
     history_header: str = "",
     run_id: str | None = None,
     clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
 ) -> Run:
     """Returns a new run that waits to be trained: its folder with manifest and state, and its history CSV.
 
@@ -86,7 +82,7 @@ def create_run(
         runs.mkdir(parents=True, exist_ok=True)
         sweep(runs)
         while True:
-            id_ = run_id or new_run_id(config, recipe=recipe, clock=lambda: timestamp, random_mark=random_mark)
+            id_ = run_id or new_run_id(config, recipe=recipe, clock=lambda: timestamp)
             folder, manifest = runs / id_, Manifest(run_id=id_, **fields)
             if _create_folder(folder, manifest):
                 break
@@ -99,16 +95,10 @@ def create_run(
     return Run(folder, paths.history)
 
 
-def new_run_id(
-    config: TrainConfig,
-    *,
-    recipe: str | None = None,
-    clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
-) -> str:
+def new_run_id(config: TrainConfig, *, recipe: str | None = None, clock: Clock = utc_now) -> str:
     """Returns an id for a run that `create_run` makes later, so that it can be noted before there is a folder."""
     slug = re.sub(r"[^A-Za-z0-9_]+", "_", recipe or config.network).strip("_")[:60] or "run"
-    return f"{clock():%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
+    return f"{clock():%Y%m%d-%H%M%S}-{slug}-{_mark()}"
 
 
 def open_run(paths: Paths, run_id: str) -> Run:
@@ -157,6 +147,10 @@ def came_with_the_project(folder: Path) -> bool:
 def run_name(folder: Path) -> str:
     """Returns how the model in a run's folder is named: by the run's id, or by shipped/NAME."""
     return f"shipped/{folder.name}" if came_with_the_project(folder) else folder.name
+
+
+def _mark() -> str:
+    return secrets.token_hex(2)
 
 
 def _can_be_resumed(run: Run) -> bool:

@@ -22,6 +22,7 @@ from fer_core.store.files import (
     Clock,
     create_atomically,
     full_disk_named,
+    in_folder,
     read_whole,
     sweep,
     utc_now,
@@ -48,6 +49,11 @@ class Search:
     folder: Path
     paths: Paths
 
+    state_json = in_folder("state.json")
+    state_backup = in_folder("state.json.bak")
+    trials_csv = in_folder("trials.csv")
+    best_toml = in_folder("best.toml")
+
     @property
     def id(self) -> str:
         return self.folder.name
@@ -66,25 +72,9 @@ class Search:
         return self.plan.parameters
 
     @property
-    def state_json(self) -> Path:
-        return self.folder / "state.json"
-
-    @property
-    def state_backup(self) -> Path:
-        return self.folder / "state.json.bak"
-
-    @property
     def exists(self) -> bool:
         """Whether there is a search, and no folder alone."""
         return self.state_json.is_file() or self.state_backup.is_file()
-
-    @property
-    def trials_csv(self) -> Path:
-        return self.folder / "trials.csv"
-
-    @property
-    def best_toml(self) -> Path:
-        return self.folder / "best.toml"
 
     def run_folder(self, run_id: str) -> Path:
         """Returns where the run of a trial lies, also before there is one."""

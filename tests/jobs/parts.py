@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -111,7 +112,7 @@ def evaluation_of(quality: float):
 
 def write_epochs(run: Run, count: int, *, seconds: float = 10.0, scores: Sequence[float] = ()) -> None:
     """Tells of finished epochs as a training does."""
-    with MetricsWriter(run.metrics_jsonl) as metrics:
+    with closing(MetricsWriter(run.metrics_jsonl)) as metrics:
         for epoch in range(1, count + 1):
             score = scores[epoch - 1] if scores else 0.1 * epoch
             metrics.write("epoch", **epoch_row(epoch, score, seconds))

@@ -62,24 +62,6 @@ def test_the_defaults_of_a_training_are_those_of_its_recipe(ask):
 
 
 @pytest.mark.parametrize(
-    ("line", "is_said"),
-    [
-        ("train", True),
-        ("train --data photographs.zip", False),
-        ("train --run some-run", False),
-        ("tune", True),
-        ("tune --data photographs.zip", False),
-        ("retrain", False),
-    ],
-)
-def test_who_names_no_data_set_where_there_is_none_by_default_is_told(ask, monkeypatch, line, is_said):
-    sentence = "No data set was named, and there is no default one here"
-    assert (sentence in ask("submit", *line.split(), "--dry-run").out) == is_said
-    monkeypatch.setenv("FER_DATA", "photographs.zip")
-    assert sentence not in ask("submit", *line.split(), "--dry-run").out
-
-
-@pytest.mark.parametrize(
     ("line", "problem", "hint"),
     [
         ("submit tune --recipe atention", "There is no recipe 'atention'", "Did you mean 'attention'?"),
