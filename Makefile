@@ -79,9 +79,9 @@ soak-jobs: $(READY)
 # What docker-compose.yml asks for: random passwords and whose the files are, but root (sudo make) is nobody in a container.
 # Whole from its first instant, and never overwritten.
 compose-env:
-	@test -e .env || { umask 077; new=$$(mktemp .env.XXXXXX) && { echo "# Secrets of docker-compose.yml."; \
+	@test -e .env || { umask 077; new=.env.$$$$.part; { echo "# Secrets of docker-compose.yml."; \
 		for name in $(PASSWORDS); do echo "$$name=$$(od -An -vtx1 -N24 /dev/urandom | tr -d ' \n')"; done; \
-		test $$(id -u) = 0 || { echo "FER_UID=$$(id -u)"; echo "FER_GID=$$(id -g)"; }; } > $$new; ln $$new .env; rm $$new; }
+		test $$(id -u) = 0 || { echo "FER_UID=$$(id -u)"; echo "FER_GID=$$(id -g)"; }; } > $$new && ln $$new .env; rm -f $$new; }
 	@for name in $(PASSWORDS); do grep -q "^$$name=." .env || { echo "Error: .env does not set $$name." >&2; \
 		echo "Add the line $$name=… yourself, or move the file away and run this again." >&2; exit 2; }; done
 	@echo ".env has all passwords and stays as it is. Next: docker compose up -d"

@@ -26,7 +26,7 @@ from job_server import BEAT, BROKER, JobServer, search_problems, wait_until
 from kills import Outcome, leftovers, outcome, torn_files
 
 from fer_core.errors import FerError
-from fer_core.store.lock import read_notes
+from fer_core.resources import read_notes
 from fer_core.store.run import Run, read_metrics
 from fer_core.store.runs import open_run
 from fer_core.tuning.state import Search, list_searches, load_state

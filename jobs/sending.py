@@ -22,7 +22,7 @@ from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
 from fer_core.recipes import RECIPES, starting_config
-from fer_core.store.lock import is_taken
+from fer_core.resources import is_taken
 from fer_core.store.runs import open_run
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.stage import parse_trial_name
@@ -30,15 +30,8 @@ from jobs.console import Context, flag, given, new_table
 
 CANCEL_SECONDS = 12.0  # a training that is asked to end has six seconds for it, and then is killed
 _ASK_SECONDS = 0.5
-_MEANT = {
-    "tune": "--recipe",
-    "train": "--recipe",
-    "retrain": "--recipe",
-    "evaluate": "--run",
-    "read": "--source",
-    "gc": "--keep-days",
-}
-"""What a value that stands alone is most likely for."""
+_MEANT = {"evaluate": "--run", "read": "--source", "gc": "--keep-days"}
+"""What a value that stands alone is most likely for, if not for --recipe."""
 _JSON = {  # an example of each
     "start_from": '[{"learning_rate": 0.001}]',
     "ranges": '{"learning_rate": [0.0001, 0.01]}',
@@ -174,7 +167,7 @@ def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     if "settings" in ARGUMENTS[task].model_fields:
         flags.append(flag("set", Pairs, default=(), help=_SET_HELP, metavar="NAME=VALUE"))
     flags.append(flag("dry_run", FlagCreatePairsOff[bool], default=False, help=_SHOW_HELP))
-    values = given(flags, argv, name=f"submit {task}", about=TASKS[task], positional=_MEANT[task])
+    values = given(flags, argv, name=f"submit {task}", about=TASKS[task], positional=_MEANT.get(task, "--recipe"))
     changed = {one.name: values[one.name] for one in flags if values[one.name] != one.default}
     dry_run, pairs = changed.pop("dry_run", False), _settings(changed.pop("set", ()))
     arguments = {name: _from_json(name, value) if name in _JSON else value for name, value in changed.items()}

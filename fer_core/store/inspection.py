@@ -167,16 +167,12 @@ def _inspected_h5(path: Path) -> tuple[Any, str]:
         version = file.attrs.get("keras_version", "")
         _refuse(path, _weights_objection(file))
     if description is None:
-        description = _description_beside(path)
+        network = network_beside(path)
+        if network is None:
+            finding = "it holds weights only, without the network that they belong to"
+            raise _unreadable(path, finding, hint=_WEIGHTS_ONLY.format(path.stem.removesuffix(".weights")))
+        description = read_network(network)
     return description, version.decode(errors="replace") if isinstance(version, bytes) else str(version)
-
-
-def _description_beside(path: Path) -> Any:
-    network = network_beside(path)
-    if network is None:
-        finding = "it holds weights only, without the network that they belong to"
-        raise _unreadable(path, finding, hint=_WEIGHTS_ONLY.format(path.stem.removesuffix(".weights")))
-    return read_network(network)
 
 
 def _no_model(path: Path) -> ArtifactError:

@@ -58,8 +58,11 @@ def _text(path: Path) -> str:
 
 
 def _of_json(content: Any) -> list[str]:
-    while isinstance(content, dict) and (name := next((one for one in _INSIDE if _holds(content, one)), None)):
-        content = content[name]
+    while isinstance(content, dict):
+        inside = next((content[name] for name in _INSIDE if isinstance(content.get(name), dict | list)), None)
+        if inside is None:
+            break
+        content = inside
     if isinstance(content, list) and all(isinstance(label, str) for label in content):
         return content
     pairs = list(content.items()) if isinstance(content, dict) else []
@@ -68,10 +71,6 @@ def _of_json(content: Any) -> list[str]:
     if pairs and all(isinstance(label, str) and type(number) is int for label, number in pairs):
         return _in_order(pairs)
     raise ValueError("it is neither a list of names nor an object of names and numbers")
-
-
-def _holds(content: dict[str, Any], name: str) -> bool:
-    return isinstance(content.get(name), dict | list)
 
 
 def _of_lines(text: str) -> list[str]:
