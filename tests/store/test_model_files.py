@@ -15,7 +15,7 @@ from fer_core.paths import Paths
 from fer_core.store import model_files, runs
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
 from fer_core.store.files import file_sha256, write_json
-from fer_core.store.label_files import save_labels
+from fer_core.store.foreign import save_labels
 from fer_core.store.model_files import find_model, int8_file, litert_file
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import SHIPPED_BEST, create_run
