@@ -31,8 +31,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import Split, load_dataset
 from fer_core.data.face_picture import gray, network_input
 from fer_core.faces import Box
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import Framing, crop_face
+from fer_core.faces.framing import Framing, aligned, crop_face
 from fer_core.live.classifier import make_classifier
 from fer_core.paths import Paths
 from fer_core.store.files import read_json

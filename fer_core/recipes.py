@@ -74,9 +74,19 @@ def compact() -> TrainConfig:
 
 
 _PATIENT = {
-    **{"optimizer": "sgd", "learning_rate": 0.1, "schedule": "cosine", "warmup_epochs": 2, "batch_size": 128},
-    **{"keep": "last", "validation_fraction": 0.03, "ema": 0.998, "mixup": 0.2, "mixup_probability": 0.3},
-    **{"contrast": 0.2, "brightness": 0.1, "camera": 0.1},
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "schedule": "cosine",
+    "warmup_epochs": 2,
+    "batch_size": 128,
+    "keep": "last",
+    "validation_fraction": 0.03,
+    "ema": 0.998,
+    "mixup": 0.2,
+    "mixup_probability": 0.3,
+    "contrast": 0.2,
+    "brightness": 0.1,
+    "camera": 0.1,
 }
 """What our own recipes for long trainings have in common."""
 _FROM_THE_BEST = {"teacher": ("best",), "teacher_weight": 0.9, "teacher_views": 10}
@@ -127,8 +137,13 @@ def ferplus() -> TrainConfig:
 
 
 _WIDE = {
-    **{"stem": 64, "filters": [64, 128, 256, 512], "blocks": [2, 2, 2, 2], "strides": [1, 2, 2, 2]},
-    **{"activation": "silu", "head": 0, "stochastic_depth": 0.1},
+    "stem": 64,
+    "filters": [64, 128, 256, 512],
+    "blocks": [2, 2, 2, 2],
+    "strides": [1, 2, 2, 2],
+    "activation": "silu",
+    "head": 0,
+    "stochastic_depth": 0.1,
 }
 """Options of the network resnet: ResNet-18."""
 

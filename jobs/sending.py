@@ -16,12 +16,12 @@ from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
 from fer_core.cli.command_line import peek
 from fer_core.config import Settings, TrainConfig
-from fer_core.data.default_source import find_source
 from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, TrainArguments, TuneArguments, train_config, validate
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
+from fer_core.paths import find_source
 from fer_core.recipes import RECIPES, starting_config
 from fer_core.store.lock import is_taken
 from fer_core.store.runs import open_run

@@ -14,14 +14,13 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.cache import CachedImages, cached_images
 from fer_core.data.contents import MORE_IMAGES, TRAINING_PARTS, BadImage, Contents, Source, fingerprint
-from fer_core.data.default_source import find_source
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
 from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
 from fer_core.labels import known_label
-from fer_core.paths import Paths, expanded
+from fer_core.paths import Paths, expanded, find_source
 
 
 def ignore(text: str) -> None:

@@ -17,8 +17,7 @@ from fer_core.data.contents import Contents, Picture, Source
 from fer_core.data.face_picture import UnreadablePictureError, gray
 from fer_core.data.report import DataReport
 from fer_core.data.tree import Box
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import common_area, crop_face, find_faces, square_of
+from fer_core.faces.framing import aligned, common_area, crop_face, find_faces, square_of
 from fer_core.paths import Paths
 
 CROP_PIXELS = 128

@@ -15,7 +15,6 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.archive import file_source, is_text, opener
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Listing, Picture, Source
-from fer_core.data.default_source import SAMPLE_HINT
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import pixel_rows
@@ -36,7 +35,7 @@ from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.data.tree import Tree
 from fer_core.errors import DatasetError, printable
-from fer_core.paths import Paths, checked_status, expanded
+from fer_core.paths import SAMPLE_HINT, Paths, checked_status, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""

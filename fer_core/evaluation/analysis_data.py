@@ -12,14 +12,16 @@ from fer_core.errors import ArtifactError, DatasetError, FerError
 from fer_core.evaluation.analysis import Analysis, Calibration, ConfusedPair, WrongFace
 from fer_core.evaluation.calibration import (
     ENOUGH_IMAGES,
+    answered_at,
     error_of,
     fitted_on,
     meaning_of,
     reliability,
+    risk_coverage,
+    thinned,
     useful_temperature,
     with_temperature,
 )
-from fer_core.evaluation.class_matching import class_numbers, classes_not_scored, of_known_classes
 from fer_core.evaluation.metrics import (
     Evaluation,
     check_outputs,
@@ -28,7 +30,7 @@ from fer_core.evaluation.metrics import (
     precision_recall,
     wilson_interval,
 )
-from fer_core.evaluation.risk import answered_at, risk_coverage, thinned
+from fer_core.evaluation.predict import NEEDED, class_numbers, classes_not_scored, of_known_classes
 from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles, ignore
@@ -41,8 +43,6 @@ Classify = Callable[["Split"], np.ndarray]
 
 MOST_CONFUSED, MOST_WRONG = 6, 24
 SAME_TEMPERATURE = 0.02  # two temperatures that differ by less give the same percentages
-
-_NEEDED = "The analysis needs the test images: give them with --data PATH."
 
 
 class FoundData(NamedTuple):
@@ -79,18 +79,18 @@ def data_for(
         return FoundData(of_known_classes(dataset, model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
-        return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
+        return FoundData(None, f"It is not known what {model.name} was trained on. {NEEDED}")
     names = [name for name in dict.fromkeys((manifest.data_source, manifest.config.data)) if name]
     source = next(filter(_is_there, names), None)
     if source is None:
         named = " ".join(filter(None, (manifest.data_name, f"({names[0]})" if names else "")))
-        return FoundData(None, f"{named} is not here. {_NEEDED}")
+        return FoundData(None, f"{named} is not here. {NEEDED}")
     try:
         class_numbers(model.labels, (dataset := _loaded(model, source, paths, report)).labels)
     except DatasetError as error:
-        return FoundData(None, f"{error} {_NEEDED}")
+        return FoundData(None, f"{error} {NEEDED}")
     if dataset.fingerprint != manifest.data_fingerprint:
-        reason = f"{source} does not hold the images any more that {model.name} was trained on. {_NEEDED}"
+        reason = f"{source} does not hold the images any more that {model.name} was trained on. {NEEDED}"
         return FoundData(None, reason)
     return FoundData(dataset)
 

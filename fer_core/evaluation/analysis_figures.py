@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fer_core.evaluation.analysis import Analysis, WrongFace
+    from fer_core.evaluation.calibration import Answered
     from fer_core.evaluation.explain import Explanation
-    from fer_core.evaluation.risk import Answered
 
 RIGHT, TOO_CONFIDENT, TOO_MODEST = "#0072B2", "#F0B48C", "#8CC6EC"
 SHEET_COLUMNS = 6

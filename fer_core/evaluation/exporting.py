@@ -11,8 +11,7 @@ import numpy as np
 
 from fer_core import faces
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.class_matching import class_numbers
-from fer_core.evaluation.predict import predict, predict_side_by_side
+from fer_core.evaluation.predict import class_numbers, predict, predict_side_by_side
 from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.architecture import in_range

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_core.data.augment import as_seen_by_a_camera, erased
-from fer_core.data.views import MOST_VIEWS, view, views_in_turn
+from fer_core.evaluation.predict import MOST_VIEWS, view, views_in_turn
 
 NEVER, ALWAYS = 1.0, -1.0
 """Draws that are above and below every probability."""

@@ -18,8 +18,7 @@ from fer_core.data.face_picture import network_input
 from fer_core.data.inbox import read_inbox
 from fer_core.data.tree import Box
 from fer_core.errors import ArtifactError
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import crop_face
+from fer_core.faces.framing import aligned, crop_face
 from tests.photographs import EMOTIONS, photograph, save_photographs, written
 
 

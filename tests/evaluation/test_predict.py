@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fer_core.data.views import view
-from fer_core.evaluation.predict import over_views, predict_side_by_side
+from fer_core.evaluation.predict import over_views, predict_side_by_side, view
 
 
 class Split(SimpleNamespace):

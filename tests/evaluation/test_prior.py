@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.prior import prior_of, useful_power, with_prior, without_prior
+from fer_core.evaluation.calibration import prior_of, useful_power, with_prior, without_prior
 
 
 def test_the_prior_is_that_of_the_targets_trained_on(drawn):

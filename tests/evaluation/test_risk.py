@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fer_core.evaluation.risk import Answered, answered_at, risk_coverage, thinned
+from fer_core.evaluation.calibration import Answered, answered_at, risk_coverage, thinned
 
 
 def test_coverage_rises_with_each_confidence_that_occurs():
