@@ -91,7 +91,7 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     report = DataReport(found.format, is_usual=found.is_usual, notes=list(found.notes))
     root = found.root if found.root is not None else folder_around(one.name for one in found.pictures)
     known = found.left_out.keys() | {one.name for one in found.pictures}
-    unknown = dict.fromkeys(tree.picture_names - known, f"as {found.format} does not have them")
+    unknown = dict.fromkeys(tree.picture_names - known, found.rest or f"as {found.format} does not have them")
     report.leave_all_out(found.left_out | unknown, root)
     report.notes += not_read(name for name in tree.others if name not in known)
     if found.read_table and options.votes is not None:

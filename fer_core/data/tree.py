@@ -76,12 +76,20 @@ class Found:
     tables: list[tuple[str, str]] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     """Pictures and tables that are not used, and why."""
+    rest: str = ""
+    """Why the pictures are not used that are in neither."""
     root: tuple[str, ...] | None = None
     """The folder around its pictures, where that is not simply what they have in common."""
     notes: list[str] = field(default_factory=list)
     is_usual: bool = False
     read_table: Callable[..., Iterator] | None = None
     """Yields the pictures in a table of another kind than pixels, of (stream, name, reading, report)."""
+
+
+def faces_of(name: str | PurePosixPath, part: str, faces: Collection[tuple[str, Box]]) -> list[Placed]:
+    """Returns the faces of one picture, each with its label and box; numbered where there are several."""
+    several = len(faces) > 1
+    return [Placed(str(name), part, *face, face=number * several) for number, face in enumerate(faces, start=1)]
 
 
 @dataclass(frozen=True)
@@ -96,18 +104,11 @@ class Tree:
     """Opens one file to be read forwards."""
 
     @classmethod
-    def of(
-        cls,
-        names: Collection[str],
-        folders: Collection[str],
-        *,
-        source: str,
-        read_files: ReadFiles,
-        open: Callable[[str], AbstractContextManager[BinaryIO]],
-    ) -> "Tree":
+    def of(cls, names: Collection[str], folders: Collection[str], *, source: str, **ways: Callable) -> "Tree":
         """Returns the tree of these names, without what is hidden or left behind by systems.
 
-        Raises DatasetError where folders lie in each other without end: each level costs its whole path.
+        `ways` are `read_files` and `open`. Raises DatasetError where folders lie in each other without end: each level
+        costs its whole path.
         """
         if any(name.count("/") > MOST_LEVELS for name in names):
             raise DatasetError(
@@ -115,7 +116,7 @@ class Tree:
                 hint="Give the one with the data.",
             )
         visible = (tuple(sorted(name for name in some if not is_hidden(name))) for some in (names, folders))
-        return cls(source, *visible, read_files, open)
+        return cls(source, *visible, **ways)
 
     @cached_property
     def pictures(self) -> tuple[PurePosixPath, ...]:

@@ -34,5 +34,4 @@ def recognise(tree: Tree) -> Found | None:
         faces[name] += 1
         box = Box(left, top, right - left, bottom - top)
         placed.append(Placed(name, ALL_IMAGES, _LABELS[label], box, face=faces[name]))
-    left_out = {str(path): f"as {table} has no face of them" for path in tree.pictures if not faces[str(path)]}
-    return Found("ExpW", placed, left_out=left_out, notes=missing_pictures(missing, [table])) if placed else None
+    return Found("ExpW", placed, rest=f"as {table} has no face of them", notes=missing_pictures(missing, [table]))

@@ -14,7 +14,6 @@ from fer_core.data.votes import COLUMNS, Votes, is_named_by_row, is_votes_header
 
 _FORMAT = "FER+"
 _BOX = re.compile(r"\(?\s*(\d{1,6}),\s*(\d{1,6}),\s*(\d{1,6}),\s*(\d{1,6})\s*\)?")
-_NOT_LISTED = "as label.csv has no votes on them"
 
 
 def recognise(tree: Tree) -> Found | None:
@@ -34,9 +33,8 @@ def recognise(tree: Tree) -> Found | None:
                 continue
             box = _box(row[1]) if len(row) > 1 + len(COLUMNS) else None
             placed.append(Placed(str(paths[0]), part, "", box, votes=tuple(map(int, row[-len(COLUMNS) :]))))
-    used = {one.name for one in placed}
-    left_out = {name: _NOT_LISTED for name in tree.picture_names if name not in used}
-    return Found(_FORMAT, placed, left_out=left_out, notes=missing_pictures(missing, tables)) if placed else None
+    rest = "as label.csv has no votes on them"
+    return Found(_FORMAT, placed, rest=rest, notes=missing_pictures(missing, tables))
 
 
 def votes_beside(tree: Tree) -> Votes | None:
@@ -52,9 +50,8 @@ def by_names(tree: Tree) -> Found | None:
     named = [path for path in tree.pictures if is_named_by_row(path)]
     if not named or len(named) < len(tree.pictures) / 2:
         return None
-    used = set(named)
-    left_out = {str(path): "as their names say no row of FER-2013" for path in tree.pictures if path not in used}
-    return Found(_FORMAT, [Placed(str(path), ALL_IMAGES, "") for path in named], left_out=left_out)
+    placed = [Placed(str(path), ALL_IMAGES, "") for path in named]
+    return Found(_FORMAT, placed, rest="as their names say no row of FER-2013")
 
 
 def _is_label_table(start: bytes) -> bool:

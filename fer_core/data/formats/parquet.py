@@ -47,8 +47,7 @@ def recognise(tree: Tree) -> Found | None:
     if not files or any(is_emotion(path.parent.name) for path in tree.pictures):
         return None
     tables = [(name, split_in(PurePosixPath(name).stem) or tree.split_around(name) or ALL_IMAGES) for name in files]
-    left_out = {str(path): "as beside Parquet files" for path in tree.pictures}
-    return Found(_FORMAT, tables=tables, left_out=left_out, read_table=pictures)
+    return Found(_FORMAT, tables=tables, rest="as beside Parquet files", read_table=pictures)
 
 
 def pictures(stream: BinaryIO, name: str, reading: TableReading, report: DataReport) -> Iterator[Picture]:

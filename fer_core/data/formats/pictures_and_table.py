@@ -57,11 +57,9 @@ def recognise(tree: Tree) -> Found | None:
     if len({one.label for one in pictures}) > _MOST_CLASSES:
         return None
     several = " or several" if any(columns.emotions for columns in tables.values()) else ""
-    left_out = {str(path): f"as {listed(tables)} has no label{several} of them" for path in tree.pictures}
-    left_out = {name: reason for name, reason in left_out.items() if name not in labelled}
-    notes = missing_pictures(missing, tables)
+    rest = f"as {listed(tables)} has no label{several} of them"
     what = f"pictures and {'tables' if len(tables) > 1 else 'a table'} of labels ({listed(tables)})"
-    return Found(what, pictures, left_out=left_out, notes=notes) if labelled else None
+    return Found(what, pictures, rest=rest, notes=missing_pictures(missing, tables)) if labelled else None
 
 
 def _in_named_folders(tree: Tree, tables: dict[str, Columns]) -> Found:

@@ -15,7 +15,6 @@ from fer_core.data.tree import Found, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion
 
-_FORMAT = "a table of pixels"
 _HEADER_BYTES = 4096
 
 
@@ -35,10 +34,9 @@ def recognise(tree: Tree) -> Found | None:
             f"{tree.source}: {listed(columns)} has pixels but no labels.", hint="Give the table with the labels too."
         )
     used = {name for name, _ in chosen}
-    left_out = {str(path): f"as beside {listed(used)}" for path in tree.pictures}
     notes = [f"Left out, as it has no labels: {name}." for name in sorted(columns.keys() - {*labelled} - used)]
     notes += [f"Left out, as beside {listed(used)}: {name}." for name in labelled if name not in used]
-    return Found(_FORMAT, tables=chosen, left_out=left_out, notes=notes, is_usual=True)
+    return Found("a table of pixels", tables=chosen, rest=f"as beside {listed(used)}", notes=notes, is_usual=True)
 
 
 def _header(start: bytes) -> list[str]:
