@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fer_core.data.contents import Known, Listing, Picture, Source
+from fer_core.data.contents import ALL_IMAGES, Known, Listing, Picture, Source
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import looks_like_csv, opened_csv
 from fer_core.data.formats import parquet
-from fer_core.data.reading import USUAL, Reading, ReadOptions, read_tree, tables_listing
+from fer_core.data.reading import Reading, read_tree
 from fer_core.data.report import DataReport
 from fer_core.data.tree import Placed, Tree
 from fer_core.data.unpacking import (
@@ -30,6 +30,7 @@ from fer_core.data.unpacking import (
     opened_unpacked,
     tar_members,
 )
+from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError
 from fer_core.paths import checked_status
 
@@ -82,7 +83,7 @@ def opener(path: Path) -> Opener:
     if looks_like_tar(start):
         return opened_tar
     if looks_like_csv(start) or ".csv" in map(str.lower, path.suffixes):
-        return _opened_csv
+        return opened_csv
     if packed or ".tar" in path.suffixes:
         return opened_tar
     raise DatasetError(
@@ -96,15 +97,11 @@ def is_text(start: bytes) -> bool:
     return not (is_compressed(start) or start.startswith(_ZIP_START) or looks_like_tar(start))
 
 
-def _opened_csv(path: Path, options: ReadOptions) -> AbstractContextManager[Listing]:
-    return opened_csv(path, options.table())
-
-
 @contextmanager
 def _opened_parquet(path: Path, options: ReadOptions) -> Iterator[Listing]:
     report = DataReport("Parquet with pictures", is_usual=False)
     with path.open("rb") as stream:
-        yield Listing(parquet.pictures(stream, path.name, options.table(), report), None, report)
+        yield Listing(parquet.pictures(stream, path.name, ALL_IMAGES, options=options, report=report), None, report)
 
 
 @contextmanager
@@ -132,10 +129,7 @@ def _zip_listing(archive: zipfile.ZipFile, path: Path, options: ReadOptions) -> 
         read_files=lambda names, most: ((name, archive.open(files[name]).read(most)) for name in names),
         open=lambda name: archive.open(files[name]),
     )
-    reading = read_tree(tree, options)
-    if reading.tables:
-        return tables_listing(tree, reading)
-    return reading.pictures(lambda name: partial(_read_zipped, archive, files[name]))
+    return read_tree(tree, options).listing(lambda name: partial(_read_zipped, archive, files[name]))
 
 
 def _name(entry: zipfile.ZipInfo) -> str:
@@ -185,7 +179,7 @@ def _tar_listing(stream: BinaryIO, path: Path, options: ReadOptions) -> Listing:
     )
     reading = read_tree(tree, options)
     if reading.tables:
-        return tables_listing(tree, reading)
+        return reading.listing(lambda name: _refuse_large)
     placed: dict[int, list[tuple[Placed, Known]]] = {}
     for one, known in reading.placed:
         placed.setdefault(numbers[one.name], []).append((one, known))

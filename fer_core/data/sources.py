@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -30,10 +30,11 @@ from fer_core.data.folder_names import (
 )
 from fer_core.data.picture_header import HEAD_BYTES
 from fer_core.data.picture_header import is_picture as begins_like_picture
-from fer_core.data.reading import Reading, ReadOptions, read_options, read_tree, tables_listing
+from fer_core.data.reading import Reading, read_options, read_tree
 from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.data.tree import Tree
+from fer_core.data.votes import ReadOptions
 from fer_core.errors import DatasetError, printable
 from fer_core.paths import SAMPLE_HINT, Paths, checked_status, expanded
 
@@ -173,11 +174,12 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
             name = f"{here}/{entry.name}" if here else entry.name
             if is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
                 continue
-            if _is_folder(entry):
+            found = _size_and_time(entry)
+            if found is None:
                 folders.append(name)
                 waiting.append(name)
             else:
-                files[name] = _size_and_time(entry)
+                files[name] = found
     return files, folders
 
 
@@ -197,19 +199,13 @@ def _leads_back(entry: os.DirEntry) -> bool:
     return any(Path(os.path.realpath(around)).is_relative_to(target) for around in Path(entry.path).parents)
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
+def _size_and_time(entry: os.DirEntry) -> str | None:
+    """Returns what tells a file from its next version; None of a folder."""
     try:
-        return entry.is_dir()
-    except OSError:  # links that lead in a circle
-        return False
-
-
-def _size_and_time(entry: os.DirEntry) -> str:
-    try:
-        status = entry.stat()
-    except OSError:
+        status = None if entry.is_dir() else entry.stat()
+    except OSError:  # also links that lead in a circle
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return status and f"{status.st_size} {status.st_mtime_ns}"
 
 
 @contextmanager
@@ -218,7 +214,7 @@ def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOpt
         names,
         folders,
         source=str(folder),
-        read_files=partial(_beginnings, folder),
+        read_files=lambda names, most: ((name, _start(folder / name, most)) for name in names),
         open=lambda name: _opened_file(folder / name),
     )
     reading = read_tree(tree, options)
@@ -227,10 +223,8 @@ def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOpt
     if nested:  # a fer2013.csv that is an archive, or compressed
         with _opened_table(folder / nested[0], reading) as listing:
             yield listing
-    elif reading.tables:
-        yield tables_listing(tree, reading)
     else:
-        yield reading.pictures(lambda name: partial(_read_picture, folder / name))
+        yield reading.listing(lambda name: partial(_read_picture, folder / name))
 
 
 @contextmanager
@@ -253,10 +247,6 @@ def _opened_file(path: Path) -> Iterator[BinaryIO]:
             yield stream
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
-
-
-def _beginnings(folder: Path, names: Collection[str], most: int) -> Iterator[tuple[str, bytes]]:
-    return ((name, _start(folder / name, most)) for name in names)
 
 
 def _start(path: Path, most: int) -> bytes:

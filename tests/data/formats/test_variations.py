@@ -10,8 +10,9 @@ import pytest
 from fer_core.data.face_finding import cropped
 from fer_core.data.fer2013 import csv_listing
 from fer_core.data.formats import formats
-from fer_core.data.reading import USUAL, ReadOptions, read_tree
+from fer_core.data.reading import read_tree
 from fer_core.data.tree import Box
+from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError
 from fer_core.labels import label_map
 from tests.data.formats.layouts import tree_of
