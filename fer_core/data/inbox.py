@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_core.data.cache import Report, cached_images
-from fer_core.data.contents import TRAINING_PARTS, Contents
+from fer_core.data.contents import Contents
 from fer_core.data.dataset import Dataset, ignore
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.sources import labelled_source
@@ -112,8 +112,7 @@ def _objections(contents: Contents, dataset: Dataset, labels: list[str]) -> Iter
     """
     tested, data = set(dataset.test.hashes.tolist()), dataset.contents
     own = dict(zip(data.hashes.tolist(), data.label_numbers.tolist(), strict=True))
-    trains = np.isin(data.part_numbers, [data.parts.index(part) for part in TRAINING_PARTS if part in data.parts])
-    kept = set(data.hashes[~trains].tolist())
+    kept = set(data.hashes[~data.trains].tolist())
     copies: dict[int, list[int]] = {}
     for position, content in enumerate(contents.hashes.tolist()):
         if labels[position] in dataset.labels:
