@@ -13,7 +13,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.audit import audit
 from fer_core.data.contents import Picture, UnreadableImagesError
 from fer_core.data.dataset import Dataset, settled_detector
-from fer_core.data.face_finding import CutOut, Cutter, Decision, FaceFinder, _Detectors
+from fer_core.data.face_finding import CutOut, Cutter, Decision, FaceFinder
 from fer_core.data.face_picture import network_input
 from fer_core.data.inbox import read_inbox
 from fer_core.data.tree import Box
@@ -144,8 +144,7 @@ def cutter(paths) -> Callable[..., Cutter]:
     """Returns cutter(how, **settings)."""
 
     def made(how: str, **settings) -> Cutter:
-        finder = FaceFinder(TrainConfig(**settings), paths)
-        return Cutter(finder, _Detectors(finder), Decision(how))
+        return Cutter(FaceFinder(TrainConfig(**settings), paths), Decision(how))
 
     return made
 

@@ -22,7 +22,7 @@ from fer_core.data.folder_names import (
     split_of,
 )
 from fer_core.data.picture_header import PICTURES_READ
-from fer_core.data.report import TOP, folder_in, listed
+from fer_core.data.report import TOP, common_folder, folder_in, listed
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion
@@ -177,11 +177,7 @@ def _class_root(folders: Sequence[Folder], source: str) -> Folder:
     found = _only(known or [root for root, names in siblings.items() if len(names) > 1], (), source)
     if found is not None:
         return found
-    first, last = min(folders), max(folders)  # the folder around all of them
-    depth = 0
-    while depth < min(len(first), len(last)) - 1 and first[depth] == last[depth]:
-        depth += 1
-    return first[:depth]
+    return common_folder([folder[:-1] for folder in folders])  # the folder around all of them
 
 
 def _stray(counts: Counter[Folder]) -> set[Folder]:

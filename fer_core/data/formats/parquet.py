@@ -63,7 +63,10 @@ def pictures(stream: BinaryIO, name: str, part: str, *, options: ReadOptions, re
         try:
             file = parquet.ParquetFile(stream)
             columns = _columns(file.schema_arrow, name)
-            _check_size(file.metadata, name)
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+            if max((group.total_byte_size for group in groups), default=0) > memory_bytes() // _SHARE_OF_MEMORY:
+                message = f"{name} has groups of rows that do not fit into the memory of this machine."
+                raise DatasetError(message, hint="Write smaller groups.")
             batches = file.iter_batches(_ROWS_AT_ONCE, columns=[columns.image, columns.label])
             rows = (row for batch in batches for row in batch.to_pylist())
             for number, read, content in _labelled(rows, columns, name, options=options, report=report):
@@ -116,14 +119,6 @@ def _features(metadata: dict[bytes, bytes]) -> dict:
         return json.loads(metadata[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError, RecursionError):
         return {}
-
-
-def _check_size(metadata, name: str) -> None:
-    sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
-    if max(sizes, default=0) > memory_bytes() // _SHARE_OF_MEMORY:
-        raise DatasetError(
-            f"{name} has groups of rows that do not fit into the memory of this machine.", hint="Write smaller groups."
-        )
 
 
 def _label(value: object, names: tuple[str, ...]) -> str:
