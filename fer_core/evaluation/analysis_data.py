@@ -103,11 +103,8 @@ def analysis_of(
     That is the analysis, the outputs, float32 (n, classes), and the truth, int64 (n,), as positions in the model's
     labels. Raises DatasetError, ArtifactError as `analyse` does.
     """
-    test, numbers, remark = (
-        dataset.test,
-        class_numbers(model.labels, dataset.labels, may_lack=True),
-        _remark_on(model, dataset),
-    )
+    test, remark = dataset.test, _remark_on(model, dataset)
+    numbers = class_numbers(model.labels, dataset.labels, may_lack=True)
     scores = model.manifest.scores if model.manifest and not remark else None
     remark = " ".join(filter(None, (remark, classes_not_scored(dataset))))
     temperature, temperature_from = _temperature(model, dataset, probabilities, numbers)
@@ -124,6 +121,7 @@ def analysis_of(
         model_sha256=model.sha256,
     )
     curves, answered = precision_recall(outputs, truth), risk_coverage(calibrated, truth)
+    wrong, labels = confidently_wrong(calibrated, truth), model.labels
     analysis = Analysis(
         evaluation=evaluation,
         temperature=temperature,
@@ -134,7 +132,10 @@ def analysis_of(
         mostly_right=answered_at(answered),
         average_precision={label: one.average_precision for label, one in zip(model.labels, curves, strict=True)},
         confused=most_confused(evaluation),
-        confidently_wrong=_wrong_faces(model.labels, test, calibrated, truth),
+        confidently_wrong=tuple(
+            WrongFace(name=name, truth=labels[true], predicted=labels[row.argmax()], confidence=float(row.max()))
+            for name, true, row in zip(test.names(wrong), truth[wrong], calibrated[wrong], strict=True)
+        ),
         compared_with=compared_with,
         remark=remark,
         pixels=model.pixels,
@@ -224,16 +225,6 @@ def _loaded(
         own = f"Read by its own labels and pictures, not as {model.name} was trained: {error} {error.hint}"
         dataset.contents.report.notes.append(own.strip())
     return dataset
-
-
-def _wrong_faces(
-    labels: tuple[str, ...], part: "Split", calibrated: np.ndarray, truth: np.ndarray
-) -> tuple[WrongFace, ...]:
-    positions = confidently_wrong(calibrated, truth)
-    return tuple(
-        WrongFace(name=name, truth=labels[true], predicted=labels[row.argmax()], confidence=float(row.max()))
-        for name, true, row in zip(part.names(positions), truth[positions], calibrated[positions], strict=True)
-    )
 
 
 def _calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:

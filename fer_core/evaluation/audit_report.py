@@ -47,10 +47,8 @@ def print_audit(console: "Console", audit: "Audit") -> None:
 
 def _near_duplicates_sentence(audit: "Audit", pair: "SharedImages") -> str:
     names = {near.name for near in audit.near_duplicates if (near.part, near.other) == (pair.part, pair.other)}
-    look = "looks" if len(names) == 1 else "look"
-    return f"{len(names):,} more {look} like one of {pair.other} (resized, lightened or watermarked anew)." * bool(
-        names
-    )
+    how_many = f"{len(names):,} more {'looks' if len(names) == 1 else 'look'} like one of {pair.other}"
+    return f"{how_many} (resized, lightened or watermarked anew)." if names else ""
 
 
 def _audit_table(audit: "Audit") -> "Table":
@@ -98,7 +96,8 @@ def audit_page(audit: "Audit", dataset: "Dataset", suspicious: "Sequence[Suspici
 
     def picture(name: str) -> str:
         row = contents.rows[position[name]]
-        png = cv2.imencode(".png", _bgr(np.asarray(dataset.pixels[row : row + 1])[0]))[1]
+        pixels = np.asarray(dataset.pixels[row : row + 1])[0]
+        png = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[:, :, ::-1])[1]
         return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
     trained = {
@@ -122,7 +121,3 @@ def audit_page(audit: "Audit", dataset: "Dataset", suspicious: "Sequence[Suspici
         trained=trained - set(dataset.test.names(slice(None))),
         most=MOST_SHOWN,
     )
-
-
-def _bgr(picture: np.ndarray) -> np.ndarray:
-    return picture if picture.ndim == 2 else np.ascontiguousarray(picture[:, :, ::-1])

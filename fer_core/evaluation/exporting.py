@@ -89,7 +89,7 @@ def export_model(
         raise ArtifactError("No format is named.", hint=f"Give --format with some of {', '.join(FORMATS)}.")
     folder = export_folder(model, paths)
     folder.mkdir(parents=True, exist_ok=True)
-    network, images = load_model(model.model), _images(model, dataset)
+    network, images = load_model(model.model), _Images(model, dataset)
     truth = None if dataset is None else class_numbers(model.labels, dataset.labels)[dataset.test.labels]
     expected = predict(network, images)
     files = []
@@ -108,10 +108,13 @@ def export_model(
 
 
 class _Images:
-    """A split in the range of values that the model takes."""
+    """Test images, or pictures of random numbers, in the range of values that the model takes."""
 
-    def __init__(self, images: Callable[[Any], np.ndarray], count: int, model: ModelFiles):
-        self._images, self._count, self._pixels = images, count, model.pixels
+    def __init__(self, model: ModelFiles, dataset: "Dataset | None"):
+        shape = (_PROBES, model.side, model.side, model.channels)
+        noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        self._images = dataset.test.images if dataset else noise.__getitem__
+        self._count, self._pixels = len(dataset.test) if dataset else _PROBES, model.pixels
 
     def __len__(self) -> int:
         return self._count
@@ -119,14 +122,6 @@ class _Images:
     def images(self, which: Any) -> np.ndarray:
         """Returns float32 (n, side, side, channels)."""
         return in_range(self._images(which), self._pixels).astype(np.float32)
-
-
-def _images(model: ModelFiles, dataset: "Dataset | None") -> _Images:
-    if dataset is not None:
-        return _Images(dataset.test.images, len(dataset.test), model)
-    shape = (_PROBES, model.side, model.side, model.channels)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return _Images(noise.__getitem__, _PROBES, model)
 
 
 def _accuracy(answers: np.ndarray, truth: np.ndarray | None) -> float | None:

@@ -45,12 +45,14 @@ def predict(model: "keras.Model", split: "Split", *, devices: int = 1) -> np.nda
     return np.concatenate(answers)
 
 
-def predict_side_by_side(classifiers: Sequence[Callable[[np.ndarray], np.ndarray]], split: "Split") -> np.ndarray:
+def predict_side_by_side(
+    classifiers: Sequence[Callable[[np.ndarray], np.ndarray]], split: "Split | np.ndarray"
+) -> np.ndarray:
     """Returns probabilities, float32 (images, labels), in the order of the split; each classifier has its own thread.
 
     Args:
         classifiers: of one model, e.g. `[LiteRTModel(path).probabilities for _ in range(cores)]`; each takes uint8
-            (n, side, side, channels).
+            (n, side, side, channels). split: or its images.
     """
     shares = [share for share in np.array_split(np.arange(len(split)), len(classifiers)) if len(share)]
     with ThreadPoolExecutor(len(classifiers)) as pool:
@@ -128,9 +130,10 @@ def classes_not_scored(dataset: "Dataset") -> str:
     return f"Left out of the score, as the model does not know them: {', '.join(lacking)} ({images:,} images in all)."
 
 
-def _share(split: "Split", ask: Callable[[np.ndarray], np.ndarray], positions: np.ndarray) -> np.ndarray:
+def _share(split: "Split | np.ndarray", ask: Callable, positions: np.ndarray) -> np.ndarray:
+    images = split.__getitem__ if isinstance(split, np.ndarray) else split.images
     parts = np.array_split(positions, -(-len(positions) // BATCH))
-    return np.concatenate([ask(split.images(part)) for part in parts])
+    return np.concatenate([ask(images(part)) for part in parts])
 
 
 def _moved(images: np.ndarray, down: int, across: int) -> np.ndarray:
