@@ -88,18 +88,16 @@ def cached_images(
     Raises:
         DatasetError: the source is not usable, or the cache cannot be written. Nothing is kept then.
     """
-    folder = cache / "datasets"
-    faces = source.faces
+    folder, faces, shape = cache / "datasets", source.faces, (side, side, 1 if colours == "gray" else 3)
     kind = side if colours == "gray" else f"{colours}{side}"
     mine = f"{_short_hash(source.place + (faces.settings_key if faces else ''))}-{kind}"
-    shape = _shape(side, colours)
     identity = f"{FORMAT} {cv2.__version__} {source.identity} {faces.key if faces else ''}"
     finished = folder / f"{mine}-{_short_hash(identity)}"
     with _locked(folder, mine, report):
         images = _opened(finished, shape)
         if images is None:
             _remove(folder.glob(f"{mine}-*{_BUILDING}"))
-            _build(source, finished, needs_classes, shape=shape, colours=colours, report=report)
+            _build(source, finished, needs_classes, side=side, colours=colours, report=report)
             _remove(other for other in folder.glob(f"{mine}-*") if other != finished)
             images = _opened(finished, shape)
     if images is None:
@@ -176,12 +174,8 @@ def _decode(picture: Picture, cutter: Cutter | None, side: int, colours: str) ->
     content = content_hash(face_gray)
     image = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]), picture.known)
     face = face_gray if colours == "gray" else cut.face
-    pixels = network_input(face, side=side, channels=_shape(side, colours)[2], colours=colours)
+    pixels = network_input(face, side=side, channels=1 if colours == "gray" else 3, colours=colours)
     return Decoded(name, image, pixels, cut=cut._replace(face=None))
-
-
-def _shape(side: int, colours: str) -> tuple[int, int, int]:
-    return side, side, 1 if colours == "gray" else 3
 
 
 def _opened(folder: Path, shape: tuple[int, int, int]) -> CachedImages | None:
@@ -200,24 +194,16 @@ def _opened(folder: Path, shape: tuple[int, int, int]) -> CachedImages | None:
     return CachedImages(contents, pixels)
 
 
-def _build(
-    source: Source,
-    finished: Path,
-    needs_classes: bool,
-    *,
-    shape: tuple[int, int, int],
-    colours: str,
-    report: Report,
-) -> None:
+def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, colours: str, report: Report) -> None:
     building = finished.with_name(finished.name + _BUILDING)
     try:
         cutter = source.faces.cutter(source) if source.faces else None
         with source.open() as listing:
             with _writing(building):
                 building.mkdir()
-                if listing.count is not None:
-                    check_free_space(building, listing.count * (math.prod(shape) + _BYTES_PER_IMAGE_BESIDES_PIXELS))
-            how = {"side": shape[0], "colours": colours, "report": report}
+                pixels = side * side * (1 if colours == "gray" else 3)
+                check_free_space(building, (listing.count or 0) * (pixels + _BYTES_PER_IMAGE_BESIDES_PIXELS))
+            how = {"side": side, "colours": colours, "report": report}
             contents = _decode_into(building / _PIXELS, listing, cutter, **how)
         if needs_classes:
             contents = trained_classes(contents, TRAINING_PARTS)

@@ -75,7 +75,9 @@ def read_inbox(
     # One picture of one class is enough.
     source = labelled_source(inbox, finder)
     contents = cached_images(source, finder.paths.cache, side=dataset.side, report=report, needs_classes=False).contents
-    labels = _labels(contents, dataset)
+    # What the data calls the class of each image: anger is angry. A class that it has not keeps its name.
+    called = {label: known_label(label, dataset.labels) or label for label in contents.labels}
+    labels = [called[contents.label(position)] for position in range(len(contents))]
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
     taken, left_out = set(contents.names), {"no face is found in it": contents.report.without_face}
     left_out["several faces are found in it"] = contents.report.several_faces
@@ -97,12 +99,6 @@ def sentences(found: InboxContents, inbox: Path) -> Iterator[str]:
     known = len(found.accepted) - found.new
     yield f"Inbox {inbox}: {found.new:,} new images, {known:,} known ones, {len(found.refused):,} refused."
     yield from (f"Refused: {image.name}: {image.reason}." for image in found.refused)
-
-
-def _labels(contents: Contents, dataset: Dataset) -> list[str]:
-    """Returns what the data calls the class of each image: anger is angry. A class that it has not keeps its name."""
-    known = {label: known_label(label, dataset.labels) or label for label in contents.labels}
-    return [known[contents.label(position)] for position in range(len(contents))]
 
 
 def _objections(contents: Contents, dataset: Dataset, labels: list[str]) -> Iterator[str]:

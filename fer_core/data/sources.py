@@ -13,21 +13,12 @@ from typing import BinaryIO
 import numpy as np
 
 from fer_core.config import TrainConfig
+from fer_core.data import folder_names
 from fer_core.data.archive import file_source, is_text, opener
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Listing, Picture, Source
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import pixel_rows
-from fer_core.data.folder_names import (
-    OTHER_PICTURE_SUFFIXES,
-    TABLE_BYTES_READ,
-    VIDEO_SUFFIXES,
-    is_hidden,
-    is_picture,
-    label_of,
-    lacks_suffix,
-    may_be_labels,
-)
 from fer_core.data.picture_header import HEAD_BYTES
 from fer_core.data.picture_header import is_picture as begins_like_picture
 from fer_core.data.reading import Reading, read_options, read_tree
@@ -40,7 +31,6 @@ from fer_core.paths import SAMPLE_HINT, Paths, checked_status, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""
-TABLES = (".csv.gz", ".csv.bz2", ".csv.xz", ".parquet")
 _DRAWING_SEED = 0
 _MORE_PLACE = "more images"
 """One for all such folders: each retraining has a new one, and the cache of the one before is of no use any more."""
@@ -131,15 +121,10 @@ def _folder_source(folder: Path, options: ReadOptions, *, left_out: Path | None 
     folder = folder.resolve()
     files, folders = _listed(folder, left_out.resolve() if left_out else None)
     # Of other files only the names count, so that a changed README.md decodes nothing again.
-    told_apart = [f"{name}\0{files[name] if _is_looked_into(name) else ''}" for name in sorted(files)]
+    told_apart = [f"{name}\0{files[name] if folder_names.is_looked_into(name) else ''}" for name in sorted(files)]
     identity = _identity([*told_apart, *sorted(folders), options.key])
     opened = partial(_opened, folder, list(files), folders, options)
     return Source(folder.name, str(folder), f"{folder}{options.key}", identity, opened)
-
-
-def _is_looked_into(name: str) -> bool:
-    suffixes = (".npy", *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES, *TABLES)
-    return is_picture(name) or lacks_suffix(name) or may_be_labels(name) or name.lower().endswith(suffixes)
 
 
 def labelled_source(folder: Path, finder: FaceFinder) -> Source:
@@ -156,7 +141,9 @@ def labelled_source(folder: Path, finder: FaceFinder) -> Source:
 
 
 def _is_picture_in(folder: Path, name: str) -> bool:
-    return is_picture(name) or (lacks_suffix(name) and begins_like_picture(_start(folder / name, HEAD_BYTES)))
+    if folder_names.lacks_suffix(name):
+        return begins_like_picture(_start(folder / name, HEAD_BYTES))
+    return folder_names.is_picture(name)
 
 
 def _identity(told_apart: list[str]) -> str:
@@ -172,7 +159,7 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
         here = waiting.pop()
         for entry in _entries(folder / here):
             name = f"{here}/{entry.name}" if here else entry.name
-            if is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
+            if folder_names.is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
                 continue
             found = _size_and_time(entry)
             if found is None:
@@ -219,7 +206,7 @@ def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOpt
     )
     reading = read_tree(tree, options)
     pixels = [] if reading.read_table is not pixel_rows else reading.tables
-    nested = [name for name, _ in pixels if not is_text(_start(folder / name, TABLE_BYTES_READ))]
+    nested = [name for name, _ in pixels if not is_text(_start(folder / name, folder_names.TABLE_BYTES_READ))]
     if nested:  # a fer2013.csv that is an archive, or compressed
         with _opened_table(folder / nested[0], reading) as listing:
             yield listing
@@ -261,7 +248,7 @@ def _start(path: Path, most: int) -> bytes:
 
 @contextmanager
 def _opened_labelled(folder: Path, names: list[str]) -> Iterator[Listing]:
-    labels = ((name, label_of(name.partition("/")[0], str(folder))) for name in names)
+    labels = ((name, folder_names.label_of(name.partition("/")[0], str(folder))) for name in names)
     pictures = (Picture(name, MORE_IMAGES, label, partial(_read_named, folder, name)) for name, label in labels)
     yield Listing(pictures, len(names))
 

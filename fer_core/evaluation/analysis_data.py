@@ -9,27 +9,9 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, DatasetError, FerError
+from fer_core.evaluation import calibration, metrics
 from fer_core.evaluation.analysis import Analysis, Calibration, ConfusedPair, WrongFace
-from fer_core.evaluation.calibration import (
-    ENOUGH_IMAGES,
-    answered_at,
-    error_of,
-    fitted_on,
-    meaning_of,
-    reliability,
-    risk_coverage,
-    thinned,
-    useful_temperature,
-    with_temperature,
-)
-from fer_core.evaluation.metrics import (
-    Evaluation,
-    check_outputs,
-    cross_entropy,
-    evaluate_probabilities,
-    precision_recall,
-    wilson_interval,
-)
+from fer_core.evaluation.metrics import Evaluation, wilson_interval
 from fer_core.evaluation.predict import NEEDED, class_numbers, classes_not_scored, of_known_classes
 from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
@@ -110,8 +92,8 @@ def analysis_of(
     temperature, temperature_from = _temperature(model, dataset, probabilities, numbers)
     is_copy, compared_with = _copies_in_test(model, dataset)
     outputs, truth = _probabilities(model, test, probabilities), numbers[test.labels]
-    calibrated = with_temperature(outputs, temperature)
-    evaluation = evaluate_probabilities(
+    calibrated = calibration.with_temperature(outputs, temperature)
+    evaluation = metrics.evaluate_probabilities(
         outputs,
         truth,
         label_names=model.labels,
@@ -120,7 +102,7 @@ def analysis_of(
         chosen_on=str((scores or {}).get("chosen_on", "")),
         model_sha256=model.sha256,
     )
-    curves, answered = precision_recall(outputs, truth), risk_coverage(calibrated, truth)
+    curves, answered = metrics.precision_recall(outputs, truth), calibration.risk_coverage(calibrated, truth)
     wrong, labels = confidently_wrong(calibrated, truth), model.labels
     analysis = Analysis(
         evaluation=evaluation,
@@ -128,8 +110,8 @@ def analysis_of(
         temperature_from=temperature_from,
         before=_calibration(outputs, truth),
         after=_calibration(calibrated, truth),
-        answered=tuple(thinned(answered)),
-        mostly_right=answered_at(answered),
+        answered=tuple(calibration.thinned(answered)),
+        mostly_right=calibration.answered_at(answered),
         average_precision={label: one.average_precision for label, one in zip(model.labels, curves, strict=True)},
         confused=most_confused(evaluation),
         confidently_wrong=tuple(
@@ -228,8 +210,10 @@ def _loaded(
 
 
 def _calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
-    bins = reliability(probabilities, truth)
-    return Calibration(error=error_of(bins), loss=cross_entropy(probabilities, truth), bins=tuple(bins))
+    bins = calibration.reliability(probabilities, truth)
+    return Calibration(
+        error=calibration.error_of(bins), loss=metrics.cross_entropy(probabilities, truth), bins=tuple(bins)
+    )
 
 
 def _is_there(name: str) -> bool:
@@ -268,12 +252,14 @@ def _temperature(
         which = "There are no validation images" if part is None else "The validation images are the test images"
         return model.temperature, f"{which}, {own}"
     unseen, caveat = _unseen(model, dataset, part)
-    if unseen.sum() < min(ENOUGH_IMAGES, len(part)):
+    if unseen.sum() < min(calibration.ENOUGH_IMAGES, len(part)):
         return model.temperature, f"{part.name} may be known from training, {own}"
-    value = useful_temperature(_probabilities(model, part, probabilities)[unseen], numbers[part.labels][unseen])
+    value = calibration.useful_temperature(
+        _probabilities(model, part, probabilities)[unseen], numbers[part.labels][unseen]
+    )
     is_same = abs(value - model.temperature) <= SAME_TEMPERATURE
     difference = "" if is_same else f"; readings use {model.temperature:.2f}"
-    return value, f"{fitted_on(value, int(unseen.sum()), f'{part.name}{caveat}')}{difference}."
+    return value, f"{calibration.fitted_on(value, int(unseen.sum()), f'{part.name}{caveat}')}{difference}."
 
 
 def _unseen(model: ModelFiles, dataset: "Dataset", part: "Split") -> tuple[np.ndarray, str]:
@@ -291,8 +277,8 @@ def _unseen(model: ModelFiles, dataset: "Dataset", part: "Split") -> tuple[np.nd
 def _probabilities(model: ModelFiles, part: "Split", probabilities: Classify) -> np.ndarray:
     """Returns the outputs; a model from elsewhere may end without softmax, and its scores look like confidences."""
     outputs = np.asarray(probabilities(part), np.float32)
-    check_outputs(outputs, part.labels, model.labels)
-    if meaning_of(outputs) != "probabilities":
+    metrics.check_outputs(outputs, part.labels, model.labels)
+    if calibration.meaning_of(outputs) != "probabilities":
         sums = outputs.sum(axis=1)
         raise ArtifactError(
             f"The outputs of {model.name} are no probabilities: they are {outputs.min():.2f} to {outputs.max():.2f}, "
