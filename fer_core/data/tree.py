@@ -38,6 +38,11 @@ class Box(NamedTuple):
     height: float
     in_parts: bool = False
 
+    @classmethod
+    def between(cls, left: float, top: float, right: float, bottom: float) -> "Box":
+        """Returns the box with these ends, in pixels."""
+        return cls(left, top, right - left, bottom - top)
+
 
 @dataclass(frozen=True)
 class Placed:

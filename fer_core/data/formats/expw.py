@@ -30,8 +30,7 @@ def recognise(tree: Tree) -> Found | None:
             missing += 1
             continue
         name = str(paths[0])
-        top, left, right, bottom = map(float, (top, left, right, bottom))
         faces[name] += 1
-        box = Box(left, top, right - left, bottom - top)
+        box = Box.between(float(left), float(top), float(right), float(bottom))
         placed.append(Placed(name, ALL_IMAGES, _LABELS[label], box, face=faces[name]))
     return Found("ExpW", placed, rest=f"as {table} has no face of them", notes=missing_pictures(missing, [table]))

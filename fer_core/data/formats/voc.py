@@ -44,7 +44,6 @@ def _picture(tree: Tree, path: PurePosixPath) -> PurePosixPath | None:
 def _face(text: str) -> tuple[str, Box] | None:
     name, ends = _NAME.search(text), [end.search(text) for end in _ENDS]
     try:
-        left, top, right, bottom = (float(end[1]) for end in ends)
-        return normalized(unescape(name[1])), Box(left, top, right - left, bottom - top)
+        return normalized(unescape(name[1])), Box.between(*(float(end[1]) for end in ends))
     except (TypeError, ValueError):
         return None
