@@ -184,15 +184,12 @@ def explain_figure(explanation: "Explanation", *, title: str) -> "Figure":
     figure = _figure_of_dots(2 * _MARGIN + _EXPLAINED + 2 * _BETWEEN + _MAPS, _TOP + _MAPS + _MARGIN)
     tops = [_TOP + number * (_EXPLAINED + _GAP) for number in range(3)]
     axes = _axes(figure, _MARGIN, tops[0], _EXPLAINED, _EXPLAINED)
-    number = int(explanation.probabilities.argmax())
-    figures.head(
-        axes, f"The model says {explanation.labels[number]} {explanation.probabilities[number]:.1%}", title, rise=30
-    )
+    number, shares = int(explanation.probabilities.argmax()), explanation.probabilities
+    figures.head(axes, f"The model says {explanation.labels[number]} {shares[number]:.1%}", title, rise=30)
     _show(axes, np.repeat(explanation.face[..., :1], 3, axis=2), f"what it sees, {side} × {side}")
     what = "Grad-CAM for" if explanation.heat.any() else "nothing speaks for"
-    caption = (
-        f"{what} {figures.shortened(explanation.emotion, 12)}, {figures.shortened(explanation.heat_layer.name, 16)}"
-    )
+    emotion, layer = figures.shortened(explanation.emotion, 12), figures.shortened(explanation.heat_layer.name, 16)
+    caption = f"{what} {emotion}, {layer}"
     _show(_axes(figure, _MARGIN, tops[1], _EXPLAINED, _EXPLAINED), overlay(explanation.face, explanation.heat), caption)
     _draw_probabilities(_axes(figure, _MARGIN, tops[2], _EXPLAINED, _TOP + _MAPS - tops[2]), explanation)
     _draw_maps(_axes(figure, _MARGIN + _EXPLAINED + 2 * _BETWEEN, _TOP, _MAPS, _MAPS), explanation)
