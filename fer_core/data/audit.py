@@ -185,6 +185,6 @@ def near_duplicates(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _normalised(pixels: np.ndarray) -> np.ndarray:
-    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
+    flat = pixels.reshape(len(pixels), pixels.shape[1] * pixels.shape[2]).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
