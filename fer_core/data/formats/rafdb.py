@@ -48,8 +48,10 @@ def _by_folders_and_table(tree: Tree) -> Found | None:
     agreeing = [one for one in found.pictures if PurePosixPath(one.name).parent.name == one.label] if found else []
     if len(agreeing) < max(1, _MOST * len(tree.pictures)):
         return None
+    what, agreed = "RAF-DB, by its folders 1 to 7 and its table of labels", set(agreeing)
+    found.left_out |= {one.name: f"as {what} does not have them" for one in found.pictures if one not in agreed}
     found.pictures = agreeing
-    return _renamed(found, "RAF-DB, by its folders 1 to 7 and its table of labels")
+    return _renamed(found, what)
 
 
 def _renamed(found: Found, what: str) -> Found:
