@@ -20,19 +20,7 @@ import cv2
 import filelock
 import numpy as np
 
-from fer_core.data.contents import (
-    TRAINING_PARTS,
-    BadImage,
-    Contents,
-    DecodedImage,
-    Listing,
-    Picture,
-    Source,
-    load_contents,
-    save_contents,
-    sorted_contents,
-    trained_classes,
-)
+from fer_core.data.contents import TRAINING_PARTS, BadImage, Contents, DecodedImage, Listing, Picture, Source
 from fer_core.data.face_finding import CutOut, Cutter
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.errors import DatasetError, printable
@@ -181,7 +169,7 @@ def _decode(picture: Picture, cutter: Cutter | None, side: int, colours: str) ->
 def _opened(folder: Path, shape: tuple[int, int, int]) -> CachedImages | None:
     """Returns the images, or None where they are not there or not whole (a disk that lost power)."""
     try:
-        contents = load_contents(folder)
+        contents = Contents.load(folder)
         # Images of classes that are not trained have pixels there too.
         stored, rest = divmod((folder / _PIXELS).stat().st_size, math.prod(shape))
         if rest or (len(contents) and contents.rows.max() >= stored):
@@ -206,10 +194,10 @@ def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, co
             how = {"side": side, "colours": colours, "report": report}
             contents = _decode_into(building / _PIXELS, listing, cutter, **how)
         if needs_classes:
-            contents = trained_classes(contents, TRAINING_PARTS)
+            contents = contents.of_trained_classes(TRAINING_PARTS)
             contents.check_classes(source.location)
         with _writing(building):
-            save_contents(contents, building)
+            contents.save(building)
             for path in (*building.iterdir(), building):
                 sync(path)
             _remove([finished])
@@ -241,7 +229,7 @@ def _decode_into(
                 report(f"{doing} {number:,}{whole} images")
     if cutter is not None:
         cutter.note(listing.report, cuts)
-    return sorted_contents(images, bad_images, listing.report)
+    return Contents.of(images, bad_images, listing.report)
 
 
 @contextmanager
