@@ -131,7 +131,7 @@ def _adjusted(
     network: keras.Model, dataset: Dataset, config: TrainConfig, class_weights: np.ndarray, report: RunReport
 ) -> dict:
     """Takes the prior out of the network's last biases as far as the settings say; returns fields of the manifest."""
-    prior = prior_of(dataset.train, class_weights, is_of_votes=config.vote_target != "majority")
+    prior = prior_of(dataset.train, class_weights, is_of_votes=config.vote_target in ("probability", "cross-entropy"))
     fields = {"prior": dict(zip(dataset.labels, prior.tolist(), strict=True))}
     if not config.adjust_prior:
         return fields
