@@ -30,10 +30,10 @@ from fer_core.evaluation.predict import predict, predict_side_by_side
 from fer_core.store.artifacts import load_model, save_architecture, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
-from fer_core.store.label_files import save_labels
-from fer_core.store.litert import LiteRTModel
+from fer_core.store.foreign import save_labels
 from fer_core.store.manifest import Int8Metadata, Manifest
 from fer_core.store.run import Run
+from fer_core.store.runtimes import LiteRTModel
 from fer_core.training.checkpoint import Progress
 from fer_core.training.history import read_history, write_history
 from fer_core.training.report import RunReport
