@@ -10,16 +10,11 @@ from pathlib import Path
 from fer_core.cli.exits import ended
 from fer_core.paths import Paths
 
-_NICE = 5
-"""The page answers first."""
-
 
 def main(argv: Sequence[str]) -> None:
     """Does what the arguments say: folder, what, settings, processes, and the folders of models and history."""
     folder, what, spec, processes, *folders = argv
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if hasattr(os, "nice"):
-        os.nice(_NICE)
     if what == "reading":
         from fer_core.cli import study_job
 
