@@ -275,7 +275,7 @@ class BatchRequest(_Documented, extra="forbid", strict=True):
 
     files: Annotated[list[SentFile], Field(min_length=1, max_length=MOST_FILES)]
     keep: Keep = "session"
-    """Until when it is kept: an hour after somebody last asked for it (session), or so long from its start on."""
+    """session: until it is read and nobody asked for it for an hour. Else so long from its start on."""
     faces: Faces = "find"
 
 
@@ -305,6 +305,7 @@ class BatchAnswer(_Documented):
 
     status: Literal["sending", "reading", "done", "failed", "deleted"]
     files: list[SentAnswer]
+    """Those that are to be sent; none once it is started."""
     piece_bytes: int
     """The most that may be sent at a time."""
     doing: str

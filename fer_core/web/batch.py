@@ -33,7 +33,7 @@ KEPT: dict[Keep, timedelta] = {
     "week": timedelta(weeks=1),
     "month": timedelta(days=30),
 }
-"""How long a batch is kept from its start on; `session`: from when its page was last open."""
+"""How long a batch is kept from its start on; `session`: from when it was read and its page was last open."""
 MOST_FILES = 10_000
 FPS = 5.0
 """So many frames of a second of video are read."""
@@ -106,9 +106,12 @@ class Batch:
     @property
     def expires(self) -> datetime:
         """When it is deleted."""
-        if self.about.started is None or self.about.keep == "session":
-            return datetime.fromtimestamp(self.seen.stat().st_mtime, UTC) + KEPT["session"]
-        return self.about.started + KEPT[self.about.keep]
+        about = self.about
+        if about.started and about.keep != "session":
+            return about.started + KEPT[about.keep]
+        is_at_work = about.started and not (about.is_read or about.problem)
+        seen = datetime.fromtimestamp(self.seen.stat().st_mtime, UTC)
+        return seen + KEPT["day" if is_at_work else "session"]
 
 
 def root_of(paths: Paths) -> Path:

@@ -39,7 +39,6 @@ from fer_core.web.batch import (
     no_batch,
     open_batch,
     root_of,
-    safe_name,
     size_of,
 )
 from fer_core.web.batch_source import prepare_source, put_in_place
@@ -159,7 +158,8 @@ class Batches:
     def annotate(self, batch: Batch, what: str) -> None:
         """Has pictures or a video of a batch drawn with what was read in them."""
         self._failed.pop(Task(batch.folder, what), None)
-        self._add(Task(batch.folder, what))
+        if what not in made_of(batch):
+            self._add(Task(batch.folder, what))
 
     def keep(self, batch: Batch, how_long: Keep) -> Batch:
         """Keeps a batch for another time, counted from its start."""
@@ -172,10 +172,9 @@ class Batches:
     def state(self, batch: Batch) -> dict[str, Any]:
         """Returns how far a batch is."""
         about, there = batch.about, batch.there()
-        files = [
-            {"name": safe_name(file.name), "size": file.size, "there": have}
-            for file, have in zip(about.files, there, strict=True)
-        ]
+        files = []
+        if about.started is None:
+            files = [{**dict(file), "there": have} for file, have in zip(about.files, there, strict=True)]
         state: dict[str, Any] = {"status": "reading", "doing": "", "share": None, "problem": "", "hint": ""}
         if about.started is None:
             state |= {"status": "sending", "share": sum(there) / batch.size if batch.size else 1.0}
@@ -187,7 +186,7 @@ class Batches:
             state |= self._reading_state(batch)
         tasks = [task.what for task in (*self._todo, self._now) if task and task.folder == batch.folder]
         state["making"] = [what for what in tasks if what != READING]
-        state["made"] = sorted(path.stem for path in batch.annotated.glob("[!.]*"))
+        state["made"] = made_of(batch)
         state["not_made"] = {task.what: said for task, said in self._failed.items() if task.folder == batch.folder}
         times = {"keep": about.keep, "expires_utc": batch.expires.isoformat()}
         return {"files": files, "piece_bytes": self.piece_bytes} | state | times
@@ -196,11 +195,12 @@ class Batches:
         job = self._job(batch)
         end = job.end if job else None
         if end is not None and end.status == "SUCCEEDED":
-            self._update(batch, is_read=True)
+            self._end(batch)
             return {"status": "done"}
         if end is not None:
-            self._update(batch, problem=end.message or f"The job is {end.status.lower()}.")
-            return {"status": "failed", "problem": end.message}
+            problem = end.message or f"The job is {end.status.lower()}."
+            self._end(batch, problem=problem)
+            return {"status": "failed", "problem": problem}
         if (study := _study(batch)) and (progress := study.progress()):
             return {"doing": f"{progress.read} of {progress.files} files read", "share": progress.done}
         is_first = job is not None or self._now == Task(batch.folder, READING)
@@ -228,6 +228,11 @@ class Batches:
             about = open_batch(batch.folder, self._paths).about.model_copy(update=changed)
             write_json(batch.folder / "batch.json", about.model_dump(mode="json"))
         return Batch(batch.folder, about, self._paths)
+
+    def _end(self, batch: Batch, **problem: str) -> None:
+        """Notes that a batch is read, or why it is not; from now on its hour runs."""
+        self._update(batch, is_read=not problem, **problem)
+        os.utime(batch.seen)
 
     def _work(self) -> None:
         """What the thread does until `close`."""
@@ -260,7 +265,7 @@ class Batches:
                 elif self._prepared(batch) and not self._sent_to_workers(batch):
                     spec = {"source": str(batch.source.absolute())} | self._settings_of(batch)
                     if self._run(task, spec):
-                        self._update(batch, is_read=True)
+                        self._end(batch)
             except FerError as error:
                 self._note_failure(task, str(error), error.hint)
         with suppress(ArtifactError):
@@ -278,7 +283,7 @@ class Batches:
         if any(path.is_file() for path in batch.source.rglob("*")):
             return True
         hint = "Send pictures, videos, or a zip of them."
-        self._update(batch, problem="Nothing that was sent can be read.", hint=hint)
+        self._end(batch, problem="Nothing that was sent can be read.", hint=hint)
         return False
 
     def _settings_of(self, batch: Batch) -> dict[str, Any]:
@@ -341,7 +346,7 @@ class Batches:
             self._failed[task] = problem
             return
         with suppress(FerError):
-            self._update(open_batch(task.folder, self._paths), problem=problem, hint=hint)
+            self._end(open_batch(task.folder, self._paths), problem=problem, hint=hint)
 
     def _sweep(self) -> None:
         """Deletes what has run out, and what was deleted while it was being read."""
@@ -385,6 +390,11 @@ class Batches:
         with suppress(JobError):
             return open_job(self._paths, batch.about.job) if batch.about.job else None
         return None
+
+
+def made_of(batch: Batch) -> list[str]:
+    """Returns what is drawn already: pictures, and the numbers of videos."""
+    return sorted(path.stem for path in batch.annotated.glob("[!.]*"))
 
 
 def _study(batch: Batch) -> Study | None:

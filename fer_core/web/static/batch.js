@@ -7,6 +7,7 @@ import { Player } from "./upload/player.js";
 const VISIT_SECONDS = 300;
 const { url, annotate, status } = document.getElementById("batch").dataset;
 const waited = new Set();
+addEventListener("gone", () => location.reload(), { once: true }); // deleted in another tab
 
 if (status === "sending" || status === "reading") poll(url, 1, showProgress);
 else setInterval(() => ask(url), 1000 * VISIT_SECONDS); // it is kept while somebody looks at it
@@ -28,14 +29,14 @@ for (const place of document.querySelectorAll("[data-annotated]"))
   place.querySelector("button").addEventListener("click", () => make(place));
 if (document.querySelector("[data-annotated]")) ask(url).then((state) => state && showMade(state));
 
+let cannotPlay = false;
 const video = document.getElementById("player");
-if (video) new Player(video, makeForPlayer);
-
-/** Has a video made that this browser plays; the player shows it then. */
-function makeForPlayer(said) {
-  said.textContent = "This browser cannot play the video as it was sent. A version that it plays is being made …";
-  make(document.querySelector(`.card-head > [data-annotated]:has(button)`) ?? document.querySelector("[data-annotated]"));
-}
+if (video)
+  new Player(video, (said) => {
+    cannotPlay = true;
+    said.textContent = "This browser cannot play the video as it was sent. A version that it plays is being made …";
+    make(document.querySelector("[data-annotated]:not([data-annotated=pictures])"));
+  });
 
 async function make(place) {
   const what = place.dataset.annotated;
@@ -57,18 +58,18 @@ async function make(place) {
 function showMade(state) {
   for (const place of document.querySelectorAll("[data-annotated]")) {
     const { annotated, file } = place.dataset;
-    if (!state.made.includes(annotated) || place.querySelector("a")) continue;
+    if (!state.made.includes(annotated)) continue;
     const words = annotated === "pictures" ? "Annotated pictures (zip)" : "Annotated video";
-    const link = Object.assign(document.createElement("a"), { className: "button small", href: `${file}?save=yes`, textContent: words });
-    place.replaceChildren(link);
-    if (annotated !== "pictures") addEventListener("unplayable", () => play(file), { once: true });
-    if (annotated !== "pictures" && video.error) play(file);
+    const link = { className: "button small", href: `${file}?save=yes`, textContent: words };
+    place.replaceChildren(Object.assign(document.createElement("a"), link));
+    if (cannotPlay && annotated !== "pictures" && !video.src.endsWith(file)) play(file);
   }
 }
 
 function play(file) {
   video.src = file;
-  document.getElementById("player-said").textContent = "This is the annotated version: the browser cannot play the video as it was sent.";
+  const words = "This is the annotated version: the browser cannot play the video as it was sent.";
+  document.getElementById("player-said").textContent = words;
 }
 
 function say(place, words) {

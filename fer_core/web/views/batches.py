@@ -145,7 +145,9 @@ def readings(token: str, kind: str) -> Response:
 @pages.get("/<token>/report.html")
 def report(token: str) -> Response:
     """The report of the study, in a policy of its own."""
-    response = send_file((_read(token).study_folder / "report.html").resolve())
+    batch = _read(token)
+    text = (batch.study_folder / "report.html").read_text(encoding="utf-8")
+    response = Response(text.replace(str(batch.source.absolute()), "an upload"), mimetype="text/html")
     response.headers["Content-Security-Policy"] = REPORT_POLICY
     return response
 
@@ -171,9 +173,10 @@ def picture(token: str, number: int) -> str:
     path = batch.source / _name(batch, str(number), "picture")
     if not lies_in(batch.source, path):
         raise _no_file()
-    finding, content = "given" if batch.about.faces == "given" else "auto", path.read_bytes()
     with service().pool.lent() as lent:
-        pictures = [shown(content, finding, lent) | {"name": path.relative_to(batch.source).as_posix()}]
+        pictures = [
+            shown(path.read_bytes(), batch.about.faces, lent) | {"name": path.relative_to(batch.source).as_posix()}
+        ]
     back = url_for("batches.one", token=token)
     labels = labels_and_colours(lent.model.labels)
     return render_template("results.html", pictures=pictures, threshold=service().pool.threshold, back=back, **labels)
