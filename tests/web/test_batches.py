@@ -127,7 +127,7 @@ def read(settings, test_data, files, tmp_path_factory) -> Iterator[Sent]:
         reader.wait(20)
     with served(settings, paths) as third:
         sent = Sent(third, sent.token)
-        wait_until(lambda: sent.state()["status"] != "reading", seconds=60)
+        wait_until(lambda: sent.state()["status"] != "reading", seconds=240)
         yield sent
 
 
@@ -181,7 +181,7 @@ def test_pictures_and_videos_are_drawn_with_what_was_read_when_somebody_asks(rea
     for what in (number, "pictures"):
         assert read.site.change(f"{read.api}/annotated", {"what": what}).ok
     assert read.site.change(f"{read.api}/annotated", {"what": "99"}).status_code == 404
-    wait_until(lambda: not read.state()["making"], seconds=60)
+    wait_until(lambda: not read.state()["making"], seconds=240)
     assert read.state()["made"] == sorted([number, "pictures"]), read.state()["not_made"]
     with zipfile.ZipFile(io.BytesIO(read.page("/annotated/pictures.zip").content)) as archive:
         assert {"b/two faces.png.jpg", "nobody.png.jpg"} < set(archive.namelist())

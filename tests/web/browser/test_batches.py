@@ -17,7 +17,7 @@ from tests.web.browser.test_accessibility import MOST_SHIFT, WATCH_SHIFTS, serio
 from tests.web.conftest import web_server
 
 PICTURES = 200
-READ_MS = 120_000
+READ_MS = 240_000
 LONG = f"{'a_video_whose_name_has_seventy_characters_' * 2}"[:70]
 
 
