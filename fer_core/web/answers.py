@@ -313,10 +313,6 @@ class BatchAnswer(_Documented):
     """How much is here, or read, 0..1."""
     problem: str
     hint: str
-    making: list[str]
-    """What is being drawn: pictures, or the numbers of videos."""
-    made: list[str]
-    not_made: dict[str, str]
     keep: Keep
     expires_utc: str
 
@@ -329,6 +325,7 @@ class NewBatchAnswer(BatchAnswer):
     page: str
 
 
+AnnotateAnswer = create_model("AnnotateAnswer", __doc__="Whether it is drawn.", is_made=bool, problem=str)
 PieceAnswer = create_model("PieceAnswer", __doc__="How much of the file is here.", there=int)
 
 

@@ -73,7 +73,6 @@ class BatchFile(BaseModel):
     is_read: bool = False
     problem: str = ""
     hint: str = ""
-    is_deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,6 @@ class Batch:
     source = property(lambda batch: batch.folder / "source")
     annotated = property(lambda batch: batch.folder / "annotated")
     seen = property(lambda batch: batch.folder / "seen")
-    log = property(lambda batch: batch.folder / "log.txt")
     size = property(lambda batch: sum(file.size for file in batch.about.files))
 
     @property

@@ -1,15 +1,17 @@
 """What is shown and saved of a batch: faces, videos over time, and all readings as CSV and JSON."""
 
 import json
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fer_core.labels import colour
 from fer_core.study.annotated import labels_of
+from fer_core.study.people import UNSURE
 from fer_core.study.reading import COLUMNS
+from fer_core.study.results import UNSURE_COLOUR
 from fer_core.study.study import Study, find_study
-from fer_core.web.batch import FPS, Batch
+from fer_core.study.tables import read_table
+from fer_core.web.batch import Batch
 
 if TYPE_CHECKING:
     import pandas
@@ -18,8 +20,8 @@ MOST_ROWS = 200
 """Of a table on the page; the CSV has all."""
 MOST_PEOPLE = 12
 """Of a video, those longest in view."""
-MOST_STEPS = 600
-"""Of a timeline."""
+MOST_STEPS = 1000
+"""Of a timeline: an episode that is shorter than one is not drawn."""
 
 
 def result_of(batch: Batch) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def result_of(batch: Batch) -> dict[str, Any]:
         labels = labels or list(labels_of(study.readings(row["table"])))
     return {
         "labels": labels,
-        "colours": {label: colour(label, labels) for label in labels},
+        "colours": {label: colour(label, labels) for label in labels} | {UNSURE: UNSURE_COLOUR},
         "pictures": len(pictures),
         "found": sum(row["faces"] for row in pictures),
         "faceless": sum(not row["faces"] for row in pictures),
@@ -71,40 +73,20 @@ def _faces(study: Study, pictures: list[dict[str, Any]]) -> tuple[list[dict[str,
 
 
 def timeline(study: Study, video: dict[str, Any]) -> dict[str, Any]:
-    """Returns who showed what when in a video: for each person segments of start, end, label, confidence, unsure."""
-    readings = study.readings(video["table"])
-    seen = readings.dropna(subset=["person", "label"])
-    length = max(float(video["seconds"]), float(readings["seconds"].max()) + 1 / FPS)
-    step = max(length / MOST_STEPS, 1 / FPS)
-    seen = seen.assign(step=(seen["seconds"] / step + 1e-6).astype(int))
-    people = seen["person"].value_counts()
-    return {
-        "seconds": round(length, 3),
-        "people": [
-            {"person": int(person), **_lane(seen[seen["person"] == person], step)}
-            for person in sorted(people.index[:MOST_PEOPLE])
-        ],
-        "others": max(0, len(people) - MOST_PEOPLE),
-    }
-
-
-def _lane(rows: "pandas.DataFrame", step: float) -> dict[str, Any]:
-    segments: list[dict[str, Any]] = []
-    for place, found in rows.groupby("step"):
-        label = found["label"].value_counts().index[0]
-        start, end = round(place * step, 3), round((place + 1) * step, 3)
-        one = {"start": start, "end": end, "label": label, "unsure": bool(found["unsure"].astype(bool).mean() > 0.5)}
-        last = segments[-1] if segments else None
-        if (
-            last
-            and math.isclose(last["end"], start, abs_tol=1e-3)
-            and (last["label"], last["unsure"]) == (label, one["unsure"])
-        ):
-            last["end"] = end
-        else:
-            segments.append(one)
-    shares = rows["label"].value_counts(normalize=True)
-    return {"segments": segments, "shares": shares.head(3).to_dict()}
+    """Returns who showed what when in a video: for each person episodes of start, end and emotion, and the shares."""
+    tables = [read_table(study.folder / f"{name}.csv") for name in ("episodes", "people")] if video["people"] else []
+    episodes, shares = (table[table["file"] == video["file"]] for table in tables) if tables else ([], [])
+    length = max([float(video["seconds"]), *(episodes["end"] if tables else ())])
+    people = []
+    for person, own in shares.groupby("person") if tables else ():
+        shown = own[own["share"] > 0].nlargest(3, "share")
+        lane = episodes[(episodes["person"] == person) & (episodes["seconds"] * MOST_STEPS >= length)]
+        rows = lane[["start", "end", "emotion"]].to_dict("records")
+        shown = dict(zip(shown["emotion"], shown["share"], strict=True))
+        people.append({"person": int(person), "seconds": own["seconds"].iloc[0], "shares": shown, "episodes": rows})
+    first = sorted(people, key=lambda one: -one["seconds"])[:MOST_PEOPLE]
+    lanes = [one for one in people if one in first]
+    return {"seconds": round(length, 3), "people": lanes, "others": len(people) - len(lanes)}
 
 
 def readings_csv(batch: Batch) -> Iterator[str]:

@@ -13,11 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fer_core.errors import ArtifactError, FerError, JobError
 from fer_core.job.job import Job, open_job
@@ -27,7 +26,8 @@ from fer_core.resources import available_cores
 from fer_core.store.files import Clock, full_disk_named, write_json
 from fer_core.store.lock import taken
 from fer_core.study.settings import StudySettings
-from fer_core.study.study import Study, find_study
+from fer_core.study.study import find_study
+from fer_core.web.background import Background, Work
 from fer_core.web.batch import (
     FPS,
     KEPT,
@@ -51,43 +51,26 @@ SWEEP_SECONDS = 60.0
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 10.0
 READING = "reading"
+"""What a process does with a batch; else it draws "pictures", or the video of that number."""
 
 log = logging.getLogger(__name__)
 
 
-class Task(NamedTuple):
-    """What a process is to do: `what` is READING, "pictures" (to be annotated), or the number of a video."""
-
-    folder: Path
-    what: str
-
-
 class Batches:
-    """The batches of a models folder. `close` ends what it has begun."""
+    """The batches of a models folder. `close` ends what it has begun; that goes on after the next start."""
 
     def __init__(self, paths: Paths, settings: WebSettings, jobs: JobList, clock: Clock):
         self._paths, self._settings, self._jobs, self._clock = paths, settings, jobs, clock
-        self._todo: deque[Task] = deque()
-        self._now: Task | None = None
-        self._failed: dict[Task, str] = {}
+        self._works = Background()
         self._changing = threading.Lock()
-        self._wake, self._closing = threading.Event(), threading.Event()
-        self._thread: threading.Thread | None = None
-        self._swept = -SWEEP_SECONDS
-        if root_of(paths).is_dir():
-            self._begin_thread()
+        self._closing = threading.Event()
+        self.close = self._closing.set
+        threading.Thread(target=self._watch, name="uploads", daemon=True).start()
 
     @property
     def piece_bytes(self) -> int:
         """How much of a file may be sent in one request."""
         return min(MOST_PIECE_BYTES, self._settings.upload_bytes)
-
-    def close(self) -> None:
-        """Ends the thread, and the process that reads; what it was reading goes on after the next start."""
-        self._closing.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(2 * _STOP_SECONDS)
 
     def create(self, files: Sequence[SentFile], *, keep: Keep, faces: str) -> str:
         """Returns the token of a new batch, for which these files are to be sent. Raises RequestError (413, 507)."""
@@ -110,16 +93,14 @@ class Batches:
                 (folder / "seen").touch()
             about = BatchFile(files=tuple(files), keep=keep, faces=faces, created=self._clock())
             write_json(folder / "batch.json", about.model_dump(mode="json"))
-        self._begin_thread()
         return token
 
-    def find(self, token: str, *, is_seen: bool = True) -> Batch:
+    def find(self, token: str) -> Batch:
         """Returns the batch with that token. Raises NotFoundError, also for one that is deleted or has run out."""
         with suppress(ArtifactError, OSError):
             batch = open_batch(folder_of(self._paths, token), self._paths)
-            if not batch.about.is_deleted and batch.expires > self._clock():
-                if is_seen:
-                    os.utime(batch.seen)
+            if batch.expires > self._clock():
+                os.utime(batch.seen)
                 return batch
         raise no_batch()
 
@@ -139,7 +120,8 @@ class Batches:
                 with path.open("ab") as file:
                     file.write(piece)
             except OSError:
-                os.truncate(path, offset)
+                with suppress(OSError):
+                    os.truncate(path, offset)
                 raise
 
     def start(self, batch: Batch) -> Batch:
@@ -152,71 +134,52 @@ class Batches:
         for number in range(len(batch.about.files)):
             (batch.incoming / str(number)).touch()
         batch = self._update(batch, started=self._clock())
-        self._add(Task(batch.folder, READING))
+        self._begin(batch, READING)
         return batch
 
-    def annotate(self, batch: Batch, what: str) -> None:
-        """Has pictures or a video of a batch drawn with what was read in them."""
-        self._failed.pop(Task(batch.folder, what), None)
-        if what not in made_of(batch):
-            self._add(Task(batch.folder, what))
+    def draw(self, batch: Batch, what: str) -> Work | None:
+        """Has "pictures", or the video of that number, drawn with what was read, and returns how far that is.
+
+        None where it is done.
+        """
+        return None if what in made_of(batch) else self._begin(batch, what)
 
     def keep(self, batch: Batch, how_long: Keep) -> Batch:
         """Keeps a batch for another time, counted from its start."""
         return self._update(batch, keep=how_long)
 
     def delete(self, batch: Batch) -> None:
-        """Deletes a batch, at once or, where it is being read, within seconds. From now on nobody finds it."""
-        self._remove(self._update(batch, is_deleted=True))
+        """Deletes a batch: its folder gets a name by which nobody finds it, which needs no room on a full disk."""
+        gone = batch.folder.with_name(f".{batch.folder.name}")
+        with suppress(FileNotFoundError):  # somebody else has
+            batch.folder.rename(gone)
+            self._remove(gone)
 
     def state(self, batch: Batch) -> dict[str, Any]:
         """Returns how far a batch is."""
-        about, there = batch.about, batch.there()
-        files = []
+        about, work = batch.about, self._works.look(f"{batch.folder.name} {READING}")
+        state = {"status": "reading", "doing": work.progress if work else "", "share": None, "files": []}
+        state |= {"problem": about.problem or (work.problem if work else ""), "hint": about.hint}
         if about.started is None:
-            files = [{**dict(file), "there": have} for file, have in zip(about.files, there, strict=True)]
-        state: dict[str, Any] = {"status": "reading", "doing": "", "share": None, "problem": "", "hint": ""}
-        if about.started is None:
-            state |= {"status": "sending", "share": sum(there) / batch.size if batch.size else 1.0}
-        elif about.problem:
-            state |= {"status": "failed", "problem": about.problem, "hint": about.hint}
-        elif about.is_read:
-            state["status"] = "done"
+            files = [{**dict(file), "there": there} for file, there in zip(about.files, batch.there(), strict=True)]
+            share = sum(file["there"] for file in files) / batch.size if batch.size else 1.0
+            state |= {"status": "sending", "share": share, "files": files}
+        elif about.is_read or state["problem"]:
+            state["status"] = "done" if about.is_read else "failed"
+        elif (end := job.end if (job := self._job(batch)) else None) is not None:
+            problem = "" if end.status == "SUCCEEDED" else end.message or f"The job is {end.status.lower()}."
+            self._end(batch, **({"problem": problem} if problem else {}))
+            state |= {"status": "failed" if problem else "done", "problem": problem}
         else:
-            state |= self._reading_state(batch)
-        tasks = [task.what for task in (*self._todo, self._now) if task and task.folder == batch.folder]
-        state["making"] = [what for what in tasks if what != READING]
-        state["made"] = made_of(batch)
-        state["not_made"] = {task.what: said for task, said in self._failed.items() if task.folder == batch.folder}
+            with suppress(ArtifactError):  # it has not begun
+                if progress := find_study(batch.study_folder).progress():
+                    doing = f"{progress.read} of {progress.files} files read"
+                    state |= {"doing": doing, "share": progress.done}
         times = {"keep": about.keep, "expires_utc": batch.expires.isoformat()}
-        return {"files": files, "piece_bytes": self.piece_bytes} | state | times
+        return state | {"piece_bytes": self.piece_bytes} | times
 
-    def _reading_state(self, batch: Batch) -> dict[str, Any]:
-        job = self._job(batch)
-        end = job.end if job else None
-        if end is not None and end.status == "SUCCEEDED":
-            self._end(batch)
-            return {"status": "done"}
-        if end is not None:
-            problem = end.message or f"The job is {end.status.lower()}."
-            self._end(batch, problem=problem)
-            return {"status": "failed", "problem": problem}
-        if (study := _study(batch)) and (progress := study.progress()):
-            return {"doing": f"{progress.read} of {progress.files} files read", "share": progress.done}
-        is_first = job is not None or self._now == Task(batch.folder, READING)
-        return {"doing": "getting ready" if is_first else "waits until another upload is read"}
-
-    def _begin_thread(self) -> None:
-        with self._changing:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="uploads", daemon=True)
-                self._thread.start()
-
-    def _add(self, task: Task) -> None:
-        if task not in self._todo and task != self._now:
-            self._todo.append(task)
-        self._begin_thread()
-        self._wake.set()
+    def _begin(self, batch: Batch, what: str) -> Work:
+        return self._works.get(f"{batch.folder.name} {what}", lambda say: self._work(batch.folder, what))
 
     def _all(self) -> Iterator[Batch]:
         for folder in root_of(self._paths).glob("[!.]*"):
@@ -234,44 +197,38 @@ class Batches:
         self._update(batch, is_read=not problem, **problem)
         os.utime(batch.seen)
 
-    def _work(self) -> None:
-        """What the thread does until `close`."""
+    def _watch(self) -> None:
+        """Goes on with what was not read at the last end, and sweeps, until `close`."""
         self._sweep()
         for batch in self._all():
             about = batch.about
-            if about.started and not (about.is_read or about.problem or about.job or about.is_deleted):
-                self._add(Task(batch.folder, READING))
-        while not self._closing.is_set():
-            self._wake.clear()
+            if about.started and not (about.is_read or about.problem or about.job):
+                self._begin(batch, READING)
+        while not self._closing.wait(SWEEP_SECONDS):
             self._sweep()
-            while self._todo and not self._closing.is_set():
-                self._now = self._todo.popleft()
-                try:
-                    self._do(self._now)
-                except Exception:
-                    log.exception("%s of an upload failed.", self._now.what)
-                    self._note_failure(self._now, "Something went wrong on the server.", "Its output says what.")
-                self._now = None
-            self._wake.wait(SWEEP_SECONDS)
 
-    def _do(self, task: Task) -> None:
-        with suppress(ArtifactError), taken(task.folder / ".lock", patience_seconds=0.0) as held:
-            batch = open_batch(task.folder, self._paths)
-            if held is None or batch.about.is_deleted:  # another server reads it
-                return
-            try:
-                if task.what != READING:
-                    self._run(task, {"model": _study(batch).about.settings.model})
-                elif self._prepared(batch) and not self._sent_to_workers(batch):
-                    spec = {"source": str(batch.source.absolute())} | self._settings_of(batch)
-                    if self._run(task, spec):
-                        self._end(batch)
-            except FerError as error:
-                self._note_failure(task, str(error), error.hint)
-        with suppress(ArtifactError):
-            batch = open_batch(task.folder, self._paths)
-            if batch.about.is_deleted:
-                self._remove(batch)
+    def _work(self, folder: Path, what: str) -> None:
+        """Reads a batch, or draws what was read in it. Raises FerError."""
+        with suppress(ArtifactError, FileNotFoundError):  # it was deleted meanwhile
+            with taken(folder / f".{what}.lock", patience_seconds=0.0) as held:
+                batch = open_batch(folder, self._paths)
+                if held is not None and not self._closing.is_set():  # else another server does it
+                    if what == READING:
+                        self._read(batch)
+                    else:
+                        self._run(batch, what, {})
+            if _is_deleted(batch):
+                shutil.rmtree(folder, ignore_errors=True)  # what the process wrote since
+
+    def _read(self, batch: Batch) -> None:
+        try:
+            if self._prepared(batch) and not self._sent_to_workers(batch):
+                spec = {"source": str(batch.source.absolute())} | self._settings_of(batch)
+                if self._run(batch, READING, spec):
+                    self._end(batch)
+        except FerError as error:
+            problem = str(error).replace(str(batch.source.absolute()), "The upload")
+            self._end(batch, problem=problem, hint=error.hint)
 
     def _prepared(self, batch: Batch) -> bool:
         """Makes the source, and returns whether there is anything to read in it."""
@@ -299,92 +256,58 @@ class Batches:
         self._update(batch, job=job.id)
         return True
 
-    def _run(self, task: Task, spec: dict[str, Any]) -> bool:
+    def _run(self, batch: Batch, what: str, spec: dict[str, Any]) -> bool:
         """Has a process do something, and returns whether it is done. Raises FerError with what it said."""
-        root = str(Path(__file__).parents[2])
-        folders = [
-            "--models-dir",
-            str(self._paths.models.absolute()),
-            "--history-dir",
-            str(self._paths.history.absolute()),
-        ]
-        command = [sys.executable, "-m", "fer_core.web.batch_process", str(task.folder.absolute()), task.what]
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        output = task.folder / "log.txt"
+        command = [sys.executable, "-m", "fer_core.web.batch_process", str(batch.folder.absolute()), what]
+        command += [json.dumps(spec), str(available_cores())]
+        command += ["--models-dir", str(self._paths.models.absolute())]
+        command += ["--history-dir", str(self._paths.history.absolute())]
+        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+        output = batch.folder / f"{what}.txt"
         with output.open("wb") as said:
-            process = subprocess.Popen(
-                [*command, json.dumps(spec), str(available_cores()), *folders],
-                stdin=subprocess.PIPE,
-                stdout=said,
-                stderr=said,
-                env=os.environ | {"PYTHONPATH": path},
-            )
+            streams = {"stdin": subprocess.PIPE, "stdout": said, "stderr": said}
+            process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, **streams)
         while process.poll() is None:
-            if self._closing.is_set() or self._is_deleted(task.folder):
+            if self._closing.is_set() or _is_deleted(batch):
                 process.stdin.close()  # it ends with this
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_STOP_SECONDS)
                 process.kill()
                 process.wait()
                 return False
-            self._sweep()
             self._closing.wait(_POLL_SECONDS)
         process.stdin.close()
         if process.returncode:
             raise _said(output)
         return True
 
-    def _is_deleted(self, folder: Path) -> bool:
-        try:
-            return open_batch(folder, self._paths).about.is_deleted
-        except ArtifactError:
-            return True
-
-    def _note_failure(self, task: Task, problem: str, hint: str) -> None:
-        problem = problem.replace(f"{(task.folder / 'source').absolute()}/", "")
-        if task.what != READING:
-            self._failed[task] = problem
-            return
-        with suppress(FerError):
-            self._end(open_batch(task.folder, self._paths), problem=problem, hint=hint)
-
     def _sweep(self) -> None:
-        """Deletes what has run out, and what was deleted while it was being read."""
-        if time.monotonic() - self._swept < SWEEP_SECONDS:
-            return
-        self._swept = time.monotonic()
-        for folder in root_of(self._paths).glob("[!.]*"):
+        """Deletes what has run out, and what is left of deleted batches."""
+        for folder in root_of(self._paths).glob("*"):
             try:
-                batch = open_batch(folder, self._paths)
-                if batch.about.is_deleted or batch.expires <= self._clock():
+                if folder.name[0] == ".":
+                    self._remove(folder)
+                elif (batch := open_batch(folder, self._paths)).expires <= self._clock():
                     self.delete(batch)
-            except (ArtifactError, OSError):  # a kill while it was made, or removed
-                if time.time() - folder.stat().st_mtime > KEPT["session"].total_seconds():
-                    shutil.rmtree(folder, ignore_errors=True)
+            except (ArtifactError, OSError):  # a kill while it was made, or it is removed just now
+                with suppress(OSError):
+                    if time.time() - folder.stat().st_mtime > KEPT["session"].total_seconds():
+                        shutil.rmtree(folder)
 
-    def _remove(self, batch: Batch) -> None:
-        """Removes what nobody works with; the rest once that has ended."""
-        for task in [one for one in self._todo if one.folder == batch.folder]:
-            with suppress(ValueError):  # it has begun meanwhile
-                self._todo.remove(task)
-        if (
-            self._now is not None
-            and self._now.folder == batch.folder
-            and threading.current_thread() is not self._thread
-        ):
-            self._wake.set()
-            return
-        job = self._job(batch)
+    def _remove(self, gone: Path) -> None:
+        """Removes a deleted batch; the study of a job once that has ended, which a later sweep sees."""
+        for path in gone.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+        job = self._job(open_batch(gone, self._paths))
         if job is not None and job.end is None:
             with suppress(JobError):
                 cancel_job(job)
             if job.end is None:
-                for path in (batch.source, batch.annotated):
-                    shutil.rmtree(path, ignore_errors=True)
                 return
         if job is not None:
             shutil.rmtree(job.folder, ignore_errors=True)
-        shutil.rmtree(batch.folder, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def _job(self, batch: Batch) -> Job | None:
         with suppress(JobError):
@@ -392,15 +315,13 @@ class Batches:
         return None
 
 
+def _is_deleted(batch: Batch) -> bool:
+    return not (batch.folder / "batch.json").exists()
+
+
 def made_of(batch: Batch) -> list[str]:
     """Returns what is drawn already: pictures, and the numbers of videos."""
     return sorted(path.stem for path in batch.annotated.glob("[!.]*"))
-
-
-def _study(batch: Batch) -> Study | None:
-    with suppress(ArtifactError):
-        return find_study(batch.study_folder)
-    return None
 
 
 def _said(output: Path) -> FerError:

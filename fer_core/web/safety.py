@@ -88,14 +88,15 @@ def guard(app: Flask, *, hosts: Iterable[str]) -> None:
 
 
 def changes(view: Callable) -> Callable:
-    """Marks a view of the API that changes something: it needs JSON (a PUT: bytes), and our page's Origin or the token.
+    """Marks a view of the API that changes something: it needs JSON (PUT: bytes), and our page's Origin or the token.
 
     No cookie alone decides there.
     """
 
     @wraps(view)
     def checked(*arguments: Any, **named: Any) -> Any:
-        if not (request.is_json or (request.method == "PUT" and request.mimetype == BYTES)):
+        is_as_said = request.mimetype == BYTES if request.method == "PUT" else request.is_json
+        if not is_as_said and request.method != "DELETE":
             raise UnsupportedMediaType
         if not _is_of_own_origin() and not has_token():
             own = request.host_url.rstrip("/")

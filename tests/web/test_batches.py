@@ -179,10 +179,13 @@ def test_pictures_and_videos_are_drawn_with_what_was_read_when_somebody_asks(rea
     page = read.page().text
     number = page.partition('data-annotated="')[2].partition('"')[0]
     for what in (number, "pictures"):
-        assert read.site.change(f"{read.api}/annotated", {"what": what}).ok
+        assert read.site.change(f"{read.api}/annotated", {"what": what}).json() == {"is_made": False, "problem": ""}
     assert read.site.change(f"{read.api}/annotated", {"what": "99"}).status_code == 404
-    wait_until(lambda: not read.state()["making"], seconds=240)
-    assert read.state()["made"] == sorted([number, "pictures"]), read.state()["not_made"]
+
+    def is_drawn(what: str) -> bool:
+        return read.site.change(f"{read.api}/annotated", {"what": what}).json()["is_made"]
+
+    wait_until(lambda: is_drawn(number) and is_drawn("pictures"), seconds=240)
     with zipfile.ZipFile(io.BytesIO(read.page("/annotated/pictures.zip").content)) as archive:
         assert {"b/two faces.png.jpg", "nobody.png.jpg"} < set(archive.namelist())
         drawn = cv2.imdecode(np.frombuffer(archive.read("b/two faces.png.jpg"), np.uint8), cv2.IMREAD_COLOR)
@@ -220,7 +223,7 @@ def test_pieces_that_do_not_fit_are_refused_and_nothing_comes_from_elsewhere(sit
     assert "5 bytes are missing" in sent.start().json()["error"]
     assert sent.page().text.count("the page that sends it must stay open") == 1
     assert sent.page("/readings.csv").status_code == 404
-    assert requests.delete(site.url + sent.api, json={}, headers={"Origin": site.url}).json()["status"] == "deleted"
+    assert requests.delete(site.url + sent.api, headers={"Origin": site.url}).json()["status"] == "deleted"
     assert sent.put(0, b"12345", 5).status_code == 404
 
 
@@ -369,3 +372,17 @@ def test_a_token_that_is_none_never_becomes_a_path(tmp_path):
     for token in ("..", "0" * 39, "G" * 40, "0" * 40 + "/..", ""):
         with pytest.raises(NotFoundError):
             folder_of(paths_in(tmp_path), token)
+
+
+def test_where_workers_listen_they_read_it_and_the_job_goes_with_the_upload(settings, job_paths, redis_url, worker):
+    worker("-Q", "cpu")
+    with served(settings, job_paths, {"FER_BROKER_URL": redis_url}) as site:
+        sent = new(site, {"a.png": len(png(0, (120, 60)))})
+        assert sent.put(0, png(0, (120, 60))).ok
+        sent.start()
+        wait_until(lambda: sent.state()["status"] == "done", seconds=240)
+        assert sent.page("/readings.csv").text.count("a.png") == 1
+        studies = job_paths.models / "studies"
+        assert len(list(studies.iterdir())) == 1
+        site.submit(f"/uploads/{sent.token}/delete")
+        assert not [*studies.iterdir(), *root_of(job_paths).iterdir()]

@@ -6,7 +6,6 @@ import { Player } from "./upload/player.js";
 
 const VISIT_SECONDS = 300;
 const { url, annotate, status } = document.getElementById("batch").dataset;
-const waited = new Set();
 addEventListener("gone", () => location.reload(), { once: true }); // deleted in another tab
 
 if (status === "sending" || status === "reading") poll(url, 1, showProgress);
@@ -27,54 +26,32 @@ function showProgress(state) {
 
 for (const place of document.querySelectorAll("[data-annotated]"))
   place.querySelector("button").addEventListener("click", () => make(place));
-if (document.querySelector("[data-annotated]")) ask(url).then((state) => state && showMade(state));
 
-let cannotPlay = false;
 const video = document.getElementById("player");
 if (video)
-  new Player(video, (said) => {
-    cannotPlay = true;
+  new Player(video, async (said) => {
     said.textContent = "This browser cannot play the video as it was sent. A version that it plays is being made …";
-    make(document.querySelector("[data-annotated]:not([data-annotated=pictures])"));
+    const address = await make(document.querySelector("[data-annotated]:not([data-annotated=pictures])"));
+    if (!address) return;
+    video.src = address;
+    said.textContent = "This is the annotated version: the browser cannot play the video as it was sent.";
   });
 
+/** Has something drawn, and returns its address once it is; null where it cannot be. */
 async function make(place) {
-  const what = place.dataset.annotated;
-  const sent = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ what }) };
-  const answer = await fetch(annotate, sent).catch(() => null);
-  if (!answer?.ok) return say(place, "The server does not answer: try again.");
-  say(place, "It is being made …");
-  if (waited.has(what)) return;
-  waited.add(what);
-  poll(url, 1, (state) => {
-    showMade(state);
-    if (state.making.includes(what)) return true;
-    if (state.not_made[what]) say(place, state.not_made[what]);
-    waited.delete(what);
-    return false;
-  });
-}
-
-function showMade(state) {
-  for (const place of document.querySelectorAll("[data-annotated]")) {
-    const { annotated, file } = place.dataset;
-    if (!state.made.includes(annotated)) continue;
-    const words = annotated === "pictures" ? "Annotated pictures (zip)" : "Annotated video";
-    const link = { className: "button small", href: `${file}?save=yes`, textContent: words };
-    place.replaceChildren(Object.assign(document.createElement("a"), link));
-    if (cannotPlay && annotated !== "pictures" && !video.src.endsWith(file)) play(file);
+  const [said, link, button] = ["span", "a", "button"].map((name) => place.querySelector(name));
+  const headers = { "Content-Type": "application/json", Accept: "application/json" };
+  const request = { method: "POST", headers, body: JSON.stringify({ what: place.dataset.annotated }) };
+  button.disabled = true;
+  said.textContent = "being made …";
+  for (;;) {
+    const response = await fetch(annotate, request).catch(() => null);
+    const answer = await response?.json();
+    const problem = response?.ok ? answer.problem : (answer?.error ?? "The server does not answer: try again.");
+    said.textContent = problem || (answer.is_made ? "" : "being made …");
+    [button.disabled, button.hidden, link.hidden] = [!problem, Boolean(answer?.is_made), !answer?.is_made];
+    if (problem) return null;
+    if (answer.is_made) return link.href.replace("?save=yes", "");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
   }
-}
-
-function play(file) {
-  video.src = file;
-  const words = "This is the annotated version: the browser cannot play the video as it was sent.";
-  document.getElementById("player-said").textContent = words;
-}
-
-function say(place, words) {
-  const said = place.querySelector("span") ?? document.createElement("span");
-  said.className = "muted small";
-  said.textContent = words;
-  place.prepend(said);
 }

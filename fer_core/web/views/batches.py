@@ -18,9 +18,18 @@ from flask import (
 
 from fer_core.errors import ConfigError, NotFoundError
 from fer_core.study.study import find_study
-from fer_core.web.answers import AnnotateRequest, BatchAnswer, BatchRequest, NewBatchAnswer, PieceAnswer, PieceQuery
+from fer_core.web.answers import (
+    AnnotateAnswer,
+    AnnotateRequest,
+    BatchAnswer,
+    BatchRequest,
+    NewBatchAnswer,
+    PieceAnswer,
+    PieceQuery,
+)
 from fer_core.web.batch import KEPT, Batch, Keep
 from fer_core.web.batch_results import MOST_ROWS, readings_csv, readings_json, result_of, timeline
+from fer_core.web.batches import made_of
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.run_detail import lies_in
 from fer_core.web.safety import BYTES, REPORT_POLICY, changes
@@ -71,15 +80,15 @@ def start(token: str) -> Response:
 
 
 @api.post("/<token>/annotated")
-@describes(BatchAnswer, body=json_content(AnnotateRequest), problems=_REFUSED)
+@describes(AnnotateAnswer, body=json_content(AnnotateRequest), problems=_REFUSED)
 @changes
 def annotate(token: str) -> Response:
-    """Has the pictures, or a video, drawn with what was read: they are `made` then."""
+    """Has the pictures, or a video, drawn with what was read, and says whether they are: ask again until they are."""
     what, batch = json_body(AnnotateRequest).what, _read(token)
     if what != "pictures":
-        _video(batch, what)
-    service().batches.annotate(batch, what)
-    return _answer(batch)
+        _name(batch, what, "video")
+    work = service().batches.draw(batch, what)
+    return jsonify(is_made=work is None, problem=work.problem if work else "")
 
 
 @api.delete("/<token>")
@@ -110,7 +119,8 @@ def one(token: str) -> str:
     video = next((row for row in result["videos"] if str(row["number"]) == request.args.get("video")), None)
     video = video or next(iter(result["videos"]), None)
     lanes = timeline(find_study(batch.study_folder), video) if video else None
-    return render_template("batch.html", **about, result=result, video=video, lanes=lanes)
+    made = made_of(batch)
+    return render_template("batch.html", **about, result=result, video=video, lanes=lanes, made=made)
 
 
 @pages.post("/<token>/keep")
@@ -156,7 +166,7 @@ def report(token: str) -> Response:
 def file(token: str, number: int) -> Response:
     """A video as it was sent, for the player."""
     batch = _read(token)
-    return _sent(batch.source, batch.source / _video(batch, str(number)))
+    return _sent(batch.source, batch.source / _name(batch, str(number), "video"))
 
 
 @pages.get("/<token>/annotated/<name>")
@@ -192,10 +202,6 @@ def _read(token: str) -> Batch:
     if not batch.about.is_read:
         raise NotFoundError("The upload is not read yet.", hint="Its page says how far it is.")
     return batch
-
-
-def _video(batch: Batch, number: str) -> str:
-    return _name(batch, number, "video")
 
 
 def _name(batch: Batch, number: str, kind: str) -> str:

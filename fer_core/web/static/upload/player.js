@@ -56,9 +56,9 @@ export class Player {
   #show() {
     const seconds = this.#video.currentTime;
     const shown = this.#lanes.people
-      .map(({ person, segments }) => [person, segments.find(({ start, end }) => start <= seconds && seconds < end)])
-      .filter(([, segment]) => segment)
-      .map(([person, { label, unsure }]) => `person ${person}: ${label}${unsure ? ", unsure" : ""}`);
+      .map(({ person, episodes }) => [person, episodes.find(({ start, end }) => start <= seconds && seconds < end)])
+      .filter(([, episode]) => episode)
+      .map(([person, { emotion }]) => `person ${person}: ${emotion}`);
     const words = shown.join("; ") || "nobody";
     document.getElementById("lane-now").style.left = `${(100 * Math.min(seconds, this.#lanes.seconds)) / this.#lanes.seconds}%`;
     document.getElementById("moment").textContent = clock(seconds);

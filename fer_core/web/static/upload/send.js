@@ -12,7 +12,7 @@ export async function sendAll(files, faces, tell, signal) {
   const batch = (await goOn(wanted)) ?? (await call("POST", "/api/v1/uploads", wanted, signal));
   const address = `/api/v1/uploads/${batch.upload}`;
   keep(wanted, batch.upload);
-  signal.addEventListener("abort", () => call("DELETE", address, {}).catch(() => {}));
+  signal.addEventListener("abort", () => call("DELETE", address).catch(() => {}));
   const [size, began] = [files.reduce((sum, { file }) => sum + file.size, 0), performance.now()];
   const there = batch.files.map((file) => file.there);
   const before = sum(there);
