@@ -1,6 +1,7 @@
 """What a batch reads: its files by their names, zips unpacked, without what would harm or could not be read anyway."""
 
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ class _Making:
         """Adds a file that was sent."""
         if name.lower().endswith(".zip"):
             return self._add_zip(path, name)
-        if is_hidden(name.replace("\\", "/")):
+        if _is_hidden(name):
             return None
         place = self._place(name)
         try:
@@ -76,7 +77,7 @@ class _Making:
             with zipfile.ZipFile(path) as archive:
                 check_zip(archive, path)
                 for entry in archive.infolist():
-                    if not entry.is_dir() and not is_hidden(entry.filename):
+                    if not entry.is_dir() and not _is_hidden(entry.filename):
                         self._unpack(archive, entry)
         except DatasetError as error:
             self.left_out[safe_name(name)] = str(error).replace(str(path), "It")
@@ -154,6 +155,10 @@ class _Making:
         except RequestError as error:
             return str(error)
         return ""
+
+
+def _is_hidden(name: str) -> bool:
+    return is_hidden("/".join(part for part in re.split(r"[/\\]", name) if part not in (".", "..")))
 
 
 def _unwanted(name: str) -> str:
