@@ -5,7 +5,6 @@ this one, and what it had not read is read after the next start.
 """
 
 import json
-import logging
 import os
 import secrets
 import shutil
@@ -25,6 +24,7 @@ from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.files import Clock, full_disk_named, write_json
 from fer_core.store.lock import taken
+from fer_core.study.run import last_error
 from fer_core.study.settings import StudySettings
 from fer_core.study.study import find_study
 from fer_core.web.background import Background, Work
@@ -53,8 +53,6 @@ _STOP_SECONDS = 10.0
 READING = "reading"
 """What a process does with a batch; else it draws "pictures", or the video of that number."""
 
-log = logging.getLogger(__name__)
-
 
 class Batches:
     """The batches of a models folder. `close` ends what it has begun; that goes on after the next start."""
@@ -75,7 +73,7 @@ class Batches:
     def create(self, files: Sequence[SentFile], *, keep: Keep, faces: str) -> str:
         """Returns the token of a new batch, for which these files are to be sent. Raises RequestError (413, 507)."""
         size, settings = sum(file.size for file in files), self._settings
-        if size > settings.batch_bytes:
+        if size > settings.max_batch_gb * 1e9:
             raise RequestError(
                 413,
                 f"The files have {size / 1e9:.1f} GB together; an upload may have {settings.max_batch_gb:g} GB.",
@@ -83,7 +81,7 @@ class Batches:
             )
         with self._changing:
             held = sum(max(size_of(batch.folder), batch.size) for batch in self._all())
-            if held + size > settings.kept_bytes:
+            if held + size > settings.max_kept_gb * 1e9:
                 hint = "Delete an upload that nobody needs any more, or wait until one has run out."
                 raise RequestError(507, "The server keeps as much of uploads as it may.", hint=hint)
             token = secrets.token_hex(20)
@@ -227,14 +225,14 @@ class Batches:
                 if self._run(batch, READING, spec):
                     self._end(batch)
         except FerError as error:
-            problem = str(error).replace(str(batch.source.absolute()), "The upload")
+            problem = str(error).replace(f"{batch.folder.absolute()}/", "")
             self._end(batch, problem=problem, hint=error.hint)
 
     def _prepared(self, batch: Batch) -> bool:
         """Makes the source, and returns whether there is anything to read in it."""
         if not batch.source.is_dir():
-            limits = {"most_bytes": self._settings.batch_bytes, "most_pixels": self._settings.pixels}
-            left_out = prepare_source(batch, **limits)
+            most_bytes = int(self._settings.max_batch_gb * 1e9)
+            left_out = prepare_source(batch, most_bytes=most_bytes, most_pixels=self._settings.pixels)
             self._update(batch, left_out=left_out)
             put_in_place(batch)
         if any(path.is_file() for path in batch.source.rglob("*")):
@@ -278,7 +276,7 @@ class Batches:
             self._closing.wait(_POLL_SECONDS)
         process.stdin.close()
         if process.returncode:
-            raise _said(output)
+            raise FerError(last_error(output).replace(f"{batch.folder.absolute()}/", ""))
         return True
 
     def _sweep(self) -> None:
@@ -322,14 +320,3 @@ def _is_deleted(batch: Batch) -> bool:
 def made_of(batch: Batch) -> list[str]:
     """Returns what is drawn already: pictures, and the numbers of videos."""
     return sorted(path.stem for path in batch.annotated.glob("[!.]*"))
-
-
-def _said(output: Path) -> FerError:
-    """Returns the error that a process ended with, from the end of its output."""
-    lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
-    for place in reversed(range(len(lines))):
-        if lines[place].startswith("Error: "):
-            hint = lines[place + 1] if place + 1 < len(lines) else ""
-            return FerError(lines[place].removeprefix("Error: "), hint=hint)
-    log.error("The process of an upload ended: %s", "\n".join(lines[-30:]))
-    return FerError("The process that reads has crashed.", hint="The server's output says why.")

@@ -76,16 +76,6 @@ class WebSettings(Settings):
     """So much is kept of such uploads together."""
 
     @property
-    def batch_bytes(self) -> int:
-        """The largest upload that comes in pieces."""
-        return int(self.max_batch_gb * 1e9)
-
-    @property
-    def kept_bytes(self) -> int:
-        """The most that uploads may take on the disk."""
-        return int(self.max_kept_gb * 1e9)
-
-    @property
     def upload_bytes(self) -> int:
         """The largest request."""
         return int(self.max_upload_mb * 2**20)
