@@ -27,7 +27,7 @@ from fer_core.web.answers import (
     PieceAnswer,
     PieceQuery,
 )
-from fer_core.web.batch import KEPT, Batch, Keep
+from fer_core.web.batch import KEPT, Batch, Keep, safe_name
 from fer_core.web.batch_results import MOST_ROWS, readings_csv, readings_json, result_of, timeline
 from fer_core.web.batches import made_of
 from fer_core.web.openapi import describes, json_content
@@ -106,13 +106,8 @@ def delete_by_api(token: str) -> Response:
 def one(token: str) -> str:
     """An upload: how far it is, or its result. `?video=` is the number of the one that is shown."""
     batch = _find(token)
-    about = {
-        "token": token,
-        "batch": batch,
-        "state": service().batches.state(batch),
-        "kept": tuple(KEPT),
-        "most_rows": MOST_ROWS,
-    }
+    about = {"token": token, "batch": batch, "name": safe_name(batch.about.files[0].name)}
+    about |= {"state": service().batches.state(batch), "kept": tuple(KEPT), "most_rows": MOST_ROWS}
     if about["state"]["status"] != "done":
         return render_template("batch.html", **about)
     result = result_of(batch)
@@ -184,9 +179,8 @@ def picture(token: str, number: int) -> str:
     if not lies_in(batch.source, path):
         raise _no_file()
     with service().pool.lent() as lent:
-        pictures = [
-            shown(path.read_bytes(), batch.about.faces, lent) | {"name": path.relative_to(batch.source).as_posix()}
-        ]
+        name = path.relative_to(batch.source).as_posix()
+        pictures = [shown(path.read_bytes(), batch.about.faces, lent) | {"name": name}]
     back = url_for("batches.one", token=token)
     labels = labels_and_colours(lent.model.labels)
     return render_template("results.html", pictures=pictures, threshold=service().pool.threshold, back=back, **labels)
