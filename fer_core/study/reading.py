@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COLUMNS = ("file", "seconds", "frame", "person", "x", "y", "width", "height", "label", "confidence", "unsure")
 """Of every table of readings; after them one for each emotion. Pictures have no seconds, frame and person."""
 WARM_UP_SECONDS = 2.0
+LONGEST_UNSOUGHT_SECONDS = 0.6
+"""With `fps`, faces are looked for as often as this at least: the tracker gives up who is not found for 0.7 s."""
 
 
 def settled(settings: StudySettings, paths: Paths) -> StudySettings:
@@ -122,9 +124,7 @@ class StudyReader:
         `warm_up`: is read for so many seconds before `start`, too.
         """
         reader, fps = open_reader(path, threads=1), self._settings.fps
-        every = DETECT_EVERY
-        if fps and reader.rate:  # as often in a second as in a video that is read whole, in each frame at most
-            every = max(1, round(DETECT_EVERY * min(1.0, fps / reader.rate)))
+        every = DETECT_EVERY if fps is None else max(1, min(DETECT_EVERY, int(fps * LONGEST_UNSOUGHT_SECONDS)))
         settings = self._settings
         known = {"threshold": settings.threshold, "smoothing_seconds": settings.smoothing, "detect_every": every}
         predictor = LivePredictor(self.detector, self.classifier, **known)

@@ -15,7 +15,7 @@ from keras import ops
 
 from fer_core.data.dataset import Split
 from fer_core.errors import NonFiniteLossError, check_interrupted
-from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, confusion_matrix, summary
+from fer_core.evaluation.metrics import SMALLEST_PROBABILITY, class_scores, confusion_matrix, summary
 from fer_core.evaluation.predict import predict
 from fer_core.store.run import Run
 from fer_core.training.checkpoint import Progress, save_checkpoint
@@ -27,6 +27,8 @@ ESTIMATE_AFTER_STEPS = 20
 _FIRST_TIMED_STEP = 5
 """The first steps compile."""
 PROGRESS_SECONDS = 2.0
+CLASS_F1 = "val_f1_"
+"""In metrics.jsonl, before each label: the F1 of this class on the validation images."""
 
 
 class Confusion(keras.metrics.Metric):
@@ -140,6 +142,7 @@ class Validation(keras.callbacks.Callback):
         losses = -np.log(np.clip(true_probabilities, SMALLEST_PROBABILITY, 1)) * self._image_weights
         scores = {"loss": float(losses.mean()) + penalty, **summary(counts)._asdict()}
         logs |= {f"val_{name}": value for name, value in scores.items()}
+        logs[CLASS_F1] = [score.f1 for score in class_scores(counts)]
 
 
 class Record(keras.callbacks.Callback):
@@ -173,12 +176,14 @@ class Record(keras.callbacks.Callback):
 
         Keras looks at `stop_training` before it begins another epoch.
         """
+        class_f1 = logs.pop(CLASS_F1, ())  # for metrics.jsonl alone: the columns of a history are the same for all
         row = {"epoch": epoch + 1} | logs | {"seconds": round(time.perf_counter() - self._epoch_began, 3)}
         self._check_finite(row)
         self._remember(row)
         save_checkpoint(self.run.checkpoint, self.model, self.progress)
         write_history(self._history_csv, self.progress.rows)
-        self.report.epoch(row)
+        labels = self.run.manifest.labels if class_f1 else ()
+        self.report.epoch(row | {f"{CLASS_F1}{label}": f1 for label, f1 in zip(labels, class_f1, strict=True)})
         self.model.stop_training = self.is_over()
 
     def is_over(self) -> bool:

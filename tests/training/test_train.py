@@ -98,6 +98,8 @@ def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
     assert (state.status, state.epoch, state.attempt) == ("SUCCEEDED", 3, 1)
     assert [entry["epoch"] for entry in epochs] == [row["epoch"] for row in progress.rows] == [1, 2, 3]
     assert [entry["loss"] for entry in epochs] == [row["loss"] for row in progress.rows]
+    means = [np.mean([entry[f"val_f1_{label}"] for label in manifest.labels]) for entry in epochs]
+    assert means == pytest.approx([row["val_macro_f1"] for row in progress.rows])
     assert manifest.scores["epochs"] == 3
     assert manifest.threads == available_cores()
     assert read_h5_manifest(trained_run.model_h5).scores == manifest.scores

@@ -71,6 +71,17 @@ def test_a_chart_is_read_with_the_keyboard_and_as_a_table(page):
     expect(chart.locator("path.series")).to_have_count(1)
 
 
+def test_each_class_has_a_curve_where_a_training_reports_them(page, site):
+    run = make_run(site.paths, minutes=80)
+    write_epochs(run, 3)
+    page.goto(f"/runs/{run.id}")
+    chart = page.get_by_role("img", name=re.compile("^F1 of each class, validation: "))
+    expect(chart.locator("path.series")).to_have_count(2)
+    page.goto("/runs/shipped-best")
+    expect(page.get_by_role("img", name=re.compile("^Accuracy: "))).to_be_visible()
+    expect(chart).to_be_hidden()
+
+
 def test_curves_are_smoothed_enlarged_and_drawn_over_time(page):
     page.goto("/runs/shipped-best")
     line = page.get_by_role("img", name=re.compile("^Accuracy: "))

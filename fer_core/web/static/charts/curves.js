@@ -6,6 +6,7 @@ const QUANTITIES = [
   { column: "loss", title: "Loss", format: number },
   { column: "accuracy", title: "Accuracy", format: (value) => percent(value, 0) },
   { column: "macro_f1", title: "Macro F1", format: (value) => percent(value, 0) },
+  { column: "class_f1", title: "F1 of each class, validation", format: (value) => percent(value, 0) },
   { column: "learning_rate", title: "Learning rate", format: number, log: true },
 ];
 
@@ -26,6 +27,7 @@ export class Curves {
       place.append(box);
       return {
         ...quantity,
+        box,
         chart: new LineChart(box, { ...quantity, height, empty: "No finished epoch has it yet." }),
       };
     });
@@ -34,8 +36,10 @@ export class Curves {
   show(runs) {
     this.#runs = runs;
     const options = { smoothing: this.#smoothing, byTime: this.#byTime };
-    for (const { chart, column } of this.#charts)
+    for (const { box, chart, column } of this.#charts) {
+      box.hidden = column === "class_f1" && (runs.length > 1 || classesOf(runs[0]?.epochs ?? [], []).length === 0);
       chart.show(runs.flatMap((run, place) => seriesOf(run, column, { place, count: runs.length, ...options })));
+    }
   }
 
   #controls() {
@@ -82,6 +86,8 @@ function seriesOf({ name, epochs, best }, column, { place, count, smoothing, byT
   const points = (column_, by) => smoothed(pointsOf(epochs, column_, across), by);
   if (column === "learning_rate")
     return [{ name: count > 1 ? name : "learning rate", colour: colours[1], points: points(column, 0) }];
+  if (column === "class_f1")
+    return classesOf(epochs, across).map((one) => ({ ...one, points: smoothed(one.points, smoothing) }));
   const kept = epochs.findIndex((row) => row.epoch === best);
   const validation = points(`val_${column}`, smoothing);
   const dot = count === 1 ? validation.filter(([x]) => x === across[kept]) : [];
@@ -90,6 +96,16 @@ function seriesOf({ name, epochs, best }, column, { place, count, smoothing, byT
     { name: `${before}validation`, colour: colours[1], points: validation },
     ...(dot.length ? [{ name: `best epoch, ${best}`, colour: 3, lineless: true, dots: true, points: dot }] : []),
   ];
+}
+
+/** A line for each class, as far as epochs were reported with it. */
+function classesOf(epochs, across) {
+  const columns = Object.keys(epochs.at(-1) ?? {}).filter((column) => column.startsWith("val_f1_"));
+  return columns.map((column, place) => ({
+    name: column.slice("val_f1_".length),
+    colour: (place % 8) + 1,
+    points: pointsOf(epochs, column, across),
+  }));
 }
 
 function pointsOf(epochs, column, across) {
