@@ -1,7 +1,7 @@
 """What is shown and saved of a batch: faces, videos over time, and all readings as CSV and JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fer_core.labels import colour
@@ -30,7 +30,7 @@ def result_of(batch: Batch) -> dict[str, Any]:
     files = study.files()
     rows = files.assign(number=range(len(files))).to_dict("records")
     read = [row for row in rows if row["status"] == "read"]
-    failed = {row["file"]: _reason(row["reason"], batch) for row in rows if row["status"] == "failed"}
+    failed = {row["file"]: _reason(row, batch) for row in rows if row["status"] == "failed"}
     pictures = [row for row in read if row["kind"] == "picture"]
     faces, labels = _faces(study, pictures)
     videos = [row for row in read if row["kind"] == "video"]
@@ -48,8 +48,8 @@ def result_of(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _reason(reason: str, batch: Batch) -> str:
-    text = reason.replace(f"{batch.source.absolute()}/", "")
+def _reason(row: Mapping[str, Any], batch: Batch) -> str:
+    text = row["reason"].replace(str(batch.source.absolute() / row["file"]), "It")
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
@@ -101,7 +101,7 @@ def readings_json(batch: Batch) -> Iterator[str]:
     """Yields the same as JSON: files, left_out, and readings."""
     study = find_study(batch.study_folder)
     files = study.files().drop(columns=["bytes", "changed_ns", "table"])
-    files["reason"] = [_reason(reason, batch) if reason else "" for reason in files["reason"]]
+    files["reason"] = [_reason(row, batch) if row["reason"] else "" for row in files.to_dict("records")]
     yield f'{{"files": {files.to_json(orient="records")}, "left_out": {json.dumps(batch.about.left_out)}, "readings": ['
     before = ""
     for table in _tables(batch):

@@ -143,7 +143,7 @@ def test_what_was_sent_is_read_under_its_names_after_a_kill(read):
     assert {file["file"]: file["faces"] for file in found["files"]}["nobody.png"] == 0
     page = read.page().text
     for sentence in (
-        "text.mp4 is neither a video nor a picture",
+        "It is neither a video nor a picture that can be read.",
         "It is a picture, though its name says that it is a video",
         "It is empty.",
         "It is no zip that can be read.",
