@@ -6,6 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 DATA   = $(if $(FER_DATA),$(FER_DATA),sample)
+PASSWORDS = REDIS_PASSWORD FLOWER_PASSWORD WEB_PASSWORD
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
@@ -75,9 +76,15 @@ soak-web: $(READY)
 soak-jobs: $(READY)
 	$(BIN)/python benchmarks/jobs_soak.py $(ARGS)
 
-# Needs no environment: Python's own library only.
+# What docker-compose.yml asks for: random passwords and whose the files are, but root (sudo make) is nobody in a container.
+# Whole from its first instant, and never overwritten.
 compose-env:
-	@$(or $(PYTHON),python3) -m jobs.compose_env
+	@test -e .env || { umask 077; new=.env.$$$$.part; { echo "# Secrets of docker-compose.yml."; \
+		for name in $(PASSWORDS); do echo "$$name=$$(od -An -vtx1 -N24 /dev/urandom | tr -d ' \n')"; done; \
+		test $$(id -u) = 0 || { echo "FER_UID=$$(id -u)"; echo "FER_GID=$$(id -g)"; }; } > $$new && ln $$new .env; rm -f $$new; }
+	@for name in $(PASSWORDS); do grep -q "^$$name=." .env || { echo "Error: .env does not set $$name." >&2; \
+		echo "Add the line $$name=… yourself, or move the file away and run this again." >&2; exit 2; }; done
+	@echo ".env has all passwords and stays as it is. Next: docker compose up -d"
 
 # The versions that are installed, with the hashes of their files: pip takes no others. Needs uv (pip install uv).
 #   requirements.lock                 what is developed and tested with     requirements-jax.lock  the same on JAX

@@ -20,7 +20,7 @@ from harness import ROOT
 from fer_core.errors import FerError
 from fer_core.job.broker import socket_url
 from fer_core.job.job import Job, open_job
-from fer_core.job.progress import Look
+from fer_core.job.progress import open_jobs
 from fer_core.paths import Paths
 from fer_core.store.runs import list_runs
 from fer_core.tuning.state import Search, load_state
@@ -122,7 +122,7 @@ class JobServer:
 
     def open_jobs(self) -> list[Job]:
         """Returns the jobs that have not ended."""
-        return Look(self.paths).open_jobs()
+        return open_jobs(self.paths)
 
     def ended(self, job_id: str) -> Job | None:
         """Returns a job that has ended and whose end Celery was told; None for one that has not."""

@@ -30,10 +30,10 @@ from harness import HERE, ROOT, conditions
 from job_server import JobServer, search_problems, wait_until
 
 from fer_core.job.arguments import QUEUES
-from fer_core.job.broker import Broker
+from fer_core.job.broker import Broker, socket_url
+from fer_core.job.broker_check import client
 from fer_core.job.lifecycle import create_job
 from fer_core.tuning.state import Search, list_searches, load_state
-from jobs.machine import client
 
 TRIALS = {"random": 2000, "hyperband": 2000, "bayesian": 300}
 BARS = {"random": 0.3, "hyperband": 0.3, "bayesian": 3.0}
@@ -189,7 +189,7 @@ def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Option
         told = sum(entry.status != "RUNNING" for entry in state.trials)
         if time.monotonic() > deadline:
             raise TimeoutError(f"{told} of {options.trials} trials told in {options.limit_minutes:g} minutes.")
-        with client(server.broker_socket) as broker:
+        with client(socket_url(server.broker_socket)) as broker:
             megabytes = max(megabytes, broker.info("memory")["used_memory"] / 2**20)
         print(f"{told} trials told, {killed} workers killed", end="\r", flush=True)
         time.sleep(options.kill_every)
@@ -206,7 +206,7 @@ def _of_the_lock(seconds: list[float]) -> dict[str, float]:
 def _lost_or_doubled(search: Search, server: JobServer, times: list[dict]) -> list[str]:
     """Returns a sentence for each thing that is not as it must be."""
     trials = load_state(search).trials
-    with client(server.broker_socket) as broker:
+    with client(socket_url(server.broker_socket)) as broker:
         waiting = sum(broker.llen(name) for name in QUEUES)
     checks = {
         f"{len(trials)} trials": len(trials) == search.spec.max_trials,

@@ -3,14 +3,15 @@
     python benchmarks/jobs_soak.py                       # 30 kills
     python benchmarks/jobs_soak.py --kills 5 --seed 7
 
-`python -m jobs up` with two workers carries out searches and trainings on drawn faces, first undisturbed, then again
-and again under kills with SIGKILL; it starts again itself what was killed. Once the broker also loses all that it has
-stored. Every job must end well, with the same bits as the undisturbed one: the weights, checkpoint and history of each
-training and of each trial of a random search, by number. No trial may be lost or counted twice, no run trained by two
-at once, no file left torn, no process left behind. Exit code 0 if all of it holds.
+`python -m jobs up` with two workers carries out searches, trainings and a study on drawn faces, first undisturbed, then
+again and again under kills with SIGKILL; it starts again itself what was killed. Once the broker also loses all that it
+has stored. Every job must end well, with the same bits as the undisturbed one: the weights, checkpoint and history of
+each training and of each trial of a random search, by number, and the tables of the study. No trial may be lost or
+counted twice, no run trained by two at once, no file left torn, no process left behind. Exit code 0 if all of it holds.
 """
 
 import contextlib
+import hashlib
 import random
 import shutil
 import sys
@@ -20,15 +21,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
+import numpy as np
 import psutil
 import tyro
 from job_server import BEAT, BROKER, JobServer, search_problems, wait_until
 from kills import Outcome, leftovers, outcome, torn_files
 
+from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.errors import FerError
-from fer_core.store.lock import read_notes
+from fer_core.locks import read_notes
 from fer_core.store.run import Run, read_metrics
 from fer_core.store.runs import open_run
+from fer_core.study.study import Study
 from fer_core.tuning.state import Search, list_searches, load_state
 from jobs.machine import answers
 
@@ -42,16 +47,25 @@ ROUND = {
     "hyperband": ("tune", _SEARCH | {"oracle": "hyperband", "max_epochs": 4, "max_trials": 6, "confirm_top": 0}),
 }
 """By name: each task with its arguments."""
+VIDEOS, VIDEO_SECONDS, VIDEO_RATE = 8, 12, 10
 COMPARED = "random"
 """Which search has the same trials in whatever order they end."""
+
+
+@dataclass
+class StudyOutcome:
+    """What a study came to: digests of its tables."""
+
+    readings: str
+    people: str
 
 
 @dataclass
 class RoundResult:
     """What a round came to."""
 
-    runs: dict[str, Outcome] = field(default_factory=dict)
-    """Of the training, and of each trial of the random search by its number."""
+    runs: dict[str, Outcome | StudyOutcome] = field(default_factory=dict)
+    """Of the training and the study, and of each trial of the random search by its number."""
     trials: dict[str, int] = field(default_factory=dict)
     """How many each search has completed."""
     problems: list[str] = field(default_factory=list)
@@ -70,6 +84,9 @@ class Soak:
 
     def __init__(self, folder: Path, *, seed: int):
         folder.mkdir()
+        self._jobs = ROUND | {
+            "study": ("read", {"source": str(make_recordings(folder / "recordings")), "model": "tiny"})
+        }
         self.server = JobServer(folder)
         self.server.start(WORKERS)
         self.kills: list[str] = []
@@ -83,7 +100,7 @@ class Soak:
         """
         most = len(self.kills) + kills
         wait_until(lambda: answers(self.server.broker_socket), seconds=120, what="the broker to run again")
-        sent = {name: self.server.call(task, **arguments) for name, (task, arguments) in ROUND.items()}
+        sent = {name: self.server.call(task, **arguments) for name, (task, arguments) in self._jobs.items()}
         deadline, next_kill = time.monotonic() + _ROUND_SECONDS, self._next_kill(mean_seconds)
         while not self._is_over(sent):
             if time.monotonic() > deadline:
@@ -128,14 +145,16 @@ class Soak:
         return [process for name, process in parts.items() if target == name or (target == "worker" and "cpu" in name)]
 
     def _may(self, trainer: psutil.Process) -> bool:
-        """A process whose job has crashed twice in a row is spared: a third time would rightly fail it."""
+        """A process whose job has crashed twice in a row, or a file of whose has, is spared: it would rightly fail."""
         try:
             words = " ".join(trainer.cmdline())
         except psutil.Error:
             return False
         jobs = [job for job in self.server.open_jobs() if job.id in words]
         locks = [path for job in jobs for path in (job.lock, *job.folder.glob(".slot*.lock"))]
-        return all(read_notes(path).crashes < MOST_CRASHES for path in locks)
+        parts = [path for job in jobs for path in job.folder.glob("parts/*.lock")]
+        is_hit = any(notes.deaths for path in parts if (notes := read_notes(path)).pid == trainer.pid)
+        return not is_hit and all(read_notes(path).crashes < MOST_CRASHES for path in locks)
 
     def _lose_all_messages(self) -> bool:
         """Kills the broker and deletes what it has stored; returns whether there was one to kill."""
@@ -166,6 +185,8 @@ def result_of(server: JobServer, sent: dict[str, str]) -> RoundResult:
         job = server.ended(job_id)
         if job.end.status != "SUCCEEDED":
             result.problems.append(f"{name} is {job.end.status}: {job.end.message}")
+        elif job.study is not None:
+            result.runs[name] = _study_outcome(job.study)
         elif job.search is None:
             result.runs[name] = _outcome(job.run, result)
         else:
@@ -187,6 +208,28 @@ def differences(result: RoundResult, expected: RoundResult) -> Iterator[str]:
         for part in vars(one):
             if getattr(other, part) != getattr(one, part):
                 yield f"{name}: another {part}"
+
+
+def make_recordings(folder: Path) -> Path:
+    """Makes small videos in which a drawn face moves, and returns their folder."""
+    folder.mkdir()
+    for number in range(VIDEOS):
+        face = draw_face(SAMPLE_LABELS[number % len(SAMPLE_LABELS)], np.random.default_rng(number), side=160)
+        with av.open(str(folder / f"{number}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=VIDEO_RATE)
+            stream.width, stream.height, stream.pix_fmt = 400, 300, "yuv420p"
+            for place in range(VIDEO_SECONDS * VIDEO_RATE):
+                picture = np.full((300, 400), 128, np.uint8)
+                picture[60:220, 100 + place % 20 : 260 + place % 20] = face
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+            container.mux(stream.encode())
+    return folder
+
+
+def _study_outcome(study: Study) -> StudyOutcome:
+    tables = b"".join(path.read_bytes() for path in sorted((study.folder / "readings").iterdir()))
+    digests = (hashlib.sha256(content).hexdigest() for content in (tables, (study.folder / "people.csv").read_bytes()))
+    return StudyOutcome(*digests)
 
 
 def _note_search(search: Search, name: str, result: RoundResult) -> None:

@@ -21,11 +21,11 @@ from fer_core.errors import FerError
 from fer_core.paths import Paths
 from fer_core.store.artifacts import read_h5_manifest
 from fer_core.store.files import file_sha256
-from fer_core.store.label_files import read_labels
-from fer_core.store.litert import LiteRTModel
+from fer_core.store.foreign import read_labels
 from fer_core.store.promotion import current, labels_copy, model_copy
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs, open_run
+from fer_core.store.runtimes import LiteRTModel
 
 _KILL_IN_PYTHON = """
 import collections, os, signal

@@ -200,7 +200,7 @@ def first_batch(what: Positional[Literal["ours", "plain"]], data: Positional[Pat
 def latency(recipe: Positional[str] = "tiny") -> dict:
     """Returns the milliseconds of one face in LiteRT, in float32 and with 8-bit weights, which are not trained."""
     from fer_core.store.export import export_checked, export_int8
-    from fer_core.store.litert import LiteRTModel
+    from fer_core.store.runtimes import LiteRTModel
 
     network = _network(recipe)
     faces = np.random.default_rng(0).integers(0, 256, (200, *network.input_shape[1:]), dtype=np.uint8)

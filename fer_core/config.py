@@ -67,6 +67,7 @@ class Settings(BaseModel):
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 FilterCounts = tuple[Annotated[int, Field(ge=1, le=2048)], ...]
+VoteTarget = Literal["majority", "probability", "cross-entropy", "softened"]
 MOST_EPOCHS = 100_000
 _HOURS_MINUTES_SECONDS = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 
@@ -101,8 +102,9 @@ class TrainConfig(Settings):
     """FER+ votes as labels of FER-2013: its fer2013new.csv, or 'ferplus' to download it; 'none' ignores one beside."""
     vote_classes: Literal[7, 8] = 8
     """With votes: 8 classes, or 7 without contempt."""
-    vote_target: Literal["majority", "probability", "cross-entropy"] = "majority"
-    """With votes, trained on: the majority, an emotion drawn by its votes in each epoch, or the shares of the votes."""
+    vote_target: VoteTarget = "majority"
+    """With votes, trained on: the majority, an emotion drawn by its votes in each epoch, or the shares of the votes;
+    softened: the data's own labels, each half of what is trained on, beside what label such votes speak for."""
     faces: Literal["auto", "given", "detect"] = "auto"
     """Faces in the pictures: given (the boxes of the data, else whole pictures), detect (looked for), or auto: by the
     boxes, else by a look at some pictures: crops stay as they are, and in photographs faces are looked for."""

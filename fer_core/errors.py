@@ -97,6 +97,11 @@ def printable(text: str, *, kept: str = "\n\t") -> str:
     return text if text.isprintable() else "".join(map(written_out, text))
 
 
+def first_line(error: BaseException) -> str:
+    """Returns the first line of what a library's error says, its name where it says nothing; 200 characters at most."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 def missing_package(error: ModuleNotFoundError) -> FerError:
     """Returns the error for a package that the light installation leaves out. Raises any other module's own."""
     name = (error.name or "").partition(".")[0]

@@ -1,4 +1,4 @@
-"""What a process shares with others: cores, memory, the disk, files that one at a time may work on.
+"""What a process may take of its machine: cores, memory, the disk; and the environment of its children.
 
 Cores and memory are fewer than the machine has where a container or cgroup says so.
 `os.cpu_count()` counts the machine's cores; `os.process_cpu_count()` needs Python 3.13 and knows no quota.
@@ -7,11 +7,12 @@ Cores and memory are fewer than the machine has where a container or cgroup says
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-import filelock
 import psutil
+
+PROJECT = Path(__file__).parents[1]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
@@ -96,6 +97,12 @@ def _quota(folder: Path) -> float | None:
         return None
 
 
+def child_environment(environ: Mapping[str, str] = os.environ, **more: str) -> dict[str, str]:
+    """Returns the environment of a process whose Python finds this project, whatever folder it works in."""
+    folders = os.pathsep.join(filter(None, (str(PROJECT), environ.get("PYTHONPATH"))))
+    return {**environ, "PYTHONPATH": folders, **more}
+
+
 def sync(path: Path) -> None:
     """Waits until a file, or the names in a folder, are on the disk."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open folders, and writes names through by itself
@@ -105,16 +112,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def file_lock(path: Path, *, timeout_seconds: float = -1, poll_seconds: float = 0.05) -> filelock.BaseFileLock:
-    """Returns a lock between processes that ends with its holder, however that ends.
-
-    Args:
-        timeout_seconds: to wait for another holder before filelock.Timeout is raised; -1 waits for as long as it takes.
-
-    Raises:
-        OSError: when it is acquired, ENOSYS where the file system has no flock. The marker files that could stand in
-            for it outlive a killed holder, and would then block everybody.
-    """
-    return filelock.FileLock(path, timeout=timeout_seconds, poll_interval=poll_seconds, fallback_to_soft=False)

@@ -17,7 +17,7 @@ from fer_core.errors import DatasetError, FerError
 from fer_core.job.broker import models_id, read_record, waiting_in
 from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import Job
-from fer_core.job.progress import Look
+from fer_core.job.progress import open_jobs
 from fer_core.store.files import file_sha256
 from fer_core.store.promotion import current, model_copy, model_in_use
 from fer_core.tuning.state import load_state
@@ -181,7 +181,7 @@ def _disk(context: Context) -> Iterator[Finding]:
 
 
 def _jobs(context: Context) -> Iterator[Finding]:
-    jobs = Look(context.paths).open_jobs()
+    jobs = open_jobs(context.paths)
     stuck = [finding for job in jobs for finding in _stuck(job)]
     yield from stuck[:_MOST_JOBS]
     if len(stuck) > _MOST_JOBS:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.job.progress import Look
+from fer_core.job.progress import recent_jobs
 from fer_core.paths import Paths
 from fer_core.store.files import file_sha256, read_json
 from fer_core.store.promotion import current, model_in_use
@@ -125,7 +125,7 @@ def _old(paths: Paths, searches: list[tuple[Search, SearchState]], oldest: float
     for path in sorted((paths.cache / "lessons").glob("*.npy")):
         if _changed(path) < oldest:
             yield from _garbage("what teachers said", path)
-    for job in Look(paths).recent(None):
+    for job in recent_jobs(paths, None):
         if job.end is not None and not (job.run or job.search or job.study) and _changed(job.folder) < oldest:
             yield from _garbage("record of a job", job.folder)
     ended = {search.id for search, state in searches if state.status in _SEARCH_ENDS}

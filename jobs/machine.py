@@ -16,13 +16,12 @@ import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from fer_core.errors import ConfigError, JobError
+from fer_core.job.broker import socket_url
+from fer_core.job.broker_check import client
 from fer_core.store.files import write_atomically
-
-if TYPE_CHECKING:
-    from redis import Redis
 
 LONGEST_SOCKET = 107  # Bytes of a unix socket's path that the system takes
 
@@ -77,20 +76,11 @@ def socket_path(state: Path, environ: Mapping[str, str] = os.environ) -> Path:
     return folder / "redis.sock"
 
 
-def client(path: Path) -> "Redis":
-    """Returns a client of the server at this socket, for `with`; its calls try once, and raise redis.RedisError."""
-    from redis import Redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    return Redis(unix_socket_path=str(path), socket_timeout=2.0, retry=Retry(NoBackoff(), 0))
-
-
 def answers(path: Path) -> bool:
     """Returns whether a server at this socket takes commands; False while it still reads its data."""
     from redis import RedisError
 
-    with contextlib.suppress(RedisError), client(path) as server:
+    with contextlib.suppress(RedisError), client(socket_url(path), 2.0) as server:
         return bool(server.ping())
     return False
 

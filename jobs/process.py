@@ -21,10 +21,9 @@ from typing import Literal, NamedTuple
 import psutil
 
 from fer_core.errors import ConfigError
-from fer_core.resources import memory_bytes
+from fer_core.resources import child_environment, memory_bytes
 from fer_core.store.files import full_disk_named
 
-PROJECT = Path(__file__).parents[1]
 LAST_LINES = 40  # of a crashed process's log, for the job's message
 POLL_SECONDS = 0.25
 
@@ -129,10 +128,9 @@ def _running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen]:
     """Yields the process, which leads a group of its own; whatever is left of the group at the end is killed."""
     # Celery's own variables change how a Python that imports it behaves.
     others = {name: value for name, value in os.environ.items() if not name.startswith(("CELERY_", "FORKED_BY_"))}
-    path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
-    own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    environment = child_environment({"COLUMNS": "120"} | others, PYTHONUNBUFFERED="1")
     # A kill: it might not heed a signal (an exception that one raises inside a library is lost), and hold its run on.
-    process = start(command, log, {"COLUMNS": "120"} | others | own, at_death=signal.SIGKILL)
+    process = start(command, log, environment, at_death=signal.SIGKILL)
     try:
         with contextlib.suppress(OSError):
             Path(f"/proc/{process.pid}/oom_score_adj").write_text(_ENDED_FIRST)

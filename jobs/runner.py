@@ -22,13 +22,14 @@ from typing import Any, Literal, NamedTuple
 from fer_core.errors import ArtifactError
 from fer_core.job.arguments import EvaluateArguments, ReadArguments, RetrainArguments
 from fer_core.job.job import Job
+from fer_core.locks import Held
+from fer_core.resources import PROJECT
 from fer_core.store.files import read_json, utc_now, utc_text
-from fer_core.store.lock import Held
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run
 from fer_core.tuning.stage import TrialName
 from fer_core.tuning.state import load_state
-from jobs.process import GRACE_SECONDS, PROJECT, Ended, StopReason, last_lines, watched
+from jobs.process import GRACE_SECONDS, Ended, StopReason, last_lines, watched
 
 MOST_CRASHES = 3  # in a row, without an epoch having been finished
 MOST_LOSSES = 30  # how often in a row a worker may die over work that finishes no epoch: more is no accident

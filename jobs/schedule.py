@@ -30,7 +30,7 @@ from fer_core.job.broker import Broker
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import End, Job
 from fer_core.job.lifecycle import create_job
-from fer_core.job.progress import Look
+from fer_core.job.progress import open_jobs
 from fer_core.paths import Paths
 
 OWN_FILE = Path(__file__).with_name("schedule.toml")
@@ -201,7 +201,7 @@ class Scheduler(PersistentScheduler):
 def start(entry: Entry, now: datetime, *, paths: Paths, broker: Broker) -> None:
     """Makes the job that is due, unless it was made before, and sends it. Raises FerError."""
     job_id = entry.job_id(now)
-    still_open = next((job for job in Look(paths).open_jobs() if job.order.schedule == entry.name), None)
+    still_open = next((job for job in open_jobs(paths) if job.order.schedule == entry.name), None)
     if still_open is not None:
         if still_open.id != job_id:
             _logger.warning("%s is left out: its last job, %s, has not ended.", job_id, still_open.id)

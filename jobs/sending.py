@@ -15,15 +15,14 @@ from pydantic.fields import FieldInfo
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
 from fer_core.cli.command_line import peek
-from fer_core.config import Settings, TrainConfig
-from fer_core.data.default_source import find_source
-from fer_core.errors import ConfigError, DatasetError, JobError, did_you_mean
-from fer_core.job.arguments import ARGUMENTS, TASKS, TrainArguments, TuneArguments, train_config, validate
+from fer_core.config import TrainConfig
+from fer_core.errors import ConfigError, JobError, did_you_mean
+from fer_core.job.arguments import ARGUMENTS, TASKS, validate
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
+from fer_core.locks import is_taken
 from fer_core.recipes import RECIPES, starting_config
-from fer_core.store.lock import is_taken
 from fer_core.store.runs import open_run
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.stage import parse_trial_name
@@ -31,15 +30,8 @@ from jobs.console import Context, flag, given, new_table
 
 CANCEL_SECONDS = 12.0  # a training that is asked to end has six seconds for it, and then is killed
 _ASK_SECONDS = 0.5
-_MEANT = {
-    "tune": "--recipe",
-    "train": "--recipe",
-    "retrain": "--recipe",
-    "evaluate": "--run",
-    "read": "--source",
-    "gc": "--keep-days",
-}
-"""What a value that stands alone is most likely for."""
+_MEANT = {"evaluate": "--run", "read": "--source", "gc": "--keep-days"}
+"""What a value that stands alone is most likely for, if not for --recipe."""
 _JSON = {  # an example of each
     "start_from": '[{"learning_rate": 0.001}]',
     "ranges": '{"learning_rate": [0.0001, 0.01]}',
@@ -92,8 +84,7 @@ def rerun(
 
 def _submit(context: Context, task: str, arguments: dict[str, Any], *, dry_run: bool) -> None:
     """Sends a job and says where it is and how to watch it; with `dry_run` only shows it. Raises FerError."""
-    if _has_no_data(context, validate(task, arguments)):
-        context.say("No data set was named, and there is no default one here: workers take theirs ($FER_DATA, ./data).")
+    validate(task, arguments)
     if dry_run:
         context.say(f"Not sent: {task}")
         context.say_json(arguments)
@@ -164,21 +155,6 @@ def resume(context: Context, name: str) -> None:
     context.say(f"Watch:  python -m jobs status {job.id} --follow")
 
 
-def _has_no_data(context: Context, arguments: Settings) -> bool:
-    """Whether a search or a new training names no images, and this machine would not find any either."""
-    if isinstance(arguments, TrainArguments):
-        data = arguments.run or train_config(arguments).data
-    elif isinstance(arguments, TuneArguments):
-        data = arguments.data
-    else:
-        return False
-    try:
-        find_source(data, context.environ)
-    except DatasetError:
-        return True
-    return False
-
-
 def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     """Returns what differs from the task's defaults, and whether it is only to be shown."""
     # `settings` is filled by --set, and `dry_run` is about the sending.
@@ -191,7 +167,7 @@ def _arguments(task: str, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     if "settings" in ARGUMENTS[task].model_fields:
         flags.append(flag("set", Pairs, default=(), help=_SET_HELP, metavar="NAME=VALUE"))
     flags.append(flag("dry_run", FlagCreatePairsOff[bool], default=False, help=_SHOW_HELP))
-    values = given(flags, argv, name=f"submit {task}", about=TASKS[task], positional=_MEANT[task])
+    values = given(flags, argv, name=f"submit {task}", about=TASKS[task], positional=_MEANT.get(task, "--recipe"))
     changed = {one.name: values[one.name] for one in flags if values[one.name] != one.default}
     dry_run, pairs = changed.pop("dry_run", False), _settings(changed.pop("set", ()))
     arguments = {name: _from_json(name, value) if name in _JSON else value for name, value in changed.items()}

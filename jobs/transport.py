@@ -14,7 +14,7 @@ from queue import Empty
 from typing import Annotated, Any
 
 from kombu.transport import TRANSPORT_ALIASES, redis
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from redis.exceptions import RedisError, ResponseError
 
 from fer_core.job.arguments import queues
@@ -26,7 +26,7 @@ LONGEST_KEPT = 64 * 1024  # Characters of one of them that are kept
 
 _logger = logging.getLogger(__name__)
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Text = Annotated[str, Field(max_length=1000)] | None
+_Text = Annotated[str, Field(max_length=1000)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -36,39 +36,30 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
-class _Headers(_Part):
-    id: _Name
-    task: _Name
-    timelimit: list[_Seconds | None] | None = Field(default=None, min_length=2, max_length=2)
-    retries: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    eta: _Text = None
-    expires: _Text = None
-    shadow: _Text = None
-    root_id: _Text = None
-    parent_id: _Text = None
-    group: _Text = None
-    group_index: int | None = None
-    argsrepr: str | None = None
-    kwargsrepr: str | None = None
-    origin: str | None = None
-    ignore_result: bool | None = None
-    replaced_task_nesting: int | None = None
-    stamped_headers: list[str] | None = None
-    stamps: dict[str, Any] | None = None
-    compression: None = None
-
-
-class _DeliveryInfo(_Part):
-    exchange: Annotated[str, Field(max_length=1000)]
-    routing_key: Annotated[str, Field(max_length=1000)]
+_Headers = create_model(
+    "_Headers",
+    __base__=_Part,
+    id=_Name,
+    task=_Name,
+    timelimit=(list[_Seconds | None] | None, Field(default=None, min_length=2, max_length=2)),
+    retries=(Annotated[int, Field(ge=0, lt=2**31)] | None, None),
+    **dict.fromkeys(("eta", "expires", "shadow", "root_id", "parent_id", "group"), (_Text | None, None)),
+    **dict.fromkeys(("argsrepr", "kwargsrepr", "origin"), (str | None, None)),
+    **dict.fromkeys(("group_index", "replaced_task_nesting"), (int | None, None)),
+    ignore_result=(bool | None, None),
+    stamped_headers=(list[str] | None, None),
+    stamps=(dict[str, Any] | None, None),
+    compression=(None, None),
+)
+_DeliveryInfo = create_model("_DeliveryInfo", __base__=_Part, exchange=_Text, routing_key=_Text)
 
 
 class _Properties(_Part):
     delivery_tag: _Name
     delivery_info: _DeliveryInfo
     body_encoding: Annotated[str, Field(pattern="^base64$")]
-    correlation_id: _Text = None
-    reply_to: _Text = None
+    correlation_id: _Text | None = None
+    reply_to: _Text | None = None
     priority: Annotated[int, Field(ge=0, le=255)] | None = None
 
 

@@ -18,13 +18,14 @@ from fer_core.errors import FerError, JobError
 from fer_core.job.broker import Broker, read_record, socket_url
 from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import job_ids, open_ids, open_job
-from fer_core.job.progress import Look
+from fer_core.job.progress import open_jobs
+from fer_core.locks import file_lock
 from fer_core.paths import Paths
-from fer_core.resources import core_numbers, file_lock
+from fer_core.resources import child_environment, core_numbers
 from fer_core.store.files import utc_text, write_json
 from jobs.console import Context
 from jobs.machine import answers, find_server, gpus, planned_workers, socket_path, write_configuration
-from jobs.process import PROJECT, in_words, last_lines, start
+from jobs.process import in_words, last_lines, start
 
 START_SECONDS = 120.0
 """An earlier server may still write its file, and a large append-only file takes a while to read."""
@@ -155,9 +156,8 @@ def _environment(context: Context) -> dict[str, str]:
     paths, environ = context.paths, context.environ
     folders = {"MODELS_DIR": paths.models, "HISTORY_DIR": paths.history, "CACHE_DIR": paths.cache}
     folders |= {"STATE_DIR": paths.state, "INBOX": paths.inbox}
-    path = os.pathsep.join(filter(None, (str(PROJECT), environ.get("PYTHONPATH"))))
     named = {f"FER_{name}": str(folder.resolve()) for name, folder in folders.items()}
-    return {**environ, **named, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return child_environment(environ, **named, PYTHONUNBUFFERED="1")
 
 
 def _run(
@@ -188,7 +188,7 @@ def _run(
 def _changes(paths: Paths) -> Iterator[list[str]]:
     """Yields at each look a line for each job that has another status than at the last; at first, how many are open."""
     known = set(job_ids(paths))
-    before = {job.id: job.status for job in Look(paths).open_jobs()}
+    before = {job.id: job.status for job in open_jobs(paths)}
     yield [f"Jobs that have not ended: {len(before)}."]
     while True:
         every, now = set(job_ids(paths)), {}

@@ -17,9 +17,18 @@ from tyro.conf import arg
 
 from fer_core.errors import ConfigError, FerError
 from fer_core.job.job import ENDED, Job
-from fer_core.job.progress import Look, SearchProgress, about, in_words, run_progress, search_progress, trial_metadata
-from fer_core.store.run import Run, Status
-from fer_core.store.run_notes import notes_of
+from fer_core.job.progress import (
+    SearchProgress,
+    about,
+    doing,
+    in_words,
+    job_metadata,
+    recent_jobs,
+    run_progress,
+    search_progress,
+    trial_metadata,
+)
+from fer_core.store.run import Run, Status, notes_of
 from fer_core.training.report import duration, epoch_line
 from fer_core.tuning.stage import parse_trial_name
 from fer_core.tuning.state import list_searches
@@ -50,9 +59,8 @@ def list_jobs(
         all: All that have ended, not only the last ones.
         json: As JSON, for other programs.
     """
-    look = Look(context.paths)
-    jobs = look.recent(None if all or status or task else ENDED_SHOWN)
-    listed = [look.metadata(job) | {"about": about(job)} for job in jobs]
+    jobs = recent_jobs(context.paths, None if all or status or task else ENDED_SHOWN)
+    listed = [job_metadata(job) | {"about": about(job)} for job in jobs]
     for search in reversed(list_searches(context.paths)) if trials or task == "trial" else ():
         with contextlib.suppress(FerError):
             listed = [*(metadata | {"about": ""} for metadata in trial_metadata(search)), *listed]
@@ -115,7 +123,7 @@ def _line(context: Context, job: Job) -> str:
     if job.search is not None:
         return f"{word}  {in_words(search_progress(job.search, now=context.clock()).summary)}"
     if job.study is not None:
-        return f"{word}  {Look(context.paths).doing(job)}".rstrip()
+        return f"{word}  {doing(job)}".rstrip()
     last = run_progress(job.run).last if job.run is not None else None
     return f"{word}  {epoch_line(last)}" if last else word
 
@@ -124,7 +132,7 @@ def _metadata(context: Context, job: Job) -> dict[str, Any]:
     """Returns all that is known of it, as plain values."""
     found: dict[str, Any] = {"status": job.status}
     if not job.is_by_hand:
-        found["job"] = Look(context.paths).metadata(job) | {"log": str(job.log)}
+        found["job"] = job_metadata(job) | {"log": str(job.log)}
     if job.search is not None:
         progress = search_progress(job.search, now=context.clock())
         times = {"seconds": progress.seconds, "seconds_left": progress.seconds_left}
@@ -163,7 +171,7 @@ def _of_job(context: Context, job: Job) -> Table:
         status=status,
         queue=job.queue + ("" if end else f", sent {age(job.order.created_utc, context.clock())} ago"),
         attempt=attempt if notes.attempt else "",
-        doing=Look(context.paths).doing(job) if job.study else "",
+        doing=doing(job) if job.study else "",
         report=job.folder / "report.html" if job.study and end and end.status == "SUCCEEDED" else "",
         took=age(began, datetime.fromisoformat(end.finished_utc)) if is_timed else "",
         message=end.message if end else refusals,

@@ -21,8 +21,8 @@ from fer_core.store.files import file_sha256, read_json, replacing, write_atomic
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 from fer_core.store.runs import shipped_models
+from fer_core.store.runtimes import cost, latency_ms
 from fer_core.training.starting import short_name
-from fer_core.tuning.measuring import cost, latency_ms
 
 _COPIED = ("model.json", "labels.json", "training_images.bin", "model.tflite", "model_int8.tflite")
 

@@ -25,8 +25,7 @@ from fer_core.paths import Paths, checked_status
 from fer_core.recipes import DEFAULT_RECIPE, QUICK_RECIPE, fitted_to, starting_config
 from fer_core.store.export import FORMATS, Format
 from fer_core.store.promotion import awaiting_promotion
-from fer_core.store.run import Run
-from fer_core.store.run_notes import notes_of
+from fer_core.store.run import Run, notes_of
 from fer_core.store.runs import latest_unfinished, list_runs, open_run
 from fer_core.training.history import History, list_histories
 from fer_core.training.starting import network_of

@@ -36,7 +36,8 @@ from fer_core.data.contents import (
 from fer_core.data.face_finding import CutOut, Cutter
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.errors import DatasetError, printable
-from fer_core.resources import available_cores, file_lock, sync
+from fer_core.locks import file_lock
+from fer_core.resources import available_cores, sync
 
 FORMAT = 6
 """Raised whenever the same file would be read, decoded, hashed or stored in another way."""

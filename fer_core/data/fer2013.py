@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,7 @@ from fer_core.data.folder_names import split_of
 from fer_core.data.report import DataReport
 from fer_core.data.tables import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
-from fer_core.data.votes import MAJORITY, NO_VOTES, VoteRule, Votes
+from fer_core.data.votes import MAJORITY, VoteRule, Votes
 from fer_core.errors import DatasetError
 from fer_core.labels import EMOTIONS, FER2013_LABELS, NUMBERS, USUAL_LABELS, LabelMap, canonical
 from fer_core.paths import checked_status
@@ -107,8 +108,11 @@ def csv_listing(
     """
     report = report or DataReport(format="a table of pixels")
     if reading.votes is not None:
-        report.votes = reading.rule.sentence()
-        report.format, report.is_usual = "FER+", False
+        if reading.rule.keeps_labels:
+            report.notes.append(reading.rule.sentence())
+        else:
+            report.votes = reading.rule.sentence()
+            report.format, report.is_usual = "FER+", False
     lines = rows(stream, name, hint=_COLUMNS_HINT)
     _, header = next(lines, (0, []))
     table = _Table(name, _column_places(header, name), reading, report)
@@ -188,11 +192,12 @@ class _Table:
         found = self.reading.votes.of_row(index)
         if found and "usage" in self.columns and usage != found[0]:
             raise DatasetError(f"{self.name}: row {index + 1} is of {usage}; the votes are on {found[0]}.", hint=_ORDER)
-        voted = self.reading.rule.of(found[1]) if found else NO_VOTES
+        voted = self.reading.rule.of(found[1] if found else None, label)
         if isinstance(voted, str):
             self.report.leave_out(voted, found[0] if found else usage)
             return None
-        self.agreement[voted.label == label] += 1
+        if voted.shares:
+            self.agreement[max(voted.shares, key=itemgetter(1))[0] == label] += 1
         return self._meant("", voted.label, Known(shares=voted.shares, only_trains=voted.only_trains))
 
     def _check_agreement(self) -> None:

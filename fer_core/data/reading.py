@@ -14,7 +14,7 @@ from fer_core.data.formats import ferplus
 from fer_core.data.formats.class_folders import not_read
 from fer_core.data.report import DataReport, folder_around, guessed, listed
 from fer_core.data.tree import Found, Placed, Tree
-from fer_core.data.votes import COLUMNS, MAJORITY, NO_VOTES, VoteRule, Votes, votes_for
+from fer_core.data.votes import COLUMNS, MAJORITY, VoteRule, Votes, votes_for
 from fer_core.errors import DatasetError
 from fer_core.labels import USUAL_LABELS, LabelMap, label_map
 from fer_core.paths import Paths, expanded
@@ -87,7 +87,8 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     """
     if options.votes is None and options.takes_votes_beside and (votes := ferplus.votes_beside(tree)) is not None:
         options = replace(options, votes=votes)
-    found = (ferplus.by_names(tree) if options.votes is not None else None) or formats.recognise(tree)
+    is_by_votes = options.votes is not None and not options.rule.keeps_labels
+    found = (ferplus.by_names(tree) if is_by_votes else None) or formats.recognise(tree)
     report = DataReport(found.format, is_usual=found.is_usual, notes=list(found.notes))
     root = found.root if found.root is not None else folder_around(one.name for one in found.pictures)
     known = found.left_out.keys() | {one.name for one in found.pictures}
@@ -124,26 +125,34 @@ def _voted(found: Found, options: ReadOptions, report: DataReport) -> list[tuple
     has_own = any(one.votes is not None for one in found.pictures)
     if not has_own and options.votes is None:
         return [(one, Known(person=one.person)) for one in found.pictures]
-    report.votes = options.rule.sentence()
-    report.format, report.is_usual = ("FER+" if found.is_usual else found.format), False
+    if has_own and options.rule.keeps_labels:
+        hint = "Train on the votes: --vote-target cross-entropy"
+        raise DatasetError(f"These pictures of {found.format} have votes, but no labels to be softened.", hint=hint)
+    if options.rule.keeps_labels:
+        report.notes += [options.rule.sentence()]
+    else:
+        report.votes = options.rule.sentence()
+        report.format, report.is_usual = ("FER+" if found.is_usual else found.format), False
     kept: list[tuple[Placed, Known]] = []
     left_out: dict[str, str] = {}
     for one in found.pictures:
         usage, votes = (one.part, one.votes) if has_own else (options.votes.of_picture(one.name) or ("", None))
-        voted = options.rule.of(votes) if votes is not None else NO_VOTES
+        voted = options.rule.of(votes, one.label)
         if isinstance(voted, str):
             left_out[one.name] = voted
         else:
             known = Known(one.person, voted.shares, voted.only_trains)
-            kept.append((replace(one, part=usage, label=voted.label), known))
-    if not kept:
+            part = one.part if options.rule.keeps_labels else usage
+            kept.append((replace(one, part=part, label=voted.label), known))
+    if not any(known.shares for _, known in kept):
         raise DatasetError(
             f"None of the {len(found.pictures):,} pictures has votes: by their names they are not of FER-2013.",
             hint="Leave --votes out, or give FER-2013 as it is downloaded (csv, or Training_123.jpg).",
         )
     report.leave_all_out(left_out, folder_around(one.name for one in found.pictures))
     missing = {*COLUMNS[: options.rule.classes]} - {one.label for one, _ in kept}
-    report.notes += [f"No picture is called {listed(missing)} by its votes."] if missing else []
+    if missing and not options.rule.keeps_labels:
+        report.notes += [f"No picture is called {listed(missing)} by its votes."]
     return kept
 
 

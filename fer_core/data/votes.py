@@ -152,8 +152,24 @@ class VoteRule:
     target: str = "majority"
     classes: int = EMOTIONS_VOTED
 
-    def of(self, counts: Sequence[int]) -> Voted | str:
-        """Returns what the votes come to, or why the picture is left out; votes of one person do not count."""
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether the data's own labels stay, and all of its pictures."""
+        return self.target == "softened"
+
+    def of(self, counts: Sequence[int] | None, label: str = "") -> Voted | str:
+        """Returns what the votes come to, or why the picture is left out; votes of one person do not count.
+
+        Args:
+            counts: of FER+'s ten columns; None: nobody voted.
+            label: the picture's own. Where it is kept, the shares are those of all votes for emotions.
+        """
+        if self.keeps_labels:
+            emotions = (counts or ())[:EMOTIONS_VOTED]
+            shares = ((name, count / sum(emotions)) for name, count in zip(COLUMNS, emotions, strict=False) if count)
+            return Voted(label, tuple(shares), False)
+        if counts is None:
+            return NO_VOTES
         votes = [count if count > 1 else 0 for count in counts]
         whole, most = sum(votes), max(votes)
         winner = votes.index(most)
@@ -182,6 +198,8 @@ class VoteRule:
 
     def sentence(self) -> str:
         """Returns how labels came about, for people."""
+        if self.keeps_labels:
+            return "Votes (FER+) soften the labels that are trained on; scores are on the data's own labels."
         trained = {
             "majority": "the majority of the votes",
             "probability": "an emotion drawn anew in each epoch by its share of the votes",

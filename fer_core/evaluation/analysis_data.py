@@ -204,6 +204,8 @@ def _loaded(
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
     config = config.model_copy(update={"data": data, "more_images": more, "exclude": None, "skip_bad_images": True})
+    if config.vote_target == "softened":  # what is scored is not made of votes
+        config = config.model_copy(update={"votes": None})
     if are_faces:
         config = config.model_copy(update={"faces": "given"})
     # A model from elsewhere sees gray, as what it was trained on is not known.

@@ -99,10 +99,10 @@ def check_broker(url: str, *, seconds: float = ANSWER_SECONDS) -> None:
 
     silence = f"accepts connections, but has not answered for {seconds:g} s"
     try:
-        with _client(url, seconds) as client:
-            client.ping()
+        with client(url, seconds) as server:
+            server.ping()
             silence = f"answers, but has taken no write for {seconds:g} s: it is paused (CLIENT PAUSE)"
-            client.set(PROBE_KEY, "", px=1000)
+            server.set(PROBE_KEY, "", px=1000)
     except (exceptions.RedisError, OSError) as error:
         if isinstance(error, exceptions.TimeoutError) and "connecting" not in str(error):
             raise BrokerAwayError(f"The broker {hidden_password(url)} {silence}.", hint=_STARTS) from None
@@ -117,8 +117,11 @@ def broker_away(url: str, error: Exception) -> BrokerAwayError:
     return BrokerAwayError(f"The broker {hidden_password(url)} cannot be reached ({error}).", hint=_STARTS)
 
 
-def _client(url: str, seconds: float) -> "Redis":
-    """Returns a client that tries everything once. The options of the address are those that Kombu knows, too."""
+def client(url: str, seconds: float = ANSWER_SECONDS) -> "Redis":
+    """Returns a client, for `with`, that tries everything once, and raises redis.RedisError.
+
+    The options of the address are those that Kombu knows, too.
+    """
     from redis import Redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry

@@ -26,9 +26,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fer_core.config import Settings
 from fer_core.errors import ArtifactError, JobError, NoSuchJobError, did_you_mean
 from fer_core.job.arguments import validate
+from fer_core.locks import Notes, is_taken, read_notes
 from fer_core.paths import Paths
-from fer_core.store.files import read_json, utc_now, utc_text, write_json
-from fer_core.store.lock import Notes, is_taken, read_notes
+from fer_core.store.files import in_folder, read_json, utc_now, utc_text, write_json
 from fer_core.store.manifest import checked
 from fer_core.store.run import Run, Status
 from fer_core.study.study import Study, find_study
@@ -75,10 +75,6 @@ class End(BaseModel):
     result: dict[str, Any] | None = None
 
 
-def _in_folder(name: str) -> property:
-    return property(lambda job: job.folder / name)
-
-
 @dataclass(frozen=True)
 class Job:
     """A job on disk. What can change is read anew each time."""
@@ -88,10 +84,10 @@ class Job:
     folder: Path
     order: Order
 
-    job_json = _in_folder("job.json")
-    result_json = _in_folder("result.json")
-    lock = _in_folder(".job.lock")
-    cancel_file = _in_folder(".cancel")
+    job_json = in_folder("job.json")
+    result_json = in_folder("result.json")
+    lock = in_folder(".job.lock")
+    cancel_file = in_folder(".cancel")
     task = property(lambda job: job.order.task)
     queue = property(lambda job: job.order.queue)
 

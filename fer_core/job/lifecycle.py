@@ -11,10 +11,9 @@ from fer_core.config import Settings
 from fer_core.errors import JobError
 from fer_core.job.arguments import TrainArguments, TuneArguments, queue_of, recipe_of, train_config, validate
 from fer_core.job.job import ENDED, FOLDERS, Job, Order, checked_id, find_job, mark_of, open_job
+from fer_core.locks import file_lock, taken
 from fer_core.paths import Paths, expanded
-from fer_core.resources import file_lock
 from fer_core.store.files import Clock, create_atomically, full_disk_named, utc_now, utc_text, write_json
-from fer_core.store.lock import taken
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.starting import with_fixed_models
@@ -23,17 +22,8 @@ from fer_core.tuning.state import create_search
 from fer_core.tuning.trials import cancel_search, reopen_search
 
 _PATHS = (
-    "data",
-    "init_from",
-    "run",
-    "teacher",
-    "votes",
-    "label_map",
-    "exclude",
-    "source",
-    "markers",
-    "coding",
-    "labels",
+    *("data", "votes", "label_map", "exclude", "source", "markers", "coding", "labels"),
+    *("init_from", "run", "teacher"),
 )
 _NOT_PATHS = ("sample", "kaggle", "current", "none", "ferplus")
 _OURS = re.compile(r"\d{8}-\d{6}-.+")

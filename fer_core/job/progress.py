@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from fer_core.errors import ArtifactError, FerError
 from fer_core.job.job import End, Job, job_ids, open_ids, open_job
+from fer_core.locks import is_taken
 from fer_core.paths import Paths
 from fer_core.store.files import utc_now
-from fer_core.store.lock import is_taken
-from fer_core.store.run import Run, State, read_metrics
-from fer_core.store.run_notes import notes_of
+from fer_core.store.run import Run, State, notes_of, read_metrics
 from fer_core.store.runs import open_run
 from fer_core.tuning.entries import Entry
 from fer_core.tuning.stage import parse_trial_name, slot_count, slot_lock, work_left
@@ -103,79 +102,77 @@ def _trial(paths: Paths, entry: Entry) -> TrialProgress:
     return TrialProgress(entry.number, entry.run, state.epoch, state.epochs, entry.settings)
 
 
-class Look:
-    """One look at many jobs."""
+def open_jobs(paths: Paths) -> list[Job]:
+    """Returns the jobs that have not ended, the earliest first; those that cannot be read are left out."""
+    return [job for job in _readable(paths, sorted(open_ids(paths))) if job.end is None]
 
-    def __init__(self, paths: Paths):
-        self._paths = paths
 
-    def open_jobs(self) -> list[Job]:
-        """Returns the jobs that have not ended, the earliest first; those that cannot be read are left out."""
-        return [job for job in self._jobs(sorted(open_ids(self._paths))) if job.end is None]
+def recent_jobs(paths: Paths, ended: int | None) -> list[Job]:
+    """Returns the jobs that ended last, so many (None: all), the first to end first; then those that are open."""
+    opened = open_ids(paths)
+    newest_first = (job_id for job_id in reversed(job_ids(paths)) if job_id not in opened)
+    found = [job for job in _readable(paths, sorted(opened)) if job.end is not None]
+    found += _readable(paths, newest_first if ended is None else islice(newest_first, ended))
+    found.sort(key=lambda job: job.end.finished_utc or "")
+    return [*(found if ended is None else found[-ended:]), *open_jobs(paths)]
 
-    def recent(self, ended: int | None) -> list[Job]:
-        """Returns the jobs that ended last, so many (None: all), the first to end first; then those that are open."""
-        opened = open_ids(self._paths)
-        newest_first = (job_id for job_id in reversed(job_ids(self._paths)) if job_id not in opened)
-        found = [job for job in self._jobs(sorted(opened)) if job.end is not None]
-        found += self._jobs(newest_first if ended is None else islice(newest_first, ended))
-        found.sort(key=lambda job: job.end.finished_utc or "")
-        return [*(found if ended is None else found[-ended:]), *self.open_jobs()]
 
-    def _jobs(self, ids: Iterable[str]) -> Iterator[Job]:
-        for job_id in ids:
-            with suppress(FerError):
-                job = open_job(self._paths, job_id)
-                if job.status:
-                    yield job
+def _readable(paths: Paths, ids: Iterable[str]) -> Iterator[Job]:
+    for job_id in ids:
+        with suppress(FerError):
+            job = open_job(paths, job_id)
+            if job.status:
+                yield job
 
-    def doing(self, job: Job) -> str:
-        """Returns in a few words how far a job is, as 'epoch 3 of 50' or '4 of 30 trials, best 0.613'."""
-        with suppress(ArtifactError):  # what is just being made, or is broken, must not end a list
-            if job.search is not None:
-                return in_words(summary(job.search))
-            if job.study is not None:
-                progress = job.study.progress()
-                return f"{progress.read:,} of {progress.files:,} files, {progress.done:.0%}" if progress else ""
-            state = job.run.state if job.run else State()
-            return f"epoch {state.epoch} of {state.epochs}" if state.epochs else ""
-        return ""
 
-    def metadata(self, job: Job) -> dict[str, Any]:
-        """Returns all that is known of a job, as plain values. Raises ArtifactError if its files cannot be read."""
-        end, notes, run, state = job.end or End(status=job.status), job.notes, job.run, State()
-        with suppress(ArtifactError):  # a broken run must not hide the job
-            state = run.state if run else state
-        owner = {"worker": notes.worker, "host": notes.host, "pid": notes.pid} if notes.worker else None
-        return {
-            "id": job.id,
-            **job.order.model_dump(mode="json", include={"task", "arguments", "queue", "schedule", "created_utc"}),
-            "status": end.status,
-            "run": job.id if run else job.order.arguments.get("run") if job.task == "train" else None,
-            "search": job.id if job.search else None,
-            "attempt": notes.attempt,
-            "epoch": state.epoch or notes.epoch,
-            "crashes": notes.crashes,
-            "losses": notes.losses,
-            "owner": owner if end.finished_utc is None else None,
-            "refused_by": notes.refused_by,
-            "sent_utc": job.order.created_utc,
-            "started_utc": notes.started_utc or state.started_utc,
-            "deadline_utc": notes.deadline_utc,
-            "heartbeat_utc": state.heartbeat_utc,
-            "finished_utc": end.finished_utc,
-            "cancel_requested": end.finished_utc is None and job.cancel_file.exists(),
-            "message": end.message,
-            "result": end.result,
-            "is": end.status,
-            "doing": self.doing(job),
-        }
+def doing(job: Job) -> str:
+    """Returns in a few words how far a job is, as 'epoch 3 of 50' or '4 of 30 trials, best 0.613'."""
+    with suppress(ArtifactError):  # what is just being made, or is broken, must not end a list
+        if job.search is not None:
+            return in_words(summary(job.search))
+        if job.study is not None:
+            progress = job.study.progress()
+            return f"{progress.read:,} of {progress.files:,} files, {progress.done:.0%}" if progress else ""
+        state = job.run.state if job.run else State()
+        return f"epoch {state.epoch} of {state.epochs}" if state.epochs else ""
+    return ""
+
+
+def job_metadata(job: Job) -> dict[str, Any]:
+    """Returns all that is known of a job, as plain values. Raises ArtifactError if its files cannot be read."""
+    end, notes, run, state = job.end or End(status=job.status), job.notes, job.run, State()
+    with suppress(ArtifactError):  # a broken run must not hide the job
+        state = run.state if run else state
+    owner = {"worker": notes.worker, "host": notes.host, "pid": notes.pid} if notes.worker else None
+    return {
+        "id": job.id,
+        **job.order.model_dump(mode="json", include={"task", "arguments", "queue", "schedule", "created_utc"}),
+        "status": end.status,
+        "run": job.id if run else job.order.arguments.get("run") if job.task == "train" else None,
+        "search": job.id if job.search else None,
+        "attempt": notes.attempt,
+        "epoch": state.epoch or notes.epoch,
+        "crashes": notes.crashes,
+        "losses": notes.losses,
+        "owner": owner if end.finished_utc is None else None,
+        "refused_by": notes.refused_by,
+        "sent_utc": job.order.created_utc,
+        "started_utc": notes.started_utc or state.started_utc,
+        "deadline_utc": notes.deadline_utc,
+        "heartbeat_utc": state.heartbeat_utc,
+        "finished_utc": end.finished_utc,
+        "cancel_requested": end.finished_utc is None and job.cancel_file.exists(),
+        "message": end.message,
+        "result": end.result,
+        "is": end.status,
+        "doing": doing(job),
+    }
 
 
 def wanted_workers(paths: Paths) -> dict[str, int]:
     """Returns how many workers would find something to do, or are at work, by queue: what a cluster scales on."""
     counts: dict[str, int] = {}
-    for job in Look(paths).open_jobs():
+    for job in open_jobs(paths):
         search, count = job.search, 1
         if search is not None:
             state = load_state(search)

@@ -23,11 +23,10 @@ from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import in_range
 from fer_core.store.artifacts import load_model
 from fer_core.store.inspection import is_onnx
-from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import ModelFiles, check_labels, ignore, int8_file, litert_file, onnx_file
-from fer_core.store.onnx_runtime import ONNXModel
 from fer_core.store.promotion import current
 from fer_core.store.runs import SHIPPED_NAME
+from fer_core.store.runtimes import LiteRTModel, ONNXModel
 
 Runtime = Literal["litert", "int8", "onnx", "keras"]
 Answers = Callable[[np.ndarray], np.ndarray]

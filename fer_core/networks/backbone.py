@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from fer_core.config import Fraction, Searchable, Settings
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, first_line
 
 SIDE = 96
 
@@ -74,8 +74,8 @@ def pretrained(options: Options, network) -> str:
             ours.assign(theirs.reshape(ours.shape))
     except Exception as error:  # a download, HDF5 and Keras raise whatever they come upon
         hint = "Give --network-options.weights a file as keras.applications has it for this model, without the top."
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ArtifactError(f"No weights {options.weights} for {options.model}: {first_line}", hint=hint) from error
+        message = f"No weights {options.weights} for {options.model}: {first_line(error)}"
+        raise ArtifactError(message, hint=hint) from error
     return f"Started from the weights {Path(options.weights).name} of {options.model}."
 
 

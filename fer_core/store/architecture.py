@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.store.older_keras import OPERATIONS
+from fer_core.store.foreign import OPERATIONS
 
 if TYPE_CHECKING:
     import numpy as np

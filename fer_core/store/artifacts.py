@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from fer_core.errors import ArtifactError
 from fer_core.resources import memory_bytes
 from fer_core.store.files import replacing, write_atomically
+from fer_core.store.foreign import network_beside
 from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive, is_onnx
 from fer_core.store.manifest import Manifest
-from fer_core.store.model_parts import network_beside
 
 if TYPE_CHECKING:
     import keras

@@ -19,9 +19,9 @@ from fer_core.store.architecture import PixelRange, in_range
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256, full_disk_named, replacing
 from fer_core.store.inspection import answer, run_child
-from fer_core.store.litert import LiteRTModel, native_messages_hidden
 from fer_core.store.manifest import LiteRTMetadata
 from fer_core.store.run import Run
+from fer_core.store.runtimes import LiteRTModel, native_messages_hidden
 
 if TYPE_CHECKING:
     import keras

@@ -23,8 +23,9 @@ from typing import Any
 import psutil
 
 from fer_core.errors import ArtifactError, FerError
+from fer_core.locks import file_lock
 from fer_core.paths import checked_status
-from fer_core.resources import file_lock, sync
+from fer_core.resources import sync
 
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
 _FOREIGN_LEFTOVER_SECONDS = 24 * 3600
@@ -144,6 +145,11 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def in_folder(name: str) -> property:
+    """Returns the path of that name in the `folder` of what has it: a run, a job, a search."""
+    return property(lambda owner: owner.folder / name)
 
 
 def temporary_beside(path: Path) -> Path:

@@ -6,7 +6,6 @@ No Keras.
 
 import io
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -15,11 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_core.errors import ArtifactError, missing_package
-from fer_core.resources import limit_memory, memory_bytes
+from fer_core.errors import ArtifactError, first_line, missing_package
+from fer_core.resources import child_environment, limit_memory, memory_bytes
 from fer_core.store.architecture import ModelMetadata, first_objection, metadata_of
-from fer_core.store.model_parts import network_beside, read_network
-from fer_core.store.older_keras import current_description, is_of_keras_1
+from fer_core.store.foreign import current_description, is_of_keras_1, network_beside, read_network
 
 if TYPE_CHECKING:
     import h5py
@@ -61,7 +59,6 @@ _OF_KERAS_1 = (
 )
 _POINTER = b"version https://git-lfs"
 _ZIP = b"PK"
-_PROJECT = Path(__file__).parents[2]
 _REFUSED = 2
 
 
@@ -79,8 +76,7 @@ def inspected_description(path: Path) -> dict[str, Any]:
     try:
         description, version = _inspected_archive(path) if is_archive(path) else _inspected_h5(path)
     except _DAMAGED as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise _unreadable(path, f"it is damaged ({first_line})") from error
+        raise _unreadable(path, f"it is damaged ({first_line(error)})") from error
     if is_of_keras_1(description, version):
         raise ArtifactError(f"{path} was written by Keras 1, which Keras 3 cannot read.", hint=_OF_KERAS_1)
     _refuse(path, first_objection(description))
@@ -135,8 +131,7 @@ def run_child(
     and subprocess.TimeoutExpired.
     """
     command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
-    folders = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | environment | {"PYTHONPATH": folders}
+    environment = child_environment(**environment)
     child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_seconds)
     if child.returncode == _REFUSED:
         problem, hint = json.loads(child.stdout.splitlines()[-1])
@@ -172,16 +167,12 @@ def _inspected_h5(path: Path) -> tuple[Any, str]:
         version = file.attrs.get("keras_version", "")
         _refuse(path, _weights_objection(file))
     if description is None:
-        description = _description_beside(path)
+        network = network_beside(path)
+        if network is None:
+            finding = "it holds weights only, without the network that they belong to"
+            raise _unreadable(path, finding, hint=_WEIGHTS_ONLY.format(path.stem.removesuffix(".weights")))
+        description = read_network(network)
     return description, version.decode(errors="replace") if isinstance(version, bytes) else str(version)
-
-
-def _description_beside(path: Path) -> Any:
-    network = network_beside(path)
-    if network is None:
-        finding = "it holds weights only, without the network that they belong to"
-        raise _unreadable(path, finding, hint=_WEIGHTS_ONLY.format(path.stem.removesuffix(".weights")))
-    return read_network(network)
 
 
 def _no_model(path: Path) -> ArtifactError:

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
+from fer_core.resources import PROJECT
 from fer_core.store.files import plain
 
 Kind = Literal["train", "trial", "retrain", "ensemble"]
@@ -30,7 +31,6 @@ _HISTORY_PATH = r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._ ()+-]*
 _LONGEST_PATH = 260
 _LONGEST_TIMESTAMP = 40
 
-_PROJECT = Path(__file__).parents[2]
 _DISTRIBUTIONS = {
     **{name: name for name in ("keras", "tensorflow", "jax", "numpy", "fer-workbench")},
     "tensorflow-cpu": "tensorflow",
@@ -57,9 +57,14 @@ def checked(model: type[Model], values: Any, *, otherwise: str, hint: str = "") 
         ) from None
 
 
-def is_run_id(text: str) -> bool:
-    """Whether it can be the id of a run or search: a name in one folder, never a path out of it."""
-    return re.fullmatch(_RUN_ID, text) is not None
+def checked_id(text: str, what: str) -> str:
+    """Returns what can be the id of a run or search: a name in one folder, never a path out of it.
+
+    Raises ArtifactError for anything else; `what` names it.
+    """
+    if not re.fullmatch(_RUN_ID, text):
+        raise ArtifactError(f"{text[:200]!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")
+    return text
 
 
 def _timestamp(text: str) -> str:
@@ -236,12 +241,12 @@ def installed_versions() -> dict[str, str]:
             found.setdefault(name, metadata.version(distribution))
     # The checkout's own version counts, since it is run without being installed.
     with contextlib.suppress(OSError, tomllib.TOMLDecodeError, KeyError):
-        project = tomllib.loads((_PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+        project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
         found["fer-workbench"] = project["project"]["version"]
     return found
 
 
-def checkout_commit(project: Path = _PROJECT) -> str | None:
+def checkout_commit(project: Path = PROJECT) -> str | None:
     """Returns the git commit of the project's own checkout; None if it is none, has none, or there is no git."""
     command = ["git", "-C", str(project), "rev-parse", "--show-toplevel", "HEAD"]
     try:

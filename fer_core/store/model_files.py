@@ -17,15 +17,13 @@ from fer_core.store.architecture import Colours, ModelMetadata, PixelRange, meta
 from fer_core.store.artifacts import network_apart, read_h5_manifest
 from fer_core.store.export import can_export, export_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
+from fer_core.store.foreign import LABELS_BESIDE, read_labels, weights_beside
 from fer_core.store.inspection import MODEL_SUFFIXES, ONNX_SUFFIX, inspect_apart, is_archive, is_onnx
-from fer_core.store.label_files import LABELS_BESIDE, read_labels
-from fer_core.store.litert import check_litert
 from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest, checked
-from fer_core.store.model_parts import weights_beside
-from fer_core.store.onnx_runtime import ONNXModel
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
 from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
+from fer_core.store.runtimes import ONNXModel, check_litert
 
 INT8 = "model_int8.tflite"
 _NOT_SCALED = (

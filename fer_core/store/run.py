@@ -1,22 +1,24 @@
-"""`Run`: one run's folder: its manifest, its state, its files, and the lock of the process that trains it."""
+"""`Run`: one run's folder: its manifest, its state, its files, the lock of who trains it, and what people say of it."""
 
 import contextlib
 import json
 import os
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import filelock
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fer_core.errors import ArtifactError, RunHeldError
-from fer_core.resources import file_lock
+from fer_core.errors import ArtifactError, ConfigError, RunHeldError
+from fer_core.locks import file_lock
 from fer_core.store.files import (
     Clock,
     full_disk_named,
+    in_folder,
     parse_json,
     plain,
     read_json,
@@ -52,10 +54,6 @@ class State(BaseModel):
     finished_utc: Timestamp | None = None
 
 
-def _in_folder(name: str) -> property:
-    return property(lambda run: run.folder / name)
-
-
 @dataclass(frozen=True)
 class Run:
     """A run on disk. Nothing is kept in memory: manifest and state are read anew each time."""
@@ -64,19 +62,19 @@ class Run:
     history: Path
     """The folder of all runs' history CSVs."""
 
-    model_h5 = _in_folder("model.h5")
-    model_tflite = _in_folder("model.tflite")
-    model_int8 = _in_folder("model_int8.tflite")
-    architecture_json = _in_folder("model.json")
-    labels_json = _in_folder("labels.json")
-    metrics_jsonl = _in_folder("metrics.jsonl")
-    log_txt = _in_folder("log.txt")
-    checkpoint = _in_folder("checkpoint")
-    plots = _in_folder("plots")
-    evaluation_json = _in_folder("evaluation.json")
-    answers_npz = _in_folder("answers.npz")
-    audit_json = _in_folder("audit.json")
-    training_images = _in_folder("training_images.bin")
+    model_h5 = in_folder("model.h5")
+    model_tflite = in_folder("model.tflite")
+    model_int8 = in_folder("model_int8.tflite")
+    architecture_json = in_folder("model.json")
+    labels_json = in_folder("labels.json")
+    metrics_jsonl = in_folder("metrics.jsonl")
+    log_txt = in_folder("log.txt")
+    checkpoint = in_folder("checkpoint")
+    plots = in_folder("plots")
+    evaluation_json = in_folder("evaluation.json")
+    answers_npz = in_folder("answers.npz")
+    audit_json = in_folder("audit.json")
+    training_images = in_folder("training_images.bin")
 
     @property
     def id(self) -> str:
@@ -190,12 +188,6 @@ class MetricsWriter:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> "MetricsWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _close_torn_line(self) -> None:
         """Also before each line: an earlier write may have stopped halfway at a full disk."""
         if self._file.seek(0, os.SEEK_END):
@@ -236,3 +228,50 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     figures = (value for name, value in entry.items() if name not in ("kind", "time"))
     are_numbers = all(one is None or (isinstance(one, int | float) and abs(one) <= _LARGEST) for one in figures)
     return entry if entry["kind"] == "event" or are_numbers else None
+
+
+NOTES_FILE = "notes.json"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MOST = {"name": "100 characters", "tags": "20 tags of 40 characters", "notes": "10,000 characters"}
+
+Tag = Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class RunNotes(BaseModel):
+    """What people say about a run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: Annotated[str, Field(max_length=100)] = ""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=20)] = ()
+    notes: Annotated[str, Field(max_length=10_000)] = ""
+    archived: bool = False
+    """Lists leave it out unless they are asked for it. Nothing else changes."""
+
+
+def notes_of(run: Run) -> RunNotes:
+    """Returns what was said about a run; nothing where there is no such file, or none of ours."""
+    try:
+        return RunNotes.model_validate(read_json(run.folder / NOTES_FILE, "notes"))
+    except (ArtifactError, ValidationError):  # they must never hide the run
+        return RunNotes()
+
+
+def save_notes(run: Run, *, name: str, tags: Sequence[str], notes: str, archived: bool) -> RunNotes:
+    """Writes what people say about a run, whole, and returns it, without spaces around it and tags that come twice.
+
+    Raises ConfigError for what is too long, DiskFullError.
+    """
+    plain_tags = dict.fromkeys(filter(None, map(_on_one_line, tags)))
+    values = {"name": _on_one_line(name), "tags": tuple(plain_tags), "notes": notes.strip(), "archived": archived}
+    try:
+        found = RunNotes(**values)
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        raise ConfigError(f"The {field} of a run may have at most {_MOST[field]}.", hint="Shorten it.") from None
+    write_json(run.folder / NOTES_FILE, found.model_dump())
+    return found
+
+
+def _on_one_line(text: str) -> str:
+    return _CONTROL.sub(" ", text).strip()

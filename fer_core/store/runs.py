@@ -8,9 +8,7 @@ import difflib
 import re
 import secrets
 import shutil
-from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from fer_core.config import TrainConfig
@@ -28,7 +26,7 @@ from fer_core.store.files import (
     write_atomically,
     write_json,
 )
-from fer_core.store.manifest import Kind, Manifest, checkout_commit, installed_versions, is_run_id
+from fer_core.store.manifest import Kind, Manifest, checked_id, checkout_commit, installed_versions
 from fer_core.store.run import Run, State
 
 UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
@@ -38,7 +36,6 @@ SHIPPED = _OF_CHECKOUT if _OF_CHECKOUT.is_dir() else _OF_WHEEL
 SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
 SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
 _NO_RUNS = "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
-_FOUR_HEX_DIGITS = partial(secrets.token_hex, 2)
 
 
 def create_run(
@@ -53,7 +50,6 @@ def create_run(
     history_header: str = "",
     run_id: str | None = None,
     clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
 ) -> Run:
     """Returns a new run that waits to be trained: its folder with manifest and state, and its history CSV.
 
@@ -64,7 +60,7 @@ def create_run(
     """
     runs = paths.models / "runs"
     if run_id is not None:
-        _check_name(run_id, "run id")
+        checked_id(run_id, "run id")
         if (runs / run_id / "manifest.json").is_file():
             return open_run(paths, run_id)
     timestamp = clock()
@@ -86,7 +82,7 @@ def create_run(
         runs.mkdir(parents=True, exist_ok=True)
         sweep(runs)
         while True:
-            id_ = run_id or new_run_id(config, recipe=recipe, clock=lambda: timestamp, random_mark=random_mark)
+            id_ = run_id or new_run_id(config, recipe=recipe, clock=lambda: timestamp)
             folder, manifest = runs / id_, Manifest(run_id=id_, **fields)
             if _create_folder(folder, manifest):
                 break
@@ -99,21 +95,15 @@ def create_run(
     return Run(folder, paths.history)
 
 
-def new_run_id(
-    config: TrainConfig,
-    *,
-    recipe: str | None = None,
-    clock: Clock = utc_now,
-    random_mark: Callable[[], str] = _FOUR_HEX_DIGITS,
-) -> str:
+def new_run_id(config: TrainConfig, *, recipe: str | None = None, clock: Clock = utc_now) -> str:
     """Returns an id for a run that `create_run` makes later, so that it can be noted before there is a folder."""
     slug = re.sub(r"[^A-Za-z0-9_]+", "_", recipe or config.network).strip("_")[:60] or "run"
-    return f"{clock():%Y%m%d-%H%M%S}-{slug}-{random_mark()}"
+    return f"{clock():%Y%m%d-%H%M%S}-{slug}-{_mark()}"
 
 
 def open_run(paths: Paths, run_id: str) -> Run:
     """Returns an existing run. Raises ArtifactError if there is none of that id, or it is no id."""
-    _check_name(run_id, "run id")
+    checked_id(run_id, "run id")
     folder = paths.models / "runs" / run_id
     if (folder / "manifest.json").is_file():
         return Run(folder, paths.history)
@@ -159,6 +149,10 @@ def run_name(folder: Path) -> str:
     return f"shipped/{folder.name}" if came_with_the_project(folder) else folder.name
 
 
+def _mark() -> str:
+    return secrets.token_hex(2)
+
+
 def _can_be_resumed(run: Run) -> bool:
     try:
         manifest, status = run.manifest, run.state.status
@@ -171,7 +165,7 @@ def _can_be_resumed(run: Run) -> bool:
 def _history_folder(paths: Paths, kind: Kind, parent: str | None) -> Path:
     if parent is None or kind != "trial":
         return paths.history
-    _check_name(parent, "search id")
+    checked_id(parent, "search id")
     return paths.history / f"search_{parent.removeprefix('search_')}"
 
 
@@ -214,8 +208,3 @@ def _write_files(folder: Path, manifest: Manifest) -> None:
     if not (folder / "manifest.json").is_file():
         write_json(folder / "state.json", State(epochs=manifest.config.epochs).model_dump())
         write_atomically(folder / "manifest.json", manifest.to_json())
-
-
-def _check_name(name: str, what: str) -> None:
-    if not is_run_id(name):
-        raise ArtifactError(f"{name[:200]!r} is no {what}: it has letters, digits, '-', '_' and '.' only.")

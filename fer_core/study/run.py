@@ -4,7 +4,6 @@ A file that ends its process (a crash in a decoder, memory) is tried twice, and 
 """
 
 import math
-import os
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from fer_core.errors import FerError, check_interrupted
 from fer_core.paths import Paths
+from fer_core.resources import child_environment
 from fer_core.study.study import Study, StudyProgress
 
 POLL_SECONDS = 0.4
@@ -76,14 +76,13 @@ def read_study(
 
 def _started(study: Study, paths: Paths) -> subprocess.Popen:
     command = [sys.executable, "-m", "fer_core.cli.study_reader", str(study.folder), "--models-dir", str(paths.models)]
-    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     with study.log.open("ab") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            env=child_environment(OMP_NUM_THREADS="1"),
         )
 
 

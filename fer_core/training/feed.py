@@ -14,6 +14,7 @@ from fer_core.data.augment import strength
 from fer_core.data.dataset import Split
 from fer_core.data.views import views_in_turn
 from fer_core.errors import ConfigError
+from fer_core.training.distillation import softened_labels
 
 _MIXUP_STREAM, _MIRROR_STREAM, _VIEW_STREAM, _VOTE_STREAM = 1, 2, 3, 4
 """Tell these draws from those of the order."""
@@ -43,6 +44,7 @@ class TrainingBatches(keras.utils.PyDataset):
         super().__init__(workers=1, max_queue_size=8)
         self.split, self.config, self.class_weights = split, config, class_weights
         self.devices, self.soft_labels = devices, soft_labels
+        self._softened = softened_labels(split) if config.vote_target == "softened" else None
         self.batch_size = whole_batch(split, config, devices=devices)
         self.begin_epoch(epoch)
 
@@ -83,6 +85,8 @@ class TrainingBatches(keras.utils.PyDataset):
         shares, classes = self.split.shares, len(self.class_weights)
         if shares is None or self.config.vote_target == "majority":
             return one_hot(labels, classes)
+        if self._softened is not None:
+            return self._softened[positions]
         if self.config.vote_target == "cross-entropy":
             return shares[positions].astype(np.float32)
         drawn = np.random.default_rng((self.config.seed, self.epoch, _VOTE_STREAM)).random(len(self.split))[positions]

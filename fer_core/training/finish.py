@@ -28,10 +28,10 @@ from fer_core.evaluation.risk import answered_at, risk_coverage
 from fer_core.store.artifacts import load_model, save_architecture, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
-from fer_core.store.label_files import save_labels
-from fer_core.store.litert import LiteRTModel
+from fer_core.store.foreign import save_labels
 from fer_core.store.manifest import Int8Metadata, Manifest
 from fer_core.store.run import Run
+from fer_core.store.runtimes import LiteRTModel
 from fer_core.training.checkpoint import Progress
 from fer_core.training.history import read_history, write_history
 from fer_core.training.report import RunReport
@@ -129,7 +129,7 @@ def _adjusted(
     network: keras.Model, dataset: Dataset, config: TrainConfig, class_weights: np.ndarray, report: RunReport
 ) -> dict:
     """Takes the prior out of the network's last biases as far as the settings say; returns fields of the manifest."""
-    prior = prior_of(dataset.train, class_weights, is_of_votes=config.vote_target != "majority")
+    prior = prior_of(dataset.train, class_weights, is_of_votes=config.vote_target in ("probability", "cross-entropy"))
     fields = {"prior": dict(zip(dataset.labels, prior.tolist(), strict=True))}
     if not config.adjust_prior:
         return fields

@@ -23,10 +23,10 @@ from fer_core.faces import framings
 from fer_core.paths import Paths, expanded
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_atomically, write_json
-from fer_core.store.litert import native_messages_hidden
 from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run, open_run
+from fer_core.store.runtimes import native_messages_hidden
 from fer_core.training.checkpoint import Progress
 from fer_core.training.distillation import check_teachers
 from fer_core.training.history import HISTORY_HEADER

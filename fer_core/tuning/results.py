@@ -10,13 +10,13 @@ import tomli_w
 
 from fer_core import networks
 from fer_core.errors import ArtifactError
-from fer_core.resources import file_lock
+from fer_core.locks import file_lock
 from fer_core.store.files import Clock, utc_now, write_atomically
 from fer_core.store.promotion import current
 from fer_core.store.runs import open_run
+from fer_core.store.runtimes import latency_ms
 from fer_core.training.machine import choose_backend
 from fer_core.tuning.entries import CONTINUES, EPOCHS, Entry, SearchState, Standing, ranked, winner
-from fer_core.tuning.measuring import latency_ms
 from fer_core.tuning.plots import write_plots
 from fer_core.tuning.stage import stage
 from fer_core.tuning.state import Search, changing, load_state

@@ -16,19 +16,20 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
+from fer_core.locks import file_lock
 from fer_core.paths import Paths, expanded
-from fer_core.resources import file_lock
 from fer_core.store.files import (
     Clock,
     create_atomically,
     full_disk_named,
+    in_folder,
     read_whole,
     sweep,
     utc_now,
     utc_text,
     write_atomically,
 )
-from fer_core.store.manifest import is_run_id
+from fer_core.store.manifest import checked_id
 from fer_core.training.starting import with_fixed_models
 from fer_core.tuning.entries import Plan, SearchState, ranked
 from fer_core.tuning.space import Parameter
@@ -48,6 +49,11 @@ class Search:
     folder: Path
     paths: Paths
 
+    state_json = in_folder("state.json")
+    state_backup = in_folder("state.json.bak")
+    trials_csv = in_folder("trials.csv")
+    best_toml = in_folder("best.toml")
+
     @property
     def id(self) -> str:
         return self.folder.name
@@ -66,25 +72,9 @@ class Search:
         return self.plan.parameters
 
     @property
-    def state_json(self) -> Path:
-        return self.folder / "state.json"
-
-    @property
-    def state_backup(self) -> Path:
-        return self.folder / "state.json.bak"
-
-    @property
     def exists(self) -> bool:
         """Whether there is a search, and no folder alone."""
         return self.state_json.is_file() or self.state_backup.is_file()
-
-    @property
-    def trials_csv(self) -> Path:
-        return self.folder / "trials.csv"
-
-    @property
-    def best_toml(self) -> Path:
-        return self.folder / "best.toml"
 
     def run_folder(self, run_id: str) -> Path:
         """Returns where the run of a trial lies, also before there is one."""
@@ -129,7 +119,7 @@ def create_search(paths: Paths, spec: SearchSpec, *, search_id: str | None = Non
         ConfigError: for settings that cannot be searched. ArtifactError: `warm_start` is no search. DiskFullError.
     """
     name = search_id or f"{clock():%Y%m%d-%H%M%S}-{spec.recipe}-{spec.oracle}-{secrets.token_hex(2)}"
-    search = Search(paths.models / "searches" / _checked_name(name), paths)
+    search = Search(paths.models / "searches" / checked_id(name, "search id"), paths)
     if not search.exists:
         state = SearchState(plan=_plan(paths, spec, utc_text(clock())))
         with contextlib.suppress(FileExistsError), full_disk_named(search.folder):  # another process was faster
@@ -140,7 +130,7 @@ def create_search(paths: Paths, spec: SearchSpec, *, search_id: str | None = Non
 
 def open_search(paths: Paths, search_id: str) -> Search:
     """Returns an existing search. Raises ArtifactError if there is none of that id, or it is no id."""
-    search = Search(paths.models / "searches" / _checked_name(search_id), paths)
+    search = Search(paths.models / "searches" / checked_id(search_id, "search id"), paths)
     if search.exists:
         return search
     ids = [one.id for one in list_searches(paths)]
@@ -264,9 +254,3 @@ def _refuse_earlier_version(search: Search) -> None:
             f"Search {search.id} was begun by an earlier version and has not succeeded.",
             hint=f"The checkout that began it resumes it; or start a new search with warm_start {search.id!r}.",
         )
-
-
-def _checked_name(name: str) -> str:
-    if not is_run_id(name):
-        raise ArtifactError(f"{name[:200]!r} is no search id: it has letters, digits, '-', '_' and '.' only.")
-    return name

@@ -13,12 +13,12 @@ from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, NonFiniteLossError
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
+from fer_core.store.runtimes import parameters
 from fer_core.training.checkpoint import read_progress
 from fer_core.training.history import read_history
 from fer_core.training.report import Report, duration, ignore
 from fer_core.training.train import train, training_data
 from fer_core.tuning.entries import INITIAL_EPOCH, Entry, SearchState, ranked, winner
-from fer_core.tuning.measuring import parameters
 from fer_core.tuning.results import drop_weights, end_if_over, write_trials
 from fer_core.tuning.stage import CONFIRMATION_SEEDS
 from fer_core.tuning.state import Search, load_state

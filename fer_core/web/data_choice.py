@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fer_core.config import TrainConfig
+from fer_core.config import TrainConfig, VoteTarget
 from fer_core.errors import ConfigError
 from fer_core.labels import NUMBERS, label_map
 from fer_core.paths import checked_status, expanded
@@ -35,7 +35,7 @@ class DataChoice(BaseModel):
     label_map: str | None = None
     votes: str | None = None
     vote_classes: Literal[7, 8] = 8
-    vote_target: Literal["majority", "probability", "cross-entropy"] = "majority"
+    vote_target: VoteTarget = "majority"
     sample_per_class: int = TrainConfig().sample_per_class
 
     @property

@@ -17,7 +17,7 @@ from fer_core.job.broker import Broker
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import ENDED, Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, resume_job
-from fer_core.job.progress import Look, about, run_progress, search_progress, wanted_workers
+from fer_core.job.progress import about, job_metadata, recent_jobs, run_progress, search_progress, wanted_workers
 from fer_core.paths import Paths
 from fer_core.store.files import Clock, plain
 from fer_core.tuning.entries import Entry, is_finished, objective_value
@@ -92,16 +92,15 @@ class JobList:
 
     def lines(self) -> list[dict[str, Any]]:
         """Returns the jobs that are open, oldest first, and then those that ended last, newest first."""
-        look = Look(self._paths)
-        recent = [job for job in look.recent(ENDED_SHOWN) if not self._is_of_an_upload(job)]
-        lines = [plain(self._line(job, look.metadata(job))) for job in recent]
+        recent = [job for job in recent_jobs(self._paths, ENDED_SHOWN) if not self._is_of_an_upload(job)]
+        lines = [plain(self._line(job, job_metadata(job))) for job in recent]
         ended = [line for line in lines if not line["is_open"]]
         return [*(line for line in lines if line["is_open"]), *reversed(ended)]
 
     def detail(self, name: str) -> dict[str, Any]:
         """Returns what is shown of a job. Raises JobError if there is none."""
         job = self.find(name)
-        metadata = Look(self._paths).metadata(job)
+        metadata = job_metadata(job)
         owner = metadata["owner"]
         # Of a search, the log of the training that was begun last.
         logs = sorted((job.folder / "output").glob("s*.txt"), key=lambda path: path.stat().st_mtime)

@@ -29,7 +29,7 @@ from fer_core.paths import Paths
 from fer_core.store.files import utc_now
 from fer_core.store.model_files import ModelFiles, find_model, litert_file
 from fer_core.store.run import Run
-from fer_core.tuning.measuring import Cost, cost
+from fer_core.store.runtimes import Cost, cost
 from fer_core.web.problems import RequestError
 from fer_core.web.settings import WebSettings
 

@@ -9,9 +9,7 @@ from fer_core.errors import ArtifactError, FerError, NoSuchArtifactError
 from fer_core.paths import Paths
 from fer_core.store.manifest import Manifest
 from fer_core.store.promotion import current
-from fer_core.store.run import Run, State
-from fer_core.store.run_notes import FILE as NOTES
-from fer_core.store.run_notes import notes_of
+from fer_core.store.run import NOTES_FILE, Run, State, notes_of
 from fer_core.store.runs import UNFINISHED, list_runs, open_run, run_name, shipped_models
 from fer_core.training.history import History, read_history
 from fer_core.web.answers import RunAnswer
@@ -65,7 +63,9 @@ class RunList:
     def _line_or_problem(self, run: Run) -> RunAnswer | None:
         """Returns the run's line, None for one that is just being removed; one that is broken must not hide others."""
         try:
-            return self._line(run, *(_changed(run.folder / name) for name in ("manifest.json", "state.json", NOTES)))
+            return self._line(
+                run, *(_changed(run.folder / name) for name in ("manifest.json", "state.json", NOTES_FILE))
+            )
         except ArtifactError as error:
             return _unreadable(run, str(error)) if run.folder.is_dir() else None
 

@@ -11,9 +11,9 @@ import pytest
 from fer_core.recipes import RECIPES
 from fer_core.store.artifacts import read_h5_manifest
 from fer_core.store.files import file_sha256
-from fer_core.store.label_files import read_labels
+from fer_core.store.foreign import read_labels
 from fer_core.store.promotion import current, labels_copy, model_copy
-from fer_core.store.run_notes import save_notes
+from fer_core.store.run import save_notes
 from fer_core.store.runs import list_runs
 from fer_core.training.history import HISTORY_COLUMNS
 from tests.cli.conftest import EMOTIONS, save_faces

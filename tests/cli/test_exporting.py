@@ -14,9 +14,8 @@ from fer_core.data.sample import draw_face
 from fer_core.evaluation.exporting import FILES
 from fer_core.live.classifier import make_classifier
 from fer_core.store.files import file_sha256
-from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import export_folder, find_model
-from fer_core.store.onnx_runtime import ONNXModel
+from fer_core.store.runtimes import LiteRTModel, ONNXModel
 from tests.conftest import PROJECT
 from tests.script import run_detector, run_script
 

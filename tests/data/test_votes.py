@@ -115,6 +115,26 @@ def test_soft_votes_train_and_are_never_scored(load, voted):
     assert "line 000003" not in [*dataset.validation.names(slice(None)), *dataset.test.names(slice(None))]
 
 
+def test_votes_may_soften_the_labels_of_the_data_which_stay(load, voted, tmp_path):
+    plain, dataset = (load(voted, votes=votes, vote_target="softened") for votes in ("none", None))
+    assert dataset.name == plain.name != "FER+"
+    assert dataset.labels == plain.labels == ("angry", "happy", "neutral", "sad")
+    assert dataset.split_fingerprint == plain.split_fingerprint
+    assert len(dataset.train) == 12
+    assert "soften the labels" in "\n".join(dataset.notes)
+    angry, happy = (dataset.labels.index(name) for name in ("angry", "happy"))
+    shares = dict(zip(dataset.train.names(slice(None)), dataset.train.shares, strict=True))
+    assert shares["line 000002"][angry] == 1, "nobody voted: the label alone"
+    assert shares["line 000003"][happy] == 1
+    names = {f"train/sad/{name}.jpg": encoded(face("sad", n)) for n, name in enumerate(("Training_64048399", "1"))}
+    names |= {f"train/happy/{n}.jpg": encoded(face("happy", n)) for n in range(2)}
+    names |= {f"test/{name}/{n}.jpg": encoded(face(name, 5 + n)) for name in ("sad", "happy") for n in range(2)}
+    folder = load(written(names, tmp_path, "folder"), votes=str(voted / "fer2013new.csv"), vote_target="softened")
+    assert folder.contents.counts()["train"] == {"happy": 2, "sad": 2}
+    with pytest.raises(DatasetError, match="no labels to be softened"):
+        load(written(ferplus_images(), tmp_path / "own", "folder"), vote_target="softened")
+
+
 def test_votes_that_belong_to_other_rows_or_pictures_are_refused(load, voted, fill, tmp_path):
     votes = str(voted / "fer2013new.csv")
     lines = (voted / "fer2013.csv").read_text().splitlines()

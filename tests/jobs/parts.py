@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from fer_core.job.lifecycle import create_job
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.files import utc_text, write_json
-from fer_core.store.label_files import save_labels
+from fer_core.store.foreign import save_labels
 from fer_core.store.run import MetricsWriter, Run
 from fer_core.store.runs import create_run
 from fer_core.tuning.entries import Entry
@@ -111,7 +112,7 @@ def evaluation_of(quality: float):
 
 def write_epochs(run: Run, count: int, *, seconds: float = 10.0, scores: Sequence[float] = ()) -> None:
     """Tells of finished epochs as a training does."""
-    with MetricsWriter(run.metrics_jsonl) as metrics:
+    with closing(MetricsWriter(run.metrics_jsonl)) as metrics:
         for epoch in range(1, count + 1):
             score = scores[epoch - 1] if scores else 0.1 * epoch
             metrics.write("epoch", **epoch_row(epoch, score, seconds))

@@ -15,8 +15,8 @@ from redis import Redis
 
 from fer_core.errors import ConfigError
 from fer_core.job.broker import broker_url
-from fer_core.job.broker_check import PROBE_KEY, BrokerAwayError, check_address, check_broker, hidden_password
-from jobs.machine import answers, client, find_server
+from fer_core.job.broker_check import PROBE_KEY, BrokerAwayError, check_address, check_broker, client, hidden_password
+from jobs.machine import answers, find_server
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import asking
@@ -162,14 +162,14 @@ def url_of(path: Path, login: str = "") -> str:
 
 def paused(server: Callable[..., Path]) -> str:
     path = server()
-    with client(path) as asked:
+    with client(url_of(path)) as asked:
         asked.client_pause(60_000, all=False)
     return url_of(path)
 
 
 def replica(server: Callable[..., Path]) -> str:
     path = server()
-    with client(path) as asked:
+    with client(url_of(path)) as asked:
         asked.replicaof("127.0.0.1", 1)
         asked.config_set("replica-serve-stale-data", "yes")
     return url_of(path)
@@ -178,7 +178,7 @@ def replica(server: Callable[..., Path]) -> str:
 def unable_to_save(server: Callable[..., Path]) -> str:
     path = server("--save", "3600 1")
     (path.parent / "data").rmdir()
-    with client(path) as asked:
+    with client(url_of(path)) as asked:
         asked.bgsave()
         wait_until(lambda: asked.info("persistence")["rdb_last_bgsave_status"] == "err")
     return url_of(path)

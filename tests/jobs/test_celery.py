@@ -166,14 +166,14 @@ except Exception as error:
         wait_until(lambda: not main_worker.trainers(), 60)
 
 
-@pytest.mark.parametrize(("task", "arguments"), [("train", TINY_TRAINING), ("tune", SEARCH)])
 def test_a_worker_answers_while_it_works_and_terminating_a_job_cancels_it_and_ends_its_process(
-    main_worker, celery, submit, ended, task, arguments
+    main_worker, submit, ended, broker
 ):
-    job = submit(task, **arguments)
+    job, control = submit("train", **TINY_TRAINING), broker.app.control
     wait_until(main_worker.trainers, 60)
-    assert job.id in celery("inspect", "active").stdout
-    celery("control", "terminate", "SIGTERM", job.id)
+    (active,) = control.inspect().active().values()
+    assert [task["id"] for task in active] == [job.id]
+    control.terminate(job.id, signal="SIGTERM")
     assert ended(job.id).end.status == "CANCELLED"
     wait_until(lambda: not main_worker.trainers(), 10)
 
@@ -191,9 +191,7 @@ def test_a_cancelled_training_is_gone_in_ten_seconds_and_a_search_that_nobody_ca
     assert search.end.status == "FAILED" and "/nowhere/at/all.zip" in search.end.message
 
 
-def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(
-    main_worker, celery, submit, ended, python, broker
-):
+def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(main_worker, submit, ended, python, broker):
     job = submit("tune", **SEARCH | {"settings": SEARCH["settings"] | {"epochs": 12}})  # longer than it takes to ask
     wait_until(lambda: load_state(job.search).entries, 180)
     (tasks,) = broker.app.control.inspect().active().values()

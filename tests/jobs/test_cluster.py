@@ -14,7 +14,7 @@ from fer_core.errors import ArtifactError
 from fer_core.job.broker import Broker, models_id
 from fer_core.job.job import open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, create_job
-from fer_core.store.lock import is_taken
+from fer_core.locks import is_taken
 from fer_core.store.run import State
 from fer_core.store.runs import open_run
 from fer_core.tuning.stage import slot_lock
@@ -25,7 +25,7 @@ from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import TINY_TRAINING, wait_until
 
 SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 3, "confirm_top": 0, "space": ["learning_rate"]}
-SEARCH |= {"settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
+SEARCH |= {"keep_top_k": 1, "settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
 
 
 def quiet(broker: Broker) -> None:
@@ -76,18 +76,24 @@ def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of
 def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
     worker, submit, ended, broker, tmp_path
 ):
+    good, occupied = worker(name="good"), submit("train", **TINY_TRAINING)
+    (trainer,) = wait_until(good.trainers, 120)
+    trainer.suspend()  # until the other worker has tried
     broken = tmp_path / "keras"
     broken.mkdir()
     (broken / "__init__.py").write_text("raise SystemExit(1)")
     worker(name="bad", PYTHONPATH=f"{broken.parent}{os.pathsep}{PROJECT}")
-    job = submit("tune", **SEARCH | {"max_trials": 1})
-    good = worker(name="good")
-    wait_until(lambda: load_state(job.search).refused_by or good.trainers(), 120)
-    training = submit("train", **TINY_TRAINING, epochs=1)
-    assert ended(job.id, 600).end.status == ended(training.id, 300).end.status == "SUCCEEDED"
-    refused = {**load_state(job.search).refused_by, **training.notes.refused_by}
-    assert refused and all(name.startswith("bad@") for name in refused)
-    assert [entry.status for entry in load_state(job.search).entries] == ["COMPLETED"]
+    search, training = submit("tune", **SEARCH), submit("train", **TINY_TRAINING)
+    for refused_by in (lambda: load_state(search.search).refused_by, lambda: training.notes.refused_by):
+        wait_until(refused_by, 120)
+        assert all(name.startswith("bad@") for name in refused_by())
+    assert (load_state(search.search).entries, search.end, training.end) == ([], None, None)
+    trainer.resume()
+    for job in (search, occupied):
+        cancel_job(job)
+    wait_until(lambda: training.notes.worker.startswith("good@"), 120)
+    cancel_job(training)
+    assert {ended(job.id).status for job in (search, occupied, training)} == {"CANCELLED"}
     quiet(broker)
 
 

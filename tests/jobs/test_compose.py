@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -26,7 +27,6 @@ import pytest
 import yaml
 
 from fer_core.web.answers import WorkersAnswer
-from jobs.compose_env import PASSWORDS, write_env
 from jobs.machine import find_server
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
@@ -36,15 +36,39 @@ DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 UNITS = PROJECT / "docs" / "services"
 OURS = ("worker", "beat", "flower", "web")
 ENV_LINE = re.compile(r"^(\w+)=(.+)$", re.MULTILINE)
+PASSWORDS = ("REDIS_PASSWORD", "FLOWER_PASSWORD", "WEB_PASSWORD")
 COMPOSE = shutil.which("docker-compose")
+
+
+def compose_env(folder: Path) -> subprocess.CompletedProcess:
+    """Runs `make compose-env` there."""
+    command = ["make", "-s", "-f", PROJECT / "Makefile", "compose-env"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, umask=0, check=False)
 
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory) -> dict[str, str]:
     """What `make compose-env` writes."""
-    path = tmp_path_factory.mktemp("env") / ".env"
-    assert write_env(path, user=1000, group=1000)
-    return dict(ENV_LINE.findall(path.read_text()))
+    folder = tmp_path_factory.mktemp("env")
+    answer = compose_env(folder)
+    assert (answer.returncode, answer.stderr) == (0, "") and "docker compose up" in answer.stdout
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()] == [(".env", 0o600)]
+    return dict(ENV_LINE.findall((folder / ".env").read_text()))
+
+
+def test_passwords_are_random_never_overwritten_and_one_that_is_missing_is_named(secrets, tmp_path):
+    user = {} if os.getuid() == 0 else {"FER_UID": str(os.getuid()), "FER_GID": str(os.getgid())}
+    assert secrets == user | {name: secrets[name] for name in PASSWORDS}  # with root's, the containers would be root
+    compose_env(tmp_path)
+    path = tmp_path / ".env"
+    other = dict(ENV_LINE.findall(path.read_text()))
+    values = {one[name] for one in (secrets, other) for name in PASSWORDS}
+    assert len(values) == 2 * len(PASSWORDS) and all(re.fullmatch("[0-9a-f]{48}", value) for value in values)
+    assert compose_env(tmp_path).returncode == 0 and dict(ENV_LINE.findall(path.read_text())) == other
+    path.write_text("REDIS_PASSWORD=\nFLOWER_PASSWORD=abc\nWEB_PASSWORD=abc\nMY_OWN=1\n")
+    answer = compose_env(tmp_path)
+    assert answer.returncode and "does not set REDIS_PASSWORD." in answer.stderr
+    assert path.read_text().endswith("MY_OWN=1\n")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +96,7 @@ def interpolated(value: Any, variables: dict[str, str]) -> Any:
 def test_docker_compose_accepts_the_file_also_with_a_gpu_and_asks_for_passwords(tmp_path, services):
     clean = {name: value for name, value in os.environ.items() if name not in (*PASSWORDS, "FER_UID", "FER_GID")}
     full, empty = tmp_path / ".env", tmp_path / "empty"
-    write_env(full, user=1234, group=1234)
+    full.write_text("".join(f"{name}=secret\n" for name in PASSWORDS) + "FER_UID=1234\nFER_GID=1234\n")
     empty.touch()
     files = ["-f", FILE, "-f", UNITS / "docker-compose.gpu.yml", "config"]
     answers = []

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import JobError
+from fer_core.job.broker import socket_url
+from fer_core.job.broker_check import client
 from jobs.machine import (
     LONGEST_SOCKET,
     answers,
-    client,
     find_server,
     gpus,
     planned_workers,
@@ -71,7 +72,7 @@ def test_the_server_is_private_and_keeps_what_it_has(redis_server, tmp_path):
         try:
             wait_until(lambda: answers(path), 30)
             assert stat.S_IMODE(path.stat().st_mode) == 0o700
-            with client(path) as server:
+            with client(socket_url(path)) as server:
                 wanted = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "port": "0"}
                 assert {name: server.config_get(name)[name] for name in wanted} == wanted
         finally:

@@ -8,7 +8,7 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.job.arguments import ARGUMENTS, TASKS, train_config, validate
 from fer_core.job.job import job_ids
-from fer_core.store.lock import taken
+from fer_core.locks import taken
 from tests.jobs.parts import make_finished_run, make_job, make_run, make_search
 
 
@@ -59,24 +59,6 @@ def test_the_defaults_of_a_training_are_those_of_its_recipe(ask):
     assert arguments == {"recipe": "attention"}
     config = train_config(validate("train", arguments))
     assert (config.learning_rate, config.network) == (5e-5, "attention")
-
-
-@pytest.mark.parametrize(
-    ("line", "is_said"),
-    [
-        ("train", True),
-        ("train --data photographs.zip", False),
-        ("train --run some-run", False),
-        ("tune", True),
-        ("tune --data photographs.zip", False),
-        ("retrain", False),
-    ],
-)
-def test_who_names_no_data_set_where_there_is_none_by_default_is_told(ask, monkeypatch, line, is_said):
-    sentence = "No data set was named, and there is no default one here"
-    assert (sentence in ask("submit", *line.split(), "--dry-run").out) == is_said
-    monkeypatch.setenv("FER_DATA", "photographs.zip")
-    assert sentence not in ask("submit", *line.split(), "--dry-run").out
 
 
 @pytest.mark.parametrize(

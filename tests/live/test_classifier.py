@@ -10,10 +10,10 @@ from fer_core.errors import ArtifactError
 from fer_core.faces.framing import Framing
 from fer_core.live import classifier
 from fer_core.live.classifier import Classifier, ModelWatch, framing_for, make_classifier
-from fer_core.store.litert import LiteRTModel
 from fer_core.store.model_files import find_model, litert_file
 from fer_core.store.promotion import promote
 from fer_core.store.run import Run
+from fer_core.store.runtimes import LiteRTModel
 from tests.jobs.conftest import wait_until
 from tests.live.fakes import ScriptedDetector, fer_faces, shipped_classifier, shipped_model
 from tests.web.conftest import finished_run

@@ -14,10 +14,10 @@ from fer_core.store import artifacts, export
 from fer_core.store.artifacts import check_saveable, load_model, read_h5_manifest, save_architecture, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked
 from fer_core.store.files import file_sha256
-from fer_core.store.label_files import read_labels, save_labels
-from fer_core.store.litert import LiteRTModel
+from fer_core.store.foreign import read_labels, save_labels
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import create_run
+from fer_core.store.runtimes import LiteRTModel
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 1), dtype=np.uint8)
 

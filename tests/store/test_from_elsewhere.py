@@ -9,8 +9,8 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.store.artifacts import load_model
+from fer_core.store.foreign import LABELS_BESIDE, read_labels
 from fer_core.store.inspection import inspect_model
-from fer_core.store.label_files import LABELS_BESIDE, read_labels
 from fer_core.store.model_files import find_model
 
 NAMES = ("angry", "happy", "sad")

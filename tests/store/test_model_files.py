@@ -15,11 +15,11 @@ from fer_core.paths import Paths
 from fer_core.store import model_files, runs
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
 from fer_core.store.files import file_sha256, write_json
-from fer_core.store.label_files import save_labels
-from fer_core.store.litert import LiteRTModel
+from fer_core.store.foreign import save_labels
 from fer_core.store.model_files import find_model, int8_file, litert_file
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import SHIPPED_BEST, create_run
+from fer_core.store.runtimes import LiteRTModel
 
 LABELS = ("angry", "happy", "sad")
 FRAMING = {"haar": {"scale": 1.2, "right": 0.0, "down": 0.0}}
@@ -237,31 +237,30 @@ def test_names_that_mean_no_model_are_answered_with_what_there_is(paths, run, tm
 
 
 @pytest.fixture(scope="module")
-def converted(model_zoo, tmp_path_factory, at_once):
-    """Places, a foreign model, what two threads got that asked at once for its LiteRT form, and what they were told."""
+def converted(model_zoo, tmp_path_factory):
+    """Places, a foreign model, its LiteRT form in place of a damaged one, and what was said meanwhile."""
     folder = tmp_path_factory.mktemp("converted")
     paths = Paths.from_environment({"FER_CACHE_DIR": str(folder / "cache")}, models=folder / "models")
     path = Path(shutil.copy(model_zoo / "own_smoke.h5", folder / "other.h5"))
     save_labels(folder / "labels.json", LABELS)
-    model, files, messages = find_model(str(path), paths), [], []
+    model, messages = find_model(str(path), paths), []
     kept = paths.cache / "litert" / f"{model.sha256}.tflite"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"damaged")
     write_json(kept.with_suffix(".json"), {"sha256": "0" * 64, "largest_difference": 0.0})
-    at_once(lambda: files.append(litert_file(model, paths, report=messages.append)), times=2)
-    return paths, model, files, messages
+    return paths, model, litert_file(model, paths, report=messages.append), messages
 
 
-def test_a_damaged_conversion_is_made_again_even_by_two_at_once_and_is_the_same_model_that_is_used_again(converted):
+def test_a_damaged_conversion_is_made_again_and_is_the_same_model_that_is_used_again(converted):
     from fer_core.store.artifacts import load_model
 
-    paths, model, files, messages = converted
+    paths, model, file, messages = converted
     kept = paths.cache / "litert" / f"{model.sha256}.tflite"
-    assert files == [kept, kept]
+    assert file == kept
     assert json.loads(kept.with_suffix(".json").read_text())["sha256"] == file_sha256(kept)
     assert sorted(path.suffix for path in kept.parent.iterdir()) == [".json", ".tflite"]
     runtime = LiteRTModel(litert_file(model, paths, report=messages.append))
-    assert messages == ["other.h5 is converted for the small runtime; this takes some seconds, once."] * 2
+    assert messages == ["other.h5 is converted for the small runtime; this takes some seconds, once."]
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1), dtype=np.uint8)
     expected = np.asarray(load_model(model.model)(faces.astype(np.float32)))
     np.testing.assert_allclose(runtime.probabilities(faces), expected, atol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ArtifactError
-from fer_core.store.onnx_runtime import ONNXModel
+from fer_core.store.runtimes import ONNXModel
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

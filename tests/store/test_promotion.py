@@ -6,7 +6,7 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.store.files import DiskFullError, file_sha256
-from fer_core.store.label_files import read_labels
+from fer_core.store.foreign import read_labels
 from fer_core.store.promotion import (
     Step,
     awaiting_promotion,

@@ -3,7 +3,7 @@
 import pytest
 
 from fer_core.errors import ConfigError
-from fer_core.store.run_notes import FILE, RunNotes, notes_of, save_notes
+from fer_core.store.run import NOTES_FILE, RunNotes, notes_of, save_notes
 from tests.jobs.parts import make_finished_run
 
 
@@ -22,7 +22,7 @@ def test_name_tags_and_notes_are_kept_beside_a_finished_run_whose_manifest_does_
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"tags": "no list"}', '{"name": "%s"}' % ("x" * 200)])
 def test_notes_that_cannot_be_read_hide_nothing(paths, content):
     run = make_finished_run(paths)
-    (run.folder / FILE).write_text(content)
+    (run.folder / NOTES_FILE).write_text(content)
     assert notes_of(run) == RunNotes()
 
 

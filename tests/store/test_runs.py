@@ -8,20 +8,19 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.paths import Paths
+from fer_core.store import runs
 from fer_core.store.files import temporary_beside
 from fer_core.store.runs import create_run, latest_unfinished, list_runs, new_run_id, open_run
 
 
 @pytest.fixture
-def make_run(paths, noon):
+def make_run(paths, noon, monkeypatch):
     """A function that makes runs of the same second, in order."""
     numbers = itertools.count()
-
-    def make(**options):
-        options = {"recipe": "smoke", "clock": lambda: noon, "random_mark": lambda: f"{next(numbers):04x}"} | options
-        return create_run(paths, TrainConfig(epochs=7), **options)
-
-    return make
+    monkeypatch.setattr(runs, "_mark", lambda: f"{next(numbers):04x}")
+    return lambda **options: create_run(
+        paths, TrainConfig(epochs=7), **{"recipe": "smoke", "clock": lambda: noon} | options
+    )
 
 
 def test_a_new_run_is_named_by_its_time_and_waits_to_be_trained(make_run, paths):
@@ -38,19 +37,20 @@ def test_a_new_run_is_named_by_its_time_and_waits_to_be_trained(make_run, paths)
     assert make_run(recipe=None).id == "20260131-120000-baseline-0001"
 
 
-def test_an_id_that_is_taken_is_not_taken_again_and_histories_of_one_second_are_numbered(make_run, paths):
+def test_an_id_that_is_taken_is_not_taken_again_and_histories_of_one_second_are_numbered(make_run, monkeypatch):
     marks = iter(["3f9a", "3f9a", "3f9a", "77aa", "88bb"])
-    runs = [make_run(random_mark=lambda: next(marks)) for _ in range(3)]
-    assert [run.id[-4:] for run in runs] == ["3f9a", "77aa", "88bb"]
-    assert runs[1].manifest.run_id == runs[1].id == "20260131-120000-smoke-77aa"
+    monkeypatch.setattr(runs, "_mark", lambda: next(marks))
+    made = [make_run() for _ in range(3)]
+    assert [run.id[-4:] for run in made] == ["3f9a", "77aa", "88bb"]
+    assert made[1].manifest.run_id == made[1].id == "20260131-120000-smoke-77aa"
     names = [f"training_history_20260131_120000{mark}.csv" for mark in ("", "_2", "_3")]
-    assert [run.history_csv.name for run in runs] == names
+    assert [run.history_csv.name for run in made] == names
 
 
 def test_a_run_whose_id_was_noted_before_is_made_once(make_run, paths, noon):
-    noted = new_run_id(TrainConfig(), recipe="smoke", clock=lambda: noon, random_mark=lambda: "3f9a")
+    noted = new_run_id(TrainConfig(), recipe="smoke", clock=lambda: noon)
     first, second = make_run(run_id=noted), make_run(run_id=noted, recipe="quick")
-    assert first.id == second.id == noted == "20260131-120000-smoke-3f9a"
+    assert first.id == second.id == noted == "20260131-120000-smoke-0000"
     assert second.manifest.recipe == "smoke"
     assert [run.id for run in list_runs(paths)] == [noted]
     assert len(list(paths.history.iterdir())) == 1
@@ -67,6 +67,7 @@ import sys
 from datetime import UTC, datetime
 from fer_core.config import TrainConfig
 from fer_core.paths import Paths
+from fer_core.store import runs
 from fer_core.store.runs import create_run
 paths = Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2])
 timestamp = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -159,6 +160,7 @@ import resource, sys
 from fer_core.config import TrainConfig
 from fer_core.paths import Paths
 from fer_core.store.files import DiskFullError
+from fer_core.store import runs
 from fer_core.store.runs import create_run
 paths = Paths.from_environment({}, models=sys.argv[1], history=sys.argv[2])
 run = create_run(paths, TrainConfig())

@@ -12,12 +12,12 @@ WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)
 
 @pytest.fixture
 def epoch(small_dataset, small_config):
-    def make(number=1, **settings):
+    def make(number=1, split=small_dataset.train, **settings):
         given = {
             name: settings.pop(name, default) for name, default in (("class_weights", WEIGHTS), ("soft_labels", None))
         }
         config = small_config.model_copy(update=settings)
-        return TrainingBatches(small_dataset.train, config, epoch=number, **given)
+        return TrainingBatches(split, config, epoch=number, **given)
 
     return make
 
@@ -142,8 +142,7 @@ def test_votes_are_targets_as_the_setting_says(epoch, small_dataset):
     shares[np.arange(len(split)), split.labels] = 0.6
 
     def targets(number=1, **settings):
-        batches = epoch(number, **settings)
-        batches.split = replace(split, shares=shares)
+        batches = epoch(number, replace(split, shares=shares), **settings)
         return np.sort(batches.order[: batches.batch_size]), batches[0][1]
 
     positions, found = targets(vote_target="cross-entropy")
@@ -155,3 +154,13 @@ def test_votes_are_targets_as_the_setting_says(epoch, small_dataset):
     assert 0.5 < (found.argmax(axis=1) == split.labels[positions]).mean() < 0.7
     np.testing.assert_array_equal(found, targets(vote_target="probability", batch_size=len(split))[1])
     assert not np.array_equal(found, targets(2, vote_target="probability", batch_size=len(split))[1])
+    positions, found = targets(vote_target="softened")
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    own = found[np.arange(len(found)), split.labels[positions]]
+    assert (own > 0.9).all(), "here votes always speak for the label"
+    shares[:] = 1 / 7
+    _, found = targets(vote_target="softened")
+    prior = np.bincount(split.labels, minlength=7) / len(split)
+    np.testing.assert_allclose(
+        2 * found - one_hot(split.labels[positions], 7), np.tile(prior, (len(found), 1)), atol=0.01
+    )

@@ -1,5 +1,6 @@
 """The short form of benchmarks/soak.py: what is killed, stopped or out of room goes on, and comes to the same bits."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -18,6 +19,8 @@ from tests.store.conftest import largest_file
 
 LARGEST_FILE = 180_000
 """Bytes: less than a checkpoint, more than the plots that come before it."""
+MOMENTS = (12, 48)
+"""Two of the calls at the end of a training: long before its last state is saved, and while it is promoted."""
 SHORT = (*SETTINGS, "--sample-per-class=20", "--epochs=5")
 
 
@@ -73,20 +76,20 @@ def test_a_kill_at_any_call_of_the_end_leaves_whole_files_from_which_it_is_done_
     trained_run, small_dataset, paths, tmp_path_factory, before_every_call, monkeypatch
 ):
     run = copy_without_its_end(trained_run, paths)
-    moments = tmp_path_factory.mktemp("moments")
-    copies = []
+    moments, calls = tmp_path_factory.mktemp("moments"), itertools.count(1)
 
     def look():
         assert torn_files(paths) == []
-        copies.append(shutil.copytree(paths.models.parent, moments / str(len(copies))))
+        if (call := next(calls)) in MOMENTS:
+            shutil.copytree(paths.models.parent, moments / str(call))
 
     before_every_call(look)
     train(run, small_dataset, paths=paths)
     promote(paths, run)
     monkeypatch.undo()
-    assert (outcome(run), len(copies) > 50) == (outcome(trained_run), True)
+    assert (outcome(run), next(calls) > max(MOMENTS)) == (outcome(trained_run), True)
 
-    for copy in (copies[12], copies[-12]):
+    for copy in moments.iterdir():
         again = paths_in(copy)
         if only_run(again).state.status != "SUCCEEDED":
             train(only_run(again), small_dataset, paths=again)

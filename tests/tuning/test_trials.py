@@ -76,9 +76,7 @@ def test_a_kill_between_the_state_and_the_run_loses_nothing(make_search, monkeyp
 
 def test_trials_of_one_second_get_runs_of_their_own(make_search, monkeypatch):
     marks = iter(["3f9a", "3f9a", "77aa"])
-    new_run_id = trials.new_run_id
-    same_mark = {"random_mark": lambda: next(marks)}
-    monkeypatch.setattr(trials, "new_run_id", lambda config, **options: new_run_id(config, **options | same_mark))
+    monkeypatch.setattr("fer_core.store.runs._mark", lambda: next(marks))
     search = make_search()
     runs = [begin(search, slot, clock=lambda: NOON).entry.run for slot in range(2)]
     assert runs == ["20260131-120000-smoke-3f9a", "20260131-120000-smoke-77aa"]

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from fer_core.store.run_notes import save_notes
+from fer_core.store.run import save_notes
 from fer_core.store.runs import SHIPPED_BEST, open_run, shipped_models
 from tests.conftest import paths_in
 from tests.web.conftest import Visit, served

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, flash, jsonify, redirect, render_template
 from fer_core.errors import NotFoundError
 from fer_core.store.export import can_export
 from fer_core.store.files import plain
-from fer_core.store.run_notes import notes_of, save_notes
+from fer_core.store.run import notes_of, save_notes
 from fer_core.store.runs import open_run
 from fer_core.training.history import HISTORY_COLUMNS
 from fer_core.tuning.state import Search, open_search

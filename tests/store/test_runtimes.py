@@ -1,15 +1,17 @@
-"""The small runtime: one picture at a time, quiet, and clear about what it cannot read."""
+"""The small runtime: one picture at a time, quiet, clear about what it cannot read; what a picture costs."""
 
 import os
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.store.architecture import in_range
-from fer_core.store.litert import LiteRTModel, native_messages_hidden
+from fer_core.store.run import Run
 from fer_core.store.runs import SHIPPED_BEST
+from fer_core.store.runtimes import LiteRTModel, latency_ms, native_messages_hidden, parameters
 
 SHIPPED = SHIPPED_BEST / "model.tflite"
 FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), dtype=np.uint8)
@@ -61,7 +63,7 @@ def test_opening_it_is_quiet_and_imports_no_tensorflow(python):
     code = """
 import sys
 from pathlib import Path
-from fer_core.store.litert import LiteRTModel
+from fer_core.store.runtimes import LiteRTModel
 LiteRTModel(Path(sys.argv[1]))
 print("after", file=sys.stderr)
 print(sorted({"tensorflow", "keras", "h5py"} & set(sys.modules)))
@@ -96,3 +98,19 @@ def test_threads_that_hide_messages_leave_stderr_where_it_was(at_once):
     at_once(hide, times=4)
     after = os.fstat(2)
     assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
+
+
+def test_every_weight_counts_once_and_a_face_is_timed_where_there_is_an_export_that_can_be_read(tmp_path):
+    run = Run(tmp_path, tmp_path)
+    with h5py.File(run.model_h5, "w") as file:
+        file["model_weights/dense/dense/kernel"] = np.zeros((3, 4), np.float32)
+        file["model_weights/dense/dense/bias"] = np.zeros(4, np.float32)
+        file["optimizer_weights/momentum"] = np.zeros((3, 4), np.float32)
+    assert parameters(run) == 16
+    run.model_h5.write_bytes(b"torn")
+    with pytest.raises(ArtifactError, match=r"model\.h5 cannot be read"):
+        parameters(run)
+    assert 0.01 < latency_ms(SHIPPED, calls=5) < 1000
+    assert latency_ms(run.model_tflite) is None
+    run.model_tflite.write_bytes(b"torn")
+    assert latency_ms(run.model_tflite) is None

@@ -1,7 +1,8 @@
-"""The lock of who works: a `flock` on a file in the folder of a run or search, held by the process that works on it.
+"""Locks between processes, that a kill frees.
 
-The kernel frees it when that process ends in any way, so no heartbeats, process numbers or clocks have to be trusted.
-The file itself notes who holds it and what has gone wrong so far; what it says is for people and for the next holder.
+Who works on a job holds a `flock` on a file in its folder. The kernel frees it when that process ends in any way, so no
+heartbeats, process numbers or clocks have to be trusted. The file itself notes who holds it and what has gone wrong so
+far; what it says is for people and for the next holder.
 """
 
 import contextlib
@@ -10,7 +11,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 from pydantic import BaseModel, ValidationError
+
+
+def file_lock(path: Path, *, timeout_seconds: float = -1, poll_seconds: float = 0.05) -> filelock.BaseFileLock:
+    """Returns a lock between processes that ends with its holder, however that ends.
+
+    Args:
+        timeout_seconds: to wait for another holder before filelock.Timeout is raised; -1 waits for as long as it takes.
+
+    Raises:
+        OSError: when it is acquired, ENOSYS where the file system has no flock. The marker files that could stand in
+            for it outlive a killed holder, and would then block everybody.
+    """
+    return filelock.FileLock(path, timeout=timeout_seconds, poll_interval=poll_seconds, fallback_to_soft=False)
 
 
 class Notes(BaseModel):
