@@ -5,7 +5,7 @@
     python benchmarks/bench.py sixty            # time to 60 % on the test images
     python benchmarks/bench.py tiny             # latency of the network for live use
     python benchmarks/bench.py live             # start, classification, frames per second, memory
-    python benchmarks/bench.py web              # the web page under load; --web-rows alone load … for some rows
+    python benchmarks/bench.py web              # the web page under load
 
 Both run as their users run them, each measurement in a process of its own, ours and the peer in turn, so that a change
 in the machine's load meets both. Writes results.json and results.md beside this file.
@@ -15,9 +15,8 @@ import json
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import live_bench
 import tyro
@@ -35,65 +34,34 @@ TARGETS = {
     "float32": dict.fromkeys(BATCH_SIZES, 1.2),
     OWN_SIZES: dict.fromkeys(SAME_SIZE, 1.8),
 }
-START_TARGET, SIXTY_TARGET = 5.0, 3.0
+START_TARGET, STARTS = 5.0, 5
+SIXTY_TARGET, PLAIN_EPOCHS = 3.0, 30
 TINY_BARS = {"float32": 0.8, "int8": 0.5}
 """Milliseconds for a face."""
 PEERS = {"live": "tutorial's loop", "web": "tutorial's Flask"}
 """Of the sections that have a table of their own; the others have plain Keras."""
+Network = Literal["baseline", "attention", "deep_l2", "resnet"]
+Section = Literal["speed", "start", "sixty", "tiny", "live", "web"]
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line."""
-
-    sections: tyro.conf.Positional[tuple[Literal["speed", "start", "sixty", "tiny", "live", "web"], ...]] = ()
-    """Without any: all."""
-    data: Path = TEST_DATA / "fer2013.zip"
-    """FER-2013 as a zip."""
-    networks: tuple[Literal["baseline", "attention", "deep_l2", "resnet"], ...] = tuple(BATCH_SIZES)
-    epochs: int = 4
-    """Of a speed run."""
-    rounds: int = 1
-    """speed: how often ours and plain take turns."""
-    starts: int = 5
-    """start, live, web: how often a start is measured."""
-    sixty_recipe: str = "quick"
-    sixty_flags: str = ""
-    """sixty: more flags of the recipe's run, in one string."""
-    sixty_epochs: int | None = None
-    """sixty: of our run; the recipe's if it is not given."""
-    plain_epochs: int = 30
-    """sixty: of the plain script, at most."""
-    soak_frames: int = 20_000
-    """live: frames until memory is measured."""
-    web_rows: tuple[Literal["start", "alone", "load", "memory", "overload"], ...] = ()
-    """web: only these rows."""
-    soak_requests: int = 20_000
-    """web: requests until memory is measured."""
-    output: Path = HERE / "results.json"
+def speed(bench: Bench, networks: tuple[str, ...], epochs: int) -> list[Row]:
+    """Images per second of the training part: the median of all epochs but the first."""
+    return [row for network in networks for row in _speed_of(bench, network, epochs)]
 
 
-def speed(bench: Bench, options: Options) -> list[Row]:
-    """Images per second of the training part: the median of all epochs but the first, then of the rounds."""
-    return [row for network in options.networks for row in _speed_of(bench, network, options)]
-
-
-def _speed_of(bench: Bench, network: str, options: Options) -> list[Row]:
+def _speed_of(bench: Bench, network: str, epochs: int) -> list[Row]:
     batch_size, flags = BATCH_SIZES[network], SAME_SIZE.get(network, [])
     variants = {precision: ["--precision", precision, *flags] for precision in ("auto", "float32")}
     variants |= {OWN_SIZES: []} if flags else {}
-    figures: dict[str, list[float]] = {variant: [] for variant in [*variants, "plain"]}
-    for _ in range(options.rounds):
-        for variant, own in variants.items():
-            own = ["--batch-size", str(batch_size), *own]
-            epochs = train_ours(bench, network, *own, epochs=options.epochs, cache=bench.cache)
-            figures[variant].append(overall(epochs) if variant == OWN_SIZES else typical(epochs))
-        figures["plain"].append(typical(train_plain(bench, network, epochs=options.epochs, batch_size=batch_size)))
-    ours = {variant: statistics.median(values) for variant, values in figures.items()}
-    plain = ours.pop("plain")
+    rates = {}
+    for variant, own in variants.items():
+        flags = ("--batch-size", str(batch_size), *own)
+        trained = train_ours(bench, network, *flags, epochs=epochs, cache=bench.cache)
+        rates[variant] = overall(trained) if variant == OWN_SIZES else typical(trained)
+    plain = typical(train_plain(bench, network, epochs=epochs, batch_size=batch_size))
     return [
         _against(f"{network}, {variant}: images/s", rate, plain, rate / plain, TARGETS[variant][network])
-        for variant, rate in ours.items()
+        for variant, rate in rates.items()
     ]
 
 
@@ -107,11 +75,11 @@ def overall(epochs: list[Epoch]) -> float:
     return statistics.harmonic_mean(epoch["images_per_second"] for epoch in epochs[1:])
 
 
-def start(bench: Bench, options: Options) -> list[Row]:
+def start(bench: Bench) -> list[Row]:
     """Seconds from the call that loads the data to the first batch, when the data was loaded before."""
     data = {"ours": bench.archive, "plain": bench.unpacked}
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for _ in range(options.starts + 1):
+    for _ in range(STARTS + 1):
         for side, source in data.items():
             found = measured(HERE / "measure.py", "first-batch", side, source, cache=bench.cache)
             seconds[side].append(found["seconds"])
@@ -119,15 +87,12 @@ def start(bench: Bench, options: Options) -> list[Row]:
     return [_against("second start: seconds to the first batch", ours, plain, plain / ours, START_TARGET)]
 
 
-def sixty(bench: Bench, options: Options) -> list[Row]:
+def sixty(bench: Bench) -> list[Row]:
     """Seconds from the start of the process to 60 % on the test images; ours decodes the archive in that time."""
-    recipe, flags = options.sixty_recipe, options.sixty_flags.split()
-    epochs = train_ours(bench, recipe, *flags, epochs=options.sixty_epochs, cache=bench.fresh_folder("cache"))
-    ours, reached, note = time_to_sixty(epochs)
-    epochs = train_plain(bench, "baseline", epochs=options.plain_epochs, batch_size=64, stop_at=0.6)
+    ours, reached, note = time_to_sixty(train_ours(bench, "quick", cache=bench.fresh_folder("cache")))
+    epochs = train_plain(bench, "baseline", epochs=PLAIN_EPOCHS, batch_size=64, stop_at=0.6)
     plain, _, plain_note = time_to_sixty(epochs)
-    name = f"{' '.join((recipe, *flags))}: seconds to 60 % on test"
-    row = _against(name, ours, plain, plain / ours if reached else None, SIXTY_TARGET)
+    row = _against("quick: seconds to 60 % on test", ours, plain, plain / ours if reached else None, SIXTY_TARGET)
     return [row | {"note": f"ours {note}, plain {plain_note}"}]
 
 
@@ -140,7 +105,7 @@ def time_to_sixty(epochs: list[Epoch]) -> tuple[float, bool, str]:
     return epochs[-1]["since_start"], False, f"{best:.1%} at best in {len(epochs)} epochs"
 
 
-def tiny(bench: Bench, options: Options) -> list[Row]:
+def tiny(bench: Bench) -> list[Row]:
     """Milliseconds that the network `tiny` takes for a face in LiteRT on one core."""
     latency = measured(HERE / "measure.py", "latency", cache=bench.cache)
     return [
@@ -157,7 +122,7 @@ def _against(name: str, ours: float, plain: float, ratio: float | None, target: 
 def markdown(results: dict) -> str:
     """Returns all tables, notes, and on which machines and when they were measured."""
     text = notes = ""
-    rows = {name: results["sections"].get(name, {}).get("rows", []) for name in SECTIONS}
+    rows = {name: results["sections"].get(name, {}).get("rows", []) for name in Section.__args__}
     training = [row for name, of_section in rows.items() if name not in PEERS for row in of_section]
     for peer, of_table in [("plain Keras", training), *((peer, rows[name]) for name, peer in PEERS.items())]:
         text += table(of_table, peer) + "\n" if of_table else ""
@@ -166,37 +131,34 @@ def markdown(results: dict) -> str:
     return f"{text}{notes}`make bench` on {'; '.join(sources)}.\n"
 
 
-SECTIONS = {
-    "speed": speed,
-    "start": start,
-    "sixty": sixty,
-    "tiny": tiny,
-    "live": live_bench.live,
-    "web": web_bench.web,
-}
+def main(
+    sections: tyro.conf.Positional[tuple[Section, ...]] = Section.__args__,
+    data: Path = TEST_DATA / "fer2013.zip",
+    networks: tuple[Network, ...] = Network.__args__,
+    epochs: int = 4,
+    output: Path = HERE / "results.json",
+) -> None:
+    """Measures the chosen sections, and writes the tables down after each. Others keep their figures.
 
-
-def main(options: Annotated[Options, tyro.conf.arg(name="")]) -> None:
-    """Measures the chosen sections, and writes the tables down after each.
-
-    Sections that are not measured this time, and rows of the web section, keep their figures.
+    Args:
+        data: FER-2013 as a zip.
+        networks: of the section speed.
+        epochs: of its runs.
     """
-    if not options.data.is_file():
-        sys.exit(f"There is no {options.data}.\nGive FER-2013 as a zip with train/ and test/: --data archive.zip")
-    results = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"sections": {}}
+    if not data.is_file():
+        sys.exit(f"There is no {data}.\nGive FER-2013 as a zip with train/ and test/: --data archive.zip")
+    results = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {"sections": {}}
+    measure = {"start": start, "sixty": sixty, "tiny": tiny, "live": live_bench.live, "web": web_bench.web}
     with tempfile.TemporaryDirectory(prefix="fer-bench-") as folder:
-        bench = Bench(options.data.resolve(), Path(folder))
-        for name in options.sections or SECTIONS:
+        bench = Bench(data.resolve(), Path(folder))
+        for name in sections:
             print(f"--- {name}", flush=True)
-            rows = SECTIONS[name](bench, options)
-            if name == "web" and options.web_rows:
-                rows = [*results["sections"].get(name, {}).get("rows", []), *rows]
-            rows = list({row["name"]: row for row in rows}.values())
+            rows = speed(bench, networks, epochs) if name == "speed" else measure[name](bench)
             results["sections"][name] = conditions() | {"rows": rows}
-            options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-            options.output.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
-    print(f"\n{markdown(results)}\nWritten to {options.output} and {options.output.with_suffix('.md')}")
+            output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            output.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+    print(f"\n{markdown(results)}\nWritten to {output} and {output.with_suffix('.md')}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    tyro.cli(main, description=__doc__)

@@ -15,7 +15,7 @@ Test images only check: every choice was made on training images.
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,8 +31,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import Split, load_dataset
 from fer_core.data.face_picture import gray, network_input
 from fer_core.faces import Box
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import Framing, crop_face
+from fer_core.faces.framing import Framing, aligned, crop_face, overlap
 from fer_core.live.classifier import make_classifier
 from fer_core.paths import Paths
 from fer_core.store.files import read_json
@@ -56,51 +55,27 @@ LENGTHS = {
 """What a box's reference length could be."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line."""
-
-    sections: tyro.conf.Positional[tuple[Literal["relation", "choice", "bar", "turned", "agreement"], ...]] = ()
-    """All of them if none is given."""
-    data: Path = TEST_DATA / "fer2013.zip"
-    """FER-2013."""
-    yunet: Path | None = None
-    """YuNet's file; without it haar alone is measured."""
-    faces: Path | None = None
-    """Folder with mountain.jpg; default: faces/ beside --data."""
-    per_class: int = 500
-    """Images of each emotion, at most."""
-    model: str = str(SHIPPED.parent)
-    """A run id or a file, for the agreement."""
-
-
 class Cost(NamedTuple):
-    """Of so many images the fraction found; their accuracy, directly and cropped; the difference's standard error."""
+    """Of so many images the fraction found; their accuracy, directly and cropped; the points lost, in words too."""
 
     images: int
     found: float
     direct: float
     cropped: float
-    error: float
-
-    @property
-    def lost(self) -> float:
-        return 100 * (self.direct - self.cropped)
-
-    @property
-    def points(self) -> str:
-        return f"{self.lost:.1f} ± {self.error:.1f}"
+    lost: float
+    points: str
 
 
 class Bench:
     """The sections, each of which yields the rows of its table; `missed` are the bars that were not held."""
 
-    def __init__(self, options: Options):
-        self._options, self._paths, self.missed = options, Paths.from_environment(), []
-        config = TrainConfig(data=str(options.data), validation="none")
-        self._dataset = load_dataset(config, self._paths, side=SIDE)
-        folder = options.faces or options.data.parent / "faces"
-        self._scene_bgr = cv2.resize(cv2.imread(str(folder / "mountain.jpg")), FRAME_SIZE, interpolation=cv2.INTER_AREA)
+    def __init__(self, data: Path, yunet: Path | None, per_class: int):
+        self._data, self._yunet, self._per_class = data, yunet, per_class
+        self._paths, self.missed = Paths.from_environment(), []
+        self._model = find_model(str(MODEL), self._paths)
+        self._dataset = load_dataset(TrainConfig(data=str(data), validation="none"), self._paths, side=SIDE)
+        scene_bgr = cv2.imread(str(data.parent / "faces" / "mountain.jpg"))
+        self._scene_bgr = cv2.resize(scene_bgr, FRAME_SIZE, interpolation=cv2.INTER_AREA)
 
     def relation(self) -> Rows:
         """Yields where the pictures lie in the detectors' boxes: medians, and how far their middle halves spread."""
@@ -121,7 +96,7 @@ class Bench:
         """Yields what cropping costs on images held out of the training images, by detection width and scale."""
         # Those that the shipped model's own settings hold out, so that it was not fitted on them.
         config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
-        config = config.model_copy(update={"data": str(self._options.data)})
+        config = config.model_copy(update={"data": str(self._data)})
         cost = self._costs_on(load_dataset(config, self._paths, side=SIDE).validation)
         for width in WIDTHS:
             for detector in self._detectors(width):
@@ -139,12 +114,11 @@ class Bench:
 
     def turned(self) -> Rows:
         """Yields what cropping turned faces costs, as they lie and aligned, and how far off their measured turn is."""
-        split, classifier = self._dataset.test, make_classifier(find_model(str(MODEL), self._paths), self._paths)
+        split, classifier = self._dataset.test, make_classifier(self._model, self._paths)
         positions = self._picked(split)
         pictures, labels = split.images(positions), split.labels[positions]
-        detector = faces.make_detector(
-            "yunet", paths=self._paths, model_file=self._options.yunet, width=faces.PHOTO_WIDTH
-        )
+        settings = {"model_file": self._yunet, "width": faces.PHOTO_WIDTH}
+        detector = faces.make_detector("yunet", paths=self._paths, **settings)
         for degrees in TURNS:
             places, errors, crops = [], [], ([], [])
             for place, picture in enumerate(pictures):
@@ -166,14 +140,13 @@ class Bench:
 
     def agreement(self) -> Rows:
         """Yields how far the two runtimes are apart on all test images."""
-        model, images = find_model(self._options.model, self._paths), self._dataset.test.images(slice(None))
-        by_litert, by_keras = (
-            make_classifier(model, self._paths, runtime=name).classify(images) for name in ("litert", "keras")
-        )
+        images = self._dataset.test.images(slice(None))
+        runtimes = (make_classifier(self._model, self._paths, runtime=name) for name in ("litert", "keras"))
+        by_litert, by_keras = (runtime.classify(images) for runtime in runtimes)
         difference = np.abs(by_litert - by_keras).max()
         same = (by_litert.argmax(axis=1) == by_keras.argmax(axis=1)).sum()
         verdict = self._verdict("agreement", is_held=difference <= MOST_APART)
-        yield model.name, str(len(images)), f"{difference:.1e}", f"{same:,}", verdict
+        yield self._model.name, str(len(images)), f"{difference:.1e}", f"{same:,}", verdict
 
     def _verdict(self, bar: str, *, is_held: bool) -> str:
         self.missed.extend([] if is_held else [bar])
@@ -181,12 +154,15 @@ class Bench:
 
     def _detectors(self, width: int | None = None) -> Iterator[faces.Detector]:
         """Yields every detector there is a file for."""
-        has_yunet = self._options.yunet or "FER_YUNET" in os.environ
+        has_yunet = self._yunet or "FER_YUNET" in os.environ
         for name in faces.names() if has_yunet else ("haar",):
-            yield faces.make_detector(name, paths=self._paths, model_file=self._options.yunet, width=width)
+            yield faces.make_detector(name, paths=self._paths, model_file=self._yunet, width=width)
 
     def _picked(self, split: Split) -> np.ndarray:
-        return picked(split, self._options.per_class, self._dataset.labels)
+        """Returns positions of at most so many images of every class, the same ones every time."""
+        order = np.random.default_rng(0).permutation(len(split))
+        classes = range(len(self._dataset.labels))
+        return np.sort(np.concatenate([order[split.labels[order] == k][: self._per_class] for k in classes]))
 
     def _found_again(self, detector: faces.Detector, pictures: np.ndarray) -> np.ndarray:
         """Returns the boxes around the pasted pictures (n, 48, 48, 1): float (n, 4), NaN where there is none."""
@@ -200,9 +176,7 @@ class Bench:
 
     def _costs_on(self, split: Split) -> Callable[[faces.Detector, Sequence[float]], list[Cost]]:
         """Returns what gives the cost of a detector's crops for each factor of its framing's scale."""
-        classifier = make_classifier(find_model(str(MODEL), self._paths), self._paths)
-        if self._dataset.labels != classifier.labels:
-            raise SystemExit(f"{MODEL} has other labels than {self._dataset.source}.")
+        classifier = make_classifier(self._model, self._paths)
         positions = self._picked(split)
         pictures, labels = split.images(positions), split.labels[positions]
 
@@ -218,20 +192,15 @@ class Bench:
             boxes_found = (Box(*boxes[place]) for place in places)
             crops = (crop_face(frame, box, framing=framing) for frame, box in zip(frames, boxes_found, strict=True))
             cropped, direct = is_right(crops, places), directly[places]
-            error = 100 * np.std(cropped.astype(float) - direct) / np.sqrt(len(places))
-            return Cost(len(boxes), len(places) / len(boxes), direct.mean(), cropped.mean(), error)
+            lost = 100 * (direct.astype(float) - cropped)
+            points = f"{lost.mean():.1f} ± {lost.std() / np.sqrt(len(places)):.1f}"
+            return Cost(len(boxes), len(places) / len(boxes), direct.mean(), cropped.mean(), lost.mean(), points)
 
         def costs(detector: faces.Detector, factors: Sequence[float]) -> list[Cost]:
             boxes, own = self._found_again(detector, pictures), detector.framing
             return [cost(boxes, replace(own, scale=own.scale * factor)) for factor in factors]
 
         return costs
-
-
-def picked(split: Split, per_class: int, labels: Sequence[str]) -> np.ndarray:
-    """Returns positions of at most so many images of every class, the same ones every time."""
-    order = np.random.default_rng(0).permutation(len(split))
-    return np.sort(np.concatenate([order[split.labels[order] == k][:per_class] for k in range(len(labels))]))
 
 
 def pasted(scene_bgr: np.ndarray, picture: np.ndarray, degrees: float = 0.0) -> np.ndarray:
@@ -249,14 +218,6 @@ def pasted(scene_bgr: np.ndarray, picture: np.ndarray, degrees: float = 0.0) -> 
     return frame_bgr
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Returns intersection over union."""
-    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    common = max(across, 0) * max(down, 0)
-    return common / (one.width * one.height + other.width * other.height - common)
-
-
 SECTIONS = {
     "relation": ("Training images", ("length", "found", "scale", "spread", "right", "down")),
     "choice": ("Held-out training images", ("width", "found", *(f"scale x {factor}" for factor in SCALES))),
@@ -267,11 +228,22 @@ SECTIONS = {
 """Each with the title of its table, and its columns beside that of the detector or model."""
 
 
-def main(options: Options) -> None:
-    """Measures the chosen sections; exit code 1 where a bar was missed."""
+def main(
+    sections: tyro.conf.Positional[tuple[Literal["relation", "choice", "bar", "turned", "agreement"], ...]] = (),
+    data: Path = TEST_DATA / "fer2013.zip",
+    yunet: Path | None = None,
+    per_class: int = 500,
+) -> None:
+    """Measures the chosen sections, all if none is given; exit code 1 where a bar was missed.
+
+    Args:
+        data: FER-2013; beside it lies faces/mountain.jpg.
+        yunet: its file; without it haar alone is measured.
+        per_class: images of each emotion, at most.
+    """
     cv2.setNumThreads(1)
-    bench, console = Bench(options), Console(width=120)
-    for name in options.sections or SECTIONS:
+    bench, console = Bench(data, yunet, per_class), Console(width=120)
+    for name in sections or SECTIONS:
         title, columns = SECTIONS[name]
         table = Table("of", *columns, title=title, title_justify="left")
         for row in getattr(bench, name)():
@@ -281,4 +253,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    tyro.cli(main, description=__doc__)

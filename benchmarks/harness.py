@@ -103,11 +103,8 @@ def train_ours(bench: Bench, recipe: str, *flags: str, epochs: int | None = None
     command = ["train_emotion_model.py", "--data", bench.archive, "--recipe", recipe, "--validation", "test"]
     command += ["--no-promote", "--models-dir", folder / "models", "--history-dir", folder / "history"]
     command += ["--epochs", epochs] if epochs else []
-    return read_our_epochs(folder, began=_run([*command, *flags], cache=cache))
-
-
-def read_our_epochs(folder: Path, *, began: float) -> list[Epoch]:
-    """Returns the rows of the one history CSV, each with the time at which metrics.jsonl has its epoch."""
+    began = _run([*command, *flags], cache=cache)
+    # The rows of the one history CSV, each with the time at which metrics.jsonl has its epoch.
     history = next((folder / "history").glob("*.csv")).read_text(encoding="utf-8").splitlines()
     metrics = next((folder / "models").glob("runs/*/metrics.jsonl")).read_text(encoding="utf-8").splitlines()
     entries = [entry for entry in map(json.loads, metrics) if entry["kind"] == "epoch"]

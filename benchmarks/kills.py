@@ -56,15 +56,9 @@ class KilledAtCall:
         self._folder, self._log = folder, folder / "calls"
         (folder / "sitecustomize.py").write_text(_KILL_IN_PYTHON)
 
-    def run(self, command: list[str], kill_at: str | None = None) -> int:
+    def run(self, command: list[str], kill_at: str) -> int:
         """Returns the exit status."""
         return subprocess.run(command, env=self.environment(os.environ, kill_at), timeout=120).returncode
-
-    def calls_of(self, command: list[str]) -> list[str]:
-        """Runs the command to its end and returns its calls. Raises CalledProcessError if it fails by itself."""
-        if status := self.run(command):
-            raise subprocess.CalledProcessError(status, command)
-        return self.logged_calls()
 
     def environment(self, environ: Mapping[str, str], kill_at: str | None) -> dict[str, str]:
         """Returns the environment in which Python kills itself before the call; without one, it logs its calls."""

@@ -20,7 +20,7 @@ import cv2
 import tyro
 from harness import HERE, ROOT, SHIPPED, TEST_DATA, Bench, Row, conditions, measured, row, saved_network, table
 
-SIZE = (640, 480)
+SIZE, STARTS, SOAK_FRAMES = (640, 480), 5, 20_000
 ONE_CORE = ("taskset", "-c", "0")
 PACKAGE = "fer==25.10.3"
 BESIDE = ("tensorflow", "opencv-python", "requests", "Pillow")
@@ -43,39 +43,32 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def live(bench: Bench, options) -> list[Row]:
+def live(bench: Bench) -> list[Row]:
     """Start, classification, pipeline and memory of the live view, beside a loop as tutorials write it."""
     folder = bench.fresh_folder("live")
     clip = clip_640(bench.clip, folder / "clip.mp4")
     loop = [sys.executable, HERE / "tutorial.py", SHIPPED, "loop", clip]
-    mine, theirs = median_starts(clip, loop, options.starts)
+    mine, theirs = median_starts(clip, loop, STARTS)
     start = row("process start to first reading, s", mine, theirs, bar="≤ 1.0", met=mine <= 1.0, less_is_better=True)
-    soak = ("soak", "--faces", bench.clip.parent, "--frames", options.soak_frames)
+    model = saved_network("baseline", folder)  # with fresh weights: the network's speed does not depend on them
+    classify = (HERE / "measure.py", "classify")
+    ours, peer = (measured(*classify, what, model, prefix=ONE_CORE) for what in ("ours", "predict"))
+    rows = [start]
+    for count, bar in {"one": 1, "eight": 5}.items():
+        name, verdict = f"classify {count}, baseline, one core, ms", {"bar": f"≤ {bar}", "met": ours[count] <= bar}
+        rows.append(row(name, ours[count], peer[count], **verdict, less_is_better=True))
+    soak = ("soak", "--faces", bench.clip.parent, "--frames", SOAK_FRAMES)
     found = measured(HERE / "measure.py", *soak)
     grown = found["megabytes_at_end"] - found["megabytes_after_1000"]
-    name = f"memory grown from frame 1,000 to {found['frames']:,}, MB"
-    return [
-        start,
-        *_classify_rows(folder),
-        *_pipeline_rows(bench, clip, frame_rate([*ONE_CORE, *loop, 90])),
-        row(name, grown, bar="≤ 5", met=grown <= 5),
-    ]
-
-
-def _classify_rows(folder: Path) -> list[Row]:
-    model = saved_network("baseline", folder)  # with fresh weights: the network's speed does not depend on them
-    ours, theirs = (_on_one_core("classify", what, model) for what in ("ours", "predict"))
-    names = {name: f"classify {name}, baseline, one core, ms" for name in ours}
-    return [
-        row(names[name], ours[name], theirs[name], bar=f"≤ {bar}", met=ours[name] <= bar, less_is_better=True)
-        for name, bar in {"one": 1, "eight": 5}.items()
-    ]
+    memory = row(f"memory grown from frame 1,000 to {found['frames']:,}, MB", grown, bar="≤ 5", met=grown <= 5)
+    return [*rows, *_pipeline_rows(bench, clip, frame_rate([*ONE_CORE, *loop, 90])), memory]
 
 
 def _pipeline_rows(bench: Bench, clip: Path, peer: float) -> list[Row]:
     rows = []
     for detector, bar in (("haar", 30), ("yunet", 60)):
-        found = _on_one_core("pipeline", detector, clip, "--detector-model", bench.yunet)
+        arguments = ("pipeline", detector, clip, "--detector-model", bench.yunet)
+        found = measured(HERE / "measure.py", *arguments, prefix=ONE_CORE)
         rate = found["frames_per_second"]
         name = f"pipeline with {detector}, 640×480, one core, frames/s"
         note = f"a face was read in {found['with_face'] / found['frames']:.0%} of its {found['frames']} frames"
@@ -111,12 +104,7 @@ def frame_rate(command: list) -> float:
     """Returns the frames a second of a loop that prints the seconds of each as JSON, without its first ten."""
     ended = subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     seconds = [json.loads(line)["seconds"] for line in ended.stdout.splitlines() if line.startswith("{")][10:]
-    print(f"peer: {len(seconds) / sum(seconds):.1f} frames/s", flush=True)
     return len(seconds) / sum(seconds)
-
-
-def _on_one_core(*arguments: object) -> dict:
-    return measured(HERE / "measure.py", *arguments, prefix=ONE_CORE)
 
 
 def clip_640(source: Path, target: Path) -> Path:
@@ -132,15 +120,6 @@ def clip_640(source: Path, target: Path) -> Path:
     return target
 
 
-def _installed(folder: Path) -> Path:
-    print(f"Installing {PACKAGE} into a throw-away environment …", flush=True)
-    venv.create(folder, with_pip=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for packages in (["-c", ROOT / "requirements.lock", *BESIDE], [SETUPTOOLS], ["--no-deps", PACKAGE]):
-        subprocess.run([*pip, *packages], check=True)
-    return pip[0]
-
-
 def peers(data: Path = TEST_DATA, starts: int = 3) -> None:
     """Installs the package `fer`, measures both and writes the table.
 
@@ -150,7 +129,12 @@ def peers(data: Path = TEST_DATA, starts: int = 3) -> None:
     with tempfile.TemporaryDirectory(prefix="fer-peers-") as folder:
         bench = Bench(data / "fer2013.zip", Path(folder))
         clip = clip_640(bench.clip, Path(folder) / "clip.mp4")
-        peer = [_installed(Path(folder) / "environment"), "-c", READER, clip]
+        environment = Path(folder) / "environment"
+        venv.create(environment, with_pip=True)
+        python = environment / "bin" / "python"
+        for packages in (["-c", ROOT / "requirements.lock", *BESIDE], [SETUPTOOLS], ["--no-deps", PACKAGE]):
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+        peer = [python, "-c", READER, clip]
         first = row("", *median_starts(clip, [*peer, 10**9], starts), bar="", met=True, less_is_better=True)
         rows = [first | {"name": "process start to first reading, s (less is better)"}]
         rows += [row | {"bar": ""} for row in _pipeline_rows(bench, clip, frame_rate([*ONE_CORE, *peer, 200]))]

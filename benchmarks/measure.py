@@ -30,7 +30,7 @@ from tyro.conf import Positional
 if TYPE_CHECKING:
     import keras
 
-WARM_UP, WARM_UP_FRAMES, ROUNDS = 10, 30, 9
+WARM_UP, WARM_UP_FRAMES, ROUNDS = 3, 30, 9
 BATCH_SIZE = 64
 
 
@@ -209,18 +209,7 @@ def latency(recipe: Positional[str] = "tiny") -> dict:
         export_checked(network, files["float32"], faces[:8])
         export_int8(network, files["int8"])
         models = {form: LiteRTModel(path) for form, path in files.items()}
-        return {form: _mean_ms(model.probabilities, faces) for form, model in models.items()}
-
-
-def _mean_ms(ask: Callable, faces: np.ndarray) -> float:
-    """Returns the median over rounds of the mean time of a face."""
-    ask(faces[:100])
-    rounds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        ask(faces)
-        rounds.append(1000 * (time.perf_counter() - began) / len(faces))
-    return statistics.median(rounds)
+        return {form: _median_ms(model.probabilities, faces, ROUNDS) / len(faces) for form, model in models.items()}
 
 
 def macs(recipes: Positional[tuple[str, ...]] = ("resnet", "tiny", "resnet_large")) -> dict:

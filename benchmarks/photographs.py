@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -38,56 +37,36 @@ WAYS = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line."""
-
-    data: Path = TEST_DATA / "fer2013.zip"
-    """FER-2013; beside it lies faces/mountain.jpg."""
-    yunet: Path = TEST_DATA / YUNET
-    """YuNet's file."""
-    scratch: Path | None = None
-    """Where the pictures and runs go; what is there is used again."""
-    train: int = 4000
-    """Training images."""
-    test: int = 1500
-    """Test images."""
-    epochs: int = 20
-    """Of the recipe `quick`."""
-    seeds: tuple[int, ...] = (1, 2)
-    """Of the trainings; 0 of them: framing alone."""
+IMAGES = {"train": 4000, "test": 1500}
+EPOCHS = 20
 
 
 class Bench:
     """The pictures, and what is measured on them."""
 
-    def __init__(self, options: Options, scratch: Path):
-        self._options, self._scratch = options, scratch
+    def __init__(self, data: Path, yunet: Path, scratch: Path):
+        self._data, self._yunet, self._scratch = data, yunet, scratch
         self._paths = Paths.from_environment({"FER_CACHE_DIR": str(scratch / "cache")})
 
     def written(self) -> tuple[int, int]:
         """Writes crops and photographs, those alone whose face is found; returns how many were written and found."""
         folders = [self._scratch / "crops", self._scratch / "photographs"]
         if not (self._scratch / "written").exists():
-            dataset = load_dataset(TrainConfig(data=str(self._options.data), validation="none"), self._paths, side=SIDE)
-            scene = cv2.imread(str(self._options.data.parent / "faces" / "mountain.jpg"))
+            dataset = load_dataset(TrainConfig(data=str(self._data), validation="none"), self._paths, side=SIDE)
+            scene = cv2.imread(str(self._data.parent / "faces" / "mountain.jpg"))
             generator = np.random.default_rng(0)
-            for name, split, most in (
-                ("train", dataset.train, self._options.train),
-                ("test", dataset.test, self._options.test),
-            ):
-                for place, (face, label) in enumerate(_some(split, most)):
+            for name, most in IMAGES.items():
+                for place, (face, label) in enumerate(_some(getattr(dataset, name), most)):
                     photograph = _photograph(scene, face, generator)
                     for folder, picture in zip(folders, (face, photograph), strict=True):
                         path = folder / name / dataset.labels[label] / f"{place:05}.png"
                         path.parent.mkdir(parents=True, exist_ok=True)
                         cv2.imwrite(str(path), picture)
-            (self._scratch / "written").write_text(str(self._options.train + self._options.test))
+            (self._scratch / "written").touch()
         lost = self.loaded("photographs, aligned").contents.report.without_face
         for name in lost:
             (folders[0] / name).unlink(missing_ok=True)
-        kept = sum(1 for _ in folders[0].rglob("*.png"))
-        return int((self._scratch / "written").read_text()), kept
+        return sum(IMAGES.values()), sum(1 for _ in folders[0].rglob("*.png"))
 
     def loaded(self, way: str) -> Dataset:
         """Returns the images as a way of reading them gives them."""
@@ -105,24 +84,20 @@ class Bench:
 
     def trained(self, way: str, seed: int) -> float:
         """Returns the test accuracy of a training on these images."""
-        models = self._scratch / f"{way.replace(',', '').replace(' ', '-')}-{seed}-{self._options.epochs}"
+        models = self._scratch / f"{way.replace(',', '').replace(' ', '-')}-{seed}-{EPOCHS}"
         if not any(models.glob("runs/*/evaluation.json")):
-            flags = [f"--{name.replace('_', '-')}" for name in WAYS[way]]
-            values = WAYS[way].values()
-            given = [part for flag, value in zip(flags, values, strict=True) for part in _flag(flag, value)]
+            given = [part for name, value in WAYS[way].items() for part in _flag(name.replace("_", "-"), value)]
             command = ["train_emotion_model.py", "--data", self._scratch / way.partition(",")[0], "--recipe", "quick"]
-            command += ["--epochs", self._options.epochs, "--seed", seed, "--no-promote", "--validation", "none"]
+            command += ["--epochs", EPOCHS, "--seed", seed, "--no-promote", "--validation", "none"]
             command += ["--models-dir", models, "--history-dir", models / "history", *given]
-            subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=self._environment(), check=True)
+            places = {"FER_CACHE_DIR": str(self._scratch / "cache"), "FER_YUNET": str(self._yunet)}
+            subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=os.environ | places, check=True)
         evaluation = read_json(next(models.glob("runs/*/evaluation.json")), "evaluation")
         return evaluation["accuracy"]
 
-    def _environment(self) -> dict[str, str]:
-        return os.environ | {"FER_CACHE_DIR": str(self._scratch / "cache"), "FER_YUNET": str(self._options.yunet)}
 
-
-def _flag(flag: str, value: object) -> list[str]:
-    return [flag.replace("--", "--no-", 1)] if value is False else [flag, str(value)]
+def _flag(name: str, value: object) -> list[str]:
+    return [f"--no-{name}"] if value is False else [f"--{name}", str(value)]
 
 
 def _some(split: Split, most: int) -> Iterator[tuple[np.ndarray, int]]:
@@ -149,20 +124,30 @@ def _photograph(scene_bgr: np.ndarray, face: np.ndarray, generator: np.random.Ge
     return frame_bgr
 
 
-def main(options: Options) -> None:
-    """Makes the pictures, trains, and prints a table."""
-    os.environ["FER_YUNET"] = str(options.yunet)
-    scratch = options.scratch or Path(tempfile.mkdtemp(prefix="photographs-"))
-    bench = Bench(options, scratch.absolute())
+def main(
+    data: Path = TEST_DATA / "fer2013.zip",
+    yunet: Path = TEST_DATA / YUNET,
+    scratch: Path | None = None,
+    seeds: tuple[int, ...] = (1, 2),
+) -> None:
+    """Makes the pictures, trains, and prints a table.
+
+    Args:
+        data: FER-2013; beside it lies faces/mountain.jpg. yunet: its file.
+        scratch: where the pictures and runs go; what is there is used again.
+        seeds: of the trainings, by the recipe `quick`; 0 of them: framing alone.
+    """
+    os.environ["FER_YUNET"] = str(yunet)
+    scratch = scratch or Path(tempfile.mkdtemp(prefix="photographs-"))
+    bench = Bench(data, yunet, scratch.absolute())
     written, kept = bench.written()
     title = f"{kept:,} of {written:,} faces found again; test accuracy"
-    table = Table("images", "as they are", *(f"seed {seed}" for seed in options.seeds), title=title)
+    table = Table("images", "as they are", *(f"seed {seed}" for seed in seeds), title=title)
     for way in WAYS:
-        table.add_row(
-            way, f"{bench.as_they_are(way):.1%}", *(f"{bench.trained(way, seed):.1%}" for seed in options.seeds)
-        )
+        accuracies = [bench.as_they_are(way), *(bench.trained(way, seed) for seed in seeds)]
+        table.add_row(way, *(f"{accuracy:.1%}" for accuracy in accuracies))
     Console(width=120).print(table)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    tyro.cli(main, description=__doc__)

@@ -44,10 +44,7 @@ class EpochLog(keras.callbacks.Callback):
 
     def __init__(self, path: Path, *, images: int, stop_at: float):
         super().__init__()
-        self._path = path
-        self._images = images
-        self._stop_at = stop_at
-        self._process_start = psutil.Process().create_time()
+        self._path, self._images, self._stop_at = path, images, stop_at
         self._begin = self._end = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -62,7 +59,7 @@ class EpochLog(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "seconds": round(seconds, 3),
             "images_per_second": round(self._images / seconds, 1),
-            "since_start": round(time.time() - self._process_start, 3),
+            "since_start": round(time.time() - psutil.Process().create_time(), 3),
             **{name: round(float(logs[name]), 5) for name in ("loss", "accuracy", "val_accuracy")},
         }
         with self._path.open("a", encoding="utf-8") as log:
@@ -73,45 +70,33 @@ class EpochLog(keras.callbacks.Callback):
 
 def main() -> None:
     """Trains one network on a folder."""
-    options = parse_options()
-    if options.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    keras.utils.set_random_seed(0)
-    train_folder = options.data / "train"
-    train = load_images(train_folder, batch_size=options.batch_size, shuffle=True)
-    test = load_images(options.data / "test", batch_size=options.batch_size, shuffle=False)
-    images, rate = len(train.file_paths), LEARNING_RATES[options.network]
-    optimizer = keras.optimizers.Adam(rate)
-    if options.network == "resnet":
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    model = keras.models.load_model(options.model, compile=False)
-    model.compile(
-        optimizer=optimizer,
-        loss="categorical_crossentropy",
-        metrics=["accuracy", keras.metrics.Precision(), keras.metrics.Recall(), keras.metrics.F1Score(average="macro")],
-    )
-    model.fit(
-        train.cache().shuffle(len(train)).prefetch(tf.data.AUTOTUNE),
-        validation_data=test.cache().prefetch(tf.data.AUTOTUNE),
-        epochs=options.epochs,
-        class_weight=balanced_weights(train_folder) if options.network == "attention" else None,
-        callbacks=[EpochLog(options.log, images=images, stop_at=options.stop_at)],
-        verbose=2,
-    )
-
-
-def parse_options() -> argparse.Namespace:
-    """Returns the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="file with the network, its weights fresh")
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and test/")
     parser.add_argument("--network", choices=LEARNING_RATES, default="baseline", help="which network it is")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=0, help="of the arithmetic; 0 = all cores")
     parser.add_argument("--stop-at", type=float, default=2.0, help="stop after the first epoch with this val_accuracy")
     parser.add_argument("--log", type=Path, required=True, help="file that gets a JSON line per epoch")
-    return parser.parse_args()
+    options = parser.parse_args()
+    keras.utils.set_random_seed(0)
+    train_folder, rate = options.data / "train", LEARNING_RATES[options.network]
+    train = load_images(train_folder, batch_size=options.batch_size, shuffle=True)
+    test = load_images(options.data / "test", batch_size=options.batch_size, shuffle=False)
+    optimizer = keras.optimizers.Adam(rate)
+    if options.network == "resnet":
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    model = keras.models.load_model(options.model, compile=False)
+    metrics = [keras.metrics.Precision(), keras.metrics.Recall(), keras.metrics.F1Score(average="macro")]
+    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy", *metrics])
+    model.fit(
+        train.cache().shuffle(len(train)).prefetch(tf.data.AUTOTUNE),
+        validation_data=test.cache().prefetch(tf.data.AUTOTUNE),
+        epochs=options.epochs,
+        class_weight=balanced_weights(train_folder) if options.network == "attention" else None,
+        callbacks=[EpochLog(options.log, images=len(train.file_paths), stop_at=options.stop_at)],
+        verbose=2,
+    )
 
 
 if __name__ == "__main__":

@@ -11,11 +11,9 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import cv2
@@ -25,62 +23,55 @@ from live_bench import clip_640
 from tyro.conf import Positional
 from urllib3 import encode_multipart_formdata
 
-PICTURES = 5
-CLIENTS = 16
+PICTURES, CLIENTS, STARTS, SOAK_REQUESTS = 5, 16, 5, 20_000
 
 
-class Scene(NamedTuple):
-    """What the rows are measured with."""
+class Scene:
+    """What the rows are measured with: the servers, and pictures of one face each."""
 
-    pictures: list[Path]
-    """640 x 480 JPEGs with one face each."""
-    yunet: Path
-    models: Path
-    starts: int
-    soak_requests: int
+    def __init__(self, bench: Bench):
+        self._yunet, folder = bench.yunet, bench.fresh_folder("web")
+        self._models = folder / "models"
+        capture = cv2.VideoCapture(str(clip_640(bench.clip, folder / "clip.mp4")))
+        step = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) // PICTURES
+        self._pictures = [folder / f"face_{number}.jpg" for number in range(PICTURES)]
+        for number, path in enumerate(self._pictures):
+            capture.set(cv2.CAP_PROP_POS_FRAMES, number * step)
+            cv2.imwrite(str(path), capture.read()[1], [cv2.IMWRITE_JPEG_QUALITY, 90])
 
-    def load(self, url: str, *, clients: int, requests: int, path: str = "/api/v1/predict") -> dict:
+    def load(self, server: Server, *, clients: int, requests: int, path: str = "/api/v1/predict") -> dict:
         """Returns what the load generator measures, in a process of its own."""
         amount = ("--clients", clients, "--requests", requests, "--path", path)
-        return measured(HERE / "web_bench.py", url, *self.pictures, *amount)
+        return measured(HERE / "web_bench.py", server.url, *self._pictures, *amount)
+
+    def served(self, *flags: str) -> contextlib.AbstractContextManager[Server]:
+        """Yields `python -m fer_core.web` with the project's own model and yunet, once it answers."""
+        detector = ("--detector", "yunet", "--detector-model", self._yunet)
+        return serving("-m", "fer_core.web", "--models-dir", self._models, *detector, *flags, "--port")
 
 
-def web(bench: Bench, options) -> list[Row]:
+def web(bench: Bench) -> list[Row]:
     """Start, answers, load, memory and overload of the web page, beside an application as tutorials write it."""
-    folder = bench.fresh_folder("web")
-    clip = clip_640(bench.clip, folder / "clip.mp4")
-    pictures = _pictures(clip, folder)
-    scene = Scene(pictures, bench.yunet, folder / "models", options.starts, options.soak_requests)
-    return [row for name in options.web_rows or ROWS for row in ROWS[name](scene)]
-
-
-def _pictures(clip: Path, folder: Path) -> list[Path]:
-    capture = cv2.VideoCapture(str(clip))
-    step = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) // PICTURES
-    paths = [folder / f"face_{number}.jpg" for number in range(PICTURES)]
-    for number, path in enumerate(paths):
-        capture.set(cv2.CAP_PROP_POS_FRAMES, number * step)
-        cv2.imwrite(str(path), capture.read()[1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return paths
+    scene = Scene(bench)
+    return [found for rows in (_start, _alone, _load, _memory, _overload) for found in rows(scene)]
 
 
 def _start(scene: Scene) -> list[Row]:
     """From the start of the process to the first answer; the first try brings the files into memory."""
     seconds = []
-    for _ in range(scene.starts + 1):
+    for _ in range(STARTS + 1):
         began = time.perf_counter()
-        with _served(scene) as server:
-            scene.load(server.url, clients=1, requests=1)
+        with scene.served() as server:
+            scene.load(server, clients=1, requests=1)
             seconds.append(time.perf_counter() - began)
-    print(f"start: {seconds[1:]}", flush=True)
     median = statistics.median(seconds[1:])
     return [row("process start to first answer, s", median, bar="≤ 1.5", met=median <= 1.5)]
 
 
 def _alone(scene: Scene) -> list[Row]:
-    with _served(scene) as server:
-        scene.load(server.url, clients=1, requests=50)
-        found = scene.load(server.url, clients=1, requests=400)
+    with scene.served() as server:
+        scene.load(server, clients=1, requests=50)
+        found = scene.load(server, clients=1, requests=400)
     median = found["median_ms"]
     met = median <= 15 and _all_read(found)
     return [row("one request alone, 640×480, median, ms", median, bar="≤ 15", met=met)]
@@ -88,12 +79,12 @@ def _alone(scene: Scene) -> list[Row]:
 
 def _load(scene: Scene) -> list[Row]:
     """16 clients, and the same against the tutorial's application, with the same pictures and network."""
-    with _served(scene) as server:
-        scene.load(server.url, clients=CLIENTS, requests=100)
-        ours = scene.load(server.url, clients=CLIENTS, requests=2000)
+    with scene.served() as server:
+        scene.load(server, clients=CLIENTS, requests=100)
+        ours = scene.load(server, clients=CLIENTS, requests=2000)
     with serving(HERE / "tutorial.py", SHIPPED, "web") as server:
-        scene.load(server.url, clients=CLIENTS, requests=32, path="/predict")
-        theirs = scene.load(server.url, clients=CLIENTS, requests=200, path="/predict")
+        scene.load(server, clients=CLIENTS, requests=32, path="/predict")
+        theirs = scene.load(server, clients=CLIENTS, requests=200, path="/predict")
     rate, p95, whole = ours["rate"], ours["p95_ms"], _all_read(ours)
     is_fast = rate >= 80 and rate >= 5 * theirs["rate"]
     name = f"{CLIENTS} clients, 95th percentile, ms"
@@ -104,21 +95,20 @@ def _load(scene: Scene) -> list[Row]:
 
 
 def _memory(scene: Scene) -> list[Row]:
-    requests = scene.soak_requests
-    with _served(scene) as server:
-        scene.load(server.url, clients=CLIENTS, requests=1000)
+    with scene.served() as server:
+        scene.load(server, clients=CLIENTS, requests=1000)
         after_1000 = server.megabytes
-        scene.load(server.url, clients=CLIENTS, requests=requests - 1000)
+        scene.load(server, clients=CLIENTS, requests=SOAK_REQUESTS - 1000)
         grown = server.megabytes - after_1000
-    found = row(f"memory grown from request 1,000 to {requests:,}, MB", grown, bar="≤ 10", met=grown <= 10)
-    return [found | {"note": f"{after_1000:.0f} MB after 1,000 requests"}]
+    name = f"memory grown from request 1,000 to {SOAK_REQUESTS:,}, MB"
+    return [row(name, grown, bar="≤ 10", met=grown <= 10) | {"note": f"{after_1000:.0f} MB after 1,000 requests"}]
 
 
 def _overload(scene: Scene) -> list[Row]:
     """Far more clients than may wait: those that are too many are told to come again, and then all is as before."""
-    with _served(scene, "--waiting", "8") as server:
-        found = scene.load(server.url, clients=200, requests=4000)
-        after = scene.load(server.url, clients=4, requests=100)
+    with scene.served("--waiting", "8") as server:
+        found = scene.load(server, clients=200, requests=4000)
+        after = scene.load(server, clients=4, requests=100)
     refused = found["statuses"].get("503", 0)
     met = set(found["statuses"]) == {"200", "503"} and found["told_when"] == refused and _all_read(after)
     note = "all others were answered, and all 100 requests of 4 clients right after it"
@@ -129,21 +119,6 @@ def _overload(scene: Scene) -> list[Row]:
 def _all_read(found: dict) -> bool:
     """Whether each request was answered, with the one face that is in each picture."""
     return found["statuses"] == {"200": found["requests"]} and found["faces"] == found["requests"]
-
-
-ROWS: dict[str, Callable[[Scene], list[Row]]] = {
-    "start": _start,
-    "alone": _alone,
-    "load": _load,
-    "memory": _memory,
-    "overload": _overload,
-}
-
-
-def _served(scene: Scene, *flags: str) -> contextlib.AbstractContextManager[Server]:
-    """Yields `python -m fer_core.web` with the project's own model and yunet, once it answers."""
-    detector = ("--detector", "yunet", "--detector-model", scene.yunet)
-    return serving("-m", "fer_core.web", "--models-dir", scene.models, *detector, *flags, "--port")
 
 
 def main(
@@ -175,7 +150,7 @@ def main(
     rate = len(seconds) / (time.perf_counter() - began)
     milliseconds = [1000 * value for value in sorted(seconds)]
     figures = {"requests": len(seconds), "rate": rate, "median_ms": statistics.median(milliseconds)}
-    figures |= {"p95_ms": milliseconds[int(len(seconds) * 0.95)], "longest_ms": milliseconds[-1]}
+    figures |= {"p95_ms": milliseconds[int(len(seconds) * 0.95)]}
     figures |= {name: answers.pop(name, 0) for name in ("faces", "told_when")}
     print(json.dumps(figures | {"statuses": dict(sorted(answers.items()))}))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OUTPUT = Path(__file__).parents[1] / "fer_core" / "web" / "static" / "device" / "yunet.tflite"
 SIZES = ((320, 192), (320, 256), (320, 320), (256, 320), (192, 320), (224, 224), (640, 640))
-"""Width and height: 16:9, 4:3, square and the same upright, what `faces/aligning.py` looks at, and photographs."""
+"""Width and height: 16:9, 4:3, square and the same upright, what `faces/framing.py` looks at, and photographs."""
 
 
 def main() -> None:

@@ -157,13 +157,10 @@ class LabelMap(NamedTuple):
                 f"--label-map names {unknown[0]!r}; the data has no such class.", hint=did_you_mean(unknown[0], keys)
             )
         no_label = {name for name in names if self.aliases and re.sub(r"[\W_]", "", name) in _NO_LABEL}
-        return {name: self._of(name, "" if name in no_label else label) for name, label in meant.items()}
+        return {name: self.one(name, "" if name in no_label else label) for name, label in meant.items()}
 
-    def one(self, found: str, label: str) -> str:
-        """Returns what a number of a data set is read as that means `label` there."""
-        return self._of(found, label)
-
-    def _of(self, name: str, label: str) -> str:
+    def one(self, name: str, label: str) -> str:
+        """Returns what a class is read as that means `label` in the data set, such as a number."""
         named = {self._meant(key): read for key, read in self.table.items()} | dict(self.table)
         return next((named[key] for key in (_key(name), _key(label)) if key in named), label)
 

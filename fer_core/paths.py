@@ -1,4 +1,4 @@
-"""Where things lie: the folders of models, history, cache, state and inbox, from flags and the environment."""
+"""Where things lie: folders of models, history, cache, state, inbox and images, from flags and the environment."""
 
 import errno
 import os
@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from fer_core.errors import DatasetError
+
+USUAL_FOLDERS = ("data", "data_train")
+SAMPLE_HINT = "To try it on drawn faces: python train_emotion_model.py --data sample"
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,29 @@ def checked_status(path: Path) -> os.stat_result:
         if is_kind(status.st_mode):
             raise OSError(errno.EINVAL, f"it is {name}, neither a file nor a folder")
     return status
+
+
+def find_source(data: str | None, environ: Mapping[str, str]) -> str:
+    """Returns what to load: `data`, else $FER_DATA, ./data or ./data_train, whichever is there first.
+
+    Raises:
+        DatasetError: there is none of them. The folder of collected corrections ($FER_INBOX) alone makes no ./data.
+    """
+    given = data or environ.get("FER_DATA")
+    if given:
+        return given
+    inbox = Paths.from_environment(environ).inbox
+    for folder in map(Path, USUAL_FOLDERS):
+        if _holds_something(folder, inbox):
+            return str(folder)
+    raise DatasetError(
+        "No --data was given, $FER_DATA is not set, and there is no "
+        f"{' or '.join('./' + name for name in USUAL_FOLDERS)} with images.",
+        hint=SAMPLE_HINT,
+    )
+
+
+def _holds_something(folder: Path, inbox: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    return any(not entry.name.startswith(".") and entry.resolve() != inbox.resolve() for entry in folder.iterdir())

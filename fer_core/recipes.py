@@ -38,17 +38,9 @@ def weighted_loss() -> TrainConfig:
 
     The weights are part of the loss (val_loss has them too). Other weights: --class-weights angry=3.5,disgust=6.5
     """
-    return TrainConfig(
-        network="weighted_loss",
-        optimizer="adam",
-        learning_rate=8e-5,
-        class_weights="balanced",
-        weighted_validation_loss=True,
-        rotation=10,
-        shift=0.1,
-        scale=0.1,
-        flip=True,
-    )
+    loss = {"class_weights": "balanced", "weighted_validation_loss": True}
+    augmentation = {"rotation": 10, "shift": 0.1, "scale": 0.1, "flip": True}
+    return TrainConfig(network="weighted_loss", optimizer="adam", learning_rate=8e-5, **loss, **augmentation)
 
 
 @recipe
@@ -60,48 +52,25 @@ def tapered() -> TrainConfig:
 @recipe
 def attention() -> TrainConfig:
     """Four blocks with spatial attention after the second."""
-    return TrainConfig(
-        network="attention",
-        optimizer="adam",
-        learning_rate=5e-5,
-        epochs=80,
-        batch_size=32,
-        class_weights="balanced",
-        early_stopping_patience=20,
-    )
+    length = {"epochs": 80, "early_stopping_patience": 20}
+    steps = {"optimizer": "adam", "learning_rate": 5e-5, "batch_size": 32, "class_weights": "balanced"}
+    return TrainConfig(network="attention", **length, **steps)
 
 
 @recipe
 def deep_l2() -> TrainConfig:
     """Four blocks up to 512 filters with L2 and strong dropout; the learning rate falls in steps."""
-    return TrainConfig(
-        network="deep_l2",
-        optimizer="adam",
-        learning_rate=5e-4,
-        schedule="step",
-        step_epochs=(20, 30),
-        step_factors=(0.5, 0.1),
-    )
+    schedule = {"schedule": "step", "step_epochs": (20, 30), "step_factors": (0.5, 0.1)}
+    return TrainConfig(network="deep_l2", optimizer="adam", learning_rate=5e-4, **schedule)
 
 
 @recipe
 def compact() -> TrainConfig:
     """A small residual network, trained patiently with augmentation: the best of these under 3 MB."""
-    return TrainConfig(
-        network="compact",
-        optimizer="adamw",
-        learning_rate=2e-3,
-        weight_decay=0.02,
-        schedule="cosine",
-        warmup_epochs=1,
-        epochs=50,
-        batch_size=128,
-        rotation=12,
-        shift=0.08,
-        scale=0.1,
-        flip=True,
-        keep="last",
-    )
+    steps = {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.02, "batch_size": 128}
+    length = {"epochs": 50, "schedule": "cosine", "warmup_epochs": 1, "keep": "last"}
+    augmentation = {"rotation": 12, "shift": 0.08, "scale": 0.1, "flip": True}
+    return TrainConfig(network="compact", **steps, **length, **augmentation)
 
 
 _PATIENT = {
@@ -120,6 +89,7 @@ _PATIENT = {
     "camera": 0.1,
 }
 """What our own recipes for long trainings have in common."""
+_FROM_THE_BEST = {"teacher": ("best",), "teacher_weight": 0.9, "teacher_views": 10}
 
 
 @recipe
@@ -128,21 +98,10 @@ def resnet() -> TrainConfig:
 
     Pictures grow from 32 to 44 pixels, and what makes them harder fades out in the last epochs.
     """
-    own = {
-        "network": "resnet",
-        "weight_decay": 5e-3,
-        "epochs": 64,
-        "label_smoothing": 0.1,
-        "alternating_flip": True,
-        "rotation": 10,
-        "scale": 0.1,
-        "shift": 0.04,
-        "crop": 44,
-        "erasing": 0.2,
-        "annealing": 0.08,
-        "progressive_sizes": (32, 40, 44),
-    }
-    return TrainConfig(**_PATIENT | own)
+    own = {"network": "resnet", "weight_decay": 5e-3, "epochs": 64, "label_smoothing": 0.1}
+    pictures = {"crop": 44, "progressive_sizes": (32, 40, 44), "alternating_flip": True}
+    augmentation = {"rotation": 10, "scale": 0.1, "shift": 0.04, "erasing": 0.2, "annealing": 0.08}
+    return TrainConfig(**_PATIENT | own | pictures | augmentation)
 
 
 @recipe
@@ -151,38 +110,17 @@ def born_again() -> TrainConfig:
 
     By the most accurate one that comes along, or --teacher RUN.
     """
-    own = {
-        "epochs": 69,
-        "alternating_flip": False,
-        "crop": None,
-        "progressive_sizes": (32, 40, 48),
-        "teacher": ("best",),
-        "teacher_weight": 0.9,
-        "teacher_views": 10,
-    }
-    return resnet().model_copy(update=own)
+    own = {"epochs": 69, "alternating_flip": False, "crop": None, "progressive_sizes": (32, 40, 48)}
+    return resnet().model_copy(update=own | _FROM_THE_BEST)
 
 
 @recipe
 def tiny() -> TrainConfig:
     """A network of 0.4 M weights for live use, distilled from the best that comes along, or --teacher."""
-    own = {
-        "network": "tiny",
-        "weight_decay": 2e-3,
-        "epochs": 110,
-        "mixup": 0.3,
-        "mixup_probability": 0.5,
-        "rotation": 10,
-        "scale": 0.1,
-        "erasing": 0.1,
-        "annealing": 0.08,
-        "progressive_sizes": (32, 40, 48),
-        "eight_bit": True,
-        "teacher": ("best",),
-        "teacher_weight": 0.9,
-        "teacher_views": 10,
-    }
-    return TrainConfig(**_PATIENT | own)
+    own = {"network": "tiny", "weight_decay": 2e-3, "epochs": 110, "eight_bit": True}
+    pictures = {"progressive_sizes": (32, 40, 48), "mixup": 0.3, "mixup_probability": 0.5}
+    augmentation = {"rotation": 10, "scale": 0.1, "erasing": 0.1, "annealing": 0.08}
+    return TrainConfig(**_PATIENT | own | pictures | augmentation | _FROM_THE_BEST)
 
 
 @recipe
@@ -191,24 +129,11 @@ def ferplus() -> TrainConfig:
 
     Needs --votes. Rare emotions are found more often: the prior is taken out as far as it costs no accuracy.
     """
-    own = {
-        "network_options": {"squeeze": 0},
-        "vote_target": "cross-entropy",
-        "validation_fraction": 0.07,
-        "epochs": 50,
-        "crop": None,
-        "progressive_sizes": (32, 40, 48),
-        "label_smoothing": 0.0,
-        "mixup": 0.3,
-        "mixup_probability": 0.5,
-        "rotation": 15,
-        "scale": 0.15,
-        "shift": 0.06,
-        "camera": 0.15,
-        "adjust_prior": True,
-        "eight_bit": True,
-    }
-    return resnet().model_copy(update=own)
+    own = {"network_options": {"squeeze": 0}, "epochs": 50, "adjust_prior": True, "eight_bit": True}
+    labels = {"vote_target": "cross-entropy", "validation_fraction": 0.07, "label_smoothing": 0.0}
+    pictures = {"crop": None, "progressive_sizes": (32, 40, 48), "mixup": 0.3, "mixup_probability": 0.5}
+    augmentation = {"rotation": 15, "scale": 0.15, "shift": 0.06, "camera": 0.15}
+    return resnet().model_copy(update=own | labels | pictures | augmentation)
 
 
 _WIDE = {
@@ -229,23 +154,10 @@ def resnet_large() -> TrainConfig:
 
     Not measured yet: no large GPU was at hand.
     """
-    own = {
-        "epochs": 60,
-        "learning_rate": 0.3,
-        "warmup_epochs": 3,
-        "batch_size": 512,
-        "ema": 0.999,
-        "mixup": 0.4,
-        "mixup_probability": 0.5,
-        "rotation": 12,
-        "scale": 0.15,
-        "shift": 0.06,
-        "contrast": 0.25,
-        "erasing": 0.3,
-        "annealing": 0.15,
-        "progressive_sizes": (),
-    }
-    return resnet().model_copy(update=own | {"network_options": _WIDE})
+    own = {"network_options": _WIDE, "epochs": 60, "learning_rate": 0.3, "warmup_epochs": 3, "batch_size": 512}
+    pictures = {"ema": 0.999, "mixup": 0.4, "mixup_probability": 0.5, "progressive_sizes": ()}
+    augmentation = {"rotation": 12, "scale": 0.15, "shift": 0.06, "contrast": 0.25, "erasing": 0.3, "annealing": 0.15}
+    return resnet().model_copy(update=own | pictures | augmentation)
 
 
 @recipe
@@ -254,24 +166,10 @@ def transfer() -> TrainConfig:
 
     --network-options.weights FILE where nothing can be downloaded. Not measured on FER-2013 yet.
     """
-    return TrainConfig(
-        network="backbone",
-        fine_tune=True,
-        head_epochs=5,
-        unfreeze=0.4,
-        optimizer="adamw",
-        learning_rate=1e-3,
-        weight_decay=1e-4,
-        schedule="cosine",
-        epochs=30,
-        early_stopping_patience=8,
-        label_smoothing=0.1,
-        rotation=10,
-        shift=0.05,
-        scale=0.1,
-        flip=True,
-        contrast=0.2,
-    )
+    stages = {"fine_tune": True, "head_epochs": 5, "unfreeze": 0.4, "epochs": 30, "early_stopping_patience": 8}
+    steps = {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4, "schedule": "cosine"}
+    augmentation = {"rotation": 10, "shift": 0.05, "scale": 0.1, "flip": True, "contrast": 0.2}
+    return TrainConfig(network="backbone", label_smoothing=0.1, **stages, **steps, **augmentation)
 
 
 @recipe
@@ -280,47 +178,20 @@ def finetune_own() -> TrainConfig:
 
     The network is that of the model. At the end both are compared on the pictures that were held out.
     """
-    return TrainConfig(
-        network="tiny",
-        init_from="tiny",
-        fine_tune=True,
-        head_epochs=5,
-        unfreeze=1.0,
-        unfreeze_rate=0.3,
-        optimizer="adamw",
-        learning_rate=1e-3,
-        weight_decay=1e-3,
-        schedule="cosine",
-        epochs=40,
-        batch_size=16,
-        validation_fraction=0.2,
-        monitor="val_loss",
-        early_stopping_patience=12,
-        label_smoothing=0.1,
-        mixup=0.2,
-        rotation=10,
-        shift=0.05,
-        scale=0.1,
-        flip=True,
-        contrast=0.2,
-        brightness=0.1,
-    )
+    stages = {"init_from": "tiny", "fine_tune": True, "head_epochs": 5, "unfreeze": 1.0, "unfreeze_rate": 0.3}
+    steps = {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-3, "schedule": "cosine", "batch_size": 16}
+    length = {"epochs": 40, "validation_fraction": 0.2, "monitor": "val_loss", "early_stopping_patience": 12}
+    labels = {"label_smoothing": 0.1, "mixup": 0.2}
+    augmentation = {"rotation": 10, "shift": 0.05, "scale": 0.1, "flip": True, "contrast": 0.2, "brightness": 0.1}
+    return TrainConfig(network="tiny", **stages, **steps, **length, **labels, **augmentation)
 
 
 @recipe
 def quick() -> TrainConfig:
     """The baseline network in ten epochs, mirrored faces, less dropout, a cosine: 60 % in minutes on a laptop."""
-    return TrainConfig(
-        network="baseline",
-        network_options={"block_dropout": 0.1, "dropout": 0.4},
-        optimizer="adam",
-        learning_rate=1.5e-3,
-        schedule="cosine",
-        warmup_epochs=0.5,
-        epochs=10,
-        flip=True,
-        keep="last",
-    )
+    own = {"network_options": {"block_dropout": 0.1, "dropout": 0.4}, "flip": True}
+    steps = {"optimizer": "adam", "learning_rate": 1.5e-3, "schedule": "cosine", "warmup_epochs": 0.5}
+    return TrainConfig(network="baseline", epochs=10, keep="last", **own, **steps)
 
 
 @recipe
@@ -329,9 +200,8 @@ def smoke() -> TrainConfig:
 
     At least 95 % on the test images of --data sample.
     """
-    return TrainConfig(
-        network="smoke", optimizer="adam", learning_rate=3e-3, schedule="cosine", epochs=12, batch_size=32
-    )
+    steps = {"optimizer": "adam", "learning_rate": 3e-3, "schedule": "cosine", "batch_size": 32}
+    return TrainConfig(network="smoke", epochs=12, **steps)
 
 
 def starting_config(recipe: str | None, network: str | None) -> TrainConfig:

@@ -225,8 +225,8 @@ def _model(context: Context) -> Iterator[Finding]:
 
 
 def _data(context: Context) -> Iterator[Finding]:
-    from fer_core.data.default_source import find_source
     from fer_core.data.sources import open_source
+    from fer_core.paths import find_source
 
     try:
         source = find_source(None, context.environ)

@@ -12,9 +12,8 @@ import fer_core.cli.train
 import fer_core.cli.trial
 import fer_core.web.settings
 import jobs.__main__
-from fer_core.data.default_source import USUAL_FOLDERS
 from fer_core.job.arguments import QUEUE_OF_TASK, TASKS
-from fer_core.paths import Paths
+from fer_core.paths import USUAL_FOLDERS, Paths
 from fer_core.recipes import DEFAULT_RECIPE
 
 CommandLine = Callable[[Sequence[str]], object]

@@ -14,8 +14,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, Split, UnsplitError
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.audit_page import audit_page
-from fer_core.evaluation.audit_report import print_audit
+from fer_core.evaluation.audit_report import audit_page, print_audit
 from fer_core.evaluation.suspicious import SuspiciousLabel, audit_folder, save_suspicious, suspicious_labels
 from fer_core.store.files import write_atomically
 from fer_core.store.run import Run

@@ -14,8 +14,8 @@ from fer_core.cli.command_line import MODELS_DIR, parsed, peek
 from fer_core.cli.console import say, send_native_messages_to
 from fer_core.cli.exits import run_in_child
 from fer_core.config import Settings, config_error
-from fer_core.data.views import MOST_VIEWS
 from fer_core.errors import ConfigError, SourceError
+from fer_core.evaluation.predict import MOST_VIEWS
 from fer_core.faces import DETECT_EVERY, WIDTHS
 from fer_core.paths import Paths
 from fer_core.store.model_files import ModelFiles, find_model

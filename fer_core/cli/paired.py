@@ -13,9 +13,8 @@ from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import DatasetError, FerError
 from fer_core.evaluation.analysis_data import data_for, training_hashes
 from fer_core.evaluation.answers import load_answers
-from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.gate import Comparison, Difference, compare
-from fer_core.evaluation.predict import predict_side_by_side
+from fer_core.evaluation.predict import class_numbers, predict_side_by_side
 from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.files import write_atomically

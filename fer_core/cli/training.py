@@ -20,12 +20,11 @@ from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.dataset import Dataset
-from fer_core.data.default_source import find_source
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, signals_wait
 from fer_core.evaluation.audit_report import print_audit
 from fer_core.evaluation.report import print_evaluation, print_scores
 from fer_core.evaluation.suspicious import audit_folder
-from fer_core.paths import Paths
+from fer_core.paths import Paths, find_source
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
 from fer_core.store.model_files import find_model

@@ -14,22 +14,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fer_core.data.contents import Known, Listing, Picture, Source
+from fer_core.data import unpacking
+from fer_core.data.contents import ALL_IMAGES, Known, Listing, Picture, Source
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import looks_like_csv, opened_csv
 from fer_core.data.formats import parquet
-from fer_core.data.reading import USUAL, Reading, ReadOptions, read_tree, tables_listing
+from fer_core.data.reading import Reading, read_tree
 from fer_core.data.report import DataReport
 from fer_core.data.tree import Placed, Tree
-from fer_core.data.unpacking import (
-    UNPACKING_ERRORS,
-    EntryBudget,
-    check_zip,
-    is_compressed,
-    looks_like_tar,
-    opened_unpacked,
-    tar_members,
-)
+from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError
 from fer_core.paths import checked_status
 
@@ -72,17 +65,17 @@ def opener(path: Path) -> Opener:
         return opened_zip
     if start.startswith(parquet.MARK):
         return _opened_parquet
-    packed = is_compressed(start)
+    packed = unpacking.is_compressed(start)
     if packed:
         try:
-            with opened_unpacked(path) as stream:
+            with unpacking.opened_unpacked(path) as stream:
                 start = stream.read(_START_BYTES)
-        except UNPACKING_ERRORS:
+        except unpacking.UNPACKING_ERRORS:
             start = b""  # whoever opens it says what is damaged
-    if looks_like_tar(start):
+    if unpacking.looks_like_tar(start):
         return opened_tar
     if looks_like_csv(start) or ".csv" in map(str.lower, path.suffixes):
-        return _opened_csv
+        return opened_csv
     if packed or ".tar" in path.suffixes:
         return opened_tar
     raise DatasetError(
@@ -93,18 +86,14 @@ def opener(path: Path) -> Opener:
 
 def is_text(start: bytes) -> bool:
     """Returns whether a file that begins so is no archive, and not compressed."""
-    return not (is_compressed(start) or start.startswith(_ZIP_START) or looks_like_tar(start))
-
-
-def _opened_csv(path: Path, options: ReadOptions) -> AbstractContextManager[Listing]:
-    return opened_csv(path, options.table())
+    return not (unpacking.is_compressed(start) or start.startswith(_ZIP_START) or unpacking.looks_like_tar(start))
 
 
 @contextmanager
 def _opened_parquet(path: Path, options: ReadOptions) -> Iterator[Listing]:
     report = DataReport("Parquet with pictures", is_usual=False)
     with path.open("rb") as stream:
-        yield Listing(parquet.pictures(stream, path.name, options.table(), report), None, report)
+        yield Listing(parquet.pictures(stream, path.name, ALL_IMAGES, options=options, report=report), None, report)
 
 
 @contextmanager
@@ -113,7 +102,7 @@ def opened_zip(path: Path, options: ReadOptions = USUAL) -> Iterator[Listing]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield _zip_listing(archive, path, options)
-    except UNPACKING_ERRORS as error:
+    except unpacking.UNPACKING_ERRORS as error:
         raise _broken(path, "zip", error) from None
 
 
@@ -124,7 +113,7 @@ def _zip_listing(archive: zipfile.ZipFile, path: Path, options: ReadOptions) -> 
     folders = [_clean(entry_name(entry)) for entry in archive.infolist() if entry.is_dir()]
     if any(entry.flag_bits & 1 for entry in files.values()):
         raise DatasetError(f"{path} is encrypted.", hint="Pack it again without a password.")
-    check_zip(archive, path)
+    unpacking.check_zip(archive, path)
     tree = Tree.of(
         list(files),
         folders,
@@ -132,10 +121,7 @@ def _zip_listing(archive: zipfile.ZipFile, path: Path, options: ReadOptions) -> 
         read_files=lambda names, most: ((name, archive.open(files[name]).read(most)) for name in names),
         open=lambda name: archive.open(files[name]),
     )
-    reading = read_tree(tree, options)
-    if reading.tables:
-        return tables_listing(tree, reading)
-    return reading.pictures(lambda name: partial(_read_zipped, archive, files[name]))
+    return read_tree(tree, options).listing(lambda name: partial(_read_zipped, archive, files[name]))
 
 
 def entry_name(entry: zipfile.ZipInfo) -> str:
@@ -160,7 +146,7 @@ def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray
         with archive.open(entry) as stream:
             # Never more than it declares: who made the zip may have lied about that.
             return decode_picture(stream.read(entry.file_size))
-    except UNPACKING_ERRORS as error:
+    except unpacking.UNPACKING_ERRORS as error:
         raise UnreadablePictureError(f"damaged in the zip: {error}") from None
 
 
@@ -168,9 +154,9 @@ def _read_zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray
 def opened_tar(path: Path, options: ReadOptions = USUAL) -> Iterator[Listing]:
     """Opens a tar, compressed or not; raises DatasetError where it is broken, has links, or an entry points outside."""
     try:
-        with opened_unpacked(path) as stream:
+        with unpacking.opened_unpacked(path) as stream:
             yield _tar_listing(stream, path, options)
-    except (tarfile.TarError, MemoryError, *UNPACKING_ERRORS) as error:
+    except (tarfile.TarError, MemoryError, *unpacking.UNPACKING_ERRORS) as error:
         raise _broken(path, "tar", error) from None
 
 
@@ -185,7 +171,7 @@ def _tar_listing(stream: BinaryIO, path: Path, options: ReadOptions) -> Listing:
     )
     reading = read_tree(tree, options)
     if reading.tables:
-        return tables_listing(tree, reading)
+        return reading.listing(lambda name: _refuse_large)
     placed: dict[int, list[tuple[Placed, Known]]] = {}
     for one, known in reading.placed:
         placed.setdefault(numbers[one.name], []).append((one, known))
@@ -196,9 +182,9 @@ def _tar_contents(path: Path) -> tuple[dict[str, int], list[str]]:
     """Returns the files with their places in the archive, and the folders."""
     numbers: dict[str, int] = {}
     folders: list[str] = []
-    budget = EntryBudget(path)
-    with opened_unpacked(path) as stream:
-        for number, (info, _) in enumerate(tar_members(stream)):
+    budget = unpacking.EntryBudget(path)
+    with unpacking.opened_unpacked(path) as stream:
+        for number, (info, _) in enumerate(unpacking.tar_members(stream)):
             budget.take(info.name)
             _check_name(info.name, path, is_link=info.issym() or info.islnk())
             name = _clean(info.name)
@@ -212,8 +198,8 @@ def _tar_contents(path: Path) -> tuple[dict[str, int], list[str]]:
 def _tar_files(path: Path, names: dict[int, str], most: int) -> Iterator[tuple[str, bytes]]:
     """Yields how the members with these numbers begin; the archive is gone through once more."""
     last = max(names, default=-1)
-    with opened_unpacked(path) as stream:
-        for number, (_, data) in enumerate(tar_members(stream)):
+    with unpacking.opened_unpacked(path) as stream:
+        for number, (_, data) in enumerate(unpacking.tar_members(stream)):
             if number in names:
                 yield names[number], io.BufferedReader(data).read(most)
             if number >= last:
@@ -222,13 +208,13 @@ def _tar_files(path: Path, names: dict[int, str], most: int) -> Iterator[tuple[s
 
 @contextmanager
 def _opened_member(path: Path, wanted: int) -> Iterator[BinaryIO]:
-    with opened_unpacked(path) as stream:
-        yield next(data for number, (_, data) in enumerate(tar_members(stream)) if number == wanted)
+    with unpacking.opened_unpacked(path) as stream:
+        yield next(data for number, (_, data) in enumerate(unpacking.tar_members(stream)) if number == wanted)
 
 
 def _tarred(stream: BinaryIO, placed: dict[int, list[tuple[Placed, Known]]]) -> Iterator[Picture]:
     """Reads in the archive's own order: going back in a compressed stream means unpacking it from its start again."""
-    for number, (info, data) in enumerate(tar_members(stream)):
+    for number, (info, data) in enumerate(unpacking.tar_members(stream)):
         faces = placed.get(number, [])
         is_large = info.size > MAX_FILE_BYTES
         content = b"".join(iter(partial(data.read, info.size), b"")) if faces and not is_large else b""

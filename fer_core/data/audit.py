@@ -173,29 +173,18 @@ def near_duplicates(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
     Args:
         pixels, others: uint8 (n, side, side), gray.
     """
-    found = [pairs for pairs in _candidates(perceptual_hashes(pixels), perceptual_hashes(others)) if len(pairs)]
-    if not found:
-        return np.empty((0, 2), np.int64)
-    pairs = np.concatenate(found)
-    return pairs[_correlations(pixels[pairs[:, 0]], others[pairs[:, 1]]) >= CORRELATION]
-
-
-def _candidates(hashes: np.ndarray, other_hashes: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(hashes), _ROWS_AT_ONCE):
-        distances = np.bitwise_count(hashes[start : start + _ROWS_AT_ONCE, np.newaxis] ^ other_hashes)
-        ones, twos = np.nonzero(distances <= HASH_DISTANCE)
-        yield np.stack([ones + start, twos], axis=1)
-
-
-def _correlations(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    correlations = np.empty(len(pixels), np.float32)
+    hashes, other_hashes = perceptual_hashes(pixels), perceptual_hashes(others)
+    found = [np.empty((0, 2), np.int64)]
     for start in range(0, len(pixels), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        correlations[rows] = np.einsum("ij,ij->i", _normalised(pixels[rows]), _normalised(others[rows]))
-    return correlations
+        distances = np.bitwise_count(hashes[start : start + _ROWS_AT_ONCE, np.newaxis] ^ other_hashes)
+        candidates = np.add(np.argwhere(distances <= HASH_DISTANCE), (start, 0))
+        for pairs in np.array_split(candidates, 1 + len(candidates) // _ROWS_AT_ONCE):
+            ones, twos = _normalised(pixels[pairs[:, 0]]), _normalised(others[pairs[:, 1]])
+            found.append(pairs[np.einsum("ij,ij->i", ones, twos) >= CORRELATION])
+    return np.concatenate(found)
 
 
 def _normalised(pixels: np.ndarray) -> np.ndarray:
-    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
+    flat = pixels.reshape(len(pixels), pixels.shape[1] * pixels.shape[2]).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)

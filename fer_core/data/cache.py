@@ -20,19 +20,7 @@ import cv2
 import filelock
 import numpy as np
 
-from fer_core.data.contents import (
-    TRAINING_PARTS,
-    BadImage,
-    Contents,
-    DecodedImage,
-    Listing,
-    Picture,
-    Source,
-    load_contents,
-    save_contents,
-    sorted_contents,
-    trained_classes,
-)
+from fer_core.data.contents import TRAINING_PARTS, BadImage, Contents, DecodedImage, Listing, Picture, Source
 from fer_core.data.face_finding import CutOut, Cutter
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.errors import DatasetError, printable
@@ -89,18 +77,16 @@ def cached_images(
     Raises:
         DatasetError: the source is not usable, or the cache cannot be written. Nothing is kept then.
     """
-    folder = cache / "datasets"
-    faces = source.faces
+    folder, faces, shape = cache / "datasets", source.faces, (side, side, 1 if colours == "gray" else 3)
     kind = side if colours == "gray" else f"{colours}{side}"
     mine = f"{_short_hash(source.place + (faces.settings_key if faces else ''))}-{kind}"
-    shape = _shape(side, colours)
     identity = f"{FORMAT} {cv2.__version__} {source.identity} {faces.key if faces else ''}"
     finished = folder / f"{mine}-{_short_hash(identity)}"
     with _locked(folder, mine, report):
         images = _opened(finished, shape)
         if images is None:
             _remove(folder.glob(f"{mine}-*{_BUILDING}"))
-            _build(source, finished, needs_classes, shape=shape, colours=colours, report=report)
+            _build(source, finished, needs_classes, side=side, colours=colours, report=report)
             _remove(other for other in folder.glob(f"{mine}-*") if other != finished)
             images = _opened(finished, shape)
     if images is None:
@@ -177,18 +163,14 @@ def _decode(picture: Picture, cutter: Cutter | None, side: int, colours: str) ->
     content = content_hash(face_gray)
     image = DecodedImage(picture.part, picture.label, content, name, float(deviation[0, 0]), picture.known)
     face = face_gray if colours == "gray" else cut.face
-    pixels = network_input(face, side=side, channels=_shape(side, colours)[2], colours=colours)
+    pixels = network_input(face, side=side, channels=1 if colours == "gray" else 3, colours=colours)
     return Decoded(name, image, pixels, cut=cut._replace(face=None))
-
-
-def _shape(side: int, colours: str) -> tuple[int, int, int]:
-    return side, side, 1 if colours == "gray" else 3
 
 
 def _opened(folder: Path, shape: tuple[int, int, int]) -> CachedImages | None:
     """Returns the images, or None where they are not there or not whole (a disk that lost power)."""
     try:
-        contents = load_contents(folder)
+        contents = Contents.load(folder)
         # Images of classes that are not trained have pixels there too.
         stored, rest = divmod((folder / _PIXELS).stat().st_size, math.prod(shape))
         if rest or (len(contents) and contents.rows.max() >= stored):
@@ -201,30 +183,22 @@ def _opened(folder: Path, shape: tuple[int, int, int]) -> CachedImages | None:
     return CachedImages(contents, pixels)
 
 
-def _build(
-    source: Source,
-    finished: Path,
-    needs_classes: bool,
-    *,
-    shape: tuple[int, int, int],
-    colours: str,
-    report: Report,
-) -> None:
+def _build(source: Source, finished: Path, needs_classes: bool, *, side: int, colours: str, report: Report) -> None:
     building = finished.with_name(finished.name + _BUILDING)
     try:
         cutter = source.faces.cutter(source) if source.faces else None
         with source.open() as listing:
             with _writing(building):
                 building.mkdir()
-                if listing.count is not None:
-                    check_free_space(building, listing.count * (math.prod(shape) + _BYTES_PER_IMAGE_BESIDES_PIXELS))
-            how = {"side": shape[0], "colours": colours, "report": report}
+                pixels = side * side * (1 if colours == "gray" else 3)
+                check_free_space(building, (listing.count or 0) * (pixels + _BYTES_PER_IMAGE_BESIDES_PIXELS))
+            how = {"side": side, "colours": colours, "report": report}
             contents = _decode_into(building / _PIXELS, listing, cutter, **how)
         if needs_classes:
-            contents = trained_classes(contents, TRAINING_PARTS)
+            contents = contents.of_trained_classes(TRAINING_PARTS)
             contents.check_classes(source.location)
         with _writing(building):
-            save_contents(contents, building)
+            contents.save(building)
             for path in (*building.iterdir(), building):
                 sync(path)
             _remove([finished])
@@ -256,7 +230,7 @@ def _decode_into(
                 report(f"{doing} {number:,}{whole} images")
     if cutter is not None:
         cutter.note(listing.report, cuts)
-    return sorted_contents(images, bad_images, listing.report)
+    return Contents.of(images, bad_images, listing.report)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fer_core.data.tree import Box
 
 _ARRAYS, _WORDS = "contents.npz", "contents.json"
+_COLUMNS = ("part_numbers", "label_numbers", "hashes", "deviations", "rows")
 _CLASSES_HINT = "At least two emotions are needed, each a folder of pictures (or a number in fer2013.csv)."
 
 
@@ -174,6 +175,98 @@ class Contents:
         """Returns the positions of the part's images, int64."""
         return np.flatnonzero(self.part_numbers == self.parts.index(part))
 
+    @classmethod
+    def of(cls, images: Sequence[DecodedImage], bad_images: Iterable[BadImage], report: DataReport) -> "Contents":
+        """Returns the contents of a source, sorted and fingerprinted, whose images were decoded in this order."""
+        order = sorted(range(len(images)), key=lambda row: images[row][:-1])
+        ordered = [images[row] for row in order]
+        parts = tuple(sorted({image.part for image in images}))
+        labels = in_model_order(image.label for image in images)
+        label_numbers = np.array([labels.index(image.label) for image in ordered], np.int64)
+        known = [image.known for image in ordered]
+        persons = tuple(one.person for one in known) if known and all(one.person for one in known) else ()
+        if persons:
+            report.persons = len(set(persons))
+        has_votes = any(one.shares for one in known)
+        return cls(
+            parts=parts,
+            labels=labels,
+            names=[image.name for image in ordered],
+            part_numbers=np.array([parts.index(image.part) for image in ordered], np.int64),
+            label_numbers=label_numbers,
+            hashes=np.array([image.content for image in ordered], np.uint64),
+            deviations=np.array([image.deviation for image in ordered], np.float32),
+            rows=np.array(order, np.int64),
+            bad_images=tuple(sorted(bad_images, key=lambda bad: bad.name)),
+            report=report,
+            fingerprint="",
+            persons=persons,
+            shares=_shares(known, label_numbers, labels) if has_votes else None,
+            only_trains=np.array([one.only_trains for one in known]) if has_votes else None,
+        ).fingerprinted()
+
+    @property
+    def trains(self) -> np.ndarray:
+        """Which images are of a part that is trained on: bool (images,)."""
+        return np.isin(self.part_numbers, [self.parts.index(part) for part in TRAINING_PARTS if part in self.parts])
+
+    def taken(self, positions: np.ndarray, **changes: object) -> "Contents":
+        """Returns the contents of these images alone, int64 (k,), with other values of some fields."""
+        columns = {name: getattr(self, name)[positions] for name in _COLUMNS}
+        votes = {name: getattr(self, name) for name in ("shares", "only_trains")}
+        columns |= {name: column[positions] for name, column in votes.items() if column is not None}
+        persons = tuple(self.persons[position] for position in positions) if self.persons else ()
+        names = [self.names[position] for position in positions]
+        return replace(self, **columns | {"names": names, "persons": persons} | changes).fingerprinted()
+
+    def fingerprinted(self) -> "Contents":
+        """Returns the contents with the fingerprint that belongs to them."""
+        numbers = (self.label_numbers, self.part_numbers)
+        return replace(self, fingerprint=fingerprint(self.hashes, numbers, (self.labels, self.parts)))
+
+    def of_trained_classes(self, trained: Collection[str]) -> "Contents":
+        """Returns the contents without the classes that no part to train on has; the report names them.
+
+        Args:
+            trained: the parts to train on. Where there are none of them, all stays.
+        """
+        counts = self.counts()
+        training = [counts[part] for part in self.parts if part in trained]
+        lacking = [label for label in self.labels if training and not any(one[label] for one in training)]
+        if not lacking or len(lacking) == len(self.labels):
+            return self
+        kept = tuple(label for label in self.labels if label not in lacking)
+        columns = [self.labels.index(label) for label in kept]
+        positions = np.flatnonzero(np.isin(self.label_numbers, columns))
+        for label in lacking:
+            images = sum(one[label] for one in counts.values())
+            self.report.leave_out(f"as training has none of its class ({label})", images=images)
+        changes = {"labels": kept, "label_numbers": np.searchsorted(columns, self.label_numbers[positions])}
+        if self.shares is not None:
+            shares = self.shares[positions][:, columns]
+            changes["shares"] = shares / shares.sum(axis=1, keepdims=True)
+        return self.taken(positions, **changes)
+
+    def save(self, folder: Path) -> None:
+        """Writes the contents into the folder."""
+        words = asdict(self)
+        arrays = {name: value for name, value in words.items() if isinstance(value, np.ndarray)}
+        words = {name: value for name, value in words.items() if name not in arrays}
+        np.savez(folder / _ARRAYS, **arrays)
+        (folder / _WORDS).write_text(json.dumps(words), encoding="ascii")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Contents":
+        """Returns what `save` wrote; raises OSError, ValueError or KeyError where it is not whole."""
+        words = json.loads((folder / _WORDS).read_text(encoding="ascii"))
+        with np.load(folder / _ARRAYS) as arrays:
+            words.update({name: arrays[name] for name in arrays.files})
+        words["report"] = DataReport.from_json(words["report"])
+        for name in ("parts", "labels", "persons"):
+            words[name] = tuple(words[name])
+        words["bad_images"] = tuple(BadImage(**bad) for bad in words["bad_images"])
+        return cls(**words)
+
     def check_readable(self) -> None:
         """Raises UnreadableImagesError where some image could not be decoded."""
         if self.bad_images:
@@ -189,38 +282,6 @@ class Contents:
             raise DatasetError(f"{source}: the label {unwritable!a} has control characters.", hint="Rename it.")
         if len(self.labels) < 2:
             raise DatasetError(f"{source} has one class only, {self.labels[0]!r}.", hint=_CLASSES_HINT)
-
-
-def sorted_contents(images: Sequence[DecodedImage], bad_images: Iterable[BadImage], report: DataReport) -> Contents:
-    """Returns the contents of a source, sorted and fingerprinted, whose images were decoded in this order."""
-    order = sorted(range(len(images)), key=lambda row: images[row][:-1])
-    ordered = [images[row] for row in order]
-    parts = tuple(sorted({image.part for image in images}))
-    labels = in_model_order(image.label for image in images)
-    part_numbers = np.array([parts.index(image.part) for image in ordered], np.int64)
-    label_numbers = np.array([labels.index(image.label) for image in ordered], np.int64)
-    hashes = np.array([image.content for image in ordered], np.uint64)
-    known = [image.known for image in ordered]
-    persons = tuple(one.person for one in known) if known and all(one.person for one in known) else ()
-    if persons:
-        report.persons = len(set(persons))
-    has_votes = any(one.shares for one in known)
-    return Contents(
-        parts=parts,
-        labels=labels,
-        names=[image.name for image in ordered],
-        part_numbers=part_numbers,
-        label_numbers=label_numbers,
-        hashes=hashes,
-        deviations=np.array([image.deviation for image in ordered], np.float32),
-        rows=np.array(order, np.int64),
-        bad_images=tuple(sorted(bad_images, key=lambda bad: bad.name)),
-        report=report,
-        fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (labels, parts)),
-        persons=persons,
-        shares=_shares(known, label_numbers, labels) if has_votes else None,
-        only_trains=np.array([one.only_trains for one in known]) if has_votes else None,
-    )
 
 
 def _shares(known: Sequence[Known], label_numbers: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
@@ -244,68 +305,3 @@ def fingerprint(hashes: np.ndarray, numbers: Sequence[np.ndarray], names: Sequen
     for column in numbers:
         digest.update(column[order].astype(">u4"))
     return digest.hexdigest()
-
-
-def save_contents(contents: Contents, folder: Path) -> None:
-    """Writes the contents into the folder."""
-    words = asdict(contents)
-    arrays = {name: value for name, value in words.items() if isinstance(value, np.ndarray)}
-    words = {name: value for name, value in words.items() if name not in arrays}
-    np.savez(folder / _ARRAYS, **arrays)
-    (folder / _WORDS).write_text(json.dumps(words), encoding="ascii")
-
-
-def load_contents(folder: Path) -> Contents:
-    """Returns what `save_contents` wrote; raises OSError, ValueError or KeyError where it is not whole."""
-    words = json.loads((folder / _WORDS).read_text(encoding="ascii"))
-    with np.load(folder / _ARRAYS) as arrays:
-        words.update({name: arrays[name] for name in arrays.files})
-    words["report"] = DataReport.from_json(words["report"])
-    for name in ("parts", "labels", "persons"):
-        words[name] = tuple(words[name])
-    words["bad_images"] = tuple(BadImage(**bad) for bad in words["bad_images"])
-    return Contents(**words)
-
-
-def trained_classes(contents: Contents, trained: Collection[str]) -> Contents:
-    """Returns the contents without the classes that no part to train on has; the report names them.
-
-    Args:
-        trained: the parts to train on. Where there are none of them, all stays.
-    """
-    counts = contents.counts()
-    training = [counts[part] for part in contents.parts if part in trained]
-    lacking = [label for label in contents.labels if training and not any(one[label] for one in training)]
-    if not lacking or len(lacking) == len(contents.labels):
-        return contents
-    kept = tuple(label for label in contents.labels if label not in lacking)
-    is_kept = ~np.isin(contents.label_numbers, [contents.labels.index(label) for label in lacking])
-    for label in lacking:
-        images = sum(one[label] for one in counts.values())
-        contents.report.leave_out(f"as training has none of its class ({label})", images=images)
-    return _chosen(contents, is_kept, kept)
-
-
-def _chosen(contents: Contents, is_kept: np.ndarray, labels: tuple[str, ...]) -> Contents:
-    columns = [contents.labels.index(label) for label in labels]
-    label_numbers, parts = np.searchsorted(columns, contents.label_numbers[is_kept]), contents.parts
-    part_numbers, hashes = contents.part_numbers[is_kept], contents.hashes[is_kept]
-    positions = np.flatnonzero(is_kept)
-    shares = contents.shares
-    if shares is not None:
-        shares = shares[is_kept][:, columns]
-        shares = shares / shares.sum(axis=1, keepdims=True)
-    return replace(
-        contents,
-        labels=labels,
-        names=[contents.names[position] for position in positions],
-        part_numbers=part_numbers,
-        label_numbers=label_numbers,
-        hashes=hashes,
-        deviations=contents.deviations[is_kept],
-        rows=contents.rows[is_kept],
-        fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (labels, parts)),
-        persons=tuple(contents.persons[position] for position in positions) if contents.persons else (),
-        shares=shares,
-        only_trains=None if contents.only_trains is None else contents.only_trains[is_kept],
-    )

@@ -13,15 +13,14 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.cache import CachedImages, cached_images
-from fer_core.data.contents import MORE_IMAGES, TRAINING_PARTS, BadImage, Contents, Source, fingerprint
-from fer_core.data.default_source import find_source
+from fer_core.data.contents import MORE_IMAGES, BadImage, Contents, Source
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
 from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
 from fer_core.labels import known_label
-from fer_core.paths import Paths, expanded
+from fer_core.paths import Paths, expanded, find_source
 
 
 def ignore(text: str) -> None:
@@ -39,7 +38,7 @@ class Split:
     labels: np.ndarray
     hashes: np.ndarray
     channels: int
-    _names: list[str] = field(repr=False)
+    _names: np.ndarray = field(repr=False)
     _pixels: np.ndarray = field(repr=False)
     _rows: np.ndarray = field(repr=False)
     shares: np.ndarray | None = None
@@ -56,26 +55,19 @@ class Split:
         pixels = pixels[..., np.newaxis]
         return pixels if self.channels == 1 else np.repeat(pixels, self.channels, axis=3)
 
-    def part(self, positions: slice) -> "Split":
+    def part(self, positions: slice | np.ndarray) -> "Split":
         """Returns some of the images as a split of their own."""
         chosen = {name: getattr(self, name)[positions] for name in ("labels", "hashes", "_names", "_rows")}
         return replace(self, **chosen, shares=None if self.shares is None else self.shares[positions])
 
     def of_labels(self, numbers: np.ndarray) -> "Split":
         """Returns the images with labels of new numbers, int64 (labels,); those of a label that has -1 are left out."""
-        chosen = np.flatnonzero(numbers[self.labels] >= 0)
-        return replace(
-            self,
-            labels=numbers[self.labels[chosen]],
-            hashes=self.hashes[chosen],
-            _names=[self._names[position] for position in chosen],
-            _rows=self._rows[chosen],
-            shares=None,
-        )
+        chosen = self.part(np.flatnonzero(numbers[self.labels] >= 0))
+        return replace(chosen, labels=numbers[chosen.labels], shares=None)
 
     def names(self, positions: slice | np.ndarray) -> list[str]:
         """Returns the images' names in their source: paths, or lines of a csv."""
-        return [self._names[position] for position in np.arange(len(self))[positions]]
+        return self._names[positions].tolist()
 
 
 @dataclass(frozen=True)
@@ -244,7 +236,7 @@ def _split(images: CachedImages, role: Role, channels: int, titles: dict[str, st
         labels=contents.label_numbers[positions],
         hashes=contents.hashes[positions],
         channels=channels,
-        _names=[contents.names[position] for position in positions],
+        _names=np.array(contents.names, object)[positions],
         _pixels=images.pixels,
         _rows=contents.rows[positions],
         shares=None if contents.shares is None else contents.shares[positions],
@@ -273,13 +265,11 @@ def _with_more_images(
     is_known, is_correction = np.isin(contents.hashes, own.contents.hashes), _corrections(contents, own.contents)
     is_new = ~is_known | is_correction
     added, corrected = int(is_new.sum()), int(is_correction.sum())
-    known = f" {len(contents) - added:,} are left out, as the data has them already." if added < len(contents) else ""
-    known += (
-        f" {corrected:,} of them correct a label of the data, where they are not held out for test."
-        if corrected
-        else ""
-    )
-    note = f"More images: {added:,} of {folder}, for training and validation.{known}"
+    note = f"More images: {added:,} of {folder}, for training and validation."
+    if added < len(contents):
+        note += f" {len(contents) - added:,} are left out, as the data has them already."
+    if corrected:
+        note += f" {corrected:,} of them correct a label of the data, where they are not held out for test."
     if not added:
         return own, (note,)
     joined = _joined(own.contents, contents, is_new, len(own.pixels))
@@ -288,7 +278,7 @@ def _with_more_images(
 
 def _corrections(more: Contents, own: Contents) -> np.ndarray:
     """Returns which images are training images of the data set under another label, and in no other part: bool (n,)."""
-    trains = np.isin(own.part_numbers, [own.parts.index(part) for part in TRAINING_PARTS if part in own.parts])
+    trains = own.trains
     labels = dict(zip(own.hashes[trains].tolist(), own.label_numbers[trains].tolist(), strict=True))
     elsewhere = set(own.hashes[~trains].tolist())
     known = {label: known_label(label, own.labels) for label in more.labels}
@@ -314,29 +304,20 @@ def _check_labels(more: Contents, labels: tuple[str, ...], folder: Path) -> None
 
 
 def _joined(own: Contents, more: Contents, is_new: np.ndarray, own_rows: int) -> Contents:
-    parts = (*own.parts, MORE_IMAGES)
     numbers = np.array([own.labels.index(known_label(label, own.labels)) for label in more.labels], np.int64)
-    added = numbers[more.label_numbers[is_new]]
-    label_numbers = np.concatenate([own.label_numbers, added])
-    part_numbers = np.concatenate([own.part_numbers, np.full(is_new.sum(), len(own.parts), np.int64)])
-    hashes = np.concatenate([own.hashes, more.hashes[is_new]])
+    new = more.taken(np.flatnonzero(is_new))
+    labels, count = numbers[new.label_numbers], len(new)
+    added = {"label_numbers": labels, "part_numbers": np.full(count, len(own.parts)), "rows": new.rows + own_rows}
+    added |= {"hashes": new.hashes, "deviations": new.deviations}
+    if own.shares is not None:
+        added |= {"shares": np.eye(len(own.labels))[labels], "only_trains": np.zeros(count, bool)}
+    detector = own.report.detector or more.report.detector
     return replace(
         own,
-        parts=parts,
-        names=[*own.names, *(more.names[position] for position in np.flatnonzero(is_new))],
-        part_numbers=part_numbers,
-        label_numbers=label_numbers,
-        hashes=hashes,
-        deviations=np.concatenate([own.deviations, more.deviations[is_new]]),
-        rows=np.concatenate([own.rows, more.rows[is_new] + own_rows]),
+        parts=(*own.parts, MORE_IMAGES),
+        names=[*own.names, *new.names],
         bad_images=(*own.bad_images, *more.bad_images),
-        report=replace(
-            own.report,
-            notes=[*own.report.notes, *more.notes],
-            detector=own.report.detector or more.report.detector,
-        ),
-        persons=(*own.persons, *[""] * int(is_new.sum())) if own.persons else (),
-        shares=None if own.shares is None else np.concatenate([own.shares, np.eye(len(own.labels))[added]]),
-        only_trains=None if own.only_trains is None else np.append(own.only_trains, np.zeros(len(added), bool)),
-        fingerprint=fingerprint(hashes, (label_numbers, part_numbers), (own.labels, parts)),
-    )
+        report=replace(own.report, notes=[*own.report.notes, *more.notes], detector=detector),
+        persons=(*own.persons, *[""] * count) if own.persons else (),
+        **{name: np.concatenate([getattr(own, name), column]) for name, column in added.items()},
+    ).fingerprinted()

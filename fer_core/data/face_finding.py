@@ -17,8 +17,7 @@ from fer_core.data.contents import Contents, Picture, Source
 from fer_core.data.face_picture import UnreadablePictureError, gray
 from fer_core.data.report import DataReport
 from fer_core.data.tree import Box
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import common_area, crop_face, find_faces, square_of
+from fer_core.faces.framing import aligned, common_area, crop_face, find_faces, square_of
 from fer_core.paths import Paths
 
 CROP_PIXELS = 128
@@ -65,6 +64,7 @@ class FaceFinder:
     config: TrainConfig = field(repr=False)
     paths: Paths
     one_by_one: bool = False
+    _own: threading.local = field(default_factory=threading.local, init=False, repr=False, compare=False)
 
     @classmethod
     def beside(cls, contents: Contents, config: TrainConfig, paths: Paths) -> "FaceFinder":
@@ -94,34 +94,23 @@ class FaceFinder:
 
         Raises ArtifactError, SourceError, ConfigError where there is no such detector; as opening the source does.
         """
-        detectors = _Detectors(self)
         if self.config.faces != "auto":
-            return Cutter(self, detectors, Decision(self.config.faces))
-        if self.one_by_one:
-            return Cutter(self, detectors, Decision("detect"))
-        return Cutter(self, detectors, _decided(source, detectors))
+            return Cutter(self, Decision(self.config.faces))
+        return Cutter(self, Decision("detect") if self.one_by_one else _decided(source, self))
 
-
-class _Detectors:
-    """A detector for each thread, made when it is first needed: no detector may be used by two."""
-
-    def __init__(self, finder: FaceFinder):
-        self._finder, self._local = finder, threading.local()
-
-    def own(self) -> faces.Detector:
-        """Returns the detector of this thread."""
-        if not hasattr(self._local, "detector"):
-            name, paths = self._finder.config.face_detector, self._finder.paths
-            self._local.detector = faces.make_detector(name, paths=paths, width=faces.PHOTO_WIDTH)
-        return self._local.detector
+    def detector(self) -> faces.Detector:
+        """Returns the detector of this thread, made when it is first needed: no detector may be used by two."""
+        if not hasattr(self._own, "detector"):
+            name = self.config.face_detector
+            self._own.detector = faces.make_detector(name, paths=self.paths, width=faces.PHOTO_WIDTH)
+        return self._own.detector
 
 
 class Cutter:
     """Cuts out the faces of one source's pictures. Threads may share it."""
 
-    def __init__(self, finder: FaceFinder, detectors: _Detectors, decision: Decision):
-        self._config, self._one_by_one = finder.config, finder.one_by_one
-        self._detectors, self._decision = detectors, decision
+    def __init__(self, finder: FaceFinder, decision: Decision):
+        self._finder, self._config, self._decision = finder, finder.config, decision
 
     @property
     def detects(self) -> bool:
@@ -137,22 +126,17 @@ class Cutter:
         whole = pixels if in_colour else picture_gray
         if is_auto and max(picture_gray.shape) <= CROP_PIXELS:
             return CutOut(whole)
-        detector = self._detectors.own()
+        detector = self._finder.detector()
         found = find_faces(pixels, picture_gray, detector)
         if picture.box is not None:
             found = _nearest(found, _in_pixels(picture.box, picture_gray))
         if not found:
-            is_face = self._one_by_one and max(picture_gray.shape) <= _SMALL_PIXELS
+            is_face = self._finder.one_by_one and max(picture_gray.shape) <= _SMALL_PIXELS
             return CutOut(whole if is_face or self._config.without_face == "whole" else None, 0)
         if len(found) > 1 and self._config.several_faces == "leave-out":
             return CutOut(None, len(found))
         if is_auto and _filled(found[0], picture_gray, detector) >= FILLED:
             return CutOut(whole, len(found))
-        return self._cut_out(found, whole, picture_gray, detector)
-
-    def _cut_out(
-        self, found: list[faces.Face], whole: np.ndarray, picture_gray: np.ndarray, detector: faces.Detector
-    ) -> CutOut:
         face = found[0]._replace(roll=None)
         if self._config.align_faces:
             face = aligned(found[0], picture_gray, detector)
@@ -162,7 +146,7 @@ class Cutter:
     def note(self, report: DataReport, found: Mapping[str, CutOut]) -> None:
         """Writes into the report how the faces were found; `found` has each picture that a detector looked at."""
         report.faces, report.faces_missed = self._decision.sentence, []
-        report.detector = self._detectors.own().name if found else ""
+        report.detector = self._finder.detector().name if found else ""
         report.is_aligned = any(one.is_aligned for one in found.values())
         report.without_face = sorted(name for name, one in found.items() if one.found == 0)
         report.several_faces = sorted(name for name, one in found.items() if one.found > 1)
@@ -217,7 +201,7 @@ def _filled(face: faces.Face, picture_gray: np.ndarray, detector: faces.Detector
     return square_of(face.box, detector.framing).width / min(picture_gray.shape)
 
 
-def _decided(source: Source, detectors: _Detectors) -> Decision:
+def _decided(source: Source, finder: FaceFinder) -> Decision:
     """Looks at some pictures, spread over the source. Raises as opening it and making a detector do."""
     small: list[str] = []
     filled: list[float] = []
@@ -235,18 +219,18 @@ def _decided(source: Source, detectors: _Detectors) -> Decision:
             height, width = pixels.shape[:2]
             if max(height, width) <= CROP_PIXELS:
                 small.append(f"{width} x {height}")
-            elif found := find_faces(pixels, gray(pixels), detectors.own()):
-                filled.append(_filled(found[0], gray(pixels), detectors.own()))
-    return _judged(small, filled, looked_at, detectors)
+            elif found := find_faces(pixels, gray(pixels), finder.detector()):
+                filled.append(_filled(found[0], gray(pixels), finder.detector()))
+    return _judged(small, filled, looked_at, finder)
 
 
-def _judged(small: list[str], filled: list[float], looked_at: int, detectors: _Detectors) -> Decision:
+def _judged(small: list[str], filled: list[float], looked_at: int, finder: FaceFinder) -> Decision:
     """Decides by the sizes of small pictures, and by how much their faces fill the larger ones."""
     if len(small) * 2 >= looked_at:
         usual = max(small, key=small.count, default="")
         sentence = f"Faces: the pictures are as small as crops ({usual} pixels), and stay as they are."
         return Decision("given", sentence if usual else "")
-    name, large = detectors.own().name, looked_at - len(small)
+    name, large = finder.detector().name, looked_at - len(small)
     found = f"{name} finds faces in {len(filled):,} of {large:,} pictures looked at"
     if len(filled) * 2 < large:
         return Decision("given", f"Faces: {found}, so all are taken whole; --faces detect takes what is found.")

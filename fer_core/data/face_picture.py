@@ -10,18 +10,7 @@ import struct
 import cv2
 import numpy as np
 
-from fer_core.data.picture_header import (
-    DAMAGE,
-    JPEG,
-    PICTURES_READ,
-    PNG,
-    declared_size,
-    is_webp,
-    jpeg_frame,
-    lacks_heif,
-    opened_by_pillow,
-    pillow_format,
-)
+from fer_core.data import picture_header
 from fer_core.errors import DatasetError
 
 MAX_PIXELS = 100_000_000
@@ -112,14 +101,14 @@ def decode_picture(data: bytes) -> np.ndarray:
         UnreadablePictureError: another format, damaged, cut short, or more than `MAX_PIXELS`.
     """
     _refuse_before_decoding(data)
-    if data.startswith(JPEG) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    if data.startswith(picture_header.JPEG) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
         # The end mark of an embedded thumbnail stands before the scan of the picture itself.
         data = _ended(data)
-    if data.startswith(PNG) and b"IEND" not in data:
+    if data.startswith(picture_header.PNG) and b"IEND" not in data:
         raise UnreadablePictureError("cut short")  # OpenCV fills what is missing and says nothing
     try:
         picture = _decoded(data)
-    except (*DAMAGE, cv2.error):
+    except (*picture_header.DAMAGE, cv2.error):
         picture = None
     if picture is None:
         raise UnreadablePictureError("damaged")
@@ -129,11 +118,11 @@ def decode_picture(data: bytes) -> np.ndarray:
 def _refuse_before_decoding(data: bytes) -> None:
     if not data:
         raise UnreadablePictureError("empty file")
-    if lacks_heif(data):
+    if picture_header.lacks_heif(data):
         raise UnreadablePictureError("HEIC, which needs `pip install pillow-heif`")
-    size = declared_size(data)
+    size = picture_header.declared_size(data)
     if size is None:
-        raise UnreadablePictureError(f"not a {PICTURES_READ} picture, or damaged")
+        raise UnreadablePictureError(f"not a {picture_header.PICTURES_READ} picture, or damaged")
     if size[0] * size[1] > MAX_PIXELS:
         raise UnreadablePictureError(f"{size[0]} x {size[1]} pixels, more than {MAX_PIXELS // 1_000_000} megapixels")
 
@@ -146,7 +135,7 @@ def _ended(data: bytes) -> bytes:
     """
     from PIL import Image
 
-    if data[jpeg_frame(data) + 1] in _ONE_SCAN:
+    if data[picture_header.jpeg_frame(data) + 1] in _ONE_SCAN:
         try:
             one, other = (Image.open(io.BytesIO(data + more * 64 + _JPEG_END)).tobytes() for more in (b"\0", b"\xaa"))
         except (OSError, ValueError):
@@ -157,10 +146,12 @@ def _ended(data: bytes) -> bytes:
 
 
 def _decoded(data: bytes) -> np.ndarray | None:
-    if pillow_format(data):
+    if picture_header.pillow_format(data):
         return _decoded_by_pillow(data)
     # In a BMP a fourth channel is mostly padding of zeros.
-    if (data.startswith(PNG) or is_webp(data)) and (picture := _partly_transparent(data)) is not None:
+    if (data.startswith(picture_header.PNG) or picture_header.is_webp(data)) and (
+        picture := _partly_transparent(data)
+    ) is not None:
         return picture
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
 
@@ -216,7 +207,7 @@ def _decoded_by_pillow(data: bytes) -> np.ndarray | None:
     """Returns the first picture, turned as its EXIF says; None where its values are no 8 or 16 bits."""
     from PIL import ImageOps
 
-    with opened_by_pillow(data) as stored:
+    with picture_header.opened_by_pillow(data) as stored:
         if stored.mode.startswith(_SIXTEEN_BITS):
             return np.asarray(ImageOps.exif_transpose(stored)).astype(np.uint16)
         if stored.mode not in _EIGHT_BITS:

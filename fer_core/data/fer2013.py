@@ -21,9 +21,9 @@ from fer_core.data.folder_names import split_of
 from fer_core.data.report import DataReport
 from fer_core.data.tables import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
-from fer_core.data.votes import MAJORITY, VoteRule, Votes
+from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError
-from fer_core.labels import EMOTIONS, FER2013_LABELS, NUMBERS, USUAL_LABELS, LabelMap, canonical
+from fer_core.labels import EMOTIONS, FER2013_LABELS, NUMBERS, canonical
 from fer_core.paths import checked_status
 
 NAME = "FER-2013"
@@ -55,19 +55,6 @@ _ENOUGH_ROWS, _LEAST_AGREEMENT = 200, 0.4
 """On FER-2013 votes and labels agree on two thirds of the rows; by chance it would be a sixth."""
 
 
-@dataclass(frozen=True)
-class TableReading:
-    """How a table of pixels is read: labels, votes on its rows, and the part of rows that state none."""
-
-    labels: LabelMap = USUAL_LABELS
-    votes: Votes | None = None
-    rule: VoteRule = MAJORITY
-    part: str = ALL_IMAGES
-
-
-_USUAL = TableReading()
-
-
 def fer2013_titles(contents: Contents) -> dict[str, str] | None:
     """Returns what each part of the source is called in FER-2013, or None where it is another data set.
 
@@ -82,7 +69,7 @@ def fer2013_titles(contents: Contents) -> dict[str, str] | None:
 
 
 @contextmanager
-def opened_csv(path: Path, reading: TableReading = _USUAL) -> Iterator[Listing]:
+def opened_csv(path: Path, options: ReadOptions = USUAL) -> Iterator[Listing]:
     """Opens the table and checks its columns. Reading its pictures raises DatasetError at the first wrong row.
 
     It may be compressed by gzip, bzip2 or xz.
@@ -90,7 +77,7 @@ def opened_csv(path: Path, reading: TableReading = _USUAL) -> Iterator[Listing]:
     try:
         checked_status(path)
         with opened_unpacked(path) as stream:
-            yield csv_listing(stream, name=path.name, reading=reading)
+            yield csv_listing(stream, name=path.name, options=options)
     except UNPACKING_ERRORS as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(
@@ -99,29 +86,36 @@ def opened_csv(path: Path, reading: TableReading = _USUAL) -> Iterator[Listing]:
 
 
 def csv_listing(
-    stream: BinaryIO, *, name: str, reading: TableReading = _USUAL, report: DataReport | None = None
+    stream: BinaryIO,
+    *,
+    name: str,
+    part: str = ALL_IMAGES,
+    options: ReadOptions = USUAL,
+    report: DataReport | None = None,
 ) -> Listing:
-    """Returns the images of an open table, which are read row by row.
+    """Returns the images of an open table, read row by row; `part` is that of rows which state none.
 
     Raises:
         DatasetError: columns are missing.
     """
     report = report or DataReport(format="a table of pixels")
-    if reading.votes is not None:
-        if reading.rule.keeps_labels:
-            report.notes.append(reading.rule.sentence())
+    if options.votes is not None:
+        if options.rule.keeps_labels:
+            report.notes.append(options.rule.sentence())
         else:
-            report.votes = reading.rule.sentence()
+            report.votes = options.rule.sentence()
             report.format, report.is_usual = "FER+", False
     lines = rows(stream, name, hint=_COLUMNS_HINT)
     _, header = next(lines, (0, []))
-    table = _Table(name, _column_places(header, name), reading, report)
+    table = _Table(name, _column_places(header, name), part, options, report)
     return Listing(table.pictures(lines), None, report)
 
 
-def pixel_rows(stream: BinaryIO, name: str, reading: TableReading, report: DataReport) -> Iterator[Picture]:
+def pixel_rows(
+    stream: BinaryIO, name: str, part: str, *, options: ReadOptions, report: DataReport
+) -> Iterator[Picture]:
     """Yields the images of an open table, and completes the report meanwhile."""
-    yield from csv_listing(stream, name=name, reading=reading, report=report).pictures
+    yield from csv_listing(stream, name=name, part=part, options=options, report=report).pictures
 
 
 def looks_like_csv(first_bytes: bytes) -> bool:
@@ -155,7 +149,8 @@ def _column_places(header: list[str], name: str) -> dict[str, int]:
 class _Table:
     name: str
     columns: dict[str, int]
-    reading: TableReading
+    part: str
+    options: ReadOptions
     report: DataReport
     agreement: Counter[bool] = field(default_factory=Counter)
 
@@ -169,30 +164,30 @@ class _Table:
             place = f"{self.name}, line {number}"
             if len(row) <= max(self.columns.values()):
                 raise DatasetError(f"{place}: {len(row)} columns, too few.", hint=_COLUMNS_HINT)
-            usage = _part(row[self.columns["usage"]].strip(), place) if "usage" in self.columns else self.reading.part
+            usage = _part(row[self.columns["usage"]].strip(), place) if "usage" in self.columns else self.part
             emotion, pixels = row[self.columns["emotion"]].strip(), row[self.columns["pixels"]]
             label = _label(emotion, place)
-            has_votes = self.reading.votes is not None
+            has_votes = self.options.votes is not None
             found = self._voted(index, label, usage) if has_votes else self._meant(emotion, label)
             if found is not None:
-                name = f"line {number:06}" if self.reading.part == ALL_IMAGES else f"{self.name} line {number:06}"
+                name = f"line {number:06}" if self.part == ALL_IMAGES else f"{self.name} line {number:06}"
                 yield Picture(name, usage, found[0], partial(_pixels, pixels, place), len(pixels), found[1])
 
         self._check_agreement()
 
     def _meant(self, number: str, label: str, known: Known = NOTHING_KNOWN) -> tuple[str, Known] | None:
         """Returns what a label is read as, or None where its class is dropped."""
-        read = self.reading.labels.one(number, label)
+        read = self.options.labels.one(number, label)
         if read != label:
             self.report.read_as[label] = read
         return (read, known) if read else None
 
     def _voted(self, index: int, label: str, usage: str) -> tuple[str, Known] | None:
         """Returns what the votes on a row make of it, or None where it is left out."""
-        found = self.reading.votes.of_row(index)
+        found = self.options.votes.of_row(index)
         if found and "usage" in self.columns and usage != found[0]:
             raise DatasetError(f"{self.name}: row {index + 1} is of {usage}; the votes are on {found[0]}.", hint=_ORDER)
-        voted = self.reading.rule.of(found[1] if found else None, label)
+        voted = self.options.rule.of(found[1] if found else None, label)
         if isinstance(voted, str):
             self.report.leave_out(voted, found[0] if found else usage)
             return None

@@ -48,6 +48,10 @@ _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 _SAY_NOTHING = {"set", "data", "dataset", "images", "image", "img", "imgs", "pictures", "faces", "split", "fer"}
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".names", ".json", ".jsonl", ".xml", ".yaml", ".yml")
 _LABEL_SUFFIXES = (*_TABLE_SUFFIXES, ".npy", ".npz", ".mat", ".pts")
+_LOOKED_INTO = (
+    *(*_TABLE_SUFFIXES, *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES),
+    *(".npy", ".csv.gz", ".csv.bz2", ".csv.xz", ".parquet"),
+)
 _KINDS_OF_PICTURES = {
     *("aligned", "origin", "original", "originals", "augmented", "aug", "cropped", "crop", "raw", "processed"),
     *("gray", "grey", "color", "colour"),
@@ -128,6 +132,11 @@ def is_fer2013_csv(name: str) -> bool:
 def may_be_labels(name: str) -> bool:
     """Returns whether a file could be a list of labels that is worth looking into."""
     return name.lower().endswith(_TABLE_SUFFIXES)
+
+
+def is_looked_into(name: str) -> bool:
+    """Returns whether more than the name of a file counts for a data set: a picture, labels, a table of pixels."""
+    return is_picture(name) or lacks_suffix(name) or name.lower().endswith(_LOOKED_INTO)
 
 
 def split_of(folder: str) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_core.data.cache import Report, cached_images
-from fer_core.data.contents import TRAINING_PARTS, Contents
+from fer_core.data.contents import Contents
 from fer_core.data.dataset import Dataset, ignore
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.sources import labelled_source
@@ -75,7 +75,9 @@ def read_inbox(
     # One picture of one class is enough.
     source = labelled_source(inbox, finder)
     contents = cached_images(source, finder.paths.cache, side=dataset.side, report=report, needs_classes=False).contents
-    labels = _labels(contents, dataset)
+    # What the data calls the class of each image: anger is angry. A class that it has not keeps its name.
+    called = {label: known_label(label, dataset.labels) or label for label in contents.labels}
+    labels = [called[contents.label(position)] for position in range(len(contents))]
     accepted, refused = [], [RefusedImage(bad.name, f"cannot be read: {bad.reason}") for bad in contents.bad_images]
     taken, left_out = set(contents.names), {"no face is found in it": contents.report.without_face}
     left_out["several faces are found in it"] = contents.report.several_faces
@@ -99,12 +101,6 @@ def sentences(found: InboxContents, inbox: Path) -> Iterator[str]:
     yield from (f"Refused: {image.name}: {image.reason}." for image in found.refused)
 
 
-def _labels(contents: Contents, dataset: Dataset) -> list[str]:
-    """Returns what the data calls the class of each image: anger is angry. A class that it has not keeps its name."""
-    known = {label: known_label(label, dataset.labels) or label for label in contents.labels}
-    return [known[contents.label(position)] for position in range(len(contents))]
-
-
 def _objections(contents: Contents, dataset: Dataset, labels: list[str]) -> Iterator[str]:
     """Yields what there is against each image, or ''. `labels` are those of the images.
 
@@ -112,8 +108,7 @@ def _objections(contents: Contents, dataset: Dataset, labels: list[str]) -> Iter
     """
     tested, data = set(dataset.test.hashes.tolist()), dataset.contents
     own = dict(zip(data.hashes.tolist(), data.label_numbers.tolist(), strict=True))
-    trains = np.isin(data.part_numbers, [data.parts.index(part) for part in TRAINING_PARTS if part in data.parts])
-    kept = set(data.hashes[~trains].tolist())
+    kept = set(data.hashes[~data.trains].tolist())
     copies: dict[int, list[int]] = {}
     for position, content in enumerate(contents.hashes.tolist()):
         if labels[position] in dataset.labels:

@@ -9,36 +9,17 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data import formats
 from fer_core.data.contents import Known, Listing, Picture
-from fer_core.data.fer2013 import TableReading, pixel_rows
+from fer_core.data.fer2013 import pixel_rows
 from fer_core.data.formats import ferplus
 from fer_core.data.formats.class_folders import not_read
 from fer_core.data.report import DataReport, folder_around, guessed, listed
 from fer_core.data.tree import Found, Placed, Tree
-from fer_core.data.votes import COLUMNS, MAJORITY, VoteRule, Votes, votes_for
+from fer_core.data.votes import COLUMNS, MAJORITY, ReadOptions, VoteRule, votes_for
 from fer_core.errors import DatasetError
-from fer_core.labels import USUAL_LABELS, LabelMap, label_map
+from fer_core.labels import label_map
 from fer_core.paths import Paths, expanded
 
 Read = Callable[[], np.ndarray]
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How data is read, by the settings."""
-
-    labels: LabelMap = USUAL_LABELS
-    votes: Votes | None = None
-    rule: VoteRule = MAJORITY
-    takes_votes_beside: bool = True
-    key: str = ""
-    """Tells these options apart from others; empty for the usual ones."""
-
-    def table(self, **changes: object) -> TableReading:
-        """Returns how tables of pixels are read."""
-        return TableReading(labels=self.labels, votes=self.votes, rule=self.rule, **changes)
-
-
-USUAL = ReadOptions()
 
 
 def read_options(config: TrainConfig, paths: Paths) -> ReadOptions:
@@ -60,18 +41,26 @@ def settled_labels(config: TrainConfig) -> dict[str, str | None]:
 
 @dataclass
 class Reading:
-    """The pictures of a data set, each with what is known of it; or tables of pixels."""
+    """The pictures of a data set, each with what is known of it; or tables of pixels, name and part of each."""
 
-    placed: list[tuple[Placed, Known]]
-    tables: list[tuple[str, str]]
+    tree: Tree
+    options: ReadOptions
     report: DataReport
-    options: ReadOptions = field(default_factory=ReadOptions)
+    placed: list[tuple[Placed, Known]] = field(default_factory=list)
+    tables: list[tuple[str, str]] = field(default_factory=list)
     read_table: Callable[..., Iterator[Picture]] = pixel_rows
 
-    def pictures(self, reader: Callable[[str], Read]) -> Listing:
-        """Returns the listing; `reader` makes what reads a file."""
+    def listing(self, reader: Callable[[str], Read]) -> Listing:
+        """Returns the images, those of tables one after the other; `reader` makes what reads a file."""
+        if self.tables:
+            return Listing(self._in_tables(), None, self.report)
         made = (self.picture(one, known, reader(one.name)) for one, known in self.placed)
         return Listing(made, len(self.placed), self.report)
+
+    def _in_tables(self) -> Iterator[Picture]:
+        for name, part in self.tables:
+            with self.tree.open(name) as stream:
+                yield from self.read_table(stream, name, part, options=self.options, report=self.report)
 
     @staticmethod
     def picture(one: Placed, known: Known, read: Read, *, held_bytes: int = 0) -> Picture:
@@ -92,32 +81,20 @@ def read_tree(tree: Tree, options: ReadOptions) -> Reading:
     report = DataReport(found.format, is_usual=found.is_usual, notes=list(found.notes))
     root = found.root if found.root is not None else folder_around(one.name for one in found.pictures)
     known = found.left_out.keys() | {one.name for one in found.pictures}
-    unknown = dict.fromkeys(tree.picture_names - known, f"as {found.format} does not have them")
+    unknown = dict.fromkeys(tree.picture_names - known, found.rest or f"as {found.format} does not have them")
     report.leave_all_out(found.left_out | unknown, root)
     report.notes += not_read(name for name in tree.others if name not in known)
     if found.read_table and options.votes is not None:
         raise DatasetError(f"{tree.source}: FER+ votes are not joined to {found.format}.", hint="Leave --votes out.")
     if found.tables:
-        return Reading([], found.tables, report, options, found.read_table or pixel_rows)
+        return Reading(tree, options, report, tables=found.tables, read_table=found.read_table or pixel_rows)
     pictures = _voted(found, options, report)
     meant = options.labels.read(sorted({one.label for one, _ in pictures}))
     report.read_as = {name: label for name, label in meant.items() if name != label}
     named = [_named(one, known, meant) for one, known in pictures if meant[one.label]]
     report.notes = [*guessed({one.label for one, _ in named}), *report.notes]
     named.sort(key=lambda pair: (pair[0].part, pair[0].label, pair[0].name, pair[0].face))
-    return Reading(named, [], report, options)
-
-
-def tables_listing(tree: Tree, reading: Reading) -> Listing:
-    """Returns the images of tables of pixels, one after the other."""
-    return Listing(_in_tables(tree, reading), None, reading.report)
-
-
-def _in_tables(tree: Tree, reading: Reading) -> Iterator[Picture]:
-    for name, part in reading.tables:
-        with tree.open(name) as stream:
-            how = reading.options.table(part=part)
-            yield from reading.read_table(stream, name, how, reading.report)
+    return Reading(tree, options, report, named)
 
 
 def _voted(found: Found, options: ReadOptions, report: DataReport) -> list[tuple[Placed, Known]]:

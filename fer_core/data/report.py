@@ -6,6 +6,7 @@ The same object is printed, saved with the audit and shown on the web page.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -74,12 +75,14 @@ class DataReport:
 
     def sentences(self) -> tuple[str, ...]:
         """Returns what is to be said of it."""
-        said = [] if self.is_usual else [f"Read as {self.format}."]
-        said += [text for text in (self._labels(),) if text]
-        said += [text for text in (self.votes,) if text]
-        said += [self.faces, *self.faces_missed] if self.detector and self.faces else self.faces_missed
-        said += [*self.notes, *(one.sentence() for one in self.left_out)]
-        return tuple(printable(text, kept="") for text in said)
+        renamed = [f"{found} as {label}" for found, label in sorted(self.read_as.items()) if label]
+        dropped = sorted(found for found, label in self.read_as.items() if not label)
+        labels = [f"Labels: {', '.join(renamed)}."] if renamed else []
+        labels += [f"Dropped: {', '.join(dropped)}."] if dropped else []
+        said = ["" if self.is_usual else f"Read as {self.format}.", " ".join(labels), self.votes]
+        said += [self.faces if self.detector else "", *self.faces_missed, *self.notes]
+        said += [one.sentence() for one in self.left_out]
+        return tuple(printable(text, kept="") for text in said if text)
 
     def of_persons(self) -> str:
         """Returns what is known of the people in the pictures."""
@@ -98,20 +101,11 @@ class DataReport:
         """Returns what `asdict` made. Raises TypeError, KeyError."""
         return cls(**values | {"left_out": [LeftOut(**one) for one in values["left_out"]]})
 
-    def _labels(self) -> str:
-        renamed = [f"{found} as {label}" for found, label in sorted(self.read_as.items()) if label]
-        dropped = sorted(found for found, label in self.read_as.items() if not label)
-        said = f"Labels: {', '.join(renamed)}." if renamed else ""
-        return " ".join(filter(None, (said, f"Dropped: {', '.join(dropped)}." if dropped else "")))
-
 
 def folder_in(name: str, root: tuple[str, ...]) -> str:
     """Returns the folder in `root` that a file lies in, or the first one beside it."""
     parts = PurePosixPath(name).parts[:-1]
-    shared = 0
-    while shared < min(len(root), len(parts)) and parts[shared] == root[shared]:
-        shared += 1
-    return "/".join(parts[: shared + 1]) or TOP
+    return "/".join(parts[: len(common_folder([root, parts])) + 1]) or TOP
 
 
 def missing_pictures(lines: int, tables: Iterable[str]) -> list[str]:
@@ -131,12 +125,13 @@ def guessed(labels: Collection[str]) -> list[str]:
 
 def folder_around(names: Iterable[str]) -> tuple[str, ...]:
     """Returns the parts of the folder that all these files lie in."""
-    folders = {PurePosixPath(name).parts[:-1] for name in names}
-    first, last = min(folders, default=()), max(folders, default=())
-    depth = 0
-    while depth < min(len(first), len(last)) and first[depth] == last[depth]:
-        depth += 1
-    return first[:depth]
+    return common_folder({PurePosixPath(name).parts[:-1] for name in names})
+
+
+def common_folder(folders: Collection[tuple[str, ...]]) -> tuple[str, ...]:
+    """Returns the parts that all these folders begin with."""
+    ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
+    return tuple(part for part, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
 
 
 def listed(names: Iterable[str], most: int = 4) -> str:

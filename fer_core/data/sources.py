@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,34 +13,24 @@ from typing import BinaryIO
 import numpy as np
 
 from fer_core.config import TrainConfig
+from fer_core.data import folder_names
 from fer_core.data.archive import file_source, is_text, opener
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Listing, Picture, Source
-from fer_core.data.default_source import SAMPLE_HINT
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
 from fer_core.data.fer2013 import pixel_rows
-from fer_core.data.folder_names import (
-    OTHER_PICTURE_SUFFIXES,
-    TABLE_BYTES_READ,
-    VIDEO_SUFFIXES,
-    is_hidden,
-    is_picture,
-    label_of,
-    lacks_suffix,
-    may_be_labels,
-)
 from fer_core.data.picture_header import HEAD_BYTES
 from fer_core.data.picture_header import is_picture as begins_like_picture
-from fer_core.data.reading import Reading, ReadOptions, read_options, read_tree, tables_listing
+from fer_core.data.reading import Reading, read_options, read_tree
 from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.data.tree import Tree
+from fer_core.data.votes import ReadOptions
 from fer_core.errors import DatasetError, printable
-from fer_core.paths import Paths, checked_status, expanded
+from fer_core.paths import SAMPLE_HINT, Paths, checked_status, expanded
 
 KAGGLE_HANDLE = "msambare/fer2013/versions/1"
 """With its version: the same images for everybody, and a downloaded copy is used without asking the network."""
-TABLES = (".csv.gz", ".csv.bz2", ".csv.xz", ".parquet")
 _DRAWING_SEED = 0
 _MORE_PLACE = "more images"
 """One for all such folders: each retraining has a new one, and the cache of the one before is of no use any more."""
@@ -131,15 +121,10 @@ def _folder_source(folder: Path, options: ReadOptions, *, left_out: Path | None 
     folder = folder.resolve()
     files, folders = _listed(folder, left_out.resolve() if left_out else None)
     # Of other files only the names count, so that a changed README.md decodes nothing again.
-    told_apart = [f"{name}\0{files[name] if _is_looked_into(name) else ''}" for name in sorted(files)]
+    told_apart = [f"{name}\0{files[name] if folder_names.is_looked_into(name) else ''}" for name in sorted(files)]
     identity = _identity([*told_apart, *sorted(folders), options.key])
     opened = partial(_opened, folder, list(files), folders, options)
     return Source(folder.name, str(folder), f"{folder}{options.key}", identity, opened)
-
-
-def _is_looked_into(name: str) -> bool:
-    suffixes = (".npy", *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES, *TABLES)
-    return is_picture(name) or lacks_suffix(name) or may_be_labels(name) or name.lower().endswith(suffixes)
 
 
 def labelled_source(folder: Path, finder: FaceFinder) -> Source:
@@ -156,7 +141,9 @@ def labelled_source(folder: Path, finder: FaceFinder) -> Source:
 
 
 def _is_picture_in(folder: Path, name: str) -> bool:
-    return is_picture(name) or (lacks_suffix(name) and begins_like_picture(_start(folder / name, HEAD_BYTES)))
+    if folder_names.lacks_suffix(name):
+        return begins_like_picture(_start(folder / name, HEAD_BYTES))
+    return folder_names.is_picture(name)
 
 
 def _identity(told_apart: list[str]) -> str:
@@ -172,13 +159,14 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
         here = waiting.pop()
         for entry in _entries(folder / here):
             name = f"{here}/{entry.name}" if here else entry.name
-            if is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
+            if folder_names.is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
                 continue
-            if _is_folder(entry):
+            found = _size_and_time(entry)
+            if found is None:
                 folders.append(name)
                 waiting.append(name)
             else:
-                files[name] = _size_and_time(entry)
+                files[name] = found
     return files, folders
 
 
@@ -198,19 +186,13 @@ def _leads_back(entry: os.DirEntry) -> bool:
     return any(Path(os.path.realpath(around)).is_relative_to(target) for around in Path(entry.path).parents)
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
+def _size_and_time(entry: os.DirEntry) -> str | None:
+    """Returns what tells a file from its next version; None of a folder."""
     try:
-        return entry.is_dir()
-    except OSError:  # links that lead in a circle
-        return False
-
-
-def _size_and_time(entry: os.DirEntry) -> str:
-    try:
-        status = entry.stat()
-    except OSError:
+        status = None if entry.is_dir() else entry.stat()
+    except OSError:  # also links that lead in a circle
         return "unreadable"
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return status and f"{status.st_size} {status.st_mtime_ns}"
 
 
 @contextmanager
@@ -219,19 +201,17 @@ def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOpt
         names,
         folders,
         source=str(folder),
-        read_files=partial(_beginnings, folder),
+        read_files=lambda names, most: ((name, _start(folder / name, most)) for name in names),
         open=lambda name: _opened_file(folder / name),
     )
     reading = read_tree(tree, options)
     pixels = [] if reading.read_table is not pixel_rows else reading.tables
-    nested = [name for name, _ in pixels if not is_text(_start(folder / name, TABLE_BYTES_READ))]
+    nested = [name for name, _ in pixels if not is_text(_start(folder / name, folder_names.TABLE_BYTES_READ))]
     if nested:  # a fer2013.csv that is an archive, or compressed
         with _opened_table(folder / nested[0], reading) as listing:
             yield listing
-    elif reading.tables:
-        yield tables_listing(tree, reading)
     else:
-        yield reading.pictures(lambda name: partial(_read_picture, folder / name))
+        yield reading.listing(lambda name: partial(_read_picture, folder / name))
 
 
 @contextmanager
@@ -256,10 +236,6 @@ def _opened_file(path: Path) -> Iterator[BinaryIO]:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
 
-def _beginnings(folder: Path, names: Collection[str], most: int) -> Iterator[tuple[str, bytes]]:
-    return ((name, _start(folder / name, most)) for name in names)
-
-
 def _start(path: Path, most: int) -> bytes:
     """Returns how a file begins; nothing of one that cannot be read, as it is only looked at beside the pictures."""
     try:
@@ -272,7 +248,7 @@ def _start(path: Path, most: int) -> bytes:
 
 @contextmanager
 def _opened_labelled(folder: Path, names: list[str]) -> Iterator[Listing]:
-    labels = ((name, label_of(name.partition("/")[0], str(folder))) for name in names)
+    labels = ((name, folder_names.label_of(name.partition("/")[0], str(folder))) for name in names)
     pictures = (Picture(name, MORE_IMAGES, label, partial(_read_named, folder, name)) for name, label in labels)
     yield Listing(pictures, len(names))
 

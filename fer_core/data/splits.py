@@ -4,7 +4,9 @@ Byte-identical copies stay on one side. What is held out depends on the images' 
 alone: not on names, order or place. A few more images move few of the others to another side.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -110,13 +112,19 @@ def split_fingerprint(contents: Contents, chosen: Partition) -> str:
 
 def _folded(contents: Contents, whole: Role, fold: str) -> tuple[Role, Role]:
     number, folds = (int(text) for text in fold.split("/"))
-    labels, hashes = contents.label_numbers[whole.positions], contents.hashes[whole.positions]
-    chosen = fold_numbers(labels, hashes, folds, persons=_persons(contents, whole)) == number - 1
-    if contents.only_trains is not None:
-        chosen &= ~contents.only_trains[whole.positions]
+    rest, out = _divided(contents, whole, lambda *columns, **who: fold_numbers(*columns, folds, **who) == number - 1)
     name = " + ".join(whole.parts) or "all images"
-    test = Role(whole.positions[chosen], name=f"fold {number} of {folds} of {name}")
-    return Role(whole.positions[~chosen], whole.parts), test
+    return Role(rest, whole.parts), Role(out, name=f"fold {number} of {folds} of {name}")
+
+
+def _divided(contents: Contents, whole: Role, choose: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the positions of the images that stay, and of those that are chosen and can be scored."""
+    positions = whole.positions
+    persons = [contents.persons[position] for position in positions] if contents.persons else None
+    out = choose(contents.label_numbers[positions], contents.hashes[positions], persons=persons)
+    if contents.only_trains is not None:
+        out &= ~contents.only_trains[positions]
+    return positions[~out], positions[out]
 
 
 def _role(contents: Contents, parts: tuple[str, ...]) -> Role | None:
@@ -142,17 +150,9 @@ def _on_both_sides(contents: Contents, train: Role, test: Role) -> tuple[str, ..
     return (f"{both:,} of the {len(tested):,} persons in test are in training too.",) if both else ()
 
 
-def _persons(contents: Contents, role: Role) -> list[str] | None:
-    return [contents.persons[position] for position in role.positions] if contents.persons else None
-
-
 def _split(whole: Role, contents: Contents, fraction: float, key: str) -> tuple[Role, Role]:
-    labels, hashes = contents.label_numbers[whole.positions], contents.hashes[whole.positions]
-    out = held_out(labels, hashes, fraction=fraction, key=key, persons=_persons(contents, whole))
-    if contents.only_trains is not None:
-        out &= ~contents.only_trains[whole.positions]
-    parts = tuple(part for part in whole.parts if part != ALL_IMAGES)
-    return Role(whole.positions[~out], parts), Role(whole.positions[out])
+    rest, out = _divided(contents, whole, partial(held_out, fraction=fraction, key=key))
+    return Role(rest, tuple(part for part in whole.parts if part != ALL_IMAGES)), Role(out)
 
 
 def _with_more(contents: Contents, train: Role, more: Role, test: Role) -> Role:

@@ -3,6 +3,7 @@
 Formats read no picture. Label files are read within bounds, however large they say they are.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
@@ -11,15 +12,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from fer_core.data.folder_names import (
-    MOST_TABLES_READ,
-    TABLE_BYTES_READ,
-    is_hidden,
-    is_picture,
-    lacks_suffix,
-    may_be_labels,
-    split_of,
-)
+from fer_core.data import folder_names
 from fer_core.data.picture_header import HEAD_BYTES
 from fer_core.data.picture_header import is_picture as begins_like_picture
 from fer_core.errors import DatasetError
@@ -44,6 +37,11 @@ class Box(NamedTuple):
     width: float
     height: float
     in_parts: bool = False
+
+    @classmethod
+    def between(cls, left: float, top: float, right: float, bottom: float) -> "Box":
+        """Returns the box with these ends, in pixels."""
+        return cls(left, top, right - left, bottom - top)
 
 
 @dataclass(frozen=True)
@@ -76,12 +74,20 @@ class Found:
     tables: list[tuple[str, str]] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     """Pictures and tables that are not used, and why."""
+    rest: str = ""
+    """Why the pictures are not used that are in neither."""
     root: tuple[str, ...] | None = None
     """The folder around its pictures, where that is not simply what they have in common."""
     notes: list[str] = field(default_factory=list)
     is_usual: bool = False
     read_table: Callable[..., Iterator] | None = None
     """Yields the pictures in a table of another kind than pixels, of (stream, name, reading, report)."""
+
+
+def faces_of(name: str | PurePosixPath, part: str, faces: Collection[tuple[str, Box]]) -> list[Placed]:
+    """Returns the faces of one picture, each with its label and box; numbered where there are several."""
+    several = len(faces) > 1
+    return [Placed(str(name), part, *face, face=number * several) for number, face in enumerate(faces, start=1)]
 
 
 @dataclass(frozen=True)
@@ -96,34 +102,27 @@ class Tree:
     """Opens one file to be read forwards."""
 
     @classmethod
-    def of(
-        cls,
-        names: Collection[str],
-        folders: Collection[str],
-        *,
-        source: str,
-        read_files: ReadFiles,
-        open: Callable[[str], AbstractContextManager[BinaryIO]],
-    ) -> "Tree":
+    def of(cls, names: Collection[str], folders: Collection[str], *, source: str, **ways: Callable) -> "Tree":
         """Returns the tree of these names, without what is hidden or left behind by systems.
 
-        Raises DatasetError where folders lie in each other without end: each level costs its whole path.
+        `ways` are `read_files` and `open`. Raises DatasetError where folders lie in each other without end: each level
+        costs its whole path.
         """
         if any(name.count("/") > MOST_LEVELS for name in names):
             raise DatasetError(
                 f"{source} has more than {MOST_LEVELS} folders inside of each other.",
                 hint="Give the one with the data.",
             )
-        visible = (tuple(sorted(name for name in some if not is_hidden(name))) for some in (names, folders))
-        return cls(source, *visible, read_files, open)
+        visible = (tuple(sorted(itertools.filterfalse(folder_names.is_hidden, some))) for some in (names, folders))
+        return cls(source, *visible, **ways)
 
     @cached_property
     def pictures(self) -> tuple[PurePosixPath, ...]:
         """The files that are named like pictures; of those without a suffix, what begins like one."""
-        unnamed = [name for name in self.names if lacks_suffix(name)]
+        unnamed = [name for name in self.names if folder_names.lacks_suffix(name)]
         started = self.read_files(unnamed, HEAD_BYTES) if unnamed else ()
         found = {name for name, start in started if begins_like_picture(start)}
-        return tuple(PurePosixPath(name) for name in self.names if is_picture(name) or name in found)
+        return tuple(PurePosixPath(name) for name in self.names if folder_names.is_picture(name) or name in found)
 
     @cached_property
     def others(self) -> tuple[str, ...]:
@@ -137,13 +136,13 @@ class Tree:
         in_folder: Counter[PurePosixPath] = Counter()
         ranked = []
         for path in map(PurePosixPath, self.others):
-            if may_be_labels(path.name) and path.stem not in stems:
+            if folder_names.may_be_labels(path.name) and path.stem not in stems:
                 in_folder[path.parent] += 1
                 is_one_of_many = in_folder[path.parent] > _LISTS_IN_A_FOLDER
                 ranked.append((is_one_of_many, _TABLES_FIRST.get(path.suffix.lower(), 9), len(path.parts), path))
         likely = [path for *_, path in sorted(ranked)]
-        chosen = [str(path) for path in likely[:MOST_TABLES_READ]]
-        read = dict(self.read_files(chosen, TABLE_BYTES_READ)) if chosen else {}
+        chosen = [str(path) for path in likely[: folder_names.MOST_TABLES_READ]]
+        read = dict(self.read_files(chosen, folder_names.TABLE_BYTES_READ)) if chosen else {}
         return {name: read[name] for name in chosen if name in read}
 
     @cached_property
@@ -166,7 +165,7 @@ class Tree:
     def split_around(self, name: str | PurePosixPath) -> str | None:
         """Returns the split that the nearest folder around a file is named after that has such a name."""
         folders = PurePosixPath(name).parts[:-1]
-        return next((split for folder in reversed(folders) if (split := split_of(folder))), None)
+        return next((split for folder in reversed(folders) if (split := folder_names.split_of(folder))), None)
 
     def read(self, names: Collection[str], most: int) -> dict[str, bytes]:
         """Returns the files' contents, of which each may have so many bytes. Raises DatasetError of larger ones."""

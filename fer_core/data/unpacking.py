@@ -4,6 +4,7 @@ An archive is refused where it unpacks to more than a hundred times its size; pi
 """
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -85,11 +86,9 @@ def check_zip(archive: zipfile.ZipFile, path: Path) -> None:
 
 def looks_like_tar(start: bytes) -> bool:
     """Returns whether what begins so (512 bytes) has a tar's header, by its check sum."""
-    try:
-        _parsed(start[: tarfile.BLOCKSIZE])
-    except tarfile.HeaderError:
-        return False
-    return True
+    with contextlib.suppress(tarfile.HeaderError):
+        return bool(_parsed(start[: tarfile.BLOCKSIZE]))
+    return False
 
 
 def tar_members(stream: BinaryIO) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
@@ -116,7 +115,7 @@ def tar_members(stream: BinaryIO) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
             yield info, data
             while data.read(_CHUNK):
                 pass
-            _skip_padding(stream, info.size)
+            stream.read(-info.size % tarfile.BLOCKSIZE)
         block = stream.read(tarfile.BLOCKSIZE)
 
 
@@ -185,7 +184,7 @@ def _extension(stream: BinaryIO, info: tarfile.TarInfo) -> bytes:
     if not 0 <= info.size <= _LONGEST_EXTENSION:
         raise tarfile.ReadError(f"an extended header of {info.size:,} bytes")
     content = io.BufferedReader(_Data(stream, info.size)).read()
-    _skip_padding(stream, info.size)
+    stream.read(-info.size % tarfile.BLOCKSIZE)
     return content
 
 
@@ -206,10 +205,6 @@ def _pax(content: bytes) -> dict[str, str]:
     if not size.isdecimal() or len(size) > _MOST_DIGITS:
         raise tarfile.ReadError("an extended header that is damaged")
     return records
-
-
-def _skip_padding(stream: BinaryIO, size: int) -> None:
-    stream.read(-size % tarfile.BLOCKSIZE)
 
 
 def _text(content: bytes) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.tables import rows
 from fer_core.errors import DatasetError
+from fer_core.labels import USUAL_LABELS, LabelMap
 from fer_core.paths import Paths, checked_status, expanded
 from fer_core.published import Published, fetched
 
@@ -212,6 +213,21 @@ class VoteRule:
 
 
 MAJORITY = VoteRule()
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How data is read, by the settings."""
+
+    labels: LabelMap = USUAL_LABELS
+    votes: Votes | None = None
+    rule: VoteRule = MAJORITY
+    takes_votes_beside: bool = True
+    key: str = ""
+    """Tells these options apart from others; empty for the usual ones."""
+
+
+USUAL = ReadOptions()
 
 
 def _strongest(votes: list[int]) -> list[int] | None:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.calibration import Bin, with_temperature
+from fer_core.evaluation.calibration import Answered, Bin, with_temperature
 from fer_core.evaluation.metrics import Evaluation, precision_recall
-from fer_core.evaluation.risk import Answered
 from fer_core.paths import Paths
 from fer_core.store.files import read_json, write_json
 from fer_core.store.manifest import checked

@@ -9,26 +9,10 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, DatasetError, FerError
+from fer_core.evaluation import calibration, metrics
 from fer_core.evaluation.analysis import Analysis, Calibration, ConfusedPair, WrongFace
-from fer_core.evaluation.calibration import (
-    ENOUGH_IMAGES,
-    error_of,
-    fitted_on,
-    meaning_of,
-    reliability,
-    useful_temperature,
-    with_temperature,
-)
-from fer_core.evaluation.class_matching import class_numbers, classes_not_scored, of_known_classes
-from fer_core.evaluation.metrics import (
-    Evaluation,
-    check_outputs,
-    cross_entropy,
-    evaluate_probabilities,
-    precision_recall,
-    wilson_interval,
-)
-from fer_core.evaluation.risk import answered_at, risk_coverage, thinned
+from fer_core.evaluation.metrics import Evaluation, wilson_interval
+from fer_core.evaluation.predict import NEEDED, class_numbers, classes_not_scored, of_known_classes
 from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles, ignore
@@ -41,8 +25,6 @@ Classify = Callable[["Split"], np.ndarray]
 
 MOST_CONFUSED, MOST_WRONG = 6, 24
 SAME_TEMPERATURE = 0.02  # two temperatures that differ by less give the same percentages
-
-_NEEDED = "The analysis needs the test images: give them with --data PATH."
 
 
 class FoundData(NamedTuple):
@@ -79,18 +61,18 @@ def data_for(
         return FoundData(of_known_classes(dataset, model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
-        return FoundData(None, f"It is not known what {model.name} was trained on. {_NEEDED}")
+        return FoundData(None, f"It is not known what {model.name} was trained on. {NEEDED}")
     names = [name for name in dict.fromkeys((manifest.data_source, manifest.config.data)) if name]
     source = next(filter(_is_there, names), None)
     if source is None:
         named = " ".join(filter(None, (manifest.data_name, f"({names[0]})" if names else "")))
-        return FoundData(None, f"{named} is not here. {_NEEDED}")
+        return FoundData(None, f"{named} is not here. {NEEDED}")
     try:
         class_numbers(model.labels, (dataset := _loaded(model, source, paths, report)).labels)
     except DatasetError as error:
-        return FoundData(None, f"{error} {_NEEDED}")
+        return FoundData(None, f"{error} {NEEDED}")
     if dataset.fingerprint != manifest.data_fingerprint:
-        reason = f"{source} does not hold the images any more that {model.name} was trained on. {_NEEDED}"
+        reason = f"{source} does not hold the images any more that {model.name} was trained on. {NEEDED}"
         return FoundData(None, reason)
     return FoundData(dataset)
 
@@ -103,18 +85,15 @@ def analysis_of(
     That is the analysis, the outputs, float32 (n, classes), and the truth, int64 (n,), as positions in the model's
     labels. Raises DatasetError, ArtifactError as `analyse` does.
     """
-    test, numbers, remark = (
-        dataset.test,
-        class_numbers(model.labels, dataset.labels, may_lack=True),
-        _remark_on(model, dataset),
-    )
+    test, remark = dataset.test, _remark_on(model, dataset)
+    numbers = class_numbers(model.labels, dataset.labels, may_lack=True)
     scores = model.manifest.scores if model.manifest and not remark else None
     remark = " ".join(filter(None, (remark, classes_not_scored(dataset))))
     temperature, temperature_from = _temperature(model, dataset, probabilities, numbers)
     is_copy, compared_with = _copies_in_test(model, dataset)
     outputs, truth = _probabilities(model, test, probabilities), numbers[test.labels]
-    calibrated = with_temperature(outputs, temperature)
-    evaluation = evaluate_probabilities(
+    calibrated = calibration.with_temperature(outputs, temperature)
+    evaluation = metrics.evaluate_probabilities(
         outputs,
         truth,
         label_names=model.labels,
@@ -123,18 +102,22 @@ def analysis_of(
         chosen_on=str((scores or {}).get("chosen_on", "")),
         model_sha256=model.sha256,
     )
-    curves, answered = precision_recall(outputs, truth), risk_coverage(calibrated, truth)
+    curves, answered = metrics.precision_recall(outputs, truth), calibration.risk_coverage(calibrated, truth)
+    wrong, labels = confidently_wrong(calibrated, truth), model.labels
     analysis = Analysis(
         evaluation=evaluation,
         temperature=temperature,
         temperature_from=temperature_from,
         before=_calibration(outputs, truth),
         after=_calibration(calibrated, truth),
-        answered=tuple(thinned(answered)),
-        mostly_right=answered_at(answered),
+        answered=tuple(calibration.thinned(answered)),
+        mostly_right=calibration.answered_at(answered),
         average_precision={label: one.average_precision for label, one in zip(model.labels, curves, strict=True)},
         confused=most_confused(evaluation),
-        confidently_wrong=_wrong_faces(model.labels, test, calibrated, truth),
+        confidently_wrong=tuple(
+            WrongFace(name=name, truth=labels[true], predicted=labels[row.argmax()], confidence=float(row.max()))
+            for name, true, row in zip(test.names(wrong), truth[wrong], calibrated[wrong], strict=True)
+        ),
         compared_with=compared_with,
         remark=remark,
         pixels=model.pixels,
@@ -228,19 +211,11 @@ def _loaded(
     return dataset
 
 
-def _wrong_faces(
-    labels: tuple[str, ...], part: "Split", calibrated: np.ndarray, truth: np.ndarray
-) -> tuple[WrongFace, ...]:
-    positions = confidently_wrong(calibrated, truth)
-    return tuple(
-        WrongFace(name=name, truth=labels[true], predicted=labels[row.argmax()], confidence=float(row.max()))
-        for name, true, row in zip(part.names(positions), truth[positions], calibrated[positions], strict=True)
-    )
-
-
 def _calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
-    bins = reliability(probabilities, truth)
-    return Calibration(error=error_of(bins), loss=cross_entropy(probabilities, truth), bins=tuple(bins))
+    bins = calibration.reliability(probabilities, truth)
+    return Calibration(
+        error=calibration.error_of(bins), loss=metrics.cross_entropy(probabilities, truth), bins=tuple(bins)
+    )
 
 
 def _is_there(name: str) -> bool:
@@ -279,12 +254,14 @@ def _temperature(
         which = "There are no validation images" if part is None else "The validation images are the test images"
         return model.temperature, f"{which}, {own}"
     unseen, caveat = _unseen(model, dataset, part)
-    if unseen.sum() < min(ENOUGH_IMAGES, len(part)):
+    if unseen.sum() < min(calibration.ENOUGH_IMAGES, len(part)):
         return model.temperature, f"{part.name} may be known from training, {own}"
-    value = useful_temperature(_probabilities(model, part, probabilities)[unseen], numbers[part.labels][unseen])
+    value = calibration.useful_temperature(
+        _probabilities(model, part, probabilities)[unseen], numbers[part.labels][unseen]
+    )
     is_same = abs(value - model.temperature) <= SAME_TEMPERATURE
     difference = "" if is_same else f"; readings use {model.temperature:.2f}"
-    return value, f"{fitted_on(value, int(unseen.sum()), f'{part.name}{caveat}')}{difference}."
+    return value, f"{calibration.fitted_on(value, int(unseen.sum()), f'{part.name}{caveat}')}{difference}."
 
 
 def _unseen(model: ModelFiles, dataset: "Dataset", part: "Split") -> tuple[np.ndarray, str]:
@@ -302,8 +279,8 @@ def _unseen(model: ModelFiles, dataset: "Dataset", part: "Split") -> tuple[np.nd
 def _probabilities(model: ModelFiles, part: "Split", probabilities: Classify) -> np.ndarray:
     """Returns the outputs; a model from elsewhere may end without softmax, and its scores look like confidences."""
     outputs = np.asarray(probabilities(part), np.float32)
-    check_outputs(outputs, part.labels, model.labels)
-    if meaning_of(outputs) != "probabilities":
+    metrics.check_outputs(outputs, part.labels, model.labels)
+    if calibration.meaning_of(outputs) != "probabilities":
         sums = outputs.sum(axis=1)
         raise ArtifactError(
             f"The outputs of {model.name} are no probabilities: they are {outputs.min():.2f} to {outputs.max():.2f}, "

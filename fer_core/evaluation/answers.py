@@ -84,10 +84,7 @@ def load_answers(path: Path) -> Answers | None:
         raise ArtifactError(f"{path} cannot be read: {error}.", hint=_HINT) from None
     found = Answers(labels, **arrays)
     shapes = {len(found.truth), len(found.predicted), len(found.hashes), len(found.probabilities)}
-    if len(shapes) > 1 or found.probabilities.shape[1:] != (len(labels),) or _reaches_beyond(found):
+    is_beyond = any(len(part) and part.max() >= len(labels) for part in (found.truth, found.predicted))
+    if len(shapes) > 1 or found.probabilities.shape[1:] != (len(labels),) or is_beyond:
         raise ArtifactError(f"{path} holds no answers of ours.", hint=_HINT)
     return found
-
-
-def _reaches_beyond(found: Answers) -> bool:
-    return any(len(part) and part.max() >= len(found.labels) for part in (found.truth, found.predicted))

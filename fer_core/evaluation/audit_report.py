@@ -1,8 +1,16 @@
-"""Says in the terminal what the audit of a data set found, also at 80 columns."""
+"""What the audit of a data set found: said in the terminal, also at 80 columns, and audit.html, to look at and to tick.
 
+The page is one file that opens from disk and loads nothing. It shows the data set's own pictures, so it is as private
+as these are.
+"""
+
+import base64
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fer_core.evaluation.report import add_row, plain_table, say
 
@@ -11,9 +19,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fer_core.data.audit import Audit, SharedImages
+    from fer_core.data.dataset import Dataset
+    from fer_core.evaluation.suspicious import SuspiciousLabel
 
 FIRST_NAMES = 3
 """So many images are named; audit.json has them all."""
+MOST_SHOWN = 300
+"""Cards of a section; the files beside the page have all."""
 
 
 def print_audit(console: "Console", audit: "Audit") -> None:
@@ -35,10 +47,8 @@ def print_audit(console: "Console", audit: "Audit") -> None:
 
 def _near_duplicates_sentence(audit: "Audit", pair: "SharedImages") -> str:
     names = {near.name for near in audit.near_duplicates if (near.part, near.other) == (pair.part, pair.other)}
-    look = "looks" if len(names) == 1 else "look"
-    return f"{len(names):,} more {look} like one of {pair.other} (resized, lightened or watermarked anew)." * bool(
-        names
-    )
+    how_many = f"{len(names):,} more {'looks' if len(names) == 1 else 'look'} like one of {pair.other}"
+    return f"{how_many} (resized, lightened or watermarked anew)." if names else ""
 
 
 def _audit_table(audit: "Audit") -> "Table":
@@ -66,3 +76,48 @@ def _named_images(what: str, names: Sequence[str]) -> str:
         return f"No image is {what}."
     first = ", ".join(names[:FIRST_NAMES]) + (" …" if len(names) > FIRST_NAMES else "")
     return f"{len(names):,} {'image is' if len(names) == 1 else 'images are'} {what}: {first}"
+
+
+def audit_page(audit: "Audit", dataset: "Dataset", suspicious: "Sequence[SuspiciousLabel] | None") -> str:
+    """Returns the page as HTML: suspicious labels, contradictions, near-duplicates, each with its pictures.
+
+    Then the pictures in which no face was found, or several; of those that are left out, only the names.
+
+    Ticked pictures are saved by the page as a list for `--exclude`; those of the test images cannot be ticked.
+
+    Args:
+        suspicious: the most suspicious first; None if labels were not audited.
+    """
+    import cv2
+    import jinja2
+
+    contents = dataset.contents
+    position = {name: number for number, name in enumerate(contents.names)}
+
+    def picture(name: str) -> str:
+        row = contents.rows[position[name]]
+        pixels = np.asarray(dataset.pixels[row : row + 1])[0]
+        png = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[:, :, ::-1])[1]
+        return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+    trained = {
+        name for split in (dataset.train, dataset.validation or dataset.train) for name in split.names(slice(None))
+    }
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"picture": picture, "percent": "{:.0%}".format, "count": "{:,}".format}
+    template = Path(__file__).with_name("audit.html.jinja").read_text(encoding="utf-8")
+    conflicting = [group for part in audit.parts for group in part.conflicting]
+    return environment.from_string(template).render(
+        audit=audit,
+        suspicious=suspicious,
+        conflicting=conflicting,
+        faces={
+            "Pictures without a face": audit.report.without_face,
+            "Pictures with several faces": audit.report.several_faces,
+        },
+        labels={name: contents.label(number) for name, number in position.items()},
+        trained=trained - set(dataset.test.names(slice(None))),
+        most=MOST_SHOWN,
+    )

@@ -11,8 +11,7 @@ import numpy as np
 
 from fer_core import faces
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.class_matching import class_numbers
-from fer_core.evaluation.predict import predict, predict_side_by_side
+from fer_core.evaluation.predict import class_numbers, predict, predict_side_by_side
 from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.architecture import in_range
@@ -89,7 +88,7 @@ def export_model(
         raise ArtifactError("No format is named.", hint=f"Give --format with some of {', '.join(FORMATS)}.")
     folder = export_folder(model, paths)
     folder.mkdir(parents=True, exist_ok=True)
-    network, images = load_model(model.model), _images(model, dataset)
+    network, images = load_model(model.model), _Images(model, dataset)
     truth = None if dataset is None else class_numbers(model.labels, dataset.labels)[dataset.test.labels]
     expected = predict(network, images)
     files = []
@@ -108,10 +107,13 @@ def export_model(
 
 
 class _Images:
-    """A split in the range of values that the model takes."""
+    """Test images, or pictures of random numbers, in the range of values that the model takes."""
 
-    def __init__(self, images: Callable[[Any], np.ndarray], count: int, model: ModelFiles):
-        self._images, self._count, self._pixels = images, count, model.pixels
+    def __init__(self, model: ModelFiles, dataset: "Dataset | None"):
+        shape = (_PROBES, model.side, model.side, model.channels)
+        noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        self._images = dataset.test.images if dataset else noise.__getitem__
+        self._count, self._pixels = len(dataset.test) if dataset else _PROBES, model.pixels
 
     def __len__(self) -> int:
         return self._count
@@ -119,14 +121,6 @@ class _Images:
     def images(self, which: Any) -> np.ndarray:
         """Returns float32 (n, side, side, channels)."""
         return in_range(self._images(which), self._pixels).astype(np.float32)
-
-
-def _images(model: ModelFiles, dataset: "Dataset | None") -> _Images:
-    if dataset is not None:
-        return _Images(dataset.test.images, len(dataset.test), model)
-    shape = (_PROBES, model.side, model.side, model.channels)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return _Images(noise.__getitem__, _PROBES, model)
 
 
 def _accuracy(answers: np.ndarray, truth: np.ndarray | None) -> float | None:

@@ -8,17 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fer_core.evaluation import metrics
 from fer_core.evaluation.calibration import expected_calibration_error
-from fer_core.evaluation.metrics import (
-    RESAMPLES,
-    Interval,
-    confusion_matrix,
-    difference_interval,
-    macro_f1_interval,
-    resampled_scores,
-    summary,
-    wilson_interval,
-)
+from fer_core.evaluation.metrics import Interval, wilson_interval
 
 ENOUGH_DIFFERENT = 6
 """Images that the two answer differently. Five that all speak for one of them are chance in 6 % of cases (sign test),
@@ -94,7 +86,7 @@ def judge(
         "recall": {label: recall._asdict() for label, recall in zip(labels, found.recall, strict=True)},
         "calibration_error": {"champion": errors[0], "challenger": errors[1]},
         "limits": limits._asdict(),
-        "resamples": RESAMPLES,
+        "resamples": metrics.RESAMPLES,
         "images": len(truth),
         "seed": seed,
     }
@@ -118,10 +110,10 @@ def compare(
     shape = (classes, classes, classes)
     cells, counts = np.unique(np.ravel_multi_index((truth, champion, challenger), shape), return_counts=True)
     truths, *guesses = np.unravel_index(cells, shape)
-    drawn = np.random.default_rng(seed).multinomial(len(truth), counts / len(truth), size=RESAMPLES)
+    drawn = np.random.default_rng(seed).multinomial(len(truth), counts / len(truth), size=metrics.RESAMPLES)
     # The first row is what was seen, so that it is scored in the same way as what was drawn.
     rows = np.concatenate([counts[np.newaxis], drawn]).astype(np.float64)
-    first, second = (resampled_scores(rows, truths, of_model, classes) for of_model in guesses)
+    first, second = (metrics.resampled_scores(rows, truths, of_model, classes) for of_model in guesses)
     outside = (1 - confidence) / 2
     low, high = np.quantile((second - first)[1:], (outside, 1 - outside), axis=0)
     differences = [
@@ -143,15 +135,17 @@ def _intervals_where_alike(
     By place: 0 for macro F1, 1 and the class's number for a recall.
     """
     is_different = np.bincount(truth[champion != challenger], minlength=classes)
-    matrices = [confusion_matrix(truth, predictions, classes) for predictions in (challenger, champion)]
+    matrices = [metrics.confusion_matrix(truth, predictions, classes) for predictions in (challenger, champion)]
     intervals = {}
     if is_different.sum() < ENOUGH_DIFFERENT:
-        scores = ((summary(one).macro_f1, macro_f1_interval(one, confidence=confidence)) for one in matrices)
-        intervals[0] = difference_interval(*scores)
+        scores = (
+            (metrics.summary(one).macro_f1, metrics.macro_f1_interval(one, confidence=confidence)) for one in matrices
+        )
+        intervals[0] = metrics.difference_interval(*scores)
     for number in np.flatnonzero(is_different < ENOUGH_DIFFERENT):
         found = [(int(one[number, number]), int(one[number].sum())) for one in matrices]
         shares = ((right / max(images, 1), wilson_interval(right, images, confidence)) for right, images in found)
-        intervals[1 + int(number)] = difference_interval(*shares)
+        intervals[1 + int(number)] = metrics.difference_interval(*shares)
     return intervals
 
 

@@ -67,17 +67,11 @@ def card_text(card: ModelCard) -> str:
     text = Path(__file__).with_name("model_card.md.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"percent": _percent, "interval": _interval, "count": "{:,}".format}
-    values = card._asdict() | {"evaluation": card.analysis.evaluation, "arguments": _arguments, "limits": LIMITS}
-    values |= {"sure": sure_sentence(card.analysis)}
-    licence = licence_of(card.manifest.data_name)
-    return environment.from_string(text).render(values, licence=licence, int8_interval=_int8_interval(card))
-
-
-def _int8_interval(card: ModelCard) -> Interval | None:
-    if card.manifest.int8 is None:
-        return None
-    images = card.analysis.evaluation.images
-    return wilson_interval(round(card.manifest.int8.accuracy * images), images)
+    evaluation, int8, licence = card.analysis.evaluation, card.manifest.int8, licence_of(card.manifest.data_name)
+    right, images = round(int8.accuracy * evaluation.images) if int8 else 0, evaluation.images
+    values = card._asdict() | {"evaluation": evaluation, "arguments": _arguments, "limits": LIMITS, "licence": licence}
+    values |= {"sure": sure_sentence(card.analysis), "int8_interval": int8 and wilson_interval(right, images)}
+    return environment.from_string(text).render(values)
 
 
 def _arguments(manifest: Manifest, teachers: Sequence[str] = ()) -> str:

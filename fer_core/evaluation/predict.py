@@ -1,4 +1,9 @@
-"""Asks a model about many images: Keras in batches of one size (one compiled step), small runtimes side by side."""
+"""Asks a model about many images: Keras in batches of one size (one compiled step), small runtimes side by side.
+
+About fixed views of them too (itself, mirrored, moved by a few pixels): what a teacher is asked about once, and what
+several answers to one picture are averaged over. And which class of the data is which output: by name, also where the
+names differ or one side lacks some.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,14 +12,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core.data.views import view
+from fer_core.errors import DatasetError
+from fer_core.labels import known_label, normalized
 
 if TYPE_CHECKING:
     import keras
 
-    from fer_core.data.dataset import Split
+    from fer_core.data.dataset import Dataset, Split
+    from fer_core.store.model_files import ModelFiles
 
 BATCH = 256
+_SHIFTS = ((0, 0), (-2, -2), (2, 2), (2, -2), (-2, 2), (0, -3), (0, 3), (3, 0), (-3, 0))
+"""Down and across, in pixels of a picture of side 48."""
+_SIDE = 48
+
+VIEWS_FORMAT = 1
+"""Raised whenever a number means another view: what was said of the old ones is asked anew."""
+
+MOST_VIEWS = 2 * len(_SHIFTS)
+_FEWEST_CLASSES = 2
+NEEDED = "The analysis needs the test images: give them with --data PATH."
 
 
 def predict(model: "keras.Model", split: "Split", *, devices: int = 1) -> np.ndarray:
@@ -28,12 +45,14 @@ def predict(model: "keras.Model", split: "Split", *, devices: int = 1) -> np.nda
     return np.concatenate(answers)
 
 
-def predict_side_by_side(classifiers: Sequence[Callable[[np.ndarray], np.ndarray]], split: "Split") -> np.ndarray:
+def predict_side_by_side(
+    classifiers: Sequence[Callable[[np.ndarray], np.ndarray]], split: "Split | np.ndarray"
+) -> np.ndarray:
     """Returns probabilities, float32 (images, labels), in the order of the split; each classifier has its own thread.
 
     Args:
         classifiers: of one model, e.g. `[LiteRTModel(path).probabilities for _ in range(cores)]`; each takes uint8
-            (n, side, side, channels).
+            (n, side, side, channels). split: or its images.
     """
     shares = [share for share in np.array_split(np.arange(len(split)), len(classifiers)) if len(share)]
     with ThreadPoolExecutor(len(classifiers)) as pool:
@@ -47,6 +66,87 @@ def over_views(classify: Callable[[np.ndarray], np.ndarray], count: int) -> Call
     return lambda images: np.mean([classify(view(images, number)) for number in range(count)], axis=0)
 
 
-def _share(split: "Split", ask: Callable[[np.ndarray], np.ndarray], positions: np.ndarray) -> np.ndarray:
+def view(images: np.ndarray, number: int) -> np.ndarray:
+    """Returns one view of each picture: 0 is itself, 1 its mirror image, then both for each of the shifts.
+
+    Args:
+        images: (n, side, side, channels); the edge is repeated where a shift leaves it.
+        number: 0 to MOST_VIEWS - 1.
+    """
+    down, across = (round(pixels * images.shape[1] / _SIDE) for pixels in _SHIFTS[number // 2])
+    moved = _moved(images, down, across) if down or across else images
+    return moved[:, :, ::-1] if number % 2 else moved
+
+
+def views_in_turn(images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Returns for each picture the view with its own number, int (n,)."""
+    turned = images.copy()
+    for number in np.unique(numbers):
+        turned[numbers == number] = view(images[numbers == number], int(number))
+    return turned
+
+
+def class_numbers(model_labels: tuple[str, ...], data_labels: tuple[str, ...], *, may_lack: bool = False) -> np.ndarray:
+    """Returns, for each class of the data, which output of the model it is: int64 (classes,).
+
+    By name, never by position: a model from elsewhere may have the order of FER-2013's csv, data here is alphabetical.
+    Anger is angry here too. Raises DatasetError where they are not the same classes.
+
+    Args:
+        may_lack: the data may lack classes of the model, which are not measured then.
+    """
+    outputs = _outputs(model_labels)
+    names = {label: known_label(label, outputs) for label in data_labels}
+    unknown = ", ".join(label for label, name in names.items() if name is None)
+    unused = "" if may_lack else ", ".join(label for label in outputs if label not in names.values())
+    found = [f"the model does not know {unknown}"] if unknown else []
+    found += [f"the data does not have {unused}"] if unused else []
+    if found:
+        raise DatasetError(
+            f"Data and model do not have the same classes: {' and '.join(found)}.",
+            hint="Give --data with the classes that the model was trained on, or its own --labels FILE.",
+        )
+    return np.array([outputs[names[label]] for label in data_labels], np.int64)
+
+
+def of_known_classes(dataset: "Dataset", model: "ModelFiles") -> "Dataset":
+    """Returns the images of the classes that the model knows. Raises DatasetError where these are fewer than two."""
+    outputs = _outputs(model.labels)
+    known = [label for label in dataset.labels if known_label(label, outputs) is not None]
+    if len(known) < _FEWEST_CLASSES:
+        class_numbers(model.labels, dataset.labels)  # says which differ
+    scored = dataset.of_classes(known)
+    if not len(scored.test):
+        raise DatasetError(f"{dataset.name} has no test image of a class that {model.name} knows.", hint=NEEDED)
+    return scored
+
+
+def classes_not_scored(dataset: "Dataset") -> str:
+    """Returns a sentence on the classes of the data that the model does not know; '' if it knows all."""
+    lacking = [label for label in dataset.contents.labels if label not in dataset.labels]
+    if not lacking:
+        return ""
+    images = sum(sum(part[label] for label in lacking) for part in dataset.contents.counts().values())
+    return f"Left out of the score, as the model does not know them: {', '.join(lacking)} ({images:,} images in all)."
+
+
+def _share(split: "Split | np.ndarray", ask: Callable, positions: np.ndarray) -> np.ndarray:
+    images = split.__getitem__ if isinstance(split, np.ndarray) else split.images
     parts = np.array_split(positions, -(-len(positions) // BATCH))
-    return np.concatenate([ask(split.images(part)) for part in parts])
+    return np.concatenate([ask(images(part)) for part in parts])
+
+
+def _moved(images: np.ndarray, down: int, across: int) -> np.ndarray:
+    room = max(abs(down), abs(across))
+    wider = np.pad(images, [(0, 0), (room, room), (room, room), (0, 0)], mode="edge")
+    side = images.shape[1]
+    return wider[:, room - down : room - down + side, room - across : room - across + side]
+
+
+def _outputs(model_labels: tuple[str, ...]) -> dict[str, int]:
+    outputs = {normalized(label): number for number, label in enumerate(model_labels)}
+    if len(outputs) < len(model_labels):
+        raise DatasetError(
+            f"The model has a label twice: {', '.join(model_labels)}.", hint="Give its own --labels FILE."
+        )
+    return outputs

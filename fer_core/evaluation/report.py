@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core.errors import printable
+from fer_core.evaluation.calibration import RIGHT
 from fer_core.evaluation.metrics import Evaluation, difference_interval, wilson_interval
-from fer_core.evaluation.risk import RIGHT
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,6 @@
 a face detector would. Strengths are fixed, and nothing is drawn at random."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from fer_core.data.dataset import Split
 from fer_core.data.face_picture import network_input
+from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.faces import Box, Detector
 from fer_core.faces.framing import common_area, crop_face
 
@@ -20,7 +20,7 @@ Classify = Callable[[np.ndarray], np.ndarray]
 
 COUNTED = ("scale", "shift", "rotation", "blur", "gamma", "JPEG")
 """What the mean loss is taken over. The others take away what an emotion is seen by, and stand apart."""
-_ENLARGED, _MARGIN, _BATCH = 4, 0.5, 256
+_ENLARGED, _MARGIN = 4, 0.5
 _SAME_FACE = 0.25
 """A box that shares less with the picture is something else in it."""
 
@@ -50,10 +50,6 @@ def _as_jpeg(face: np.ndarray) -> np.ndarray:
     return cv2.imdecode(cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], cv2.IMREAD_GRAYSCALE)
 
 
-def _small(face: np.ndarray) -> np.ndarray:
-    return cv2.resize(cv2.resize(face, (24, 24), interpolation=cv2.INTER_AREA), face.shape)
-
-
 def _covered(*, rows: tuple[float, float] = (0, 1), columns: tuple[float, float] = (0, 1)) -> Change:
     def change(face: np.ndarray) -> np.ndarray:
         (top, bottom), (left, right) = ([round(len(face) * part) for part in parts] for parts in (rows, columns))
@@ -76,7 +72,9 @@ CONDITIONS: dict[str, dict[str, Change]] = {
     "blur": {"sigma 1 of 48 pixels": _blurred},
     "gamma": {"0.5": _with_gamma(0.5), "2": _with_gamma(2)},
     "JPEG": {"quality 30": _as_jpeg},
-    "small face": {"24 pixels": _small},
+    "small face": {
+        "24 pixels": lambda face: cv2.resize(cv2.resize(face, (24, 24), interpolation=cv2.INTER_AREA), face.shape)
+    },
     "half covered": {
         "upper": _covered(rows=(0, 0.5)),
         "lower": _covered(rows=(0.5, 1)),
@@ -124,24 +122,12 @@ def mean_loss(table: pd.DataFrame) -> float:
 
 def _row(condition: str, strength: str, right: np.ndarray, before: np.ndarray) -> dict[str, object]:
     lost = 100 * (before.astype(float) - right)
-    return {
-        "condition": condition,
-        "strength": strength,
-        "images": len(right),
-        "accuracy": right.mean(),
-        "lost": lost.mean(),
-        "margin": 1.96 * lost.std() / np.sqrt(len(lost)),
-    }
+    found = {"condition": condition, "strength": strength, "images": len(right), "accuracy": right.mean()}
+    return found | {"lost": lost.mean(), "margin": 1.96 * lost.std() / np.sqrt(len(lost))}
 
 
 def _right(classifiers: Sequence[Classify], images: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    def right(classify: Classify, positions: np.ndarray) -> np.ndarray:
-        batches = np.array_split(positions, -(-len(positions) // _BATCH))
-        return np.concatenate([classify(images[batch]).argmax(axis=1) == truth[batch] for batch in batches])
-
-    shares = [share for share in np.array_split(np.arange(len(images)), len(classifiers)) if len(share)]
-    with ThreadPoolExecutor(len(shares)) as pool:
-        return np.concatenate(list(pool.map(right, classifiers, shares)))
+    return predict_side_by_side(classifiers, images).argmax(axis=1) == truth
 
 
 def _with_channels(faces: Sequence[np.ndarray], channels: int) -> np.ndarray:

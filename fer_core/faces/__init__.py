@@ -70,7 +70,7 @@ class Detector(Protocol):
 
 def names() -> tuple[str, ...]:
     """Returns the names of all detectors; 'auto' is none of them."""
-    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"aligning", "framing"}))
+    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"framing"}))
 
 
 def framings() -> dict[str, dict[str, float]]:

@@ -1,6 +1,7 @@
 """The smaller picture that a detector looks at and the way back to the frame; and from its box to the network's crop.
 
-The crop is not scaled: that comes after.
+The crop is not scaled: that comes after. How far a face is turned is measured by its eyes; training and live reading
+undo it in the same way.
 """
 
 import math
@@ -19,6 +20,13 @@ _LARGEST_CROP = 4
 """In longer sides of the frame. A larger crop would show repeated edges alone, and could ask for any memory."""
 _REPEATED_EDGE = cv2.BORDER_REPLICATE | cv2.BORDER_ISOLATED
 
+_LOOKS = 2
+"""YuNet puts the eyes nearer to a level line than they are: of images of FER-2013 turned by 30 degrees, the middle
+error is 11 degrees after one look and 4 after a second one at the face turned back; by 15 degrees, 4 and 1."""
+_SIDE = 224
+"""Of the picture of the face alone that is looked at. In smaller ones the eyes hardly follow the turn: of a face that
+is 90 pixels wide, turned by 30 degrees, 3 are seen."""
+
 
 @dataclass(frozen=True)
 class Framing:
@@ -31,6 +39,9 @@ class Framing:
     scale: float
     right: float = 0.0
     down: float = 0.0
+
+
+_AROUND = Framing(scale=1.1)
 
 
 def square_of(box: Box, framing: Framing, *, roll: float = 0.0) -> Box:
@@ -159,3 +170,24 @@ def find_faces(picture: np.ndarray, picture_gray: np.ndarray, detector: Detector
     """
     has_colour = picture.ndim == 3 and picture.shape[2] == 3  # transparent parts are the same gray in both
     return detector.find(picture if has_colour else picture_gray)
+
+
+def aligned(face: Face, frame_gray: np.ndarray, detector: Detector) -> Face:
+    """Returns the face with a `roll` that is measured nearby; as it is where the detector finds no eyes.
+
+    Args:
+        face: as the detector found it.
+        frame_gray: uint8 (height, width), in which it was found.
+    """
+    if face.roll is None:
+        return face
+    roll = 0.0
+    for _ in range(_LOOKS):
+        around = crop_face(frame_gray, face.box, framing=_AROUND, roll=roll)
+        shrinks = len(around) > _SIDE
+        near = cv2.resize(around, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        found = detector.find(near)
+        if not found:
+            break
+        roll += found[0].roll
+    return face._replace(roll=roll)

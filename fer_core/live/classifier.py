@@ -13,11 +13,9 @@ import numpy as np
 
 from fer_core.data.face_picture import network_input
 from fer_core.errors import ArtifactError, FerError
-from fer_core.evaluation.calibration import as_probabilities, meaning_of, with_temperature
-from fer_core.evaluation.prior import divided, with_prior
+from fer_core.evaluation.calibration import as_probabilities, divided, meaning_of, with_prior, with_temperature
 from fer_core.faces import Detector, Face
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import Framing, crop_face, find_faces
+from fer_core.faces.framing import Framing, aligned, crop_face, find_faces
 from fer_core.paths import Paths
 from fer_core.resources import limit_memory, memory_bytes
 from fer_core.store.architecture import in_range

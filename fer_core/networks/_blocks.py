@@ -73,18 +73,38 @@ def residual(
     return activated(layers.Add()([x, short]), activation)
 
 
-def stage(
-    features: keras.KerasTensor, filters: int, blocks: int, strides: int, *, drops: Sequence[float] = (), **settings
-) -> keras.KerasTensor:
-    """Returns the features after some residual blocks, the first of which has the strides.
+def residual_network(
+    name: str,
+    stages: Sequence[tuple[int, int, int]],
+    *,
+    labels: tuple[str, ...],
+    side: int,
+    channels: int,
+    stem: int,
+    dropout: float,
+    stem_strides: int = 2,
+    head: int = 0,
+    stochastic_depth: float = 0.0,
+    **settings,
+) -> keras.Model:
+    """Returns a stem, stages of residual blocks (arXiv 1512.03385), a 1x1 convolution, global pooling, softmax.
 
     Args:
-        drops: of stochastic depth, one for each block. settings: those of `residual`.
+        stages: filters, blocks, and strides of the first block of each. settings: those of `residual`.
+        head: filters of the 1x1 convolution; 0: there is none.
+        stochastic_depth: how often training leaves the last block out; earlier ones less, the first never.
     """
-    for place in range(blocks):
-        drop = drops[place] if drops else 0.0
-        features = residual(features, filters, strides=1 if place else strides, drop=drop, **settings)
-    return features
+    activation, pixels = settings.get("activation", "relu"), gray_input(side, channels)
+    x = convolved(unit_range(pixels), stem, strides=stem_strides, activation=activation)
+    last = max(sum(blocks for _, blocks, _ in stages) - 1, 1)
+    strides = [(filters, 1 if block else first) for filters, blocks, first in stages for block in range(blocks)]
+    for place, (filters, stride) in enumerate(strides):
+        x = residual(x, filters, strides=stride, drop=stochastic_depth * place / last, **settings)
+    if head:
+        x = layers.Conv2D(head, 1, use_bias=False, kernel_initializer="he_normal")(x)
+        x = activated(layers.BatchNormalization(momentum=0.9)(x), activation)
+    x = layers.Dropout(dropout)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(pixels, probabilities(x, labels), name=name)
 
 
 def squeezed(features: keras.KerasTensor, ratio: int) -> keras.KerasTensor:

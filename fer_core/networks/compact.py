@@ -19,17 +19,9 @@ class Options(Settings):
 
 
 def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int):
-    """Returns a stem of stride 2, one residual block a stage (arXiv 1512.03385), global average pooling, softmax."""
-    import keras
-    from keras import layers
+    """Returns a stem of stride 2, one residual block a stage, global average pooling, softmax."""
+    from fer_core.networks._blocks import residual_network
 
-    from fer_core.networks import _blocks
-
-    pixels = _blocks.gray_input(side, channels)
-    x = _blocks.unit_range(pixels)
-    x = _blocks.convolved(x, options.stem, strides=2)
-    for stage, filters in enumerate(options.filters):
-        x = _blocks.residual(x, filters, strides=1 if stage == 0 else 2)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(options.dropout)(x)
-    return keras.Model(pixels, _blocks.probabilities(x, labels), name="compact")
+    stages = [(filters, 1, 2 if place else 1) for place, filters in enumerate(options.filters)]
+    own = options.model_dump(exclude={"filters"})
+    return residual_network("compact", stages, labels=labels, side=side, channels=channels, **own)

@@ -46,23 +46,9 @@ class Options(Settings):
 
 
 def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int):
-    """Returns a stem, stages of residual blocks (arXiv 1512.03385), a 1x1 convolution, global pooling, softmax."""
-    import keras
-    from keras import layers
+    """Returns a stem, stages of residual blocks, a 1x1 convolution, global average pooling, softmax."""
+    from fer_core.networks._blocks import residual_network
 
-    from fer_core.networks import _blocks
-
-    pixels = _blocks.gray_input(side, channels)
-    x = _blocks.unit_range(pixels)
-    x = _blocks.convolved(x, options.stem, strides=options.stem_strides, activation=options.activation)
-    blocks, settings = sum(options.blocks), {"activation": options.activation, "squeeze": options.squeeze}
-    drops = [options.stochastic_depth * block / max(blocks - 1, 1) for block in range(blocks)]
-    for stage in zip(options.filters, options.blocks, options.strides, strict=True):
-        x = _blocks.stage(x, *stage, drops=drops[-blocks:], **settings)
-        blocks -= stage[1]
-    if options.head:
-        x = layers.Conv2D(options.head, 1, use_bias=False, kernel_initializer="he_normal")(x)
-        x = _blocks.activated(layers.BatchNormalization(momentum=0.9)(x), options.activation)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(options.dropout)(x)
-    return keras.Model(pixels, _blocks.probabilities(x, labels), name="resnet")
+    stages = list(zip(options.filters, options.blocks, options.strides, strict=True))
+    own = options.model_dump(exclude={"filters", "blocks", "strides"})
+    return residual_network("resnet", stages, labels=labels, side=side, channels=channels, **own)

@@ -25,18 +25,10 @@ class Options(Settings):
 
 
 def build(options: Options, *, labels: tuple[str, ...], side: int, channels: int):
-    """Returns a stem of stride 2, stages of residual blocks (arXiv 1512.03385), global average pooling, softmax."""
-    import keras
-    from keras import layers
+    """Returns a stem of stride 2, stages of residual blocks, global average pooling, softmax."""
+    from fer_core.networks._blocks import residual_network
 
-    from fer_core.networks import _blocks
-
-    pixels = _blocks.gray_input(side, channels)
-    x = _blocks.unit_range(pixels)
-    x = _blocks.convolved(x, options.stem, strides=2)
     strides = [1, *[2] * (len(options.filters) - 1)]
-    for stage in zip(options.filters, options.blocks, strides, strict=True):
-        x = _blocks.stage(x, *stage, squeeze=options.squeeze)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(options.dropout)(x)
-    return keras.Model(pixels, _blocks.probabilities(x, labels), name="tiny")
+    stages = list(zip(options.filters, options.blocks, strides, strict=True))
+    own = options.model_dump(exclude={"filters", "blocks"})
+    return residual_network("tiny", stages, labels=labels, side=side, channels=channels, **own)

@@ -16,12 +16,11 @@ import numpy as np
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset, settled_detector
-from fer_core.data.default_source import find_source
 from fer_core.data.face_finding import FaceFinder
 from fer_core.data.inbox import InboxContents, read_inbox, sentences
 from fer_core.errors import DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
-from fer_core.paths import Paths, expanded
+from fer_core.paths import Paths, expanded, find_source
 from fer_core.resources import sync
 from fer_core.store.files import full_disk_named, temporary_beside, write_json
 from fer_core.store.model_files import ModelFiles, find_model

@@ -15,9 +15,9 @@ from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import ArtifactError, DatasetError
 from fer_core.evaluation.analysis_data import training_hashes
 from fer_core.evaluation.calibration import with_temperature
-from fer_core.evaluation.class_matching import class_numbers
 from fer_core.evaluation.gate import Limits, Verdict, judge
 from fer_core.evaluation.metrics import Evaluation, confusion_matrix, summary
+from fer_core.evaluation.predict import class_numbers
 from fer_core.locks import file_lock
 from fer_core.paths import Paths
 from fer_core.store.files import Clock, plain, read_json, utc_now, utc_text, write_json

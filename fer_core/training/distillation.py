@@ -14,11 +14,10 @@ import numpy as np
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split
-from fer_core.data.views import FORMAT, view
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.evaluation.analysis_data import saved_hashes
 from fer_core.evaluation.calibration import with_temperature
-from fer_core.evaluation.predict import BATCH
+from fer_core.evaluation.predict import BATCH, VIEWS_FORMAT, view
 from fer_core.paths import Paths
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, replacing
@@ -131,7 +130,7 @@ def cached_soft_labels(config: TrainConfig, dataset: Dataset, paths: Paths) -> n
 
     train, views = dataset.train, config.teacher_views
     hashes = [file_sha256(path) for path in _files(config, paths)]
-    parts = [FORMAT, _KIND, views, train.images(slice(0, 1)).shape[1:], keras.backend.backend(), hashes]
+    parts = [VIEWS_FORMAT, _KIND, views, train.images(slice(0, 1)).shape[1:], keras.backend.backend(), hashes]
     digest = hashlib.sha256(repr(parts).encode())
     digest.update(np.ascontiguousarray(train.hashes).tobytes())
     path = paths.cache / "lessons" / f"{digest.hexdigest()[:24]}.npy"

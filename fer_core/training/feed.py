@@ -12,8 +12,8 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.augment import strength
 from fer_core.data.dataset import Split
-from fer_core.data.views import views_in_turn
 from fer_core.errors import ConfigError
+from fer_core.evaluation.predict import views_in_turn
 from fer_core.training.distillation import softened_labels
 
 _MIXUP_STREAM, _MIRROR_STREAM, _VIEW_STREAM, _VOTE_STREAM = 1, 2, 3, 4

@@ -16,15 +16,17 @@ from fer_core.evaluation.answers import save_answers
 from fer_core.evaluation.calibration import (
     ENOUGH_IMAGES,
     MANY_IMAGES,
+    answered_at,
     fitted_on,
+    prior_of,
+    risk_coverage,
+    useful_power,
     useful_temperature,
     with_temperature,
 )
 from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict, predict_side_by_side
-from fer_core.evaluation.prior import prior_of, useful_power
-from fer_core.evaluation.risk import answered_at, risk_coverage
 from fer_core.store.artifacts import load_model, save_architecture, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json

@@ -21,7 +21,7 @@ _OF_THE_SPLIT = (
 """With other ones, the images that test could be others than those of the model in use."""
 _MIRRORING = ("flip", "alternating_flip")
 _MOST_VIEWS_MOVED = 0.04
-"""Of a teacher's fixed views (`fer_core.data.views`), by two of 48 pixels."""
+"""Of a teacher's fixed views (`fer_core.evaluation.predict`), by two of 48 pixels."""
 _DECIDED_HERE = {name: f"Give {name} itself." for name in ("data", "init_from", "seed")} | {
     "more_images": "The images of the inbox are added by themselves.",
     "score_test": "A retraining is judged on the test images.",

@@ -1,10 +1,9 @@
-"""What cameras and hands do to a picture, and its fixed views. The warp and the light are tested with the training."""
+"""What cameras and hands do to a picture. The warp and the light are tested with the training."""
 
 import numpy as np
 import pytest
 
 from fer_core.data.augment import as_seen_by_a_camera, erased
-from fer_core.data.views import MOST_VIEWS, view, views_in_turn
 
 NEVER, ALWAYS = 1.0, -1.0
 """Draws that are above and below every probability."""
@@ -54,24 +53,3 @@ def test_erasing_paints_one_rectangle_of_2_to_20_percent_in_one_gray(pictures):
         rows, columns = mask.any(axis=1), mask.any(axis=0)
         assert mask[np.ix_(rows, columns)].all()
         assert 0.01 < mask.mean() < 0.25
-
-
-def test_views_are_the_picture_its_mirror_image_and_both_moved_with_the_edge_repeated(pictures):
-    np.testing.assert_array_equal(view(pictures, 0), pictures)
-    np.testing.assert_array_equal(view(pictures, 1), pictures[:, :, ::-1])
-    np.testing.assert_array_equal(view(pictures, 4)[:, 2:, 2:], pictures[:, :-2, :-2])
-    np.testing.assert_array_equal(view(pictures, 4)[:, 0, 2:], pictures[:, 0, :-2])
-    np.testing.assert_array_equal(view(pictures, 5), view(pictures, 4)[:, :, ::-1])
-    assert len({view(pictures, number).tobytes() for number in range(MOST_VIEWS)}) == MOST_VIEWS
-
-
-def test_a_picture_twice_as_large_is_moved_twice_as_far(pictures):
-    large = np.repeat(np.repeat(pictures, 2, axis=1), 2, axis=2)
-    np.testing.assert_array_equal(view(large, 4)[:, ::2, ::2], view(pictures, 4))
-
-
-def test_each_picture_gets_the_view_of_its_number(pictures):
-    numbers = np.arange(len(pictures)) % 8
-    turned = views_in_turn(pictures, numbers)
-    for place, number in enumerate(numbers):
-        np.testing.assert_array_equal(turned[place], view(pictures, number)[place])

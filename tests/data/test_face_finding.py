@@ -13,13 +13,12 @@ from fer_core.config import TrainConfig
 from fer_core.data.audit import audit
 from fer_core.data.contents import Picture, UnreadableImagesError
 from fer_core.data.dataset import Dataset, settled_detector
-from fer_core.data.face_finding import CutOut, Cutter, Decision, FaceFinder, _Detectors
+from fer_core.data.face_finding import CutOut, Cutter, Decision, FaceFinder
 from fer_core.data.face_picture import network_input
 from fer_core.data.inbox import read_inbox
 from fer_core.data.tree import Box
 from fer_core.errors import ArtifactError
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import crop_face
+from fer_core.faces.framing import aligned, crop_face
 from tests.photographs import EMOTIONS, photograph, save_photographs, written
 
 
@@ -145,8 +144,7 @@ def cutter(paths) -> Callable[..., Cutter]:
     """Returns cutter(how, **settings)."""
 
     def made(how: str, **settings) -> Cutter:
-        finder = FaceFinder(TrainConfig(**settings), paths)
-        return Cutter(finder, _Detectors(finder), Decision(how))
+        return Cutter(FaceFinder(TrainConfig(**settings), paths), Decision(how))
 
     return made
 

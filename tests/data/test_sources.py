@@ -13,11 +13,11 @@ from fer_core.cli.train import parse
 from fer_core.config import TrainConfig
 from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.dataset import load_dataset
-from fer_core.data.default_source import find_source
 from fer_core.data.face_picture import UnreadablePictureError
 from fer_core.data.sources import KAGGLE_HANDLE
 from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.live.sources import read_picture
+from fer_core.paths import find_source
 from fer_core.store.files import read_json
 
 SAMPLE_HINT = "python train_emotion_model.py --data sample"

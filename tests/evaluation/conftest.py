@@ -67,6 +67,13 @@ def drawn(load_drawn) -> Dataset:
     return load_drawn()
 
 
+def scores_by_hand(truth: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Returns macro F1 and the recall of each class, all of which there are images of."""
+    table = np.bincount(classes * truth + predictions, minlength=classes**2).reshape(classes, classes)
+    right, of_truth, predicted = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    return np.array([np.mean(2 * right / (of_truth + predicted)), *right / of_truth])
+
+
 def all_texts(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text"))]
 

@@ -10,7 +10,7 @@ from fer_core.data.dataset import load_dataset
 from fer_core.errors import ArtifactError, ConfigError, DatasetError
 from fer_core.evaluation.analysis_data import analysis_of, data_for
 from fer_core.evaluation.calibration import expected_calibration_error, fit_temperature, with_temperature
-from fer_core.evaluation.class_matching import class_numbers
+from fer_core.evaluation.predict import class_numbers
 from fer_core.labels import FER2013_CSV_ORDER
 from fer_core.store.model_files import find_model
 from tests.evaluation.conftest import LABELS, drawn_answers

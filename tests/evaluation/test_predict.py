@@ -5,8 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fer_core.data.views import view
-from fer_core.evaluation.predict import over_views, predict_side_by_side
+from fer_core.evaluation.predict import MOST_VIEWS, over_views, predict_side_by_side, view, views_in_turn
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).uniform(0, 255, (64, 48, 48, 1)).astype(np.float32)
 
 
 class Split(SimpleNamespace):
@@ -44,3 +48,24 @@ def test_answers_over_views_are_the_mean_over_the_picture_its_mirror_image_and_m
     np.testing.assert_array_equal(seen, [view(images, number) for number in range(4)])
     np.testing.assert_allclose(answers, np.mean([pictures[:, :2, 0, 0] for pictures in seen], axis=0))
     assert over_views(classify, 1) is classify
+
+
+def test_views_are_the_picture_its_mirror_image_and_both_moved_with_the_edge_repeated(pictures):
+    np.testing.assert_array_equal(view(pictures, 0), pictures)
+    np.testing.assert_array_equal(view(pictures, 1), pictures[:, :, ::-1])
+    np.testing.assert_array_equal(view(pictures, 4)[:, 2:, 2:], pictures[:, :-2, :-2])
+    np.testing.assert_array_equal(view(pictures, 4)[:, 0, 2:], pictures[:, 0, :-2])
+    np.testing.assert_array_equal(view(pictures, 5), view(pictures, 4)[:, :, ::-1])
+    assert len({view(pictures, number).tobytes() for number in range(MOST_VIEWS)}) == MOST_VIEWS
+
+
+def test_a_picture_twice_as_large_is_moved_twice_as_far(pictures):
+    large = np.repeat(np.repeat(pictures, 2, axis=1), 2, axis=2)
+    np.testing.assert_array_equal(view(large, 4)[:, ::2, ::2], view(pictures, 4))
+
+
+def test_each_picture_gets_the_view_of_its_number(pictures):
+    numbers = np.arange(len(pictures)) % 8
+    turned = views_in_turn(pictures, numbers)
+    for place, number in enumerate(numbers):
+        np.testing.assert_array_equal(turned[place], view(pictures, number)[place])

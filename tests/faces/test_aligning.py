@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from fer_core.faces import Box, Face
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import Framing, crop_face, square_of
+from fer_core.faces.framing import Framing, aligned, crop_face, square_of
 
 
 def turned(picture: np.ndarray, degrees: float) -> np.ndarray:

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_core.evaluation.calibration import as_probabilities, with_temperature
-from fer_core.evaluation.prior import divided
+from fer_core.evaluation.calibration import as_probabilities, divided, with_temperature
 from fer_core.faces import Box, Face
 from fer_core.faces.framing import Framing, square_of
 from fer_core.live.prediction import ShownLabel

@@ -12,8 +12,7 @@ import pytest
 
 from fer_core.data.face_picture import network_input
 from fer_core.errors import ConfigError
-from fer_core.faces.aligning import aligned
-from fer_core.faces.framing import crop_face
+from fer_core.faces.framing import aligned, crop_face
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import EmotionPredictor
 from fer_core.live.predictor import LivePredictor

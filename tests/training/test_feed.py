@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.data.views import view
+from fer_core.evaluation.predict import view
 from fer_core.training.feed import TrainingBatches, draw_mixture, one_hot, steps_per_epoch
 
 WEIGHTS = np.linspace(0.5, 2, 7, dtype=np.float32)

@@ -43,7 +43,7 @@ def _by_files(tree: Tree, files: list[str]) -> Found | None:
         number = numbers.pop((path.parent.parent, path.stem), None)
         _put(path, number, tree.split_around(path) or ALL_IMAGES, box=None, into=(placed, left_out))
     notes = [f"Annotations of pictures that are not there: {len(numbers):,}."] if numbers else []
-    return Found("AffectNet", placed, left_out=left_out, notes=notes) if placed else None
+    return Found("AffectNet", placed, left_out=left_out, notes=notes)
 
 
 def _number(content: bytes) -> str | None:
@@ -68,8 +68,7 @@ def _end(path: PurePosixPath) -> tuple[str, ...]:
 
 def _by_tables(tree: Tree, tables: dict[str, list[str]]) -> Found | None:
     by_end = {_end(path): path for path in tree.pictures}
-    placed, left_out = [], {str(path): "as no table names them" for path in tree.pictures}
-    missing = 0
+    placed, left_out, missing = [], {}, 0
     for table, header in tables.items():
         places = [header.index(column) for column in (_PATH, "expression")]
         box_places = [header.index(column) for column in _BOX if column in header]
@@ -84,7 +83,8 @@ def _by_tables(tree: Tree, tables: dict[str, list[str]]) -> Found | None:
                 box = _box([row[place] for place in box_places])
                 _put(path, row[places[1]], part, box=box, into=(placed, left_out))
     notes = [f"{missing:,} pictures that the tables name are not there."] if missing else []
-    return Found("AffectNet (csv with boxes)", placed, left_out=left_out, notes=notes) if placed else None
+    rest = "as no table names them"
+    return Found("AffectNet (csv with boxes)", placed, left_out=left_out, rest=rest, notes=notes)
 
 
 def _put(

@@ -27,11 +27,10 @@ def recognise(tree: Tree) -> Found | None:
     read = tree.read(list(files), _MOST_BYTES)
     labels = {files[name]: label for name, content in read.items() if (label := _label(content))}
     sequences: dict[str, list[PurePosixPath]] = defaultdict(list)
-    left_out = {str(path): "as their sequence has no label" for path in tree.pictures}
     for path in tree.pictures:
         if match := _FRAME.fullmatch(path.stem):
             sequences[match[1].upper()].append(path)
-    placed = []
+    placed, left_out = [], {}
     for sequence in sequences.keys() & labels.keys():
         frames = sorted(sequences[sequence], key=lambda path: path.stem)
         left_out |= {str(path): "as they lie between the first and the peak of a sequence" for path in frames}
@@ -42,7 +41,8 @@ def recognise(tree: Tree) -> Found | None:
         placed += [Placed(str(path), ALL_IMAGES, label, person=person) for path, label in chosen.items()]
     for one in placed:
         del left_out[one.name]
-    return Found("CK+ (last three frames of a sequence; its first as neutral)", placed, left_out=left_out)
+    what = "CK+ (last three frames of a sequence; its first as neutral)"
+    return Found(what, placed, left_out=left_out, rest="as their sequence has no label")
 
 
 def _label(content: bytes) -> str | None:

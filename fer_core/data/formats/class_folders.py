@@ -9,20 +9,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from fer_core.data import folder_names
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.folder_names import (
-    OTHER_PICTURE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    InClass,
-    check_emotions,
-    label_of,
-    persons_in,
-    says_a_kind,
-    split_in,
-    split_of,
-)
+from fer_core.data.folder_names import InClass, split_of
 from fer_core.data.picture_header import PICTURES_READ
-from fer_core.data.report import TOP, folder_in, listed
+from fer_core.data.report import TOP, common_folder, folder_in, listed
 from fer_core.data.tree import Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion
@@ -63,25 +54,15 @@ def recognise(tree: Tree) -> Found:
         raise DatasetError(f"{tree.source} holds no pictures{_but(tree.others)}.", hint=_hint_for(tree.others))
     found = _find_data_set(tree.pictures, tree.source)
     notes = [*filter(None, (found.note,)), *_empty_folders(found, tree)]
-    check_emotions(found.pictures, tree.others, source=tree.source, beginnings=tree.beginnings)
+    folder_names.check_emotions(found.pictures, tree.others, source=tree.source, beginnings=tree.beginnings)
     paths = [one.path for one in found.pictures]
-    persons = persons_in(paths) or [""] * len(paths)
-    placed = [
-        Placed(
-            str(one.path), one.split if found.has_splits else ALL_IMAGES, label_of(one.folder, tree.source), person=who
-        )
-        for one, who in zip(found.pictures, persons, strict=True)
-    ]
-    inside = {picture.name for picture in placed}
-    outside = [path for path in tree.pictures if str(path) not in inside]
-    return Found(
-        "class folders",
-        placed,
-        left_out=_reasons(found, outside),
-        root=found.root,
-        notes=notes,
-        is_usual=True,
-    )
+    placed = []
+    for one, who in zip(found.pictures, folder_names.persons_in(paths) or [""] * len(paths), strict=True):
+        part = one.split if found.has_splits else ALL_IMAGES
+        placed.append(Placed(str(one.path), part, folder_names.label_of(one.folder, tree.source), person=who))
+    used = set(paths)
+    outside = _reasons(found, [path for path in tree.pictures if path not in used])
+    return Found("class folders", placed, left_out=outside, root=found.root, notes=notes, is_usual=True)
 
 
 def _find_data_set(pictures: Sequence[PurePosixPath], source: str) -> DataSet:
@@ -128,7 +109,7 @@ def _named_splits(pictures: Sequence[PurePosixPath]) -> DataSet | None:
     """Returns splits whose folders have more words in their names: Train_Aligned_Faces beside Val_Aligned_Faces."""
     first = ((path, next((n for n, name in enumerate(path.parts[:-1]) if is_emotion(name)), 0)) for path in pictures)
     places = {path: place for path, place in first if place}
-    splits = {path.parts[:place]: split_in(path.parts[place - 1]) for path, place in places.items()}
+    splits = {path.parts[:place]: folder_names.split_in(path.parts[place - 1]) for path, place in places.items()}
     roots, names = {folder[:-1] for folder in splits}, {*splits.values()}
     if len(roots) != 1 or "train" not in names or None in names or not 1 < len(names) == len(splits):
         return None
@@ -143,14 +124,18 @@ def _with_sibling(found: DataSet, pictures: Sequence[PurePosixPath]) -> DataSet:
     siblings: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
     for path in pictures:
         name = path.parts[depth]
-        if len(path.parts) > depth + 2 and split_in(name) not in splits and not says_a_kind(name):
+        if (
+            len(path.parts) > depth + 2
+            and folder_names.split_in(name) not in splits
+            and not folder_names.says_a_kind(name)
+        ):
             siblings[name].append(path)
     same = {name: paths for name, paths in siblings.items() if {path.parts[depth + 1] for path in paths} == classes}
     missing = [split for split in ("test", "validation") if split not in splits]
     if "train" not in splits or len(classes) < 2 or len(same) != 1 or not missing:
         return found
     ((name, paths),) = same.items()
-    split = split_in(name) or missing[0]
+    split = folder_names.split_in(name) or missing[0]
     more = [InClass(path, depth + 1, split) for path in paths]
     note = f"Guessed: {name} is the {split} split, as it has the class folders of training."
     return DataSet(found.root, True, [*found.pictures, *more], note)
@@ -177,11 +162,7 @@ def _class_root(folders: Sequence[Folder], source: str) -> Folder:
     found = _only(known or [root for root, names in siblings.items() if len(names) > 1], (), source)
     if found is not None:
         return found
-    first, last = min(folders), max(folders)  # the folder around all of them
-    depth = 0
-    while depth < min(len(first), len(last)) - 1 and first[depth] == last[depth]:
-        depth += 1
-    return first[:depth]
+    return common_folder([folder[:-1] for folder in folders])  # the folder around all of them
 
 
 def _stray(counts: Counter[Folder]) -> set[Folder]:
@@ -260,7 +241,11 @@ def _reasons(found: DataSet, outside: Sequence[PurePosixPath]) -> dict[str, str]
 
 def not_read(others: Iterable[str]) -> list[str]:
     """Returns a sentence on the pictures among these files that are of kinds which are not read, if there are some."""
-    unread = [name for name in others if name.lower().endswith(OTHER_PICTURE_SUFFIXES + VIDEO_SUFFIXES)]
+    unread = [
+        name
+        for name in others
+        if name.lower().endswith(folder_names.OTHER_PICTURE_SUFFIXES + folder_names.VIDEO_SUFFIXES)
+    ]
     if not unread:
         return []
     is_heic = any(name.lower().endswith((".heic", ".heif")) for name in unread)

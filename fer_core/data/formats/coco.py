@@ -1,13 +1,12 @@
 """COCO: a JSON file with images, categories, and annotations that have a box [left, top, width, height] in pixels."""
 
 import json
-from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_in
-from fer_core.data.tree import MOST_LABEL_BYTES, Box, Found, Placed, Tree
+from fer_core.data.tree import MOST_LABEL_BYTES, Box, Found, Placed, Tree, faces_of
 from fer_core.errors import DatasetError
 from fer_core.labels import normalized
 from fer_core.resources import memory_bytes
@@ -34,11 +33,9 @@ def recognise(tree: Tree) -> Found | None:
             raise DatasetError(
                 f"{tree.source}: {name} is no COCO file: {type(error).__name__}: {error}.", hint="Export it again."
             ) from None
-    used = {one.name for one in placed}
-    left_out = {str(path): "as no face is marked in them" for path in tree.pictures if str(path) not in used}
     missing = annotations - len(placed)
     notes = [f"Annotations without a box, or a picture that is there: {missing:,}."] if missing else []
-    return Found("COCO with boxes", placed, left_out=left_out, notes=notes) if placed else None
+    return Found("COCO with boxes", placed, rest="as no face is marked in them", notes=notes)
 
 
 def _is_marked(start: bytes, name: str) -> bool:
@@ -48,17 +45,13 @@ def _is_marked(start: bytes, name: str) -> bool:
 def _faces(tree: Tree, file: PurePosixPath, content: dict[str, Any]) -> list[Placed]:
     labels = {one["id"]: normalized(str(one["name"])) for one in content["categories"]}
     paths = {one["id"]: _path(tree, file, str(one["file_name"])) for one in content["images"]}
-    faces = Counter(one["image_id"] for one in content["annotations"])
-    seen: Counter[Any] = Counter()
-    placed = []
+    faces: dict[str, list[tuple[str, Box]]] = {}
     for one in content["annotations"]:
         path, box = paths.get(one["image_id"]), [float(value) for value in one.get("bbox") or ()]
-        if path is None or len(box) != _BOX_VALUES:
-            continue
-        seen[one["image_id"]] += 1
-        number = seen[one["image_id"]] if faces[one["image_id"]] > 1 else 0
-        placed.append(Placed(path, _part(tree, path, file), labels[one["category_id"]], Box(*box), face=number))
-    return placed
+        if path is not None and len(box) == _BOX_VALUES:
+            faces.setdefault(path, []).append((labels[one["category_id"]], Box(*box)))
+    parts = {path: tree.split_around(path) or split_in(file.stem) or ALL_IMAGES for path in faces}
+    return [placed for path, found in faces.items() for placed in faces_of(path, parts[path], found)]
 
 
 def _path(tree: Tree, file: PurePosixPath, name: str) -> str | None:
@@ -72,7 +65,3 @@ def _path(tree: Tree, file: PurePosixPath, name: str) -> str | None:
     of_split = [path for path in found if split and split == tree.split_around(path)]
     found = of_split or found
     return str(found[0]) if len(found) == 1 else None
-
-
-def _part(tree: Tree, path: str, file: PurePosixPath) -> str:
-    return tree.split_around(path) or split_in(file.stem) or ALL_IMAGES

@@ -30,9 +30,7 @@ def recognise(tree: Tree) -> Found | None:
             missing += 1
             continue
         name = str(paths[0])
-        top, left, right, bottom = map(float, (top, left, right, bottom))
         faces[name] += 1
-        box = Box(left, top, right - left, bottom - top)
+        box = Box.between(float(left), float(top), float(right), float(bottom))
         placed.append(Placed(name, ALL_IMAGES, _LABELS[label], box, face=faces[name]))
-    left_out = {str(path): f"as {table} has no face of them" for path in tree.pictures if not faces[str(path)]}
-    return Found("ExpW", placed, left_out=left_out, notes=missing_pictures(missing, [table])) if placed else None
+    return Found("ExpW", placed, rest=f"as {table} has no face of them", notes=missing_pictures(missing, [table]))

@@ -14,12 +14,11 @@ from fer_core.data.votes import COLUMNS, Votes, is_named_by_row, is_votes_header
 
 _FORMAT = "FER+"
 _BOX = re.compile(r"\(?\s*(\d{1,6}),\s*(\d{1,6}),\s*(\d{1,6}),\s*(\d{1,6})\s*\)?")
-_NOT_LISTED = "as label.csv has no votes on them"
 
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the pictures with their votes."""
-    tables = [name for name, start in tree.beginnings.items() if _is_label_table(start)]
+    tables = [name for name, start in tree.beginnings.items() if _is_label_table(first_rows(start))]
     if not tables:
         return None
     placed: list[Placed] = []
@@ -32,11 +31,11 @@ def recognise(tree: Tree) -> Found | None:
             if len(paths) != 1 or not _is_label_row(row):
                 missing += number > 0 or _is_label_row(row)  # the first line may be a header
                 continue
-            box = _box(row[1]) if len(row) > 1 + len(COLUMNS) else None
+            ends = _BOX.fullmatch(row[1]) if len(row) > 1 + len(COLUMNS) else None
+            box = ends and Box.between(*map(int, ends.groups()))
             placed.append(Placed(str(paths[0]), part, "", box, votes=tuple(map(int, row[-len(COLUMNS) :]))))
-    used = {one.name for one in placed}
-    left_out = {name: _NOT_LISTED for name in tree.picture_names if name not in used}
-    return Found(_FORMAT, placed, left_out=left_out, notes=missing_pictures(missing, tables)) if placed else None
+    rest = "as label.csv has no votes on them"
+    return Found(_FORMAT, placed, rest=rest, notes=missing_pictures(missing, tables))
 
 
 def votes_beside(tree: Tree) -> Votes | None:
@@ -52,13 +51,11 @@ def by_names(tree: Tree) -> Found | None:
     named = [path for path in tree.pictures if is_named_by_row(path)]
     if not named or len(named) < len(tree.pictures) / 2:
         return None
-    used = set(named)
-    left_out = {str(path): "as their names say no row of FER-2013" for path in tree.pictures if path not in used}
-    return Found(_FORMAT, [Placed(str(path), ALL_IMAGES, "") for path in named], left_out=left_out)
+    placed = [Placed(str(path), ALL_IMAGES, "") for path in named]
+    return Found(_FORMAT, placed, rest="as their names say no row of FER-2013")
 
 
-def _is_label_table(start: bytes) -> bool:
-    found = first_rows(start)
+def _is_label_table(found: list[list[str]]) -> bool:
     found = found[1:] if len(found) > 1 and not _is_label_row(found[0]) else found  # a header
     return bool(found) and sum(map(_is_label_row, found)) >= 0.9 * len(found)
 
@@ -69,9 +66,3 @@ def _is_label_row(row: list[str]) -> bool:
     are_numbers = all(cell.isdecimal() and len(cell) < 3 for cell in row[-len(COLUMNS) :])
     has_box = len(between) == 1 and _BOX.fullmatch(between[0]) is not None
     return len(row) > len(COLUMNS) and "." in row[0] and are_numbers and (has_box or not between)
-
-
-def _box(text: str) -> Box:
-    """Returns the box that is written as its left, top, right and bottom ends."""
-    left, top, right, bottom = map(int, _BOX.fullmatch(text).groups())
-    return Box(left, top, right - left, bottom - top)

@@ -16,10 +16,10 @@ import numpy as np
 
 from fer_core.data.contents import ALL_IMAGES, Picture
 from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, decode_picture
-from fer_core.data.fer2013 import TableReading
 from fer_core.data.folder_names import split_in
 from fer_core.data.report import DataReport, guessed
 from fer_core.data.tree import Found, Tree
+from fer_core.data.votes import ReadOptions
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion, normalized
 from fer_core.resources import memory_bytes
@@ -47,11 +47,10 @@ def recognise(tree: Tree) -> Found | None:
     if not files or any(is_emotion(path.parent.name) for path in tree.pictures):
         return None
     tables = [(name, split_in(PurePosixPath(name).stem) or tree.split_around(name) or ALL_IMAGES) for name in files]
-    left_out = {str(path): "as beside Parquet files" for path in tree.pictures}
-    return Found(_FORMAT, tables=tables, left_out=left_out, read_table=pictures)
+    return Found(_FORMAT, tables=tables, rest="as beside Parquet files", read_table=pictures)
 
 
-def pictures(stream: BinaryIO, name: str, reading: TableReading, report: DataReport) -> Iterator[Picture]:
+def pictures(stream: BinaryIO, name: str, part: str, *, options: ReadOptions, report: DataReport) -> Iterator[Picture]:
     """Yields the pictures in one file. Raises DatasetError where it has none, or pyarrow is not installed."""
     try:
         from pyarrow import parquet
@@ -64,31 +63,37 @@ def pictures(stream: BinaryIO, name: str, reading: TableReading, report: DataRep
         try:
             file = parquet.ParquetFile(stream)
             columns = _columns(file.schema_arrow, name)
-            _check_size(file.metadata, name)
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+            if max((group.total_byte_size for group in groups), default=0) > memory_bytes() // _SHARE_OF_MEMORY:
+                message = f"{name} has groups of rows that do not fit into the memory of this machine."
+                raise DatasetError(message, hint="Write smaller groups.")
             batches = file.iter_batches(_ROWS_AT_ONCE, columns=[columns.image, columns.label])
             rows = (row for batch in batches for row in batch.to_pylist())
-            yield from _pictures(rows, columns, name, reading=reading, report=report)
+            for number, read, content in _labelled(rows, columns, name, options=options, report=report):
+                yield Picture(f"{name} row {number:06}", part, read, partial(_decoded, content), len(content))
         except _DAMAGED as error:
             reason = f"{name} is no Parquet file that can be read: {error}."
             raise DatasetError(reason, hint="Download it again.") from None
 
 
-def _pictures(
-    rows: Iterator[dict], columns: _Columns, name: str, *, reading: TableReading, report: DataReport
-) -> Iterator[Picture]:
-    of_names = reading.labels.read(columns.names) if columns.names else {}
+def _labelled(
+    rows: Iterator[dict], columns: _Columns, name: str, *, options: ReadOptions, report: DataReport
+) -> Iterator[tuple[int, str, bytes]]:
+    """Yields the number, the label and the picture's bytes of each row that has a label."""
+    of_names = options.labels.read(columns.names) if columns.names else {}
     found: set[str] = set()
     for number, row in enumerate(rows):
         label = _label(row[columns.label], columns.names)
         if not label:
             report.leave_out("as they have no label", name)
             continue
-        read = of_names[label] if label in of_names else reading.labels.read([label])[label]
+        read = of_names[label] if label in of_names else options.labels.read([label])[label]
         report.read_as |= {label: read} if label != read else {}
         if read:
             found.add(read)
-            content = _content(row[columns.image])
-            yield Picture(f"{name} row {number:06}", reading.part, read, partial(_decoded, content), len(content))
+            value = row[columns.image]
+            content = value.get("bytes") if isinstance(value, dict) else value
+            yield number, read, content if isinstance(content, bytes) else b""
     report.notes += [note for note in guessed(found) if note not in report.notes]
 
 
@@ -116,23 +121,10 @@ def _features(metadata: dict[bytes, bytes]) -> dict:
         return {}
 
 
-def _check_size(metadata, name: str) -> None:
-    sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
-    if max(sizes, default=0) > memory_bytes() // _SHARE_OF_MEMORY:
-        raise DatasetError(
-            f"{name} has groups of rows that do not fit into the memory of this machine.", hint="Write smaller groups."
-        )
-
-
 def _label(value: object, names: tuple[str, ...]) -> str:
     if value is None or value == -1:
         return ""
     return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else normalized(str(value))
-
-
-def _content(value: object) -> bytes:
-    found = value.get("bytes") if isinstance(value, dict) else value
-    return found if isinstance(found, bytes) else b""
 
 
 def _decoded(content: bytes) -> np.ndarray:

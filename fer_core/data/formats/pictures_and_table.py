@@ -4,6 +4,7 @@ The table may have a header or none, and a column that says the split; or there 
 are named after emotions, these are believed.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -53,15 +54,17 @@ def recognise(tree: Tree) -> Found | None:
         missing += one is None
         if one is not None and one.label:
             _add(one, labelled.setdefault(one.name, {}), tree.source)
-    pictures = [one for faces in labelled.values() for one in _numbered([*faces])]
+    pictures = [
+        replace(one, face=number * (len(faces) > 1))
+        for faces in labelled.values()
+        for number, one in enumerate(faces, start=1)
+    ]
     if len({one.label for one in pictures}) > _MOST_CLASSES:
         return None
     several = " or several" if any(columns.emotions for columns in tables.values()) else ""
-    left_out = {str(path): f"as {listed(tables)} has no label{several} of them" for path in tree.pictures}
-    left_out = {name: reason for name, reason in left_out.items() if name not in labelled}
-    notes = missing_pictures(missing, tables)
+    rest = f"as {listed(tables)} has no label{several} of them"
     what = f"pictures and {'tables' if len(tables) > 1 else 'a table'} of labels ({listed(tables)})"
-    return Found(what, pictures, left_out=left_out, notes=notes) if labelled else None
+    return Found(what, pictures, rest=rest, notes=missing_pictures(missing, tables)) if labelled else None
 
 
 def _in_named_folders(tree: Tree, tables: dict[str, Columns]) -> Found:
@@ -95,10 +98,6 @@ def _add(one: Placed, faces: dict[Placed, None], source: str) -> None:
         )
     if not faces or one.box is not None:
         faces[one] = None
-
-
-def _numbered(faces: list[Placed]) -> list[Placed]:
-    return faces if len(faces) == 1 else [replace(one, face=number) for number, one in enumerate(faces, start=1)]
 
 
 def _table(tree: Tree, name: str, start: bytes) -> Columns | None:
@@ -185,16 +184,10 @@ def _placed(tree: Tree, table: str, columns: Columns, row: list[str]) -> Placed 
     name = _picture(tree, row[columns.name], split or "")
     if name is None:
         return None
-    box = _box([row[place] for place in columns.box])
+    box = None
+    with contextlib.suppress(ValueError):
+        box = Box.between(*(float(row[place]) for place in columns.box)) if columns.box else None
     return Placed(name, split or tree.split_around(name) or ALL_IMAGES, _label(columns, row), box)
-
-
-def _box(cells: list[str]) -> Box | None:
-    try:
-        left, top, right, bottom = map(float, cells)
-    except ValueError:
-        return None
-    return Box(left, top, right - left, bottom - top)
 
 
 def _label(columns: Columns, row: list[str]) -> str:

@@ -15,14 +15,14 @@ from fer_core.data.tree import Found, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion
 
-_FORMAT = "a table of pixels"
 _HEADER_BYTES = 4096
 
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the table, or tables by the splits in their names. Raises DatasetError where it is not clear which."""
     tables = [name for name in tree.others if is_fer2013_csv(PurePosixPath(name).name)]
-    columns = {name: columns_of(_header(start)) for name, start in tree.beginnings.items()}
+    headers = {name: start[:_HEADER_BYTES].partition(b"\n")[0] + b"\n" for name, start in tree.beginnings.items()}
+    columns = {name: columns_of(next(iter(first_rows(line, 1)), [])) for name, line in headers.items()}
     columns = {name: found for name, found in columns.items() if "pixels" in found}
     folders = {folder for path in tree.pictures for folder in path.parts[:-1]}
     if not (tables or columns) or any(split_of(folder) or is_emotion(folder) for folder in folders):
@@ -35,14 +35,9 @@ def recognise(tree: Tree) -> Found | None:
             f"{tree.source}: {listed(columns)} has pixels but no labels.", hint="Give the table with the labels too."
         )
     used = {name for name, _ in chosen}
-    left_out = {str(path): f"as beside {listed(used)}" for path in tree.pictures}
     notes = [f"Left out, as it has no labels: {name}." for name in sorted(columns.keys() - {*labelled} - used)]
     notes += [f"Left out, as beside {listed(used)}: {name}." for name in labelled if name not in used]
-    return Found(_FORMAT, tables=chosen, left_out=left_out, notes=notes, is_usual=True)
-
-
-def _header(start: bytes) -> list[str]:
-    return next(iter(first_rows(start[:_HEADER_BYTES].partition(b"\n")[0] + b"\n", 1)), [])
+    return Found("a table of pixels", tables=chosen, rest=f"as beside {listed(used)}", notes=notes, is_usual=True)
 
 
 def _by_names(names: list[str], source: str) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ list_patition_label.txt says `train_00001.jpg 5`; of each picture there is an al
 """
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
@@ -47,13 +48,15 @@ def _by_folders_and_table(tree: Tree) -> Found | None:
     agreeing = [one for one in found.pictures if PurePosixPath(one.name).parent.name == one.label] if found else []
     if len(agreeing) < max(1, _MOST * len(tree.pictures)):
         return None
+    what, agreed = "RAF-DB, by its folders 1 to 7 and its table of labels", set(agreeing)
+    found.left_out |= {one.name: f"as {what} does not have them" for one in found.pictures if one not in agreed}
     found.pictures = agreeing
-    return _renamed(found, "RAF-DB, by its folders 1 to 7 and its table of labels")
+    return _renamed(found, what)
 
 
 def _renamed(found: Found, what: str) -> Found:
     pictures = [Placed(one.name, _part(one), _LABELS[one.label]) for one in found.pictures]
-    return Found(what, pictures, left_out=found.left_out, root=found.root, notes=found.notes)
+    return replace(found, format=what, pictures=pictures, is_usual=False)
 
 
 def _part(one: Placed) -> str:
@@ -74,14 +77,12 @@ def _by_lists(tree: Tree, tables: list[str], named: dict[PurePosixPath, re.Match
             labels[match[1]] = _LABELS[row[1]]
             missing += match[1] not in stems
     has_aligned = {match[1] for match in named.values() if match[3]}
-    placed, left_out = [], {str(path): "as they are not in the list of labels" for path in tree.pictures}
+    placed, left_out = [], {}
     for path, match in named.items():
-        if match[1] not in labels:
-            continue
-        if has_aligned and not match[3]:
+        if match[1] in labels and has_aligned and not match[3]:
             left_out[str(path)] = "as the aligned pictures are used"
-            continue
-        del left_out[str(path)]
-        placed.append(Placed(str(path), split_of(match[2]), labels[match[1]]))
+        elif match[1] in labels:
+            placed.append(Placed(str(path), split_of(match[2]), labels[match[1]]))
     what = "RAF-DB (aligned pictures)" if has_aligned else _FORMAT
-    return Found(what, placed, left_out=left_out, notes=missing_pictures(missing, tables))
+    rest, notes = "as they are not in the list of labels", missing_pictures(missing, tables)
+    return Found(what, placed, left_out=left_out, rest=rest, notes=notes)

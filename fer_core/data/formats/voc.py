@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.tree import Box, Found, Placed, Tree, faces_of
 from fer_core.labels import is_emotion, normalized
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
@@ -29,12 +29,8 @@ def recognise(tree: Tree) -> Found | None:
     for name, content in tree.read(list(files), _MOST_BYTES).items():
         objects = content.decode("utf-8-sig", "replace").split("<object>")[1:]
         faces = [face for text in objects if (face := _face(text))]
-        part = tree.split_around(files[name]) or ALL_IMAGES
-        for number, (label, box) in enumerate(faces, start=1):
-            placed.append(Placed(str(files[name]), part, label, box, face=number if len(faces) > 1 else 0))
-    used = {one.name for one in placed}
-    left_out = {name: "as no face is marked in them" for name in tree.picture_names if name not in used}
-    return Found("Pascal VOC with boxes", placed, left_out=left_out) if placed else None
+        placed += faces_of(files[name], tree.split_around(files[name]) or ALL_IMAGES, faces)
+    return Found("Pascal VOC with boxes", placed, rest="as no face is marked in them")
 
 
 def _picture(tree: Tree, path: PurePosixPath) -> PurePosixPath | None:
@@ -48,7 +44,6 @@ def _picture(tree: Tree, path: PurePosixPath) -> PurePosixPath | None:
 def _face(text: str) -> tuple[str, Box] | None:
     name, ends = _NAME.search(text), [end.search(text) for end in _ENDS]
     try:
-        left, top, right, bottom = (float(end[1]) for end in ends)
-        return normalized(unescape(name[1])), Box(left, top, right - left, bottom - top)
+        return normalized(unescape(name[1])), Box.between(*(float(end[1]) for end in ends))
     except (TypeError, ValueError):
         return None

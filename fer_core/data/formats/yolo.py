@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.report import listed
-from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.tree import Box, Found, Tree, faces_of
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion, normalized
 
@@ -34,22 +34,14 @@ def recognise(tree: Tree) -> Found | None:
     if not (by_picture and names):
         return None
     contents = tree.read(list(by_picture.values()), _MOST_BYTES)
-    placed, left_out, wrong = [], {}, 0
+    placed, wrong = [], 0
     for path in tree.pictures:
         lines = contents.get(by_picture.get(str(path), ""), b"").decode("utf-8-sig", "replace").splitlines()
         faces = [_face(line, names) for line in lines if line.strip()]
         wrong += faces.count(None)
-        found = [face for face in faces if face is not None]
-        for number, (label, box) in enumerate(found, start=1):
-            placed.append(
-                Placed(
-                    str(path), tree.split_around(path) or ALL_IMAGES, label, box, face=number if len(found) > 1 else 0
-                )
-            )
-        if not found:
-            left_out[str(path)] = "as no face is marked in them"
+        placed += faces_of(path, tree.split_around(path) or ALL_IMAGES, [face for face in faces if face is not None])
     notes = [f"{wrong:,} lines of label files are no box of a class."] if wrong else []
-    return Found("YOLO with boxes", placed, left_out=left_out, notes=notes) if placed else None
+    return Found("YOLO with boxes", placed, rest="as no face is marked in them", notes=notes)
 
 
 def _check_no_boxes(tree: Tree, files: list[str]) -> None:

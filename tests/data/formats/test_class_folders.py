@@ -5,7 +5,8 @@ from importlib.util import find_spec
 import pytest
 
 from fer_core.data.picture_header import PICTURES_READ
-from fer_core.data.reading import USUAL, read_tree
+from fer_core.data.reading import read_tree
+from fer_core.data.votes import USUAL
 from fer_core.errors import DatasetError
 from tests.data.formats.layouts import tree_of
 

@@ -9,9 +9,10 @@ import pytest
 
 from fer_core.data.face_finding import cropped
 from fer_core.data.fer2013 import csv_listing
-from fer_core.data.formats import FORMATS
-from fer_core.data.reading import USUAL, ReadOptions, read_tree
+from fer_core.data.formats import formats
+from fer_core.data.reading import read_tree
 from fer_core.data.tree import Box
+from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError
 from fer_core.labels import label_map
 from tests.data.formats.layouts import tree_of
@@ -378,7 +379,7 @@ def test_every_file_of_formats_is_asked_and_class_folders_last():
     from importlib.resources import files
 
     names = {path.name.removesuffix(".py") for path in files("fer_core.data.formats").iterdir()}
-    asked = [one.__name__.rpartition(".")[2] for one in FORMATS]
+    asked = [one.__name__.rpartition(".")[2] for one in formats()]
     assert {*asked} == names - {"__init__", "__pycache__"}
     assert asked[-1] == "class_folders"
 

@@ -1,7 +1,7 @@
 // The detector YuNet, as OpenCV's FaceDetectorYN reads its answers, and how far a face is turned.
 import { cropFace, gray, shrunk, squaredLinear } from "./pixels.js";
 
-const LOOKS = 2; // looks, see fer_core/faces/aligning.py
+const LOOKS = 2; // looks, see fer_core/faces/framing.py
 const LOOK_SIDE = 224;
 const AROUND = { scale: 1.1, right: 0, down: 0 };
 const STRIDES = [8, 16, 32];
