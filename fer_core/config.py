@@ -117,7 +117,7 @@ class TrainConfig(Settings):
     several_faces: Literal["largest", "leave-out"] = "largest"
     """Pictures with several faces: the largest is taken, or they are left out."""
     score_test: bool = True
-    """Score the finished model on the test images; --no-score-test, for teachers and folds, on the validation ones."""
+    """Score the finished model on the test images; otherwise, for teachers and folds, on the validation ones."""
     more_images: str | None = None
     """A folder of more images, <label>/…: for training and validation, never for test."""
 

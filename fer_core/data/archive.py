@@ -109,8 +109,8 @@ def opened_zip(path: Path, options: ReadOptions = USUAL) -> Iterator[Listing]:
 def _zip_listing(archive: zipfile.ZipFile, path: Path, options: ReadOptions) -> Listing:
     for entry in archive.infolist():
         _check_name(entry.filename, path, is_link=stat.S_ISLNK(entry.external_attr >> 16))
-    files = {_clean(_name(entry)): entry for entry in archive.infolist() if not entry.is_dir()}
-    folders = [_clean(_name(entry)) for entry in archive.infolist() if entry.is_dir()]
+    files = {_clean(entry_name(entry)): entry for entry in archive.infolist() if not entry.is_dir()}
+    folders = [_clean(entry_name(entry)) for entry in archive.infolist() if entry.is_dir()]
     if any(entry.flag_bits & 1 for entry in files.values()):
         raise DatasetError(f"{path} is encrypted.", hint="Pack it again without a password.")
     unpacking.check_zip(archive, path)
@@ -124,7 +124,7 @@ def _zip_listing(archive: zipfile.ZipFile, path: Path, options: ReadOptions) -> 
     return read_tree(tree, options).listing(lambda name: partial(_read_zipped, archive, files[name]))
 
 
-def _name(entry: zipfile.ZipInfo) -> str:
+def entry_name(entry: zipfile.ZipInfo) -> str:
     """Returns an entry's name. Many zips have UTF-8 without the mark for it, and zipfile then reads it as cp437."""
     if entry.flag_bits & _UTF8_NAME:
         return entry.filename

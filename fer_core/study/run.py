@@ -61,7 +61,7 @@ def read_study(
                 is_over_a_file = study.note_death(process.pid) is not None
                 failures = 0 if is_over_a_file else failures + 1
                 if process.returncode == 2 or failures >= MOST_STARTS:
-                    raise ReaderFailedError(_said(study.log))
+                    raise ReaderFailedError(last_error(study.log))
             if free and time.monotonic() >= start_at:
                 start_at = time.monotonic() + START_SECONDS
                 wanted = min(processes, len(started) + len(free))
@@ -95,8 +95,8 @@ def _wait(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def _said(log: Path) -> str:
-    """Returns what a process said last: its error."""
+def last_error(log: Path) -> str:
+    """Returns the error that a process ended with, from what it wrote into a file."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("Error: ")]
     return (

@@ -36,7 +36,7 @@ class RetrainSpec(Settings):
     init_from: str | None = None
     """Start from these weights: 'current' (the model in use), a run id or a .h5 file. Default: from scratch."""
     data: str | None = None
-    """Images, as --data takes them. Default: those that the model in use was trained on."""
+    """Images, as for a training. Default: those that the model in use was trained on."""
     min_new_images: Annotated[int, Field(ge=0)] = 0
     """Do nothing unless the inbox has so many images that the model in use was not trained on."""
     settings: dict[str, Any] = {}

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from fer_core.live.predictor import SMOOTHING_SECONDS
+from fer_core.web.batch import MOST_FILES, Keep, SentFile
 from fer_core.web.uploads import MOST_PICTURES
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -267,6 +268,65 @@ class SearchSettingsAnswer(_Documented):
     """name, share (0..1 of all settings together) and spread, the most important first."""
     surface: dict[str, Any] | None
     """x and y, their points xs and ys, and the expected scores, a row for each of ys."""
+
+
+class BatchRequest(_Documented, extra="forbid", strict=True):
+    """Files that are to be sent in pieces: pictures, videos, zips of them."""
+
+    files: Annotated[list[SentFile], Field(min_length=1, max_length=MOST_FILES)]
+    keep: Keep = "session"
+    """session: until it is read and nobody asked for it for an hour. Else so long from its start on."""
+    faces: Faces = "find"
+
+
+class PieceQuery(_Documented, extra="forbid"):
+    """Where a piece belongs."""
+
+    offset: Annotated[int, Field(ge=0, le=2**50)]
+    """The bytes of the file before it."""
+
+
+class AnnotateRequest(_Documented, extra="forbid", strict=True):
+    """What is to be drawn with what was read in it."""
+
+    what: Annotated[str, Field(pattern="^(pictures|[0-9]{1,6})$")]
+    """pictures, or the number of a video."""
+
+
+class SentAnswer(SentFile):
+    """A file of an upload."""
+
+    there: int
+    """So much of it is here."""
+
+
+class BatchAnswer(_Documented):
+    """How far an upload is."""
+
+    status: Literal["sending", "reading", "done", "failed", "deleted"]
+    files: list[SentAnswer]
+    """Those that are to be sent; none once it is started."""
+    piece_bytes: int
+    """The most that may be sent at a time."""
+    doing: str
+    share: float | None
+    """How much is here, or read, 0..1."""
+    problem: str
+    hint: str
+    keep: Keep
+    expires_utc: str
+
+
+class NewBatchAnswer(BatchAnswer):
+    """A new upload."""
+
+    upload: str
+    """By which it is named in addresses; who knows it may see and delete the upload."""
+    page: str
+
+
+AnnotateAnswer = create_model("AnnotateAnswer", __doc__="Whether it is drawn.", is_made=bool, problem=str)
+PieceAnswer = create_model("PieceAnswer", __doc__="How much of the file is here.", there=int)
 
 
 class DataRequest(_Documented, extra="forbid", strict=True):

@@ -15,11 +15,12 @@ from fer_core.training.progress import duration
 from fer_core.web import device, openapi, problems, safety, uploads
 from fer_core.web.service import Service, service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
-from fer_core.web.views import corrections, data, faces, jobs, model, runs
+from fer_core.web.views import batches, corrections, data, faces, jobs, model, runs
 
 PAGES = (
     faces.upload,
     faces.live_page,
+    batches.pages,
     runs.pages,
     runs.searches,
     jobs.pages,
@@ -27,7 +28,7 @@ PAGES = (
     data.pages,
     corrections.pages,
 )
-CALLS = (device.calls, model.api, openapi.api, faces.api, runs.api, jobs.api, data.api)
+CALLS = (device.calls, model.api, openapi.api, faces.api, batches.api, runs.api, jobs.api, data.api)
 
 
 def make_app(
@@ -35,7 +36,7 @@ def make_app(
 ) -> Flask:
     """Returns the application, its model loaded. Raises ConfigError, ArtifactError.
 
-    It holds a thread that looks for promoted models: `service(app).pool.close()` ends it.
+    It holds threads that look for promoted models and see to uploads: `service(app).close()` ends it.
     """
     known_secrets = secrets_of(settings, environ)
     app = Flask("fer_core.web")

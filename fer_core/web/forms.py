@@ -1,6 +1,7 @@
 """Forms of jobs, made from the JSON schemas of what the tasks accept: names, choices, ranges and help are theirs."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from fer_core.tuning import spec
 from fer_core.tuning.space import OPTION, parameters
 from fer_core.web.form_values import FormField, searched, value_sent
 
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 FORMS = ("tune", "train", "retrain", "evaluate", "read")
 _ABOVE = (
     "source",
@@ -173,7 +175,7 @@ def _fields(model: type[Settings], values: Mapping[str, Any], environ: Mapping[s
 
 
 def _field(name: str, schema: Mapping[str, Any], value: Any) -> FormField:
-    text, kind = schema.get("description", ""), schema.get("type")
+    text, kind = _plain_help(schema.get("description", "")), schema.get("type")
     unchanged = None if value == "" else value
     if "enum" in schema:
         shown = "" if value is None else value
@@ -189,6 +191,11 @@ def _field(name: str, schema: Mapping[str, Any], value: Any) -> FormField:
     empty = None if value is None else {} if kind == "lines" else []
     unchanged = json.loads(json.dumps(value)) if value else empty
     return FormField(name, kind, _shown(kind, value), text, unchanged=unchanged, empty=empty)
+
+
+def _plain_help(text: str) -> str:
+    """Returns the help of a setting without what only a command line has: settings are called as forms call them."""
+    return _FLAG.sub(lambda flag: f"“{flag[1].replace('-', ' ')}”", text).replace("`", "")
 
 
 def _shown(kind: str, value: Any) -> Any:

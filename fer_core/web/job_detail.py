@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import ArtifactError, FerError
+from fer_core.errors import ArtifactError, FerError, NoSuchJobError
 from fer_core.job.broker import Broker
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import ENDED, Job, find_job
@@ -25,6 +25,7 @@ from fer_core.tuning.importance import LEAST_TRIALS, Findings, findings
 from fer_core.tuning.stage import CONFIRMATION_SEEDS
 from fer_core.tuning.state import Search, Summary, list_searches, load_state, open_search, summary
 from fer_core.web.answers import JobAnswer
+from fer_core.web.batch import root_of
 from fer_core.web.run_detail import lies_in, log_tail
 
 ENDED_SHOWN = 50
@@ -77,24 +78,28 @@ class JobList:
         return self._sent(resume_job(self._paths, name))
 
     def find(self, name: str) -> Job:
-        """Returns a job. Raises JobError if there is none."""
-        return find_job(self._paths, name)
+        """Returns a job. Raises JobError if there is none, or it reads an upload: only the address of that shows it."""
+        job = find_job(self._paths, name)
+        if self._is_of_an_upload(job):
+            raise NoSuchJobError(f"There is no job {name!r}.")
+        return job
 
     def cancel(self, name: str) -> Job:
         """Asks for the end of a job and returns it. Raises JobError."""
-        job = find_job(self._paths, name)
+        job = self.find(name)
         cancel_job(job)
         return job
 
     def lines(self) -> list[dict[str, Any]]:
         """Returns the jobs that are open, oldest first, and then those that ended last, newest first."""
-        lines = [plain(self._line(job, job_metadata(job))) for job in recent_jobs(self._paths, ENDED_SHOWN)]
+        recent = [job for job in recent_jobs(self._paths, ENDED_SHOWN) if not self._is_of_an_upload(job)]
+        lines = [plain(self._line(job, job_metadata(job))) for job in recent]
         ended = [line for line in lines if not line["is_open"]]
         return [*(line for line in lines if line["is_open"]), *reversed(ended)]
 
     def detail(self, name: str) -> dict[str, Any]:
         """Returns what is shown of a job. Raises JobError if there is none."""
-        job = find_job(self._paths, name)
+        job = self.find(name)
         metadata = job_metadata(job)
         owner = metadata["owner"]
         # Of a search, the log of the training that was begun last.
@@ -155,6 +160,10 @@ class JobList:
     def _find(self, search_id: str, _ended: int, x: str, y: str) -> Findings | None:
         search = open_search(self._paths, search_id)
         return findings(load_state(search).entries, search.parameters, x=x, y=y)
+
+    def _is_of_an_upload(self, job: Job) -> bool:
+        source = job.order.arguments.get("source") if job.task == "read" else None
+        return isinstance(source, str) and Path(source).is_relative_to(root_of(self._paths).absolute())
 
     def _broker_state(self) -> dict[str, Any]:
         state = {"reachable": True, "problem": "", "hint": "", "waiting": None, "queues": {}, "workers": []}

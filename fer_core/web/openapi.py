@@ -31,10 +31,11 @@ _REASONS = {
     401: "The token is missing.",
     403: "The call comes from elsewhere.",
     404: "There is nothing of that name.",
-    409: "The frame before is still being read.",
+    409: "Not now: the frame before is still being read, or what was sent does not go on there.",
     413: "The request, a picture in it, or all of them together are too large.",
     415: "The body is of another type than the call takes.",
     429: "Too many wrong tokens came from this address.",
+    507: "There is no room for it.",
     503: "Too many pictures wait; Retry-After says when to come again.",
 }
 

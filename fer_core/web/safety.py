@@ -25,6 +25,8 @@ CONTENT_SECURITY_POLICY = (
 )
 DEVICE_POLICY = CONTENT_SECURITY_POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 """Of the pages that read on the device, and of their worker: WebAssembly counts as a script that is made there."""
+REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+"""Of a study's report, which names files of others: it has styles, and nothing else that a browser would do."""
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -38,6 +40,7 @@ _OWN_PAGE = (
     "Use the page of this server itself. Behind a proxy, have that send the browser's own Host header, with its port "
     "(nginx: `proxy_set_header Host $http_host;`); here it was {}."
 )
+BYTES = "application/octet-stream"
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 SESSION_HOURS = 12
 MOST_FAILURES = 5
@@ -47,7 +50,9 @@ _NEVER = timedelta(days=365)
 """Where nobody signs in, the cookie only says which forms are of which browser."""
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
-_ASKED_BY_PROGRAMS = frozenset({"device", "answers", "api", "openapi", "runs_api", "jobs_api", "data_api"})
+_ASKED_BY_PROGRAMS = frozenset(
+    {"device", "answers", "api", "openapi", "batches_api", "runs_api", "jobs_api", "data_api"}
+)
 _ON_DEVICE = {("upload.index", None), ("live.page", None), ("static", "device/worker.js")}
 _EXTENSION = "fer-login"
 _UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
@@ -83,14 +88,15 @@ def guard(app: Flask, *, hosts: Iterable[str]) -> None:
 
 
 def changes(view: Callable) -> Callable:
-    """Marks a view of the API that changes something: it needs JSON, and the Origin of our own page or the token.
+    """Marks a view of the API that changes something: it needs JSON (PUT: bytes), and our page's Origin or the token.
 
     No cookie alone decides there.
     """
 
     @wraps(view)
     def checked(*arguments: Any, **named: Any) -> Any:
-        if not request.is_json:
+        is_as_said = request.mimetype == BYTES if request.method == "PUT" else request.is_json
+        if not is_as_said and request.method != "DELETE":
             raise UnsupportedMediaType
         if not _is_of_own_origin() and not has_token():
             own = request.host_url.rstrip("/")

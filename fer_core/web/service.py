@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from fer_core.paths import Paths
 from fer_core.store.files import Clock
+from fer_core.web.batches import Batches
 from fer_core.web.data_sets import DataSets
 from fer_core.web.job_detail import JobList
 from fer_core.web.predictor_pool import PredictorPool
@@ -76,11 +77,17 @@ class Service:
         self.runs = RunList(paths)
         self.data = DataSets(paths, self.runs, environ, settings.data_folder)
         self.jobs = JobList(paths, environ, clock)
+        self.batches = Batches(paths, settings, self.jobs, clock)
         self.signer = TimestampSigner(app.secret_key, salt="crop")
         """Of the crops that a result page may send back."""
         self.figures = Figures()
         self.figures.watch(app)
         app.extensions[_EXTENSION] = self
+
+    def close(self) -> None:
+        """Ends its threads and processes."""
+        self.batches.close()
+        self.pool.close()
 
 
 def service(app: Flask | None = None) -> Service:

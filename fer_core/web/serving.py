@@ -93,7 +93,7 @@ def serving(settings: WebSettings, paths: Paths, *, environ: Mapping[str, str] =
     try:
         yield Serving(server, app)
     finally:
-        service(app).pool.close()
+        service(app).close()
         server.close()
 
 

@@ -70,6 +70,11 @@ class WebSettings(Settings):
     max_megapixels: Annotated[float, Field(gt=0, le=100)] = 50.0
     """The largest picture. What a file declares is read before it is decoded."""
 
+    max_batch_gb: Annotated[float, Field(gt=0, le=10_000)] = 2.0
+    """The largest upload of videos, zips and many pictures, which comes in pieces, in gigabytes."""
+    max_kept_gb: Annotated[float, Field(gt=0, le=100_000)] = 10.0
+    """So much is kept of such uploads together."""
+
     @property
     def upload_bytes(self) -> int:
         """The largest request."""

@@ -66,7 +66,7 @@ def export(folder: Path, settings: WebSettings, paths: Paths) -> int:
         with app.test_request_context("/"):
             _write(folder, settings)
     finally:
-        service(app).pool.close()
+        service(app).close()
     return sum(file.stat().st_size for file in _files(folder))
 
 

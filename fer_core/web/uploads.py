@@ -77,7 +77,13 @@ def _checked(read: Callable[[], Body]) -> Body:
 
 def sent_files(*, most: int = MOST_PICTURES) -> list[bytes]:
     """Returns the contents of the request's files `image`. Raises RequestError (400) for none, or more than `most`."""
-    files = [data for file in request.files.getlist("image") if (data := file.stream.read()) or file.filename]
+    return [data for _, data in named_files(most=most)]
+
+
+def named_files(*, most: int = MOST_PICTURES) -> list[tuple[str, bytes]]:
+    """Returns the same with the names that the browser says."""
+    sent = [(file.filename or "", file.stream.read()) for file in request.files.getlist("image")]
+    files = [(name, data) for name, data in sent if name or data]
     if not files and "image" in request.form:
         raise RequestError(400, "The field `image` came as text, not as a file.", hint=_BY_CURL)
     if not files:
@@ -123,11 +129,8 @@ def _weighed_pixels(data: bytes) -> int:
     return width * height * max(_BYTES_OF_PIXEL, bytes_per_pixel(data)) // _BYTES_OF_PIXEL
 
 
-def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
-    """Returns the picture, uint8, gray, BGR or BGRA.
-
-    Raises RequestError (400, 413), before it is decoded where it would take more memory or time than `most_pixels`.
-    """
+def check_decodable(data: bytes, *, most_pixels: int) -> None:
+    """Raises RequestError (400, 413) for a picture that would take more memory or time than `most_pixels`."""
     width, height = declared_size(data) or (0, 0)
     if _weighed_pixels(data) > most_pixels:
         most = most_pixels * _BYTES_OF_PIXEL / max(_BYTES_OF_PIXEL, bytes_per_pixel(data)) / 1e6
@@ -136,6 +139,11 @@ def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
     scans = data.count(_START_OF_SCAN) if data.startswith(JPEG) else 0
     if width and (scans > _MOST_SCANS or scans * width * height > _SCANS_OF_LARGEST * most_pixels):
         raise RequestError(400, "The picture cannot be read: it has far too many scans.", hint="Save it anew.")
+
+
+def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
+    """Returns the picture, uint8, gray, BGR or BGRA. Raises RequestError (400, 413), before it is decoded if it can."""
+    check_decodable(data, most_pixels=most_pixels)
     try:
         return decode_picture(data)
     except UnreadablePictureError as error:

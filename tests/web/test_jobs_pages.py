@@ -95,6 +95,12 @@ def test_fields_have_the_choices_ranges_and_help_of_the_settings():
     assert search["oracle"].choices == ("random", "hyperband", "bayesian", "grid")
 
 
+def test_the_help_in_a_form_calls_settings_as_the_form_does():
+    helps = {name: one.help for task in FORMS for name, one in job_form(task, {}, {}).fields.items()}
+    assert {name: text for name, text in helps.items() if "--" in text or "`" in text} == {}
+    assert helps["step_factors"] == "One for each of “step epochs”."
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [

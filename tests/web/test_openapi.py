@@ -13,8 +13,9 @@ from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, served
 
 EXAMPLES = 15
-UNSAID = ("/api/v1/predict", "/api/v1/live", "/api/v1/jobs", "/api/v1/data")
-"""No schema can say which bytes are a picture, which arguments a job takes, or which folders there are."""
+UNSAID = ("/api/v1/predict", "/api/v1/live", "/api/v1/jobs", "/api/v1/data", "/api/v1/uploads")
+"""No schema can say which bytes are a picture, which arguments a job takes, which folders there are, or how
+much an upload may have."""
 VIEWS = Flask("fer_core.web")
 add_views(VIEWS)
 DOCUMENT = openapi_document(VIEWS, WebSettings(max_megapixels=30, max_upload_mb=5), is_locked=True)

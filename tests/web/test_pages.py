@@ -51,7 +51,7 @@ def test_the_result_shows_each_face_from_the_crop_to_the_answer(site, face, test
     assert "5 faces" in page.text
     assert "not a JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF picture" in page.text
     assert "happy" in page.text
-    assert "our secret" not in page.text, "the name of a file is nobody's business"
+    assert "&lt;i&gt;our secret&lt;/i&gt;.jpg</span>: 5 faces" in page.text, "whoever sent it is told by its name"
     monkeypatch.setattr(pipeline, "MOST_FACES", 1)
     page = site.submit("/", files={"image": crowd}).text
     assert page.count('<article class="card face"') == 1

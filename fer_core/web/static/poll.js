@@ -20,6 +20,7 @@ export async function ask(address) {
   try {
     const response = await fetch(address, { headers: { Accept: "application/json" } });
     if (response.status === 401) askToSignIn();
+    if (response.status === 404) dispatchEvent(new Event("gone"));
     return response.ok ? await response.json() : null;
   } catch {
     return null;

@@ -6,7 +6,6 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 from pydantic import BaseModel
 
-from fer_core.errors import FerError
 from fer_core.labels import colour
 from fer_core.live.prediction import Prediction
 from fer_core.live.predictor import SMOOTHING_SECONDS
@@ -40,10 +39,10 @@ def index() -> str:
 @upload.post("/")
 def results() -> str:
     """What is read in the pictures of the form. Nothing of them is kept."""
-    finding, files, held = uploads.form_fields(_UploadForm).faces, uploads.sent_files(), service()
-    uploads.check_together(files, most_pixels=held.settings.pixels)
+    finding, files, held = uploads.form_fields(_UploadForm).faces, uploads.named_files(), service()
+    uploads.check_together([data for _, data in files], most_pixels=held.settings.pixels)
     with held.pool.lent() as lent:
-        pictures = [_shown(data, finding, lent) for data in files]
+        pictures = [shown(data, finding, lent) | {"name": name} for name, data in files]
     labels = labels_and_colours(lent.model.labels)
     return render_template("results.html", pictures=pictures, threshold=held.pool.threshold, **labels)
 
@@ -110,14 +109,14 @@ def _picture_answer(data: bytes, faces: Faces, lent: LentPredictor) -> dict[str,
     return {"width": picture.shape[1], "height": picture.shape[0], "faces": found}
 
 
-def _shown(data: bytes, finding: Finding, lent: LentPredictor) -> dict[str, Any] | FerError:
+def shown(data: bytes, finding: Finding, lent: LentPredictor) -> dict[str, Any]:
     """Returns the picture, or what is wrong with it: one bad picture of several must not hide the others."""
     held = service()
     try:
         picture = uploads.decoded(data, most_pixels=held.settings.pixels)
         return picture_shown(lent.for_picture(picture), picture, finding=finding, signer=held.signer)
     except RequestError as error:
-        return error
+        return {"problem": str(error), "hint": error.hint}
 
 
 def reading_here(addresses: dict[str, str] | None) -> dict[str, Any] | None:

@@ -25,14 +25,12 @@ from fer_core.web.job_detail import HOW_TO_START, study_files
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.problems import status_of
 from fer_core.web.run_list import find_run
-from fer_core.web.safety import changes
+from fer_core.web.safety import REPORT_POLICY, changes
 from fer_core.web.service import service
 from fer_core.web.uploads import json_body
 
 pages = Blueprint("jobs", __name__)
 api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
-REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
-"""Of a study's report, which names files of others: it has styles, and nothing else that a browser would do."""
 _CHANGE = {"body": json_content(None), "status": 202, "problems": (400, 403, 404, 413, 415)}
 
 

@@ -138,7 +138,7 @@ def test_long_names_of_classes_and_runs_fit_into_every_window(browser, test_data
 
 def test_buttons_can_be_read_while_they_are_pointed_at(page):
     page.goto("/")
-    for theme, name in itertools.product(THEMES, ("Choose pictures", "Take one")):
+    for theme, name in itertools.product(THEMES, ("Choose files", "Take one")):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         button = page.get_by_role("button", name=name)
         button.hover()

@@ -257,9 +257,9 @@ def test_a_picture_is_read_here_with_its_steps_and_nothing_is_sent(page, test_da
     files = [test_data / "faces" / "photo_happy.jpg", test_data / "faces" / "mountain.jpg"]
     page.locator("#image").set_input_files(files)
     page.get_by_role("button", name="Read the faces").click()
-    expect(page.get_by_role("heading", name="Picture 1: 1 face")).to_be_visible()
+    expect(page.get_by_role("heading", name="photo_happy.jpg: 1 face")).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile("happy, [89]"))).to_be_visible()
-    expect(page.get_by_role("heading", name="Picture 2: No face")).to_be_visible()
+    expect(page.get_by_role("heading", name="mountain.jpg: No face")).to_be_visible()
     expect(page.get_by_text("Read on this device: nothing left it.")).to_be_visible()
     assert not sent
 

@@ -128,7 +128,7 @@ def test_what_the_server_says_against_a_correction_stands_in_the_card(page, happ
     expect(page.get_by_role("article").get_by_role("status")).to_contain_text("was not cut out by this server")
 
 
-def test_no_too_many_or_too_large_pictures_are_said_before_anything_is_sent(page, happy, tmp_path):
+def test_what_is_too_much_for_step_by_step_becomes_a_table_before_anything_is_sent(page, happy, tmp_path):
     sent = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     face = happy.read_bytes()
@@ -142,16 +142,17 @@ def test_no_too_many_or_too_large_pictures_are_said_before_anything_is_sent(page
     page.goto("/")
     read(page)
     expect(page.get_by_text("Choose, drop or paste a picture first.")).to_be_visible()
-    expect(page.get_by_role("button", name="Choose pictures")).to_be_focused()
-    limits = "Up to 32 pictures at a time, with 20 MB and 100 megapixels together"
+    expect(page.get_by_role("button", name="Choose files")).to_be_focused()
+    limits = "Up to 32 pictures, with 20 MB and 100 megapixels together, can be shown step by step"
     expect(page.locator("#limits")).to_contain_text(limits)
-    choose_copies(50, face)
-    read(page)
-    expect(page.get_by_text("50 pictures are too many at a time: leave 18 out.")).to_be_visible()
-    choose_copies(3, face + bytes(8_000_000))
-    read(page)
-    expect(page.get_by_text("23 MB together; at most 20 MB can be sent at a time")).to_be_visible()
-    choose_copies(3, cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes())
-    expect(page.get_by_text("108 megapixels together; at most 100")).to_be_visible()
-    read(page)
+    choose_copies(3, face)
+    expect(page.get_by_label("Result")).to_have_value("steps")
+    for count, content in (
+        (50, face),
+        (3, face + bytes(8_000_000)),
+        (3, cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes()),
+    ):
+        choose_copies(count, content)
+        expect(page.get_by_text(f"{count} pictures are ready to be read, into a table.")).to_be_visible()
+        expect(page.get_by_label("Result")).to_have_value("table")
     assert not sent

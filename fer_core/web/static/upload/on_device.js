@@ -9,20 +9,19 @@ export async function showPictures(files, finding, device, settings) {
   const results = document.getElementById("results");
   results.replaceChildren();
   for (const [place, file] of files.entries()) {
-    const name = files.length > 1 ? `Picture ${place + 1}: ` : "";
-    results.append(await pictureOf(file, name, finding, device, settings));
+    results.append(await pictureOf(file, finding, device, settings));
     if (!place) results.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion)").matches ? "auto" : "smooth" });
   }
   results.focus({ preventScroll: true });
 }
 
-async function pictureOf(file, name, finding, device, settings) {
+async function pictureOf(file, finding, device, settings) {
   let canvas;
   try {
     canvas = await drawn(file);
   } catch {
     return made("section", { className: "card" }, [
-      made("h2", { textContent: `${name}${file.name} could not be opened` }),
+      made("h2", { textContent: `${file.name} could not be opened` }),
       made("p", { textContent: "It is damaged, or in a format that this browser does not know." }),
     ]);
   }
@@ -31,7 +30,7 @@ async function pictureOf(file, name, finding, device, settings) {
   const count = faces.length === 1 ? "1 face" : faces.length ? `${faces.length} faces` : "No face";
   const card = made("div", { className: "card beside" }, [
     made("div", { className: "card-head" }, [
-      made("h2", { textContent: name + count }),
+      made("h2", { className: "break", textContent: `${file.name}: ${count}` }),
       made("span", { className: "muted small", textContent: `${canvas.width} × ${canvas.height}` }),
     ]),
     original(canvas, isGiven ? [] : faces, settings),
