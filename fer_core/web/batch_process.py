@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_core.cli.exits import ended
+from fer_core.cli import ended
 from fer_core.paths import Paths
 
 
@@ -16,9 +16,9 @@ def main(argv: Sequence[str]) -> None:
     folder, what, spec, processes, *folders = argv
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if what == "reading":
-        from fer_core.cli import study_job
+        from fer_core.cli import study
 
-        study_job.main([f"{folder}/study", "--spec", spec, "--processes", processes, *folders])
+        study.main([f"{folder}/study", "--spec", spec, "--processes", processes, *folders])
         return
     from fer_core.study.annotated import annotate_pictures, annotate_video
     from fer_core.study.study import find_study
