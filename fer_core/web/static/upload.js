@@ -12,6 +12,7 @@ const said = document.getElementById("said");
 const result = document.getElementById("result");
 const button = document.getElementById("read");
 const sending = document.getElementById("sending");
+const instead = document.getElementById("instead");
 const limits = form.dataset;
 const BYTES_AROUND_A_FILE = 500; // its name and type, and what stands between two of them
 const MOST_PREVIEWS = 24;
@@ -47,6 +48,10 @@ addEventListener("paste", (event) => add([...(event.clipboardData?.files ?? [])]
 input.addEventListener("change", takeInput);
 input.required = false; // the browser's own message would point at an input that is hidden here
 result?.addEventListener("change", tell);
+instead?.querySelector("button").addEventListener("click", () => {
+  if (tooMuch()) say(tooMuch(), "bad");
+  else sendThem();
+});
 addEventListener("pageshow", takeInput); // after Back the browser may have put files into the input again
 form.addEventListener("submit", async (event) => {
   const problem = chosen.length ? problemOfFiles() : "Choose, drop or paste a picture first.";
@@ -84,6 +89,7 @@ async function sendThem() {
   sending.querySelector("button").addEventListener("click", cancel, { once: true });
   addEventListener("beforeunload", stay);
   [sending.hidden, button.disabled] = [false, true];
+  if (instead) instead.hidden = true;
   const show = (words, share) => {
     say(words);
     if (share != null) bar.value = share;
@@ -123,14 +129,18 @@ function isTable() {
 
 /** Returns why what is chosen cannot be read, in words; "" if it can. */
 function problemOfFiles() {
-  const bytes = chosen.reduce((sum, { file }) => sum + file.size, 0);
   if (where.isHere && (result?.value === "table" || !chosen.every(isPicture)))
     return result
-      ? "Videos, zips and tables are read on the server: choose “on the server” beside “Read”."
+      ? "Videos, zips and tables are not read on this device, but on the server, which keeps them until an hour after you closed the result."
       : "Only pictures are read here.";
-  if (!where.isHere && bytes > limits.mostBatchBytes)
-    return `The files have ${(bytes / 1e9).toFixed(1)} GB together; at most ${limits.mostBatchBytes / 1e9} GB can be sent at a time. Leave some out.`;
-  return "";
+  return where.isHere ? "" : tooMuch();
+}
+
+/** Returns why what is chosen cannot be sent, in words; "" if it can. */
+function tooMuch() {
+  const bytes = chosen.reduce((sum, { file }) => sum + file.size, 0);
+  if (bytes <= limits.mostBatchBytes) return "";
+  return `The files have ${(bytes / 1e9).toFixed(1)} GB together; at most ${limits.mostBatchBytes / 1e9} GB can be sent at a time. Leave some out.`;
 }
 
 function add(files) {
@@ -177,6 +187,7 @@ function tell() {
   const problem = count ? problemOfFiles() : "";
   const what = chosen.every(isPicture) ? "picture" : "file";
   const words = `${count} ${what}${count === 1 ? " is" : "s are"} ready to be read${needsTable() ? ", into a table" : ""}.`;
+  if (instead) instead.hidden = !(problem && where.isHere);
   say(problem || (count ? words : ""), problem && "bad");
 }
 

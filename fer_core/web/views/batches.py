@@ -112,7 +112,7 @@ def one(token: str) -> str:
         return render_template("batch.html", **about)
     result = result_of(batch)
     video = next((row for row in result["videos"] if str(row["number"]) == request.args.get("video")), None)
-    video = video or next(iter(result["videos"]), None)
+    video = video or max(result["videos"], key=lambda row: row["people"] > 0, default=None)
     lanes = timeline(find_study(batch.study_folder), video) if video else None
     made = made_of(batch)
     return render_template("batch.html", **about, result=result, video=video, lanes=lanes, made=made)

@@ -15,6 +15,7 @@ from fer_core.data.face_picture import decode_picture
 from fer_core.live.prediction import EmotionPredictor
 from tests.conftest import paths_in
 from tests.live.rules import FILE
+from tests.study.test_study import save_video
 from tests.web.browser.conftest import visitor, watched
 from tests.web.browser.test_live import AGREE
 from tests.web.conftest import finished_run, web_server
@@ -299,3 +300,17 @@ def test_the_graphics_processor_is_taken_only_where_it_answers_the_same(playwrig
     own, there, is_kept = answers
     np.testing.assert_allclose(there, own, atol=0.002)
     assert is_kept
+
+
+def test_a_video_is_sent_only_after_a_click_that_says_so(page, tmp_path):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if "/uploads" in request.url else None)
+    page.goto("/")
+    page.set_input_files("#image", str(save_video(tmp_path / "clip.mp4", 1)))
+    page.get_by_role("button", name="Read the faces").click()
+    expect(page.get_by_text("are not read on this device, but on the server")).to_be_visible()
+    assert not sent
+    page.get_by_role("button", name="Send them to the server").click()
+    page.wait_for_url("**/uploads/*")
+    expect(page.get_by_role("heading", name="Results")).to_be_visible(timeout=120_000)
+    expect(page.locator("#moment-words")).to_contain_text("person 1")
