@@ -93,7 +93,7 @@ class LightTrial:
     def __init__(self, search: Search, name: str, notes: Path, seconds: tuple[float, float]):
         self._search, self._name, self._notes, self._seconds = search, name, notes, seconds
 
-    def outcome(self, *_: object) -> runner.Outcome:
+    def outcome(self, *_: object) -> runner.RunnerOutcome:
         """Asks, sleeps, tells, and ends the search after its last trial."""
         times: dict[str, float] = {}
         with timed(times, "ask"):
@@ -107,7 +107,7 @@ class LightTrial:
             self._write(".times", json.dumps({"trial": asked.entry.number} | times))
         end_if_over(self._search)
         drop_weights(self._search, load_state(self._search))
-        return runner.Outcome("done")
+        return runner.RunnerOutcome("done")
 
     def _train(self, asked: Asked) -> None:
         """Holds the run as a training does, so that two at once would be noticed, and leaves what one leaves."""

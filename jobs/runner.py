@@ -48,7 +48,7 @@ _LOST = (
 _logger = logging.getLogger(__name__)
 
 
-class Outcome(NamedTuple):
+class RunnerOutcome(NamedTuple):
     """What came of it. 'unable': this machine could not begin it, others may; 'full': the disk is, it goes on later."""
 
     kind: Literal["done", "failed", "full", "unable", StopReason]
@@ -110,7 +110,7 @@ class Runner:
     others: Callable[[], bool]  # whether other workers listen that may be able to do it
     leaves_refusals: bool = False  # whether what a machine refuses before it has begun may be begun by others
 
-    def outcome(self, message_id: str, max_hours: float | None = None) -> Outcome:
+    def outcome(self, message_id: str, max_hours: float | None = None) -> RunnerOutcome:
         """Returns what came of it. Raises Celery's SoftTimeLimitExceeded when that comes, with the process ended."""
         notes, now = self.held.notes, utc_now()
         self.held.note(
@@ -129,17 +129,17 @@ class Runner:
         finally:
             self.held.note(worker="", started_utc=None)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> RunnerOutcome:
         self._note_progress()
         if self.held.notes.losses >= MOST_LOSSES and not self._stop_reason():
-            return Outcome("failed", _LOST.format(self.held.notes.losses))
+            return RunnerOutcome("failed", _LOST.format(self.held.notes.losses))
         while True:
             if (reason := self._wait_until_free()) is not None:
                 return self._stopped(reason)
             begun = self._state().attempt
             ended = watched(self.command, self.log, self._stop_reason)
             if ended.kind == "done":
-                return Outcome("done")
+                return RunnerOutcome("done")
             if ended.kind in GRACE_SECONDS:
                 return self._stopped(ended.kind)
             if ended.kind != "held":  # by a person who trains it
@@ -149,30 +149,30 @@ class Runner:
                 _logger.warning("%s It is tried again.", ended.message.partition("\n")[0])
             self._pause(_PAUSE_SECONDS)
 
-    def _of_end(self, ended: Ended, *, has_begun: bool) -> Outcome | None:
+    def _of_end(self, ended: Ended, *, has_begun: bool) -> RunnerOutcome | None:
         """Returns what a process that ended badly means; None if it is to be started again."""
         if ended.kind in ("not_finite", "too_large"):
-            return Outcome("failed", ended.message)
+            return RunnerOutcome("failed", ended.message)
         if self._is_full(ended):
-            return Outcome("full", f"No room in {self.log.parent}: it goes on when there is some.")
+            return RunnerOutcome("full", f"No room in {self.log.parent}: it goes on when there is some.")
         has_begun = has_begun or self._note_progress()
         may_be_begun_elsewhere = not has_begun and (ended.kind == "crashed" or self.leaves_refusals)
         if ended.kind in ("refused", "crashed") and may_be_begun_elsewhere and self.others():
-            return Outcome("unable", ended.message)
+            return RunnerOutcome("unable", ended.message)
         if ended.kind == "refused":
-            return Outcome("failed", ended.message)
+            return RunnerOutcome("failed", ended.message)
         if not self._note_progress():
             self.held.note(crashes=self.held.notes.crashes + 1)
-        return Outcome("failed", ended.message) if self.held.notes.crashes >= MOST_CRASHES else None
+        return RunnerOutcome("failed", ended.message) if self.held.notes.crashes >= MOST_CRASHES else None
 
     def _is_full(self, ended: Ended) -> bool:
         """A training that finds no room ends like one that is refused, but says that it was interrupted, if it can."""
         is_interrupted = self._state().status in ("RUNNING", "INTERRUPTED")
         return shutil.disk_usage(self.log.parent).free < _FULL_BELOW or (ended.kind == "refused" and is_interrupted)
 
-    def _stopped(self, reason: StopReason) -> Outcome:
+    def _stopped(self, reason: StopReason) -> RunnerOutcome:
         is_worker_s = reason == "terminated" and not self.worker.was_terminated()
-        return Outcome("handed_on" if is_worker_s else reason)
+        return RunnerOutcome("handed_on" if is_worker_s else reason)
 
     def _stop_reason(self) -> StopReason | None:
         if self.cancel_file.exists():

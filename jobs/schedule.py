@@ -42,7 +42,7 @@ _NOTIFY_SECONDS = 60
 _logger = logging.getLogger(__name__)
 
 
-class Entry(Settings):
+class Scheduled(Settings):
     """One thing that is started again and again."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
@@ -83,7 +83,7 @@ class Timetable(Settings):
 
     timezone: str = "UTC"
     """Of all hours in it. It is a name such as Europe/Berlin, or UTC."""
-    entry: tuple[Entry, ...] = ()
+    entry: tuple[Scheduled, ...] = ()
     """An entry begins with [[entry]], in two brackets."""
     notify: Notify = Notify()
     """It has one line, such as command = ["mail", "me@here"]."""
@@ -122,7 +122,7 @@ def _refusal(error: ValidationError, table: dict[str, Any], path: Path) -> Confi
     first = error.errors()[0]
     place, model, where = first["loc"], Timetable, str(path)
     if place[0] == "entry" and len(place) > 1:
-        entry, place, model = table["entry"][place[1]], place[2:], Entry
+        entry, place, model = table["entry"][place[1]], place[2:], Scheduled
         named = entry["name"] if isinstance(entry, dict) and "name" in entry else first["loc"][1] + 1
         where = f"{path}, entry {named!r}"
     elif place[0] == "notify" and len(place) > 1:
@@ -198,7 +198,7 @@ class Scheduler(PersistentScheduler):
         return "\n".join(lines)
 
 
-def start(entry: Entry, now: datetime, *, paths: Paths, broker: Broker) -> None:
+def start(entry: Scheduled, now: datetime, *, paths: Paths, broker: Broker) -> None:
     """Makes the job that is due, unless it was made before, and sends it. Raises FerError."""
     job_id = entry.job_id(now)
     still_open = next((job for job in open_jobs(paths) if job.order.schedule == entry.name), None)

@@ -27,7 +27,7 @@ from fer_core.tuning.state import load_state
 from fer_core.tuning.trials import note_refusal, trial_failed
 from jobs.celery import EXAMPLE, app, broker, is_stop_asked, paths
 from jobs.garbage import find_garbage, remove_garbage
-from jobs.runner import Outcome, Worker, result_of, run_of_trial, runner_of, runner_of_helper, runner_of_trial
+from jobs.runner import RunnerOutcome, Worker, result_of, run_of_trial, runner_of, runner_of_helper, runner_of_trial
 from jobs.schedule import notify
 from jobs.sweep import free_slot, has_work
 
@@ -143,7 +143,7 @@ def read_parts(self: Task, study: str) -> None:
             raise Ignore
 
 
-def _note_trial(job: Job, name: str, outcome: Outcome, worker: Worker) -> None:
+def _note_trial(job: Job, name: str, outcome: RunnerOutcome, worker: Worker) -> None:
     """What cannot be written, on a full disk, is found out again by the next worker."""
     with contextlib.suppress(DiskFullError):
         if outcome.kind == "unable":

@@ -38,7 +38,7 @@ _LOOK_SECONDS = 2.0
 _STOPPING = "Stopping: running jobs are handed on, from their last finished epoch. Ctrl-C again does not wait for that."
 
 
-class Service:
+class KeptAlive:
     """One process that is kept alive: started again, after a pause that grows, when it ends unasked.
 
     To be started from the main thread: that is the one whose death counts. It runs in a session of its own, so that
@@ -105,7 +105,7 @@ class Service:
             self._process.send_signal(number)
 
 
-def _end(services: Sequence[Service], seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> None:
+def _end(services: Sequence[KeptAlive], seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> None:
     """Asks processes to end and waits; those that have not ended after `seconds`, or at `give_up()`, are killed."""
     for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
         for service in services:
@@ -144,8 +144,8 @@ def up(
         services = []
         for name, flags, variables, cores in planned:
             command = [*celery, "worker", "-n", f"{name}{mark}@%h", "-l", "INFO", *flags]
-            services.append(Service(name, command, environment | variables, paths.state, cores=cores))
-        beats = [Service("beat", [*celery, "beat", "-l", "INFO"], environment, paths.state)] if servers else []
+            services.append(KeptAlive(name, command, environment | variables, paths.state, cores=cores))
+        beats = [KeptAlive("beat", [*celery, "beat", "-l", "INFO"], environment, paths.state)] if servers else []
         if not signals:
             context.say(f"Broker: {hidden_password(url)}")
             _run(context, servers, services, beats, signals)
@@ -161,7 +161,11 @@ def _environment(context: Context) -> dict[str, str]:
 
 
 def _run(
-    context: Context, servers: list[Service], workers: list[Service], beats: list[Service], signals: list[int]
+    context: Context,
+    servers: list[KeptAlive],
+    workers: list[KeptAlive],
+    beats: list[KeptAlive],
+    signals: list[int],
 ) -> None:
     """Starts workers and scheduler, and looks after all processes until a signal asks to end."""
     changes, next_look = _changes(context.paths), 0.0
@@ -216,7 +220,7 @@ def _signals_noted() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def _own_server(context: Context, signals: list[int]) -> Iterator[Service]:
+def _own_server(context: Context, signals: list[int]) -> Iterator[KeptAlive]:
     """Yields a server that takes commands, and ends it at last."""
     state, environ = context.paths.state, context.environ
     binary, path = find_server(environ), socket_path(state, environ)
@@ -228,7 +232,7 @@ def _own_server(context: Context, signals: list[int]) -> Iterator[Service]:
             time.sleep(0.1)
         command = [str(binary), str(write_configuration(state))]
         # What waits in the queues is nobody else's business.
-        server = Service("broker", command, _environment(context), state, umask=0o077)
+        server = KeptAlive("broker", command, _environment(context), state, umask=0o077)
         server.start()
         record = {"url": socket_url(path), "pid": os.getpid(), "host": socket.gethostname()}
         try:
@@ -243,7 +247,7 @@ def _own_server(context: Context, signals: list[int]) -> Iterator[Service]:
                 (state / "broker.json").unlink(missing_ok=True)
 
 
-def _wait_for_server(server: Service, state: Path, path: Path, signals: list[int]) -> None:
+def _wait_for_server(server: KeptAlive, state: Path, path: Path, signals: list[int]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not signals and not answers(path):
         if not server.pid or time.monotonic() > deadline:

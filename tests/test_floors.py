@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -209,3 +210,14 @@ def test_what_is_imported_to_answer_at_once_is_light(modules, others):
     child = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     heavy = {"keras", "tensorflow", "jax", "keras_tuner", "matplotlib", "sklearn", "pandas"}
     assert (heavy | others) & set(child.stdout.split()) == set()
+
+
+def test_no_two_classes_have_one_name():
+    named = [
+        (node.name, module)
+        for module, tree in TREES.items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not module.startswith("fer_core.networks.")  # each has its Options
+    ]
+    counts = Counter(name for name, _ in named)
+    assert [one for one in named if counts[one[0]] > 1] == []

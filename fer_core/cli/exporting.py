@@ -16,7 +16,7 @@ from fer_core.cli.console import say, send_native_messages_to
 from fer_core.cli.train import Request
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis_data import data_for
-from fer_core.evaluation.exporting import FILES, Comparison, export_model
+from fer_core.evaluation.exporting import FILES, ExportComparison, export_model
 from fer_core.paths import Paths
 from fer_core.store.export import Format, can_export
 from fer_core.store.inspection import answer
@@ -37,7 +37,7 @@ def export(console: Console, request: Request) -> None:
 
 def _exported(
     model: ModelFiles, formats: tuple[Format, ...], paths: Paths, data: str | None, report: Callable[[str], None]
-) -> tuple[Comparison, str]:
+) -> tuple[ExportComparison, str]:
     if not can_export():
         raise ArtifactError("TensorFlow, which writes exports, is not installed.", hint="`pip install tensorflow`")
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -51,7 +51,7 @@ def _in_child(run: str, form: Format, models: str, history: str) -> str:
     return ""
 
 
-def _print(console: Console, found: Comparison) -> None:
+def _print(console: Console, found: ExportComparison) -> None:
     title = f"{found.images:,} images of {found.split}" if found.split else f"{found.images:,} random pictures"
     table = Table("form", "file", title=f"Compared with Keras on {title}", box=box.SIMPLE)
     for column in ("size", "largest difference", "accuracy"):

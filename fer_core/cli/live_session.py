@@ -38,10 +38,10 @@ def read_frames(console: Console, request: LiveRequest, classifier: Classifier, 
     Raises FerError, ConfigError before the first frame where something could not be written later, Interrupted.
     """
     with signals_wait(), contextlib.ExitStack() as at_the_end:
-        _Session(console, request, classifier, source).run(at_the_end)
+        _LiveSession(console, request, classifier, source).run(at_the_end)
 
 
-class _Session:
+class _LiveSession:
     """Frames of one source, from the first to the summary."""
 
     def __init__(self, console: Console, request: LiveRequest, classifier: Classifier, source: Source):

@@ -23,7 +23,7 @@ TRAINING_PARTS = ("train", "Training", ALL_IMAGES, MORE_IMAGES)
 
 if TYPE_CHECKING:
     from fer_core.data.face_finding import FaceFinder
-    from fer_core.data.tree import Box
+    from fer_core.data.tree import FaceBox
 
 _ARRAYS, _WORDS = "contents.npz", "contents.json"
 _COLUMNS = ("part_numbers", "label_numbers", "hashes", "deviations", "rows")
@@ -59,7 +59,7 @@ class Picture:
     read: Callable[[], np.ndarray]
     held_bytes: int = 0
     known: Known = NOTHING_KNOWN
-    box: "Box | None" = None
+    box: "FaceBox | None" = None
 
 
 @dataclass(frozen=True)

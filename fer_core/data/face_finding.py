@@ -16,7 +16,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.contents import Contents, Picture, Source
 from fer_core.data.face_picture import UnreadablePictureError, gray
 from fer_core.data.report import DataReport
-from fer_core.data.tree import Box
+from fer_core.data.tree import FaceBox
 from fer_core.faces.framing import aligned, common_area, crop_face, find_faces, square_of
 from fer_core.paths import Paths
 
@@ -47,7 +47,7 @@ class CutOut(NamedTuple):
     is_aligned: bool = False
 
 
-class Decision(NamedTuple):
+class FaceDecision(NamedTuple):
     """How faces are found in the pictures of a source, and a sentence that says so and why."""
 
     how: How
@@ -95,8 +95,8 @@ class FaceFinder:
         Raises ArtifactError, SourceError, ConfigError where there is no such detector; as opening the source does.
         """
         if self.config.faces != "auto":
-            return Cutter(self, Decision(self.config.faces))
-        return Cutter(self, Decision("detect") if self.one_by_one else _decided(source, self))
+            return Cutter(self, FaceDecision(self.config.faces))
+        return Cutter(self, FaceDecision("detect") if self.one_by_one else _decided(source, self))
 
     def detector(self) -> faces.Detector:
         """Returns the detector of this thread, made when it is first needed: no detector may be used by two."""
@@ -109,7 +109,7 @@ class FaceFinder:
 class Cutter:
     """Cuts out the faces of one source's pictures. Threads may share it."""
 
-    def __init__(self, finder: FaceFinder, decision: Decision):
+    def __init__(self, finder: FaceFinder, decision: FaceDecision):
         self._finder, self._config, self._decision = finder, finder.config, decision
 
     @property
@@ -160,7 +160,7 @@ class Cutter:
                 report.faces_missed.append(f"{which} found in {len(names):,} of {len(found):,}, {done[rule]}: {listed}")
 
 
-def cropped(picture: np.ndarray, box: Box) -> np.ndarray:
+def cropped(picture: np.ndarray, box: FaceBox) -> np.ndarray:
     """Returns the face in the box: a square around its middle as large as its longer side, moved into the picture.
 
     Args:
@@ -184,7 +184,7 @@ def _inside(start: float, span: int, whole: int) -> tuple[int, int]:
     return min(max(round(start), 0), whole - span), span
 
 
-def _in_pixels(box: Box, picture: np.ndarray) -> faces.Box:
+def _in_pixels(box: FaceBox, picture: np.ndarray) -> faces.Box:
     height, width = picture.shape[:2]
     scale = [width, height, width, height] if box.in_parts else [1] * 4
     return faces.Box(*(np.array(box[:4], float) * scale).tolist())
@@ -201,7 +201,7 @@ def _filled(face: faces.Face, picture_gray: np.ndarray, detector: faces.Detector
     return square_of(face.box, detector.framing).width / min(picture_gray.shape)
 
 
-def _decided(source: Source, finder: FaceFinder) -> Decision:
+def _decided(source: Source, finder: FaceFinder) -> FaceDecision:
     """Looks at some pictures, spread over the source. Raises as opening it and making a detector do."""
     small: list[str] = []
     filled: list[float] = []
@@ -210,7 +210,7 @@ def _decided(source: Source, finder: FaceFinder) -> Decision:
         step = max(1, (listing.count or 0) // _SAMPLE)
         for picture in islice(listing.pictures, 0, _SAMPLE * step, step):
             if picture.box is not None:
-                return Decision("given", "Faces: in the boxes of the data.")
+                return FaceDecision("given", "Faces: in the boxes of the data.")
             try:
                 pixels = picture.read()
             except UnreadablePictureError:
@@ -224,18 +224,18 @@ def _decided(source: Source, finder: FaceFinder) -> Decision:
     return _judged(small, filled, looked_at, finder)
 
 
-def _judged(small: list[str], filled: list[float], looked_at: int, finder: FaceFinder) -> Decision:
+def _judged(small: list[str], filled: list[float], looked_at: int, finder: FaceFinder) -> FaceDecision:
     """Decides by the sizes of small pictures, and by how much their faces fill the larger ones."""
     if len(small) * 2 >= looked_at:
         usual = max(small, key=small.count, default="")
         sentence = f"Faces: the pictures are as small as crops ({usual} pixels), and stay as they are."
-        return Decision("given", sentence if usual else "")
+        return FaceDecision("given", sentence if usual else "")
     name, large = finder.detector().name, looked_at - len(small)
     found = f"{name} finds faces in {len(filled):,} of {large:,} pictures looked at"
     if len(filled) * 2 < large:
-        return Decision("given", f"Faces: {found}, so all are taken whole; --faces detect takes what is found.")
+        return FaceDecision("given", f"Faces: {found}, so all are taken whole; --faces detect takes what is found.")
     fraction = f"the middle one fills {np.median(filled):.0%} of its picture"
     if np.median(filled) >= FILLED:
-        return Decision("given", f"Faces: {found}, and {fraction}: they are cut out already, and stay as they are.")
+        return FaceDecision("given", f"Faces: {found}, and {fraction}: they are cut out already, and stay as they are.")
     better = " yunet finds more: --face-detector yunet downloads it." if name == "haar" else ""
-    return Decision("detect", f"Faces: {found}, and {fraction}: they are cut out as for reading.{better}")
+    return FaceDecision("detect", f"Faces: {found}, and {fraction}: they are cut out as for reading.{better}")

@@ -29,7 +29,7 @@ ReadFiles = Callable[[Collection[str], int], Iterator[tuple[str, bytes]]]
 """Yields the names of files and how each begins, at most so many bytes of it."""
 
 
-class Box(NamedTuple):
+class FaceBox(NamedTuple):
     """Where a face is: in pixels, or in parts of the picture's width and height."""
 
     left: float
@@ -39,7 +39,7 @@ class Box(NamedTuple):
     in_parts: bool = False
 
     @classmethod
-    def between(cls, left: float, top: float, right: float, bottom: float) -> "Box":
+    def between(cls, left: float, top: float, right: float, bottom: float) -> "FaceBox":
         """Returns the box with these ends, in pixels."""
         return cls(left, top, right - left, bottom - top)
 
@@ -54,7 +54,7 @@ class Placed:
     name: str
     part: str
     label: str
-    box: Box | None = None
+    box: FaceBox | None = None
     person: str = ""
     votes: tuple[int, ...] | None = None
     face: int = 0
@@ -84,7 +84,7 @@ class Found:
     """Yields the pictures in a table of another kind than pixels, of (stream, name, reading, report)."""
 
 
-def faces_of(name: str | PurePosixPath, part: str, faces: Collection[tuple[str, Box]]) -> list[Placed]:
+def faces_of(name: str | PurePosixPath, part: str, faces: Collection[tuple[str, FaceBox]]) -> list[Placed]:
     """Returns the faces of one picture, each with its label and box; numbered where there are several."""
     several = len(faces) > 1
     return [Placed(str(name), part, *face, face=number * several) for number, face in enumerate(faces, start=1)]

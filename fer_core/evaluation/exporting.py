@@ -45,7 +45,7 @@ class Exported(NamedTuple):
     """On the test images; None where there are none."""
 
 
-class Comparison(NamedTuple):
+class ExportComparison(NamedTuple):
     """All files of a model."""
 
     images: int
@@ -79,7 +79,7 @@ def export_model(
     *,
     dataset: "Dataset | None" = None,
     report: Callable[[str], None],
-) -> Comparison:
+) -> ExportComparison:
     """Writes the forms into the model's folder of exports, with labels and what was compared (export.json).
 
     Needs Keras to run on TensorFlow. `dataset`: its test images are compared on. Raises ArtifactError, DiskFullError.
@@ -99,7 +99,7 @@ def export_model(
         size = sum(part.stat().st_size for part in (path.rglob("*") if path.is_dir() else [path]) if part.is_file())
         difference = float(np.abs(answers - expected).max())
         files.append(Exported(name, str(path), size, difference, _accuracy(answers, truth)))
-    found = Comparison(len(images), dataset.test.name if dataset else "", _accuracy(expected, truth), files)
+    found = ExportComparison(len(images), dataset.test.name if dataset else "", _accuracy(expected, truth), files)
     save_labels(folder / "labels.json", model.labels)
     named = [file._asdict() | {"path": Path(file.path).name} for file in files]
     write_json(folder / "export.json", describe(model) | found._asdict() | {"files": named})

@@ -61,7 +61,7 @@ FAINT = 0.12
 """Of the map's range: below it nothing is drawn, so that noise does not veil the face."""
 
 
-class Face(NamedTuple):
+class DrawnFace(NamedTuple):
     """A prediction, its box in whole pixels, and whether its label is the short one."""
 
     prediction: Prediction
@@ -120,16 +120,16 @@ class Overlay:
             block.draw(canvas)
         return canvas.canvas_bgr
 
-    def _faces(self, canvas: Canvas, predictions: Sequence[Prediction]) -> list[Face]:
+    def _faces(self, canvas: Canvas, predictions: Sequence[Prediction]) -> list[DrawnFace]:
         """Those in the picture, largest first."""
-        faces = [Face(prediction, rect_of(prediction.box, canvas.picture)) for prediction in predictions]
+        faces = [DrawnFace(prediction, rect_of(prediction.box, canvas.picture)) for prediction in predictions]
         faces = [face for face in faces if face.rect.shared_area(canvas.picture)]
         if len(faces) >= CROWD:
             wide = (self._label_size(canvas, face)[0] > MOST_WIDER * face.rect.width for face in faces)
             faces = [face._replace(is_short=is_short) for face, is_short in zip(faces, wide, strict=True)]
         return sorted(faces, key=lambda face: -face.rect.width * face.rect.height)
 
-    def _draw_faces(self, canvas: Canvas, faces: Sequence[Face], obstacles: list[Obstacle]) -> None:
+    def _draw_faces(self, canvas: Canvas, faces: Sequence[DrawnFace], obstacles: list[Obstacle]) -> None:
         """All labels have their places before the first bars, which come where there is room left."""
         labels, sides = [], {}
         for face in faces:
@@ -148,14 +148,14 @@ class Overlay:
             self._draw_label(canvas, face, label.rect)
         self._sides = {(person, mark): side for (person, mark), side in sides.items() if person is not None}
 
-    def _label_place(self, canvas: Canvas, face: Face, obstacles: list[Obstacle]) -> Place:
+    def _label_place(self, canvas: Canvas, face: DrawnFace, obstacles: list[Obstacle]) -> Place:
         rect, (width, height) = face.rect, self._label_size(canvas, face)
         tops = {"above": rect.top - height, "below": rect.bottom, "inside": rect.top}
         places = {side: Rect(rect.left, top, width, height) for side, top in tops.items()}
         last = self._sides.get((face.prediction.person, "label"))
         return best_place(places, obstacles, picture=canvas.picture, last=last, own=rect)
 
-    def _draw_label(self, canvas: Canvas, face: Face, rect: Rect) -> None:
+    def _draw_label(self, canvas: Canvas, face: DrawnFace, rect: Rect) -> None:
         """Draws `#1 happy 87 %`, or `#1 unsure: sad 34 %` on grey; in short `happy 87 %` and `sad? 34 %`."""
         ground = UNSURE_PLATE if face.prediction.unsure else self._colours[face.prediction.label]
         canvas.plate(rect, ground, LABEL_OPACITY)
@@ -163,7 +163,7 @@ class Overlay:
         for text, bold in self._pieces(face):
             left = canvas.text(text, left, top, ink, bold=bold, small=face.is_short) + canvas.sizes.gap
 
-    def _draw_panel(self, canvas: Canvas, face: Face, label: Rect, obstacles: list[Obstacle]) -> Place | None:
+    def _draw_panel(self, canvas: Canvas, face: DrawnFace, label: Rect, obstacles: list[Obstacle]) -> Place | None:
         """Draws a name, a bar and a number for each emotion beside the face or in a corner, and returns where.
 
         The label's is brighter; the place is the one that hides least. None where it is larger than the picture.
@@ -200,7 +200,7 @@ class Overlay:
         canvas.fill(track, TRACK)
         canvas.fill(track._replace(width=round(share * track.width)), self._colours[label])
 
-    def _draw_bars(self, canvas: Canvas, face: Face, label: Rect, obstacles: list[Obstacle]) -> Place | None:
+    def _draw_bars(self, canvas: Canvas, face: DrawnFace, label: Rect, obstacles: list[Obstacle]) -> Place | None:
         """Draws all probabilities as upright bars along a side of the box, and returns where.
 
         None where they would hide a face or a label, or be too small to be told apart.
@@ -223,12 +223,12 @@ class Overlay:
             canvas.fill(Rect(left, inside.bottom - tall, right - left - 1, tall), self._colours[name])
         return place
 
-    def _label_size(self, canvas: Canvas, face: Face) -> tuple[int, int]:
+    def _label_size(self, canvas: Canvas, face: DrawnFace) -> tuple[int, int]:
         sizes = [canvas.size_of(text, bold=bold, small=face.is_short) for text, bold in self._pieces(face)]
         gaps = canvas.sizes.gap * (len(sizes) - 1) + 2 * canvas.sizes.pad
         return sum(width for width, _ in sizes) + gaps, max(height for _, height in sizes) + canvas.sizes.pad // 2
 
-    def _pieces(self, face: Face) -> Iterator[tuple[str, bool]]:
+    def _pieces(self, face: DrawnFace) -> Iterator[tuple[str, bool]]:
         """Yields the parts of a label and whether they are bold; apart, because each is rendered once and kept."""
         prediction, is_short = face.prediction, face.is_short
         if prediction.person is not None and not is_short:

@@ -48,14 +48,14 @@ class File(NamedTuple):
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
-class Found(NamedTuple):
+class FoundFiles(NamedTuple):
     """The files of a study in their natural order, and what was left out, in words."""
 
     files: list[File]
     left_out: str
 
 
-def find_files(source: str, *, without: Path | None = None) -> Found:
+def find_files(source: str, *, without: Path | None = None) -> FoundFiles:
     """Returns what a folder (with all in it), a pattern or a list names. `without`: a folder that is left out.
 
     A list is a csv with the file in its first column, or in one called file, path or name, and `start` and `end` in
@@ -67,13 +67,13 @@ def find_files(source: str, *, without: Path | None = None) -> Found:
     if path.is_dir():
         found = _in_folder(path, without)
     elif path.is_file() and path.suffix.lower() in _LIST_SUFFIXES:
-        found = Found(_in_list(path), "")
+        found = FoundFiles(_in_list(path), "")
     elif path.is_file():
-        found = Found([File(path.name, path)], "")
+        found = FoundFiles([File(path.name, path)], "")
     else:
         matches = sorted(glob.glob(str(path), recursive=True), key=in_natural_order)  # noqa: PTH207 - any pattern
         files = [File(Path(name).as_posix(), Path(name)) for name in matches if Path(name).is_file()]
-        found = Found([file for file in files if _is_wanted(file.path)], "")
+        found = FoundFiles([file for file in files if _is_wanted(file.path)], "")
     if not found.files:
         nothing = (
             "is not there" if not path.exists() and not glob.has_magic(source) else "names no picture and no video"
@@ -124,7 +124,7 @@ def _pieces(file: File) -> list[tuple[File, float, float, int]]:
     return [(file, cuts[number], cuts[number + 1], number) for number in range(count)]
 
 
-def _in_folder(folder: Path, without: Path | None) -> Found:
+def _in_folder(folder: Path, without: Path | None) -> FoundFiles:
     files, others = [], Counter()
     without = without and without.resolve()
     for root, folders, names in os.walk(folder):
@@ -139,7 +139,7 @@ def _in_folder(folder: Path, without: Path | None) -> Found:
                 others[path.suffix.lower() or "without suffix"] += 1
     files.sort(key=lambda file: in_natural_order(file.name))
     left_out = [f"{count:,} {suffix}" for suffix, count in sorted(others.items())]
-    return Found(files, f"left out: {listed(left_out)}" if left_out else "")
+    return FoundFiles(files, f"left out: {listed(left_out)}" if left_out else "")
 
 
 def _is_wanted(path: Path) -> bool:

@@ -32,7 +32,7 @@ from fer_core.study.tables import joined, read_table, write_table
 if TYPE_CHECKING:
     import pandas
 
-    from fer_core.study.files import Found
+    from fer_core.study.files import FoundFiles
     from fer_core.study.reading import StudyReader
 
 FILES = ("file", "kind", "status", "reason", "seconds", "frames", "with_face", "faces", "people", "table")
@@ -101,7 +101,7 @@ class Study:
         """Whether the part was read to its end."""
         return self._record(part).is_file()
 
-    def prepare(self) -> "Found":
+    def prepare(self) -> "FoundFiles":
         """Plans to read what is new or has changed since it was read, and returns all files of the source.
 
         What was read for an earlier plan is kept. Raises SourceError for a source that cannot be read.

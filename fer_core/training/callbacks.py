@@ -144,7 +144,7 @@ class Validation(keras.callbacks.Callback):
         logs[CLASS_F1] = [score.f1 for score in class_scores(counts)]
 
 
-class Record(keras.callbacks.Callback):
+class EndOfEpoch(keras.callbacks.Callback):
     """Ends an epoch: refuses what is no number, remembers the best weights, writes checkpoint and history, reports.
 
     Ends the training, too, before its last epoch: early stopping, a spent time budget, or whoever started it.

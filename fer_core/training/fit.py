@@ -26,7 +26,7 @@ from fer_core.paths import Paths
 from fer_core.store.files import temporary_beside
 from fer_core.store.manifest import checkout_commit
 from fer_core.store.run import Run
-from fer_core.training.callbacks import EpochBegin, Record, Validation, Watch
+from fer_core.training.callbacks import EndOfEpoch, EpochBegin, Validation, Watch
 from fer_core.training.distillation import cached_soft_labels, chosen_by_teachers, record_teachers
 from fer_core.training.feed import TrainingBatches, for_backend, steps_per_epoch, whole_batch
 from fer_core.training.finish import chosen_on, finish
@@ -93,7 +93,7 @@ class Training:
             run.update_state(epoch=progress.epoch, epochs=config.epochs)
             if progress.epoch:
                 self._say_where_it_goes_on(progress)
-            record = Record(run, progress, report, is_stopped=is_stopped, began=self.began)
+            record = EndOfEpoch(run, progress, report, is_stopped=is_stopped, began=self.began)
             for one in every:
                 if progress.epoch >= one.last_epoch or record.is_over():
                     continue
@@ -130,7 +130,7 @@ class Training:
         self,
         model: keras.Model,
         config: TrainConfig,
-        record: Record,
+        record: EndOfEpoch,
         soft_labels: np.ndarray | None,
         *,
         last_epoch: int,
@@ -177,7 +177,7 @@ class Training:
         return soft_labels
 
 
-class Plan(NamedTuple):
+class BudgetPlan(NamedTuple):
     """How many epochs fit into the time, and what that was reckoned from."""
 
     epochs: int
@@ -203,7 +203,7 @@ def budget_seconds(text: str) -> float:
     return TypeAdapter(timedelta).validate_python(f"PT{text.upper()}").total_seconds()  # as ISO 8601 has it
 
 
-def planned(training: Training, config: TrainConfig, soft_labels: np.ndarray | None) -> Plan:
+def planned(training: Training, config: TrainConfig, soft_labels: np.ndarray | None) -> BudgetPlan:
     """Returns the plan for `config.time_budget`; leaves the random generators as they were set up.
 
     What is over by now counts, and so does the scoring of the kept weights; plots and exports, some seconds, do not.
@@ -224,7 +224,7 @@ def planned(training: Training, config: TrainConfig, soft_labels: np.ndarray | N
             f"these settings need at least {fewest}.",
             hint="Give more --time-budget, or take a smaller network.",
         )
-    return Plan(epochs, round(took.epoch, 3), budget, round(took.end, 3))
+    return BudgetPlan(epochs, round(took.epoch, 3), budget, round(took.end, 3))
 
 
 def measured(training: Training, config: TrainConfig, soft_labels: np.ndarray | None = None) -> Seconds:

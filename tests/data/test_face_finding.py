@@ -13,10 +13,10 @@ from fer_core.config import TrainConfig
 from fer_core.data.audit import audit
 from fer_core.data.contents import Picture, UnreadableImagesError
 from fer_core.data.dataset import Dataset, settled_detector
-from fer_core.data.face_finding import CutOut, Cutter, Decision, FaceFinder
+from fer_core.data.face_finding import CutOut, Cutter, FaceDecision, FaceFinder
 from fer_core.data.face_picture import network_input
 from fer_core.data.inbox import read_inbox
-from fer_core.data.tree import Box
+from fer_core.data.tree import FaceBox
 from fer_core.errors import ArtifactError
 from fer_core.faces.framing import aligned, crop_face
 from tests.photographs import EMOTIONS, photograph, save_photographs, written
@@ -144,20 +144,20 @@ def cutter(paths) -> Callable[..., Cutter]:
     """Returns cutter(how, **settings)."""
 
     def made(how: str, **settings) -> Cutter:
-        return Cutter(FaceFinder(TrainConfig(**settings), paths), Decision(how))
+        return Cutter(FaceFinder(TrainConfig(**settings), paths), FaceDecision(how))
 
     return made
 
 
 def test_a_box_of_the_data_is_cut_out_or_says_which_face_is_meant(cutter, paths):
     picture = photograph(1, (10, 60), (220, 60))
-    boxed = Picture("a", "train", "happy", lambda: picture, box=Box(225, 70, 140, 140))
+    boxed = Picture("a", "train", "happy", lambda: picture, box=FaceBox(225, 70, 140, 140))
     assert np.array_equal(cutter("given").cut(boxed).face, picture[70:210, 225:365])
     detector = faces.make_detector("yunet", paths=paths, width=faces.PHOTO_WIDTH)
     (right,) = (face for face in detector.find(picture) if face.box.x > 200)
     crop = crop_face(picture, right.box, framing=detector.framing)
     assert np.array_equal(cutter("detect", faces="detect", align_faces=False).cut(boxed).face, crop)
-    nowhere = Picture("c", "train", "happy", lambda: picture, box=Box(0, 280, 10, 10))
+    nowhere = Picture("c", "train", "happy", lambda: picture, box=FaceBox(0, 280, 10, 10))
     assert cutter("detect", faces="detect").cut(nowhere) == CutOut(None, 0)
 
 

@@ -10,7 +10,7 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.store.run import read_metrics
 from fer_core.training import fit
-from fer_core.training.callbacks import Record
+from fer_core.training.callbacks import EndOfEpoch
 from fer_core.training.history import read_history
 from fer_core.training.progress import Progress
 from fer_core.training.train import train
@@ -51,7 +51,7 @@ def test_what_earlier_attempts_took_counts(begun, seconds, is_over):
     run.update_manifest(plan={"epochs": 9, "seconds_per_epoch": 10.0, "budget_seconds": 60.0, "end_seconds": 5.0})
     progress = Progress(epoch=4, rows=[{"epoch": epoch, "seconds": 10.0} for epoch in range(1, 5)])
     report = SimpleNamespace(event=lambda text: None)
-    record = Record(run, progress, report, is_stopped=lambda rows: False, began=time.perf_counter())
+    record = EndOfEpoch(run, progress, report, is_stopped=lambda rows: False, began=time.perf_counter())
     progress.rows.append({"epoch": 5, "seconds": seconds})
     assert record.is_over() == is_over
 

@@ -12,7 +12,7 @@ import numpy as np
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_in
 from fer_core.data.tables import first_rows, table_rows
-from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree
 from fer_core.labels import NUMBERS, normalized
 
 _LABELS = NUMBERS["affectnet"]
@@ -88,7 +88,12 @@ def _by_tables(tree: Tree, tables: dict[str, list[str]]) -> Found | None:
 
 
 def _put(
-    path: PurePosixPath, number: str | None, part: str, *, box: Box | None, into: tuple[list[Placed], dict[str, str]]
+    path: PurePosixPath,
+    number: str | None,
+    part: str,
+    *,
+    box: FaceBox | None,
+    into: tuple[list[Placed], dict[str, str]],
 ) -> None:
     placed, left_out = into
     if number in _LABELS:
@@ -98,9 +103,9 @@ def _put(
         left_out[str(path)] = f"as they are labelled {named}" if named else "as they have no label"
 
 
-def _box(cells: list[str]) -> Box | None:
+def _box(cells: list[str]) -> FaceBox | None:
     try:
         left, top, width, height = map(float, cells)
     except ValueError:
         return None
-    return Box(left, top, width, height) if width > 0 and height > 0 else None
+    return FaceBox(left, top, width, height) if width > 0 and height > 0 else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_in
-from fer_core.data.tree import MOST_LABEL_BYTES, Box, Found, Placed, Tree, faces_of
+from fer_core.data.tree import MOST_LABEL_BYTES, FaceBox, Found, Placed, Tree, faces_of
 from fer_core.errors import DatasetError
 from fer_core.labels import normalized
 from fer_core.resources import memory_bytes
@@ -45,11 +45,11 @@ def _is_marked(start: bytes, name: str) -> bool:
 def _faces(tree: Tree, file: PurePosixPath, content: dict[str, Any]) -> list[Placed]:
     labels = {one["id"]: normalized(str(one["name"])) for one in content["categories"]}
     paths = {one["id"]: _path(tree, file, str(one["file_name"])) for one in content["images"]}
-    faces: dict[str, list[tuple[str, Box]]] = {}
+    faces: dict[str, list[tuple[str, FaceBox]]] = {}
     for one in content["annotations"]:
         path, box = paths.get(one["image_id"]), [float(value) for value in one.get("bbox") or ()]
         if path is not None and len(box) == _BOX_VALUES:
-            faces.setdefault(path, []).append((labels[one["category_id"]], Box(*box)))
+            faces.setdefault(path, []).append((labels[one["category_id"]], FaceBox(*box)))
     parts = {path: tree.split_around(path) or split_in(file.stem) or ALL_IMAGES for path in faces}
     return [placed for path, found in faces.items() for placed in faces_of(path, parts[path], found)]
 

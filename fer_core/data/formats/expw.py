@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.report import missing_pictures
 from fer_core.data.tables import matching, table_rows
-from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree
 from fer_core.labels import NUMBERS
 
 _LINE = re.compile(r"\S.*\.\w+(\s+-?\d+){5}\s+-?[\d.]+\s+[0-6]")
@@ -31,6 +31,6 @@ def recognise(tree: Tree) -> Found | None:
             continue
         name = str(paths[0])
         faces[name] += 1
-        box = Box.between(float(left), float(top), float(right), float(bottom))
+        box = FaceBox.between(float(left), float(top), float(right), float(bottom))
         placed.append(Placed(name, ALL_IMAGES, _LABELS[label], box, face=faces[name]))
     return Found("ExpW", placed, rest=f"as {table} has no face of them", notes=missing_pictures(missing, [table]))

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.report import missing_pictures
 from fer_core.data.tables import first_rows, table_rows
-from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree
 from fer_core.data.votes import COLUMNS, Votes, is_named_by_row, is_votes_header, read_votes
 
 _FORMAT = "FER+"
@@ -32,7 +32,7 @@ def recognise(tree: Tree) -> Found | None:
                 missing += number > 0 or _is_label_row(row)  # the first line may be a header
                 continue
             ends = _BOX.fullmatch(row[1]) if len(row) > 1 + len(COLUMNS) else None
-            box = ends and Box.between(*map(int, ends.groups()))
+            box = ends and FaceBox.between(*map(int, ends.groups()))
             placed.append(Placed(str(paths[0]), part, "", box, votes=tuple(map(int, row[-len(COLUMNS) :]))))
     rest = "as label.csv has no votes on them"
     return Found(_FORMAT, placed, rest=rest, notes=missing_pictures(missing, tables))

@@ -15,7 +15,7 @@ from fer_core.data.folder_names import is_picture, split_in, split_of
 from fer_core.data.formats import class_folders
 from fer_core.data.report import listed, missing_pictures
 from fer_core.data.tables import first_rows, table_rows
-from fer_core.data.tree import Box, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import EMOTIONS, canonical, is_emotion, normalized, words_of
 
@@ -186,7 +186,7 @@ def _placed(tree: Tree, table: str, columns: Columns, row: list[str]) -> Placed 
         return None
     box = None
     with contextlib.suppress(ValueError):
-        box = Box.between(*(float(row[place]) for place in columns.box)) if columns.box else None
+        box = FaceBox.between(*(float(row[place]) for place in columns.box)) if columns.box else None
     return Placed(name, split or tree.split_around(name) or ALL_IMAGES, _label(columns, row), box)
 
 

@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
-from fer_core.data.tree import Box, Found, Placed, Tree, faces_of
+from fer_core.data.tree import FaceBox, Found, Placed, Tree, faces_of
 from fer_core.labels import is_emotion, normalized
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
@@ -41,9 +41,9 @@ def _picture(tree: Tree, path: PurePosixPath) -> PurePosixPath | None:
     return found[0] if len(found) == 1 else None
 
 
-def _face(text: str) -> tuple[str, Box] | None:
+def _face(text: str) -> tuple[str, FaceBox] | None:
     name, ends = _NAME.search(text), [end.search(text) for end in _ENDS]
     try:
-        return normalized(unescape(name[1])), Box.between(*(float(end[1]) for end in ends))
+        return normalized(unescape(name[1])), FaceBox.between(*(float(end[1]) for end in ends))
     except (TypeError, ValueError):
         return None

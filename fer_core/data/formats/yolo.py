@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.report import listed
-from fer_core.data.tree import Box, Found, Tree, faces_of
+from fer_core.data.tree import FaceBox, Found, Tree, faces_of
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion, normalized
 
@@ -98,7 +98,7 @@ def _label_files(tree: Tree) -> dict[str, str]:
     return found
 
 
-def _face(line: str, names: list[str]) -> tuple[str, Box] | None:
+def _face(line: str, names: list[str]) -> tuple[str, FaceBox] | None:
     cells = line.split()
     try:
         number, values = int(cells[0]), [float(cell) for cell in cells[1:]]
@@ -108,6 +108,8 @@ def _face(line: str, names: list[str]) -> tuple[str, Box] | None:
         return None
     if len(values) <= _BOX_CELLS:  # a sixth cell is a confidence
         x, y, width, height = values[:4]
-        return names[number], Box(x - width / 2, y - height / 2, width, height, in_parts=True)
+        return names[number], FaceBox(x - width / 2, y - height / 2, width, height, in_parts=True)
     across, down = values[::2], values[1::2]
-    return names[number], Box(min(across), min(down), max(across) - min(across), max(down) - min(down), in_parts=True)
+    return names[number], FaceBox(
+        min(across), min(down), max(across) - min(across), max(down) - min(down), in_parts=True
+    )

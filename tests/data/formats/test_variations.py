@@ -11,7 +11,7 @@ from fer_core.data.face_finding import cropped
 from fer_core.data.fer2013 import csv_listing
 from fer_core.data.formats import formats
 from fer_core.data.reading import read_tree
-from fer_core.data.tree import Box
+from fer_core.data.tree import FaceBox
 from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError
 from fer_core.labels import label_map
@@ -125,7 +125,7 @@ def test_affectnets_numbers_may_be_numbers_and_its_older_table_has_boxes():
     }
     reading, counts = read(pictures, files)
     assert len(counts) == 8
-    assert reading.placed[0][0].box == Box(1, 2, 30, 40)
+    assert reading.placed[0][0].box == FaceBox(1, 2, 30, 40)
     assert "as they are labelled uncertain" in {one.reason for one in reading.report.left_out}
 
 
@@ -163,7 +163,7 @@ def test_expw_has_several_faces_in_a_picture():
     reading, counts = read([f"image/a{n}.jpg" for n in range(3)], {"label/label.lst": lines})
     assert counts == {"surprise": 1, "happy": 1, "neutral": 1}
     assert [one.title for one, _ in reading.placed] == ["image/a0.jpg#2", "image/a1.jpg#1", "image/a0.jpg#1"]
-    assert reading.placed[1][0].box == Box(2, 1, 28, 39)
+    assert reading.placed[1][0].box == FaceBox(2, 1, 28, 39)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,11 @@ def test_a_pixel_table_has_any_separator_and_encoding(separator, encoding):
 
 def test_a_box_is_cut_out_as_a_square_inside_of_the_picture():
     picture = np.arange(100 * 200).reshape(100, 200)
-    assert np.array_equal(cropped(picture, Box(10, 20, 30, 30)), picture[20:50, 10:40])
-    assert np.array_equal(cropped(picture, Box(0.5, 0.5, 0.1, 0.2, in_parts=True)), picture[50:70, 100:120])
-    assert np.array_equal(cropped(picture, Box(190, 20, 10, 30)), picture[20:50, 170:200])
-    assert cropped(picture, Box(0, 0, 200, 50)).shape == (100, 200)
-    for outside in (Box(300, 0, 5, 5), Box(5, 5, 0, 9), Box(-9, 0, 9, 9)):
+    assert np.array_equal(cropped(picture, FaceBox(10, 20, 30, 30)), picture[20:50, 10:40])
+    assert np.array_equal(cropped(picture, FaceBox(0.5, 0.5, 0.1, 0.2, in_parts=True)), picture[50:70, 100:120])
+    assert np.array_equal(cropped(picture, FaceBox(190, 20, 10, 30)), picture[20:50, 170:200])
+    assert cropped(picture, FaceBox(0, 0, 200, 50)).shape == (100, 200)
+    for outside in (FaceBox(300, 0, 5, 5), FaceBox(5, 5, 0, 9), FaceBox(-9, 0, 9, 9)):
         with pytest.raises(DatasetError, match="lies outside of its 200 x 100 pixels"):
             cropped(picture, outside)
 
@@ -351,14 +351,14 @@ def test_boxes_stand_in_tables_and_in_pascal_voc():
     for files in ({"train/_annotations.csv": table_of}, {"train/a.xml": xml.encode()}, {"xml/a.xml": xml.encode()}):
         reading, counts = read(["train/a.jpg", "train/b.jpg"], files)
         assert counts == {"happy": 1, "sad": 1}
-        assert {one.box for one, _ in reading.placed} == {Box(5, 6, 30, 40)}
+        assert {one.box for one, _ in reading.placed} == {FaceBox(5, 6, 30, 40)}
         assert sum(one.images for one in reading.report.left_out) == 1
 
 
 def test_expw_and_coco_find_pictures_by_other_spellings_of_their_names():
     lines = b"an angry boy.jpg 0 28 113 226 141 22.9 0\n1.jpg 0 28 113 226 141 22.9 3\nx.jpg 0 1 1 2 2 1.0 3\n"
     reading, counts = read(["origin/An angry boy.JPG", "origin/1.jpg"], {"label.lst": lines})
-    assert (counts, reading.placed[0][0].box) == ({"angry": 1, "happy": 1}, Box(113, 28, 113, 113))
+    assert (counts, reading.placed[0][0].box) == ({"angry": 1, "happy": 1}, FaceBox(113, 28, 113, 113))
     found = {"images": [{"id": n, "file_name": f"images\\{n}.jpg"} for n in range(3)]}
     found["annotations"] = [{"image_id": n, "category_id": n % 2, "bbox": [1, 2, 3, 4]} for n in range(3)]
     found["categories"] = [{"id": 0, "name": "happy"}, {"id": 1, "name": "sad"}]
