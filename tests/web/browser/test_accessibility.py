@@ -37,10 +37,11 @@ def addresses(site, trained_run) -> list[str]:
     scored = trained_run.id
     shutil.copytree(trained_run.folder, site.paths.models / "runs" / scored)
     (sample, *_) = site.get("/api/v1/data").json()["data_sets"]
-    cell = f"/runs/{scored}/images?truth=happy&predicted=happy"
-    for address in (f"/data/{sample['id']}", cell):
-        wait_until(lambda address=address: not site.get(f"/api/v1{address}").json()["progress"])
     finished_run(site.paths, RUN)
+    cell = f"/runs/{scored}/images?truth=happy&predicted=happy"
+    without_images = f"/runs/{RUN}/images?truth=happy&predicted=sad"
+    for address in (f"/data/{sample['id']}", cell, without_images):  # else their pages would load anew meanwhile
+        wait_until(lambda address=address: not site.get(f"/api/v1{address}").json().get("progress"))
     running = make_run(site.paths)
     write_epochs(running, 3)
     make_job(site.paths, job_id=JOB)
@@ -58,7 +59,7 @@ def addresses(site, trained_run) -> list[str]:
         *(f"/histories/{CSV}", "/jobs", f"/jobs/{JOB}", "/jobs/new/tune", "/jobs/new/train", f"/searches/{search.id}"),
         *("/jobs/new/read", f"/jobs/{study.id}", f"/jobs/new/train?like={RUN}", "/runs?columns=notes&columns=mixup"),
         *("/model", f"/model/promote?run={RUN}", f"/jobs/{JOB}/cancel", "/corrections", "/nowhere"),
-        *("/data", f"/data/{sample['id']}", cell, f"/runs/{RUN}/images?truth=happy&predicted=sad"),
+        *("/data", f"/data/{sample['id']}", cell, without_images),
     ]
 
 
