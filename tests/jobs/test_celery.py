@@ -166,14 +166,14 @@ except Exception as error:
         wait_until(lambda: not main_worker.trainers(), 60)
 
 
+@pytest.mark.parametrize(("task", "arguments"), [("train", TINY_TRAINING), ("tune", SEARCH)])
 def test_a_worker_answers_while_it_works_and_terminating_a_job_cancels_it_and_ends_its_process(
-    main_worker, submit, ended, broker
+    main_worker, celery, submit, ended, task, arguments
 ):
-    job, control = submit("train", **TINY_TRAINING), broker.app.control
+    job = submit(task, **arguments)
     wait_until(main_worker.trainers, 60)
-    (active,) = control.inspect().active().values()
-    assert [task["id"] for task in active] == [job.id]
-    control.terminate(job.id, signal="SIGTERM")
+    assert job.id in celery("inspect", "active").stdout
+    celery("control", "terminate", "SIGTERM", job.id)
     assert ended(job.id).end.status == "CANCELLED"
     wait_until(lambda: not main_worker.trainers(), 10)
 
