@@ -79,14 +79,14 @@ def test_two_hundred_pictures_and_two_videos_are_sent_read_watched_saved_and_del
     expect(page.locator("#moment-words")).to_contain_text("person 1")
     box = timeline.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_function("Math.abs(player.currentTime - 1.5) < 0.2")
+    wait_until(lambda: page.evaluate("Math.abs(player.currentTime - 1.5) < 0.2"))
     expect(page.locator("#moment")).to_have_text(re.compile("0:0[12]"))
     marked = page.locator("#lane-now").bounding_box()
     assert abs(marked["x"] - box["x"] - box["width"] / 2) < box["width"] / 10
     timeline.press("ArrowRight")
-    page.wait_for_function("Math.abs(player.currentTime - 2.5) < 0.2")
+    wait_until(lambda: page.evaluate("Math.abs(player.currentTime - 2.5) < 0.2"))
     timeline.press("Home")
-    page.wait_for_function("player.currentTime === 0")
+    wait_until(lambda: page.evaluate("player.currentTime === 0"))
     expect(timeline).to_have_attribute("aria-valuetext", re.compile("0:00, person 1: "))
     assert page.evaluate("shift") < MOST_SHIFT
     assert not wider_than_its_window(page, "result")
@@ -102,7 +102,7 @@ def test_two_hundred_pictures_and_two_videos_are_sent_read_watched_saved_and_del
 
     page.get_by_role("link", name="old.avi").click()
     expect(page.get_by_text("This is the annotated version")).to_be_visible(timeout=READ_MS)
-    page.wait_for_function("player.readyState > 0 && player.videoWidth === 400")
+    wait_until(lambda: page.evaluate("player.readyState > 0 && player.videoWidth === 400"))
     expect(page.get_by_role("link", name="Annotated video")).to_be_visible()
 
     other = page.context.new_page()
