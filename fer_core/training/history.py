@@ -79,13 +79,18 @@ class History:
 
 def write_history(path: Path, rows: Sequence[Mapping[str, float | None]]) -> None:
     """Writes the whole file, atomically. Missing values stay empty; a column that there is not is a ValueError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, csv_text(rows))
+
+
+def csv_text(rows: Sequence[Mapping[str, float | None]]) -> str:
+    """Returns what stands in the file."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, HISTORY_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     # Only NaN is unlike itself.
     writer.writerows({name: "" if value != value else value for name, value in row.items()} for row in rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_history(path: Path) -> History:

@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 from fer_core.paths import Paths
 from fer_core.store.files import Clock, utc_now
 from fer_core.training.progress import duration
-from fer_core.web import device, openapi, problems, safety, uploads
+from fer_core.web import openapi, problems, safety, uploads
 from fer_core.web.service import Service, service
 from fer_core.web.settings import WebSettings, host_names, secrets_of
 from fer_core.web.views import batches, corrections, data, faces, jobs, model, runs
@@ -28,7 +28,7 @@ PAGES = (
     data.pages,
     corrections.pages,
 )
-CALLS = (device.calls, model.api, openapi.api, faces.api, batches.api, runs.api, jobs.api, data.api)
+CALLS = (faces.device, model.api, openapi.api, faces.api, batches.api, runs.api, jobs.api, data.api)
 
 
 def make_app(
@@ -63,7 +63,7 @@ def add_views(app: Flask) -> None:
     for blueprint in PAGES:
         app.register_blueprint(blueprint)
     for blueprint in CALLS:
-        csrf.exempt(blueprint)  # no cookie decides there: see `safety.changes`
+        csrf.exempt(blueprint)  # no cookie decides there: see `safety.check_change`
         app.register_blueprint(blueprint)
 
 

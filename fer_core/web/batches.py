@@ -256,7 +256,7 @@ class Batches:
 
     def _run(self, batch: Batch, what: str, spec: dict[str, Any]) -> bool:
         """Has a process do something, and returns whether it is done. Raises FerError with what it said."""
-        command = [sys.executable, "-m", "fer_core.web.batch_process", str(batch.folder.absolute()), what]
+        command = [sys.executable, "-m", "fer_core.web.batch", str(batch.folder.absolute()), what]
         command += [json.dumps(spec), str(available_cores())]
         command += ["--models-dir", str(self._paths.models.absolute())]
         command += ["--history-dir", str(self._paths.history.absolute())]

@@ -1,4 +1,9 @@
-"""What is shown of a data set that was read: how it was read, what the audit found, and its images."""
+"""What is shown of a data set that was read: how it was read, what the audit found, and its images.
+
+And what is kept of it for the next retraining: <label>/<name>.png in the inbox, each under one label. A training image
+is kept as it is in its source, so that a training knows it again and takes it in the place of the original. Test and
+validation images keep their labels: scores could not be compared with earlier ones.
+"""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -12,11 +17,13 @@ from fer_core.data.audit import BLANK_DEVIATION
 from fer_core.data.contents import TRAINING_PARTS
 from fer_core.data.fer2013 import fer2013_titles
 from fer_core.data.splits import PART_ORDER
-from fer_core.errors import NotFoundError, did_you_mean
+from fer_core.errors import ConfigError, DatasetError, NotFoundError, did_you_mean
 from fer_core.evaluation.suspicious import SuspiciousLabel
-from fer_core.web.answers import DataImageAnswer, DataSetAnswer, DataSetDetailAnswer, ImagesAnswer, ImagesQuery
+from fer_core.paths import Paths
+from fer_core.store.files import write_atomically
+from fer_core.web import answers
 from fer_core.web.background import Work
-from fer_core.web.data_sets import OpenedData
+from fer_core.web.data_sets import CHANGED, OpenedData
 
 SHOWN = 60
 """Images at a time."""
@@ -65,7 +72,7 @@ class Look:
         """Returns the images of each finding, in an order in which they can be compared."""
         return {name: list(getattr(self, f"_{name}_images")()) for name in FINDINGS}
 
-    def images(self, query: ImagesQuery) -> ImagesAnswer:
+    def images(self, query: answers.ImagesQuery) -> answers.ImagesAnswer:
         """Returns a page of images. Raises NotFoundError for a split, label or finding that there is not."""
         contents = self.contents
         for value, known in ((query.split, self.parts), (query.label, contents.labels), (query.finding, FINDINGS)):
@@ -81,15 +88,42 @@ class Look:
             found = [one for one in found if contents.label(one.position) == query.label]
         start = min(query.start, len(found))
         shown = [self._image(one) for one in found[start : start + SHOWN]]
-        return ImagesAnswer(mark=self.opened.mark, count=len(found), start=start, images=shown)
+        return answers.ImagesAnswer(mark=self.opened.mark, count=len(found), start=start, images=shown)
 
-    def suggestions(self) -> dict[int, str]:
-        """Returns the labels that networks gave to images with a suspicious one, by position."""
-        return {self.opened.positions[one.name]: one.prediction for one in self.suspicious}
+    def relabel(self, asked: answers.RelabelRequest, paths: Paths) -> dict[str, int]:
+        """Keeps training images under another label, or takes that back where it is their own; returns how many.
 
-    def _image(self, one: Noted) -> DataImageAnswer:
+        Raises ConfigError: there is no such label or image, or it is no training image. DatasetError: it has changed.
+        """
+        opened, contents = self.opened, self.contents
+        if asked.mark != opened.mark:
+            raise DatasetError(f"{opened.choice.name} has changed since the page was made.", hint=CHANGED)
+        if asked.label and asked.label not in contents.labels:
+            hint = did_you_mean(asked.label, contents.labels)
+            raise ConfigError(f"The data has no class {asked.label[:60]!r}.", hint=hint)
+        suggested = {} if asked.label else {opened.positions[one.name]: one.prediction for one in self.suspicious}
+        wanted: dict[int, str] = {}
+        for position in asked.images:
+            if not 0 <= position < len(contents) or not self.trains(position):
+                raise ConfigError("Only training images can be relabelled.", hint="Test images keep their labels.")
+            label = asked.label or suggested.get(position)
+            if label is None:
+                raise ConfigError("Nothing suggests a label for one of them.", hint="Choose one.")
+            wanted[position] = label
+        own = [position for position, label in wanted.items() if label == contents.label(position)]
+        others = [position for position in wanted if position not in own]
+        taken_back = sum(bool(take_back(paths.inbox, self._file_name(position))) for position in own)
+        for position, face_gray in opened.originals(others, paths).items():
+            png = cv2.imencode(".png", face_gray)[1].tobytes()
+            keep(paths.inbox, wanted[position], self._file_name(position), png)
+        return {"kept": len(others), "taken_back": taken_back}
+
+    def _file_name(self, position: int) -> str:
+        return f"{self.contents.hashes[position]:016x}.png"
+
+    def _image(self, one: Noted) -> answers.DataImageAnswer:
         contents, position = self.contents, one.position
-        return DataImageAnswer(
+        return answers.DataImageAnswer(
             position=position,
             name=contents.names[position],
             label=contents.label(position),
@@ -146,7 +180,7 @@ class Look:
             yield Noted(position, f"{len(others)} more in {', '.join(parts)}")
 
 
-def detail(line: DataSetAnswer, work: Work, look: Look | None) -> DataSetDetailAnswer:
+def detail(line: answers.DataSetAnswer, work: Work, look: Look | None) -> answers.DataSetDetailAnswer:
     """Returns all that is known of a data set; `look` is None until it is read."""
     known: dict[str, Any] = {"counts": {}, "titles": {}, "findings": {}, "unreadable": [], "report": None}
     problem, hint = work.problem, work.hint
@@ -162,7 +196,24 @@ def detail(line: DataSetAnswer, work: Work, look: Look | None) -> DataSetDetailA
             "report": _report(look),
         }
     progress = "" if work.is_done else work.progress
-    return DataSetDetailAnswer(data_set=line, progress=progress, problem=problem, hint=hint, **known)
+    return answers.DataSetDetailAnswer(data_set=line, progress=progress, problem=problem, hint=hint, **known)
+
+
+def keep(inbox: Path, label: str, name: str, png: bytes) -> Path:
+    """Writes a face into the inbox, and takes it away from under any other label."""
+    path = inbox / label / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, png)
+    take_back(inbox, name, but=label)
+    return path
+
+
+def take_back(inbox: Path, name: str, *, but: str = "") -> int:
+    """Removes a face from under all labels, `but` one; returns from under how many."""
+    found = [path for path in inbox.glob(f"[!.]*/{name}") if path.parent.name != but]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
 
 
 def sheet(pictures: np.ndarray) -> bytes:

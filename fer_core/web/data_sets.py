@@ -10,9 +10,12 @@ import numpy as np
 from pydantic import ValidationError
 
 from fer_core.data.audit import Audit, audit
+from fer_core.data.cache import content_hash
 from fer_core.data.contents import Contents
 from fer_core.data.dataset import Dataset, Unsplit, UnsplitError, load_dataset
-from fer_core.errors import ArtifactError, DatasetError, FerError, NotFoundError
+from fer_core.data.face_picture import UnreadablePictureError, gray
+from fer_core.data.sources import open_source
+from fer_core.errors import ArtifactError, DatasetError, FerError, NotFoundError, printable
 from fer_core.evaluation.suspicious import SUSPICIOUS, SuspiciousLabel, audit_folder, load_suspicious
 from fer_core.paths import Paths, expanded, find_source
 from fer_core.store.files import read_json, write_json
@@ -25,6 +28,7 @@ from fer_core.web.run_list import RunList
 SIDE = 48
 """Of the pictures as they are shown: that of nearly all networks, whose cache is used."""
 MOST_REGISTERED = 200
+CHANGED = "Read the data set again, and choose them again."
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,35 @@ class OpenedData:
     def pixels(self, positions: np.ndarray) -> np.ndarray:
         """Returns uint8 (n, side, side)."""
         return np.asarray(self.images.pixels[self.contents.rows[positions]])
+
+    def originals(self, positions: list[int], paths: Paths) -> dict[int, np.ndarray]:
+        """Returns the faces as they are in the source, in gray: uint8 (height, width).
+
+        Those that are as large there as in the cache are taken from it. Raises DatasetError: one is not there any more.
+        """
+        hashes = self.contents.hashes
+        cached = zip(positions, self.pixels(np.array(positions, np.int64)), strict=True)
+        faces = {position: face for position, face in cached if content_hash(face) == hashes[position]}
+        wanted = {self.contents.names[position]: position for position in positions if position not in faces}
+        if wanted:
+            source = open_source(self.choice.data, self.choice.config(), paths)
+            with source.open() as listing:
+                for picture in listing.pictures:
+                    position = wanted.get(printable(picture.name, kept=""))
+                    if position is None:
+                        continue
+                    try:
+                        face = np.ascontiguousarray(gray(picture.read()))
+                    except UnreadablePictureError:
+                        continue
+                    if content_hash(face) == hashes[position]:
+                        faces[position] = face
+                    if len(faces) == len(positions):
+                        break
+        if len(faces) < len(positions):
+            missing = len(positions) - len(faces)
+            raise DatasetError(f"{missing:,} of these images are not in {self.choice.name} any more.", hint=CHANGED)
+        return faces
 
 
 @dataclass

@@ -1,37 +1,64 @@
-"""Forms of jobs, made from the JSON schemas of what the tasks accept: names, choices, ranges and help are theirs."""
+"""Forms of jobs, made from the JSON schemas of what the tasks accept: names, choices, ranges and help are theirs.
+
+And how what a browser sends for them is read.
+"""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from fer_core import networks
 from fer_core.config import Settings, TrainConfig
-from fer_core.errors import JobError, did_you_mean
+from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, queues
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, fitted_to, starting_config
-from fer_core.store.files import plain
 from fer_core.store.manifest import Manifest
 from fer_core.tuning import spec
-from fer_core.tuning.space import OPTION, parameters
-from fer_core.web.form_values import FormField, searched, value_sent
+from fer_core.tuning.space import OPTION, Parameter, parameters
 
-_FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 FORMS = ("tune", "train", "retrain", "evaluate", "read")
+LOW, HIGH, LEFT = "low:", "high:", "left:"
+"""Before the name of a setting: where a search varies it from and to, and the choices that are left."""
 _ABOVE = (
-    "source",
-    "fps",
-    "format",
-    "baseline",
-    "markers",
-    "marker_window",
-    "coding",
-    "processes",
-    "max_hours",
-    "queue",
+    *("source", "fps", "format", "baseline", "markers", "marker_window", "coding"),
+    *("processes", "max_hours", "queue"),
 )
 """Of a study's settings those that are not about model and detector."""
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
+_COMMA = re.compile(r",(?![^\[]*\])")
+"""Not one within a list."""
+_LABELS = {"fps": "frames per second", "prior": "correction for frequent emotions"}
+
+
+@dataclass(frozen=True)
+class FormField:
+    """One setting in a form."""
+
+    name: str
+    kind: Literal["select", "space", "checkbox", "integer", "number", "text", "list", "lines", "rows"]
+    value: Any
+    """As it is shown."""
+    help: str
+    choices: tuple[Any, ...] = ()
+    """As the job takes them; a browser sends back what they are as text."""
+    minimum: float | None = None
+    maximum: float | None = None
+    reloads: bool = False
+    """Whether another value changes which other fields there are, and with what they begin."""
+    unchanged: Any = None
+    """What a job has that does not name it, and so need not be sent."""
+    empty: Any = None
+    """What a field that was emptied stands for."""
+    parameters: tuple[Parameter, ...] = ()
+    """What a search can vary, with its ranges."""
+
+    @property
+    def label(self) -> str:
+        """The name for people."""
+        return _LABELS.get(self.name, self.name.removeprefix(OPTION).replace("_", " "))
 
 
 @dataclass(frozen=True)
@@ -86,29 +113,16 @@ def _like(manifest: Manifest, environ: Mapping[str, str]) -> JobForm:
         recipe = None
     form = job_form("train", {"recipe": recipe} if recipe else {"network": config.network}, environ)
     # What the job has by itself, with so many epochs.
-    usual = networks.with_all_options(
-        fitted_to(starting_config(recipe, None if recipe else config.network), config.epochs)
-    )
-    own, own_usual = (
-        {**dict(one), **{OPTION + name: value for name, value in one.network_options.items()}}
-        for one in (config, usual)
-    )
+    usual = fitted_to(starting_config(recipe, None if recipe else config.network), config.epochs)
+    own, by_itself = (JobForm("", "", _of_training(one, one.network, environ)).fields for one in (config, usual))
 
     def filled(one: FormField) -> FormField:
         if one.name not in own or one.name in ("network", "recipe"):
             return one
-        usual_value = one.unchanged if one.name == "epochs" else _sendable(one, own_usual[one.name])
-        return replace(one, value=_shown(one.kind, own[one.name]), unchanged=usual_value)
+        unchanged = one.unchanged if one.name == "epochs" else by_itself[one.name].unchanged
+        return replace(one, value=own[one.name].value, unchanged=unchanged)
 
-    sections = {title: [filled(one) for one in section] for title, section in form.sections.items()}
-    return replace(form, sections=sections)
-
-
-def _sendable(one: FormField, value: Any) -> Any:
-    """Returns a setting's value as `value_sent` reads it from the form."""
-    if one.kind in ("list", "lines", "rows"):
-        return plain(value) if value else one.empty
-    return None if value == "" else value
+    return replace(form, sections={title: list(map(filled, section)) for title, section in form.sections.items()})
 
 
 def arguments_of(form: JobForm, sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,14 +160,12 @@ def _with_choices(one: FormField, task: str, recipe: str, default: str | None, b
     if one.name == "space" and task == "tune":
         every = parameters(base)
         usual = tuple(parameter.name for parameter in spec.space_of(spec.SearchSpec(recipe=recipe)))
-        return FormField(
-            "space", "space", usual, one.help, tuple(parameter.name for parameter in every), parameters=every
-        )
+        return FormField("space", "space", usual, one.help, parameters=every)
     return one
 
 
 def _of_training(
-    base: TrainConfig, network: str, environ: Mapping[str, str], *, default: str | None
+    base: TrainConfig, network: str, environ: Mapping[str, str], *, default: str | None = None
 ) -> dict[str, list[FormField]]:
     options_type = networks.network_module(network).Options
     given = base.network_options if network == base.network else {}
@@ -207,3 +219,73 @@ def _shown(kind: str, value: Any) -> Any:
     if kind == "rows":
         return "\n".join(_shown("lines", row).replace("\n", ", ") for row in value or ())
     return "" if value is None else bool(value) if kind == "checkbox" else value
+
+
+def value_sent(one: FormField, sent: Any) -> Any:
+    """Returns the value that was sent for a field, as the job takes it. Raises ConfigError."""
+    if one.kind == "checkbox":
+        return one.name in sent
+    text = sent.get(one.name, "").strip()
+    if text == "":
+        return one.empty
+    if one.kind == "select":
+        return next((choice for choice in one.choices if str(choice) == text), text)
+    if one.kind in ("integer", "number"):
+        return _number(one.label, text, int if one.kind == "integer" else float)
+    if one.kind == "list":
+        return [_literal(part) for part in text.strip("[]").split(",") if part.strip()]
+    if one.kind == "lines":
+        return _settings(one, text.splitlines())
+    if one.kind == "rows":
+        return [_settings(one, _COMMA.split(line)) for line in text.splitlines() if line.strip()]
+    return text
+
+
+def searched(one: FormField, sent: Any) -> dict[str, Any]:
+    """Returns what a search varies, and where that is not as usual. Raises ConfigError."""
+    names = sent.getlist("space") or list(one.value)
+    ranges = {}
+    for parameter in one.parameters:
+        name, label = parameter.name, parameter.name.removeprefix(OPTION).replace("_", " ")
+        if name not in names:
+            continue
+        if parameter.choices:
+            left = [choice for choice in parameter.choices if str(choice) in sent.getlist(LEFT + name)]
+            wanted, usual = left or list(parameter.choices), list(parameter.choices)
+        else:
+            usual, number = [parameter.low, parameter.high], int if parameter.kind == "int" else float
+            texts = [sent.get(end + name, "").strip() for end in (LOW, HIGH)]
+            ends = zip(texts, usual, strict=True)
+            wanted = [_number(label, text, number) if text else end for text, end in ends]
+        if wanted != usual:
+            ranges[name] = wanted
+    space = {"space": names} if set(names) != set(one.value) else {}
+    return space | ({"ranges": ranges} if ranges else {})
+
+
+def _number(label: str, text: str, number: type[int | float]) -> int | float:
+    try:
+        return number(text)
+    except ValueError:
+        kind = "a whole number" if number is int else "a number"
+        hint = "Change it, and send it again."
+        raise ConfigError(f"{label} takes {kind}, not {text[:40]!r}.", hint=hint) from None
+
+
+def _settings(one: FormField, lines: Sequence[str]) -> dict[str, Any]:
+    """Returns settings that were written as `name = value`. Raises ConfigError."""
+    found = {}
+    for line in filter(None, map(str.strip, lines)):
+        name, is_set, value = line.partition("=")
+        if not is_set or not name.strip():
+            hint = "Write a setting as name = value, for example epochs = 20."
+            raise ConfigError(f"{one.label}: {line[:60]!r} is no setting.", hint=hint)
+        found[name.strip()] = _literal(value)
+    return found
+
+
+def _literal(text: str) -> Any:
+    """Returns a number, a list, true or false as such, and anything else as text."""
+    with suppress(ValueError):
+        return json.loads(text)
+    return text.strip()

@@ -106,7 +106,7 @@ class JobList:
         logs = sorted((job.folder / "output").glob("s*.txt"), key=lambda path: path.stat().st_mtime)
         more = {"worker": owner["worker"] if owner else None, "log": log_tail(logs[-1] if logs else job.log)}
         own = {name: metadata[name] for name in ("arguments", "result", "crashes")}
-        own["files"] = list(study_files(job)) if job.study is not None else []
+        own["files"] = list(study_files(job))
         return plain(self._line(job, metadata) | own | more)
 
     def searches(self) -> list[Summary]:
@@ -230,6 +230,8 @@ class JobList:
 
 def study_files(job: Job) -> dict[str, Path]:
     """Returns the tables and the report of a study, by their names in its folder; of tables of readings the first."""
+    if job.study is None:
+        return {}
     tables = sorted(path for kind in ("csv", "parquet") for path in job.folder.glob(f"*.{kind}"))
     readings = sorted(path for kind in ("csv", "parquet") for path in job.folder.glob(f"readings/**/*.{kind}"))
     report = [job.folder / "report.html"]

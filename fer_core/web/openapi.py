@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, jsonify
+from flask import Blueprint, Flask, Response, current_app, jsonify, make_response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from fer_core.store.files import plain
 from fer_core.web import answers
-from fer_core.web.safety import is_locked
+from fer_core.web.safety import check_change, is_locked
 from fer_core.web.service import service
 from fer_core.web.settings import WebSettings
 from fer_core.web.uploads import LARGEST_TOGETHER, MOST_PICTURES
@@ -41,9 +43,9 @@ _REASONS = {
 
 
 @api.get("/openapi.json")
-def document() -> Response:
+def document() -> dict[str, Any]:
     """The OpenAPI document."""
-    return jsonify(openapi_document(current_app, service().settings, is_locked=is_locked()))
+    return openapi_document(current_app, service().settings, is_locked=is_locked())
 
 
 def openapi_document(app: Flask, settings: WebSettings, *, is_locked: bool) -> dict[str, Any]:
@@ -77,18 +79,19 @@ def describes(
     answer: type[BaseModel] | None,
     *,
     query: type[BaseModel] | None = None,
-    body: dict[str, Any] | None = None,
+    body: type[BaseModel] | dict[str, Any] | None = None,
     status: int = 200,
     problems: Sequence[int] = (),
     is_open: bool = False,
 ) -> Callable[[Callable], Callable]:
-    """Adds to a view what the document says of its call; its summary is the view's docstring.
+    """Makes a view a call of the API: what it returns becomes JSON, and the document says so; its docstring sums it up.
 
     Args:
         answer: what it answers with; None: the text for Prometheus.
         query: what may stand behind the ? of its address.
-        body: by media type; `json_content` and `form_content` make it.
-        problems: the statuses that it may refuse with, beside those for a missing token.
+        body: the model of a JSON body, or what `json_content` and `form_content` return.
+        problems: the statuses that it may refuse with, beside those for a missing token; 403 says that it changes
+            something, and has that checked.
         is_open: whether it needs no token.
     """
     text = {"description": "As asked.", "content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}
@@ -99,13 +102,20 @@ def describes(
     if query:
         call["parameters"] = _parameters(query)
     if body:
-        call["requestBody"] = {"required": True, "content": body}
+        call["requestBody"] = {"required": True, "content": json_content(body) if isinstance(body, type) else body}
     if is_open:
         call["security"] = []
 
     def mark(view: Callable) -> Callable:
-        view.openapi = {"summary": view.__doc__, **call}
-        return view
+        @wraps(view)
+        def answered(**named: str) -> Response:
+            if 403 in problems:
+                check_change()
+            found = view(**named)
+            return found if isinstance(found, Response) else make_response(jsonify(plain(found)), status)
+
+        answered.openapi = {"summary": view.__doc__, **call}
+        return answered
 
     return mark
 

@@ -8,10 +8,8 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
-from functools import wraps
-from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
 from werkzeug.exceptions import UnsupportedMediaType
@@ -87,27 +85,21 @@ def guard(app: Flask, *, hosts: Iterable[str]) -> None:
         return response
 
 
-def changes(view: Callable) -> Callable:
-    """Marks a view of the API that changes something: it needs JSON (PUT: bytes), and our page's Origin or the token.
+def check_change() -> None:
+    """Refuses a call of the API that changes something, but has no JSON (PUT: bytes), or no own Origin and no token.
 
     No cookie alone decides there.
     """
-
-    @wraps(view)
-    def checked(*arguments: Any, **named: Any) -> Any:
-        is_as_said = request.mimetype == BYTES if request.method == "PUT" else request.is_json
-        if not is_as_said and request.method != "DELETE":
-            raise UnsupportedMediaType
-        if not _is_of_own_origin() and not has_token():
-            own = request.host_url.rstrip("/")
-            raise RequestError(
-                403,
-                "This call changes something, and came neither from this server's page nor with the token.",
-                hint=f"Send `Origin: {own}`, or the token: `Authorization: Bearer TOKEN`.",
-            )
-        return view(*arguments, **named)
-
-    return checked
+    is_as_said = request.mimetype == BYTES if request.method == "PUT" else request.is_json
+    if not is_as_said and request.method != "DELETE":
+        raise UnsupportedMediaType
+    if not _is_of_own_origin() and not has_token():
+        own = request.host_url.rstrip("/")
+        raise RequestError(
+            403,
+            "This call changes something, and came neither from this server's page nor with the token.",
+            hint=f"Send `Origin: {own}`, or the token: `Authorization: Bearer TOKEN`.",
+        )
 
 
 def _is_foreign() -> bool:

@@ -16,7 +16,7 @@ from flask import render_template
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
 from fer_core.store.files import write_atomically, write_json
-from fer_core.web import assets, device, uploads
+from fer_core.web import assets, uploads
 from fer_core.web.app import make_app
 from fer_core.web.safety import DEVICE_POLICY
 from fer_core.web.service import service
@@ -71,7 +71,7 @@ def export(folder: Path, settings: WebSettings, paths: Paths) -> int:
 
 
 def _write(folder: Path, settings: WebSettings) -> None:
-    known, weights = device.in_use()
+    known, weights = faces.in_use()
     for source in _sources():
         target = folder / "static" / source.relative_to(_STATIC)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import pytest
 from fer_core.store.files import file_sha256
 from fer_core.store.runs import SHIPPED
 from fer_core.store.runtimes import ONNXModel
-from fer_core.web import exports
+from fer_core.web.views.runs import EXPORTING
 from tests.conftest import paths_in
 from tests.web.conftest import served
 
@@ -33,6 +33,6 @@ def test_the_page_writes_an_export_says_how_it_compares_and_gives_it(site, tmp_p
 
 def test_a_form_that_there_is_not_is_refused_and_a_second_one_waits_for_the_first(site):
     assert site.submit("/runs/shipped-tiny/exports", {"form": "savedmodel"}).status_code == 400
-    with exports._ONE_AT_A_TIME:
+    with EXPORTING:
         answer = site.submit("/runs/shipped-tiny/exports", {"form": "onnx"})
     assert (answer.status_code, "Another export is being written" in answer.text) == (503, True)

@@ -91,7 +91,7 @@ def test_fields_have_the_choices_ranges_and_help_of_the_settings():
     assert [name for name in fields if name.startswith("network_options.")]
     assert [one.name for one in fields.values() if not one.help] == []
     search = job_form("tune", {"recipe": "attention"}, {}).fields
-    assert "learning_rate" in search["space"].choices
+    assert "learning_rate" in [one.name for one in search["space"].parameters]
     assert search["oracle"].choices == ("random", "hyperband", "bayesian", "grid")
 
 

@@ -2,37 +2,19 @@
 
 import mimetypes
 from pathlib import Path
+from typing import Any
 
-from flask import (
-    Blueprint,
-    Response,
-    flash,
-    jsonify,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    send_file,
-    url_for,
-)
+from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
 
 from fer_core.errors import ConfigError, NotFoundError
 from fer_core.study.study import find_study
-from fer_core.web.answers import (
-    AnnotateAnswer,
-    AnnotateRequest,
-    BatchAnswer,
-    BatchRequest,
-    NewBatchAnswer,
-    PieceAnswer,
-    PieceQuery,
-)
+from fer_core.web import answers
 from fer_core.web.batch import KEPT, Batch, Keep, safe_name
 from fer_core.web.batch_results import MOST_ROWS, readings_csv, readings_json, result_of, timeline
 from fer_core.web.batches import made_of
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.run_detail import lies_in
-from fer_core.web.safety import BYTES, REPORT_POLICY, changes
+from fer_core.web.safety import BYTES, REPORT_POLICY
 from fer_core.web.service import service
 from fer_core.web.uploads import json_body, query_fields
 from fer_core.web.views.faces import labels_and_colours, shown
@@ -44,62 +26,57 @@ _REFUSED = (400, 403, 404, 409, 413, 415, 507)
 
 
 @api.post("")
-@describes(NewBatchAnswer, body=json_content(BatchRequest), status=201, problems=(400, 403, 413, 415, 507))
-@changes
-def new() -> Response:
+@describes(answers.NewBatchAnswer, body=answers.BatchRequest, status=201, problems=(400, 403, 413, 415, 507))
+def new() -> dict[str, Any]:
     """Says which files are to be sent, and gets the address that they are sent to. Who has that sees the result."""
-    body = json_body(BatchRequest)
+    body = json_body(answers.BatchRequest)
     token = service().batches.create(body.files, keep=body.keep, faces=body.faces)
     where = {"upload": token, "page": url_for("batches.one", token=token)}
-    return make_response(jsonify(where | service().batches.state(_find(token))), 201)
+    return where | service().batches.state(_find(token))
 
 
 @api.get("/<token>")
-@describes(BatchAnswer, problems=(404,))
-def state(token: str) -> Response:
+@describes(answers.BatchAnswer, problems=(404,))
+def state(token: str) -> dict[str, Any]:
     """How much of an upload is here, or how far it is read."""
-    return _answer(_find(token))
+    return service().batches.state(_find(token))
 
 
 @api.put("/<token>/<number>")
-@describes(PieceAnswer, query=PieceQuery, body=_PIECE, problems=_REFUSED)
-@changes
-def put(token: str, number: str) -> Response:
+@describes(answers.PieceAnswer, query=answers.PieceQuery, body=_PIECE, problems=_REFUSED)
+def put(token: str, number: str) -> dict[str, int]:
     """Adds a piece to a file, by its number, from 0 on: of at most `piece_bytes`, where the one before ended."""
-    offset, batch = query_fields(PieceQuery).offset, _find(token)
+    offset, batch = query_fields(answers.PieceQuery).offset, _find(token)
     service().batches.put(batch, int(number) if number.isdecimal() else -1, offset, request.get_data())
-    return jsonify(there=offset + len(request.get_data()))
+    return {"there": offset + len(request.get_data())}
 
 
 @api.post("/<token>/start")
-@describes(BatchAnswer, body=json_content(None), problems=_REFUSED)
-@changes
-def start(token: str) -> Response:
+@describes(answers.BatchAnswer, body=json_content(None), problems=_REFUSED)
+def start(token: str) -> dict[str, Any]:
     """Has an upload read whose files are all here."""
-    return _answer(service().batches.start(_find(token)))
+    return service().batches.state(service().batches.start(_find(token)))
 
 
 @api.post("/<token>/annotated")
-@describes(AnnotateAnswer, body=json_content(AnnotateRequest), problems=_REFUSED)
-@changes
-def annotate(token: str) -> Response:
+@describes(answers.AnnotateAnswer, body=answers.AnnotateRequest, problems=_REFUSED)
+def annotate(token: str) -> dict[str, Any]:
     """Has the pictures, or a video, drawn with what was read, and says whether they are: ask again until they are."""
-    what, batch = json_body(AnnotateRequest).what, _read(token)
+    what, batch = json_body(answers.AnnotateRequest).what, _read(token)
     if what != "pictures":
         _name(batch, what, "video")
     work = service().batches.draw(batch, what)
-    return jsonify(is_made=work is None, problem=work.problem if work else "")
+    return {"is_made": work is None, "problem": work.problem if work else ""}
 
 
 @api.delete("/<token>")
-@describes(BatchAnswer, problems=(403, 404))
-@changes
-def delete_by_api(token: str) -> Response:
+@describes(answers.BatchAnswer, problems=(403, 404))
+def delete_by_api(token: str) -> dict[str, Any]:
     """Deletes an upload and all that was made of it."""
     batch = _find(token)
     answer = service().batches.state(batch)
     service().batches.delete(batch)
-    return jsonify(answer | {"status": "deleted"})
+    return answer | {"status": "deleted"}
 
 
 @pages.get("/<token>")
@@ -218,7 +195,3 @@ def _sent(folder: Path, path: Path, *, save: bool = False) -> Response:
     return send_file(
         path.resolve(), mimetype=kind, as_attachment=save or not is_video, download_name=path.name, conditional=True
     )
-
-
-def _answer(batch: Batch) -> Response:
-    return jsonify(service().batches.state(batch))

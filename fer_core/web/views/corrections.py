@@ -11,7 +11,7 @@ from flask import Blueprint, Response, flash, jsonify, redirect, render_template
 from itsdangerous import BadSignature
 
 from fer_core.errors import ConfigError, NotFoundError, did_you_mean
-from fer_core.web import relabel
+from fer_core.web import data_detail
 from fer_core.web.problems import wants_json
 from fer_core.web.service import service
 
@@ -47,7 +47,7 @@ def keep() -> Response:
     if label not in labels or not _LABEL.fullmatch(label):
         raise ConfigError(f"There is no label {label[:120]!r}.", hint=did_you_mean(label, labels))
     crop = _crop(request.form.get("crop", ""))
-    path = relabel.keep(inbox, label, f"{hashlib.sha256(crop).hexdigest()[:32]}.png", crop)
+    path = data_detail.keep(inbox, label, f"{hashlib.sha256(crop).hexdigest()[:32]}.png", crop)
     where = {"label": label, "name": path.name}
     if wants_json():
         return jsonify(where | {"delete": url_for("corrections.delete", **where)})

@@ -6,94 +6,69 @@ The pictures are of real people: they come from the cache of decoded images, man
 from typing import Any
 
 import numpy as np
-from flask import (
-    Blueprint,
-    Response,
-    flash,
-    jsonify,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from fer_core.errors import ConfigError, FerError, NotFoundError
 from fer_core.labels import NUMBERS
-from fer_core.web.answers import (
-    CellAnswer,
-    CellQuery,
-    DataRequest,
-    DataSetAnswer,
-    DataSetDetailAnswer,
-    DataSetsAnswer,
-    ImagesAnswer,
-    ImagesQuery,
-    RelabelAnswer,
-    RelabelRequest,
-)
+from fer_core.web import answers
 from fer_core.web.background import Work
 from fer_core.web.data_choice import DataChoice, chosen
 from fer_core.web.data_detail import FINDINGS, SHOWN, Look, cell_of, detail, sheet
 from fer_core.web.data_sets import OpenedData
-from fer_core.web.openapi import describes, json_content
+from fer_core.web.openapi import describes
 from fer_core.web.problems import status_of
-from fer_core.web.relabel import relabel
 from fer_core.web.run_images import ScoredImages, cell, scored_images
 from fer_core.web.run_list import find_run, run_line
-from fer_core.web.safety import changes
 from fer_core.web.service import service
 from fer_core.web.uploads import json_body, query_fields
 
 pages = Blueprint("data", __name__)
 api = Blueprint("data_api", __name__, url_prefix="/api/v1")
+_Source = OpenedData | ScoredImages | None
 
 
 @api.get("/data")
-@describes(DataSetsAnswer)
-def data_sets() -> Response:
+@describes(answers.DataSetsAnswer)
+def data_sets() -> dict[str, list[answers.DataSetAnswer]]:
     """The data sets: those that somebody opened, those of the runs, the usual one, and the sample."""
-    return jsonify(data_sets=[line.model_dump() for line in service().data.lines()])
+    return {"data_sets": service().data.lines()}
 
 
 @api.post("/data", endpoint="new")
-@describes(DataSetAnswer, body=json_content(DataRequest), status=201, problems=(400, 403, 413, 415))
-@changes
-def open_by_api() -> Response:
+@describes(answers.DataSetAnswer, body=answers.DataRequest, status=201, problems=(400, 403, 413, 415))
+def open_by_api() -> answers.DataSetAnswer:
     """Opens a data set: it is read in the background."""
-    choice = _registered(json_body(DataRequest).model_dump())
-    return make_response(jsonify(_line(choice).model_dump()), 201)
+    return _line(_registered(json_body(answers.DataRequest).model_dump()))
 
 
 @api.get("/data/<data_id>")
-@describes(DataSetDetailAnswer, problems=(400, 404))
-def data_set(data_id: str) -> Response:
+@describes(answers.DataSetDetailAnswer, problems=(400, 404))
+def data_set(data_id: str) -> answers.DataSetDetailAnswer:
     """One data set. It is read when it is asked for first: ask again while there is `progress`."""
-    return jsonify(_detail(service().data.find(data_id))[0].model_dump())
+    return _detail(service().data.find(data_id))[0]
 
 
 @api.get("/data/<data_id>/images")
-@describes(ImagesAnswer, query=ImagesQuery, problems=(400, 404))
-def images(data_id: str) -> Response:
+@describes(answers.ImagesAnswer, query=answers.ImagesQuery, problems=(400, 404))
+def images(data_id: str) -> answers.ImagesAnswer:
     """Its images by split, label and finding, sixty at a time."""
-    query = query_fields(ImagesQuery)
-    return jsonify(_look(service().data.find(data_id)).images(query).model_dump())
+    query = query_fields(answers.ImagesQuery)
+    return _look(service().data.find(data_id)).images(query)
 
 
 @api.post("/data/<data_id>/labels", endpoint="relabel")
-@describes(RelabelAnswer, body=json_content(RelabelRequest), problems=(400, 403, 404, 413, 415))
-@changes
-def relabel_by_api(data_id: str) -> Response:
+@describes(answers.RelabelAnswer, body=answers.RelabelRequest, problems=(400, 403, 404, 413, 415))
+def relabel_by_api(data_id: str) -> dict[str, int]:
     """Keeps training images under another label, for the next retraining."""
-    asked = json_body(RelabelRequest)
-    return jsonify(relabel(_look(service().data.find(data_id)), asked, service().paths))
+    asked = json_body(answers.RelabelRequest)
+    return _look(service().data.find(data_id)).relabel(asked, service().paths)
 
 
 @api.get("/runs/<run_id>/images")
-@describes(CellAnswer, query=CellQuery, problems=(400, 404))
-def run_images(run_id: str) -> Response:
+@describes(answers.CellAnswer, query=answers.CellQuery, problems=(400, 404))
+def run_images(run_id: str) -> answers.CellAnswer:
     """The test images that a run took for something, the surest first: ask again while there is `progress`."""
-    return jsonify(cell(_scored(run_id), query_fields(CellQuery)).model_dump())
+    return cell(_scored(run_id), query_fields(answers.CellQuery))
 
 
 @pages.get("/data")
@@ -119,7 +94,7 @@ def one(data_id: str) -> str:
     """One data set: how it was read, what the audit found, and its images."""
     choice = service().data.find(data_id)
     known, look = _detail(choice)
-    query = query_fields(ImagesQuery)
+    query = query_fields(answers.ImagesQuery)
     found = look.images(query) if look else None
     return render_template(
         "data_set.html",
@@ -145,12 +120,11 @@ def keep(data_id: str) -> Response:
     positions = request.form.getlist("image", int)
     if not positions:
         raise ConfigError("No image is chosen.", hint="Tick those that have a wrong label.")
-    asked = RelabelRequest.model_construct(
+    asked = answers.RelabelRequest.model_construct(
         mark=request.form.get("mark", ""), images=positions, label=request.form.get("to", "")
     )
-    done = relabel(look, asked, service().paths)
-    flash(_kept_sentence(**done))
-    query = {name: value for name in ImagesQuery.model_fields if (value := request.form.get(name))}
+    flash(_kept_sentence(**look.relabel(asked, service().paths)))
+    query = {name: value for name in answers.ImagesQuery.model_fields if (value := request.form.get(name))}
     return redirect(url_for("data.one", data_id=data_id, **query, _anchor="images"))
 
 
@@ -174,7 +148,7 @@ def confusion(run_id: str) -> str:
     """The images of a cell of a run's confusion matrix."""
     run = run_line(find_run(service().paths, run_id))
     work = _scored(run_id)
-    found = cell(work, query_fields(CellQuery))
+    found = cell(work, query_fields(answers.CellQuery))
     return render_template(
         "confusion.html",
         run=run,
@@ -205,11 +179,11 @@ def _registered(values: dict) -> DataChoice:
     return choice
 
 
-def _line(choice: DataChoice) -> DataSetAnswer:
+def _line(choice: DataChoice) -> answers.DataSetAnswer:
     return next(line for line in service().data.lines() if line.id == choice.id)
 
 
-def _detail(choice: DataChoice) -> tuple[DataSetDetailAnswer, Look | None]:
+def _detail(choice: DataChoice) -> tuple[answers.DataSetDetailAnswer, Look | None]:
     work = service().data.work(choice)
     look = _look(choice) if work.result else None
     return detail(_line(choice), work, look), look
@@ -229,7 +203,7 @@ def _scored(run_id: str) -> Work:
     return scored_images(run, paths, data.background, elsewhere=elsewhere)
 
 
-def _sheet(source: OpenedData | ScoredImages | None) -> Response:
+def _sheet(source: _Source) -> Response:
     """Returns the images of `at` as one picture. Raises NotFoundError where they are none of the source's, now."""
     at = request.args.get("at", "")
     if source is None or request.args.get("mark") != source.mark:
@@ -240,7 +214,7 @@ def _sheet(source: OpenedData | ScoredImages | None) -> Response:
     return Response(sheet(source.pixels(np.array(positions))), mimetype="image/png")
 
 
-def _sheet_of(found: ImagesAnswer | CellAnswer | None, source: OpenedData | ScoredImages | None) -> dict[str, Any]:
+def _sheet_of(found: answers.ImagesAnswer | answers.CellAnswer | None, source: _Source) -> dict[str, Any]:
     """Returns what the templates need to show a page of images by one file."""
     if not found or not found.images or source is None:
         return {"at": "", "cells": []}

@@ -1,21 +1,11 @@
 """Jobs: what waits, runs and has ended, and the forms that start new ones. Pages, and JSON under /api/v1."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from flask import (
-    Blueprint,
-    Response,
-    flash,
-    jsonify,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    send_file,
-    url_for,
-)
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
-from fer_core.errors import FerError, NotFoundError
+from fer_core.errors import FerError
 from fer_core.job.arguments import validate
 from fer_core.job.job import Job
 from fer_core.web.answers import JobDetailAnswer, JobRequest, JobsAnswer, WorkersAnswer
@@ -25,9 +15,10 @@ from fer_core.web.job_detail import HOW_TO_START, study_files
 from fer_core.web.openapi import describes, json_content
 from fer_core.web.problems import status_of
 from fer_core.web.run_list import find_run
-from fer_core.web.safety import REPORT_POLICY, changes
+from fer_core.web.safety import REPORT_POLICY
 from fer_core.web.service import service
 from fer_core.web.uploads import json_body
+from fer_core.web.views import sent
 
 pages = Blueprint("jobs", __name__)
 api = Blueprint("jobs_api", __name__, url_prefix="/api/v1")
@@ -36,48 +27,45 @@ _CHANGE = {"body": json_content(None), "status": 202, "problems": (400, 403, 404
 
 @api.get("/jobs")
 @describes(JobsAnswer)
-def jobs() -> Response:
+def jobs() -> dict[str, list]:
     """The jobs: those that are open first, then those that ended last."""
-    return jsonify(jobs=service().jobs.lines())
+    return {"jobs": service().jobs.lines()}
 
 
 @api.post("/jobs", endpoint="new")
-@describes(JobDetailAnswer, body=json_content(JobRequest), status=201, problems=(400, 403, 413, 415))
-@changes
-def new_job() -> Response:
+@describes(JobDetailAnswer, body=JobRequest, status=201, problems=(400, 403, 413, 415))
+def new_job() -> dict[str, Any]:
     """Sends a job. Where the broker is away it is written down, and `waits_for_broker`."""
     body = json_body(JobRequest)
-    return _answer(_new(body.task, body.arguments, unchecked=body.unchecked).id, 201)
+    return service().jobs.detail(_new(body.task, body.arguments, unchecked=body.unchecked).id)
 
 
 @api.get("/jobs/<name>")
 @describes(JobDetailAnswer, problems=(400, 404))
-def job(name: str) -> Response:
+def job(name: str) -> dict[str, Any]:
     """One job, by its id or that of its run or search."""
-    return _answer(name, 200)
+    return service().jobs.detail(name)
 
 
 @api.post("/jobs/<name>/cancel", endpoint="cancel")
 @describes(JobDetailAnswer, **_CHANGE)
-@changes
-def cancel_by_api(name: str) -> Response:
+def cancel_by_api(name: str) -> dict[str, Any]:
     """Asks a job to end."""
-    return _answer(service().jobs.cancel(name).id, 202)
+    return service().jobs.detail(service().jobs.cancel(name).id)
 
 
 @api.post("/jobs/<name>/resume", endpoint="resume")
 @describes(JobDetailAnswer, **_CHANGE)
-@changes
-def resume_by_api(name: str) -> Response:
+def resume_by_api(name: str) -> dict[str, Any]:
     """Goes on with a job that failed, was cancelled or ran out of time."""
-    return _answer(service().jobs.resume(name).id, 202)
+    return service().jobs.detail(service().jobs.resume(name).id)
 
 
 @api.get("/workers")
 @describes(WorkersAnswer)
-def workers() -> Response:
+def workers() -> dict[str, Any]:
     """Whether the broker answers, and who takes jobs from which queue. Takes up to two seconds; holds for two more."""
-    return jsonify(service().jobs.broker_state.get())
+    return service().jobs.broker_state.get()
 
 
 @pages.get("/jobs")
@@ -99,12 +87,9 @@ def one(name: str) -> str:
 def file(name: str, file: str) -> Response:
     """A table or the report of a study: the report to be read, in a policy of its own; all else to be saved."""
     job = service().jobs.find(name)
-    path = study_files(job).get(file) if job.study is not None else None
-    if path is None:
-        raise NotFoundError(f"Job {name} has no file {file[:60]!r}.", hint="Its page lists those that it has.")
     is_report = file == "report.html" and "save" not in request.args
-    saved_as = f"{job.id}_{file.replace('/', '_')}"
-    response = send_file(path.resolve(), as_attachment=not is_report, download_name=saved_as)
+    saved_as = "" if is_report else f"{job.id}_{file.replace('/', '_')}"
+    response = sent(study_files(job), file, f"Job {name}", saved_as=saved_as)
     if is_report:
         response.headers["Content-Security-Policy"] = REPORT_POLICY
     return response
@@ -164,7 +149,3 @@ def _new(task: str, arguments: dict, *, unchecked: bool) -> Job:
     validate(task, arguments)
     check_data(arguments, service().settings.data_folder, unchecked=unchecked)
     return service().jobs.submit(task, arguments)
-
-
-def _answer(name: str, status: int) -> Response:
-    return make_response(jsonify(service().jobs.detail(name)), status)

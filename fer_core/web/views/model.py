@@ -3,7 +3,7 @@
 /healthz says that one is loaded, /metrics what it does.
 """
 
-from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from fer_core.errors import ArtifactError
@@ -22,9 +22,9 @@ api = Blueprint("answers", __name__)
 
 @api.get("/healthz")
 @describes(HealthAnswer, is_open=True)
-def healthz() -> Response:
+def healthz() -> dict[str, str]:
     """Whether the server answers; it does so only once a model is loaded."""
-    return jsonify(status="ok")
+    return {"status": "ok"}
 
 
 @api.get("/metrics")

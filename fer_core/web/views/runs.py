@@ -1,67 +1,71 @@
 """Trainings and searches: lists, one of them, several side by side, and their files. Pages, and JSON under /api/v1."""
 
-import csv
 import io
+import logging
+import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
-from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
 
-from fer_core.errors import NotFoundError
+from fer_core.errors import ConfigError, did_you_mean
 from fer_core.store.export import can_export
-from fer_core.store.files import plain
-from fer_core.store.run import notes_of, save_notes
-from fer_core.store.runs import open_run
-from fer_core.training.history import HISTORY_COLUMNS
+from fer_core.store.files import read_json
+from fer_core.store.inspection import run_child
+from fer_core.store.run import Run, notes_of, save_notes
+from fer_core.store.runs import open_run, run_name
+from fer_core.training.history import csv_text
 from fer_core.tuning.state import Search, open_search
-from fer_core.web import run_detail
-from fer_core.web.answers import (
-    OpenQuery,
-    RunDetailAnswer,
-    RunsAnswer,
-    SearchAnswer,
-    SearchSettingsAnswer,
-    SurfaceQuery,
-)
-from fer_core.web.exports import OFFERED, exports, write_export
+from fer_core.web import answers, run_detail
 from fer_core.web.openapi import describes
+from fer_core.web.problems import RequestError
 from fer_core.web.run_list import find_history, find_run, id_of, is_open
 from fer_core.web.run_query import COLUMNS, PAGE, SORTS, TITLES, RunsQuery, choices, runs_csv, value_of
 from fer_core.web.service import service
 from fer_core.web.uploads import query_fields
+from fer_core.web.views import sent
 
+OFFERED = {"onnx": "model.onnx", "tflite": "model.tflite", "int8": "model_int8.tflite"}
+"""The forms of a model that are written here. A SavedModel is a folder: the command line writes it."""
+_LONGEST_SECONDS = 600
+EXPORTING = threading.Lock()
+"""Each export takes TensorFlow and all cores for some seconds."""
+
+log = logging.getLogger(__name__)
 pages = Blueprint("runs", __name__)
 searches = Blueprint("searches", __name__)
 api = Blueprint("runs_api", __name__, url_prefix="/api/v1")
 
 
 @api.get("/runs")
-@describes(RunsAnswer, query=OpenQuery, problems=(400,))
-def runs() -> Response:
+@describes(answers.RunsAnswer, query=answers.OpenQuery, problems=(400,))
+def runs() -> dict[str, list]:
     """All trainings, the newest first."""
-    only_open = query_fields(OpenQuery).open == "yes"
-    return jsonify(runs=[plain(vars(line)) for line in service().runs.lines() if is_open(line) or not only_open])
+    only_open = query_fields(answers.OpenQuery).open == "yes"
+    return {"runs": [vars(line) for line in service().runs.lines() if is_open(line) or not only_open]}
 
 
 @api.get("/runs/<run_id>")
-@describes(RunDetailAnswer, problems=(400, 404))
-def run(run_id: str) -> Response:
+@describes(answers.RunDetailAnswer, problems=(400, 404))
+def run(run_id: str) -> dict[str, Any]:
     """One training, with its epochs so far."""
-    return jsonify(run_detail.detail(find_run(service().paths, run_id)))
+    return run_detail.detail(find_run(service().paths, run_id))
 
 
 @api.get("/searches/<search_id>")
-@describes(SearchAnswer, problems=(400, 404))
-def search(search_id: str) -> Response:
+@describes(answers.SearchAnswer, problems=(400, 404))
+def search(search_id: str) -> dict[str, Any]:
     """One search, with its trials so far."""
-    return jsonify(service().jobs.search(search_id))
+    return service().jobs.search(search_id)
 
 
 @api.get("/searches/<search_id>/settings")
-@describes(SearchSettingsAnswer, query=SurfaceQuery, problems=(400, 404))
-def search_settings(search_id: str) -> Response:
+@describes(answers.SearchSettingsAnswer, query=answers.SurfaceQuery, problems=(400, 404))
+def search_settings(search_id: str) -> dict[str, Any]:
     """Which settings of a search mattered, by its trials so far. The first answer takes some seconds."""
-    query = query_fields(SurfaceQuery)
-    return jsonify(service().jobs.settings(search_id, query.x, query.y))
+    query = query_fields(answers.SurfaceQuery)
+    return service().jobs.settings(search_id, query.x, query.y)
 
 
 @pages.get("/runs")
@@ -92,8 +96,7 @@ def page() -> str:
 @pages.get("/runs.csv")
 def list_csv() -> Response:
     """The same list, all pages of it, to be saved."""
-    text = runs_csv(RunsQuery.of(request.args).of_lines(service().runs.lines()))
-    return send_file(io.BytesIO(text.encode()), mimetype="text/csv", as_attachment=True, download_name="runs.csv")
+    return _csv(runs_csv(RunsQuery.of(request.args).of_lines(service().runs.lines())), "runs.csv")
 
 
 @pages.get("/runs/<run_id>")
@@ -102,7 +105,7 @@ def one(run_id: str) -> str:
     run = find_run(service().paths, run_id)
     known = run_detail.detail(run)
     has_data = service().data.knows(known["run"]["data_set"])
-    exported = {"exports": exports(run, service().paths), "forms": OFFERED if can_export() else ()}
+    exported = {"exports": _exports(run), "forms": OFFERED if can_export() else ()}
     return render_template(
         "run.html", detail=known, has_data=has_data, log=run_detail.log_tail(run.log_txt), **exported
     )
@@ -129,31 +132,16 @@ def notes(run_id: str) -> Response:
 @pages.post("/runs/<run_id>/exports")
 def export(run_id: str) -> Response:
     """Writes the run's model in a form for other programs."""
-    flash(write_export(find_run(service().paths, run_id), request.form.get("form", ""), service().paths))
+    flash(_write_export(find_run(service().paths, run_id), request.form.get("form", "")))
     return redirect(url_for("runs.one", run_id=run_id))
 
 
-@pages.get("/runs/<run_id>/exports/<name>")
-def exported_file(run_id: str, name: str) -> Response:
-    """One of them, to be saved."""
+@pages.get("/runs/<run_id>/<any(files, exports, plots):kind>/<name>")
+def file(run_id: str, kind: str, name: str) -> Response:
+    """One of a run's files or exports, to be saved; or one of its pictures."""
     run = find_run(service().paths, run_id)
-    return _saved(exports(run, service().paths).get(name), f"Run {run_id}", id_of(run), name)
-
-
-@pages.get("/runs/<run_id>/files/<name>")
-def file(run_id: str, name: str) -> Response:
-    """One of a run's files, to be saved."""
-    run = find_run(service().paths, run_id)
-    return _saved(run_detail.files(run).get(name), f"Run {run_id}", id_of(run), name)
-
-
-@pages.get("/runs/<run_id>/plots/<name>")
-def plot(run_id: str, name: str) -> Response:
-    """One of a run's pictures."""
-    path = run_detail.plots(find_run(service().paths, run_id)).get(name)
-    if path is None:
-        raise NotFoundError(f"Run {run_id} has no picture {name[:60]!r}.", hint="Its page shows those that it has.")
-    return send_file(path.resolve(), mimetype="image/png")
+    found = _exports(run) if kind == "exports" else getattr(run_detail, kind)(run)
+    return sent(found, name, f"Run {run_id}", saved_as="" if kind == "plots" else f"{id_of(run)}_{name}")
 
 
 @pages.get("/histories/<name>")
@@ -167,12 +155,7 @@ def history(name: str) -> str:
 def history_csv(name: str) -> Response:
     """The same with our columns, to be saved."""
     found = find_history(service().paths, name)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, HISTORY_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found.rows)
-    content = io.BytesIO(text.getvalue().encode())
-    return send_file(content, mimetype="text/csv", as_attachment=True, download_name=found.path.name)
+    return _csv(csv_text(found.rows), found.path.name)
 
 
 @pages.get("/compare")
@@ -192,16 +175,47 @@ def one_search(search_id: str) -> str:
 @searches.get("/searches/<search_id>/files/<name>", endpoint="file")
 def file_of_search(search_id: str, name: str) -> Response:
     """One of a search's files, to be saved."""
-    path = _files_of_search(open_search(service().paths, search_id)).get(name)
-    return _saved(path, f"Search {search_id}", search_id, name)
+    files = _files_of_search(open_search(service().paths, search_id))
+    return sent(files, name, f"Search {search_id}", saved_as=f"{search_id}_{name}")
+
+
+def _csv(text: str, saved_as: str) -> Response:
+    return send_file(io.BytesIO(text.encode()), mimetype="text/csv", as_attachment=True, download_name=saved_as)
 
 
 def _files_of_search(search: Search) -> dict[str, Path]:
     return {path.name: path for path in (search.trials_csv, search.best_toml) if path.is_file()}
 
 
-def _saved(path: Path | None, owner: str, owner_id: str, name: str) -> Response:
-    """Returns a file for a browser to save under a name that says whose it is. Raises NotFoundError."""
-    if path is None:
-        raise NotFoundError(f"{owner} has no file {name[:60]!r}.", hint="Its page lists those that it has.")
-    return send_file(path.resolve(), as_attachment=True, download_name=f"{owner_id}_{name}")
+def _exports(run: Run) -> dict[str, Path]:
+    """Returns the files that were exported of a run, by their names."""
+    folder = _export_folder(run)
+    return {name: folder / name for name in (*OFFERED.values(), "export.json") if (folder / name).is_file()}
+
+
+def _write_export(run: Run, name: str) -> str:
+    """Writes one form of a finished run, and returns a sentence on how it compares with Keras.
+
+    Raises ConfigError for a form that there is not, ArtifactError, and RequestError where another one is being written.
+    """
+    if name not in OFFERED:
+        raise ConfigError(f"There is no form {name[:60]!r}.", hint=did_you_mean(name, OFFERED))
+    if not EXPORTING.acquire(blocking=False):
+        raise RequestError(503, "Another export is being written.", hint="Try again in a minute.")
+    paths = service().paths
+    try:
+        arguments = (run.folder.absolute(), name, paths.models.absolute(), paths.history.absolute())
+        child = run_child("fer_core.cli.exporting", *arguments, timeout_seconds=_LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise RequestError(503, f"It took longer than {_LONGEST_SECONDS} s.", hint="Try it in a terminal.") from None
+    finally:
+        EXPORTING.release()
+    if child.returncode:
+        log.error("The export of %s failed: %s", run.id, child.stderr)
+        raise RequestError(500, "The export failed.", hint="The server's output says why.")
+    file = read_json(_export_folder(run) / "export.json", "export")["files"][0]
+    return f"{file['path']} is written: it differs from Keras by at most {file['largest_difference']:.1g}."
+
+
+def _export_folder(run: Run) -> Path:
+    return service().paths.models / "exports" / run_name(run.folder).removeprefix("shipped/")
