@@ -18,15 +18,8 @@ from fer_core.web.settings import WebSettings, host_names, secrets_of
 from fer_core.web.views import batches, corrections, data, faces, jobs, model, runs
 
 PAGES = (
-    faces.upload,
-    faces.live_page,
-    batches.pages,
-    runs.pages,
-    runs.searches,
-    jobs.pages,
-    model.pages,
-    data.pages,
-    corrections.pages,
+    *(faces.upload, faces.live_page, batches.pages, runs.pages, runs.searches),
+    *(jobs.pages, model.pages, data.pages, corrections.pages),
 )
 CALLS = (faces.device, model.api, openapi.api, faces.api, batches.api, runs.api, jobs.api, data.api)
 
@@ -51,7 +44,7 @@ def make_app(
     safety.lock(app, safety.SignIn(known_secrets), https=settings.https)
     problems.handle_problems(app)
     for name, write in _FILTERS.items():
-        app.add_template_filter(_or_dash(write), name)
+        app.add_template_filter(lambda value, write=write: "–" if value in (None, "") else write(value), name)
     app.context_processor(_known_everywhere)
     add_views(app)
     return app
@@ -65,10 +58,6 @@ def add_views(app: Flask) -> None:
     for blueprint in CALLS:
         csrf.exempt(blueprint)  # no cookie decides there: see `safety.check_change`
         app.register_blueprint(blueprint)
-
-
-def _or_dash(write: Callable[[Any], str]) -> Callable[[Any], str]:
-    return lambda value: "–" if value is None or value == "" else write(value)
 
 
 def _value(setting: Any) -> str:
@@ -97,8 +86,7 @@ _FILTERS: dict[str, Callable[[Any], str]] = {
 
 
 def _known_everywhere() -> dict[str, Any]:
-    known: dict[str, Any] = {"is_signed_in": safety.is_signed_in()}
-    if safety.is_locked() and not known["is_signed_in"]:
-        return known  # a stranger sees the login, and no more than that
-    pool = service().pool
-    return known | {"model_name": pool.model.name, "model_problem": pool.problem}
+    is_signed_in, pool = safety.is_signed_in(), service().pool
+    if safety.is_locked() and not is_signed_in:
+        return {"is_signed_in": False}  # a stranger sees the login, and no more than that
+    return {"is_signed_in": is_signed_in, "model_name": pool.model.name, "model_problem": pool.problem}

@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 
 from fer_core.cli import ended
-from fer_core.errors import ArtifactError, ConfigError
+from fer_core.errors import ConfigError
 from fer_core.paths import Paths
 from fer_core.published import Published, fetched
 from fer_core.store.files import write_atomically
@@ -25,11 +25,7 @@ _CHECKSUMS = {
     "wasm-utils": "ce2a1f8379c067be49e59752e5a7f40db6be09f6e497f0f11e59f17b515366a7",
 }
 _FILES = {
-    "core": (
-        "dist/index.js",
-        "wasm/litert_wasm_compat_internal.js",
-        "wasm/litert_wasm_compat_internal.wasm",
-    ),
+    "core": ("dist/index.js", *(f"wasm/litert_wasm_compat_internal.{kind}" for kind in ("js", "wasm"))),
     "wasm-utils": ("dist/bundle.js",),
 }
 """One of its four builds: it runs in every browser, and reads faces as quickly as the others where it was measured."""
@@ -40,12 +36,6 @@ _IMPORT = b'"@litertjs/wasm-utils"'
 def are_there() -> bool:
     """Returns whether the runtime has been fetched."""
     return (FOLDER / VERSION).is_file()
-
-
-def check_there() -> None:
-    """Raises ArtifactError unless the runtime has been fetched."""
-    if not are_there():
-        raise ArtifactError("The runtime for browsers has not been fetched.", hint=f"{COMMAND} fetches it, once.")
 
 
 def main() -> None:

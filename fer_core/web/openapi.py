@@ -100,7 +100,11 @@ def describes(
     responses |= {str(code): _answer(_REASONS[code], answers.Problem) for code in refusals}
     call: dict[str, Any] = {"responses": responses}
     if query:
-        call["parameters"] = _parameters(query)
+        schema = query.model_json_schema()
+        call["parameters"] = [
+            {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": one}
+            for name, one in schema["properties"].items()
+        ]
     if body:
         call["requestBody"] = {"required": True, "content": json_content(body) if isinstance(body, type) else body}
     if is_open:
@@ -132,15 +136,6 @@ def form_content(model: type[BaseModel], *, most_files: int) -> dict[str, Any]:
     schema["properties"]["image"] = _FILE if most_files == 1 else files
     schema["required"] = ["image", *schema.get("required", ())]
     return {"multipart/form-data": {"schema": schema}}
-
-
-def _parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
-    schema = model.model_json_schema()
-    required = schema.get("required", ())
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": one}
-        for name, one in schema["properties"].items()
-    ]
 
 
 def _answer(about: str, model: type[BaseModel]) -> dict[str, Any]:

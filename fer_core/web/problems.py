@@ -63,7 +63,7 @@ def answer_of_status(code: int, name: str) -> Response:
 
 def wants_json() -> bool:
     """Returns whether the request comes from a program or a script, which is told in JSON what people see as pages."""
-    is_api = request.path.startswith("/api/") or request.path in ("/healthz", "/metrics")
+    is_api = request.path.startswith(("/api/", "/device/")) or request.path in ("/healthz", "/metrics")
     return is_api or not request.accept_mimetypes.accept_html or request.is_json
 
 

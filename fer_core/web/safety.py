@@ -14,7 +14,7 @@ from datetime import timedelta
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
 from werkzeug.exceptions import UnsupportedMediaType
 
-from fer_core.web.problems import RequestError, answer
+from fer_core.web.problems import RequestError, answer, wants_json
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -39,7 +39,6 @@ _OWN_PAGE = (
     "(nginx: `proxy_set_header Host $http_host;`); here it was {}."
 )
 BYTES = "application/octet-stream"
-_CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 SESSION_HOURS = 12
 MOST_FAILURES = 5
 """Of one address in `FORGET_SECONDS`; what comes then is refused, right or wrong."""
@@ -48,9 +47,6 @@ _NEVER = timedelta(days=365)
 """Where nobody signs in, the cookie only says which forms are of which browser."""
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
-_ASKED_BY_PROGRAMS = frozenset(
-    {"device", "answers", "api", "openapi", "batches_api", "runs_api", "jobs_api", "data_api"}
-)
 _ON_DEVICE = {("upload.index", None), ("live.page", None), ("static", "device/worker.js")}
 _EXTENSION = "fer-login"
 _UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
@@ -69,7 +65,9 @@ def guard(app: Flask, *, hosts: Iterable[str]) -> None:
             hint = "Start it with --allow-host NAME, or use the address that it printed when it started."
             # Whoever comes under another name gets no page of ours, and no cookie.
             return answer(f"This server is not known as {name[:100]!r}.", hint, 400, page="")
-        if request.method in _CHANGING and _is_foreign():
+        is_elsewhere = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+        is_foreign = is_elsewhere or ("Origin" in request.headers and not _is_of_own_origin())
+        if request.method in ("POST", "PUT", "PATCH", "DELETE") and is_foreign:
             hint = _OWN_PAGE.format(request.host[:100])
             raise RequestError(403, "This request was made by a page from elsewhere.", hint=hint)
         return None
@@ -100,12 +98,6 @@ def check_change() -> None:
             "This call changes something, and came neither from this server's page nor with the token.",
             hint=f"Send `Origin: {own}`, or the token: `Authorization: Bearer TOKEN`.",
         )
-
-
-def _is_foreign() -> bool:
-    """Whether the browser says that a page from elsewhere made this request."""
-    is_elsewhere = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
-    return is_elsewhere or ("Origin" in request.headers and not _is_of_own_origin())
 
 
 def _is_of_own_origin() -> bool:
@@ -206,7 +198,7 @@ def _sign_in() -> SignIn:
 def _check() -> Response | None:
     if request.endpoint in _OPEN or is_signed_in() or has_token():
         return None
-    if request.method == "GET" and request.blueprint not in _ASKED_BY_PROGRAMS:
+    if request.method == "GET" and not wants_json():
         return redirect(url_for("login.page", next=request.full_path.rstrip("?")))
     hint = "Send the header `Authorization: Bearer TOKEN`, or sign in."
     raise RequestError(401, "This needs the token or the password.", hint=hint, headers=_UNAUTHORIZED)

@@ -24,7 +24,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 class Figures:
     """What /metrics tells Prometheus of one application."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Flask):
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         labels = ["endpoint", "method", "status"]
@@ -35,10 +35,7 @@ class Figures:
         self._faces = Counter("fer_web_faces", "Faces read, by what was read in them.", ["label"], registry=registry)
         self._waiting = Gauge("fer_web_waiting", "Requests that have a reader or wait for one.", registry=registry)
         self._model = Gauge("fer_web_model", "1 for the model that is read with.", ["model"], registry=registry)
-
-    def watch(self, app: Flask) -> None:
-        """Counts each request of this application."""
-        app.before_request(self._begin)
+        app.before_request(lambda: setattr(g, "began", time.perf_counter()))
         app.after_request(self._count)
 
     def count_faces(self, labels: list[str]) -> None:
@@ -53,9 +50,6 @@ class Figures:
         self._model.clear()
         self._model.labels(pool.model.name).set(1)
         return generate_latest(self._registry)
-
-    def _begin(self) -> None:
-        g.began = time.perf_counter()
 
     def _count(self, response: Response) -> Response:
         # The endpoint, not the path: what a client makes up must not become a new series.
@@ -80,8 +74,7 @@ class Service:
         self.batches = Batches(paths, settings, self.jobs, clock)
         self.signer = TimestampSigner(app.secret_key, salt="crop")
         """Of the crops that a result page may send back."""
-        self.figures = Figures()
-        self.figures.watch(app)
+        self.figures = Figures(app)
         app.extensions[_EXTENSION] = self
 
     def close(self) -> None:

@@ -6,14 +6,13 @@ server, without what needs one.
 
 import json
 import shutil
-from collections.abc import Iterator
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from flask import render_template
 
-from fer_core.errors import ConfigError
+from fer_core.errors import ArtifactError, ConfigError
 from fer_core.paths import Paths
 from fer_core.store.files import write_atomically, write_json
 from fer_core.web import assets, uploads
@@ -25,8 +24,10 @@ from fer_core.web.views import faces
 
 _PAGES = {"live.page": "index.html", "upload.index": "picture.html"}
 _STATIC = Path(__file__).parent / "static"
-_TAKEN = ("css/*", "device/*", "live/*", "parts/*", "upload/*", "litert/*", "charts/svg.js", "*.svg")
-_SCRIPTS = ("live.js", "upload.js", "theme.js")
+_TAKEN = (
+    *("css/*", "device/*", "live/*", "parts/*", "upload/*", "litert/*"),
+    *("charts/svg.js", "*.svg", "live.js", "upload.js", "theme.js"),
+)
 _READING = {
     "description": "device/model.json",
     "detector": "static/device/yunet.tflite",
@@ -44,20 +45,16 @@ _MANIFEST = {
 }
 
 
-class _Site(NamedTuple):
-    """What the templates know of the site."""
-
-    model: str
-    policy: str
-
-
 def export(folder: Path, settings: WebSettings, paths: Paths) -> int:
     """Writes the site with the model that these settings name, and returns its size in bytes.
 
     Raises ArtifactError: the runtime has not been fetched, or there is no usable model. ConfigError: the folder holds
     something else.
     """
-    assets.check_there()
+    if not assets.are_there():
+        raise ArtifactError(
+            "The runtime for browsers has not been fetched.", hint=f"{assets.COMMAND} fetches it, once."
+        )
     if folder.exists() and not _is_for_a_site(folder):
         raise ConfigError(f"{folder} holds something else than such a site.", hint="Name a new folder.")
     # Nobody signs in to a site, so no address and no secret matters here.
@@ -72,7 +69,7 @@ def export(folder: Path, settings: WebSettings, paths: Paths) -> int:
 
 def _write(folder: Path, settings: WebSettings) -> None:
     known, weights = faces.in_use()
-    for source in _sources():
+    for source in chain.from_iterable(map(_STATIC.glob, _TAKEN)):
         target = folder / "static" / source.relative_to(_STATIC)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
@@ -83,7 +80,7 @@ def _write(folder: Path, settings: WebSettings) -> None:
     write_json(folder / "device" / "model.json", known)
     write_json(folder / "site.webmanifest", _MANIFEST)
     # What a <meta> cannot say is left out; a web server may add it.
-    site = _Site(known["name"], DEVICE_POLICY.replace("; frame-ancestors 'none'", ""))
+    site = {"model": known["name"], "policy": DEVICE_POLICY.replace("; frame-ancestors 'none'", "")}
     live = faces.live_settings() | {"device": _READING, "url": None}
     limits = {"settings": settings, "most_pictures": uploads.MOST_PICTURES, "together": 0}
     about = {"site": site, "url_for": _address}
@@ -108,11 +105,6 @@ def _write_service_worker(folder: Path) -> None:
     names = [file.relative_to(folder).as_posix() for file in files]
     head = f'const NAME = "{content.hexdigest()[:16]}";\nconst FILES = {json.dumps(["./", *names])};\n'
     write_atomically(folder / "sw.js", head + (_STATIC / "device" / "offline.js").read_text())
-
-
-def _sources() -> Iterator[Path]:
-    for pattern in (*_TAKEN, *_SCRIPTS):
-        yield from _STATIC.glob(pattern)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -17,11 +17,10 @@ from fer_core.store.run import Run, notes_of, save_notes
 from fer_core.store.runs import open_run, run_name
 from fer_core.training.history import csv_text
 from fer_core.tuning.state import Search, open_search
-from fer_core.web import answers, run_detail
+from fer_core.web import answers, run_detail, run_list
 from fer_core.web.openapi import describes
 from fer_core.web.problems import RequestError
-from fer_core.web.run_list import find_history, find_run, id_of, is_open
-from fer_core.web.run_query import COLUMNS, PAGE, SORTS, TITLES, RunsQuery, choices, runs_csv, value_of
+from fer_core.web.run_list import RunsQuery, find_history, find_run, id_of, is_open
 from fer_core.web.service import service
 from fer_core.web.uploads import query_fields
 from fer_core.web.views import sent
@@ -74,21 +73,21 @@ def page() -> str:
     query, lines = RunsQuery.of(request.args), service().runs.lines()
     wanted = query.of_lines(lines)
     histories = query.of_histories(service().runs.lone_histories(lines))
-    count, start = len(wanted) + len(histories), (query.page - 1) * PAGE
+    count, start = len(wanted) + len(histories), (query.page - 1) * run_list.PAGE
     return render_template(
         "runs.html",
         query=query,
-        runs=wanted[start : start + PAGE],
-        histories=histories[max(0, start - len(wanted)) : max(0, start + PAGE - len(wanted))],
+        runs=wanted[start : start + run_list.PAGE],
+        histories=histories[max(0, start - len(wanted)) : max(0, start + run_list.PAGE - len(wanted))],
         count=count,
-        pages=max(1, -(-count // PAGE)),
+        pages=max(1, -(-count // run_list.PAGE)),
         open=[line for line in lines if is_open(line)],
         archived=sum(line.is_archived for line in lines),
-        choices=choices(lines),
-        columns=COLUMNS,
-        sorts=SORTS,
-        titles=TITLES,
-        value_of=value_of,
+        choices=run_list.choices(lines),
+        columns=run_list.COLUMNS,
+        sorts=run_list.SORTS,
+        titles=run_list.TITLES,
+        value_of=run_list.value_of,
         most_compared=run_detail.MOST_COMPARED,
     )
 
@@ -96,7 +95,7 @@ def page() -> str:
 @pages.get("/runs.csv")
 def list_csv() -> Response:
     """The same list, all pages of it, to be saved."""
-    return _csv(runs_csv(RunsQuery.of(request.args).of_lines(service().runs.lines())), "runs.csv")
+    return _csv(run_list.runs_csv(RunsQuery.of(request.args).of_lines(service().runs.lines())), "runs.csv")
 
 
 @pages.get("/runs/<run_id>")
