@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,15 +62,16 @@ class _Making:
     def add(self, path: Path, name: str) -> None:
         """Adds a file that was sent."""
         if name.lower().endswith(".zip"):
-            return self._add_zip(path, name)
+            self._add_zip(path, name)
+            return
         if _is_hidden(name):
-            return None
+            return
         place = self._place(name)
         try:
             os.link(path, place)
         except OSError:  # a file system without hard links
             shutil.copyfile(path, place)
-        return self._check(place)
+        self._check(place)
 
     def _add_zip(self, path: Path, name: str) -> None:
         try:
@@ -116,9 +117,8 @@ class _Making:
             hint = "Send them in several uploads."
             raise TooLargeError(f"There are more than {MOST_FILES:,} files.", hint=hint)
         whole = Path(safe_name(name))
-        for free in _numbered(whole):
-            if str(free).casefold() not in self._names:
-                break
+        numbered = (whole.with_name(f"{whole.stem}_{number}{whole.suffix}") for number in count(2))
+        free = next(one for one in chain([whole], numbered) if str(one).casefold() not in self._names)
         # Folders too: no file may have the name of one.
         self._names.update(str(one).casefold() for one in (free, *free.parents))
         place = self._folder / free
@@ -167,9 +167,3 @@ def _unwanted(name: str) -> str:
         return "It is a zip in a zip: send it by itself."
     wanted = suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)
     return "" if wanted else f"It is neither a picture nor a video by its name ({suffix[:20] or 'without suffix'})."
-
-
-def _numbered(path: Path) -> Iterator[Path]:
-    yield path
-    for number in range(2, MOST_FILES + 2):
-        yield path.with_name(f"{path.stem}_{number}{path.suffix}")

@@ -22,7 +22,7 @@ from fer_core.job.job import Job, open_job
 from fer_core.job.lifecycle import cancel_job
 from fer_core.locks import taken
 from fer_core.paths import Paths
-from fer_core.resources import available_cores
+from fer_core.resources import available_cores, child_environment
 from fer_core.store.files import Clock, full_disk_named, write_json
 from fer_core.study.run import last_error
 from fer_core.study.settings import StudySettings
@@ -136,10 +136,7 @@ class Batches:
         return batch
 
     def draw(self, batch: Batch, what: str) -> Work | None:
-        """Has "pictures", or the video of that number, drawn with what was read, and returns how far that is.
-
-        None where it is done.
-        """
+        """Has "pictures", or the video of that number, drawn; returns how far that is, None where it is done."""
         return None if what in made_of(batch) else self._begin(batch, what)
 
     def keep(self, batch: Batch, how_long: Keep) -> Batch:
@@ -257,14 +254,12 @@ class Batches:
     def _run(self, batch: Batch, what: str, spec: dict[str, Any]) -> bool:
         """Has a process do something, and returns whether it is done. Raises FerError with what it said."""
         command = [sys.executable, "-m", "fer_core.web.batch", str(batch.folder.absolute()), what]
-        command += [json.dumps(spec), str(available_cores())]
-        command += ["--models-dir", str(self._paths.models.absolute())]
+        command += [json.dumps(spec), str(available_cores()), "--models-dir", str(self._paths.models.absolute())]
         command += ["--history-dir", str(self._paths.history.absolute())]
-        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
         output = batch.folder / f"{what}.txt"
         with output.open("wb") as said:
             streams = {"stdin": subprocess.PIPE, "stdout": said, "stderr": said}
-            process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, **streams)
+            process = subprocess.Popen(command, env=child_environment(), **streams)
         while process.poll() is None:
             if self._closing.is_set() or _is_deleted(batch):
                 process.stdin.close()  # it ends with this

@@ -86,9 +86,7 @@ def chosen(values: Mapping[str, Any], folders: Sequence[Path]) -> DataChoice:
     given = {name: value for name, value in values.items() if value not in ("", None)}
     if "data" not in given:
         raise ConfigError("No data set is named.", hint="Give a folder or a file on the server, or sample.")
-    paths = {"data": given["data"]}
-    if given.get("votes") not in _NAMED_VOTES:
-        paths["votes"] = given["votes"]
+    paths = {name: given[name] for name in ("data", "votes") if given.get(name) not in _NAMED_VOTES}
     for path in paths.values():
         try:
             check_path(path, folders)
@@ -159,20 +157,16 @@ def check_path(data: str, folders: Sequence[Path]) -> None:
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
         if getattr(error, "errno", None) == errno.EINVAL:
             raise ConfigError(f"{data[:200]} holds no images: {error.strerror}.", hint="Check the path.") from None
-        raise MissingDataError(
-            f"There is no {data[:200]} on this server.",
-            hint="Check the path; the search or training would fail. Send it all the same if its workers have it.",
-        ) from None
+        hint = "Check the path; the search or training would fail. Send it all the same if its workers have it."
+        raise MissingDataError(f"There is no {data[:200]} on this server.", hint=hint) from None
     check_folder(path, folders)
 
 
 def check_folder(path: Path, folders: Sequence[Path]) -> None:
     """Raises ConfigError for what lies, links followed, in none of the folders that --data-folder names."""
     if not is_allowed(str(path), folders):
-        raise ConfigError(
-            f"{str(path)[:200]} is not in a folder that this server may open.",
-            hint=f"It was started with --data-folder: {', '.join(map(str, folders))}.",
-        )
+        hint = f"It was started with --data-folder: {', '.join(map(str, folders))}."
+        raise ConfigError(f"{str(path)[:200]} is not in a folder that this server may open.", hint=hint)
 
 
 def is_allowed(data: str, folders: Sequence[Path]) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -124,11 +125,9 @@ class DataSets:
 
     def find(self, data_id: str) -> DataChoice:
         """Returns one by its id. Raises NotFoundError."""
-        try:
-            return self._known()[data_id]
-        except KeyError:
-            hint = "The page of the data sets lists them."
-            raise NotFoundError(f"There is no data set {data_id[:60]!r}.", hint=hint) from None
+        if (choice := self._known().get(data_id)) is None:
+            raise NotFoundError(f"There is no data set {data_id[:60]!r}.", hint="The page of the data sets lists them.")
+        return choice
 
     def work(self, choice: DataChoice) -> Work:
         """Returns how far the data set is read; asked for the first time, it begins. The result is an `OpenedData`."""
@@ -140,7 +139,7 @@ class DataSets:
 
     def place_of(self, fingerprint: str | None) -> str | None:
         """Returns where the images of that fingerprint are, if they are in a data set that was read; else None."""
-        works = (self.background.look(data_id) for data_id in self._known())
+        works = map(self.background.look, self._known())
         read = (work.result for work in works if work and work.result)
         return next((one.choice.data for one in read if one.contents.fingerprint == fingerprint), None)
 
@@ -173,10 +172,9 @@ class DataSets:
     def suspicious(self, opened: OpenedData) -> list[SuspiciousLabel] | None:
         """Returns the labels that `--audit-labels` found suspicious, the most suspicious first; None without one."""
         file = audit_folder(self.paths, opened.images.source) / SUSPICIOUS
-        try:
+        with suppress(OSError):
             return _suspicious(file.parent, opened.contents.fingerprint, file.stat().st_mtime_ns)
-        except OSError:
-            return None
+        return None
 
     @property
     def _file(self) -> Path:
@@ -198,22 +196,18 @@ class DataSets:
         return {choice.id: choice for choice in found if is_allowed(choice.data, self.folders)}
 
     def _usual(self) -> Iterator[DataChoice]:
-        try:
+        with suppress(FerError):
             data = find_source(None, self.environ)
-        except FerError:
-            return
-        yield DataChoice(data=data if data in NO_PATHS else str(expanded(data).resolve()))
+            yield DataChoice(data=data if data in NO_PATHS else str(expanded(data).resolve()))
 
     def _of_runs(self) -> Iterator[DataChoice]:
         """Yields the data sets of the runs that are still here."""
         firsts = {line.data_set: line.id for line in self.runs.lines() if line.data_set}
         for run_id in firsts.values():
-            try:
+            with suppress(FerError):  # a model that came with the project, or a run that is being removed
                 choice = choice_of(open_run(self.paths, run_id).manifest)
-            except FerError:  # a model that came with the project, or a run that is being removed
-                continue
-            if choice is not None and choice.stamp is not None:
-                yield choice
+                if choice is not None and choice.stamp is not None:
+                    yield choice
 
     def _line(self, choice: DataChoice, *, is_listed: bool) -> DataSetAnswer:
         work = self.background.look(choice.id)

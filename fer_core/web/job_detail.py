@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import ArtifactError, FerError, NoSuchJobError
+from fer_core.errors import FerError, NoSuchJobError
 from fer_core.job.broker import Broker
 from fer_core.job.broker_check import BrokerAwayError
 from fer_core.job.job import ENDED, Job, find_job
@@ -86,8 +86,7 @@ class JobList:
 
     def cancel(self, name: str) -> Job:
         """Asks for the end of a job and returns it. Raises JobError."""
-        job = self.find(name)
-        cancel_job(job)
+        cancel_job(job := self.find(name))
         return job
 
     def lines(self) -> list[dict[str, Any]]:
@@ -122,12 +121,10 @@ class JobList:
         search = open_search(self._paths, search_id)
         progress, state = search_progress(search, now=self._clock()), load_state(search)
         best_toml = None
-        with suppress(OSError, UnicodeDecodeError, ArtifactError):
+        with suppress(OSError, UnicodeDecodeError):
             best_toml = search.best_toml.read_text(encoding="utf-8")
-        trials = [
-            entry.model_dump(mode="json", exclude={"values", "job"}) | {"settings": entry.settings}
-            for entry in state.entries
-        ]
+        hidden = {"values", "job"}
+        trials = [one.model_dump(mode="json", exclude=hidden) | {"settings": one.settings} for one in state.entries]
         found = {
             "search": progress.summary._asdict(),
             "seconds": progress.seconds,
@@ -145,17 +142,11 @@ class JobList:
         """Returns what a search's trials say about its settings, as plain values. Raises ArtifactError, ConfigError."""
         state = load_state(open_search(self._paths, search_id))
         ended = sum(is_finished(entry) for entry in state.trials)
-        none = {"trials": ended, "needed": LEAST_TRIALS, "explained": None, "settings": [], "surface": None}
-        if ended < LEAST_TRIALS:
-            return none
-        found = self._findings(search_id, ended, x, y)
+        found = self._findings(search_id, ended, x, y) if ended >= LEAST_TRIALS else None
         if found is None:
-            return none
-        named = {
-            "settings": [one._asdict() for one in found.settings],
-            "surface": found.surface and found.surface._asdict(),
-        }
-        return plain(found._asdict() | named | {"needed": LEAST_TRIALS})
+            return {"trials": ended, "needed": LEAST_TRIALS, "explained": None, "settings": [], "surface": None}
+        surface, settings = found.surface and found.surface._asdict(), [one._asdict() for one in found.settings]
+        return plain(found._asdict() | {"settings": settings, "surface": surface, "needed": LEAST_TRIALS})
 
     def _find(self, search_id: str, _ended: int, x: str, y: str) -> Findings | None:
         search = open_search(self._paths, search_id)
@@ -166,21 +157,21 @@ class JobList:
         return isinstance(source, str) and Path(source).is_relative_to(root_of(self._paths).absolute())
 
     def _broker_state(self) -> dict[str, Any]:
-        state = {"reachable": True, "problem": "", "hint": "", "waiting": None, "queues": {}, "workers": []}
-        state["wanted"] = wanted_workers(self._paths)
+        wanted = wanted_workers(self._paths)
         try:
             broker = self._broker()
             waiting = sum(broker.waiting().values())
             workers = broker.workers(seconds=0.5)
         except (FerError, OSError) as error:
-            hint = getattr(error, "hint", "") or HOW_TO_START
-            return state | {"reachable": False, "problem": str(error), "hint": hint}
+            about = {"problem": str(error), "hint": getattr(error, "hint", "") or HOW_TO_START, "wanted": wanted}
+            return {"reachable": False, "waiting": None, "queues": {}, "workers": []} | about
         queues: dict[str, list[str]] = {}
         for name, own in sorted(workers.items()):
             for queue in own["queues"]:
                 queues.setdefault(queue, []).append(name)
         hint = "" if workers else "No worker listens: `python -m jobs up` starts one."
-        return state | {"hint": hint, "waiting": waiting, "queues": queues, "workers": sorted(workers)}
+        about = {"problem": "", "hint": hint, "wanted": wanted}
+        return {"reachable": True, "waiting": waiting, "queues": queues, "workers": sorted(workers)} | about
 
     def _broker(self) -> Broker:
         broker = Broker(self._paths, self._environ)

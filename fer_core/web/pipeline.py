@@ -49,7 +49,7 @@ def picture_shown(
     for prediction in predictions[:MOST_FACES]:
         square = prediction.box if is_given else square_of(prediction.box, framing)
         crop_gray = picture_gray if is_given else _cut(picture_gray, prediction, framing)
-        kept = base64.b64encode(_encoded(_at_most(crop_gray, KEPT_PIXELS), ".png"))
+        kept = _encoded(_at_most(crop_gray, KEPT_PIXELS), "png")
         label = prediction.label if len(faces) < _MOST_HEAT_MAPS else None
         crop = picture if is_given else _cut(picture, prediction, framing)
         face = face_input(crop_gray if predictor.classifier.colours == "gray" else crop, predictor.classifier)
@@ -58,7 +58,7 @@ def picture_shown(
             | {"prediction": prediction, "crop_signed": signer.sign(kept).decode()}
         )
     return {
-        "shown": _data_address(_at_most(picture, SHOWN_PIXELS), ".jpg"),
+        "shown": _data_address(_at_most(picture, SHOWN_PIXELS), "jpeg"),
         "width": picture.shape[1],
         "height": picture.shape[0],
         "faces": faces,
@@ -77,9 +77,9 @@ def _steps(
 ) -> dict[str, str | None]:
     """Returns the pictures from the crop to what the network sees; with a label, also what in it speaks for that."""
     return {
-        "crop": _data_address(_at_most(crop, _STEP_PIXELS), ".jpg"),
-        "gray": _data_address(_at_most(crop_gray, _STEP_PIXELS), ".png"),
-        "network": _data_address(_seen(face, classifier), ".png"),
+        "crop": _data_address(_at_most(crop, _STEP_PIXELS), "jpeg"),
+        "gray": _data_address(_at_most(crop_gray, _STEP_PIXELS), "png"),
+        "network": _data_address(_seen(face, classifier), "png"),
         "heat": _heat(classifier, face, label) if label else None,
     }
 
@@ -108,16 +108,15 @@ def _heat(classifier: Classifier, face: np.ndarray, label: str) -> str | None:
     size = (_STEP_PIXELS, _STEP_PIXELS)
     larger = cv2.resize(cv2.cvtColor(face[:, :, 0], cv2.COLOR_GRAY2BGR), size, interpolation=cv2.INTER_CUBIC)
     blend_heat(larger, Heat(values, Box(0, 0, *size)))
-    return _data_address(larger, ".png")
+    return _data_address(larger, "png")
 
 
-def _data_address(picture: np.ndarray, suffix: str) -> str:
-    kind = {".jpg": "jpeg", ".png": "png"}[suffix]
-    return f"data:image/{kind};base64,{base64.b64encode(_encoded(picture, suffix)).decode()}"
+def _data_address(picture: np.ndarray, kind: str) -> str:
+    return f"data:image/{kind};base64,{_encoded(picture, kind).decode()}"
 
 
-def _encoded(picture: np.ndarray, suffix: str) -> bytes:
-    return cv2.imencode(suffix, picture)[1].tobytes()
+def _encoded(picture: np.ndarray, kind: str) -> bytes:
+    return base64.b64encode(cv2.imencode(f".{kind}", picture)[1])
 
 
 def _at_most(picture: np.ndarray, pixels: int) -> np.ndarray:

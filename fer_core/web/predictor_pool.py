@@ -230,7 +230,5 @@ class PredictorPool:
 
 
 def _overloaded() -> RequestError:
-    hint = "Try again in a second, with fewer at a time."
-    return RequestError(
-        503, "More pictures are waiting than this server can read.", hint=hint, headers={"Retry-After": "1"}
-    )
+    problem = "More pictures are waiting than this server can read."
+    return RequestError(503, problem, hint="Try again in a second, with fewer at a time.", headers={"Retry-After": "1"})

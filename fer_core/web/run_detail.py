@@ -1,5 +1,6 @@
 """All that is shown of one run, of the model in use, and of several runs side by side; the files that a run gives."""
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ def detail(run: Run) -> dict[str, Any]:
     """Returns what is known of a run, as plain values. Raises ArtifactError if its files cannot be read."""
     progress = run_progress(run)
     known = {
-        "run": run_line(run).model_dump(),
+        "run": run_line(run),
         "config": run.manifest.config.model_dump(mode="json"),
         "facts": _facts(run),
         "monitor": progress.monitor,
@@ -226,11 +227,10 @@ def _pairs(every: list[ComparedRun], alike: str) -> list[tuple[ComparedRun, Comp
 def _saved_sentence(paths: Paths, first: ComparedRun, second: ComparedRun) -> str:
     from fer_core.cli.paired import saved_difference
 
-    try:
-        found = saved_difference(find_run(paths, first.id), find_run(paths, second.id))
-    except FerError:
-        return ""
-    return found.sentence() if found else ""
+    with contextlib.suppress(FerError):
+        if found := saved_difference(find_run(paths, first.id), find_run(paths, second.id)):
+            return found.sentence()
+    return ""
 
 
 def _paired_sentence(paths: Paths, first: ComparedRun, second: ComparedRun) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -9,9 +10,9 @@ from fer_core.data.dataset import Split
 from fer_core.errors import DatasetError, NotFoundError, did_you_mean
 from fer_core.evaluation.analysis import ANSWERS, analysis_folder
 from fer_core.evaluation.analysis_data import data_for
-from fer_core.evaluation.answers import Answers, load_answers
+from fer_core.evaluation.answers import load_answers
 from fer_core.paths import Paths
-from fer_core.store.model_files import ModelFiles, find_model
+from fer_core.store.model_files import find_model
 from fer_core.store.run import Run
 from fer_core.web.answers import CellAnswer, CellImageAnswer, CellQuery
 from fer_core.web.background import Background, Work
@@ -57,9 +58,8 @@ def scored_images(run: Run, paths: Paths, background: Background, *, elsewhere: 
     """
     places = [run.answers_npz, *(paths.models / "analyses").glob(f"*/{ANSWERS}")]
     stamp = max((path.stat().st_mtime_ns for path in places if path.is_file()), default=None)
-    return background.get(
-        f"run {run.id}", lambda report: _read(run, paths, elsewhere, report), stamp=(stamp, elsewhere)
-    )
+    read = partial(_read, run, paths, elsewhere)
+    return background.get(f"run {run.id}", read, stamp=(stamp, elsewhere))
 
 
 def cell(work: Work, query: CellQuery) -> CellAnswer:
@@ -95,7 +95,7 @@ def _image(found: ScoredImages, position: int, predicted: int) -> CellImageAnswe
 def _read(run: Run, paths: Paths, elsewhere: str | None, report: Callable[[str], None]) -> ScoredImages:
     """Raises FerError: a sentence on what is missing."""
     model = find_model(str(run.folder), paths)
-    answers = _answers(run, model, paths)
+    answers = load_answers(run.answers_npz) or load_answers(analysis_folder(model, paths) / ANSWERS)
     hint = _ANALYSE.format(model.name.removeprefix("shipped/"))
     if answers is None:
         raise DatasetError(f"{id_of(run)} does not say what it answered to each image.", hint=hint)
@@ -114,8 +114,3 @@ def _read(run: Run, paths: Paths, elsewhere: str | None, report: Callable[[str],
         confidences=answers.confidences(model.temperature)[rows],
         mark=dataset.split_fingerprint[:16],
     )
-
-
-def _answers(run: Run, model: ModelFiles, paths: Paths) -> Answers | None:
-    """Returns those of the training, or of an analysis. Raises ArtifactError: they cannot be read."""
-    return load_answers(run.answers_npz) or load_answers(analysis_folder(model, paths) / ANSWERS)

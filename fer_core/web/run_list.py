@@ -15,7 +15,6 @@ from typing import Any
 
 from fer_core.errors import ArtifactError, ConfigError, FerError, NoSuchArtifactError, did_you_mean
 from fer_core.paths import Paths
-from fer_core.store.manifest import Manifest
 from fer_core.store.promotion import current
 from fer_core.store.run import NOTES_FILE, Run, State, notes_of
 from fer_core.store.runs import UNFINISHED, list_runs, open_run, run_name, shipped_models
@@ -36,7 +35,6 @@ _NAME = re.compile(r"[\w. ()+-]{1,200}\.csv")
 _ID = re.compile(r"\d{8}-\d{6}-[\w.-]{1,100}")
 """What runs and searches are named by the program."""
 _MOST_CACHED = 20_000
-
 PAGE = 50
 """Lines of one page."""
 SHOWN = ("", "archived", "all")
@@ -94,7 +92,9 @@ def run_line(run: Run) -> RunAnswer:
     """Returns a run as a line. Raises ArtifactError if its files cannot be read."""
     manifest, state = run.manifest, run.state
     scores, notes = manifest.scores or {}, notes_of(run)
+    parents = map(page_id, (manifest.parent or "").split(" "))
     name = manifest.recipe or manifest.config.network
+    choice = choice_of(manifest)
     names = ("accuracy", "accuracy_interval", "macro_f1", "split", "images")
     return RunAnswer(
         id=id_of(run),
@@ -105,10 +105,11 @@ def run_line(run: Run) -> RunAnswer:
         is_archived=notes.archived,
         seconds=_seconds(state),
         settings={setting: getattr(manifest.config, setting) for setting in SETTINGS},
-        parents=_parents(manifest),
+        # What has no page is left out: a file that somebody gave.
+        parents=[parent for parent in parents if parent == SHIPPED or _ID.fullmatch(parent)],
         data=manifest.data_name or manifest.config.data,
         is_in_use=False,
-        data_set=choice.id if (choice := choice_of(manifest)) else None,
+        data_set=choice and choice.id,
         **{name: getattr(manifest, name) for name in ("kind", "parent", "created_utc", "history_csv")},
         **{name: getattr(state, name) for name in ("status", "epoch", "epochs", "finished_utc", "message")},
         **{name: scores.get(name) for name in names},
@@ -144,12 +145,6 @@ def _seconds(state: State) -> float | None:
         return None
     start, end = map(datetime.fromisoformat, (state.started_utc, state.finished_utc))
     return max(0.0, (end - start).total_seconds())
-
-
-def _parents(manifest: Manifest) -> list[str]:
-    """What has no page is left out: a file that somebody gave."""
-    names = map(page_id, (manifest.parent or "").split(" "))
-    return [name for name in names if name == SHIPPED or _ID.fullmatch(name)]
 
 
 def _unreadable(run: Run, problem: str) -> RunAnswer:

@@ -140,10 +140,10 @@ class SignIn:
 
     def begin_session(self) -> str:
         """Returns the id of a new session, which lasts for `SESSION_HOURS` or until `end_session`."""
-        session_id = secrets.token_hex(16)
+        session_id, now = secrets.token_hex(16), time.monotonic()
         with self._changing:
-            self._sessions = {one: began for one, began in self._sessions.items() if _lasts(began)}
-            self._sessions[session_id] = time.monotonic()
+            lasting = {one: end for one, end in self._sessions.items() if end > now}
+            self._sessions = lasting | {session_id: now + SESSION_HOURS * 3600}
         return session_id
 
     def end_session(self, session_id: str) -> None:
@@ -153,8 +153,7 @@ class SignIn:
 
     def knows_session(self, session_id: str) -> bool:
         """Returns whether a session of that id has begun and not ended."""
-        began = self._sessions.get(session_id)
-        return began is not None and _lasts(began)
+        return self._sessions.get(session_id, 0.0) > time.monotonic()
 
 
 def lock(app: Flask, sign_in: SignIn, *, https: bool) -> None:
@@ -245,10 +244,6 @@ def _network_of(address: str) -> str:
     if found.version == 4:
         return str(found)
     return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
-
-
-def _lasts(began: float) -> bool:
-    return time.monotonic() - began < SESSION_HOURS * 3600
 
 
 def _digest(secret: str) -> bytes:

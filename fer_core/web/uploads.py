@@ -75,13 +75,8 @@ def _checked(read: Callable[[], Body]) -> Body:
         raise RequestError(400, f"{place}: {first['msg']}.", hint=hint) from None
 
 
-def sent_files(*, most: int = MOST_PICTURES) -> list[bytes]:
-    """Returns the contents of the request's files `image`. Raises RequestError (400) for none, or more than `most`."""
-    return [data for _, data in named_files(most=most)]
-
-
-def named_files(*, most: int = MOST_PICTURES) -> list[tuple[str, bytes]]:
-    """Returns the same with the names that the browser says."""
+def sent_files(*, most: int = MOST_PICTURES) -> list[tuple[str, bytes]]:
+    """Returns names and contents of the request's files `image`. Raises RequestError (400) for none, or too many."""
     sent = [(file.filename or "", file.stream.read()) for file in request.files.getlist("image")]
     files = [(name, data) for name, data in sent if name or data]
     if not files and "image" in request.form:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from fer_core.errors import ConfigError, NotFoundError
 from fer_core.study.study import find_study
 from fer_core.web import answers
-from fer_core.web.batch import KEPT, Batch, Keep, safe_name
+from fer_core.web.batch import KEPT, Batch, safe_name
 from fer_core.web.batch_results import MOST_ROWS, readings_csv, readings_json, result_of, timeline
 from fer_core.web.batches import made_of
 from fer_core.web.openapi import describes, json_content
@@ -74,9 +74,9 @@ def annotate(token: str) -> dict[str, Any]:
 def delete_by_api(token: str) -> dict[str, Any]:
     """Deletes an upload and all that was made of it."""
     batch = _find(token)
-    answer = service().batches.state(batch)
+    before = service().batches.state(batch)
     service().batches.delete(batch)
-    return answer | {"status": "deleted"}
+    return before | {"status": "deleted"}
 
 
 @pages.get("/<token>")
@@ -98,8 +98,8 @@ def one(token: str) -> str:
 @pages.post("/<token>/keep")
 def keep(token: str) -> Response:
     """Keeps an upload for another time."""
-    how_long: Keep | None = next((one for one in KEPT if one == request.form.get("keep")), None)
-    if how_long is None:
+    how_long = request.form.get("keep")
+    if how_long not in KEPT:
         raise ConfigError("It is not said for how long.", hint=f"One of: {', '.join(KEPT)}.")
     service().batches.keep(_find(token), how_long)
     return redirect(url_for("batches.one", token=token))
@@ -152,12 +152,11 @@ def annotated(token: str, name: str) -> Response:
 def picture(token: str, number: int) -> str:
     """One picture step by step, as the page for a few pictures shows it."""
     batch = _read(token)
-    path = batch.source / _name(batch, str(number), "picture")
-    if not lies_in(batch.source, path):
+    name = _name(batch, str(number), "picture")
+    if not lies_in(batch.source, batch.source / name):
         raise _no_file()
     with service().pool.lent() as lent:
-        name = path.relative_to(batch.source).as_posix()
-        pictures = [shown(path.read_bytes(), batch.about.faces, lent) | {"name": name}]
+        pictures = [shown((batch.source / name).read_bytes(), batch.about.faces, lent) | {"name": name}]
     back = url_for("batches.one", token=token)
     labels = labels_and_colours(lent.model.labels)
     return render_template("results.html", pictures=pictures, threshold=service().pool.threshold, back=back, **labels)
@@ -191,7 +190,5 @@ def _sent(folder: Path, path: Path, *, save: bool = False) -> Response:
     if not lies_in(folder, path):
         raise _no_file()
     kind = mimetypes.guess_type(path.name)[0] or BYTES
-    is_video = kind.startswith("video/")
-    return send_file(
-        path.resolve(), mimetype=kind, as_attachment=save or not is_video, download_name=path.name, conditional=True
-    )
+    is_shown = kind.startswith("video/") and not save
+    return send_file(path.resolve(), mimetype=kind, as_attachment=not is_shown, download_name=path.name)

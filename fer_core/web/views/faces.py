@@ -51,7 +51,7 @@ def index() -> str:
 @upload.post("/")
 def results() -> str:
     """What is read in the pictures of the form. Nothing of them is kept."""
-    finding, files, held = uploads.form_fields(_UploadForm).faces, uploads.named_files(), service()
+    finding, files, held = uploads.form_fields(_UploadForm).faces, uploads.sent_files(), service()
     uploads.check_together([data for _, data in files], most_pixels=held.settings.pixels)
     with held.pool.lent() as lent:
         pictures = [shown(data, finding, lent) | {"name": name} for name, data in files]
@@ -79,7 +79,8 @@ def predict() -> dict[str, Any]:
         body = uploads.json_body(PredictRequest)
         faces, files = body.faces, [uploads.from_base64(text) for text in body.images]
     else:
-        faces, files = uploads.form_fields(PredictForm).faces, uploads.sent_files()
+        faces = uploads.form_fields(PredictForm).faces
+        files = [data for _, data in uploads.sent_files()]
     uploads.check_together(files, most_pixels=service().settings.pixels)
     with service().pool.lent() as lent:
         images = [_picture_answer(data, faces, lent) for data in files]
@@ -91,7 +92,7 @@ def predict() -> dict[str, Any]:
 def live() -> dict[str, Any]:
     """The people in one frame of a camera: followed, and steadied, from frame to frame of a session."""
     fields, held = uploads.form_fields(LiveForm), service()
-    (data,) = uploads.sent_files(most=1)
+    ((_, data),) = uploads.sent_files(most=1)
     with held.pool.lent() as lent:
         picture_bgr = uploads.as_bgr(uploads.decoded(data, most_pixels=held.settings.pixels))
         began = time.perf_counter()
