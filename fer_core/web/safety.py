@@ -48,7 +48,6 @@ _NEVER = timedelta(days=365)
 _MOST_ADDRESSES = 10_000
 _OPEN = frozenset({"login.page", "login.enter", "static", "answers.healthz"})
 _ON_DEVICE = {("upload.index", None), ("live.page", None), ("static", "device/worker.js")}
-_EXTENSION = "fer-login"
 _UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}
 
 pages = Blueprint("login", __name__)
@@ -158,7 +157,7 @@ class SignIn:
 
 def lock(app: Flask, sign_in: SignIn, *, https: bool) -> None:
     """Lets only those in who know a secret, where there is one."""
-    app.extensions[_EXTENSION] = sign_in
+    app.extensions["fer-login"] = sign_in
     app.config.update(
         SESSION_COOKIE_NAME="fer_session",
         SESSION_COOKIE_HTTPONLY=True,
@@ -191,7 +190,7 @@ def is_signed_in() -> bool:
 
 
 def _sign_in() -> SignIn:
-    return current_app.extensions[_EXTENSION]
+    return current_app.extensions["fer-login"]
 
 
 def _check() -> Response | None:

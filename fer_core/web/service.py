@@ -17,9 +17,6 @@ from fer_core.web.predictor_pool import PredictorPool
 from fer_core.web.run_list import RunList
 from fer_core.web.settings import WebSettings
 
-_EXTENSION = "fer"
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-
 
 class Figures:
     """What /metrics tells Prometheus of one application."""
@@ -30,7 +27,7 @@ class Figures:
         labels = ["endpoint", "method", "status"]
         self._requests = Counter("fer_web_requests", "Requests answered.", labels, registry=registry)
         about = "Time in the application."
-        self._seconds = Histogram("fer_web_request_seconds", about, ["endpoint"], buckets=_SECONDS, registry=registry)
+        self._seconds = Histogram("fer_web_request_seconds", about, ["endpoint"], registry=registry)
         self._pictures = Counter("fer_web_pictures", "Pictures read.", registry=registry)
         self._faces = Counter("fer_web_faces", "Faces read, by what was read in them.", ["label"], registry=registry)
         self._waiting = Gauge("fer_web_waiting", "Requests that have a reader or wait for one.", registry=registry)
@@ -75,7 +72,7 @@ class Service:
         self.signer = TimestampSigner(app.secret_key, salt="crop")
         """Of the crops that a result page may send back."""
         self.figures = Figures(app)
-        app.extensions[_EXTENSION] = self
+        app.extensions["fer"] = self
 
     def close(self) -> None:
         """Ends its threads and processes."""
@@ -85,4 +82,4 @@ class Service:
 
 def service(app: Flask | None = None) -> Service:
     """Returns the service of an application; without one, of that which answers the request."""
-    return (app or current_app).extensions[_EXTENSION]
+    return (app or current_app).extensions["fer"]

@@ -61,7 +61,7 @@ def test_a_face_is_kept_once_under_the_label_that_was_said_last(site, face):
     visit, page = uploaded(site, face)
     for label in ("sad", "sad", "angry"):
         answer = visit.submit("/corrections", {"label": label, "crop": crop_in(page)})
-        assert answer.url.endswith("/kept"), "reloading the page must not keep it again"
+        assert answer.url.endswith("/corrections"), "reloading the page must not keep it again"
         (path,) = folder_contents(site.paths.inbox)
         assert path.parent.name == label
     path.unlink()

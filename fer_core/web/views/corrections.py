@@ -51,13 +51,8 @@ def keep() -> Response:
     where = {"label": label, "name": path.name}
     if wants_json():
         return jsonify(where | {"delete": url_for("corrections.delete", **where)})
-    return redirect(url_for("corrections.one", **where))
-
-
-@pages.get("/corrections/<label>/<name>/kept")
-def one(label: str, name: str) -> str:
-    """What was kept just now, and how it is deleted again."""
-    return render_template("corrected.html", one=_picture(_find(label, name)))
+    flash(f"Kept as “{label}”: only this picture, small and in gray, until somebody deletes it here.")
+    return redirect(url_for("corrections.page"))
 
 
 @pages.get("/corrections/<label>/<name>")
@@ -90,9 +85,8 @@ def _find(label: str, name: str) -> Path:
     """Returns a picture of the inbox. Raises NotFoundError: neither label nor name becomes a path unchecked."""
     path = service().paths.inbox / label / name
     if not _LABEL.fullmatch(label) or not _NAME.fullmatch(name) or not _is_ours(path):
-        raise NotFoundError(
-            f"There is no picture {name[:60]!r} under {label[:120]!r}.", hint="The page of the kept faces lists them."
-        )
+        hint = "The page of the kept faces lists them."
+        raise NotFoundError(f"There is no picture {name[:60]!r} under {label[:120]!r}.", hint=hint)
     return path
 
 

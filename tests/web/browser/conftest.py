@@ -47,7 +47,7 @@ def browser(playwright, chromium, test_data, tmp_path_factory) -> Iterator[Brows
     clip = tmp_path_factory.mktemp("camera") / "face.y4m"
     write_camera_clip(clip, test_data / "faces" / "single_face.mp4")
     camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]
-    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *camera])
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", *camera])
     yield browser
     browser.close()
 
@@ -55,7 +55,7 @@ def browser(playwright, chromium, test_data, tmp_path_factory) -> Iterator[Brows
 @contextlib.contextmanager
 def visitor(browser: Browser, site: Site, *, reads_on: str = "server", **options) -> Iterator[BrowserContext]:
     """Yields a visitor of `site` without cookies, in English, on a desktop, who has "server" or "device" read."""
-    options = {"viewport": {"width": 1280, "height": 900}} | options
+    options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
     context = browser.new_context(base_url=site.url, **options)
     context.set_default_timeout(PATIENCE_MS)
     context.add_init_script(f"localStorage.setItem('read-on', '{reads_on}')")
@@ -93,11 +93,11 @@ def watched(context: BrowserContext) -> Iterator[Page]:
 
 
 def write_camera_clip(clip: Path, video: Path) -> None:
-    """Writes the first frames of a video as Chromium's fake camera reads them: YUV4MPEG2, 640 x 480, 30 a second."""
+    """Writes the first frames of a video as Chromium's fake camera reads them: YUV4MPEG2, 640 x 480, 10 a second."""
     source = cv2.VideoCapture(str(video))
     width, height = _CAMERA_SIZE
     with clip.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
+        file.write(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420jpeg\n".encode())
         for _ in range(_CAMERA_FRAMES):
             is_there, frame_bgr = source.read()
             assert is_there, f"{video} is too short"

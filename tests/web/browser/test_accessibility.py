@@ -57,8 +57,14 @@ def addresses(site, trained_run) -> list[str]:
     return [
         *("/", "/live", "/runs", f"/runs/{RUN}", f"/runs/{running.id}", f"/compare?run={RUN}&run=shipped-best"),
         *(f"/histories/{CSV}", "/jobs", f"/jobs/{JOB}", "/jobs/new/tune", "/jobs/new/train", f"/searches/{search.id}"),
-        *("/jobs/new/read", f"/jobs/{study.id}", f"/jobs/new/train?like={RUN}", "/runs?columns=notes&columns=mixup"),
-        *("/model", f"/model/promote?run={RUN}", f"/jobs/{JOB}/cancel", "/corrections", "/nowhere"),
+        *(
+            f"/jobs/{study.id}",
+            "/model",
+            f"/model/promote?run={RUN}",
+            f"/jobs/{JOB}/cancel",
+            "/corrections",
+            "/nowhere",
+        ),
         *("/data", f"/data/{sample['id']}", cell, without_images),
     ]
 
@@ -176,12 +182,12 @@ def test_the_first_tab_leads_to_the_content(page):
 def serious_problems(page: Page, name: str) -> dict[str, list[str]]:
     """Returns what axe finds on a page in light and in dark, each with the elements; nothing where all is well."""
     found = {}
+    page.evaluate(Axe().axe_script)
     colours_alone = {"type": "rule", "values": ["color-contrast"]}  # all else is the same in the dark
     for theme, rules in zip(THEMES, (TAGS, colours_alone), strict=True):
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # colours change at once
-        for problem in (
-            Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"]}).response["violations"]
-        ):
+        page.emulate_media(color_scheme=theme)
+        options = {"runOnly": rules, "resultTypes": ["violations"], "elementRef": False}
+        for problem in page.evaluate("options => axe.run(document, options)", options)["violations"]:
             if problem["impact"] in ("serious", "critical"):
                 elements = [node["html"][:160] for node in problem["nodes"][:5]]
                 found[f"{name}, {theme}: {problem['help']}"] = elements
