@@ -65,7 +65,7 @@ def addresses(site, trained_run) -> list[str]:
             "/corrections",
             "/nowhere",
         ),
-        *("/data", f"/data/{sample['id']}", cell, without_images),
+        *("/data", f"/data/{sample['id']}", cell, without_images, "/nowhere"),
     ]
 
 
