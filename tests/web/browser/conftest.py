@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, expect, sync_playwright
 
 from fer_core.web import assets
 from tests.conftest import paths_in
@@ -47,7 +47,7 @@ def browser(playwright, chromium, test_data, tmp_path_factory) -> Iterator[Brows
     clip = tmp_path_factory.mktemp("camera") / "face.y4m"
     write_camera_clip(clip, test_data / "faces" / "single_face.mp4")
     camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]
-    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", *camera])
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *camera])
     yield browser
     browser.close()
 
@@ -63,10 +63,24 @@ def visitor(browser: Browser, site: Site, *, reads_on: str = "server", **options
     context.close()
 
 
-@pytest.fixture
-def context(browser, site) -> Iterator[BrowserContext]:
-    with visitor(browser, site) as context:
+@pytest.fixture(scope="module")
+def reads_on() -> str:
+    """Where the visitor of a file's tests has faces read."""
+    return "server"
+
+
+@pytest.fixture(scope="module")
+def only_visitor(browser, site, reads_on) -> Iterator[BrowserContext]:
+    with visitor(browser, site, reads_on=reads_on) as context:
         yield context
+
+
+@pytest.fixture
+def context(only_visitor) -> Iterator[BrowserContext]:
+    """A visitor who has no cookies, no permissions and nothing stored: a new one would take a third of a second."""
+    yield only_visitor
+    only_visitor.clear_cookies()
+    only_visitor.clear_permissions()
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +103,9 @@ def watched(context: BrowserContext) -> Iterator[Page]:
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
     yield page
+    with contextlib.suppress(Error):  # it may have no address of the server's
+        page.evaluate("localStorage.clear()")
+    page.close()
     assert not problems, problems
 
 

@@ -75,10 +75,9 @@ KEEP_RULES = """async (cases) => {
 }"""
 
 
-@pytest.fixture
-def page(browser, site, runtime):
-    with visitor(browser, site, reads_on="device") as context, watched(context) as page:
-        yield page
+@pytest.fixture(scope="module")
+def reads_on(runtime) -> str:
+    return "device"
 
 
 def flat(value: object) -> list:
