@@ -73,10 +73,8 @@ def _registry() -> str:
     if not given and shutil.which("npm"):
         given = subprocess.run(["npm", "config", "get", "registry"], capture_output=True, text=True).stdout.strip()
     if not given or not given.startswith("http"):
-        raise ConfigError(
-            "No npm registry is known here, which has the runtime for browsers.",
-            hint="Install npm, or name its registry: NPM_CONFIG_REGISTRY=https://… " + COMMAND,
-        )
+        hint = f"Install npm, or name its registry: NPM_CONFIG_REGISTRY=https://… {COMMAND}"
+        raise ConfigError("No npm registry is known here, which has the runtime for browsers.", hint=hint)
     return given.rstrip("/")
 
 

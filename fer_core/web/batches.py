@@ -74,11 +74,9 @@ class Batches:
         """Returns the token of a new batch, for which these files are to be sent. Raises RequestError (413, 507)."""
         size, settings = sum(file.size for file in files), self._settings
         if size > settings.max_batch_gb * 1e9:
-            raise RequestError(
-                413,
-                f"The files have {size / 1e9:.1f} GB together; an upload may have {settings.max_batch_gb:g} GB.",
-                hint="Send them in several uploads, or read them with --study on the server.",
-            )
+            hint = "Send them in several uploads, or read them with --study on the server."
+            most = f"an upload may have {settings.max_batch_gb:g} GB"
+            raise RequestError(413, f"The files have {size / 1e9:.1f} GB together; {most}.", hint=hint)
         with self._changing:
             held = sum(max(size_of(batch.folder), batch.size) for batch in self._all())
             if held + size > settings.max_kept_gb * 1e9:

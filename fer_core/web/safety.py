@@ -91,12 +91,9 @@ def check_change() -> None:
     if not is_as_said and request.method != "DELETE":
         raise UnsupportedMediaType
     if not _is_of_own_origin() and not has_token():
-        own = request.host_url.rstrip("/")
-        raise RequestError(
-            403,
-            "This call changes something, and came neither from this server's page nor with the token.",
-            hint=f"Send `Origin: {own}`, or the token: `Authorization: Bearer TOKEN`.",
-        )
+        hint = f"Send `Origin: {request.host_url.rstrip('/')}`, or the token: `Authorization: Bearer TOKEN`."
+        problem = "This call changes something, and came neither from this server's page nor with the token."
+        raise RequestError(403, problem, hint=hint)
 
 
 def _is_of_own_origin() -> bool:

@@ -121,10 +121,8 @@ def _listening(app: Flask, settings: WebSettings) -> BaseWSGIServer:
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(
-            f"{settings.host}:{settings.port} cannot be listened on: {reason}.",
-            hint="Another program may use the port: give another --port, or 0 for a free one.",
-        ) from None
+        hint = "Another program may use the port: give another --port, or 0 for a free one."
+        raise ConfigError(f"{settings.host}:{settings.port} cannot be listened on: {reason}.", hint=hint) from None
 
 
 class _Parser(HTTPRequestParser):

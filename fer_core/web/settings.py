@@ -122,16 +122,12 @@ def secrets_of(settings: WebSettings, environ: Mapping[str, str]) -> tuple[str, 
     address = _address(settings.host)
     is_local = settings.host == "localhost" or (address is not None and address.is_loopback)
     if not found and not is_local:
-        raise ConfigError(
-            f"--host {settings.host} lets other machines in, and there is no password.",
-            hint="Set $FER_WEB_TOKEN (or --token), or give --password-file FILE; 127.0.0.1 needs none.",
-        )
+        hint = "Set $FER_WEB_TOKEN (or --token), or give --password-file FILE; 127.0.0.1 needs none."
+        raise ConfigError(f"--host {settings.host} lets other machines in, and there is no password.", hint=hint)
     for secret in found:
         if len(secret) < _SHORTEST_SECRET:
-            raise ConfigError(
-                f"A token or password has {len(secret)} characters.",
-                hint=f"Take {_SHORTEST_SECRET} or more: python -c 'import secrets; print(secrets.token_hex(24))'",
-            )
+            hint = f"Take {_SHORTEST_SECRET} or more: python -c 'import secrets; print(secrets.token_hex(24))'"
+            raise ConfigError(f"A token or password has {len(secret)} characters.", hint=hint)
     return found
 
 

@@ -52,9 +52,8 @@ def export(folder: Path, settings: WebSettings, paths: Paths) -> int:
     something else.
     """
     if not assets.are_there():
-        raise ArtifactError(
-            "The runtime for browsers has not been fetched.", hint=f"{assets.COMMAND} fetches it, once."
-        )
+        hint = f"{assets.COMMAND} fetches it, once."
+        raise ArtifactError("The runtime for browsers has not been fetched.", hint=hint)
     if folder.exists() and not _is_for_a_site(folder):
         raise ConfigError(f"{folder} holds something else than such a site.", hint="Name a new folder.")
     # Nobody signs in to a site, so no address and no secret matters here.

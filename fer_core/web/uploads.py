@@ -110,12 +110,9 @@ def check_together(files: Sequence[bytes], *, most_pixels: int) -> None:
     most = LARGEST_TOGETHER * most_pixels
     pixels = sum(pixels for data in files if (pixels := _weighed_pixels(data)) <= most_pixels)
     if pixels > most:
-        raise RequestError(
-            413,
-            f"The {len(files)} pictures have {pixels / 1e6:,.0f} megapixels together (of 16 bits, they count twice); "
-            f"at most {most / 1e6:g} are read at a time.",
-            hint="Send fewer at a time, or smaller ones; 1,000 pixels across are enough for faces.",
-        )
+        have = f"The {len(files)} pictures have {pixels / 1e6:,.0f} megapixels together (of 16 bits, they count twice)"
+        hint = "Send fewer at a time, or smaller ones; 1,000 pixels across are enough for faces."
+        raise RequestError(413, f"{have}; at most {most / 1e6:g} are read at a time.", hint=hint)
 
 
 def _weighed_pixels(data: bytes) -> int:

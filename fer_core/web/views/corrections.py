@@ -75,10 +75,8 @@ def _crop(signed: str) -> bytes:
     try:
         return base64.b64decode(service().signer.unsign(signed, max_age=SIGNED_HOURS * 3600))
     except BadSignature:
-        raise ConfigError(
-            "This face was not cut out by this server, or too long ago.",
-            hint="Upload the picture again: after a restart of the server, too.",
-        ) from None
+        hint = "Upload the picture again: after a restart of the server, too."
+        raise ConfigError("This face was not cut out by this server, or too long ago.", hint=hint) from None
 
 
 def _find(label: str, name: str) -> Path:
