@@ -18,11 +18,15 @@ _CAMERA_FRAMES = 24
 _CAMERA_SIZE = (640, 480)
 
 
-@pytest.fixture(scope="module")
-def site(test_data, tmp_path_factory) -> Iterator[Site]:
-    """A server for the tests of one file, with the project's own model."""
+def start_server(test_data, tmp_path_factory) -> Iterator[Site]:
+    """Yields a server with the project's own model, in folders of its own."""
     with web_server(paths_in(tmp_path_factory.mktemp("web")), test_data) as site:
         yield site
+
+
+site = pytest.fixture(start_server, scope="session")
+"""For all files that leave nothing behind which others would see."""
+own_site = pytest.fixture(start_server, scope="module")
 
 
 @pytest.fixture(scope="session")

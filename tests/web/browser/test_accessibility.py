@@ -32,6 +32,11 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="module")
+def site(own_site):
+    return own_site
+
+
+@pytest.fixture(scope="module")
 def addresses(site, trained_run) -> list[str]:
     """Every page, each with something to show."""
     scored = trained_run.id

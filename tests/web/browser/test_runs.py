@@ -19,6 +19,11 @@ LOW, HIGH = (f"{end:.1%}" for end in SCORES["accuracy_interval"])
 FIRST, SECOND = "20260101-120000-compact-aaaa", "20260102-120000-compact-bbbb"
 
 
+@pytest.fixture(scope="module")
+def site(own_site):
+    return own_site
+
+
 @pytest.fixture(scope="module", autouse=True)
 def two_runs(site):
     first = finished_run(site.paths, FIRST)
