@@ -10,6 +10,11 @@ from playwright.sync_api import expect
 from tests.web.conftest import folder_contents
 
 
+@pytest.fixture(scope="module")
+def site(own_site):
+    return own_site
+
+
 @pytest.fixture(scope="module", autouse=True)
 def run(site, trained_run):
     """A run of drawn faces, with its answers."""
