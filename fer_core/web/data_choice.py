@@ -19,6 +19,7 @@ from fer_core.store.manifest import Manifest
 
 NO_PATHS = ("sample", "kaggle")
 _NAMED_VOTES = (None, "none", "ferplus")
+_ELSEWHERE = "Check the path; the search or training would fail. Send it all the same if its workers have it."
 _KINDS = ("data", "label_map", "votes", "vote_classes", "vote_target", "sample_per_class")
 
 
@@ -88,10 +89,7 @@ def chosen(values: Mapping[str, Any], folders: Sequence[Path]) -> DataChoice:
         raise ConfigError("No data set is named.", hint="Give a folder or a file on the server, or sample.")
     paths = {name: given[name] for name in ("data", "votes") if given.get(name) not in _NAMED_VOTES}
     for path in paths.values():
-        try:
-            check_path(path, folders)
-        except MissingDataError as error:
-            raise ConfigError(str(error), hint="Give a path of the server's, not one of your own machine.") from None
+        check_path(path, folders, otherwise="Give a path of the server's, not one of your own machine.")
     whole = {name: path if path in NO_PATHS else str(expanded(path).resolve()) for name, path in paths.items()}
     if "label_map" in given:
         whole["label_map"] = _labels(given["label_map"])
@@ -148,7 +146,7 @@ def _beginning(source: Any, folders: Sequence[Path]) -> Any:
     return str(Path(*path.parts[: steps[0]])) if steps else source
 
 
-def check_path(data: str, folders: Sequence[Path]) -> None:
+def check_path(data: str, folders: Sequence[Path], *, otherwise: str = _ELSEWHERE) -> None:
     """Raises MissingDataError for images that are not on this machine, ConfigError for a device or another folder."""
     if data in NO_PATHS:
         return
@@ -157,8 +155,7 @@ def check_path(data: str, folders: Sequence[Path]) -> None:
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
         if getattr(error, "errno", None) == errno.EINVAL:
             raise ConfigError(f"{data[:200]} holds no images: {error.strerror}.", hint="Check the path.") from None
-        hint = "Check the path; the search or training would fail. Send it all the same if its workers have it."
-        raise MissingDataError(f"There is no {data[:200]} on this server.", hint=hint) from None
+        raise MissingDataError(f"There is no {data[:200]} on this server.", hint=otherwise) from None
     check_folder(path, folders)
 
 

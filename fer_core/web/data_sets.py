@@ -40,6 +40,7 @@ class OpenedData:
     images: Dataset | Unsplit
     audit: Audit
     problem: str = ""
+    side = SIDE
 
     @property
     def contents(self) -> Contents:
@@ -53,11 +54,6 @@ class OpenedData:
     @property
     def count(self) -> int:
         return len(self.contents)
-
-    @property
-    def side(self) -> int:
-        """Of a picture, in pixels."""
-        return SIDE
 
     @cached_property
     def positions(self) -> dict[str, int]:
