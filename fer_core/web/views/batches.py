@@ -17,7 +17,7 @@ from fer_core.web.run_detail import lies_in
 from fer_core.web.safety import BYTES, REPORT_POLICY
 from fer_core.web.service import service
 from fer_core.web.uploads import json_body, query_fields
-from fer_core.web.views.faces import labels_and_colours, shown
+from fer_core.web.views.faces import meanings, shown
 
 pages = Blueprint("batches", __name__, url_prefix="/uploads")
 api = Blueprint("batches_api", __name__, url_prefix="/api/v1/uploads")
@@ -158,8 +158,7 @@ def picture(token: str, number: int) -> str:
     with service().pool.lent() as lent:
         pictures = [shown((batch.source / name).read_bytes(), batch.about.faces, lent) | {"name": name}]
     back = url_for("batches.one", token=token)
-    labels = labels_and_colours(lent.model.labels)
-    return render_template("results.html", pictures=pictures, threshold=service().pool.threshold, back=back, **labels)
+    return render_template("results.html", pictures=pictures, back=back, **meanings(lent.model.labels))
 
 
 def _find(token: str) -> Batch:

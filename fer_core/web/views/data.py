@@ -45,7 +45,7 @@ def open_by_api() -> answers.DataSetAnswer:
 @describes(answers.DataSetDetailAnswer, problems=(400, 404))
 def data_set(data_id: str) -> answers.DataSetDetailAnswer:
     """One data set. It is read when it is asked for first: ask again while there is `progress`."""
-    return _detail(service().data.find(data_id))[0]
+    return _detail(data_id)[0]
 
 
 @api.get("/data/<data_id>/images")
@@ -53,7 +53,7 @@ def data_set(data_id: str) -> answers.DataSetDetailAnswer:
 def images(data_id: str) -> answers.ImagesAnswer:
     """Its images by split, label and finding, sixty at a time."""
     query = query_fields(answers.ImagesQuery)
-    return _look(service().data.find(data_id)).images(query)
+    return _look(data_id).images(query)
 
 
 @api.post("/data/<data_id>/labels", endpoint="relabel")
@@ -61,7 +61,7 @@ def images(data_id: str) -> answers.ImagesAnswer:
 def relabel_by_api(data_id: str) -> dict[str, int]:
     """Keeps training images under another label, for the next retraining."""
     asked = json_body(answers.RelabelRequest)
-    return _look(service().data.find(data_id)).relabel(asked, service().paths)
+    return _look(data_id).relabel(asked, service().paths)
 
 
 @api.get("/runs/<run_id>/images")
@@ -92,8 +92,7 @@ def register() -> Response | tuple[str, int]:
 @pages.get("/data/<data_id>")
 def one(data_id: str) -> str:
     """One data set: how it was read, what the audit found, and its images."""
-    choice = service().data.find(data_id)
-    known, look = _detail(choice)
+    known, look = _detail(data_id)
     query = query_fields(answers.ImagesQuery)
     found = look.images(query) if look else None
     return render_template(
@@ -116,7 +115,7 @@ def data_sheet(data_id: str) -> Response:
 @pages.post("/data/<data_id>/labels")
 def keep(data_id: str) -> Response:
     """Keeps the chosen images under another label, for the next retraining."""
-    look = _look(service().data.find(data_id))
+    look = _look(data_id)
     positions = request.form.getlist("image", int)
     if not positions:
         raise ConfigError("No image is chosen.", hint="Tick those that have a wrong label.")
@@ -183,16 +182,17 @@ def _line(choice: DataChoice) -> answers.DataSetAnswer:
     return next(line for line in service().data.lines() if line.id == choice.id)
 
 
-def _detail(choice: DataChoice) -> tuple[answers.DataSetDetailAnswer, Look | None]:
+def _detail(data_id: str) -> tuple[answers.DataSetDetailAnswer, Look | None]:
+    choice = service().data.find(data_id)
     work = service().data.work(choice)
-    look = _look(choice) if work.result else None
+    look = _look(data_id) if work.result else None
     return detail(_line(choice), work, look), look
 
 
-def _look(choice: DataChoice) -> Look:
+def _look(data_id: str) -> Look:
     """Raises DatasetError: it is not read yet, or cannot be."""
     data = service().data
-    opened = data.opened(choice)
+    opened = data.opened(data.find(data_id))
     return Look(opened, data.suspicious(opened), service().paths.inbox)
 
 

@@ -55,8 +55,7 @@ def results() -> str:
     uploads.check_together([data for _, data in files], most_pixels=held.settings.pixels)
     with held.pool.lent() as lent:
         pictures = [shown(data, finding, lent) | {"name": name} for name, data in files]
-    labels = labels_and_colours(lent.model.labels)
-    return render_template("results.html", pictures=pictures, threshold=held.pool.threshold, **labels)
+    return render_template("results.html", pictures=pictures, **meanings(lent.model.labels))
 
 
 @live_page.get("/live")
@@ -67,8 +66,7 @@ def page() -> str:
 
 def live_settings() -> dict[str, Any]:
     """Returns what the live page must know of the model in use."""
-    known = {"smoothing": SMOOTHING_SECONDS, "threshold": service().pool.threshold}
-    return labels_and_colours(service().pool.model.labels) | known
+    return meanings(service().pool.model.labels) | {"smoothing": SMOOTHING_SECONDS}
 
 
 @api.post("/predict")
@@ -135,14 +133,13 @@ def shown(data: bytes, finding: Finding, lent: LentPredictor) -> dict[str, Any]:
 
 def reading_here(addresses: dict[str, str] | None) -> dict[str, Any] | None:
     """Returns what the upload page must know to read on the device; None where it cannot."""
-    held = service()
-    known = labels_and_colours(held.pool.model.labels) | {"threshold": held.pool.threshold}
-    return known | {"addresses": addresses} if addresses else None
+    return meanings(service().pool.model.labels) | {"addresses": addresses} if addresses else None
 
 
-def labels_and_colours(labels: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the labels, and the colour of each."""
-    return {"labels": labels, "colours": {label: colour(label, labels) for label in labels}}
+def meanings(labels: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the labels, the colour of each, and the confidence below which a reading is unsure."""
+    colours = {label: colour(label, labels) for label in labels}
+    return {"labels": labels, "colours": colours, "threshold": service().pool.threshold}
 
 
 def _addresses() -> dict[str, str] | None:

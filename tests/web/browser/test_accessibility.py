@@ -187,12 +187,11 @@ def test_the_first_tab_leads_to_the_content(page):
 def serious_problems(page: Page, name: str) -> dict[str, list[str]]:
     """Returns what axe finds on a page in light and in dark, each with the elements; nothing where all is well."""
     found = {}
-    page.evaluate(Axe().axe_script)
     colours_alone = {"type": "rule", "values": ["color-contrast"]}  # all else is the same in the dark
     for theme, rules in zip(THEMES, (TAGS, colours_alone), strict=True):
         page.emulate_media(color_scheme=theme)
-        options = {"runOnly": rules, "resultTypes": ["violations"], "elementRef": False}
-        for problem in page.evaluate("options => axe.run(document, options)", options)["violations"]:
+        options = {"runOnly": rules, "resultTypes": ["violations"]}
+        for problem in Axe().run(page, options=options).response["violations"]:
             if problem["impact"] in ("serious", "critical"):
                 elements = [node["html"][:160] for node in problem["nodes"][:5]]
                 found[f"{name}, {theme}: {problem['help']}"] = elements
@@ -202,7 +201,7 @@ def serious_problems(page: Page, name: str) -> dict[str, list[str]]:
 def wider_than_its_window(page: Page, name: str, narrowest: int = 360) -> dict[str, int]:
     """Returns the windows that are too narrow for a page, each with the width that it needs."""
     wide, size = {}, page.viewport_size
-    for width in (narrowest, 768, 1000, 1440, 1920):
+    for width in (narrowest, 768, 1000, 1440):
         page.set_viewport_size({"width": width, "height": 740})
         needed = page.evaluate("document.documentElement.scrollWidth")
         wide |= {f"{name} at {width}": needed} if needed > width else {}
