@@ -215,10 +215,9 @@ class Batches:
 
     def _read(self, batch: Batch) -> None:
         try:
-            if self._prepared(batch) and not self._sent_to_workers(batch):
-                spec = {"source": str(batch.source.absolute())} | self._settings_of(batch)
-                if self._run(batch, READING, spec):
-                    self._end(batch)
+            is_for_us = self._prepared(batch) and not self._sent_to_workers(batch)
+            if is_for_us and self._run(batch, READING, self._spec_of(batch)):
+                self._end(batch)
         except FerError as error:
             problem = str(error).replace(f"{batch.folder.absolute()}/", "")
             self._end(batch, problem=problem, hint=error.hint)
@@ -236,17 +235,17 @@ class Batches:
         self._end(batch, problem="Nothing that was sent can be read.", hint=hint)
         return False
 
-    def _settings_of(self, batch: Batch) -> dict[str, Any]:
-        settings = self._settings
-        same = {name: getattr(settings, name) for name in ("model", "detector", "detector_model", "threshold", "prior")}
-        return StudySettings(**same, fps=FPS, faces=batch.about.faces).model_dump(mode="json", exclude_defaults=True)
+    def _spec_of(self, batch: Batch) -> dict[str, Any]:
+        names = ("model", "detector", "detector_model", "threshold", "prior")
+        same = {name: getattr(self._settings, name) for name in names}
+        settings = StudySettings(**same, fps=FPS, faces=batch.about.faces)
+        return {"source": str(batch.source.absolute())} | settings.model_dump(mode="json", exclude_defaults=True)
 
     def _sent_to_workers(self, batch: Batch) -> bool:
         """Makes a job of it where workers listen, and returns whether it is one."""
         if "cpu" not in self._jobs.broker_state.get()["queues"]:
             return False
-        job = self._jobs.submit("read", {"source": str(batch.source.absolute())} | self._settings_of(batch))
-        self._update(batch, job=job.id)
+        self._update(batch, job=self._jobs.submit("read", self._spec_of(batch)).id)
         return True
 
     def _run(self, batch: Batch, what: str, spec: dict[str, Any]) -> bool:

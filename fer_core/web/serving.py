@@ -176,20 +176,15 @@ class _Channel(HTTPChannel):
 
     def readable(self) -> bool:
         """Returns whether more of the request is to be read. Closes what is late: waitress asks once a second."""
-        if self._is_late():
-            self.will_close = True
-        return super().readable()
-
-    def _is_late(self) -> bool:
         request = self.request
         if self.requests:  # while one is being answered, nothing of the next one is read
             if request is not None:
                 request.began = time.monotonic()
-            return False
-        if request is not None:
-            return request.is_late
-        has_sent_nothing = self.last_activity == self.creation_time
-        return has_sent_nothing and time.time() - self.creation_time > HEADER_SECONDS
+        elif request is not None:
+            self.will_close |= request.is_late
+        elif self.last_activity == self.creation_time:  # nothing has come yet
+            self.will_close |= time.time() - self.creation_time > HEADER_SECONDS
+        return super().readable()
 
 
 def _refuse_as_the_pages_do(server: BaseWSGIServer, app: Flask) -> None:
