@@ -72,12 +72,9 @@ def epoch_rows(run: Run) -> list[dict[str, Any]]:
 
     Raises ArtifactError if the file is there and cannot be read.
     """
-    rows: dict[int, dict[str, Any]] = {}
-    for entry in read_metrics(run.metrics_jsonl):
-        if entry["kind"] == "epoch":
-            own = {name: value for name, value in entry.items() if name not in ("kind", "time", "attempt")}
-            rows[entry["epoch"]] = own
-    return [rows[epoch] for epoch in sorted(rows)]
+    rows = {entry["epoch"]: entry for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "epoch"}
+    hidden = ("kind", "time", "attempt")
+    return [{name: value for name, value in rows[epoch].items() if name not in hidden} for epoch in sorted(rows)]
 
 
 def evaluation(run: Run) -> dict[str, Any] | None:
@@ -113,16 +110,13 @@ def files(run: Run) -> dict[str, Path]:
 
 def log_tail(path: Path) -> str:
     """Returns the end of a log, whole lines; '' where there is none."""
-    if not lies_in(path.parent, path):
-        return ""
-    try:
-        with path.open("rb") as file:
+    if lies_in(path.parent, path):
+        with contextlib.suppress(OSError), path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _LOG_BYTES))
             text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return ""
-    return text if size <= _LOG_BYTES else text.partition("\n")[2]
+            return text if size <= _LOG_BYTES else text.partition("\n")[2]
+    return ""
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,9 @@ def page() -> str:
 @pages.post("/data")
 def register() -> Response | tuple[str, int]:
     """Opens a data set, or shows the form again with what is wrong."""
-    names = ("data", "label_map", "votes", "vote_classes")
-    sent = {name: request.form.get(name, "").strip() for name in names}
+    sent = {name: request.form.get(name, "").strip() for name in ("data", "label_map", "votes")}
     try:
-        choice = _registered(sent | {"vote_classes": 7 if sent["vote_classes"] == "7" else 8})
+        choice = _registered(sent | {"vote_classes": 7 if request.form.get("vote_classes") == "7" else 8})
     except FerError as error:
         return _list(error), status_of(error)
     return redirect(url_for("data.one", data_id=choice.id))
@@ -95,15 +94,8 @@ def one(data_id: str) -> str:
     known, look = _detail(data_id)
     query = query_fields(answers.ImagesQuery)
     found = look.images(query) if look else None
-    return render_template(
-        "data_set.html",
-        detail=known,
-        query=query,
-        found=found,
-        findings=FINDINGS,
-        step=SHOWN,
-        **_sheet_of(found, look and look.opened),
-    )
+    shown = {"query": query, "found": found, "findings": FINDINGS, "step": SHOWN}
+    return render_template("data_set.html", detail=known, **shown, **_sheet_of(found, look and look.opened))
 
 
 @pages.get("/data/<data_id>/sheet.png")
@@ -148,15 +140,9 @@ def confusion(run_id: str) -> str:
     run = run_line(find_run(service().paths, run_id))
     work = _scored(run_id)
     found = cell(work, query_fields(answers.CellQuery))
-    return render_template(
-        "confusion.html",
-        run=run,
-        found=found,
-        has_data=service().data.knows(run.data_set),
-        labels=work.result.labels if work.result else (),
-        step=SHOWN,
-        **_sheet_of(found, work.result),
-    )
+    about = {"run": run, "has_data": service().data.knows(run.data_set), "step": SHOWN}
+    labels = work.result.labels if work.result else ()
+    return render_template("confusion.html", found=found, labels=labels, **about, **_sheet_of(found, work.result))
 
 
 @pages.get("/runs/<run_id>/images.png")
