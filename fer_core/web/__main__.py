@@ -5,8 +5,6 @@ import sys
 
 from fer_core.cli import ended
 
-_TRY = "python -m http.server --directory {}"
-
 
 def main() -> None:
     """Reads the command line and serves. Raises FerError for what the user can mend."""
@@ -17,10 +15,8 @@ def main() -> None:
     if settings.export_site:
         from fer_core.web.site import export
 
-        size = export(settings.export_site, settings, paths)
-        print(
-            f"The site is in {settings.export_site}: {size / 1e6:.1f} MB. Try it: {_TRY.format(settings.export_site)}"
-        )
+        size, folder = export(settings.export_site, settings, paths), settings.export_site
+        print(f"The site is in {folder}: {size / 1e6:.1f} MB. Try it: python -m http.server --directory {folder}")
         return
 
     from fer_core.job.broker import broker_url

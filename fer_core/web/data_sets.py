@@ -85,15 +85,11 @@ class OpenedData:
             source = open_source(self.choice.data, self.choice.config(), paths)
             with source.open() as listing:
                 for picture in listing.pictures:
-                    position = wanted.get(printable(picture.name, kept=""))
-                    if position is None:
+                    if (position := wanted.get(printable(picture.name, kept=""))) is None:
                         continue
-                    try:
+                    with suppress(UnreadablePictureError):
                         face = np.ascontiguousarray(gray(picture.read()))
-                    except UnreadablePictureError:
-                        continue
-                    if content_hash(face) == hashes[position]:
-                        faces[position] = face
+                        faces |= {position: face} if content_hash(face) == hashes[position] else {}
                     if len(faces) == len(positions):
                         break
         if len(faces) < len(positions):

@@ -31,10 +31,8 @@ def page() -> str:
     found = [_picture(path) for path in inbox.glob("[!.]*/[!.]*") if _is_ours(path)]
     found.sort(key=lambda one: (one["kept_utc"], one["name"]), reverse=True)
     start = min(max(0, request.args.get("from", 0, int)), len(found))
-    shown = found[start : start + SHOWN]
-    return render_template(
-        "corrections.html", kept=shown, count=len(found), start=start, step=SHOWN, inbox=inbox.resolve()
-    )
+    known = {"kept": found[start : start + SHOWN], "count": len(found), "start": start, "step": SHOWN}
+    return render_template("corrections.html", inbox=inbox.resolve(), **known)
 
 
 @pages.post("/corrections")

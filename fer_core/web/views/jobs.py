@@ -71,10 +71,8 @@ def workers() -> dict[str, Any]:
 @pages.get("/jobs")
 def page() -> str:
     """All jobs. Who works on them is asked for by the page's script: it takes a second."""
-    jobs = service().jobs
-    return render_template(
-        "jobs.html", jobs=jobs.lines(), searches=jobs.searches(), forms=FORMS, how_to_start=HOW_TO_START
-    )
+    known = {"jobs": service().jobs.lines(), "searches": service().jobs.searches()}
+    return render_template("jobs.html", forms=FORMS, how_to_start=HOW_TO_START, **known)
 
 
 @pages.get("/jobs/<name>")

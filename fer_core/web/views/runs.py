@@ -104,10 +104,8 @@ def one(run_id: str) -> str:
     run = find_run(service().paths, run_id)
     known = run_detail.detail(run)
     has_data = service().data.knows(known["run"]["data_set"])
-    exported = {"exports": _exports(run), "forms": OFFERED if can_export() else ()}
-    return render_template(
-        "run.html", detail=known, has_data=has_data, log=run_detail.log_tail(run.log_txt), **exported
-    )
+    about = {"exports": _exports(run), "forms": OFFERED if can_export() else (), "has_data": has_data}
+    return render_template("run.html", detail=known, log=run_detail.log_tail(run.log_txt), **about)
 
 
 @pages.post("/runs/<run_id>/notes")
