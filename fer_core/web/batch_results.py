@@ -59,15 +59,14 @@ def _faces(study: Study, pictures: list[dict[str, Any]]) -> tuple[list[dict[str,
         return [], []
     table = study.readings(pictures[0]["table"])
     columns, numbers = labels_of(table), {row["file"]: row["number"] for row in pictures}
-    found, places = [], {}
-    for row in table[table["file"].isin(numbers)].head(MOST_ROWS).to_dict("records"):
-        place = places[row["file"]] = places.get(row["file"], 0) + 1
+    rows, found = table[table["file"].isin(numbers)].head(MOST_ROWS), []
+    for row in rows.assign(place=rows.groupby("file").cumcount() + 1).to_dict("records"):
         one = {"file": row["file"], "number": numbers[row["file"]], "label": None}
         if isinstance(row["label"], str):
             shares = {label: row[column] for label, column in columns.items()}
             second = sorted(shares, key=shares.__getitem__)[-2:-1] if len(shares) > 1 else []
             others = {"second": (second[0], shares[second[0]])} if second else {}
-            one |= {name: row[name] for name in ("label", "confidence", "unsure")} | {"place": place} | others
+            one |= {name: row[name] for name in ("label", "confidence", "unsure", "place")} | others
         found.append(one)
     return found, list(columns)
 
@@ -91,10 +90,8 @@ def timeline(study: Study, video: dict[str, Any]) -> dict[str, Any]:
 
 def readings_csv(batch: Batch) -> Iterator[str]:
     """Yields all readings of a batch as one CSV, file by file."""
-    is_first = True
-    for table in _tables(batch):
-        yield table.to_csv(index=False, header=is_first)
-        is_first = False
+    for number, table in enumerate(_tables(batch)):
+        yield table.to_csv(index=False, header=not number)
 
 
 def readings_json(batch: Batch) -> Iterator[str]:
