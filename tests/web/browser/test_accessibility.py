@@ -201,7 +201,7 @@ def serious_problems(page: Page, name: str) -> dict[str, list[str]]:
 def wider_than_its_window(page: Page, name: str, narrowest: int = 360) -> dict[str, int]:
     """Returns the windows that are too narrow for a page, each with the width that it needs."""
     wide, size = {}, page.viewport_size
-    for width in (narrowest, 768, 1000, 1920):
+    for width in (narrowest, 768, 1000, 1440, 1920):
         page.set_viewport_size({"width": width, "height": 740})
         needed = page.evaluate("document.documentElement.scrollWidth")
         wide |= {f"{name} at {width}": needed} if needed > width else {}
