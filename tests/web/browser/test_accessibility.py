@@ -62,15 +62,8 @@ def addresses(site, trained_run) -> list[str]:
     return [
         *("/", "/live", "/runs", f"/runs/{RUN}", f"/runs/{running.id}", f"/compare?run={RUN}&run=shipped-best"),
         *(f"/histories/{CSV}", "/jobs", f"/jobs/{JOB}", "/jobs/new/tune", "/jobs/new/train", f"/searches/{search.id}"),
-        *(
-            f"/jobs/{study.id}",
-            "/model",
-            f"/model/promote?run={RUN}",
-            f"/jobs/{JOB}/cancel",
-            "/corrections",
-            "/nowhere",
-        ),
-        *("/data", f"/data/{sample['id']}", cell, without_images, "/nowhere"),
+        *("/jobs/new/read", f"/jobs/{study.id}", f"/jobs/{JOB}/cancel", "/model", f"/model/promote?run={RUN}"),
+        *("/corrections", "/data", f"/data/{sample['id']}", cell, without_images, "/nowhere"),
     ]
 
 
