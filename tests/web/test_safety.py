@@ -153,9 +153,9 @@ def test_a_form_without_its_token_is_refused(site, path):
     assert "Reload the page" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/jobs/a/cancel", "/api/v1/jobs/a/resume"])
+@pytest.mark.parametrize("path", ["jobs", "jobs/a/cancel", "jobs/a/resume", "data", "data/a/labels", "uploads"])
 def test_a_call_that_changes_something_needs_json_and_our_own_origin(site, path):
-    body = {"task": "gc"}
+    path, body = f"/api/v1/{path}", {"task": "gc"}
     assert site.post(path, json=body).status_code == 403
     assert site.post(path, data="{}", headers={"Origin": site.url}).status_code == 415
     assert site.post(path, json=body, headers={"Origin": site.url.replace("127.0.0.1", "localhost")}).status_code == 403
