@@ -46,14 +46,15 @@ def network_input(picture: np.ndarray, *, side: int, channels: int = 1, colours:
     """
     face = gray(np.ascontiguousarray(picture))
     if colours != "gray":
-        face = _in_colours(np.ascontiguousarray(picture), colours)
+        face = in_colours(np.ascontiguousarray(picture), colours)
     if face.shape[:2] != (side, side):
         shrinks = max(face.shape[:2]) > side
         face = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return face if face.ndim == 3 else np.repeat(face[:, :, np.newaxis], channels, axis=2)
 
 
-def _in_colours(picture: np.ndarray, colours: str) -> np.ndarray:
+def in_colours(picture: np.ndarray, colours: str) -> np.ndarray:
+    """Returns a picture, gray, BGR or BGRA, as uint8 (height, width, 3) in "rgb" or "bgr"."""
     if picture.ndim == 2 or picture.shape[2] == 1:
         return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     if picture.shape[2] == 4:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from fer_core.data import folder_names
-from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, on_background
+from fer_core.data.face_picture import MAX_PIXELS, UnreadablePictureError, decode_picture, in_colours
 from fer_core.data.picture_header import HEAD_BYTES, PICTURES_READ, is_animated, is_picture
 from fer_core.errors import SourceError, did_you_mean
 from fer_core.live.frame import ANSWER_SECONDS, Device, EveryFrame, Frame, NewestFrame, Source, Wait, frame_now
@@ -128,9 +128,7 @@ def read_picture(path: Path) -> np.ndarray:
         picture = decode_picture(path.read_bytes())
     except OSError as error:
         raise UnreadablePictureError(error.strerror or str(error)) from None
-    if picture.ndim == 2:
-        return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-    return picture if picture.shape[2] == 3 else on_background(picture[:, :, :3], picture[:, :, 3:])
+    return in_colours(picture, "bgr")
 
 
 def _pictures_in(folder: Path) -> list[Path]:

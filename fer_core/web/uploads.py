@@ -7,12 +7,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import IO, Any, TypeVar
 
-import cv2
 import numpy as np
 from flask import Flask, Request, request
 from pydantic import BaseModel, ValidationError
 
-from fer_core.data.face_picture import UnreadablePictureError, decode_picture, gray
+from fer_core.data.face_picture import UnreadablePictureError, decode_picture
 from fer_core.data.picture_header import JPEG, PICTURES_READ, bytes_per_pixel, declared_size
 from fer_core.web.problems import RequestError
 
@@ -141,10 +140,3 @@ def decoded(data: bytes, *, most_pixels: int) -> np.ndarray:
     except UnreadablePictureError as error:
         hint = f"Send a {PICTURES_READ} picture."
         raise RequestError(400, f"The picture cannot be read: {error}.", hint=hint) from None
-
-
-def as_bgr(picture: np.ndarray) -> np.ndarray:
-    """Returns a picture as `decoded` gives it as uint8 BGR (height, width, 3)."""
-    if picture.ndim == 3 and picture.shape[2] == 3:
-        return picture
-    return cv2.cvtColor(gray(picture), cv2.COLOR_GRAY2BGR)

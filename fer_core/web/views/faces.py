@@ -13,6 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, render_template, request, send_file, url_for
 from pydantic import BaseModel
 
+from fer_core.data.face_picture import in_colours
 from fer_core.faces import MIN_FACE_PIXELS, PHOTO_WIDTH, yunet
 from fer_core.faces.framing import Framing
 from fer_core.labels import colour
@@ -92,7 +93,7 @@ def live() -> dict[str, Any]:
     fields, held = uploads.form_fields(LiveForm), service()
     ((_, data),) = uploads.sent_files(most=1)
     with held.pool.lent() as lent:
-        picture_bgr = uploads.as_bgr(uploads.decoded(data, most_pixels=held.settings.pixels))
+        picture_bgr = in_colours(uploads.decoded(data, most_pixels=held.settings.pixels), "bgr")
         began = time.perf_counter()
         smoothing = fields.smoothing
         predictions = held.pool.sessions.read(fields.session, picture_bgr, lent.quick, smoothing_seconds=smoothing)
