@@ -32,11 +32,6 @@ class Work:
     ended: float = 0.0
     """By the monotonic clock."""
 
-    def is_due(self, stamp: object) -> bool:
-        """Whether it is to be done anew: it was made from something else, or what hindered it may be mended."""
-        is_old = bool(self.problem) and time.monotonic() - self.ended > RETRY_SECONDS
-        return self.is_done and (is_old or self.stamp != stamp)
-
 
 class Background:
     """Does each piece of work once."""
@@ -54,13 +49,14 @@ class Background:
         """
         with self._changing:
             work = self._works.get(key)
-            if work is None or work.is_due(stamp):
+            # What hindered it may be mended by now.
+            is_old = work is not None and bool(work.problem) and time.monotonic() - work.ended > RETRY_SECONDS
+            if work is None or (work.is_done and (is_old or work.stamp != stamp)):
                 work = self._works[key] = Work(stamp)
                 threading.Thread(target=self._run, args=(work, do), name=f"data {key}", daemon=True).start()
             self._works.move_to_end(key)
-            for old in [name for name, one in self._works.items() if one.is_done][
-                : max(0, len(self._works) - MOST_KEPT)
-            ]:
+            done = [name for name, one in self._works.items() if one.is_done]
+            for old in done[: max(0, len(self._works) - MOST_KEPT)]:
                 del self._works[old]
         return work
 
