@@ -46,12 +46,6 @@ def make_faces(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(web_settings, tmp_path_factory):
-    with served(web_settings, paths_in(tmp_path_factory.mktemp("data_pages"))) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
 def faces(site, tmp_path_factory) -> Path:
     return make_faces(tmp_path_factory.mktemp("pictures") / "faces")
 

@@ -6,17 +6,9 @@ from fer_core.store.files import file_sha256
 from fer_core.store.runs import SHIPPED
 from fer_core.store.runtimes import ONNXModel
 from fer_core.web.views.runs import EXPORTING
-from tests.conftest import paths_in
-from tests.web.conftest import served
 
 for needed in ("onnx", "onnxruntime", "tf2onnx"):
     pytest.importorskip(needed)
-
-
-@pytest.fixture(scope="module")
-def site(web_settings, tmp_path_factory):
-    with served(web_settings, paths_in(tmp_path_factory.mktemp("exports"))) as site:
-        yield site
 
 
 def test_the_page_writes_an_export_says_how_it_compares_and_gives_it(site, tmp_path):

@@ -18,15 +18,20 @@ _CAMERA_FRAMES = 24
 _CAMERA_SIZE = (640, 480)
 
 
-def start_server(test_data, tmp_path_factory) -> Iterator[Site]:
-    """Yields a server with the project's own model, in folders of its own."""
+@pytest.fixture(scope="session")
+def shared_site(test_data, tmp_path_factory) -> Iterator[Site]:
     with web_server(paths_in(tmp_path_factory.mktemp("web")), test_data) as site:
         yield site
 
 
-site = pytest.fixture(start_server, scope="session")
-"""For all files that leave nothing behind which others would see."""
-own_site = pytest.fixture(start_server, scope="module")
+@pytest.fixture(scope="module")
+def site(request, test_data, tmp_path_factory) -> Iterator[Site]:
+    """A server with the project's own model: of all files, or of one alone that leaves something behind."""
+    if not getattr(request.module, "OWN_SERVER", False):
+        yield request.getfixturevalue("shared_site")
+        return
+    with web_server(paths_in(tmp_path_factory.mktemp("web")), test_data) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from tests.jobs.parts import end_job, make_job, make_run, make_search, write_epo
 from tests.web.browser.conftest import visitor, watched
 from tests.web.conftest import finished_run, web_server
 
+OWN_SERVER = True
 RUN, JOB = "20260101-120000-compact-aaaa", "train-20260131-120000-aaaa"
 CSV = "training_history_20240310_101500.csv"
 THEMES = ("light", "dark")
@@ -29,11 +30,6 @@ WATCH_SHIFTS = """
     }).observe({ type: "layout-shift", buffered: true });
 """
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture(scope="module")
-def site(own_site):
-    return own_site
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,7 @@ from playwright.sync_api import expect
 
 from tests.web.conftest import folder_contents
 
-
-@pytest.fixture(scope="module")
-def site(own_site):
-    return own_site
+OWN_SERVER = True
 
 
 @pytest.fixture(scope="module", autouse=True)

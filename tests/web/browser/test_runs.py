@@ -14,14 +14,10 @@ from tests.shipped import EPOCHS, SCORES, VALIDATION_ACCURACY
 from tests.web.browser.conftest import visitor, watched
 from tests.web.conftest import finished_run
 
+OWN_SERVER = True
 HAPPY = FER2013_LABELS.index("happy")
 LOW, HIGH = (f"{end:.1%}" for end in SCORES["accuracy_interval"])
 FIRST, SECOND = "20260101-120000-compact-aaaa", "20260102-120000-compact-bbbb"
-
-
-@pytest.fixture(scope="module")
-def site(own_site):
-    return own_site
 
 
 @pytest.fixture(scope="module", autouse=True)
