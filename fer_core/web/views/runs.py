@@ -112,13 +112,13 @@ def one(run_id: str) -> str:
 def notes(run_id: str) -> Response:
     """Keeps what somebody says about a run; a field that was not sent stays as it is."""
     run = open_run(service().paths, run_id)
-    before, sent = notes_of(run), request.form
+    before, form = notes_of(run), request.form
     saved = save_notes(
         run,
-        name=sent.get("name", before.name),
-        tags=sent["tags"].split(",") if "tags" in sent else before.tags,
-        notes=sent.get("notes", before.notes),
-        archived=sent.get("archived", "yes" if before.archived else "") == "yes",
+        name=form.get("name", before.name),
+        tags=form["tags"].split(",") if "tags" in form else before.tags,
+        notes=form.get("notes", before.notes),
+        archived=form.get("archived", "yes" if before.archived else "") == "yes",
     )
     hidden = "It is archived: lists leave it out, unless they are asked for archived runs. Nothing was deleted."
     shown = "It is in the lists again." if before.archived else "Saved."
