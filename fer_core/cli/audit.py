@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import networks
-from fer_core.cli.console import say
+from fer_core.cli.command_line import say
 from fer_core.cli.train import Request, command
 from fer_core.cli.training import audited_data, loaded_data, train_and_print
 from fer_core.config import TrainConfig

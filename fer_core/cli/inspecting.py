@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import faces
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import say, send_native_messages_to
 from fer_core.cli.live import LiveRequest
 from fer_core.data.face_picture import gray
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError

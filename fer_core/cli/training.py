@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from fer_core import networks
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import say, send_native_messages_to
 from fer_core.cli.train import Request, command
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit

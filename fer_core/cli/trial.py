@@ -8,8 +8,7 @@ import tyro
 from rich.console import Console
 
 from fer_core.cli import ended
-from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, say, send_native_messages_to
 from fer_core.cli.training import Display
 from fer_core.errors import signals_wait
 from fer_core.paths import Paths

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_core.cli import ended, run_in_child
-from fer_core.cli.console import Output, say
+from fer_core.cli.command_line import Output, say
 from fer_core.errors import ArtifactError, ConfigError, NonFiniteLossError, RunHeldError
 from fer_core.evaluation.report import say as console_say
 from fer_core.locks import file_lock
