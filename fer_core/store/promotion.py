@@ -12,8 +12,8 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_core.errors import ArtifactError
-from fer_core.locks import file_lock
 from fer_core.paths import Paths
+from fer_core.resources import file_lock
 from fer_core.store.files import (
     Clock,
     DiskFullError,

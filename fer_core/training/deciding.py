@@ -18,8 +18,8 @@ from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.gate import Limits, Verdict, judge
 from fer_core.evaluation.metrics import Evaluation, confusion_matrix, summary
 from fer_core.evaluation.predict import class_numbers
-from fer_core.locks import file_lock
 from fer_core.paths import Paths
+from fer_core.resources import file_lock
 from fer_core.store.files import Clock, plain, read_json, utc_now, utc_text, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote

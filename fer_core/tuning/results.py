@@ -10,7 +10,7 @@ import tomli_w
 
 from fer_core import networks
 from fer_core.errors import ArtifactError
-from fer_core.locks import file_lock
+from fer_core.resources import file_lock
 from fer_core.store.files import Clock, utc_now, write_atomically
 from fer_core.store.promotion import current
 from fer_core.store.runs import open_run

@@ -18,7 +18,7 @@ from fer_core.cli import ended, run_in_child
 from fer_core.cli.command_line import Output, say
 from fer_core.errors import ArtifactError, ConfigError, NonFiniteLossError, RunHeldError
 from fer_core.evaluation.report import say as console_say
-from fer_core.locks import file_lock
+from fer_core.resources import file_lock
 from tests.conftest import PROJECT
 from tests.script import run_script
 
