@@ -3,12 +3,8 @@
 import contextlib
 import json
 import math
-import os
-import sys
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +19,8 @@ from fer_core.store.run import Run
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
-_ONE_AT_A_TIME = threading.RLock()  # the process has one stderr: two threads that swap it could leave it swapped
+from fer_core.errors import native_messages_hidden
+
 _KERAS_INSTEAD = "`--runtime keras` does without it."
 _CHANNELS = (1, 3)
 _CALLS = 30
@@ -140,24 +137,6 @@ def check_litert() -> None:
         import ai_edge_litert.interpreter  # noqa: F401
     except ImportError as error:
         raise ArtifactError(f"LiteRT is not installed here ({error}).", hint=_KERAS_INSTEAD) from error
-
-
-@contextlib.contextmanager
-def native_messages_hidden() -> Iterator[None]:
-    """Converter and runtime report their progress on the process's stderr, past Python; their errors are exceptions.
-
-    Hides what any thread writes there meanwhile.
-    """
-    with _ONE_AT_A_TIME:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        try:
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 class Cost(NamedTuple):
