@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import ArtifactError
+from fer_core.networks import check_saveable
 from fer_core.resources import memory_bytes
 from fer_core.store.files import replacing, write_atomically
 from fer_core.store.foreign import network_beside
@@ -29,27 +30,6 @@ _MOST_MULTIPLY_ADDS = 2 * 10**11  # for one picture: a whole VGG-16 of 224 pixel
 _MOST_VALUES = 2**29  # between all layers, for one picture: the same VGG-16 has 15 million
 _BATCH_BYTES = 32 * 4 * 4
 """For a value between two layers: 32 pictures at once, as float32, a layer's input and output and as much again."""
-
-
-def check_saveable(model: "keras.Model") -> None:
-    """Raises ArtifactError if Keras could not read the saved model back; worth asking before the first epoch."""
-    import keras
-
-    layers = list(_all_layers(model))
-    steps = [step for part in (model, *layers) for step in getattr(part, "operations", ())]
-    foreign = [step.name for step in steps if not isinstance(step, keras.layers.Layer)]
-    foreign += [layer.name for layer in layers if not type(layer).__module__.startswith("keras.")]
-    if foreign:
-        raise ArtifactError(
-            f"The network has steps that are no stock Keras layers ({', '.join(foreign[:3])}); no .h5 can hold them.",
-            hint="Use layers of keras.layers alone, e.g. keras.layers.Multiply()([a, b]) for a * b.",
-        )
-    mixed = [layer.name for layer in layers if layer.dtype_policy.name != "float32"]
-    if mixed:
-        raise ArtifactError(
-            f"The network is not float32 throughout ({', '.join(mixed[:3])}).",
-            hint="Build it again under the float32 policy, and copy the weights.",
-        )
 
 
 def save_model(model: "keras.Model", path: Path, *, manifest: Manifest) -> None:
@@ -199,13 +179,6 @@ def _calls(model: "keras.Model") -> list[tuple["keras.layers.Layer", Any]]:
     graph = keras.Model(model.inputs, model.outputs)  # a Sequential model has none that could be gone through
     keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
     return found
-
-
-def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)
 
 
 def _first_cause(error: BaseException) -> BaseException:
