@@ -108,7 +108,7 @@ def _labels(config: TrainConfig) -> dict[str, str | None]:
     """Beside --resume, as the run has them."""
     if config.label_map is None and config.votes is None:
         return {}
-    from fer_core.data.reading import settled_labels
+    from fer_core.data.votes import settled_labels
 
     return settled_labels(config)
 

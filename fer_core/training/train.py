@@ -15,7 +15,7 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, load_as_trained, settled_detector
-from fer_core.data.reading import settled_labels
+from fer_core.data.votes import settled_labels
 from fer_core.errors import (
     ArtifactError,
     ConfigError,
