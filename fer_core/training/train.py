@@ -70,7 +70,8 @@ def training_data(
         labels = run.manifest.labels if run else None
         dataset = load_as_trained(config, paths, labels=labels, **networks.picture_of(config), report=report)
     class_weights(config, dataset.train.labels, dataset.labels)
-    check_teachers(config, dataset, paths)
+    if config.teacher:
+        check_teachers(config, dataset, paths)
     return dataset
 
 
