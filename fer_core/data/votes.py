@@ -18,8 +18,7 @@ from fer_core.config import TrainConfig
 from fer_core.data.tables import rows
 from fer_core.errors import DatasetError
 from fer_core.labels import USUAL_LABELS, LabelMap, label_map
-from fer_core.paths import Paths, checked_status, expanded
-from fer_core.published import Published, fetched
+from fer_core.paths import Paths, Published, checked_status, expanded, fetched
 
 FERPLUS = Published(
     name="fer2013new.csv",

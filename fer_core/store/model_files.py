@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fer_core.errors import ArtifactError
 from fer_core.labels import normalized
-from fer_core.paths import Paths
+from fer_core.paths import Paths, came_with_the_project, run_name, shipped_folder
 from fer_core.store.architecture import Colours, ModelMetadata, PixelRange, metadata_of
 from fer_core.store.artifacts import network_apart, read_h5_manifest
 from fer_core.store.export import can_export, export_in_child
@@ -22,7 +22,7 @@ from fer_core.store.inspection import MODEL_SUFFIXES, ONNX_SUFFIX, inspect_apart
 from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest, checked
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
-from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
+from fer_core.store.runs import open_run
 from fer_core.store.runtimes import ONNXModel, check_litert
 
 INT8 = "model_int8.tflite"

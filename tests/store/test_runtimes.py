@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ArtifactError, native_messages_hidden
+from fer_core.paths import SHIPPED_BEST
 from fer_core.store.architecture import in_range
 from fer_core.store.run import Run
-from fer_core.store.runs import SHIPPED_BEST
 from fer_core.store.runtimes import LiteRTModel, latency_ms, parameters
 
 SHIPPED = SHIPPED_BEST / "model.tflite"
