@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from fer_core.errors import ArtifactError
 from fer_core.networks import check_saveable
 from fer_core.resources import memory_bytes
+from fer_core.store.architecture import is_onnx
 from fer_core.store.files import replacing, write_atomically
 from fer_core.store.foreign import network_beside
-from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive, is_onnx
+from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive
 from fer_core.store.manifest import Manifest
 
 if TYPE_CHECKING:
