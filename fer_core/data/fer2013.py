@@ -20,7 +20,7 @@ from fer_core.data.contents import ALL_IMAGES, NOTHING_KNOWN, Known, Listing, Pi
 from fer_core.data.folder_names import split_of
 from fer_core.data.report import DataReport
 from fer_core.data.splits import PRIVATE, PUBLIC, TRAINING
-from fer_core.data.tables import encoding_of, rows
+from fer_core.data.tree import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
 from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError

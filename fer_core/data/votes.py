@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data.tables import rows
+from fer_core.data.tree import rows
 from fer_core.errors import DatasetError
 from fer_core.labels import USUAL_LABELS, LabelMap, label_map
 from fer_core.paths import Paths, Published, checked_status, expanded, fetched
