@@ -152,7 +152,7 @@ def analyse(
 
     from fer_core.evaluation.analysis_data import analysis_of, confidently_wrong
     from fer_core.evaluation.analysis_figures import draw_analysis
-    from fer_core.evaluation.answers import save_answers
+    from fer_core.evaluation.predict import save_answers
 
     began = clock()
     analysis, outputs, truth = analysis_of(model, dataset, probabilities)
