@@ -14,6 +14,8 @@ import tyro
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from fer_core.errors import ConfigError, did_you_mean, printable
 
@@ -169,3 +171,25 @@ def send_native_messages_to(path: Path) -> None:
     sys.stderr = os.fdopen(kept, "w", 1, encoding=sys.stderr.encoding, errors="replace", closefd=False)
     with path.open("ab") as file:
         os.dup2(file.fileno(), 2)
+
+
+def say_wrapped(console: Console, text: str, *, style: str | None = None) -> None:
+    """Prints a sentence of a report, wrapped at the terminal's width; nothing where it is empty."""
+    if text:
+        console.print(printable(text), style=style, markup=False, highlight=False, emoji=False)
+
+
+def plain_table(*headers: str, **options: object) -> Table:
+    """Returns an empty table: the first column for names from elsewhere, the others for figures."""
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(headers), header_style="bold", **options
+    )
+    table.add_column(Text(headers[0]), overflow="fold")
+    for header in headers[1:]:
+        table.add_column(Text(header), justify="right", no_wrap=True)
+    return table
+
+
+def add_row(table: Table, label: str, *cells: str, **options: object) -> None:
+    """Adds a row whose label is from elsewhere: no markup."""
+    table.add_row(Text(label), *cells, **options)

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from fer_core import networks
-from fer_core.cli.command_line import say, send_native_messages_to
+from fer_core.cli.command_line import add_row, plain_table, say, say_wrapped, send_native_messages_to
+from fer_core.cli.report import print_evaluation, print_scores
 from fer_core.cli.train import Request, command
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, SharedImages, audit
@@ -24,8 +25,6 @@ from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, signals_wait
 from fer_core.evaluation.audit_report import audit_folder
-from fer_core.evaluation.report import add_row, plain_table, print_evaluation, print_scores
-from fer_core.evaluation.report import say as say_wrapped
 from fer_core.paths import Paths, find_source
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
