@@ -8,7 +8,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from fer_core.errors import ArtifactError
 from fer_core.networks import check_saveable
 from fer_core.resources import memory_bytes
 from fer_core.store.architecture import is_onnx
-from fer_core.store.files import replacing, write_atomically
+from fer_core.store.files import replacing, write_atomically, write_json
 from fer_core.store.foreign import network_beside
 from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive
 from fer_core.store.manifest import Manifest
+from fer_core.store.run import Run
 
 if TYPE_CHECKING:
     import keras
@@ -209,3 +210,21 @@ def _without_format_warning() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
+
+
+def save_labels(path: Path, labels: Sequence[str]) -> None:
+    """Writes {"0": "angry", …}. Raises DiskFullError."""
+    write_json(path, {str(place): label for place, label in enumerate(labels)})
+
+
+def parameters(run: Run) -> int:
+    """Returns how many weights the run's model.h5 holds. Raises ArtifactError if it cannot be read."""
+    import h5py
+
+    sizes = []
+    try:
+        with h5py.File(run.model_h5) as file:
+            file["model_weights"].visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
+    except (OSError, KeyError) as error:
+        raise ArtifactError(f"{run.model_h5} cannot be read ({error}).") from error
+    return int(sum(sizes))

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fer_core.errors import ArtifactError, first_line
+from fer_core.errors import ArtifactError, first_line, native_messages_hidden
+from fer_core.store.artifacts import parameters
 from fer_core.store.inspection import check_is_file
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
-
-from fer_core.errors import native_messages_hidden
 
 _KERAS_INSTEAD = "`--runtime keras` does without it."
 _CHANNELS = (1, 3)
@@ -158,19 +157,6 @@ def cost(run: Run, *, export: Path | None = None) -> Cost:
         multiply_adds = LiteRTModel(export).multiply_adds()
         return Cost(parameters(run), multiply_adds and 2 * multiply_adds, latency_ms(export))
     return Cost(parameters(run), None, None)
-
-
-def parameters(run: Run) -> int:
-    """Returns how many weights the run's model.h5 holds. Raises ArtifactError if it cannot be read."""
-    import h5py
-
-    sizes = []
-    try:
-        with h5py.File(run.model_h5) as file:
-            file["model_weights"].visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
-    except (OSError, KeyError) as error:
-        raise ArtifactError(f"{run.model_h5} cannot be read ({error}).") from error
-    return int(sum(sizes))
 
 
 def latency_ms(export: Path, *, calls: int = _CALLS) -> float | None:

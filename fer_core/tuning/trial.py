@@ -11,9 +11,9 @@ from typing import Any
 
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, NonFiniteLossError
+from fer_core.store.artifacts import parameters
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
-from fer_core.store.runtimes import parameters
 from fer_core.training.history import read_history
 from fer_core.training.progress import Report, duration, ignore, read_progress
 from fer_core.training.train import train, training_data

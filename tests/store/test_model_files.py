@@ -14,9 +14,8 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
 from fer_core.paths import SHIPPED_BEST, Paths
 from fer_core.store import model_files
-from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
-from fer_core.store.foreign import save_labels
 from fer_core.store.model_files import find_model, int8_file, litert_file
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import create_run
