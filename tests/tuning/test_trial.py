@@ -29,9 +29,8 @@ DIVERGING = GROWING | {"sample_per_class": 55, "batch_size": 8, "epochs": 3, "th
 
 ONE_AFTER_THE_OTHER = """
 import sys
-from fer_core.cli import ended
-from fer_core.cli.trial import main
-from fer_core.tuning import stage, trial
+from fer_core.cli import ended, trial
+from fer_core.tuning import stage
 
 stage.CONFIRMATION_SEEDS = 1
 
@@ -45,7 +44,7 @@ for job in jobs:
     trial.tell = killed if mishap else tell
     search = job.rpartition(".s")[0]
     print("== " + job, flush=True)
-    code = ended(lambda: main([search, "--job", job, models, models_dir, history, history_dir]))
+    code = ended(lambda: trial.main([search, "--job", job, models, models_dir, history, history_dir]))
     print("== ended with", code, flush=True)
 """
 """In one process, since each loads TensorFlow anew; a job with a ! is killed before it tells what came of it."""

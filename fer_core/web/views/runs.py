@@ -10,11 +10,12 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
 
 from fer_core.errors import ConfigError, did_you_mean
+from fer_core.paths import run_name
 from fer_core.store.export import can_export
 from fer_core.store.files import read_json
 from fer_core.store.inspection import run_child
 from fer_core.store.run import Run, notes_of, save_notes
-from fer_core.store.runs import open_run, run_name
+from fer_core.store.runs import open_run
 from fer_core.training.history import csv_text
 from fer_core.tuning.state import Search, open_search
 from fer_core.web import answers, run_detail, run_list
