@@ -5,7 +5,7 @@ is kept as it is in its source, so that a training knows it again and takes it i
 validation images keep their labels: scores could not be compared with earlier ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -147,13 +147,10 @@ class Look:
 
     def _across_images(self) -> Iterator[Noted]:
         parts = self.contents.part_numbers
-        for group in self.opened.copies:
-            if len(np.unique(parts[group])) > 1:
-                yield from self._named_copies(group)
+        return self._named_copies(group for group in self.opened.copies if len(np.unique(parts[group])) > 1)
 
     def _copies_images(self) -> Iterator[Noted]:
-        for group in self.opened.copies:
-            yield from self._named_copies(group)
+        return self._named_copies(self.opened.copies)
 
     def _near_images(self) -> Iterator[Noted]:
         shown = set()
@@ -171,12 +168,13 @@ class Look:
         kept = np.array([int(name, 16) for name in self._kept], np.uint64)
         return map(Noted, np.flatnonzero(np.isin(self.contents.hashes, kept)).tolist())
 
-    def _named_copies(self, group: np.ndarray) -> Iterator[Noted]:
+    def _named_copies(self, groups: Iterable[np.ndarray]) -> Iterator[Noted]:
         contents = self.contents
-        for position in group.tolist():
-            others = [other for other in group.tolist() if other != position]
-            parts = sorted({self.titles[contents.parts[contents.part_numbers[other]]] for other in others})
-            yield Noted(position, f"{len(others)} more in {', '.join(parts)}")
+        for group in groups:
+            for position in group.tolist():
+                others = [other for other in group.tolist() if other != position]
+                parts = sorted({self.titles[contents.parts[contents.part_numbers[other]]] for other in others})
+                yield Noted(position, f"{len(others)} more in {', '.join(parts)}")
 
 
 def detail(line: answers.DataSetAnswer, work: Work, look: Look | None) -> answers.DataSetDetailAnswer:
