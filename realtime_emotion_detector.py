@@ -6,7 +6,7 @@ from fer_core.cli import ended
 
 
 def main() -> None:
-    """Hands the command line to the door."""
+    """Does what the command line asks for."""
     from fer_core.cli.live import main as live
 
     live(sys.argv[1:])

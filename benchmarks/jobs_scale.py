@@ -29,8 +29,7 @@ from harness import HERE, ROOT, conditions
 from job_server import JobServer, search_problems, wait_until
 
 from fer_core.job.arguments import QUEUES
-from fer_core.job.broker import Broker, socket_url
-from fer_core.job.broker_check import client
+from fer_core.job.broker import Broker, client, socket_url
 from fer_core.job.lifecycle import create_job
 from fer_core.tuning.state import Search, list_searches, load_state
 

@@ -22,8 +22,6 @@ _UNSAFE = ("Cc", "Cs")
 _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """They turn round what follows, so that a name shows as another one."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
 _EXTRAS = {
     "jobs": ("celery", "kombu", "redis"),
     "train": ("cleanlab", "h5py", "keras", "keras_tuner", "matplotlib", "pandas", "scipy", "sklearn", "threadpoolctl"),

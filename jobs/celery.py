@@ -15,8 +15,16 @@ from kombu.exceptions import OperationalError
 
 from fer_core.errors import FerError, JobError, did_you_mean
 from fer_core.job.arguments import QUEUE_OF_TASK, queue_of, validate
-from fer_core.job.broker import WORKER_COMMAND, Broker, models_id, shared_settings
-from fer_core.job.broker_check import BrokerAwayError, broker_away, check_address, check_broker
+from fer_core.job.broker import (
+    WORKER_COMMAND,
+    Broker,
+    BrokerAwayError,
+    broker_away,
+    check_broker,
+    models_id,
+    shared_settings,
+)
+from fer_core.job.broker_address import check_address
 from fer_core.job.lifecycle import create_job, new_id
 from fer_core.paths import Paths
 from jobs import transport

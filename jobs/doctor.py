@@ -15,7 +15,7 @@ from rich.text import Text
 from fer_core.config import TrainConfig
 from fer_core.errors import DatasetError, FerError
 from fer_core.job.broker import models_id, read_record, waiting_in
-from fer_core.job.broker_check import hidden_password
+from fer_core.job.broker_address import hidden_password
 from fer_core.job.job import Job
 from fer_core.job.progress import open_jobs
 from fer_core.store.files import file_sha256

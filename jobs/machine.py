@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fer_core.errors import ConfigError, JobError
-from fer_core.job.broker import socket_url
-from fer_core.job.broker_check import client
+from fer_core.job.broker import client, socket_url
 from fer_core.store.files import write_atomically
 
 LONGEST_SOCKET = 107  # Bytes of a unix socket's path that the system takes

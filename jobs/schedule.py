@@ -26,8 +26,7 @@ from pydantic import Field, ValidationError
 from fer_core.config import Settings
 from fer_core.errors import ConfigError, FerError, did_you_mean
 from fer_core.job.arguments import validate
-from fer_core.job.broker import Broker
-from fer_core.job.broker_check import BrokerAwayError
+from fer_core.job.broker import Broker, BrokerAwayError
 from fer_core.job.job import End, Job
 from fer_core.job.lifecycle import create_job
 from fer_core.job.progress import open_jobs

@@ -18,7 +18,7 @@ from fer_core.cli.command_line import peek
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, validate
-from fer_core.job.broker_check import BrokerAwayError
+from fer_core.job.broker import BrokerAwayError
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
 from fer_core.recipes import RECIPES, starting_config

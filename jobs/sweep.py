@@ -17,8 +17,7 @@ from celery.worker import WorkController, state
 from kombu import Connection
 
 from fer_core.errors import FerError, NoSuchJobError
-from fer_core.job.broker import is_purged, models_id, waiting_in
-from fer_core.job.broker_check import BrokerAwayError, broker_away
+from fer_core.job.broker import BrokerAwayError, broker_away, is_purged, models_id, waiting_in
 from fer_core.job.job import Job, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, end_cancelled
 from fer_core.resources import Held, is_taken, taken

@@ -17,8 +17,7 @@ from celery.states import FAILURE
 
 from fer_core.errors import FerError, JobError
 from fer_core.job.arguments import TASKS, GcArguments
-from fer_core.job.broker import MODELS_HEADER, models_id
-from fer_core.job.broker_check import BrokerAwayError
+from fer_core.job.broker import MODELS_HEADER, BrokerAwayError, models_id
 from fer_core.job.job import End, Job, checked_id, find_job, open_job
 from fer_core.job.lifecycle import job_of_message, prepare, resume_job
 from fer_core.resources import Held, taken

@@ -16,7 +16,7 @@ from tyro.conf import arg
 
 from fer_core.errors import FerError, JobError
 from fer_core.job.broker import Broker, read_record, socket_url
-from fer_core.job.broker_check import hidden_password
+from fer_core.job.broker_address import hidden_password
 from fer_core.job.job import job_ids, open_ids, open_job
 from fer_core.job.progress import open_jobs
 from fer_core.paths import Paths

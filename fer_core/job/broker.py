@@ -2,22 +2,26 @@
 
 A message is a hint: its id names a run, a search or a task, whose folder says what is left of it. So one may be lost,
 come twice or come late without harm. Celery is imported when a broker is first used.
+
+Celery and Kombu wait half a minute for every answer, several times, and cannot do with less: a worker's connection is
+silent while nothing is to be done. So a connection of its own asks first whether the broker takes jobs.
 """
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
 from fer_core.errors import ConfigError, JobError
 from fer_core.job.arguments import queues
-from fer_core.job.broker_check import broker_away, check_address, check_broker
+from fer_core.job.broker_address import SOCKETS, check_address, hidden_password
 from fer_core.job.job import Job
 from fer_core.paths import Paths
 from fer_core.store.files import create_atomically
@@ -26,6 +30,7 @@ from fer_core.tuning.state import load_state
 if TYPE_CHECKING:
     from celery import Celery
     from kombu import Connection
+    from redis import Redis
 
 VISIBILITY_SECONDS = 3600.0
 """Redis gives a message that was not acknowledged to another worker after this time, which finds the job locked."""
@@ -33,6 +38,27 @@ MODELS_HEADER, WORKER_COMMAND = "fer_models", "fer_worker"
 _RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 _PATIENCE = {**_RETRIES, "socket_timeout": 3.0}
 """For a broker that falls silent now: Kombu's own patience has no end."""
+
+ANSWER_SECONDS = 1.0
+"""For connecting, and for each answer; there are two. Redis answers within milliseconds, also on a busy machine."""
+PROBE_KEY = "fer.probe"  # written to see whether the server takes writes; it is gone after a second
+_STARTS = "`python -m jobs up` starts one here; $FER_BROKER_URL names another. What was submitted is kept."
+_LOOK, _PRIMARY = "Look at $FER_BROKER_URL.", "$FER_BROKER_URL must name its primary."
+_LOGIN = "$FER_BROKER_URL takes one: redis://:PASSWORD@HOST:6379/0."
+
+_REFUSALS = (
+    (r"WRONGPASS|invalid username-pass", "refuses this user name or password", _LOOK),
+    (r"NOAUTH|uthentication required", "asks for a password", _LOGIN),
+    (r"without any password", "has no password, but one is given", "Take the password out of $FER_BROKER_URL."),
+    (r"READONLY|read.only replica", "is a replica: it takes no jobs", _PRIMARY),
+    (r"MASTERDOWN", "is a replica without its primary", _PRIMARY),
+    (r"MISCONF", "takes no writes, since it cannot save its data (MISCONF)", "Is its disk full? Its log says more."),
+    (r"NOREPLICAS|good replicas", "takes no writes without replicas (min-replicas-to-write)", "Are they running?"),
+    (r"OOM|used memory", "takes no writes: its memory (maxmemory) is full", "Give it more: CONFIG SET maxmemory."),
+    (r"LOADING|loading the dataset", "still reads its data", "Try again in a moment."),
+    (r"NOPERM|no permissions", "does not let this user write", "docs/scaling.md has the rights that one needs."),
+)
+"""What Redis says, what that means, and what to do. The client takes the code off some answers."""
 
 
 class Broker:
@@ -220,3 +246,53 @@ def read_record(state: Path) -> BrokerRecord | None:
         return BrokerRecord.model_validate_json((state / "broker.json").read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+class BrokerAwayError(JobError):
+    """The broker cannot be reached, or takes no jobs."""
+
+
+def check_broker(url: str, *, seconds: float = ANSWER_SECONDS) -> None:
+    """Raises BrokerAwayError, within some seconds, if the broker at this (checked) address takes no jobs now."""
+    from redis import exceptions
+
+    silence = f"accepts connections, but has not answered for {seconds:g} s"
+    try:
+        with client(url, seconds) as server:
+            server.ping()
+            silence = f"answers, but has taken no write for {seconds:g} s: it is paused (CLIENT PAUSE)"
+            server.set(PROBE_KEY, "", px=1000)
+    except (exceptions.RedisError, OSError) as error:
+        if isinstance(error, exceptions.TimeoutError) and "connecting" not in str(error):
+            raise BrokerAwayError(f"The broker {hidden_password(url)} {silence}.", hint=_STARTS) from None
+        raise broker_away(url, error) from None
+
+
+def broker_away(url: str, error: Exception) -> BrokerAwayError:
+    """Returns what is said of a broker that does not do what is asked, without its password."""
+    for words, meaning, todo in _REFUSALS:
+        if re.search(words, str(error)):
+            return BrokerAwayError(f"The broker {hidden_password(url)} {meaning}.", hint=todo)
+    return BrokerAwayError(f"The broker {hidden_password(url)} cannot be reached ({error}).", hint=_STARTS)
+
+
+def client(url: str, seconds: float = ANSWER_SECONDS) -> "Redis":
+    """Returns a client, for `with`, that tries everything once, and raises redis.RedisError.
+
+    The options of the address are those that Kombu knows, too.
+    """
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query))
+    is_socket = parts.scheme in SOCKETS
+    options = {name: value for name, value in given.items() if name.startswith(("ssl_", "username", "password"))}
+    options["db"] = given.get("virtual_host", "" if is_socket else parts.path).strip("/") or "0"
+    if parts.scheme == "rediss":  # Celery takes the names of Python's constants for it, too: CERT_REQUIRED
+        options["ssl_cert_reqs"] = given.get("ssl_cert_reqs", "required").removeprefix("CERT_").lower()
+    place = f"unix://{parts.netloc}{parts.path}" if is_socket else f"{parts.scheme}://{parts.netloc}"
+    once = {"socket_timeout": seconds, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+    once |= {} if is_socket else {"socket_connect_timeout": seconds}
+    return Redis.from_url(f"{place}?{urlencode(options)}", **once)

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import FerError, NoSuchJobError
-from fer_core.job.broker import Broker
-from fer_core.job.broker_check import BrokerAwayError
+from fer_core.job.broker import Broker, BrokerAwayError
 from fer_core.job.job import ENDED, Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, resume_job
 from fer_core.job.progress import about, job_metadata, recent_jobs, run_progress, search_progress, wanted_workers

@@ -14,8 +14,8 @@ import pytest
 from redis import Redis
 
 from fer_core.errors import ConfigError
-from fer_core.job.broker import broker_url
-from fer_core.job.broker_check import PROBE_KEY, BrokerAwayError, check_address, check_broker, client, hidden_password
+from fer_core.job.broker import PROBE_KEY, BrokerAwayError, broker_url, check_broker, client
+from fer_core.job.broker_address import check_address, hidden_password
 from jobs.machine import answers, find_server
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until

@@ -8,8 +8,7 @@ import pytest
 
 from fer_core.errors import ArtifactError, ConfigError, JobError
 from fer_core.job.arguments import queues, validate
-from fer_core.job.broker import VISIBILITY_SECONDS, Broker, models_id, visibility_seconds
-from fer_core.job.broker_check import BrokerAwayError
+from fer_core.job.broker import VISIBILITY_SECONDS, Broker, BrokerAwayError, models_id, visibility_seconds
 from fer_core.job.job import find_job, job_ids, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, create_job, job_of_message, resume_job
 from fer_core.resources import is_taken, read_notes, taken

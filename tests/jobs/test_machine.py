@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import JobError
-from fer_core.job.broker import socket_url
-from fer_core.job.broker_check import client
+from fer_core.job.broker import client, socket_url
 from jobs.machine import (
     LONGEST_SOCKET,
     answers,
