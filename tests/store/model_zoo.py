@@ -79,6 +79,7 @@ def many_layers():
     x = layers.PReLU(shared_axes=[1, 2])(layers.DepthwiseConv2D(3, activation="hard_sigmoid")(x))
     x = layers.ZeroPadding2D(((0, 1), (1, 0)))(layers.UpSampling2D(2)(layers.SpatialDropout2D(0.1)(x)))
     x = layers.Multiply()([x, layers.Activation("silu")(layers.LayerNormalization()(x))])
+    x = layers.MaxPooling2D(8)(x)  # else the LSTM takes thousands of steps
     rows = layers.TimeDistributed(layers.Dense(4, activation="relu"))(layers.Reshape((-1, 4))(x))
     rows = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(rows)
     rows = layers.MultiHeadAttention(2, 3)(rows, rows)
