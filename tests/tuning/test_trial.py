@@ -195,6 +195,6 @@ def test_what_cannot_be_trained_is_said_before_keras_is_loaded(paths, tmp_path):
     environment = {"KERAS_BACKEND": "no such backend"}
     answer = run_script("search-1", "--job", "x", paths=paths, script=TRIAL, environment=environment)
     assert (answer.code, str(tmp_path / "gone") in answer.problem) == (2, True)
-    answer = run_script("search-2", "--job", "x", paths=paths, script=TRIAL, environment=environment)
+    answer = run_here("search-2", "--job", "x", paths=paths, main=main)
     assert (answer.code, answer.hint) == (2, "Did you mean 'search-1'?")
     assert "There is no search 'search-2'" in answer.problem
