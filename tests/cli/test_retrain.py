@@ -1,9 +1,6 @@
-"""`python -m fer_core.cli.retrain`: the whole retraining as a job starts it, each in processes of its own."""
+"""`python -m fer_core.cli.retrain`: the whole retraining as a job starts it; it is judged in a process of its own."""
 
 import json
-import signal
-import subprocess
-import sys
 from functools import partial
 
 import pytest
@@ -15,23 +12,16 @@ from fer_core.store.promotion import current
 from fer_core.store.runs import list_runs, open_run
 from fer_core.training.deciding import Decision
 from tests.cli.conftest import save_noise
-from tests.script import clean_environment, run_here
+from tests.script import run_here, run_script
+from tests.training.parts import killed
 
 
 def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(in_use, paths, retrain):
     for number in range(3):
         save_noise(paths.inbox / "happy" / f"{number}.png", 900 + number)
     arguments = _spec("promoted", epochs=10, learning_rate=0.003)
-    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
-    command = [sys.executable, "-m", "fer_core.cli.retrain", *arguments, *folders]
-    environment = clean_environment(paths, {"FER_INBOX": str(paths.inbox)})
-    with subprocess.Popen(
-        command, env=environment, cwd=paths.models.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as child:
-        for line in child.stdout:
-            if line.startswith("epoch   2"):
-                child.send_signal(signal.SIGKILL)
-                break
+    with killed(epoch=2):
+        retrain(*arguments)
     run = open_run(paths, "promoted")
     assert run.state.status == "RUNNING"
     answer = retrain(*arguments)
@@ -53,8 +43,10 @@ def retrain(paths, monkeypatch):
     return partial(run_here, paths=paths, main=main)
 
 
-def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use, paths, retrain):
-    answer = retrain("--spec", json.dumps({"min_new_images": 50, "queue": "gpu"}), "--run", "none")
+def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use, paths):
+    spec = json.dumps({"min_new_images": 50, "queue": "gpu"})
+    script, environment = ("-m", "fer_core.cli.retrain"), {"FER_INBOX": str(paths.inbox)}
+    answer = run_script("--spec", spec, "--run", "none", paths=paths, script=script, environment=environment)
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1] == "Nothing is trained: 0 new images, and a retraining waits for 50."
     assert [run.id for run in list_runs(paths)] == [in_use.id]
