@@ -16,7 +16,7 @@ from tests.script import run_here, run_script
 from tests.training.parts import killed
 
 
-def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(in_use, paths, retrain):
+def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(in_use, paths, retrain, capfd):
     for number in range(3):
         save_noise(paths.inbox / "happy" / f"{number}.png", 900 + number)
     arguments = _spec("promoted", epochs=10, learning_rate=0.003)
@@ -27,7 +27,7 @@ def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(i
     answer = retrain(*arguments)
     assert answer.code == 0, answer.err
     assert "Goes on after epoch" in answer.out
-    assert answer.out.splitlines()[-1] == "Run promoted is put into use."
+    assert capfd.readouterr().out.splitlines()[-1] == "Run promoted is put into use."  # which the other process says
     assert (current(paths).run, current(paths).previous) == ("promoted", (in_use.id,))
     decision = Decision.model_validate(read_json(run.folder / "promotion.json", "decision"))
     assert decision.figures["macro_f1"]["interval"][0] > 0
