@@ -84,7 +84,7 @@ compose-env:
 		test $$(id -u) = 0 || { echo "FER_UID=$$(id -u)"; echo "FER_GID=$$(id -g)"; }; } > $$new && ln $$new .env; rm -f $$new; }
 	@for name in $(PASSWORDS); do grep -q "^$$name=." .env || { echo "Error: .env does not set $$name." >&2; \
 		echo "Add the line $$name=… yourself, or move the file away and run this again." >&2; exit 2; }; done
-	@echo ".env has all passwords and stays as it is. Next: docker compose up -d"
+	@echo ".env has all passwords, and is never overwritten. Next: docker compose up -d"
 
 # The versions that are installed, with the hashes of their files: pip takes no others. Needs uv (pip install uv).
 #   requirements.lock                 what is developed and tested with     requirements-jax.lock  the same on JAX

@@ -7,9 +7,9 @@ _PUBLIC = {
     "predict_emotion": "fer_core.live.prediction",
     "EmotionPredictor": "fer_core.live.prediction",
     "Prediction": "fer_core.live.prediction",
-    "read_video": "fer_core.study.reads",
-    "read_folder": "fer_core.study.reads",
-    "read_files": "fer_core.study.reads",
+    "read_video": "fer_core.study.reading",
+    "read_folder": "fer_core.study.reading",
+    "read_files": "fer_core.study.reading",
 }
 _RENAMED = {"EmotionReader": "EmotionPredictor", "Reading": "Prediction"}
 """Old names, for one release."""

@@ -3,13 +3,18 @@
 And signals that ask the process to end: an exception where that is safe, and remembered until it has had its effect.
 Python raises such an exception wherever it happens to be. In TensorFlow that is often a callback from C++, which
 swallows it or aborts the process. So while Keras is at work, signals wait until somebody asks, between two steps.
+What native code prints past Python can be hidden: what of it matters comes as an exception too.
 """
 
 import contextlib
 import difflib
+import os
 import signal
+import sys
+import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 _UNSAFE = ("Cc", "Cs")
@@ -25,6 +30,8 @@ _EXTRAS = {
     "train,tf": ("tensorflow",),
 }
 """What comes with which extra of pyproject.toml, by the name that is imported."""
+
+_ONE_AT_A_TIME = threading.RLock()  # the process has one stderr: two threads that swap it could leave it swapped
 
 
 class FerError(Exception):
@@ -182,3 +189,21 @@ def check_interrupted() -> None:
 
 def _installed() -> list[_Handler]:
     return [handler for handler in map(signal.getsignal, _SIGNALS) if isinstance(handler, _Handler)]
+
+
+@contextlib.contextmanager
+def native_messages_hidden() -> Iterator[None]:
+    """Converter and runtime report their progress on the process's stderr, past Python; their errors are exceptions.
+
+    Hides what any thread writes there meanwhile.
+    """
+    with _ONE_AT_A_TIME:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        try:
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,18 +1,30 @@
-"""Where things lie: folders of models, history, cache, state, inbox and images, from flags and the environment."""
+"""Where things lie: folders of models, history, cache, state, inbox and images, from flags and the environment.
+
+And what comes from elsewhere: the models of the project itself, run folders in its own models/shipped, named
+shipped/NAME, wherever the models folder of a user is; and files on the web whose content is known beforehand, which are
+downloaded once, and checked.
+"""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 
-from fer_core.errors import DatasetError
+from fer_core.errors import DatasetError, SourceError
 
 USUAL_FOLDERS = ("data", "data_train")
 SAMPLE_HINT = "To try it on drawn faces: python train_emotion_model.py --data sample"
+
+_OF_CHECKOUT, _OF_WHEEL = (Path(__file__).parents[1] / "models" / "shipped", Path(__file__).parent / "shipped")
+SHIPPED = _OF_CHECKOUT if _OF_CHECKOUT.is_dir() else _OF_WHEEL
+SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
+SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
 
 
 @dataclass(frozen=True)
@@ -92,3 +104,72 @@ def _holds_something(folder: Path, inbox: Path) -> bool:
     if not folder.is_dir():
         return False
     return any(not entry.name.startswith(".") and entry.resolve() != inbox.resolve() for entry in folder.iterdir())
+
+
+def shipped_models() -> list[Path]:
+    """Returns the folders of all models that come with the project, the most accurate first."""
+    found = {path.parent for path in SHIPPED.glob("[!.]*/manifest.json")}
+    return sorted(found, key=lambda folder: (folder != SHIPPED_BEST, folder.name))
+
+
+def shipped_folder(given: str) -> Path | None:
+    """Returns the folder that a name means, with or without `shipped/`; None if no such model is there."""
+    name = given.removeprefix("shipped/")
+    return next((folder for folder in shipped_models() if folder.name == name), None)
+
+
+def came_with_the_project(folder: Path) -> bool:
+    """Whether a folder is one of the shipped ones, so that nothing in it is foreign."""
+    return folder.resolve().parent == SHIPPED.resolve()
+
+
+def run_name(folder: Path) -> str:
+    """Returns how the model in a run's folder is named: by the run's id, or by shipped/NAME."""
+    return f"shipped/{folder.name}" if came_with_the_project(folder) else folder.name
+
+
+class Published(NamedTuple):
+    """A file on the web whose content is known beforehand; `sha256` in hex."""
+
+    name: str
+    url: str
+    sha256: str
+
+    def is_at(self, path: Path) -> bool:
+        """Returns whether a file holds this content. Raises OSError."""
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256
+
+
+def fetched(published: Published, folder: Path, *, hint: str) -> Path:
+    """Returns the file, downloaded into the folder under its name once its checksum is right. Raises SourceError."""
+    import pooch
+
+    # It announces every download on stderr; what is said there is the command line's business.
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(published.url, f"sha256:{published.sha256}", fname=published.name, path=folder)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{published.url} could not be downloaded: {_reason(error)}.", hint=hint) from error
+    return folder / published.name
+
+
+def _reason(error: OSError | ValueError) -> str:
+    from requests import exceptions
+
+    match error:
+        case exceptions.HTTPError():
+            return f"the server answered {error.response.status_code} {error.response.reason}".rstrip()
+        case exceptions.Timeout():
+            return "the server did not answer in time"
+        case exceptions.ChunkedEncodingError():
+            return "it was cut off"
+        case exceptions.SSLError():
+            return "the server's certificate is not accepted"
+        case exceptions.ConnectionError():
+            return "no connection to the server"
+        case exceptions.RequestException():
+            return str(error)
+        case ValueError():
+            return "its content is not what was published (the checksum differs)"
+    return f"{error.filename or 'the folder'}: {error.strerror}"

@@ -58,15 +58,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _print_commands() -> None:
-    from fer_core.cli.console import Output
-
-    console = Output(markup=False, highlight=False, emoji=False)
-    console.print("usage: python -m jobs COMMAND …", soft_wrap=True)
+    print("usage: python -m jobs COMMAND …")
     for title, group in COMMANDS.items():
-        console.print(f"\n{title}", style="bold")
+        print(f"\n{title}")
         for name, (_, about) in group.items():
-            console.print(f"  {name:<10}{about}", soft_wrap=True)
-    console.print("\n`python -m jobs COMMAND --help` says what one takes.", soft_wrap=True)
+            print(f"  {name:<10}{about}")
+    print("\n`python -m jobs COMMAND --help` says what one takes.")
 
 
 def run() -> int:

@@ -16,8 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from fer_core.cli.command_line import parsed, peek
-from fer_core.cli.console import Output
+from fer_core.cli.command_line import Output, parsed, peek
 from fer_core.errors import NoSuchJobError
 from fer_core.job.broker import Broker
 from fer_core.job.job import Job, find_job

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from fer_core.errors import ArtifactError
 from fer_core.job.progress import recent_jobs
-from fer_core.paths import Paths
+from fer_core.paths import SHIPPED, Paths
 from fer_core.store.files import file_sha256, read_json
 from fer_core.store.promotion import current, model_in_use
 from fer_core.store.run import Run
-from fer_core.store.runs import SHIPPED, UNFINISHED, list_runs
+from fer_core.store.runs import UNFINISHED, list_runs
 from fer_core.tuning.entries import SearchState, ranked
 from fer_core.tuning.state import Search, list_searches, load_state
 

@@ -19,9 +19,8 @@ from fer_core.job.broker import Broker, read_record, socket_url
 from fer_core.job.broker_check import hidden_password
 from fer_core.job.job import job_ids, open_ids, open_job
 from fer_core.job.progress import open_jobs
-from fer_core.locks import file_lock
 from fer_core.paths import Paths
-from fer_core.resources import child_environment, core_numbers
+from fer_core.resources import child_environment, core_numbers, file_lock
 from fer_core.store.files import utc_text, write_json
 from jobs.console import Context
 from jobs.machine import answers, find_server, gpus, planned_workers, socket_path, write_configuration

@@ -3,8 +3,8 @@
 import csv
 import json
 
+from fer_core.paths import SHIPPED_BEST
 from fer_core.store.run import Run
-from fer_core.store.runs import SHIPPED_BEST
 
 EPOCHS = Run(SHIPPED_BEST, SHIPPED_BEST).manifest.config.epochs
 SCORES = json.loads((SHIPPED_BEST / "evaluation.json").read_text(encoding="utf-8"))

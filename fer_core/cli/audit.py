@@ -7,15 +7,20 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import networks
-from fer_core.cli.console import say
+from fer_core.cli.command_line import say
 from fer_core.cli.train import Request, command
-from fer_core.cli.training import audited_data, loaded_data, train_and_print
+from fer_core.cli.training import audited_data, loaded_data, print_audit, train_and_print
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, Split, UnsplitError
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.audit_report import audit_page, print_audit
-from fer_core.evaluation.suspicious import SuspiciousLabel, audit_folder, save_suspicious, suspicious_labels
+from fer_core.evaluation.audit_report import (
+    SuspiciousLabel,
+    audit_folder,
+    audit_page,
+    save_suspicious,
+    suspicious_labels,
+)
 from fer_core.store.files import write_atomically
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_core import faces
-from fer_core.cli.console import say
+from fer_core.cli.command_line import say
 from fer_core.cli.live import LiveRequest
 from fer_core.data.sample import draw_face
 from fer_core.errors import ArtifactError

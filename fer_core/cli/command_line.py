@@ -1,16 +1,23 @@
-"""What the command lines of all scripts share: tyro's parse with our errors, and a look ahead at single flags."""
+"""What the command lines of all scripts share: tyro's parse with our errors, a look ahead at flags, and printing."""
 
 import contextlib
 import inspect
 import io
+import os
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import tyro
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
-from fer_core.errors import ConfigError, did_you_mean
+from fer_core.errors import ConfigError, did_you_mean, printable
 
 MODELS_DIR = Annotated[str | None, tyro.conf.arg(help="Where runs are. Default: $FER_MODELS_DIR, models.")]
 HISTORY_DIR = Annotated[str | None, tyro.conf.arg(help="Where CSVs are. Default: $FER_HISTORY_DIR, history.")]
@@ -126,3 +133,63 @@ def peek(argv: Sequence[str], flag: str) -> str | None:
         if name.replace("_", "-") == flag:
             found = value if equals else next(iter(argv[place + 1 :]), None)
     return found
+
+
+class Output(Console):
+    """Leaves it to the command line to end when nobody reads any more; rich would end with the exit code of a bug.
+
+    What names, labels and arguments from elsewhere have in them for terminals is written out instead of obeyed.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Raises again what rich has just caught."""
+        raise BrokenPipeError
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yields what is printed; rich's own colours are apart from the text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+def say(console: Console, text: str) -> None:
+    """Prints a sentence as it is: no markup, no colours, and the terminal breaks the line, so that paths stay whole.
+
+    Control characters, which may be in names that are from elsewhere, are written out.
+    """
+    console.print(printable(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def send_native_messages_to(path: Path) -> None:
+    """From now on, what native code writes to stderr goes to the end of a file; what Python writes, to the terminal.
+
+    C++ libraries write to file descriptor 2 behind Python's back. For the rest of the process: TensorFlow also
+    complains while it is torn down after an error.
+    """
+    sys.stderr.flush()
+    kept = os.dup(sys.stderr.fileno())  # not 2, which may lead to a file since an earlier call
+    # For the rest of the process: nobody closes it.
+    sys.stderr = os.fdopen(kept, "w", 1, encoding=sys.stderr.encoding, errors="replace", closefd=False)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+
+
+def say_wrapped(console: Console, text: str, *, style: str | None = None) -> None:
+    """Prints a sentence of a report, wrapped at the terminal's width; nothing where it is empty."""
+    if text:
+        console.print(printable(text), style=style, markup=False, highlight=False, emoji=False)
+
+
+def plain_table(*headers: str, **options: object) -> Table:
+    """Returns an empty table: the first column for names from elsewhere, the others for figures."""
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(headers), header_style="bold", **options
+    )
+    table.add_column(Text(headers[0]), overflow="fold")
+    for header in headers[1:]:
+        table.add_column(Text(header), justify="right", no_wrap=True)
+    return table
+
+
+def add_row(table: Table, label: str, *cells: str, **options: object) -> None:
+    """Adds a row whose label is from elsewhere: no markup."""
+    table.add_row(Text(label), *cells, **options)

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import say, send_native_messages_to
 from fer_core.cli.train import Request
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis_data import data_for

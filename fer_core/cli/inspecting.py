@@ -15,15 +15,15 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import faces
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import say, send_native_messages_to
 from fer_core.cli.live import LiveRequest
+from fer_core.cli.report import print_analysis, print_robustness, print_scores
 from fer_core.data.face_picture import gray
 from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
 from fer_core.evaluation.analysis import ANSWERS, Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import data_for
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.evaluation.predict import class_numbers, over_views, predict_side_by_side
-from fer_core.evaluation.report import print_analysis, print_robustness, print_scores
 from fer_core.live.classifier import face_input, face_pictures, found_faces, make_classifier
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output import make_folder

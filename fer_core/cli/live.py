@@ -11,8 +11,7 @@ from pydantic import Field, ValidationError
 from rich.console import Console
 
 from fer_core.cli import run_in_child
-from fer_core.cli.command_line import MODELS_DIR, parsed, peek
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import MODELS_DIR, parsed, peek, say, send_native_messages_to
 from fer_core.config import Settings, config_error
 from fer_core.errors import ConfigError, SourceError
 from fer_core.evaluation.predict import MOST_VIEWS

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fer_core.cli.console import say
+from fer_core.cli.command_line import say
 from fer_core.live.frame import Shown, Sink
 from fer_core.live.output import Record
 from fer_core.live.prediction import Prediction

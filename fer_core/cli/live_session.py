@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import faces
-from fer_core.cli.console import say
+from fer_core.cli.command_line import say
 from fer_core.cli.live import LiveRequest
 from fer_core.cli.live_lines import JsonLines, in_words, print_summary
 from fer_core.errors import FerError, SourceError, check_interrupted, signals_wait

@@ -11,9 +11,8 @@ from fer_core import networks
 from fer_core.data.dataset import Dataset, load_dataset
 from fer_core.errors import ArtifactError, DatasetError, FerError
 from fer_core.evaluation.analysis_data import data_for, training_hashes
-from fer_core.evaluation.answers import Answers, load_answers, save_answers
 from fer_core.evaluation.gate import Comparison, Difference, compare
-from fer_core.evaluation.predict import class_numbers, predict_side_by_side
+from fer_core.evaluation.predict import Answers, class_numbers, load_answers, predict_side_by_side, save_answers
 from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.model_files import ModelFiles, find_model

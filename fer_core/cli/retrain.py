@@ -17,8 +17,7 @@ import tyro
 from rich.console import Console
 
 from fer_core.cli import ended, run_in_child
-from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, say, send_native_messages_to
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths, checked_status
 from fer_core.store.run import Run

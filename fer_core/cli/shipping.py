@@ -15,12 +15,12 @@ from pathlib import Path
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.analysis import Analysis
 from fer_core.evaluation.model_card import ModelCard, card_text, machine
+from fer_core.paths import shipped_models
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import file_sha256, read_json, replacing, write_atomically, write_json
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
-from fer_core.store.runs import shipped_models
 from fer_core.store.runtimes import cost, latency_ms
 from fer_core.training.starting import short_name
 

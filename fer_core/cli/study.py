@@ -20,8 +20,7 @@ from rich.console import Console
 from rich.status import Status
 
 from fer_core.cli import ended
-from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed
-from fer_core.cli.console import say
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, say
 from fer_core.cli.live import LiveRequest
 from fer_core.data.report import listed
 from fer_core.errors import Interrupted, check_interrupted, signals_wait

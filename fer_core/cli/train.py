@@ -16,8 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_core import networks, recipes
-from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, peek
-from fer_core.cli.console import Output, say
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, Output, parsed, peek, say
 from fer_core.config import RENAMED, Settings, TrainConfig, config_error, with_present_names
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.evaluation.figures import overview_figure, save
@@ -109,7 +108,7 @@ def _labels(config: TrainConfig) -> dict[str, str | None]:
     """Beside --resume, as the run has them."""
     if config.label_map is None and config.votes is None:
         return {}
-    from fer_core.data.reading import settled_labels
+    from fer_core.data.votes import settled_labels
 
     return settled_labels(config)
 

@@ -5,25 +5,26 @@ Keras is imported when all that can be refused without it has been looked at.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
 
 from fer_core import networks
-from fer_core.cli.console import say, send_native_messages_to
+from fer_core.cli.command_line import add_row, plain_table, say, say_wrapped, send_native_messages_to
+from fer_core.cli.report import print_evaluation, print_scores
 from fer_core.cli.train import Request, command
 from fer_core.config import TrainConfig
-from fer_core.data.audit import Audit, audit
+from fer_core.data.audit import Audit, SharedImages, audit
 from fer_core.data.contents import UnreadableImagesError
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, ConfigError, DatasetError, signals_wait
-from fer_core.evaluation.audit_report import print_audit
-from fer_core.evaluation.report import print_evaluation, print_scores
-from fer_core.evaluation.suspicious import audit_folder
+from fer_core.evaluation.audit_report import audit_folder
 from fer_core.paths import Paths, find_source
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import write_json
@@ -36,6 +37,8 @@ from fer_core.training.progress import duration, epoch_line
 
 LINE_SECONDS = 15.0
 """How often a log file gets a line within an epoch."""
+FIRST_NAMES = 3
+"""So many images are named; audit.json has them all."""
 
 
 def average(console: Console, request: Request) -> None:
@@ -142,6 +145,56 @@ def audited_data(
     for note in dataset.notes:
         say(console, note)
     return dataset, found
+
+
+def print_audit(console: Console, found: Audit) -> None:
+    """Prints the images per class and part, copies and contradictions within and across parts, blank and unreadable."""
+    say_wrapped(console, f"\nImages of {found.name}", style="bold")
+    console.print(_audit_table(found))
+    console.print()
+    say_wrapped(console, f"Format: {found.report.format}. {found.report.of_persons()}".strip())
+    if found.report.faces and not found.report.detector:  # otherwise it is among the notes
+        say_wrapped(console, found.report.faces)
+    for shared in found.shared:
+        other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
+        count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
+        say_wrapped(console, count if shared.images else f"No image of {shared.part} occurs in {shared.other} too.")
+        say_wrapped(console, _near_duplicates_sentence(found, shared))
+    say_wrapped(console, _named_images("blank (hardly any difference between their pixels)", found.blank))
+    say_wrapped(console, _named_images("unreadable", [image.name for image in found.unreadable]))
+
+
+def _near_duplicates_sentence(found: Audit, pair: SharedImages) -> str:
+    names = {near.name for near in found.near_duplicates if (near.part, near.other) == (pair.part, pair.other)}
+    how_many = f"{len(names):,} more {'looks' if len(names) == 1 else 'look'} like one of {pair.other}"
+    return f"{how_many} (resized, lightened or watermarked anew)." if names else ""
+
+
+def _audit_table(found: Audit) -> Table:
+    headers = [header for part in found.parts for header in (part.name, "")]
+    table = plain_table(
+        "class", *headers, caption="* pictures that occur with more than one label", caption_justify="left"
+    )
+    totals = [sum(part.images.values()) for part in found.parts]
+    for label in found.labels:
+        add_row(table, label, *_counts_and_shares([part.images.get(label, 0) for part in found.parts], totals))
+    table.add_row("all", *_counts_and_shares(totals, []), style="bold")
+    table.add_row("extra copies", *_counts_and_shares([part.extra_copies for part in found.parts], totals))
+    table.add_row("contradictions*", *_counts_and_shares([len(part.conflicting) for part in found.parts], []))
+    return table
+
+
+def _counts_and_shares(counts: Sequence[int], totals: Sequence[int]) -> Iterator[str]:
+    for count, total in zip_longest(counts, totals):
+        yield f"{count:,}"
+        yield f"{count / total:.1%}" if total else ""
+
+
+def _named_images(what: str, names: Sequence[str]) -> str:
+    if not names:
+        return f"No image is {what}."
+    first = ", ".join(names[:FIRST_NAMES]) + (" …" if len(names) > FIRST_NAMES else "")
+    return f"{len(names):,} {'image is' if len(names) == 1 else 'images are'} {what}: {first}"
 
 
 def _use(console: Console, run: Run, paths: Paths) -> None:

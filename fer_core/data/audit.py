@@ -12,9 +12,8 @@ import numpy as np
 
 from fer_core.data.contents import BadImage, Contents
 from fer_core.data.dataset import Dataset, Unsplit
-from fer_core.data.fer2013 import fer2013_titles
 from fer_core.data.report import DataReport
-from fer_core.data.splits import PART_ORDER
+from fer_core.data.splits import PART_ORDER, fer2013_titles
 
 BLANK_DEVIATION = 3.0
 """A picture whose gray values have a smaller standard deviation (of 0..255) shows nothing."""

@@ -24,8 +24,7 @@ from fer_core.data.contents import TRAINING_PARTS, BadImage, Contents, DecodedIm
 from fer_core.data.face_finding import CutOut, Cutter
 from fer_core.data.face_picture import UnreadablePictureError, gray, network_input
 from fer_core.errors import DatasetError, printable
-from fer_core.locks import file_lock
-from fer_core.resources import available_cores, sync
+from fer_core.resources import available_cores, file_lock, sync
 
 FORMAT = 6
 """Raised whenever the same file would be read, decoded, hashed or stored in another way."""

@@ -15,9 +15,8 @@ from fer_core.config import TrainConfig
 from fer_core.data.cache import CachedImages, cached_images
 from fer_core.data.contents import MORE_IMAGES, BadImage, Contents, Source
 from fer_core.data.face_finding import FaceFinder
-from fer_core.data.fer2013 import NAME, fer2013_titles
 from fer_core.data.sources import labelled_source, open_source
-from fer_core.data.splits import Role, not_measured, partition, split_fingerprint
+from fer_core.data.splits import FER2013, Role, fer2013_titles, not_measured, partition, split_fingerprint
 from fer_core.errors import DatasetError, did_you_mean
 from fer_core.labels import known_label
 from fer_core.paths import Paths, expanded, find_source
@@ -201,7 +200,7 @@ def _divided(
     contents = images.contents
     titles = fer2013_titles(contents) or {}
     has_votes = bool(contents.report.votes)
-    name = NAME if titles else "FER+" if has_votes else source.name
+    name = FER2013 if titles else "FER+" if has_votes else source.name
     try:
         chosen = partition(contents, config)
     except DatasetError as error:

@@ -1,4 +1,4 @@
-"""FER-2013 (Goodfellow et al. 2013, arXiv 1307.0414): its csv as a source, and how it is recognised in any form.
+"""FER-2013 (Goodfellow et al. 2013, arXiv 1307.0414): its csv as a source.
 
 fer2013.csv and icml_face_data.csv have one image a row, its 2,304 gray values as text. Label numbers mean what
 FER2013_CSV_ORDER says, which is not the alphabetical order of folders. CK+ is handed round in the same form, with
@@ -16,28 +16,18 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, NOTHING_KNOWN, Contents, Known, Listing, Picture
+from fer_core.data.contents import ALL_IMAGES, NOTHING_KNOWN, Known, Listing, Picture
 from fer_core.data.folder_names import split_of
 from fer_core.data.report import DataReport
-from fer_core.data.tables import encoding_of, rows
+from fer_core.data.splits import PRIVATE, PUBLIC, TRAINING
+from fer_core.data.tree import encoding_of, rows
 from fer_core.data.unpacking import UNPACKING_ERRORS, opened_unpacked
 from fer_core.data.votes import USUAL, ReadOptions
 from fer_core.errors import DatasetError
-from fer_core.labels import EMOTIONS, FER2013_LABELS, NUMBERS, canonical
+from fer_core.labels import EMOTIONS, NUMBERS, canonical
 from fer_core.paths import checked_status
 
-NAME = "FER-2013"
-TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"
-BOTH = f"{PUBLIC} + {PRIVATE}"
 SIDE = 48
-
-_TITLES = {
-    (3995, 436, 4097, 7215, 4965, 4830, 3171): TRAINING,
-    (467, 56, 496, 895, 607, 653, 415): PUBLIC,
-    (491, 55, 528, 879, 626, 594, 416): PRIVATE,
-    (958, 111, 1024, 1774, 1233, 1247, 831): BOTH,
-}
-"""By the number of images of each class."""
 _COLUMNS_HINT = (
     "Expected are the columns emotion, pixels and Usage, as in fer2013.csv and icml_face_data.csv. Of a table that "
     "names pictures, give the folder that both lie in."
@@ -53,19 +43,6 @@ _LABELS = NUMBERS["fer2013"]
 _ORDER = "FER+ votes on the rows of fer2013.csv in the order in which it was published: give that file."
 _ENOUGH_ROWS, _LEAST_AGREEMENT = 200, 0.4
 """On FER-2013 votes and labels agree on two thirds of the rows; by chance it would be a sixth."""
-
-
-def fer2013_titles(contents: Contents) -> dict[str, str] | None:
-    """Returns what each part of the source is called in FER-2013, or None where it is another data set.
-
-    Images that were added to it keep the name of their part.
-    """
-    if contents.labels != FER2013_LABELS:
-        return None
-    counts = contents.counts()
-    added = {MORE_IMAGES: MORE_IMAGES} if counts.pop(MORE_IMAGES, None) else {}
-    titles = {part: _TITLES.get(tuple(of_part.values())) for part, of_part in counts.items()}
-    return titles | added if TRAINING in titles.values() and None not in titles.values() else None
 
 
 @contextmanager

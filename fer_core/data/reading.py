@@ -1,12 +1,10 @@
 """From what lies in a source to the pictures of its data set: format, votes, labels, boxes, and the report on them."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fer_core.config import TrainConfig
 from fer_core.data import formats
 from fer_core.data.contents import Known, Listing, Picture
 from fer_core.data.fer2013 import pixel_rows
@@ -14,29 +12,10 @@ from fer_core.data.formats import ferplus
 from fer_core.data.formats.class_folders import not_read
 from fer_core.data.report import DataReport, folder_around, guessed, listed
 from fer_core.data.tree import Found, Placed, Tree
-from fer_core.data.votes import COLUMNS, MAJORITY, ReadOptions, VoteRule, votes_for
+from fer_core.data.votes import COLUMNS, ReadOptions
 from fer_core.errors import DatasetError
-from fer_core.labels import label_map
-from fer_core.paths import Paths, expanded
 
 Read = Callable[[], np.ndarray]
-
-
-def read_options(config: TrainConfig, paths: Paths) -> ReadOptions:
-    """Returns how the settings want data to be read. Raises ConfigError, DatasetError, SourceError."""
-    labels, votes = label_map(config.label_map), votes_for(config, paths)
-    rule = VoteRule(config.vote_target, config.vote_classes)
-    parts = [labels.text(), config.votes, rule if rule != MAJORITY else None]
-    parts += [None if votes is None else hashlib.sha256(votes.counts.tobytes()).hexdigest()]
-    return ReadOptions(labels, votes, rule, config.votes != "none", repr(parts) if any(parts) else "")
-
-
-def settled_labels(config: TrainConfig) -> dict[str, str | None]:
-    """Returns the settings of labels and votes as they hold in any folder, with what a file of labels says."""
-    votes = config.votes
-    if votes not in (None, "none", "ferplus"):
-        votes = str(expanded(votes).resolve())
-    return {"label_map": label_map(config.label_map).text(), "votes": votes}
 
 
 @dataclass

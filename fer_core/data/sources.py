@@ -21,11 +21,11 @@ from fer_core.data.face_picture import MAX_FILE_BYTES, UnreadablePictureError, d
 from fer_core.data.fer2013 import pixel_rows
 from fer_core.data.picture_header import HEAD_BYTES
 from fer_core.data.picture_header import is_picture as begins_like_picture
-from fer_core.data.reading import Reading, read_options, read_tree
+from fer_core.data.reading import Reading, read_tree
 from fer_core.data.report import DRAWN, DataReport
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.data.tree import Tree
-from fer_core.data.votes import ReadOptions
+from fer_core.data.votes import ReadOptions, read_options
 from fer_core.errors import DatasetError, printable
 from fer_core.paths import SAMPLE_HINT, Paths, checked_status, expanded
 

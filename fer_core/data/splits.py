@@ -14,9 +14,20 @@ from fer_core.config import TrainConfig
 from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Contents, fingerprint
 from fer_core.data.held_out import fold_numbers, held_out
 from fer_core.errors import DatasetError
+from fer_core.labels import FER2013_LABELS
 from fer_core.paths import expanded
 
-_TRAIN, _VALIDATION, _TEST = ("train", "Training"), ("validation", "PublicTest"), ("test", "PrivateTest")
+FER2013 = "FER-2013"
+TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"
+_BOTH = f"{PUBLIC} + {PRIVATE}"
+_TITLES = {
+    (3995, 436, 4097, 7215, 4965, 4830, 3171): TRAINING,
+    (467, 56, 496, 895, 607, 653, 415): PUBLIC,
+    (491, 55, 528, 879, 626, 594, 416): PRIVATE,
+    (958, 111, 1024, 1774, 1233, 1247, 831): _BOTH,
+}
+"""What parts of FER-2013 are called, by the number of images of each class."""
+_TRAIN, _VALIDATION, _TEST = ("train", TRAINING), ("validation", PUBLIC), ("test", PRIVATE)
 PART_ORDER = (*_TRAIN, *_VALIDATION, *_TEST, ALL_IMAGES, MORE_IMAGES)
 """How parts are listed for people."""
 
@@ -240,3 +251,16 @@ def _refuse_missing_classes(contents: Contents, train: Role) -> None:
             f"{contents.labels[number]} has no training image left after splitting ({whole:,} in all).",
             hint="Add images of it, or train with a smaller test_split or validation_fraction.",
         )
+
+
+def fer2013_titles(contents: Contents) -> dict[str, str] | None:
+    """Returns what each part of the source is called in FER-2013, or None where it is another data set.
+
+    Images that were added to it keep the name of their part.
+    """
+    if contents.labels != FER2013_LABELS:
+        return None
+    counts = contents.counts()
+    added = {MORE_IMAGES: MORE_IMAGES} if counts.pop(MORE_IMAGES, None) else {}
+    titles = {part: _TITLES.get(tuple(of_part.values())) for part, of_part in counts.items()}
+    return titles | added if TRAINING in titles.values() and None not in titles.values() else None

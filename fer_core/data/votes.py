@@ -4,6 +4,7 @@
 row numbers: `fer2013_rows.npz` says which row each of them is. Rules and thresholds are those of the authors' script.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_core.config import TrainConfig
-from fer_core.data.tables import rows
+from fer_core.data.tree import rows
 from fer_core.errors import DatasetError
-from fer_core.labels import USUAL_LABELS, LabelMap
-from fer_core.paths import Paths, checked_status, expanded
-from fer_core.published import Published, fetched
+from fer_core.labels import USUAL_LABELS, LabelMap, label_map
+from fer_core.paths import Paths, Published, checked_status, expanded, fetched
 
 FERPLUS = Published(
     name="fer2013new.csv",
@@ -250,3 +250,20 @@ def _strongest(votes: list[int]) -> list[int] | None:
     if 2 * sum(kept) <= whole or count > 3 or max(kept[EMOTIONS_VOTED:]) == max(kept):
         return None
     return kept
+
+
+def read_options(config: TrainConfig, paths: Paths) -> ReadOptions:
+    """Returns how the settings want data to be read. Raises ConfigError, DatasetError, SourceError."""
+    labels, votes = label_map(config.label_map), votes_for(config, paths)
+    rule = VoteRule(config.vote_target, config.vote_classes)
+    parts = [labels.text(), config.votes, rule if rule != MAJORITY else None]
+    parts += [None if votes is None else hashlib.sha256(votes.counts.tobytes()).hexdigest()]
+    return ReadOptions(labels, votes, rule, config.votes != "none", repr(parts) if any(parts) else "")
+
+
+def settled_labels(config: TrainConfig) -> dict[str, str | None]:
+    """Returns the settings of labels and votes as they hold in any folder, with what a file of labels says."""
+    votes = config.votes
+    if votes not in (None, "none", "ferplus"):
+        votes = str(expanded(votes).resolve())
+    return {"label_map": label_map(config.label_map).text(), "votes": votes}

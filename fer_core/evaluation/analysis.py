@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.calibration import Answered, Bin, with_temperature
-from fer_core.evaluation.metrics import Evaluation, precision_recall
+from fer_core.evaluation.calibration import RIGHT, Answered, Bin, with_temperature
+from fer_core.evaluation.metrics import Evaluation, precision_recall, wilson_interval
 from fer_core.paths import Paths
 from fer_core.store.files import read_json, write_json
 from fer_core.store.manifest import checked
@@ -152,7 +152,7 @@ def analyse(
 
     from fer_core.evaluation.analysis_data import analysis_of, confidently_wrong
     from fer_core.evaluation.analysis_figures import draw_analysis
-    from fer_core.evaluation.answers import save_answers
+    from fer_core.evaluation.predict import save_answers
 
     began = clock()
     analysis, outputs, truth = analysis_of(model, dataset, probabilities)
@@ -222,3 +222,18 @@ def analysis_folder(
     marks += ["int8"] if int8 else []
     marks += [f"prior{prior:g}"] if prior is not None else []
     return paths.models / "analyses" / "-".join([name, *marks])
+
+
+def sure_sentence(analysis: Analysis) -> str:
+    """Returns how many of the images can be answered so that 85 % of the answers are right, with its interval."""
+    if not analysis.answered:
+        return ""
+    row = analysis.mostly_right
+    if row is None:
+        return f"At no confidence are {RIGHT:.0%} of the answers right."
+    images = analysis.evaluation.images
+    low, high = wilson_interval(round(row.coverage * images), images)
+    return (
+        f"{RIGHT:.0%} of the answers are right where the confidence is at least {row.threshold:.0%}: that is "
+        f"{row.coverage:.1%} of the images ({low:.1%} to {high:.1%})."
+    )

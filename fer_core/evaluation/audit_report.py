@@ -1,81 +1,29 @@
-"""What the audit of a data set found: said in the terminal, also at 80 columns, and audit.html, to look at and to tick.
+"""What the audit of a data set leaves: the labels that are probably wrong, and audit.html, to look at and to tick.
 
-The page is one file that opens from disk and loads nothing. It shows the data set's own pictures, so it is as private
-as these are.
+Such a label is found by confident learning: a network that never saw an image disagrees with it. The page is one file
+that opens from disk and loads nothing. It shows the data set's own pictures, so it is as private as these are.
 """
 
 import base64
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core.evaluation.report import add_row, plain_table, say
+from fer_core.errors import ArtifactError
+from fer_core.paths import Paths
+from fer_core.store.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from fer_core.data.audit import Audit, SharedImages
+    from fer_core.data.audit import Audit
     from fer_core.data.dataset import Dataset
-    from fer_core.evaluation.suspicious import SuspiciousLabel
 
-FIRST_NAMES = 3
-"""So many images are named; audit.json has them all."""
 MOST_SHOWN = 300
 """Cards of a section; the files beside the page have all."""
 
-
-def print_audit(console: "Console", audit: "Audit") -> None:
-    """Prints the images per class and part, copies and contradictions within and across parts, blank and unreadable."""
-    say(console, f"\nImages of {audit.name}", style="bold")
-    console.print(_audit_table(audit))
-    console.print()
-    say(console, f"Format: {audit.report.format}. {audit.report.of_persons()}".strip())
-    if audit.report.faces and not audit.report.detector:  # otherwise it is among the notes
-        say(console, audit.report.faces)
-    for shared in audit.shared:
-        other_label = f", {shared.other_label:,} of them only with another label" if shared.other_label else ""
-        count = f"{shared.images:,} images of {shared.part} also occur in {shared.other}{other_label}."
-        say(console, count if shared.images else f"No image of {shared.part} occurs in {shared.other} too.")
-        say(console, _near_duplicates_sentence(audit, shared))
-    say(console, _named_images("blank (hardly any difference between their pixels)", audit.blank))
-    say(console, _named_images("unreadable", [image.name for image in audit.unreadable]))
-
-
-def _near_duplicates_sentence(audit: "Audit", pair: "SharedImages") -> str:
-    names = {near.name for near in audit.near_duplicates if (near.part, near.other) == (pair.part, pair.other)}
-    how_many = f"{len(names):,} more {'looks' if len(names) == 1 else 'look'} like one of {pair.other}"
-    return f"{how_many} (resized, lightened or watermarked anew)." if names else ""
-
-
-def _audit_table(audit: "Audit") -> "Table":
-    headers = [header for part in audit.parts for header in (part.name, "")]
-    table = plain_table(
-        "class", *headers, caption="* pictures that occur with more than one label", caption_justify="left"
-    )
-    totals = [sum(part.images.values()) for part in audit.parts]
-    for label in audit.labels:
-        add_row(table, label, *_counts_and_shares([part.images.get(label, 0) for part in audit.parts], totals))
-    table.add_row("all", *_counts_and_shares(totals, []), style="bold")
-    table.add_row("extra copies", *_counts_and_shares([part.extra_copies for part in audit.parts], totals))
-    table.add_row("contradictions*", *_counts_and_shares([len(part.conflicting) for part in audit.parts], []))
-    return table
-
-
-def _counts_and_shares(counts: Sequence[int], totals: Sequence[int]) -> Iterator[str]:
-    for count, total in zip_longest(counts, totals):
-        yield f"{count:,}"
-        yield f"{count / total:.1%}" if total else ""
-
-
-def _named_images(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return f"No image is {what}."
-    first = ", ".join(names[:FIRST_NAMES]) + (" …" if len(names) > FIRST_NAMES else "")
-    return f"{len(names):,} {'image is' if len(names) == 1 else 'images are'} {what}: {first}"
+SUSPICIOUS = "suspicious_labels.json"
 
 
 def audit_page(audit: "Audit", dataset: "Dataset", suspicious: "Sequence[SuspiciousLabel] | None") -> str:
@@ -121,3 +69,65 @@ def audit_page(audit: "Audit", dataset: "Dataset", suspicious: "Sequence[Suspici
         trained=trained - set(dataset.test.names(slice(None))),
         most=MOST_SHOWN,
     )
+
+
+@dataclass(frozen=True)
+class SuspiciousLabel:
+    """An image whose label is probably wrong. `confidence` is the probability (0..1) of its own label, `prediction`
+    the label that is most probable, with `probability`."""
+
+    name: str
+    label: str
+    confidence: float
+    prediction: str
+    probability: float
+
+
+def suspicious_labels(
+    probabilities: np.ndarray, labels: np.ndarray, *, names: list[str], label_names: tuple[str, ...]
+) -> list[SuspiciousLabel]:
+    """Returns the images whose labels are probably wrong, the most suspicious first.
+
+    Source: Northcutt et al., "Confident Learning: Estimating Uncertainty in Dataset Labels", arXiv 1911.00068, through
+    the library cleanlab: as many of each class as its joint distribution of given and true labels says, by confidence.
+
+    Args:
+        probabilities: float (n, labels), of networks that were not trained on the image (out of fold).
+        labels: int64 (n,), each class at least once.
+    """
+    from cleanlab.filter import find_label_issues
+
+    sums = probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+    ranked = find_label_issues(labels, probabilities / sums, return_indices_ranked_by="self_confidence", n_jobs=1)
+    best = probabilities.argmax(axis=1)
+    return [
+        SuspiciousLabel(
+            name=names[i],
+            label=label_names[labels[i]],
+            confidence=float(probabilities[i, labels[i]]),
+            prediction=label_names[best[i]],
+            probability=float(probabilities[i, best[i]]),
+        )
+        for i in ranked
+    ]
+
+
+def audit_folder(paths: Paths, source: str) -> Path:
+    """Returns where the audit of a data set is written that is no run's."""
+    return paths.models / "audits" / (Path(source).stem or "data")
+
+
+def save_suspicious(folder: Path, found: Sequence[SuspiciousLabel], *, fingerprint: str) -> None:
+    """Writes the list; `fingerprint` is that of the images, as another data set may be audited in the same folder."""
+    write_json(folder / SUSPICIOUS, {"fingerprint": fingerprint, "labels": [asdict(one) for one in found]})
+
+
+def load_suspicious(folder: Path, *, fingerprint: str) -> list[SuspiciousLabel] | None:
+    """Returns the list for these images, None where their labels were not audited."""
+    try:
+        content = read_json(folder / SUSPICIOUS, "audit of labels")
+        if content["fingerprint"] == fingerprint:
+            return [SuspiciousLabel(**one) for one in content["labels"]]
+    except (ArtifactError, KeyError, TypeError):  # there is none, or it is not one of ours
+        pass
+    return None

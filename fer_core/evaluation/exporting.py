@@ -15,10 +15,9 @@ from fer_core.evaluation.predict import class_numbers, predict, predict_side_by_
 from fer_core.paths import Paths
 from fer_core.resources import available_cores
 from fer_core.store.architecture import in_range
-from fer_core.store.artifacts import load_model
+from fer_core.store.artifacts import load_model, save_labels
 from fer_core.store.export import FORMATS, Format, export_checked, export_int8, export_onnx, export_saved_model
 from fer_core.store.files import replacing, sync, temporary_beside, write_json
-from fer_core.store.foreign import save_labels
 from fer_core.store.model_files import ModelFiles, export_folder
 from fer_core.store.runtimes import LiteRTModel, ONNXModel
 

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 from fer_core import networks
 from fer_core.config import TrainConfig
-from fer_core.data.fer2013 import NAME as FER2013
-from fer_core.evaluation.analysis import Analysis
+from fer_core.data.splits import FER2013
+from fer_core.evaluation.analysis import Analysis, sure_sentence
 from fer_core.evaluation.metrics import Interval, wilson_interval
-from fer_core.evaluation.report import sure_sentence
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.manifest import Manifest
 

@@ -15,8 +15,7 @@ import numpy as np
 from fer_core.errors import ArtifactError
 from fer_core.faces import Face
 from fer_core.faces.framing import Framing, Shrunk, largest_first, shrunk
-from fer_core.paths import Paths, expanded
-from fer_core.published import Published, fetched
+from fer_core.paths import Paths, Published, expanded, fetched
 
 FRAMING = Framing(scale=1.105, right=-0.005, down=-0.028)
 """Medians over 3,436 training images of FER-2013, of which 92.4 % were found again. The reference length is the one

@@ -16,14 +16,12 @@ from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.calibration import as_probabilities, divided, meaning_of, with_prior, with_temperature
 from fer_core.faces import Detector, Face
 from fer_core.faces.framing import Framing, aligned, crop_face, find_faces
-from fer_core.paths import Paths
+from fer_core.paths import SHIPPED_NAME, Paths
 from fer_core.resources import limit_memory, memory_bytes
-from fer_core.store.architecture import in_range
+from fer_core.store.architecture import in_range, is_onnx
 from fer_core.store.artifacts import load_model
-from fer_core.store.inspection import is_onnx
 from fer_core.store.model_files import ModelFiles, check_labels, ignore, int8_file, litert_file, onnx_file
 from fer_core.store.promotion import current
-from fer_core.store.runs import SHIPPED_NAME
 from fer_core.store.runtimes import LiteRTModel, ONNXModel
 
 Runtime = Literal["litert", "int8", "onnx", "keras"]

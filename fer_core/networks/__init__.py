@@ -11,11 +11,12 @@ What `build` returns takes raw pixels 0..255, float32 (batch, side, side, channe
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fer_core.config import Settings, TrainConfig
-from fer_core.errors import ConfigError, did_you_mean
+from fer_core.errors import ArtifactError, ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     import keras
@@ -93,12 +94,13 @@ def build(config: TrainConfig, labels: tuple[str, ...]) -> "keras.Model":
     """Returns the untrained network of `config`, uncompiled, in stock layers.
 
     Raises:
-        ConfigError: for an unknown network or option, or an input too small for the network.
+        ConfigError: for an unknown network or option, or an input too small for the network. ArtifactError: it could
+            not be saved.
     """
     side, channels = input_shape(config)
     own_options = options(config)
     try:
-        return network_module(config.network).build(own_options, labels=labels, side=side, channels=channels)
+        network = network_module(config.network).build(own_options, labels=labels, side=side, channels=channels)
     except ValueError as error:
         if not any(words in str(error).lower() for words in _TOO_SMALL):
             raise
@@ -106,3 +108,33 @@ def build(config: TrainConfig, labels: tuple[str, ...]) -> "keras.Model":
             f"The network {config.network} cannot take pictures of {side} x {side} pixels: too many poolings for them.",
             hint="Take a larger --image-size.",
         ) from error
+    check_saveable(network)
+    return network
+
+
+def check_saveable(model: "keras.Model") -> None:
+    """Raises ArtifactError if Keras could not read the saved model back; worth asking before the first epoch."""
+    import keras
+
+    layers = list(_all_layers(model))
+    steps = [step for part in (model, *layers) for step in getattr(part, "operations", ())]
+    foreign = [step.name for step in steps if not isinstance(step, keras.layers.Layer)]
+    foreign += [layer.name for layer in layers if not type(layer).__module__.startswith("keras.")]
+    if foreign:
+        raise ArtifactError(
+            f"The network has steps that are no stock Keras layers ({', '.join(foreign[:3])}); no .h5 can hold them.",
+            hint="Use layers of keras.layers alone, e.g. keras.layers.Multiply()([a, b]) for a * b.",
+        )
+    mixed = [layer.name for layer in layers if layer.dtype_policy.name != "float32"]
+    if mixed:
+        raise ArtifactError(
+            f"The network is not float32 throughout ({', '.join(mixed[:3])}).",
+            hint="Build it again under the float32 policy, and copy the weights.",
+        )
+
+
+def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _all_layers(layer)

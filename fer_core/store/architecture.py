@@ -1,9 +1,10 @@
-"""The description of a network in a model file: what may stand in it, and what the network takes and gives. No Keras.
+"""Model files by their names; what may stand in the network that one describes, and what it takes and gives. No Keras.
 
 Keras makes an object of whatever a description names, also under its safe mode: what is not listed here is refused.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
@@ -11,6 +12,8 @@ from fer_core.store.foreign import OPERATIONS
 
 if TYPE_CHECKING:
     import numpy as np
+
+MODEL_SUFFIXES = (".h5", ".hdf5", ".keras", ".onnx")
 
 PixelRange = Literal["0..255", "0..1", "-1..1"]
 """The grey values that a model wants. Ours take them as they are, 0..255; models from elsewhere may not."""
@@ -278,3 +281,8 @@ def in_range(images: "np.ndarray", pixels: PixelRange) -> "np.ndarray":
     scale, offset = _SCALE_AND_OFFSET[pixels]
     float32 = images.astype("float32")
     return float32 * float32.dtype.type(scale) + float32.dtype.type(offset)
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file goes by its name as an ONNX model, which ONNX Runtime reads, and not Keras."""
+    return path.suffix.lower() == ".onnx"

@@ -8,17 +8,20 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import ArtifactError
+from fer_core.networks import check_saveable
 from fer_core.resources import memory_bytes
-from fer_core.store.files import replacing, write_atomically
+from fer_core.store.architecture import is_onnx
+from fer_core.store.files import replacing, write_atomically, write_json
 from fer_core.store.foreign import network_beside
-from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive, is_onnx
+from fer_core.store.inspection import check_is_file, inspect_apart, inspected_description, is_archive
 from fer_core.store.manifest import Manifest
+from fer_core.store.run import Run
 
 if TYPE_CHECKING:
     import keras
@@ -29,27 +32,6 @@ _MOST_MULTIPLY_ADDS = 2 * 10**11  # for one picture: a whole VGG-16 of 224 pixel
 _MOST_VALUES = 2**29  # between all layers, for one picture: the same VGG-16 has 15 million
 _BATCH_BYTES = 32 * 4 * 4
 """For a value between two layers: 32 pictures at once, as float32, a layer's input and output and as much again."""
-
-
-def check_saveable(model: "keras.Model") -> None:
-    """Raises ArtifactError if Keras could not read the saved model back; worth asking before the first epoch."""
-    import keras
-
-    layers = list(_all_layers(model))
-    steps = [step for part in (model, *layers) for step in getattr(part, "operations", ())]
-    foreign = [step.name for step in steps if not isinstance(step, keras.layers.Layer)]
-    foreign += [layer.name for layer in layers if not type(layer).__module__.startswith("keras.")]
-    if foreign:
-        raise ArtifactError(
-            f"The network has steps that are no stock Keras layers ({', '.join(foreign[:3])}); no .h5 can hold them.",
-            hint="Use layers of keras.layers alone, e.g. keras.layers.Multiply()([a, b]) for a * b.",
-        )
-    mixed = [layer.name for layer in layers if layer.dtype_policy.name != "float32"]
-    if mixed:
-        raise ArtifactError(
-            f"The network is not float32 throughout ({', '.join(mixed[:3])}).",
-            hint="Build it again under the float32 policy, and copy the weights.",
-        )
 
 
 def save_model(model: "keras.Model", path: Path, *, manifest: Manifest) -> None:
@@ -201,13 +183,6 @@ def _calls(model: "keras.Model") -> list[tuple["keras.layers.Layer", Any]]:
     return found
 
 
-def _all_layers(model: "keras.Model") -> Iterator["keras.layers.Layer"]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)
-
-
 def _first_cause(error: BaseException) -> BaseException:
     """Keras wraps an error in others that quote all settings of each model and layer around it."""
     while error.__context__ is not None:
@@ -235,3 +210,21 @@ def _without_format_warning() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
+
+
+def save_labels(path: Path, labels: Sequence[str]) -> None:
+    """Writes {"0": "angry", …}. Raises DiskFullError."""
+    write_json(path, {str(place): label for place, label in enumerate(labels)})
+
+
+def parameters(run: Run) -> int:
+    """Returns how many weights the run's model.h5 holds. Raises ArtifactError if it cannot be read."""
+    import h5py
+
+    sizes = []
+    try:
+        with h5py.File(run.model_h5) as file:
+            file["model_weights"].visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
+    except (OSError, KeyError) as error:
+        raise ArtifactError(f"{run.model_h5} cannot be read ({error}).") from error
+    return int(sum(sizes))

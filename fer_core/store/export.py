@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from fer_core.errors import ArtifactError, FerError
+from fer_core.errors import ArtifactError, FerError, native_messages_hidden
 from fer_core.store.architecture import PixelRange, in_range
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import file_sha256, full_disk_named, replacing
 from fer_core.store.inspection import answer, run_child
 from fer_core.store.manifest import LiteRTMetadata
 from fer_core.store.run import Run
-from fer_core.store.runtimes import LiteRTModel, native_messages_hidden
+from fer_core.store.runtimes import LiteRTModel
 
 if TYPE_CHECKING:
     import keras

@@ -23,9 +23,8 @@ from typing import Any
 import psutil
 
 from fer_core.errors import ArtifactError, FerError
-from fer_core.locks import file_lock
 from fer_core.paths import checked_status
-from fer_core.resources import sync
+from fer_core.resources import file_lock, sync
 
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
 _FOREIGN_LEFTOVER_SECONDS = 24 * 3600

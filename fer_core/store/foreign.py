@@ -12,12 +12,11 @@ refuses it. No Keras.
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError, printable
-from fer_core.store.files import parse_json, read_whole, write_json
+from fer_core.store.files import parse_json, read_whole
 
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 """What Keras 2 wrote for operations on tensors between layers. Keras 3 has nothing that reads them."""
@@ -60,11 +59,6 @@ _NUMBER_FIRST = re.compile(r'"?(\d+)"?\s*[\s,;:=.)]\s*"?(.*?)"?')
 _NUMBER_LAST = re.compile(r'"?(.*?)"?\s*[,;:=\t]\s*"?(\d+)"?')
 _HEADERS = ("label", "labels", "class", "classes", "emotion", "emotions", "name")
 _FORM = 'It is JSON like {"0": "angry", "1": "disgust"}, or has a label a line, in the order of the outputs.'
-
-
-def save_labels(path: Path, labels: Sequence[str]) -> None:
-    """Writes {"0": "angry", …}. Raises DiskFullError."""
-    write_json(path, {str(place): label for place, label in enumerate(labels)})
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -22,9 +22,6 @@ from fer_core.store.foreign import current_description, is_of_keras_1, network_b
 if TYPE_CHECKING:
     import h5py
 
-MODEL_SUFFIXES = (".h5", ".hdf5", ".keras")
-ONNX_SUFFIX = ".onnx"
-
 LONGEST_SECONDS = 30.0  # the largest file that is allowed is read in a few seconds
 
 _MEMBERS = {"config.json": 2**24, "metadata.json": 2**20, "model.weights.h5": 2**30}
@@ -87,11 +84,6 @@ def inspected_description(path: Path) -> dict[str, Any]:
         raise _unreadable(path, finding) from error
     _refuse(path, first_objection(description))
     return description
-
-
-def is_onnx(path: Path) -> bool:
-    """Whether a file goes by its name as an ONNX model, which ONNX Runtime reads, and not Keras."""
-    return path.suffix.lower() == ONNX_SUFFIX
 
 
 def is_archive(path: Path) -> bool:

@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 from fer_core.errors import ArtifactError
 from fer_core.labels import normalized
-from fer_core.paths import Paths
-from fer_core.store.architecture import Colours, ModelMetadata, PixelRange, metadata_of
+from fer_core.paths import Paths, came_with_the_project, run_name, shipped_folder
+from fer_core.store.architecture import MODEL_SUFFIXES, Colours, ModelMetadata, PixelRange, is_onnx, metadata_of
 from fer_core.store.artifacts import network_apart, read_h5_manifest
 from fer_core.store.export import can_export, export_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
 from fer_core.store.foreign import LABELS_BESIDE, read_labels, weights_beside
-from fer_core.store.inspection import MODEL_SUFFIXES, ONNX_SUFFIX, inspect_apart, is_archive, is_onnx
+from fer_core.store.inspection import inspect_apart, is_archive
 from fer_core.store.manifest import Int8Metadata, LiteRTMetadata, Manifest, checked
 from fer_core.store.promotion import model_in_use
 from fer_core.store.run import Run
-from fer_core.store.runs import came_with_the_project, open_run, run_name, shipped_folder
+from fer_core.store.runs import open_run
 from fer_core.store.runtimes import ONNXModel, check_litert
 
 INT8 = "model_int8.tflite"
@@ -238,12 +238,12 @@ def _path(given: str | None, paths: Paths) -> Path:
     if (shipped := shipped_folder(given)) is not None:
         return shipped
     path = Path(given)
-    if path.is_dir() or path.suffix.lower() in (*MODEL_SUFFIXES, ONNX_SUFFIX):
+    if path.is_dir() or path.suffix.lower() in MODEL_SUFFIXES:
         return path
     if path.suffix.lower() == ".json" and path.is_file():
         return weights_beside(path)
     if path.exists() or len(path.parts) != 1:
-        suffixes = ", ".join((*MODEL_SUFFIXES, ONNX_SUFFIX))
+        suffixes = ", ".join(MODEL_SUFFIXES)
         raise ArtifactError(
             f"{given} is no model: it is no run's folder, and ends in none of {suffixes}.",
             hint="Unpack it, and give the .h5 in it." if path.suffix == ".zip" else _GIVE,

@@ -12,8 +12,8 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from fer_core.errors import ArtifactError
-from fer_core.locks import file_lock
-from fer_core.paths import Paths
+from fer_core.paths import SHIPPED_BEST, SHIPPED_NAME, Paths
+from fer_core.resources import file_lock
 from fer_core.store.files import (
     Clock,
     DiskFullError,
@@ -27,7 +27,7 @@ from fer_core.store.files import (
 )
 from fer_core.store.manifest import Manifest, RunId, Timestamp, checked
 from fer_core.store.run import Run
-from fer_core.store.runs import SHIPPED_BEST, SHIPPED_NAME, list_runs, open_run
+from fer_core.store.runs import list_runs, open_run
 
 _LONGEST_HISTORY = 50
 

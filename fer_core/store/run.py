@@ -14,7 +14,7 @@ import filelock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_core.errors import ArtifactError, ConfigError, RunHeldError
-from fer_core.locks import file_lock
+from fer_core.resources import file_lock
 from fer_core.store.files import (
     Clock,
     full_disk_named,

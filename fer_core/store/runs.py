@@ -1,7 +1,4 @@
-"""The runs under models/runs: making one, opening one by its id, finding the one to go on with; and the shipped models.
-
-Those are run folders in the project's own models/shipped, named shipped/NAME, wherever the models folder of a user is.
-"""
+"""The runs under models/runs: making one, opening one by its id, finding the one to go on with."""
 
 import contextlib
 import difflib
@@ -13,7 +10,7 @@ from pathlib import Path
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
-from fer_core.paths import Paths
+from fer_core.paths import Paths, shipped_folder
 from fer_core.store.files import (
     Clock,
     create_atomically,
@@ -30,11 +27,6 @@ from fer_core.store.manifest import Kind, Manifest, checked_id, checkout_commit,
 from fer_core.store.run import Run, State
 
 UNFINISHED = ("QUEUED", "RUNNING", "INTERRUPTED")
-
-_OF_CHECKOUT, _OF_WHEEL = (Path(__file__).parents[2] / "models" / "shipped", Path(__file__).parents[1] / "shipped")
-SHIPPED = _OF_CHECKOUT if _OF_CHECKOUT.is_dir() else _OF_WHEEL
-SHIPPED_BEST = SHIPPED / "best"  # the most accurate one: in use where nothing has been promoted
-SHIPPED_NAME = "shipped/best"  # how it is named where others are named by their run's id
 _NO_RUNS = "There are no runs yet; `python train_emotion_model.py --data sample` makes one."
 
 
@@ -125,28 +117,6 @@ def list_runs(paths: Paths) -> list[Run]:
 def latest_unfinished(paths: Paths) -> Run | None:
     """Returns the newest run that was started by hand, is not finished and is trained by no living process."""
     return next((run for run in reversed(list_runs(paths)) if _can_be_resumed(run)), None)
-
-
-def shipped_models() -> list[Path]:
-    """Returns the folders of all models that come with the project, the most accurate first."""
-    found = {path.parent for path in SHIPPED.glob("[!.]*/manifest.json")}
-    return sorted(found, key=lambda folder: (folder != SHIPPED_BEST, folder.name))
-
-
-def shipped_folder(given: str) -> Path | None:
-    """Returns the folder that a name means, with or without `shipped/`; None if no such model is there."""
-    name = given.removeprefix("shipped/")
-    return next((folder for folder in shipped_models() if folder.name == name), None)
-
-
-def came_with_the_project(folder: Path) -> bool:
-    """Whether a folder is one of the shipped ones, so that nothing in it is foreign."""
-    return folder.resolve().parent == SHIPPED.resolve()
-
-
-def run_name(folder: Path) -> str:
-    """Returns how the model in a run's folder is named: by the run's id, or by shipped/NAME."""
-    return f"shipped/{folder.name}" if came_with_the_project(folder) else folder.name
 
 
 def _mark() -> str:

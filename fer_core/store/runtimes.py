@@ -3,19 +3,16 @@
 import contextlib
 import json
 import math
-import os
-import sys
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fer_core.errors import ArtifactError, first_line
+from fer_core.errors import ArtifactError, first_line, native_messages_hidden
+from fer_core.store.artifacts import parameters
 from fer_core.store.inspection import check_is_file
 from fer_core.store.manifest import Manifest
 from fer_core.store.run import Run
@@ -23,7 +20,6 @@ from fer_core.store.run import Run
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
-_ONE_AT_A_TIME = threading.RLock()  # the process has one stderr: two threads that swap it could leave it swapped
 _KERAS_INSTEAD = "`--runtime keras` does without it."
 _CHANNELS = (1, 3)
 _CALLS = 30
@@ -142,24 +138,6 @@ def check_litert() -> None:
         raise ArtifactError(f"LiteRT is not installed here ({error}).", hint=_KERAS_INSTEAD) from error
 
 
-@contextlib.contextmanager
-def native_messages_hidden() -> Iterator[None]:
-    """Converter and runtime report their progress on the process's stderr, past Python; their errors are exceptions.
-
-    Hides what any thread writes there meanwhile.
-    """
-    with _ONE_AT_A_TIME:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        try:
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
 class Cost(NamedTuple):
     """What one face costs a model; None where it cannot be told."""
 
@@ -179,19 +157,6 @@ def cost(run: Run, *, export: Path | None = None) -> Cost:
         multiply_adds = LiteRTModel(export).multiply_adds()
         return Cost(parameters(run), multiply_adds and 2 * multiply_adds, latency_ms(export))
     return Cost(parameters(run), None, None)
-
-
-def parameters(run: Run) -> int:
-    """Returns how many weights the run's model.h5 holds. Raises ArtifactError if it cannot be read."""
-    import h5py
-
-    sizes = []
-    try:
-        with h5py.File(run.model_h5) as file:
-            file["model_weights"].visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
-    except (OSError, KeyError) as error:
-        raise ArtifactError(f"{run.model_h5} cannot be read ({error}).") from error
-    return int(sum(sizes))
 
 
 def latency_ms(export: Path, *, calls: int = _CALLS) -> float | None:

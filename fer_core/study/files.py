@@ -18,7 +18,7 @@ from fer_core.errors import FerError, SourceError
 from fer_core.live.sources import in_natural_order
 from fer_core.live.video import open_reader
 from fer_core.paths import expanded
-from fer_core.study.parts import Part, state_of
+from fer_core.study.settings import Part, state_of
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
 PICTURES_IN_A_PART = 100

@@ -16,8 +16,7 @@ from fer_core.errors import ArtifactError
 from fer_core.faces import Detector, Face
 from fer_core.faces.framing import overlap
 from fer_core.live.prediction import Prediction
-from fer_core.paths import Paths, expanded
-from fer_core.published import Published, fetched
+from fer_core.paths import Paths, Published, expanded, fetched
 
 if TYPE_CHECKING:
     import pandas

@@ -1,14 +1,20 @@
-"""What a study is asked for, as values: loads nothing that reads pictures."""
+"""What a study is asked for, and the parts that it is read in, as values: loads nothing that reads pictures.
+
+How a video is cut depends on nothing but its length, so that the tables are the same however many processes there are.
+"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from fer_core.config import Settings
 from fer_core.faces import WIDTHS
 
 Format = Literal["csv", "parquet"]
+
+WARM_UP = "warm_up"
+"""The last column of a piece's table: read only so that people and probabilities are settled when it begins."""
 
 
 class StudySettings(Settings):
@@ -66,3 +72,45 @@ class StudyFile(BaseModel):
     source: str
     settings: StudySettings
     format: Format = "csv"
+
+
+class Part(BaseModel):
+    """What one process reads at a time. Its id changes with the files and the settings.
+
+    `files` are (name, path). `end` is None where it goes on to the end.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: Literal["pictures", "video"]
+    files: tuple[tuple[str, str], ...]
+    start: float = 0.0
+    end: float | None = None
+    piece: int = 0
+    work: float = 1.0
+    """How long it takes, beside the others."""
+
+
+class FileRecord(NamedTuple):
+    """What came of a file, or of a piece of one. `frames` of a picture is 1."""
+
+    file: str
+    status: Literal["read", "failed"]
+    reason: str
+    frames: int
+    with_face: int
+    seconds: float
+    bytes: int
+    changed_ns: int
+    embeddings: dict[str, list[float]] = {}
+    """By the person's number, if people are to be known again."""
+
+
+def state_of(path: str | Path) -> tuple[int, int]:
+    """Returns size in bytes and time of change in nanoseconds; (-1, -1) where there is no file."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

@@ -9,8 +9,7 @@ import numpy as np
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.faces import Box
 from fer_core.store.files import replacing
-from fer_core.study.parts import WARM_UP, FileRecord
-from fer_core.study.settings import Format
+from fer_core.study.settings import WARM_UP, FileRecord, Format
 
 if TYPE_CHECKING:
     import pandas

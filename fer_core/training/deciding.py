@@ -18,13 +18,12 @@ from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.gate import Limits, Verdict, judge
 from fer_core.evaluation.metrics import Evaluation, confusion_matrix, summary
 from fer_core.evaluation.predict import class_numbers
-from fer_core.locks import file_lock
-from fer_core.paths import Paths
+from fer_core.paths import SHIPPED_BEST, Paths
+from fer_core.resources import file_lock
 from fer_core.store.files import Clock, plain, read_json, utc_now, utc_text, write_json
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.promotion import current, promote
 from fer_core.store.run import Run
-from fer_core.store.runs import SHIPPED_BEST
 from fer_core.training.retraining import RetrainSpec
 
 _RELOADED = ("accuracy", "macro_f1")

@@ -12,7 +12,6 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split
 from fer_core.errors import ArtifactError, check_interrupted
-from fer_core.evaluation.answers import save_answers
 from fer_core.evaluation.calibration import (
     ENOUGH_IMAGES,
     MANY_IMAGES,
@@ -26,11 +25,10 @@ from fer_core.evaluation.calibration import (
 )
 from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
-from fer_core.evaluation.predict import predict, predict_side_by_side
-from fer_core.store.artifacts import load_model, save_architecture, save_model
+from fer_core.evaluation.predict import predict, predict_side_by_side, save_answers
+from fer_core.store.artifacts import load_model, save_architecture, save_labels, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
-from fer_core.store.foreign import save_labels
 from fer_core.store.manifest import Int8Metadata, Manifest
 from fer_core.store.run import Run
 from fer_core.store.runtimes import LiteRTModel

@@ -78,9 +78,7 @@ class Training:
         run, dataset, report = self.run, self.dataset, self.report
         report.event(f"Training {run.id}: {self.machine.sentence()}.")
         with single_or_many(self.machine):
-            teachers = record_teachers(run, self.paths)
-            teachers_choices = chosen_by_teachers(run.manifest.config, dataset, self.paths)  # while they are there
-            soft_labels = self._soft_labels(run.manifest.config, teachers)
+            teachers_choices, soft_labels = self._of_teachers(run.manifest.config)
             config = self._planned(soft_labels)
             network = built(config, dataset.labels)
             if not (run.checkpoint / FILE_NAME).is_file():
@@ -166,15 +164,19 @@ class Training:
         config = config.model_copy(update={"epochs": plan.epochs})
         return self.run.update_manifest(config=config, plan=plan._asdict()).config
 
-    def _soft_labels(self, config: TrainConfig, teachers: dict[str, str]) -> np.ndarray | None:
+    def _of_teachers(self, config: TrainConfig) -> tuple[str, np.ndarray | None]:
+        """Returns what chose the teachers, in sentences, and their predictions for fixed views, if they are wanted."""
+        if not config.teacher:
+            return "", None
+        names = " and ".join(record_teachers(self.run, self.paths))
+        choices = chosen_by_teachers(config, self.dataset, self.paths)  # while they are there
         if not config.teacher_views:
-            return None
-        names = " and ".join(teachers)
+            return choices, None
         self.report.event(f"Learns from the answers of {names} to {config.teacher_views} views of each image.")
         soft_labels = cached_soft_labels(config, self.dataset, self.paths)
         # Loading the teachers draws from the generators: the weights are to be the same where the labels are cached.
         keras.utils.set_random_seed(config.seed)
-        return soft_labels
+        return choices, soft_labels
 
 
 class BudgetPlan(NamedTuple):

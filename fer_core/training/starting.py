@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.paths import Paths
+from fer_core.paths import Paths, shipped_folder
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.promotion import model_in_use
-from fer_core.store.runs import open_run, shipped_folder
+from fer_core.store.runs import open_run
 
 if TYPE_CHECKING:
     import keras

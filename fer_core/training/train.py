@@ -15,8 +15,15 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.audit import Audit, audit
 from fer_core.data.dataset import Dataset, load_as_trained, settled_detector
-from fer_core.data.reading import settled_labels
-from fer_core.errors import ArtifactError, ConfigError, DatasetError, check_interrupted, did_you_mean
+from fer_core.data.votes import settled_labels
+from fer_core.errors import (
+    ArtifactError,
+    ConfigError,
+    DatasetError,
+    check_interrupted,
+    did_you_mean,
+    native_messages_hidden,
+)
 from fer_core.evaluation.figures import class_distribution_figure, save
 from fer_core.evaluation.metrics import Evaluation
 from fer_core.faces import framings
@@ -26,7 +33,6 @@ from fer_core.store.files import write_atomically, write_json
 from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run, open_run
-from fer_core.store.runtimes import native_messages_hidden
 from fer_core.training.distillation import check_teachers
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import choose_backend, prepare
@@ -64,7 +70,8 @@ def training_data(
         labels = run.manifest.labels if run else None
         dataset = load_as_trained(config, paths, labels=labels, **networks.picture_of(config), report=report)
     class_weights(config, dataset.train.labels, dataset.labels)
-    check_teachers(config, dataset, paths)
+    if config.teacher:
+        check_teachers(config, dataset, paths)
     return dataset
 
 

@@ -16,7 +16,6 @@ from fer_core.data.augment import Augmentation
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
-from fer_core.store.artifacts import check_saveable
 from fer_core.training.callbacks import Confusion
 from fer_core.training.distillation import Teacher, teachers
 from fer_core.training.feed import steps_per_epoch
@@ -33,7 +32,6 @@ def built(config: TrainConfig, labels: tuple[str, ...]) -> keras.Model:
     Raises ConfigError.
     """
     network = networks.build(config, labels)
-    check_saveable(network)
     for layer in network.layers[:-1]:
         layer.trainable = config.train_layers == "all"
     return network

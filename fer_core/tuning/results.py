@@ -5,12 +5,11 @@ import shlex
 import shutil
 from collections.abc import Sequence
 
-import pandas
 import tomli_w
 
 from fer_core import networks
 from fer_core.errors import ArtifactError
-from fer_core.locks import file_lock
+from fer_core.resources import file_lock
 from fer_core.store.files import Clock, utc_now, write_atomically
 from fer_core.store.promotion import current
 from fer_core.store.runs import open_run
@@ -66,6 +65,8 @@ def write_trials(search: Search) -> None:
 
 def trials_csv(entries: Sequence[Entry], settings: Sequence[str]) -> str:
     """Returns a line per trial and confirmation: COLUMNS, then `settings`; empty is what is not known or not used."""
+    import pandas  # here, since it is slow, and a process that only says --help imports this
+
     rows = [entry.settings | {name: getattr(entry, name) for name in COLUMNS} for entry in entries]
     for row in rows:
         row["message"] = " ".join(row["message"].split())  # every line of the file is a training

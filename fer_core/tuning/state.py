@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
-from fer_core.locks import file_lock
 from fer_core.paths import Paths, expanded
+from fer_core.resources import file_lock
 from fer_core.store.files import (
     Clock,
     create_atomically,

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from fer_core.cli import ended
 from fer_core.errors import ArtifactError, ConfigError
-from fer_core.paths import Paths
-from fer_core.published import Published, fetched
+from fer_core.paths import Paths, Published, fetched
 from fer_core.store.files import write_atomically
 
 COMMAND = "make web-assets"

@@ -35,10 +35,15 @@ def prepare_source(batch: Batch, *, most_bytes: int, most_pixels: int) -> dict[s
 
     Raises TooLargeError for a zip with too much in it, DiskFullError.
     """
-    making = _Making(batch.folder / ".source", most_bytes=most_bytes, most_pixels=most_pixels)
-    with full_disk_named(batch.source):
-        for number, file in enumerate(batch.about.files):
-            making.add(batch.incoming / str(number), file.name)
+    folder = batch.folder / ".source"
+    making = _Making(folder, most_bytes=most_bytes, most_pixels=most_pixels)
+    try:
+        with full_disk_named(batch.source):
+            for number, file in enumerate(batch.about.files):
+                making.add(batch.incoming / str(number), file.name)
+    except FerError:
+        shutil.rmtree(folder)  # makes room for saying what is wrong
+        raise
     return making.left_out
 
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from fer_core.data.audit import BLANK_DEVIATION
 from fer_core.data.contents import TRAINING_PARTS
-from fer_core.data.fer2013 import fer2013_titles
-from fer_core.data.splits import PART_ORDER
+from fer_core.data.splits import PART_ORDER, fer2013_titles
 from fer_core.errors import NotFoundError, did_you_mean
-from fer_core.evaluation.suspicious import SuspiciousLabel
+from fer_core.evaluation.audit_report import SuspiciousLabel
 from fer_core.web.answers import DataImageAnswer, DataSetAnswer, DataSetDetailAnswer, ImagesAnswer, ImagesQuery
 from fer_core.web.background import Work
 from fer_core.web.data_sets import OpenedData

@@ -13,7 +13,7 @@ from fer_core.data.audit import Audit, audit
 from fer_core.data.contents import Contents
 from fer_core.data.dataset import Dataset, Unsplit, UnsplitError, load_dataset
 from fer_core.errors import ArtifactError, DatasetError, FerError, NotFoundError
-from fer_core.evaluation.suspicious import SUSPICIOUS, SuspiciousLabel, audit_folder, load_suspicious
+from fer_core.evaluation.audit_report import SUSPICIOUS, SuspiciousLabel, audit_folder, load_suspicious
 from fer_core.paths import Paths, expanded, find_source
 from fer_core.store.files import read_json, write_json
 from fer_core.store.runs import open_run

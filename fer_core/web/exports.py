@@ -6,11 +6,10 @@ import threading
 from pathlib import Path
 
 from fer_core.errors import ConfigError, did_you_mean
-from fer_core.paths import Paths
+from fer_core.paths import Paths, run_name
 from fer_core.store.files import read_json
 from fer_core.store.inspection import run_child
 from fer_core.store.run import Run
-from fer_core.store.runs import run_name
 from fer_core.web.problems import RequestError
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from fer_core.data.dataset import Split
 from fer_core.errors import DatasetError, NotFoundError, did_you_mean
 from fer_core.evaluation.analysis import ANSWERS, analysis_folder
 from fer_core.evaluation.analysis_data import data_for
-from fer_core.evaluation.answers import Answers, load_answers
+from fer_core.evaluation.predict import Answers, load_answers
 from fer_core.paths import Paths
 from fer_core.store.model_files import ModelFiles, find_model
 from fer_core.store.run import Run

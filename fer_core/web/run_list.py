@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from fer_core.errors import ArtifactError, FerError, NoSuchArtifactError
-from fer_core.paths import Paths
+from fer_core.paths import Paths, run_name, shipped_models
 from fer_core.store.manifest import Manifest
 from fer_core.store.promotion import current
 from fer_core.store.run import NOTES_FILE, Run, State, notes_of
-from fer_core.store.runs import UNFINISHED, list_runs, open_run, run_name, shipped_models
+from fer_core.store.runs import UNFINISHED, list_runs, open_run
 from fer_core.training.history import History, read_history
 from fer_core.web.answers import RunAnswer
 from fer_core.web.data_choice import choice_of

@@ -22,7 +22,7 @@ from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 from waitress.utilities import BadRequest
 
-from fer_core.cli.console import send_native_messages_to
+from fer_core.cli.command_line import send_native_messages_to
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths
 from fer_core.web.app import make_app

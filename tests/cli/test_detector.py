@@ -16,9 +16,9 @@ import pytest
 from fer_core.cli.inspecting import explain_pictures, list_layers
 from fer_core.cli.live import parse
 from fer_core.errors import ConfigError
+from fer_core.paths import SHIPPED
 from fer_core.store.files import read_json
 from fer_core.store.model_files import find_model
-from fer_core.store.runs import SHIPPED
 from tests.live.camera_stream import CameraStream
 from tests.live.fakes import frames_in
 from tests.script import DETECTOR, Answer, clean_environment, run_detector

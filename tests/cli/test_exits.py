@@ -15,10 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_core.cli import ended, run_in_child
-from fer_core.cli.console import Output, say
+from fer_core.cli.command_line import Output, say, say_wrapped
 from fer_core.errors import ArtifactError, ConfigError, NonFiniteLossError, RunHeldError
-from fer_core.evaluation.report import say as console_say
-from fer_core.locks import file_lock
+from fer_core.resources import file_lock
 from tests.conftest import PROJECT
 from tests.script import run_script
 
@@ -133,7 +132,7 @@ def test_control_characters_of_names_never_reach_the_terminal(capsys):
     hostile = "sad\x1b[2J\x1b]0;title\x07\u202e\udcf6.jpg"
     ended(refuse, ConfigError(f"Wrong: {hostile}", hint=hostile))
     say(Output(), hostile)
-    console_say(Output(), hostile)
+    say_wrapped(Output(), hostile)
     said = capsys.readouterr()
     assert (said.out + said.err).replace("\n", "").isprintable()
     assert "sad\\x1b[2J" in said.out

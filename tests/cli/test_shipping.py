@@ -16,12 +16,12 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis import Analysis, analyse, analysis_folder
 from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.predict import predict_side_by_side
+from fer_core.paths import shipped_models
 from fer_core.store import model_files
 from fer_core.store.artifacts import load_model, read_h5_manifest
 from fer_core.store.files import file_sha256, write_json
 from fer_core.store.model_files import find_model, litert_file
 from fer_core.store.run import Run
-from fer_core.store.runs import shipped_models
 from fer_core.store.runtimes import LiteRTModel
 from tests.conftest import paths_in
 

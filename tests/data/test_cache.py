@@ -1,7 +1,6 @@
 """The cache of decoded images: built once, whole or not at all, built again when something changed."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from fer_core.data.cache import check_free_space
 from fer_core.errors import DatasetError
 from tests.data.conftest import fill_folder
+from tests.store.conftest import largest_file
 
 LOAD = """
 import sys
@@ -135,13 +135,9 @@ def test_too_little_disk_is_said_with_figures_before_anything_is_decoded(tmp_pat
 
 
 def test_a_disk_that_fills_up_while_writing_is_said_and_nothing_is_left(load, paths, many):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
-    try:
-        with pytest.raises(DatasetError, match=r"cannot be written to .*: File too large \([\d,]+ MB free\)"):
-            load(many)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    message = r"cannot be written to .*: File too large \([\d,]+ MB free\)"
+    with largest_file(1_000_000), pytest.raises(DatasetError, match=message):
+        load(many)
     assert cached(paths) == []
     assert len(load(many).train) == 3024
 

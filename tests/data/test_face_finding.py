@@ -15,10 +15,10 @@ from fer_core.data.contents import Picture, UnreadableImagesError
 from fer_core.data.dataset import Dataset, settled_detector
 from fer_core.data.face_finding import CutOut, Cutter, FaceDecision, FaceFinder
 from fer_core.data.face_picture import network_input
-from fer_core.data.inbox import read_inbox
 from fer_core.data.tree import FaceBox
 from fer_core.errors import ArtifactError
 from fer_core.faces.framing import aligned, crop_face
+from fer_core.training.begin_retraining import read_inbox
 from tests.photographs import EMOTIONS, photograph, save_photographs, written
 
 

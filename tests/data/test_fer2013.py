@@ -12,7 +12,7 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.data.audit import audit
 from fer_core.data.dataset import load_dataset
-from fer_core.data.fer2013 import fer2013_titles
+from fer_core.data.splits import fer2013_titles
 from fer_core.errors import DatasetError
 from fer_core.labels import FER2013_LABELS
 from fer_core.paths import Paths

@@ -9,7 +9,7 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.data.face_finding import FaceFinder
-from fer_core.data.inbox import InboxContents, read_inbox, sentences
+from fer_core.training.begin_retraining import InboxContents, read_inbox, sentences
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.data.reading import settled_labels
 from fer_core.data.sources import open_source
-from fer_core.data.votes import COLUMNS, FERPLUS, VoteRule, Votes, votes_for
+from fer_core.data.votes import COLUMNS, FERPLUS, VoteRule, Votes, settled_labels, votes_for
 from fer_core.errors import DatasetError, SourceError
 from fer_core.labels import FER2013_CSV_ORDER
-from fer_core.published import Published
+from fer_core.paths import Published
 from tests.data.formats.layouts import encoded, face, ferplus_images, text_of, written
 
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"

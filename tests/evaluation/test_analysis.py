@@ -18,7 +18,7 @@ from fer_core.evaluation.analysis import (
 from fer_core.evaluation.analysis_data import MOST_WRONG, most_confused
 from fer_core.evaluation.calibration import with_temperature
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
-from fer_core.store.runs import SHIPPED_BEST
+from fer_core.paths import SHIPPED_BEST
 from tests.evaluation.conftest import LABELS, drawn_answers, model_files
 
 

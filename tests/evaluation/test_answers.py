@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.answers import load_answers, save_answers
+from fer_core.evaluation.predict import load_answers, save_answers
 from tests.evaluation.conftest import LABELS, drawn_answers
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fer_core.cli.report import overfitting_sentence, print_analysis, print_evaluation
+from fer_core.cli.training import print_audit
 from fer_core.data.audit import Audit, NearDuplicate, PartAudit, SharedImages
 from fer_core.data.contents import BadImage
 from fer_core.evaluation.analysis_data import analysis_of
-from fer_core.evaluation.audit_report import print_audit
-from fer_core.evaluation.report import overfitting_sentence, print_analysis, print_evaluation
 from tests.evaluation.conftest import LABELS, drawn_answers, model_files
 
 IMAGES = (25_838, 2_871)

@@ -7,8 +7,7 @@ import numpy as np
 from fer_core.config import TrainConfig
 from fer_core.data.audit import audit
 from fer_core.data.dataset import load_dataset
-from fer_core.evaluation.audit_report import audit_page
-from fer_core.evaluation.suspicious import SuspiciousLabel, suspicious_labels
+from fer_core.evaluation.audit_report import SuspiciousLabel, audit_page, suspicious_labels
 from tests.data.conftest import fill_folder
 
 

@@ -17,8 +17,8 @@ from fer_core.job.job import Job
 from fer_core.job.lifecycle import create_job
 from fer_core.paths import Paths
 from fer_core.recipes import recipe_config
+from fer_core.store.artifacts import save_labels
 from fer_core.store.files import utc_text, write_json
-from fer_core.store.foreign import save_labels
 from fer_core.store.run import MetricsWriter, Run
 from fer_core.store.runs import create_run
 from fer_core.tuning.entries import Entry

@@ -9,7 +9,7 @@ from fer_core.faces import Box, Face
 from fer_core.live.classifier import face_pictures
 from fer_core.live.prediction import EmotionPredictor
 from fer_core.live.predictor import LivePredictor
-from fer_core.store.foreign import save_labels
+from fer_core.store.artifacts import save_labels
 from fer_core.store.model_files import find_model
 from tests.live.fakes import ScriptedDetector, frame_of
 

@@ -13,10 +13,9 @@ from fer_core import EmotionPredictor, Prediction, predict_emotion
 from fer_core.data.face_picture import decode_picture, network_input
 from fer_core.errors import ConfigError, SourceError
 from fer_core.live.prediction import picture_of
-from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
+from fer_core.paths import SHIPPED_BEST
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
-from fer_core.store.foreign import save_labels
-from fer_core.store.runs import SHIPPED_BEST
 from tests.live.fakes import fer_faces, shipped_classifier
 
 PROJECT = Path(__file__).parents[2]

@@ -10,9 +10,8 @@ from fer_core.data.dataset import load_dataset
 from fer_core.data.sample import draw_face
 from fer_core.errors import ArtifactError, ConfigError
 from fer_core.live.classifier import make_classifier
-from fer_core.networks import backbone
+from fer_core.networks import backbone, check_saveable
 from fer_core.recipes import recipe_config
-from fer_core.store.artifacts import check_saveable
 from fer_core.store.model_files import find_model
 from fer_core.store.runs import create_run
 from fer_core.training.history import HISTORY_HEADER

@@ -19,7 +19,7 @@ from kills import PROJECT, KilledAtCall
 
 from fer_core.config import TrainConfig
 from fer_core.paths import Paths
-from fer_core.store.foreign import save_labels
+from fer_core.store.artifacts import save_labels
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
 

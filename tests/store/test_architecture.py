@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from fer_core.errors import ArtifactError
+from fer_core.paths import SHIPPED_BEST
 from fer_core.store.architecture import ModelMetadata, first_objection, metadata_of
-from fer_core.store.runs import SHIPPED_BEST
 
 PICTURE = {"class_name": "InputLayer", "config": {"batch_shape": [None, 16, 16, 1], "name": "picture"}}
 FLAT = {"class_name": "Flatten", "config": {"name": "flat"}}

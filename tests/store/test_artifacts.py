@@ -9,12 +9,13 @@ import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
+from fer_core.networks import check_saveable
 from fer_core.resources import memory_bytes
 from fer_core.store import artifacts, export
-from fer_core.store.artifacts import check_saveable, load_model, read_h5_manifest, save_architecture, save_model
+from fer_core.store.artifacts import load_model, read_h5_manifest, save_architecture, save_labels, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked
 from fer_core.store.files import file_sha256
-from fer_core.store.foreign import read_labels, save_labels
+from fer_core.store.foreign import read_labels
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import create_run
 from fer_core.store.runtimes import LiteRTModel

@@ -11,11 +11,11 @@ import pytest
 
 from fer_core import networks
 from fer_core.errors import ArtifactError
+from fer_core.paths import SHIPPED_BEST
 from fer_core.store import inspection
 from fer_core.store.architecture import ModelMetadata
 from fer_core.store.artifacts import load_model
 from fer_core.store.inspection import inspect_apart, inspect_model
-from fer_core.store.runs import SHIPPED_BEST
 
 CODE = {
     **dict.fromkeys(

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from fer_core.config import TrainConfig
-from fer_core.store.foreign import save_labels
+from fer_core.store.artifacts import save_labels
 from fer_core.store.promotion import current, labels_copy, model_copy, model_in_use, promote, rollback
 from fer_core.store.run import State
 from fer_core.store.runs import create_run, latest_unfinished, list_runs

@@ -9,16 +9,16 @@ import h5py
 import numpy as np
 import pytest
 
+from fer_core import paths as project_paths
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
-from fer_core.paths import Paths
-from fer_core.store import model_files, runs
-from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
+from fer_core.paths import SHIPPED_BEST, Paths
+from fer_core.store import model_files
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
-from fer_core.store.foreign import save_labels
 from fer_core.store.model_files import find_model, int8_file, litert_file
 from fer_core.store.promotion import model_copy, promote
-from fer_core.store.runs import SHIPPED_BEST, create_run
+from fer_core.store.runs import create_run
 from fer_core.store.runtimes import LiteRTModel
 
 LABELS = ("angry", "happy", "sad")
@@ -269,7 +269,7 @@ def test_a_damaged_conversion_is_made_again_and_is_the_same_model_that_is_used_a
 def test_a_shipped_model_whose_export_is_not_its_own_is_converted_into_the_cache(converted, run, monkeypatch):
     paths, model, *_ = converted
     folder = paths.models / "shipped" / "other"
-    monkeypatch.setattr(runs, "SHIPPED", folder.parent)
+    monkeypatch.setattr(project_paths, "SHIPPED", folder.parent)
     shutil.copytree(run.folder, folder)
     shutil.copy(model.model, folder / "model.h5")
     for content in (b"damaged", None):

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from fer_core.errors import ArtifactError
+from fer_core.paths import SHIPPED_BEST, SHIPPED_NAME, run_name
 from fer_core.store.files import DiskFullError, file_sha256
 from fer_core.store.foreign import read_labels
 from fer_core.store.promotion import (
@@ -18,7 +19,6 @@ from fer_core.store.promotion import (
     rollback,
     step_back,
 )
-from fer_core.store.runs import SHIPPED_BEST, SHIPPED_NAME, run_name
 
 
 @pytest.fixture

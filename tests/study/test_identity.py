@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_core.errors import ArtifactError, ConfigError
-from fer_core.study.reads import read_video
+from fer_core.study.reading import read_video
 
 DETECTOR = "face_detection_yunet_2026may.onnx"
 

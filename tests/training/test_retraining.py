@@ -10,11 +10,11 @@ import pytest
 
 from fer_core.data.dataset import load_dataset
 from fer_core.errors import ConfigError, DatasetError
-from fer_core.paths import Paths
+from fer_core.paths import SHIPPED, Paths
 from fer_core.recipes import recipe_config
 from fer_core.store.files import file_sha256, read_json, write_json
 from fer_core.store.run import Run
-from fer_core.store.runs import SHIPPED, list_runs
+from fer_core.store.runs import list_runs
 from fer_core.training.begin_retraining import begin_retraining
 from fer_core.training.retraining import RetrainSpec, challenger_config
 

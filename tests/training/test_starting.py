@@ -8,9 +8,10 @@ import pytest
 from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError
+from fer_core.paths import SHIPPED_BEST
 from fer_core.store.artifacts import load_model
 from fer_core.store.promotion import model_in_use
-from fer_core.store.runs import SHIPPED_BEST, create_run
+from fer_core.store.runs import create_run
 from fer_core.training.starting import start_from, starting_model
 
 SMOKE = TrainConfig(network="smoke")

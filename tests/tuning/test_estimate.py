@@ -4,11 +4,11 @@ from datetime import datetime
 
 import pytest
 
+from fer_core.cli.trial import duration_text
 from fer_core.store.files import utc_text
 from fer_core.tuning.entries import SearchState
 from fer_core.tuning.stage import seconds_left
 from fer_core.tuning.state import load_state, summary
-from fer_core.tuning.trial import duration_text
 from fer_core.tuning.trials import Outcome, tell, tell_speed
 from tests.tuning.made_up import BEGIN, confirmation, made_up_search, minutes, plan_of, trial
 

@@ -7,14 +7,13 @@ from typing import NamedTuple
 import cv2
 import pytest
 
+from fer_core.cli import trial as door
 from fer_core.cli.train import parse
-from fer_core.cli.trial import main
 from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.history import read_history
 from fer_core.tuning import stage
-from fer_core.tuning import trial as one_trial
 from fer_core.tuning.entries import Entry, ranked
 from fer_core.tuning.plots import NAMES
 from fer_core.tuning.spec import SearchSpec
@@ -58,8 +57,8 @@ def searched(tmp_path_factory) -> Searched:
         for job, mishap, _ in (job.partition("!") for job in jobs):
             with patch.context() as last:
                 if mishap:
-                    last.setattr(one_trial, "tell", killed)
-                answer = run_here(job.rpartition(".s")[0], "--job", job, paths=paths, main=main)
+                    last.setattr(door, "tell", killed)
+                answer = run_here(job.rpartition(".s")[0], "--job", job, paths=paths, main=door.main)
             assert "Traceback" not in answer.err
             logs[job] = f"{logs.get(job, '')}{answer.out}ended with {answer.code}\n"
     return Searched(paths, logs)
@@ -195,6 +194,6 @@ def test_what_cannot_be_trained_is_said_before_keras_is_loaded(paths, tmp_path):
     environment = {"KERAS_BACKEND": "no such backend"}
     answer = run_script("search-1", "--job", "x", paths=paths, script=TRIAL, environment=environment)
     assert (answer.code, str(tmp_path / "gone") in answer.problem) == (2, True)
-    answer = run_here("search-2", "--job", "x", paths=paths, main=main)
+    answer = run_here("search-2", "--job", "x", paths=paths, main=door.main)
     assert (answer.code, answer.hint) == (2, "Did you mean 'search-1'?")
     assert "There is no search 'search-2'" in answer.problem

@@ -15,9 +15,9 @@ import requests
 from flask import Flask
 from waitress.server import BaseWSGIServer
 
-from fer_core.paths import Paths
+from fer_core.paths import SHIPPED_BEST, Paths
 from fer_core.store.run import Run
-from fer_core.store.runs import SHIPPED_BEST, open_run
+from fer_core.store.runs import open_run
 from fer_core.web.service import Service, service
 from fer_core.web.serving import serving
 from fer_core.web.settings import WebSettings

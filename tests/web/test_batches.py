@@ -2,7 +2,6 @@
 
 import io
 import os
-import resource
 import time
 import zipfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import make_job
 from tests.photographs import photograph
+from tests.store.conftest import largest_file
 from tests.study.test_study import save_video
 from tests.web.conftest import TOKEN, Site, folder_contents, served, web_server
 
@@ -256,15 +256,21 @@ def test_a_full_disk_is_said_and_keeps_what_was_there(site):
     sent = new(site, {"a.mp4": 3_000_000})
     sent.put(0, b"x" * 1_000_000)
     batch = site.service.batches.find(sent.token)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
-    try:
-        with pytest.raises(DiskFullError, match="No room"):
-            site.service.batches.put(batch, 0, 1_000_000, b"x" * 1_000_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with largest_file(1_500_000), pytest.raises(DiskFullError, match="No room"):
+        site.service.batches.put(batch, 0, 1_000_000, b"x" * 1_000_000)
     assert sent.state()["files"][0]["there"] == 1_000_000
     assert sent.put(0, b"x" * 1_000_000, 1_000_000).ok
+
+
+def test_a_disk_that_fills_up_while_a_zip_is_unpacked_is_said_and_nothing_of_that_is_left(site):
+    packed = zipped({"a.png": png(), "b.mp4": os.urandom(1_000_000)})
+    sent = new(site, {"a.zip": len(packed)})
+    sent.put(0, packed)
+    with largest_file(500_000):
+        sent.start()
+        wait_until(lambda: sent.state()["status"] == "failed")
+    assert "No room" in sent.page().text
+    assert not [path for path in sent.folder.iterdir() if path.name in (".source", "source")]
 
 
 def test_an_upload_in_which_nothing_can_be_read_says_so(site):

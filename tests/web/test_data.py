@@ -11,7 +11,7 @@ import requests
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.data.sample import draw_face
-from fer_core.evaluation.suspicious import SuspiciousLabel, audit_folder, save_suspicious
+from fer_core.evaluation.audit_report import SuspiciousLabel, audit_folder, save_suspicious
 from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.web.conftest import TOKEN, Site, Visit, folder_contents, served

@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from fer_core.errors import ConfigError
-from fer_core.store.runs import SHIPPED_BEST
+from fer_core.paths import SHIPPED_BEST
 from fer_core.web import assets
 from fer_core.web.settings import WebSettings
 from fer_core.web.site import export

@@ -2,8 +2,8 @@
 
 import pytest
 
+from fer_core.paths import SHIPPED
 from fer_core.store.files import file_sha256
-from fer_core.store.runs import SHIPPED
 from fer_core.store.runtimes import ONNXModel
 from fer_core.web import exports
 from tests.conftest import paths_in

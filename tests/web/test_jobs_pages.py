@@ -15,7 +15,7 @@ from fer_core.job.job import open_ids, open_job
 from fer_core.recipes import RECIPES, starting_config
 from fer_core.store.files import write_json
 from fer_core.store.runs import create_run
-from fer_core.study.parts import Part
+from fer_core.study.settings import Part
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.spec import space_of
 from fer_core.web.forms import FORMS, arguments_of, job_form

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from fer_core.paths import SHIPPED_BEST, shipped_models
 from fer_core.store.run import save_notes
-from fer_core.store.runs import SHIPPED_BEST, open_run, shipped_models
+from fer_core.store.runs import open_run
 from tests.conftest import paths_in
 from tests.web.conftest import Visit, served
 

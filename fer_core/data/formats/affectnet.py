@@ -11,8 +11,7 @@ import numpy as np
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_in
-from fer_core.data.tables import first_rows, table_rows
-from fer_core.data.tree import FaceBox, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree, first_rows, table_rows
 from fer_core.labels import NUMBERS, normalized
 
 _LABELS = NUMBERS["affectnet"]

@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.report import missing_pictures
-from fer_core.data.tables import matching, table_rows
-from fer_core.data.tree import FaceBox, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree, matching, table_rows
 from fer_core.labels import NUMBERS
 
 _LINE = re.compile(r"\S.*\.\w+(\s+-?\d+){5}\s+-?[\d.]+\s+[0-6]")

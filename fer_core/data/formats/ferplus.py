@@ -8,8 +8,7 @@ from pathlib import PurePosixPath
 
 from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.report import missing_pictures
-from fer_core.data.tables import first_rows, table_rows
-from fer_core.data.tree import FaceBox, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree, first_rows, table_rows
 from fer_core.data.votes import COLUMNS, Votes, is_named_by_row, is_votes_header, read_votes
 
 _FORMAT = "FER+"

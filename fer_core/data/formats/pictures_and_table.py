@@ -14,8 +14,7 @@ from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import is_picture, split_in, split_of
 from fer_core.data.formats import class_folders
 from fer_core.data.report import listed, missing_pictures
-from fer_core.data.tables import first_rows, table_rows
-from fer_core.data.tree import FaceBox, Found, Placed, Tree
+from fer_core.data.tree import FaceBox, Found, Placed, Tree, first_rows, table_rows
 from fer_core.errors import DatasetError
 from fer_core.labels import EMOTIONS, canonical, is_emotion, normalized, words_of
 

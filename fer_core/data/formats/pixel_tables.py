@@ -10,8 +10,7 @@ from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.fer2013 import columns_of
 from fer_core.data.folder_names import is_fer2013_csv, split_in, split_of
 from fer_core.data.report import listed
-from fer_core.data.tables import first_rows
-from fer_core.data.tree import Found, Tree
+from fer_core.data.tree import Found, Tree, first_rows
 from fer_core.errors import DatasetError
 from fer_core.labels import is_emotion
 

@@ -11,8 +11,7 @@ from fer_core.data.contents import ALL_IMAGES
 from fer_core.data.folder_names import split_of
 from fer_core.data.formats import class_folders, pictures_and_table
 from fer_core.data.report import missing_pictures
-from fer_core.data.tables import matching, table_rows
-from fer_core.data.tree import Found, Placed, Tree
+from fer_core.data.tree import Found, Placed, Tree, matching, table_rows
 from fer_core.labels import NUMBERS
 
 _LINE = re.compile(r"(train|test|val|valid)_\d+(_aligned)?\.\w+[\s,;]+[1-7]")

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from fer_core.labels import FER2013_LABELS
-from fer_core.store.foreign import save_labels
+from fer_core.store.artifacts import save_labels
 from fer_core.store.run import save_notes
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_job, make_run, make_search, write_epochs

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from fer_core.labels import FER2013_LABELS
+from fer_core.paths import shipped_models
 from fer_core.store.model_files import find_model
-from fer_core.store.runs import shipped_models
 from tests.jobs.parts import make_run, write_epochs
 from tests.shipped import EPOCHS, SCORES, VALIDATION_ACCURACY
 from tests.web.browser.conftest import visitor, watched

@@ -4,16 +4,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_core.errors import printable
-from fer_core.evaluation.calibration import RIGHT
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fer_core.cli.command_line import add_row, plain_table
+from fer_core.cli.command_line import say_wrapped as say
+from fer_core.evaluation.analysis import Analysis, sure_sentence
 from fer_core.evaluation.metrics import Evaluation, difference_interval, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
-    from rich.table import Table
-
-    from fer_core.evaluation.analysis import Analysis
 
 SMALL_GAP_POINTS = 3.0
 LARGE_GAP_POINTS = 10.0
@@ -27,7 +28,7 @@ _LONGEST_LABEL = 14
 
 
 def print_evaluation(
-    console: "Console",
+    console: Console,
     evaluation: Evaluation,
     *,
     images: tuple[int, int],
@@ -49,7 +50,7 @@ def print_evaluation(
 
 
 def print_scores(
-    console: "Console",
+    console: Console,
     evaluation: Evaluation,
     *,
     average_precision: Mapping[str, float | None] | None = None,
@@ -78,7 +79,7 @@ def print_scores(
     say(console, f"Not measured, as there is no image of it: {missing}." if missing else "")
 
 
-def print_analysis(console: "Console", analysis: "Analysis", *, folder: Path | None = None) -> None:
+def print_analysis(console: Console, analysis: Analysis, *, folder: Path | None = None) -> None:
     """Prints scores, confusion, the most confused pairs, calibration and the surest mistakes.
 
     Args:
@@ -101,7 +102,7 @@ def print_analysis(console: "Console", analysis: "Analysis", *, folder: Path | N
         say(console, f"\nKept with its figures in {folder}")
 
 
-def print_robustness(console: "Console", table: "pd.DataFrame") -> None:
+def print_robustness(console: Console, table: "pd.DataFrame") -> None:
     """Prints what `robustness` gave: accuracy and points lost under each change of the test images."""
     from fer_core.evaluation.robustness import COUNTED, mean_loss
 
@@ -145,33 +146,6 @@ def _gap_in_words(gap: float, low: float, high: float) -> str:
     return f"{measured}, no overfitting to speak of."
 
 
-def say(console: "Console", text: str, *, style: str | None = None) -> None:
-    """Prints a sentence, control characters written out, wrapped at the terminal's width; nothing where it is empty."""
-    if text:
-        console.print(printable(text), style=style, markup=False, highlight=False, emoji=False)
-
-
-def plain_table(*headers: str, **options: object) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    has_header = any(headers)
-    table = Table(
-        box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=has_header, header_style="bold", **options
-    )
-    table.add_column(Text(headers[0]), overflow="fold")
-    for header in headers[1:]:
-        table.add_column(Text(header), justify="right", no_wrap=True)
-    return table
-
-
-def add_row(table: "Table", label: str, *cells: str, **options: object) -> None:
-    """Adds a row whose label is from elsewhere: no markup."""
-    from rich.text import Text
-
-    table.add_row(Text(label), *cells, **options)
-
-
 def _copies_sentence(evaluation: Evaluation) -> str:
     part = evaluation.without_training_copies
     if part is None:
@@ -186,7 +160,7 @@ def _copies_sentence(evaluation: Evaluation) -> str:
     )
 
 
-def _class_table(evaluation: Evaluation, average_precision: Mapping[str, float | None] | None) -> "Table":
+def _class_table(evaluation: Evaluation, average_precision: Mapping[str, float | None] | None) -> Table:
     averages = [evaluation.precision, evaluation.recall, evaluation.macro_f1]
     rows = {
         label: [score.precision, score.recall, score.f1] if score.images else [None, None, None]
@@ -209,7 +183,7 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
-def _print_confusion(console: "Console", evaluation: Evaluation) -> None:
+def _print_confusion(console: Console, evaluation: Evaluation) -> None:
     say(console, "\nConfusion: rows are the true class, columns the prediction", style="bold")
     first = min(_LONGEST_LABEL, max(map(len, evaluation.labels)))
     room = (console.width - first) // len(evaluation.labels) - _GAP
@@ -221,7 +195,7 @@ def _print_confusion(console: "Console", evaluation: Evaluation) -> None:
     console.print(_matrix(evaluation, "percent", room, lambda images, row: f"{100 * images / max(row, 1):.1f}"))
 
 
-def _matrix(evaluation: Evaluation, what: str, room: int, cell: Callable[[int, int], str]) -> "Table":
+def _matrix(evaluation: Evaluation, what: str, room: int, cell: Callable[[int, int], str]) -> Table:
     table = plain_table(what, *(_cut(label, room) for label in evaluation.labels))
     for number, (label, row) in enumerate(zip(evaluation.labels, evaluation.confusion, strict=True)):
         cells = [cell(images, sum(row)) for images in row]
@@ -230,7 +204,7 @@ def _matrix(evaluation: Evaluation, what: str, room: int, cell: Callable[[int, i
     return table
 
 
-def _print_calibration(console: "Console", analysis: "Analysis") -> None:
+def _print_calibration(console: Console, analysis: Analysis) -> None:
     say(console, "\nCalibration: how far the confidence can be believed", style="bold")
     table = plain_table("", "as the model says", f"temperature {analysis.temperature:.2f}")
     both = (analysis.before, analysis.after)
@@ -240,24 +214,7 @@ def _print_calibration(console: "Console", analysis: "Analysis") -> None:
     say(console, f"{analysis.temperature_from} The error is over {len(analysis.before.bins)} equally wide bins.")
 
 
-def sure_sentence(analysis: "Analysis") -> str:
-    """Returns how many of the images can be answered so that 85 % of the answers are right, with its interval."""
-    if not analysis.answered:
-        return ""
-    row = analysis.mostly_right
-    if row is None:
-        return f"At no confidence are {RIGHT:.0%} of the answers right."
-    images = analysis.evaluation.images
-    low, high = wilson_interval(round(row.coverage * images), images)
-    return (
-        f"{RIGHT:.0%} of the answers are right where the confidence is at least {row.threshold:.0%}: that is "
-        f"{row.coverage:.1%} of the images ({low:.1%} to {high:.1%})."
-    )
-
-
-def _print_wrong(console: "Console", analysis: "Analysis") -> None:
-    from rich.text import Text
-
+def _print_wrong(console: Console, analysis: Analysis) -> None:
     if not analysis.confidently_wrong:
         return
     say(console, "\nConfidently wrong", style="bold")
