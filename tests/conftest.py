@@ -23,11 +23,11 @@ from fer_core.store.runs import list_runs, open_run
 
 PROJECT = Path(__file__).parents[1]
 LONGEST = (
-    *("jobs/test_cluster.py", "training/test_jax.py", "jobs/test_up.py", "training/test_never_lost.py"),
-    *("jobs/test_celery.py", "cli/test_retrain.py", "web/browser/test_accessibility.py", "tuning/test_trial.py"),
-    *("jobs/test_compose.py", "web/browser/test_live.py", "cli/test_commands.py", "web/browser/test_upload.py"),
-    *("cli/test_exporting.py", "web/browser/test_device.py", "study/test_study.py", "web/browser/test_site.py"),
-    *("cli/test_detector.py", "store/test_model_files.py"),
+    *("jobs/test_cluster.py", "training/test_jax.py", "jobs/test_celery.py", "web/browser/test_accessibility.py"),
+    *("jobs/test_up.py", "training/test_never_lost.py", "store/test_model_files.py", "web/browser/test_batches.py"),
+    *("jobs/test_compose.py", "web/browser/test_live.py", "training/test_finish.py", "web/browser/test_upload.py"),
+    *("jobs/test_read.py", "web/browser/test_device.py", "study/test_study.py", "web/browser/test_site.py"),
+    *("cli/test_detector.py", "tuning/test_trial.py", "training/test_train.py"),
 )
 """The files that take longest: those that mostly wait beside those that compute."""
 Once = Callable[[str, Callable[[Path], None]], Path]

@@ -76,9 +76,9 @@ for path in sys.argv[1:]:
         print(error)
 print(sorted({"keras", "tensorflow", "jax"} & set(sys.modules)))
 """
-    answer = python(code, *(model_zoo / (name + suffix) for name in KERAS_RUNS for suffix in SUFFIXES))
+    answer = python(code, *(model_zoo / (KERAS_RUNS[0] + suffix) for suffix in SUFFIXES))
     *refusals, loaded = answer.stdout.splitlines()
-    assert (len(refusals), loaded) == (2 * len(KERAS_RUNS), "[]")
+    assert (len(refusals), loaded) == (len(SUFFIXES), "[]")
 
 
 @pytest.mark.parametrize(
