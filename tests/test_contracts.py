@@ -12,6 +12,8 @@ from fer_core import networks
 from fer_core.config import Searchable, Settings, TrainConfig
 from fer_core.labels import COLOURS, SPARE_COLOURS, colour
 from fer_core.recipes import RECIPES, recipe_config
+from fer_core.store.architecture import ModelMetadata
+from fer_core.store.inspection import inspect_model
 
 LABELS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 EVERY_RECIPE = pytest.mark.parametrize("name", RECIPES)
@@ -49,10 +51,11 @@ def test_a_network_gives_probabilities_of_raw_pixels_which_it_scales_itself(netw
     assert any(isinstance(layer, scaling) for layer in first), [type(layer).__name__ for layer in first]
 
 
-def test_a_saved_network_is_opened_by_plain_keras_and_gives_the_same(network, pixels, tmp_path):
+def test_a_saved_network_passes_and_is_opened_by_plain_keras_and_gives_the_same(network, pixels, tmp_path):
     import keras
 
     network.save(tmp_path / "model.h5")
+    assert inspect_model(tmp_path / "model.h5") == ModelMetadata(network.input_shape[1:], 7, True)
     again = keras.models.load_model(tmp_path / "model.h5")
     np.testing.assert_array_equal(again(pixels), network(pixels))
 
