@@ -1,10 +1,11 @@
 """What all tests share: the real data, and one trained model for everybody who needs one."""
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +23,26 @@ from fer_core.store.runs import list_runs, open_run
 
 PROJECT = Path(__file__).parents[1]
 LONGEST = (
-    *("jobs/test_cluster.py", "training/test_jax.py", "jobs/test_up.py", "training/test_never_lost.py"),
-    *("jobs/test_celery.py", "cli/test_retrain.py", "web/browser/test_accessibility.py", "tuning/test_trial.py"),
-    *("jobs/test_compose.py", "web/browser/test_live.py", "cli/test_commands.py", "web/browser/test_upload.py"),
-    *("cli/test_exporting.py", "web/browser/test_device.py", "study/test_study.py", "web/browser/test_site.py"),
-    *("cli/test_detector.py", "store/test_model_files.py"),
+    *("jobs/test_cluster.py", "training/test_jax.py", "jobs/test_celery.py", "web/browser/test_accessibility.py"),
+    *("jobs/test_up.py", "training/test_never_lost.py", "store/test_model_files.py", "web/browser/test_batches.py"),
+    *("jobs/test_compose.py", "web/browser/test_live.py", "training/test_finish.py", "web/browser/test_upload.py"),
+    *("jobs/test_read.py", "web/browser/test_device.py", "study/test_study.py", "web/browser/test_site.py"),
+    *("cli/test_detector.py", "tuning/test_trial.py", "training/test_train.py"),
 )
 """The files that take longest: those that mostly wait beside those that compute."""
 Once = Callable[[str, Callable[[Path], None]], Path]
+os.environ["PYTHONPATH"] = os.pathsep.join((str(PROJECT), str(PROJECT / "tests" / "without_jax")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Does not have Python look for garbage again and again among all that is imported."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -110,6 +123,12 @@ def trained_run(once, session_paths, small_config) -> Run:
     return run
 
 
+@pytest.fixture(scope="session")
+def training_output(once, trained_run) -> str:
+    """What the training of the shared run printed."""
+    return (once("trained_run", _train) / "output.txt").read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def in_use(trained_run, session_paths, paths) -> Run:
     """A copy of the shared run that a test may change, in use in places of its own."""
@@ -124,7 +143,9 @@ def _train(folder: Path) -> None:
     folders = ["--models-dir", str(paths.models), "--history-dir", str(paths.history)]
     environment = os.environ | {"FER_CACHE_DIR": str(paths.cache)}
     command = [sys.executable, "train_emotion_model.py", *flags, *folders]
-    subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=200)
+    child = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=200)
+    assert (child.returncode, child.stderr) == (0, "")
+    (folder / "output.txt").write_text(child.stdout, encoding="utf-8")
     (run,) = list_runs(paths)
     # By itself it does not take the place of the project's own model, which was trained on photographs.
     promote(paths, run, shipped=folder / "nothing_shipped")
@@ -137,7 +158,7 @@ def model_zoo(once) -> Path:
 
 
 def _make_zoo(folder: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "KERAS_BACKEND": "tensorflow"}
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
     command = [sys.executable, PROJECT / "tests" / "store" / "model_zoo.py", folder]
     subprocess.run(command, env=environment, capture_output=True, timeout=200, check=True)
 

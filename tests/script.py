@@ -1,10 +1,16 @@
 """The scripts as users start them: in a process of their own, their output in a file."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
+import pytest
+
+from fer_core.cli import ended, train
 from fer_core.paths import Paths
 from tests.conftest import PROJECT
 
@@ -42,6 +48,18 @@ def run_script(
     """Runs the script, or other Python code, with these arguments and places, and returns what it said."""
     folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
     return _run((*script, *map(str, arguments), *folders), paths, environment or {})
+
+
+def run_here(*arguments: object, paths: Paths, main: Callable[[list[str]], None] = train.main) -> Answer:
+    """Runs the training script, or another `main`, here, where Keras is loaded: that takes a process five seconds."""
+    folders = ("--models-dir", paths.models, "--history-dir", paths.history)
+    output, errors = io.StringIO(), paths.models.parent / "errors.txt"
+    with pytest.MonkeyPatch.context() as patch, errors.open("w", encoding="utf-8") as file:
+        patch.setenv("FER_CACHE_DIR", str(paths.cache))
+        patch.setenv("KERAS_BACKEND", "tensorflow")
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(file):
+            code = ended(main, [*map(str, (*arguments, *folders))])
+    return Answer(code, output.getvalue(), errors.read_text(encoding="utf-8"))
 
 
 def run_detector(*arguments: object, paths: Paths, environment: dict[str, str] | None = None) -> Answer:

@@ -163,7 +163,7 @@ def loaded_by(*command: str, tmp_path: Path) -> list[str]:
     began = time.perf_counter()
     child = subprocess.run(
         [sys.executable, "-c", LIST_MODULES, *command],
-        env=os.environ | folders | {"PYTHONPATH": str(PROJECT)},
+        env=os.environ | folders,
         capture_output=True,
         text=True,
         timeout=60,

@@ -3,11 +3,9 @@
 import contextlib
 import io
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -154,9 +152,9 @@ def test_each_celery_call_each_command_for_the_web_page_and_each_selection_of_te
     for command in pages:
         assert web_settings.parse(shlex.split(command, comments=True)[3:])
     for command in selections:
-        flags = shlex.split(command)[3:]
-        bare = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        subprocess.run([sys.executable, "-m", "pytest", *flags, "--collect-only"], cwd=PROJECT, env=bare, check=True)
+        path, *words = shlex.split(command)[3:]
+        assert (PROJECT / path).exists() and words[::2] in ([], ["-k"])
+        assert not words or re.search(rf"^def test_\w*{words[1]}", (PROJECT / path).read_text(), re.MULTILINE)
 
 
 def test_each_flag_in_the_documents_exists(flags):

@@ -87,7 +87,7 @@ def faces(tmp_path) -> Path:
 @pytest.fixture
 def begun_run(paths, faces) -> Run:
     """A run on the faces that was interrupted before its first epoch."""
-    settings = {"data": str(faces), "epochs": 3, "threads": 1}
+    settings = {"data": str(faces), "epochs": 3}
     config = recipe_config("smoke").model_copy(update=settings)
     run = create_run(paths, config, recipe="smoke", history_header=HISTORY_HEADER)
     record_data(run, load_dataset(config, paths, side=48))

@@ -17,8 +17,6 @@ from fer_core.store.run import save_notes
 from fer_core.store.runs import list_runs
 from fer_core.training.history import HISTORY_COLUMNS
 from tests.cli.conftest import EMOTIONS, save_faces
-from tests.conftest import paths_in
-from tests.script import run_script
 
 PLOTS = ("training_accuracy", "training_loss", "training_precision", "training_recall", "confusion_matrix")
 
@@ -30,35 +28,24 @@ def archive(tmp_path_factory):
     return shutil.make_archive(str(folder / "archive"), "zip", save_faces(folder / "faces", train=20, test=10))
 
 
-@pytest.fixture(scope="module")
-def training(archive, tmp_path_factory):
-    """Trains from the zip, once for all tests here; returns places and answer."""
-    paths = paths_in(tmp_path_factory.mktemp("training"))
-    settings = ("--recipe=smoke", "--batch-size=8", "--epochs=2", "--threads=1", "--class-weights=happy=2")
-    return paths, run_script("--data", archive, *settings, paths=paths)
+def test_a_training_says_what_was_found_and_what_comes_next_in_plain_lines_and_not_many(trained_run, training_output):
+    assert trained_run.state.status == "SUCCEEDED"
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f]", training_output) == []
+    assert len(training_output.splitlines()) < 80
+    assert len(re.findall(r"^epoch   [123]  loss", training_output, re.MULTILINE)) == 3
+    for line in (r"accuracy +\d+\.\d%  95% interval \d", r"macro F1 +\d+\.\d%  95% interval \d"):
+        assert re.search(f"^{line}", training_output, re.MULTILINE)
+    assert re.search(r"Chosen on validation \(\d\d images\): the epoch, by val_accuracy", training_output)
+    for emotion in trained_run.manifest.labels:
+        assert re.search(rf"^ *{emotion} .*\d", training_output, re.MULTILINE)
+    for name in ("model.h5", "labels.json", "plots", "evaluation.json"):
+        assert f"{trained_run.id}/{name}" in training_output
+    assert trained_run.history_csv.name in training_output
+    assert "--history" in training_output.splitlines()[-1]
 
 
-def test_a_training_says_what_was_found_and_what_comes_next_in_plain_lines_and_not_many(training):
-    paths, answer = training
-    assert (answer.code, answer.err) == (0, "")
-    (run,) = list_runs(paths)
-    assert run.state.status == "SUCCEEDED"
-    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f]", answer.out) == []
-    assert len(answer.out.splitlines()) < 80
-    assert len(re.findall(r"^epoch   [12]  loss", answer.out, re.MULTILINE)) == 2
-    assert re.search(r"^accuracy +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
-    assert re.search(r"^macro F1 +\d+\.\d%  95% interval \d", answer.out, re.MULTILINE)
-    assert "Chosen on validation (6 images): the epoch, by val_accuracy" in answer.out
-    for emotion in EMOTIONS:
-        assert re.search(rf"^ *{emotion} .*\d", answer.out, re.MULTILINE)
-    for path in (run.model_h5, run.labels_json, run.history_csv, run.plots, run.evaluation_json):
-        assert str(path) in answer.out
-    assert "--history" in answer.out.splitlines()[-1]
-
-
-def test_the_run_leaves_all_its_files_and_is_in_use_under_its_classic_names(training, archive):
-    paths, _ = training
-    (run,) = list_runs(paths)
+def test_the_run_leaves_all_its_files_and_is_in_use_under_its_classic_names(in_use, paths):
+    run = in_use
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
     assert names == {
         *("manifest.json", "state.json", "model.h5", "model.tflite", "model.json", "labels.json", "metrics.jsonl"),
@@ -66,37 +53,30 @@ def test_the_run_leaves_all_its_files_and_is_in_use_under_its_classic_names(trai
     }
     for name in (*PLOTS, "class_distribution"):
         assert cv2.imread(str(run.plots / f"{name}.png")) is not None
-    assert read_labels(run.labels_json) == EMOTIONS
     manifest = run.manifest
+    assert read_labels(run.labels_json) == manifest.labels
     assert manifest.litert.sha256 == file_sha256(run.model_tflite)
     assert read_h5_manifest(run.model_h5).run_id == run.id
     (path,) = paths.history.iterdir()
     assert re.fullmatch(r"training_history_\d{8}_\d{6}\.csv", path.name)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert ([row["epoch"] for row in rows], tuple(rows[0])) == (["1", "2"], HISTORY_COLUMNS)
+    assert ([row["epoch"] for row in rows], tuple(rows[0])) == (["1", "2", "3"], HISTORY_COLUMNS)
     assert all(value for row in rows for value in row.values())
-    # The data is found from anywhere.
-    assert (manifest.config.data, manifest.config.class_weights) == (archive, "happy=2")
     assert current(paths).run == run.id
     assert model_copy(paths).read_bytes() == run.model_h5.read_bytes()
-    assert json.loads(labels_copy(paths).read_text()) == dict(zip("012", EMOTIONS, strict=True))
+    assert json.loads(labels_copy(paths).read_text()) == dict(zip("0123456", manifest.labels, strict=True))
 
 
-def test_the_history_lists_our_runs_and_those_of_other_programs_and_draws_them(training, door, tmp_path):
-    trained, _ = training
-    paths = paths_in(tmp_path)
-    for folder in ("models", "history"):
-        shutil.copytree(getattr(trained, folder), getattr(paths, folder))
+def test_the_history_lists_our_runs_and_those_of_other_programs_and_draws_them(in_use, paths, door):
     classic = paths.history / "training_history_20240229_101500.csv"
     classic.write_text("epoch,acc,loss,val_acc,val_loss\n0,0.40,1.6,0.35,1.7\n1,0.55,1.2,0.50,1.3\n")
     (paths.history / "notes.csv").write_text("name,colour\na,b\n")
-    answer = door("--history", paths=paths)
-    (run,) = list_runs(paths)
-    save_notes(run, name="the first one", tags=(), notes="", archived=False)
-    assert re.search(rf"the first one +2 .*{run.id}", door("--history", paths=paths).out)
+    answer = door("--history")
+    save_notes(in_use, name="the first one", tags=(), notes="", archived=False)
+    assert re.search(rf"the first one +3 .*{in_use.id}", door("--history").out)
     assert (answer.code, answer.err) == (0, "")
-    assert re.search(rf"smoke +2 .*{run.manifest.scores['accuracy']:.1%} +{run.id}", answer.out)
+    assert re.search(rf"smoke +3 .*{in_use.manifest.scores['accuracy']:.1%} +{in_use.id}", answer.out)
     assert re.search(r"2024-02-29 10:15 +– +2 +50\.0% \( 2\) +50\.0% +– +training_history_20240229", answer.out)
     assert "Left out: " in answer.out and "notes.csv" in answer.out
     assert cv2.imread(str(paths.history / "overview.png")) is not None

@@ -93,10 +93,10 @@ def pictures_in(folder: Path, media: Path, *names: str) -> Path:
     return pictures
 
 
-def test_a_folder_gives_a_json_line_for_each_picture_and_names_the_bad_one(media, folder, read):
+def test_a_folder_gives_a_json_line_for_each_picture_and_names_the_bad_one(media, folder, read_here):
     pictures = pictures_in(folder, media, "photo_happy.jpg", "multi_face.jpg", "mountain.jpg")
     (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    answer = read(pictures, "--json")
+    answer = read_here(pictures, "--json")
     assert answer.code == 0
     found = {line["name"]: len(line["faces"]) for line in map(json.loads, answer.out.splitlines())}
     assert found == {"mountain.jpg": 0, "multi_face.jpg": 5, "photo_happy.jpg": 1}
@@ -243,14 +243,16 @@ def test_an_analysis_that_fails_is_told_and_the_camera_follows(detector, in_use)
     assert (given.code, given.problem) == (2, "Error: There is no missing.zip.")
 
 
-def test_explain_of_a_folder_draws_maps_and_grad_cam_for_each_face_and_names_what_has_none(media, folder, paths, yunet):
+def test_explain_of_a_folder_draws_maps_and_grad_cam_for_each_face_and_names_what_has_none(
+    media, folder, detector, yunet
+):
     pictures, kept = folder / "pictures", folder / "kept"
     pictures.mkdir()
     happy, mountain = ((media / name).read_bytes() for name in ("photo_happy.jpg", "mountain.jpg"))
     for name, content in (("a.jpg", happy), ("a.jpeg", happy), ("b.jpg", mountain), ("c.jpg", happy[:300])):
         (pictures / name).write_bytes(content)
     flags = ("--explain", pictures, "--emotion", "sad", "--folder", kept, "--model", "tiny")
-    answer = run_detector(*flags, paths=paths, environment=yunet)
+    answer = detector(*flags, **yunet)
     assert (answer.code, answer.err) == (0, "")
     assert sorted(path.name for path in kept.iterdir()) == ["a.png", "a_2.png"]
     assert cv2.imread(str(kept / "a.png")).shape[0] > 500

@@ -17,7 +17,7 @@ from fer_core.store.files import file_sha256
 from fer_core.store.model_files import export_folder, find_model
 from fer_core.store.runtimes import LiteRTModel, ONNXModel
 from tests.conftest import PROJECT
-from tests.script import run_detector, run_script
+from tests.script import run_detector, run_here
 
 for needed in ("onnx", "onnxruntime", "tf2onnx"):
     pytest.importorskip(needed)
@@ -27,7 +27,7 @@ FACES = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1), dtype=np.uint8
 @pytest.fixture(scope="module")
 def exported(trained_run, session_paths):
     """The shared run in all four forms: what was printed, and where they are."""
-    answer = run_script("--export", trained_run.id, paths=session_paths)
+    answer = run_here("--export", trained_run.id, paths=session_paths)
     assert answer.code == 0, answer.err
     return answer, export_folder(find_model(trained_run.id, session_paths), session_paths)
 

@@ -13,7 +13,7 @@ from fer_core.training.progress import read_progress
 from fer_core.training.starting import with_fixed_models
 from fer_core.training.train import record_data, training_data
 from tests.cli.conftest import EMOTIONS, everything_in
-from tests.script import run_script
+from tests.script import run_here
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_a_run_with_a_broken_manifest_is_refused(door, begun_run):
         _ = begun_run.manifest
 
 
-def test_epochs_grow_and_the_run_goes_on_after_its_last_one(begun_run, paths):
-    answer = run_script("--resume", "latest", "--epochs", "4", paths=paths)
-    assert (answer.code, answer.err) == (0, "")
+def test_epochs_grow_and_the_run_goes_on_after_its_last_one_and_is_put_into_use(begun_run, paths):
+    answer = run_here("--resume", "latest", "--epochs", "4", paths=paths)
+    assert (answer.code, current(paths).run) == (0, begun_run.id), answer.err
     state = begun_run.state
     assert (state.status, state.epoch, state.epochs) == ("SUCCEEDED", 4, 4)
     assert begun_run.manifest.config.epochs == 4

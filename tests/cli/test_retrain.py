@@ -1,47 +1,33 @@
-"""`python -m fer_core.cli.retrain`: the whole retraining as a job starts it, each in processes of its own."""
+"""`python -m fer_core.cli.retrain`: the whole retraining as a job starts it; it is judged in a process of its own."""
 
 import json
-import signal
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
-from fer_core.cli import ended
 from fer_core.cli.retrain import main
 from fer_core.evaluation.metrics import Evaluation
-from fer_core.paths import Paths
 from fer_core.store.files import read_json
 from fer_core.store.promotion import current
 from fer_core.store.runs import list_runs, open_run
 from fer_core.training.deciding import Decision
 from tests.cli.conftest import save_noise
-from tests.conftest import PROJECT
-from tests.script import Answer, clean_environment
-
-DOOR = ("-m", "fer_core.cli.retrain")
+from tests.script import run_here, run_script
+from tests.training.parts import killed
 
 
-def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(in_use, paths):
+def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(in_use, paths, retrain, capfd):
     for number in range(3):
         save_noise(paths.inbox / "happy" / f"{number}.png", 900 + number)
-    command = _command("promoted", paths, epochs=10, learning_rate=0.003)
-    environment = clean_environment(paths, {"FER_INBOX": str(paths.inbox), "PYTHONPATH": str(PROJECT)})
-    with subprocess.Popen(
-        command, env=environment, cwd=paths.models.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as child:
-        for line in child.stdout:
-            if line.startswith("epoch   2"):
-                child.send_signal(signal.SIGKILL)
-                break
+    arguments = _spec("promoted", epochs=10, learning_rate=0.003)
+    with killed(epoch=2):
+        retrain(*arguments)
     run = open_run(paths, "promoted")
     assert run.state.status == "RUNNING"
-    child = subprocess.run(
-        command, env=environment, cwd=paths.models.parent, capture_output=True, text=True, timeout=200
-    )
-    assert (child.returncode, child.stderr) == (0, "")
-    assert "Goes on after epoch" in child.stdout
-    assert child.stdout.splitlines()[-1] == "Run promoted is put into use."
+    answer = retrain(*arguments)
+    assert answer.code == 0, answer.err
+    assert "Goes on after epoch" in answer.out
+    assert capfd.readouterr().out.splitlines()[-1] == "Run promoted is put into use."  # which the other process says
     assert (current(paths).run, current(paths).previous) == ("promoted", (in_use.id,))
     decision = Decision.model_validate(read_json(run.folder / "promotion.json", "decision"))
     assert decision.figures["macro_f1"]["interval"][0] > 0
@@ -51,20 +37,16 @@ def test_a_killed_retraining_goes_on_is_judged_in_a_fresh_process_and_promoted(i
 
 
 @pytest.fixture
-def retrain(paths, monkeypatch, capsys):
+def retrain(paths, monkeypatch):
     """A function that does so in this process, and returns exit code, output and errors."""
-    for name, folder in (("FER_INBOX", paths.inbox), ("FER_CACHE_DIR", paths.cache)):
-        monkeypatch.setenv(name, str(folder))
-
-    def run(*arguments: str) -> Answer:
-        folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
-        return Answer(ended(main, [*arguments, *folders]), *capsys.readouterr())
-
-    return run
+    monkeypatch.setenv("FER_INBOX", str(paths.inbox))
+    return partial(run_here, paths=paths, main=main)
 
 
-def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use, paths, retrain):
-    answer = retrain("--spec", json.dumps({"min_new_images": 50, "queue": "gpu"}), "--run", "none")
+def test_with_too_few_new_images_the_process_ends_well_and_makes_nothing(in_use, paths):
+    spec = json.dumps({"min_new_images": 50, "queue": "gpu"})
+    script, environment = ("-m", "fer_core.cli.retrain"), {"FER_INBOX": str(paths.inbox)}
+    answer = run_script("--spec", spec, "--run", "none", paths=paths, script=script, environment=environment)
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1] == "Nothing is trained: 0 new images, and a retraining waits for 50."
     assert [run.id for run in list_runs(paths)] == [in_use.id]
@@ -89,8 +71,3 @@ def _spec(run: str, **settings: object) -> tuple[str, ...]:
     # On 84 test images calibration is a matter of chance.
     spec = {"settings": settings, "max_calibration_loss": 1}
     return ("--job", f"job-{run}", "--spec", json.dumps(spec), "--run", run)
-
-
-def _command(run: str, paths: Paths, **settings: object) -> list[str]:
-    folders = ("--models-dir", str(paths.models), "--history-dir", str(paths.history))
-    return [sys.executable, *DOOR, *_spec(run, **settings), *folders]

@@ -155,7 +155,7 @@ with zipfile.ZipFile(data + "/fer2013.zip") as file:
     every = [name for name in file.namelist() if name.startswith("test/") and name.endswith(".jpg")]
     for folder in folders:
         wrong = [one["name"] for one in json.load(open(folder + "/evaluation.json"))["analysis"]["confidently_wrong"]]
-        names = wrong + every[::7]
+        names = wrong + every[::14]
         faces = np.stack([cv2.imdecode(np.frombuffer(file.read(name), np.uint8), 0) for name in names])[..., None]
         labels = list(json.load(open(folder + "/labels.json")).values())
         found = keras.models.load_model(folder + "/model.h5").predict(faces, batch_size=256, verbose=0)
@@ -166,7 +166,7 @@ with zipfile.ZipFile(data + "/fer2013.zip") as file:
 
 
 def test_models_that_come_with_the_project_open_with_keras_alone_and_answer_as_they_say(test_data):
-    """Their surest mistakes, to the last digits, and how often they are right in every seventh image."""
+    """Their surest mistakes, to the last digits, and how often they are right in every fourteenth image."""
     folders = shipped_models()
     command = [sys.executable, "-c", READ_WITH_KERAS_ALONE, test_data, *folders]
     answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, check=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import Dataset, Split, load_dataset
@@ -79,7 +78,7 @@ def all_texts(figure) -> list[str]:
 
 
 def nothing_is_cut_off(figure) -> bool:
-    FigureCanvasAgg(figure).draw()
+    figure.draw_without_rendering()
     box, page = figure.get_tightbbox(), figure.bbox_inches
     return box.x0 >= -0.01 and box.y0 >= -0.01 and box.x1 <= page.width + 0.01 and box.y1 <= page.height + 0.01
 

@@ -206,7 +206,7 @@ import sys, keras, numpy as np
 from fer_core.evaluation.explain import default_layer, grad_cam, map_layers
 model = keras.models.load_model(sys.argv[1], compile=False)
 assert "tensorflow" not in sys.modules
-layers = [default_layer(model), *(layer.name for layer in map_layers(model)[:2])]
+layers = [default_layer(model), map_layers(model)[0].name]
 np.savez(sys.argv[3], *(grad_cam(model, layer, np.load(sys.argv[2]), 1) for layer in layers))
 """
 
@@ -226,7 +226,8 @@ def test_a_network_whose_kernels_gradients_would_damage_memory_is_explained_alik
     model.save(paths[0])
     np.save(paths[1], picture)
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # it compiles for longer than it computes
     subprocess.run([sys.executable, "-c", ON_JAX, *paths], env=environment, check=True, timeout=120)
-    names = [default_layer(model), *(layer.name for layer in map_layers(model)[:2])]
+    names = [default_layer(model), map_layers(model)[0].name]
     heats = [grad_cam(model, name, picture, 1) for name in names]
     np.testing.assert_allclose(heats, list(np.load(paths[2]).values()), atol=1e-3)

@@ -125,7 +125,7 @@ def job_environment(redis_url, job_paths) -> dict[str, str]:
     """The environment of workers and commands."""
     folders = {"FER_MODELS_DIR": job_paths.models, "FER_HISTORY_DIR": job_paths.history}
     named = {name: str(path) for name, path in folders.items()}
-    return clean_environment(job_paths, named | {"FER_BROKER_URL": redis_url, "PYTHONPATH": str(PROJECT)} | _ONE_THREAD)
+    return clean_environment(job_paths, named | {"FER_BROKER_URL": redis_url} | _ONE_THREAD)
 
 
 @pytest.fixture(scope="module")

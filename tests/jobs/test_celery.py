@@ -38,9 +38,7 @@ def test_celery_call_writes_the_job_down_and_its_result_is_what_came_of_it(main_
     ("arguments", "problem", "hint"),
     [
         (("call", "tuen"), "There is no task 'tuen'.", "Did you mean 'tune'?"),
-        (("call", "tune", "--kwargs", '{"recip": 1}'), "there is no setting 'recip'", "Did you mean 'recipe'?"),
         (("call", "gc", "--args", "[3]"), "Arguments have names.", "--kwargs"),
-        (("call", "gc", "--queue", "cpux"), "There is no queue 'cpux'.", "Did you mean 'cpu'?"),
     ],
 )
 def test_what_celery_call_cannot_send_is_two_lines(celery, arguments, problem, hint):
@@ -191,13 +189,12 @@ def test_a_cancelled_training_is_gone_in_ten_seconds_and_a_search_that_nobody_ca
     assert search.end.status == "FAILED" and "/nowhere/at/all.zip" in search.end.message
 
 
-def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(main_worker, submit, ended, python, broker):
-    job = submit("tune", **SEARCH | {"settings": SEARCH["settings"] | {"epochs": 12}})  # longer than it takes to ask
-    wait_until(lambda: load_state(job.search).entries, 180)
+def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(main_worker, submit, ended, broker):
+    job = submit("tune", **SEARCH)
+    wait_until(lambda: load_state(job.search).entries, 180)  # which is before Keras is loaded
     (tasks,) = broker.app.control.inspect().active().values()
     broker.app.control.revoke(tasks[0]["id"], terminate=True)
-    state = load_state(ended(job.id, 400).search)
-    assert state.status == "SUCCEEDED"
+    result, state = ended(job.id, 400).end.result, load_state(job.search)
+    assert (state.status, result["search"]) == ("SUCCEEDED", job.id)
     assert sorted(entry.status for entry in state.entries) == ["COMPLETED", "FAILED"]
     assert next(entry.message for entry in state.entries if entry.status == "FAILED") == "It was terminated."
-    assert python(RESULT.format(job.id)).startswith("{'search': ")

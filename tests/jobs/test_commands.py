@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from jobs.__main__ import COMMANDS, main
-from tests.conftest import PROJECT
 from tests.jobs.parts import make_finished_run, make_job
 
 EVERY = {name: command for group in COMMANDS.values() for name, command in group.items()}
@@ -36,7 +35,7 @@ def test_without_a_command_they_are_listed(arguments, capsys):
 @pytest.mark.parametrize("arguments", NEEDS_NO_BROKER, ids=" ".join)
 def test_what_needs_no_broker_starts_at_once_and_loads_nothing_heavy(arguments, tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FER_")}
-    environment |= {"PYTHONPATH": str(PROJECT), "FER_MODELS_DIR": str(tmp_path / "models")}
+    environment["FER_MODELS_DIR"] = str(tmp_path / "models")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     child = subprocess.run(
         [sys.executable, "-c", LOADED, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True

@@ -21,7 +21,6 @@ from fer_core.job.job import End, job_ids, open_job
 from fer_core.paths import Paths
 from jobs import schedule
 from jobs.schedule import Timetable, event_of, load_timetable, notify
-from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import make_job
 from tests.script import clean_environment
@@ -148,7 +147,7 @@ def environment(paths, tmp_path) -> dict[str, str]:
     (tmp_path / "schedule.toml").write_text(NIGHTLY)
     folders = {"MODELS_DIR": paths.models, "STATE_DIR": paths.state, "SCHEDULE": tmp_path / "schedule.toml"}
     named = {f"FER_{name}": str(path) for name, path in folders.items()}
-    return clean_environment(paths, named | {"PYTHONPATH": str(PROJECT)})
+    return clean_environment(paths, named)
 
 
 def beat_until(condition: Callable[[], object], environment: dict[str, str], paths: Paths) -> str:

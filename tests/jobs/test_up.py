@@ -17,7 +17,7 @@ from fer_core.job.broker import read_record
 from fer_core.job.job import job_ids, open_job
 from fer_core.paths import Paths
 from jobs.machine import answers
-from tests.conftest import PROJECT, paths_in
+from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.script import Answer, clean_environment
 
@@ -28,8 +28,7 @@ class Up:
     def __init__(self, paths: Paths, *arguments: str, **environment: str):
         self.paths, self.folder = paths, paths.models.parent
         self._output = self.folder / f"up-{time.monotonic_ns()}.txt"
-        own = {"PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "-1"}
-        self.environment = clean_environment(paths, own | environment)
+        self.environment = clean_environment(paths, {"CUDA_VISIBLE_DEVICES": "-1"} | environment)
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jobs", "up", *arguments],

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from fer_core.faces import Box
 from fer_core.live.output import COLUMNS, PredictionLog
 from fer_core.live.prediction import Prediction
 from fer_core.store.files import DiskFullError
-from tests.conftest import PROJECT
 from tests.live.fakes import frame_at, shown
 from tests.store.conftest import largest_file
 
@@ -150,8 +148,7 @@ for number in itertools.count():
 )
 def test_rows_are_whole_whatever_ends_the_process(tmp_path, name, number):
     command = [sys.executable, "-c", WRITES_FOR_EVER, str(tmp_path / name)]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert child.stdout.readline() == b"running\n"
     child.send_signal(number)
     child.communicate(timeout=20)

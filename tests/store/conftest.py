@@ -101,8 +101,7 @@ def make_finished_run(paths: Paths) -> Callable[..., Run]:
 @pytest.fixture
 def python() -> Callable[..., subprocess.CompletedProcess[str]]:
     """A function that runs code in a child process that can import the project."""
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    options = {"env": environment, "capture_output": True, "text": True, "timeout": 120}
+    options = {"capture_output": True, "text": True, "timeout": 120}
     return lambda code, *arguments: subprocess.run([sys.executable, "-c", code, *map(str, arguments)], **options)
 
 

@@ -79,6 +79,7 @@ def many_layers():
     x = layers.PReLU(shared_axes=[1, 2])(layers.DepthwiseConv2D(3, activation="hard_sigmoid")(x))
     x = layers.ZeroPadding2D(((0, 1), (1, 0)))(layers.UpSampling2D(2)(layers.SpatialDropout2D(0.1)(x)))
     x = layers.Multiply()([x, layers.Activation("silu")(layers.LayerNormalization()(x))])
+    x = layers.MaxPooling2D(8)(x)  # else the LSTM takes thousands of steps
     rows = layers.TimeDistributed(layers.Dense(4, activation="relu"))(layers.Reshape((-1, 4))(x))
     rows = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(rows)
     rows = layers.MultiHeadAttention(2, 3)(rows, rows)
@@ -204,9 +205,10 @@ def main(folder):
     for make in (many_layers, nested):
         for suffix in (".h5", ".keras"):
             make().save(folder / f"{make.__name__}{suffix}")
-    for network in networks.names():
-        networks.build(TrainConfig(network=network), LABELS).save(folder / f"own_{network}.h5")
-    networks.build(TrainConfig(network="compact"), LABELS).save(folder / "own_compact.keras")
+    smoke, compact = (networks.build(TrainConfig(network=name), LABELS) for name in ("smoke", "compact"))
+    smoke.save(folder / "own_smoke.h5")
+    for suffix in (".h5", ".keras"):
+        compact.save(folder / f"own_compact{suffix}")
     write_keras_2(folder / "keras_2.hdf5", mini_xception(), lambda description: description | {"class_name": "Model"})
     write_keras_2(folder / "bare_list.h5", in_a_row(), as_a_bare_list)
     write_in_two_files(folder / "two_files", in_a_row())

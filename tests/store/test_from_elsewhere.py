@@ -69,19 +69,19 @@ def test_what_cannot_be_read_is_named_without_quoting_the_file(model_zoo, tmp_pa
     assert len(str(caught.value)) < 400
 
 
-@pytest.mark.parametrize(
-    "given", ["fer_weights.h5", "fer_structure.json", "model.json", "model.weights.h5"], ids=lambda name: name
-)
-def test_a_network_and_its_weights_in_two_files_are_joined_whichever_is_given(model_zoo, tmp_path, paths, given):
+def test_a_network_and_its_weights_in_two_files_are_joined_whichever_is_given(model_zoo, tmp_path, paths):
     folder = shutil.copytree(model_zoo / "two_files", tmp_path / "two")
-    found = find_model(str(folder / given), paths)
-    assert (found.labels, found.side, found.channels) == (("Angry", "Happy", "Sad"), 16, 1)
     pictures = np.random.default_rng(0).random((2, 16, 16, 1), np.float32)
-    answers = [np.asarray(load_model(path)(pictures)) for path in (found.model, folder / "whole.h5")]
-    np.testing.assert_allclose(*answers, atol=1e-6)
-    before = found.sha256
+    whole = np.asarray(load_model(folder / "whole.h5")(pictures))
+    for weights, network in (("fer_weights.h5", "fer_structure.json"), ("model.weights.h5", "model.json")):
+        found = find_model(str(folder / weights), paths)
+        assert (found.labels, found.side, found.channels) == (("Angry", "Happy", "Sad"), 16, 1)
+        same = find_model(str(folder / network), paths)
+        assert (same.model, same.network, same.sha256) == (found.model, found.network, found.sha256)
+        np.testing.assert_allclose(load_model(found.model)(pictures), whole, atol=1e-6)
     found.network.write_text(found.network.read_text() + "\n")
-    assert find_model(str(folder / given), paths).sha256 != before, "or a conversion of another network is used"
+    again = find_model(str(found.model), paths)
+    assert again.sha256 != found.sha256, "or a conversion of another network is used"
 
 
 def test_what_is_missing_of_two_files_is_named(model_zoo, tmp_path, paths):
@@ -105,16 +105,14 @@ def test_what_is_missing_of_two_files_is_named(model_zoo, tmp_path, paths):
         find_model(str(folder / "other.json"), paths)
 
 
-@pytest.mark.parametrize(
-    ("source", "name"), [("own_compact.keras", "a.h5"), ("own_compact.h5", "a.keras"), ("own_compact.h5", "a.H5")]
-)
-def test_a_model_is_read_by_what_is_in_it_not_by_its_name(model_zoo, tmp_path, paths, source, name):
-    path = shutil.copy(model_zoo / source, tmp_path / name)
+def test_a_model_is_read_by_what_is_in_it_not_by_its_name(model_zoo, tmp_path, paths):
     (tmp_path / "labels.txt").write_text("\n".join(NAMES))
-    assert find_model(str(path), paths).labels == NAMES
-    pictures = np.zeros((1, 48, 48, 1), np.float32)
-    answers = [np.asarray(load_model(one)(pictures)) for one in (path, model_zoo / source)]
-    np.testing.assert_array_equal(*answers)
+    copies = {"a.h5": "own_compact.keras", "a.keras": "own_compact.h5", "b.H5": "own_compact.h5"}
+    for name, source in copies.items():
+        assert find_model(str(shutil.copy(model_zoo / source, tmp_path / name)), paths).labels == NAMES
+    for weights in zip(*(load_model(tmp_path / name).get_weights() for name in copies), strict=True):
+        for other in weights[1:]:
+            np.testing.assert_array_equal(other, weights[0])
 
 
 @pytest.mark.parametrize(
@@ -178,11 +176,12 @@ def test_what_has_no_labels_is_refused(tmp_path, content):
         read_labels(tmp_path / "labels.json")
 
 
-@pytest.mark.parametrize("name", [pattern for pattern in LABELS_BESIDE if pattern.endswith(".txt")])
-def test_labels_are_found_beside_the_model(model_zoo, tmp_path, paths, name):
+def test_labels_are_found_beside_the_model(model_zoo, tmp_path, paths):
     path = shutil.copy(model_zoo / "own_smoke.h5", tmp_path / "mine.h5")
-    (tmp_path / name.format("mine")).write_text("0 Angry\n1 Happy\n2 Sad\n")
-    assert find_model(str(path), paths).labels == ("Angry", "Happy", "Sad")
-    (tmp_path / name.format("mine")).write_text("0 Angry\n1 Happy\n2 happy\n")
+    for name in (pattern.format("mine") for pattern in LABELS_BESIDE if pattern.endswith(".txt")):
+        (tmp_path / name).write_text("0 Angry\n1 Happy\n2 Sad\n")
+        assert find_model(str(path), paths).labels == ("Angry", "Happy", "Sad")
+        (tmp_path / name).rename(tmp_path / "kept")
+    (tmp_path / "labels.txt").write_text("0 Angry\n1 Happy\n2 happy\n")
     with pytest.raises(ArtifactError, match=r"A label of .* is there twice: Angry, Happy, happy"):
         find_model(str(path), paths)

@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import pytest
 
-from fer_core import networks
 from fer_core.errors import ArtifactError
 from fer_core.paths import SHIPPED_BEST
 from fer_core.store import inspection
@@ -76,9 +75,9 @@ for path in sys.argv[1:]:
         print(error)
 print(sorted({"keras", "tensorflow", "jax"} & set(sys.modules)))
 """
-    answer = python(code, *(model_zoo / (name + suffix) for name in KERAS_RUNS for suffix in SUFFIXES))
+    answer = python(code, *(model_zoo / (KERAS_RUNS[0] + suffix) for suffix in SUFFIXES))
     *refusals, loaded = answer.stdout.splitlines()
-    assert (len(refusals), loaded) == (2 * len(KERAS_RUNS), "[]")
+    assert (len(refusals), loaded) == (len(SUFFIXES), "[]")
 
 
 @pytest.mark.parametrize(
@@ -98,10 +97,7 @@ def test_stock_models_of_present_and_past_keras_pass_and_load(model_zoo, name, m
     assert np.isfinite(np.asarray(model(np.zeros((1, *metadata.input_shape), np.float32)))).all()
 
 
-def test_our_own_networks_the_shipped_model_and_what_is_harmless_pass(model_zoo, tmp_path):
-    for name in networks.names():
-        side = 96 if name == "backbone" else 48
-        assert inspect_model(model_zoo / f"own_{name}.h5") == ModelMetadata((side, side, 1), 3, True)
+def test_the_shipped_model_and_what_is_harmless_pass(tmp_path):
     assert inspect_model(SHIPPED_BEST / "model.h5") == ModelMetadata((48, 48, 1), 7, True)
     for description in (SMALL, SMALL.encode()):
         path = write_h5(tmp_path / "model.h5", description, model_weights=np.ones(3))

@@ -1,5 +1,6 @@
 """A training that is killed in this process, and what it left."""
 
+import contextlib
 import shutil
 
 import numpy as np
@@ -12,24 +13,31 @@ class Killed(BaseException):
     """Stands for a kill: nothing of the process goes on."""
 
 
-def killed_after(epoch, run, dataset, paths, *, copies=None):
-    """Trains, and is killed right after this epoch's checkpoint is written; returns what is in it.
+@contextlib.contextmanager
+def killed(epoch, copies=None):
+    """What trains in here is killed right after this epoch's checkpoint is written.
 
     `copies`: by epoch, a folder that gets what the run's folder held then.
     """
-    from fer_core.training.train import train
-
     save = callbacks.save_checkpoint
 
     def save_and_die(folder, model, progress):
         save(folder, model, progress)
         if progress.epoch in (copies or {}):
-            shutil.copytree(run.folder, copies[progress.epoch])
+            shutil.copytree(folder.parent, copies[progress.epoch])
         if progress.epoch == epoch:
             raise Killed
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
         patched.setattr(callbacks, "save_checkpoint", save_and_die)
+        yield
+
+
+def killed_after(epoch, run, dataset, paths, *, copies=None):
+    """Trains, and is killed after this epoch; returns what is in its checkpoint."""
+    from fer_core.training.train import train
+
+    with killed(epoch, copies):
         train(run, dataset, paths=paths)
     return in_checkpoint(run)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import signal
 
@@ -13,6 +14,7 @@ from fer_core.cli.train import main, parse
 from fer_core.store.promotion import promote
 from fer_core.store.run import Run
 from fer_core.store.runs import latest_unfinished
+from fer_core.training import callbacks
 from fer_core.training.train import train
 from tests.conftest import paths_in
 from tests.store.conftest import largest_file
@@ -45,11 +47,13 @@ def test_a_training_killed_out_of_room_and_stopped_ends_with_the_bits_of_one_tha
     assert torn_files(paths) == []
     assert latest_unfinished(paths) == run
 
-    again = Moment(line="Goes on after epoch", seconds=0.0)
-    stopped = training.train("hit", "--resume=latest", moment=again, signal_number=signal.SIGTERM)
-    assert (stopped.status, run.state.status) == (143, "INTERRUPTED")
-    assert f"Interrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: python" in stopped.output
-    assert f"--resume {run.id} --models-dir {paths.models} --history-dir {paths.history}" in stopped.output
+    with monkeypatch.context() as patch:
+        save = callbacks.save_checkpoint
+        patch.setattr(callbacks, "save_checkpoint", lambda *of: (save(*of), os.kill(os.getpid(), signal.SIGTERM)))
+        assert (ended(lambda: main(["--resume=latest", *folders])), run.state.status) == (143, "INTERRUPTED")
+    said = capfd.readouterr().out
+    assert f"Interrupted after epoch {run.state.epoch}. Nothing before it is lost. Go on with: python" in said
+    assert f"--resume {run.id} --models-dir {paths.models} --history-dir {paths.history}" in said
 
     assert ended(lambda: main(["--resume", run.id, *folders])) == 0
     assert run.state.attempt == 4

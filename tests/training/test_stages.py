@@ -11,7 +11,7 @@ from fer_core.store.run import Run
 from fer_core.store.runs import create_run, list_runs
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.train import record_data, train
-from tests.script import run_script
+from tests.script import run_here
 from tests.training.parts import assert_same_bits, in_checkpoint, killed_after
 
 TWO_STAGES = {"fine_tune": True, "head_epochs": 1, "unfreeze": 0.5, "epochs": 3, "ema": 0.9, "mixup": 0.2}
@@ -41,7 +41,7 @@ def test_killed_between_the_stages_and_in_the_second_it_ends_with_the_same_bits(
     assert changed == sorted(changed) and not changed[0] and changed[-1]
 
 
-def test_own_pictures_on_top_of_a_model_are_better_than_it_and_the_output_says_how_much(trained_run, paths, tmp_path):
+def test_own_pictures_on_top_of_a_model_are_better_than_it_and_the_output_says_how_much(in_use, paths, tmp_path):
     random = np.random.default_rng(7)
     for label in SAMPLE_LABELS:
         (tmp_path / "own" / label).mkdir(parents=True)
@@ -50,11 +50,11 @@ def test_own_pictures_on_top_of_a_model_are_better_than_it_and_the_output_says_h
             cv2.imwrite(
                 str(tmp_path / "own" / label / f"{number}.png"), cv2.applyColorMap(negative, cv2.COLORMAP_OCEAN)
             )
-    flags = ("--recipe", "finetune_own", "--init-from", trained_run.model_h5, "--epochs", "14", "--head-epochs", "2")
-    rates = ("--learning-rate", "0.003", "--unfreeze-rate", "1", "--threads", "1")
-    answer = run_script("--data", tmp_path / "own", *flags, *rates, paths=paths)
+    flags = ("--recipe", "finetune_own", "--init-from", in_use.id, "--epochs", "14", "--head-epochs", "2")
+    rates = ("--learning-rate", "0.003", "--unfreeze-rate", "1")
+    answer = run_here("--data", tmp_path / "own", *flags, *rates, paths=paths)
     assert answer.code == 0, answer.err
-    (run,) = list_runs(paths)
+    (run,) = (run for run in list_runs(paths) if run != in_use)
     assert (run.manifest.config.network, run.manifest.recipe) == ("smoke", "finetune_own")
     assert "Until epoch 2, the last layer alone is trained." in answer.out
     assert "which it started from: macro F1" in answer.out

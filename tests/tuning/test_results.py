@@ -25,7 +25,6 @@ from fer_core.tuning.results import (
     write_best,
 )
 from fer_core.tuning.state import changing, load_state
-from tests.conftest import PROJECT
 from tests.tuning.made_up import OBJECTIVE, confirmation, failed, made_up_search, rows, run_of, trial
 
 RATE = "learning_rate"
@@ -91,7 +90,7 @@ def test_a_search_of_which_no_trial_was_finished_has_failed(paths):
 
 def test_of_two_processes_at_once_one_ends_the_search(over):
     command = [sys.executable, "-c", ENDING, str(over.paths.models)]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "FER_HISTORY_DIR": str(over.paths.history)}
+    environment = os.environ | {"FER_HISTORY_DIR": str(over.paths.history)}
     children = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(2)]
     errors = b"".join(child.communicate(timeout=100)[1] for child in children)
     assert sorted(child.returncode for child in children) == [0, 9], errors.decode()

@@ -1,4 +1,4 @@
-"""Trials in real processes, on drawn faces: carried out, killed in the middle, stopped early, and gone wrong."""
+"""Trials on drawn faces: carried out, killed in the middle, stopped early, and gone wrong."""
 
 import csv
 import re
@@ -7,47 +7,26 @@ from typing import NamedTuple
 import cv2
 import pytest
 
+from fer_core.cli import trial as door
 from fer_core.cli.train import parse
 from fer_core.paths import Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.training.history import read_history
+from fer_core.tuning import stage
 from fer_core.tuning.entries import Entry, ranked
 from fer_core.tuning.plots import NAMES
 from fer_core.tuning.spec import SearchSpec
 from fer_core.tuning.state import Search, changing, create_search, load_state
-from tests.conftest import PROJECT, paths_in
-from tests.script import run_script
+from tests.conftest import paths_in
+from tests.script import run_here, run_script
 from tests.tuning.made_up import made_up_search, rows, run_of, trial
 
 TRIAL = ("-m", "fer_core.cli.trial")
-ENVIRONMENT = {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
-SETTINGS = {"sample_per_class": 20, "epochs": 2, "threads": 1}
+SETTINGS = {"sample_per_class": 20, "epochs": 2}
 # Decay takes ten times a weight from it each step: weights grow ninefold a step.
 GROWING = {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0, "warmup_epochs": 0.0, "schedule": "constant"}
-DIVERGING = GROWING | {"sample_per_class": 55, "batch_size": 8, "epochs": 3, "threads": 1, "precision": "float32"}
-
-ONE_AFTER_THE_OTHER = """
-import sys
-from fer_core.cli import ended, trial
-from fer_core.tuning import stage
-
-stage.CONFIRMATION_SEEDS = 1
-
-def killed(*arguments, **options):
-    raise KeyboardInterrupt
-
-*jobs, models, models_dir, history, history_dir = sys.argv[1:]
-tell = trial.tell
-for job in jobs:
-    job, mishap, _ = job.partition("!")
-    trial.tell = killed if mishap else tell
-    search = job.rpartition(".s")[0]
-    print("== " + job, flush=True)
-    code = ended(lambda: trial.main([search, "--job", job, models, models_dir, history, history_dir]))
-    print("== ended with", code, flush=True)
-"""
-"""In one process, since each loads TensorFlow anew; a job with a ! is killed before it tells what came of it."""
+DIVERGING = GROWING | {"sample_per_class": 55, "batch_size": 8, "epochs": 3, "precision": "float32"}
 
 
 class Searched(NamedTuple):
@@ -71,15 +50,23 @@ def searched(tmp_path_factory) -> Searched:
     make_search(paths, "whole", max_trials=2, confirm_top=1, keep_top_k=1)
     make_search(paths, "diverging", max_trials=1, settings=DIVERGING, space=("rotation",))
     outranked(make_search(paths, "outranked", max_trials=5))
-    jobs = ["whole.s0.0", "whole.s0.1!", *(f"whole.s0.{n}" for n in range(1, 4)), "diverging.s0.0", "outranked.s0.4"]
-    answer = run_script(*jobs, paths=paths, script=("-c", ONE_AFTER_THE_OTHER), environment=ENVIRONMENT)
-    assert (answer.code, "Traceback" in answer.err) == (0, False), answer.err
-    parts = answer.out.split("== ")[1:]
     logs: dict[str, str] = {}
-    for said, end in zip(parts[::2], parts[1::2], strict=True):
-        job, _, text = said.partition("\n")
-        logs[job] = logs.get(job, "") + text + end
+    jobs = ["whole.s0.0", "whole.s0.1!", *(f"whole.s0.{n}" for n in range(1, 4)), "diverging.s0.0", "outranked.s0.4"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "CONFIRMATION_SEEDS", 1)
+        for job, mishap, _ in (job.partition("!") for job in jobs):
+            with patch.context() as last:
+                if mishap:
+                    last.setattr(door, "tell", killed)
+                answer = run_here(job.rpartition(".s")[0], "--job", job, paths=paths, main=door.main)
+            assert "Traceback" not in answer.err
+            logs[job] = f"{logs.get(job, '')}{answer.out}ended with {answer.code}\n"
     return Searched(paths, logs)
+
+
+def killed(*arguments, **options) -> None:
+    """Stands for what ends a process before it tells what came of its trial."""
+    raise KeyboardInterrupt
 
 
 def outranked(search: Search) -> None:
@@ -107,7 +94,7 @@ def test_the_log_of_a_trial_reads_like_that_of_a_training(searched):
     assert "98 images train, 14 images validate, 28 images test." in out.splitlines()[0]
     (run, *_) = runs_of(searched.search("whole"))
     assert re.search(rf"^Trial 0 of search whole, run {run.id}: learning_rate 0\.003, .*filters", out, re.MULTILINE)
-    assert re.search(rf"^Training {run.id}: tensorflow on CPU:0, 1 threads", out, re.MULTILINE)
+    assert re.search(rf"^Training {run.id}: tensorflow on CPU:0, \d+ threads", out, re.MULTILINE)
     assert re.findall(r"^epoch +(\d)  loss", out, re.MULTILINE) == ["1", "2"]
     told = r"^Trial 0: val_macro_f1 0\.\d{4}, 2 epochs, \d\d,\d{3} parameters\. Best so far: "
     assert re.search(told, out, re.MULTILINE)
@@ -204,9 +191,9 @@ def test_a_trial_that_cannot_keep_up_is_stopped_and_counts_with_what_it_came_to(
 
 def test_what_cannot_be_trained_is_said_before_keras_is_loaded(paths, tmp_path):
     made_up_search(paths, data=str(tmp_path / "gone"))
-    environment = ENVIRONMENT | {"KERAS_BACKEND": "no such backend"}
+    environment = {"KERAS_BACKEND": "no such backend"}
     answer = run_script("search-1", "--job", "x", paths=paths, script=TRIAL, environment=environment)
     assert (answer.code, str(tmp_path / "gone") in answer.problem) == (2, True)
-    answer = run_script("search-2", "--job", "x", paths=paths, script=TRIAL, environment=environment)
+    answer = run_here("search-2", "--job", "x", paths=paths, main=door.main)
     assert (answer.code, answer.hint) == (2, "Did you mean 'search-1'?")
     assert "There is no search 'search-2'" in answer.problem
