@@ -124,10 +124,12 @@ def test_a_window_shows_the_picture_and_tells_the_keys(x_server):
     command = [sys.executable, "-c", SHOWING]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "shown\n"
-        found = subprocess.check_output(
-            ["xdotool", "search", "--name", "^Faces of a test$"], env=environment, text=True
-        )
-        subprocess.run(["xdotool", "windowfocus", "--sync", found.split()[0]], env=environment, check=True)
+        search = ["xdotool", "search", "--name", "^Faces of a test$"]
+        window = subprocess.check_output(search, env=environment, text=True).split()[0]
+        # Without a window manager, Qt now and then misses that the window may be painted: so it appears once more.
+        steps = ("windowunmap", "windowmap", "windowfocus")
+        command = ["xdotool", *(word for step in steps for word in (step, "--sync", window))]
+        subprocess.run(command, env=environment, check=True)
         # Keys that come before the window has noticed its focus are lost.
         while not select.select([child.stdout], [], [], 0.5)[0]:
             subprocess.run(["xdotool", "key", "x"], env=environment, check=True)
@@ -135,7 +137,7 @@ def test_a_window_shows_the_picture_and_tells_the_keys(x_server):
             assert child.poll() is None
             time.sleep(0.05)
         pixels = painted(screen)
-        keys = ["key", "s", "key", "x", "key", "Left", "key", "H", "key", "Escape"]
+        keys = ["key", "--delay", "150", "s", "x", "Left", "H", "Escape"]  # two at once are one to OpenCV
         subprocess.run(["xdotool", *keys], env=environment, check=True)
         answers = child.stdout.read().split()
     assert answers[answers.index("s") :] == ["s", "other", "other", "h", "q", "False", "True", "None"]
