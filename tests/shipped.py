@@ -6,6 +6,8 @@ import json
 from fer_core.paths import SHIPPED_BEST
 from fer_core.store.run import Run
 
+TINY = SHIPPED_BEST.with_name("tiny")
+"""The one that comes with both LiteRT exports."""
 EPOCHS = Run(SHIPPED_BEST, SHIPPED_BEST).manifest.config.epochs
 SCORES = json.loads((SHIPPED_BEST / "evaluation.json").read_text(encoding="utf-8"))
 ACCURACY = f"{SCORES['accuracy']:.1%}"

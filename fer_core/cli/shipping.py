@@ -2,7 +2,7 @@
 
     python -m fer_core.cli.shipping RUN_FOLDER HISTORY_FOLDER models/shipped/NAME [--int8]
 
-With --int8 its only LiteRT export is the smaller one: the other is made where it is used.
+With --int8 its only LiteRT export is the smaller one, which it is then read with.
 A shipped model is a run folder in git, with a model card. What only concerns the machine that trained it stays behind:
 paths, host, checkpoint, logs.
 """
@@ -11,6 +11,8 @@ import json
 import shutil
 import sys
 from pathlib import Path
+
+from PIL import Image
 
 from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.analysis import Analysis
@@ -25,6 +27,8 @@ from fer_core.store.runtimes import cost, latency_ms
 from fer_core.training.starting import short_name
 
 _COPIED = ("model.json", "labels.json", "training_images.bin", "model.tflite", "model_int8.tflite")
+_COLOURS = 128
+"""Of plots, which take a third of the room that way."""
 
 
 def ship(run: Run, folder: Path, *, only_int8: bool = False) -> None:
@@ -50,7 +54,10 @@ def ship(run: Run, folder: Path, *, only_int8: bool = False) -> None:
     lines = run.metrics_jsonl.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = "".join(line for line in lines if json.loads(line)["kind"] != "progress")
     write_atomically(folder / "metrics.jsonl", kept)
-    shutil.copytree(run.plots, folder / "plots")
+    (folder / "plots").mkdir()
+    for path in run.plots.glob("*.png"):
+        with Image.open(path) as plot:
+            plot.convert("RGB").quantize(_COLOURS).save(folder / "plots" / path.name, optimize=True)
     shutil.copyfile(run.history_csv, folder / "history.csv")
     _write_reports(run, folder)
     write_atomically(folder / "README.md", card_text(_model_card(run, Run(folder, folder), analysis)))
@@ -66,14 +73,18 @@ def _analysis(path: Path) -> Analysis:
 
 def _model_card(run: Run, shipped: Run, analysis: Analysis) -> ModelCard:
     models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
-    marks = f"{run.id}-{file_sha256(run.model_h5)[:8]}-*views"
-    over_views = [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"analyses/{marks}")]
+    analyses = f"analyses/{run.id}-{file_sha256(run.model_h5)[:8]}"
+    of_views, in_int8 = (
+        [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"{analyses}-{form}")]
+        for form in ("*views", "int8")
+    )
     costs = cost(shipped, export=run.model_tflite)
     return ModelCard(
         name=shipped.folder.name,
         manifest=shipped.manifest,
         analysis=analysis,
-        over_views=max(over_views, key=lambda found: found.views, default=None),
+        over_views=max(of_views, key=lambda found: found.views, default=None),
+        in_int8=next(iter(in_int8), None),
         parameters=costs.parameters,
         flops=costs.flops,
         milliseconds={path.name: latency_ms(path) for path in models},

@@ -8,7 +8,7 @@ from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.data.splits import FER2013
 from fer_core.evaluation.analysis import Analysis, sure_sentence
-from fer_core.evaluation.metrics import Interval, wilson_interval
+from fer_core.evaluation.metrics import Interval
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.manifest import Manifest
 
@@ -39,6 +39,8 @@ class ModelCard(NamedTuple):
     analysis: Analysis
     over_views: Analysis | None
     """The same images, the answers averaged over several views of each."""
+    in_int8: Analysis | None
+    """The same images, read with the int8 export."""
     parameters: int
     flops: int | None
     """Twice the multiply-adds of one face."""
@@ -66,10 +68,9 @@ def card_text(card: ModelCard) -> str:
     text = Path(__file__).with_name("model_card.md.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"percent": _percent, "interval": _interval, "count": "{:,}".format}
-    evaluation, int8, licence = card.analysis.evaluation, card.manifest.int8, licence_of(card.manifest.data_name)
-    right, images = round(int8.accuracy * evaluation.images) if int8 else 0, evaluation.images
+    evaluation, licence = card.analysis.evaluation, licence_of(card.manifest.data_name)
     values = card._asdict() | {"evaluation": evaluation, "arguments": _arguments, "limits": LIMITS, "licence": licence}
-    values |= {"sure": sure_sentence(card.analysis), "int8_interval": int8 and wilson_interval(right, images)}
+    values |= {"sure": sure_sentence(card.analysis)}
     return environment.from_string(text).render(values)
 
 
@@ -80,6 +81,9 @@ def _arguments(manifest: Manifest, teachers: Sequence[str] = ()) -> str:
         return f"--ensemble {' '.join(manifest.members)}"
     base = dict(networks.with_all_options(recipe_config(recipe) if recipe in RECIPES else TrainConfig()))
     own = {name: value for name, value in config if name not in _OF_THE_MACHINE and value != base[name]}
+    if "network_options" in own and config.network == base["network"]:
+        options = base["network_options"]
+        own["network_options"] = {key: one for key, one in config.network_options.items() if one != options[key]}
     if manifest.plan:
         own["epochs"] = int(manifest.plan["epochs"])
     distilled = [f"--teacher {' '.join(teachers)}"] if teachers else []

@@ -123,19 +123,18 @@ def find_model(
 def litert_file(model: ModelFiles, paths: Paths, *, report: Callable[[str], None] = ignore) -> Path:
     """Returns the model's .tflite: that of a run made here where its hash is right, else one made once from the model.
 
+    Where a run has an int8 export alone, that is it: large models that come with the project do.
     That beside a model from elsewhere may be another model, or crash whoever runs it: its hash is from elsewhere too.
-    It is made in a process of its own, which takes some seconds, and kept in the cache; without TensorFlow, which makes
-    it, the model's int8 export is taken. Raises ArtifactError.
+    It is made in a process of its own, which takes some seconds, and kept in the cache. Raises ArtifactError.
     """
     check_litert()
     own = _own_folder(model, paths)
     if own and model.manifest and _is_whole(own / "model.tflite", model.manifest.litert):
         return own / "model.tflite"
+    if own and model.manifest and model.manifest.litert is None and _is_whole(own / INT8, model.manifest.int8):
+        return own / INT8
     cached = paths.cache / "litert" / f"{model.sha256}.tflite"
     if not _is_whole(cached, _cached_metadata(cached)):
-        if own and model.manifest and not can_export() and _is_whole(own / INT8, model.manifest.int8):
-            report(f"{model.name} is read with its int8 export: TensorFlow, which makes the other, is not installed.")
-            return own / INT8
         report(f"{model.name} is converted for the small runtime; this takes some seconds, once.")
         _convert(model, cached, paths)
     return cached

@@ -180,14 +180,11 @@ def test_models_that_come_with_the_project_open_with_keras_alone_and_answer_as_t
         assert accuracy == pytest.approx(scored.evaluation.accuracy, abs=0.05)
 
 
-def test_with_its_int8_export_alone_it_is_read_without_tensorflow_too(analysed_run, tmp_path, monkeypatch, paths):
+def test_with_its_int8_export_alone_it_is_read_with_that(analysed_run, tmp_path, monkeypatch, paths):
     int8, folder = analysed_run.folder / "model_int8.tflite", tmp_path / "shipped" / "small"
     shutil.copyfile(analysed_run.model_tflite, int8)
     whole = {"sha256": file_sha256(int8), "accuracy": 0.9}
     ship(with_manifest(analysed_run, tmp_path / "models" / "runs" / "run", int8=whole), folder, only_int8=True)
     assert not (folder / "model.tflite").exists() and Run(folder, folder).manifest.litert is None
     monkeypatch.setattr(model_files, "came_with_the_project", lambda path: path == folder)
-    monkeypatch.setattr(model_files, "can_export", lambda: False)
-    said = []
-    assert litert_file(find_model(str(folder), paths), paths, report=said.append) == folder / "model_int8.tflite"
-    assert said == ["small is read with its int8 export: TensorFlow, which makes the other, is not installed."]
+    assert litert_file(find_model(str(folder), paths), paths) == folder / "model_int8.tflite"

@@ -13,10 +13,10 @@ from fer_core import EmotionPredictor, Prediction, predict_emotion
 from fer_core.data.face_picture import decode_picture, network_input
 from fer_core.errors import ConfigError, SourceError
 from fer_core.live.prediction import picture_of
-from fer_core.paths import SHIPPED_BEST
 from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, save_labels
 from fer_core.store.files import file_sha256, write_json
 from tests.live.fakes import fer_faces, shipped_classifier
+from tests.shipped import TINY
 
 PROJECT = Path(__file__).parents[2]
 
@@ -134,12 +134,12 @@ def test_files_that_are_no_picture_are_named(tmp_path, paths, happy):
 @pytest.fixture
 def foreign(paths, tmp_path) -> Path:
     """The shipped model without what it knows of itself; its LiteRT form is in the cache already."""
-    path = Path(shutil.copy(SHIPPED_BEST / "model.h5", tmp_path / "other.h5"))
+    path = Path(shutil.copy(TINY / "model.h5", tmp_path / "other.h5"))
     with h5py.File(path, "r+") as file:
         file.attrs.pop(MANIFEST_ATTRIBUTE, None)
     kept = paths.cache / "litert" / f"{file_sha256(path)}.tflite"
     kept.parent.mkdir(parents=True)
-    shutil.copy(SHIPPED_BEST / "model.tflite", kept)
+    shutil.copy(TINY / "model.tflite", kept)
     write_json(kept.with_suffix(".json"), {"sha256": file_sha256(kept), "largest_difference": 0.0})
     return path
 

@@ -20,6 +20,7 @@ from fer_core.store.model_files import find_model, int8_file, litert_file
 from fer_core.store.promotion import model_copy, promote
 from fer_core.store.runs import create_run
 from fer_core.store.runtimes import LiteRTModel
+from tests.shipped import TINY
 
 LABELS = ("angry", "happy", "sad")
 FRAMING = {"haar": {"scale": 1.2, "right": 0.0, "down": 0.0}}
@@ -58,7 +59,7 @@ def test_where_nothing_was_promoted_the_shipped_model_is_in_use(paths):
     assert (found.name, found.labels, found.side, found.channels) == ("shipped/best", SEVEN, 48, 1)
     assert (found.model, found.pixels, found.note) == (SHIPPED_BEST / "model.h5", "0..255", "")
     assert found.sha256 == file_sha256(SHIPPED_BEST / "model.h5")
-    assert litert_file(found, paths) == SHIPPED_BEST / "model.tflite"
+    assert litert_file(found, paths) == SHIPPED_BEST / "model_int8.tflite"
     for name in ("best", "shipped/best", str(SHIPPED_BEST)):
         assert find_model(name, paths) == found
     assert not paths.cache.exists()
@@ -116,7 +117,7 @@ def test_the_export_in_a_folder_from_elsewhere_is_never_run_and_that_of_a_run_ma
     elsewhere = with_another_export(run, tmp_path / "from_elsewhere")
     kept = paths.cache / "litert" / f"{file_sha256(run.model_h5)}.tflite"  # as if it had been converted here
     kept.parent.mkdir(parents=True)
-    shutil.copy(SHIPPED_BEST / "model.tflite", kept)
+    shutil.copy(TINY / "model.tflite", kept)
     write_json(kept.with_suffix(".json"), {"sha256": file_sha256(kept), "largest_difference": 0.0})
     (paths.models / "runs" / "linked").symlink_to(elsewhere)
     with_another_export(run, paths.models / "copied_here")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ArtifactError, native_messages_hidden
-from fer_core.paths import SHIPPED_BEST
 from fer_core.store.architecture import in_range
 from fer_core.store.artifacts import parameters
 from fer_core.store.run import Run
 from fer_core.store.runtimes import LiteRTModel, latency_ms
+from tests.shipped import TINY
 
-SHIPPED = SHIPPED_BEST / "model.tflite"
+SHIPPED = TINY / "model.tflite"
 FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), dtype=np.uint8)
 
 

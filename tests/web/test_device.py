@@ -25,7 +25,7 @@ def test_the_description_names_the_weights_that_are_handed_out(site):
     assert known["threshold"] >= 0.4
     assert known["framing"]["scale"] > 1
     weights = site.get(f"/device/{known['weights']}")
-    assert weights.content == (SHIPPED_BEST / "model.tflite").read_bytes()
+    assert weights.content == (SHIPPED_BEST / "model_int8.tflite").read_bytes()
     assert "immutable" in weights.headers["Cache-Control"]
     assert site.get("/device/model-0000000000000000.tflite").status_code == 404
 

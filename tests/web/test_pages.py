@@ -148,7 +148,7 @@ def test_runs_and_histories_are_compared(site):
 def test_the_model_card_says_data_figures_costs_limits_and_licence(site):
     page = site.get("/model").text
     words = ("PublicTest", ACCURACY, "An expression is not a feeling", "no licence for its pictures is known")
-    costs = ("1,619,685", "218.1 million FLOPs", "Without copies of training images", ACCURACY_WITHOUT_COPIES)
+    costs = ("2,790,183", "376.5 million FLOPs", "Without copies of training images", ACCURACY_WITHOUT_COPIES)
     assert [part for part in (*words, *costs, f"Promote {FIRST}") if part not in page] == []
     assert re.search(r"[\d.]+ ms, measured on this server", page)
     assert "since" not in page.partition("</h1>")[2].partition("</div>")[0], "nothing was promoted here"
