@@ -8,7 +8,8 @@ from fer_core.store.run import Run
 
 TINY = SHIPPED_BEST.with_name("tiny")
 """The one that comes with both LiteRT exports."""
-EPOCHS = Run(SHIPPED_BEST, SHIPPED_BEST).manifest.config.epochs
+_MANIFEST = Run(SHIPPED_BEST, SHIPPED_BEST).manifest
+EPOCHS, RECIPE = _MANIFEST.config.epochs, _MANIFEST.recipe
 SCORES = json.loads((SHIPPED_BEST / "evaluation.json").read_text(encoding="utf-8"))
 ACCURACY = f"{SCORES['accuracy']:.1%}"
 ACCURACY_WITHOUT_COPIES = f"{SCORES['without_training_copies']['accuracy']:.1%}"

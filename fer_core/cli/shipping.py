@@ -10,6 +10,7 @@ paths, host, checkpoint, logs.
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -42,7 +43,7 @@ def ship(run: Run, folder: Path, *, only_int8: bool = False) -> None:
     if folder.exists():
         raise ArtifactError(f"{folder} exists already.", hint="Remove it first, or choose another name.")
     folder.mkdir(parents=True)
-    manifest = _without_paths(run.manifest)
+    manifest = _as_analysed(_without_paths(run.manifest), analysis, next(_other_analyses(run, "int8"), None))
     manifest = manifest.completed({"litert": None}) if only_int8 else manifest
     write_atomically(folder / "manifest.json", manifest.to_json())
     _copy_model(run.model_h5, folder / "model.h5", manifest)
@@ -71,20 +72,30 @@ def _analysis(path: Path) -> Analysis:
         raise ArtifactError(f"{path} cannot be shipped. {error}", hint=hint) from error
 
 
+def _other_analyses(run: Run, form: str) -> Iterator[Analysis]:
+    """Gives the analyses of the same images over several views ("*views") or in "int8"."""
+    name = f"analyses/{run.id}-{file_sha256(run.model_h5)[:8]}-{form}"
+    return (_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(name))
+
+
+def _as_analysed(manifest: Manifest, analysis: Analysis, in_int8: Analysis | None) -> Manifest:
+    """A training that left the test images out has scores of others: those of the analysis take their place."""
+    scores = {name: getattr(analysis.evaluation, name, value) for name, value in manifest.scores.items()}
+    int8 = manifest.int8
+    if int8 and in_int8:
+        int8 = int8.model_copy(update={"accuracy": in_int8.evaluation.accuracy})
+    return manifest.completed({"scores": scores, "int8": int8})
+
+
 def _model_card(run: Run, shipped: Run, analysis: Analysis) -> ModelCard:
     models = [path for path in (shipped.model_tflite, shipped.model_int8) if path.is_file()]
-    analyses = f"analyses/{run.id}-{file_sha256(run.model_h5)[:8]}"
-    of_views, in_int8 = (
-        [_analysis(path / "evaluation.json") for path in run.folder.parents[1].glob(f"{analyses}-{form}")]
-        for form in ("*views", "int8")
-    )
     costs = cost(shipped, export=run.model_tflite)
     return ModelCard(
         name=shipped.folder.name,
         manifest=shipped.manifest,
         analysis=analysis,
-        over_views=max(of_views, key=lambda found: found.views, default=None),
-        in_int8=next(iter(in_int8), None),
+        over_views=max(_other_analyses(run, "*views"), key=lambda found: found.views, default=None),
+        in_int8=next(_other_analyses(run, "int8"), None),
         parameters=costs.parameters,
         flops=costs.flops,
         milliseconds={path.name: latency_ms(path) for path in models},

@@ -71,9 +71,9 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
     """Returns the settings to train with, all but data, new images and starting weights; raises ConfigError.
 
     A champion's own teachers are left out: its recipe is repeated, not its teachers, which may be gone by now. What
-    their views did is left to the augmentation then. What decides which images test is the champion's (the model in
-    use), also where another recipe is trained. Only `validation='test'` is not taken over: a model that was chosen on
-    the test images cannot be judged on them.
+    their views did is left to the augmentation then. So are votes that only soften the labels. What decides which
+    images test is the champion's (the model in use), also where another recipe is trained. Only `validation='test'` is
+    not taken over: a model that was chosen on the test images cannot be judged on them.
     """
     settings = spec.settings
     repeats = champion is not None and spec.recipe is None
@@ -83,6 +83,8 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
         values |= _without_teachers(base, settings)
     if champion is not None:
         values |= {name: getattr(champion.config, name) for name in _OF_THE_SPLIT}
+    if values["vote_target"] == "softened":  # the labels are the data's own, which need not be FER-2013 here
+        values |= {"votes": None, "vote_target": "majority"}
     if values["validation"] == "test":
         values["validation"] = "split"
     if spec.init_from is None:

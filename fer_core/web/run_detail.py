@@ -101,7 +101,8 @@ def plots(run: Run) -> dict[str, Path]:
 
 def files(run: Run) -> dict[str, Path]:
     """Returns the files that may be taken away, by the names under which they are; only those that there are."""
-    names = ("model.h5", "model.tflite", "labels.json", "history.csv", "manifest.json", "evaluation.json", "log.txt")
+    names = ("model.h5", "model.tflite", "model_int8.tflite", "labels.json", "history.csv", "manifest.json")
+    names += ("evaluation.json", "log.txt")
     offered = {name: run.folder / name for name in names}
     if lies_in(run.history, run.history_csv):
         offered["history.csv"] = run.history_csv

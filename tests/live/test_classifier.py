@@ -15,7 +15,7 @@ from fer_core.store.promotion import promote
 from fer_core.store.run import Run
 from fer_core.store.runtimes import LiteRTModel
 from tests.jobs.conftest import wait_until
-from tests.live.fakes import ScriptedDetector, fer_faces, shipped_classifier, shipped_model
+from tests.live.fakes import ScriptedDetector, fer_faces, shipped_model
 from tests.web.conftest import finished_run
 
 
@@ -33,7 +33,8 @@ def test_the_models_temperature_is_applied(faces, paths):
 
 def test_keras_and_litert_agree(faces, paths):
     """Imports TensorFlow: some seconds."""
-    model, by_litert = shipped_model(paths), shipped_classifier(paths).classify(faces)
+    model = find_model("tiny", paths)
+    by_litert = make_classifier(model, paths).classify(faces)
     assert (by_litert.shape, by_litert.dtype) == ((24, 7), np.float32)
     assert np.allclose(by_litert.sum(axis=1), 1, atol=1e-5)
     assert np.abs(make_classifier(model, paths, runtime="keras").classify(faces) - by_litert).max() < 1e-3

@@ -13,9 +13,11 @@ import pytest
 from fer_core.data.face_picture import network_input
 from fer_core.errors import ConfigError
 from fer_core.faces.framing import aligned, crop_face
+from fer_core.live.classifier import make_classifier
 from fer_core.live.frame import Frame
 from fer_core.live.prediction import EmotionPredictor
 from fer_core.live.predictor import LivePredictor
+from fer_core.store.model_files import find_model
 from tests.live.fakes import (
     BrightnessClassifier,
     ScriptedDetector,
@@ -61,7 +63,7 @@ def changes(labels: list[str]) -> int:
 
 def test_in_a_clip_labels_change_a_third_as_often(test_data, paths):
     frames = list(clip_frames(test_data / "faces" / "single_face_2.mp4"))
-    parts = real_detector("yunet", test_data, paths), shipped_classifier(paths)
+    parts = real_detector("yunet", test_data, paths), make_classifier(find_model("tiny", paths), paths)
     raw = labels_read(frames, LivePredictor(*parts, smoothing_seconds=0))
     shown = labels_read(frames, LivePredictor(*parts))
     assert len(shown) == 472

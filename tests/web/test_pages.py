@@ -95,11 +95,11 @@ def test_a_run_s_page_has_curves_scores_and_files(site):
     assert {"epoch", "loss", "val_accuracy", "val_macro_f1", "learning_rate"} <= set(detail["epochs"][0])
     assert detail["evaluation"]["confusion"]
     assert detail["evaluation"]["accuracy_interval"]
-    assert {"model.h5", "model.tflite", "labels.json", "history.csv"} <= set(detail["files"])
+    assert {"model.h5", "model_int8.tflite", "labels.json", "history.csv"} <= set(detail["files"])
     assert detail == site.get(f"/api/v1/runs/{FIRST}").json()
-    saved = site.get(f"/runs/{FIRST}/files/model.tflite")
-    assert saved.headers["Content-Disposition"] == f"attachment; filename={FIRST}_model.tflite"
-    assert saved.content == (site.paths.models / "runs" / FIRST / "model.tflite").read_bytes()
+    saved = site.get(f"/runs/{FIRST}/files/model_int8.tflite")
+    assert saved.headers["Content-Disposition"] == f"attachment; filename={FIRST}_model_int8.tflite"
+    assert saved.content == (site.paths.models / "runs" / FIRST / "model_int8.tflite").read_bytes()
     assert site.get(f"/runs/{FIRST}/plots/confusion_matrix.png").headers["Content-Type"] == "image/png"
     assert site.get(f"/runs/{FIRST}/files/state.json").status_code == 404
 

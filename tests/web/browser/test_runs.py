@@ -10,7 +10,7 @@ from fer_core.labels import FER2013_LABELS
 from fer_core.paths import shipped_models
 from fer_core.store.model_files import find_model
 from tests.jobs.parts import make_run, write_epochs
-from tests.shipped import EPOCHS, SCORES, VALIDATION_ACCURACY
+from tests.shipped import EPOCHS, RECIPE, SCORES, VALIDATION_ACCURACY
 from tests.web.browser.conftest import visitor, watched
 from tests.web.conftest import finished_run
 
@@ -78,7 +78,7 @@ def test_each_class_has_a_curve_where_a_training_reports_them(page, site):
     page.goto(f"/runs/{run.id}")
     chart = page.get_by_role("img", name=re.compile("^F1 of each class, validation: "))
     expect(chart.locator("path.series")).to_have_count(2)
-    page.goto("/runs/shipped-best")
+    page.goto("/runs/shipped-tiny")
     expect(page.get_by_role("img", name=re.compile("^Accuracy: "))).to_be_visible()
     expect(chart).to_be_hidden()
 
@@ -141,8 +141,8 @@ def test_a_run_shows_its_figures_and_gives_its_files(page):
     expect(page.get_by_text(f"95%: {LOW} to {HIGH}")).to_be_visible()
     expect(page.get_by_role("cell", name=str(SCORES["confusion"][HAPPY][HAPPY]))).to_be_visible()
     with page.expect_download() as saving:
-        page.get_by_role("link", name="model.tflite").click()
-    assert saving.value.suggested_filename == f"{FIRST}_model.tflite"
+        page.get_by_role("link", name="model_int8.tflite").click()
+    assert saving.value.suggested_filename == f"{FIRST}_model_int8.tflite"
 
 
 def test_the_curves_of_a_training_grow_and_its_end_is_shown(page, site):
@@ -165,7 +165,7 @@ def test_the_curves_of_a_training_grow_and_its_end_is_shown(page, site):
 def test_a_run_is_promoted_after_a_look_at_both_and_the_model_before_it_comes_back(page):
     page.goto("/model")
     page.get_by_role("link", name=f"Promote {FIRST}").click()
-    expect(page.get_by_role("heading", name="Promote resnet?")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Promote {RECIPE}?")).to_be_visible()
     both = page.get_by_role("region", name="The two models").get_by_role("row")
     expect(both).to_have_count(3)
     expect(both.nth(1)).to_contain_text("shipped-best")
@@ -175,10 +175,10 @@ def test_a_run_is_promoted_after_a_look_at_both_and_the_model_before_it_comes_ba
     expect(page.get_by_role("contentinfo")).to_contain_text("shipped/best")
     for run_id in (FIRST, SECOND):
         page.get_by_role("link", name=f"Promote {run_id}").click()
-        page.get_by_role("button", name="Promote resnet").click()
+        page.get_by_role("button", name=f"Promote {RECIPE}").click()
         expect(page.get_by_role("contentinfo")).to_contain_text(run_id)
     page.get_by_role("link", name="Roll back").click()
-    page.get_by_role("button", name="Roll back to resnet").click()
+    page.get_by_role("button", name=f"Roll back to {RECIPE}").click()
     expect(page.get_by_text(f"Run {FIRST} is the model in use again.")).to_be_visible()
     expect(page.get_by_role("contentinfo")).to_contain_text(FIRST)
 
@@ -198,7 +198,7 @@ def test_scores_on_different_images_stand_apart_with_their_intervals(page, site)
     expect(groups.nth(1)).to_contain_text(f"{LOW} – {HIGH}")
     expect(page.get_by_text("a higher score in one of them does not mean a better model")).to_be_visible()
     page.get_by_role("button", name="Compare image by image").click()
-    expect(page.get_by_text("resnet aaaa to resnet bbbb:")).to_be_visible()
+    expect(page.get_by_text(f"{RECIPE} aaaa to {RECIPE} bbbb:")).to_be_visible()
     expect(page.get_by_text("No difference image by image: FER-2013 (fer2013.zip) is not here.")).to_be_visible()
     model = find_model(FIRST, site.paths)
     answers = site.paths.cache / "answers" / f"{model.sha256}-{model.manifest.split_fingerprint[:16]}.npz"
@@ -216,7 +216,7 @@ def test_after_back_the_list_and_its_filters_say_the_same(page):
     expect(page).to_have_url(re.compile("kind=train"))
     for run_id in (FIRST, SECOND):
         page.get_by_label(f"Compare {run_id}").check()
-    page.get_by_role("link", name="resnet", exact=True).first.click()
+    page.get_by_role("link", name=RECIPE, exact=True).first.click()
     page.go_back()
     expect(page.get_by_label("Kind")).to_have_value("train")
     expect(page.get_by_label("Search")).to_have_value("")
