@@ -131,7 +131,12 @@ def ensure_litert(run: Run) -> bool:
         return True
     if not can_export():
         return False
-    run.update_manifest(litert=export_in_child(run.model_h5, run.model_tflite))
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.backend.backend() == "tensorflow":  # it need not be loaded once more
+        metadata = _checked(load_model(run.model_h5), run.model_tflite)
+    else:
+        metadata = export_in_child(run.model_h5, run.model_tflite)
+    run.update_manifest(litert=metadata)
     return True
 
 
@@ -181,6 +186,11 @@ def _made_in_child(model: Path, path: Path, what: PixelRange | Literal["int8"]) 
     return child.stdout.splitlines()[-1]
 
 
+def _checked(network: "keras.Model", path: Path, pixels: PixelRange = "0..255") -> LiteRTMetadata:
+    images = np.random.default_rng(0).integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
+    return export_checked(network, path, in_range(images, pixels))
+
+
 def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
     """Returns the metadata of a float32 export as JSON, the hash of an int8 one."""
     network = load_model(model)
@@ -188,8 +198,7 @@ def _export(model: Path, path: Path, what: PixelRange | Literal["int8"]) -> str:
         if what == "int8":
             export_int8(network, path)
             return file_sha256(path)
-        images = np.random.default_rng(0).integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
-        return export_checked(network, path, in_range(images, what)).model_dump_json()
+        return _checked(network, path, what).model_dump_json()
     except FerError as error:  # no matter of the model, which could be read
         sys.exit(f"{error} {error.hint}")
 

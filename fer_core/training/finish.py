@@ -26,7 +26,7 @@ from fer_core.evaluation.calibration import (
 from fer_core.evaluation.figures import CURVES, confusion_figure, curve_figure, save
 from fer_core.evaluation.metrics import Evaluation, evaluate_probabilities
 from fer_core.evaluation.predict import predict, predict_side_by_side, save_answers
-from fer_core.store.artifacts import load_model, save_architecture, save_labels, save_model
+from fer_core.store.artifacts import save_architecture, save_labels, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
 from fer_core.store.manifest import Int8Metadata, Manifest
@@ -35,7 +35,6 @@ from fer_core.store.runtimes import LiteRTModel
 from fer_core.training.history import read_history, write_history
 from fer_core.training.progress import Progress, RunReport
 
-_PROBES = 32
 _EXPORT_PROBES = 256
 _MOST_HELD_OUT = 0.2
 """Of the images that could be trained on, for calibration."""
@@ -91,10 +90,6 @@ def complete(run: Run) -> None:
     """Makes the export and the plots of a finished trial; what is there already stays. Raises ArtifactError."""
     for folder in (run.folder, run.plots):  # somebody may have been killed over it
         sweep(folder)
-    if run.manifest.litert is None and keras.backend.backend() == "tensorflow":
-        network = load_model(run.model_h5)
-        images = np.random.default_rng(0).integers(0, 256, (_PROBES, *network.input_shape[1:]), dtype=np.uint8)
-        run.update_manifest(litert=export_checked(network, run.model_tflite, images))
     ensure_litert(run)
     if not (run.plots / _LAST_PLOT).is_file():
         evaluation = Evaluation.from_json(read_json(run.evaluation_json, "scores"))

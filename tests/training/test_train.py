@@ -16,44 +16,38 @@ from fer_core.data.dataset import load_dataset
 from fer_core.errors import DatasetError, Interrupted, RunHeldError, signals_as_exceptions
 from fer_core.evaluation.calibration import useful_temperature
 from fer_core.resources import available_cores
-from fer_core.store.artifacts import load_model, read_h5_manifest
+from fer_core.store.artifacts import load_model, read_h5_manifest, save_model
+from fer_core.store.files import file_sha256
 from fer_core.store.run import read_metrics
 from fer_core.store.runs import create_run
 from fer_core.training.finish import calibrated_on, chosen_on
-from fer_core.training.history import HISTORY_HEADER, read_history
+from fer_core.training.history import read_history
 from fer_core.training.progress import read_progress
 from fer_core.training.train import class_weights, record_data, train
 
-STANDING_STILL = {"learning_rate": 1e-30, "schedule": "constant"}
 
-
-@pytest.fixture
-def trained(paths, session_paths, small_config):
-    """A function that trains with changed settings and returns the run and its result; a trial, where it does."""
-
-    def make(*, kind="trial", **settings):
-        config = small_config.model_validate(small_config.model_dump() | {"threads": 0} | settings)
-        dataset = load_dataset(config, session_paths, side=48)
-        run = create_run(paths, config, recipe="smoke", kind=kind, history_header=HISTORY_HEADER)
-        return run, train(run, dataset, paths=session_paths)
-
-    return make
-
-
-def test_the_best_epoch_is_kept_and_early_stopping_ends_after_its_patience(trained):
-    run, result = trained(epochs=9, early_stopping_patience=2, monitor="val_macro_f1")
+def test_the_best_epoch_is_kept_early_stopping_ends_after_its_patience_and_the_loss_weighs_each_class(begun, paths):
+    weights = "angry=3,happy=3,sad=3,fear=3,disgust=3,surprise=3,neutral=3"
+    own = {"monitor": "val_loss", "class_weights": weights, "weighted_validation_loss": True, "precision": "float32"}
+    run, dataset = begun(kind="trial", epochs=9, early_stopping_patience=2, learning_rate=0.02, **own)
+    result = train(run, dataset, paths=paths)
     rows, best = result.progress.rows, result.progress.best_epoch
-    scores = [row["val_macro_f1"] for row in rows]
-    assert (result.progress.kept_epoch, scores.index(max(scores)) + 1) == (best, best)
+    losses = [row["val_loss"] for row in rows]
+    assert (result.progress.kept_epoch, losses.index(min(losses)) + 1) == (best, best)
     assert len(rows) == min(9, best + 2)
     assert run.manifest.scores["kept_epoch"] == best
     assert run.manifest.scores["val_accuracy"] == rows[best - 1]["val_accuracy"]
     for kept, saved in zip(result.progress.best_weights, load_model(run.model_h5).get_weights(), strict=True):
         np.testing.assert_array_equal(kept, saved)
+    part = dataset.validation
+    probabilities = load_model(run.model_h5).predict(part.images(slice(None)).astype(np.float32), verbose=0)
+    plain_loss = -np.log(probabilities[np.arange(len(part)), part.labels]).mean()
+    assert min(losses) == pytest.approx(3 * plain_loss, rel=1e-4)
 
 
-def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained):
-    run, result = trained(kind="train", validation="none", epochs=2, **STANDING_STILL)
+def test_without_validation_the_last_epoch_is_kept_nothing_chose_it_and_an_int8_export_is_kept_unseen(begun, paths):
+    run, dataset = begun(validation="none", epochs=2, eight_bit=True)
+    result = train(run, dataset, paths=paths)
     assert result.progress.kept_epoch == 2
     assert "val_loss" not in result.progress.rows[0]
     assert result.evaluation.chosen_on == (
@@ -61,12 +55,18 @@ def test_without_validation_the_last_epoch_is_kept_and_nothing_chose_it(trained)
     )
     assert run.manifest.temperature == 1.0
     assert set(run.manifest.splits) == {"train", "test"}
+    assert "Int8 export: kept unseen, without validation images; " in run.log_txt.read_text()
+    assert run.manifest.int8.sha256 == file_sha256(run.model_int8)
 
 
 @pytest.mark.parametrize(
     ("settings", "end"),
     [
-        ({"keep": "last"}, "images): the temperature; the test images chose nothing. The last epoch is kept."),
+        (
+            {"keep": "last", "eight_bit": True},
+            "images): the temperature, and whether the int8 export is kept; the test images chose nothing."
+            " The last epoch is kept.",
+        ),
         (
             {"validation": "test"},
             "by val_accuracy, and the temperature: the test images themselves, so the test score is optimistic.",
@@ -79,18 +79,6 @@ def test_a_score_says_what_was_chosen_on_which_images(small_config, small_datase
     assert chosen_on(small_config.model_copy(update=settings), small_dataset).endswith(end)
 
 
-def test_the_lowest_val_loss_is_the_best_and_weighs_each_class_where_that_is_asked_for(trained, session_paths):
-    weights = "angry=3,happy=3,sad=3,fear=3,disgust=3,surprise=3,neutral=3"
-    settings = {"class_weights": weights, "weighted_validation_loss": True, "precision": "float32"}
-    run, result = trained(monitor="val_loss", epochs=2, **settings)
-    losses = [row["val_loss"] for row in result.progress.rows]
-    assert result.progress.kept_epoch == losses.index(min(losses)) + 1
-    part = load_dataset(run.manifest.config, session_paths, side=48).validation
-    probabilities = load_model(run.model_h5).predict(part.images(slice(None)).astype(np.float32), verbose=0)
-    plain_loss = -np.log(probabilities[np.arange(len(part)), part.labels]).mean()
-    assert min(losses) == pytest.approx(3 * plain_loss, rel=1e-4)
-
-
 def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
     manifest, state = trained_run.manifest, trained_run.state
     progress = read_progress(trained_run.checkpoint)
@@ -101,15 +89,26 @@ def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
     means = [np.mean([entry[f"val_f1_{label}"] for label in manifest.labels]) for entry in epochs]
     assert means == pytest.approx([row["val_macro_f1"] for row in progress.rows])
     assert manifest.scores["epochs"] == 3
+    scores = [row[manifest.config.monitor] for row in progress.rows]
+    assert progress.best_epoch == manifest.scores["kept_epoch"] == scores.index(max(scores)) + 1
     assert manifest.threads == available_cores()
     assert read_h5_manifest(trained_run.model_h5).scores == manifest.scores
 
 
-def test_the_temperature_is_fitted_on_the_validation_images_and_is_in_the_saved_model(trained, session_paths):
-    run, _ = trained(sample_per_class=120, validation_fraction=0.6, epochs=12, label_smoothing=0.5, keep="last")
-    part = load_dataset(run.manifest.config, session_paths, side=48).validation
-    images = part.images(slice(None)).astype(np.float32)
-    probabilities = load_model(run.model_h5).predict(images, verbose=0)
+def test_a_training_starts_from_other_weights_may_train_the_head_alone_and_fits_the_temperature_on_validation_images(
+    begun, paths, trained_run, tmp_path
+):
+    modest = load_model(trained_run.model_h5)
+    modest.layers[-1].set_weights([weight / 3 for weight in modest.layers[-1].get_weights()])
+    save_model(modest, tmp_path / "modest.h5", manifest=trained_run.manifest)
+    own = {"init_from": str(tmp_path / "modest.h5"), "train_layers": "head", "validation_fraction": 0.6}
+    run, dataset = begun(kind="trial", epochs=1, **own)
+    train(run, dataset, paths=paths)
+    assert "Started from modest.h5: all layers." in run.log_txt.read_text(encoding="utf-8")
+    model, part = load_model(run.model_h5), dataset.validation
+    for place, (new, old) in enumerate(zip(model.get_weights(), modest.get_weights(), strict=True)):
+        assert np.array_equal(new, old) == (place < len(modest.get_weights()) - 2)
+    probabilities = model.predict(part.images(slice(None)).astype(np.float32), verbose=0)
     found = run.manifest.temperature
     assert found == pytest.approx(useful_temperature(probabilities, part.labels), rel=1e-3)
     assert found != 1.0
@@ -161,33 +160,27 @@ def test_what_is_our_bug_leaves_a_failed_run_with_its_traceback_in_the_log(paths
     assert run.state.message.startswith("Internal error: TypeError")
 
 
-def test_a_training_starts_from_the_weights_of_another_run_and_with_the_head_alone_all_other_layers_stay(
-    trained, trained_run
-):
-    run, _ = trained(init_from=trained_run.id, train_layers="head", epochs=1, learning_rate=0.1)
-    assert f"Started from {trained_run.id}: all layers." in run.log_txt.read_text(encoding="utf-8")
-    mine, theirs = (load_model(path.model_h5).get_weights() for path in (run, trained_run))
-    for place, (new, old) in enumerate(zip(mine, theirs, strict=True)):
-        assert np.array_equal(new, old) == (place < len(mine) - 2)
-
-
 # How it ends early
 
 
-def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resumed(begun, paths):
+def test_a_signal_that_a_library_swallows_ends_it_at_its_next_step_and_one_that_is_stopped_is_whole(begun, paths):
     run, dataset = begun(kind="trial")
     asked = []
 
-    def interrupt(rows):
-        raise Interrupted(15)
+    def swallow(rows):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return False
 
     def stop(rows):
         asked.append([row["epoch"] for row in rows])
         return True
 
-    with pytest.raises(Interrupted):
-        train(run, dataset, paths=paths, is_stopped=interrupt)
-    assert (run.state.status, run.state.epoch) == ("INTERRUPTED", 1)
+    with signals_as_exceptions():
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                train(run, dataset, paths=paths, is_stopped=swallow)
+    assert (run.state.status, run.state.epoch, run.state.attempt) == ("INTERRUPTED", 1, 1)
     result = train(run, dataset, paths=paths, is_stopped=stop)
     assert asked == [[1]]
     assert (run.state.status, run.state.epoch, result.progress.kept_epoch) == ("SUCCEEDED", 1, 1)
@@ -195,22 +188,6 @@ def test_a_training_that_is_stopped_is_whole_and_stays_stopped_when_it_is_resume
     assert run.model_h5.is_file()
     events = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
     assert "Stopped early after epoch 1 of 3, by whoever started it." in events
-
-
-def test_a_signal_that_a_library_swallows_ends_the_training_at_its_next_step(begun, paths):
-    run, dataset = begun(kind="trial")
-
-    def swallow(rows):
-        with contextlib.suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return False
-
-    with signals_as_exceptions():
-        with pytest.raises(Interrupted):
-            train(run, dataset, paths=paths, is_stopped=swallow)
-        with pytest.raises(Interrupted):
-            train(run, dataset, paths=paths)
-    assert (run.state.status, run.state.epoch, run.state.attempt) == ("INTERRUPTED", 1, 1)
 
 
 # What is checked and recorded without Keras
