@@ -1,8 +1,4 @@
-"""Imports Keras: some seconds. The test on JAX starts a process of its own."""
-
-import os
-import subprocess
-import sys
+"""Grad-CAM and feature maps. On JAX: tests/training/test_jax.py."""
 
 import keras
 import numpy as np
@@ -199,35 +195,3 @@ def test_the_figure_shows_face_heat_probabilities_and_maps():
     drawn = overlay(face(), half)
     assert (drawn[:, :8] == face()[:, :8]).all(), "the face stays where there is no heat"
     assert (np.ptp(drawn[:, 8:].astype(int), axis=2) > 0).all()
-
-
-ON_JAX = """
-import sys, keras, numpy as np
-from fer_core.evaluation.explain import default_layer, grad_cam, map_layers
-model = keras.models.load_model(sys.argv[1], compile=False)
-assert "tensorflow" not in sys.modules
-layers = [default_layer(model), map_layers(model)[0].name]
-np.savez(sys.argv[3], *(grad_cam(model, layer, np.load(sys.argv[2]), 1) for layer in layers))
-"""
-
-
-def test_a_network_whose_kernels_gradients_would_damage_memory_is_explained_alike_on_both_backends(tmp_path):
-    """oneDNN's Conv2DBackpropFilter fails for 1×1 kernels of stride 2 from 8 to 16 maps, as mini-XCEPTION has them."""
-    pixels = keras.Input((64, 64, 1))
-    x = layers.Conv2D(8, 3, activation="relu")(
-        layers.Conv2D(8, 3, activation="relu")(layers.Rescaling(1 / 255)(pixels))
-    )
-    strided = layers.Conv2D(16, 1, strides=2, padding="same")(x)
-    pooled = layers.MaxPooling2D(3, 2, padding="same")(layers.SeparableConv2D(16, 3, padding="same")(x))
-    x = layers.Conv2D(3, 3, padding="same")(layers.Add()([strided, pooled]))
-    model = keras.Model(pixels, layers.Softmax()(layers.GlobalAveragePooling2D()(x)))
-    picture = np.random.default_rng(0).uniform(0, 255, model.input_shape[1:]).astype(np.float32)
-    paths = [str(tmp_path / name) for name in ("model.keras", "picture.npy", "heats.npz")]
-    model.save(paths[0])
-    np.save(paths[1], picture)
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # it compiles for longer than it computes
-    subprocess.run([sys.executable, "-c", ON_JAX, *paths], env=environment, check=True, timeout=120)
-    names = [default_layer(model), map_layers(model)[0].name]
-    heats = [grad_cam(model, name, picture, 1) for name in names]
-    np.testing.assert_allclose(heats, list(np.load(paths[2]).values()), atol=1e-3)

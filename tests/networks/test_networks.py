@@ -1,20 +1,34 @@
 """Finding networks by their files, and what is said of wrong settings."""
 
+import cv2
+import numpy as np
 import pytest
 
 from fer_core import networks
 from fer_core.config import TrainConfig
+from fer_core.data.dataset import load_dataset
+from fer_core.data.sample import draw_face
 from fer_core.errors import ConfigError
+from fer_core.live.classifier import face_input, make_classifier
+from fer_core.store.model_files import find_model
+from fer_core.store.runs import create_run
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.starting import network_of
+from fer_core.training.train import train
 
 LABELS = ("angry", "happy", "sad")
 
-TEN_LINES = '''"""One dense layer."""
+ONE_DENSE = '''"""One dense layer."""
 
 from fer_core.config import Settings
 
 
 class Options(Settings):
     """Has none."""
+
+
+def picture(options):
+    return {"channels": 3, "colours": "rgb"}
 
 
 def build(options, *, labels, side, channels):
@@ -30,7 +44,7 @@ def build(options, *, labels, side, channels):
 
 @pytest.fixture
 def new_network(tmp_path, monkeypatch):
-    (tmp_path / "one_dense.py").write_text(TEN_LINES)
+    (tmp_path / "one_dense.py").write_text(ONE_DENSE)
     monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
     return "one_dense"
 
@@ -38,6 +52,33 @@ def new_network(tmp_path, monkeypatch):
 def test_a_new_file_is_a_new_network(new_network):
     assert new_network in networks.names() and "_blocks" not in networks.names()
     assert networks.build(TrainConfig(network=new_network), LABELS).output_shape == (None, 3)
+
+
+def test_colours_are_cut_cached_trained_on_and_read_where_a_network_asks_for_them(new_network, paths, tmp_path):
+    random = np.random.default_rng(0)
+    for label in ("happy", "sad"):
+        (tmp_path / "faces" / label).mkdir(parents=True)
+        for number in range(12):
+            face = draw_face(label, random, side=40)
+            in_colours = cv2.merge([face, face // 2, np.zeros_like(face)])
+            cv2.imwrite(str(tmp_path / "faces" / label / f"{number}.png"), in_colours)
+    config = TrainConfig(data=str(tmp_path / "faces"), network=new_network, image_size=32, epochs=1, batch_size=8)
+    dataset = load_dataset(config, paths, **networks.picture_of(config))
+    pictures = dataset.train.images(slice(0, 4))
+    assert pictures.shape == (4, 32, 32, 3)
+    assert pictures[..., 0].max() == 0 and pictures[..., 2].max() > pictures[..., 1].max() > 0  # red, green, blue
+    gray = load_dataset(config, paths, side=32)
+    assert gray.train.images(slice(0, 4)).shape == (4, 32, 32, 1)
+    assert (gray.split_fingerprint, gray.fingerprint) == (dataset.split_fingerprint, dataset.fingerprint)
+    run = create_run(paths, config, recipe=None, history_header=HISTORY_HEADER)
+    train(run, dataset, paths=paths)
+    model = find_model(run.id, paths)
+    assert (model.channels, model.colours, run.manifest.litert is not None) == (3, "rgb", True)
+    classifier = make_classifier(model, paths)
+    seen = face_input(cv2.imread(str(tmp_path / "faces" / "sad" / "0.png")), classifier)
+    assert seen[..., 0].max() == 0 and seen[..., 2].max() > 0
+    assert classifier.classify(seen[np.newaxis]).shape == (1, 2)
+    assert network_of(run.id, paths)["image_size"] == 32
 
 
 @pytest.mark.parametrize(

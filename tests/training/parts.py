@@ -6,7 +6,22 @@ import shutil
 import numpy as np
 import pytest
 
+from fer_core import networks
+from fer_core.data.dataset import load_dataset
+from fer_core.store.runs import create_run
 from fer_core.training import callbacks
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.train import record_data, train
+
+
+def begin_run(paths, session_paths, small_config, *, kind="train", **settings):
+    """Returns a run whose settings differ from `small_config` in these, and its images."""
+    changed = small_config.model_dump() | {"threads": 0, "network_options": {}} | settings
+    config = networks.with_all_options(small_config.model_validate(changed))
+    dataset = load_dataset(config, session_paths, side=48)
+    run = create_run(paths, config, recipe="smoke", kind=kind, history_header=HISTORY_HEADER)
+    record_data(run, dataset)
+    return run, dataset
 
 
 class Killed(BaseException):
@@ -35,8 +50,6 @@ def killed(epoch, copies=None):
 
 def killed_after(epoch, run, dataset, paths, *, copies=None):
     """Trains, and is killed after this epoch; returns what is in its checkpoint."""
-    from fer_core.training.train import train
-
     with killed(epoch, copies):
         train(run, dataset, paths=paths)
     return in_checkpoint(run)

@@ -17,16 +17,20 @@ from fer_core.training.train import train
 from tests.training.parts import assert_same_bits, killed_after
 
 
-def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for(begun, paths):
-    planned, dataset = begun(time_budget="5m", epochs=2, keep="last")
-    found = killed_after(1, planned, dataset, paths)
+def test_a_time_budget_plans_the_epochs_and_trains_as_if_they_had_been_asked_for_also_after_a_kill(
+    begun, paths, trained_run
+):
+    """With a teacher's predictions for fixed views, which are made once."""
+    of_teacher = {"teacher": (str(trained_run.model_h5),), "teacher_views": 6, "keep": "last"}
+    planned, dataset = begun(time_budget="5m", epochs=2, **of_teacher)
+    killed_after(1, planned, dataset, paths)
     plan = planned.manifest.plan
     assert planned.manifest.config.epochs == plan["epochs"] > 2
     rounding = 0.0005 * plan["epochs"]
     assert plan["budget_seconds"] == 300 >= plan["seconds_per_epoch"] * plan["epochs"] - rounding
-    asked, _ = begun(epochs=int(plan["epochs"]), keep="last")
-    assert_same_bits(found, killed_after(1, asked, dataset, paths))
-    killed_after(2, planned, dataset, paths)
+    asked, _ = begun(epochs=int(plan["epochs"]), **of_teacher)
+    expected = killed_after(2, asked, dataset, paths)
+    assert_same_bits(killed_after(2, planned, dataset, paths), expected)
     assert planned.manifest.plan == plan
 
 

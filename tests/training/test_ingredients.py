@@ -1,7 +1,6 @@
 """All training ingredients together: what is interrupted and resumed ends with the bits of what was not."""
 
 import keras
-import pytest
 
 from fer_core.store.run import Run
 from tests.training.parts import assert_same_bits, killed_after
@@ -26,6 +25,7 @@ EVERYTHING = {
     "rotation": 10,
     "contrast": 0.2,
     "annealing": 0.5,
+    "alternating_flip": True,
     "progressive_sizes": (24, 32),
     "sample_per_class": 10,
     "batch_size": 16,
@@ -33,9 +33,7 @@ EVERYTHING = {
 """In the third of the four epochs pictures become larger, and what makes them harder is half as strong."""
 
 
-@pytest.fixture
-def begins(monkeypatch):
-    """The epochs after which Keras begins to fit."""
+def test_a_distillation_with_everything_goes_on_to_the_same_bits_in_one_fit(begun, paths, trained_run, monkeypatch):
     fit, begins = keras.Model.fit, []
 
     def counted(model, *arguments, **settings):
@@ -43,16 +41,7 @@ def begins(monkeypatch):
         return fit(model, *arguments, **settings)
 
     monkeypatch.setattr(keras.Model, "fit", counted)
-    return begins
-
-
-@pytest.mark.parametrize(
-    "own",
-    [{"alternating_flip": True}, {"teacher_views": 6, "progressive_sizes": ()}],
-    ids=["teacher at every step", "fixed views"],
-)
-def test_a_distillation_with_everything_goes_on_to_the_same_bits_in_one_fit(begun, paths, trained_run, begins, own):
-    whole, dataset = begun(**EVERYTHING | own, teacher=(str(trained_run.model_h5),))
+    whole, dataset = begun(**EVERYTHING, teacher=(str(trained_run.model_h5),))
     after_two = whole.folder.with_name(f"{whole.id}-copy")
     expected = killed_after(3, whole, dataset, paths, copies={2: after_two})
     assert_same_bits(killed_after(3, Run(after_two, paths.history), dataset, paths), expected)

@@ -1,13 +1,17 @@
-"""JAX where TensorFlow is not installed: trains on two devices, goes on after a kill, and is exported elsewhere."""
+"""JAX where TensorFlow is not installed: trains on two devices, goes on after a kill, explains; exported elsewhere."""
 
 import os
 import re
 import sys
 
+import keras
+import numpy as np
 import pytest
+from keras import layers
 from kills import outcome
 
 from fer_core.cli.train import main
+from fer_core.evaluation.explain import default_layer, grad_cam, map_layers
 from fer_core.store.files import file_sha256
 from fer_core.store.runs import list_runs
 from tests.conftest import paths_in
@@ -54,7 +58,15 @@ def summary_of(counts, summary=callbacks.summary):
 callbacks.write_history, callbacks.summary = write_history_and_keep_a_copy, summary_of
 from fer_core.cli import ended
 from fer_core.cli.train import main
-sys.exit(ended(lambda: main(sys.argv[1:])))
+code = ended(lambda: main(sys.argv[1:]))
+if "EXPLAIN_IN" in os.environ:
+    import keras, numpy as np
+    from fer_core.evaluation.explain import default_layer, grad_cam, map_layers
+    folder = Path(os.environ["EXPLAIN_IN"])
+    model, picture = keras.models.load_model(folder / "model.keras", compile=False), np.load(folder / "picture.npy")
+    layers = [default_layer(model), map_layers(model)[0].name]
+    np.savez(folder / "heats.npz", *(grad_cam(model, layer, picture, 1) for layer in layers))
+sys.exit(code)
 """
 
 
@@ -93,10 +105,29 @@ def test_jax_trains_without_tensorflow_and_says_that_the_export_is_made_elsewher
     assert not run.model_tflite.exists()
 
 
-def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_one_that_was_not(jax_run):
+def strided_network() -> keras.Model:
+    """1×1 kernels of stride 2 from 8 to 16 maps, as mini-XCEPTION has them: oneDNN's Conv2DBackpropFilter fails."""
+    pixels = keras.Input((64, 64, 1))
+    x = layers.Conv2D(8, 3, activation="relu")(
+        layers.Conv2D(8, 3, activation="relu")(layers.Rescaling(1 / 255)(pixels))
+    )
+    strided = layers.Conv2D(16, 1, strides=2, padding="same")(x)
+    pooled = layers.MaxPooling2D(3, 2, padding="same")(layers.SeparableConv2D(16, 3, padding="same")(x))
+    x = layers.Conv2D(3, 3, padding="same")(layers.Add()([strided, pooled]))
+    return keras.Model(pixels, layers.Softmax()(layers.GlobalAveragePooling2D()(x)))
+
+
+def test_what_is_killed_and_resumed_ends_with_the_same_bits_and_what_tensorflow_would_fail_at_is_explained_alike(
+    jax_run, tmp_path
+):
     run, _, _, copy = jax_run
-    paths = paths_in(copy)
-    answer = train_on_jax(paths, "--resume=latest", compiled=copy.parent / "compiled")
+    paths, model = paths_in(copy), strided_network()
+    picture = np.random.default_rng(0).uniform(0, 255, model.input_shape[1:]).astype(np.float32)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "picture.npy", picture)
+    answer = train_on_jax(paths, "--resume=latest", compiled=copy.parent / "compiled", EXPLAIN_IN=str(tmp_path))
+    heats = [grad_cam(model, name, picture, 1) for name in (default_layer(model), map_layers(model)[0].name)]
+    np.testing.assert_allclose(heats, list(np.load(tmp_path / "heats.npz").values()), atol=1e-3)
     assert answer.code == 0, answer.err
     assert "Goes on after epoch 1 of 2." in answer.out
     assert [outcome(again) for again in list_runs(paths)] == [outcome(run)]

@@ -29,7 +29,7 @@ SHORT = (*SETTINGS, "--sample-per-class=20", "--epochs=5")
 def test_a_training_killed_out_of_room_and_stopped_ends_with_the_bits_of_one_that_was_not(
     begun, paths, tmp_path, monkeypatch, capfd
 ):
-    training, (undisturbed, dataset) = Soak(tmp_path, SHORT), begun(**parse(SHORT).config.model_dump())
+    training, (undisturbed, dataset) = Soak(tmp_path, SHORT), begun(kind="trial", **parse(SHORT).config.model_dump())
     train(undisturbed, dataset, paths=paths)
     paths = training.paths("hit")
     folders = (f"--models-dir={paths.models}", f"--history-dir={paths.history}")

@@ -14,13 +14,17 @@ from fer_core.training.progress import read_progress
 from fer_core.training.train import train
 from tests.script import run_script
 
-SMALL = ("--data=sample", "--sample-per-class=20", "--recipe=smoke", "--epochs=2", "--precision=float32", "--threads=1")
 TRAIN, VALIDATION = 96, 14
 """Of 140 images 28 are test and 14 validation; 98 train, in three whole batches of 32."""
 
 TELLING_COUNTS = """
 import sys
+from pathlib import Path
+from fer_core.recipes import recipe_config
 from fer_core.training import callbacks
+from fer_core.training.train import train
+from tests.conftest import paths_in
+from tests.training.parts import begin_run
 summary = callbacks.summary
 
 def told(counts):
@@ -28,16 +32,16 @@ def told(counts):
     return summary(counts)
 
 callbacks.summary = told
-from fer_core.cli.train import main
-main(sys.argv[1:])
+paths = paths_in(Path.cwd())
+own = {"data": "sample", "sample_per_class": 20, "precision": "float32", "mixup": 0.3, "ema": 0.9, "devices": "cpu:2"}
+run, dataset = begin_run(paths, paths, recipe_config("smoke"), kind="trial", epochs=2, **own)
+train(run, dataset, paths=paths)
 """
 
 
 def test_two_devices_train_and_each_image_counts_once(paths):
     environment = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)}
-    script = ("-c", TELLING_COUNTS)
-    mixed = ("--mixup=0.3", "--ema=0.9")
-    answer = run_script(*SMALL, *mixed, "--devices=cpu:2", paths=paths, environment=environment, script=script)
+    answer = run_script(paths=paths, environment=environment, script=("-c", TELLING_COUNTS))
     assert answer.code == 0, answer.err
     (run,) = list_runs(paths)
     assert (run.state.status, run.manifest.devices) == ("SUCCEEDED", "CPU:0, CPU:1")

@@ -98,16 +98,16 @@ def test_a_finished_run_has_the_same_figures_everywhere(trained_run):
 def test_a_training_starts_from_other_weights_may_train_the_head_alone_and_fits_the_temperature_on_validation_images(
     begun, paths, trained_run, tmp_path
 ):
-    modest = load_model(trained_run.model_h5)
-    modest.layers[-1].set_weights([weight / 3 for weight in modest.layers[-1].get_weights()])
-    save_model(modest, tmp_path / "modest.h5", manifest=trained_run.manifest)
-    own = {"init_from": str(tmp_path / "modest.h5"), "train_layers": "head", "validation_fraction": 0.6}
+    sure = load_model(trained_run.model_h5)
+    sure.layers[-1].set_weights([8 * weight for weight in sure.layers[-1].get_weights()])
+    save_model(sure, tmp_path / "sure.h5", manifest=trained_run.manifest)
+    own = {"init_from": str(tmp_path / "sure.h5"), "train_layers": "head", "validation_fraction": 0.6}
     run, dataset = begun(kind="trial", epochs=1, **own)
     train(run, dataset, paths=paths)
-    assert "Started from modest.h5: all layers." in run.log_txt.read_text(encoding="utf-8")
+    assert "Started from sure.h5: all layers." in run.log_txt.read_text(encoding="utf-8")
     model, part = load_model(run.model_h5), dataset.validation
-    for place, (new, old) in enumerate(zip(model.get_weights(), modest.get_weights(), strict=True)):
-        assert np.array_equal(new, old) == (place < len(modest.get_weights()) - 2)
+    for place, (new, old) in enumerate(zip(model.get_weights(), sure.get_weights(), strict=True)):
+        assert np.array_equal(new, old) == (place < len(sure.get_weights()) - 2)
     probabilities = model.predict(part.images(slice(None)).astype(np.float32), verbose=0)
     found = run.manifest.temperature
     assert found == pytest.approx(useful_temperature(probabilities, part.labels), rel=1e-3)
