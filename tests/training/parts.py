@@ -1,6 +1,7 @@
 """A training that is killed in this process, and what it left."""
 
 import contextlib
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from fer_core import networks
 from fer_core.data.dataset import load_dataset
+from fer_core.store.files import write_json
 from fer_core.store.runs import create_run
 from fer_core.training import callbacks
 from fer_core.training.history import HISTORY_HEADER
@@ -16,12 +18,19 @@ from fer_core.training.train import record_data, train
 
 def begin_run(paths, session_paths, small_config, *, kind="train", **settings):
     """Returns a run whose settings differ from `small_config` in these, and its images."""
-    changed = small_config.model_dump() | {"threads": 0, "network_options": {}} | settings
+    changed = small_config.model_dump() | {"threads": 0, "network_options": {"filters": (8, 16)}} | settings
     config = networks.with_all_options(small_config.model_validate(changed))
     dataset = load_dataset(config, session_paths, side=48)
     run = create_run(paths, config, recipe="smoke", kind=kind, history_header=HISTORY_HEADER)
     record_data(run, dataset)
     return run, dataset
+
+
+def change_manifest(run, *, config=None, **fields):
+    """Gives a finished run other fields in its manifest, and settings."""
+    path = run.folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, manifest | fields | {"config": manifest["config"] | (config or {})})
 
 
 class Killed(BaseException):

@@ -22,24 +22,29 @@ def compiled(**settings):
     return model
 
 
-def test_progress_is_read_without_a_model_and_without_a_checkpoint_a_training_begins(tmp_path):
-    assert load_checkpoint(tmp_path, compiled()) == read_progress(tmp_path) == Progress()
-    save_checkpoint(tmp_path, compiled(), Progress(2, 2, 0.5, ROWS))
+@pytest.fixture(scope="module")
+def model():
+    return compiled()
+
+
+def test_progress_is_read_without_a_model_and_without_a_checkpoint_a_training_begins(tmp_path, model):
+    assert load_checkpoint(tmp_path, model) == read_progress(tmp_path) == Progress()
+    save_checkpoint(tmp_path, model, Progress(2, 2, 0.5, ROWS))
     assert read_progress(tmp_path) == Progress(2, 2, 0.5, ROWS)
 
 
-@pytest.mark.parametrize("size", [0, 100, 20_000])
-def test_a_damaged_file_is_refused_with_what_to_do(tmp_path, size):
-    save_checkpoint(tmp_path, compiled(), Progress(1))
+def test_a_damaged_file_is_refused_with_what_to_do(tmp_path, model):
+    save_checkpoint(tmp_path, model, Progress(1))
     path = tmp_path / "checkpoint.npz"
-    path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ArtifactError, match=r"checkpoint\.npz is damaged") as caught:
-        load_checkpoint(tmp_path, compiled())
-    assert caught.value.hint == "Remove it, and --resume starts this run again from its first epoch."
+    for size in (20_000, 100, 0):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(ArtifactError, match=r"checkpoint\.npz is damaged") as caught:
+            load_checkpoint(tmp_path, model)
+        assert caught.value.hint == "Remove it, and --resume starts this run again from its first epoch."
 
 
 @pytest.mark.parametrize("settings", [{"network_options": {"filters": (8, 16, 8)}}, {"optimizer": "sgd"}])
-def test_a_checkpoint_of_another_network_or_optimizer_is_refused(tmp_path, settings):
+def test_a_checkpoint_of_another_network_or_optimizer_is_refused(tmp_path, model, settings):
     save_checkpoint(tmp_path, compiled(**settings), Progress(1))
     with pytest.raises(ArtifactError, match="of another network or optimizer"):
-        load_checkpoint(tmp_path, compiled())
+        load_checkpoint(tmp_path, model)

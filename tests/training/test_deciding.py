@@ -3,7 +3,6 @@
 The models' predictions are given here; that Keras makes them is shown in tests/cli/test_retrain.py.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from fer_core.store.promotion import current, promote, rollback
 from fer_core.store.run import Run
 from fer_core.training.deciding import Decision, decide, fair_images
 from fer_core.training.retraining import RetrainSpec
+from tests.training.parts import change_manifest
 
 NOWHERE = Path("nowhere")
 
@@ -41,9 +41,8 @@ def finished(in_use, paths, small_dataset) -> Callable[..., Run]:
 
     def finished(outputs: np.ndarray, name: str = "challenger") -> Run:
         folder = shutil.copytree(in_use.folder, paths.models / "runs" / name)
-        manifest = json.loads((folder / "manifest.json").read_text())
-        own = {"run_id": name, "kind": "retrain", "parent": in_use.id, "promote": False, "temperature": 1.0}
-        write_json(folder / "manifest.json", manifest | own)
+        run = Run(folder, paths.history)
+        change_manifest(run, run_id=name, kind="retrain", parent=in_use.id, promote=False, temperature=1.0)
         (folder / "model.h5").write_bytes(name.encode())
         evaluation = evaluate_probabilities(
             outputs,
@@ -53,7 +52,7 @@ def finished(in_use, paths, small_dataset) -> Callable[..., Run]:
             model_sha256=file_sha256(folder / "model.h5"),
         )
         write_json(folder / "evaluation.json", evaluation.to_json())
-        return Run(folder, paths.history)
+        return run
 
     return finished
 
@@ -146,9 +145,7 @@ def test_without_a_model_in_use_it_is_put_into_use(finished, decided, paths, goo
 
 def test_a_model_with_other_labels_cannot_be_compared_and_stays(finished, decided, in_use, paths, good):
     run = finished(good)
-    manifest = json.loads((in_use.folder / "manifest.json").read_text())
-    manifest["labels"] = ["glad" if label == "happy" else label for label in manifest["labels"]]
-    write_json(in_use.folder / "manifest.json", manifest)
+    change_manifest(in_use, labels=["glad" if label == "happy" else label for label in in_use.manifest.labels])
     decision = decided(run, {run.id: good})
     assert not decision.promoted
     assert "Data and model do not have the same classes" in decision.reasons[0]
@@ -177,13 +174,9 @@ def test_a_saved_file_that_scores_something_else_is_another_or_cannot_be_read_is
 
 
 def test_drawn_faces_do_not_take_the_place_of_photographs(finished, decided, in_use, paths, poor, good):
-    manifest = json.loads((in_use.folder / "manifest.json").read_text())
-    manifest["data_name"], manifest["config"]["data"] = "FER-2013", "fer2013.zip"
-    write_json(in_use.folder / "manifest.json", manifest)
+    change_manifest(in_use, data_name="FER-2013", config={"data": "fer2013.zip"})
     run = finished(good)
-    sample = json.loads((run.folder / "manifest.json").read_text())
-    sample["data_name"], sample["config"]["data"] = "sample", "sample"
-    write_json(run.folder / "manifest.json", sample)
+    change_manifest(run, data_name="sample", config={"data": "sample"})
     for _ in range(2):
         decision = decided(run, {in_use.id: poor, run.id: good})
         assert (decision.better, decision.promoted, current(paths).run) == (True, False, in_use.id)
@@ -194,15 +187,12 @@ def test_drawn_faces_do_not_take_the_place_of_photographs(finished, decided, in_
 # What both have seen
 
 
-def with_seen(run: Run, hashes: np.ndarray, **config) -> Run:
+def with_seen(run: Run, hashes: np.ndarray, **config) -> None:
     """Makes the run one that was trained on these images."""
     content = np.unique(hashes).tobytes()
     run.training_images.write_bytes(content)
-    manifest = json.loads((run.folder / "manifest.json").read_text())
     metadata = {"count": len(content) // 8, "sha256": file_sha256(run.training_images)}
-    changed = {"training_images": metadata, "split_fingerprint": "another", "config": manifest["config"] | config}
-    write_json(run.folder / "manifest.json", manifest | changed)
-    return run
+    change_manifest(run, training_images=metadata, split_fingerprint="another", config=config)
 
 
 def test_test_images_that_only_one_model_was_trained_on_are_left_out(in_use, paths, small_dataset):

@@ -1,7 +1,6 @@
 """Finished runs whose answers are averaged."""
 
 import dataclasses
-import json
 import shutil
 
 import keras
@@ -15,9 +14,9 @@ from fer_core.config import TrainConfig
 from fer_core.errors import ArtifactError, DatasetError
 from fer_core.evaluation.explain import explain
 from fer_core.store.artifacts import load_model
-from fer_core.store.files import write_json
 from fer_core.store.runs import create_run, latest_unfinished, open_run
 from fer_core.training.train import averaged, begin_ensemble, finish_ensemble, finished_members, train
+from tests.training.parts import change_manifest
 
 
 @pytest.fixture
@@ -25,8 +24,7 @@ def twice(in_use, paths):
     """The ids of a finished run and of a copy of it whose answers are others: its last layer is turned round."""
     copy = in_use.folder.with_name(f"{in_use.id}-copy")
     shutil.copytree(in_use.folder, copy)
-    manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
-    write_json(copy / "manifest.json", manifest | {"run_id": copy.name})
+    change_manifest(open_run(paths, copy.name), run_id=copy.name)
     model = load_model(copy / "model.h5")
     model.layers[-1].set_weights([-weight for weight in model.layers[-1].get_weights()])
     model.save(copy / "model.h5")
@@ -60,11 +58,12 @@ def test_an_ensemble_of_runs_is_a_finished_run_with_scores_and_exports(twice, pa
     assert chosen.startswith("The ensemble's temperature was chosen on validation (")
     assert all(f"{member.id}: {member.manifest.scores['chosen_on']}" in chosen for member in members)
     images = small_dataset.test.images(slice(None)).astype(np.float32)
-    answers = np.mean([np.asarray(load_model(member.model_h5)(images)) for member in members], axis=0)
+    own_models = [load_model(member.model_h5) for member in members]
+    answers = np.mean([np.asarray(member(images)) for member in own_models], axis=0)
     assert evaluation.accuracy == pytest.approx((answers.argmax(axis=1) == small_dataset.test.labels).mean())
     assert run.model_tflite.is_file() and run.evaluation_json.is_file()
-    model, member = load_model(run.model_h5), load_model(members[0].model_h5)
-    assert multiply_adds(model) == 2 * multiply_adds(member)
+    model = load_model(run.model_h5)
+    assert multiply_adds(model) == 2 * multiply_adds(own_models[0])
     explained = explain(model, small_dataset.test.images(slice(0, 1))[0], labels=small_dataset.labels)
     assert explained.heat_layer.name.startswith("member_") and explained.heat.max() == pytest.approx(1.0)
 
@@ -98,8 +97,6 @@ def test_an_ensemble_has_at_least_two_different_finished_runs_of_the_same_labels
     with pytest.raises(ArtifactError, match=f"Run {waiting.id} is not finished") as caught:
         finished_members((in_use.id, waiting.id), paths)
     assert caught.value.hint == f"Finish it: --resume {waiting.id}."
-    path = open_run(paths, twice[1]).folder / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    write_json(path, manifest | {"labels": manifest["labels"][::-1]})
+    change_manifest(open_run(paths, twice[1]), labels=in_use.manifest.labels[::-1])
     with pytest.raises(ArtifactError, match="differ in labels"):
         finished_members(twice, paths)

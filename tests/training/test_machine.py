@@ -1,13 +1,20 @@
-"""What the machine offers, and what is said of what it does not."""
+"""What the machine offers, what is said of what it does not, and two devices, which need a process of their own."""
+
+import os
+import sys
 
 import keras
+import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.resources import available_cores
+from fer_core.store.runs import list_runs
 from fer_core.training import machine
+from fer_core.training.history import read_history
 from fer_core.training.machine import choose_precision, cpu_flags, prepare
+from tests.script import run_script
 
 
 def test_the_flags_of_the_cpu_are_read_where_the_system_names_them(tmp_path):
@@ -55,3 +62,39 @@ def test_a_run_goes_on_with_the_backend_the_threads_and_the_precision_it_was_beg
     keras.ops.zeros(1)  # TensorFlow keeps the threads of its first operation
     with pytest.raises(ConfigError, match="begun with 99 threads; this process already computes with"):
         prepare(TrainConfig(), recorded=manifest.completed({"threads": 99}))
+
+
+TRAIN, VALIDATION = 96, 14
+"""Of 140 images 28 are test and 14 validation; 98 train, in three whole batches of 32."""
+
+TELLING_COUNTS = """
+import sys
+from pathlib import Path
+from fer_core.recipes import recipe_config
+from fer_core.training import callbacks
+from fer_core.training.train import train
+from tests.conftest import paths_in
+from tests.training.parts import begin_run
+summary = callbacks.summary
+
+def told(counts):
+    print("images counted:", counts.sum())
+    return summary(counts)
+
+callbacks.summary = told
+paths = paths_in(Path.cwd())
+own = {"data": "sample", "sample_per_class": 20, "precision": "float32", "mixup": 0.3, "ema": 0.9, "devices": "cpu:2"}
+run, dataset = begin_run(paths, paths, recipe_config("smoke"), kind="trial", epochs=2, **own)
+train(run, dataset, paths=paths)
+"""
+
+
+def test_two_devices_train_and_each_image_counts_once(paths):
+    environment = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)}
+    answer = run_script(paths=paths, environment=environment, script=("-c", TELLING_COUNTS))
+    assert answer.code == 0, answer.err
+    (run,) = list_runs(paths)
+    assert (run.state.status, run.manifest.devices) == ("SUCCEEDED", "CPU:0, CPU:1")
+    counted = [int(line.split(":")[1]) for line in answer.out.splitlines() if line.startswith("images counted:")]
+    assert counted == [TRAIN, VALIDATION] * 2
+    assert all(np.isfinite(row["loss"]) for row in read_history(run.history_csv).rows)

@@ -1,6 +1,5 @@
 """Retraining: what may be asked for, and the run that comes of it, also after a kill."""
 
-import json
 import shutil
 from collections.abc import Callable
 
@@ -12,11 +11,12 @@ from fer_core.data.dataset import load_dataset
 from fer_core.errors import ConfigError, DatasetError
 from fer_core.paths import SHIPPED, Paths
 from fer_core.recipes import recipe_config
-from fer_core.store.files import file_sha256, read_json, write_json
+from fer_core.store.files import file_sha256, read_json
 from fer_core.store.run import Run
 from fer_core.store.runs import list_runs
 from fer_core.training.begin_retraining import begin_retraining
 from fer_core.training.retraining import RetrainSpec, challenger_config
+from tests.training.parts import change_manifest
 
 
 def fill_inbox(paths: Paths, count: int, label: str = "happy") -> None:
@@ -105,9 +105,8 @@ def test_what_the_model_in_use_has_seen_is_taken_again_and_is_not_new(in_use, be
     contents = [int(image["content"]) for image in read_json(begin().folder / "new_images.json", "note")["accepted"]]
     content = np.unique(np.append(seen, np.array(contents[:2], np.uint64))).tobytes()
     in_use.training_images.write_bytes(content)
-    manifest = json.loads((in_use.folder / "manifest.json").read_text())
-    manifest["training_images"] = {"count": len(content) // 8, "sha256": file_sha256(in_use.training_images)}
-    write_json(in_use.folder / "manifest.json", manifest)
+    metadata = {"count": len(content) // 8, "sha256": file_sha256(in_use.training_images)}
+    change_manifest(in_use, training_images=metadata)
     said: list[str] = []
     assert begin(min_new_images=2, said=said) is None
     assert said[0] == f"Inbox {paths.inbox}: 1 new images, 2 known ones, 0 refused."
@@ -121,9 +120,8 @@ def test_a_correction_of_a_training_image_is_new_until_a_model_was_trained_on_it
     cv2.imwrite(str(paths.inbox / corrected / "face.png"), dataset.train.images(slice(0, 1))[0, :, :, 0])
     run = begin(min_new_images=1)
     assert load_dataset(run.manifest.config, paths, side=48).notes[0].startswith("More images: 1 of")
-    manifest = json.loads((in_use.folder / "manifest.json").read_text())
-    manifest["config"]["more_images"] = str(run.folder / "new_images")  # as if the model in use came of it
-    write_json(in_use.folder / "manifest.json", manifest)
+    # As if the model in use came of it.
+    change_manifest(in_use, config={"more_images": str(run.folder / "new_images")})
     said: list[str] = []
     assert begin(min_new_images=1, said=said) is None
     assert said[0] == f"Inbox {paths.inbox}: 0 new images, 1 known ones, 0 refused."

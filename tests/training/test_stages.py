@@ -1,6 +1,7 @@
 """Fine-tuning in two stages: what each trains, a kill between and in them, and what came of it."""
 
 import cv2
+import keras
 import numpy as np
 
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
@@ -12,7 +13,7 @@ from tests.script import run_here
 from tests.training.parts import assert_same_bits, in_checkpoint, killed, killed_after
 
 SETTINGS = (
-    *("--recipe=finetune_own", "--epochs=14", "--head-epochs=2", "--unfreeze=0.5", "--ema=0.9"),
+    *("--recipe=finetune_own", "--epochs=10", "--head-epochs=2", "--unfreeze=0.5", "--ema=0.9"),
     *("--learning-rate=0.003", "--unfreeze-rate=1"),
 )
 
@@ -27,14 +28,14 @@ def test_own_pictures_on_top_of_a_model_are_better_than_it_also_after_a_kill_bet
         for number in range(20):
             negative = 255 - draw_face(label, random)
             cv2.imwrite(str(folder / f"{number}.png"), cv2.applyColorMap(negative, cv2.COLORMAP_OCEAN))
-    between, second = (paths.models / "runs" / f"killed-after-{epoch}" for epoch in (2, 8))
-    with killed(14, copies={2: between, 8: second}):
+    between, second = (paths.models / "runs" / f"killed-after-{epoch}" for epoch in (2, 7))
+    with killed(10, copies={2: between, 7: second}):
         run_here("--data", tmp_path / "own", "--init-from", in_use.id, *SETTINGS, paths=paths)
     (whole,) = (run for run in list_runs(paths) if run.folder not in (in_use.folder, between, second))
     undisturbed, config = in_checkpoint(whole), whole.manifest.config
     assert (config.network, whole.manifest.recipe) == ("smoke", "finetune_own")
     dataset = training_data(config, paths, run=whole)
-    assert_same_bits(killed_after(14, Run(second, paths.history), dataset, paths), undisturbed)
+    assert_same_bits(killed_after(10, Run(second, paths.history), dataset, paths), undisturbed)
 
     answer = run_here("--resume", between.name, paths=paths)
     assert answer.code == 0, answer.err
@@ -47,6 +48,6 @@ def test_own_pictures_on_top_of_a_model_are_better_than_it_also_after_a_kill_bet
     changed = [
         any(not np.array_equal(a, b) for a, b in zip(old.get_weights(), new.get_weights(), strict=True))
         for old, new in zip(start.layers, end.layers, strict=True)
-        if new.weights
+        if new.weights and not isinstance(new, keras.layers.BatchNormalization)
     ]
-    assert changed == sorted(changed) and not changed[0] and changed[-1]
+    assert changed == [False, False, True, True]

@@ -42,26 +42,18 @@ def test_what_is_not_there_is_refused_with_what_there_is(trained_run, session_pa
 OTHERS = ("a", "b", "c", "d", "e", "f", "g")
 
 
-@pytest.mark.parametrize(
-    ("labels", "is_foreign"),
-    [(None, False), (("angry", "happy"), False), (OTHERS, False), (None, True)],
-    ids=["same labels", "fewer labels", "other labels", "no manifest"],
-)
-def test_all_layers_are_taken_or_all_but_the_last_where_its_labels_are_others_or_not_known(
-    trained_run, tmp_path, labels, is_foreign
-):
-    is_same, source = labels is None and not is_foreign, trained_run.model_h5
-    labels = labels or trained_run.manifest.labels
-    theirs = load_model(source).get_weights()
-    if is_foreign:
-        load_model(source).save(tmp_path / "foreign.h5")
-        source = tmp_path / "foreign.h5"
-    network = networks.build(SMOKE, labels)
-    before = network.get_weights()
-    assert ("all layers." if is_same else "all layers but the last") in start_from(network, source, labels)
-    expected = theirs if is_same else [*theirs[:-2], *before[-2:]]
-    for mine, their in zip(network.get_weights(), expected, strict=True):
-        np.testing.assert_array_equal(mine, their)
+def test_all_layers_are_taken_or_all_but_the_last_where_its_labels_are_others_or_not_known(trained_run, tmp_path):
+    source, same, foreign = trained_run.model_h5, trained_run.manifest.labels, tmp_path / "foreign.h5"
+    model = load_model(source)
+    model.save(foreign)
+    theirs = model.get_weights()
+    for path, labels in ((source, same), (source, ("angry", "happy")), (source, OTHERS), (foreign, same)):
+        is_known, network = (path, labels) == (source, same), networks.build(SMOKE, labels)
+        before = network.get_weights()
+        assert ("all layers." if is_known else "all layers but the last") in start_from(network, path, labels)
+        expected = theirs if is_known else [*theirs[:-2], *before[-2:]]
+        for mine, their in zip(network.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(mine, their)
 
 
 @pytest.mark.parametrize("options", [{"filters": (4, 4, 4)}, {"filters": (4,)}])

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 
 import h5py
@@ -13,7 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
-from fer_core.errors import DatasetError, Interrupted, RunHeldError, signals_as_exceptions
+from fer_core.errors import DatasetError, Interrupted, NonFiniteLossError, RunHeldError, signals_as_exceptions
 from fer_core.evaluation.calibration import useful_temperature
 from fer_core.resources import available_cores
 from fer_core.store.artifacts import load_model, read_h5_manifest, save_model
@@ -29,12 +30,12 @@ from fer_core.training.train import class_weights, record_data, train
 def test_the_best_epoch_is_kept_early_stopping_ends_after_its_patience_and_the_loss_weighs_each_class(begun, paths):
     weights = "angry=3,happy=3,sad=3,fear=3,disgust=3,surprise=3,neutral=3"
     own = {"monitor": "val_loss", "class_weights": weights, "weighted_validation_loss": True, "precision": "float32"}
-    run, dataset = begun(kind="trial", epochs=9, early_stopping_patience=2, learning_rate=0.02, **own)
+    run, dataset = begun(kind="trial", epochs=6, early_stopping_patience=2, learning_rate=0.02, **own)
     result = train(run, dataset, paths=paths)
     rows, best = result.progress.rows, result.progress.best_epoch
     losses = [row["val_loss"] for row in rows]
     assert (result.progress.kept_epoch, losses.index(min(losses)) + 1) == (best, best)
-    assert len(rows) == min(9, best + 2)
+    assert len(rows) == min(6, best + 2)
     assert run.manifest.scores["kept_epoch"] == best
     assert run.manifest.scores["val_accuracy"] == rows[best - 1]["val_accuracy"]
     for kept, saved in zip(result.progress.best_weights, load_model(run.model_h5).get_weights(), strict=True):
@@ -102,7 +103,7 @@ def test_a_training_starts_from_other_weights_may_train_the_head_alone_and_fits_
     sure.layers[-1].set_weights([8 * weight for weight in sure.layers[-1].get_weights()])
     save_model(sure, tmp_path / "sure.h5", manifest=trained_run.manifest)
     own = {"init_from": str(tmp_path / "sure.h5"), "train_layers": "head", "validation_fraction": 0.6}
-    run, dataset = begun(kind="trial", epochs=1, **own)
+    run, dataset = begun(kind="trial", epochs=1, network_options={}, **own)
     train(run, dataset, paths=paths)
     assert "Started from sure.h5: all layers." in run.log_txt.read_text(encoding="utf-8")
     model, part = load_model(run.model_h5), dataset.validation
@@ -188,6 +189,26 @@ def test_a_signal_that_a_library_swallows_ends_it_at_its_next_step_and_one_that_
     assert run.model_h5.is_file()
     events = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
     assert "Stopped early after epoch 1 of 3, by whoever started it." in events
+
+
+# Decay takes up to ten times a weight from it each step: weights grow ninefold a step towards the warm-up's end.
+GROWING = {"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0, "warmup_epochs": 8.0, "schedule": "constant"}
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_last_good_checkpoint(begun, paths):
+    run, dataset = begun(**GROWING, precision="float32", sample_per_class=55, batch_size=8, epochs=9)
+    where = (
+        r"(the loss is nan in epoch (\d), batch \d+ of 35|a weight is no number at the end of epoch (\d))\. The check"
+    )
+    with pytest.raises(NonFiniteLossError, match=f"^The training went wrong: {where}") as caught:
+        train(run, dataset, paths=paths)
+    found = re.search(where, str(caught.value))
+    epoch = int(found[2] or found[3])
+    assert epoch > 1
+    assert "smaller --learning-rate" in caught.value.hint
+    assert (run.state.status, run.state.epoch, run.state.message in str(caught.value)) == ("FAILED", epoch - 1, True)
+    assert read_progress(run.checkpoint).epoch == epoch - 1
+    assert not run.model_h5.exists()
 
 
 # What is checked and recorded without Keras
