@@ -44,7 +44,7 @@ def legend_is_beside_the_data(figure) -> bool:
     return legend.y0 >= data.y1 - 1 or legend.x0 >= data.x1 - 1
 
 
-@pytest.mark.parametrize(("column", "epochs"), zip(figures.CURVES, (1, 3, 100, 3), strict=True))
+@pytest.mark.parametrize(("column", "epochs"), list(zip(figures.CURVES, (1, 3, 100, 3), strict=True)))
 def test_a_curve_shows_training_validation_and_the_kept_epoch(column, epochs):
     figure = figures.curve_figure(history(epochs), column, title=TITLE, kept_epoch=epochs)
     lines = drawn_lines(figure)
