@@ -16,6 +16,7 @@ EVERYTHING = {
     "warmup_epochs": 1,
     "epochs": 4,
     "keep": "last",
+    "validation": "none",
     "ema": 0.9,
     "label_smoothing": 0.1,
     "mixup": 0.4,

@@ -24,7 +24,7 @@ LARGEST_FILE = 180_000
 CALLS_OF_A_FILE = 3
 MOMENT = 12
 """One of the calls at the end of a training, long before its last state is saved."""
-SHORT = (*SETTINGS, "--sample-per-class=20", "--epochs=5")
+SHORT = (*SETTINGS, "--sample-per-class=20", "--epochs=5", "--network-options.filters", "8", "16")
 
 
 def test_a_training_killed_out_of_room_and_stopped_ends_with_the_bits_of_one_that_was_not(
