@@ -41,6 +41,8 @@ class Site(NamedTuple):
     paths: Paths
     app: Flask | None = None
     process: subprocess.Popen | None = None
+    warnings: str = ""
+    """What the process said before it listened."""
 
     @property
     def service(self) -> Service:
@@ -157,9 +159,11 @@ def web_server(paths: Paths, test_data: Path, *flags: str, **environment: str) -
         text=True,
     )
     try:
-        line = next((line for line in process.stderr if line.startswith("Serving on ")), "")
-        assert line, f"the server ended with {process.wait()}"
-        yield Site(line.split()[2], paths, process=process)
+        said = []
+        while not (said and said[-1].startswith("Serving on ")):
+            said.append(process.stderr.readline())
+            assert said[-1], f"the server ended with {process.wait()}"
+        yield Site(said[-1].split()[2], paths, process=process, warnings="".join(said[:-1]))
     finally:
         process.kill()
         process.communicate()

@@ -380,9 +380,16 @@ def test_a_token_that_is_none_never_becomes_a_path(tmp_path):
             folder_of(paths_in(tmp_path), token)
 
 
-def test_where_workers_listen_they_read_it_and_the_job_goes_with_the_upload(settings, job_paths, redis_url, worker):
+def test_a_worker_is_seen_does_what_was_asked_and_reads_an_upload_whose_job_goes_with_it(
+    settings, job_paths, redis_url, worker
+):
     worker("-Q", "cpu")
     with served(settings, job_paths, {"FER_BROKER_URL": redis_url}) as site:
+        state = site.get("/api/v1/workers").json()
+        assert (state["reachable"], list(state["queues"])) == (True, ["cpu"])
+        job_id = site.change("/api/v1/jobs", {"task": "gc", "arguments": {"dry_run": True}}).json()["id"]
+        wait_until(lambda: site.get(f"/api/v1/jobs/{job_id}").json()["status"] == "SUCCEEDED", 60)
+        assert "succeeded" in site.get(f"/jobs/{job_id}").text
         sent = new(site, {"a.png": len(png(0, (120, 60)))})
         assert sent.put(0, png(0, (120, 60))).ok
         sent.start()

@@ -23,7 +23,7 @@ UPLOADS = 270
 @pytest.fixture(scope="module")
 def runs(site):
     """A run to be spoilt, beside one that stays good."""
-    return {name: finished_run(site.paths, name) for name in (ODD, GOOD)}
+    return {name: finished_run(site.paths, name, of="tiny") for name in (ODD, GOOD)}
 
 
 @contextlib.contextmanager

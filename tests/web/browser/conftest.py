@@ -142,6 +142,12 @@ def noted_problems(page: Page) -> list[str]:
     return problems
 
 
+def go_back(page: Page) -> None:
+    """Goes back once the page is there. Playwright's own way can lose the page while Chromium changes its process."""
+    page.wait_for_load_state()
+    page.evaluate("history.back()")
+
+
 def write_camera_clip(clip: Path, video: Path) -> None:
     """Writes the first frames of a video as Chromium's fake camera reads them: YUV4MPEG2, 640 x 480, 10 a second."""
     source = cv2.VideoCapture(str(video))

@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from fer_core.labels import FER2013_LABELS
 from fer_core.paths import shipped_models
 from fer_core.store.model_files import find_model
 from tests.jobs.parts import make_run, write_epochs
 from tests.shipped import EPOCHS, RECIPE, SCORES, VALIDATION_ACCURACY
+from tests.web.browser.conftest import go_back
 from tests.web.conftest import finished_run
 
 OWN_SERVER = True
@@ -81,12 +82,6 @@ def test_after_back_the_list_and_its_filters_say_the_same_and_two_runs_and_a_his
     for title in ("Loss", "Accuracy", "Macro F1", "Learning rate"):
         expect(page.get_by_role("img", name=re.compile(f"^{title}: "))).to_be_visible()
     expect(page.get_by_role("table", name="happy")).to_contain_text(f"{SCORES['per_class']['happy']['f1']:.1%}")
-
-
-def go_back(page: Page) -> None:
-    """Goes back once the page is there. Playwright's own way can lose the page while Chromium changes its process."""
-    page.wait_for_load_state()
-    page.evaluate("history.back()")
 
 
 def test_a_run_shows_its_figures_gives_its_files_and_its_curves_can_be_looked_at_closely(page):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.web.browser.conftest import go_back
+
 ADD = """([picture, name, carrier]) => {
     const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
     const transfer = new DataTransfer();
@@ -55,7 +57,7 @@ def test_a_file_is_previewed_and_read_step_by_step_and_after_back_the_page_shows
     expect(switch).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("img", name="Heat map")).to_be_visible()
     expect(page.get_by_role("img", name="the network saw")).to_be_hidden()
-    page.go_back()
+    go_back(page)
     expect(page.locator("#faces")).to_be_visible()
     held = page.locator("#image").evaluate("input => input.files.length")
     expect(page.locator("#previews img")).to_have_count(held)
