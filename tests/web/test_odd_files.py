@@ -17,7 +17,7 @@ ODD = "20260131-120000-odd-0000"
 GOOD = "20260131-120000-good-0000"
 PAGES = ("/", "/runs", "/model", "/jobs", "/api/v1/runs", f"/runs/{GOOD}", f"/compare?run={GOOD}&run=shipped-best")
 PAGES_OF_IT = (f"/runs/{ODD}", f"/api/v1/runs/{ODD}", f"/compare?run={ODD}&run={GOOD}")
-UPLOADS = 270
+UPLOADS = 135
 
 
 @pytest.fixture(scope="module")
