@@ -28,7 +28,7 @@ from tests.jobs.parts import make_job
 from tests.photographs import photograph
 from tests.store.conftest import largest_file
 from tests.study.test_study import save_video
-from tests.web.conftest import TOKEN, Site, folder_contents, served, web_server
+from tests.web.conftest import Site, folder_contents, served, web_server
 
 HOSTILE = f"../../evil\x1b/{'n' * 300}.png"
 NEVER = "0" * 40
@@ -291,13 +291,6 @@ def test_a_job_that_reads_an_upload_is_shown_at_the_address_of_the_upload_alone(
     for address in (f"/api/v1/jobs/{job.id}", f"/jobs/{job.id}", f"/jobs/{job.id}/files/report.html"):
         assert site.get(address).status_code == 404
     assert site.change(f"/api/v1/jobs/{job.id}/cancel", {}).status_code == 404
-
-
-def test_a_stranger_sees_no_upload(settings, tmp_path):
-    with served(settings, paths_in(tmp_path), token=TOKEN) as site:
-        answer = site.get(f"/uploads/{NEVER}", allow_redirects=False)
-        assert (answer.status_code, answer.headers["Location"]) == (302, f"/login?next=/uploads/{NEVER}")
-        assert site.change("/api/v1/uploads", {"files": [{"name": "a", "size": 1}]}).status_code == 401
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from fer_core.store.runs import create_run
 from fer_core.study.settings import Part
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.spec import space_of
+from fer_core.tuning.state import changing
 from fer_core.web.forms import FORMS, arguments_of, job_form
 from fer_core.web.job_detail import SharedAnswer
 from tests.jobs.parts import end_job, make_job, make_search
@@ -187,7 +188,10 @@ def test_images_that_the_server_does_not_see_are_refused_unless_the_sender_knows
             refused = site.change("/api/v1/jobs", {"task": "train", "arguments": arguments})
             assert refused.status_code == 400
             assert "named pipe" in refused.text if data == str(pipe) else "on this server" in refused.json()["error"]
-    assert site.submit("/jobs/new/tune", {"data": str(pipe)}).status_code == 400
+    for data, may_be_elsewhere in ((pipe, False), (tmp_path / "fotos", True)):
+        refused = site.submit("/jobs/new/tune", {"data": str(data), "max_trials": "77"})
+        assert (refused.status_code, 'value="77"' in refused.text) == (400, True)
+        assert ("Send it all the same" in refused.text) == may_be_elsewhere
     assert len(open_ids(site.paths)) == before
     elsewhere = {"task": "train", "arguments": {"data": str(tmp_path / "fotos")}, "unchecked": True}
     sent = site.change("/api/v1/jobs", elsewhere)
@@ -336,6 +340,21 @@ def test_a_search_says_which_settings_mattered_once_enough_trials_have_ended(sit
     found = site.get(f"/api/v1/searches/{search.id}/settings").json()
     assert ([one["name"] for one in found["settings"]], found["trials"]) == (["learning_rate"], 9)
     assert site.get(f"/api/v1/searches/{search.id}/settings?x=momentum").status_code == 400
+
+
+def test_a_failed_search_says_why_on_its_job_and_in_the_list_and_its_trials_do(site):
+    search = make_search(site.paths, [0.2, None], status="FAILED")
+    why = "3 trials failed one after the other; the last one: There is no /data/fotos."
+    with changing(search) as state:
+        state.change(1, status="FAILED", message="There is no /data/fotos.")
+    job = make_job(site.paths, "tune")
+    with changing(job.search) as state:
+        state.status, state.message = "FAILED", why
+    page = site.get(f"/jobs/{job.id}").text
+    assert (why in page, "Nothing yet." in page) == (True, False)
+    assert why in site.get("/jobs").text.partition("Ended")[2]
+    trials = site.get(f"/api/v1/searches/{search.id}").json()["trials"]
+    assert trials[1]["message"] == "There is no /data/fotos."
 
 
 def test_while_trials_are_confirmed_a_search_is_not_said_to_be_done(site):

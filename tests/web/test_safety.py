@@ -203,12 +203,14 @@ def test_a_password_file_that_holds_none_is_refused(tmp_path, content, says):
 
 def test_a_stranger_sees_the_login_alone_and_the_token_opens_the_api(locked, face):
     assert locked.get("/healthz").json() == {"status": "ok"}
-    for path in ("/api/v1/runs", "/metrics", "/api/v1/openapi.json"):
+    for path in ("/api/v1/runs", "/metrics", "/api/v1/openapi.json", "/api/v1/data/a/images", "/device/model.json"):
         answer = locked.get(path)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     page = locked.get("/runs?sort=name", allow_redirects=False)
     assert page.headers["Location"] == "/login?next=/runs?sort%3Dname"
+    for path in (f"/uploads/{'0' * 40}", "/data", "/data/a", "/data/a/sheet.png?at=0"):
+        assert locked.get(path, allow_redirects=False).headers["Location"].startswith("/login?next=")
     assert locked.post("/api/v1/predict").status_code == 401
     assert "shipped/best" not in locked.get("/login").text
     assert locked.get("/api/v1/runs", headers=RIGHT).status_code == 200

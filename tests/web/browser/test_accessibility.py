@@ -45,6 +45,8 @@ def make_long_run(paths) -> None:
     evaluation = json.loads(run.evaluation_json.read_text())
     evaluation["per_class"] = {renamed[label]: scores for label, scores in evaluation["per_class"].items()}
     run.evaluation_json.write_text(json.dumps(evaluation))
+    lines = run.metrics_jsonl.read_text().splitlines(keepends=True)
+    run.metrics_jsonl.write_text("".join(line for line in lines if json.loads(line).get("epoch", 0) <= 5))
     save_labels(run.labels_json, LONG_LABELS)
     save_notes(run, name="n" * 70, tags=["t" * 40, "u" * 40], notes="o" * 70, archived=False)
     promote(paths, run)
@@ -77,7 +79,7 @@ def addresses(site, trained_run, tmp_path_factory) -> list[str]:
     site.paths.history.mkdir(parents=True, exist_ok=True)
     (site.paths.history / CSV).write_text("epoch,loss,accuracy\n1,2.0,0.2\n2,1.5,0.4\n")
     return [
-        *("/", "/live", "/runs", f"/runs/{RUN}", f"/runs/{running.id}", f"/compare?run={RUN}&run=shipped-best"),
+        *("/", "/live", "/runs", f"/runs/{RUN}", f"/runs/{running.id}", f"/compare?run={RUN}&run={running.id}"),
         *(f"/histories/{CSV}", "/jobs", f"/jobs/{JOB}", "/jobs/new/tune", f"/jobs/new/train?like={RUN}"),
         *(f"/searches/{search.id}", "/jobs/new/read", f"/jobs/{study.id}", f"/jobs/{JOB}/cancel", "/model"),
         *(f"/model/promote?run={OTHER}", "/corrections", "/data", f"/data/{data}", cell, without_images, "/nowhere"),
