@@ -32,7 +32,7 @@ def save_video(path: Path, seconds: float, *, number: int = 0) -> Path:
     """A drawn face that moves a little."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"g": str(RATE)})
+        stream = container.add_stream("libx264", rate=RATE, options={"g": str(RATE), "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 400, 300, "yuv420p"
         pictures = [cv2.cvtColor(photograph(number, (120 + place, 60)), cv2.COLOR_GRAY2RGB) for place in range(20)]
         for place in range(round(seconds * RATE)):
