@@ -114,7 +114,7 @@ def _like(manifest: Manifest, environ: Mapping[str, str]) -> JobForm:
     form = job_form("train", {"recipe": recipe} if recipe else {"network": config.network}, environ)
     # What the job has by itself, with so many epochs.
     usual = fitted_to(starting_config(recipe, None if recipe else config.network), config.epochs)
-    own, by_itself = (JobForm("", "", _of_training(one, one.network, environ)).fields for one in (config, usual))
+    own, by_itself = (JobForm("", "", _of_training(one, config.network, environ)).fields for one in (config, usual))
 
     def filled(one: FormField) -> FormField:
         if one.name not in own or one.name in ("network", "recipe"):

@@ -1,10 +1,6 @@
-"""Cases that hold Python and the browser to the same rules: `python -m tests.live.rules` writes tests/rules.json.
+"""Cases of tracking, smoothing, `unsure`, calibration and framing, with what Python makes of them: so must browsers."""
 
-Each is {rule, given, expected}. Whoever changes a rule in Python writes the file anew, and the browser's has to follow.
-"""
-
-import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,13 +12,13 @@ from fer_core.live.prediction import ShownLabel
 from fer_core.live.predictor import SteadyBox, SteadyLabel, SteadyProbabilities
 from fer_core.live.tracker import Tracker
 
-FILE = Path(__file__).parents[1] / "rules.json"
 LABELS = 3
 
 
-def result(rule: str, given: Any) -> Any:
-    """Returns what the rule makes of it, as plain values."""
-    return _RULES[rule](given)
+def cases() -> Iterator[tuple[str, Any, Any]]:
+    """Yields a rule, what it is given and what it makes of that, as plain values."""
+    for rule, given in _givens():
+        yield rule, given, _RULES[rule](given)
 
 
 def _tracked(steps: list[dict]) -> list[list]:
@@ -111,14 +107,3 @@ def _givens() -> list[tuple[str, Any]]:
         *(("calibrated", given) for given in calibrated),
         *(("square", {"box": [10.5, 20.0, 90.0, 110.0], "framing": box, "roll": roll}) for roll in (0.0, 25.0, -140.0)),
     ]
-
-
-def main() -> None:
-    """Writes the file."""
-    cases = [{"rule": rule, "given": given, "expected": result(rule, given)} for rule, given in _givens()]
-    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
-    FILE.write_text(f"[\n{lines}\n]\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,7 @@ import requests
 from flask import Flask
 from waitress.server import BaseWSGIServer
 
-from fer_core.paths import SHIPPED_BEST, Paths
+from fer_core.paths import SHIPPED, Paths
 from fer_core.store.run import Run
 from fer_core.store.runs import open_run
 from fer_core.web.service import Service, service
@@ -41,6 +41,8 @@ class Site(NamedTuple):
     paths: Paths
     app: Flask | None = None
     process: subprocess.Popen | None = None
+    warnings: str = ""
+    """What the process said before it listened."""
 
     @property
     def service(self) -> Service:
@@ -135,10 +137,10 @@ def face(test_data) -> bytes:
     return (test_data / "faces" / "photo_happy.jpg").read_bytes()
 
 
-def finished_run(paths: Paths, run_id: str, **manifest: object) -> Run:
-    """Returns a finished run of photographs: the project's own model under another id."""
+def finished_run(paths: Paths, run_id: str, *, of: str = "best", **manifest: object) -> Run:
+    """Returns a finished run of photographs: one of the project's own models under another id."""
     folder = paths.models / "runs" / run_id
-    shutil.copytree(SHIPPED_BEST, folder)
+    shutil.copytree(SHIPPED / of, folder)
     content = json.loads((folder / "manifest.json").read_text()) | {"run_id": run_id} | manifest
     (folder / "manifest.json").write_text(json.dumps(content))
     return open_run(paths, run_id)
@@ -157,9 +159,11 @@ def web_server(paths: Paths, test_data: Path, *flags: str, **environment: str) -
         text=True,
     )
     try:
-        line = next((line for line in process.stderr if line.startswith("Serving on ")), "")
-        assert line, f"the server ended with {process.wait()}"
-        yield Site(line.split()[2], paths, process=process)
+        said = []
+        while not (said and said[-1].startswith("Serving on ")):
+            said.append(process.stderr.readline())
+            assert said[-1], f"the server ended with {process.wait()}"
+        yield Site(said[-1].split()[2], paths, process=process, warnings="".join(said[:-1]))
     finally:
         process.kill()
         process.communicate()

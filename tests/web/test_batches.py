@@ -28,7 +28,7 @@ from tests.jobs.parts import make_job
 from tests.photographs import photograph
 from tests.store.conftest import largest_file
 from tests.study.test_study import save_video
-from tests.web.conftest import TOKEN, Site, folder_contents, served, web_server
+from tests.web.conftest import Site, folder_contents, served, web_server
 
 HOSTILE = f"../../evil\x1b/{'n' * 300}.png"
 NEVER = "0" * 40
@@ -293,13 +293,6 @@ def test_a_job_that_reads_an_upload_is_shown_at_the_address_of_the_upload_alone(
     assert site.change(f"/api/v1/jobs/{job.id}/cancel", {}).status_code == 404
 
 
-def test_a_stranger_sees_no_upload(settings, tmp_path):
-    with served(settings, paths_in(tmp_path), token=TOKEN) as site:
-        answer = site.get(f"/uploads/{NEVER}", allow_redirects=False)
-        assert (answer.status_code, answer.headers["Location"]) == (302, f"/login?next=/uploads/{NEVER}")
-        assert site.change("/api/v1/uploads", {"files": [{"name": "a", "size": 1}]}).status_code == 401
-
-
 @pytest.fixture
 def prepared(tmp_path):
     """Returns prepare(files, **limits): the files in the source folder, and what was left out."""
@@ -380,9 +373,16 @@ def test_a_token_that_is_none_never_becomes_a_path(tmp_path):
             folder_of(paths_in(tmp_path), token)
 
 
-def test_where_workers_listen_they_read_it_and_the_job_goes_with_the_upload(settings, job_paths, redis_url, worker):
+def test_a_worker_is_seen_does_what_was_asked_and_reads_an_upload_whose_job_goes_with_it(
+    settings, job_paths, redis_url, worker
+):
     worker("-Q", "cpu")
     with served(settings, job_paths, {"FER_BROKER_URL": redis_url}) as site:
+        state = site.get("/api/v1/workers").json()
+        assert (state["reachable"], list(state["queues"])) == (True, ["cpu"])
+        job_id = site.change("/api/v1/jobs", {"task": "gc", "arguments": {"dry_run": True}}).json()["id"]
+        wait_until(lambda: site.get(f"/api/v1/jobs/{job_id}").json()["status"] == "SUCCEEDED", 60)
+        assert "succeeded" in site.get(f"/jobs/{job_id}").text
         sent = new(site, {"a.png": len(png(0, (120, 60)))})
         assert sent.put(0, png(0, (120, 60))).ok
         sent.start()

@@ -46,7 +46,12 @@ def test_a_corrected_face_is_kept_shown_retrained_on_and_deleted(site, face, mon
     assert visit.get(address).content == path.read_bytes()
 
     reports: list[str] = []
-    run = begin_retraining(RetrainSpec(data="sample"), site.paths, say=reports.append, report=lambda text: None)
+    run = begin_retraining(
+        RetrainSpec(data="sample", settings={"sample_per_class": 20}),
+        site.paths,
+        say=reports.append,
+        report=lambda text: None,
+    )
     assert "1 new images, 0 known ones, 0 refused" in reports[0]
     (copied,) = (run.folder / "new_images").rglob("*.png")
     assert copied.parent.name == "surprise"

@@ -16,7 +16,6 @@ from fer_core.web.settings import WebSettings
 from fer_core.web.site import export
 from tests.conftest import PROJECT
 from tests.script import clean_environment
-from tests.web.conftest import TOKEN, served
 
 
 def test_the_description_names_the_weights_that_are_handed_out(site):
@@ -28,11 +27,6 @@ def test_the_description_names_the_weights_that_are_handed_out(site):
     assert weights.content == (SHIPPED_BEST / "model_int8.tflite").read_bytes()
     assert "immutable" in weights.headers["Cache-Control"]
     assert site.get("/device/model-0000000000000000.tflite").status_code == 404
-
-
-def test_a_server_with_a_password_hands_out_no_model(web_settings, paths):
-    with served(web_settings, paths, token=TOKEN) as site:
-        assert site.get("/device/model.json").status_code == 401
 
 
 def test_a_site_is_not_written_over_something_else(paths, tmp_path, monkeypatch):

@@ -18,9 +18,9 @@ from fer_core.store.runs import create_run
 from fer_core.study.settings import Part
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.spec import space_of
+from fer_core.tuning.state import changing
 from fer_core.web.forms import FORMS, arguments_of, job_form
 from fer_core.web.job_detail import SharedAnswer
-from tests.jobs.conftest import wait_until
 from tests.jobs.parts import end_job, make_job, make_search
 from tests.web.conftest import Visit, served
 
@@ -140,7 +140,7 @@ def test_where_a_search_varies_a_setting_is_written_into_its_form():
         {"recipe": "compact", "epochs": 12, "network_options": {"dropout": 0.1}, "flip": False},
         {
             "recipe": None,
-            "network": "attention",
+            "network": "resnet",
             "batch_size": 32,
             "schedule": "step",
             "step_epochs": (2, 4),
@@ -151,6 +151,7 @@ def test_where_a_search_varies_a_setting_is_written_into_its_form():
 def test_the_form_like_a_run_trains_the_same_once_more(paths, changed):
     recipe = changed.pop("recipe", "smoke")
     network = changed.pop("network", None)
+    changed |= {"network": network} if network else {}
     config = with_settings(starting_config(recipe, network), {"data": "sample"} | changed)
     run = create_run(paths, config, recipe=recipe)
     form = job_form("train", {}, {}, like=run.manifest)
@@ -187,7 +188,10 @@ def test_images_that_the_server_does_not_see_are_refused_unless_the_sender_knows
             refused = site.change("/api/v1/jobs", {"task": "train", "arguments": arguments})
             assert refused.status_code == 400
             assert "named pipe" in refused.text if data == str(pipe) else "on this server" in refused.json()["error"]
-    assert site.submit("/jobs/new/tune", {"data": str(pipe)}).status_code == 400
+    for data, may_be_elsewhere in ((pipe, False), (tmp_path / "fotos", True)):
+        refused = site.submit("/jobs/new/tune", {"data": str(data), "max_trials": "77"})
+        assert (refused.status_code, 'value="77"' in refused.text) == (400, True)
+        assert ("Send it all the same" in refused.text) == may_be_elsewhere
     assert len(open_ids(site.paths)) == before
     elsewhere = {"task": "train", "arguments": {"data": str(tmp_path / "fotos")}, "unchecked": True}
     sent = site.change("/api/v1/jobs", elsewhere)
@@ -310,36 +314,23 @@ def test_a_study_reads_nothing_outside_the_folders_that_the_server_may_open(web_
         assert refused.status_code == 400
 
 
-def test_a_worker_is_seen_and_does_what_was_asked(site, worker):
-    worker("-Q", "cpu")
-    state = site.get("/api/v1/workers").json()
-    assert state["reachable"]
-    assert list(state["queues"]) == ["cpu"]
-    job_id = site.change("/api/v1/jobs", {"task": "gc", "arguments": {"dry_run": True}}).json()["id"]
-
-    def is_done() -> bool:
-        return site.get(f"/api/v1/jobs/{job_id}").json()["status"] == "SUCCEEDED"
-
-    wait_until(is_done, 60)
-    assert "succeeded" in site.get(f"/jobs/{job_id}").text
-
-
-def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_process, face, tmp_path):
-    site = web_process(FER_BROKER_URL=f"redis+socket://{tmp_path}/none.sock?virtual_host=0")
-    state = site.get("/api/v1/workers").json()
-    assert not state["reachable"]
-    assert "`python -m jobs up`" in state["hint"]
-    assert "python -m jobs up" in site.get("/jobs").text
-    assert site.predict(face).status_code == 200
-    sent = site.change("/api/v1/jobs", {"task": "gc"})
-    assert sent.status_code == 201, "it is written down: whoever sends it again has two"
-    assert sent.json()["waits_for_broker"]
-    job_id = sent.json()["id"]
-    assert "The job is stored." in site.get(f"/jobs/{job_id}").text
-    assert site.change(f"/api/v1/jobs/{job_id}/cancel", {}).status_code == 202
-    resumed = site.change(f"/api/v1/jobs/{job_id}/resume", {})
-    assert (resumed.status_code, resumed.json()["waits_for_broker"]) == (202, True)
-    assert site.get("/runs").status_code == 200
+def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_settings, face, paths):
+    nobody = {"FER_BROKER_URL": f"redis+socket://{paths.models}/none.sock?virtual_host=0"}
+    with served(web_settings, paths, nobody) as site:
+        state = site.get("/api/v1/workers").json()
+        assert not state["reachable"]
+        assert "`python -m jobs up`" in state["hint"]
+        assert "python -m jobs up" in site.get("/jobs").text
+        assert site.predict(face).status_code == 200
+        sent = site.change("/api/v1/jobs", {"task": "gc"})
+        assert sent.status_code == 201, "it is written down: whoever sends it again has two"
+        assert sent.json()["waits_for_broker"]
+        job_id = sent.json()["id"]
+        assert "The job is stored." in site.get(f"/jobs/{job_id}").text
+        assert site.change(f"/api/v1/jobs/{job_id}/cancel", {}).status_code == 202
+        resumed = site.change(f"/api/v1/jobs/{job_id}/resume", {})
+        assert (resumed.status_code, resumed.json()["waits_for_broker"]) == (202, True)
+        assert site.get("/runs").status_code == 200
 
 
 def test_a_search_says_which_settings_mattered_once_enough_trials_have_ended(site):
@@ -349,6 +340,21 @@ def test_a_search_says_which_settings_mattered_once_enough_trials_have_ended(sit
     found = site.get(f"/api/v1/searches/{search.id}/settings").json()
     assert ([one["name"] for one in found["settings"]], found["trials"]) == (["learning_rate"], 9)
     assert site.get(f"/api/v1/searches/{search.id}/settings?x=momentum").status_code == 400
+
+
+def test_a_failed_search_says_why_on_its_job_and_in_the_list_and_its_trials_do(site):
+    search = make_search(site.paths, [0.2, None], status="FAILED")
+    why = "3 trials failed one after the other; the last one: There is no /data/fotos."
+    with changing(search) as state:
+        state.change(1, status="FAILED", message="There is no /data/fotos.")
+    job = make_job(site.paths, "tune")
+    with changing(job.search) as state:
+        state.status, state.message = "FAILED", why
+    page = site.get(f"/jobs/{job.id}").text
+    assert (why in page, "Nothing yet." in page) == (True, False)
+    assert why in site.get("/jobs").text.partition("Ended")[2]
+    trials = site.get(f"/api/v1/searches/{search.id}").json()["trials"]
+    assert trials[1]["message"] == "There is no /data/fotos."
 
 
 def test_while_trials_are_confirmed_a_search_is_not_said_to_be_done(site):

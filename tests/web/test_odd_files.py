@@ -17,13 +17,13 @@ ODD = "20260131-120000-odd-0000"
 GOOD = "20260131-120000-good-0000"
 PAGES = ("/", "/runs", "/model", "/jobs", "/api/v1/runs", f"/runs/{GOOD}", f"/compare?run={GOOD}&run=shipped-best")
 PAGES_OF_IT = (f"/runs/{ODD}", f"/api/v1/runs/{ODD}", f"/compare?run={ODD}&run={GOOD}")
-UPLOADS = 270
+UPLOADS = 135
 
 
 @pytest.fixture(scope="module")
 def runs(site):
     """A run to be spoilt, beside one that stays good."""
-    return {name: finished_run(site.paths, name) for name in (ODD, GOOD)}
+    return {name: finished_run(site.paths, name, of="tiny") for name in (ODD, GOOD)}
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from fer_core.web.settings import WebSettings
 from tests.conftest import paths_in
 from tests.web.conftest import TOKEN, served
 
-EXAMPLES = 10
+EXAMPLES = 6
 UNSAID = ("/api/v1/predict", "/api/v1/live", "/api/v1/jobs", "/api/v1/data", "/api/v1/uploads")
 """No schema can say which bytes are a picture, which arguments a job takes, which folders there are, or how
 much an upload may have."""

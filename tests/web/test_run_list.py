@@ -10,7 +10,6 @@ import time
 import pytest
 
 from fer_core.paths import SHIPPED_BEST, shipped_models
-from fer_core.store.run import save_notes
 from fer_core.store.runs import open_run
 from tests.conftest import paths_in
 from tests.web.conftest import Visit, served
@@ -105,11 +104,3 @@ def test_only_those_that_wait_or_run_are_given_to_who_asks_for_open_ones(site):
     assert [run["id"] for run in site.get("/api/v1/runs?open=yes").json()["runs"]] == [run_id(30)]
     assert f'data-card="{run_id(30)}"' in site.get("/runs").text
     assert site.get("/api/v1/runs?open=perhaps").status_code == 400
-
-
-def test_trials_of_searches_are_no_candidates_for_use(site):
-    save_notes(open_run(site.paths, run_id(40)), name="candidate", tags=(), notes="", archived=False)
-    page = site.get("/model").text
-    assert f"Promote {run_id(40)}" in page
-    assert f"Promote {run_id(5)}" not in page
-    assert "This is a trial of a search" in site.get(f"/model/promote?run={run_id(5)}").text

@@ -1,6 +1,7 @@
 """What a request is refused for, and what every answer carries."""
 
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -202,12 +203,14 @@ def test_a_password_file_that_holds_none_is_refused(tmp_path, content, says):
 
 def test_a_stranger_sees_the_login_alone_and_the_token_opens_the_api(locked, face):
     assert locked.get("/healthz").json() == {"status": "ok"}
-    for path in ("/api/v1/runs", "/metrics", "/api/v1/openapi.json"):
+    for path in ("/api/v1/runs", "/metrics", "/api/v1/openapi.json", "/api/v1/data/a/images", "/device/model.json"):
         answer = locked.get(path)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     page = locked.get("/runs?sort=name", allow_redirects=False)
     assert page.headers["Location"] == "/login?next=/runs?sort%3Dname"
+    for path in (f"/uploads/{'0' * 40}", "/data", "/data/a", "/data/a/sheet.png?at=0"):
+        assert locked.get(path, allow_redirects=False).headers["Location"].startswith("/login?next=")
     assert locked.post("/api/v1/predict").status_code == 401
     assert "shipped/best" not in locked.get("/login").text
     assert locked.get("/api/v1/runs", headers=RIGHT).status_code == 200
@@ -264,15 +267,16 @@ def test_who_guesses_from_many_addresses_of_one_ipv6_network_is_one():
     assert [guess("192.0.2.1") for _ in range(5)] == ["False"] * 4 + ["stopped"], "the same one as ::ffff:192.0.2.1"
 
 
-def test_nothing_of_an_upload_is_written_anywhere(web_process, face, tmp_path):
+def test_nothing_of_an_upload_is_written_anywhere(web_settings, face, tmp_path, monkeypatch):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    server = web_process(TMPDIR=str(temporary))
-    before = folder_contents(tmp_path)
-    picture = face + bytes(3_000_000)  # Werkzeug and waitress would put this much on the disk
-    for path in ("/api/v1/predict", "/api/v1/live"):
-        answer = server.post(path, files={"image": ("../../evil.jpg", picture)}, data={"session": "12345678"})
-        assert answer.status_code == 200, answer.text
-        opened = [str(file.readlink()) for file in Path(f"/proc/{server.process.pid}/fd").iterdir()]
-        assert not [name for name in opened if name.startswith(str(temporary))]
-    assert folder_contents(tmp_path) == before
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with served(web_settings, paths_in(tmp_path)) as site:
+        before = folder_contents(tmp_path)
+        picture = face + bytes(3_000_000)  # Werkzeug and waitress would put this much on the disk
+        for path in ("/api/v1/predict", "/api/v1/live"):
+            answer = site.post(path, files={"image": ("../../evil.jpg", picture)}, data={"session": "12345678"})
+            assert answer.status_code == 200, answer.text
+            opened = [str(file.resolve()) for file in Path("/proc/self/fd").iterdir()]
+            assert not [name for name in opened if name.startswith(str(temporary))]
+        assert folder_contents(tmp_path) == before

@@ -19,7 +19,7 @@ from tests.web.conftest import Visit, finished_run, served
 @pytest.fixture
 def runs(paths) -> list[Run]:
     """Three finished runs."""
-    return [finished_run(paths, f"2026010{day}-000000-compact-000{day}") for day in (1, 2, 3)]
+    return [finished_run(paths, f"2026010{day}-000000-tiny-000{day}", of="tiny") for day in (1, 2, 3)]
 
 
 def test_who_is_too_many_is_told_when_to_come_again_and_who_waits_is_served(web_settings, paths, face):
@@ -42,7 +42,7 @@ def test_who_is_too_many_is_told_when_to_come_again_and_who_waits_is_served(web_
 def test_a_model_promoted_under_load_loses_no_request(web_settings, paths, runs, face):
     first, second, _ = runs
     promotion.promote(paths, first)
-    with served(web_settings, paths, readers=2) as site, concurrent.futures.ThreadPoolExecutor(6) as pool:
+    with served(web_settings, paths, readers=2) as site, concurrent.futures.ThreadPoolExecutor(3) as pool:
         ends = threading.Event()
 
         def client() -> list[tuple[int, str]]:
@@ -52,7 +52,7 @@ def test_a_model_promoted_under_load_loses_no_request(web_settings, paths, runs,
                 answers.append((answer.status_code, answer.json().get("model")))
             return answers
 
-        clients = [pool.submit(client) for _ in range(6)]
+        clients = [pool.submit(client) for _ in range(3)]
         for run in (second, first, second):
             assert site.submit("/model/promote", {"run": run.id}).status_code == 200
             assert site.predict(face).json()["model"] == run.id

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, with a camera that plays a clip, and servers in processes of their own."""
+"""Debian's Chromium, driven by Playwright, with a camera that plays a clip; files' tests share a page and a server."""
 
 import contextlib
 import shutil
@@ -11,26 +11,27 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright
 
 from fer_core.web import assets
 from tests.conftest import paths_in
-from tests.web.conftest import Site, web_server
+from tests.web.conftest import Site, served
 
 PATIENCE_MS = 15_000
+DESKTOP = {"width": 1280, "height": 900}
 _CAMERA_FRAMES = 24
 _CAMERA_SIZE = (640, 480)
 
 
 @pytest.fixture(scope="session")
-def shared_site(test_data, tmp_path_factory) -> Iterator[Site]:
-    with web_server(paths_in(tmp_path_factory.mktemp("web")), test_data) as site:
+def shared_site(web_settings, tmp_path_factory) -> Iterator[Site]:
+    with served(web_settings, paths_in(tmp_path_factory.mktemp("web")), readers=2) as site:
         yield site
 
 
 @pytest.fixture(scope="module")
-def site(request, test_data, tmp_path_factory) -> Iterator[Site]:
+def site(request, web_settings, tmp_path_factory) -> Iterator[Site]:
     """A server with the project's own model: of all files, or of one alone that leaves something behind."""
     if not getattr(request.module, "OWN_SERVER", False):
         yield request.getfixturevalue("shared_site")
         return
-    with web_server(paths_in(tmp_path_factory.mktemp("web")), test_data) as site:
+    with served(web_settings, paths_in(tmp_path_factory.mktemp("web")), readers=2) as site:
         yield site
 
 
@@ -64,10 +65,10 @@ def browser(playwright, chromium, test_data, tmp_path_factory) -> Iterator[Brows
 @contextlib.contextmanager
 def visitor(browser: Browser, site: Site, *, reads_on: str = "server", **options) -> Iterator[BrowserContext]:
     """Yields a visitor of `site` without cookies, in English, on a desktop, who has "server" or "device" read."""
-    options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
+    options = {"viewport": DESKTOP, "reduced_motion": "reduce"} | options
     context = browser.new_context(base_url=site.url, **options)
     context.set_default_timeout(PATIENCE_MS)
-    context.add_init_script(f"localStorage.setItem('read-on', '{reads_on}')")
+    context.add_init_script(f"if (origin !== 'null') localStorage.setItem('read-on', '{reads_on}')")
     yield context
     context.close()
 
@@ -99,23 +100,52 @@ def runtime() -> None:
         pytest.skip(f"NOT TESTED on the device: `{assets.COMMAND}` fetches what browsers run models with.")
 
 
+@pytest.fixture(scope="module")
+def only_page(only_visitor) -> Iterator[tuple[Page, list[str]]]:
+    """The page of a file's tests, and what went wrong on it: a new page takes twice the time of another address."""
+    page = only_visitor.new_page()
+    yield page, noted_problems(page)
+    page.close()
+
+
 @pytest.fixture
-def page(context) -> Iterator[Page]:
-    with watched(context) as page:
-        yield page
+def page(context, only_page) -> Iterator[Page]:
+    """A page without anything stored, answers of its own, or another size; fails if something went wrong on it."""
+    page, problems = only_page
+    yield page
+    with contextlib.suppress(Error):  # it may have no address of the server's
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.unroute_all(behavior="ignoreErrors")
+    page.goto("about:blank")
+    page.set_viewport_size(DESKTOP)
+    page.emulate_media(color_scheme="light")
+    found = problems[:]
+    problems.clear()
+    assert not found
 
 
 @contextlib.contextmanager
 def watched(context: BrowserContext) -> Iterator[Page]:
-    """Yields a page; fails if one of its scripts fails, or the Content-Security-Policy forbids what it does."""
-    page, problems = context.new_page(), []
+    """Yields a page of its own; fails if something went wrong on it."""
+    page = context.new_page()
+    problems = noted_problems(page)
+    yield page
+    page.close()
+    assert not problems
+
+
+def noted_problems(page: Page) -> list[str]:
+    """Returns a list to which is added which of a page's scripts fail, and what the Content-Security-Policy forbids."""
+    problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
-    yield page
-    with contextlib.suppress(Error):  # it may have no address of the server's
-        page.evaluate("localStorage.clear()")
-    page.close()
-    assert not problems, problems
+    return problems
+
+
+def go_back(page: Page) -> None:
+    """Goes back once the page is there. Playwright's own way can lose the page while Chromium changes its process."""
+    page.wait_for_load_state()
+    page.evaluate("history.back()")
 
 
 def write_camera_clip(clip: Path, video: Path) -> None:

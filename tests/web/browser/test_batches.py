@@ -12,31 +12,24 @@ from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.photographs import photograph
 from tests.study.test_study import save_video
-from tests.web.browser.conftest import visitor, watched
 from tests.web.browser.test_accessibility import MOST_SHIFT, WATCH_SHIFTS, serious_problems, wider_than_its_window
-from tests.web.conftest import web_server
+from tests.web.conftest import served
 
-PICTURES = 40
+PICTURES = 26
+"""More than are shown before they are sent."""
 READ_MS = 240_000
 LONG = f"{'a_video_whose_name_has_seventy_characters_' * 2}"[:70]
 
 
 @pytest.fixture(scope="module")
-def site(test_data, tmp_path_factory):
-    with web_server(paths_in(tmp_path_factory.mktemp("web")), test_data, "--model", "tiny") as site:
+def site(web_settings, tmp_path_factory):
+    with served(web_settings, paths_in(tmp_path_factory.mktemp("web")), model="tiny") as site:
         yield site
-
-
-@pytest.fixture
-def page(browser, site):
-    with visitor(browser, site) as context, watched(context) as page:
-        page.add_init_script(WATCH_SHIFTS)
-        yield page
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Forty pictures and a video that browsers play; a film in MPEG-4 Part 2, which they do not."""
+    """Many pictures and a video that browsers play; a film in MPEG-4 Part 2, which they do not."""
     folder = tmp_path_factory.mktemp("recordings")
     save_video(folder / f"{LONG}.mp4", 3)
     with av.open(str(folder / "old.avi"), "w") as container:
@@ -51,7 +44,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_forty_pictures_and_two_videos_are_sent_read_watched_saved_and_deleted(page, folder, site):
+def test_many_pictures_and_two_videos_are_sent_read_watched_saved_and_deleted(page, folder, site):
     broken = []
 
     def break_once(route) -> None:
@@ -62,9 +55,10 @@ def test_forty_pictures_and_two_videos_are_sent_read_watched_saved_and_deleted(p
 
     page.route("**/api/v1/uploads/*/*", break_once)
     files = sorted(folder.iterdir())
+    page.add_init_script(WATCH_SHIFTS)
     page.goto("/")
     page.set_input_files("#image", [str(file) for file in files])
-    expect(page.get_by_text("42 files are ready to be read, into a table.")).to_be_visible()
+    expect(page.get_by_text(f"{PICTURES + 2} files are ready to be read, into a table.")).to_be_visible()
     expect(page.locator("#previews img")).to_have_count(
         24 - sum(file.suffix in (".avi", ".mp4") for file in files[:24])
     )

@@ -1,15 +1,21 @@
 """The page of a data set in a real browser, on drawn faces: found, looked at, relabelled with the keyboard; and a
 confusion matrix that is clicked."""
 
+import itertools
 import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from fer_core.data.sample import draw_face
+from tests.photographs import written
 from tests.web.conftest import folder_contents
 
 OWN_SERVER = True
+PER_CLASS = 65
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -19,14 +25,22 @@ def run(site, trained_run):
     return trained_run
 
 
-def test_drawn_faces_are_opened_looked_at_and_one_is_relabelled_with_the_keyboard(page, site):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Two classes, of more faces than a page shows."""
+    faces = itertools.product(("happy", "sad"), range(PER_CLASS))
+    drawn = {f"{label}/{number}.png": draw_face(label, np.random.default_rng(number)) for label, number in faces}
+    return written(tmp_path_factory.mktemp("data") / "drawn", drawn)
+
+
+def test_drawn_faces_are_opened_looked_at_and_one_is_relabelled_with_the_keyboard(page, site, folder):
     page.goto("/data")
-    page.get_by_label("Folder or file on this server").fill("sample")
+    page.get_by_label("Folder or file on this server").fill(str(folder))
     page.get_by_label("Folder or file on this server").press("Enter")
     expect(page.get_by_role("heading", name="What the audit found")).to_be_visible()
-    expect(page.locator(".counts")).to_contain_text("1,400")
+    expect(page.locator(".counts")).to_contain_text(str(2 * PER_CLASS))
     page.get_by_label("Class", exact=True).select_option("happy")
-    expect(page.locator(".card-head", has_text="Images")).to_contain_text("200")
+    expect(page.locator(".card-head", has_text="Images")).to_contain_text(str(PER_CLASS))
     expect(page.locator(".thumbs > li")).to_have_count(60)
     assert page.locator(".thumb image").first.evaluate("one => one.getBoundingClientRect().width > 48")
     bar = page.locator(".relabel")
@@ -49,7 +63,7 @@ def test_the_pages_of_images_follow_each_other_and_pictures_come_in_one_request(
     asked = []
     page.on("request", lambda request: asked.append(request.url) if "sheet.png" in request.url else None)
     page.goto("/data")
-    page.get_by_role("link", name="sample").first.click()
+    page.get_by_role("link", name="drawn").first.click()
     expect(page.locator(".thumbs > li")).to_have_count(60)
     page.get_by_role("link", name="Next").click()
     expect(page.locator(".pager")).to_contain_text("61 to 120 of")

@@ -3,16 +3,15 @@
 import json
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from fer_core.job.job import open_ids, open_job
 from fer_core.tuning.results import end_if_over
 from fer_core.tuning.state import changing
 from tests.jobs.conftest import redis_server, redis_url  # noqa: F401
-from tests.jobs.parts import fill_search, make_job, make_search
-from tests.web.browser.conftest import visitor, watched
-from tests.web.conftest import web_server
+from tests.jobs.parts import fill_search, make_search
+from tests.web.browser.conftest import go_back
+from tests.web.conftest import served
 
 
 def test_without_a_broker_the_page_says_how_to_start_one_and_a_job_is_stored(page, site):
@@ -27,43 +26,7 @@ def test_without_a_broker_the_page_says_how_to_start_one_and_a_job_is_stored(pag
     assert len(open_ids(site.paths)) == 1
 
 
-def test_what_a_form_has_wrong_is_said_and_the_rest_is_still_there(page, site, tmp_path):
-    before = len(open_ids(site.paths))
-    page.goto("/jobs/new/tune")
-    page.get_by_label("max trials").fill("7")
-    page.get_by_label("settings", exact=True).fill("epochs 7")
-    page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("'epochs 7' is no setting")
-    expect(page.get_by_label("max trials")).to_have_value("7")
-    page.get_by_label("settings", exact=True).fill("")
-    page.get_by_label("data").fill(str(tmp_path / "fotos"))
-    page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text(f"There is no {tmp_path / 'fotos'} on this server.")
-    assert len(open_ids(site.paths)) == before
-    page.get_by_role("button", name="Send it all the same").click()
-    expect(page.get_by_text("The job is stored.")).to_be_visible()
-    assert len(open_ids(site.paths)) == before + 1
-
-
-def test_a_failed_search_says_why_on_its_job_and_beside_its_trials(page, site):
-    search = make_search(site.paths, [0.2, None], status="FAILED")
-    why = "3 trials failed one after the other; the last one: There is no /data/fotos."
-    with changing(search) as state:
-        state.change(1, status="FAILED", message="There is no /data/fotos.")
-    job = make_job(site.paths, "tune")
-    with changing(job.search) as state:
-        state.status, state.message = "FAILED", why
-    page.goto(f"/jobs/{job.id}")
-    expect(page.get_by_role("status").filter(has_text=why)).to_be_visible()
-    expect(page.get_by_text("Nothing yet.")).to_have_count(0)
-    page.goto("/jobs")
-    expect(page.get_by_role("region", name="Ended")).to_contain_text(why)
-    page.goto(f"/searches/{search.id}")
-    expect(page.locator("#trials tbody tr").nth(1)).to_contain_text("There is no /data/fotos.")
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-def test_the_chart_of_a_search_shows_the_score_first_and_no_axis_without_values(page, site, width):
+def test_the_chart_of_a_search_shows_the_score_first_and_no_axis_without_values(page, site):
     settings = [f"a_setting_with_a_long_name_{number}" for number in range(14)]
     search = make_search(site.paths, [0.2, 0.5, 0.4])
     known = page.request.get(f"{site.url}/api/v1/searches/{search.id}").json()
@@ -75,48 +38,39 @@ def test_the_chart_of_a_search_shows_the_score_first_and_no_axis_without_values(
         start, _, rest = route.fetch().text().partition('id="search-data">')
         route.fulfill(body=f'{start}id="search-data">{json.dumps(known)}</script>{rest.partition("</script>")[2]}')
 
-    page.set_viewport_size({"width": width, "height": 800})
     page.route(f"**/searches/{search.id}", with_data)
-    page.goto(f"/searches/{search.id}")
-    names = page.locator("#parallel .axis-name")
-    expect(names).to_have_count(14)  # the score, and thirteen settings that have values
-    expect(names.first).to_contain_text("val macro f1")
-    box = names.first.bounding_box()
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= width
-    assert not re.search("Infinity|NaN", page.locator("#parallel").inner_html())
+    for width in (390, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(f"/searches/{search.id}")
+        names = page.locator("#parallel .axis-name")
+        expect(names).to_have_count(14)  # the score, and thirteen settings that have values
+        expect(names.first).to_contain_text("val macro f1")
+        box = names.first.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert not re.search("Infinity|NaN", page.locator("#parallel").inner_html())
 
 
-def test_a_form_takes_the_settings_of_another_recipe_and_finds_one_by_name(page):
+def test_a_form_takes_the_settings_of_another_recipe_after_asking_where_something_was_changed(page):
     page.goto("/jobs/new/train")
-    begun = page.get_by_label("recipe").input_value()
-    page.get_by_label("recipe").select_option("attention")
+    recipe = page.get_by_label("recipe")
+    begun, asked = recipe.input_value(), []
+    recipe.select_option("attention")
     expect(page).to_have_url(re.compile("recipe=attention"))
     page.get_by_label("Find a setting").fill("learning rate")
     expect(page.get_by_label("learning rate")).to_have_value("5e-05")
     expect(page.get_by_label("batch size")).to_be_hidden()
-    page.go_back()
+    go_back(page)
     expect(page).not_to_have_url(re.compile("recipe="))
-    expect(page.get_by_label("recipe")).to_have_value(begun)
-
-
-def test_another_recipe_is_taken_only_after_asking_where_something_was_changed(page):
-    page.goto("/jobs/new/train")
+    expect(recipe).to_have_value(begun)
     page.locator("summary", has_text="The training").click()
     page.get_by_label("epochs", exact=True).fill("7")
-    asked = []
-
-    def answer(dialog):
-        asked.append(dialog.message)
-        dialog.accept() if len(asked) > 1 else dialog.dismiss()
-
-    page.on("dialog", answer)
-    recipe = page.get_by_label("recipe")
-    begun = recipe.input_value()
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     recipe.select_option("attention")
     expect(recipe).to_have_value(begun)
     expect(page.get_by_label("epochs", exact=True)).to_have_value("7")
     assert "another recipe; what you have changed is lost" in asked[0]
+    page.once("dialog", lambda dialog: dialog.accept())
     recipe.select_option("attention")
     expect(page).to_have_url(re.compile("recipe=attention"))
 
@@ -128,15 +82,11 @@ def test_who_is_signed_out_meanwhile_is_asked_to_sign_in_again(page):
     expect(page.get_by_role("link", name="Sign in again")).to_have_attribute("href", "/login?next=%2Fjobs")
 
 
-def test_a_search_is_started_and_watched_until_it_ends(browser, paths, redis_url, test_data):  # noqa: F811
+def test_a_search_is_started_and_watched_until_it_ends(page, paths, redis_url, web_settings):  # noqa: F811
     """Its trials are written as workers write them; that workers do so is shown in tests/jobs/test_cluster.py."""
-    fields = {"max trials": "2", "confirm top": "0", "data": "sample"}
-    with (
-        web_server(paths, test_data, FER_BROKER_URL=redis_url) as site,
-        visitor(browser, site) as context,
-        watched(context) as page,
-    ):
-        page.goto("/jobs/new/tune?recipe=smoke")
+    fields = {"max trials": "3", "confirm top": "0", "data": "sample"}
+    with served(web_settings, paths, {"FER_BROKER_URL": redis_url}) as site:
+        page.goto(f"{site.url}/jobs/new/tune?recipe=smoke")
         for label, value in fields.items():
             page.get_by_label(label).fill(value)
         page.get_by_role("button", name="Start", exact=True).click()
@@ -144,12 +94,14 @@ def test_a_search_is_started_and_watched_until_it_ends(browser, paths, redis_url
         (job_id,) = open_ids(paths)
         search = open_job(paths, job_id).search
         page.get_by_role("link", name="View search").click()
-        fill_search(search, [0.4, None])
-        expect(page.locator("#progress-words")).to_contain_text("1 of 2 trials, 1 running")
+        fill_search(search, [0.4, None, None])
+        expect(page.locator("#progress-words")).to_contain_text("1 of 3 trials, 2 running")
         with changing(search) as state:
-            state.change(1, status="COMPLETED", score=0.5)
+            state.change(1, status="FAILED", message="There is no /data/fotos.")
+            state.change(2, status="COMPLETED", score=0.5)
         assert end_if_over(search).status == "SUCCEEDED"
         expect(page.locator(".badge.succeeded")).to_have_text("succeeded")
-        expect(page.locator("#trials tbody tr")).to_have_count(2)
+        expect(page.locator("#trials tbody tr")).to_have_count(3)
+        expect(page.locator("#trials tbody tr").nth(1)).to_contain_text("There is no /data/fotos.")
         expect(page.get_by_role("img", name=re.compile("^2 trials from their val"))).to_be_visible()
         expect(page.get_by_role("heading", name="The winner's settings")).to_be_visible()

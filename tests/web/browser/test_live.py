@@ -64,16 +64,17 @@ HIDE = """(hidden) => {
 COLOURS = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size"
 
 
-def start(page: Page, context: BrowserContext) -> None:
+def start(page: Page, context: BrowserContext, script: str = ";") -> None:
+    """Starts the camera of a page on which a script has run before its own."""
     context.grant_permissions(["camera"])
-    page.goto("/live")
+    with page.add_init_script(script):
+        page.goto("/live")
     page.get_by_role("button", name=AGREE).click()
 
 
-def answering(page: Page, *answers: dict) -> None:
-    """Has the server's answers to frames be these, one after the other, the last one again and again."""
-    left = list(answers)
-    page.route("**/api/v1/live", lambda route: route.fulfill(json=left.pop(0) if len(left) > 1 else left[0]))
+def answering(page: Page, *faces: dict, **size: int) -> None:
+    """Has the server's answers to frames be this one from now on."""
+    page.route("**/api/v1/live", lambda route: route.fulfill(json=answer(*faces, **size)))
 
 
 def answer(*faces: dict, width: int = 640, height: int = 480) -> dict:
@@ -110,85 +111,71 @@ def wait_for(page: Page, expression: str) -> None:
         page.wait_for_timeout(50)
 
 
-def test_the_picture_takes_the_size_of_the_camera_when_only_its_height_changes(page, context):
-    answering(page, answer(person(1, 10, 400)), answer(width=640, height=360))
-    start(page, context)
-    wait_for(page, "document.getElementById('stage').height === 360")
-
-
-def test_the_bars_are_of_the_nearest_person_and_hide_nobody(page, context):
+def test_bars_are_of_the_nearest_person_hide_nobody_and_are_left_out_where_there_is_no_room(page, context):
+    answering(page, person(1, 80, 0, size=480))
+    start(page, context, NOTE_DRAWING)
+    expect(page.get_by_role("heading", name="Person 1: happy")).to_be_visible()
+    assert page.evaluate("panels") == []
     people = [person(n, x, y) for n, (x, y) in enumerate([(20, 40), (150, 40), (280, 40), (150, 300)], 1)]
     people.append(person(5, 400, 150, size=140))
-    page.add_init_script(NOTE_DRAWING)
-    answering(page, answer(*people))
-    start(page, context)
     page.get_by_role("button", name="Mirror").click()
+    answering(page, *people)
+    expect(page.locator("#people h3")).to_have_count(5)
     page.evaluate("panels.length = 0")
     wait_for(page, "panels.length > 3")
     ((left, top, width, height),) = {tuple(panel) for panel in page.evaluate("panels")}  # one person's only
     for box in (one["box"] for one in people):
         beside = left >= box["x"] + box["width"] or box["x"] >= left + width
         assert beside or top >= box["y"] + box["height"] or box["y"] >= top + height
-    expect(page.locator("#people h3")).to_have_count(5)
 
 
-def test_where_there_is_no_room_the_bars_are_beside_the_picture_only(page, context):
-    page.add_init_script(NOTE_DRAWING)
-    answering(page, answer(person(1, 80, 0, size=480)))
-    start(page, context)
-    expect(page.get_by_role("heading", name="Person 1: happy")).to_be_visible()
-    assert page.evaluate("panels") == []
-
-
-def test_what_lags_behind_is_marked_so_that_the_headline_fits_the_bars(page, context):
-    answering(page, answer(person(1, 20, 40, label="sad", confidence=0.1, unsure=True, held=True)))
+def test_what_lags_behind_is_marked_and_the_picture_takes_the_size_of_the_camera(page, context):
+    answering(page, person(1, 20, 40, label="sad", confidence=0.1, unsure=True, held=True))
     start(page, context)
     expect(page.get_by_role("heading", name="Person 1: sad (unsure)")).to_be_visible()
-    page.unroute("**/api/v1/live")
-    answering(page, answer(person(1, 20, 40, label="sad", confidence=0.42, held=True)))
+    answering(page, person(1, 20, 40, label="sad", confidence=0.42, held=True))
     expect(page.get_by_role("heading", name="Person 1: sad (changing)")).to_be_visible()
+    assert page.evaluate("document.getElementById('stage').height") == 480
+    answering(page, width=640, height=360)
+    wait_for(page, "document.getElementById('stage').height === 360")
 
 
 def test_on_a_phone_the_button_is_seen_and_the_words_over_the_picture_can_be_read(page, context):
     page.set_viewport_size({"width": 390, "height": 844})
-    page.add_init_script(NOTE_DRAWING)
     context.grant_permissions(["camera"])
-    page.goto("/live")
+    with page.add_init_script(NOTE_DRAWING):
+        page.goto("/live")
     button = page.get_by_role("button", name=AGREE)
     box, menu = button.bounding_box(), page.get_by_role("navigation", name="Pages").bounding_box()
     assert box["y"] + box["height"] <= menu["y"]
-    answering(page, answer(person(1, 20, 100)))
+    answering(page, person(1, 20, 100))
     button.click()
     wait_for(page, "fonts.length > 2")
     assert min(page.evaluate("fonts")) >= 12
 
 
-def test_the_camera_starts_only_after_consent_and_boxes_bars_and_a_timeline_are_drawn(page, context):
-    sent = []
-    page.on("request", lambda request: sent.append(request.url) if "/api/v1/live" in request.url else None)
+def test_the_camera_starts_only_after_consent_and_what_is_read_is_drawn_and_is_in_a_snapshot(page, context, tmp_path):
+    counts = frames_in_flight(page)
     context.grant_permissions(["camera"])
-    page.goto("/live")
+    with page.add_init_script(NOTE_SMOOTHING):
+        page.goto("/live")
     expect(page.get_by_text("No picture is kept.")).to_be_visible()
     expect(page.locator("#stage")).to_be_hidden()
-    assert not sent
+    assert not counts
     page.get_by_role("button", name=AGREE).click()
     expect(page.get_by_role("heading", name=re.compile("Person 1: "))).to_be_visible()
-    assert sent
     expect(page.locator("#figures")).to_have_text(re.compile(r"\d+ readings/s"))
     expect(page.locator("#timeline-legend")).to_have_text(re.compile("100%|[1-9]%"))
     assert page.locator("#stage").evaluate(COLOURS) > 50
     assert page.locator("#timeline").evaluate(COLOURS) > 10
-
-
-def test_one_frame_is_in_flight_and_the_smoothing_goes_with_it(page, context):
-    counts = frames_in_flight(page)
-    page.add_init_script(NOTE_SMOOTHING)
-    start(page, context)
-    expect(page.locator("#figures")).to_be_visible()
     page.get_by_label("Smoothing").fill("2")
     expect(page.locator("#smoothing-value")).to_have_text("2.0 s")
     wait_for(page, "smoothings.has('0.5') && smoothings.has('2')")
-    assert max(counts) == 1
+    assert max(counts) == 1, "one frame is on its way at a time"
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Snapshot").click()
+    saving.value.save_as(tmp_path / "snapshot.png")
+    assert cv2.imread(str(tmp_path / "snapshot.png")).shape == (480, 640, 3)
 
 
 def saved(page: Page, button: str, path: Path) -> str:
@@ -200,18 +187,21 @@ def saved(page: Page, button: str, path: Path) -> str:
     return path.read_text()
 
 
-def test_a_session_is_saved_as_csv_and_json_with_its_markers_and_deleted(page, context, tmp_path):
-    people = [person(1, 20, 40), person(2, 300, 40, label="sad", confidence=0.6)]
-    answering(page, answer(*people))
-    start(page, context)
+def test_a_session_is_saved_as_csv_and_json_with_its_markers_not_mirrored_and_deleted(page, context, tmp_path):
+    answering(page, person(1, 20, 40), person(2, 300, 40, label="sad", confidence=0.6))
+    start(page, context, NOTE_DRAWING)
     expect(page.locator("#strips li")).to_have_count(2)
+    wait_for(page, f"boxes.includes({640 - 20 - 90})")
+    assert not page.evaluate("boxes.includes(20)"), "the picture is mirrored"
     page.get_by_label("Note for the marker").fill("the joke")
     page.get_by_role("button", name="Mark this moment").click()
     expect(page.locator("#markers")).to_have_text(re.compile("0:0[0-9] the joke"))
     wait_for(page, "Number(document.getElementById('session-time').textContent.at(-1)) >= 2")
+    page.get_by_role("button", name="Mirror").click()
+    wait_for(page, "boxes.includes(20)")
     page.get_by_role("button", name="Stop the camera").click()
     rows = list(csv.DictReader(saved(page, "CSV", tmp_path / "readings.csv").splitlines()))
-    assert {(row["person"], row["label"]) for row in rows} == {("1", "happy"), ("2", "sad")}
+    assert {(row["person"], row["label"], row["x"]) for row in rows} == {("1", "happy", "20"), ("2", "sad", "300")}
     assert all(float(row["happy"]) == 0.45 for row in rows)
     assert "the joke" in {row["marker"] for row in rows}
     known = json.loads(saved(page, "JSON", tmp_path / "readings.json"))
@@ -225,31 +215,20 @@ def test_a_session_is_saved_as_csv_and_json_with_its_markers_and_deleted(page, c
     expect(page.locator("#markers li")).to_have_count(0)
 
 
-def test_the_picture_is_mirrored_with_its_boxes_but_not_what_is_saved(page, context, tmp_path):
-    page.add_init_script(NOTE_DRAWING)
-    answering(page, answer(person(1, 20, 40)))
-    start(page, context)
-    wait_for(page, "boxes.length > 2")
-    assert page.evaluate("boxes.at(-1)") == 640 - 20 - 90
-    page.get_by_role("button", name="Mirror").click()
-    wait_for(page, "boxes.at(-1) === 20")
-    rows = list(csv.DictReader(saved(page, "CSV", tmp_path / "readings.csv").splitlines()))
-    assert {row["x"] for row in rows} == {"20"}
-
-
-def test_a_snapshot_is_the_picture_as_it_is_shown(page, context, tmp_path):
-    start(page, context)
-    expect(page.locator("#figures")).to_be_visible()
-    with page.expect_download() as saving:
-        page.get_by_role("button", name="Snapshot").click()
-    saving.value.save_as(tmp_path / "snapshot.png")
-    assert cv2.imread(str(tmp_path / "snapshot.png")).shape == (480, 640, 3)
-
-
-def test_the_stop_button_ends_the_camera_and_it_can_start_again(page, context):
+def test_it_pauses_while_the_page_is_hidden_and_the_stop_button_ends_the_camera_until_it_starts_again(page, context):
     counts = frames_in_flight(page)
     start(page, context)
     expect(page.locator("#figures")).to_be_visible()
+    page.evaluate(HIDE, True)
+    expect(page.get_by_text("Paused while this page is hidden.")).to_be_visible()
+    before = len(counts)
+    page.evaluate(FRAMES_LATER, 20)
+    # Of these frames of the camera at most the one that was on its way is sent.
+    assert len(counts) <= before + 1
+    page.evaluate(HIDE, False)
+    expect(page.get_by_text("Paused while this page is hidden.")).to_be_hidden()
+    with page.expect_response("**/api/v1/live"):
+        pass
     page.get_by_role("button", name="Stop the camera").click()
     expect(page.get_by_text(STOPPED)).to_be_visible()
     assert page.locator("#camera").evaluate("video => video.srcObject") is None
@@ -264,8 +243,7 @@ def test_the_stop_button_ends_the_camera_and_it_can_start_again(page, context):
 
 def test_a_camera_that_is_stopped_before_it_is_allowed_stays_off(page, context):
     counts = frames_in_flight(page)
-    page.add_init_script(ALLOW_LATER)
-    start(page, context)
+    start(page, context, ALLOW_LATER)
     wait_for(page, "typeof window.allow === 'function'")
     page.get_by_role("button", name="Stop the camera").click()
     page.evaluate("allow()")
@@ -275,28 +253,12 @@ def test_a_camera_that_is_stopped_before_it_is_allowed_stays_off(page, context):
     expect(page.get_by_text(STOPPED)).to_be_visible()
 
 
-def test_it_pauses_while_the_page_is_hidden(page, context):
-    start(page, context)
-    expect(page.locator("#figures")).to_be_visible()
-    page.evaluate(HIDE, True)
-    expect(page.get_by_text("Paused while this page is hidden.")).to_be_visible()
-    sent = []
-    page.on("request", lambda request: sent.append(request.url))
-    page.evaluate(FRAMES_LATER, 20)
-    # Of these frames of the camera at most the one that was on its way is sent.
-    assert len(sent) <= 1
-    page.evaluate(HIDE, False)
-    expect(page.get_by_text("Paused while this page is hidden.")).to_be_hidden()
-    with page.expect_response("**/api/v1/live"):
-        pass
-
-
 def test_another_camera_can_be_chosen(playwright, chromium, site):
     two = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"]
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *two])
     with visitor(browser, site) as context:
         page = context.new_page()
-        answering(page, answer(person(1, 20, 40)))
+        answering(page, person(1, 20, 40))
         start(page, context)
         expect(page.locator("#strips li")).to_have_count(1)
         used = "document.getElementById('camera').srcObject?.getVideoTracks()[0].getSettings().deviceId"

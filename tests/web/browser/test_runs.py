@@ -11,13 +11,24 @@ from fer_core.paths import shipped_models
 from fer_core.store.model_files import find_model
 from tests.jobs.parts import make_run, write_epochs
 from tests.shipped import EPOCHS, RECIPE, SCORES, VALIDATION_ACCURACY
-from tests.web.browser.conftest import visitor, watched
+from tests.web.browser.conftest import go_back
 from tests.web.conftest import finished_run
 
 OWN_SERVER = True
 HAPPY = FER2013_LABELS.index("happy")
 LOW, HIGH = (f"{end:.1%}" for end in SCORES["accuracy_interval"])
+OF_CLASSES = re.compile("^F1 of each class, validation: ")
 FIRST, SECOND = "20260101-120000-compact-aaaa", "20260102-120000-compact-bbbb"
+
+NOTE_NOTIFICATIONS = """
+const Real = Notification;
+window.Notification = class extends Real {
+    constructor(title, options) {
+        super(title, options);
+        localStorage.told = `${title}: ${options.body}`;
+    }
+};
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,10 +57,23 @@ def test_the_list_is_sorted_by_a_click_and_filtered_by_what_is_typed(page):
     expect(page).to_have_url(re.compile(r"/runs\?search=bbbb&sort=accuracy$"))
 
 
-def test_two_runs_and_a_history_are_compared(page):
+def test_after_back_the_list_and_its_filters_say_the_same_and_two_runs_and_a_history_are_compared(page):
     page.goto("/runs")
-    for name in (FIRST, SECOND, "training_history_20240310_101500.csv"):
-        page.get_by_label(f"Compare {name}").check()
+    page.get_by_label("Kind").select_option("train")
+    expect(page).to_have_url(re.compile("kind=train"))
+    for run_id in (FIRST, SECOND):
+        page.get_by_label(f"Compare {run_id}").check()
+    page.get_by_role("button", name="Compare 2").click()
+    expect(page.get_by_role("heading", name="Compare 2 runs")).to_be_visible()
+    go_back(page)
+    expect(page.get_by_label("Kind")).to_have_value("train")
+    expect(page.get_by_label("Search")).to_have_value("")
+    expect(page.locator("#runs input:checked")).to_have_count(2)
+    expect(page.locator("#compare")).to_have_text("Compare 2")
+    go_back(page)
+    expect(page.get_by_label("Kind")).to_have_value("")
+    expect(page.locator("#compare")).to_have_text("Compare 2")
+    page.get_by_label("Compare training_history_20240310_101500.csv").check()
     page.get_by_role("button", name="Compare 3").click()
     expect(page.get_by_role("heading", name="Compare 3 runs")).to_be_visible()
     differing = page.get_by_role("region", name="Settings that differ").get_by_role("row")
@@ -60,31 +84,18 @@ def test_two_runs_and_a_history_are_compared(page):
     expect(page.get_by_role("table", name="happy")).to_contain_text(f"{SCORES['per_class']['happy']['f1']:.1%}")
 
 
-def test_a_chart_is_read_with_the_keyboard_and_as_a_table(page):
-    page.goto("/runs/shipped-best")
+def test_a_run_shows_its_figures_gives_its_files_and_its_curves_can_be_looked_at_closely(page):
+    page.goto(f"/runs/{FIRST}")
+    expect(page.get_by_text(f"95%: {LOW} to {HIGH}")).to_be_visible()
+    expect(page.get_by_role("cell", name=str(SCORES["confusion"][HAPPY][HAPPY]))).to_be_visible()
+    with page.expect_download() as saving:
+        page.get_by_role("link", name="model_int8.tflite").click()
+    assert saving.value.suggested_filename == f"{FIRST}_model_int8.tflite"
+
     chart = page.locator(".chart").filter(has_text="Accuracy").first
     chart.locator("svg[tabindex]").press("End")
     expect(chart.locator(".readout")).to_contain_text(f"epoch {EPOCHS}")
     expect(chart.locator(".readout")).to_contain_text(f"validation: {VALIDATION_ACCURACY:.0%}")
-    chart.get_by_text("As a table").click()
-    expect(chart.get_by_role("row")).to_have_count(EPOCHS + 1)
-    chart.get_by_role("button", name="training").click()
-    expect(chart.locator("path.series")).to_have_count(1)
-
-
-def test_each_class_has_a_curve_where_a_training_reports_them(page, site):
-    run = make_run(site.paths, minutes=80)
-    write_epochs(run, 3)
-    page.goto(f"/runs/{run.id}")
-    chart = page.get_by_role("img", name=re.compile("^F1 of each class, validation: "))
-    expect(chart.locator("path.series")).to_have_count(2)
-    page.goto("/runs/shipped-tiny")
-    expect(page.get_by_role("img", name=re.compile("^Accuracy: "))).to_be_visible()
-    expect(chart).to_be_hidden()
-
-
-def test_curves_are_smoothed_enlarged_and_drawn_over_time(page):
-    page.goto("/runs/shipped-best")
     line = page.get_by_role("img", name=re.compile("^Accuracy: "))
     rough = line.locator("path.series").last.get_attribute("d")
     page.get_by_label("Smoothing").fill("0.9")
@@ -103,22 +114,13 @@ def test_curves_are_smoothed_enlarged_and_drawn_over_time(page):
     expect(page.get_by_role("img", name=re.compile("^Loss: ")).locator("text").first).to_have_text(
         re.compile("^(0.1|1)$")
     )
-
-
-def test_who_asked_for_it_is_told_that_a_training_has_ended(browser, site):
-    run = make_run(site.paths, minutes=90)
-    write_epochs(run, 2)
-    with visitor(browser, site, permissions=["notifications"]) as context, watched(context) as page:
-        page.add_init_script(
-            "const Real = Notification; window.Notification = class extends Real {"
-            "constructor(title, options) { super(title, options); localStorage.told = `${title}: ${options.body}`; } }"
-        )
-        page.goto(f"/runs/{run.id}")
-        page.get_by_role("button", name="Tell me when it ends").click()
-        expect(page.get_by_role("button", name="You will be told")).to_be_disabled()
-        run.update_state(status="SUCCEEDED", epoch=5)
-        expect(page.locator("#status")).to_have_text("succeeded")
-        assert page.evaluate("localStorage.told") == "smoke: succeeded"
+    chart.get_by_text("As a table").click()
+    expect(chart.get_by_role("row")).to_have_count(EPOCHS + 1)
+    chart.get_by_role("button", name="training").click()
+    expect(chart.locator("path.series")).to_have_count(1)
+    page.goto("/runs/shipped-tiny")
+    expect(line).to_be_visible()
+    expect(page.get_by_role("img", name=OF_CLASSES)).to_be_hidden()
 
 
 def test_a_training_begins_again_with_changes(page, site):
@@ -136,30 +138,27 @@ def test_a_training_begins_again_with_changes(page, site):
     expect(settings).to_contain_text("9")
 
 
-def test_a_run_shows_its_figures_and_gives_its_files(page):
-    page.goto(f"/runs/{FIRST}")
-    expect(page.get_by_text(f"95%: {LOW} to {HIGH}")).to_be_visible()
-    expect(page.get_by_role("cell", name=str(SCORES["confusion"][HAPPY][HAPPY]))).to_be_visible()
-    with page.expect_download() as saving:
-        page.get_by_role("link", name="model_int8.tflite").click()
-    assert saving.value.suggested_filename == f"{FIRST}_model_int8.tflite"
-
-
-def test_the_curves_of_a_training_grow_and_its_end_is_shown(page, site):
+def test_the_curves_of_a_training_grow_and_who_asked_for_it_is_told_of_its_end(page, context, site):
     run = make_run(site.paths)
     write_epochs(run, 2)
     page.goto("/runs")
     card = page.get_by_role("article").filter(has_text=run.id)
     expect(card).to_contain_text("epoch 2 of 5")
-    page.goto(f"/runs/{run.id}")
+    context.grant_permissions(["notifications"])
+    with page.add_init_script(NOTE_NOTIFICATIONS):
+        page.goto(f"/runs/{run.id}")
     line = page.get_by_role("img", name=re.compile("^Accuracy: "))
     expect(line).to_have_attribute("aria-label", re.compile("epoch 1 to 2"))
+    expect(page.get_by_role("img", name=OF_CLASSES).locator("path.series")).to_have_count(2)
+    page.get_by_role("button", name="Tell me when it ends").click()
+    expect(page.get_by_role("button", name="You will be told")).to_be_disabled()
     write_epochs(run, 4)
     expect(line).to_have_attribute("aria-label", re.compile("epoch 1 to 4"))
     expect(page.locator("#progress-words")).to_contain_text("Epoch 4 of 5")
     run.update_state(status="SUCCEEDED", epoch=5)
-    expect(page.locator("#progress")).to_have_count(0)
     expect(page.locator("#status")).to_have_text("succeeded")
+    expect(page.locator("#progress")).to_have_count(0)
+    assert page.evaluate("localStorage.told") == "smoke: succeeded"
 
 
 def test_a_run_is_promoted_after_a_look_at_both_and_the_model_before_it_comes_back(page):
@@ -173,14 +172,13 @@ def test_a_run_is_promoted_after_a_look_at_both_and_the_model_before_it_comes_ba
         expect(row).to_contain_text(f"{LOW} – {HIGH}")
     page.get_by_role("link", name="Keep the one in use").click()
     expect(page.get_by_role("contentinfo")).to_contain_text("shipped/best")
-    for run_id in (FIRST, SECOND):
-        page.get_by_role("link", name=f"Promote {run_id}").click()
-        page.get_by_role("button", name=f"Promote {RECIPE}").click()
-        expect(page.get_by_role("contentinfo")).to_contain_text(run_id)
-    page.get_by_role("link", name="Roll back").click()
-    page.get_by_role("button", name=f"Roll back to {RECIPE}").click()
-    expect(page.get_by_text(f"Run {FIRST} is the model in use again.")).to_be_visible()
+    page.get_by_role("link", name=f"Promote {FIRST}").click()
+    page.get_by_role("button", name=f"Promote {RECIPE}").click()
     expect(page.get_by_role("contentinfo")).to_contain_text(FIRST)
+    page.get_by_role("link", name="Roll back").click()
+    page.get_by_role("button", name="Roll back to").click()
+    expect(page.get_by_text("is the model in use again.")).to_be_visible()
+    expect(page.get_by_role("contentinfo")).to_contain_text("shipped/best")
 
 
 def test_scores_on_different_images_stand_apart_with_their_intervals(page, site):
@@ -210,25 +208,6 @@ def test_scores_on_different_images_stand_apart_with_their_intervals(page, site)
     expect(page.get_by_text("On the same 700 images: macro F1 100.0% to 100.0%")).to_be_visible()
 
 
-def test_after_back_the_list_and_its_filters_say_the_same(page):
-    page.goto("/runs")
-    page.get_by_label("Kind").select_option("train")
-    expect(page).to_have_url(re.compile("kind=train"))
-    for run_id in (FIRST, SECOND):
-        page.get_by_label(f"Compare {run_id}").check()
-    page.get_by_role("link", name=RECIPE, exact=True).first.click()
-    page.go_back()
-    expect(page.get_by_label("Kind")).to_have_value("train")
-    expect(page.get_by_label("Search")).to_have_value("")
-    expect(page.locator("#runs input:checked")).to_have_count(2)
-    expect(page.locator("#compare")).to_have_text("Compare 2")
-    page.go_back()
-    expect(page.get_by_label("Kind")).to_have_value("")
-    expect(page.locator("#compare")).to_have_text("Compare 2")
-    page.get_by_role("button", name="Choose none").click()
-    expect(page.locator("#compare")).to_have_text("Compare: choose two or more")
-
-
 def test_more_runs_than_can_be_compared_are_not_offered(page, site):
     for number in range(8):
         make_run(site.paths, minutes=number)
@@ -237,3 +216,5 @@ def test_more_runs_than_can_be_compared_are_not_offered(page, site):
         box.check()
     expect(page.locator("#compare")).to_have_text("Compare: 8 at most")
     expect(page.locator("#compare")).to_be_disabled()
+    page.get_by_role("button", name="Choose none").click()
+    expect(page.locator("#compare")).to_have_text("Compare: choose two or more")

@@ -1,4 +1,4 @@
-// Steadies what is shown of each person, by the rules of fer_core/live/predictor.py: tests/rules.json holds both to them.
+// Steadies what is shown of each person, by the rules of fer_core/live/predictor.py: tests/live/rules.py holds it to them.
 const SHORTEST_SECONDS = 0.3,
   PATIENCE_SECONDS = 0.1,
   HALF_LIFE = 0.9;

@@ -1,4 +1,4 @@
-// Follows faces from frame to frame, by the rules of fer_core/live/tracker.py: tests/rules.json holds both to them.
+// Follows faces from frame to frame, by the rules of fer_core/live/tracker.py: tests/live/rules.py holds it to them.
 const BRIDGE_SECONDS = 0.7,
   CERTAIN_SECONDS = 0.1,
   COASTING_SECONDS = 0.3,
