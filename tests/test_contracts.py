@@ -26,8 +26,12 @@ EVERY_SETTINGS = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module", params=networks.names())
 def network(request):
-    """Each network with its default options and seven classes; built once, and changed by no test."""
-    config = TrainConfig(network=request.param)
+    """Each network with its default options and seven classes; built once, and changed by no test.
+
+    A pretrained one is the smallest of its kind.
+    """
+    options = {"model": "MobileNetV3Small"} if request.param == "backbone" else {}
+    config = TrainConfig(network=request.param, network_options=options)
     network = networks.build(config, LABELS)
     side, channels = networks.input_shape(config)
     assert (network.input_shape, network.output_shape) == ((None, side, side, channels), (None, 7))

@@ -31,7 +31,7 @@ FLOORS = (
     "job",
     "cli",
 )
-WORDS = ("errors", "resources", "emotions", "labels", "config", "recipes", "paths")
+WORDS = ("errors", "resources", "locks", "emotions", "labels", "config", "recipes", "paths")
 PROGRAMS = ("train_emotion_model", "realtime_emotion_detector", "jobs", "fer_core.cli", "fer_core.web")
 TENSORFLOW_ONLY_IN = {
     "fer_core.training.fast_tensorflow",
