@@ -86,11 +86,11 @@ def test_the_detector_reads_a_picture_with_an_onnx_and_refuses_what_it_cannot_do
     model = exported[1] / "model.onnx"
     cv2.imwrite(str(tmp_path / "face.png"), draw_face("happy", np.random.default_rng(3)))
     flags = ("--source", tmp_path / "face.png", "--faces", "given", "--no-display")
+    answer = detector("--model", model, "--explain", tmp_path / "face.png", "--faces", "given")
+    assert (answer.code, answer.problem) == (2, f"Error: {model} is read with ONNX Runtime alone.")
     answer = detector(*flags, "--model", model)
     assert answer.code == 0, answer.err
     assert re.match(r"face\.png: .*happy", answer.out)
-    answer = detector("--model", model, "--explain", tmp_path / "face.png", "--faces", "given")
-    assert (answer.code, answer.problem) == (2, f"Error: {model} is read with ONNX Runtime alone.")
     answer = detector(*flags, "--model", "best", "--runtime", "onnx")
     assert answer.hint == "`python train_emotion_model.py --export best --format onnx` makes it."
 
