@@ -4,8 +4,7 @@
     python benchmarks/framing.py --data … --yunet FILE relation bar                     # single sections
 
 relation  training images, enlarged 4x onto a picture without faces and found again: what FRAMING of each detector says
-choice    accuracy on training images that the model was not fitted on, by framing scale and detection width
-bar       the same on test images: accuracy cropped by the detector against classified directly (at most 3 points less)
+bar       accuracy on test images cropped by the detector against classified directly (at most 3 points less)
 turned    the same on pasted test images that are turned, with yunet: cropped as they lie, and aligned by their eyes
 agreement of LiteRT and Keras on all test images: no probability may differ by more than 0.001
 
@@ -14,8 +13,7 @@ Test images only check: every choice was made on training images.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,19 +29,16 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import Split, load_dataset
 from fer_core.data.face_picture import gray, network_input
 from fer_core.faces import Box
-from fer_core.faces.framing import Framing, aligned, crop_face, overlap
+from fer_core.faces.framing import aligned, crop_face, overlap
 from fer_core.live.classifier import make_classifier
 from fer_core.paths import Paths
-from fer_core.store.files import read_json
 from fer_core.store.model_files import find_model
 
 SIDE = 48
 FRAME_SIZE = (640, 480)
 PASTED = Box(224, 144, 4 * SIDE, 4 * SIDE)
 MIN_OVERLAP, BAR_POINTS, MOST_APART = 0.2, 3.0, 1e-3
-WIDTHS = (240, 320, 400, 480, 640)
 TURNS = (10, 20, 30)
-SCALES = (0.9, 0.95, 1.0, 1.05, 1.1)
 MODEL = SHIPPED.parent
 Rows = Iterator[Sequence[str]]
 LENGTHS = {
@@ -70,7 +65,7 @@ class Bench:
     """The sections, each of which yields the rows of its table; `missed` are the bars that were not held."""
 
     def __init__(self, data: Path, yunet: Path | None, per_class: int):
-        self._data, self._yunet, self._per_class = data, yunet, per_class
+        self._yunet, self._per_class = yunet, per_class
         self._paths, self.missed = Paths.from_environment(), []
         self._model = find_model(str(MODEL), self._paths)
         self._dataset = load_dataset(TrainConfig(data=str(data), validation="none"), self._paths, side=SIDE)
@@ -92,22 +87,9 @@ class Bench:
                 figures = (middle, (high - low) / middle, np.median(right), np.median(down))
                 yield detector.name, name, f"{len(found) / len(boxes):.1%}", *(f"{value:.3f}" for value in figures)
 
-    def choice(self) -> Rows:
-        """Yields what cropping costs on images held out of the training images, by detection width and scale."""
-        # Those that the shipped model's own settings hold out, so that it was not fitted on them.
-        config = TrainConfig.model_validate(read_json(MODEL / "manifest.json", "manifest")["config"])
-        config = config.model_copy(update={"data": str(self._data)})
-        cost = self._costs_on(load_dataset(config, self._paths, side=SIDE).validation)
-        for width in WIDTHS:
-            for detector in self._detectors(width):
-                costs = cost(detector, SCALES)
-                yield detector.name, str(width), f"{costs[0].found:.1%}", *(one.points for one in costs)
-
     def bar(self) -> Rows:
         """Yields what cropping costs on test images, and whether that is within the bar."""
-        cost = self._costs_on(self._dataset.test)
-        for detector in self._detectors():
-            (one,) = cost(detector, [1.0])
+        for detector, one in self._costs():
             fractions = (f"{fraction:.1%}" for fraction in (one.found, one.direct, one.cropped))
             verdict = self._verdict(detector.name, is_held=one.lost <= BAR_POINTS)
             yield detector.name, str(one.images), *fractions, one.points, verdict
@@ -152,11 +134,11 @@ class Bench:
         self.missed.extend([] if is_held else [bar])
         return "held" if is_held else "MISSED"
 
-    def _detectors(self, width: int | None = None) -> Iterator[faces.Detector]:
+    def _detectors(self) -> Iterator[faces.Detector]:
         """Yields every detector there is a file for."""
         has_yunet = self._yunet or "FER_YUNET" in os.environ
         for name in faces.names() if has_yunet else ("haar",):
-            yield faces.make_detector(name, paths=self._paths, model_file=self._yunet, width=width)
+            yield faces.make_detector(name, paths=self._paths, model_file=self._yunet)
 
     def _picked(self, split: Split) -> np.ndarray:
         """Returns positions of at most so many images of every class, the same ones every time."""
@@ -174,9 +156,9 @@ class Bench:
                 boxes[place] = best
         return boxes
 
-    def _costs_on(self, split: Split) -> Callable[[faces.Detector, Sequence[float]], list[Cost]]:
-        """Returns what gives the cost of a detector's crops for each factor of its framing's scale."""
-        classifier = make_classifier(self._model, self._paths)
+    def _costs(self) -> Iterator[tuple[faces.Detector, Cost]]:
+        """Yields what each detector's crops of test images cost."""
+        classifier, split = make_classifier(self._model, self._paths), self._dataset.test
         positions = self._picked(split)
         pictures, labels = split.images(positions), split.labels[positions]
 
@@ -185,22 +167,16 @@ class Bench:
             return classifier.classify(pixels).argmax(axis=1) == labels[places]
 
         directly = is_right(pictures)
-
-        def cost(boxes: np.ndarray, framing: Framing) -> Cost:
+        for detector in self._detectors():
+            boxes = self._found_again(detector, pictures)
             places = np.flatnonzero(np.isfinite(boxes[:, 0]))
-            frames = (gray(pasted(self._scene_bgr, pictures[place])) for place in places)
-            boxes_found = (Box(*boxes[place]) for place in places)
-            crops = (crop_face(frame, box, framing=framing) for frame, box in zip(frames, boxes_found, strict=True))
+            frames = ((place, gray(pasted(self._scene_bgr, pictures[place]))) for place in places)
+            crops = (crop_face(frame, Box(*boxes[place]), framing=detector.framing) for place, frame in frames)
             cropped, direct = is_right(crops, places), directly[places]
             lost = 100 * (direct.astype(float) - cropped)
             points = f"{lost.mean():.1f} ± {lost.std() / np.sqrt(len(places)):.1f}"
-            return Cost(len(boxes), len(places) / len(boxes), direct.mean(), cropped.mean(), lost.mean(), points)
-
-        def costs(detector: faces.Detector, factors: Sequence[float]) -> list[Cost]:
-            boxes, own = self._found_again(detector, pictures), detector.framing
-            return [cost(boxes, replace(own, scale=own.scale * factor)) for factor in factors]
-
-        return costs
+            found = len(places) / len(boxes)
+            yield detector, Cost(len(boxes), found, direct.mean(), cropped.mean(), lost.mean(), points)
 
 
 def pasted(scene_bgr: np.ndarray, picture: np.ndarray, degrees: float = 0.0) -> np.ndarray:
@@ -220,7 +196,6 @@ def pasted(scene_bgr: np.ndarray, picture: np.ndarray, degrees: float = 0.0) -> 
 
 SECTIONS = {
     "relation": ("Training images", ("length", "found", "scale", "spread", "right", "down")),
-    "choice": ("Held-out training images", ("width", "found", *(f"scale x {factor}" for factor in SCALES))),
     "bar": ("Test images", ("images", "found", "direct", "cropped", "lost", "bar")),
     "turned": ("Turned test images, accuracy", ("found", "direct", "as they lie", "aligned", "turn seen too small by")),
     "agreement": ("Runtimes", ("images", "largest difference", "the same label", "bar")),
@@ -229,7 +204,7 @@ SECTIONS = {
 
 
 def main(
-    sections: tyro.conf.Positional[tuple[Literal["relation", "choice", "bar", "turned", "agreement"], ...]] = (),
+    sections: tyro.conf.Positional[tuple[Literal["relation", "bar", "turned", "agreement"], ...]] = (),
     data: Path = TEST_DATA / "fer2013.zip",
     yunet: Path | None = None,
     per_class: int = 500,

@@ -30,7 +30,7 @@ from kills import Outcome, leftovers, outcome, torn_files
 
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.errors import FerError
-from fer_core.resources import read_notes
+from fer_core.locks import read_notes
 from fer_core.store.run import Run, read_metrics
 from fer_core.store.runs import open_run
 from fer_core.study.study import Study

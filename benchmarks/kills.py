@@ -6,7 +6,6 @@ What a training came to is compared bit by bit.
 import hashlib
 import json
 import os
-import subprocess
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -55,10 +54,6 @@ class KilledAtCall:
     def __init__(self, folder: Path):
         self._folder, self._log = folder, folder / "calls"
         (folder / "sitecustomize.py").write_text(_KILL_IN_PYTHON)
-
-    def run(self, command: list[str], kill_at: str) -> int:
-        """Returns the exit status."""
-        return subprocess.run(command, env=self.environment(os.environ, kill_at), timeout=120).returncode
 
     def environment(self, environ: Mapping[str, str], kill_at: str | None) -> dict[str, str]:
         """Returns the environment in which Python kills itself before the call; without one, it logs its calls."""

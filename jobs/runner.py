@@ -22,7 +22,8 @@ from typing import Any, Literal, NamedTuple
 from fer_core.errors import ArtifactError
 from fer_core.job.arguments import EvaluateArguments, ReadArguments, RetrainArguments
 from fer_core.job.job import Job
-from fer_core.resources import PROJECT, Held
+from fer_core.locks import Held
+from fer_core.resources import PROJECT
 from fer_core.store.files import read_json, utc_now, utc_text
 from fer_core.store.run import Run, State
 from fer_core.store.runs import open_run

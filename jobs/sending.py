@@ -21,8 +21,8 @@ from fer_core.job.arguments import ARGUMENTS, TASKS, validate
 from fer_core.job.broker import BrokerAwayError
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
+from fer_core.locks import is_taken
 from fer_core.recipes import RECIPES, starting_config
-from fer_core.resources import is_taken
 from fer_core.store.runs import open_run
 from fer_core.tuning.space import with_settings
 from fer_core.tuning.stage import parse_trial_name

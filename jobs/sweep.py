@@ -20,7 +20,7 @@ from fer_core.errors import FerError, NoSuchJobError
 from fer_core.job.broker import BrokerAwayError, broker_away, is_purged, models_id, waiting_in
 from fer_core.job.job import Job, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, end_cancelled
-from fer_core.resources import Held, is_taken, taken
+from fer_core.locks import Held, is_taken, taken
 from fer_core.store.files import utc_now
 from fer_core.tuning.stage import TrialName, running_slots, slot_count, slot_lock, trial_of, work_left
 from fer_core.tuning.state import load_state

@@ -20,7 +20,7 @@ from fer_core.job.arguments import TASKS, GcArguments
 from fer_core.job.broker import MODELS_HEADER, BrokerAwayError, models_id
 from fer_core.job.job import End, Job, checked_id, find_job, open_job
 from fer_core.job.lifecycle import job_of_message, prepare, resume_job
-from fer_core.resources import Held, taken
+from fer_core.locks import Held, taken
 from fer_core.store.files import DiskFullError, utc_now
 from fer_core.tuning.state import load_state
 from fer_core.tuning.trials import note_refusal, trial_failed

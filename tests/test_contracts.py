@@ -28,23 +28,31 @@ EVERY_SETTINGS = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module", params=networks.names())
 def network(request):
-    """Each network with its default options and seven classes; built once, and changed by no test."""
-    config = TrainConfig(network=request.param)
+    """Each network with its default options and seven classes; built once, and changed by no test.
+
+    A pretrained one is the smallest of its kind.
+    """
+    options = {"model": "MobileNetV3Small"} if request.param == "backbone" else {}
+    config = TrainConfig(network=request.param, network_options=options)
     network = networks.build(config, LABELS)
     side, channels = networks.input_shape(config)
     assert (network.input_shape, network.output_shape) == ((None, side, side, channels), (None, 7))
     return network
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pixels(network) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (4, *network.input_shape[1:])).astype(np.float32)
 
 
-def test_a_network_gives_probabilities_of_raw_pixels_which_it_scales_itself(network, pixels):
+@pytest.fixture(scope="module")
+def probabilities(network, pixels) -> np.ndarray:
+    return np.asarray(network(pixels))
+
+
+def test_a_network_gives_probabilities_of_raw_pixels_which_it_scales_itself(network, pixels, probabilities):
     import keras
 
-    probabilities = np.asarray(network(pixels))
     assert probabilities.shape == (len(pixels), 7) and probabilities.min() >= 0
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
@@ -53,13 +61,15 @@ def test_a_network_gives_probabilities_of_raw_pixels_which_it_scales_itself(netw
     assert any(isinstance(layer, scaling) for layer in first), [type(layer).__name__ for layer in first]
 
 
-def test_a_saved_network_passes_and_is_opened_by_plain_keras_and_gives_the_same(network, pixels, tmp_path):
+def test_a_saved_network_passes_and_is_opened_by_plain_keras_and_gives_the_same(
+    network, pixels, probabilities, tmp_path
+):
     import keras
 
     network.save(tmp_path / "model.h5")
     assert inspect_model(tmp_path / "model.h5") == ModelMetadata(network.input_shape[1:], 7, True)
     again = keras.models.load_model(tmp_path / "model.h5")
-    np.testing.assert_array_equal(again(pixels), network(pixels))
+    np.testing.assert_array_equal(again(pixels), probabilities)
 
 
 def test_keras_3_5_knows_every_argument_of_a_saved_network(network, tmp_path):
@@ -88,12 +98,12 @@ def test_a_network_has_layers_whose_maps_are_worth_a_look(network, pixels):
     assert heat.shape == network.input_shape[1:3] and np.isfinite(heat).all()
 
 
-def test_the_training_model_computes_what_the_network_does(network, pixels):
+def test_the_training_model_computes_what_the_network_does(network, pixels, probabilities):
     from fer_core.training.machine import Machine
     from fer_core.training.training_model import make_training_model
 
     training_model = make_training_model(network, Machine("tensorflow", ("CPU:0",), 1, "float32", ""))
-    assert np.abs(np.asarray(training_model(pixels)) - np.asarray(network(pixels))).max() < 1e-6
+    assert np.abs(np.asarray(training_model(pixels)) - probabilities).max() < 1e-6
     for mine, theirs in zip(training_model.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -110,17 +120,9 @@ def test_the_weights_of_a_bfloat16_training_model_are_float32(network, pixels):
 
 
 @EVERY_SETTINGS
-def test_defaults_are_valid(settings):
+def test_every_setting_says_what_it_is_and_its_default_and_what_a_search_may_try_are_allowed(settings):
     assert settings.checked(settings().model_dump()) == settings()
-
-
-@EVERY_SETTINGS
-def test_every_setting_says_what_it_is(settings):
     assert [name for name, field in settings.model_fields.items() if not field.description] == []
-
-
-@EVERY_SETTINGS
-def test_what_a_search_may_try_is_allowed(settings):
     for name, field in settings.model_fields.items():
         for ranges in (part for part in field.metadata if isinstance(part, Searchable)):
             allowed = TypeAdapter(Annotated[field.annotation, *field.metadata])
@@ -132,20 +134,11 @@ def test_what_a_search_may_try_is_allowed(settings):
 
 
 @EVERY_RECIPE
-def test_a_recipe_names_a_network_and_valid_settings(name):
+def test_a_recipe_says_what_it_is_names_a_network_and_valid_settings_and_survives_json_and_toml(name):
+    assert len(RECIPES[name].__doc__.splitlines()[0]) > 20
     config = recipe_config(name)
     assert TrainConfig.checked(config.model_dump()) == config
     assert isinstance(networks.options(config), Settings)
-
-
-@EVERY_RECIPE
-def test_a_recipe_says_in_one_line_what_it_is(name):
-    assert len(RECIPES[name].__doc__.splitlines()[0]) > 20
-
-
-@EVERY_RECIPE
-def test_a_recipe_survives_json_and_toml(name):
-    config = recipe_config(name)
     assert TrainConfig.model_validate_json(config.model_dump_json()) == config
     table = tomllib.loads(as_toml(config))
     assert TrainConfig.checked(table) == config

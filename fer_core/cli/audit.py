@@ -83,7 +83,7 @@ def _fold(console: Console, config: TrainConfig, fold: str, request: Request, fo
     settings = training.settings_of_a_run(config, dataset, paths)
     run = next((run for run in list_runs(paths) if _is_of(run, settings, dataset)), None)
     if run is None:
-        run = training.begin_run(config, dataset, paths, recipe=request.recipe, promote=False)
+        run = training.begin_run(config, dataset, paths, recipe=request.recipe, promote=False, kind="fold")
     if run.state.status != "SUCCEEDED":
         train_and_print(console, run, paths, dataset=dataset)
     choose_backend(run.manifest.backend)

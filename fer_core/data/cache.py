@@ -32,7 +32,7 @@ FORMAT = 6
 _PIXELS = "pixels.u8"
 _BUILDING = ".building"
 _BYTES_PER_IMAGE_BESIDES_PIXELS = 200
-_REPORT_EVERY = 4000
+_REPORT_EVERY = 1000
 _PICTURES_AT_ONCE = 64
 _HELD_BYTES_AT_ONCE = 8 * 1024 * 1024
 _MOST_WORKERS = 16
@@ -214,7 +214,7 @@ def _decode_into(
     bad_images: list[BadImage] = []
     cuts: dict[str, CutOut] = {}
     detects = cutter is not None and cutter.detects
-    doing, report_every = ("finding faces:", _REPORT_EVERY // 20) if detects else ("decoding", _REPORT_EVERY)
+    doing, report_every = ("finding faces:", _REPORT_EVERY // 5) if detects else ("decoding", _REPORT_EVERY)
     whole = f" of {listing.count:,}" if listing.count is not None else ""
     with _writing(path), path.open("wb") as stream:
         for number, decoded in enumerate(decode_all(listing.pictures, cutter, side=side, colours=colours), start=1):

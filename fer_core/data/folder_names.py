@@ -8,6 +8,7 @@ lists name the pictures, that file names say emotions, that pictures lie deeper.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import PurePosixPath
 
@@ -116,7 +117,8 @@ def is_picture(name: str) -> bool:
 
 def lacks_suffix(name: str) -> bool:
     """Returns whether only its content can say what a file is."""
-    return not PurePosixPath(name).suffix
+    start, _, end = name.rpartition("/")[2].rpartition(".")
+    return not (start and end)
 
 
 def is_hidden(name: str) -> bool:
@@ -139,6 +141,7 @@ def is_looked_into(name: str) -> bool:
     return is_picture(name) or lacks_suffix(name) or name.lower().endswith(_LOOKED_INTO)
 
 
+@lru_cache(maxsize=1024)  # asked of every picture
 def split_of(folder: str) -> str | None:
     """Returns the split that a folder is named after ("train_set", "valid", "Testing"), or None."""
     return _SPLIT_OF.get(

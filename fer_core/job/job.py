@@ -26,8 +26,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fer_core.config import Settings
 from fer_core.errors import ArtifactError, JobError, NoSuchJobError, did_you_mean
 from fer_core.job.arguments import validate
+from fer_core.locks import Notes, is_taken, read_notes
 from fer_core.paths import Paths
-from fer_core.resources import Notes, is_taken, read_notes
 from fer_core.store.files import in_folder, read_json, utc_now, utc_text, write_json
 from fer_core.store.manifest import checked
 from fer_core.store.run import Run, Status

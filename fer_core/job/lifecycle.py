@@ -11,8 +11,9 @@ from fer_core.config import Settings
 from fer_core.errors import JobError
 from fer_core.job.arguments import TrainArguments, TuneArguments, queue_of, recipe_of, train_config, validate
 from fer_core.job.job import ENDED, FOLDERS, Job, Order, checked_id, find_job, mark_of, open_job
+from fer_core.locks import taken
 from fer_core.paths import Paths, expanded
-from fer_core.resources import file_lock, taken
+from fer_core.resources import file_lock
 from fer_core.store.files import Clock, create_atomically, full_disk_named, utc_now, utc_text, write_json
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.history import HISTORY_HEADER

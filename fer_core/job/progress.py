@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from fer_core.errors import ArtifactError, FerError
 from fer_core.job.job import End, Job, job_ids, open_ids, open_job
+from fer_core.locks import is_taken
 from fer_core.paths import Paths
-from fer_core.resources import is_taken
 from fer_core.store.files import utc_now
 from fer_core.store.run import Run, State, notes_of, read_metrics
 from fer_core.store.runs import open_run

@@ -21,7 +21,9 @@ from fer_core.errors import ArtifactError
 from fer_core.resources import PROJECT
 from fer_core.store.files import plain
 
-Kind = Literal["train", "trial", "retrain", "ensemble"]
+Kind = Literal["train", "trial", "retrain", "ensemble", "fold"]
+ONLY_ASKED: tuple[Kind, ...] = ("trial", "fold")
+"""One of many, of which only answers and scores are wanted: it gets no audit of its own, no export and no plots."""
 
 SCHEMA = 1
 LARGEST_BYTES = 60_000  # the whole manifest is an attribute of the .h5, and HDF5 promises no more than 64 KB for one

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel
 
 from fer_core.errors import ConfigError
-from fer_core.resources import file_lock, is_taken, read_notes, taken
+from fer_core.locks import is_taken, read_notes, taken
+from fer_core.resources import file_lock
 from fer_core.store.files import full_disk_named, read_json, sweep, write_json
 from fer_core.store.manifest import checked
 from fer_core.study.settings import FileRecord, Part, StudyFile, StudySettings, state_of

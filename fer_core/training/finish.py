@@ -1,7 +1,7 @@
 """The end of a training: scores the kept weights on the test images once, and saves all that a run leaves.
 
-Every file appears whole. Done again from the start if it was interrupted. A trial of a search leaves no export and no
-plots: they take longer than many a trial, and `complete` makes them for the best. Imports Keras.
+Every file appears whole. Done again from the start if it was interrupted. A trial of a search and a fold of an audit
+leave no export and no plots: they take longer than many a trial, and `complete` makes them for the best. Imports Keras.
 """
 
 import math
@@ -29,7 +29,7 @@ from fer_core.evaluation.predict import predict, predict_side_by_side, save_answ
 from fer_core.store.artifacts import save_architecture, save_labels, save_model
 from fer_core.store.export import can_export, ensure_litert, export_checked, export_int8, export_int8_in_child
 from fer_core.store.files import file_sha256, read_json, sweep, write_json
-from fer_core.store.manifest import Int8Metadata, Manifest
+from fer_core.store.manifest import ONLY_ASKED, Int8Metadata, Manifest
 from fer_core.store.run import Run
 from fer_core.store.runtimes import LiteRTModel
 from fer_core.training.history import read_history, write_history
@@ -79,7 +79,7 @@ def finish(
         save_answers(run.answers_npz, outputs, dataset.test.labels, labels=dataset.labels, test=dataset.test)
     write_json(run.evaluation_json, evaluation.to_json())
     check_interrupted()
-    if manifest.kind != "trial":
+    if manifest.kind not in ONLY_ASKED:
         export(run, network, dataset, report)
         check_interrupted()
         _plot(run, evaluation, progress.rows, kept)

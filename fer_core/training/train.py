@@ -30,7 +30,7 @@ from fer_core.faces import framings
 from fer_core.paths import Paths, expanded
 from fer_core.store.artifacts import load_model
 from fer_core.store.files import write_atomically, write_json
-from fer_core.store.manifest import Manifest, SplitMetadata, TrainingImages
+from fer_core.store.manifest import ONLY_ASKED, Kind, Manifest, SplitMetadata, TrainingImages
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run, open_run
 from fer_core.training.distillation import check_teachers
@@ -98,10 +98,12 @@ def class_weights(config: TrainConfig, train_labels: np.ndarray, labels: tuple[s
     return np.array([table.get(label, 1.0) for label in labels], np.float32)
 
 
-def begin_run(config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool) -> Run:
+def begin_run(
+    config: TrainConfig, dataset: Dataset, paths: Paths, *, recipe: str | None, promote: bool, kind: Kind = "train"
+) -> Run:
     """Returns a new run whose settings name data and starting weights so that it can be resumed from anywhere."""
     settings = settings_of_a_run(config, dataset, paths)
-    return create_run(paths, settings, recipe=recipe, promote=promote, history_header=HISTORY_HEADER)
+    return create_run(paths, settings, recipe=recipe, promote=promote, kind=kind, history_header=HISTORY_HEADER)
 
 
 def settings_of_a_run(config: TrainConfig, dataset: Dataset, paths: Paths) -> TrainConfig:
@@ -162,7 +164,7 @@ def train(
 def _recorded(run: Run, dataset: Dataset, audited: Audit | None, epochs: int | None) -> Manifest:
     """Returns the manifest, once it says what is trained on, and for how many epochs; writes the audit of the images.
 
-    A trial has none: all trials of a search have the same images.
+    A trial has none: all trials of a search have the same images. A fold has that of the whole.
     """
     check_is_no_ensemble(run.id, run.manifest.members)
     if run.state.status == "SUCCEEDED":
@@ -171,7 +173,7 @@ def _recorded(run: Run, dataset: Dataset, audited: Audit | None, epochs: int | N
     if epochs is not None and epochs != manifest.config.epochs:
         manifest = run.update_manifest(config=manifest.config.model_copy(update={"epochs": epochs}))
         run.update_state(epochs=epochs)
-    if manifest.kind != "trial":
+    if manifest.kind not in ONLY_ASKED:
         save_audit(audited or audit(dataset), run.audit_json, run.plots)
     return manifest
 

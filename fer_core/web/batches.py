@@ -20,8 +20,9 @@ from typing import Any
 from fer_core.errors import ArtifactError, FerError, JobError
 from fer_core.job.job import Job, open_job
 from fer_core.job.lifecycle import cancel_job
+from fer_core.locks import taken
 from fer_core.paths import Paths
-from fer_core.resources import available_cores, child_environment, taken
+from fer_core.resources import available_cores, child_environment
 from fer_core.store.files import Clock, full_disk_named, write_json
 from fer_core.study.run import last_error
 from fer_core.study.settings import StudySettings

@@ -40,7 +40,10 @@ def detector(without_keras, paths, monkeypatch, capfd) -> Callable[..., Answer]:
     def ask(*arguments: object, **environment: str) -> Answer:
         for name, value in ({"FER_CACHE_DIR": str(paths.cache)} | environment).items():
             monkeypatch.setenv(name, value)
-        code = ended(lambda: live.main([*map(str, arguments), "--models-dir", str(paths.models)]))
+        try:
+            code = ended(lambda: live.main([*map(str, arguments), "--models-dir", str(paths.models)]))
+        except SystemExit as ending:  # of a child
+            code = ending.code
         said = capfd.readouterr()
         return Answer(code, said.out, said.err)
 

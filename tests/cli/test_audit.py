@@ -14,7 +14,7 @@ def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_us
     for _ in range(2):
         main(["--audit-labels", *settings, f"--models-dir={paths.models}", f"--history-dir={paths.history}"])
     output = capfd.readouterr().out
-    assert output.count("epoch   1") == 2
+    assert output.count("Preparing Keras") == 2
     assert output.count("of 84 labels are suspicious") == 2
     folder = paths.models / "audits" / "sample"
     table = pd.read_csv(folder / "suspicious_labels.csv")
@@ -22,5 +22,7 @@ def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_us
     assert (table["label"] != table["prediction"]).all() and table["confidence"].is_monotonic_increasing
     page = (folder / "audit.html").read_text(encoding="utf-8")
     assert f"Suspicious labels: {len(table)}" in page
-    assert len(list((folder / "runs").iterdir())) == 2
+    folds = list((folder / "runs").iterdir())
+    assert len(folds) == 2
+    assert [path for fold in folds for name in ("*.tflite", "plots", "audit.json") for path in fold.glob(name)] == []
     assert not (paths.models / "current.json").exists() and not (paths.models / "runs").exists()

@@ -17,7 +17,7 @@ from fer_core.store.files import file_sha256
 from fer_core.store.model_files import export_folder, find_model
 from fer_core.store.runtimes import LiteRTModel, ONNXModel
 from tests.conftest import PROJECT
-from tests.script import run_detector, run_here
+from tests.script import run_here
 
 for needed in ("onnx", "onnxruntime", "tf2onnx"):
     pytest.importorskip(needed)
@@ -82,17 +82,15 @@ def test_onnx_reads_as_litert_does_by_run_and_by_file(exported, trained_run, ses
     np.testing.assert_allclose(answers, ONNXModel(moved).probabilities(FACES), atol=1e-5)
 
 
-def test_the_detector_reads_a_picture_with_an_onnx_and_refuses_what_it_cannot_do(
-    exported, session_paths, tmp_path, detector
-):
+def test_the_detector_reads_a_picture_with_an_onnx_and_refuses_what_it_cannot_do(exported, tmp_path, detector):
     model = exported[1] / "model.onnx"
     cv2.imwrite(str(tmp_path / "face.png"), draw_face("happy", np.random.default_rng(3)))
     flags = ("--source", tmp_path / "face.png", "--faces", "given", "--no-display")
+    answer = detector("--model", model, "--explain", tmp_path / "face.png", "--faces", "given")
+    assert (answer.code, answer.problem) == (2, f"Error: {model} is read with ONNX Runtime alone.")
     answer = detector(*flags, "--model", model)
     assert answer.code == 0, answer.err
     assert re.match(r"face\.png: .*happy", answer.out)
-    answer = run_detector("--model", model, "--explain", tmp_path / "face.png", "--faces", "given", paths=session_paths)
-    assert (answer.code, answer.problem) == (2, f"Error: {model} is read with ONNX Runtime alone.")
     answer = detector(*flags, "--model", "best", "--runtime", "onnx")
     assert answer.hint == "`python train_emotion_model.py --export best --format onnx` makes it."
 

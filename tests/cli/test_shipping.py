@@ -19,7 +19,7 @@ from fer_core.evaluation.predict import predict_side_by_side
 from fer_core.paths import shipped_models
 from fer_core.store import model_files
 from fer_core.store.artifacts import load_model, read_h5_manifest
-from fer_core.store.files import file_sha256, write_json
+from fer_core.store.files import file_sha256, read_json, write_json
 from fer_core.store.model_files import find_model, litert_file
 from fer_core.store.run import Run
 from fer_core.store.runtimes import LiteRTModel
@@ -36,10 +36,11 @@ def analysed_run(trained_run, session_paths, tmp_path_factory):
     dataset = load_dataset(run.manifest.config, session_paths, side=48)
     ask = partial(predict_side_by_side, [LiteRTModel(run.model_tflite).probabilities])
     model = find_model(run.id, paths)
-    for views in (1, 10):
-        folder = analysis_folder(model, paths, views=views)
-        folder.mkdir(parents=True, exist_ok=True)
-        analyse(model, dataset, probabilities=ask, folder=folder, views=views)
+    analyse(model, dataset, probabilities=ask, folder=analysis_folder(model, paths))
+    over_views = analysis_folder(model, paths, views=10)
+    over_views.mkdir(parents=True)
+    found = read_json(run.evaluation_json, "analysis")
+    write_json(over_views / "evaluation.json", found | {"analysis": found["analysis"] | {"views": 10}})
     return run
 
 
@@ -86,31 +87,27 @@ def test_it_is_a_finished_run_with_the_same_weights(trained_run, shipped):
 
 
 def with_manifest(run, folder, **changed):
-    """Returns a copy of a run with another manifest."""
+    """Returns a copy of a run, without its plots, with another manifest."""
     manifest = json.loads((run.folder / "manifest.json").read_text())
-    copy = shutil.copytree(run.folder, folder)
+    copy = shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns("plots"))
     write_json(copy / "manifest.json", manifest | changed)
     return Run(copy, run.history)
 
 
-def test_other_models_are_named_by_their_runs_in_it(analysed_run, tmp_path):
-    config = analysed_run.manifest.config.model_dump(mode="json")
-    config |= {"init_from": "/home/of/start.h5", "teacher": ["/home/of/A-RUN/model.h5", "B-RUN"]}
-    run = with_manifest(analysed_run, tmp_path / "models" / "runs" / "run", config=config, teachers={"A-RUN": "ab"})
-    ship(run, tmp_path / "distilled")
-    shipped = Run(tmp_path / "distilled", tmp_path).manifest
-    assert (shipped.config.init_from, shipped.config.teacher) == ("start.h5", ("A-RUN", "B-RUN"))
-    assert shipped.teachers == {"A-RUN": "ab"}
-    assert "distilled from A-RUN" in (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
-
-
-def test_its_card_says_how_teachers_were_trained_that_do_not_come_along(analysed_run, tmp_path):
+def test_other_models_are_named_by_their_runs_and_its_card_says_how_those_were_trained(analysed_run, tmp_path):
     teachers = {"A-FIRST": None, "B-TAUGHT": {"A-FIRST": "ab"}}
     teachers["C-RUN"] = {"B-TAUGHT": "ab", "A-FIRST": "ab", "GONE": "cd"}
+    config = analysed_run.manifest.config.model_dump(mode="json")
+    config |= {"init_from": "/home/of/start.h5", "teacher": ["/home/of/A-FIRST/model.h5", "GONE"]}
     for name, distilled in teachers.items():
-        run = with_manifest(analysed_run, tmp_path / "models" / "runs" / name, run_id=name, teachers=distilled)
+        own = {"config": config} if name == "C-RUN" else {}
+        run = with_manifest(analysed_run, tmp_path / "models" / "runs" / name, run_id=name, teachers=distilled, **own)
     ship(run, tmp_path / "distilled")
+    shipped = Run(tmp_path / "distilled", tmp_path).manifest
+    assert (shipped.config.init_from, shipped.config.teacher) == ("start.h5", ("A-FIRST", "GONE"))
+    assert shipped.teachers == teachers["C-RUN"]
     card = (tmp_path / "distilled" / "README.md").read_text(encoding="utf-8")
+    assert "distilled from B-TAUGHT" in card
     ours = "    python train_emotion_model.py --recipe smoke --data FILE"
     first, second, own = (line.removeprefix(ours) for line in card.splitlines() if line.startswith(ours))
     assert (first.rpartition("  # ")[2], second.rpartition("  # ")[2]) == ("A-FIRST", "B-TAUGHT")
@@ -155,10 +152,13 @@ with zipfile.ZipFile(data + "/fer2013.zip") as file:
     every = [name for name in file.namelist() if name.startswith("test/") and name.endswith(".jpg")]
     for folder in folders:
         wrong = [one["name"] for one in json.load(open(folder + "/evaluation.json"))["analysis"]["confidently_wrong"]]
-        names = wrong + every[::14]
+        names = wrong + every[::28]
         faces = np.stack([cv2.imdecode(np.frombuffer(file.read(name), np.uint8), 0) for name in names])[..., None]
         labels = list(json.load(open(folder + "/labels.json")).values())
-        found = keras.models.load_model(folder + "/model.h5").predict(faces, batch_size=256, verbose=0)
+        model = keras.models.load_model(folder + "/model.h5")
+        assert not model.compiled and not any(name.startswith("fer_core") for name in sys.modules)
+        parts = np.array_split(faces.astype("float32"), 4)  # called, as to compile it takes longer
+        found = np.concatenate([np.asarray(model(part, training=False)) for part in parts])
         truth = map(majority, names) if "contempt" in labels else [name.split("/")[1] for name in names]
         right = [labels[n] == true for n, true in zip(found.argmax(1), truth) if true][len(wrong):]
         print(json.dumps([found[: len(wrong)].tolist(), np.mean(right)]))
@@ -166,7 +166,7 @@ with zipfile.ZipFile(data + "/fer2013.zip") as file:
 
 
 def test_models_that_come_with_the_project_open_with_keras_alone_and_answer_as_they_say(test_data):
-    """Their surest mistakes, to the last digits, and how often they are right in every fourteenth image."""
+    """Their surest mistakes, to the last digits, and how often they are right in some of the images."""
     folders = shipped_models()
     command = [sys.executable, "-c", READ_WITH_KERAS_ALONE, test_data, *folders]
     answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, check=True)

@@ -169,8 +169,8 @@ def link_in_a_zip() -> bytes:
 
 
 def more_than_declared() -> bytes:
-    data = zip_of(dict.fromkeys(NAMES, bytes(2**26)), zipfile.ZIP_DEFLATED)
-    return data.replace(struct.pack("<I", 2**26), struct.pack("<I", 1000))
+    data = zip_of(dict.fromkeys(NAMES, bytes(2**25)), zipfile.ZIP_DEFLATED)
+    return data.replace(struct.pack("<I", 2**25), struct.pack("<I", 1000))
 
 
 def tar_of(*blocks: bytes) -> bytes:
@@ -215,7 +215,7 @@ HOSTILE = [
         for pack in (partial(gzip.compress, compresslevel=1), partial(lzma.compress, preset=0))
     ),
     *(
-        (lambda kind=kind: gzip.compress(header("x", kind, 2**30) + bytes(2**26), 1), "header of 1,073,741,824 bytes")
+        (lambda kind=kind: gzip.compress(header("x", kind, 2**30) + bytes(2**25), 1), "header of 1,073,741,824 bytes")
         for kind in LONG_NAMES
     ),
     (negative_size, "is a broken tar: a size of -512 bytes"),

@@ -13,7 +13,7 @@ import pytest
 from fer_core.errors import ArtifactError
 from fer_core.job.broker import Broker, models_id
 from fer_core.job.lifecycle import cancel_job, create_job
-from fer_core.resources import is_taken
+from fer_core.locks import is_taken
 from fer_core.store.run import State
 from fer_core.store.runs import open_run
 from fer_core.tuning.stage import slot_lock

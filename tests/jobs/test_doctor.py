@@ -8,7 +8,7 @@ import pytest
 
 from fer_core.errors import DatasetError
 from fer_core.job.broker import read_record
-from fer_core.resources import taken
+from fer_core.locks import taken
 from fer_core.store.promotion import model_copy, promote
 from fer_core.tuning.trials import note_refusal
 from jobs.console import Context

@@ -11,7 +11,7 @@ from fer_core.job.arguments import queues, validate
 from fer_core.job.broker import VISIBILITY_SECONDS, Broker, BrokerAwayError, models_id, visibility_seconds
 from fer_core.job.job import find_job, job_ids, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, create_job, job_of_message, resume_job
-from fer_core.resources import is_taken, read_notes, taken
+from fer_core.locks import is_taken, read_notes, taken
 from fer_core.store.runs import latest_unfinished
 from fer_core.tuning.state import load_state
 from tests.conftest import paths_in

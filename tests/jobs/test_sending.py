@@ -8,7 +8,7 @@ import pytest
 from fer_core.config import TrainConfig
 from fer_core.job.arguments import ARGUMENTS, TASKS, train_config, validate
 from fer_core.job.job import job_ids
-from fer_core.resources import taken
+from fer_core.locks import taken
 from tests.jobs.parts import make_finished_run, make_job, make_run, make_search
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fer_core.job.progress import in_words
-from fer_core.resources import taken
+from fer_core.locks import taken
 from fer_core.store.files import utc_now
 from fer_core.store.run import save_notes
 from fer_core.tuning.entries import Entry

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kills import PROJECT, KilledAtCall
 
 from fer_core.config import TrainConfig
 from fer_core.paths import Paths
 from fer_core.store.artifacts import save_labels
 from fer_core.store.run import Run
 from fer_core.store.runs import create_run
+from tests.conftest import PROJECT
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -70,17 +70,6 @@ def kill_at_every_call(
         kills += was_killed
         check()
     return kills
-
-
-@pytest.fixture
-def killed_at(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """A function that runs Python code in a child process which is killed just before a call, e.g. 'fsync:1'."""
-
-    def run_and_kill(call: str, code: str, *arguments: object) -> None:
-        killer = KilledAtCall(tmp_path_factory.mktemp("kill"))
-        assert killer.run([sys.executable, "-c", code, *map(str, arguments)], call) == -signal.SIGKILL
-
-    return run_and_kill
 
 
 @pytest.fixture

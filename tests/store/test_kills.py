@@ -14,7 +14,9 @@ from tests.store.conftest import in_a_child, kill_at_every_call
 HEADER = "epoch,loss\n"
 
 
-def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths):
+def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths, before_every_call):
+    looks = []
+
     def check():
         for run in list_runs(paths):
             assert run.manifest.run_id == run.id
@@ -23,13 +25,18 @@ def test_a_kill_while_a_run_is_created_leaves_a_whole_run_or_none(paths):
         visible = sorted((paths.models / "runs").glob("[!.]*"))
         assert visible == [run.folder for run in list_runs(paths)]
         assert all(path.read_text() == HEADER for path in paths.history.glob("[!.]*"))
+        looks.append(len(visible))
 
     def create():
         create_run(paths, TrainConfig(), recipe="smoke", history_header=HEADER)
 
-    assert kill_at_every_call(create, check) >= 10
+    for killed_at in (4, 9):
+        assert in_a_child(create, killed_at=killed_at)
+    assert [*paths.history.glob(".*"), *(paths.models / "runs").glob(".*")]
+    before_every_call(check)
     create()
     check()
+    assert len(looks) > 10 and looks[0] + 1 == looks[-1]
     assert [path.name for path in (paths.models / "runs").glob(".*")] == []
     assert [path.name for path in paths.history.glob(".*")] == []
 

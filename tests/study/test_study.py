@@ -14,7 +14,7 @@ import pytest
 
 from fer_core.cli.live import main
 from fer_core.errors import ConfigError, Interrupted, SourceError
-from fer_core.resources import read_notes
+from fer_core.locks import read_notes
 from fer_core.study import files as study_files
 from fer_core.study.files import File, find_files, make_parts
 from fer_core.study.reading import StudyReader, settled

@@ -20,8 +20,8 @@ _MOST_SPLITS = 5
 
 def recognise(tree: Tree) -> Found | None:
     """Returns the faces with their boxes."""
-    beside = {path.with_suffix(".xml"): path for path in tree.pictures}
     texts = [PurePosixPath(name) for name in tree.others if name.lower().endswith(".xml")]
+    beside = {path.with_suffix(".xml"): path for path in tree.pictures} if texts else {}
     files = {str(one): path for one in texts if (path := beside.get(one) or _picture(tree, one))}
     if not files or any(is_emotion(path.parent.name) for path in tree.pictures):
         return None

@@ -87,7 +87,7 @@ def _label_files(tree: Tree) -> dict[str, str]:
     """Returns the label file of each picture that has one: in labels/ for images/, or beside it."""
     texts = {name.lower(): name for name in tree.others if name.lower().endswith(".txt")}
     found = {}
-    for path in tree.pictures:
+    for path in tree.pictures if texts else ():
         parts = list(path.with_suffix(".txt").parts)
         beside = "/".join(parts).lower()
         for place in [place for place, part in enumerate(parts[:-1]) if part.lower() == "images"][-1:]:

@@ -5,6 +5,7 @@ import tarfile
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,7 @@ def tree_of(names, files: Files | None = None, *, folders=(), source: str = "fac
     )
 
 
+@cache
 def face(emotion: str, number: int) -> np.ndarray:
     """Returns a face, uint8 (48, 48); there is no drawing of contempt, so that another one is turned round for it."""
     drawn = draw_face("neutral" if emotion == "contempt" else emotion, np.random.default_rng((number, len(emotion))))

@@ -1,5 +1,6 @@
 """The layouts that people bring, as a folder, a zip and a tar: each is read as its user means it."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -70,8 +71,11 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("how", ["folder", "zip", "tar"])
-@pytest.mark.parametrize("name", LAYOUTS)
+HOW = ("folder", "zip", "tar")
+BOTH = [(name, HOW[number % 3]) for number, name in enumerate(LAYOUTS)]
+
+
+@pytest.mark.parametrize(("name", "how"), sorted({*BOTH, *((name, how) for name in ("kdef", "beside") for how in HOW)}))
 def test_a_layout_is_read_as_its_user_means_it(load, tmp_path, name, how):
     expected = LAYOUTS[name]
     dataset = load(written(getattr(layouts, name)(), tmp_path, how), **expected.settings)
@@ -92,14 +96,14 @@ def test_pictures_of_sixteen_bits_are_the_same_as_their_eight_bit_twins(load, tm
 @pytest.mark.parametrize("name", ["rafdb_official", "affectnet_official", "images_and_csv", "yolo", "ckextended_csv"])
 def test_each_picture_has_the_label_that_was_drawn(load, tmp_path, name):
     dataset = load(written(getattr(layouts, name)(), tmp_path, "zip"), validation="none")
-    numbers = (*range(80), *range(1000, 1060))
-    drawn = {label: {} for label in dataset.labels}
     images, labels = dataset.train.images(slice(None))[..., 0], dataset.train.labels
     for image, number in zip(images, labels, strict=True):
-        label = dataset.labels[number]
-        if not drawn[label]:
-            drawn[label] = {face(label, one).tobytes() for one in numbers}
-        assert image.tobytes() in drawn[label], label
+        assert image.tobytes() in drawn(dataset.labels[number]), dataset.labels[number]
+
+
+@cache
+def drawn(label: str) -> set[bytes]:
+    return {face(label, number).tobytes() for number in (*range(80), *range(1000, 1060))}
 
 
 def test_too_few_persons_are_refused_for_what_they_are(load, tmp_path):
