@@ -38,6 +38,8 @@ OURS = ("worker", "beat", "flower", "web")
 ENV_LINE = re.compile(r"^(\w+)=(.+)$", re.MULTILINE)
 PASSWORDS = ("REDIS_PASSWORD", "FLOWER_PASSWORD", "WEB_PASSWORD")
 COMPOSE = shutil.which("docker-compose")
+LISTENS = re.compile(r"Ready to accept|ready\.$|beat: Starting|Visit me at|http://", re.MULTILINE)
+"""What a service says when it is worth while to ask for its health."""
 
 
 def compose_env(folder: Path) -> subprocess.CompletedProcess:
@@ -190,6 +192,7 @@ class Stack:
                 outputs = {"stdout": log, "stderr": subprocess.STDOUT, "start_new_session": True}
                 self._processes[name] = subprocess.Popen(command, cwd=folder, env=self.environment(name), **outputs)
         for name in names:
+            wait_until(lambda log=self.folder / f"{name}.txt": LISTENS.search(log.read_text(errors="replace")), 60)
             wait_until(lambda name=name: self.health(name).returncode == 0, 60, every=0.2)
 
     def health(self, name: str, script: str = "") -> subprocess.CompletedProcess:
