@@ -16,7 +16,7 @@ from redis import Redis
 from fer_core.errors import ConfigError
 from fer_core.job.broker import PROBE_KEY, BrokerAwayError, broker_url, check_broker, client
 from fer_core.job.broker_address import check_address, hidden_password
-from jobs.machine import answers, find_server
+from jobs.machine import find_server
 from tests.conftest import PROJECT
 from tests.jobs.conftest import wait_until
 from tests.jobs.parts import asking
@@ -141,6 +141,11 @@ def test_so_do_celery_the_doctor_and_the_web_page(run, command):
     assert "%23 for '#'" in said and "rd1x" not in said and "Traceback" not in said
 
 
+def is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as asked:
+        return asked.connect_ex(str(path)) == 0
+
+
 @pytest.fixture
 def server(redis_server) -> Iterator[Callable[..., Path]]:
     """Returns server(*settings), which starts a server with a socket of its own, and returns the socket."""
@@ -154,7 +159,7 @@ def server(redis_server) -> Iterator[Callable[..., Path]]:
             process = subprocess.Popen([*command, "--save", "", *settings], stdout=subprocess.DEVNULL)
             at_the_end.callback(process.wait)
             at_the_end.callback(process.kill)
-            wait_until(lambda: answers(path) or path.exists())
+            wait_until(lambda: is_listening(path))
             return path
 
         yield start
