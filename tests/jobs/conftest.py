@@ -91,6 +91,19 @@ class Worker:
         self.process.send_signal(number)
 
 
+@contextlib.contextmanager
+def stopped(worker: Worker, broker: Broker) -> Iterator[None]:
+    """Stops a worker; what is sent then waits, once the server does not hold a question of the worker any more."""
+    worker.send(signal.SIGSTOP)
+    try:
+        with broker.connected() as connection:
+            server = connection.default_channel.client
+            wait_until(lambda: server.info("clients")["blocked_clients"] == 0)
+        yield
+    finally:
+        worker.send(signal.SIGCONT)
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Server]:
     """The session's server. Where there is no program for it, the tests are skipped, and say what to install."""

@@ -3,21 +3,20 @@
 A real broker and real workers; the jobs are mostly clean-ups, which take an instant, and searches that are ended early.
 """
 
-import contextlib
+import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from fer_core.job.broker import Broker
 from fer_core.job.job import find_job, job_ids, open_job
 from fer_core.job.lifecycle import cancel_job, create_job, resume_job
 from fer_core.tuning.state import load_state
+from jobs.transport import MALFORMED, MOST_MALFORMED
 from tests.conftest import PROJECT
-from tests.jobs.conftest import TINY_TRAINING, Worker, wait_until
+from tests.jobs.conftest import TINY_TRAINING, stopped, wait_until
+from tests.jobs.test_messages import MALFORMED_ONES, NO_JSON, database, message
 
 SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 2, "confirm_top": 0, "space": ["learning_rate"]}
 SEARCH |= {"settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
@@ -104,19 +103,6 @@ print(result.get(timeout=60)["found"])
     assert find_job(job_paths, message).notes.attempt == 0  # a clean-up needs no process
 
 
-@contextlib.contextmanager
-def stopped(worker: Worker, broker: Broker) -> Iterator[None]:
-    """Stops a worker; what is sent then waits, once the server does not hold a question of the worker any more."""
-    worker.send(signal.SIGSTOP)
-    try:
-        with broker.connected() as connection:
-            server = connection.default_channel.client
-            wait_until(lambda: server.info("clients")["blocked_clients"] == 0)
-        yield
-    finally:
-        worker.send(signal.SIGCONT)
-
-
 def test_the_urgent_comes_first(main_worker, python, submit, ended, job_paths, broker):
     with stopped(main_worker, broker):
         first = [submit("gc", keep_days=days) for days in (11, 12)]
@@ -126,6 +112,23 @@ def test_the_urgent_comes_first(main_worker, python, submit, ended, job_paths, b
     finished = {name: ended(name).end.finished_utc for name in (*(job.id for job in first), least, urgent)}
     assert max(finished, key=finished.get) == least
     assert open_job(job_paths, urgent).order.options == {}
+
+
+def test_what_is_no_message_is_set_aside_and_the_worker_goes_on(redis_server, redis_url, main_worker, submit, ended):
+    before = len(main_worker.log)
+    with database(redis_server, redis_url) as stored:
+        every = [*NO_JSON, *map(json.dumps, MALFORMED_ONES.values())]
+        stored.lpush("cpu", *every)
+        assert ended(submit("gc", dry_run=True).id, 60).end.status == "SUCCEEDED"
+        wait_until(lambda: not stored.hlen("unacked"))
+        assert (main_worker.process.poll(), stored.llen("cpu")) == (None, 0)
+        assert stored.llen(MALFORMED) == len(MALFORMED_ONES)
+        assert main_worker.log.count("A malformed message") == len(MALFORMED_ONES)
+        assert json.loads(stored.lindex(MALFORMED, -1)) == MALFORMED_ONES["a list as id"]
+        stored.lpush("cpu", *[json.dumps(message(body=None))] * (2 * MOST_MALFORMED))
+        wait_until(lambda: stored.llen("cpu") == 0, 60)
+        assert stored.llen(MALFORMED) <= MOST_MALFORMED
+        assert "Traceback" not in main_worker.log[before:]
 
 
 def test_purge_throws_away_what_waits_and_it_stays_away(main_worker, celery, submit, ended, broker):

@@ -21,24 +21,33 @@ from fer_core.tuning.state import load_state
 from jobs.console import Context
 from jobs.doctor import find_all
 from tests.conftest import PROJECT, paths_in
-from tests.jobs.conftest import TINY_TRAINING, wait_until
+from tests.jobs.conftest import TINY_TRAINING, Worker, stopped, wait_until
 
 SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 3, "confirm_top": 0, "space": ["learning_rate"]}
 SEARCH |= {"keep_top_k": 1, "settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
 
 
-def quiet(broker: Broker) -> None:
-    """Ends workers, so that those of the next test are alone."""
-    broker.app.control.shutdown()
-    wait_until(lambda: not broker.workers(seconds=0.3), 90)
+@pytest.fixture(scope="module")
+def ours(worker) -> Worker:
+    """A worker that has come through all before."""
+    return worker(name="ours")
+
+
+def quiet(broker: Broker, *others: str) -> None:
+    """Ends these workers, or all, so that the next test has its own alone."""
+    names = [f"{name}@{os.uname().nodename}" for name in others]
+    broker.app.control.shutdown(destination=names or None)
+    wait_until(lambda: not {*names} & {*(found := broker.workers(seconds=0.3))} and (names or not found), 90)
 
 
 def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of_one_and_ends_once(
-    worker, ended, broker, job_paths
+    ours, worker, ended, job_paths
 ):
+    frozen = worker(name="frozen")
     job = create_job(job_paths, "tune", SEARCH | {"max_trials": 2}, environ={})  # it is never sent
     os.utime(job.marker, (1, 1))
-    workers = [worker(name=f"all{number}") for number in range(2)]
+    (beside,) = wait_until(ours.trainers, 150)
+    beside.suspend()  # else it might be ready before the other one begins
 
     def states() -> list[State]:
         found = []
@@ -47,19 +56,13 @@ def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of
                 found.append(open_run(job_paths, entry.run).state)
         return found
 
-    def in_training() -> set[int]:
-        """The processes that train, once each worker has a trial."""
-        is_shared = all(one.trainers() for one in workers) and len(load_state(job.search).entries) == 2
-        return {state.pid for state in states() if state.status == "RUNNING"} if is_shared else set()
-
-    trainers = wait_until(in_training, 150)
-    workers.sort(key=lambda one: not trainers & {process.pid for process in one.trainers()})
-    frozen, other = workers
+    wait_until(lambda: [state for state in states() if state.status == "RUNNING"], 150)
     family = [*frozen.trainers(), *frozen.pool_children()]
     for process in family:
         process.suspend()
     frozen.send(signal.SIGSTOP)
     assert {slot for slot in (0, 1) if is_taken(slot_lock(job.search, slot))} == {0, 1}  # a frozen one keeps its trial
+    beside.resume()
     frozen.send(signal.SIGKILL)
     for process in family:
         process.kill()
@@ -67,16 +70,15 @@ def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of
     assert (state.status, [entry.status for entry in state.entries]) == ("SUCCEEDED", ["COMPLETED"] * 2)
     assert {entry.job.rpartition(".")[0][-2:] for entry in state.entries} == {"s0", "s1"}
     assert sorted(state.attempt for state in states()) == [1, 2]  # the trial of the dead one was gone on with
-    assert sum(one.log.count(f"Task tune[{job.id}] succeeded") for one in workers) == 1
-    assert other.process.poll() is None
-    quiet(broker)
+    assert sum(one.log.count(f"Task tune[{job.id}] succeeded") for one in (ours, frozen)) == 1
+    assert ours.process.poll() is None
 
 
 def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
-    worker, submit, ended, broker, tmp_path
+    ours, worker, submit, ended, broker, tmp_path
 ):
-    good, occupied = worker(name="good"), submit("train", **TINY_TRAINING)
-    (trainer,) = wait_until(good.trainers, 120)
+    occupied = submit("train", **TINY_TRAINING)
+    (trainer,) = wait_until(ours.trainers, 120)
     trainer.suspend()  # until the other worker has tried
     broken = tmp_path / "keras"
     broken.mkdir()
@@ -87,37 +89,31 @@ def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
         wait_until(refused_by, 120)
         assert all(name.startswith("bad@") for name in refused_by())
     assert (load_state(search.search).entries, search.end, training.end) == ([], None, None)
-    trainer.resume()
     for job in (search, occupied):
         cancel_job(job)
-    wait_until(lambda: training.notes.worker.startswith("good@"), 120)
+    trainer.resume()
+    wait_until(lambda: training.notes.worker.startswith("ours@"), 120)
     cancel_job(training)
     assert {ended(job.id).status for job in (search, occupied, training)} == {"CANCELLED"}
-    quiet(broker)
-
-
-@pytest.fixture(scope="module")
-def ours(worker):
-    """A worker that is started when it is first asked for."""
-    return worker(name="ours")
+    quiet(broker, "bad")
 
 
 def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
-    request, worker, submit, broker, job_paths, tmp_path, redis_url
+    ours, worker, submit, broker, job_paths, tmp_path, redis_url
 ):
     other = paths_in(tmp_path / "elsewhere")
-    worker(name="other", FER_MODELS_DIR=str(other.models), FER_STATE_DIR=str(tmp_path / "state"))
-    job = submit("gc")
-    wait_until(lambda: not job.marker.stat().st_size or broker.waiting()["cpu"] == 0, 60)
-    context = Context(job_paths, environ={"FER_BROKER_URL": redis_url})
-    bad = [finding for finding in find_all(context) if finding.what == "models"]
-    assert [finding.level for finding in bad] == ["bad"]
-    assert str(other.models.resolve()) in bad[0].text and str(job_paths.models.resolve()) in bad[0].text
-    assert not (other.models / "tasks").exists()
-    request.getfixturevalue("ours")  # gets it, whoever of the two hears of it first
-    wait_until(lambda: job.end, 120)
+    with stopped(ours, broker):
+        worker(name="other", FER_MODELS_DIR=str(other.models), FER_STATE_DIR=str(tmp_path / "state"))
+        job = submit("gc")
+        wait_until(lambda: not job.marker.stat().st_size or broker.waiting()["cpu"] == 0, 60)
+        context = Context(job_paths, environ={"FER_BROKER_URL": redis_url})
+        bad = [finding for finding in find_all(context) if finding.what == "models"]
+        assert [finding.level for finding in bad] == ["bad"]
+        assert str(other.models.resolve()) in bad[0].text and str(job_paths.models.resolve()) in bad[0].text
+        assert not (other.models / "tasks").exists()
+    wait_until(lambda: job.end, 120)  # whoever of the two hears of it first
     assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)
-    broker.app.control.shutdown(destination=[f"other@{os.uname().nodename}"])
+    quiet(broker, "other")
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
@@ -139,11 +135,14 @@ def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(ours, submi
     print(report.read_text())
     assert calls / seconds < 10
     quiet(broker)
+    for job in waiting:
+        job.marker.unlink()
 
 
 def test_a_pool_child_that_dies_while_its_worker_starts_is_replaced_and_a_worker_ends_when_idle_if_that_is_wanted(
-    job_environment, submit, ended, tmp_path
+    job_environment, submit, ended, broker, tmp_path
 ):
+    quiet(broker)
     log = tmp_path / "log.txt"
     command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-l", "INFO", "--exit-when-idle", "2"]
     with log.open("wb") as output:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -25,10 +26,10 @@ from tests.script import clean_environment
 class Up:
     """One `python -m jobs up`, with its output in a file."""
 
-    def __init__(self, paths: Paths, *arguments: str, **environment: str):
+    def __init__(self, paths: Paths, *arguments: str):
         self.paths, self.folder = paths, paths.models.parent
         self._output = self.folder / f"up-{time.monotonic_ns()}.txt"
-        self.environment = clean_environment(paths, {"CUDA_VISIBLE_DEVICES": "-1"} | environment)
+        self.environment = clean_environment(paths, {"CUDA_VISIBLE_DEVICES": "-1"})
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jobs", "up", *arguments],
@@ -49,13 +50,13 @@ class Up:
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
 
-    def wait_until_ready(self, worker: str = "cpu0", times: int = 1) -> "Up":
-        def is_ready() -> bool:
-            logs = (self.paths.state / "logs").glob(f"{worker}@*.txt")
-            ready = sum(path.read_text(errors="replace").count(" ready.") for path in logs)
-            return ready >= times or self.process.poll() is not None
+    def starts(self, worker: str = "cpu0") -> int:
+        """Returns how often a worker of this folder has become ready."""
+        logs = (self.paths.state / "logs").glob(f"{worker}@*.txt")
+        return sum(path.read_text(errors="replace").count(" ready.") for path in logs)
 
-        wait_until(is_ready, 60)
+    def wait_until_ready(self, worker: str = "cpu0", times: int = 1) -> "Up":
+        wait_until(lambda: self.starts(worker) >= times or self.process.poll() is not None, 60)
         assert self.process.poll() is None, self.output
         return self
 
@@ -71,12 +72,12 @@ class Up:
 
 
 @pytest.fixture
-def started(tmp_path, redis_server) -> Iterator[Callable[..., Up]]:
-    """Returns started(arguments…), which starts an `up` in the test's folder; all are ended at last."""
+def started(redis_server) -> Iterator[Callable[..., Up]]:
+    """Returns started(paths, arguments…), which starts an `up` in a folder; all are ended at last."""
     everyone: list[Up] = []
 
-    def start(*arguments: str, **environment: str) -> Up:
-        everyone.append(Up(paths_in(tmp_path), *arguments, **environment))
+    def start(*arguments: Any) -> Up:
+        everyone.append(Up(*arguments))
         return everyone[-1]
 
     yield start
@@ -86,7 +87,7 @@ def started(tmp_path, redis_server) -> Iterator[Callable[..., Up]]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, redis_server) -> Iterator[Up]:
-    """One for all tests that leave it as it is."""
+    """One for all tests; the last of them kills it."""
     one = Up(paths_in(tmp_path_factory.mktemp("up")), "--workers", "2")
     try:
         yield one.wait_until_ready().wait_until_ready("cpu1")
@@ -159,33 +160,10 @@ def test_a_worker_that_is_killed_is_started_again(running):
     assert "cpu1 runs again" in running.output
 
 
-def test_killed_it_leaves_nothing_for_long_the_next_one_goes_on_and_ctrl_c_ends_all_of_that(
-    started, monkeypatch, capsys
-):
-    one = started().wait_until_ready()
-    family = one.family()
-    one.process.kill()
-    one.process.wait()
-    wait_until_gone(family, 90)
-    waiting = asking(one.paths, monkeypatch, capsys, without=())("submit", "gc")
-    assert (waiting.code, "cannot be reached" in waiting.problem) == (2, True)
-    following = started().wait_until_ready(times=2)
-    (job_id,) = job_ids(one.paths)
-    wait_until(lambda: open_job(one.paths, job_id).status == "SUCCEEDED", 60)
-    family, state = following.family(), following.paths.state
-    assert len(family) >= 4  # server, beat, worker, its child
-    following.process.send_signal(signal.SIGINT)
-    assert following.process.wait(60) == 0
-    assert following.output.splitlines()[-1] == "All of it has ended."
-    wait_until_gone(family, 10)
-    assert not (state / "broker.json").exists()
-    assert not answers(state / "redis.sock")
-
-
-def test_workers_join_a_broker_elsewhere(running, started, ask):
-    one = started("--join", read_record(running.paths.state).url).wait_until_ready()
+def test_workers_join_a_broker_elsewhere(running, started, ask, paths):
+    one = started(paths, "--join", read_record(running.paths.state).url).wait_until_ready()
     assert "beat is process" not in one.output
-    assert "redis.sock" in one.output and not (one.paths.state / "redis").exists()
+    assert "redis.sock" in one.output and not (paths.state / "redis").exists()
     wait_until(lambda: "3 listening" in ask("doctor").out, 30)
 
 
@@ -211,3 +189,24 @@ def test_where_it_cannot_begin_it_says_why_in_two_lines(
     answer = ask("up", *arguments.split())
     assert (answer.code, answer.out) == (2, "")
     assert problem in answer.problem and hint in answer.hint
+
+
+def test_killed_it_leaves_nothing_for_long_the_next_one_goes_on_and_ctrl_c_ends_all_of_that(running, started, ask):
+    paths, family = running.paths, running.family()
+    before, starts = set(job_ids(paths)), running.starts()
+    running.process.kill()
+    running.process.wait()
+    wait_until_gone(family, 90)
+    waiting = ask("submit", "gc")
+    assert (waiting.code, "cannot be reached" in waiting.problem) == (2, True)
+    following = started(paths).wait_until_ready(times=starts + 1)
+    (job_id,) = set(job_ids(paths)) - before
+    wait_until(lambda: open_job(paths, job_id).status == "SUCCEEDED", 60)
+    family = following.family()
+    assert len(family) >= 4  # server, beat, worker, its child
+    following.process.send_signal(signal.SIGINT)
+    assert following.process.wait(60) == 0
+    assert following.output.splitlines()[-1] == "All of it has ended."
+    wait_until_gone(family, 10)
+    assert not (paths.state / "broker.json").exists()
+    assert not answers(paths.state / "redis.sock")

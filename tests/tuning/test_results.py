@@ -83,14 +83,6 @@ def test_a_search_of_which_something_is_left_or_that_was_ended_by_others_stays_a
     assert not search.best_toml.exists()
 
 
-def test_a_search_of_which_no_trial_was_finished_has_failed(paths):
-    search = made_up_search(paths, [failed(0), failed(1)], **SMALL)
-    state = end_if_over(search)
-    assert (state.status, state.winner) == ("FAILED", None)
-    assert state.message == "None of its trials was finished. The last one: The loss became no number."
-    assert not search.best_toml.exists()
-
-
 def test_of_two_processes_at_once_one_ends_the_search(over):
     command = [sys.executable, "-c", ENDING, str(over.paths.models)]
     environment = os.environ | {"FER_HISTORY_DIR": str(over.paths.history)}

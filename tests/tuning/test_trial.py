@@ -171,7 +171,8 @@ def test_a_trial_whose_loss_becomes_no_number_is_a_result_and_no_error(searched)
     assert "Trial 0 has failed: The training went wrong: " in said
     assert said.endswith("ended with 0\n")
     assert (state.entries[0].status, state.entries[0].score) == ("FAILED", None)
-    assert state.status == "FAILED"
+    assert (state.status, state.winner) == ("FAILED", None)
+    assert not searched.search("diverging").best_toml.exists()
     assert state.message.startswith("None of its trials was finished. The last one: The training went wrong: ")
 
 
