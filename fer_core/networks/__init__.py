@@ -9,8 +9,11 @@ What `build` returns takes raw pixels 0..255, float32 (batch, side, side, channe
 (batch, labels) in the order of `labels`; it is made of `keras.layers` alone, so that plain Keras opens its `.h5`.
 """
 
+import gc
 import importlib
 import pkgutil
+import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +26,29 @@ if TYPE_CHECKING:
 
 _TOO_SMALL = ("negative dimension", "must be positive", "zero or negative")
 """What Keras says, by layer, of an input that is smaller than a network's poolings and strides need."""
+
+
+_OFFERED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
+
+
+def load_keras() -> None:
+    """Imports Keras, in half the time: without what it loads for features of its own that nobody here uses.
+
+    Where other threads run, which may need those just then, it is all loaded.
+    """
+    if sys.modules.get("keras"):
+        return
+    left_out = [name for name in _OFFERED_BY_KERAS if name not in sys.modules and threading.active_count() == 1]
+    sys.modules.update(dict.fromkeys(left_out))  # so that they cannot be imported
+    gc.disable()  # Python would look for garbage again and again among all that is loaded: a third of the time
+    try:
+        import keras  # noqa: F401
+
+        gc.freeze()
+    finally:
+        gc.enable()
+        for name in left_out:
+            del sys.modules[name]
 
 
 def names() -> list[str]:
