@@ -27,17 +27,39 @@ SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 3, "confirm_top": 0
 SEARCH |= {"keep_top_k": 1, "settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
 
 
+def test_a_pool_child_that_dies_while_its_worker_starts_is_replaced_and_a_worker_ends_when_idle_if_that_is_wanted(
+    job_environment, submit, ended, tmp_path
+):
+    log = tmp_path / "log.txt"
+    command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-l", "INFO", "--exit-when-idle", "2"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=PROJECT, env=job_environment, stdout=output, stderr=output)
+
+    def killed_until_it_is_ready() -> bool:
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+        return " ready." in log.read_text()
+
+    try:
+        wait_until(killed_until_it_is_ready, 120, every=0.01)
+        assert ended(submit("gc").id).end.status == "SUCCEEDED"
+        assert process.wait(90) == 0
+        assert "Nothing to do for 2 s: the worker ends." in log.read_text()
+    finally:
+        process.kill()
+
+
 @pytest.fixture(scope="module")
 def ours(worker) -> Worker:
     """A worker that has come through all before."""
     return worker(name="ours")
 
 
-def quiet(broker: Broker, *others: str) -> None:
-    """Ends these workers, or all, so that the next test has its own alone."""
-    names = [f"{name}@{os.uname().nodename}" for name in others]
-    broker.app.control.shutdown(destination=names or None)
-    wait_until(lambda: not {*names} & {*(found := broker.workers(seconds=0.3))} and (names or not found), 90)
+def end(broker: Broker, name: str) -> None:
+    """Ends a worker, so that the next test is without it."""
+    name = f"{name}@{os.uname().nodename}"
+    broker.app.control.shutdown(destination=[name])
+    wait_until(lambda: name not in broker.workers(seconds=0.3), 90)
 
 
 def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of_one_and_ends_once(
@@ -95,7 +117,7 @@ def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
     wait_until(lambda: training.notes.worker.startswith("ours@"), 120)
     cancel_job(training)
     assert {ended(job.id).status for job in (search, occupied, training)} == {"CANCELLED"}
-    quiet(broker, "bad")
+    end(broker, "bad")
 
 
 def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
@@ -113,7 +135,7 @@ def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
         assert not (other.models / "tasks").exists()
     wait_until(lambda: job.end, 120)  # whoever of the two hears of it first
     assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)
-    quiet(broker, "other")
+    end(broker, "other")
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
@@ -134,32 +156,6 @@ def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(ours, submi
     calls = sum(int(line.split()[3]) for line in report.read_text().splitlines() if line.strip()[:1].isdigit())
     print(report.read_text())
     assert calls / seconds < 10
-    broker.app.control.purge()
-    for job in waiting:
-        job.marker.unlink()
-
-
-def test_a_pool_child_that_dies_while_its_worker_starts_is_replaced_and_a_worker_ends_when_idle_if_that_is_wanted(
-    job_environment, submit, ended, broker, tmp_path
-):
-    quiet(broker)
-    log = tmp_path / "log.txt"
-    command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-l", "INFO", "--exit-when-idle", "2"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=PROJECT, env=job_environment, stdout=output, stderr=output)
-
-    def killed_until_it_is_ready() -> bool:
-        for child in psutil.Process(process.pid).children():
-            child.kill()
-        return " ready." in log.read_text()
-
-    try:
-        wait_until(killed_until_it_is_ready, 120, every=0.01)
-        assert ended(submit("gc").id).end.status == "SUCCEEDED"
-        assert process.wait(90) == 0
-        assert "Nothing to do for 2 s: the worker ends." in log.read_text()
-    finally:
-        process.kill()
 
 
 @pytest.fixture
