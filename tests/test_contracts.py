@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from fer_core.config import Searchable, Settings, TrainConfig
 from fer_core.labels import COLOURS, SPARE_COLOURS, colour
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.architecture import ModelMetadata
+from fer_core.store.artifacts import save_architecture
 from fer_core.store.inspection import inspect_model
 
 LABELS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -58,6 +60,19 @@ def test_a_saved_network_passes_and_is_opened_by_plain_keras_and_gives_the_same(
     assert inspect_model(tmp_path / "model.h5") == ModelMetadata(network.input_shape[1:], 7, True)
     again = keras.models.load_model(tmp_path / "model.h5")
     np.testing.assert_array_equal(again(pixels), network(pixels))
+
+
+def test_keras_3_5_knows_every_argument_of_a_saved_network(network, tmp_path):
+    known = json.loads((Path(__file__).parent / "keras_3_5.json").read_text(encoding="utf-8"))
+    save_architecture(network, tmp_path / "model.json")
+
+    def check(value: Any) -> None:
+        if isinstance(value, dict) and str(value.get("module")).startswith(("keras.layers", "keras.init", "keras.reg")):
+            assert set(value["config"]) <= set(known[value["class_name"]].split()), value["class_name"]
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            check(inner)
+
+    check(json.loads((tmp_path / "model.json").read_text(encoding="utf-8")))
 
 
 def test_a_network_has_layers_whose_maps_are_worth_a_look(network, pixels):

@@ -19,7 +19,7 @@ from fer_core.errors import ArtifactError, FerError
 from fer_core.evaluation.analysis import Analysis
 from fer_core.evaluation.model_card import ModelCard, card_text, machine
 from fer_core.paths import shipped_models
-from fer_core.store.artifacts import MANIFEST_ATTRIBUTE
+from fer_core.store.artifacts import MANIFEST_ATTRIBUTE, for_older_keras
 from fer_core.store.export import ensure_litert
 from fer_core.store.files import file_sha256, read_json, replacing, write_atomically, write_json
 from fer_core.store.manifest import Manifest
@@ -27,7 +27,7 @@ from fer_core.store.run import Run
 from fer_core.store.runtimes import cost, latency_ms
 from fer_core.training.starting import short_name
 
-_COPIED = ("model.json", "labels.json", "training_images.bin", "model.tflite", "model_int8.tflite")
+_COPIED = ("labels.json", "training_images.bin", "model.tflite", "model_int8.tflite")
 _COLOURS = 128
 """Of plots, which take a third of the room that way."""
 
@@ -47,6 +47,7 @@ def ship(run: Run, folder: Path, *, only_int8: bool = False) -> None:
     manifest = manifest.completed({"litert": None}) if only_int8 else manifest
     write_atomically(folder / "manifest.json", manifest.to_json())
     _copy_model(run.model_h5, folder / "model.h5", manifest)
+    write_json(folder / "model.json", for_older_keras(read_json(run.architecture_json, "network")))
     left_out = run.model_tflite if only_int8 else None
     for path in (run.folder / name for name in _COPIED):
         if path != left_out and (path != run.model_int8 or path.is_file()):
@@ -143,8 +144,8 @@ def _copy_model(source: Path, target: Path, manifest: Manifest) -> None:
     import h5py
 
     with replacing(target) as temporary, h5py.File(source, "r") as old, h5py.File(temporary, "w") as new:
-        for name, value in old.attrs.items():
-            new.attrs[name] = manifest.to_json() if name == MANIFEST_ATTRIBUTE else value
+        network = json.dumps(for_older_keras(json.loads(old.attrs["model_config"])))
+        new.attrs.update(dict(old.attrs) | {MANIFEST_ATTRIBUTE: manifest.to_json(), "model_config": network})
         for name in old:
             old.copy(name, new)
 

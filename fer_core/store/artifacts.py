@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 
 MANIFEST_ATTRIBUTE = "fer_manifest"
 
+_NEWER_THAN_KERAS_3_5 = {
+    **dict.fromkeys(("input_axes", "output_axes", "quantization_config", "renorm_clipping"), None),
+    "renorm": False,
+    "renorm_momentum": 0.99,
+    "ragged": False,
+}
+"""Arguments that Keras 3.5 does not know, with the values that change nothing: an older Keras would refuse the file."""
+
 _MOST_MULTIPLY_ADDS = 2 * 10**11  # for one picture: a whole VGG-16 of 224 pixels takes a twelfth of it
 _MOST_VALUES = 2**29  # between all layers, for one picture: the same VGG-16 has 15 million
 _BATCH_BYTES = 32 * 4 * 4
@@ -47,6 +55,7 @@ def save_model(model: "keras.Model", path: Path, *, manifest: Manifest) -> None:
             model.save(temporary, include_optimizer=False)
         with h5py.File(temporary, "r+") as file:
             file.attrs.pop("training_config", None)  # a compiled model's losses, which would have to be loadable too
+            file.attrs["model_config"] = json.dumps(for_older_keras(json.loads(file.attrs["model_config"])))
             file.attrs[MANIFEST_ATTRIBUTE] = manifest.to_json()
 
 
@@ -118,7 +127,17 @@ def network_apart(path: Path) -> Path | None:
 
 def save_architecture(model: "keras.Model", path: Path) -> None:
     """Writes the network without weights, for `keras.models.model_from_json`. Raises DiskFullError."""
-    write_atomically(path, json.dumps(json.loads(model.to_json()), indent=2) + "\n")
+    write_atomically(path, json.dumps(for_older_keras(json.loads(model.to_json())), indent=2) + "\n")
+
+
+def for_older_keras(config: Any) -> Any:
+    """Returns the JSON that describes a network without what only newer versions of Keras write, and do not need."""
+    if isinstance(config, list):
+        return [for_older_keras(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    needless = {name for name, value in _NEWER_THAN_KERAS_3_5.items() if config.get(name, ...) == value}
+    return {name: for_older_keras(value) for name, value in config.items() if name not in needless}
 
 
 def _check_size(path: Path, network: str, weights: Path) -> None:
