@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import ArtifactError
-from fer_core.networks import check_saveable
+from fer_core.networks import check_saveable, load_keras
 from fer_core.resources import memory_bytes
 from fer_core.store.architecture import is_onnx
 from fer_core.store.files import replacing, write_atomically, write_json
@@ -68,6 +68,7 @@ def load_model(path: Path) -> "keras.Model":
     if is_onnx(path):
         raise ArtifactError(f"{path} is read with ONNX Runtime alone.", hint="Take the .h5 that it was made from.")
     inspect_apart(path)
+    load_keras()
     path = path.absolute()  # Keras takes some beginnings of a path for an address
     network = json.dumps(inspected_description(path))
     try:

@@ -4,13 +4,12 @@
 """
 
 import contextlib
-import gc
 import os
-import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from fer_core import networks
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError
 from fer_core.resources import available_cores, core_numbers
@@ -64,15 +63,7 @@ def choose_backend(recorded: str | None = None) -> None:
             "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
         )
     os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
-    if sys.modules.get("keras"):
-        return
-    gc.disable()  # Python would look for garbage again and again among all that is loaded: a third of the time
-    try:
-        import keras  # noqa: F401
-
-        gc.freeze()
-    finally:
-        gc.enable()
+    networks.load_keras()
 
 
 def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:

@@ -4,6 +4,7 @@ A server is shared by a session; every module has a database of its own, so that
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -88,6 +89,19 @@ class Worker:
     def send(self, number: signal.Signals) -> None:
         """Signals the main process alone."""
         self.process.send_signal(number)
+
+
+@contextlib.contextmanager
+def stopped(worker: Worker, broker: Broker) -> Iterator[None]:
+    """Stops a worker; what is sent then waits, once the server does not hold a question of the worker any more."""
+    worker.send(signal.SIGSTOP)
+    try:
+        with broker.connected() as connection:
+            server = connection.default_channel.client
+            wait_until(lambda: server.info("clients")["blocked_clients"] == 0)
+        yield
+    finally:
+        worker.send(signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")
@@ -201,28 +215,29 @@ def _if_ended(paths: Paths, job_id: str) -> Job | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def python(job_environment) -> Callable[[str], str]:
-    """Returns python(code), which runs code beside the workers, as users of Celery write it, and returns its output."""
-
-    def run(code: str) -> str:
-        child = subprocess.run(
-            [sys.executable, "-c", code], cwd=PROJECT, env=job_environment, capture_output=True, text=True, timeout=240
-        )
-        assert child.returncode == 0, child.stderr
-        return child.stdout.strip()
-
-    return run
+BESIDE = """
+import contextlib, io, json, sys
+for line in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(json.loads(line), {})
+    print(json.dumps(said.getvalue().strip()), flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
-def celery(job_environment) -> Callable[..., subprocess.CompletedProcess]:
-    """Returns celery(*arguments), which runs `celery -A jobs …` and returns how that ended."""
+def python(job_environment) -> Iterator[Callable[[str], str]]:
+    """Returns python(code), which runs code as users of Celery write it, and returns its output: all in one process."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", BESIDE], cwd=PROJECT, env=job_environment, **pipes) as child:
 
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "celery", "-A", "jobs", *arguments]
-        return subprocess.run(
-            command, cwd=PROJECT, env=job_environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        def run(code: str) -> str:
+            print(json.dumps(code), file=child.stdin, flush=True)
+            return json.loads(child.stdout.readline())
 
-    return run
+        yield run
+
+
+@pytest.fixture(scope="module")
+def celery(python) -> Callable[..., str]:
+    """Returns celery(*arguments), which does there what `celery -A jobs …` does, and returns what that prints."""
+    return lambda *arguments: python(f"from jobs.celery import app; app.start({list(arguments)!r})")

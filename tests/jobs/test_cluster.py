@@ -21,98 +21,10 @@ from fer_core.tuning.state import load_state
 from jobs.console import Context
 from jobs.doctor import find_all
 from tests.conftest import PROJECT, paths_in
-from tests.jobs.conftest import TINY_TRAINING, wait_until
+from tests.jobs.conftest import TINY_TRAINING, Worker, stopped, wait_until
 
 SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 3, "confirm_top": 0, "space": ["learning_rate"]}
 SEARCH |= {"keep_top_k": 1, "settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
-
-
-def quiet(broker: Broker) -> None:
-    """Ends workers, so that those of the next test are alone."""
-    broker.app.control.shutdown()
-    wait_until(lambda: not broker.workers(seconds=0.3), 90)
-
-
-def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of_one_and_ends_once(
-    worker, ended, broker, job_paths
-):
-    job = create_job(job_paths, "tune", SEARCH | {"max_trials": 2}, environ={})  # it is never sent
-    os.utime(job.marker, (1, 1))
-    workers = [worker(name=f"all{number}") for number in range(2)]
-
-    def states() -> list[State]:
-        found = []
-        for entry in load_state(job.search).entries:
-            with contextlib.suppress(ArtifactError):  # it is just being made
-                found.append(open_run(job_paths, entry.run).state)
-        return found
-
-    def in_training() -> set[int]:
-        """The processes that train, once each worker has a trial."""
-        is_shared = all(one.trainers() for one in workers) and len(load_state(job.search).entries) == 2
-        return {state.pid for state in states() if state.status == "RUNNING"} if is_shared else set()
-
-    trainers = wait_until(in_training, 150)
-    workers.sort(key=lambda one: not trainers & {process.pid for process in one.trainers()})
-    frozen, other = workers
-    family = [*frozen.trainers(), *frozen.pool_children()]
-    for process in family:
-        process.suspend()
-    frozen.send(signal.SIGSTOP)
-    assert {slot for slot in (0, 1) if is_taken(slot_lock(job.search, slot))} == {0, 1}  # a frozen one keeps its trial
-    frozen.send(signal.SIGKILL)
-    for process in family:
-        process.kill()
-    state = load_state(ended(job.id, 600).search)
-    assert (state.status, [entry.status for entry in state.entries]) == ("SUCCEEDED", ["COMPLETED"] * 2)
-    assert {entry.job.rpartition(".")[0][-2:] for entry in state.entries} == {"s0", "s1"}
-    assert sorted(state.attempt for state in states()) == [1, 2]  # the trial of the dead one was gone on with
-    assert sum(one.log.count(f"Task tune[{job.id}] succeeded") for one in workers) == 1
-    assert other.process.poll() is None
-    quiet(broker)
-
-
-def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
-    worker, submit, ended, broker, tmp_path
-):
-    good, occupied = worker(name="good"), submit("train", **TINY_TRAINING)
-    (trainer,) = wait_until(good.trainers, 120)
-    trainer.suspend()  # until the other worker has tried
-    broken = tmp_path / "keras"
-    broken.mkdir()
-    (broken / "__init__.py").write_text("raise SystemExit(1)")
-    worker(name="bad", PYTHONPATH=f"{broken.parent}{os.pathsep}{PROJECT}")
-    search, training = submit("tune", **SEARCH), submit("train", **TINY_TRAINING)
-    for refused_by in (lambda: load_state(search.search).refused_by, lambda: training.notes.refused_by):
-        wait_until(refused_by, 120)
-        assert all(name.startswith("bad@") for name in refused_by())
-    assert (load_state(search.search).entries, search.end, training.end) == ([], None, None)
-    trainer.resume()
-    for job in (search, occupied):
-        cancel_job(job)
-    wait_until(lambda: training.notes.worker.startswith("good@"), 120)
-    cancel_job(training)
-    assert {ended(job.id).status for job in (search, occupied, training)} == {"CANCELLED"}
-    quiet(broker)
-
-
-def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
-    worker, broker, job_paths, tmp_path, redis_url
-):
-    other = paths_in(tmp_path / "elsewhere")
-    worker(name="other", FER_MODELS_DIR=str(other.models), FER_STATE_DIR=str(tmp_path / "state"))
-    job = create_job(job_paths, "gc", {}, environ={})
-    broker.send(job)
-    wait_until(lambda: not job.marker.stat().st_size or broker.waiting()["cpu"] == 0, 60)
-    context = Context(job_paths, environ={"FER_BROKER_URL": redis_url})
-    bad = [finding for finding in find_all(context) if finding.what == "models"]
-    assert [finding.level for finding in bad] == ["bad"]
-    assert str(other.models.resolve()) in bad[0].text and str(job_paths.models.resolve()) in bad[0].text
-    assert not (other.models / "tasks").exists()
-    worker(name="ours")  # gets it, whoever of the two hears of it first
-    wait_until(lambda: job.end, 120)
-    assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)
-    quiet(broker)
 
 
 def test_a_pool_child_that_dies_while_its_worker_starts_is_replaced_and_a_worker_ends_when_idle_if_that_is_wanted(
@@ -137,23 +49,106 @@ def test_a_pool_child_that_dies_while_its_worker_starts_is_replaced_and_a_worker
         process.kill()
 
 
+@pytest.fixture(scope="module")
+def ours(worker) -> Worker:
+    """A worker that has come through all before."""
+    return worker(name="ours")
+
+
+def end(broker: Broker, name: str) -> None:
+    """Ends a worker, so that the next test is without it."""
+    name = f"{name}@{os.uname().nodename}"
+    broker.app.control.shutdown(destination=[name])
+    wait_until(lambda: name not in broker.workers(seconds=0.3), 90)
+
+
+def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of_one_and_ends_once(
+    ours, worker, ended, job_paths
+):
+    frozen = worker(name="frozen")
+    job = create_job(job_paths, "tune", SEARCH | {"max_trials": 2}, environ={})  # it is never sent
+    os.utime(job.marker, (1, 1))
+    (beside,) = wait_until(ours.trainers, 150)
+    beside.suspend()  # else it might be ready before the other one begins
+
+    def states() -> list[State]:
+        found = []
+        for entry in load_state(job.search).entries:
+            with contextlib.suppress(ArtifactError):  # it is just being made
+                found.append(open_run(job_paths, entry.run).state)
+        return found
+
+    wait_until(lambda: [state for state in states() if state.status == "RUNNING"], 150)
+    family = [*frozen.trainers(), *frozen.pool_children()]
+    for process in family:
+        process.suspend()
+    frozen.send(signal.SIGSTOP)
+    assert {slot for slot in (0, 1) if is_taken(slot_lock(job.search, slot))} == {0, 1}  # a frozen one keeps its trial
+    beside.resume()
+    frozen.send(signal.SIGKILL)
+    for process in family:
+        process.kill()
+    state = load_state(ended(job.id, 600).search)
+    assert (state.status, [entry.status for entry in state.entries]) == ("SUCCEEDED", ["COMPLETED"] * 2)
+    assert {entry.job.rpartition(".")[0][-2:] for entry in state.entries} == {"s0", "s1"}
+    assert sorted(state.attempt for state in states()) == [1, 2]  # the trial of the dead one was gone on with
+    assert sum(one.log.count(f"Task tune[{job.id}] succeeded") for one in (ours, frozen)) == 1
+    assert ours.process.poll() is None
+
+
+def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
+    ours, worker, submit, ended, broker, tmp_path
+):
+    occupied = submit("train", **TINY_TRAINING)
+    (trainer,) = wait_until(ours.trainers, 120)
+    trainer.suspend()  # until the other worker has tried
+    broken = tmp_path / "keras"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise SystemExit(1)")
+    worker(name="bad", PYTHONPATH=f"{broken.parent}{os.pathsep}{PROJECT}")
+    search, training = submit("tune", **SEARCH), submit("train", **TINY_TRAINING)
+    for refused_by in (lambda: load_state(search.search).refused_by, lambda: training.notes.refused_by):
+        wait_until(refused_by, 120)
+        assert all(name.startswith("bad@") for name in refused_by())
+    assert (load_state(search.search).entries, search.end, training.end) == ([], None, None)
+    for job in (search, occupied):
+        cancel_job(job)
+    trainer.resume()
+    wait_until(lambda: training.notes.worker.startswith("ours@"), 120)
+    cancel_job(training)
+    assert {ended(job.id).status for job in (search, occupied, training)} == {"CANCELLED"}
+    end(broker, "bad")
+
+
+def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
+    ours, worker, submit, broker, job_paths, tmp_path, redis_url
+):
+    other = paths_in(tmp_path / "elsewhere")
+    with stopped(ours, broker):
+        worker(name="other", FER_MODELS_DIR=str(other.models), FER_STATE_DIR=str(tmp_path / "state"))
+        job = submit("gc")
+        wait_until(lambda: not job.marker.stat().st_size or broker.waiting()["cpu"] == 0, 60)
+        context = Context(job_paths, environ={"FER_BROKER_URL": redis_url})
+        bad = [finding for finding in find_all(context) if finding.what == "models"]
+        assert [finding.level for finding in bad] == ["bad"]
+        assert str(other.models.resolve()) in bad[0].text and str(job_paths.models.resolve()) in bad[0].text
+        assert not (other.models / "tasks").exists()
+    wait_until(lambda: job.end, 120)  # whoever of the two hears of it first
+    assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)
+    end(broker, "other")
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
-def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(worker, job_paths, broker, tmp_path):
-    """With 500 jobs that wait for workers of another queue, and 5,000 that have ended."""
-    done = create_job(job_paths, "gc", {}, environ={})
-    done.finish("SUCCEEDED")
-    done.forget_marker()
-    for number in range(5000):
-        folder = done.folder.with_name(f"20250101-120000-gc-{number:04}")
-        folder.mkdir()
-        for name in ("job.json", "result.json"):
-            (folder / name).symlink_to(done.folder / name)
+def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(ours, submit, ended, broker, job_paths, tmp_path):
+    """With 500 jobs that wait for workers of another queue, and 500 that have ended."""
+    broker.app.control.cancel_consumer("gpu.high")
+    done = ended(submit("gc").id)
+    for number in range(500):
+        done.folder.with_name(f"20250101-120000-gc-{number:04}").symlink_to(done.folder)
     waiting = [create_job(job_paths, "evaluate", {"queue": "gpu.high"}, environ={}) for _ in range(500)]
     broker.send(waiting[0])  # one message is enough for the queue not to be looked through
-    one = worker("-Q", "gpu.high,gpu,cpu", name="idle")
-    broker.app.control.cancel_consumer("gpu.high", destination=[f"idle@{os.uname().nodename}"])
     seconds, report = 11, tmp_path / "calls.txt"
-    strace = ["strace", "-f", "-c", "-e", "trace=%file,getdents64,flock,fsync", "-o", str(report), "-p", str(one.pid)]
+    strace = ["strace", "-f", "-c", "-e", "trace=%file,getdents64,flock,fsync", "-o", str(report), "-p", str(ours.pid)]
     subprocess.run(["timeout", "-s", "INT", str(seconds), *strace], capture_output=True, timeout=seconds + 60)
     calls = sum(int(line.split()[3]) for line in report.read_text().splitlines() if line.strip()[:1].isdigit())
     print(report.read_text())
@@ -185,7 +180,9 @@ def test_on_a_full_disk_a_search_waits_and_goes_on_when_there_is_room(worker, re
             file.write(b"x" * 65536)
     wait_until(lambda: "No room" in one.log, 120)
     assert search.end is None
+    assert load_state(search.search).entries == []
     full.unlink()
-    wait_until(lambda: search.end, 600)
-    assert search.status == "SUCCEEDED"
-    assert [entry.status for entry in load_state(search.search).entries] == ["COMPLETED"]
+    wait_until(lambda: load_state(search.search).entries and one.trainers(), 120)
+    cancel_job(search)
+    wait_until(lambda: search.end, 60)
+    assert (search.status, len(load_state(search.search).entries)) == ("CANCELLED", 1)

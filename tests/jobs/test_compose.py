@@ -26,9 +26,11 @@ import psutil
 import pytest
 import yaml
 
+from fer_core.job.broker import Broker
+from fer_core.job.lifecycle import create_job
 from fer_core.web.answers import WorkersAnswer
 from jobs.machine import find_server
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import wait_until
 
 FILE = PROJECT / "docker-compose.yml"
@@ -38,6 +40,8 @@ OURS = ("worker", "beat", "flower", "web")
 ENV_LINE = re.compile(r"^(\w+)=(.+)$", re.MULTILINE)
 PASSWORDS = ("REDIS_PASSWORD", "FLOWER_PASSWORD", "WEB_PASSWORD")
 COMPOSE = shutil.which("docker-compose")
+LISTENS = re.compile(r"Ready to accept|ready\.$|beat: Starting|Visit me at|http://", re.MULTILINE)
+"""What a service says when it is worth while to ask for its health."""
 
 
 def compose_env(folder: Path) -> subprocess.CompletedProcess:
@@ -190,6 +194,7 @@ class Stack:
                 outputs = {"stdout": log, "stderr": subprocess.STDOUT, "start_new_session": True}
                 self._processes[name] = subprocess.Popen(command, cwd=folder, env=self.environment(name), **outputs)
         for name in names:
+            wait_until(lambda log=self.folder / f"{name}.txt": LISTENS.search(log.read_text(errors="replace")), 60)
             wait_until(lambda name=name: self.health(name).returncode == 0, 60, every=0.2)
 
     def health(self, name: str, script: str = "") -> subprocess.CompletedProcess:
@@ -275,9 +280,10 @@ def test_flower_and_the_web_page_show_the_jobs_to_those_who_have_the_password(st
     for port, path, key in (("5555", "/api/workers", f"Basic {wrong}"), ("5000", "/api/v1/jobs", "Bearer wrong")):
         with pytest.raises(urllib.error.HTTPError, match="401"):
             stack.ask(port, path, key)
-    sent = stack.run("celery", "-A", "jobs", "call", "gc", "--kwargs", '{"dry_run": true}')
-    assert sent.returncode == 0, sent.stderr
-    job, bearer = sent.stdout.strip(), f"Bearer {secrets['WEB_PASSWORD']}"
+    paths, bearer = paths_in(stack.folder), f"Bearer {secrets['WEB_PASSWORD']}"
+    sent = create_job(paths, "gc", {"dry_run": True}, environ={})
+    Broker(paths, stack.environment("worker")).send(sent)
+    job = sent.order.message_id
     task = lambda: stack.ask("5555", "/api/tasks", f"Basic {right}").get(job, {})  # noqa: E731
     wait_until(lambda: task().get("state") == "SUCCESS", 60)
     assert task()["name"] == "gc"

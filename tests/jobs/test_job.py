@@ -37,12 +37,9 @@ def test_what_is_asked_for_is_a_run_a_search_or_a_task_from_that_moment(paths):
     [
         ("dance", {}, "There is no task 'dance'"),
         ("train", {"epoch": 3}, "there is no setting 'epoch'"),
-        ("train", {"run": "x", "epochs": 3}, "has settings of its own"),
         ("train", {"settings": {"network_options": 5}}, "not options by name"),
         ("train", {"queue": "gpux"}, "There is no queue 'gpux'"),
         ("train", {"run": "20260131-120000-none-3f9a"}, "There is no run"),
-        ("tune", {"warm_start": "nothing"}, "There is no search"),
-        ("gc", {"keep_days": -1}, "keep_days"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_sent(paths, task, arguments, sentence):

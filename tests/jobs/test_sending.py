@@ -9,7 +9,7 @@ from fer_core.config import TrainConfig
 from fer_core.job.arguments import ARGUMENTS, TASKS, train_config, validate
 from fer_core.job.job import job_ids
 from fer_core.locks import taken
-from tests.jobs.parts import make_finished_run, make_job, make_run, make_search
+from tests.jobs.parts import make_job, make_run, make_search
 
 
 def shown(answer) -> dict:
@@ -68,7 +68,11 @@ def test_the_defaults_of_a_training_are_those_of_its_recipe(ask):
         ("submit tune --oracle bayes", "--oracle cannot be 'bayes'", "Did you mean 'bayesian'?"),
         ("submit tune --max-trails 5", "There is no setting '--max-trails'", "Did you mean '--max-trials'?"),
         ("submit tune --space learning_rat", "learning_rat", "Did you mean 'learning_rate'?"),
-        ("submit tune --max-trials 0", "max_trials", "python -m jobs submit tune --help"),
+        (
+            "submit tune --max-trials 0",
+            "max_trials: input should be greater than or equal to 1, got 0",
+            "python -m jobs submit tune --help",
+        ),
         ("submit tune --start-from [1", "--start-from is no JSON", "For example: --start-from"),
         ("submit tune attention", "There is no flag before 'attention'", "--recipe attention"),
         ("submit train --epochs many", "--epochs takes a whole number", "--help"),
@@ -99,26 +103,20 @@ def test_a_rerun_is_the_same_training_but_for_what_was_set(ask, paths):
     assert "There is no setting" not in by_short_name.err  # the option may not take that; its name is known
 
 
-def test_a_waiting_job_is_cancelled_at_once_and_not_twice_and_a_running_one_is_asked_to_end(ask, paths):
-    job, running = make_job(paths), make_job(paths)
-    answer = ask("cancel", job.id)
-    assert (answer.code, answer.err, job.status) == (0, "", "CANCELLED")
-    assert f"{job.id} is cancelled" in answer.out
+def test_a_waiting_job_or_search_is_cancelled_at_once_and_not_twice_and_a_running_one_is_asked_to_end(ask, paths):
+    job, search, running = make_job(paths), make_job(paths, "tune"), make_job(paths)
+    answer = ask("cancel", f"{search.id}.s0.1")
+    assert (answer.code, answer.hint) == (2, f"`python -m jobs cancel {search.id}` cancels all of it.")
+    for one in (job, search):
+        answer = ask("cancel", one.id)
+        assert (answer.code, answer.err, one.status) == (0, "", "CANCELLED")
+        assert f"{one.id} is cancelled" in answer.out and "cancelled" in ask("status", one.id).out
+    assert search.cancel_file.exists()  # what its trials look for
     answer = ask("cancel", job.id)
     assert (answer.code, "has ended" in answer.problem) == (2, True)
     assert answer.hint.startswith(f"`python -m jobs resume {job.id}`")
     with taken(running.lock):
         assert "was asked to end" in ask("cancel", running.id, "--no-wait").out
         assert "running (asked to cancel)" in ask("status", running.id).out
-
-
-def test_a_search_is_cancelled_with_its_trials_and_what_succeeded_is_not_resumed(ask, paths):
-    job = make_job(paths, "tune")
-    answer = ask("cancel", f"{job.id}.s0.1")
-    assert (answer.code, answer.hint) == (2, f"`python -m jobs cancel {job.id}` cancels all of it.")
-    assert "is cancelled" in ask("cancel", job.id).out
-    assert job.cancel_file.exists()  # what its trials look for
-    assert "cancelled" in ask("status", job.id).out
-    for name in (make_finished_run(paths).id, make_search(paths, [0.4]).id):
-        answer = ask("resume", name)
-        assert (answer.code, "is finished" in answer.problem) == (2, True)
+    answer = ask("resume", make_search(paths, [0.4]).id)
+    assert (answer.code, "is finished" in answer.problem) == (2, True)

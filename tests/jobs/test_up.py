@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,16 +19,17 @@ from fer_core.paths import Paths
 from jobs.machine import answers
 from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
-from tests.script import Answer, clean_environment
+from tests.jobs.parts import Ask, asking
+from tests.script import clean_environment
 
 
 class Up:
     """One `python -m jobs up`, with its output in a file."""
 
-    def __init__(self, paths: Paths, *arguments: str, **environment: str):
+    def __init__(self, paths: Paths, *arguments: str):
         self.paths, self.folder = paths, paths.models.parent
         self._output = self.folder / f"up-{time.monotonic_ns()}.txt"
-        self.environment = clean_environment(paths, {"CUDA_VISIBLE_DEVICES": "-1"} | environment)
+        self.environment = clean_environment(paths, {"CUDA_VISIBLE_DEVICES": "-1"})
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jobs", "up", *arguments],
@@ -49,26 +50,15 @@ class Up:
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
 
-    def wait_until_ready(self, worker: str = "cpu0", times: int = 1) -> "Up":
-        def is_ready() -> bool:
-            logs = (self.paths.state / "logs").glob(f"{worker}@*.txt")
-            ready = sum(path.read_text(errors="replace").count(" ready.") for path in logs)
-            return ready >= times or self.process.poll() is not None
+    def starts(self, worker: str = "cpu0") -> int:
+        """Returns how often a worker of this folder has become ready."""
+        logs = (self.paths.state / "logs").glob(f"{worker}@*.txt")
+        return sum(path.read_text(errors="replace").count(" ready.") for path in logs)
 
-        wait_until(is_ready, 60)
+    def wait_until_ready(self, worker: str = "cpu0", times: int = 1) -> "Up":
+        wait_until(lambda: self.starts(worker) >= times or self.process.poll() is not None, 60)
         assert self.process.poll() is None, self.output
         return self
-
-    def run(self, module: str, *arguments: str) -> Answer:
-        """Runs a program in the same folder and with no variable that says where the broker is."""
-        pipes = {"capture_output": True, "text": True, "timeout": 60}
-        command = [sys.executable, "-m", module, *arguments]
-        child = subprocess.run(command, cwd=self.folder, env=self.environment, **pipes)
-        return Answer(child.returncode, child.stdout, child.stderr)
-
-    def ask(self, *arguments: str) -> Answer:
-        """Runs another `python -m jobs`."""
-        return self.run("jobs", *arguments)
 
     def end(self) -> None:
         family = self.family()
@@ -82,12 +72,12 @@ class Up:
 
 
 @pytest.fixture
-def started(tmp_path, redis_server) -> Iterator[Callable[..., Up]]:
-    """Returns started(arguments…), which starts an `up` in the test's folder; all are ended at last."""
+def started(redis_server) -> Iterator[Callable[..., Up]]:
+    """Returns started(paths, arguments…), which starts an `up` in a folder; all are ended at last."""
     everyone: list[Up] = []
 
-    def start(*arguments: str, **environment: str) -> Up:
-        everyone.append(Up(paths_in(tmp_path), *arguments, **environment))
+    def start(*arguments: Any) -> Up:
+        everyone.append(Up(*arguments))
         return everyone[-1]
 
     yield start
@@ -97,7 +87,7 @@ def started(tmp_path, redis_server) -> Iterator[Callable[..., Up]]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, redis_server) -> Iterator[Up]:
-    """One for all tests that leave it as it is."""
+    """One for all tests; the last of them kills it."""
     one = Up(paths_in(tmp_path_factory.mktemp("up")), "--workers", "2")
     try:
         yield one.wait_until_ready().wait_until_ready("cpu1")
@@ -106,12 +96,18 @@ def running(tmp_path_factory, redis_server) -> Iterator[Up]:
         print(one.output)
 
 
+@pytest.fixture
+def ask(running, monkeypatch, capsys) -> Ask:
+    """Returns ask(arguments…), as a user does in the same folder, with no variable that says where the broker is."""
+    return asking(running.paths, monkeypatch, capsys, without=())
+
+
 def wait_until_gone(processes: list[psutil.Process], seconds: float) -> None:
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     assert [process.cmdline() for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_it_says_what_it_has_started_there_is_one_and_each_worker_has_cores_of_its_own(running):
+def test_it_says_what_it_has_started_there_is_one_and_each_worker_has_cores_of_its_own(running, ask):
     state = running.paths.state
     wait_until(lambda: "Jobs that have not ended: 0." in running.output, 20)
     for name in ("cpu0", "cpu1", "beat"):
@@ -119,7 +115,7 @@ def test_it_says_what_it_has_started_there_is_one_and_each_worker_has_cores_of_i
         assert next((state.resolve() / "logs").glob(f"{name}@*.txt")).is_file()
     assert "redis+socket://" in running.output
     assert read_record(state).pid == running.process.pid
-    second = running.ask("up")
+    second = ask("up")
     assert (second.code, f"process {running.process.pid}" in second.problem) == (2, True)
     assert {path.name for path in state.glob("*.sock")} <= {"redis.sock"}
     mains = [process for process in running.family() if process.ppid() == running.process.pid]
@@ -128,27 +124,26 @@ def test_it_says_what_it_has_started_there_is_one_and_each_worker_has_cores_of_i
         assert len(cores) == 2 and not cores[0] & cores[1]
 
 
-def test_a_job_sent_from_another_terminal_or_by_celery_is_carried_out_and_one_that_failed_is_resumed(running):
-    answer = running.ask("submit", "gc", "--keep-days", "7")
+def test_a_job_sent_from_another_terminal_or_by_celery_is_carried_out_and_one_that_failed_is_resumed(running, ask):
+    answer = ask("submit", "gc", "--keep-days", "7")
     assert (answer.code, answer.err) == (0, "")
     assert "to the queue cpu. 2 workers take jobs from there." in answer.out
     job_id = answer.out.split()[1]
-    assert running.ask("status", job_id, "--follow").out.splitlines()[-1] == "succeeded"
+    assert ask("status", job_id, "--follow").out.splitlines()[-1] == "succeeded"
     wait_until(lambda: f"{job_id}: SUCCEEDED" in running.output, 30)
-    arguments = '{"run": "20260131-120000-nothing-3f9a"}'
-    answer = running.run("celery", "-A", "jobs", "call", "evaluate", "--kwargs", arguments)
-    assert answer.code == 0, answer.err
-    job = open_job(running.paths, answer.out.strip())
+    call = [sys.executable, "-m", "celery", "-A", "jobs", "call", "evaluate", "--kwargs", '{"run": "20260131-120000-"}']
+    sent = subprocess.check_output(call, cwd=running.folder, env=running.environment, text=True, timeout=60)
+    job = open_job(running.paths, sent.strip())
     wait_until(lambda: job.end, 90)
     assert job.status == "FAILED"
-    answer = running.ask("resume", job.id)
+    answer = ask("resume", job.id)
     assert (answer.code, answer.err) == (0, "")
     assert f"{job.id} goes on as {job.id} in the queue cpu." in answer.out
     wait_until(lambda: job.end, 90)
 
 
-def test_the_doctor_finds_everything_in_order_but_what_nobody_gave_it(running):
-    findings = json.loads(running.ask("doctor", "--json").out)
+def test_the_doctor_finds_everything_in_order_but_what_nobody_gave_it(ask):
+    findings = json.loads(ask("doctor", "--json").out)
     assert [finding for finding in findings if finding["level"] == "bad" and finding["what"] != "disk"] == []
     said = [f"{finding['what']}: {finding['text']}" for finding in findings]
     for wanted in ("broker: maxmemory-policy noeviction", "broker: appendonly yes", "clock: the broker: within"):
@@ -165,49 +160,53 @@ def test_a_worker_that_is_killed_is_started_again(running):
     assert "cpu1 runs again" in running.output
 
 
-def test_killed_it_leaves_nothing_for_long_the_next_one_goes_on_and_ctrl_c_ends_all_of_that(started):
-    one = started().wait_until_ready()
-    family = one.family()
-    one.process.kill()
-    one.process.wait()
-    wait_until_gone(family, 90)
-    waiting = one.ask("submit", "gc")
-    assert (waiting.code, "cannot be reached" in waiting.problem) == (2, True)
-    following = started().wait_until_ready(times=2)
-    (job_id,) = job_ids(one.paths)
-    wait_until(lambda: open_job(one.paths, job_id).status == "SUCCEEDED", 60)
-    family, state = following.family(), following.paths.state
-    assert len(family) >= 4  # server, beat, worker, its child
-    following.process.send_signal(signal.SIGINT)
-    assert following.process.wait(60) == 0
-    assert following.output.splitlines()[-1] == "All of it has ended."
-    wait_until_gone(family, 10)
-    assert not (state / "broker.json").exists()
-    assert not answers(state / "redis.sock")
-
-
-def test_workers_join_a_broker_elsewhere(running, started):
-    one = started("--join", read_record(running.paths.state).url).wait_until_ready()
+def test_workers_join_a_broker_elsewhere(running, started, ask, paths):
+    one = started(paths, "--join", read_record(running.paths.state).url).wait_until_ready()
     assert "beat is process" not in one.output
-    assert "redis.sock" in one.output and not (one.paths.state / "redis").exists()
-    wait_until(lambda: "3 listening" in running.ask("doctor").out, 30)
+    assert "redis.sock" in one.output and not (paths.state / "redis").exists()
+    wait_until(lambda: "3 listening" in ask("doctor").out, 30)
 
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "problem", "hint"),
     [
-        (("--join", "redis+socket:///nowhere/nobody.sock"), {}, "cannot be reached", "python -m jobs up"),
-        (("--join", "amqp://localhost"), {}, "is no Redis", "redis://HOST"),
-        ((), {"FER_REDIS_SERVER": "no-such-server"}, "no-such-server", "pip install"),
-        ((), {"FER_REDIS_SERVER": "{}/broken"}, "exit code 1); it starts again in 1 s. It said: Fatal", "moved away"),
-        ((), {"FER_STATE_DIR": "{}/broken/state"}, "/broken/state cannot be used", "$FER_STATE_DIR"),
+        ("--join redis+socket:///nowhere/nobody.sock", {}, "cannot be reached", "python -m jobs up"),
+        ("--join amqp://localhost", {}, "is no Redis", "redis://HOST"),
+        ("", {"FER_REDIS_SERVER": "no-such-server"}, "no-such-server", "pip install"),
+        ("", {"FER_REDIS_SERVER": "{}/broken"}, "exit code 1); it starts again in 1 s. It said: Fatal", "moved away"),
+        ("", {"FER_STATE_DIR": "{}/broken/state"}, "/broken/state cannot be used", "$FER_STATE_DIR"),
     ],
 )
-def test_where_it_cannot_begin_it_says_why_in_two_lines(started, tmp_path, arguments, environment, problem, hint):
-    broken: Path = tmp_path / "broken"
+def test_where_it_cannot_begin_it_says_why_in_two_lines(
+    paths, tmp_path, monkeypatch, capsys, arguments, environment, problem, hint
+):
+    ask = asking(paths, monkeypatch, capsys, without=())
+    broken = tmp_path / "broken"
     broken.write_text("#!/bin/sh\necho 'Fatal: it is broken'; exit 1\n")
     broken.chmod(0o755)
-    one = started(*arguments, **{name: value.format(tmp_path) for name, value in environment.items()})
-    assert one.process.wait(60) == 2
-    first, second = one.output.splitlines()
-    assert problem in first and hint in second
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(tmp_path))
+    answer = ask("up", *arguments.split())
+    assert (answer.code, answer.out) == (2, "")
+    assert problem in answer.problem and hint in answer.hint
+
+
+def test_killed_it_leaves_nothing_for_long_the_next_one_goes_on_and_ctrl_c_ends_all_of_that(running, started, ask):
+    paths, family = running.paths, running.family()
+    before, starts = set(job_ids(paths)), running.starts()
+    running.process.kill()
+    running.process.wait()
+    wait_until_gone(family, 90)
+    waiting = ask("submit", "gc")
+    assert (waiting.code, "cannot be reached" in waiting.problem) == (2, True)
+    following = started(paths).wait_until_ready(times=starts + 1)
+    (job_id,) = set(job_ids(paths)) - before
+    wait_until(lambda: open_job(paths, job_id).status == "SUCCEEDED", 60)
+    family = following.family()
+    assert len(family) >= 4  # server, beat, worker, its child
+    following.process.send_signal(signal.SIGINT)
+    assert following.process.wait(60) == 0
+    assert following.output.splitlines()[-1] == "All of it has ended."
+    wait_until_gone(family, 10)
+    assert not (paths.state / "broker.json").exists()
+    assert not answers(paths.state / "redis.sock")

@@ -178,10 +178,7 @@ def test_the_log_of_a_search_is_that_of_its_trials_each_under_its_name(ask, path
 def test_a_list_of_a_thousand_shows_the_last_ones_at_once_unless_all_are_asked_for(ask, paths):
     done = end_job(make_job(paths, "gc"))
     for number in range(1000):
-        folder = done.folder.with_name(f"20250131-120000-gc-{number:04}")
-        folder.mkdir()
-        for name in ("job.json", "result.json"):
-            (folder / name).symlink_to(done.folder / name)
+        done.folder.with_name(f"20250131-120000-gc-{number:04}").symlink_to(done.folder)
     began = time.process_time()
     assert len(ask("list").out.splitlines()) == 16
     assert time.process_time() - began < 3  # alone it takes a tenth of that

@@ -26,31 +26,30 @@ ENDED = trial(0, 0.5, epochs=10, seconds=100.0, told_utc=utc_text(minutes(2)))
 WHOLE = {"stop_early": False, "confirm_top": 0}
 
 
-@pytest.mark.parametrize(
-    ("spec", "given", "expected"),
-    [
-        ({}, {"epoch_seconds": None}, None),
-        ({"stop_early": False}, {"entries": [trial(0)]}, (6 + 2 * 3) * (10 * 30 + 20)),
-        ({"stop_early": False, "parallelism": 2}, {"entries": [trial(0)]}, (6 + 2 * 3) * (10 * 30 + 20) / 2),
-        (WHOLE, {}, 6 * 320),
-        ({"confirm_top": 0}, {}, (6 * 1 + 4 * 2 + (3 + 1 / 3) * 6 + (3 + 1 / 9) * 1) * 30 + 6 * 20),
-        (WHOLE, {"entries": [ENDED], "at": 2}, 5 * 120),
-        (WHOLE | {"max_hours": 0.5}, {}, 1800),
-        (WHOLE | {"max_hours": 0.5}, {"at": 20}, 600),
-        ({"oracle": "hyperband", "confirm_top": 0}, {}, 6 * (10 / 3 * 30 + 20)),
-    ],
-    ids=[
-        *(
-            "nothing as long as no epoch was measured",
-            "all trials and confirmations",
-            "two side by side",
-            "no confirmations",
-            "a third goes on at each rung",
-        ),
-        *("as a trial that has ended took", "no longer than its hours", "what is left of them", "hyperband"),
-    ],
-)
-def test_what_is_left_is_reckoned_from_trials_epochs_and_slots(spec, given, expected):
+CASES = {
+    "nothing as long as no epoch was measured": ({}, {"epoch_seconds": None}, None),
+    "all trials and confirmations": ({"stop_early": False}, {"entries": [trial(0)]}, (6 + 2 * 3) * (10 * 30 + 20)),
+    "two side by side": (
+        {"stop_early": False, "parallelism": 2},
+        {"entries": [trial(0)]},
+        (6 + 2 * 3) * (10 * 30 + 20) / 2,
+    ),
+    "no confirmations": (WHOLE, {}, 6 * 320),
+    "a third goes on at each rung": (
+        {"confirm_top": 0},
+        {},
+        (6 * 1 + 4 * 2 + (3 + 1 / 3) * 6 + (3 + 1 / 9) * 1) * 30 + 6 * 20,
+    ),
+    "as a trial that has ended took": (WHOLE, {"entries": [ENDED], "at": 2}, 5 * 120),
+    "no longer than its hours": (WHOLE | {"max_hours": 0.5}, {}, 1800),
+    "what is left of them": (WHOLE | {"max_hours": 0.5}, {"at": 20}, 600),
+    "hyperband": ({"oracle": "hyperband", "confirm_top": 0}, {}, 6 * (10 / 3 * 30 + 20)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_left_is_reckoned_from_trials_epochs_and_slots(case):
+    spec, given, expected = CASES[case]
     assert left(spec, **given) == pytest.approx(expected)
 
 

@@ -109,15 +109,6 @@ class Workers:
         return state
 
 
-@pytest.mark.parametrize("oracle", ORACLES)
-def test_two_slots_and_one_try_as_many(make_search, oracle):
-    usual = {"oracle": oracle, "max_trials": 5, "confirm_top": 1, "max_epochs": 3 if oracle == "hyperband" else None}
-    one, two = (Workers(make_search(parallelism=slots, **usual)).run_to_the_end() for slots in (1, 2))
-    assert [(e.kind, e.status) for e in one.entries] == [(e.kind, e.status) for e in two.entries]
-    if oracle in ("random", "grid"):
-        assert [entry.values for entry in one.trials] == [entry.values for entry in two.trials]
-
-
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """New folders. No waiting for the disk, and no look at git for each run: what is killed here are no machines."""

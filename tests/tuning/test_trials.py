@@ -6,9 +6,8 @@ import pytest
 
 from fer_core.errors import ArtifactError, ConfigError, JobError
 from fer_core.recipes import recipe_config
-from fer_core.store.runs import list_runs, open_run
+from fer_core.store.runs import open_run
 from fer_core.training.history import HISTORY_HEADER
-from fer_core.tuning import trials
 from fer_core.tuning.stage import TrialName, parse_trial_name, running_slots, slot_count, trial_of, work_left
 from fer_core.tuning.state import changing, load_state
 from fer_core.tuning.trials import (
@@ -52,26 +51,6 @@ def test_the_first_trial_is_the_recipe_itself_and_each_run_waits_to_be_trained_w
         assert (run.state.status, run.manifest.promote) == ("QUEUED", False)
         assert run.history_csv.read_text() == HISTORY_HEADER
         assert run.history_csv.parent.name == "search_search-0"
-
-
-class Killed(BaseException):
-    """What a kill looks like from inside."""
-
-
-def test_a_kill_between_the_state_and_the_run_loses_nothing(make_search, monkeypatch, paths):
-    search = make_search()
-
-    def killed(*_, **__):
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trials, "create_run", killed)
-        with pytest.raises(Killed):
-            begin(search)
-    assert list_runs(paths) == []
-    (saved,) = load_state(search).entries
-    assert begin(search).entry == saved
-    assert [run.id for run in list_runs(paths)] == [saved.run]
 
 
 def test_trials_of_one_second_get_runs_of_their_own(make_search, monkeypatch):
