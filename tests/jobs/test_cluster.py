@@ -140,10 +140,10 @@ def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
 def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(ours, submit, ended, broker, job_paths, tmp_path):
-    """With 500 jobs that wait for workers of another queue, and 500 that have ended."""
+    """With 500 jobs that wait for workers of another queue, and 5,000 that have ended."""
     broker.app.control.cancel_consumer("gpu.high")
     done = ended(submit("gc").id)
-    for number in range(500):
+    for number in range(5000):
         done.folder.with_name(f"20250101-120000-gc-{number:04}").symlink_to(done.folder)
     waiting = [create_job(job_paths, "evaluate", {"queue": "gpu.high"}, environ={}) for _ in range(500)]
     broker.send(waiting[0])  # one message is enough for the queue not to be looked through

@@ -1,15 +1,22 @@
-"""Pretrained networks: the same features as keras.applications, their weights, and the two stages of training."""
+"""Pretrained networks: the same features as keras.applications, their weights, colours, and two stages of training."""
 
+import cv2
 import numpy as np
 import pytest
 
 from fer_core import networks
 from fer_core.config import TrainConfig
+from fer_core.data.dataset import load_dataset
+from fer_core.data.sample import draw_face
 from fer_core.errors import ArtifactError, ConfigError
+from fer_core.live.classifier import face_input, make_classifier
 from fer_core.networks import backbone, check_saveable
 from fer_core.recipes import recipe_config
 from fer_core.store.export import export_checked
-from fer_core.training.starting import stages
+from fer_core.store.model_files import find_model
+from fer_core.store.runs import create_run
+from fer_core.training.history import HISTORY_HEADER
+from fer_core.training.starting import network_of, stages
 from fer_core.tuning.space import parameters
 
 SIDE = 32
@@ -93,3 +100,43 @@ def test_the_stages_have_their_layers_rates_and_epochs_and_a_search_can_vary_the
     assert len(stages(recipe_config("resnet"))) == 1
     with pytest.raises(ConfigError, match="head_epochs must be less than epochs"):
         small_transfer(weights[0], head_epochs=3)
+
+
+def test_colours_are_cut_cached_trained_on_and_read_where_a_network_asks_for_them(paths, tmp_path):
+    random = np.random.default_rng(0)
+    for label in ("happy", "sad"):
+        (tmp_path / "faces" / label).mkdir(parents=True)
+        for number in range(12):
+            face = draw_face(label, random, side=40)
+            cv2.imwrite(
+                str(tmp_path / "faces" / label / f"{number}.png"), cv2.merge([face, face // 2, np.zeros_like(face)])
+            )
+    config = TrainConfig(
+        data=str(tmp_path / "faces"),
+        network="backbone",
+        network_options={**SMALL, "weights": "none", "colours": "rgb"},
+        image_size=SIDE,
+        epochs=1,
+        batch_size=8,
+    )
+    dataset = load_dataset(config, paths, **networks.picture_of(config))
+    pictures = dataset.train.images(slice(0, 4))
+    assert pictures.shape == (4, SIDE, SIDE, 3)
+    assert pictures[..., 0].max() == 0 and pictures[..., 2].max() > pictures[..., 1].max() > 0  # red, green, blue
+    gray = load_dataset(config, paths, side=SIDE)
+    assert gray.train.images(slice(0, 4)).shape == (4, SIDE, SIDE, 1)
+    assert (gray.split_fingerprint, gray.fingerprint) == (dataset.split_fingerprint, dataset.fingerprint)
+
+    from fer_core.training.train import record_data, train
+
+    run = create_run(paths, config, recipe=None, history_header=HISTORY_HEADER)
+    record_data(run, dataset)
+    train(run, dataset, paths=paths)
+    model = find_model(run.id, paths)
+    assert (model.channels, model.colours, run.manifest.litert is not None) == (3, "rgb", True)
+    classifier = make_classifier(model, paths)
+    face_bgr = cv2.imread(str(tmp_path / "faces" / "sad" / "0.png"))
+    seen = face_input(face_bgr, classifier)
+    assert seen[..., 0].max() == 0 and seen[..., 2].max() > 0
+    assert classifier.classify(seen[np.newaxis]).shape == (1, 2)
+    assert network_of(run.id, paths)["image_size"] == SIDE
