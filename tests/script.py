@@ -62,11 +62,6 @@ def run_here(*arguments: object, paths: Paths, main: Callable[[list[str]], None]
     return Answer(code, output.getvalue(), errors.read_text(encoding="utf-8"))
 
 
-def run_detector(*arguments: object, paths: Paths, environment: dict[str, str] | None = None) -> Answer:
-    """Runs realtime_emotion_detector.py with these arguments and places, and returns what it said."""
-    return _run((DETECTOR, *map(str, arguments), "--models-dir", str(paths.models)), paths, environment or {})
-
-
 def clean_environment(paths: Paths, more: dict[str, str]) -> dict[str, str]:
     """Returns the environment of a test's process: nothing of the project's own variables but what is given."""
     ours = ("FER_", "KERAS_", "JAX_", "DISPLAY", "WAYLAND_DISPLAY")

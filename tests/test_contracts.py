@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
+import h5py
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
@@ -12,10 +13,12 @@ from pydantic import TypeAdapter
 from fer_core import networks
 from fer_core.config import Searchable, Settings, TrainConfig
 from fer_core.labels import COLOURS, SPARE_COLOURS, colour
+from fer_core.paths import shipped_models
 from fer_core.recipes import RECIPES, recipe_config
 from fer_core.store.architecture import ModelMetadata
-from fer_core.store.artifacts import save_architecture
+from fer_core.store.artifacts import save_architecture, save_model
 from fer_core.store.inspection import inspect_model
+from fer_core.store.runs import create_run
 
 LABELS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 EVERY_RECIPE = pytest.mark.parametrize("name", RECIPES)
@@ -72,9 +75,21 @@ def test_a_saved_network_passes_and_is_opened_by_plain_keras_and_gives_the_same(
     np.testing.assert_array_equal(again(pixels), probabilities)
 
 
-def test_keras_3_5_knows_every_argument_of_a_saved_network(network, tmp_path):
+def test_keras_3_5_knows_every_argument_of_a_saved_network(network, paths):
+    run = create_run(paths, TrainConfig(), recipe="smoke")
+    save_model(network, run.model_h5, manifest=run.manifest)
+    save_architecture(network, run.architecture_json)
+    check_arguments(run.folder)
+
+
+@pytest.mark.parametrize("folder", shipped_models(), ids=lambda folder: folder.name)
+def test_keras_3_5_knows_every_argument_of_a_model_that_comes_with_the_project(folder):
+    check_arguments(folder)
+
+
+def check_arguments(folder: Path) -> None:
+    """Fails where model.h5 or model.json has an argument that Keras 3.5 does not know."""
     known = json.loads((Path(__file__).parent / "keras_3_5.json").read_text(encoding="utf-8"))
-    save_architecture(network, tmp_path / "model.json")
 
     def check(value: Any) -> None:
         if isinstance(value, dict) and str(value.get("module")).startswith(("keras.layers", "keras.init", "keras.reg")):
@@ -82,7 +97,9 @@ def test_keras_3_5_knows_every_argument_of_a_saved_network(network, tmp_path):
         for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
             check(inner)
 
-    check(json.loads((tmp_path / "model.json").read_text(encoding="utf-8")))
+    with h5py.File(folder / "model.h5") as file:
+        check(json.loads(file.attrs["model_config"]))
+    check(json.loads((folder / "model.json").read_text(encoding="utf-8")))
 
 
 def test_a_network_has_layers_whose_maps_are_worth_a_look(network, pixels):

@@ -35,7 +35,7 @@ def without_keras(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def detector(without_keras, paths, monkeypatch, capfd) -> Callable[..., Answer]:
-    """Returns detector(arguments…), which runs the detector here; `run_detector` starts a process."""
+    """Returns detector(arguments…), which runs the detector here; only what needs Keras gets a process."""
 
     def ask(*arguments: object, **environment: str) -> Answer:
         for name, value in ({"FER_CACHE_DIR": str(paths.cache)} | environment).items():

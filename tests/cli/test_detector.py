@@ -249,6 +249,14 @@ def explained(paths, yunet, monkeypatch, capfd) -> Callable[..., str]:
     return explain
 
 
+def test_explain_of_a_face_leaves_a_figure(detector, media, folder):
+    kept = folder / "kept"
+    flags = ("--explain", media / "photo_happy.jpg", "--faces", "given", "--model", "tiny", "--folder", kept)
+    shown = detector(*flags)
+    assert (shown.code, shown.err) == (0, "")
+    assert (kept / "photo_happy.png").is_file()
+
+
 def test_explain_of_a_folder_draws_maps_and_grad_cam_for_each_face_and_names_what_has_none(media, folder, explained):
     pictures, kept = folder / "pictures", folder / "kept"
     pictures.mkdir()

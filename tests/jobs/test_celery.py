@@ -187,10 +187,10 @@ def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(main_worker
     wait_until(lambda: load_state(job.search).entries, 180)
     (tasks,) = broker.app.control.inspect().active().values()
     broker.app.control.revoke(tasks[0]["id"], terminate=True)
-    wait_until((job.folder / "output" / "s0.1.txt").exists, 60)
+    wait_until(lambda: len(load_state(job.search).entries) == 2, 120)
     cancel_job(job)
     assert ended(job.id).end.status == "CANCELLED"
-    (failed,) = load_state(job.search).entries
+    failed, _ = load_state(job.search).entries
     assert (failed.status, failed.message) == ("FAILED", "It was terminated.")
 
 

@@ -174,10 +174,12 @@ def test_on_a_full_disk_a_search_waits_and_goes_on_when_there_is_room(worker, re
     broker = Broker(paths, {"FER_BROKER_URL": url})
     search = create_job(paths, "tune", SEARCH | {"max_trials": 1}, environ={})
     broker.send(search)
-    wait_until(one.trainers, 90)
+    (trainer,) = wait_until(one.trainers, 90)
+    trainer.suspend()
     with contextlib.suppress(OSError), full.open("wb") as file:
         while True:
             file.write(b"x" * 65536)
+    trainer.resume()
     wait_until(lambda: "No room" in one.log, 120)
     assert search.end is None
     assert load_state(search.search).entries == []

@@ -38,6 +38,7 @@ def test_what_needs_no_broker_starts_at_once_and_loads_nothing_heavy(tmp_path):
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert child.returncode == 0, child.stderr
+    assert "loaded: " in child.stderr
     loaded = child.stderr.rpartition("loaded: ")[2].split()
     heavy = ("celery", "kombu", "redis", "tensorflow", "keras", "keras_tuner", "matplotlib", "pandas", "cv2", "sklearn")
     assert [name for name in heavy if name in loaded] == []

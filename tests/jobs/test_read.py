@@ -15,7 +15,7 @@ from tests.study.test_study import save_video
 def test_a_study_is_read_by_all_workers_and_by_those_that_are_left(worker, submit, ended, tmp_path):
     source = tmp_path / "in"
     for number in range(4):
-        save_video(source / f"{number}.mp4", 3, number=number)
+        save_video(source / f"{number}.mp4", 8, number=number)
     workers = [worker("--concurrency", "1", name=f"reader{number}") for number in range(2)]
     job = submit("read", source=str(source), model="tiny")
     (first,) = wait_until(lambda: [one for one in workers if one.trainers()], 90)
@@ -31,7 +31,7 @@ def test_a_study_is_read_by_all_workers_and_by_those_that_are_left(worker, submi
     result = ended(job.id, 200).end
     assert (result.status, result.result["files"], result.result["failed"]) == ("SUCCEEDED", 4, 0)
     study = find_study(job.folder)
-    assert study.files()["frames"].tolist() == [30] * 4
+    assert study.files()["frames"].tolist() == [80] * 4
     frames = pandas.concat([study.readings(table) for table in study.files()["table"]])
     assert not frames.duplicated(["file", "frame"]).any()
     assert (job.folder / "report.html").is_file() and (job.folder / "people.csv").is_file()

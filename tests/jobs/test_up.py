@@ -178,7 +178,7 @@ def test_workers_join_a_broker_elsewhere(running, started, ask, paths):
     ],
 )
 def test_where_it_cannot_begin_it_says_why_in_two_lines(
-    paths, tmp_path, monkeypatch, capsys, arguments, environment, problem, hint
+    redis_server, paths, tmp_path, monkeypatch, capsys, arguments, environment, problem, hint
 ):
     ask = asking(paths, monkeypatch, capsys, without=())
     broken = tmp_path / "broken"
