@@ -18,6 +18,7 @@ from fer_core.job.broker import models_id, read_record, waiting_in
 from fer_core.job.broker_address import hidden_password
 from fer_core.job.job import Job
 from fer_core.job.progress import open_jobs
+from fer_core.locks import is_taken
 from fer_core.store.files import file_sha256
 from fer_core.store.promotion import current, model_copy, model_in_use
 from fer_core.tuning.state import load_state
@@ -192,19 +193,27 @@ def _jobs(context: Context) -> Iterator[Finding]:
 
 
 def _stuck(job: Job) -> Iterator[Finding]:
-    notes, marker = job.notes, job.marker
+    notes = job.notes
     refused = load_state(job.search).refused_by if job.search else notes.refused_by
-    is_old = marker.exists() and time.time() - marker.stat().st_mtime > _UNTAKEN_SECONDS
     if refused:
         worker, why = list(refused.items())[-1]
         text, todo = f"{worker} could not begin it: {why}", "Other workers may; mend that machine, restart its worker."
     elif notes.crashes:
         text, todo = f"it has crashed {notes.crashes} times in a row.", f"`python -m jobs logs {job.id}` shows why."
-    elif is_old and not job.has_message and job.status == "QUEUED":
+    elif _is_left(job):
         text, todo = "nobody takes it.", "Any worker sends it: is one running?"
     else:
         return
     yield Finding("warn", "jobs", f"{job.id}: {text.splitlines()[0]}", todo)
+
+
+def _is_left(job: Job) -> bool:
+    """Whether nobody is at it or any trial of it, no message is on its way, and nothing of it has changed for long."""
+    files = (job.marker, job.search.state_json) if job.search else (job.marker,)
+    if job.has_message or not all(path.exists() for path in files):
+        return False
+    is_old = time.time() - max(path.stat().st_mtime for path in files) > _UNTAKEN_SECONDS
+    return is_old and not any(map(is_taken, (job.lock, *job.folder.glob(".slot*.lock"))))
 
 
 def _model(context: Context) -> Iterator[Finding]:

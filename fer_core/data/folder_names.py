@@ -27,7 +27,7 @@ OTHER_PICTURE_SUFFIXES = (
     *(".jp2", ".jxl", ".pgm", ".ppm", ".ico", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw"),
 )
 """Of pictures that are not read here: they are counted and named."""
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".3gp")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
 """Counted and named too, where they lie in a data set."""
 TABLE_BYTES_READ = 2**16
 MOST_TABLES_READ = 20

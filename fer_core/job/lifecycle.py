@@ -205,6 +205,7 @@ def _opened_again(job: Job) -> Job:
 
 
 def _finished(task: str, name: str) -> JobError:
-    best = f"`python -m jobs best {name}` shows what it found."
-    hint = best if task == "tune" else "`python -m jobs rerun` trains it anew."
+    hints = {"tune": f"`python -m jobs best {name}` shows what it found."}
+    hints |= dict.fromkeys(("train", "retrain"), f"`python -m jobs rerun {name}` trains it anew.")
+    hint = hints.get(task, f"`python -m jobs submit {task}` makes a new one.")
     return JobError(f"{name} is finished: there is nothing to resume.", hint=hint)

@@ -19,22 +19,14 @@ from fer_core.live.sources import read_picture
 from fer_core.live.video import open_reader, sampled_frames
 from fer_core.live.video_output import VideoOutput
 from fer_core.store.files import replacing
-from fer_core.study.reading import COLUMNS
 from fer_core.study.study import Study
+from fer_core.study.tables import labels_of
 
 if TYPE_CHECKING:
-    import pandas
+    pass
 
 _QUALITY = 92
 """Of a JPEG."""
-
-
-def labels_of(readings: "pandas.DataFrame") -> dict[str, str]:
-    """Returns the column of each label in a table of readings, by label."""
-    columns = readings.columns[list(readings.columns).index("unsure") + 1 :]
-    return {
-        name.removeprefix("emotion_") if name.removeprefix("emotion_") in COLUMNS else name: name for name in columns
-    }
 
 
 def annotate_pictures(study: Study, source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fer_core.data.folder_names import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES, is_hidden
+from fer_core.data.folder_names import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_hidden
 from fer_core.data.report import listed
 from fer_core.errors import FerError, SourceError
 from fer_core.live.sources import in_natural_order
@@ -20,7 +20,6 @@ from fer_core.live.video import open_reader
 from fer_core.paths import expanded
 from fer_core.study.settings import Part, state_of
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
 PICTURES_IN_A_PART = 100
 PIECE_SECONDS = 300.0
 """Of a video; one that is not longer than one and a half of it stays whole."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 MOST_BLOCKS = 2000
-UNSURE = "unsure"
+UNSURE, UNSURE_COLOUR = "unsure", "#c9c9c9"
 _LONGEST_STEPS = 3.0
 """A reading stands until the next one, at most for so many usual steps: then nobody was seen."""
 

@@ -23,12 +23,11 @@ from fer_core.store.model_files import find_model
 from fer_core.study.files import File, find_files, make_parts
 from fer_core.study.identity import Embeddings, Recognizer, find_recognizer
 from fer_core.study.settings import WARM_UP, FileRecord, Part, StudySettings, state_of
+from fer_core.study.tables import COLUMNS
 
 if TYPE_CHECKING:
     import pandas
 
-COLUMNS = ("file", "seconds", "frame", "person", "x", "y", "width", "height", "label", "confidence", "unsure")
-"""Of every table of readings; after them one for each emotion. Pictures have no seconds, frame and person."""
 WARM_UP_SECONDS = 2.0
 LONGEST_UNSOUGHT_SECONDS = 0.6
 """With `fps`, faces are looked for as often as this at least: the tracker gives up who is not found for 0.7 s."""

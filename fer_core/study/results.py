@@ -15,7 +15,14 @@ from fer_core.errors import SourceError
 from fer_core.labels import colour
 from fer_core.store.files import write_atomically
 from fer_core.study.agreement import agreement_table, read_times
-from fer_core.study.people import UNSURE, episodes_table, people_table, reactions_table, transitions_table
+from fer_core.study.people import (
+    UNSURE,
+    UNSURE_COLOUR,
+    episodes_table,
+    people_table,
+    reactions_table,
+    transitions_table,
+)
 from fer_core.study.reading import StudyReader
 from fer_core.study.settings import ResultSettings
 from fer_core.study.study import Study
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
 MOST_TIMELINES = 200
 MOST_ROWS = 500
 """Of a table in the report; the csv has all."""
-UNSURE_COLOUR = "#c9c9c9"
 
 
 def make_results(study: Study, reader: StudyReader, settings: ResultSettings) -> dict[str, "pandas.DataFrame"]:

@@ -14,8 +14,18 @@ from fer_core.study.settings import WARM_UP, FileRecord, Format
 if TYPE_CHECKING:
     import pandas
 
+COLUMNS = ("file", "seconds", "frame", "person", "x", "y", "width", "height", "label", "confidence", "unsure")
+"""Of every table of readings; after them one for each emotion. Pictures have no seconds, frame and person."""
 _LEAST_OVERLAP = 0.5
 """Boxes of one person at one time in two pieces of a video have more than this in common; they are hardly different."""
+
+
+def labels_of(readings: "pandas.DataFrame") -> dict[str, str]:
+    """Returns the column of each label in a table of readings, by label."""
+    columns = readings.columns[list(readings.columns).index("unsure") + 1 :]
+    return {
+        name.removeprefix("emotion_") if name.removeprefix("emotion_") in COLUMNS else name: name for name in columns
+    }
 
 
 def write_table(table: "pandas.DataFrame", path: Path) -> None:

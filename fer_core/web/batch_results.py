@@ -5,12 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fer_core.labels import colour
-from fer_core.study.annotated import labels_of
-from fer_core.study.people import UNSURE
-from fer_core.study.reading import COLUMNS
-from fer_core.study.results import UNSURE_COLOUR
+from fer_core.study.people import UNSURE, UNSURE_COLOUR
 from fer_core.study.study import Study, find_study
-from fer_core.study.tables import read_table
+from fer_core.study.tables import COLUMNS, labels_of, read_table
 from fer_core.web.batch import Batch
 
 if TYPE_CHECKING:

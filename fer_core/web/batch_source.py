@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fer_core.data.archive import entry_name
-from fer_core.data.folder_names import PICTURE_SUFFIXES, is_hidden
+from fer_core.data.folder_names import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_hidden
 from fer_core.data.picture_header import HEAD_BYTES, PICTURES_READ, is_picture
 from fer_core.data.unpacking import UNPACKING_ERRORS, check_zip
 from fer_core.errors import DatasetError, FerError
 from fer_core.store.files import full_disk_named
-from fer_core.study.files import VIDEO_SUFFIXES
 from fer_core.web.batch import MOST_FILES, Batch, safe_name
 from fer_core.web.problems import RequestError
 from fer_core.web.uploads import check_decodable

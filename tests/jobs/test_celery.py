@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from fer_core.job.job import find_job, job_ids, open_job
+from fer_core.job.job import find_job, job_ids, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, create_job, resume_job
 from fer_core.tuning.state import load_state
 from jobs.transport import MALFORMED, MOST_MALFORMED
@@ -24,8 +24,16 @@ RESULT = "from jobs.celery import app; print(app.AsyncResult({!r}).get(timeout=3
 
 
 @pytest.fixture(scope="module")
-def main_worker(worker):
-    return worker(name="main")
+def told(tmp_path_factory):
+    """What the command of [notify] was called with."""
+    return tmp_path_factory.mktemp("notify") / "told.txt"
+
+
+@pytest.fixture(scope="module")
+def main_worker(worker, told):
+    schedule = told.with_name("schedule.toml")
+    schedule.write_text(f'[notify]\ncommand = ["sh", "-c", "echo $FER_EVENT $FER_JOB >> {told}"]\n')
+    return worker(name="main", FER_SCHEDULE=str(schedule))
 
 
 def test_celery_call_writes_the_job_down_its_result_is_what_came_of_it_and_what_it_cannot_send_is_two_lines(
@@ -192,6 +200,24 @@ def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(main_worker
     assert ended(job.id).end.status == "CANCELLED"
     failed, _ = load_state(job.search).entries
     assert (failed.status, failed.message) == ("FAILED", "It was terminated.")
+
+
+def test_the_result_of_a_search_comes_when_it_has_ended_and_somebody_is_told_once(main_worker, python, job_paths, told):
+    sent = f"app.send_task('tune', kwargs={SEARCH | {'max_trials': 1}!r})"
+    code = f"from jobs.celery import app; sent = {sent}; print(sent.id, sent.get(timeout=300)['winner'])"
+    job_id, winner = python(code).split()
+    state = load_state(open_job(job_paths, job_id).search)
+    assert (state.status, state.winner) == ("SUCCEEDED", winner)
+    assert told.read_text().count(f"found {job_id}\n") == 1
+
+
+def test_what_is_to_begin_in_an_hour_is_nothing_that_a_sweep_sends(main_worker, python, broker, job_paths):
+    code = "from jobs.celery import app; print(app.send_task('gc', kwargs={'keep_days': 3}, countdown=3600).id)"
+    message, inspect = python(code), broker.app.control.inspect()
+    held = wait_until(lambda: [one for every in (inspect.scheduled() or {}).values() for one in every], 30)
+    assert [one["request"]["id"] for one in held] == [message]
+    assert message not in open_ids(job_paths) and message not in job_ids(job_paths)
+    broker.app.control.revoke(message)
 
 
 def test_a_search_that_nobody_can_do_fails_with_the_reason(main_worker, submit, ended):

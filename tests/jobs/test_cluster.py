@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from jobs.console import Context
 from jobs.doctor import find_all
 from tests.conftest import PROJECT, paths_in
 from tests.jobs.conftest import TINY_TRAINING, Worker, stopped, wait_until
+from tests.jobs.test_messages import database
 
 SEARCH = {"recipe": "smoke", "data": "sample", "max_trials": 3, "confirm_top": 0, "space": ["learning_rate"]}
 SEARCH |= {"keep_top_k": 1, "settings": {"sample_per_class": 30, "epochs": 1, "threads": 1}}
@@ -65,11 +67,11 @@ def end(broker: Broker, name: str) -> None:
 def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of_one_and_ends_once(
     ours, worker, ended, job_paths
 ):
-    frozen = worker(name="frozen")
     job = create_job(job_paths, "tune", SEARCH | {"max_trials": 2}, environ={})  # it is never sent
     os.utime(job.marker, (1, 1))
     (beside,) = wait_until(ours.trainers, 150)
     beside.suspend()  # else it might be ready before the other one begins
+    frozen = worker(name="frozen")  # it joins a search that has begun
 
     def states() -> list[State]:
         found = []
@@ -111,9 +113,10 @@ def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
         wait_until(refused_by, 120)
         assert all(name.startswith("bad@") for name in refused_by())
     assert (load_state(search.search).entries, search.end, training.end) == ([], None, None)
-    for job in (search, occupied):
-        cancel_job(job)
+    cancel_job(occupied)
     trainer.resume()
+    wait_until(lambda: load_state(search.search).entries, 150)  # only `ours` can have begun it
+    cancel_job(search)
     wait_until(lambda: training.notes.worker.startswith("ours@"), 120)
     cancel_job(training)
     assert {ended(job.id).status for job in (search, occupied, training)} == {"CANCELLED"}
@@ -125,7 +128,7 @@ def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
 ):
     other = paths_in(tmp_path / "elsewhere")
     with stopped(ours, broker):
-        worker(name="other", FER_MODELS_DIR=str(other.models), FER_STATE_DIR=str(tmp_path / "state"))
+        strange = worker(name="other", FER_MODELS_DIR=str(other.models), FER_STATE_DIR=str(tmp_path / "state"))
         job = submit("gc")
         wait_until(lambda: not job.marker.stat().st_size or broker.waiting()["cpu"] == 0, 60)
         context = Context(job_paths, environ={"FER_BROKER_URL": redis_url})
@@ -133,26 +136,54 @@ def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
         assert [finding.level for finding in bad] == ["bad"]
         assert str(other.models.resolve()) in bad[0].text and str(job_paths.models.resolve()) in bad[0].text
         assert not (other.models / "tasks").exists()
+        assert f"It serves {other.models.resolve()} ({models_id(other)})." in strange.log
     wait_until(lambda: job.end, 120)  # whoever of the two hears of it first
     assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)
     end(broker, "other")
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
-def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(ours, submit, ended, broker, job_paths, tmp_path):
-    """With 500 jobs that wait for workers of another queue, and 5,000 that have ended."""
-    broker.app.control.cancel_consumer("gpu.high")
+def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(
+    redis_server, redis_url, ours, submit, ended, broker, job_paths, tmp_path
+):
+    """With 500 jobs that wait in one of its queues, and 5,000 that have ended. It reads no messages."""
     done = ended(submit("gc").id)
+    occupied = submit("train", **TINY_TRAINING)
+    (trainer,) = wait_until(ours.trainers, 120)
+    trainer.suspend()  # the worker listens to gpu.high, and cannot take anything from there
     for number in range(5000):
         done.folder.with_name(f"20250101-120000-gc-{number:04}").symlink_to(done.folder)
     waiting = [create_job(job_paths, "evaluate", {"queue": "gpu.high"}, environ={}) for _ in range(500)]
     broker.send(waiting[0])  # one message is enough for the queue not to be looked through
     seconds, report = 11, tmp_path / "calls.txt"
     strace = ["strace", "-f", "-c", "-e", "trace=%file,getdents64,flock,fsync", "-o", str(report), "-p", str(ours.pid)]
-    subprocess.run(["timeout", "-s", "INT", str(seconds), *strace], capture_output=True, timeout=seconds + 60)
+    with database(redis_server, redis_url) as stored:
+        stored.config_resetstat()
+        subprocess.run(["timeout", "-s", "INT", str(seconds), *strace], capture_output=True, timeout=seconds + 60)
+        assert not {"cmdstat_lrange", "cmdstat_hvals"} & set(stored.info("commandstats"))
     calls = sum(int(line.split()[3]) for line in report.read_text().splitlines() if line.strip()[:1].isdigit())
     print(report.read_text())
     assert calls / seconds < 10
+    for job in (occupied, *waiting):
+        cancel_job(job)
+    trainer.resume()
+    assert ended(occupied.id).end.status == "CANCELLED"
+
+
+def test_a_trial_whose_message_comes_again_is_left_to_who_trains_it(ours, worker, submit, ended, broker):
+    second = worker(name="second", FER_VISIBILITY_SECONDS="2")
+    job = submit("tune", **SEARCH | {"max_trials": 1})
+    wait_until(lambda: load_state(job.search).entries, 150)
+    (trainer,) = [*ours.trainers(), *second.trainers()]
+    trainer.suspend()
+    came = re.compile(rf"Task trial\[{re.escape(job.id)}\.s\w+\.\w+.*\] received")
+    wait_until(lambda: len(came.findall(ours.log + second.log)) > 1, 60)
+    assert [entry.status for entry in load_state(job.search).entries] == ["RUNNING"]
+    assert len([*ours.trainers(), *second.trainers()]) == 1
+    trainer.resume()
+    cancel_job(job)
+    assert ended(job.id).end.status == "CANCELLED"
+    end(broker, "second")
 
 
 @pytest.fixture
@@ -167,14 +198,18 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_on_a_full_disk_a_search_waits_and_goes_on_when_there_is_room(worker, redis_server, small_disk, tmp_path):
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_on_a_full_disk_a_search_waits_and_goes_on_when_there_is_room(
+    worker, redis_server, small_disk, tmp_path, has_begun
+):
     paths, url = paths_in(tmp_path), redis_server.new_database()
     full = small_disk / "full"
-    one = worker(name="full", FER_MODELS_DIR=str(small_disk), FER_HISTORY_DIR=str(paths.history), FER_BROKER_URL=url)
+    places = {"FER_MODELS_DIR": str(small_disk), "FER_HISTORY_DIR": str(paths.history), "FER_BROKER_URL": url}
+    one = worker(name=f"full{has_begun:d}", **places)
     broker = Broker(paths, {"FER_BROKER_URL": url})
     search = create_job(paths, "tune", SEARCH | {"max_trials": 1}, environ={})
     broker.send(search)
-    (trainer,) = wait_until(one.trainers, 90)
+    (trainer,) = wait_until(lambda: bool(load_state(search.search).entries) >= has_begun and one.trainers(), 150)
     trainer.suspend()
     with contextlib.suppress(OSError), full.open("wb") as file:
         while True:
@@ -182,7 +217,7 @@ def test_on_a_full_disk_a_search_waits_and_goes_on_when_there_is_room(worker, re
     trainer.resume()
     wait_until(lambda: "No room" in one.log, 120)
     assert search.end is None
-    assert load_state(search.search).entries == []
+    assert [entry.status for entry in load_state(search.search).entries] == ["RUNNING"] * has_begun
     full.unlink()
     wait_until(lambda: load_state(search.search).entries and one.trainers(), 120)
     cancel_job(search)

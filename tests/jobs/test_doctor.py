@@ -10,10 +10,11 @@ from fer_core.errors import DatasetError
 from fer_core.job.broker import read_record
 from fer_core.locks import taken
 from fer_core.store.promotion import model_copy, promote
+from fer_core.tuning.stage import slot_lock
 from fer_core.tuning.trials import note_refusal
 from jobs.console import Context
 from jobs.doctor import CHECKS, Finding, clock_finding
-from tests.jobs.parts import asking, make_finished_run, make_job
+from tests.jobs.parts import asking, fill_search, make_finished_run, make_job
 
 
 @pytest.fixture
@@ -64,6 +65,19 @@ def test_jobs_that_are_stuck_are_named_with_what_to_do(look, paths):
     assert texts[refused.id].text.endswith("gpu0@bad/17 could not begin it: There are no images.")
     assert "Its process crashed." in texts[search.id].text
     assert all(finding.todo for finding in texts.values())
+
+
+def test_a_search_with_trials_that_nobody_is_at_is_stuck(look, paths):
+    job = make_job(paths, "tune")
+    fill_search(job.search, [0.4, None])
+    (before,) = look("jobs")  # its next trial may be on its way
+    for path in (job.marker, job.search.state_json):
+        os.utime(path, (1, 1))
+    (finding,) = look("jobs")
+    with taken(slot_lock(job.search, 0)):
+        (after,) = look("jobs")
+    assert (finding.level, "nobody takes it" in finding.text) == ("warn", True)
+    assert before == after == Finding("ok", "jobs", "1 running, 0 waiting, none stuck")
 
 
 def test_the_model_in_use_is_looked_at(look, paths):

@@ -6,6 +6,8 @@ import json
 import pytest
 from redis import Redis
 
+from fer_core.job.job import open_job
+from fer_core.job.lifecycle import create_job
 from jobs.celery import app
 from jobs.transport import check_message
 
@@ -82,6 +84,20 @@ def test_all_that_celery_sends_is_a_message(redis_server, redis_url, submit, opt
         (name,) = stored.keys("gpu.high*")  # each priority has a list of its own
         raw = stored.lpop(name)
     check_message(json.loads(raw))
+
+
+def test_a_message_that_is_sent_again_is_the_same(redis_server, redis_url, broker, job_paths):
+    options = {"link": app.signature("gc"), "headers": {"mine": "1"}, "priority": 3}
+    job = create_job(job_paths, "gc", {"queue": "gpu.high"}, options=options, environ={})
+    for _ in range(2):
+        broker.send(open_job(job_paths, job.id))
+    with database(redis_server, redis_url) as stored:
+        (name,) = stored.keys("gpu.high*")
+        again, first = map(json.loads, stored.lrange(name, 0, -1))
+        stored.delete(name)
+    assert name.endswith(b"3") and first["headers"]["mine"] == "1"
+    assert json.loads(base64.b64decode(first["body"]))[2]["callbacks"][0]["task"] == "gc"
+    assert (again["headers"], again["body"]) == (first["headers"], first["body"])
 
 
 def test_an_acknowledgement_that_comes_after_the_connection_is_closed_is_an_error_that_celery_expects(redis_url):

@@ -1,6 +1,7 @@
 """`submit`, `rerun`, `cancel`, `resume`: flags are what tasks accept; what is wrong is refused before it is sent."""
 
 import json
+import re
 import shlex
 
 import pytest
@@ -9,7 +10,7 @@ from fer_core.config import TrainConfig
 from fer_core.job.arguments import ARGUMENTS, TASKS, train_config, validate
 from fer_core.job.job import job_ids
 from fer_core.locks import taken
-from tests.jobs.parts import make_job, make_run, make_search
+from tests.jobs.parts import end_job, make_finished_run, make_job, make_run, make_search
 
 
 def shown(answer) -> dict:
@@ -120,3 +121,10 @@ def test_a_waiting_job_or_search_is_cancelled_at_once_and_not_twice_and_a_runnin
         assert "running (asked to cancel)" in ask("status", running.id).out
     answer = ask("resume", make_search(paths, [0.4]).id)
     assert (answer.code, "is finished" in answer.problem) == (2, True)
+
+
+def test_what_the_hint_of_a_finished_one_names_works(ask, paths):
+    for name in (make_finished_run(paths).id, make_search(paths, [0.4]).id, end_job(make_job(paths, "gc")).id):
+        for command in re.findall("`python -m jobs ([^`]+)`", ask("resume", name).hint):
+            more = [] if command.startswith("best") else ["--dry-run"]
+            assert ask(*command.split(), *more).code == 0, command

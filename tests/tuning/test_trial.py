@@ -184,3 +184,14 @@ def test_what_cannot_be_trained_is_said_before_keras_is_loaded(paths, tmp_path):
     answer = run_here("search-2", "--job", "x", paths=paths, main=door.main)
     assert (answer.code, answer.hint) == (2, "Did you mean 'search-1'?")
     assert "There is no search 'search-2'" in answer.problem
+
+
+def test_who_finds_nothing_to_train_loads_no_keras_and_other_code_is_said(paths):
+    search = made_up_search(paths, status="CANCELLED")
+    with changing(search) as state:
+        state.other_code = ["other"]
+    environment = {"KERAS_BACKEND": "no such backend"}
+    answer = run_script("search-1", "--job", "x", paths=paths, script=TRIAL, environment=environment)
+    assert (answer.code, answer.err) == (0, "")
+    assert "The code has changed since the search began" in answer.out
+    assert "Search search-1 has ended (CANCELLED)." in answer.out
