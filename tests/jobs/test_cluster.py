@@ -176,7 +176,7 @@ def test_a_trial_whose_message_comes_again_is_left_to_who_trains_it(ours, worker
     wait_until(lambda: load_state(job.search).entries, 150)
     (trainer,) = [*ours.trainers(), *second.trainers()]
     trainer.suspend()
-    came = re.compile(rf"Task trial\[{re.escape(job.id)}\.s\w+\.\w+.*\] received")
+    came = re.compile(rf"Task trial\[{re.escape(job.id)}\.t\w+\] received")
     wait_until(lambda: len(came.findall(ours.log + second.log)) > 1, 60)
     assert [entry.status for entry in load_state(job.search).entries] == ["RUNNING"]
     assert len([*ours.trainers(), *second.trainers()]) == 1
