@@ -4,7 +4,7 @@ import bisect
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 
@@ -21,9 +21,6 @@ from fer_core.live.video_output import VideoOutput
 from fer_core.store.files import replacing
 from fer_core.study.study import Study
 from fer_core.study.tables import labels_of
-
-if TYPE_CHECKING:
-    pass
 
 _QUALITY = 92
 """Of a JPEG."""
