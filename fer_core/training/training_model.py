@@ -56,6 +56,7 @@ def compiled(
     augmentation, devices = Augmentation(config), len(machine.devices)
     training_model = make_training_model(network, machine, any_size=bool(config.crop or config.progressive_sizes))
     asked = teachers(config, dataset, paths) if config.teacher and not config.teacher_views else []
+    asked = [teacher._replace(model=make_training_model(teacher.model, machine)) for teacher in asked]
     model = Augmented(training_model, augmentation, devices=devices, teachers=asked)
     model.build((None, *network.input_shape[1:]))
     compile_for(model, stage or stages(config)[-1], config, dataset, machine)
