@@ -18,7 +18,7 @@ from fer_core.live.prediction import EmotionPredictor, Prediction
 from fer_core.live.predictor import LivePredictor
 from fer_core.live.sources import read_picture
 from fer_core.live.video import open_reader, sampled_frames
-from fer_core.paths import Paths
+from fer_core.paths import Paths, came_with_the_project
 from fer_core.store.model_files import find_model
 from fer_core.study.files import File, find_files, make_parts
 from fer_core.study.identity import Embeddings, Recognizer, find_recognizer
@@ -34,13 +34,15 @@ LONGEST_UNSOUGHT_SECONDS = 0.6
 
 
 def settled(settings: StudySettings, paths: Paths) -> StudySettings:
-    """Returns the settings with the model that is meant by name, and whole paths. Raises ArtifactError."""
+    """Returns the settings with a model that is found from any folder, and whole paths. Raises ArtifactError."""
     told = {"labels_file": settings.labels, "pixels": settings.pixels, "colours": settings.colours}
     model = find_model(settings.model, paths, **told)
-    name = model.name if model.manifest is not None else str(model.model.absolute())
+    folder = model.run_folder
+    is_named = folder and (came_with_the_project(folder) or folder.resolve().parent == (paths.models / "runs").resolve())
+    name = model.name.removeprefix("shipped/") if is_named else str(model.model.absolute())
     names = ("labels", "detector_model", "recognizer_model")
     files = {key: path.absolute() for key in names if (path := getattr(settings, key))}
-    return settings.model_copy(update={"model": name.removeprefix("shipped/"), **files})
+    return settings.model_copy(update={"model": name, **files})
 
 
 class StudyReader:
@@ -140,8 +142,9 @@ class StudyReader:
             if self._embeddings:
                 self._embeddings.observe(frame.picture_bgr, frame.seconds, predictions)
             yield frame.seconds, frame.number, predictions
-        if not count and start == 0:
-            raise SourceError(f"{path} has no frame that can be read: it is cut short or damaged.")
+        if not count and not warm_up:
+            why = f"ends before second {start:g}" if start else "is cut short or damaged"
+            raise SourceError(f"{path} has no frame that can be read: it {why}.")
 
     def read_picture(self, path: Path) -> list[Prediction]:
         """Returns the predictions for a picture, the largest face first. Raises UnreadablePictureError."""

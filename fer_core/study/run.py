@@ -44,6 +44,7 @@ def read_study(
     """
     started: list[subprocess.Popen] = []
     failures, start_at, said_at = 0, 0.0, -math.inf
+    said_before = study.log.stat().st_size if study.log.is_file() else 0
     try:
         while True:
             check_interrupted()
@@ -61,7 +62,7 @@ def read_study(
                 is_over_a_file = study.note_death(process.pid) is not None
                 failures = 0 if is_over_a_file else failures + 1
                 if process.returncode == 2 or failures >= MOST_STARTS:
-                    raise ReaderFailedError(last_error(study.log))
+                    raise ReaderFailedError(last_error(study.log, after=said_before))
             if free and time.monotonic() >= start_at:
                 start_at = time.monotonic() + START_SECONDS
                 wanted = min(processes, len(started) + len(free))
@@ -95,9 +96,9 @@ def _wait(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def last_error(log: Path) -> str:
-    """Returns the error that a process ended with, from what it wrote into a file."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def last_error(log: Path, *, after: int = 0) -> str:
+    """Returns the error that a process ended with, from what it wrote into a file after so many bytes."""
+    lines = log.read_bytes()[after:].decode(errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("Error: ")]
     return (
         errors[-1].removeprefix("Error: ") if errors else f"A process that reads has crashed; {log} has what it said."

@@ -11,6 +11,7 @@ loses the parts that were being read, no more, and nothing is read twice. What h
 """
 
 import csv
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from fer_core.locks import is_taken, read_notes, taken
 from fer_core.resources import file_lock
 from fer_core.store.files import full_disk_named, read_json, sweep, write_json
 from fer_core.store.manifest import checked
-from fer_core.study.settings import FileRecord, Part, StudyFile, StudySettings, state_of
+from fer_core.study.settings import FileRecord, Format, Part, StudyFile, StudySettings, state_of
 from fer_core.study.tables import joined, read_table, write_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ _STATE = ("bytes", "changed_ns")
 OF_JOBS = ("job.json", "result.json", "output.txt", "output")
 """What stands in the folder of a study that is a job, too."""
 
-
+_LONGEST_NAME = 180
+"""Bytes of a part of a table's path; what it is called while it is written has some fifty more."""
 MOST_DEATHS = 2
 """So often a process may die over one file before that is left out."""
 
@@ -234,7 +236,7 @@ class Study:
         if bad is not None:
             return row | {"status": "failed", "reason": bad.reason, "frames": 0, "with_face": 0, "seconds": 0.0}
         table = joined([read_table(self._table(part)) for part in pieces], records)
-        path = f"readings/{name}.{self.about.format}"
+        path = _table_path(name, self.about.format)
         write_table(table, self.folder / path)
         seconds = max(record.seconds for record in records) - pieces[0].start
         totals = {key: sum(getattr(record, key) for record in records) for key in ("frames", "with_face")}
@@ -294,6 +296,17 @@ def find_study(folder: Path) -> Study:
     """Returns the study in a folder. Raises ArtifactError if there is none."""
     content = read_json(folder / "study.json", "study")
     return Study(folder, checked(StudyFile, content, otherwise=f"{folder}/study.json is no study"))
+
+
+def _table_path(name: str, format: Format) -> str:
+    """Returns where the table of a video goes, in the study's folder also where its name would lead out of that.
+
+    Neither it nor a temporary name made of it is longer than a file system allows.
+    """
+    *folders, last = (part for part in Path(name).parts if part not in ("/", ".."))
+    short = "/".join([*folders, last.encode()[:_LONGEST_NAME].decode(errors="ignore")])
+    mark = "" if short == name.lstrip("/") else f"~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"readings/{short}{mark}.{format}"
 
 
 def _row(record: FileRecord, **more: Any) -> dict[str, Any]:

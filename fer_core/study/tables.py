@@ -45,7 +45,9 @@ def read_table(path: Path) -> "pandas.DataFrame":
     try:
         if path.suffix == ".parquet":
             return pandas.read_parquet(path)
-        return pandas.read_csv(path, dtype={"file": str, "label": str, "reason": str, "table": str})
+        dtypes = dict.fromkeys(("file", "label", "reason", "table"), str)
+        # A class may be called null, which is no missing value.
+        return pandas.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} cannot be read: {error}.", hint="Remove files.csv, and all is read again."
