@@ -38,7 +38,9 @@ def settled(settings: StudySettings, paths: Paths) -> StudySettings:
     told = {"labels_file": settings.labels, "pixels": settings.pixels, "colours": settings.colours}
     model = find_model(settings.model, paths, **told)
     folder = model.run_folder
-    is_named = folder and (came_with_the_project(folder) or folder.resolve().parent == (paths.models / "runs").resolve())
+    is_named = folder and (
+        came_with_the_project(folder) or folder.resolve().parent == (paths.models / "runs").resolve()
+    )
     name = model.name.removeprefix("shipped/") if is_named else str(model.model.absolute())
     names = ("labels", "detector_model", "recognizer_model")
     files = {key: path.absolute() for key in names if (path := getattr(settings, key))}

@@ -121,8 +121,8 @@ class Batch:
 
 
 def root_of(paths: Paths) -> Path:
-    """Returns the folder of all batches."""
-    return paths.models / "uploads"
+    """Returns the folder of all batches, links followed: as the source of a job names it."""
+    return (paths.models / "uploads").resolve()
 
 
 def folder_of(paths: Paths, token: str) -> Path:
@@ -149,7 +149,8 @@ def no_batch() -> NotFoundError:
 def size_of(path: Path) -> int:
     """Returns the bytes of a file, or of all in a folder; 0 where there is none."""
     if path.is_dir():
-        return sum(size_of(one) for one in path.rglob("*") if not one.is_dir())
+        # Not by Path.rglob, which is upset by a folder that is removed meanwhile.
+        return sum(size_of(Path(folder, name)) for folder, _, names in os.walk(path) for name in names)
     try:
         return path.stat().st_size
     except OSError:

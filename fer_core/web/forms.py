@@ -15,6 +15,7 @@ from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, queues
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, fitted_to, starting_config
+from fer_core.store.files import parse_json
 from fer_core.store.manifest import Manifest
 from fer_core.tuning import spec
 from fer_core.tuning.space import OPTION, Parameter, parameters
@@ -287,5 +288,5 @@ def _settings(one: FormField, lines: Sequence[str]) -> dict[str, Any]:
 def _literal(text: str) -> Any:
     """Returns a number, a list, true or false as such, and anything else as text."""
     with suppress(ValueError):
-        return json.loads(text)
+        return parse_json(text)
     return text.strip()

@@ -20,15 +20,18 @@ from fer_core.paths import SHIPPED
 from fer_core.study import files as study_files
 from fer_core.study import run as study_run
 from fer_core.study.files import File, find_files, make_parts
+from fer_core.study.people import episodes_table, people_table
 from fer_core.study.reading import StudyReader, settled
+from fer_core.study.results import report
 from fer_core.study.run import ReaderFailedError, read_study
-from fer_core.study.settings import StudyFile, StudySettings
+from fer_core.study.settings import ResultSettings, StudyFile, StudySettings
 from fer_core.study.study import Study, find_study, open_study
 from fer_core.study.tables import joined, read_table, write_table
 from tests.conftest import paths_in
 from tests.photographs import photograph, written
 
 RATE = 10
+AGREEMENT = ("emotion", "seconds", "agreement", "kappa", "low", "high", "icc")
 
 
 def save_video(path: Path, seconds: float, *, number: int = 0) -> Path:
@@ -286,6 +289,20 @@ def test_processes_that_die_before_they_read_are_not_said_to_have_failed_as_othe
     monkeypatch.setattr(study_run, "START_SECONDS", 0)
     with pytest.raises(ReaderFailedError, match="has crashed"):
         read_study(study, paths, processes=1)
+
+
+def test_the_report_says_how_faces_and_people_were_told(whole, paths):
+    readings, reader = whole.readings("readings/day 1/walk.mp4.csv"), StudyReader(whole.about.settings, paths)
+    tables = {"people": people_table(readings, reader.classifier.labels), "episodes": episodes_table(readings)}
+    tables["agreement"] = pandas.DataFrame([dict.fromkeys(AGREEMENT, np.nan) | {"emotion": "all", "seconds": 4.0}])
+    text = report(whole, reader, ResultSettings(), tables)
+    assert "gets a new number" in text and "SFace" not in text and ">nan" not in text
+    odd = whole.about.settings.model_copy(update={"identify": True, "faces": "given", "smoothing": 0.0})
+    text = report(
+        Study(whole.folder, whole.about.model_copy(update={"settings": odd})), reader, ResultSettings(), tables
+    )
+    assert "keeps the number if SFace" in text and "gets a new number" not in text
+    assert "Each picture was taken for one face" in text and "not smoothed" in text
 
 
 def test_a_folder_with_something_else_or_another_study_is_not_touched(source, paths, tmp_path):

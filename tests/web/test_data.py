@@ -126,7 +126,7 @@ def test_the_pictures_of_a_page_come_in_one_file_each_at_its_place(site, address
         picture = cv2.imread(str(faces / name), cv2.IMREAD_GRAYSCALE)
         shown = sheet[2:50, 2 + 52 * place : 50 + 52 * place]
         assert np.abs(shown.astype(int) - cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA)).mean() < 3
-    for query in ({"mark": "other", "at": "0"}, {"mark": mark, "at": "9999"}, {"mark": mark, "at": "../../etc/passwd"}):
+    for query in ({"mark": "other", "at": "0"}, *({"mark": mark, "at": at} for at in ("9999", "9" * 5000, "../x"))):
         assert site.get(f"{address}/sheet.png", params=query).status_code == 404
 
 
@@ -199,6 +199,15 @@ def test_other_labels_are_another_data_set(site, faces, address):
     assert refused.status_code == 400
     assert "root:" not in refused.text
     assert "There is no map of labels" in refused.text
+
+
+def test_no_label_of_a_map_leads_out_of_the_inbox(site, faces, tmp_path):
+    address = opened(site, faces, label_map=f"angry={tmp_path}/evil,sad=../evil")
+    mark, position = position_of(site, address, "train/happiness/2.png")
+    for label in (f"{tmp_path}/evil", "../evil"):
+        asked = {"mark": mark, "images": [position], "label": label}
+        assert "No face can be kept as" in site.change(f"/api/v1{address}/labels", asked).json()["error"]
+    assert folder_contents(site.paths.inbox, tmp_path, site.paths.inbox.parent / "evil") == set()
 
 
 def test_what_has_vanished_changed_or_is_no_data_set_ends_in_a_sentence(site, faces, tmp_path):
