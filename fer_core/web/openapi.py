@@ -57,7 +57,7 @@ def openapi_document(app: Flask, settings: WebSettings, *, is_locked: bool) -> d
             (verb,) = rule.methods - {"HEAD", "OPTIONS"}
             named = [{"name": name, "in": "path", "required": True, "schema": _ID} for name in rule.arguments]
             named += call.get("parameters", [])
-            paths.setdefault(re.sub(r"<(?:\w+:)?(.+?)>", r"{\1}", rule.rule), {})[verb.lower()] = call | (
+            paths.setdefault(re.sub("<(.+?)>", r"{\1}", rule.rule), {})[verb.lower()] = call | (
                 {"parameters": named} if named else {}
             )
     about = _ABOUT.format(

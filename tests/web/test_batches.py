@@ -366,6 +366,11 @@ def test_files_of_one_name_are_kept_apart_and_hidden_ones_are_no_files(prepared)
     assert left_out == {"b_2": "It is neither a picture nor a video by its name (without suffix)."}
 
 
+def test_a_folder_that_is_called_like_a_file_gets_another_place(prepared):
+    names, _ = prepared({"a.png": png(), "x.zip": zipped({"a.png/b.png": png(), "_/a.png/b.png": png()})})
+    assert names == {"a.png", "_/a.png/b.png", "_/a.png/b_2.png"}
+
+
 def test_what_a_zip_must_not_have_is_left_out_of_it(prepared):
     bomb = zipped({"bomb.png": bytes(80_000_000)}, compression=zipfile.ZIP_DEFLATED)
     odd = zipped({"a.png": png()}, compression=zipfile.ZIP_LZMA)

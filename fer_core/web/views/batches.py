@@ -43,12 +43,14 @@ def state(token: str) -> dict[str, Any]:
     return service().batches.state(_find(token))
 
 
-@api.put("/<token>/<int:number>")
+@api.put("/<token>/<number>")
 @describes(answers.PieceAnswer, query=answers.PieceQuery, body=_PIECE, problems=_REFUSED)
-def put(token: str, number: int) -> dict[str, int]:
+def put(token: str, number: str) -> dict[str, int]:
     """Adds a piece to a file, by its number, from 0 on: of at most `piece_bytes`, where the one before ended."""
     offset, batch = query_fields(answers.PieceQuery).offset, _find(token)
-    service().batches.put(batch, number, offset, request.get_data())
+    service().batches.put(
+        batch, int(number) if len(number) < 6 and number.isdecimal() else -1, offset, request.get_data()
+    )
     return {"there": offset + len(request.get_data())}
 
 
