@@ -154,9 +154,8 @@ def _in_list(path: Path) -> list[File]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"{path} cannot be read: {getattr(error, 'strerror', 'it is no text')}.", hint=_WHAT
-        ) from None
+        why = getattr(error, "strerror", "it is no text")
+        raise SourceError(f"{path} cannot be read: {why}.", hint=_WHAT) from None
     first = text.splitlines()[0] if text.strip() else ""
     rows = list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count)))
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
@@ -171,9 +170,8 @@ def _in_list(path: Path) -> list[File]:
             times = {name: _seconds(cells[column]) for name, column in columns.items() if cells[column]}
             name = cells[place or 0]
         except (IndexError, ValueError):
-            raise SourceError(
-                f"{path}, line {number}: {','.join(row)[:80]!r} is no file with times.", hint=_WHAT
-            ) from None
+            problem = f"{path}, line {number}: {','.join(row)[:80]!r} is no file with times."
+            raise SourceError(problem, hint=_WHAT) from None
         file = File(name, path.parent / expanded(name), **times)
         until = f",{file.end:g}" if math.isfinite(file.end) else ""
         files.append(file._replace(name=f"{name}#t={file.start:g}{until}") if times else file)

@@ -52,9 +52,9 @@ def read_study(
             free = study.free_parts(left, most=processes)
             if not (started or free or (to_the_end and left)):
                 return
-            if left and time.monotonic() >= said_at + PROGRESS_SECONDS:
+            if left and time.monotonic() >= said_at + PROGRESS_SECONDS and (so_far := study.progress()):
                 said_at = time.monotonic()
-                progress(study.progress())
+                progress(so_far)
             for process in [one for one in started if one.poll() is not None]:
                 started.remove(process)
                 if process.returncode == 0:
@@ -79,13 +79,8 @@ def _started(study: Study, paths: Paths) -> subprocess.Popen:
     reader = ("-m", "fer_core.cli.study", str(study.folder), "--reads")
     command = [sys.executable, *reader, "--models-dir", str(paths.models)]
     with study.log.open("ab") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=child_environment(OMP_NUM_THREADS="1"),
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        return subprocess.Popen(command, env=child_environment(OMP_NUM_THREADS="1"), **streams)
 
 
 def _wait(process: subprocess.Popen) -> None:

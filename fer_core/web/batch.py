@@ -103,11 +103,8 @@ class Batch:
         return self.paths.models / "studies" / self.about.job if self.about.job else self.folder / "study"
 
     def there(self) -> list[int]:
-        """Returns how many bytes of each file are here. After the start it is all of them."""
-        files = self.about.files
-        if self.about.started:
-            return [file.size for file in files]
-        return [size_of(self.incoming / str(number)) for number in range(len(files))]
+        """Returns how many bytes of each file are here, before the start."""
+        return [size_of(self.incoming / str(number)) for number in range(len(self.about.files))]
 
     @property
     def expires(self) -> datetime:

@@ -211,15 +211,13 @@ def _plain_help(text: str) -> str:
     return _FLAG.sub(lambda flag: f"“{flag[1].replace('-', ' ')}”", text).replace("`", "")
 
 
-def _shown(kind: str, value: Any) -> Any:
+def _shown(kind: str, value: Any) -> str:
     """Returns a setting's value as a field shows it: 1, 2, 3; settings as `name = value`, one in each line."""
     if kind == "list":
         return ", ".join(map(str, value or ()))
     if kind == "lines":
         return "\n".join(f"{name} = {json.dumps(one)}" for name, one in (value or {}).items())
-    if kind == "rows":
-        return "\n".join(_shown("lines", row).replace("\n", ", ") for row in value or ())
-    return "" if value is None else bool(value) if kind == "checkbox" else value
+    return "\n".join(_shown("lines", row).replace("\n", ", ") for row in value or ())
 
 
 def value_sent(one: FormField, sent: Any) -> Any:
