@@ -190,7 +190,9 @@ def test_pictures_and_videos_are_drawn_with_what_was_read_when_somebody_asks(rea
     number = page.partition('data-annotated="')[2].partition('"')[0]
     for what in (number, "pictures"):
         assert read.site.change(f"{read.api}/annotated", {"what": what}).json() == {"is_made": False, "problem": ""}
-    assert read.site.change(f"{read.api}/annotated", {"what": "99"}).status_code == 404
+    torn = [file["file"] for file in read.page("/readings.json").json()["files"]].index("text.mp4")
+    for what, status in (("99", 404), (str(torn), 404), (f"0{number}", 400)):
+        assert read.site.change(f"{read.api}/annotated", {"what": what}).status_code == status, what
 
     def is_drawn(what: str) -> bool:
         return read.site.change(f"{read.api}/annotated", {"what": what}).json()["is_made"]

@@ -12,6 +12,9 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.data.sample import draw_face
 from fer_core.evaluation.audit_report import SuspiciousLabel, audit_folder, save_suspicious
+from fer_core.web.data_choice import DataChoice
+from fer_core.web.data_sets import DataSets
+from fer_core.web.run_list import RunList
 from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.web.conftest import Site, Visit, folder_contents, served
@@ -232,6 +235,14 @@ def test_what_has_vanished_changed_or_is_no_data_set_ends_in_a_sentence(site, fa
     assert "holds no pictures" in page.text
     site.submit(f"{address}/forget")
     assert site.get(address).status_code == 404
+
+
+def test_an_odd_line_of_the_list_costs_no_other(tmp_path):
+    paths = paths_in(tmp_path)
+    paths.models.mkdir(parents=True)
+    (paths.models / "data_sets.json").write_text('[{"data": "/a"}, {"data": "/b", "of_a_later_version": 1}]')
+    DataSets(paths, RunList(paths), {}).register(DataChoice(data="/c"))
+    assert [line.source for line in DataSets(paths, RunList(paths), {}).lines()][:2] == ["/c", "/a"]
 
 
 def test_devices_missing_paths_and_other_folders_are_not_opened(web_settings, site, faces, tmp_path):

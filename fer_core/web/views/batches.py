@@ -177,10 +177,13 @@ def _read(token: str) -> Batch:
 
 
 def _name(batch: Batch, number: str, kind: str) -> str:
+    """Returns the name of a file that was read. Raises NotFoundError for another one."""
     files = find_study(batch.study_folder).files()
-    if not number.isdecimal() or int(number) >= len(files) or files["kind"][int(number)] != kind:
+    files = files[(files["kind"] == kind) & (files["status"] == "read")]
+    name = files["file"].get(int(number))
+    if name is None:
         raise _no_file()
-    return files["file"][int(number)]
+    return name
 
 
 def _no_file() -> NotFoundError:
