@@ -111,6 +111,15 @@ def test_many_pictures_and_two_videos_are_sent_read_watched_saved_and_deleted(pa
     assert not list((site.paths.models / "uploads").iterdir())
 
 
+def test_a_refusal_that_is_not_the_server_s_own_is_said_and_not_tried_again(page, folder):
+    page.route("**/api/v1/uploads/*/0?*", lambda route: route.fulfill(status=413, body="<h1>Too large</h1>"))
+    page.goto("/")
+    page.set_input_files("#image", [str(folder / "old.avi")])
+    page.get_by_role("button", name="Read the faces").click()
+    expect(page.get_by_text("The answer was 413. A proxy in front of the server may have given it.")).to_be_visible()
+    page.evaluate("fetch(`/api/v1/uploads/${JSON.parse(sessionStorage.upload).upload}`, {method: 'DELETE'})")
+
+
 def test_sending_is_cancelled_and_what_was_sent_is_gone(page, folder, site):
     waiting = []
     page.route("**/api/v1/uploads/*/*", lambda route: waiting.append(route))

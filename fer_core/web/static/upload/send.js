@@ -66,9 +66,10 @@ async function call(method, address, content, signal) {
   const headers = { Accept: "application/json", "Content-Type": isBytes ? "application/octet-stream" : "application/json" };
   const body = content === undefined || isBytes ? content : JSON.stringify(content);
   const response = await fetch(address, { method, headers, body, signal });
-  const answer = await response.json();
-  if (response.ok) return answer;
-  const words = `${answer.error} ${answer.hint}`;
+  if (response.ok) return response.json();
+  const other = { error: `The answer was ${response.status}.`, hint: "A proxy in front of the server may have given it." };
+  const { error, hint } = await response.json().catch(() => other);
+  const words = `${error} ${hint}`;
   throw response.status >= 500 && response.status !== 507 ? new Error(words) : response.status === 409 ? new Error(words) : new Refused(words);
 }
 
