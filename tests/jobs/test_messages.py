@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 
 import pytest
 from redis import Redis
@@ -98,6 +99,16 @@ def test_a_message_that_is_sent_again_is_the_same(redis_server, redis_url, broke
     assert name.endswith(b"3") and first["headers"]["mine"] == "1"
     assert json.loads(base64.b64decode(first["body"]))[2]["callbacks"][0]["task"] == "gc"
     assert (again["headers"], again["body"]) == (first["headers"], first["body"])
+
+
+def test_who_answers_with_an_error_counts_as_no_worker(broker):
+    with broker.connected() as own:
+        node = broker.app.control.mailbox.Node("other@here", handlers={}, channel=own.channel())
+        node.listen()
+        asked = threading.Thread(target=own.drain_events, kwargs={"timeout": 10})
+        asked.start()
+        assert broker.workers(seconds=0.5) == {}
+        asked.join()
 
 
 def test_an_acknowledgement_that_comes_after_the_connection_is_closed_is_an_error_that_celery_expects(redis_url):
