@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.config import Settings
-from fer_core.errors import JobError
+from fer_core.errors import ArtifactError, ConfigError, JobError
 from fer_core.job.arguments import TrainArguments, TuneArguments, queue_of, recipe_of, train_config, validate
 from fer_core.job.job import ENDED, FOLDERS, Job, Order, checked_id, find_job, mark_of, open_job
 from fer_core.locks import taken
@@ -75,15 +75,24 @@ def create_job(
         options=dict(options or {}),
     )
     job = Job(job_id, paths, paths.models / FOLDERS[task] / job_id, order)
-    if not job.job_json.is_file():
+    is_new = not job.job_json.is_file()
+    if is_new:
         _mark(job)  # first: who is killed in between leaves a mark, which is removed
         with full_disk_named(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # another process has made it meanwhile
             create_atomically(job.job_json, order.model_dump_json(indent=2) + "\n")
     job = open_job(paths, job_id)
-    if job.end is None:
-        prepare(job)
+    try:
+        if job.end is None:
+            prepare(job)
+    except (ArtifactError, ConfigError):
+        if is_new and schedule is None:  # who asks for it hears why; of what the schedule begins, a worker tells
+            job.job_json.unlink(missing_ok=True)
+            job.forget_marker()
+            with contextlib.suppress(OSError):
+                job.folder.rmdir()
+        raise
     return job
 
 

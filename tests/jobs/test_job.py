@@ -41,11 +41,14 @@ def test_what_is_asked_for_is_a_run_a_search_or_a_task_from_that_moment(paths):
         ("train", {"network": 5}, "network is 5, not the name of one"),
         ("train", {"queue": "gpux"}, "There is no queue 'gpux'"),
         ("train", {"run": "20260131-120000-none-3f9a"}, "There is no run"),
+        ("train", {"teacher": ["none"]}, "none"),
+        ("tune", {"warm_start": "none"}, "There is no search"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_sent(paths, task, arguments, sentence):
     with pytest.raises((ConfigError, JobError, ArtifactError), match=sentence):
         create_job(paths, task, arguments, environ={})
+    assert (job_ids(paths), open_ids(paths)) == ([], {})
 
 
 def test_of_several_who_make_one_job_one_does_and_what_a_killed_one_leaves_the_next_one_completes(paths):
