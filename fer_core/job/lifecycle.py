@@ -171,10 +171,8 @@ def cancel_job(job: Job, message: str = "Cancelled.") -> None:
         hint = "" if end.status == "SUCCEEDED" else f"`python -m jobs resume {job.id}` would go on with it."
         raise JobError(f"Job {job.id} has ended: it is {end.status}.", hint=hint)
     job.cancel_file.touch()
-    search = job.search
-    if search is not None:
-        with contextlib.suppress(JobError):  # it has ended meanwhile
-            cancel_search(search, message)
+    if job.search is not None:
+        cancel_search(job.search, message)
     end_cancelled(job, message)
 
 
