@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fer_core.config import Settings
@@ -146,16 +145,10 @@ def _with_whole_paths(value: Any, name: str = "") -> Any:
         return {key: _with_whole_paths(one, key) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_with_whole_paths(one, name) for one in value]
-    if name in _PATHS and isinstance(value, str) and value not in _NOT_PATHS and _exists(expanded(value)):
-        return str(expanded(value).resolve())
+    if name in _PATHS and isinstance(value, str) and value not in _NOT_PATHS:
+        is_here = os.path.exists(expanded(value))  # noqa: PTH110 (the method of Path raises for what is too long)
+        return str(expanded(value).resolve()) if is_here else value
     return value
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # what is too long for a name, for example
-        return False
 
 
 def _mark(job: Job) -> None:
