@@ -46,9 +46,11 @@ def main() -> None:
         on_disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         print("| measured | value |\n| --- | ---: |")
         with served(folder) as (url, asked):
-            for count, picture in ((1, _one_face()), (5, _five_faces())):
+            faces = TEST_DATA / "faces"
+            one, five = cv2.VideoCapture(str(faces / "single_face.mp4")), cv2.imread(str(faces / "multi_face.jpg"))
+            for count, picture in ((1, one.read()[1]), (5, five)):
                 clip = Path(scratch, f"{count}.y4m")
-                _write_clip(clip, picture)
+                _write_clip(clip, cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA))
                 with visited(playwright, url, clip) as page:
                     if count == 1:
                         print(f"| files on disk, MB | {on_disk / 1e6:.1f} |")
@@ -107,15 +109,6 @@ def _cpu_seconds() -> float:
 def _compressed(folder: Path, asked: set[str]) -> int:
     files = [folder / (path or "index.html") for path in asked]
     return sum(len(gzip.compress(file.read_bytes(), 6)) for file in files if file.is_file())
-
-
-def _one_face() -> np.ndarray:
-    video = cv2.VideoCapture(str(TEST_DATA / "faces" / "single_face.mp4"))
-    return cv2.resize(video.read()[1], SIZE, interpolation=cv2.INTER_AREA)
-
-
-def _five_faces() -> np.ndarray:
-    return cv2.resize(cv2.imread(str(TEST_DATA / "faces" / "multi_face.jpg")), SIZE, interpolation=cv2.INTER_AREA)
 
 
 def _write_clip(clip: Path, picture_bgr: np.ndarray) -> None:

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ from fer_core.data.dataset import Split, load_dataset
 from fer_core.data.face_picture import gray, network_input
 from fer_core.faces import Box
 from fer_core.faces.framing import aligned, crop_face, overlap
-from fer_core.live.classifier import make_classifier
+from fer_core.live.classifier import Classifier, make_classifier
 from fer_core.paths import Paths
 from fer_core.store.model_files import find_model
 
@@ -48,17 +48,6 @@ LENGTHS = {
     "arithmetic mean": lambda boxes: (boxes[:, 2] + boxes[:, 3]) / 2,
 }
 """What a box's reference length could be."""
-
-
-class Cost(NamedTuple):
-    """Of so many images the fraction found; their accuracy, directly and cropped; the points lost, in words too."""
-
-    images: int
-    found: float
-    direct: float
-    cropped: float
-    lost: float
-    points: str
 
 
 class Bench:
@@ -88,17 +77,29 @@ class Bench:
                 yield detector.name, name, f"{len(found) / len(boxes):.1%}", *(f"{value:.3f}" for value in figures)
 
     def bar(self) -> Rows:
-        """Yields what cropping costs on test images, and whether that is within the bar."""
-        for detector, one in self._costs():
-            fractions = (f"{fraction:.1%}" for fraction in (one.found, one.direct, one.cropped))
-            verdict = self._verdict(detector.name, is_held=one.lost <= BAR_POINTS)
-            yield detector.name, str(one.images), *fractions, one.points, verdict
+        """Yields what each detector's crops of test images cost, and whether that is within the bar."""
+        classifier, pictures, labels = self._test_images()
+
+        def is_right(pictures: Iterable[np.ndarray], places: np.ndarray | slice = slice(None)) -> np.ndarray:
+            pixels = np.stack([network_input(picture, side=SIDE) for picture in pictures])
+            return classifier.classify(pixels).argmax(axis=1) == labels[places]
+
+        directly = is_right(pictures)
+        for detector in self._detectors():
+            boxes = self._found_again(detector, pictures)
+            places = np.flatnonzero(np.isfinite(boxes[:, 0]))
+            frames = ((place, gray(pasted(self._scene_bgr, pictures[place]))) for place in places)
+            crops = (crop_face(frame, Box(*boxes[place]), framing=detector.framing) for place, frame in frames)
+            cropped, direct = is_right(crops, places), directly[places]
+            lost = 100 * (direct.astype(float) - cropped)
+            fractions = (f"{one:.1%}" for one in (len(places) / len(boxes), direct.mean(), cropped.mean()))
+            points = f"{lost.mean():.1f} ± {lost.std() / np.sqrt(len(places)):.1f}"
+            verdict = self._verdict(detector.name, is_held=lost.mean() <= BAR_POINTS)
+            yield detector.name, str(len(boxes)), *fractions, points, verdict
 
     def turned(self) -> Rows:
         """Yields what cropping turned faces costs, as they lie and aligned, and how far off their measured turn is."""
-        split, classifier = self._dataset.test, make_classifier(self._model, self._paths)
-        positions = self._picked(split)
-        pictures, labels = split.images(positions), split.labels[positions]
+        classifier, pictures, labels = self._test_images()
         settings = {"model_file": self._yunet, "width": faces.PHOTO_WIDTH}
         detector = faces.make_detector("yunet", paths=self._paths, **settings)
         for degrees in TURNS:
@@ -146,6 +147,12 @@ class Bench:
         classes = range(len(self._dataset.labels))
         return np.sort(np.concatenate([order[split.labels[order] == k][: self._per_class] for k in classes]))
 
+    def _test_images(self) -> tuple[Classifier, np.ndarray, np.ndarray]:
+        """Returns what reads them, the picked ones, and their labels."""
+        split = self._dataset.test
+        positions = self._picked(split)
+        return make_classifier(self._model, self._paths), split.images(positions), split.labels[positions]
+
     def _found_again(self, detector: faces.Detector, pictures: np.ndarray) -> np.ndarray:
         """Returns the boxes around the pasted pictures (n, 48, 48, 1): float (n, 4), NaN where there is none."""
         boxes = np.full((len(pictures), 4), np.nan)
@@ -155,28 +162,6 @@ class Bench:
             if best is not None and overlap(best, PASTED) > MIN_OVERLAP:
                 boxes[place] = best
         return boxes
-
-    def _costs(self) -> Iterator[tuple[faces.Detector, Cost]]:
-        """Yields what each detector's crops of test images cost."""
-        classifier, split = make_classifier(self._model, self._paths), self._dataset.test
-        positions = self._picked(split)
-        pictures, labels = split.images(positions), split.labels[positions]
-
-        def is_right(pictures: Iterable[np.ndarray], places: np.ndarray | slice = slice(None)) -> np.ndarray:
-            pixels = np.stack([network_input(picture, side=SIDE) for picture in pictures])
-            return classifier.classify(pixels).argmax(axis=1) == labels[places]
-
-        directly = is_right(pictures)
-        for detector in self._detectors():
-            boxes = self._found_again(detector, pictures)
-            places = np.flatnonzero(np.isfinite(boxes[:, 0]))
-            frames = ((place, gray(pasted(self._scene_bgr, pictures[place]))) for place in places)
-            crops = (crop_face(frame, Box(*boxes[place]), framing=detector.framing) for place, frame in frames)
-            cropped, direct = is_right(crops, places), directly[places]
-            lost = 100 * (direct.astype(float) - cropped)
-            points = f"{lost.mean():.1f} ± {lost.std() / np.sqrt(len(places)):.1f}"
-            found = len(places) / len(boxes)
-            yield detector, Cost(len(boxes), found, direct.mean(), cropped.mean(), lost.mean(), points)
 
 
 def pasted(scene_bgr: np.ndarray, picture: np.ndarray, degrees: float = 0.0) -> np.ndarray:

@@ -4,10 +4,11 @@ Imported first, it also makes the project's packages importable for scripts of t
 """
 
 import contextlib
-import csv
 import json
 import os
 import platform
+import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -104,13 +105,9 @@ def train_ours(bench: Bench, recipe: str, *flags: str, epochs: int | None = None
     command += ["--no-promote", "--models-dir", folder / "models", "--history-dir", folder / "history"]
     command += ["--epochs", epochs] if epochs else []
     began = _run([*command, *flags], cache=cache)
-    # The rows of the one history CSV, each with the time at which metrics.jsonl has its epoch.
-    history = next((folder / "history").glob("*.csv")).read_text(encoding="utf-8").splitlines()
     metrics = next((folder / "models").glob("runs/*/metrics.jsonl")).read_text(encoding="utf-8").splitlines()
-    entries = [entry for entry in map(json.loads, metrics) if entry["kind"] == "epoch"]
-    written = {entry["epoch"]: datetime.fromisoformat(entry["time"]).timestamp() for entry in entries}
-    rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(history)]
-    return [row | {"since_start": written[row["epoch"]] - began} for row in rows]
+    rows = [row for row in map(json.loads, metrics) if row["kind"] == "epoch"]
+    return [row | {"since_start": datetime.fromisoformat(row["time"]).timestamp() - began} for row in rows]
 
 
 def train_plain(bench: Bench, network: str, *, epochs: int, batch_size: int, stop_at: float = 2.0) -> list[Epoch]:
@@ -163,6 +160,26 @@ def serving(*arguments: object, **variables: str) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextlib.contextmanager
+def soaking(again: str) -> Iterator[tuple[Path, list[str]]]:
+    """Yields a folder, and a list for what does not hold: where there is any, the folder is kept, and the exit code 1.
+
+    Args:
+        again: what repeats it.
+    """
+    folder, problems = Path(tempfile.mkdtemp(prefix="fer-soak-")), []
+    yield folder, problems
+    if problems:
+        print(*problems, f"See {folder}, and again with: python benchmarks/{again}", sep="\n")
+        sys.exit(1)
+    shutil.rmtree(folder)
+
+
+def chance_seed() -> int:
+    """Returns the seed of a soak for which none was given."""
+    return random.SystemRandom().randrange(10_000)
 
 
 def table(rows: list[Row], peer: str) -> str:

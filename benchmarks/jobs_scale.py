@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -60,27 +59,16 @@ SPEEDUP_SEARCH = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line."""
-
-    what: tyro.conf.Positional[tuple[Literal["random", "hyperband", "bayesian", "speedup"], ...]] = tuple(TRIALS)
-    trials: int | None = None
-    """2,000 where it is not given, bayesian 300."""
-    workers: int = 32
-    output: Path = HERE / "jobs_scale.json"
-
-
 class Crowd:
     """So many light workers, forked from one process that has loaded what they need; kills only those."""
 
-    def __init__(self, folder: Path, options: Options):
+    def __init__(self, folder: Path, workers: int):
         self._folder = folder
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["light_worker"])
         self.started = 0
         self.problems: list[str] = []
-        self._workers = [self._start() for _ in range(options.workers)]
+        self._workers = [self._start() for _ in range(workers)]
 
     def _start(self) -> multiprocessing.Process:
         import light_worker  # which wants the environment of the job server
@@ -116,13 +104,13 @@ class Crowd:
         return [line for path in self._folder.glob(f"light*{suffix}") for line in path.read_text().splitlines()]
 
 
-def measured_by_itself(options: Options) -> dict:
+def measured_by_itself(**search: object) -> dict:
     """Returns the figures of one search, measured in a process of its own; deletes what it leaves if it went well."""
-    folder = Path(tempfile.mkdtemp(prefix=f"fer-scale-{options.what[0]}-"))
+    folder = Path(tempfile.mkdtemp(prefix="fer-scale-"))
     # With NumPy as its backend, Keras Tuner needs no TensorFlow. What forks the workers finds them by this path only.
     server = JobServer(folder, KERAS_BACKEND="numpy", PYTHONPATH=os.pathsep.join([str(ROOT), str(HERE)]))
-    measure_it = "import json, sys, jobs_scale as it; it.measure(sys.argv[1], it.Options(**json.loads(sys.argv[2])))"
-    command = [sys.executable, "-c", measure_it, str(folder), json.dumps(asdict(options), default=str)]
+    measure_it = "import json, sys, jobs_scale; jobs_scale.measure(sys.argv[1], **json.loads(sys.argv[2]))"
+    command = [sys.executable, "-c", measure_it, str(folder), json.dumps(search)]
     with server.broker():
         subprocess.run(command, env=server.environment, check=True)
     figures = json.loads((folder / "figures.json").read_text()) | conditions()
@@ -133,28 +121,33 @@ def measured_by_itself(options: Options) -> dict:
     return figures
 
 
-def measure(folder: str, options: Options) -> None:
+def measure(folder: str, *, oracle: str, trials: int, workers: int) -> None:
     """Writes the figures of one search with a crowd of workers into its folder, whose job server this process has."""
     import light_worker
 
     place = Path(folder)
     server = JobServer(place, FER_BROKER_URL=os.environ["FER_BROKER_URL"])
-    crowd, began = Crowd(place, options), time.monotonic()
+    crowd, began = Crowd(place, workers), time.monotonic()
     try:
-        search = _begun(server, options)
-        killed, megabytes = _until_over(search, server, crowd, options)
+        longest = {"max_epochs": LONGEST_TRIALS} if oracle == "hyperband" else {}
+        wanted = SETTINGS | longest | {"oracle": oracle, "max_trials": trials, "parallelism": workers}
+        job = create_job(server.paths, "tune", wanted, environ=server.environment)
+        Broker(server.paths, server.environment).send(job)
+        search = job.search
+        killed, megabytes = _until_over(search, server, crowd)
         seconds = time.monotonic() - began
         wait_until(lambda: not server.open_jobs(), seconds=180, what="the last jobs to end")
         wait_until(lambda: server.ended(search.id) is not None, seconds=60, what="the end to be told")
     finally:
         crowd.end()
     times = [json.loads(line) for line in crowd.noted(".times") if line.startswith("{") and line.endswith("}")]
-    trials = len(load_state(search).trials)
-    late = [line for line in times if line["trial"] >= min(trials * _LAST, trials - 1)]
+    told = len(load_state(search).trials)
+    late = [line for line in times if line["trial"] >= min(told * _LAST, told - 1)]
     at_work = {part: [line[part] for line in late if part in line] for part in PARTS}
-    figures = asdict(options) | {
-        "oracle": options.what[0],
-        "told": trials,
+    figures = {
+        "oracle": oracle,
+        "workers": workers,
+        "told": told,
         "seconds": round(seconds, 1),
         "killed": killed,
         "broker_megabytes": megabytes,
@@ -162,25 +155,17 @@ def measure(folder: str, options: Options) -> None:
         "at_work": {part: _of_the_lock(held) for part, held in at_work.items() if held},
         "alone": {part: _of_the_lock(held) for part, held in light_worker.alone(search, place / "alone").items()},
     }
-    (place / "figures.json").write_text(json.dumps(figures, default=str))
+    (place / "figures.json").write_text(json.dumps(figures))
 
 
-def _begun(server: JobServer, options: Options) -> Search:
-    wanted = {"oracle": options.what[0], "max_trials": options.trials, "parallelism": options.workers}
-    longest = {"max_epochs": LONGEST_TRIALS} if options.what[0] == "hyperband" else {}
-    job = create_job(server.paths, "tune", SETTINGS | wanted | longest, environ=server.environment)
-    Broker(server.paths, server.environment).send(job)
-    return job.search
-
-
-def _until_over(search: Search, server: JobServer, crowd: Crowd, options: Options) -> tuple[int, float]:
+def _until_over(search: Search, server: JobServer, crowd: Crowd) -> tuple[int, float]:
     """Waits for the search's end; returns how many workers it has killed, and the most memory of the broker in MB."""
     chance, killed, megabytes = random.Random(0), 0, 0.0
     deadline = time.monotonic() + LIMIT_SECONDS
     while (state := load_state(search)).status == "RUNNING":
         told = sum(entry.status != "RUNNING" for entry in state.trials)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{told} of {options.trials} trials told in {LIMIT_SECONDS} s.")
+            raise TimeoutError(f"{told} of {search.spec.max_trials} trials told in {LIMIT_SECONDS} s.")
         with client(socket_url(server.broker_socket)) as broker:
             megabytes = max(megabytes, broker.info("memory")["used_memory"] / 2**20)
         print(f"{told} trials told, {killed} workers killed", end="\r", flush=True)
@@ -250,21 +235,30 @@ def _milliseconds(result: dict, part: str) -> str:
     return "{:,.0f} ms alone, {:,.0f} ({:,.0f}) at work".format(*shown)
 
 
-def main(options: Options) -> None:
-    """Measures what was chosen; exit code 1 where something was lost, doubled or too slow."""
+def main(
+    what: tyro.conf.Positional[tuple[Literal["random", "hyperband", "bayesian", "speedup"], ...]] = tuple(TRIALS),
+    trials: int | None = None,
+    workers: int = 32,
+    output: Path = HERE / "jobs_scale.json",
+) -> None:
+    """Measures what was chosen; exit code 1 where something was lost, doubled or too slow.
+
+    Args:
+        trials: 2,000 where it is not given, bayesian 300.
+    """
     results, is_bad = [], False
-    for what in options.what:
-        if what == "speedup":
+    for one in what:
+        if one == "speedup":
             is_bad |= speedup() < SPEEDUP_BAR
             continue
-        result = measured_by_itself(replace(options, what=(what,), trials=options.trials or TRIALS[what]))
+        result = measured_by_itself(oracle=one, trials=trials or TRIALS[one], workers=workers)
         print(summary(result), flush=True)
         longest = max(times["lock_median"] for times in result["alone"].values())
-        is_bad |= bool(result["problems"]) or longest > BARS[what]
+        is_bad |= bool(result["problems"]) or longest > BARS[one]
         results.append(result)
-        options.output.write_text(json.dumps(results, indent=2) + "\n")
+        output.write_text(json.dumps(results, indent=2) + "\n")
     sys.exit(is_bad)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    tyro.cli(main, description=__doc__)

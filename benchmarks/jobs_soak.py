@@ -11,11 +11,8 @@ counted twice, no run trained by two at once, no file left torn, no process left
 """
 
 import contextlib
-import hashlib
 import random
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,15 +22,16 @@ import av
 import numpy as np
 import psutil
 import tyro
+from harness import chance_seed, soaking
 from job_server import BEAT, BROKER, JobServer, search_problems, wait_until
-from kills import Outcome, leftovers, outcome, torn_files
+from kills import leftovers, outcome, torn_files
 
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.errors import FerError
 from fer_core.locks import read_notes
+from fer_core.store.files import file_sha256
 from fer_core.store.run import Run, read_metrics
 from fer_core.store.runs import open_run
-from fer_core.study.study import Study
 from fer_core.tuning.state import Search, list_searches, load_state
 from jobs.machine import answers
 
@@ -52,31 +50,20 @@ COMPARED = "random"
 """Which search has the same trials in whatever order they end."""
 
 
-@dataclass
-class StudyOutcome:
-    """What a study came to: digests of its tables."""
-
-    readings: str
-    people: str
-
-
-@dataclass
-class RoundResult:
-    """What a round came to."""
-
-    runs: dict[str, Outcome | StudyOutcome] = field(default_factory=dict)
-    """Of the training and the study, and of each trial of the random search by its number."""
-    trials: dict[str, int] = field(default_factory=dict)
-    """How many each search has completed."""
-    problems: list[str] = field(default_factory=list)
-
-
 WORKERS = 2
 TARGETS = ("trainer", "pool child", "worker", BEAT, BROKER)
 MOST_CRASHES = 2
 """After a third one in a row, without an epoch in between, a job fails, as it should."""
 KILLS_A_ROUND = 12
 _ROUND_SECONDS = 900
+
+
+@dataclass
+class RoundResult:
+    """What a round came to: what must be as in the undisturbed one, by name, and what is wrong in itself."""
+
+    found: dict[str, object] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
 
 class Soak:
@@ -186,9 +173,10 @@ def result_of(server: JobServer, sent: dict[str, str]) -> RoundResult:
         if job.end.status != "SUCCEEDED":
             result.problems.append(f"{name} is {job.end.status}: {job.end.message}")
         elif job.study is not None:
-            result.runs[name] = _study_outcome(job.study)
+            tables = [*sorted((job.folder / "readings").iterdir()), job.folder / "people.csv"]
+            result.found |= {f"{name} {path.name}": file_sha256(path) for path in tables}
         elif job.search is None:
-            result.runs[name] = _outcome(job.run, result)
+            _note_run(job.run, name, result)
         else:
             _note_search(job.search, name, result)
     return result
@@ -197,17 +185,9 @@ def result_of(server: JobServer, sent: dict[str, str]) -> RoundResult:
 def differences(result: RoundResult, expected: RoundResult) -> Iterator[str]:
     """Gives a sentence for each thing that is not as in the undisturbed round."""
     yield from result.problems
-    for name, count in expected.trials.items():
-        if result.trials.get(name) != count:
-            yield f"{name}: {result.trials.get(name)} trainings, undisturbed {count}"
-    for name, one in expected.runs.items():
-        other = result.runs.get(name)
-        if other is None or one is None:
-            yield f"{name}: missing"
-            continue
-        for part in vars(one):
-            if getattr(other, part) != getattr(one, part):
-                yield f"{name}: another {part}"
+    for name, value in expected.found.items():
+        if result.found.get(name) != value:
+            yield f"{name} is missing, or is not as undisturbed"
 
 
 def make_recordings(folder: Path) -> Path:
@@ -226,31 +206,23 @@ def make_recordings(folder: Path) -> Path:
     return folder
 
 
-def _study_outcome(study: Study) -> StudyOutcome:
-    tables = b"".join(path.read_bytes() for path in sorted((study.folder / "readings").iterdir()))
-    digests = (hashlib.sha256(content).hexdigest() for content in (tables, (study.folder / "people.csv").read_bytes()))
-    return StudyOutcome(*digests)
-
-
 def _note_search(search: Search, name: str, result: RoundResult) -> None:
     completed = [entry for entry in load_state(search).entries if entry.status == "COMPLETED"]
-    result.trials[name] = len(completed)
+    result.found[f"{name}: trainings"] = len(completed)
     result.problems += [f"{name}: {sentence}" for sentence in search_problems(search)]
+    compared = result if name == COMPARED else RoundResult(problems=result.problems)
     for entry in completed:
-        found = _outcome(open_run(search.paths, entry.run), result)
-        if name == COMPARED:
-            result.runs[f"{name} {entry.number}"] = found
+        _note_run(open_run(search.paths, entry.run), f"{name} {entry.number}", compared)
 
 
-def _outcome(run: Run, result: RoundResult) -> Outcome | None:
+def _note_run(run: Run, name: str, result: RoundResult) -> None:
     attempts = [line["attempt"] for line in read_metrics(run.metrics_jsonl) if line["kind"] == "epoch"]
     if attempts != sorted(attempts):
         result.problems.append(f"run {run.id} was trained by two at once: attempts {attempts}")
     try:
-        return outcome(run)
+        result.found |= {f"{name}: {part}": value for part, value in vars(outcome(run)).items()}
     except (OSError, KeyError, FerError) as error:
         result.problems.append(f"run {run.id}: {error!r}")
-        return None
 
 
 def main(kills: int = 30, seed: int | None = None, mean_seconds: float = 8.0) -> None:
@@ -262,34 +234,25 @@ def main(kills: int = 30, seed: int | None = None, mean_seconds: float = 8.0) ->
         seed: by chance where it is not given.
         mean_seconds: between two kills.
     """
-    seed = random.SystemRandom().randrange(10_000) if seed is None else seed
-    folder = Path(tempfile.mkdtemp(prefix="fer-jobs-soak-"))
-    undisturbed, began = Soak(folder / "undisturbed", seed=seed), time.monotonic()
-    expected = undisturbed.round(kills=0, mean_seconds=mean_seconds)
-    problems = [*expected.problems, *undisturbed.end()]
-    print(
-        f"Seed {seed}. Undisturbed: {len(expected.runs)} trainings compared, {time.monotonic() - began:.0f} s a round."
-    )
-    disturbed, number = Soak(folder / "disturbed", seed=seed), 0
-    while not problems and len(disturbed.kills) < kills:
-        number, began = number + 1, time.monotonic()
-        most = min(KILLS_A_ROUND, kills - len(disturbed.kills))
-        result = disturbed.round(kills=most, mean_seconds=mean_seconds, loses_messages=number == 2)
-        problems = list(differences(result, expected))
-        text = "; ".join(problems) or "all the same as undisturbed"
-        print(f"Round {number}: {text} ({time.monotonic() - began:.0f} s)", flush=True)
-    left = disturbed.end()
-    counts = ", ".join(f"{disturbed.kills.count(target)} {target}" for target in TARGETS)
-    print(*left, f"{len(disturbed.kills)} kills ({counts}) in {number} rounds.", sep="\n")
-    if problems or left:
-        print(
-            *problems,
-            f"See {folder}; again with: python benchmarks/jobs_soak.py --kills {kills} --seed {seed}",
-            sep="\n",
-        )
-        sys.exit(1)
+    seed = chance_seed() if seed is None else seed
+    with soaking(f"jobs_soak.py --kills {kills} --seed {seed}") as (folder, problems):
+        undisturbed, began = Soak(folder / "undisturbed", seed=seed), time.monotonic()
+        expected = undisturbed.round(kills=0, mean_seconds=mean_seconds)
+        problems += [*expected.problems, *undisturbed.end()]
+        seconds = time.monotonic() - began
+        print(f"Seed {seed}. Undisturbed: {len(expected.found)} things compared, {seconds:.0f} s a round.")
+        disturbed, number = Soak(folder / "disturbed", seed=seed), 0
+        while not problems and len(disturbed.kills) < kills:
+            number, began = number + 1, time.monotonic()
+            most = min(KILLS_A_ROUND, kills - len(disturbed.kills))
+            result = disturbed.round(kills=most, mean_seconds=mean_seconds, loses_messages=number == 2)
+            problems += differences(result, expected)
+            text = "; ".join(problems) or "all the same as undisturbed"
+            print(f"Round {number}: {text} ({time.monotonic() - began:.0f} s)", flush=True)
+        problems += disturbed.end()
+        counts = ", ".join(f"{disturbed.kills.count(target)} {target}" for target in TARGETS)
+        print(f"{len(disturbed.kills)} kills ({counts}) in {number} rounds.")
     print(f"{number} passed, 0 failed")
-    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

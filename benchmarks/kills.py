@@ -116,9 +116,9 @@ def _history(run: Run) -> tuple[tuple[str, ...], ...]:
 def torn_files(paths: Paths) -> list[str]:
     """Returns a sentence for each file that is not whole under its final name; none should ever be there."""
     problems = []
-    for path, check in _checks(paths):
+    for path, is_whole in _checks(paths):
         try:
-            check(path)
+            problems += [] if is_whole(path) else [f"{path.name} is not whole, or nobody checks it"]
         except (FerError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             problems.append(f"{path.name}: {error}")
     return problems
@@ -126,59 +126,41 @@ def torn_files(paths: Paths) -> list[str]:
 
 def _checks(paths: Paths) -> Iterator[tuple[Path, Callable[[Path], object]]]:
     for path in paths.history.glob("[!.]*.csv"):
-        yield path, _check_csv
+        yield path, _is_whole_csv
     for folder in sorted((paths.models / "runs").glob("[!.]*")):
         yield folder, lambda folder: (open_run(paths, folder.name).manifest, open_run(paths, folder.name).state)
         for path in sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".txt"):
-            yield path, _CHECKS.get(path.suffix, lambda _: _require(False, "is a file that nobody checks"))
-    copies = {model_copy(paths): _check_h5, labels_copy(paths): read_labels}
-    copies |= {paths.models / "current.json": lambda _: _check_pointer(paths)}
+            yield path, _CHECKS.get(path.suffix, lambda _: False)
+    copies = {model_copy(paths): _CHECKS[".h5"], labels_copy(paths): read_labels}
+    copies |= {paths.models / "current.json": lambda _: _points_to_its_copy(paths)}
     yield from ((path, check) for path, check in copies.items() if path.exists())
 
 
-def _check_csv(path: Path) -> None:
+def _is_whole_csv(path: Path) -> bool:
     text = path.read_text(encoding="utf-8")
-    widths = {line.count(",") for line in text.splitlines()}
-    _require(text.endswith("\n") and len(widths) == 1, "has a torn line")
+    return text.endswith("\n") and len({line.count(",") for line in text.splitlines()}) == 1
 
 
-def _check_lines(path: Path) -> None:
+def _has_whole_lines(path: Path) -> bool:
     """A kill may tear the end of a line that is being appended; none may begin in the middle."""
-    lines = [line for line in path.read_bytes().split(b"\n")[:-1] if line]
-    _require(all(line.startswith(b'{"kind"') for line in lines), "has a line that begins in the middle")
+    return all(line.startswith(b'{"kind"') for line in path.read_bytes().split(b"\n")[:-1] if line)
 
 
-def _check_npz(path: Path) -> None:
-    with zipfile.ZipFile(path) as file:
-        _require(not file.testzip(), "is damaged")
-
-
-def _check_h5(path: Path) -> None:
-    _require(read_h5_manifest(path) is not None, "has no manifest")
-    _weights_sha256(path)
-
-
-def _check_pointer(paths: Paths) -> None:
+def _points_to_its_copy(paths: Paths) -> bool:
     pointer = current(paths)
     run = open_run(paths, pointer.run)
-    is_whole = run.state.status == "SUCCEEDED" and file_sha256(run.model_h5) == pointer.sha256
-    _require(is_whole, f"points to run {run.id}, which is {run.state.status} or has another model")
-    _require(file_sha256(model_copy(paths)) == pointer.sha256, "the copy beside it is of another model")
-
-
-def _require(is_so: bool, otherwise: str) -> None:
-    if not is_so:
-        raise ValueError(otherwise)
+    copies = {file_sha256(run.model_h5), file_sha256(model_copy(paths))}
+    return run.state.status == "SUCCEEDED" and copies == {pointer.sha256}
 
 
 _CHECKS = {
-    ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
-    ".jsonl": _check_lines,
-    ".png": lambda path: _require(path.read_bytes().endswith(_PNG_END), "is cut off"),
-    ".npz": _check_npz,
-    ".h5": _check_h5,
+    ".json": lambda path: [json.loads(path.read_text(encoding="utf-8"))],
+    ".jsonl": _has_whole_lines,
+    ".png": lambda path: path.read_bytes().endswith(_PNG_END),
+    ".npz": lambda path: not zipfile.ZipFile(path).testzip(),
+    ".h5": lambda path: read_h5_manifest(path) and _weights_sha256(path),
     ".tflite": LiteRTModel,
-    ".bin": lambda path: _require(path.stat().st_size % 8 == 0, "has no whole number of hashes"),
+    ".bin": lambda path: path.stat().st_size % 8 == 0,  # hashes
 }
 
 

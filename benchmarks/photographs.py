@@ -35,8 +35,6 @@ WAYS = {
     "photographs, aligned": {"faces": "detect", "face_detector": "yunet"},
     "photographs, not aligned": {"faces": "detect", "face_detector": "yunet", "align_faces": False},
 }
-
-
 IMAGES = {"train": 4000, "test": 1500}
 EPOCHS = 20
 
@@ -51,21 +49,18 @@ class Bench:
     def written(self) -> tuple[int, int]:
         """Writes crops and photographs, those alone whose face is found; returns how many were written and found."""
         folders = [self._scratch / "crops", self._scratch / "photographs"]
-        if not (self._scratch / "written").exists():
-            dataset = load_dataset(TrainConfig(data=str(self._data), validation="none"), self._paths, side=SIDE)
-            scene = cv2.imread(str(self._data.parent / "faces" / "mountain.jpg"))
-            generator = np.random.default_rng(0)
-            for name, most in IMAGES.items():
-                for place, (face, label) in enumerate(_some(getattr(dataset, name), most)):
-                    photograph = _photograph(scene, face, generator)
-                    for folder, picture in zip(folders, (face, photograph), strict=True):
-                        path = folder / name / dataset.labels[label] / f"{place:05}.png"
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        cv2.imwrite(str(path), picture)
-            (self._scratch / "written").touch()
-        lost = self.loaded("photographs, aligned").contents.report.without_face
-        for name in lost:
-            (folders[0] / name).unlink(missing_ok=True)
+        dataset = load_dataset(TrainConfig(data=str(self._data), validation="none"), self._paths, side=SIDE)
+        scene = cv2.imread(str(self._data.parent / "faces" / "mountain.jpg"))
+        generator = np.random.default_rng(0)
+        for name, most in IMAGES.items():
+            for place, (face, label) in enumerate(_some(getattr(dataset, name), most)):
+                photograph = _photograph(scene, face, generator)
+                for folder, picture in zip(folders, (face, photograph), strict=True):
+                    path = folder / name / dataset.labels[label] / f"{place:05}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    cv2.imwrite(str(path), picture)
+        for name in self.loaded("photographs, aligned").contents.report.without_face:
+            (folders[0] / name).unlink()
         return sum(IMAGES.values()), sum(1 for _ in folders[0].rglob("*.png"))
 
     def loaded(self, way: str) -> Dataset:
@@ -84,16 +79,14 @@ class Bench:
 
     def trained(self, way: str, seed: int) -> float:
         """Returns the test accuracy of a training on these images."""
-        models = self._scratch / f"{way.replace(',', '').replace(' ', '-')}-{seed}-{EPOCHS}"
-        if not any(models.glob("runs/*/evaluation.json")):
-            given = [part for name, value in WAYS[way].items() for part in _flag(name.replace("_", "-"), value)]
-            command = ["train_emotion_model.py", "--data", self._scratch / way.partition(",")[0], "--recipe", "quick"]
-            command += ["--epochs", EPOCHS, "--seed", seed, "--no-promote", "--validation", "none"]
-            command += ["--models-dir", models, "--history-dir", models / "history", *given]
-            places = {"FER_CACHE_DIR": str(self._scratch / "cache"), "FER_YUNET": str(self._yunet)}
-            subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=os.environ | places, check=True)
-        evaluation = read_json(next(models.glob("runs/*/evaluation.json")), "evaluation")
-        return evaluation["accuracy"]
+        models = self._scratch / f"{way.replace(',', '').replace(' ', '-')}-{seed}"
+        given = [part for name, value in WAYS[way].items() for part in _flag(name.replace("_", "-"), value)]
+        command = ["train_emotion_model.py", "--data", self._scratch / way.partition(",")[0], "--recipe", "quick"]
+        command += ["--epochs", EPOCHS, "--seed", seed, "--no-promote", "--validation", "none"]
+        command += ["--models-dir", models, "--history-dir", models / "history", *given]
+        places = {"FER_CACHE_DIR": str(self._scratch / "cache"), "FER_YUNET": str(self._yunet)}
+        subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=os.environ | places, check=True)
+        return read_json(next(models.glob("runs/*/evaluation.json")), "evaluation")["accuracy"]
 
 
 def _flag(name: str, value: object) -> list[str]:
@@ -125,27 +118,23 @@ def _photograph(scene_bgr: np.ndarray, face: np.ndarray, generator: np.random.Ge
 
 
 def main(
-    data: Path = TEST_DATA / "fer2013.zip",
-    yunet: Path = TEST_DATA / YUNET,
-    scratch: Path | None = None,
-    seeds: tuple[int, ...] = (1, 2),
+    data: Path = TEST_DATA / "fer2013.zip", yunet: Path = TEST_DATA / YUNET, seeds: tuple[int, ...] = (1, 2)
 ) -> None:
     """Makes the pictures, trains, and prints a table.
 
     Args:
         data: FER-2013; beside it lies faces/mountain.jpg. yunet: its file.
-        scratch: where the pictures and runs go; what is there is used again.
         seeds: of the trainings, by the recipe `quick`; 0 of them: framing alone.
     """
     os.environ["FER_YUNET"] = str(yunet)
-    scratch = scratch or Path(tempfile.mkdtemp(prefix="photographs-"))
-    bench = Bench(data, yunet, scratch.absolute())
-    written, kept = bench.written()
-    title = f"{kept:,} of {written:,} faces found again; test accuracy"
-    table = Table("images", "as they are", *(f"seed {seed}" for seed in seeds), title=title)
-    for way in WAYS:
-        accuracies = [bench.as_they_are(way), *(bench.trained(way, seed) for seed in seeds)]
-        table.add_row(way, *(f"{accuracy:.1%}" for accuracy in accuracies))
+    with tempfile.TemporaryDirectory(prefix="photographs-") as scratch:
+        bench = Bench(data, yunet, Path(scratch))
+        written, kept = bench.written()
+        title = f"{kept:,} of {written:,} faces found again; test accuracy"
+        table = Table("images", "as they are", *(f"seed {seed}" for seed in seeds), title=title)
+        for way in WAYS:
+            accuracies = [bench.as_they_are(way), *(bench.trained(way, seed) for seed in seeds)]
+            table.add_row(way, *(f"{accuracy:.1%}" for accuracy in accuracies))
     Console(width=120).print(table)
 
 

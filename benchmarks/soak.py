@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tyro
-from harness import ROOT
+from harness import ROOT, chance_seed, soaking
 from kills import KilledAtCall, Outcome, leftovers, only_run, outcome, torn_files
 
 from fer_core.paths import Paths
@@ -48,8 +47,6 @@ DISTILLED = (
 )
 _KILLED_AGAIN = 0.3
 """The share of the kills that are followed by another one while the run is resumed."""
-
-
 _LONGEST_SECONDS = 300
 
 
@@ -79,22 +76,19 @@ class Ended(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The training that nobody interrupts."""
+    """The training that nobody interrupts; `seconds` from its beginning in Keras to its end."""
 
     outcome: Outcome
     calls: list[str]
     seconds: float
-    """From its beginning in Keras to its end."""
 
 
 class Verdict(NamedTuple):
     """What came of one kill; `problems` is empty if nothing was lost."""
 
-    kills: int
-    """How many of the moments came before the training had ended by itself."""
-    epoch: int
-    """The last one that was finished before the last kill."""
-    problems: tuple[str, ...]
+    kills: int  # how many of the moments came before the training had ended by itself
+    epoch: int  # the last one that was finished before the last kill
+    problems: list[str]
 
 
 class Soak:
@@ -111,18 +105,10 @@ class Soak:
         folder = self._scratch / name
         return Paths.from_environment(self._environment, models=folder / "models", history=folder / "history")
 
-    def train(
-        self,
-        name: str,
-        *arguments: str,
-        moment: Moment = NEVER,
-        signal_number: int = signal.SIGKILL,
-        log_calls: bool = False,
-        prefix: Sequence[str] = (),
-    ) -> Ended:
+    def train(self, name: str, *arguments: str, moment: Moment = NEVER, log_calls: bool = False) -> Ended:
         """Runs the script in its own process until it ends or the moment comes; SIGABRT ends one that hangs."""
         paths = self.paths(name)
-        command = [*prefix, sys.executable, ROOT / "train_emotion_model.py", *arguments]
+        command = [sys.executable, ROOT / "train_emotion_model.py", *arguments]
         command += [f"--models-dir={paths.models}", f"--history-dir={paths.history}"]
         environment = self._killer.environment(self._environment, None if log_calls else moment.call or "never")
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
@@ -133,7 +119,7 @@ class Soak:
             for line in process.stdout:
                 output += line
                 if moment.seconds is not None and len(timers) == 1 and line.startswith(moment.line):
-                    timers.append(threading.Timer(moment.seconds, process.send_signal, [signal_number]))
+                    timers.append(threading.Timer(moment.seconds, process.kill))
                     timers[1].start()
         for timer in timers:
             timer.cancel()
@@ -165,7 +151,7 @@ class Soak:
             epoch = run.state.epoch if run else 0
         ended = self.train(name, *self._next_step(name))
         problems += [str(ended)] if ended.status else self._differences(name, expected)
-        return Verdict(kills, epoch, tuple(problems))
+        return Verdict(kills, epoch, problems)
 
     def _next_step(self, name: str) -> Sequence[str]:
         """What a person would type: --resume RUN_ID, or the whole command again where no run has been made yet."""
@@ -209,32 +195,28 @@ def main(kills: int = 20, seed: int | None = None, distilled: bool = False) -> N
         seed: by chance where it is not given.
         distilled: all ingredients, and learning from another model.
     """
-    seed = random.SystemRandom().randrange(10_000) if seed is None else seed
-    scratch = Path(tempfile.mkdtemp(prefix="fer-soak-"))
-    training = Soak(scratch).distilled() if distilled else Soak(scratch)
-    reference = training.reference()
-    print(f"Seed {seed}. Uninterrupted: {len(reference.outcome.history)} epochs in {reference.seconds:.1f} s.")
-    print(f"{'kill':>4}  {'killed':<42}{'epoch':>5}  {'weights, checkpoint, history':<36}seconds", flush=True)
-    moments = random_moments(random.Random(seed), reference)
+    seed = chance_seed() if seed is None else seed
     number = failed = 0
-    while number < kills:
-        began, chosen = time.monotonic(), next(moments)
-        name = f"kill_{number + 1}"
-        verdict = training.kill_and_resume(name, chosen, reference.outcome)
-        number += bool(verdict.kills or verdict.problems)
-        failed += bool(verdict.problems)
-        text = "; ".join(verdict.problems) or ("identical" if verdict.kills else "ended before the kill: not counted")
-        when = ", again ".join(map(str, chosen))
-        print(f"{number:>4}  {when:<42}{verdict.epoch:>5}  {text:<36}{time.monotonic() - began:7.1f}", flush=True)
-        if not verdict.problems:
-            shutil.rmtree(scratch / name)
-    print(f"{kills - failed} passed, {failed} failed")
-    if failed:
-        again = f"--kills {kills} --seed {seed}{' --distilled' if distilled else ''}"
-        print(f"See {scratch}, and again with: python benchmarks/soak.py {again}")
-    else:
-        shutil.rmtree(scratch)
-    sys.exit(bool(failed))
+    with soaking(f"soak.py --kills {kills} --seed {seed}{' --distilled' if distilled else ''}") as (scratch, problems):
+        training = Soak(scratch).distilled() if distilled else Soak(scratch)
+        reference = training.reference()
+        print(f"Seed {seed}. Uninterrupted: {len(reference.outcome.history)} epochs in {reference.seconds:.1f} s.")
+        print(f"{'kill':>4}  {'killed':<42}{'epoch':>5}  {'weights, checkpoint, history':<36}seconds", flush=True)
+        moments = random_moments(random.Random(seed), reference)
+        while number < kills:
+            began, chosen = time.monotonic(), next(moments)
+            name = f"kill_{number + 1}"
+            verdict = training.kill_and_resume(name, chosen, reference.outcome)
+            number += bool(verdict.kills or verdict.problems)
+            failed += bool(verdict.problems)
+            problems += verdict.problems
+            text = "; ".join(verdict.problems)
+            text = text or ("identical" if verdict.kills else "ended before the kill: not counted")
+            when = ", again ".join(map(str, chosen))
+            print(f"{number:>4}  {when:<42}{verdict.epoch:>5}  {text:<36}{time.monotonic() - began:7.1f}", flush=True)
+            if not verdict.problems:
+                shutil.rmtree(scratch / name)
+        print(f"{kills - failed} passed, {failed} failed")
 
 
 if __name__ == "__main__":

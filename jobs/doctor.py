@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
-import psutil
 from rich.text import Text
 
 from fer_core.config import TrainConfig
@@ -145,7 +144,7 @@ def _up(context: Context) -> Iterator[Finding]:
     if record is None:
         return
     if record.host == os.uname().nodename:
-        if psutil.pid_exists(record.pid):
+        if is_taken(context.paths.state / ".up.lock"):  # a process number may be another one's by now
             yield Finding("ok", "up", f"runs as process {record.pid}")
         else:
             text = f"`up` was process {record.pid}; it was killed."

@@ -61,7 +61,8 @@ def remove_garbage(paths: Paths, found: Iterable[Garbage]) -> int:
         if garbage.path.is_dir() and not garbage.path.is_symlink():
             shutil.rmtree(garbage.path, ignore_errors=True)
         else:
-            garbage.path.unlink(missing_ok=True)
+            with suppress(OSError):  # what somebody else owns stays
+                garbage.path.unlink()
         freed += 0 if garbage.path.exists() else garbage.size
     return freed
 

@@ -65,9 +65,13 @@ def watched(command: Sequence[str], log: Path, stop_reason: Callable[[], StopRea
     Args:
         stop_reason: called some times a second: whether somebody wants its end.
 
-    Raises DiskFullError where there is not even room for its log, ConfigError for a limit of memory that is none.
+    Raises DiskFullError where there is not even room for its log.
     """
-    limit, polls, family, reason = memory_limit(), 0, [], None
+    try:
+        limit = memory_limit()
+    except ConfigError as error:
+        return Ended("refused", f"{error}\n{error.hint}")
+    polls, family, reason = 0, [], None
     with _running(command, log) as process:
         while reason is None and not _has_ended(process):
             if polls % _POLLS_OF_FAMILY == 0:

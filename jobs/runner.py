@@ -6,10 +6,10 @@ A process is started until it ends well, is refused, or crashes three times in v
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -153,7 +153,7 @@ class Runner:
         """Returns what a process that ended badly means; None if it is to be started again."""
         if ended.kind in ("not_finite", "too_large"):
             return RunnerOutcome("failed", ended.message)
-        if self._is_full(ended):
+        if self._is_full(ended, has_begun=has_begun):
             return RunnerOutcome("full", f"No room in {self.log.parent}: it goes on when there is some.")
         has_begun = has_begun or self._note_progress()
         may_be_begun_elsewhere = not has_begun and (ended.kind == "crashed" or self.leaves_refusals)
@@ -165,10 +165,15 @@ class Runner:
             self.held.note(crashes=self.held.notes.crashes + 1)
         return RunnerOutcome("failed", ended.message) if self.held.notes.crashes >= MOST_CRASHES else None
 
-    def _is_full(self, ended: Ended) -> bool:
+    def _is_full(self, ended: Ended, *, has_begun: bool) -> bool:
         """A training that finds no room ends like one that is refused, but says that it was interrupted, if it can."""
-        is_interrupted = self._state().status in ("RUNNING", "INTERRUPTED")
-        return shutil.disk_usage(self.log.parent).free < _FULL_BELOW or (ended.kind == "refused" and is_interrupted)
+        is_interrupted = has_begun and self._state().status in ("RUNNING", "INTERRUPTED")
+        try:
+            with tempfile.TemporaryFile(dir=self.log.parent) as probe:  # a quota counts like a disk
+                probe.write(bytes(_FULL_BELOW))
+        except OSError:
+            return True
+        return ended.kind == "refused" and is_interrupted
 
     def _stopped(self, reason: StopReason) -> RunnerOutcome:
         is_worker_s = reason == "terminated" and not self.worker.was_terminated()

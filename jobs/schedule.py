@@ -236,12 +236,13 @@ def notify(job: Job, end: End, *, environ: Mapping[str, str] = os.environ) -> bo
         return False
     about = {"id": job.id} | job.order.model_dump(mode="json") | end.model_dump(mode="json")
     named = {"FER_EVENT": event, "FER_JOB": job.id, "FER_MESSAGE": end.message or f"{job.task}: {event}"}
-    options = {"capture_output": True, "text": True, "timeout": _NOTIFY_SECONDS, "check": True}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
         command = load_timetable(environ).notify.command
         if command:
-            subprocess.run(command, input=json.dumps(about), env={**environ, **named}, **options)
+            options = {"input": json.dumps(about).encode(), "timeout": _NOTIFY_SECONDS, "check": True}
+            subprocess.run(command, env={**environ, **named}, **options, **quiet)
         return bool(command)
-    except (FerError, OSError, subprocess.SubprocessError) as error:
+    except (FerError, OSError, ValueError, subprocess.SubprocessError) as error:
         _logger.warning("Nobody is told of job %s: %s", job.id, error)
         return False

@@ -18,7 +18,7 @@ from fer_core.cli.command_line import peek
 from fer_core.config import TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, validate
-from fer_core.job.broker import BrokerAwayError
+from fer_core.job.broker import BrokerAwayError, models_id
 from fer_core.job.job import Job, find_job
 from fer_core.job.lifecycle import cancel_job, create_job, end_cancelled, resume_job
 from fer_core.locks import is_taken
@@ -109,7 +109,8 @@ def _send(context: Context, job: Job) -> str:
         starts = "`python -m jobs up` starts broker and workers, which take it"
         hint = f"{starts}; `python -m jobs cancel {job.id}` ends it."
         raise JobError(f"{error} {job.id} is written down, and waits.", hint=hint) from error
-    count = sum(job.queue in about["queues"] for about in workers.values())
+    ours = models_id(context.paths)
+    count = sum(about["models_id"] == ours and job.queue in about["queues"] for about in workers.values())
     if count == 0:
         return "No worker takes jobs from there now: `python -m jobs up` starts one."
     return f"{count} {'worker takes' if count == 1 else 'workers take'} jobs from there."

@@ -171,6 +171,8 @@ def train_config(arguments: TrainArguments) -> TrainConfig:
     changed = dict(arguments.settings)
     if not isinstance(changed.get("network_options", {}), dict):
         raise ConfigError(f"network_options is {changed['network_options']!r}, not options by name.")
+    if not isinstance(changed.get("network", ""), str):
+        raise ConfigError(f"network is {changed['network']!r}, not the name of one.")
     base = fitted_to(starting_config(arguments.recipe, changed.get("network")), changed.get("epochs"))
     if changed.get("network", base.network) != base.network:
         base = base.model_copy(update={"network": changed["network"], "network_options": {}})

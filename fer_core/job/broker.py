@@ -54,7 +54,7 @@ _REFUSALS = (
     (r"MASTERDOWN", "is a replica without its primary", _PRIMARY),
     (r"MISCONF", "takes no writes, since it cannot save its data (MISCONF)", "Is its disk full? Its log says more."),
     (r"NOREPLICAS|good replicas", "takes no writes without replicas (min-replicas-to-write)", "Are they running?"),
-    (r"OOM|used memory", "takes no writes: its memory (maxmemory) is full", "Give it more: CONFIG SET maxmemory."),
+    (r"\bOOM\b|used memory", "takes no writes: its memory (maxmemory) is full", "Give it more: CONFIG SET maxmemory."),
     (r"LOADING|loading the dataset", "still reads its data", "Try again in a moment."),
     (r"NOPERM|no permissions", "does not let this user write", "docs/scaling.md has the rights that one needs."),
 )
@@ -123,7 +123,8 @@ class Broker:
         """
         with self.connected() as connection:
             answers = self.app.control.broadcast(WORKER_COMMAND, reply=True, timeout=seconds, connection=connection)
-        return {name: about for answer in answers or () for name, about in answer.items() if isinstance(about, dict)}
+        # One that starts, or is of another program, answers with an error.
+        return {name: about for answer in answers or () for name, about in answer.items() if "queues" in about}
 
     def waiting(self) -> dict[str, int]:
         """Returns how many messages wait in each queue. Raises BrokerAwayError."""
@@ -266,6 +267,8 @@ def check_broker(url: str, *, seconds: float = ANSWER_SECONDS) -> None:
         if isinstance(error, exceptions.TimeoutError) and "connecting" not in str(error):
             raise BrokerAwayError(f"The broker {hidden_password(url)} {silence}.", hint=_STARTS) from None
         raise broker_away(url, error) from None
+    except (TypeError, ValueError) as error:  # of an option that the client does not know, or not so
+        raise BrokerAwayError(f"The broker {hidden_password(url)} cannot be asked ({error}).", hint=_LOOK) from None
 
 
 def broker_away(url: str, error: Exception) -> BrokerAwayError:

@@ -29,7 +29,7 @@ from fer_core.job.arguments import validate
 from fer_core.locks import Notes, is_taken, read_notes
 from fer_core.paths import Paths
 from fer_core.store.files import in_folder, read_json, utc_now, utc_text, write_json
-from fer_core.store.manifest import checked
+from fer_core.store.manifest import Timestamp, checked
 from fer_core.store.run import Run, Status
 from fer_core.study.study import Study, find_study
 from fer_core.tuning.state import Search, load_state
@@ -57,7 +57,7 @@ class Order(BaseModel):
     task: TaskName
     arguments: dict[str, Any] = {}
     queue: str
-    created_utc: str
+    created_utc: Timestamp
     schedule: str | None = None  # the entry of the schedule that it comes from
     message_id: str  # Celery's id of it: that of an AsyncResult
     options: dict[str, Any] = {}
@@ -71,7 +71,7 @@ class End(BaseModel):
 
     status: Status
     message: str = ""
-    finished_utc: str | None = None
+    finished_utc: Timestamp | None = None
     result: dict[str, Any] | None = None
 
 

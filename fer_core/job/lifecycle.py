@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fer_core.config import Settings
-from fer_core.errors import JobError
+from fer_core.errors import ArtifactError, ConfigError, JobError
 from fer_core.job.arguments import TrainArguments, TuneArguments, queue_of, recipe_of, train_config, validate
 from fer_core.job.job import ENDED, FOLDERS, Job, Order, checked_id, find_job, mark_of, open_job
 from fer_core.locks import taken
@@ -74,15 +74,24 @@ def create_job(
         options=dict(options or {}),
     )
     job = Job(job_id, paths, paths.models / FOLDERS[task] / job_id, order)
-    if not job.job_json.is_file():
+    is_new = not job.job_json.is_file()
+    if is_new:
         _mark(job)  # first: who is killed in between leaves a mark, which is removed
         with full_disk_named(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # another process has made it meanwhile
             create_atomically(job.job_json, order.model_dump_json(indent=2) + "\n")
     job = open_job(paths, job_id)
-    if job.end is None:
-        prepare(job)
+    try:
+        if job.end is None:
+            prepare(job)
+    except (ArtifactError, ConfigError):
+        if is_new and schedule is None:  # who asks for it hears why; of what the schedule begins, a worker tells
+            job.job_json.unlink(missing_ok=True)
+            job.forget_marker()
+            with contextlib.suppress(OSError):
+                job.folder.rmdir()
+        raise
     return job
 
 
@@ -136,8 +145,9 @@ def _with_whole_paths(value: Any, name: str = "") -> Any:
         return {key: _with_whole_paths(one, key) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_with_whole_paths(one, name) for one in value]
-    if name in _PATHS and isinstance(value, str) and value not in _NOT_PATHS and expanded(value).exists():
-        return str(expanded(value).resolve())
+    if name in _PATHS and isinstance(value, str) and value not in _NOT_PATHS:
+        is_here = os.path.exists(expanded(value))  # noqa: PTH110 (the method of Path raises for what is too long)
+        return str(expanded(value).resolve()) if is_here else value
     return value
 
 
@@ -154,10 +164,8 @@ def cancel_job(job: Job, message: str = "Cancelled.") -> None:
         hint = "" if end.status == "SUCCEEDED" else f"`python -m jobs resume {job.id}` would go on with it."
         raise JobError(f"Job {job.id} has ended: it is {end.status}.", hint=hint)
     job.cancel_file.touch()
-    search = job.search
-    if search is not None:
-        with contextlib.suppress(JobError):  # it has ended meanwhile
-            cancel_search(search, message)
+    if job.search is not None:
+        cancel_search(job.search, message)
     end_cancelled(job, message)
 
 

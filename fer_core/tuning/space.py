@@ -4,7 +4,6 @@ Values go by whole names ("learning_rate", "network_options.l2") and are as JSON
 """
 
 import contextlib
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from fer_core.errors import ConfigError, did_you_mean
 from fer_core.store.files import plain
 
 OPTION = "network_options."
+_LARGEST = 1e300  # of a range's ends: JSON knows whole numbers that are no float
 NOTE = "tuner/"
 """Among the values of a trial, what begins so is Hyperband's own and no setting."""
 
@@ -137,7 +137,7 @@ def _within(parameter: Parameter, values: tuple[Any, ...], config: TrainConfig) 
             )
         return parameter.model_copy(update={"choices": left})
     number = int if parameter.kind == "int" else float
-    are_numbers = len(values) == 2 and all(isinstance(one, int | float) and math.isfinite(one) for one in values)
+    are_numbers = len(values) == 2 and all(isinstance(one, int | float) and abs(one) < _LARGEST for one in values)
     are_numbers = are_numbers and all(one == number(one) for one in values)
     if not are_numbers or not values[0] < values[1] or (parameter.log and values[0] <= 0):
         above = ", both above 0" if parameter.log else ""

@@ -26,7 +26,7 @@ Stage = Literal["trials", "waiting", "confirmations", "done", "ended"]
 CONFIRMATION_SEEDS = 3
 FACTOR = 3
 """Of successive halving: one trial of so many continues, for so many times the epochs."""
-MOST_SLOTS = 1024
+_MOST_SLOTS = 1024
 _BESIDE_SECONDS = 20.0
 """Of a training beside its epochs (start, images, Keras, scoring, export), until the first one has ended."""
 _JOB = re.compile(r"(?P<search>.+)\.s(?P<slot>\d{1,6})\.(?P<n>\d{1,9})")
@@ -161,7 +161,7 @@ def slot_lock(search: "Search", slot: int) -> "Path":
 
 def slot_count(search: "Search") -> int:
     """Returns how many slots a search has at most."""
-    return min(search.spec.parallelism or MOST_SLOTS, search.spec.max_trials + MOST_SLOTS)
+    return search.spec.parallelism or _MOST_SLOTS
 
 
 def running_slots(state: SearchState) -> set[int]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from fer_core.errors import ArtifactError, NoSuchArtifactError, did_you_mean
-from fer_core.paths import Paths, expanded
+from fer_core.paths import Paths
 from fer_core.resources import file_lock
 from fer_core.store.files import (
     Clock,
@@ -205,9 +205,6 @@ def summary(search: Search) -> Summary:
 
 
 def _plan(paths: Paths, spec: SearchSpec, created_utc: str) -> Plan:
-    path = expanded(spec.data or "")
-    if spec.data not in (None, "sample", "kaggle") and path.exists():  # trials start in other working folders
-        spec = spec.model_copy(update={"data": str(path.resolve())})
     earlier: list[dict[str, Any]] = []
     if spec.warm_start is not None:
         state, _ = _read(open_search(paths, spec.warm_start))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from fer_core.config import TrainConfig
-from fer_core.errors import ArtifactError, ConfigError, Interrupted, JobError
+from fer_core.errors import ConfigError, Interrupted
 from fer_core.recipes import fitted_to
 from fer_core.store.files import Clock, replacing, utc_now, utc_text
 from fer_core.store.runs import create_run, new_run_id
@@ -83,14 +83,9 @@ def ask(search: Search, job_id: str, *, metadata: Fingerprints, clock: Clock = u
 def tell(search: Search, number: int, outcome: Outcome, *, clock: Clock = utc_now) -> SearchState:
     """Returns the state of the search, which now has the outcome of entry `number`; the first one stays.
 
-    A score that is no number counts as a failure; enough failures in a row end the search.
-
-    Raises:
-        ArtifactError: there is no such entry. DiskFullError.
+    A score that is no number counts as a failure; enough failures in a row end the search. Raises DiskFullError.
     """
     with changing(search) as state:
-        if not 0 <= number < len(state.entries):
-            raise ArtifactError(f"Search {search.id} has no trial {number}; it has {len(state.entries)}.")
         if state.entries[number].status == "RUNNING":
             _record(state, number, outcome, clock)
         return state
@@ -152,20 +147,15 @@ def note_refusal(search: Search, worker: str, message: str) -> None:
 
 
 def cancel_search(search: Search, message: str = "Cancelled.") -> None:
-    """Ends a running search. Raises JobError if it has ended."""
+    """Ends a search, if it still runs."""
     with changing(search) as state:
-        if state.status != "RUNNING":
-            raise JobError(f"Search {search.id} has ended already ({state.status}).")
-        state.status, state.message = "CANCELLED", message
+        if state.status == "RUNNING":
+            state.status, state.message = "CANCELLED", message
 
 
 def reopen_search(search: Search) -> None:
-    """Lets a search that was cancelled or has failed continue. Raises JobError if it has succeeded."""
+    """Lets a search that was cancelled or has failed continue."""
     with changing(search) as state:
-        if state.status == "SUCCEEDED":
-            raise JobError(
-                f"Search {search.id} is finished.", hint=f"`python -m jobs best {search.id}` shows what it found."
-            )
         state.status, state.message, state.failed_in_a_row = "RUNNING", "", 0
         state.refused_by, state.waits_after = {}, None
 

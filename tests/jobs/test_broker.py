@@ -203,6 +203,9 @@ SICK = {
     "asks for a password": lambda server: url_of(server("--requirepass", "right")),
     "has no password, but one is given": lambda server: url_of(server(), ":given@"),
     "cannot be reached": lambda server: url_of(Path("/nowhere/r.sock")),
+    r"cannot be reached .*ROOM": lambda server: url_of(Path("/nowhere/ROOM/r.sock")),  # not OOM
+    "Invalid value for 'db'": lambda server: url_of(server()).replace("=0", "=zero"),
+    "unexpected keyword": lambda server: f"redis://{PLACE}?ssl_cert_reqs=required",
 }
 
 

@@ -19,6 +19,7 @@ from fer_core.store.run import State
 from fer_core.store.runs import open_run
 from fer_core.tuning.stage import slot_lock
 from fer_core.tuning.state import load_state
+from jobs import sending
 from jobs.console import Context
 from jobs.doctor import find_all
 from tests.conftest import PROJECT, paths_in
@@ -124,7 +125,7 @@ def test_a_broken_worker_leaves_what_it_cannot_begin_to_the_others_and_is_named(
 
 
 def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
-    ours, worker, submit, broker, job_paths, tmp_path, redis_url
+    ours, worker, submit, broker, job_paths, tmp_path, redis_url, capsys
 ):
     other = paths_in(tmp_path / "elsewhere")
     with stopped(ours, broker):
@@ -136,6 +137,8 @@ def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
         assert [finding.level for finding in bad] == ["bad"]
         assert str(other.models.resolve()) in bad[0].text and str(job_paths.models.resolve()) in bad[0].text
         assert not (other.models / "tasks").exists()
+        sending.submit(context, "gc")
+        assert "No worker takes jobs from there now" in capsys.readouterr().out
         assert f"It serves {other.models.resolve()} ({models_id(other)})." in strange.log
     wait_until(lambda: job.end, 120)  # whoever of the two hears of it first
     assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)

@@ -10,7 +10,7 @@ from fer_core.store.files import file_sha256, temporary_beside, utc_now, write_j
 from fer_core.store.promotion import promote, rollback
 from fer_core.store.run import Run
 from fer_core.tuning.state import load_state
-from jobs.garbage import find_garbage, remove_garbage
+from jobs.garbage import Garbage, find_garbage, remove_garbage
 from tests.jobs.parts import end_job, make_finished_run, make_job, make_run, make_search
 
 MONTHS_AGO = (utc_now() - timedelta(days=90)).timestamp()
@@ -79,6 +79,16 @@ def test_models_in_use_now_or_before_stay_also_if_they_came_into_use_after_the_l
     rollback(paths)
     (name,) = {name.split("/")[2] for name in found(paths)[WEIGHTS]}
     assert name == trials[2].id  # it was in use, and was taken out of it
+
+
+def test_what_cannot_be_removed_stays_and_the_rest_goes(paths):
+    ours, others = paths.models / "ours", paths.models / "others"
+    paths.models.mkdir(parents=True)
+    for path in (ours, others):
+        path.write_text("12345")
+    listed = [Garbage("x", others / "in no folder", 5), Garbage("x", ours, 5)]
+    remove_garbage(paths, listed)
+    assert (ours.exists(), others.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("setting", ["init_from", "teacher", "members"])

@@ -38,13 +38,17 @@ def test_what_is_asked_for_is_a_run_a_search_or_a_task_from_that_moment(paths):
         ("dance", {}, "There is no task 'dance'"),
         ("train", {"epoch": 3}, "there is no setting 'epoch'"),
         ("train", {"settings": {"network_options": 5}}, "not options by name"),
+        ("train", {"network": 5}, "network is 5, not the name of one"),
         ("train", {"queue": "gpux"}, "There is no queue 'gpux'"),
         ("train", {"run": "20260131-120000-none-3f9a"}, "There is no run"),
+        ("train", {"teacher": ["none"]}, "none"),
+        ("tune", {"warm_start": "none"}, "There is no search"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_sent(paths, task, arguments, sentence):
     with pytest.raises((ConfigError, JobError, ArtifactError), match=sentence):
         create_job(paths, task, arguments, environ={})
+    assert (job_ids(paths), open_ids(paths)) == ([], {})
 
 
 def test_of_several_who_make_one_job_one_does_and_what_a_killed_one_leaves_the_next_one_completes(paths):
@@ -71,6 +75,10 @@ def test_a_relative_path_is_found_from_any_folder(paths, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = make_job(paths, data="faces")
     assert job.order.arguments["data"] == str(tmp_path / "faces") == job.run.manifest.config.data
+    search = make_job(paths, "tune", data="faces").search
+    assert search.spec.data == search.plan.base.data == str(tmp_path / "faces")
+    no_file_s = "x" * 300  # longer than a name may be
+    assert make_job(paths, "evaluate", run=no_file_s).order.arguments["run"] == no_file_s
 
 
 def test_what_waits_is_cancelled_at_once_and_resumed_under_a_new_message_and_what_runs_is_asked(paths):
@@ -145,9 +153,11 @@ def test_an_order_that_is_torn_is_named_and_a_job_without_a_broker_waits(paths, 
     with pytest.raises(BrokerAwayError, match="cannot be reached"):
         Broker(paths, {"FER_BROKER_URL": f"redis+socket://{tmp_path}/none.sock"}).send(job)
     assert not job.has_message
-    (job.folder / "job.json").write_text("{")
-    with pytest.raises(JobError, match="is not whole"):
-        open_job(paths, job.id)
+    whole = job.job_json.read_text()
+    for torn in ("{", whole.replace('"created_utc": "2026', '"created_utc": "some day in 2026')):
+        job.job_json.write_text(torn)
+        with pytest.raises(JobError, match="is not whole"):
+            open_job(paths, job.id)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 
 import pytest
 from redis import Redis
@@ -10,6 +11,7 @@ from fer_core.job.job import open_job
 from fer_core.job.lifecycle import create_job
 from jobs.celery import app
 from jobs.transport import check_message
+from tests.jobs.conftest import wait_until
 
 
 def encoded(value) -> str:
@@ -98,6 +100,27 @@ def test_a_message_that_is_sent_again_is_the_same(redis_server, redis_url, broke
     assert name.endswith(b"3") and first["headers"]["mine"] == "1"
     assert json.loads(base64.b64decode(first["body"]))[2]["callbacks"][0]["task"] == "gc"
     assert (again["headers"], again["body"]) == (first["headers"], first["body"])
+
+
+def test_who_answers_with_an_error_counts_as_no_worker(broker):
+    asked, found = [], {}
+
+    def answer(body, message):
+        node.handle_message(body, message)
+        asked.append(body)
+
+    def listen():
+        while not asked:
+            own.drain_events(timeout=10)
+
+    with broker.connected() as own:
+        node = broker.app.control.mailbox.Node("other@here", handlers={}, channel=own.channel())
+        node.listen(callback=answer)
+        thread = threading.Thread(target=listen)
+        thread.start()
+        wait_until(lambda: found.update(broker.workers(seconds=0.5)) or asked)
+        thread.join()
+    assert found == {}
 
 
 def test_an_acknowledgement_that_comes_after_the_connection_is_closed_is_an_error_that_celery_expects(redis_url):

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import ConfigError
+from fer_core.locks import taken
 from fer_core.resources import memory_bytes
 from jobs.process import Ended, memory_limit, used_bytes, watched
+from jobs.runner import Runner, RunnerOutcome, Worker
 from tests.jobs.conftest import wait_until
+from tests.jobs.parts import make_run
 
 TAKES = "import time; taken = b'x' * (400 * 2**20); time.sleep(30)"
 BY_A_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {TAKES!r}])"
@@ -60,6 +63,22 @@ def test_the_limit_is_a_share_of_what_there_is_or_an_amount():
     for text in ("much", "0%", "101%", "-1G", "12", "nan%"):
         with pytest.raises(ConfigError, match="no amount of memory"):
             memory_limit({"FER_JOB_MEMORY": text})
+
+
+def test_where_the_limit_is_no_amount_nothing_is_begun_and_why_is_said(ended, monkeypatch):
+    monkeypatch.setenv("FER_JOB_MEMORY", "much")
+    kind, message = ended("")
+    assert (kind, message.splitlines()[0]) == ("refused", "$FER_JOB_MEMORY is 'much', no amount of memory.")
+
+
+def test_a_training_that_is_refused_when_it_is_to_go_on_has_failed_and_waits_for_no_room(paths, tmp_path):
+    run = make_run(paths, status="INTERRUPTED")
+    command = [sys.executable, "-c", "print('Error: The images are gone.'); raise SystemExit(2)"]
+    worker = Worker("w0", lambda: False)
+    with taken(tmp_path / ".job.lock") as held:
+        others = (tmp_path / ".cancel", held, worker, lambda: False)
+        outcome = Runner(command, tmp_path / "log.txt", lambda: run, *others).outcome("message")
+    assert outcome == RunnerOutcome("failed", "The images are gone.")
 
 
 def test_what_a_process_has_for_itself_is_counted():

@@ -207,7 +207,8 @@ def test_the_command_gets_the_job_and_what_happened_and_one_that_fails_harms_nob
     job, file = make_job(paths, "tune"), tmp_path / "schedule.toml"
     said = "os.environ['FER_EVENT'] + os.environ['FER_JOB'] + sys.stdin.read()"
     code = f"import os, sys; open(sys.argv[1], 'w').write({said})"
-    for command in ([sys.executable, "-c", code, str(tmp_path / "told")], ["/no/such/program"]):
+    no_text = ["printf", "\\377"]
+    for command in ([sys.executable, "-c", code, str(tmp_path / "told")], no_text, ["/no/such/program"]):
         file.write_text(f"[notify]\ncommand = {json.dumps(command)}\n")
         end = End(status="SUCCEEDED", result={"winner": "x"})
         assert notify(job, end, environ={"FER_SCHEDULE": str(file)}) == (len(command) > 1)

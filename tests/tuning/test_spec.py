@@ -121,6 +121,7 @@ def test_a_setting_varies_in_the_range_that_is_given():
         ({"learning_rate": (0.1,)}, "learning_rate cannot vary over"),
         ({"learning_rate": ("a", "b")}, "learning_rate cannot vary over"),
         ({"learning_rate": (0.1, float("inf"))}, "learning_rate cannot vary over"),
+        ({"learning_rate": (0.1, 10**400)}, "learning_rate cannot vary over"),
         ({"rotation": (-90, 900)}, "rotation"),
         ({"class_weights": ("balanced",)}, "class_weights cannot vary over balanced"),
         ({"class_weights": ("balanced", "heavy")}, "class_weights cannot vary over"),

@@ -48,13 +48,6 @@ def test_a_search_of_one_id_is_made_once(paths):
     assert list_searches(paths) == [first]
 
 
-def test_data_is_named_so_that_it_is_found_from_anywhere(paths, tmp_path, monkeypatch):
-    (tmp_path / "faces").mkdir()
-    monkeypatch.chdir(tmp_path)
-    search = create_search(paths, SearchSpec(recipe="smoke", data="faces"))
-    assert search.spec.data == search.plan.base.data == str(tmp_path / "faces")
-
-
 def test_an_earlier_search_gives_its_best_to_try_first(make_search, paths):
     earlier = make_search(space=("learning_rate",))
     for place, rate in enumerate((1e-4, 2e-3, 5e-3)):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fer_core.errors import ArtifactError, ConfigError, JobError
+from fer_core.errors import ConfigError
 from fer_core.recipes import recipe_config
 from fer_core.store.runs import open_run
 from fer_core.training.history import HISTORY_HEADER
@@ -193,8 +193,6 @@ def test_the_first_outcome_of_a_trial_stays(make_search):
     trial_failed(search, "search-0.s0.0", "It crashed afterwards.")
     state = tell(search, 0, Outcome("FAILED", message="later"))
     assert (state.entries[0].status, state.entries[0].score, state.entries[0].epochs) == ("COMPLETED", 0.5, 3)
-    with pytest.raises(ArtifactError, match="has no trial 7; it has 1"):
-        end(search, 7)
 
 
 def test_a_score_that_is_no_number_is_a_failure(make_search):
@@ -228,20 +226,14 @@ def test_a_search_that_no_worker_can_begin_fails_with_the_reason_and_continues_w
     reopen_search(search)
     assert load_state(search).refused_by == {}
     assert begin(search).entry.number == 0
-    with changing(search) as state:
-        state.status = "SUCCEEDED"
-    with pytest.raises(JobError, match="Search search-0 is finished") as caught:
-        reopen_search(search)
-    assert "python -m jobs best search-0" in caught.value.hint
 
 
 def test_a_cancelled_search_gives_nothing_more_until_it_continues_where_it_was(make_search):
     search = make_search()
     begun = begin(search)
-    cancel_search(search)
-    with pytest.raises(JobError, match=r"has ended already \(CANCELLED\)"):
-        cancel_search(search)
-    assert begin(search) == begin(search, 1) == "Cancelled."
+    cancel_search(search, "For a while.")
+    cancel_search(search, "Once more.")
+    assert begin(search) == begin(search, 1) == "For a while."
     reopen_search(search)
     assert begin(search) == begun
     cancel_search(search)
