@@ -13,7 +13,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -167,10 +167,9 @@ class PredictionLog(Sink):
     def _append(self, text: str) -> None:
         if self._file.closed:
             return
-        whole = data = text.encode()
+        whole = text.encode()
         try:
-            while data:
-                data = data[self._file.write(data) :]
+            _write_all(self._file, whole)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.truncate(self._whole_bytes)
@@ -210,7 +209,8 @@ class Record(Sink):
             [("frame", "<i8"), ("person", "<i4"), ("label", "<i2"), ("unsure", "?")]
             + [(str(number), "<f4") for number in range(len(labels))]
         )
-        self._frames, self._faces = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - until `close`
+        # Without a buffer, which a full disk would let nobody read from or close. They are open until `close`.
+        self._frames, self._faces = (tempfile.TemporaryFile(buffering=0) for _ in range(2))  # noqa: SIM115
 
     def write(self, shown: Shown) -> None:
         """Keeps one frame; frames come in their order. Where there is no room any more, what is there is kept."""
@@ -222,8 +222,8 @@ class Record(Sink):
             for one in shown.predictions:
                 shares = (one.probabilities[name] for name in self.labels)
                 face = (self.count, one.person or NOBODY, self.labels.index(one.label), one.unsure, *shares)
-                self._faces.write(np.array([face], self._face).tobytes())
-            self._frames.write(np.array([row], _FRAME).tobytes())
+                _write_all(self._faces, np.array([face], self._face).tobytes())
+            _write_all(self._frames, np.array([row], _FRAME).tobytes())
         except OSError as error:
             self.problem = f"The summary is of the first {self.count:,} frames: {error.strerror}."
             return
@@ -255,7 +255,12 @@ class Record(Sink):
         self._faces.close()
 
 
-def _rows(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
+def _write_all(file: io.RawIOBase, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
+
+
+def _rows(file: io.RawIOBase, dtype: np.dtype) -> np.ndarray:
     file.seek(0)
     data = file.read()
     return np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)

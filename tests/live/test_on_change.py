@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -101,6 +102,28 @@ def test_who_cannot_be_reached_is_reported_once_without_its_password_and_what_is
     for command in ("no-such-program --flag", "", "echo 'a"):
         with pytest.raises(SourceError, match="--on-change"):
             OnChange(command, is_live=False, report=problems.append)
+
+
+def test_what_answers_in_another_way_than_the_web_does_is_reported_and_nothing_waits_for_it():
+    problems = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            for _ in EXPECTED:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        port = server.getsockname()[1]
+        targets = [f"http://127.0.0.1:{port}", "http://127.0.0.1:port", f"http://127.0.0.1:{port}/ü"]
+        for target in targets:
+            sink = OnChange(target, is_live=False, report=problems.append)
+            for frame in FRAMES:
+                sink.write(frame)
+            sink.close()
+    assert [problem.split(": ")[0] for problem in problems] == [f"--on-change {target}" for target in targets]
 
 
 def test_stream_yields_the_frames_of_a_video_with_numbered_people_and_those_of_pictures_alone(test_data, paths):
