@@ -190,8 +190,10 @@ def test_what_writes_a_file_goes_on_without_a_screen_and_says_so_in_one_line(det
     answer = detector("--source", picture, "--log", log, "--output", tmp_path / "drawn.png")
     assert (answer.code, answer.err, answer.out.count(line)) == (0, "", 1)
     assert log.is_file() and (tmp_path / "drawn.png").is_file()
-    said = detector("--source", picture)
-    assert (said.code, said.out.count(line)) == (0, 1), "its line is the result"
+    (tmp_path / "unnamed").write_bytes(picture.read_bytes())
+    for one in (picture, tmp_path / "unnamed"):
+        said = detector("--source", one)
+        assert (said.code, said.out.count(line)) == (0, 1), "its line is the result"
     lines = detector("--source", picture, "--json", DISPLAY=":4242")
     assert (lines.code, lines.out.count("\n"), lines.err.count("Going on without a window.\n")) == (0, 1, 1)
 

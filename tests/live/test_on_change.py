@@ -12,7 +12,7 @@ import pytest
 
 from fer_core import EmotionPredictor, faces
 from fer_core.cli.benchmarking import measure
-from fer_core.errors import SourceError
+from fer_core.errors import ConfigError, SourceError
 from fer_core.faces import Box
 from fer_core.live.frame import Shown
 from fer_core.live.on_change import OnChange
@@ -142,6 +142,8 @@ def test_stream_yields_the_frames_of_a_video_with_numbered_people_and_those_of_p
     assert (prediction.label, prediction.person) == ("happy", None)
     with pytest.raises(SourceError, match=r"There is no nowhere\.mp4"):
         next(predictor.stream(Path("nowhere.mp4")))
+    with pytest.raises(ConfigError, match="no detector"):
+        next(EmotionPredictor.open(model="tiny", detector=None, paths=paths).stream(clip))
 
 
 def test_the_benchmark_finds_those_that_it_draws(paths):
