@@ -54,7 +54,9 @@ def audit_labels(console: Console, request: Request) -> None:
     """
     import pandas as pd
 
-    config = request.config.model_copy(update={"validation": "none", "keep": "auto", "early_stopping_patience": 0})
+    without_validation = {"validation": "none", "keep": "auto", "early_stopping_patience": 0}
+    without_validation |= {"adjust_prior": False, "score_test": True}
+    config = request.config.model_copy(update=without_validation)
     dataset, found = audited_data(console, config, request.paths)
     folder = audit_folder(request.paths, found.source)
     say(console, f"\nLabels: {FOLDS} networks are trained, each on {1 - 1 / FOLDS:.0%} of the training images.")

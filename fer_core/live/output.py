@@ -5,7 +5,6 @@ Whether a file can be written is found out before there is anything to write.
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import os
@@ -19,7 +18,7 @@ import numpy as np
 
 from fer_core.errors import ConfigError, SourceError
 from fer_core.live.frame import Shown, Sink
-from fer_core.store.files import DiskFullError, utc_text
+from fer_core.store.files import DISK_IS_FULL, DiskFullError, utc_text
 
 if TYPE_CHECKING:
     import pandas
@@ -41,7 +40,6 @@ _LONGEST_HOLD_SECONDS = 1.0
 """A prediction stands for the time since the frame before, at most so long: a lost stream is no emotion."""
 _FIRST_FRAME_SECONDS = 1 / 30
 """What the first frame counts, which has none before it."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_output(path: Path, *, suffixes: tuple[str, ...], overwrite: bool) -> None:
@@ -109,7 +107,7 @@ def disk_full(path: Path) -> DiskFullError:
 
 def write_error(path: Path, number: int | None, reason: str | None) -> DiskFullError | SourceError:
     """Returns the error of a file that cannot be written any more, by the errno and text of what was raised."""
-    if number in _FULL:
+    if number in DISK_IS_FULL:
         return disk_full(path)
     hint = "What was written before is kept. Is its disk still there?"
     return SourceError(f"{path} cannot be written any more: {reason}.", hint=hint)

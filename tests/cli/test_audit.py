@@ -11,6 +11,7 @@ def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_us
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(audit, "FOLDS", 2)
     settings = ["--data=sample", "--sample-per-class=15", "--recipe=smoke", "--epochs=1"]
+    settings += ["--adjust-prior", "--no-score-test"]  # which need the validation images that it does without
     for _ in range(2):
         main(["--audit-labels", *settings, f"--models-dir={paths.models}", f"--history-dir={paths.history}"])
     output = capfd.readouterr().out

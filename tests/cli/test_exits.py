@@ -81,6 +81,18 @@ def test_a_reader_that_has_gone_ends_the_script_without_a_word():
     assert (child.returncode, child.stderr) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_for_which_there_is_no_room_is_two_lines():
+    command = [sys.executable, str(PROJECT / "train_emotion_model.py"), "--list-recipes"]
+    with Path("/dev/full").open("w") as full:
+        child = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert child.returncode == 2
+    assert child.stderr.splitlines() == [
+        "Error: The output cannot be written: No space left on device.",
+        "Make room on the disk it goes to.",
+    ]
+
+
 def test_a_terminal_that_is_not_utf_8_gets_question_marks_and_readable_errors(paths):
     latin = {"PYTHONIOENCODING": "ascii"}
     answer = run_script("--optimizer=adamm", paths=paths, environment=latin)
