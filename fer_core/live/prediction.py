@@ -166,7 +166,6 @@ class EmotionPredictor:
             runtime: "litert", "int8" (the export with 8-bit weights that a run may have), "onnx" or "keras".
             detection_width: in pixels; a larger one finds smaller faces: give 1280 for a crowd.
         """
-        check_threshold(threshold)
         paths = paths or Paths.from_environment()
         found = find_model(model, paths, labels_file=labels_file, pixels=pixels, colours=colours)
         if found.note:

@@ -89,7 +89,7 @@ def test_output_for_which_there_is_no_room_is_two_lines():
     assert child.returncode == 2
     assert child.stderr.splitlines() == [
         "Error: The output cannot be written: No space left on device.",
-        "Make room on the disk it goes to.",
+        "Make room on the disk it goes to, or send it elsewhere.",
     ]
 
 
