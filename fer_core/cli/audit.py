@@ -100,7 +100,9 @@ def _is_of(run: Run, settings: TrainConfig, dataset: Dataset) -> bool:
         manifest = run.manifest
     except ArtifactError:
         return False
-    return manifest.config == settings and manifest.split_fingerprint in (None, dataset.split_fingerprint)
+    planned = {"epochs": settings.epochs} if manifest.plan else {}  # those of the plan fit into the time budget
+    is_same = manifest.config.model_copy(update=planned) == settings
+    return is_same and manifest.split_fingerprint in (None, dataset.split_fingerprint)
 
 
 def _print_suspicious(console: Console, suspicious: list[SuspiciousLabel], *, images: int) -> None:

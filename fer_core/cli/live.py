@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from rich.console import Console
 
 from fer_core.cli import run_in_child
-from fer_core.cli.command_line import MODELS_DIR, parsed, peek, say, send_native_messages_to
+from fer_core.cli.command_line import MODELS_DIR, Output, parsed, peek, say, send_native_messages_to
 from fer_core.config import Settings, config_error
 from fer_core.errors import ConfigError, SourceError
 from fer_core.evaluation.predict import MOST_VIEWS
@@ -204,7 +204,7 @@ def main(argv: Sequence[str]) -> None:
     """Does what the command line asks for. Raises FerError for what the user can mend."""
     request = parse(argv)
     settings = request.settings
-    console = Console(stderr=settings.json_lines)
+    console = Output(stderr=settings.json_lines)
     model = find_model(
         settings.model, request.paths, labels_file=settings.labels, pixels=settings.pixels, colours=settings.colours
     )

@@ -177,6 +177,12 @@ def test_ctrl_c_leaves_whole_rows_a_video_that_plays_and_a_summary(media, folder
     assert "Summary" in said
 
 
+def test_a_start_that_is_refused_leaves_no_log_that_the_next_one_would_find(media, detector, tmp_path):
+    log = tmp_path / "log.csv"
+    answer = detector("--source", media / "single_face.mp4", "--no-display", "--log", log, "--on-change", "no-program")
+    assert (answer.code, log.exists()) == (2, False)
+
+
 def test_without_a_screen_it_is_said_in_two_lines(media, detector):
     answer = detector("--source", media / "single_face.mp4")
     assert answer.code == 2
