@@ -69,7 +69,8 @@ def test_the_settings_are_those_of_the_model_in_use_or_of_another_recipe_or_netw
     assert "filters" in own.network_options
     assert config.network_options == challenger_config(RetrainSpec(recipe="tapered"), None).network_options
     # Without the weights that it was fine-tuned from, all of it is trained.
-    tuned = manifest.completed({"config": own.model_copy(update={"fine_tune": True, "head_epochs": 1, "init_from": "tiny"})})
+    fine_tuned = own.model_copy(update={"fine_tune": True, "head_epochs": 1, "init_from": "tiny"})
+    tuned = manifest.completed({"config": fine_tuned})
     assert not challenger_config(RetrainSpec(), tuned).fine_tune
     assert challenger_config(RetrainSpec(init_from="current"), tuned).fine_tune
     transfer = challenger_config(RetrainSpec(recipe="transfer"), manifest)
