@@ -1,5 +1,6 @@
 """How far a study agrees with people who coded the same videos: Cohen's kappa in time, ICC of the shares of time."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,13 +26,15 @@ def read_times(path: Path, *, needed: Sequence[str], files: Sequence[str]) -> "p
     import pandas
 
     try:
-        table = pandas.read_csv(path, sep=None, engine="python", dtype={"file": str})
-    except (OSError, ValueError, pandas.errors.ParserError) as error:
+        known = {"dtype": {"file": str}, "keep_default_na": False, "na_values": [""]}
+        table = pandas.read_csv(path, sep=None, engine="python", **known)
+    except (OSError, ValueError, csv.Error) as error:  # csv.Error: it has one column
         raise SourceError(f"{path} cannot be read: {error}.", hint=f"A csv with {', '.join(needed)}.") from None
     table = table.rename(columns=lambda name: str(name).strip().lower())
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise SourceError(f"{path} has no column {missing[0]!r}.", hint=f"It needs {', '.join(needed)}.")
+    wrong = [name for name in needed if list(table.columns).count(name) != 1]
+    if wrong:
+        has = "more than one column" if wrong[0] in table else "no column"
+        raise SourceError(f"{path} has {has} {wrong[0]!r}.", hint=f"It needs {', '.join(needed)}.")
     unknown = set(table["file"]) - set(files)
     if unknown:
         hint = f"The study's files are called as in its files.csv, such as {next(iter(files), '')!r}."

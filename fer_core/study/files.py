@@ -48,7 +48,7 @@ class File(NamedTuple):
 
 
 class FoundFiles(NamedTuple):
-    """The files of a study in their natural order, and what was left out, in words."""
+    """The files of a study in their natural order, each once, and what was left out, in words."""
 
     files: list[File]
     left_out: str
@@ -62,23 +62,29 @@ def find_files(source: str, *, without: Path | None = None) -> FoundFiles:
 
     Raises SourceError: there is nothing, or a list that cannot be read.
     """
-    path = expanded(source)
+    path, others = expanded(source), Counter()
     if path.is_dir():
-        found = _in_folder(path, without)
+        found = _in_folder(path, without, others)
     elif path.is_file() and path.suffix.lower() in _LIST_SUFFIXES:
-        found = FoundFiles(_in_list(path), "")
+        found = _in_list(path)
     elif path.is_file():
-        found = FoundFiles([File(path.name, path)], "")
+        found = [File(path.name, path)]
     else:
         matches = sorted(glob.glob(str(path), recursive=True), key=in_natural_order)  # noqa: PTH207 - any pattern
-        files = [File(Path(name).as_posix(), Path(name)) for name in matches if Path(name).is_file()]
-        found = FoundFiles([file for file in files if _is_wanted(file.path)], "")
-    if not found.files:
-        nothing = (
-            "is not there" if not path.exists() and not glob.has_magic(source) else "names no picture and no video"
-        )
-        raise SourceError(f"{source} {nothing}{f' ({found.left_out})' if found.left_out else ''}.", hint=_WHAT)
-    return found
+        found = [File(Path(name).as_posix(), Path(name)) for name in matches if _is_wanted(Path(name))]
+        found = [file for file in found if file.path.is_file()]
+    files = []
+    for file in dict.fromkeys(found):
+        if os.fsencode(file.path) == str(file.path).encode(errors="replace"):
+            files.append(file)
+        else:  # which is what tables are, and what the processes tell each other
+            others["whose name is no UTF-8"] += 1
+    left_out = f"left out: {listed([f'{count:,} {kind}' for kind, count in sorted(others.items())])}" if others else ""
+    if not files:
+        is_missing = not path.exists() and not glob.has_magic(source)
+        nothing = "is not there" if is_missing else "names no picture and no video"
+        raise SourceError(f"{source} {nothing}{f' ({left_out})' if left_out else ''}.", hint=_WHAT)
+    return FoundFiles(files, left_out)
 
 
 def whole_source(source: str) -> str:
@@ -123,8 +129,9 @@ def _pieces(file: File) -> list[tuple[File, float, float, int]]:
     return [(file, cuts[number], cuts[number + 1], number) for number in range(count)]
 
 
-def _in_folder(folder: Path, without: Path | None) -> FoundFiles:
-    files, others = [], Counter()
+def _in_folder(folder: Path, without: Path | None, others: Counter[str]) -> list[File]:
+    """Returns what is read of a folder; `others` counts the rest by suffix."""
+    files = []
     without = without and without.resolve()
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name) and (Path(root) / name).resolve() != without]
@@ -136,9 +143,7 @@ def _in_folder(folder: Path, without: Path | None) -> FoundFiles:
                 files.append(File(path.relative_to(folder).as_posix(), path))
             else:
                 others[path.suffix.lower() or "without suffix"] += 1
-    files.sort(key=lambda file: in_natural_order(file.name))
-    left_out = [f"{count:,} {suffix}" for suffix, count in sorted(others.items())]
-    return FoundFiles(files, f"left out: {listed(left_out)}" if left_out else "")
+    return sorted(files, key=lambda file: in_natural_order(file.name))
 
 
 def _is_wanted(path: Path) -> bool:
@@ -149,9 +154,8 @@ def _in_list(path: Path) -> list[File]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"{path} cannot be read: {getattr(error, 'strerror', 'it is no text')}.", hint=_WHAT
-        ) from None
+        why = getattr(error, "strerror", "it is no text")
+        raise SourceError(f"{path} cannot be read: {why}.", hint=_WHAT) from None
     first = text.splitlines()[0] if text.strip() else ""
     rows = list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count)))
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
@@ -166,9 +170,8 @@ def _in_list(path: Path) -> list[File]:
             times = {name: _seconds(cells[column]) for name, column in columns.items() if cells[column]}
             name = cells[place or 0]
         except (IndexError, ValueError):
-            raise SourceError(
-                f"{path}, line {number}: {','.join(row)[:80]!r} is no file with times.", hint=_WHAT
-            ) from None
+            problem = f"{path}, line {number}: {','.join(row)[:80]!r} is no file with times."
+            raise SourceError(problem, hint=_WHAT) from None
         file = File(name, path.parent / expanded(name), **times)
         until = f",{file.end:g}" if math.isfinite(file.end) else ""
         files.append(file._replace(name=f"{name}#t={file.start:g}{until}") if times else file)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fer_core.study.tables import labels_of
+
 if TYPE_CHECKING:
     import pandas
 
@@ -42,8 +44,7 @@ def people_table(
     rows = []
     for (file, person), seen in _by_person(readings):
         held = held_seconds(seen)
-        columns = [_column(seen, label) for label in labels]
-        shares = seen[columns].to_numpy(np.float64)
+        shares = seen[[labels_of(seen)[label] for label in labels]].to_numpy(np.float64)
         mean = estimate(shares)
         is_baseline = (seen["seconds"] - seen["seconds"].iloc[0] < baseline_seconds).to_numpy()
         change = difference(shares[is_baseline], shares[~is_baseline]) if baseline_seconds else None
@@ -99,7 +100,7 @@ def reactions_table(
 
     rows = []
     for (file, person), seen in _by_person(readings):
-        columns = [_column(seen, label) for label in labels]
+        columns = [labels_of(seen)[label] for label in labels]
         for marker in markers[markers["file"] == file].to_dict("records"):
             away = seen["seconds"] - marker["seconds"]
             before = seen.loc[(away >= -window_seconds) & (away < 0), columns].to_numpy(np.float64)
@@ -163,7 +164,3 @@ def _by_person(readings: "pandas.DataFrame"):
     if "person" not in readings:
         return []
     return readings.dropna(subset=["person"]).astype({"person": int}).groupby(["file", "person"], sort=True)
-
-
-def _column(readings: "pandas.DataFrame", label: str) -> str:
-    return f"emotion_{label}" if f"emotion_{label}" in readings else label

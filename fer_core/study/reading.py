@@ -18,7 +18,7 @@ from fer_core.live.prediction import EmotionPredictor, Prediction
 from fer_core.live.predictor import LivePredictor
 from fer_core.live.sources import read_picture
 from fer_core.live.video import open_reader, sampled_frames
-from fer_core.paths import Paths
+from fer_core.paths import Paths, came_with_the_project
 from fer_core.store.model_files import find_model
 from fer_core.study.files import File, find_files, make_parts
 from fer_core.study.identity import Embeddings, Recognizer, find_recognizer
@@ -34,13 +34,17 @@ LONGEST_UNSOUGHT_SECONDS = 0.6
 
 
 def settled(settings: StudySettings, paths: Paths) -> StudySettings:
-    """Returns the settings with the model that is meant by name, and whole paths. Raises ArtifactError."""
+    """Returns the settings with a model that is found from any folder, and whole paths. Raises ArtifactError."""
     told = {"labels_file": settings.labels, "pixels": settings.pixels, "colours": settings.colours}
     model = find_model(settings.model, paths, **told)
-    name = model.name if model.manifest is not None else str(model.model.absolute())
+    folder = model.run_folder
+    is_named = folder and (
+        came_with_the_project(folder) or folder.resolve().parent == (paths.models / "runs").resolve()
+    )
+    name = model.name.removeprefix("shipped/") if is_named else str(model.model.absolute())
     names = ("labels", "detector_model", "recognizer_model")
     files = {key: path.absolute() for key in names if (path := getattr(settings, key))}
-    return settings.model_copy(update={"model": name.removeprefix("shipped/"), **files})
+    return settings.model_copy(update={"model": name, **files})
 
 
 class StudyReader:
@@ -102,7 +106,8 @@ class StudyReader:
                 if not begin(path):
                     raise SourceError("reading it ended the process, each time that it was tried")
                 for at, number, found, is_warm_up in self._read_file(part, Path(path)):
-                    rows += self._rows(name, at, number, found, is_warm_up, of_piece=part.piece > 0)
+                    moment = [name, None if at is None else round(at, 3), number]
+                    rows += self._rows(moment, found, [is_warm_up] if part.piece else [])
                     frames += not is_warm_up
                     with_face += bool(found) and not is_warm_up
                     seconds = at or 0.0
@@ -140,8 +145,9 @@ class StudyReader:
             if self._embeddings:
                 self._embeddings.observe(frame.picture_bgr, frame.seconds, predictions)
             yield frame.seconds, frame.number, predictions
-        if not count and start == 0:
-            raise SourceError(f"{path} has no frame that can be read: it is cut short or damaged.")
+        if not count and not warm_up:
+            why = f"ends before second {start:g}" if start else "is cut short or damaged"
+            raise SourceError(f"{path} has no frame that can be read: it {why}.")
 
     def read_picture(self, path: Path) -> list[Prediction]:
         """Returns the predictions for a picture, the largest face first. Raises UnreadablePictureError."""
@@ -158,25 +164,15 @@ class StudyReader:
         for seconds, number, found in self.read_video(path, start=part.start, end=end, warm_up=warm_up):
             yield seconds, number, found, seconds < part.start
 
-    def _rows(
-        self,
-        name: str,
-        seconds: float | None,
-        number: int | None,
-        found: Sequence[Prediction],
-        is_warm_up: bool,
-        *,
-        of_piece: bool,
-    ) -> Iterator[list[Any]]:
-        at = [name, None if seconds is None else round(seconds, 3), number]
-        last = [is_warm_up] if of_piece else []
+    def _rows(self, moment: list[Any], found: Sequence[Prediction], last: list[bool]) -> Iterator[list[Any]]:
+        """Yields rows that begin with the cells of a moment and end with the last ones."""
         labels = self.classifier.labels
         for one in found:
             box = [round(value, 1) for value in one.box]
             shares = [round(one.probabilities[label], 4) for label in labels]
-            yield [*at, one.person, *box, one.label, round(one.confidence, 4), one.unsure, *shares, *last]
+            yield [*moment, one.person, *box, one.label, round(one.confidence, 4), one.unsure, *shares, *last]
         if not found:
-            yield [*at, *[None] * (len(COLUMNS) - 3 + len(labels)), *last]
+            yield [*moment, *[None] * (len(COLUMNS) - len(moment) + len(labels)), *last]
 
 
 def read_video(
@@ -214,12 +210,14 @@ def read_files(
     source: str | PathLike, *, paths: Paths | None = None, **settings
 ) -> Iterator[tuple[str, "pandas.DataFrame", str]]:
     """Yields (name, rows, problem) of each picture and video, in their order; `problem` is empty if it was read."""
+    import pandas
+
     reader = _reader(settings, paths)
     for file in find_files(str(source)).files:
         try:
             yield file.name, _whole(reader, [file]), ""
         except SourceError as error:
-            yield file.name, _nothing(reader), str(error)
+            yield file.name, pandas.DataFrame(columns=reader.columns), str(error)
 
 
 def _reader(settings: dict, paths: Paths | None) -> StudyReader:
@@ -238,9 +236,3 @@ def _whole(reader: StudyReader, files: list[File]) -> "pandas.DataFrame":
         tables.append(table)
         records.append(record)
     return joined(tables, records)
-
-
-def _nothing(reader: StudyReader) -> "pandas.DataFrame":
-    import pandas
-
-    return pandas.DataFrame(columns=reader.columns)

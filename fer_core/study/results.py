@@ -87,7 +87,7 @@ def report(
     environment.filters |= {
         "percent": lambda value: "–" if value != value else f"{value:.0%}",
         "points": lambda value: "–" if value != value else f"{100 * value:+.0f}".replace("-", "−"),
-        "number": "{:.2f}".format,
+        "number": lambda value: "–" if value != value else f"{value:.2f}",
         "count": "{:,}".format,
         "counted": lambda number, what: f"{number:,} {what}{'' if number == 1 else 's'}",
         "clock": _clock,

@@ -44,6 +44,7 @@ def read_study(
     """
     started: list[subprocess.Popen] = []
     failures, start_at, said_at = 0, 0.0, -math.inf
+    said_before = study.log.stat().st_size if study.log.is_file() else 0
     try:
         while True:
             check_interrupted()
@@ -51,9 +52,9 @@ def read_study(
             free = study.free_parts(left, most=processes)
             if not (started or free or (to_the_end and left)):
                 return
-            if left and time.monotonic() >= said_at + PROGRESS_SECONDS:
+            if left and time.monotonic() >= said_at + PROGRESS_SECONDS and (so_far := study.progress()):
                 said_at = time.monotonic()
-                progress(study.progress())
+                progress(so_far)
             for process in [one for one in started if one.poll() is not None]:
                 started.remove(process)
                 if process.returncode == 0:
@@ -61,7 +62,7 @@ def read_study(
                 is_over_a_file = study.note_death(process.pid) is not None
                 failures = 0 if is_over_a_file else failures + 1
                 if process.returncode == 2 or failures >= MOST_STARTS:
-                    raise ReaderFailedError(last_error(study.log))
+                    raise ReaderFailedError(last_error(study.log, after=said_before))
             if free and time.monotonic() >= start_at:
                 start_at = time.monotonic() + START_SECONDS
                 wanted = min(processes, len(started) + len(free))
@@ -78,13 +79,8 @@ def _started(study: Study, paths: Paths) -> subprocess.Popen:
     reader = ("-m", "fer_core.cli.study", str(study.folder), "--reads")
     command = [sys.executable, *reader, "--models-dir", str(paths.models)]
     with study.log.open("ab") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=child_environment(OMP_NUM_THREADS="1"),
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        return subprocess.Popen(command, env=child_environment(OMP_NUM_THREADS="1"), **streams)
 
 
 def _wait(process: subprocess.Popen) -> None:
@@ -95,9 +91,9 @@ def _wait(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def last_error(log: Path) -> str:
-    """Returns the error that a process ended with, from what it wrote into a file."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def last_error(log: Path, *, after: int = 0) -> str:
+    """Returns the error that a process ended with, from what it wrote into a file after so many bytes."""
+    lines = log.read_bytes()[after:].decode(errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("Error: ")]
     return (
         errors[-1].removeprefix("Error: ") if errors else f"A process that reads has crashed; {log} has what it said."

@@ -11,13 +11,14 @@ loses the parts that were being read, no more, and nothing is read twice. What h
 """
 
 import csv
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -26,7 +27,7 @@ from fer_core.locks import is_taken, read_notes, taken
 from fer_core.resources import file_lock
 from fer_core.store.files import full_disk_named, read_json, sweep, write_json
 from fer_core.store.manifest import checked
-from fer_core.study.settings import FileRecord, Part, StudyFile, StudySettings, state_of
+from fer_core.study.settings import FileRecord, Format, Part, StudyFile, StudySettings, state_of
 from fer_core.study.tables import joined, read_table, write_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ _STATE = ("bytes", "changed_ns")
 OF_JOBS = ("job.json", "result.json", "output.txt", "output")
 """What stands in the folder of a study that is a job, too."""
 
-
+_LONGEST_NAME = 180
+"""Bytes of a part of a table's path; what it is called while it is written has some fifty more."""
 MOST_DEATHS = 2
 """So often a process may die over one file before that is left out."""
 
@@ -82,7 +84,7 @@ class Study:
 
     def free_parts(self, left: Sequence[Part], *, most: int) -> list[Part]:
         """Returns those of the parts that nobody is reading, so many at most."""
-        return list(islice((part for part in left if not is_taken(self._lock(part))), most))
+        return list(islice((part for part in left if not is_taken(self._file(part, "lock"))), most))
 
     def has_free_parts(self, count: int = 1) -> bool:
         """Whether so many processes more would find something to read."""
@@ -99,7 +101,7 @@ class Study:
 
     def is_read(self, part: Part) -> bool:
         """Whether the part was read to its end."""
-        return self._record(part).is_file()
+        return self._file(part, "json").is_file()
 
     def prepare(self) -> "FoundFiles":
         """Plans to read what is new or has changed since it was read, and returns all files of the source.
@@ -109,7 +111,7 @@ class Study:
         from fer_core.study.files import find_files, make_parts
 
         found = find_files(self.about.source, without=self.folder)
-        with self._lock_of_all():
+        with file_lock(self.folder / ".study.lock"):
             self._collect()
             known = {row["file"]: (row["bytes"], row["changed_ns"]) for row in self.files().to_dict("records")}
             new = [file for file in found.files if known.get(file.name) != state_of(file.path)]
@@ -122,7 +124,7 @@ class Study:
     def read_parts(self, reader: "StudyReader") -> None:
         """Reads parts that nobody else reads, until none are left. Raises DiskFullError, Interrupted."""
         for part in self.plan():
-            with taken(self._lock(part), patience_seconds=0.0) as held:
+            with taken(self._file(part, "lock"), patience_seconds=0.0) as held:
                 if held is None or self.is_read(part):
                     continue
 
@@ -132,16 +134,16 @@ class Study:
                     return not is_deadly
 
                 table, records = reader.read(part, begin=begin)
-                write_table(table, self._table(part))
-                write_json(self._record(part), [record._asdict() for record in records])
+                write_table(table, self._file(part, "csv"))
+                write_json(self._file(part, "json"), [record._asdict() for record in records])
 
     def note_death(self, pid: int) -> str | None:
         """Counts a process that has died over the file that it was reading, and returns that; None if it read none."""
         for part in self.plan():
-            notes = read_notes(self._lock(part))
+            notes = read_notes(self._file(part, "lock"))
             if notes.pid != pid or not notes.at or self.is_read(part):
                 continue
-            with taken(self._lock(part)) as held:
+            with taken(self._file(part, "lock")) as held:
                 if held is not None:
                     held.note(deaths=held.notes.deaths | {notes.at: held.notes.deaths.get(notes.at, 0) + 1}, pid=0)
             return notes.at
@@ -149,7 +151,7 @@ class Study:
 
     def finish(self) -> bool:
         """Makes tables of what was read, and returns whether all of the plan is. Raises DiskFullError."""
-        with self._lock_of_all():
+        with file_lock(self.folder / ".study.lock"):
             self._collect()
             if self.plan():
                 return False
@@ -184,20 +186,12 @@ class Study:
     def _write_plan(self, plan: _Plan) -> None:
         write_json(self.parts_folder / "plan.json", plan.model_dump())
 
-    def _lock_of_all(self) -> Any:
-        return file_lock(self.folder / ".study.lock")
-
-    def _lock(self, part: Part) -> Path:
-        return self.parts_folder / f"{part.id}.lock"
-
-    def _table(self, part: Part) -> Path:
-        return self.parts_folder / f"{part.id}.csv"
-
-    def _record(self, part: Part) -> Path:
-        return self.parts_folder / f"{part.id}.json"
+    def _file(self, part: Part, kind: Literal["lock", "csv", "json"]) -> Path:
+        """Returns who reads a part, its table, or the record of what came of its files."""
+        return self.parts_folder / f"{part.id}.{kind}"
 
     def _records(self, part: Part) -> list[FileRecord]:
-        return [FileRecord(**record) for record in read_json(self._record(part), "record of a part")]
+        return [FileRecord(**record) for record in read_json(self._file(part, "json"), "record of a part")]
 
     def _collect(self) -> None:
         """Makes tables of the parts that are read, of a video once all its pieces are; then they are forgotten."""
@@ -223,8 +217,8 @@ class Study:
             self._write_plan(self._plan().model_copy(update={"parts": left}))
         for part in plan:
             if part.id in done:
-                for path in (self._record(part), self._table(part), self._lock(part)):
-                    path.unlink(missing_ok=True)
+                for kind in ("json", "csv", "lock"):
+                    self._file(part, kind).unlink(missing_ok=True)
 
     def _add_video(self, pieces: Sequence[Part]) -> dict[str, Any]:
         """Writes the table of a video, and returns its row of files.csv."""
@@ -233,8 +227,8 @@ class Study:
         row = _row(records[0], kind="video")
         if bad is not None:
             return row | {"status": "failed", "reason": bad.reason, "frames": 0, "with_face": 0, "seconds": 0.0}
-        table = joined([read_table(self._table(part)) for part in pieces], records)
-        path = f"readings/{name}.{self.about.format}"
+        table = joined([read_table(self._file(part, "csv")) for part in pieces], records)
+        path = _table_path(name, self.about.format)
         write_table(table, self.folder / path)
         seconds = max(record.seconds for record in records) - pieces[0].start
         totals = {key: sum(getattr(record, key) for record in records) for key in ("frames", "with_face")}
@@ -249,7 +243,7 @@ class Study:
             return []
         path = f"readings/pictures.{self.about.format}"
         records = [record for part in parts for record in self._records(part)]
-        tables = [read_table(self._table(part)) for part in parts]
+        tables = [read_table(self._file(part, "csv")) for part in parts]
         if (self.folder / path).is_file():
             old = self.readings(path)
             tables.insert(0, old[~old["file"].isin({record.file for record in records})])
@@ -294,6 +288,17 @@ def find_study(folder: Path) -> Study:
     """Returns the study in a folder. Raises ArtifactError if there is none."""
     content = read_json(folder / "study.json", "study")
     return Study(folder, checked(StudyFile, content, otherwise=f"{folder}/study.json is no study"))
+
+
+def _table_path(name: str, format: Format) -> str:
+    """Returns where the table of a video goes, in the study's folder also where its name would lead out of that.
+
+    Neither it nor a temporary name made of it is longer than a file system allows.
+    """
+    *folders, last = (part for part in Path(name).parts if part not in ("/", ".."))
+    short = "/".join([*folders, last.encode()[:_LONGEST_NAME].decode(errors="ignore")])
+    mark = "" if short == name.lstrip("/") else f"~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"readings/{short}{mark}.{format}"
 
 
 def _row(record: FileRecord, **more: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The tables of a study: written whole, read back as they were, and the pieces of a video joined into one."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,9 @@ def read_table(path: Path) -> "pandas.DataFrame":
     try:
         if path.suffix == ".parquet":
             return pandas.read_parquet(path)
-        return pandas.read_csv(path, dtype={"file": str, "label": str, "reason": str, "table": str})
+        dtypes = dict.fromkeys(("file", "label", "reason", "table"), str)
+        # A class may be called null, which is no missing value.
+        return pandas.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} cannot be read: {error}.", hint="Remove files.csv, and all is read again."
@@ -54,11 +57,8 @@ def read_table(path: Path) -> "pandas.DataFrame":
 
 def check_format(wanted: Format) -> None:
     """Raises ConfigError where Parquet cannot be written."""
-    if wanted == "parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise ConfigError("Parquet needs pyarrow.", hint="pip install pyarrow, or --study-format csv") from None
+    if wanted == "parquet" and find_spec("pyarrow") is None:
+        raise ConfigError("Parquet needs pyarrow.", hint="pip install pyarrow, or --study-format csv")
 
 
 def joined(pieces: Sequence["pandas.DataFrame"], records: Sequence[FileRecord] = ()) -> "pandas.DataFrame":

@@ -289,7 +289,7 @@ class PieceQuery(_Documented, extra="forbid"):
 class AnnotateRequest(_Documented, extra="forbid", strict=True):
     """What is to be drawn with what was read in it."""
 
-    what: Annotated[str, Field(pattern="^(pictures|[0-9]{1,6})$")]
+    what: Annotated[str, Field(pattern="^(pictures|0|[1-9][0-9]{0,5})$")]
     """pictures, or the number of a video."""
 
 

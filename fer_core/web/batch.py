@@ -103,11 +103,8 @@ class Batch:
         return self.paths.models / "studies" / self.about.job if self.about.job else self.folder / "study"
 
     def there(self) -> list[int]:
-        """Returns how many bytes of each file are here. After the start it is all of them."""
-        files = self.about.files
-        if self.about.started:
-            return [file.size for file in files]
-        return [size_of(self.incoming / str(number)) for number in range(len(files))]
+        """Returns how many bytes of each file are here, before the start."""
+        return [size_of(self.incoming / str(number)) for number in range(len(self.about.files))]
 
     @property
     def expires(self) -> datetime:
@@ -121,8 +118,8 @@ class Batch:
 
 
 def root_of(paths: Paths) -> Path:
-    """Returns the folder of all batches."""
-    return paths.models / "uploads"
+    """Returns the folder of all batches, links followed: as the source of a job names it."""
+    return (paths.models / "uploads").resolve()
 
 
 def folder_of(paths: Paths, token: str) -> Path:
@@ -149,7 +146,8 @@ def no_batch() -> NotFoundError:
 def size_of(path: Path) -> int:
     """Returns the bytes of a file, or of all in a folder; 0 where there is none."""
     if path.is_dir():
-        return sum(size_of(one) for one in path.rglob("*") if not one.is_dir())
+        # Not by Path.rglob, which is upset by a folder that is removed meanwhile.
+        return sum(size_of(Path(folder, name)) for folder, _, names in os.walk(path) for name in names)
     try:
         return path.stat().st_size
     except OSError:

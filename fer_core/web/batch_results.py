@@ -46,7 +46,7 @@ def result_of(batch: Batch) -> dict[str, Any]:
 
 
 def _reason(row: Mapping[str, Any], batch: Batch) -> str:
-    text = row["reason"].replace(str(batch.source.absolute() / row["file"]), "It")
+    text = row["reason"].replace(str(batch.source / row["file"]), "It")
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 

@@ -121,6 +121,8 @@ class _Making:
             hint = "Send them in several uploads."
             raise TooLargeError(f"There are more than {MOST_FILES:,} files.", hint=hint)
         whole = Path(safe_name(name))
+        while any((self._folder / parent).is_file() for parent in whole.parents):
+            whole = "_" / whole  # a file is called like a folder of this one
         numbered = (whole.with_name(f"{whole.stem}_{number}{whole.suffix}") for number in count(2))
         free = next(one for one in chain([whole], numbered) if str(one).casefold() not in self._names)
         # Folders too: no file may have the name of one.

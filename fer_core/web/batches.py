@@ -19,11 +19,12 @@ from typing import Any
 
 from fer_core.errors import ArtifactError, FerError, JobError
 from fer_core.job.job import Job, open_job
-from fer_core.job.lifecycle import cancel_job
+from fer_core.job.lifecycle import cancel_job, new_id
 from fer_core.locks import taken
 from fer_core.paths import Paths
 from fer_core.resources import available_cores, child_environment
 from fer_core.store.files import Clock, full_disk_named, write_json
+from fer_core.study.reading import settled
 from fer_core.study.run import last_error
 from fer_core.study.settings import StudySettings
 from fer_core.study.study import find_study
@@ -138,7 +139,11 @@ class Batches:
         return None if what in made_of(batch) else self._begin(batch, what)
 
     def keep(self, batch: Batch, how_long: Keep) -> Batch:
-        """Keeps a batch for another time, counted from its start."""
+        """Keeps a batch for another time, counted from its start. Raises RequestError (409) where that is over."""
+        started = batch.about.started
+        if started and how_long != "session" and started + KEPT[how_long] <= self._clock():
+            hint = "Choose a longer time, or delete it."
+            raise RequestError(409, f"A {how_long} is over already: it is counted from the upload.", hint=hint)
         return self._update(batch, keep=how_long)
 
     def delete(self, batch: Batch) -> None:
@@ -195,7 +200,7 @@ class Batches:
         self._sweep()
         for batch in self._all():
             about = batch.about
-            if about.started and not (about.is_read or about.problem or about.job):
+            if about.started and not (about.is_read or about.problem or self._job(batch)):
                 self._begin(batch, READING)
         while not self._closing.wait(SWEEP_SECONDS):
             self._sweep()
@@ -219,7 +224,7 @@ class Batches:
             if is_for_us and self._run(batch, READING, self._spec_of(batch)):
                 self._end(batch)
         except FerError as error:
-            problem = str(error).replace(f"{batch.folder.absolute()}/", "")
+            problem = str(error).replace(f"{batch.folder}/", "")
             self._end(batch, problem=problem, hint=error.hint)
 
     def _prepared(self, batch: Batch) -> bool:
@@ -238,19 +243,20 @@ class Batches:
     def _spec_of(self, batch: Batch) -> dict[str, Any]:
         names = ("model", "detector", "detector_model", "threshold", "prior")
         same = {name: getattr(self._settings, name) for name in names}
-        settings = StudySettings(**same, fps=FPS, faces=batch.about.faces)
-        return {"source": str(batch.source.absolute())} | settings.model_dump(mode="json", exclude_defaults=True)
+        settings = settled(StudySettings(**same, fps=FPS, faces=batch.about.faces), self._paths)
+        return {"source": str(batch.source)} | settings.model_dump(mode="json", exclude_defaults=True)
 
     def _sent_to_workers(self, batch: Batch) -> bool:
         """Makes a job of it where workers listen, and returns whether it is one."""
-        if "cpu" not in self._jobs.broker_state.get()["queues"]:
-            return False
-        self._update(batch, job=self._jobs.submit("read", self._spec_of(batch)).id)
-        return True
+        job_id = new_id("read", StudySettings()) if "cpu" in self._jobs.broker_state.get()["queues"] else None
+        batch = self._update(batch, job=job_id)  # first: no kill leaves a job that is not deleted with the batch
+        if job_id:
+            self._jobs.submit("read", self._spec_of(batch), job_id=job_id)
+        return job_id is not None
 
     def _run(self, batch: Batch, what: str, spec: dict[str, Any]) -> bool:
         """Has a process do something, and returns whether it is done. Raises FerError with what it said."""
-        command = [sys.executable, "-m", "fer_core.web.batch", str(batch.folder.absolute()), what]
+        command = [sys.executable, "-m", "fer_core.web.batch", str(batch.folder), what]
         command += [json.dumps(spec), str(available_cores()), "--models-dir", str(self._paths.models.absolute())]
         command += ["--history-dir", str(self._paths.history.absolute())]
         output = batch.folder / f"{what}.txt"
@@ -268,7 +274,7 @@ class Batches:
             self._closing.wait(_POLL_SECONDS)
         process.stdin.close()
         if process.returncode:
-            raise FerError(last_error(output).replace(f"{batch.folder.absolute()}/", ""))
+            raise FerError(last_error(output).replace(f"{batch.folder}/", ""))
         return True
 
     def _sweep(self) -> None:
@@ -279,7 +285,7 @@ class Batches:
                     self._remove(folder)
                 elif (batch := open_batch(folder, self._paths)).expires <= self._clock():
                     self.delete(batch)
-            except (ArtifactError, OSError):  # a kill while it was made, or it is removed just now
+            except (FerError, OSError):  # a kill while it was made, it is removed just now, or the disk is full
                 with suppress(OSError):
                     if time.time() - folder.stat().st_mtime > KEPT["session"].total_seconds():
                         shutil.rmtree(folder)
@@ -291,7 +297,7 @@ class Batches:
                 shutil.rmtree(path, ignore_errors=True)
         job = self._job(open_batch(gone, self._paths))
         if job is not None and job.end is None:
-            with suppress(JobError):
+            with suppress(FerError, OSError):
                 cancel_job(job)
             if job.end is None:
                 return

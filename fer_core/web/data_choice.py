@@ -3,8 +3,9 @@
 import errno
 import hashlib
 import os
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from glob import has_magic
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fer_core.config import TrainConfig, VoteTarget
 from fer_core.errors import ConfigError
 from fer_core.labels import NUMBERS, label_map
-from fer_core.paths import checked_status, expanded
+from fer_core.paths import checked_status, expanded, shipped_folder
 from fer_core.store.manifest import Manifest
 
 NO_PATHS = ("sample", "kaggle")
 _NAMED_VOTES = (None, "none", "ferplus")
 _ELSEWHERE = "Check the path; the search or training would fail. Send it all the same if its workers have it."
+_PATH = re.compile(r"[/~.]|[^=]*/[^=]*$")
+"""What an argument of a job is that names a file: a label map may have a / too."""
 _KINDS = ("data", "label_map", "votes", "vote_classes", "vote_target", "sample_per_class")
 
 
@@ -122,6 +125,9 @@ def check_data(arguments: Mapping[str, Any], folders: Sequence[Path], *, uncheck
     Workers on other machines may have them all the same, which only the person who sends the job can know: `unchecked`.
     ConfigError for what is here, but neither a file nor a folder, or lies in none of `folders`, if there are some.
     """
+    for text in _texts(arguments) if folders else ():
+        if _PATH.match(text) and shipped_folder(text) is None:
+            check_folder(expanded(text), folders)
     settings = arguments.get("settings")
     named = [arguments.get("data"), settings.get("data") if isinstance(settings, Mapping) else None]
     named += [arguments.get(name) for name in ("markers", "coding", "labels", "detector_model")]
@@ -129,6 +135,14 @@ def check_data(arguments: Mapping[str, Any], folders: Sequence[Path], *, uncheck
     for data in named:
         if isinstance(data, str) and data and data not in NO_PATHS:
             check_folder(expanded(data), folders) if unchecked else check_path(data, folders)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(one)
 
 
 def _beginning(source: Any, folders: Sequence[Path]) -> Any:

@@ -5,6 +5,7 @@ is kept as it is in its source, so that a training knows it again and takes it i
 validation images keep their labels: scores could not be compared with earlier ones.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,8 @@ from fer_core.web.data_sets import CHANGED, OpenedData
 
 SHOWN = 60
 """Images at a time."""
+LABEL = re.compile(r"[^\W_][\w -]{0,120}")
+"""A folder of the inbox."""
 FINDINGS = {
     "suspicious": "Labels that are probably wrong",
     "conflicting": "Copies with more than one label",
@@ -197,7 +200,13 @@ def detail(line: answers.DataSetAnswer, work: Work, look: Look | None) -> answer
 
 
 def keep(inbox: Path, label: str, name: str, png: bytes) -> Path:
-    """Writes a face into the inbox, and takes it away from under any other label."""
+    """Writes a face into the inbox, and takes it away from under any other label.
+
+    Raises ConfigError for a label that no folder of the inbox can be called: what is kept must be found, and deleted.
+    """
+    if not LABEL.fullmatch(label):
+        hint = "Call the class otherwise, by a label map: letters, digits, spaces, - and _."
+        raise ConfigError(f"No face can be kept as {label[:60]!r}.", hint=hint)
     path = inbox / label / name
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, png)

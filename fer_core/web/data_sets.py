@@ -173,10 +173,12 @@ class DataSets:
         return self.paths.models / "data_sets.json"
 
     def _registered(self) -> list[DataChoice]:
-        try:
-            return [DataChoice.model_validate(one) for one in read_json(self._file, "list of data sets")]
-        except (ArtifactError, ValidationError, TypeError):  # there is none yet, or somebody has edited it
-            return []
+        found = []
+        with suppress(ArtifactError, TypeError):  # there is none yet, or somebody has edited it
+            for one in read_json(self._file, "list of data sets"):
+                with suppress(ValidationError):
+                    found.append(DataChoice.model_validate(one))
+        return found
 
     def _write(self, choices: list[DataChoice]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)

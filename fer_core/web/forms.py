@@ -15,6 +15,7 @@ from fer_core.config import Settings, TrainConfig
 from fer_core.errors import ConfigError, JobError, did_you_mean
 from fer_core.job.arguments import ARGUMENTS, TASKS, queues
 from fer_core.recipes import DEFAULT_RECIPE, RECIPES, fitted_to, starting_config
+from fer_core.store.files import parse_json
 from fer_core.store.manifest import Manifest
 from fer_core.tuning import spec
 from fer_core.tuning.space import OPTION, Parameter, parameters
@@ -210,15 +211,13 @@ def _plain_help(text: str) -> str:
     return _FLAG.sub(lambda flag: f"“{flag[1].replace('-', ' ')}”", text).replace("`", "")
 
 
-def _shown(kind: str, value: Any) -> Any:
+def _shown(kind: str, value: Any) -> str:
     """Returns a setting's value as a field shows it: 1, 2, 3; settings as `name = value`, one in each line."""
     if kind == "list":
         return ", ".join(map(str, value or ()))
     if kind == "lines":
         return "\n".join(f"{name} = {json.dumps(one)}" for name, one in (value or {}).items())
-    if kind == "rows":
-        return "\n".join(_shown("lines", row).replace("\n", ", ") for row in value or ())
-    return "" if value is None else bool(value) if kind == "checkbox" else value
+    return "\n".join(_shown("lines", row).replace("\n", ", ") for row in value or ())
 
 
 def value_sent(one: FormField, sent: Any) -> Any:
@@ -287,5 +286,5 @@ def _settings(one: FormField, lines: Sequence[str]) -> dict[str, Any]:
 def _literal(text: str) -> Any:
     """Returns a number, a list, true or false as such, and anything else as text."""
     with suppress(ValueError):
-        return json.loads(text)
+        return parse_json(text)
     return text.strip()

@@ -68,9 +68,10 @@ class JobList:
         self.broker_state = SharedAnswer(self._broker_state, fresh_seconds=_BROKER_SECONDS)
         """Whether the broker answers, and who takes jobs from which queue; takes up to two seconds."""
 
-    def submit(self, task: str, arguments: dict[str, Any]) -> Job:
+    def submit(self, task: str, arguments: dict[str, Any], *, job_id: str | None = None) -> Job:
         """Returns a new job, sent. Where only the broker is away, it waits on the disk. Raises FerError."""
-        return self._sent(create_job(self._paths, task, arguments, environ=self._environ, clock=self._clock))
+        known = {"environ": self._environ, "clock": self._clock, "job_id": job_id}
+        return self._sent(create_job(self._paths, task, arguments, **known))
 
     def resume(self, name: str) -> Job:
         """Returns the job that goes on with a job, a run or a search, sent. Raises FerError as `submit` does."""
@@ -153,7 +154,7 @@ class JobList:
 
     def _is_of_an_upload(self, job: Job) -> bool:
         source = job.order.arguments.get("source") if job.task == "read" else None
-        return isinstance(source, str) and Path(source).is_relative_to(root_of(self._paths).absolute())
+        return isinstance(source, str) and Path(source).is_relative_to(root_of(self._paths))
 
     def _broker_state(self) -> dict[str, Any]:
         wanted = wanted_workers(self._paths)

@@ -203,7 +203,7 @@ class RunsQuery:
                 hint = did_you_mean(texts[name], known)
                 raise ConfigError(f"Runs cannot be {what} {texts[name][:60]!r}.", hint=hint)
         page = sent.get("page", "1")
-        return cls(**texts, columns=columns, page=int(page[:6]) if page.isascii() and page.isdigit() else 1)
+        return cls(**texts, columns=columns, page=max(1, int(page[:6])) if page.isascii() and page.isdigit() else 1)
 
     def address(self, **changed: Any) -> dict[str, Any]:
         """Returns what stands in an address that asks for this with changes, the usual left out; from page 1 on."""
@@ -283,10 +283,9 @@ def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
         return " to ".join(f"{one:.4f}" for one in value)
     if isinstance(value, list):
-        return ", ".join(map(str, value))
-    text = str(value)
+        value = ", ".join(map(str, value))
     # A spreadsheet would take it for a formula.
-    return f"'{text}" if isinstance(value, str) and text[:1] in "=+-@" and text else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def _has_words(wanted: str, text: str) -> bool:

@@ -93,6 +93,8 @@ def test_agreement_is_about_what_was_coded_and_is_not_unsure():
         ("file,start\na.mp4,1\n", "no column 'end'"),
         ("file,start,end,label\nz.mp4,0,1,sad\n", "'z.mp4'"),
         ("file,start,end,label\na.mp4,soon,1,sad\n", "no number"),
+        ("File,start,start,Start,end,label\na.mp4,0,0,0,1,sad\n", "more than one column 'start'"),
+        ("\n", "cannot be read"),
     ],
 )
 def test_a_coding_that_does_not_fit_is_refused(content, words, tmp_path):

@@ -1,6 +1,7 @@
 """Studies on drawn faces: pictures and small videos, read by real processes."""
 
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -15,17 +16,22 @@ import pytest
 from fer_core.cli.live import main
 from fer_core.errors import ConfigError, Interrupted, SourceError
 from fer_core.locks import read_notes
+from fer_core.paths import SHIPPED
 from fer_core.study import files as study_files
+from fer_core.study import run as study_run
 from fer_core.study.files import File, find_files, make_parts
+from fer_core.study.people import episodes_table, people_table
 from fer_core.study.reading import StudyReader, settled
-from fer_core.study.run import read_study
-from fer_core.study.settings import StudyFile, StudySettings
+from fer_core.study.results import report
+from fer_core.study.run import ReaderFailedError, read_study
+from fer_core.study.settings import ResultSettings, StudyFile, StudySettings
 from fer_core.study.study import Study, find_study, open_study
-from fer_core.study.tables import joined
+from fer_core.study.tables import joined, read_table, write_table
 from tests.conftest import paths_in
 from tests.photographs import photograph, written
 
 RATE = 10
+AGREEMENT = ("emotion", "seconds", "agreement", "kappa", "low", "high", "icc")
 
 
 def save_video(path: Path, seconds: float, *, number: int = 0) -> Path:
@@ -230,6 +236,73 @@ def test_a_list_that_cannot_be_meant_is_refused(content, words, tmp_path):
     (tmp_path / "list.csv").write_text(content)
     with pytest.raises(SourceError, match=words):
         find_files(str(tmp_path / "list.csv"))
+
+
+def test_what_a_list_names_twice_is_read_once_and_a_name_that_is_no_utf8_is_left_out(source, tmp_path):
+    (source / "twice.csv").write_text("file,group\npictures/0.png,a\npictures/1.png,a\npictures/0.png,b\n")
+    assert [file.name for file in find_files(str(source / "twice.csv")).files] == ["pictures/0.png", "pictures/1.png"]
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+    (tmp_path / "caf\u00e9.png").write_bytes(b"")
+    found = find_files(str(tmp_path))
+    assert [file.name for file in found.files] == ["caf\u00e9.png"]
+    assert found.left_out == "left out: 1 whose name is no UTF-8"
+
+
+def test_tables_stay_in_the_study_and_get_names_that_fit_and_what_ends_before_it_begins_is_named(paths, tmp_path):
+    video = save_video(tmp_path / "in" / f"{'n' * 240}.mp4", 0.4)
+    (tmp_path / "list" / "list.csv").parent.mkdir()
+    rows = [f"../in/{video.name},", f"{video},", f"{video},100"]
+    (tmp_path / "list" / "list.csv").write_text("\n".join(["file,start", *rows]))
+    study = read_here(made(tmp_path / "list" / "list.csv", tmp_path / "out", paths), paths)
+    files = study.files().set_index("file")
+    assert files["status"].tolist() == ["read", "read", "failed"]
+    assert files.iloc[-1]["reason"].endswith("it ends before second 100.") and files["seconds"].min() == 0
+    tables = [(study.folder / table).resolve() for table in files["table"] if table]
+    assert len(set(tables)) == 2 and all(table.is_relative_to(study.folder.resolve()) for table in tables)
+    assert sorted(tmp_path.rglob("*.csv")) == sorted([tmp_path / "list" / "list.csv", study.files_csv, *tables])
+
+
+def test_a_class_that_is_called_null_is_read_back_as_it_was_written(tmp_path):
+    table = pandas.DataFrame({"label": ["null", "None", None], "confidence": [0.5, 0.25, None]})
+    write_table(table, tmp_path / "table.csv")
+    assert read_table(tmp_path / "table.csv")["label"].tolist()[:2] == ["null", "None"]
+    assert read_table(tmp_path / "table.csv").iloc[2].isna().all()
+
+
+def test_a_model_by_its_path_is_found_from_any_folder(paths, tmp_path, monkeypatch):
+    shutil.copytree(SHIPPED / "tiny", tmp_path / "elsewhere" / "20260101-000000-tiny-aaaa")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for given in ("20260101-000000-tiny-aaaa", "20260101-000000-tiny-aaaa/model.h5"):
+        named = settled(StudySettings(model=given), paths).model
+        assert named == str(Path.cwd() / "20260101-000000-tiny-aaaa" / "model.h5")
+    assert settled(StudySettings(model="tiny"), paths).model == "tiny"
+
+
+def test_processes_that_die_before_they_read_are_not_said_to_have_failed_as_others_did(
+    source, paths, tmp_path, monkeypatch
+):
+    study = made(source, tmp_path / "out", paths)
+    study.prepare()
+    study.log.write_text("Error: No room to write.\n")
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(9)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(study_run, "START_SECONDS", 0)
+    with pytest.raises(ReaderFailedError, match="has crashed"):
+        read_study(study, paths, processes=1)
+
+
+def test_the_report_says_how_faces_and_people_were_told(whole, paths):
+    readings, reader = whole.readings("readings/day 1/walk.mp4.csv"), StudyReader(whole.about.settings, paths)
+    tables = {"people": people_table(readings, reader.classifier.labels), "episodes": episodes_table(readings)}
+    tables["agreement"] = pandas.DataFrame([dict.fromkeys(AGREEMENT, np.nan) | {"emotion": "all", "seconds": 4.0}])
+    text = report(whole, reader, ResultSettings(), tables)
+    assert "gets a new number" in text and "SFace" not in text and ">nan" not in text
+    odd = whole.about.settings.model_copy(update={"identify": True, "faces": "given", "smoothing": 0.0})
+    text = report(
+        Study(whole.folder, whole.about.model_copy(update={"settings": odd})), reader, ResultSettings(), tables
+    )
+    assert "keeps the number if SFace" in text and "gets a new number" not in text
+    assert "Each picture was taken for one face" in text and "not smoothed" in text
 
 
 def test_a_folder_with_something_else_or_another_study_is_not_touched(source, paths, tmp_path):

@@ -1,12 +1,16 @@
 """Uploads in pieces: how they come in, survive kills, are read, kept and deleted; and what is left out of them."""
 
 import io
+import json
 import os
+import shutil
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import cv2
@@ -19,8 +23,10 @@ import requests
 from fer_core.errors import NotFoundError
 from fer_core.paths import Paths
 from fer_core.store.files import DiskFullError
-from fer_core.web.batch import Batch, BatchFile, SentFile, folder_of, root_of, safe_name
+from fer_core.web.batch import Batch, BatchFile, SentFile, folder_of, root_of, safe_name, size_of
 from fer_core.web.batch_source import TooLargeError, prepare_source, put_in_place
+from fer_core.web.batches import Batches
+from fer_core.web.problems import RequestError
 from fer_core.web.settings import WebSettings
 from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
@@ -47,7 +53,7 @@ class Sent(NamedTuple):
     def state(self) -> dict:
         return self.site.get(self.api).json()
 
-    def put(self, number: int, piece: bytes, offset: int = 0, **headers: str) -> requests.Response:
+    def put(self, number: int | str, piece: bytes, offset: int = 0, **headers: str) -> requests.Response:
         headers = {"Origin": self.site.url, "Content-Type": "application/octet-stream"} | headers
         address = f"{self.site.url}{self.api}/{number}?offset={offset}"
         return requests.put(address, data=piece, headers=headers, timeout=30)
@@ -107,7 +113,10 @@ def settings(web_settings) -> WebSettings:
 @pytest.fixture(scope="module")
 def read(settings, test_data, files, tmp_path_factory) -> Iterator[Sent]:
     """An upload whose server ended while it was sent; the next one was killed while it read it; another one goes on."""
-    paths = paths_in(tmp_path_factory.mktemp("killed"))
+    folder = tmp_path_factory.mktemp("killed")
+    (folder / "somebody's").mkdir()
+    (folder / "link").symlink_to(folder / "somebody's")
+    paths = paths_in(folder / "link")
     sizes = {name: len(content) for name, content in files.items()}
     with served(settings, paths) as first:
         sent = new(first, sizes, keep="day")
@@ -152,7 +161,8 @@ def test_what_was_sent_is_read_under_its_names_after_a_kill(read):
         "Person 1",
     ):
         assert sentence in page, sentence
-    assert str(read.site.paths.models) not in page + read.page("/report.html").text, "no path of the server"
+    server = str(read.site.paths.models.parents[1])
+    assert server not in page + read.page("/report.html").text + read.page("/readings.json").text
     assert "\x1b" not in page
     assert "4 faces in 4 pictures" in page
 
@@ -180,7 +190,9 @@ def test_pictures_and_videos_are_drawn_with_what_was_read_when_somebody_asks(rea
     number = page.partition('data-annotated="')[2].partition('"')[0]
     for what in (number, "pictures"):
         assert read.site.change(f"{read.api}/annotated", {"what": what}).json() == {"is_made": False, "problem": ""}
-    assert read.site.change(f"{read.api}/annotated", {"what": "99"}).status_code == 404
+    torn = [file["file"] for file in read.page("/readings.json").json()["files"]].index("text.mp4")
+    for what, status in (("99", 404), (str(torn), 404), (f"0{number}", 400)):
+        assert read.site.change(f"{read.api}/annotated", {"what": what}).status_code == status, what
 
     def is_drawn(what: str) -> bool:
         return read.site.change(f"{read.api}/annotated", {"what": what}).json()["is_made"]
@@ -197,6 +209,9 @@ def test_it_is_kept_as_long_as_its_owner_says_and_deleted_for_good(read):
     assert read.state()["keep"] == "day"
     assert read.site.submit(f"/uploads/{read.token}/keep", {"keep": "for ever"}).status_code == 400
     assert read.site.submit(f"/uploads/{read.token}/keep", {"keep": "week"}).status_code == 200
+    two_days_on = SimpleNamespace(_clock=lambda: datetime.now(UTC) + timedelta(days=2))
+    with pytest.raises(RequestError, match="A day is over"):
+        Batches.keep(two_days_on, read.site.service.batches.find(read.token), "day")
     days = datetime.fromisoformat(read.state()["expires_utc"]) - datetime.now(UTC)
     assert 6.9 < days.total_seconds() / 86400 <= 7
     assert "The upload and its result are deleted." in read.site.submit(f"/uploads/{read.token}/delete").text
@@ -211,7 +226,7 @@ def test_pieces_that_do_not_fit_are_refused_and_nothing_comes_from_elsewhere(sit
     assert sent.put(0, b"12345").json() == {"there": 5}
     assert sent.put(0, b"12345").status_code == 409
     assert sent.put(0, b"123456", 5).status_code == 413
-    assert sent.put(2, b"1").status_code == 404
+    assert sent.put(2, b"1").status_code == sent.put("9" * 5000, b"1").status_code == 404
     assert sent.put(0, b"1", 5, Origin="http://elsewhere.example").status_code == 403
     assert sent.put(0, b"1", 5, **{"Content-Type": "text/plain"}).status_code == 415
     assert (
@@ -283,9 +298,43 @@ def test_an_upload_in_which_nothing_can_be_read_says_so(site):
     assert "2 files not read" in page
 
 
+def test_an_upload_whose_server_was_killed_before_it_had_made_the_job_is_read(settings, tmp_path):
+    paths = paths_in(tmp_path)
+    with served(settings, paths) as site:
+        sent = new(site, {"a.txt": 1})
+        sent.put(0, b"x")
+    about = json.loads((sent.folder / "batch.json").read_text())
+    about |= {"started": about["created"], "job": "20260101-000000-read-aaaa"}
+    (sent.folder / "batch.json").write_text(json.dumps(about))
+    with served(settings, paths) as site:
+        wait_until(lambda: Sent(site, sent.token).state()["status"] == "failed")
+
+
+def test_a_full_disk_and_folders_that_vanish_stop_nobody_who_cleans_up(tmp_path):
+    batches = Batches(paths_in(tmp_path), WebSettings(), None, lambda: datetime.now(UTC))
+    batches.close()
+    for number in range(50):
+        (tmp_path / "many" / f"{number}" / "deep").mkdir(parents=True)
+    gone = threading.Thread(target=shutil.rmtree, args=(tmp_path / "many",), kwargs={"ignore_errors": True})
+    gone.start()
+    while gone.is_alive():
+        assert size_of(tmp_path / "many") == 0
+    job = make_job(paths_in(tmp_path), "read", source=str(tmp_path))
+    folder = root_of(paths_in(tmp_path)) / ".0"
+    folder.mkdir(parents=True)
+    about = BatchFile(files=(SentFile(name="a.png", size=1),), created=datetime.now(UTC), job=job.id)
+    (folder / "batch.json").write_text(about.model_dump_json())
+    (folder / "seen").touch()
+    with largest_file(0):
+        batches._sweep()
+    assert folder.is_dir() and job.end is None
+    batches._sweep()
+    assert not folder.exists() and not job.folder.exists()
+
+
 def test_a_job_that_reads_an_upload_is_shown_at_the_address_of_the_upload_alone(site):
     sent = new(site, {"a.png": 0})
-    job = make_job(site.paths, "read", source=str((sent.folder / "source").absolute()))
+    job = make_job(site.paths, "read", source=str((sent.folder / "source").resolve()))
     other = make_job(site.paths, "read", source=str(site.paths.models))
     assert [one["id"] for one in site.get("/api/v1/jobs").json()["jobs"]] == [other.id]
     for address in (f"/api/v1/jobs/{job.id}", f"/jobs/{job.id}", f"/jobs/{job.id}/files/report.html"):
@@ -317,6 +366,11 @@ def test_files_of_one_name_are_kept_apart_and_hidden_ones_are_no_files(prepared)
     names, left_out = prepared({"a.png": small, "b/a.png": small, "x.zip": inside, ".hidden.png": small, "b": small})
     assert names == {"a.png", "a_2.png", "A_3.PNG", "b/a.png", "etc/c.png"}
     assert left_out == {"b_2": "It is neither a picture nor a video by its name (without suffix)."}
+
+
+def test_a_folder_that_is_called_like_a_file_gets_another_place(prepared):
+    names, _ = prepared({"a.png": png(), "x.zip": zipped({"a.png/b.png": png(), "_/a.png/b.png": png()})})
+    assert names == {"a.png", "_/a.png/b.png", "_/a.png/b_2.png"}
 
 
 def test_what_a_zip_must_not_have_is_left_out_of_it(prepared):

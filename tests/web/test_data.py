@@ -12,6 +12,9 @@ from fer_core.config import TrainConfig
 from fer_core.data.dataset import load_dataset
 from fer_core.data.sample import draw_face
 from fer_core.evaluation.audit_report import SuspiciousLabel, audit_folder, save_suspicious
+from fer_core.web.data_choice import DataChoice
+from fer_core.web.data_sets import DataSets
+from fer_core.web.run_list import RunList
 from tests.conftest import paths_in
 from tests.jobs.conftest import wait_until
 from tests.web.conftest import Site, Visit, folder_contents, served
@@ -126,7 +129,7 @@ def test_the_pictures_of_a_page_come_in_one_file_each_at_its_place(site, address
         picture = cv2.imread(str(faces / name), cv2.IMREAD_GRAYSCALE)
         shown = sheet[2:50, 2 + 52 * place : 50 + 52 * place]
         assert np.abs(shown.astype(int) - cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA)).mean() < 3
-    for query in ({"mark": "other", "at": "0"}, {"mark": mark, "at": "9999"}, {"mark": mark, "at": "../../etc/passwd"}):
+    for query in ({"mark": "other", "at": "0"}, *({"mark": mark, "at": at} for at in ("9999", "9" * 5000, "../x"))):
         assert site.get(f"{address}/sheet.png", params=query).status_code == 404
 
 
@@ -201,6 +204,15 @@ def test_other_labels_are_another_data_set(site, faces, address):
     assert "There is no map of labels" in refused.text
 
 
+def test_no_label_of_a_map_leads_out_of_the_inbox(site, faces, tmp_path):
+    address = opened(site, faces, label_map=f"angry={tmp_path}/evil,sad=../evil")
+    mark, position = position_of(site, address, "train/happiness/2.png")
+    for label in (f"{tmp_path}/evil", "../evil"):
+        asked = {"mark": mark, "images": [position], "label": label}
+        assert "No face can be kept as" in site.change(f"/api/v1{address}/labels", asked).json()["error"]
+    assert folder_contents(site.paths.inbox, tmp_path, site.paths.inbox.parent / "evil") == set()
+
+
 def test_what_has_vanished_changed_or_is_no_data_set_ends_in_a_sentence(site, faces, tmp_path):
     folder = Path(shutil.copytree(faces, tmp_path / "moving"))
     address = opened(site, folder)
@@ -223,6 +235,14 @@ def test_what_has_vanished_changed_or_is_no_data_set_ends_in_a_sentence(site, fa
     assert "holds no pictures" in page.text
     site.submit(f"{address}/forget")
     assert site.get(address).status_code == 404
+
+
+def test_an_odd_line_of_the_list_costs_no_other(tmp_path):
+    paths = paths_in(tmp_path)
+    paths.models.mkdir(parents=True)
+    (paths.models / "data_sets.json").write_text('[{"data": "/a"}, {"data": "/b", "of_a_later_version": 1}]')
+    DataSets(paths, RunList(paths), {}).register(DataChoice(data="/c"))
+    assert [line.source for line in DataSets(paths, RunList(paths), {}).lines()][:2] == ["/c", "/a"]
 
 
 def test_devices_missing_paths_and_other_folders_are_not_opened(web_settings, site, faces, tmp_path):

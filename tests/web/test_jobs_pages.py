@@ -116,6 +116,12 @@ def test_what_cannot_be_read_is_named(name, value, says):
         arguments_of(form, untouched(form, **{name: value}))
 
 
+def test_a_value_that_is_nested_without_end_is_text():
+    form = job_form("tune", {}, {})
+    deep = "[" * 100_000
+    assert arguments_of(form, untouched(form, settings=f"optimizer = {deep}"))["settings"] == {"optimizer": deep}
+
+
 def test_where_a_search_varies_a_setting_is_written_into_its_form():
     form = job_form("tune", {"recipe": "compact"}, {})
     sent = untouched(form, **{"low:learning_rate": "0.0005", "settings": "epochs = 4\nschedule = cosine"})
@@ -312,6 +318,14 @@ def test_a_study_reads_nothing_outside_the_folders_that_the_server_may_open(web_
             "/api/v1/jobs", {"task": "read", "arguments": {"source": str(inside), "coding": str(outside)}}
         )
         assert refused.status_code == 400
+        files = {"recognizer_model": f"{outside}/a.onnx", "model": "../a.h5", "labels": str(outside)}
+        for name, file in files.items():
+            job = {"task": "read", "arguments": {"source": str(inside), name: file}}
+            assert "--data-folder" in site.change("/api/v1/jobs", job).json()["hint"], name
+        job["arguments"] = {"source": str(inside), "model": "shipped/tiny"}
+        assert site.change("/api/v1/jobs", job).status_code == 201
+        job = {"task": "train", "arguments": {"data": "sample", "settings": {"more_images": str(outside)}}}
+        assert "--data-folder" in site.change("/api/v1/jobs", job).json()["hint"]
 
 
 def test_without_a_broker_the_page_says_how_to_start_one_and_all_else_works(web_settings, face, paths):

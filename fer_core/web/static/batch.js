@@ -46,7 +46,7 @@ async function make(place) {
   said.textContent = "being made …";
   for (;;) {
     const response = await fetch(annotate, request).catch(() => null);
-    const answer = await response?.json();
+    const answer = await response?.json().catch(() => null);
     const problem = response?.ok ? answer.problem : (answer?.error ?? "The server does not answer: try again.");
     said.textContent = problem || (answer.is_made ? "" : "being made …");
     [button.disabled, button.hidden, link.hidden] = [!problem, Boolean(answer?.is_made), !answer?.is_made];

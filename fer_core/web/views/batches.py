@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, send_file, url_for
+from markupsafe import escape
 
 from fer_core.errors import ConfigError, NotFoundError
 from fer_core.study.study import find_study
@@ -47,7 +48,9 @@ def state(token: str) -> dict[str, Any]:
 def put(token: str, number: str) -> dict[str, int]:
     """Adds a piece to a file, by its number, from 0 on: of at most `piece_bytes`, where the one before ended."""
     offset, batch = query_fields(answers.PieceQuery).offset, _find(token)
-    service().batches.put(batch, int(number) if number.isdecimal() else -1, offset, request.get_data())
+    service().batches.put(
+        batch, int(number) if len(number) < 6 and number.isdecimal() else -1, offset, request.get_data()
+    )
     return {"there": offset + len(request.get_data())}
 
 
@@ -129,7 +132,7 @@ def report(token: str) -> Response:
     """The report of the study, in a policy of its own."""
     batch = _read(token)
     text = (batch.study_folder / "report.html").read_text(encoding="utf-8")
-    response = Response(text.replace(str(batch.source.absolute()), "an upload"), mimetype="text/html")
+    response = Response(text.replace(escape(str(batch.source)), "an upload"), mimetype="text/html")
     response.headers["Content-Security-Policy"] = REPORT_POLICY
     return response
 
@@ -174,10 +177,13 @@ def _read(token: str) -> Batch:
 
 
 def _name(batch: Batch, number: str, kind: str) -> str:
+    """Returns the name of a file that was read. Raises NotFoundError for another one."""
     files = find_study(batch.study_folder).files()
-    if not number.isdecimal() or int(number) >= len(files) or files["kind"][int(number)] != kind:
+    files = files[(files["kind"] == kind) & (files["status"] == "read")]
+    name = files["file"].get(int(number))
+    if name is None:
         raise _no_file()
-    return files["file"][int(number)]
+    return name
 
 
 def _no_file() -> NotFoundError:

@@ -19,7 +19,6 @@ SHOWN = 100
 """Pictures at a time."""
 SIGNED_HOURS = 24
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,100}\.(png|jpg|jpeg|bmp|webp)")
-_LABEL = re.compile(r"[^\W_][\w -]{0,120}")
 
 pages = Blueprint("corrections", __name__)
 
@@ -42,7 +41,7 @@ def keep() -> Response:
     Its name says what is in it: the same crop is kept once, however often it is sent, under the label named last.
     """
     inbox, labels, label = service().paths.inbox, service().pool.model.labels, request.form.get("label", "")
-    if label not in labels or not _LABEL.fullmatch(label):
+    if label not in labels:
         raise ConfigError(f"There is no label {label[:120]!r}.", hint=did_you_mean(label, labels))
     crop = _crop(request.form.get("crop", ""))
     path = data_detail.keep(inbox, label, f"{hashlib.sha256(crop).hexdigest()[:32]}.png", crop)
@@ -80,14 +79,14 @@ def _crop(signed: str) -> bytes:
 def _find(label: str, name: str) -> Path:
     """Returns a picture of the inbox. Raises NotFoundError: neither label nor name becomes a path unchecked."""
     path = service().paths.inbox / label / name
-    if not _LABEL.fullmatch(label) or not _NAME.fullmatch(name) or not _is_ours(path):
+    if not data_detail.LABEL.fullmatch(label) or not _is_ours(path):
         hint = "The page of the kept faces lists them."
         raise NotFoundError(f"There is no picture {name[:60]!r} under {label[:120]!r}.", hint=hint)
     return path
 
 
 def _is_ours(path: Path) -> bool:
-    return bool(_LABEL.fullmatch(path.parent.name) and _NAME.fullmatch(path.name)) and path.is_file()
+    return bool(data_detail.LABEL.fullmatch(path.parent.name) and _NAME.fullmatch(path.name)) and path.is_file()
 
 
 def _picture(path: Path) -> dict[str, Any]:

@@ -50,6 +50,9 @@ def test_many_pictures_and_two_videos_are_sent_read_watched_saved_and_deleted(pa
     def break_once(route) -> None:
         if len(broken) < 2 and "/7?" in route.request.url:
             broken.append(route.abort())
+        elif len(broken) == 2 and route.request.url.endswith("/start"):
+            route.fetch()  # it arrives, and its answer does not
+            broken.append(route.abort())
         else:
             route.continue_()
 
@@ -64,7 +67,7 @@ def test_many_pictures_and_two_videos_are_sent_read_watched_saved_and_deleted(pa
     )
     page.get_by_role("button", name="Read the faces").click()
     page.wait_for_url("**/uploads/*", timeout=READ_MS)
-    assert len(broken) == 2
+    assert len(broken) == 3
     expect(page.get_by_role("heading", name="Results")).to_be_visible(timeout=READ_MS)
     expect(page.get_by_role("heading", name="2 videos")).to_be_visible()
 
@@ -106,6 +109,15 @@ def test_many_pictures_and_two_videos_are_sent_read_watched_saved_and_deleted(pa
     page.reload()
     expect(page.get_by_text("There is no such upload, or it is deleted already.")).to_be_visible()
     assert not list((site.paths.models / "uploads").iterdir())
+
+
+def test_a_refusal_that_is_not_the_server_s_own_is_said_and_not_tried_again(page, folder):
+    page.route("**/api/v1/uploads/*/0?*", lambda route: route.fulfill(status=413, body="<h1>Too large</h1>"))
+    page.goto("/")
+    page.set_input_files("#image", [str(folder / "old.avi")])
+    page.get_by_role("button", name="Read the faces").click()
+    expect(page.get_by_text("The answer was 413. A proxy in front of the server may have given it.")).to_be_visible()
+    page.evaluate("fetch(`/api/v1/uploads/${JSON.parse(sessionStorage.upload).upload}`, {method: 'DELETE'})")
 
 
 def test_sending_is_cancelled_and_what_was_sent_is_gone(page, folder, site):

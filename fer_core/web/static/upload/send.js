@@ -30,31 +30,34 @@ export async function sendAll(files, faces, tell, signal) {
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  await call("POST", `${address}/start`, {}, signal);
+  await patiently(() => call("POST", `${address}/start`, {}, signal), tell, signal);
   forget();
   return `/uploads/${batch.upload}`;
 }
 
 async function sendOne(file, number, { address, there, piece, show, tell, signal }) {
-  let wait = 1;
-  while (there[number] < file.size) {
+  const send = () => {
     const offset = there[number];
+    return call("PUT", `${address}/${number}?offset=${offset}`, file.slice(offset, offset + piece), signal);
+  };
+  const lookAgain = async () => (there[number] = (await call("GET", address, undefined, signal)).files[number].there);
+  while (there[number] < file.size) {
+    there[number] = (await patiently(send, tell, signal, lookAgain)).there;
+    show();
+  }
+}
+
+/** Returns what `act` does, which is tried again while the connection is broken, each time after `before`. */
+async function patiently(act, tell, signal, before = () => {}) {
+  for (let wait = 1; ; wait = Math.min(LONGEST_WAIT, 2 * wait))
     try {
-      const body = file.slice(offset, offset + piece);
-      there[number] = (await call("PUT", `${address}/${number}?offset=${offset}`, body, signal)).there;
-      wait = 1;
-      show();
+      if (wait > 1) await before();
+      return await act();
     } catch (error) {
       if (signal.aborted || error instanceof Refused) throw error;
       tell(`The connection is broken: trying again in ${wait} s …`, null);
       await new Promise((resolve) => setTimeout(resolve, 1000 * wait));
-      wait = Math.min(LONGEST_WAIT, 2 * wait);
-      const state = await call("GET", address, undefined, signal).catch((again) => {
-        if (again instanceof Refused) throw again;
-      });
-      if (state) there[number] = state.files[number].there;
     }
-  }
 }
 
 /** Returns the answer. Raises Refused with the server's words, or an error where trying again may help. */
@@ -63,9 +66,10 @@ async function call(method, address, content, signal) {
   const headers = { Accept: "application/json", "Content-Type": isBytes ? "application/octet-stream" : "application/json" };
   const body = content === undefined || isBytes ? content : JSON.stringify(content);
   const response = await fetch(address, { method, headers, body, signal });
-  const answer = await response.json();
-  if (response.ok) return answer;
-  const words = `${answer.error} ${answer.hint}`;
+  if (response.ok) return response.json();
+  const other = { error: `The answer was ${response.status}.`, hint: "A proxy in front of the server may have given it." };
+  const { error, hint } = await response.json().catch(() => other);
+  const words = `${error} ${hint}`;
   throw response.status >= 500 && response.status !== 507 ? new Error(words) : response.status === 409 ? new Error(words) : new Refused(words);
 }
 
