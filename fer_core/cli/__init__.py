@@ -12,6 +12,7 @@ from fer_core.errors import ArtifactError, FerError, missing_package, printable,
 
 _OUTPUT_CLOSED = 141
 """What a shell reports of a program whose reader (`| head`) has gone."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FOLDERS = "by FER_MODELS_DIR, FER_HISTORY_DIR and FER_CACHE_DIR."
 _HIGHEST_EXIT_CODE = 255
@@ -38,10 +39,13 @@ def ended(run: Callable[..., None], *arguments: object) -> int:
         problem = missing_package(error)
         return _refused(str(problem), problem.hint)
     except BrokenPipeError:
-        # Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_output_up()
         return _OUTPUT_CLOSED
     except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            _give_output_up()
+            hint = "Make room on the disk it goes to, or send it elsewhere."
+            return _refused(f"The output cannot be written: {error.strerror}.", hint)
         if error.errno == errno.ENOSYS:
             return _refused("This file system cannot lock files (flock).", f"Name folders on another one {_FOLDERS}")
         if error.errno not in _NOT_ALLOWED:
@@ -51,6 +55,11 @@ def ended(run: Callable[..., None], *arguments: object) -> int:
     except KeyboardInterrupt as error:
         return 128 + getattr(error, "signal_number", signal.SIGINT)
     return 0
+
+
+def _give_output_up() -> None:
+    """Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refused(problem: str, hint: str, exit_code: int = FerError.exit_code) -> int:

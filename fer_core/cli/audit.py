@@ -54,7 +54,9 @@ def audit_labels(console: Console, request: Request) -> None:
     """
     import pandas as pd
 
-    config = request.config.model_copy(update={"validation": "none", "keep": "auto", "early_stopping_patience": 0})
+    without_validation = {"validation": "none", "keep": "auto", "early_stopping_patience": 0}
+    without_validation |= {"adjust_prior": False, "score_test": True}
+    config = request.config.model_copy(update=without_validation)
     dataset, found = audited_data(console, config, request.paths)
     folder = audit_folder(request.paths, found.source)
     say(console, f"\nLabels: {FOLDS} networks are trained, each on {1 - 1 / FOLDS:.0%} of the training images.")
@@ -98,7 +100,9 @@ def _is_of(run: Run, settings: TrainConfig, dataset: Dataset) -> bool:
         manifest = run.manifest
     except ArtifactError:
         return False
-    return manifest.config == settings and manifest.split_fingerprint in (None, dataset.split_fingerprint)
+    planned = {"epochs": settings.epochs} if manifest.plan else {}  # those of the plan fit into the time budget
+    is_same = manifest.config.model_copy(update=planned) == settings
+    return is_same and manifest.split_fingerprint in (None, dataset.split_fingerprint)
 
 
 def _print_suspicious(console: Console, suspicious: list[SuspiciousLabel], *, images: int) -> None:

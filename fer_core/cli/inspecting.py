@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from fer_core import faces
-from fer_core.cli.command_line import say, send_native_messages_to
+from fer_core.cli.command_line import Output, say, send_native_messages_to
 from fer_core.cli.live import LiveRequest
 from fer_core.cli.report import print_analysis, print_robustness, print_scores
 from fer_core.data.face_picture import gray
@@ -217,7 +217,7 @@ def _drawn(network: "keras.Model", model: ModelFiles, picture: np.ndarray, *, pa
 def _console(request: LiveRequest) -> Console:
     """libpng and TensorFlow report on file descriptor 2 what they find; errors still come as exceptions."""
     send_native_messages_to(Path(os.devnull))
-    return Console(stderr=request.settings.json_lines)
+    return Output(stderr=request.settings.json_lines)
 
 
 def _loaded(console: Console, model: ModelFiles) -> "keras.Model":

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from rich.console import Console
 
 from fer_core.cli import run_in_child
-from fer_core.cli.command_line import MODELS_DIR, parsed, peek, say, send_native_messages_to
+from fer_core.cli.command_line import MODELS_DIR, Output, parsed, peek, say, send_native_messages_to
 from fer_core.config import Settings, config_error
 from fer_core.errors import ConfigError, SourceError
 from fer_core.evaluation.predict import MOST_VIEWS
@@ -204,7 +204,7 @@ def main(argv: Sequence[str]) -> None:
     """Does what the command line asks for. Raises FerError for what the user can mend."""
     request = parse(argv)
     settings = request.settings
-    console = Console(stderr=settings.json_lines)
+    console = Output(stderr=settings.json_lines)
     model = find_model(
         settings.model, request.paths, labels_file=settings.labels, pixels=settings.pixels, colours=settings.colours
     )
@@ -233,16 +233,13 @@ def main(argv: Sequence[str]) -> None:
         run_in_child(list_layers if request.wants == "list-layers" else explain_pictures, model, request)
 
 
-def _shown_if_possible(console: Console, settings: LiveSettings) -> LiveSettings:
+def _shown_if_possible(console: Console, settings: LiveSettings, *, prints: bool) -> LiveSettings:
     """Returns the settings, without a window where none can be opened and what is read is kept in another way.
 
-    Raises SourceError where nothing would be left of what is read.
+    `prints`: a line for each picture is printed. Raises SourceError where nothing would be left of what is read.
     """
     from fer_core.live.screen import check_display
-    from fer_core.live.sources import PICTURE_SUFFIXES
 
-    source = Path(settings.source or DEFAULT_SOURCE)
-    prints = source.is_dir() or source.suffix.lower() in PICTURE_SUFFIXES  # a line for each picture
     keeps = (settings.output, settings.log, settings.json_lines, settings.capture, settings.clip)
     try:
         check_display()
@@ -264,9 +261,6 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
         from fer_core.cli.inspecting import analyse_if_possible
 
         analyse_if_possible(console, model, request)
-    if settings.display:
-        settings = _shown_if_possible(console, settings)
-        request = request._replace(settings=settings)
     source_path = Path(settings.source or DEFAULT_SOURCE)
     for flag, path in (("--output", settings.output), ("--log", settings.log)):
         with contextlib.suppress(OSError):  # what cannot be looked at is refused later, with the reason
@@ -281,6 +275,8 @@ def _live(console: Console, request: LiveRequest, model: ModelFiles) -> None:
             raise ConfigError("--on-change is for a camera, a stream or a video.", hint="Take --json.")
         if not source.is_still and settings.faces == "given":
             raise ConfigError("--faces given is for pictures that are one face each.", hint="Leave it out.")
+        if settings.display:
+            request = request._replace(settings=_shown_if_possible(console, settings, prints=source.is_still))
         read = read_pictures if source.is_still else read_frames
         read(console, request, classifier, source)
         for problem in source.skipped:

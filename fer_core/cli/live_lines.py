@@ -1,8 +1,6 @@
 """What is printed of the live view: predictions as JSON lines or in words, and the summary at the end."""
 
-import contextlib
 import json
-import os
 import sys
 from typing import Any
 
@@ -15,7 +13,6 @@ from fer_core.live.frame import Shown, Sink
 from fer_core.live.output import Record
 from fer_core.live.prediction import Prediction
 from fer_core.live.summary import summarize
-from fer_core.store.files import DiskFullError
 
 MOST_COLUMNS = 5
 LEAST_SECONDS = 0.05
@@ -26,7 +23,7 @@ class JsonLines(Sink):
     """Prints one JSON object per frame."""
 
     def write(self, shown: Shown) -> None:
-        """Prints the frame's predictions. Raises DiskFullError."""
+        """Prints the frame's predictions."""
         print_line(json.dumps(shown.to_json(), allow_nan=False))
 
 
@@ -40,19 +37,9 @@ def in_words(predictions: tuple[Prediction, ...]) -> str:
 
 
 def print_line(text: str) -> None:
-    """Prints one JSON line at once, so that the next program in a pipe need not wait. Raises DiskFullError."""
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        with contextlib.suppress(OSError):  # Python would complain once more when it flushes at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise DiskFullError(
-            f"No more lines can be written to the standard output: {error.strerror}.",
-            hint="Make room where it goes, or write to another place.",
-        ) from None
+    """Prints one JSON line at once, so that the next program in a pipe need not wait. Raises OSError on a full disk."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def print_summary(console: Console, record: Record) -> None:

@@ -92,16 +92,17 @@ class _LiveSession:
                 raise SourceError(f"The source ended after {capture.progress}.", hint=hint)
 
     def _sinks(self) -> Iterator[Sink]:
+        """The log comes last: where another one is refused, it would be there already when that is mended."""
         settings, source = self._settings, self._source
-        yield from _text_sinks(self._request, self._predictor.classifier, of_pictures=False)
+        if settings.on_change is not None:
+            yield OnChange(settings.on_change, is_live=source.is_live, report=partial(say, self._console))
         if settings.output is not None:
             video = VideoOutput(settings.output, source.size, source.rate, overwrite=settings.overwrite)
             say(self._console, f"Writing {settings.output} ({video.codec}): {video.players}")
             yield video
         if self._recorder is not None:
             yield self._recorder
-        if settings.on_change is not None:
-            yield OnChange(settings.on_change, is_live=source.is_live, report=partial(say, self._console))
+        yield from _text_sinks(self._request, self._predictor.classifier, of_pictures=False)
 
     def _opened_view(self, at_the_end: contextlib.ExitStack) -> LiveView:
         if not self._settings.display:

@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 
 from fer_core.cli import ended, run_in_child
-from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, say, send_native_messages_to
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, Output, parsed, say, send_native_messages_to
 from fer_core.errors import ConfigError
 from fer_core.paths import Paths, checked_status
 from fer_core.store.run import Run
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     from fer_core.cli.training import train_and_print
     from fer_core.training.begin_retraining import begin_retraining
 
-    console = Console()
+    console = Output()
     with console.status("Looking at the images …") as status:
         run = begin_retraining(spec, paths, run_id=run_id, say=partial(say, console), report=status.update)
     if run is None:
@@ -105,7 +105,7 @@ def _decide(run_id: str, spec: RetrainSpec, paths: Paths) -> None:
 
     # The process that has trained may still hold most of a GPU's memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    console, run = Console(), open_run(paths, run_id)
+    console, run = Output(), open_run(paths, run_id)
     dataset = _dataset(console, run, paths)
     check_same_data(run.manifest, dataset)
     send_native_messages_to(run.log_txt)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.status import Status
 
 from fer_core.cli import ended
-from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, say
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, Output, parsed, say
 from fer_core.cli.live import LiveRequest
 from fer_core.data.report import listed
 from fer_core.errors import Interrupted, check_interrupted, signals_wait
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
     else:
         is_begun = (folder / "study.json").is_file()  # with the model that was in use then
         study = find_study(folder) if is_begun else _opened(folder, spec, paths)
-        read_and_sum_up(Console(), study, paths, _of(spec, ResultSettings), processes=processes)
+        read_and_sum_up(Output(), study, paths, _of(spec, ResultSettings), processes=processes)
 
 
 def _opened(folder: Path, given: Mapping[str, Any], paths: Paths) -> Study:

@@ -73,7 +73,7 @@ def parse(argv: Sequence[str]) -> Request:
         epochs = int(epochs) if epochs and epochs.isdecimal() else table.get("epochs")
         start = fitted_to(starting_config(recipe, network), epochs)
     own_start = peek(argv, "--init-from") or table.get("init_from")
-    if resume is None and start.fine_tune and own_start and not network:
+    if resume is None and start.fine_tune and isinstance(own_start, str) and not network:
         start = start.model_copy(update=network_of(own_start, paths))
     base = TrainConfig.checked(start.model_dump() | table, where=peek(argv, "--config")) if table else start
     config, cli = _flags(argv, base)

@@ -258,11 +258,11 @@ class Display:
     def __call__(self, kind: str, fields: dict[str, Any]) -> None:
         """Shows one event, progress or epoch."""
         if kind == "event":
-            self._print(fields["text"])
+            say(self._console, fields["text"])
         elif kind == "epoch":
             self._pace.append(fields["seconds"])
             self._last_line = self._clock()
-            self._print(epoch_line(fields))
+            say(self._console, epoch_line(fields))
         elif self._bar is not None:
             if self._task is None:
                 self._task = self._bar.add_task("")
@@ -271,10 +271,7 @@ class Display:
         elif self._clock() - self._last_line >= LINE_SECONDS:
             self._last_line = self._clock()
             step = f"epoch {fields['epoch']:>3}  step {fields['step']:,} of {fields['steps']:,}"
-            self._print(f"{step}  loss {fields['loss']:.4f}  {self._pace_text(fields)}")
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(self._console, f"{step}  loss {fields['loss']:.4f}  {self._pace_text(fields)}")
 
     def _pace_text(self, fields: dict[str, Any]) -> str:
         """With the time left, by the pace of the last epochs; the first one has none before it."""

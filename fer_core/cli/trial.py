@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 
 from fer_core.cli import ended
-from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, parsed, say, send_native_messages_to
+from fer_core.cli.command_line import HISTORY_DIR, MODELS_DIR, Output, parsed, say, send_native_messages_to
 from fer_core.cli.training import Display
 from fer_core.data.dataset import Dataset
 from fer_core.errors import ArtifactError, NonFiniteLossError, signals_wait
@@ -39,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     """Does what the search asks of this job. Raises FerError for what the user can mend."""
     name, job, paths = parsed(_command_line, argv, program=PROGRAM, names=("job", "models_dir", "history_dir"))
     search = open_search(paths, name)
-    console = Console()
+    console = Output()
     send_native_messages_to(search.folder / "log.txt")  # until it is known which run is trained
     try:
         with signals_wait(), Display(console) as display:

@@ -7,7 +7,7 @@ LiteRT or ONNX Runtime runs it without TensorFlow. Keras is there for comparison
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -140,12 +140,8 @@ def face_input(face: np.ndarray, classifier: "Classifier | ModelFiles") -> np.nd
     return network_input(face, side=classifier.side, channels=classifier.channels, colours=classifier.colours)
 
 
-class _HasModel(Protocol):
-    @property
-    def model(self) -> ModelFiles: ...
-
-
-Loaded = TypeVar("Loaded", bound=_HasModel)
+Loaded = TypeVar("Loaded")
+"""Has its ModelFiles as `model`."""
 
 
 class ModelWatch(Generic[Loaded]):

@@ -1,6 +1,7 @@
 """`--on-change`: what is shown of the people in view goes to a web address or a program when it changes, as JSON."""
 
 import contextlib
+import http.client
 import json
 import queue
 import shlex
@@ -68,7 +69,7 @@ class OnChange(Sink):
             try:
                 self._send((json.dumps(change) + "\n").encode())
                 has_failed = False
-            except (OSError, subprocess.SubprocessError) as error:
+            except (OSError, ValueError, subprocess.SubprocessError, http.client.HTTPException) as error:
                 if not has_failed:
                     self._report(f"--on-change {self._name}: {error}")
                 has_failed = True

@@ -5,7 +5,6 @@ Whether a file can be written is found out before there is anything to write.
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import os
@@ -13,13 +12,13 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fer_core.errors import ConfigError, SourceError
 from fer_core.live.frame import Shown, Sink
-from fer_core.store.files import DiskFullError, utc_text
+from fer_core.store.files import DISK_IS_FULL, DiskFullError, utc_text
 
 if TYPE_CHECKING:
     import pandas
@@ -41,7 +40,6 @@ _LONGEST_HOLD_SECONDS = 1.0
 """A prediction stands for the time since the frame before, at most so long: a lost stream is no emotion."""
 _FIRST_FRAME_SECONDS = 1 / 30
 """What the first frame counts, which has none before it."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_output(path: Path, *, suffixes: tuple[str, ...], overwrite: bool) -> None:
@@ -109,7 +107,7 @@ def disk_full(path: Path) -> DiskFullError:
 
 def write_error(path: Path, number: int | None, reason: str | None) -> DiskFullError | SourceError:
     """Returns the error of a file that cannot be written any more, by the errno and text of what was raised."""
-    if number in _FULL:
+    if number in DISK_IS_FULL:
         return disk_full(path)
     hint = "What was written before is kept. Is its disk still there?"
     return SourceError(f"{path} cannot be written any more: {reason}.", hint=hint)
@@ -167,10 +165,9 @@ class PredictionLog(Sink):
     def _append(self, text: str) -> None:
         if self._file.closed:
             return
-        whole = data = text.encode()
+        whole = text.encode()
         try:
-            while data:
-                data = data[self._file.write(data) :]
+            _write_all(self._file, whole)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.truncate(self._whole_bytes)
@@ -210,7 +207,8 @@ class Record(Sink):
             [("frame", "<i8"), ("person", "<i4"), ("label", "<i2"), ("unsure", "?")]
             + [(str(number), "<f4") for number in range(len(labels))]
         )
-        self._frames, self._faces = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - until `close`
+        # Without a buffer, which a full disk would let nobody read from or close. They are open until `close`.
+        self._frames, self._faces = (tempfile.TemporaryFile(buffering=0) for _ in range(2))  # noqa: SIM115
 
     def write(self, shown: Shown) -> None:
         """Keeps one frame; frames come in their order. Where there is no room any more, what is there is kept."""
@@ -222,8 +220,8 @@ class Record(Sink):
             for one in shown.predictions:
                 shares = (one.probabilities[name] for name in self.labels)
                 face = (self.count, one.person or NOBODY, self.labels.index(one.label), one.unsure, *shares)
-                self._faces.write(np.array([face], self._face).tobytes())
-            self._frames.write(np.array([row], _FRAME).tobytes())
+                _write_all(self._faces, np.array([face], self._face).tobytes())
+            _write_all(self._frames, np.array([row], _FRAME).tobytes())
         except OSError as error:
             self.problem = f"The summary is of the first {self.count:,} frames: {error.strerror}."
             return
@@ -255,7 +253,12 @@ class Record(Sink):
         self._faces.close()
 
 
-def _rows(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
+def _write_all(file: io.RawIOBase, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
+
+
+def _rows(file: io.RawIOBase, dtype: np.dtype) -> np.ndarray:
     file.seek(0)
     data = file.read()
     return np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)

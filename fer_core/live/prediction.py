@@ -166,7 +166,6 @@ class EmotionPredictor:
             runtime: "litert", "int8" (the export with 8-bit weights that a run may have), "onnx" or "keras".
             detection_width: in pixels; a larger one finds smaller faces: give 1280 for a crowd.
         """
-        check_threshold(threshold)
         paths = paths or Paths.from_environment()
         found = find_model(model, paths, labels_file=labels_file, pixels=pixels, colours=colours)
         if found.note:
@@ -193,15 +192,12 @@ class EmotionPredictor:
             found = [Face(Box(0, 0, width, height), 1.0)]
             pictures = face_input(picture, self.classifier)[np.newaxis]
         else:
-            picture_gray = gray(picture)
-            if self.detector is None:
-                hint = "Open it with a detector, or say that the picture is a face already."
-                raise ConfigError("This predictor has no detector, and cannot find faces.", hint=hint)
-            found = found_faces(picture, picture_gray, self.detector, self.classifier)
+            picture_gray, detector = gray(picture), self._needed_detector()
+            found = found_faces(picture, picture_gray, detector, self.classifier)
             if not found:
                 return []
             seen = picture_gray if self.classifier.colours == "gray" else picture
-            pictures = face_pictures(seen, found, self.detector, self.classifier)
+            pictures = face_pictures(seen, found, detector, self.classifier)
         rows, labels = self.classifier.classify(pictures), self.classifier.labels
         threshold = self.classifier.unsure_below if self._threshold is None else self._threshold
         shown = [shown_of(row, threshold) for row in rows]
@@ -223,7 +219,7 @@ class EmotionPredictor:
         from fer_core.live.sources import open_source
 
         live = LivePredictor(
-            self.detector,
+            self._needed_detector(),
             self.classifier,
             threshold=self._threshold,
             smoothing_seconds=smoothing_seconds,
@@ -235,6 +231,12 @@ class EmotionPredictor:
                 if frame is not None:
                     found = self.read_picture(frame.picture_bgr) if opened.is_still else live.read(frame)
                     yield Shown(frame, tuple(found), None, stage_seconds=live.stage_seconds)
+
+    def _needed_detector(self) -> Detector:
+        if self.detector is None:
+            hint = "Open it with a detector, or say that the picture is a face already."
+            raise ConfigError("This predictor has no detector, and cannot find faces.", hint=hint)
+        return self.detector
 
 
 def picture_of(image: Image, colour: Colour = "bgr") -> np.ndarray:

@@ -189,7 +189,10 @@ def open_device(device: int | str) -> Camera | None:
     """Returns an opened camera, or None."""
     if "OPENCV_LOG_LEVEL" not in os.environ:  # its remarks stay out of the terminal unless they are asked for
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(device, cv2.CAP_ANY if isinstance(device, int) else cv2.CAP_V4L2)
+    try:
+        capture = cv2.VideoCapture(device, cv2.CAP_ANY if isinstance(device, int) else cv2.CAP_V4L2)
+    except cv2.error:  # no camera can have so large a number
+        return None
     return Camera(capture) if capture.isOpened() else None
 
 

@@ -28,7 +28,7 @@ from fer_core.resources import file_lock, sync
 
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
 _FOREIGN_LEFTOVER_SECONDS = 24 * 3600
-_DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MEND = "Restore it, or give another one."
 _LARGEST_STATE = 64 * 2**20
 """Bytes. The longest metrics.jsonl of a training of thousands of epochs has some megabytes."""
@@ -176,8 +176,8 @@ def full_disk_named(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         # HDF5 reports the errno in its text only, and as a RuntimeError when it happens while closing.
-        in_text = any(f"errno = {number}," in str(error) for number in _DISK_IS_FULL)
-        if not in_text and getattr(error, "errno", None) not in _DISK_IS_FULL:
+        in_text = any(f"errno = {number}," in str(error) for number in DISK_IS_FULL)
+        if not in_text and getattr(error, "errno", None) not in DISK_IS_FULL:
             raise
         free = shutil.disk_usage(path.parent).free / 2**20
         raise DiskFullError(

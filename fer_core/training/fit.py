@@ -92,14 +92,16 @@ class Training:
             if progress.epoch:
                 self._say_where_it_goes_on(progress)
             record = EndOfEpoch(run, progress, report, is_stopped=is_stopped, began=self.began)
+            is_over = record.is_over()
             for one in every:
-                if progress.epoch >= one.last_epoch or record.is_over():
+                if progress.epoch >= one.last_epoch or is_over:
                     continue
                 if sentence := one.sentence(config):
                     report.event(sentence)
                 if one is not stage:
                     compile_for(model, one, config, dataset, self.machine)
                 self._fit(model, config, record, soft_labels, last_epoch=one.last_epoch)
+                is_over = model.stop_training
         network.set_weights(progress.best_weights or model.kept_weights())
         chosen = f"{chosen_on(config, dataset)} {teachers_choices}".strip()
         given = {"progress": progress, "chosen": chosen, "class_weights": self.class_weights}
@@ -236,7 +238,9 @@ def measured(training: Training, config: TrainConfig, soft_labels: np.ndarray | 
     short = {"epochs": epochs, "warmup_epochs": 0.0, "annealing": 0.0, "time_budget": None}
     trial = config.model_copy(update=short)
     model = compiled(built(trial, dataset.labels), trial, dataset, training.machine, paths=paths)
-    few = slice(0, _STEPS * whole_batch(dataset.train, config, devices=model.devices))
+    few = _STEPS * whole_batch(dataset.train, config, devices=model.devices)
+    # From everywhere: data is often sorted by class.
+    few = np.linspace(0, len(dataset.train) - 1, min(few, len(dataset.train))).astype(np.int64)
     given = {"devices": model.devices, "soft_labels": None if soft_labels is None else soft_labels[few]}
     batches = TrainingBatches(dataset.train.part(few), trial, class_weights=training.class_weights, **given)
     stopwatch = _Stopwatch(temporary_beside(paths.models / "runs" / "checkpoint"))

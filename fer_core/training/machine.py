@@ -55,14 +55,17 @@ def choose_backend(recorded: str | None = None) -> None:
         recorded: what a run was begun with, which comes first.
 
     Raises:
-        ConfigError: there is neither TensorFlow nor JAX.
+        ConfigError: there is neither TensorFlow nor JAX, or not the one that KERAS_BACKEND names.
     """
     installed = [name for name in (recorded, "tensorflow", "jax") if name and find_spec(name)]
     if not installed and "KERAS_BACKEND" not in os.environ:
         raise ConfigError(
             "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
         )
-    os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
+    backend = os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
+    if backend not in _SETUP or not find_spec(backend):
+        why = "is not installed" if backend in _SETUP else "is not supported"
+        raise ConfigError(f"The Keras backend {backend!r} {why}.", hint="Set KERAS_BACKEND=tensorflow or jax.")
     networks.load_keras()
 
 
@@ -78,10 +81,6 @@ def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
     import keras
 
     backend = keras.backend.backend()
-    if backend not in ("tensorflow", "jax"):
-        raise ConfigError(
-            f"The Keras backend {backend!r} is not supported.", hint="Set KERAS_BACKEND=tensorflow or jax."
-        )
     if recorded.backend not in (None, backend):
         raise ConfigError(
             f"The run was begun on {recorded.backend}; this is {backend}.",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_core.errors import ArtifactError, FerError, printable
-from fer_core.store.files import DiskFullError, full_disk_named, replacing, utc_now, utc_text
+from fer_core.store.files import DISK_IS_FULL, DiskFullError, full_disk_named, replacing, utc_now, utc_text
 from fer_core.store.run import MetricsWriter, Run, read_metrics
 
 if TYPE_CHECKING:
@@ -243,6 +243,9 @@ def reporting(run: Run, report: Report) -> Iterator[RunReport]:
             end("FAILED", str(error))
             raise
         except Exception as error:
+            if getattr(error, "errno", None) in DISK_IS_FULL:  # where the output goes
+                end("INTERRUPTED", f"The output cannot be written: {error}.")
+                raise
             end("FAILED", f"Internal error: {error!r}")
             run_report.note(traceback.format_exc())
             raise

@@ -89,12 +89,15 @@ def challenger_config(spec: RetrainSpec, champion: Manifest | None) -> TrainConf
         values["validation"] = "split"
     if spec.init_from is None:
         values["train_layers"] = "all"
+        values["fine_tune"] = base.fine_tune and base.init_from is None  # from the network's own pretrained weights
     values |= {"data": None, "more_images": None, "init_from": spec.init_from, "score_test": True}
     if spec.seed is not None:
         values["seed"] = spec.seed
     # Another network does not know the options of the base's own.
     own_options = base.network_options if settings.get("network", base.network) == base.network else {}
-    values |= settings | {"network_options": own_options | settings.get("network_options", {})}
+    values |= {"network_options": own_options} | settings
+    if isinstance(given := values["network_options"], dict):
+        values["network_options"] = own_options | given
     return networks.with_all_options(TrainConfig.checked(values, where="settings"))
 
 

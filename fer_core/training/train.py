@@ -37,7 +37,7 @@ from fer_core.training.distillation import check_teachers
 from fer_core.training.history import HISTORY_HEADER
 from fer_core.training.machine import choose_backend, prepare
 from fer_core.training.progress import Progress, Report, ignore, reporting
-from fer_core.training.starting import starting_model, with_fixed_models
+from fer_core.training.starting import network_of, starting_model, with_fixed_models
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +63,7 @@ def training_data(
     """
     networks.options(config)
     if config.init_from and not (run and run.checkpoint.is_dir()):
-        starting_model(config.init_from, paths)
+        network_of(config.init_from, paths)
     for name in config.teacher:
         starting_model(name, paths, flag="--teacher")
     with native_messages_hidden():

@@ -1,9 +1,13 @@
 """`--audit-labels`: folds are trained once, labels are listed, and no model comes of it."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 
 from fer_core.cli import audit
 from fer_core.cli.train import main
+from fer_core.config import TrainConfig
+from fer_core.store.runs import create_run
 
 
 def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_use_afterwards(paths, monkeypatch, capfd):
@@ -11,6 +15,7 @@ def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_us
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(audit, "FOLDS", 2)
     settings = ["--data=sample", "--sample-per-class=15", "--recipe=smoke", "--epochs=1"]
+    settings += ["--adjust-prior", "--no-score-test"]  # which need the validation images that it does without
     for _ in range(2):
         main(["--audit-labels", *settings, f"--models-dir={paths.models}", f"--history-dir={paths.history}"])
     output = capfd.readouterr().out
@@ -26,3 +31,12 @@ def test_labels_are_audited_by_folds_that_are_trained_once_and_no_model_is_in_us
     assert len(folds) == 2
     assert [path for fold in folds for name in ("*.tflite", "plots", "audit.json") for path in fold.glob(name)] == []
     assert not (paths.models / "current.json").exists() and not (paths.models / "runs").exists()
+
+
+def test_a_fold_whose_epochs_were_planned_by_time_goes_on(paths):
+    settings, images = TrainConfig(time_budget="1h"), SimpleNamespace(split_fingerprint="of these")
+    run = create_run(paths, settings)
+    plan = {"epochs": 7, "seconds_per_epoch": 1.0, "budget_seconds": 3600.0, "end_seconds": 1.0}
+    run.update_manifest(config=settings.model_copy(update={"epochs": 7}), plan=plan)
+    assert audit._is_of(run, settings, images)
+    assert not audit._is_of(run, settings.model_copy(update={"seed": 1}), images)

@@ -123,6 +123,7 @@ BAD_SETTINGS = {
     "step without epochs": (["--schedule=step"], "schedule 'step' needs step_epochs and step_factors", "--help"),
     "start from no run": (["--init-from=20200101-000000-none-0000"], "There is no run '2020", "There are no runs yet"),
     "start from no file": (["--init-from=none.h5"], "There is no model file none.h5", "--init-from takes"),
+    "start from no model": ([f"--init-from={__file__}"], f"{__file__} is no HDF5 file", "ends in .h5"),
     "no TOML": (["--config=none.toml"], "--config none.toml cannot be read: ", "TOML"),
 }
 
@@ -142,13 +143,14 @@ def test_settings_that_cannot_be_used_are_refused_by_name(door, paths, case):
     [
         ("learning_rat = 1", "run.toml: there is no setting 'learning_rat'.", "Did you mean 'learning_rate'?"),
         ("epochs = 'two'", "run.toml: epochs: ", "--help"),
+        ("init_from = 5", "run.toml: init_from: ", "--help"),
         ("epochs = ", "--config run.toml cannot be read: ", "TOML file of settings"),
-        ("network_options = {dropot = 0.1}", "network resnet: there is no setting 'dropot'.", "'dropout'?"),
+        ("network_options = {dropot = 0.1}", "network tiny: there is no setting 'dropot'.", "'dropout'?"),
     ],
 )
 def test_a_toml_file_that_cannot_be_used_is_refused_by_name(door, paths, tmp_path, toml, problem, hint):
     (tmp_path / "run.toml").write_text(toml)
-    answer = door("--data=sample", "--config", "run.toml")
+    answer = door("--data=sample", "--recipe=finetune_own", "--config", "run.toml")
     assert answer.code == 2
     assert answer.problem.startswith(f"Error: {problem}")
     assert hint in answer.hint

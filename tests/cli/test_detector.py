@@ -177,6 +177,12 @@ def test_ctrl_c_leaves_whole_rows_a_video_that_plays_and_a_summary(media, folder
     assert "Summary" in said
 
 
+def test_a_start_that_is_refused_leaves_no_log_that_the_next_one_would_find(media, detector, tmp_path):
+    log = tmp_path / "log.csv"
+    answer = detector("--source", media / "single_face.mp4", "--no-display", "--log", log, "--on-change", "no-program")
+    assert (answer.code, log.exists()) == (2, False)
+
+
 def test_without_a_screen_it_is_said_in_two_lines(media, detector):
     answer = detector("--source", media / "single_face.mp4")
     assert answer.code == 2
@@ -190,8 +196,10 @@ def test_what_writes_a_file_goes_on_without_a_screen_and_says_so_in_one_line(det
     answer = detector("--source", picture, "--log", log, "--output", tmp_path / "drawn.png")
     assert (answer.code, answer.err, answer.out.count(line)) == (0, "", 1)
     assert log.is_file() and (tmp_path / "drawn.png").is_file()
-    said = detector("--source", picture)
-    assert (said.code, said.out.count(line)) == (0, 1), "its line is the result"
+    (tmp_path / "unnamed").write_bytes(picture.read_bytes())
+    for one in (picture, tmp_path / "unnamed"):
+        said = detector("--source", one)
+        assert (said.code, said.out.count(line)) == (0, 1), "its line is the result"
     lines = detector("--source", picture, "--json", DISPLAY=":4242")
     assert (lines.code, lines.out.count("\n"), lines.err.count("Going on without a window.\n")) == (0, 1, 1)
 

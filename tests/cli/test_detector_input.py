@@ -100,8 +100,8 @@ def test_json_lines_that_find_no_room_are_two_lines():
         child = subprocess.run(command, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert child.returncode == 2
     problem, hint = child.stderr.splitlines()
-    assert problem == "Error: No more lines can be written to the standard output: No space left on device."
-    assert hint == "Make room where it goes, or write to another place."
+    assert problem == "Error: The output cannot be written: No space left on device."
+    assert hint == "Make room on the disk it goes to, or send it elsewhere."
 
 
 @pytest.mark.parametrize(

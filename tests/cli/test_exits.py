@@ -21,6 +21,7 @@ from fer_core.resources import file_lock
 from tests.conftest import PROJECT
 from tests.script import run_script
 
+DETECTOR = "realtime_emotion_detector.py --source docs/live.png --no-display --model tiny --detector haar"
 HOSTILE = "\x1b[2Jname\x1b]0;title\x07\x9b31m\x7f\r"
 
 
@@ -72,13 +73,26 @@ def test_a_signal_ends_it_with_128_and_its_number_and_is_as_before_afterwards(nu
     assert signal.getsignal(number) == before
 
 
-def test_a_reader_that_has_gone_ends_the_script_without_a_word():
+@pytest.mark.parametrize("script", ["train_emotion_model.py --list-recipes", DETECTOR])
+def test_a_reader_that_has_gone_ends_the_script_without_a_word(script):
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, str(PROJECT / "train_emotion_model.py"), "--list-recipes"]
-    child = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    command = [sys.executable, *script.split()]
+    child = subprocess.run(command, cwd=PROJECT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
     assert (child.returncode, child.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_for_which_there_is_no_room_is_two_lines():
+    command = [sys.executable, str(PROJECT / "train_emotion_model.py"), "--list-recipes"]
+    with Path("/dev/full").open("w") as full:
+        child = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert child.returncode == 2
+    assert child.stderr.splitlines() == [
+        "Error: The output cannot be written: No space left on device.",
+        "Make room on the disk it goes to, or send it elsewhere.",
+    ]
 
 
 def test_a_terminal_that_is_not_utf_8_gets_question_marks_and_readable_errors(paths):

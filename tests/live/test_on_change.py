@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,7 +12,7 @@ import pytest
 
 from fer_core import EmotionPredictor, faces
 from fer_core.cli.benchmarking import measure
-from fer_core.errors import SourceError
+from fer_core.errors import ConfigError, SourceError
 from fer_core.faces import Box
 from fer_core.live.frame import Shown
 from fer_core.live.on_change import OnChange
@@ -103,6 +104,28 @@ def test_who_cannot_be_reached_is_reported_once_without_its_password_and_what_is
             OnChange(command, is_live=False, report=problems.append)
 
 
+def test_what_answers_in_another_way_than_the_web_does_is_reported_and_nothing_waits_for_it():
+    problems = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            for _ in EXPECTED:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        port = server.getsockname()[1]
+        targets = [f"http://127.0.0.1:{port}", "http://127.0.0.1:port", f"http://127.0.0.1:{port}/ü"]
+        for target in targets:
+            sink = OnChange(target, is_live=False, report=problems.append)
+            for frame in FRAMES:
+                sink.write(frame)
+            sink.close()
+    assert [problem.split(": ")[0] for problem in problems] == [f"--on-change {target}" for target in targets]
+
+
 def test_stream_yields_the_frames_of_a_video_with_numbered_people_and_those_of_pictures_alone(test_data, paths):
     predictor = EmotionPredictor.open(model="tiny", detector="haar", paths=paths)
     clip = test_data / "faces" / "single_face.mp4"
@@ -119,6 +142,8 @@ def test_stream_yields_the_frames_of_a_video_with_numbered_people_and_those_of_p
     assert (prediction.label, prediction.person) == ("happy", None)
     with pytest.raises(SourceError, match=r"There is no nowhere\.mp4"):
         next(predictor.stream(Path("nowhere.mp4")))
+    with pytest.raises(ConfigError, match="no detector"):
+        next(EmotionPredictor.open(model="tiny", detector=None, paths=paths).stream(clip))
 
 
 def test_the_benchmark_finds_those_that_it_draws(paths):

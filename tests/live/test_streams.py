@@ -288,6 +288,11 @@ def test_a_driver_that_hangs_does_not_hold_up_the_search_for_another_camera(tmp_
     assert caught.value.hint == "Camera 2 does: --source 2"
 
 
+def test_a_number_that_no_camera_can_have_is_no_camera_that_hangs(tmp_path):
+    with pytest.raises(SourceError, match=r"^No camera opens \(tried 20261130123456, "):
+        open_camera(20261130123456, devices=tmp_path)
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may use everything")
 def test_a_camera_that_you_may_not_use_says_how_to_get_there(tmp_path):
     (tmp_path / "video0").touch(0o000)

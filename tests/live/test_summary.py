@@ -130,7 +130,8 @@ def test_where_there_is_no_room_the_summary_is_of_what_was_kept_and_says_so(tmp_
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with largest_file(2**16):
         record = record_of([(number / 30, [face("happy")]) for number in range(5000)])
-    text = printed(record)
+        text = printed(record)
+        record.close()
     assert 500 < record.count < 5000
     assert f"{record.count:,} frames read" in text
     assert f"The summary is of the first {record.count:,} frames: File too large." in text

@@ -2,8 +2,10 @@
 
 import itertools
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
@@ -11,7 +13,9 @@ from fer_core.errors import ConfigError
 from fer_core.store.run import read_metrics
 from fer_core.training import fit
 from fer_core.training.callbacks import EndOfEpoch
+from fer_core.training.feed import one_hot
 from fer_core.training.history import read_history
+from fer_core.training.machine import prepare
 from fer_core.training.progress import Progress
 from fer_core.training.train import train
 from tests.training.parts import assert_same_bits, killed_after
@@ -47,6 +51,16 @@ def test_the_training_ends_when_its_time_is_spent_however_many_epochs_were_plann
     assert stopped.startswith(f"Stopped after epoch {run.state.epoch} of ")
     assert 5 < sum(row["seconds"] for row in read_history(run.history_csv).rows) <= 10 - 0.5
     assert run.state.status == "SUCCEEDED"
+
+
+def test_images_that_are_sorted_by_class_are_measured_with_softened_labels_too(begun, paths):
+    run, dataset = begun(kind="trial", vote_target="softened", batch_size=2)
+    train = dataset.train.part(np.argsort(dataset.train.labels))
+    train = replace(train, shares=one_hot(train.labels, len(dataset.labels)))
+    assert train.labels[: 16 * 2].max() == 0
+    machine, weights = prepare(run.manifest.config, recorded=run.manifest), np.ones(len(dataset.labels), np.float32)
+    training = fit.Training(run, replace(dataset, train=train), machine, paths, None, weights)
+    assert fit.measured(training, run.manifest.config).epoch > 0
 
 
 @pytest.mark.parametrize(("seconds", "is_over"), [(14.0, False), (16.0, True)])

@@ -13,7 +13,7 @@ from fer_core.resources import available_cores
 from fer_core.store.runs import list_runs
 from fer_core.training import machine
 from fer_core.training.history import read_history
-from fer_core.training.machine import choose_precision, cpu_flags, prepare
+from fer_core.training.machine import choose_backend, choose_precision, cpu_flags, prepare
 from tests.script import run_script
 
 
@@ -49,6 +49,14 @@ def test_gpus_that_are_not_there_are_refused(trained_run):
     with pytest.raises(ConfigError, match="devices is 'gpu:7', and this machine shows") as caught:
         prepare(TrainConfig(devices="gpu:7"), recorded=manifest.completed({"threads": None}))
     assert "--devices auto" in caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "problem"), [("torch", "is not supported"), ("jax", "is not installed")])
+def test_a_backend_that_cannot_be_had_is_named_before_keras_is_loaded(name, problem, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    monkeypatch.setattr(machine, "find_spec", lambda wanted: wanted == "tensorflow")
+    with pytest.raises(ConfigError, match=f"The Keras backend '{name}' {problem}"):
+        choose_backend("tensorflow")
 
 
 def test_a_run_goes_on_with_the_backend_the_threads_and_the_precision_it_was_begun_with(trained_run):

@@ -1,12 +1,13 @@
 """What a training tells, and where it is written."""
 
+import errno
 import time
 
 import pytest
 
 from fer_core.config import TrainConfig
 from fer_core.store.run import read_metrics
-from fer_core.store.runs import create_run
+from fer_core.store.runs import create_run, latest_unfinished
 from fer_core.training import progress as reporting
 from fer_core.training.progress import RunReport, epoch_line
 
@@ -16,6 +17,12 @@ ROW = {"epoch": 3, "loss": 1.23456, "accuracy": 0.5, "seconds": 12.34, "images_p
 @pytest.fixture
 def run(paths):
     return create_run(paths, TrainConfig(), recipe="baseline")
+
+
+def test_a_training_whose_output_has_no_room_can_be_resumed(run, paths):
+    with pytest.raises(OSError, match="No space"), reporting.reporting(run, reporting.ignore):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert latest_unfinished(paths) == run
 
 
 def test_everything_goes_to_metrics_log_state_and_who_listens(run):

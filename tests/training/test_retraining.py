@@ -68,6 +68,15 @@ def test_the_settings_are_those_of_the_model_in_use_or_of_another_recipe_or_netw
     config = challenger_config(RetrainSpec(settings={"network": "tapered"}), manifest)
     assert "filters" in own.network_options
     assert config.network_options == challenger_config(RetrainSpec(recipe="tapered"), None).network_options
+    # Without the weights that it was fine-tuned from, all of it is trained.
+    fine_tuned = own.model_copy(update={"fine_tune": True, "head_epochs": 1, "init_from": "tiny"})
+    tuned = manifest.completed({"config": fine_tuned})
+    assert not challenger_config(RetrainSpec(), tuned).fine_tune
+    assert challenger_config(RetrainSpec(init_from="current"), tuned).fine_tune
+    transfer = challenger_config(RetrainSpec(recipe="transfer"), manifest)
+    assert (transfer.fine_tune, transfer.init_from) == (True, None), "these weights come with the network"
+    with pytest.raises(ConfigError, match="settings: network_options: "):
+        challenger_config(RetrainSpec(settings={"network_options": 5}), manifest)
     # It is never chosen on the images that it will be judged on.
     classic = manifest.completed({"config": own.model_copy(update={"validation": "test"})})
     assert challenger_config(RetrainSpec(), classic).validation == "split"

@@ -6,9 +6,9 @@ import numpy as np
 
 from fer_core.data.sample import SAMPLE_LABELS, draw_face
 from fer_core.store.artifacts import load_model
-from fer_core.store.run import Run
+from fer_core.store.run import Run, read_metrics
 from fer_core.store.runs import list_runs
-from fer_core.training.train import training_data
+from fer_core.training.train import train, training_data
 from tests.script import run_here
 from tests.training.parts import assert_same_bits, in_checkpoint, killed, killed_after
 
@@ -51,3 +51,10 @@ def test_own_pictures_on_top_of_a_model_are_better_than_it_also_after_a_kill_bet
         if new.weights and not isinstance(new, keras.layers.BatchNormalization)
     ]
     assert changed == [False, False, True, True]
+
+
+def test_who_ends_it_in_the_first_stage_is_named_once(begun, paths):
+    run, dataset = begun(kind="trial", fine_tune=True, head_epochs=2, epochs=4)
+    train(run, dataset, paths=paths, is_stopped=lambda rows: True)
+    texts = [entry["text"] for entry in read_metrics(run.metrics_jsonl) if entry["kind"] == "event"]
+    assert texts.count("Stopped early after epoch 1 of 4, by whoever started it.") == 1
