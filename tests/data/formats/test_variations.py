@@ -344,6 +344,12 @@ def test_tables_of_labels_say_what_they_mean(files, counts, said):
     assert said in "\n".join(reading.report.sentences())
 
 
+def test_a_letter_of_windows_may_come_late_in_a_table():
+    late = "x" * 70_000 + "é.jpg"
+    lines = table("{n}.jpg,{label}", header="image,emotion") + f"\n{late},sad".encode("cp1252")
+    assert read([*PICTURES, late], {"a.csv": lines})[1] == THREE | {"sad": 5}
+
+
 def test_a_table_that_contradicts_the_folders_is_named():
     reading, _ = classes("happy", "sad", files={"labels.csv": b"0.jpg,sad\n1.jpg,happy\n3.jpg,sad\n"})
     assert "labels.csv says otherwise of 1 of 3 pictures." in reading.report.notes[0]
