@@ -159,7 +159,7 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
         here = waiting.pop()
         for entry in _entries(folder / here):
             name = f"{here}/{entry.name}" if here else entry.name
-            if folder_names.is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
+            if folder_names.is_hidden(entry.name) or _is_left_out(entry, left_out):
                 continue
             found = _size_and_time(entry)
             if found is None:
@@ -178,12 +178,17 @@ def _entries(folder: Path) -> list[os.DirEntry]:
         raise DatasetError(f"{folder} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
 
-def _leads_back(entry: os.DirEntry) -> bool:
-    """Returns whether this is a link to a folder around it, also by way of others: it would be listed for ever."""
+def _is_left_out(entry: os.DirEntry, left_out: Path | None) -> bool:
+    """Returns whether this is `left_out`, or a link to it or to a folder around itself, which would be listed for ever.
+
+    Also by way of other links.
+    """
     if not entry.is_symlink():
-        return False
+        return entry.path == str(left_out)
     target = Path(os.path.realpath(entry.path))
-    return any(Path(os.path.realpath(around)).is_relative_to(target) for around in Path(entry.path).parents)
+    return target == left_out or any(
+        Path(os.path.realpath(around)).is_relative_to(target) for around in Path(entry.path).parents
+    )
 
 
 def _size_and_time(entry: os.DirEntry) -> str | None:
