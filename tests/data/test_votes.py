@@ -146,6 +146,10 @@ def test_votes_that_belong_to_other_rows_or_pictures_are_refused(load, voted, fi
         load(voted, votes=str(tmp_path / "others"))
     with pytest.raises(DatasetError, match=r"is not FER\+'s table of votes"):
         load(voted, votes=str(voted / "fer2013.csv"))
+    content = (voted / "fer2013new.csv").read_text()
+    (tmp_path / "new.csv").write_text(content.replace("Training", "training"))
+    with pytest.raises(DatasetError, match="line 2: not a Usage and ten numbers of votes"):
+        load(written(ferplus_images(), tmp_path / "own", "folder"), votes=str(tmp_path / "new.csv"))
 
 
 def test_pictures_with_the_names_of_ferplus_need_no_folders(load, voted, tmp_path):
@@ -243,7 +247,9 @@ def test_votes_are_downloaded_once_and_checked(server, paths):
 
 
 def test_votes_that_lie_beside_the_archive_are_not_downloaded(server, paths, tmp_path):
-    (tmp_path / "fer2013new.csv").write_text(f"{HEADER}\nTest,fer0000000.png,0,9,0,0,0,0,0,0,1,0\n", encoding="utf-8")
+    (tmp_path / "fer2013new.csv").write_text(
+        f"{HEADER}\nPublicTest,fer0000000.png,0,9,0,0,0,0,0,0,1,0\n", encoding="utf-8"
+    )
     config = TrainConfig(votes="ferplus", data=str(tmp_path / "fer2013.zip"))
-    assert votes_for(config, paths, published=server.published).of_row(0)[0] == "Test"
+    assert votes_for(config, paths, published=server.published).of_row(0)[0] == "PublicTest"
     assert server.requests == []
