@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
+from fer_core.data.contents import Contents, DecodedImage, Known
+from fer_core.data.report import DataReport
 from fer_core.data.sources import open_source
 from fer_core.data.votes import COLUMNS, FERPLUS, VoteRule, Votes, settled_labels, votes_for
 from fer_core.errors import DatasetError, SourceError
@@ -253,3 +255,12 @@ def test_votes_that_lie_beside_the_archive_are_not_downloaded(server, paths, tmp
     config = TrainConfig(votes="ferplus", data=str(tmp_path / "fer2013.zip"))
     assert votes_for(config, paths, published=server.published).of_row(0)[0] == "PublicTest"
     assert server.requests == []
+
+
+def test_votes_for_a_class_that_training_lacks_leave_the_label():
+    votes = {"a": (("fear", 1.0),), "b": (("fear", 0.5), ("sad", 0.5)), "c": ()}
+    images = [DecodedImage("train", "sad", n, name, 9.0, Known(shares=votes[name])) for n, name in enumerate("abc")]
+    images += [DecodedImage("test", "fear", 9, "d", 9.0), DecodedImage("train", "happy", 10, "e", 9.0)]
+    contents = Contents.of(images, [], DataReport()).of_trained_classes(("train",))
+    assert contents.labels == ("happy", "sad")
+    assert contents.shares.tolist() == [[1, 0], [0, 1], [0, 1], [0, 1]]
