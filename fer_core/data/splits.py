@@ -94,7 +94,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     _refuse_missing_classes(contents, train)
     for role, name in ((validation, "validation"), (test, "test")):
         if role is not None and not len(role):
-            raise _too_few(contents, name, divided)
+            raise _too_few(contents, role, name, divided)
     return Partition(train, validation, test, (*notes, note, *_on_both_sides(contents, train, test)))
 
 
@@ -226,7 +226,13 @@ def _roles_to_fill(config: TrainConfig, *, has_validation: bool, has_test: bool)
     return ("training", *validation, *test)
 
 
-def _too_few(contents: Contents, name: str, divided: tuple[str, ...]) -> DatasetError:
+def _too_few(contents: Contents, role: Role, name: str, divided: tuple[str, ...]) -> DatasetError:
+    if role.parts:
+        return DatasetError(
+            f"No image of {' + '.join(role.parts)} can be scored: training has none of its classes, or no label has "
+            "the majority of the votes.",
+            hint=f"Add images to {name} of classes that training has.",
+        )
     each = " and ".join(filter(None, (", ".join(divided[:-1]), divided[-1])))
     if contents.persons:
         return DatasetError(

@@ -188,6 +188,13 @@ def test_too_few_images_are_refused_with_how_many_a_class_needs(load, fill, tmp_
     assert load(tmp_path / "enough", **settings).test
 
 
+def test_test_images_of_classes_that_training_lacks_are_not_called_copies(load, fill, tmp_path):
+    fill(tmp_path / "own" / "train", 8)
+    fill(tmp_path / "own" / "test", 2, first=900, emotions=("disgust",))
+    with pytest.raises(DatasetError, match="No image of test can be scored: training has none of its classes"):
+        load(tmp_path / "own")
+
+
 def test_the_sample_is_drawn_the_same_for_every_seed_and_more_of_it_contains_less(load):
     first, other = (load("sample", sample_per_class=10, seed=seed) for seed in (0, 1))
     assert first.fingerprint == other.fingerprint
