@@ -42,7 +42,7 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
     Raises:
         DatasetError: there is no such path, or it is none of these.
     """
-    options = read_options(config, paths)
+    options = read_options(config.model_copy(update={"data": data}), paths)
     if data == "sample":
         return _sample_source(config.sample_per_class, options)
     return replace(_pictures_source(data, options, paths), faces=FaceFinder(config, paths))

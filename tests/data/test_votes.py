@@ -264,3 +264,10 @@ def test_votes_for_a_class_that_training_lacks_leave_the_label():
     contents = Contents.of(images, [], DataReport()).of_trained_classes(("train",))
     assert contents.labels == ("happy", "sad")
     assert contents.shares.tolist() == [[1, 0], [0, 1], [0, 1], [0, 1]]
+
+
+def test_votes_lie_beside_what_is_read_also_where_no_setting_names_it(voted, paths, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "fer2013new.csv").write_text("no votes")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert open_source(str(voted / "fer2013.csv"), TrainConfig(votes="ferplus"), paths).name == "fer2013.csv"
