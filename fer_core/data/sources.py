@@ -157,7 +157,9 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
     waiting = [""]
     while waiting:
         here = waiting.pop()
-        for entry in _entries(folder / here):
+        with _readable(folder / here), os.scandir(folder / here) as scanned:
+            entries = list(scanned)
+        for entry in entries:
             name = f"{here}/{entry.name}" if here else entry.name
             if folder_names.is_hidden(entry.name) or _is_left_out(entry, left_out):
                 continue
@@ -170,12 +172,12 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
     return files, folders
 
 
-def _entries(folder: Path) -> list[os.DirEntry]:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
+        yield
     except OSError as error:
-        raise DatasetError(f"{folder} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
 
 def _is_left_out(entry: os.DirEntry, left_out: Path | None) -> bool:
@@ -221,10 +223,8 @@ def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOpt
 
 @contextmanager
 def _opened_table(path: Path, reading: Reading) -> Iterator[Listing]:
-    try:
+    with _readable(path):
         opened = opener(path)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
     with opened(path, reading.options) as listing:
         listing.report.notes += reading.report.notes
         listing.report.left_out += reading.report.left_out
@@ -233,12 +233,10 @@ def _opened_table(path: Path, reading: Reading) -> Iterator[Listing]:
 
 @contextmanager
 def _opened_file(path: Path) -> Iterator[BinaryIO]:
-    try:
+    with _readable(path):
         checked_status(path)
         with path.open("rb") as stream:
             yield stream
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
 
 def _start(path: Path, most: int) -> bytes:

@@ -151,7 +151,7 @@ class Tree:
         in_folder: Counter[PurePosixPath] = Counter()
         ranked = []
         for path in map(PurePosixPath, self.others):
-            if folder_names.may_be_labels(path.name) and path.stem not in stems:
+            if path.suffix.lower() in folder_names.TABLE_SUFFIXES and path.stem not in stems:
                 in_folder[path.parent] += 1
                 is_one_of_many = in_folder[path.parent] > _LISTS_IN_A_FOLDER
                 ranked.append((is_one_of_many, _TABLES_FIRST.get(path.suffix.lower(), 9), len(path.parts), path))
