@@ -244,6 +244,8 @@ class Contents:
         changes = {"labels": kept, "label_numbers": np.searchsorted(columns, self.label_numbers[positions])}
         if self.shares is not None:
             shares = self.shares[positions][:, columns]
+            own = np.eye(len(kept), dtype=shares.dtype)[changes["label_numbers"]]
+            shares = np.where(shares.any(axis=1, keepdims=True), shares, own)
             changes["shares"] = shares / shares.sum(axis=1, keepdims=True)
         return self.taken(positions, **changes)
 

@@ -167,10 +167,12 @@ def cropped(picture: np.ndarray, box: FaceBox) -> np.ndarray:
         picture: uint8 (height, width) or (height, width, channels).
 
     Raises:
-        UnreadablePictureError: the box lies outside.
+        UnreadablePictureError: the box lies outside, or has a number that is none.
     """
     height, width = picture.shape[:2]
     left, top, across, down = _in_pixels(box, picture)
+    if not np.isfinite((left, top, across, down)).all():
+        raise UnreadablePictureError("its face's box has numbers that are none")
     if across < 1 or down < 1 or left >= width or top >= height or left + across <= 0 or top + down <= 0:
         raise UnreadablePictureError(f"its face's box lies outside of its {width} x {height} pixels")
     side = max(round(across), round(down))

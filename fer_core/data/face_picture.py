@@ -204,15 +204,15 @@ def _eight_bits(picture: np.ndarray) -> np.ndarray:
     return (picture >> surplus).astype(np.uint8)
 
 
-def _decoded_by_pillow(data: bytes) -> np.ndarray | None:
-    """Returns the first picture, turned as its EXIF says; None where its values are no 8 or 16 bits."""
+def _decoded_by_pillow(data: bytes) -> np.ndarray:
+    """Returns the first picture, turned as its EXIF says. Raises UnreadablePictureError: its values are others."""
     from PIL import ImageOps
 
     with picture_header.opened_by_pillow(data) as stored:
         if stored.mode.startswith(_SIXTEEN_BITS):
             return np.asarray(ImageOps.exif_transpose(stored)).astype(np.uint16)
         if stored.mode not in _EIGHT_BITS:
-            return None
+            raise UnreadablePictureError(f"values of another kind ({stored.mode}) than 8 or 16 bits")
         image = ImageOps.exif_transpose(stored)
         if image.mode in ("1", "L"):
             return np.asarray(image.convert("L"))

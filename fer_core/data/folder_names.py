@@ -47,10 +47,10 @@ _SPLITS = {
 }
 _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 _SAY_NOTHING = {"set", "data", "dataset", "images", "image", "img", "imgs", "pictures", "faces", "split", "fer"}
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".names", ".json", ".jsonl", ".xml", ".yaml", ".yml")
-_LABEL_SUFFIXES = (*_TABLE_SUFFIXES, ".npy", ".npz", ".mat", ".pts")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".names", ".json", ".jsonl", ".xml", ".yaml", ".yml")
+_LABEL_SUFFIXES = (*TABLE_SUFFIXES, ".npy", ".npz", ".mat", ".pts")
 _LOOKED_INTO = (
-    *(*_TABLE_SUFFIXES, *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES),
+    *(*TABLE_SUFFIXES, *OTHER_PICTURE_SUFFIXES, *VIDEO_SUFFIXES),
     *(".npy", ".csv.gz", ".csv.bz2", ".csv.xz", ".parquet"),
 )
 _KINDS_OF_PICTURES = {
@@ -129,11 +129,6 @@ def is_hidden(name: str) -> bool:
 def is_fer2013_csv(name: str) -> bool:
     """Returns whether a file (without its folders) is named like fer2013.csv, also like a browser's second copy."""
     return _FER2013_CSV.fullmatch(name.lower()) is not None
-
-
-def may_be_labels(name: str) -> bool:
-    """Returns whether a file could be a list of labels that is worth looking into."""
-    return name.lower().endswith(_TABLE_SUFFIXES)
 
 
 def is_looked_into(name: str) -> bool:

@@ -26,6 +26,8 @@ def held_out(
         bool (n,). A group of copies is taken whole or not at all, so a label's share can be a few images smaller, or
         larger where every group is.
     """
+    if not len(labels):
+        return np.zeros(0, bool)
     if persons is not None:
         return _persons_out(labels, hashes, _person_groups(hashes, persons), fraction=fraction, key=key)
     contents, group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)

@@ -42,7 +42,7 @@ def open_source(data: str, config: TrainConfig, paths: Paths) -> Source:
     Raises:
         DatasetError: there is no such path, or it is none of these.
     """
-    options = read_options(config, paths)
+    options = read_options(config.model_copy(update={"data": data}), paths)
     if data == "sample":
         return _sample_source(config.sample_per_class, options)
     return replace(_pictures_source(data, options, paths), faces=FaceFinder(config, paths))
@@ -157,9 +157,11 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
     waiting = [""]
     while waiting:
         here = waiting.pop()
-        for entry in _entries(folder / here):
+        with _readable(folder / here), os.scandir(folder / here) as scanned:
+            entries = list(scanned)
+        for entry in entries:
             name = f"{here}/{entry.name}" if here else entry.name
-            if folder_names.is_hidden(entry.name) or entry.path == str(left_out) or _leads_back(entry):
+            if folder_names.is_hidden(entry.name) or _is_left_out(entry, left_out):
                 continue
             found = _size_and_time(entry)
             if found is None:
@@ -170,20 +172,25 @@ def _listed(folder: Path, left_out: Path | None = None) -> tuple[dict[str, str],
     return files, folders
 
 
-def _entries(folder: Path) -> list[os.DirEntry]:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
+        yield
     except OSError as error:
-        raise DatasetError(f"{folder} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
 
-def _leads_back(entry: os.DirEntry) -> bool:
-    """Returns whether this is a link to a folder around it, also by way of others: it would be listed for ever."""
+def _is_left_out(entry: os.DirEntry, left_out: Path | None) -> bool:
+    """Returns whether this is `left_out`, or a link to it or to a folder around itself, which would be listed for ever.
+
+    Also by way of other links.
+    """
     if not entry.is_symlink():
-        return False
+        return entry.path == str(left_out)
     target = Path(os.path.realpath(entry.path))
-    return any(Path(os.path.realpath(around)).is_relative_to(target) for around in Path(entry.path).parents)
+    return target == left_out or any(
+        Path(os.path.realpath(around)).is_relative_to(target) for around in Path(entry.path).parents
+    )
 
 
 def _size_and_time(entry: os.DirEntry) -> str | None:
@@ -216,10 +223,8 @@ def _opened(folder: Path, names: list[str], folders: list[str], options: ReadOpt
 
 @contextmanager
 def _opened_table(path: Path, reading: Reading) -> Iterator[Listing]:
-    try:
+    with _readable(path):
         opened = opener(path)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
     with opened(path, reading.options) as listing:
         listing.report.notes += reading.report.notes
         listing.report.left_out += reading.report.left_out
@@ -228,12 +233,10 @@ def _opened_table(path: Path, reading: Reading) -> Iterator[Listing]:
 
 @contextmanager
 def _opened_file(path: Path) -> Iterator[BinaryIO]:
-    try:
+    with _readable(path):
         checked_status(path)
         with path.open("rb") as stream:
             yield stream
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.", hint="Check its access rights.") from None
 
 
 def _start(path: Path, most: int) -> bytes:

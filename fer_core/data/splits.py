@@ -15,7 +15,7 @@ from fer_core.data.contents import ALL_IMAGES, MORE_IMAGES, Contents, fingerprin
 from fer_core.data.held_out import fold_numbers, held_out
 from fer_core.errors import DatasetError
 from fer_core.labels import FER2013_LABELS
-from fer_core.paths import expanded
+from fer_core.paths import checked_status, expanded
 
 FER2013 = "FER-2013"
 TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"
@@ -94,7 +94,7 @@ def partition(contents: Contents, config: TrainConfig) -> Partition:
     _refuse_missing_classes(contents, train)
     for role, name in ((validation, "validation"), (test, "test")):
         if role is not None and not len(role):
-            raise _too_few(contents, name, divided)
+            raise _too_few(contents, role, name, divided)
     return Partition(train, validation, test, (*notes, note, *_on_both_sides(contents, train, test)))
 
 
@@ -182,13 +182,14 @@ def _without_excluded(contents: Contents, path: str, roles: tuple[Role, Role | N
     Test images stay: what is measured must not depend on what was found wrong.
     """
     try:
-        names = set(filter(None, map(str.strip, expanded(path).read_text(encoding="utf-8").splitlines())))
+        checked_status(expanded(path))
+        names = set(filter(None, map(str.strip, expanded(path).read_text(encoding="utf-8-sig").splitlines())))
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
             f"The list of images to exclude cannot be read: {error}.",
             hint="It is a text file with a name in each line.",
         ) from None
-    named = np.array([name in names for name in contents.names])
+    named = np.array([name.strip() in names for name in contents.names])
     if not named.any():
         raise DatasetError(
             f"{path} names no image of this data.",
@@ -225,7 +226,13 @@ def _roles_to_fill(config: TrainConfig, *, has_validation: bool, has_test: bool)
     return ("training", *validation, *test)
 
 
-def _too_few(contents: Contents, name: str, divided: tuple[str, ...]) -> DatasetError:
+def _too_few(contents: Contents, role: Role, name: str, divided: tuple[str, ...]) -> DatasetError:
+    if role.parts:
+        return DatasetError(
+            f"No image of {' + '.join(role.parts)} can be scored: training has none of its classes, or no label has "
+            "the majority of the votes.",
+            hint=f"Add images to {name} of classes that training has.",
+        )
     each = " and ".join(filter(None, (", ".join(divided[:-1]), divided[-1])))
     if contents.persons:
         return DatasetError(
@@ -249,7 +256,7 @@ def _refuse_missing_classes(contents: Contents, train: Role) -> None:
         whole = int((contents.label_numbers == number).sum())
         raise DatasetError(
             f"{contents.labels[number]} has no training image left after splitting ({whole:,} in all).",
-            hint="Add images of it, or train with a smaller test_split or validation_fraction.",
+            hint="Add images of it, exclude fewer, or train with a smaller test_split or validation_fraction.",
         )
 
 

@@ -37,7 +37,9 @@ LONGEST_LINE = 2**20
 """A picture of FER-2013 has 9,000 characters; the csv module would read a line of any length into memory."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONGEST_MATCHED = 1000
-_UTF8, _LOOKED_AT = "utf-8-sig", 4096
+_WINDOWS = "cp1252"
+"""What bytes are read as that are no UTF-8: such a letter may come late in a table."""
+codecs.register_error(_WINDOWS, lambda error: (error.object[error.start : error.end].decode(_WINDOWS), error.end))
 _SEPARATORS = ",;\t"
 _HINT = "Expected is a table with a line for each picture, its cells separated by commas."
 
@@ -149,7 +151,7 @@ class Tree:
         in_folder: Counter[PurePosixPath] = Counter()
         ranked = []
         for path in map(PurePosixPath, self.others):
-            if folder_names.may_be_labels(path.name) and path.stem not in stems:
+            if path.suffix.lower() in folder_names.TABLE_SUFFIXES and path.stem not in stems:
                 in_folder[path.parent] += 1
                 is_one_of_many = in_folder[path.parent] > _LISTS_IN_A_FOLDER
                 ranked.append((is_one_of_many, _TABLES_FIRST.get(path.suffix.lower(), 9), len(path.parts), path))
@@ -196,20 +198,17 @@ class Tree:
 
 
 def encoding_of(start: bytes) -> str:
-    """Returns the encoding of a text that begins so; that of Western Windows where it is no UTF."""
-    if start.startswith(UTF16):
-        return "utf-16"
-    try:
-        codecs.getincrementaldecoder(_UTF8)().decode(start[:_LOOKED_AT])
-    except UnicodeError:
-        return _UTF8 if b"\0" in start else "cp1252"
-    return _UTF8
+    """Returns the encoding of a text that begins so."""
+    return "utf-16" if start.startswith(UTF16) else "utf-8-sig"
 
 
 def first_rows(start: bytes, most: int = 200) -> list[list[str]]:
     """Returns the cells of the whole lines that a table begins with; of what is no text, nothing."""
+    encoding = encoding_of(start)
+    if encoding != "utf-16" and b"\0" in start:
+        return []
     try:
-        text = codecs.getincrementaldecoder(encoding_of(start))().decode(start)
+        text = codecs.getincrementaldecoder(encoding)(_WINDOWS).decode(start)
     except UnicodeError:
         return []
     lines = text.splitlines()
@@ -230,10 +229,12 @@ def rows(stream: BinaryIO, name: str, *, hint: str = _HINT) -> Iterator[tuple[in
     buffered = io.BufferedReader(stream)
     number, separator = 0, ","
     try:
-        text = io.TextIOWrapper(buffered, encoding=encoding_of(buffered.peek(_LOOKED_AT)))
+        text = io.TextIOWrapper(buffered, encoding=encoding_of(buffered.peek(2)), errors=_WINDOWS)
         for number, line in enumerate(iter(partial(text.readline, LONGEST_LINE), ""), start=1):
             if len(line) == LONGEST_LINE:
                 raise csv.Error(f"longer than {LONGEST_LINE:,} characters")
+            if "\0" in line:
+                raise csv.Error("it is no text")
             separator = separator_of(line) if number == 1 else separator
             yield number, _read(line, separator)
     except (csv.Error, UnicodeError) as error:

@@ -27,7 +27,10 @@ _SHARE_OF_MEMORY = 4
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """zipfile unpacks a whole chunk of any other method at once, however large it becomes."""
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-UNPACKING_ERRORS = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, OSError)
+UNPACKING_ERRORS = (
+    *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, OSError),
+    UnicodeDecodeError,  # of a name in a zip
+)
 """What the standard library raises for archives and compressed files that are damaged."""
 _BOMB_HINT = "Get the data from where its authors publish it, or unpack it and give the folder."
 

@@ -35,7 +35,8 @@ _NO_MAJORITY = "as no emotion has more than half of the votes"
 _NOT_OF_SEVEN = "as contempt is not one of the 7 classes"
 _FEW_PARTICIPATE = "as the votes are spread over too many emotions"
 
-_ROW_NAME, _DOWNLOAD_NAME = re.compile(r"fer(\d{7})"), re.compile(r"(Training|PublicTest|PrivateTest)_(\d{1,8})")
+_USAGES = ("Training", "PublicTest", "PrivateTest")
+_ROW_NAME, _DOWNLOAD_NAME = re.compile(r"fer(\d{7})"), re.compile(rf"({'|'.join(_USAGES)})_(\d{{1,8}})")
 _SAME_NUMBER = {
     "angry/Training_8475486": 24067,
     "surprise/Training_8475486": 27820,
@@ -116,9 +117,10 @@ def read_votes(lines: Iterable[list[str]], name: str) -> Votes:
         if (
             number > _MOST_ROWS
             or len(row) != 2 + len(COLUMNS)
+            or row[0] not in _USAGES
             or not all(cell.isdecimal() and len(cell) < 3 for cell in row[2:])
         ):
-            raise DatasetError(f"{name}, line {number + 1}: not ten numbers of votes.", hint=_HINT)
+            raise DatasetError(f"{name}, line {number + 1}: not a Usage and ten numbers of votes.", hint=_HINT)
         usages.append(row[0] if row[1] else "")
         counts.append([int(cell) for cell in row[2:]])
     return Votes(np.array(counts, np.int64).reshape(-1, len(COLUMNS)), usages)

@@ -185,8 +185,9 @@ def _loaded(
 
     config = model.manifest.config if model.manifest else TrainConfig()
     more = config.more_images if config.more_images and Path(config.more_images).is_dir() else None
+    exclude = config.exclude if config.exclude and Path(config.exclude).is_file() else None
     # Whoever analyses a model cannot mend the data: what cannot be read is left out, and the data set counts it.
-    config = config.model_copy(update={"data": data, "more_images": more, "exclude": None, "skip_bad_images": True})
+    config = config.model_copy(update={"data": data, "more_images": more, "exclude": exclude, "skip_bad_images": True})
     if config.vote_target == "softened":  # what is scored is not made of votes
         config = config.model_copy(update={"votes": None})
     if are_faces:
@@ -196,15 +197,15 @@ def _loaded(
     shape = {"side": model.side, "channels": model.channels, "colours": colours}
     asked = {name: value for name, value in (("label_map", label_map), ("votes", votes)) if value is not None}
     if asked:
-        return load_dataset(config.model_copy(update=asked), paths, **shape, report=report)
+        return load_dataset(config.model_copy(update=asked | {"exclude": None}), paths, **shape, report=report)
     try:
         dataset = load_as_trained(config, paths, labels=model.labels, **shape, report=report)
     except FerError as error:
-        if config.label_map is None and config.votes is None and config.faces != "detect":
+        if (config.label_map, config.votes, config.exclude) == (None,) * 3 and config.faces != "detect":
             raise
         # They were about the data that it was trained on, and need not fit another.
         faces = "given" if are_faces else "auto"
-        config = config.model_copy(update={"label_map": None, "votes": None, "faces": faces})
+        config = config.model_copy(update={"label_map": None, "votes": None, "faces": faces, "exclude": None})
         dataset = load_dataset(config, paths, **shape, report=report)
         own = f"Read by its own labels and pictures, not as {model.name} was trained: {error} {error.hint}"
         dataset.contents.report.notes.append(own.strip())

@@ -43,8 +43,7 @@ def audit_page(audit: "Audit", dataset: "Dataset", suspicious: "Sequence[Suspici
     position = {name: number for number, name in enumerate(contents.names)}
 
     def picture(name: str) -> str:
-        row = contents.rows[position[name]]
-        pixels = np.asarray(dataset.pixels[row : row + 1])[0]
+        pixels = np.asarray(dataset.pixels[contents.rows[[position[name]]]])[0]
         png = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[:, :, ::-1])[1]
         return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 

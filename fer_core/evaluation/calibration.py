@@ -266,7 +266,7 @@ def with_prior(model: "ModelFiles", power: float) -> "ModelFiles":
         ArtifactError: it does not say what it was trained on.
     """
     manifest = model.manifest
-    if manifest is None or manifest.prior is None:
+    if manifest is None or manifest.prior is None or not manifest.prior.keys() >= set(model.labels):
         raise ArtifactError(
             f"{model.name} does not say how often it saw each emotion in training, so --prior cannot change it.",
             hint="Leave --prior out, or train the model again.",

@@ -144,7 +144,7 @@ def class_distribution_figure(counts: Mapping[str, Mapping[str, int]], *, title:
     for axes, (split, of_split), colour in zip(panels, counts.items(), cycle(RUN_COLOURS), strict=False):
         _draw_class_bars(axes, [of_split.get(label, 0) for label in labels], colour=colour)
         axes.set_title(f"{split}: {sum(of_split.values()):,} images", loc="left", fontsize=11)
-    panels[0].set_yticks(range(len(labels)), labels)
+    panels[0].set_yticks(range(len(labels)), map(shortened, labels))
     panels[0].set_ylim(len(labels) - 0.4, -0.6)
     figure_title(figure, " – ".join(filter(None, ("Images per class", title))))
     return figure

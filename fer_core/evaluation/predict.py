@@ -9,7 +9,6 @@ Images are named by their contents' hashes, so that the answers are never shown 
 """
 
 import io
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core.data.unpacking import UNPACKING_ERRORS
 from fer_core.errors import ArtifactError, DatasetError
 from fer_core.evaluation.calibration import with_temperature
 from fer_core.labels import known_label, normalized
@@ -42,6 +42,8 @@ MOST_VIEWS = 2 * len(_SHIFTS)
 _FEWEST_CLASSES = 2
 NEEDED = "The analysis needs the test images: give them with --data PATH."
 
+_KINDS = {"probabilities": np.float16, "truth": np.uint16, "predicted": np.uint16, "hashes": np.uint64}
+"""Of the arrays of answers."""
 _HINT = "Analyse the model again: `python realtime_emotion_detector.py --analyze --model RUN`."
 
 
@@ -208,10 +210,10 @@ def save_answers(path: Path, outputs: np.ndarray, truth: np.ndarray, *, labels: 
     np.savez_compressed(
         content,
         labels=np.array(labels, np.str_),
-        probabilities=outputs.astype(np.float16),
-        truth=truth.astype(np.uint16),
+        probabilities=outputs.astype(_KINDS["probabilities"]),
+        truth=truth.astype(_KINDS["truth"]),
         # Rounded probabilities may be equal, and the confusion matrix knows which was larger.
-        predicted=outputs.argmax(axis=1).astype(np.uint16),
+        predicted=outputs.argmax(axis=1).astype(_KINDS["predicted"]),
         hashes=test.hashes,
     )
     write_atomically(path, content.getvalue())
@@ -222,14 +224,14 @@ def load_answers(path: Path) -> Answers | None:
     try:
         with np.load(path, allow_pickle=False) as content:
             labels = tuple(map(str, content["labels"]))
-            arrays = {name: content[name] for name in ("probabilities", "truth", "predicted", "hashes")}
+            arrays = {name: content[name].astype(kind) for name, kind in _KINDS.items()}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, *UNPACKING_ERRORS) as error:
         raise ArtifactError(f"{path} cannot be read: {error}.", hint=_HINT) from None
     found = Answers(labels, **arrays)
-    shapes = {len(found.truth), len(found.predicted), len(found.hashes), len(found.probabilities)}
-    is_beyond = any(len(part) and part.max() >= len(labels) for part in (found.truth, found.predicted))
-    if len(shapes) > 1 or found.probabilities.shape[1:] != (len(labels),) or is_beyond:
+    lengths = {array.shape[:1] for array in arrays.values()}
+    is_beyond = any(part.size and part.max() >= len(labels) for part in (found.truth, found.predicted))
+    if len(lengths) > 1 or found.probabilities.shape[1:] != (len(labels),) or is_beyond:
         raise ArtifactError(f"{path} holds no answers of ours.", hint=_HINT)
     return found

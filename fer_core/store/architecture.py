@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.store.foreign import OPERATIONS
+from fer_core.store.foreign import OPERATIONS, layers_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,19 +223,14 @@ def metadata_of(description: dict[str, Any], *, where: str) -> ModelMetadata:
         ) from error
 
 
-def _layers(model: dict) -> list[dict]:
-    config = model["config"]
-    return config if isinstance(config, list) else config["layers"]
-
-
 def _all_layers(model: dict) -> Iterator[dict]:
     """Yields the layers in the order in which they are computed, as Keras lists them, those of models in it too."""
-    for layer in _layers(model):
+    for layer in layers_of(model["config"]):
         yield from _all_layers(layer) if layer["class_name"] in _MODELS else (layer,)
 
 
 def _input_shape(model: dict) -> tuple[int | None, ...]:
-    layers = _layers(model)
+    layers = layers_of(model["config"])
     inputs = [layer for layer in layers if layer["class_name"] == "InputLayer"]
     if len(inputs) > 1:
         raise ValueError(f"it takes {len(inputs)} inputs")

@@ -195,7 +195,7 @@ def _stem(path: Path) -> str:
 def is_of_keras_1(description: Any, version: str) -> bool:
     """Returns whether Keras 1 wrote a description. `version` is what the file says of it, '' for nothing."""
     try:
-        layers = _layers(description["config"])
+        layers = layers_of(description["config"])
         settings = [layer["config"] for layer in layers if layer["class_name"] != "Embedding"]
         return version.startswith("1.") or any(name in one for one in settings for name in _OF_KERAS_1)
     except (KeyError, TypeError):
@@ -211,7 +211,8 @@ def current_description(description: dict[str, Any]) -> dict[str, Any]:
     return model | {"module": _MODULES[model["class_name"]], "registered_name": None}
 
 
-def _layers(config: dict[str, Any] | list) -> list[dict[str, Any]]:
+def layers_of(config: dict[str, Any] | list) -> list[dict[str, Any]]:
+    """Returns the layers in the settings of a model; older files have the bare list."""
     return config if isinstance(config, list) else config["layers"]
 
 
@@ -272,5 +273,5 @@ def _sequential(settings: dict[str, Any] | list) -> dict[str, Any]:
 def _shape_taken(layer: dict[str, Any]) -> list | None:
     config = layer["config"]
     if isinstance(config, list) or "layers" in config:
-        return _shape_taken(_layers(config)[0])
+        return _shape_taken(layers_of(config)[0])
     return config.get("batch_shape") or config.get(_SHAPE)

@@ -136,12 +136,9 @@ def answer(task: Callable[[], str]) -> None:
     limit_memory(memory_bytes() // 2)
     try:
         print(task())
-    except ModuleNotFoundError as error:
-        problem = missing_package(error)
+    except (ModuleNotFoundError, ArtifactError) as error:
+        problem = error if isinstance(error, ArtifactError) else missing_package(error)
         print(json.dumps([str(problem), problem.hint]))
-        sys.exit(_REFUSED)
-    except ArtifactError as error:
-        print(json.dumps([str(error), error.hint]))
         sys.exit(_REFUSED)
 
 

@@ -105,7 +105,8 @@ class ONNXModel(Runtime):
         given, taken = self._session.get_inputs(), self._session.get_outputs()
         shape = tuple(given[0].shape)
         is_float = len(given) == 1 and given[0].type == "tensor(float)"
-        if not is_float or len(shape) != 4 or not all(isinstance(size, int) for size in shape[1:]):
+        is_picture = len(shape) == 4 and all(isinstance(size, int) for size in shape[1:])
+        if not is_float or not is_picture or (isinstance(shape[0], int) and shape[0] != 1):
             raise ArtifactError(
                 f"{path} does not take one picture as float32: {[(one.type, one.shape) for one in given]}.",
                 hint="Faces are given to a model as (n, side, side, channels), or (n, channels, side, side).",
@@ -113,7 +114,10 @@ class ONNXModel(Runtime):
         self._channels_first = shape[1] in _CHANNELS and shape[2] == shape[3]
         self._name, self._output = given[0].name, taken[0].name
         self.input_shape = (*shape[2:], shape[1]) if self._channels_first else shape[1:]
-        self.outputs = int(self._answer(np.zeros((1, *self.input_shape), np.float32)).size)
+        try:
+            self.outputs = int(self._answer(np.zeros((1, *self.input_shape), np.float32)).size)
+        except Exception as error:  # as where it is opened
+            raise _unreadable(path, error) from error
 
     def _answer(self, picture: np.ndarray) -> np.ndarray:
         picture = picture.transpose(0, 3, 1, 2) if self._channels_first else picture
@@ -202,5 +206,9 @@ def _session(path: Path, threads: int):
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of ONNX Runtime's C++ have no common parent
-        message = f"{path} cannot be read as an ONNX model: {first_line(error)}"
-        raise ArtifactError(message, hint="Get it once more from its maker.") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ArtifactError:
+    message = f"{path} cannot be read as an ONNX model: {first_line(error)}"
+    return ArtifactError(message, hint="Get it once more from its maker.")

@@ -132,6 +132,20 @@ def test_names_in_utf_8_need_no_mark_and_those_in_an_unknown_encoding_are_refuse
     refused(load, zip_without_marks(tmp_path / "b.zip", "cp949"), "names in an encoding that it does not state")
 
 
+def test_names_that_are_not_the_utf_8_that_they_say_they_are_are_damage(load, train_and_test, tmp_path):
+    path = packed(train_and_test, tmp_path / "faces.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("train/sad/é.png", b"")
+    data = path.read_bytes()
+    *before, listed = data.split("é".encode())
+    path.write_bytes(b"\xff\xfe".join([*before, listed]))
+    with pytest.raises(DatasetError, match="is a broken zip: 'utf-8' codec"):
+        load(path)
+    path.write_bytes("é".encode().join([b"\xff\xfe".join(before), listed]))
+    with pytest.raises(DatasetError, match=r"1 image cannot be read: train/sad/é.png \(damaged in the zip: 'utf-8'"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("name", "part"),
     [("a.zip", 0.9), *((name, part) for name in ("a.tar", "a.tar.gz", "a.tar.xz") for part in (0, 0.5))],

@@ -151,6 +151,11 @@ def test_a_transparent_tiff_keeps_its_transparency_and_a_gray_one_is_gray(noise)
     np.testing.assert_array_equal(decode_picture(saved_by_pillow(noise(5), "TIFF")), noise(5))
 
 
+def test_a_tiff_of_other_values_is_not_called_damaged(noise):
+    with pytest.raises(UnreadablePictureError, match=r"values of another kind \(F\) than 8 or 16 bits"):
+        decode_picture(saved_by_pillow(noise(5).astype(np.float32), "TIFF"))
+
+
 def test_a_heic_picture_is_refused_with_what_reads_it_and_a_damaged_one_as_damaged(monkeypatch):
     data = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(200)
     assert is_picture(data[:12])

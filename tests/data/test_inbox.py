@@ -1,6 +1,7 @@
 """What may be taken out of the inbox, and what is refused and why."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
+from fer_core.data.dataset import load_dataset
 from fer_core.data.face_finding import FaceFinder
 from fer_core.training.begin_retraining import InboxContents, read_inbox, sentences
 
@@ -123,3 +125,12 @@ def test_a_picture_under_two_classes_is_refused_in_both(look, inbox):
         "happy/05000.png": "the same picture also lies under sad",
         "sad/1.png": "the same picture also lies under happy",
     }
+
+
+def test_an_inbox_that_is_a_link_in_the_data_is_no_part_of_it(load, fill, inbox, paths, tmp_path):
+    data = fill(tmp_path / "faces")
+    (data / "inbox").symlink_to(inbox)
+    before, linked = load(data), replace(paths, inbox=data / "inbox")
+    assert before.labels == ("angry", "happy", "sad")
+    again = load_dataset(TrainConfig(data=str(data)), linked, side=48)
+    assert again.fingerprint == before.fingerprint

@@ -1,5 +1,6 @@
 """Who trains, validates and tests, and what the run is told about it: copies together, by seed, in proportion."""
 
+import os
 import shutil
 
 import numpy as np
@@ -187,6 +188,13 @@ def test_too_few_images_are_refused_with_how_many_a_class_needs(load, fill, tmp_
     assert load(tmp_path / "enough", **settings).test
 
 
+def test_test_images_of_classes_that_training_lacks_are_not_called_copies(load, fill, tmp_path):
+    fill(tmp_path / "own" / "train", 8)
+    fill(tmp_path / "own" / "test", 2, first=900, emotions=("disgust",))
+    with pytest.raises(DatasetError, match="No image of test can be scored: training has none of its classes"):
+        load(tmp_path / "own")
+
+
 def test_the_sample_is_drawn_the_same_for_every_seed_and_more_of_it_contains_less(load):
     first, other = (load("sample", sample_per_class=10, seed=seed) for seed in (0, 1))
     assert first.fingerprint == other.fingerprint
@@ -233,7 +241,7 @@ def test_a_fold_that_there_is_not_is_refused(fold):
 
 def test_excluded_images_neither_train_nor_validate_and_test_stays(load, train_and_test, tmp_path):
     names = ["train/sad/00029.png", "train/happy/00011.png", "test/sad/01009.png"]
-    (tmp_path / "exclude.txt").write_text("\n".join(names) + "\n\n")
+    (tmp_path / "exclude.txt").write_text("\ufeff" + "\n".join(names) + "\n\n")  # as Windows' editor saves it
     whole, dataset = load(train_and_test), load(train_and_test, exclude=str(tmp_path / "exclude.txt"))
     assert len(dataset.train) + len(dataset.validation) == len(whole.train) + len(whole.validation) - 2
     assert contents_of(dataset.test) == contents_of(whole.test)
@@ -243,9 +251,24 @@ def test_excluded_images_neither_train_nor_validate_and_test_stays(load, train_a
 
 
 @pytest.mark.parametrize(
-    ("content", "error"), [(b"train/sad/none.png", "names no image of this data"), (b"\xff", "cannot be read")]
+    ("content", "error"),
+    [
+        (b"train/sad/none.png", "names no image of this data"),
+        (b"\xff", "cannot be read"),
+        (
+            "\n".join(f"train/{c}/{n:05}.png" for c in ("angry", "happy", "sad") for n in range(30)).encode(),
+            "angry has no",
+        ),
+    ],
+    ids=["no name", "no text", "all names"],
 )
-def test_a_list_that_excludes_nothing_is_refused(load, train_and_test, tmp_path, content, error):
+def test_a_list_that_excludes_nothing_or_all_is_refused(load, train_and_test, tmp_path, content, error):
     (tmp_path / "exclude.txt").write_bytes(content)
     with pytest.raises(DatasetError, match=error):
+        load(train_and_test, exclude=str(tmp_path / "exclude.txt"))
+
+
+def test_a_list_that_would_never_end_is_refused(load, train_and_test, tmp_path):
+    os.mkfifo(tmp_path / "exclude.txt")
+    with pytest.raises(DatasetError, match="named pipe"):
         load(train_and_test, exclude=str(tmp_path / "exclude.txt"))

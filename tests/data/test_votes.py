@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from fer_core.config import TrainConfig
+from fer_core.data.contents import Contents, DecodedImage, Known
+from fer_core.data.report import DataReport
 from fer_core.data.sources import open_source
 from fer_core.data.votes import COLUMNS, FERPLUS, VoteRule, Votes, settled_labels, votes_for
 from fer_core.errors import DatasetError, SourceError
@@ -146,6 +148,10 @@ def test_votes_that_belong_to_other_rows_or_pictures_are_refused(load, voted, fi
         load(voted, votes=str(tmp_path / "others"))
     with pytest.raises(DatasetError, match=r"is not FER\+'s table of votes"):
         load(voted, votes=str(voted / "fer2013.csv"))
+    content = (voted / "fer2013new.csv").read_text()
+    (tmp_path / "new.csv").write_text(content.replace("Training", "training"))
+    with pytest.raises(DatasetError, match="line 2: not a Usage and ten numbers of votes"):
+        load(written(ferplus_images(), tmp_path / "own", "folder"), votes=str(tmp_path / "new.csv"))
 
 
 def test_pictures_with_the_names_of_ferplus_need_no_folders(load, voted, tmp_path):
@@ -243,7 +249,25 @@ def test_votes_are_downloaded_once_and_checked(server, paths):
 
 
 def test_votes_that_lie_beside_the_archive_are_not_downloaded(server, paths, tmp_path):
-    (tmp_path / "fer2013new.csv").write_text(f"{HEADER}\nTest,fer0000000.png,0,9,0,0,0,0,0,0,1,0\n", encoding="utf-8")
+    (tmp_path / "fer2013new.csv").write_text(
+        f"{HEADER}\nPublicTest,fer0000000.png,0,9,0,0,0,0,0,0,1,0\n", encoding="utf-8"
+    )
     config = TrainConfig(votes="ferplus", data=str(tmp_path / "fer2013.zip"))
-    assert votes_for(config, paths, published=server.published).of_row(0)[0] == "Test"
+    assert votes_for(config, paths, published=server.published).of_row(0)[0] == "PublicTest"
     assert server.requests == []
+
+
+def test_votes_for_a_class_that_training_lacks_leave_the_label():
+    votes = {"a": (("fear", 1.0),), "b": (("fear", 0.5), ("sad", 0.5)), "c": ()}
+    images = [DecodedImage("train", "sad", n, name, 9.0, Known(shares=votes[name])) for n, name in enumerate("abc")]
+    images += [DecodedImage("test", "fear", 9, "d", 9.0), DecodedImage("train", "happy", 10, "e", 9.0)]
+    contents = Contents.of(images, [], DataReport()).of_trained_classes(("train",))
+    assert contents.labels == ("happy", "sad")
+    assert contents.shares.tolist() == [[1, 0], [0, 1], [0, 1], [0, 1]]
+
+
+def test_votes_lie_beside_what_is_read_also_where_no_setting_names_it(voted, paths, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "fer2013new.csv").write_text("no votes")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert open_source(str(voted / "fer2013.csv"), TrainConfig(votes="ferplus"), paths).name == "fer2013.csv"

@@ -148,6 +148,17 @@ def test_a_run_s_own_labels_and_votes_do_not_hinder_other_data(of_folder, folder
     assert len(data_for(model, str(folder), drawn_places).dataset.test) == 28
 
 
+def test_images_that_a_run_left_out_are_left_out_again_and_do_not_hinder_other_data(of_folder, folder, drawn_places):
+    (folder / "exclude.txt").write_text("train/happy/0.png\n")
+    config = of_folder.manifest.config.model_copy(update={"exclude": str(folder / "exclude.txt")})
+    split = load_dataset(config, drawn_places, side=48).split_fingerprint
+    fields = {"config": config, "split_fingerprint": split}
+    model = replace(of_folder, manifest=of_folder.manifest.model_copy(update=fields))
+    assert data_for(model, None, drawn_places).dataset.split_fingerprint == split
+    assert data_for(model, str(folder), drawn_places).dataset.split_fingerprint == split
+    assert len(data_for(model, "sample", drawn_places).dataset.test) > 28
+
+
 def test_classes_are_mapped_by_name_whatever_their_case_and_order():
     assert class_numbers(("Sad ", "HAPPY"), ("happy", "sad")).tolist() == [1, 0]
     with pytest.raises(DatasetError, match="has a label twice: sad, Sad"):

@@ -213,6 +213,9 @@ def test_no_power_is_taken_that_costs_accuracy():
     assert useful_power(probabilities, labels, prior) == 0
 
 
-def test_only_a_model_that_knows_its_prior_is_used_with_another(make_model):
-    with pytest.raises(ArtifactError, match="how often it saw each emotion"):
-        with_prior(make_model(), 0.5)
+def test_only_a_model_that_knows_its_prior_is_used_with_another(make_model, drawn):
+    own = make_model(drawn)
+    in_part = replace(own, manifest=own.manifest.model_copy(update={"prior": {"happy": 1.0}}))
+    for model in (make_model(), own, in_part):
+        with pytest.raises(ArtifactError, match="how often it saw each emotion"):
+            with_prior(model, 0.5)

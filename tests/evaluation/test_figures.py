@@ -170,6 +170,7 @@ def test_what_the_font_lacks_is_drawn_as_its_escape_without_a_warning(tmp_path):
     texts = all_texts(figure)
     assert {r"\uae30\uc068", "fröhlich", "שמח", r"\U0001f989"} <= set(texts)
     assert r"\uae30\uc068 \$a\$" in figure.get_suptitle()
+    figures.save(figures.class_distribution_figure({"train": {"기쁨": 3, r"a $\joy$": 2}}), tmp_path / "b.png")
 
 
 def wrong_face(number: int, **fields) -> WrongFace:

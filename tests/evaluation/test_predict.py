@@ -113,7 +113,14 @@ def test_missing_or_damaged_answers_are_said(drawn, tmp_path):
     save_answers(path, drawn_answers(drawn.test), drawn.test.labels, labels=LABELS[:-1], test=drawn.test)
     with pytest.raises(ArtifactError, match="no answers of ours"):
         load_answers(path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ArtifactError, match="cannot be read") as caught:
+    np.savez(path, labels=np.array(["a"]), probabilities=1.0, truth=0, predicted=0, hashes=0)
+    with pytest.raises(ArtifactError, match="no answers of ours"):
         load_answers(path)
-    assert "--analyze" in caught.value.hint
+    save_answers(path, drawn_answers(drawn.test), drawn.test.labels, labels=LABELS, test=drawn.test)
+    whole = path.read_bytes()
+    packed = whole.index(b"truth.npy") + 40
+    for damaged in (whole[:100], whole[:packed] + bytes(40) + whole[packed + 40 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match="cannot be read") as caught:
+            load_answers(path)
+        assert "--analyze" in caught.value.hint

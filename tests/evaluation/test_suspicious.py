@@ -42,3 +42,11 @@ def test_the_page_shows_what_was_found_and_lets_training_images_alone_be_ticked(
     assert "<b>" not in page and "&lt;b&gt;" in page
     assert "http" not in page.lower()
     assert "Suspicious labels" not in audit_page(audit(dataset), dataset, None)
+
+
+def test_the_page_shows_pictures_that_were_added_too(paths, tmp_path):
+    fill_folder(tmp_path / "own")
+    more = fill_folder(tmp_path / "more", 1, first=1000)
+    shutil.copy(more / "sad" / "01002.png", more / "happy" / "copy.png")
+    dataset = load_dataset(TrainConfig(data=str(tmp_path / "own"), more_images=str(more)), paths, side=48)
+    assert audit_page(audit(dataset), dataset, None).count("data:image/png") == 2

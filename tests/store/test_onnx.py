@@ -10,17 +10,18 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 
-def saved(path, shape, *, mean_over=(1, 2, 3), kind=onnx.TensorProto.FLOAT):
-    """Writes a model that gives two numbers: the mean of the picture, and that again."""
+def saved(path, shape, *, second="column", kind=onnx.TensorProto.FLOAT):
+    """Writes a model that gives two numbers: the mean of the picture, and that again; or `four`, for four pictures."""
     given = onnx.helper.make_tensor_value_info("x", kind, shape)
     taken = onnx.helper.make_tensor_value_info("y", kind, [shape[0], 2])
     nodes = [
-        onnx.helper.make_node("ReduceMean", ["x"], ["m"], axes=mean_over, keepdims=0),
+        onnx.helper.make_node("ReduceMean", ["x"], ["m"], axes=(1, 2, 3), keepdims=0),
         onnx.helper.make_node("Unsqueeze", ["m", "axis"], ["column"]),
-        onnx.helper.make_node("Concat", ["column", "column"], ["y"], axis=1),
+        onnx.helper.make_node("Concat", ["column", second], ["y"], axis=1),
     ]
     axis = onnx.helper.make_tensor("axis", onnx.TensorProto.INT64, [1], [1])
-    graph = onnx.helper.make_graph(nodes, "mean", [given], [taken], [axis])
+    four = onnx.helper.make_tensor("four", onnx.TensorProto.FLOAT, [4, 1], [0.0] * 4)
+    graph = onnx.helper.make_graph(nodes, "mean", [given], [taken], [axis, four])
     opsets = [onnx.helper.make_opsetid("", 17)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
     return path
@@ -43,6 +44,10 @@ def test_what_takes_no_picture_or_is_no_model_is_refused(tmp_path):
         ONNXModel(saved(tmp_path / "free.onnx", ["n", "h", "w", 1]))
     with pytest.raises(ArtifactError, match=r"does not take one picture as float32: .*double"):
         ONNXModel(saved(tmp_path / "double.onnx", ["n", 48, 48, 1], kind=onnx.TensorProto.DOUBLE))
+    with pytest.raises(ArtifactError, match=r"does not take one picture as float32: .*\[4, 48, 48, 1\]"):
+        ONNXModel(saved(tmp_path / "four.onnx", [4, 48, 48, 1]))
+    with pytest.raises(ArtifactError, match=r"wrong\.onnx cannot be read as an ONNX model: .*Concat"):
+        ONNXModel(saved(tmp_path / "wrong.onnx", ["n", 48, 48, 1], second="four"))
     torn = (tmp_path / "free.onnx").read_bytes()[:50]
     for name, content in {"empty": b"", "text": b"no model", "torn": torn}.items():
         (tmp_path / f"{name}.onnx").write_bytes(content)

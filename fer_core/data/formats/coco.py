@@ -12,6 +12,7 @@ from fer_core.labels import normalized
 from fer_core.resources import memory_bytes
 
 _MARKS = (b'"annotations"', b'"categories"', b'"images"', b'"licenses"')
+_KEYS = {"annotations", "categories", "images"}
 _BOX_VALUES = 4
 _GROWS = 64
 """So much memory JSON may take, by its bytes, and leave half of it."""
@@ -27,9 +28,11 @@ def recognise(tree: Tree) -> Found | None:
     for name, content in tree.read(files, min(MOST_LABEL_BYTES, memory_bytes() // _GROWS)).items():
         try:
             found = json.loads(content)
+            if not found.keys() >= _KEYS:  # Kaggle's dataset-metadata.json, for one
+                continue
             placed += _faces(tree, PurePosixPath(name), found)
             annotations += len(found["annotations"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DatasetError(
                 f"{tree.source}: {name} is no COCO file: {type(error).__name__}: {error}.", hint="Export it again."
             ) from None

@@ -22,6 +22,10 @@ THREE = {"happy": 4, "angry": 4, "sad": 4}
 PICTURES = [f"images/{number}.jpg" for number in range(12)]
 SHAPE = b"{'descr': '<i8', 'fortran_order': False, 'shape': (10000000000000,), }"
 HUGE = b"\x93NUMPY\x01\x00v\x00" + SHAPE.ljust(117) + b"\n"
+COCO = (
+    b'{"images": [{"id": 0, "file_name": "0.jpg"}], "categories": [{"id": 0, "name": "happy"}], '
+    b'"annotations": [{"image_id": 0, "category_id": 0, "bbox": [1, 2, 30, 40]}]}'
+)
 AFFECTNET_COLUMNS = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression"
 
 
@@ -244,6 +248,9 @@ def test_a_box_is_cut_out_as_a_square_inside_of_the_picture():
     for outside in (FaceBox(300, 0, 5, 5), FaceBox(5, 5, 0, 9), FaceBox(-9, 0, 9, 9)):
         with pytest.raises(DatasetError, match="lies outside of its 200 x 100 pixels"):
             cropped(picture, outside)
+    for none in ("nan", "inf"):
+        with pytest.raises(DatasetError, match="numbers that are none"):
+            cropped(picture, FaceBox(5, 5, 9, float(none)))
 
 
 def test_rafdb_lies_beside_its_compound_part_and_its_names_say_the_split():
@@ -337,6 +344,12 @@ def test_tables_of_labels_say_what_they_mean(files, counts, said):
     assert said in "\n".join(reading.report.sentences())
 
 
+def test_a_letter_of_windows_may_come_late_in_a_table():
+    late = "x" * 70_000 + "é.jpg"
+    lines = table("{n}.jpg,{label}", header="image,emotion") + f"\n{late},sad".encode("cp1252")
+    assert read([*PICTURES, late], {"a.csv": lines})[1] == THREE | {"sad": 5}
+
+
 def test_a_table_that_contradicts_the_folders_is_named():
     reading, _ = classes("happy", "sad", files={"labels.csv": b"0.jpg,sad\n1.jpg,happy\n3.jpg,sad\n"})
     assert "labels.csv says otherwise of 1 of 3 pictures." in reading.report.notes[0]
@@ -384,12 +397,18 @@ def test_every_file_of_formats_is_asked_and_class_folders_last():
     assert asked[-1] == "class_folders"
 
 
+def test_json_that_is_no_coco_leaves_class_folders_alone():
+    for content in (b'{"id": "a/b", "licenses": [{"name": "CC0-1.0"}]}', b'{"images": 36000}'):
+        assert classes("happy", "sad", files={"dataset-metadata.json": content})[1] == {"happy": 3, "sad": 3}
+
+
 def test_hostile_label_files_end_in_sentences():
     deep = b"[" * 100_000
     pictures = [f"train/images/{n}.jpg" for n in range(3)]
     for files in (
         {"a.csv": b"\xff\xfe\x00", "b.csv": b"image,label\n" + b'0.jpg,"sad\n' * 9},
         {"_annotations.coco.json": b'{"images": ' + deep},
+        {"_annotations.coco.json": COCO.replace(b"30", b"9" * 400)},
         {"data.yaml": b"names: [a, b]", **{f"train/labels/{n}.txt": b"9 nan inf 1 1\n-1 x\n" for n in range(3)}},
         {f"train/annotations/{n}_exp.npy": b"\x93NUMPY\x01\x00v\x00{'descr': '|O'" for n in range(3)},
         {f"train/annotations/{n}_exp.npy": HUGE for n in range(3)},
