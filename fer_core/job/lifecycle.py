@@ -23,8 +23,8 @@ from fer_core.tuning.state import create_search
 from fer_core.tuning.trials import cancel_search, reopen_search
 
 _PATHS = (
-    *("data", "votes", "label_map", "exclude", "source", "markers", "coding", "labels"),
-    *("init_from", "run", "teacher"),
+    *("data", "more_images", "votes", "label_map", "exclude", "source", "markers", "coding", "labels"),
+    *("init_from", "run", "teacher", "model", "detector_model", "recognizer_model"),
 )
 _NOT_PATHS = ("sample", "kaggle", "current", "none", "ferplus")
 _OURS = re.compile(r"\d{8}-\d{6}-.+")

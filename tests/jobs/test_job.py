@@ -77,6 +77,10 @@ def test_a_relative_path_is_found_from_any_folder(paths, tmp_path, monkeypatch):
     assert job.order.arguments["data"] == str(tmp_path / "faces") == job.run.manifest.config.data
     search = make_job(paths, "tune", data="faces").search
     assert search.spec.data == search.plan.base.data == str(tmp_path / "faces")
+    assert make_job(paths, more_images="faces").run.manifest.config.more_images == str(tmp_path / "faces")
+    (tmp_path / "yunet.onnx").touch()
+    study = make_job(paths, "read", source="faces", detector_model="yunet.onnx")
+    assert study.order.arguments["detector_model"] == str(tmp_path / "yunet.onnx")
     no_file_s = "x" * 300  # longer than a name may be
     assert make_job(paths, "evaluate", run=no_file_s).order.arguments["run"] == no_file_s
 
