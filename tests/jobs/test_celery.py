@@ -191,7 +191,8 @@ def test_a_worker_answers_while_it_works_and_terminating_or_cancelling_a_job_end
 
 
 def test_terminating_a_trial_fails_that_trial_and_the_search_goes_on(main_worker, submit, ended, broker):
-    job = submit("tune", **SEARCH)
+    longer = SEARCH["settings"] | {"epochs": 200}
+    job = submit("tune", **SEARCH | {"settings": longer})
     wait_until(lambda: load_state(job.search).entries, 180)
     (tasks,) = broker.app.control.inspect().active().values()
     broker.app.control.revoke(tasks[0]["id"], terminate=True)
