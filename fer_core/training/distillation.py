@@ -2,7 +2,8 @@
 
 Either the teachers predict once for fixed views of every image, and their predictions are cached, or they predict for
 each picture just as it is trained on. What is learnt from is their calibrated prediction, which is the best estimate of
-how probable each label is. Source: arXiv 1503.02531. Imports Keras where they predict.
+how probable each label is. A teacher that was trained on folds is asked only about images that it has never seen: about
+others it knows the label by heart. Source: arXiv 1503.02531. Imports Keras where they predict.
 """
 
 import hashlib
@@ -38,6 +39,8 @@ class Teacher(NamedTuple):
 
     model: "keras.Model"
     temperature: float
+    seen: np.ndarray
+    """Content hashes, uint64 (n,), of the images that it is not asked about."""
 
 
 def record_teachers(run: Run, paths: Paths) -> dict[str, str]:
@@ -60,7 +63,10 @@ def record_teachers(run: Run, paths: Paths) -> dict[str, str]:
 
 
 def check_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> None:
-    """Raises ArtifactError for a teacher that is not there, or has other labels or takes other pictures."""
+    """Raises ArtifactError for a teacher that is not there, or has other labels or takes other pictures.
+
+    And ConfigError for one that cannot be asked at each step.
+    """
     for path in _files(config, paths):
         manifest, labels = _manifest(path), dataset.labels
         if manifest.labels != labels:
@@ -72,15 +78,31 @@ def check_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> None:
                 f"network that it is to teach takes {dataset.side} and {dataset.channels}.",
                 hint="Take another --teacher, or train a network with the teacher's --image-size.",
             )
+        if manifest.config.fold and not config.teacher_views:
+            raise ConfigError(
+                f"The teacher {path} was trained on folds: it is asked once, about images that it has never seen.",
+                hint="Add --teacher-views 10.",
+            )
 
 
 def teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> list[Teacher]:
     """Returns the teachers, as they were saved. Raises ArtifactError as `check_teachers` does."""
     check_teachers(config, dataset, paths)
-    loaded = [Teacher(load_model(path), _manifest(path).temperature) for path in _files(config, paths)]
+    loaded = [_teacher(path) for path in _files(config, paths)]
     for teacher in loaded:
         teacher.model.trainable = False
     return loaded
+
+
+def _teacher(path: Path) -> Teacher:
+    manifest = _manifest(path)
+    seen = saved_hashes(path.parent, manifest) if manifest.config.fold else np.empty(0, np.uint64)
+    if seen is None:
+        raise ArtifactError(
+            f"The teacher {path} was trained on folds, and it is not known on which images.",
+            hint="Name its run: training_images.bin beside the model says it.",
+        )
+    return Teacher(load_model(path), manifest.temperature, seen)
 
 
 def chosen_by_teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> str:
@@ -148,21 +170,27 @@ def cached_soft_labels(config: TrainConfig, dataset: Dataset, paths: Paths) -> n
 
 
 def _predicted(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:
-    """In batches of one size, so that a step is compiled once."""
+    """Returns the mean of those who have not seen an image; of all, where everybody has."""
+    unseen = np.stack([~np.isin(train.hashes, teacher.seen) for teacher in asked])
+    unseen |= ~unseen.any(axis=0)
+    total = np.zeros((len(train), views, asked[0].model.output_shape[-1]), np.float32)
+    for teacher, positions in zip(asked, map(np.flatnonzero, unseen), strict=True):
+        total[positions] += _answers(teacher, train.part(positions), views)
+    mean = total / unseen.sum(axis=0)[:, None, None]
+    return ((mean + mean.mean(axis=1, keepdims=True)) / 2).astype(np.float16)
 
-    def mean_prediction(images: np.ndarray) -> np.ndarray:
-        each = [with_temperature(model.predict_on_batch(images), temperature) for model, temperature in asked]
-        return np.mean(each, axis=0)
 
-    soft_labels = []
-    for start in range(0, len(train), BATCH):
-        images = train.images(slice(start, start + BATCH))
-        missing = BATCH - len(images)
-        images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
-        each = np.stack([mean_prediction(view(images, number)) for number in range(views)], axis=1)
-        each = (each + each.mean(axis=1, keepdims=True)) / 2
-        soft_labels.append(each[: BATCH - missing].astype(np.float16))
-    return np.concatenate(soft_labels)
+def _answers(teacher: Teacher, images_of: Split, views: int) -> np.ndarray:
+    """Returns a teacher's predictions, float32 (images, views, labels); in batches of one size, compiled once."""
+    answers = np.empty((len(images_of), views, teacher.model.output_shape[-1]), np.float32)
+    for start in range(0, len(images_of), BATCH):
+        images = images_of.images(slice(start, start + BATCH))
+        count = len(images)
+        images = np.pad(images, [(0, BATCH - count), (0, 0), (0, 0), (0, 0)], mode="edge")
+        for number in range(views):
+            predicted = teacher.model.predict_on_batch(view(images, number))
+            answers[start : start + count, number] = with_temperature(predicted, teacher.temperature)[:count]
+    return answers
 
 
 def _files(config: TrainConfig, paths: Paths) -> list[Path]:
