@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import secrets
 import sys
 import time
 from typing import Any
@@ -99,7 +100,8 @@ class JobsApp(Celery):
         if not has_models or any(options.get(option) for option in _LATER):
             arguments = validate(name, kwargs)
             options["queue"] = queue_of(name, arguments, os.environ, named=options.get("queue"))
-            return super().send_task(name, None, kwargs, task_id=new_id(name, arguments), **options)
+            task_id = new_id(name, arguments, ending=secrets.token_hex(4))  # nobody can look whether it is free
+            return super().send_task(name, None, kwargs, task_id=task_id, **options)
         saved = {key: value for key in _SAVED if (value := options.get(key))}
         job = create_job(paths, name, kwargs, queue=options.get("queue"), options=saved)
         broker.send(job)

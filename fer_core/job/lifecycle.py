@@ -63,7 +63,7 @@ def create_job(
             raise _finished("train", job_id)
         if (run.folder / "result.json").is_file():
             return resume_job(paths, job_id)
-    job_id = checked_id(job_id or new_id(task, checked, clock))
+    job_id = checked_id(job_id) if job_id else _free_id(paths, task, checked, clock)
     order = Order(
         task=task,
         arguments=_with_whole_paths(arguments),
@@ -137,6 +137,13 @@ def new_id(task: str, arguments: Settings, clock: Clock = utc_now, ending: str |
     elif isinstance(arguments, TrainArguments):
         name = recipe_of(arguments) or arguments.settings["network"]
     return f"{clock():%Y%m%d-%H%M%S}-{name}-{ending or secrets.token_hex(2)}"
+
+
+def _free_id(paths: Paths, task: str, arguments: Settings, clock: Clock) -> str:
+    """Of hundreds of jobs in a second, two come to the same four digits."""
+    while (paths.models / FOLDERS[task] / (job_id := new_id(task, arguments, clock))).exists():
+        pass
+    return job_id
 
 
 def _with_whole_paths(value: Any, name: str = "") -> Any:

@@ -39,8 +39,8 @@ class Teacher(NamedTuple):
 
     model: "keras.Model"
     temperature: float
-    seen: np.ndarray
-    """Content hashes, uint64 (n,), of the images that it is not asked about."""
+    seen: np.ndarray | None
+    """Content hashes, uint64 (n,), of the images that it is not asked about; None: it is asked about all."""
 
 
 def record_teachers(run: Run, paths: Paths) -> dict[str, str]:
@@ -96,8 +96,8 @@ def teachers(config: TrainConfig, dataset: Dataset, paths: Paths) -> list[Teache
 
 def _teacher(path: Path) -> Teacher:
     manifest = _manifest(path)
-    seen = saved_hashes(path.parent, manifest) if manifest.config.fold else np.empty(0, np.uint64)
-    if seen is None:
+    seen = saved_hashes(path.parent, manifest) if manifest.config.fold else None
+    if manifest.config.fold and seen is None:
         raise ArtifactError(
             f"The teacher {path} was trained on folds, and it is not known on which images.",
             hint="Name its run: training_images.bin beside the model says it.",
@@ -171,7 +171,7 @@ def cached_soft_labels(config: TrainConfig, dataset: Dataset, paths: Paths) -> n
 
 def _predicted(asked: Sequence[Teacher], train: Split, views: int) -> np.ndarray:
     """Returns the mean of those who have not seen an image; of all, where everybody has."""
-    unseen = np.stack([~np.isin(train.hashes, teacher.seen) for teacher in asked])
+    unseen = np.stack([~np.isin(train.hashes, () if teacher.seen is None else teacher.seen) for teacher in asked])
     unseen |= ~unseen.any(axis=0)
     total = np.zeros((len(train), views, asked[0].model.output_shape[-1]), np.float32)
     for teacher, positions in zip(asked, map(np.flatnonzero, unseen), strict=True):

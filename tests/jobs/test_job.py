@@ -12,6 +12,7 @@ from fer_core.job.broker import VISIBILITY_SECONDS, Broker, BrokerAwayError, mod
 from fer_core.job.job import find_job, job_ids, open_ids, open_job
 from fer_core.job.lifecycle import cancel_job, create_job, job_of_message, resume_job
 from fer_core.locks import is_taken, read_notes, taken
+from fer_core.store.files import utc_now
 from fer_core.store.runs import latest_unfinished
 from fer_core.tuning.state import load_state
 from tests.conftest import paths_in
@@ -68,6 +69,11 @@ def test_a_job_is_found_by_its_id_its_beginning_and_celery_s_id(paths):
     made = job_of_message(paths, message, "gc", {})
     for name in (message, f"{message}~1"):  # it was resumed
         assert job_of_message(paths, name, "gc", {}).id == find_job(paths, name).id == made.id
+
+
+def test_hundreds_of_jobs_of_one_second_are_as_many_jobs(paths):
+    now = utc_now()
+    assert len({create_job(paths, "gc", {}, clock=lambda: now).id for _ in range(600)}) == 600
 
 
 def test_a_relative_path_is_found_from_any_folder(paths, tmp_path, monkeypatch):

@@ -77,7 +77,8 @@ def test_pixels_are_mixed_as_the_feed_says(pixels):
 def test_the_loss_of_a_distilled_network_is_its_distance_to_labels_and_teachers(pixels):
     network, config = small_network(teacher=("x.h5",), teacher_weight=0.75)
     first, second = small_network()[0], small_network()[0]
-    model = augmented(config, network, teachers=[Teacher(first, 1.0), Teacher(second, 1.7)])
+    asked = [Teacher(model, temperature, seen=None) for model, temperature in ((first, 1.0), (second, 1.7))]
+    model = augmented(config, network, teachers=asked)
     predictions = model(pixels, training=True)
     theirs = (np.asarray(first(pixels)) + with_temperature(np.asarray(second(pixels)), 1.7)) / 2
     expected = np.mean(keras.losses.categorical_crossentropy(theirs, np.asarray(predictions)))
