@@ -8,6 +8,7 @@ What native code prints past Python can be hidden: what of it matters comes as a
 
 import contextlib
 import difflib
+import errno
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ _UNSAFE = ("Cc", "Cs")
 _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """They turn round what follows, so that a name shows as another one."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""As an errno; a quota counts like a disk."""
 _EXTRAS = {
     "jobs": ("celery", "kombu", "redis"),
     "train": ("cleanlab", "h5py", "keras", "keras_tuner", "matplotlib", "pandas", "scipy", "sklearn", "threadpoolctl"),

@@ -8,11 +8,10 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from fer_core.errors import ArtifactError, FerError, missing_package, printable, signals_as_exceptions
+from fer_core.errors import DISK_IS_FULL, ArtifactError, FerError, missing_package, printable, signals_as_exceptions
 
 _OUTPUT_CLOSED = 141
 """What a shell reports of a program whose reader (`| head`) has gone."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FOLDERS = "by FER_MODELS_DIR, FER_HISTORY_DIR and FER_CACHE_DIR."
 _HIGHEST_EXIT_CODE = 255
@@ -42,7 +41,7 @@ def ended(run: Callable[..., None], *arguments: object) -> int:
         _give_output_up()
         return _OUTPUT_CLOSED
     except OSError as error:
-        if error.errno in _FULL and error.filename is None:
+        if error.errno in DISK_IS_FULL and error.filename is None:
             _give_output_up()
             hint = "Make room on the disk it goes to, or send it elsewhere."
             return _refused(f"The output cannot be written: {error.strerror}.", hint)

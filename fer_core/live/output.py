@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_core.errors import ConfigError, SourceError
+from fer_core.errors import DISK_IS_FULL, ConfigError, SourceError
 from fer_core.live.frame import Shown, Sink
-from fer_core.store.files import DISK_IS_FULL, DiskFullError, utc_text
+from fer_core.store.files import DiskFullError, utc_text
 
 if TYPE_CHECKING:
     import pandas

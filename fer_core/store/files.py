@@ -22,13 +22,12 @@ from typing import Any
 
 import psutil
 
-from fer_core.errors import ArtifactError, FerError
+from fer_core.errors import DISK_IS_FULL, ArtifactError, FerError
 from fer_core.paths import checked_status
 from fer_core.resources import file_lock, sync
 
 _LEFTOVER = re.compile(r"^\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\.\w+)?$")
 _FOREIGN_LEFTOVER_SECONDS = 24 * 3600
-DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MEND = "Restore it, or give another one."
 _LARGEST_STATE = 64 * 2**20
 """Bytes. The longest metrics.jsonl of a training of thousands of epochs has some megabytes."""

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_core.errors import ArtifactError, FerError, printable
-from fer_core.store.files import DISK_IS_FULL, DiskFullError, full_disk_named, replacing, utc_now, utc_text
+from fer_core.errors import DISK_IS_FULL, ArtifactError, FerError, printable
+from fer_core.store.files import DiskFullError, full_disk_named, replacing, utc_now, utc_text
 from fer_core.store.run import MetricsWriter, Run, read_metrics
 
 if TYPE_CHECKING:
