@@ -63,10 +63,16 @@ def choose_backend(recorded: str | None = None) -> None:
             "Neither TensorFlow nor JAX is installed.", hint='Install one: pip install "tensorflow>=2.21,<2.22"'
         )
     backend = os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
-    if backend not in _SETUP or not find_spec(backend):
-        why = "is not installed" if backend in _SETUP else "is not supported"
-        raise ConfigError(f"The Keras backend {backend!r} {why}.", hint="Set KERAS_BACKEND=tensorflow or jax.")
+    if backend in _SETUP and not find_spec(backend):
+        raise ConfigError(f"The Keras backend {backend!r} is not installed.", hint=_BACKENDS)
+    if backend != "numpy":  # which is enough to ask an oracle
+        _check_trains(backend)
     networks.load_keras()
+
+
+def _check_trains(backend: str) -> None:
+    if backend not in _SETUP:
+        raise ConfigError(f"The Keras backend {backend!r} is not supported.", hint=_BACKENDS)
 
 
 def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
@@ -81,6 +87,7 @@ def prepare(config: TrainConfig, *, recorded: Manifest) -> Machine:
     import keras
 
     backend = keras.backend.backend()
+    _check_trains(backend)
     if recorded.backend not in (None, backend):
         raise ConfigError(
             f"The run was begun on {recorded.backend}; this is {backend}.",
@@ -209,6 +216,7 @@ def _wanted_devices(devices: str, gpus: int) -> tuple[str, int]:
     return kind, count
 
 
+_BACKENDS = "Set KERAS_BACKEND=tensorflow or jax."
 _SETUP = {
     "tensorflow": (_set_tensorflow_threads, _set_tensorflow_devices),
     "jax": (_set_jax_threads, _set_jax_devices),
