@@ -47,6 +47,8 @@ def ended(run: Callable[..., None], *arguments: object) -> int:
             return _refused(f"The output cannot be written: {error.strerror}.", hint)
         if error.errno == errno.ENOSYS:
             return _refused("This file system cannot lock files (flock).", f"Name folders on another one {_FOLDERS}")
+        if error.errno == errno.ENAMETOOLONG:
+            return _refused(f"{printable(str(error.filename))[:80]} … is too long for a name.", "Check what was given.")
         if error.errno not in _NOT_ALLOWED:
             raise
         problem = f"{printable(str(error.filename))} cannot be read or written: {error.strerror}."

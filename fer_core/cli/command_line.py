@@ -61,7 +61,8 @@ def _lonely_value(value: str, flag: str | None, *, is_taken: bool) -> ConfigErro
 
 
 class _Parameter(NamedTuple):
-    flag: str
+    flags: tuple[str, ...]
+    """Its name first."""
     kind: Any
     missing: str = ""
     """What is needed, where it is required."""
@@ -71,8 +72,8 @@ def _refusal(line: Callable, argv: Sequence[str], program: str) -> ConfigError:
     """Returns what is wrong with a command line that tyro refuses: the first value that is not of its flag's type."""
     hint = f"`python {program} --help` lists what each setting takes."
     parameters = list(_parameters(line))
-    for flag, kind, _ in parameters:
-        value = peek(argv, flag)
+    for flags, kind, _ in parameters:
+        flag, value = next(((flag, value) for flag in flags if (value := peek(argv, flag)) is not None), ("", None))
         error = None if value is None or kind is bool else _type_error(value, kind)
         if error is None:
             continue
@@ -81,8 +82,8 @@ def _refusal(line: Callable, argv: Sequence[str], program: str) -> ConfigError:
             return ConfigError(f"{flag} cannot be {value!r}.", hint=did_you_mean(value, choices))
         wanted = _NUMBERS.get(error["type"], "another value")
         return ConfigError(f"{flag} takes {wanted}, not {error['input']!r}.", hint=hint)
-    for flag, _, missing in parameters:
-        if missing and peek(argv, flag) is None:
+    for flags, _, missing in parameters:
+        if missing and peek(argv, flags[0]) is None:
             return ConfigError(f"`python {program}` needs {missing}", hint=hint)
     return ConfigError("The command line cannot be read: a flag has no value, or one too many.", hint=hint)
 
@@ -96,13 +97,15 @@ def _parameters(line: Callable) -> Iterator[_Parameter]:
         kind = kinds[name]
         if inspect.isclass(kind) and issubclass(kind, BaseModel):
             prefix = f"{shown}." if shown else ""
-            yield from (_Parameter(_flag(prefix + key), field.annotation) for key, field in kind.model_fields.items())
+            for key, field in kind.model_fields.items():
+                yield _Parameter((_flag(prefix + key),), field.annotation)
             continue
         metavar = next((note.metavar for note in notes if getattr(note, "metavar", None)), shown.upper())
         described = next((row.removeprefix(f"{name}: ") for row in rows if row.startswith(f"{name}: ")), "")
         text = next((note.help for note in notes if getattr(note, "help", None)), described)
-        is_required = parameter.default is parameter.empty
-        yield _Parameter(_flag(shown), kind, f"{metavar}: {text[:1].lower()}{text[1:]}" if is_required else "")
+        missing = f"{metavar}: {text[:1].lower()}{text[1:]}" if parameter.default is parameter.empty else ""
+        aliases = next((note.aliases for note in notes if getattr(note, "aliases", None)), ())
+        yield _Parameter((_flag(shown), *aliases), kind, missing)
 
 
 def _flag(name: str) -> str:

@@ -17,6 +17,7 @@ from fer_core.cli.train import Request
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.analysis_data import data_for
 from fer_core.evaluation.exporting import FILES, ExportComparison, export_model
+from fer_core.evaluation.predict import NEEDED
 from fer_core.paths import Paths
 from fer_core.store.export import Format, can_export
 from fer_core.store.inspection import answer
@@ -30,7 +31,7 @@ def export(console: Console, request: Request) -> None:
     with console.status("Looking at the test images …") as status:
         found, reason = _exported(model, request.formats, request.paths, request.given_data, status.update)
     if reason:
-        say(console, f"Compared on pictures of random numbers. {reason}")
+        say(console, f"Compared on pictures of random numbers. {reason} {NEEDED}")
     _print(console, found)
     say(console, f"Written: {export_folder(model, request.paths)}")
 

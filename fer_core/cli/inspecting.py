@@ -23,7 +23,7 @@ from fer_core.errors import ArtifactError, DatasetError, FerError, SourceError
 from fer_core.evaluation.analysis import ANSWERS, Analysis, analyse, analysis_folder, saved_analysis
 from fer_core.evaluation.analysis_data import data_for
 from fer_core.evaluation.metrics import Evaluation
-from fer_core.evaluation.predict import class_numbers, over_views, predict_side_by_side
+from fer_core.evaluation.predict import NEEDED, class_numbers, over_views, predict_side_by_side
 from fer_core.live.classifier import face_input, face_pictures, found_faces, make_classifier
 from fer_core.live.loop import WAIT_SECONDS
 from fer_core.live.output import make_folder
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def analyse_or_fail(console: Console, model: ModelFiles, request: LiveRequest) -> None:
     """Prints the analysis, or the saved one where the images are not there. Raises FerError for neither."""
     if reason := _print_analysis(console, model, request):
-        raise DatasetError(reason, hint="For example: --analyze --data archive.zip")
+        raise DatasetError(reason, hint=f"{NEEDED} For example: --analyze --data archive.zip")
 
 
 def analyse_if_possible(console: Console, model: ModelFiles, request: LiveRequest) -> None:
@@ -63,7 +63,7 @@ def analyse_if_possible(console: Console, model: ModelFiles, request: LiveReques
             return
     _print_own_scores(console, model)
     if reason:
-        say(console, reason)
+        say(console, f"{reason} {NEEDED}")
 
 
 def _print_analysis(console: Console, model: ModelFiles, request: LiveRequest) -> str:

@@ -12,7 +12,7 @@ from fer_core.errors import ArtifactError, DatasetError, FerError
 from fer_core.evaluation import calibration, metrics
 from fer_core.evaluation.analysis import Analysis, Calibration, ConfusedPair, WrongFace
 from fer_core.evaluation.metrics import Evaluation, wilson_interval
-from fer_core.evaluation.predict import NEEDED, class_numbers, classes_not_scored, of_known_classes
+from fer_core.evaluation.predict import class_numbers, classes_not_scored, of_known_classes
 from fer_core.paths import Paths, expanded
 from fer_core.store.manifest import Manifest
 from fer_core.store.model_files import ModelFiles, ignore
@@ -61,19 +61,18 @@ def data_for(
         return FoundData(of_known_classes(dataset, model))
     manifest = model.manifest
     if manifest is None or manifest.data_fingerprint is None:
-        return FoundData(None, f"It is not known what {model.name} was trained on. {NEEDED}")
+        return FoundData(None, f"It is not known what {model.name} was trained on.")
     names = [name for name in dict.fromkeys((manifest.data_source, manifest.config.data)) if name]
     source = next(filter(_is_there, names), None)
     if source is None:
         named = " ".join(filter(None, (manifest.data_name, f"({names[0]})" if names else "")))
-        return FoundData(None, f"{named} is not here. {NEEDED}")
+        return FoundData(None, f"{named} is not here.")
     try:
         class_numbers(model.labels, (dataset := _loaded(model, source, paths, report)).labels)
     except DatasetError as error:
-        return FoundData(None, f"{error} {NEEDED}")
+        return FoundData(None, str(error))
     if dataset.fingerprint != manifest.data_fingerprint:
-        reason = f"{source} does not hold the images any more that {model.name} was trained on. {NEEDED}"
-        return FoundData(None, reason)
+        return FoundData(None, f"{source} does not hold the images any more that {model.name} was trained on.")
     return FoundData(dataset)
 
 

@@ -101,8 +101,7 @@ def _read(run: Run, paths: Paths, elsewhere: str | None, report: Callable[[str],
         raise DatasetError(f"{id_of(run)} does not say what it answered to each image.", hint=hint)
     dataset, reason = data_for(model, elsewhere, paths, report=report)
     if dataset is None:
-        problem = reason.partition(" The analysis needs")[0]
-        raise DatasetError(f"The test images cannot be shown. {problem}", hint=_OPEN)
+        raise DatasetError(f"The test images cannot be shown. {reason}", hint=_OPEN)
     rows = answers.rows_of(dataset.test, dataset.labels)
     if rows is None or answers.labels != tuple(model.labels):
         raise DatasetError("Its answers are about other images than those that are there now.", hint=hint)

@@ -49,6 +49,11 @@ def test_a_folder_that_may_not_be_written_to_is_two_lines(capsys):
     assert "FER_MODELS_DIR" in second
 
 
+def test_a_name_that_no_file_can_have_is_two_lines(capsys):
+    assert ended(Path("a" * 300).stat) == 2
+    assert capsys.readouterr().err == f"Error: {'a' * 80} … is too long for a name.\nCheck what was given.\n"
+
+
 @pytest.mark.parametrize("bug", [ZeroDivisionError(), FileNotFoundError(2, "missing")])
 def test_what_is_our_bug_keeps_its_traceback(bug):
     with pytest.raises(type(bug)):

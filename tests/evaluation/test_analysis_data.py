@@ -83,7 +83,6 @@ def test_data_that_is_gone_changed_or_of_no_use_is_named_with_what_is_needed(of_
     def reason(model=of_folder):
         found = data_for(model, None, drawn_places)
         assert found.dataset is None
-        assert found.reason.endswith("The analysis needs the test images: give them with --data PATH.")
         return found.reason
 
     assert "the model does not know surprise" in reason(replace(of_folder, labels=(*LABELS[:-1], "contempt")))
@@ -96,12 +95,12 @@ def test_data_that_is_gone_changed_or_of_no_use_is_named_with_what_is_needed(of_
     shutil.rmtree(folder / "test")
     assert reason()
     shutil.rmtree(folder)
-    assert reason().startswith(f"faces ({folder}) is not here. ")
+    assert reason() == f"faces ({folder}) is not here."
 
 
 def test_a_model_from_elsewhere_needs_data_to_be_given(make_model, folder, drawn_places):
     found = data_for(make_model(), None, drawn_places)
-    assert (found.dataset, found.reason[:51]) == (None, "It is not known what other was trained on. The anal")
+    assert found == (None, "It is not known what other was trained on.")
     (folder / "test" / "happy" / "0.png").write_bytes(b"no picture")
     dataset = data_for(make_model(), str(folder), drawn_places).dataset
     assert (len(dataset.test), len(dataset.bad_images)) == (27, 1), "what cannot be read is left out"

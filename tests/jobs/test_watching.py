@@ -150,6 +150,7 @@ def test_the_log_is_printed_whole_or_its_end_and_a_followed_one_misses_nothing(a
     assert ask("logs", job.id).out == "one\ntwo [bold]\nthree\n"
     assert ask("logs", job.id, "-n", "1").out == "three\n"
     assert ask("logs", job.id, "--lines", "-1").code == 2
+    assert "-n takes a whole number, not 'abc'." in ask("logs", job.id, "-n", "abc").err
 
     def work() -> None:
         for number in range(5):

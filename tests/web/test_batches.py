@@ -242,6 +242,15 @@ def test_pieces_that_do_not_fit_are_refused_and_nothing_comes_from_elsewhere(sit
     assert sent.put(0, b"12345", 5).status_code == 404
 
 
+def test_one_that_is_deleted_while_somebody_asks_is_not_there(site, monkeypatch):
+    sent = new(site, {"a.png": 10})
+    found = site.service.batches.find(sent.token)
+    site.service.batches.delete(found)
+    monkeypatch.setattr(site.service.batches, "find", lambda token: found)
+    assert sent.page().status_code == site.get(sent.api).status_code == 404
+    assert "deleted already" in site.get(sent.api).json()["error"]
+
+
 def test_an_upload_and_all_together_may_have_so_much(settings, tmp_path):
     with served(settings, paths_in(tmp_path), max_batch_gb=0.001, max_kept_gb=0.0015) as site:
         much = site.change("/api/v1/uploads", {"files": [{"name": "a.mp4", "size": 2_000_000}]})

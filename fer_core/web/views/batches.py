@@ -10,10 +10,11 @@ from markupsafe import escape
 from fer_core.errors import ConfigError, NotFoundError
 from fer_core.study.study import find_study
 from fer_core.web import answers
-from fer_core.web.batch import KEPT, Batch, safe_name
+from fer_core.web.batch import KEPT, Batch, no_batch, safe_name
 from fer_core.web.batch_results import MOST_ROWS, readings_csv, readings_json, result_of, timeline
 from fer_core.web.batches import made_of
 from fer_core.web.openapi import describes, json_content
+from fer_core.web.problems import answer
 from fer_core.web.run_detail import lies_in
 from fer_core.web.safety import BYTES, REPORT_POLICY
 from fer_core.web.service import service
@@ -162,6 +163,14 @@ def picture(token: str, number: int) -> str:
         pictures = [shown((batch.source / name).read_bytes(), batch.about.faces, lent) | {"name": name}]
     back = url_for("batches.one", token=token)
     return render_template("results.html", pictures=pictures, back=back, **meanings(lent.model.labels))
+
+
+@api.errorhandler(FileNotFoundError)
+@pages.errorhandler(FileNotFoundError)
+def _deleted_meanwhile(error: FileNotFoundError) -> Response:
+    """Answers who asked while the upload was deleted."""
+    problem = no_batch()
+    return answer(str(problem), problem.hint, 404)
 
 
 def _find(token: str) -> Batch:
