@@ -65,6 +65,39 @@ def end(broker: Broker, name: str) -> None:
     wait_until(lambda: name not in broker.workers(seconds=0.3), 90)
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
+def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(
+    redis_server, redis_url, ours, submit, ended, broker, job_paths, tmp_path
+):
+    """With 500 jobs that wait in one of its queues, and 5,000 that have ended. It reads no messages."""
+    done = ended(submit("gc").id)
+    occupied = submit("train", **TINY_TRAINING)
+    (trainer,) = wait_until(ours.trainers, 120)
+    trainer.suspend()  # the worker listens to gpu.high, and cannot take anything from there
+    history = [done.folder.with_name(f"20250101-120000-gc-{number:04}") for number in range(5000)]
+    for folder in history:
+        folder.symlink_to(done.folder)
+    waiting = [create_job(job_paths, "evaluate", {"queue": "gpu.high"}, environ={})]
+    broker.send(waiting[0])  # one message is enough for the queue not to be looked through
+    waiting += [create_job(job_paths, "evaluate", {"queue": "gpu.high"}, environ={}) for _ in range(499)]
+    seconds, report = 11, tmp_path / "calls.txt"
+    strace = ["strace", "-f", "-c", "-e", "trace=%file,getdents64,flock,fsync", "-o", str(report), "-p", str(ours.pid)]
+    with database(redis_server, redis_url) as stored:
+        stored.config_resetstat()
+        subprocess.run(["timeout", "-s", "INT", str(seconds), *strace], capture_output=True, timeout=seconds + 60)
+        assert not {"cmdstat_lrange", "cmdstat_hvals"} & set(stored.info("commandstats"))
+    *_, total = report.read_text().splitlines()
+    calls = int(total.split()[3])
+    print(report.read_text())
+    assert calls / seconds < 10
+    for job in (occupied, *waiting):
+        cancel_job(job)
+    trainer.resume()
+    assert ended(occupied.id).end.status == "CANCELLED"
+    for folder in history:
+        folder.unlink()
+
+
 def test_a_search_whose_message_was_lost_uses_every_worker_survives_the_death_of_one_and_ends_once(
     ours, worker, ended, job_paths
 ):
@@ -143,35 +176,6 @@ def test_workers_of_another_models_folder_refuse_and_the_doctor_names_them(
     wait_until(lambda: job.end, 120)  # whoever of the two hears of it first
     assert job.end.status == "SUCCEEDED" and models_id(other) != models_id(job_paths)
     end(broker, "other")
-
-
-@pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: strace is missing (apt-get install strace).")
-def test_an_idle_worker_makes_less_than_ten_file_operations_a_second(
-    redis_server, redis_url, ours, submit, ended, broker, job_paths, tmp_path
-):
-    """With 500 jobs that wait in one of its queues, and 5,000 that have ended. It reads no messages."""
-    done = ended(submit("gc").id)
-    occupied = submit("train", **TINY_TRAINING)
-    (trainer,) = wait_until(ours.trainers, 120)
-    trainer.suspend()  # the worker listens to gpu.high, and cannot take anything from there
-    for number in range(5000):
-        done.folder.with_name(f"20250101-120000-gc-{number:04}").symlink_to(done.folder)
-    waiting = [create_job(job_paths, "evaluate", {"queue": "gpu.high"}, environ={})]
-    broker.send(waiting[0])  # one message is enough for the queue not to be looked through
-    waiting += [create_job(job_paths, "evaluate", {"queue": "gpu.high"}, environ={}) for _ in range(499)]
-    seconds, report = 11, tmp_path / "calls.txt"
-    strace = ["strace", "-f", "-c", "-e", "trace=%file,getdents64,flock,fsync", "-o", str(report), "-p", str(ours.pid)]
-    with database(redis_server, redis_url) as stored:
-        stored.config_resetstat()
-        subprocess.run(["timeout", "-s", "INT", str(seconds), *strace], capture_output=True, timeout=seconds + 60)
-        assert not {"cmdstat_lrange", "cmdstat_hvals"} & set(stored.info("commandstats"))
-    calls = sum(int(line.split()[3]) for line in report.read_text().splitlines() if line.strip()[:1].isdigit())
-    print(report.read_text())
-    assert calls / seconds < 10
-    for job in (occupied, *waiting):
-        cancel_job(job)
-    trainer.resume()
-    assert ended(occupied.id).end.status == "CANCELLED"
 
 
 def test_a_trial_whose_message_comes_again_is_left_to_who_trains_it(ours, worker, submit, ended, broker):
