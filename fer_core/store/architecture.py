@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fer_core.errors import ArtifactError
-from fer_core.store.foreign import OPERATIONS, layers_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +35,8 @@ _ACTIVATIONS = _names(
     sparsemax squareplus swish tanh tanh_shrink threshold
     """
 )
+_OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+"""What Keras 2 wrote for operations on tensors between layers. Keras 3 has nothing that reads them."""
 _ACTIVATION_LAYERS = _names("Activation ELU LeakyReLU PReLU ReLU Softmax")
 _LAYERS = _names(
     """
@@ -163,7 +164,7 @@ def _class_objection(node: dict[str, Any]) -> str | None:
     name, module, registered = (one if one is None or isinstance(one, str) else _shown(one) for one in given)
     if name in _IS_CODE:
         return f"is {_IS_CODE[name]}, which is code"
-    if name in OPERATIONS:
+    if name in _OPERATIONS:
         return f"is an operation between layers as Keras 2 saved it ({name}), which Keras 3 cannot read"
     if name == "function":
         return f"is the function {_shown(node.get('config'))}, which is none of Keras' own"
@@ -221,6 +222,11 @@ def metadata_of(description: dict[str, Any], *, where: str) -> ModelMetadata:
             f"{where} describes no network that can be used ({type(error).__name__}: {error}).",
             hint="It must take one picture and give one row of values; save it again with a present Keras.",
         ) from error
+
+
+def layers_of(config: dict[str, Any] | list) -> list[dict[str, Any]]:
+    """Returns the layers in the settings of a model; older files have the bare list."""
+    return config if isinstance(config, list) else config["layers"]
 
 
 def _all_layers(model: dict) -> Iterator[dict]:

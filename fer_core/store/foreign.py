@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError, printable
+from fer_core.store.architecture import layers_of
 from fer_core.store.files import parse_json, read_whole
-
-OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
-"""What Keras 2 wrote for operations on tensors between layers. Keras 3 has nothing that reads them."""
 
 _SEPARABLE = ("SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D")
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM2D", "Bidirectional")
@@ -209,11 +207,6 @@ def current_description(description: dict[str, Any]) -> dict[str, Any]:
     """
     model = _current({key: value for key, value in description.items() if key != "compile_config"})
     return model | {"module": _MODULES[model["class_name"]], "registered_name": None}
-
-
-def layers_of(config: dict[str, Any] | list) -> list[dict[str, Any]]:
-    """Returns the layers in the settings of a model; older files have the bare list."""
-    return config if isinstance(config, list) else config["layers"]
 
 
 def _current(value: Any) -> Any:
