@@ -34,10 +34,10 @@ headless-opencv:
 train: $(READY)
 	$(BIN)/python train_emotion_model.py --data "$(DATA)" $(if $(filter sample,$(DATA)),--recipe smoke) $(ARGS)
 
-# Three processes side by side, since tests wait too; those of one file stay together, as they share what was made for
+# Four processes side by side, since tests wait too; those of one file stay together, as they share what was made for
 # them, and tests/conftest.py has the longest files begin first. What was compiled once is not compiled by each process.
 test: $(READY)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
