@@ -220,7 +220,8 @@ def promote(context: Context, run: str) -> None:
     """
     result = promotion.promote(context.paths, open_run(context.paths, run), clock=context.clock)
     if not result.promoted:
-        raise ArtifactError(result.sentence, hint="Take it by its file, or train on photographs first.")
+        hint = f"`--model {run}` reads with it. What was trained on photographs takes that place."
+        raise ArtifactError(result.sentence, hint=hint)
     context.say(result.sentence)
     if promotion.step_back(context.paths):
         context.say("`python -m jobs rollback` goes back to the one before.")

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import tyro
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -80,7 +80,9 @@ def _refusal(line: Callable, argv: Sequence[str], program: str) -> ConfigError:
         choices = [choice for choice in _choices(kind) if isinstance(choice, str)]
         if choices:
             return ConfigError(f"{flag} cannot be {value!r}.", hint=did_you_mean(value, choices))
-        wanted = _NUMBERS.get(error["type"], "another value")
+        wanted = _NUMBERS.get(error["type"])
+        if wanted is None:
+            return ConfigError(f"{flag}: {error['msg'][:1].lower()}{error['msg'][1:]}, got {value}.", hint=hint)
         return ConfigError(f"{flag} takes {wanted}, not {error['input']!r}.", hint=hint)
     for flags, _, missing in parameters:
         if missing and peek(argv, flags[0]) is None:
@@ -98,7 +100,8 @@ def _parameters(line: Callable) -> Iterator[_Parameter]:
         if inspect.isclass(kind) and issubclass(kind, BaseModel):
             prefix = f"{shown}." if shown else ""
             for key, field in kind.model_fields.items():
-                yield _Parameter((_flag(prefix + key),), field.annotation)
+                kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+                yield _Parameter((_flag(prefix + key),), kind)
             continue
         metavar = next((note.metavar for note in notes if getattr(note, "metavar", None)), shown.upper())
         described = next((row.removeprefix(f"{name}: ") for row in rows if row.startswith(f"{name}: ")), "")
@@ -114,7 +117,8 @@ def _flag(name: str) -> str:
 
 def _type_error(value: str, kind: Any) -> dict[str, Any] | None:
     """Returns what pydantic has against the text of a flag, None where it fits; of a flag with many, the first."""
-    is_many = getattr(kind, "__origin__", None) is tuple
+    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    is_many = get_origin(bare) is tuple
     try:
         TypeAdapter(kind).validate_python((value,) if is_many else value)
     except ValidationError as error:

@@ -118,6 +118,16 @@ BAD_SETTINGS = {
     "choice": (["--optimizer", "adamm"], "--optimizer cannot be 'adamm'.", "Did you mean 'adam'?"),
     "number": (["--epochs", "many"], "--epochs takes a whole number, not 'many'.", "--help"),
     "range": (["--learning-rate", "99"], "learning_rate: input should be less than or equal to 10, got 99", "--help"),
+    "range of a network's": (
+        ["--network=resnet", "--network-options.stem=0"],
+        "--network-options.stem: input",
+        "--help",
+    ),
+    "range of many": (
+        ["--network=resnet", "--network-options.filters", "0"],
+        "--network-options.filters: in",
+        "--help",
+    ),
     "class weight": (["--class-weights=hapy=2"], "class_weights names 'hapy'", "Did you mean 'happy'?"),
     "exclusive": (["--validation=none", "--early-stopping-patience=3"], "early stopping needs validation", "--help"),
     "step without epochs": (["--schedule=step"], "schedule 'step' needs step_epochs and step_factors", "--help"),
