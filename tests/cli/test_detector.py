@@ -229,7 +229,7 @@ def test_analyze_prints_the_analysis_and_keeps_it(test_data, paths, fer2013_cach
 def test_analyze_without_images_says_what_it_needs(detector):
     answer = detector("--analyze")
     assert answer.code == 2
-    assert "--data" in answer.problem + answer.hint
+    assert "The analysis needs the test images: give them with --data PATH." in answer.hint
 
 
 def test_an_analysis_that_fails_is_told_and_the_camera_follows(detector, in_use):

@@ -242,8 +242,15 @@ def test_pieces_that_do_not_fit_are_refused_and_nothing_comes_from_elsewhere(sit
     assert sent.put(0, b"12345", 5).status_code == 404
 
 
+def missing(*arguments: object) -> None:
+    raise FileNotFoundError(2, "missing")
+
+
 def test_one_that_is_deleted_while_somebody_asks_is_not_there(site, monkeypatch):
     sent = new(site, {"a.png": 10})
+    with monkeypatch.context() as broken:
+        broken.setattr(site.service.batches, "state", missing)
+        assert site.get(sent.api).status_code == 500, "of an upload that is there it is a bug"
     found = site.service.batches.find(sent.token)
     site.service.batches.delete(found)
     monkeypatch.setattr(site.service.batches, "find", lambda token: found)

@@ -10,7 +10,7 @@ from markupsafe import escape
 from fer_core.errors import ConfigError, NotFoundError
 from fer_core.study.study import find_study
 from fer_core.web import answers
-from fer_core.web.batch import KEPT, Batch, no_batch, safe_name
+from fer_core.web.batch import KEPT, Batch, folder_of, no_batch, safe_name
 from fer_core.web.batch_results import MOST_ROWS, readings_csv, readings_json, result_of, timeline
 from fer_core.web.batches import made_of
 from fer_core.web.openapi import describes, json_content
@@ -168,7 +168,10 @@ def picture(token: str, number: int) -> str:
 @api.errorhandler(FileNotFoundError)
 @pages.errorhandler(FileNotFoundError)
 def _deleted_meanwhile(error: FileNotFoundError) -> Response:
-    """Answers who asked while the upload was deleted."""
+    """Answers who asked while the upload was deleted. Of one that is there, a file that is missing is a bug."""
+    token = (request.view_args or {}).get("token")
+    if token is None or (folder_of(service().paths, token) / "batch.json").exists():
+        raise error
     problem = no_batch()
     return answer(str(problem), problem.hint, 404)
 
